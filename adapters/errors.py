@@ -1,0 +1,126 @@
+"""What can go wrong at a platform, classed by what has to happen next.
+
+* AdapterError
+  + Retryable            nothing became visible; the same thing may be tried again
+    - Unavailable        the platform could not be reached or refused for a passing reason
+    - RateLimited        the platform asked us to wait; costs no attempt
+    - CredentialsExpired the access token is stale; the core refreshes it and tries again
+  + Permanent            trying again would fail again
+    - Rejected           the platform refused this content, these media or these settings
+    - Unsupported        the platform has no such kind of post
+  + NeedsPerson          a person has to act before anything can go out
+    - CredentialsRevoked the account has to be connected again
+    - PermissionMissing  the account or app lacks a permission
+  + OutcomeUnknown       the visible call may or may not have taken effect: look, never send again
+
+An error raised *after the visible call* counts as a refusal only when the platform's own table
+(each adapter's ``errors.py``) lists the code as given before acting; everything else is OutcomeUnknown.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class AdapterError(Exception):
+    """A platform's refusal or silence, in our words; ``str()`` is a sentence the author of a post can act on.
+
+    ``code`` is our stable word for it, ``platform_code`` theirs, kept verbatim for the log and never branched on
+    outside the adapter. ``next_action`` tells the customer what to do. No token and no body ever goes in here.
+    """
+
+    code = "platform_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        platform_code: str | None = None,
+        http_status: int | None = None,
+        next_action: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.platform_code = platform_code
+        self.http_status = http_status
+        self.next_action = next_action
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.code!r}, {self.platform_code!r}, {self.message!r})"
+
+
+class Retryable(AdapterError):
+    """Nothing became visible; the same thing may be tried again later."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        code: str | None = None,
+        platform_code: str | None = None,
+        http_status: int | None = None,
+        next_action: str | None = None,
+    ) -> None:
+        super().__init__(
+            message, code=code, platform_code=platform_code, http_status=http_status, next_action=next_action
+        )
+        self.retry_after = retry_after
+
+
+class Unavailable(Retryable):
+    """The platform could not be reached, or failed in a way that is known to have changed nothing."""
+
+    code = "platform_unavailable"
+
+
+class RateLimited(Retryable):
+    """The platform asked us to wait; ``retry_after`` is its word, or the adapter's table where it gives none."""
+
+    code = "rate_limited"
+
+
+class CredentialsExpired(Retryable):
+    """The access token is no longer taken; the core refreshes it once and tries again. Adapters never refresh."""
+
+    code = "credentials_expired"
+
+
+class Permanent(AdapterError):
+    """Trying again would fail again."""
+
+
+class Rejected(Permanent):
+    """The platform refused this content, these media or these settings."""
+
+    code = "rejected"
+
+
+class Unsupported(Permanent):
+    """The platform has no such kind of post."""
+
+    code = "unsupported"
+
+
+class NeedsPerson(AdapterError):
+    """A person has to act before anything can go out."""
+
+
+class CredentialsRevoked(NeedsPerson):
+    """The account has to be connected again: its grant was revoked or its refresh token is dead."""
+
+    code = "reconnect_required"
+
+
+class PermissionMissing(NeedsPerson):
+    """The account's grant or our app lacks a permission that this post needs."""
+
+    code = "permission_missing"
+
+
+class OutcomeUnknown(AdapterError):
+    """The visible call may or may not have taken effect. It is looked at, never sent again."""
+
+    code = "outcome_unknown"

@@ -1,0 +1,299 @@
+"""The one HTTP client adapters speak through: no redirects, no retries, one deadline over headers *and* body.
+
+``requests``' timeout is per read: a server that drips a byte a second holds a call for ever. Here every call has a
+total deadline, kept by one watchdog thread that shuts the socket down when it passes. What the caller learns is which
+side of the wire the trouble was on, because everything that follows depends on it:
+
+* ``NotSent``  the connection was never made, so not a byte of the request left: nothing happened.
+* ``NoAnswer`` bytes left and no complete answer came back: the platform may have acted.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.util.retry import Retry
+
+MAX_BODY = 1024 * 1024
+"""Bytes of an answer that are read; platforms answer in kilobytes, so more is not an answer."""
+USER_AGENT = "Slipway/0.1"
+
+
+class NotSent(Exception):
+    """The connection was never made: nothing left this machine."""
+
+
+class NoAnswer(Exception):
+    """Bytes left and no complete answer came: the other side may have acted."""
+
+
+class DeadlinePassed(NotSent):
+    """The caller's right to send had run out right before the first byte; nothing was sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A complete HTTP answer. ``body`` may hold secrets: it is never in the repr."""
+
+    status: int
+    headers: CaseInsensitiveDict[str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body as JSON; raises ValueError when it is not."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class SizedBody:
+    """A body that is streamed but whose length is known, so that it goes out with Content-Length, not chunked."""
+
+    chunks: Iterable[bytes]
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.chunks)
+
+
+class _Call:
+    """One request under way, as the connection below it needs to know it."""
+
+    __slots__ = ("deadline", "fresh", "may_send", "sent", "ticket")
+
+    def __init__(self, deadline: float, *, fresh: bool, may_send: Callable[[], bool] | None) -> None:
+        self.deadline = deadline
+        self.fresh = fresh
+        self.may_send = may_send
+        self.sent = False
+        self.ticket = 0
+
+    def begin(self, sock: socket.socket) -> None:
+        """Runs after the connection stands and right before the first byte leaves."""
+        if self.may_send is not None and not self.may_send():
+            raise DeadlinePassed("the right to send had run out before the first byte")
+        self.sent = True
+        self.ticket = _WATCHDOG.watch(sock, self.deadline)
+
+
+class _Current(threading.local):
+    call: _Call | None = None
+
+
+_CURRENT = _Current()
+
+
+class _Watchdog:
+    """One daemon thread that shuts down sockets whose call has outlived its deadline."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Condition()
+        self._heap: list[tuple[float, int]] = []
+        self._sockets: dict[int, socket.socket] = {}
+        self._tickets = count(1)
+        self._thread: threading.Thread | None = None
+
+    def watch(self, sock: socket.socket, deadline: float) -> int:
+        with self._wake:
+            if self._thread is None or not self._thread.is_alive():  # a forked child has no thread
+                self._thread = threading.Thread(target=self._run, name="http-deadline", daemon=True)
+                self._thread.start()
+            ticket = next(self._tickets)
+            self._sockets[ticket] = sock
+            heapq.heappush(self._heap, (deadline, ticket))
+            if self._heap[0][1] == ticket:
+                self._wake.notify()
+            return ticket
+
+    def release(self, ticket: int) -> None:
+        with self._wake:
+            self._sockets.pop(ticket, None)
+            while self._heap and self._heap[0][1] not in self._sockets:
+                heapq.heappop(self._heap)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                now = time.monotonic()
+                while self._heap and self._heap[0][0] <= now:
+                    sock = self._sockets.pop(heapq.heappop(self._heap)[1], None)
+                    if sock is not None:
+                        with suppress(OSError):  # already closed by its owner: that is what we wanted
+                            sock.shutdown(socket.SHUT_RDWR)
+                self._wake.wait(self._heap[0][0] - now if self._heap else None)
+
+
+_WATCHDOG = _Watchdog()
+
+
+class _DeadlineMixin:
+    """Tells the current call when the first byte is about to leave, and reconnects where a fresh line is asked."""
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        call = _CURRENT.call
+        if call is not None and call.fresh:
+            self.close()  # type: ignore[attr-defined]
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        call = _CURRENT.call
+        if call is not None and not call.sent:
+            if self.sock is None:  # type: ignore[has-type]
+                self.connect()  # type: ignore[attr-defined]
+            call.begin(self.sock)  # type: ignore[has-type]
+        super().send(data)  # type: ignore[misc]
+
+
+class _PlainConnection(_DeadlineMixin, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_DeadlineMixin, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _DeadlineAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy and no netrc of the machine's: where bytes go is ours to say
+    session.max_redirects = 0
+    session.headers.clear()
+    session.headers["User-Agent"] = USER_AGENT
+    adapter = _DeadlineAdapter(pool_connections=32, pool_maxsize=128, max_retries=Retry(0, read=False))
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    session.cookies.set_policy(_NoCookies())
+    return session
+
+
+class _NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):  # type: ignore[misc,name-defined]
+    """One process speaks for many accounts: a cookie of one must never ride on another's call."""
+
+    def set_ok(self, cookie: Any, request: Any) -> bool:  # noqa: ARG002
+        return False
+
+    def return_ok(self, cookie: Any, request: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+_SESSION = _session()
+
+
+class Client:
+    """What an adapter is given for one slice of work.
+
+    ``may_send`` is asked right before the first byte of a call marked ``visible`` leaves (the lease's deadline);
+    ``limit`` is the default total time of one call. ``calls`` counts what was done, for the conformance suite.
+    """
+
+    def __init__(
+        self, *, may_send: Callable[[], bool] | None = None, limit: timedelta = timedelta(seconds=20)
+    ) -> None:
+        self._may_send = may_send
+        self._limit = limit.total_seconds()
+        self.calls: list[tuple[str, str, bool]] = []
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, Any] | None = None,
+        body: bytes | SizedBody | None = None,
+        visible: bool = False,
+        limit: timedelta | None = None,
+    ) -> Answer:
+        """One request and its complete answer, whatever the status.
+
+        ``visible`` marks the call of ``finalize``: fresh connection, deadline checked right before the first byte.
+        Raises NotSent (DeadlinePassed included) and NoAnswer; never anything of ``requests``.
+        """
+        self.calls.append((method, url.partition("?")[0], visible))
+        seconds = self._limit if limit is None else limit.total_seconds()
+        call = _Call(
+            time.monotonic() + seconds, fresh=visible, may_send=self._may_send if visible else None
+        )
+        with _current(call), _told(call):
+            answer = _SESSION.request(
+                method,
+                url,
+                headers=dict(headers or {}),
+                params=params,
+                json=json_body,
+                data=form if body is None else body,
+                timeout=(min(seconds, 10), seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            with answer:
+                body = _body(answer)
+            if time.monotonic() >= call.deadline:  # the cut line may read like a short but complete answer
+                raise NoAnswer("no complete answer within the time of the call")
+            return Answer(status=answer.status_code, headers=answer.headers, body=body)
+
+
+@contextmanager
+def _current(call: _Call) -> Iterator[None]:
+    _CURRENT.call = call
+    try:
+        yield
+    finally:
+        _CURRENT.call = None
+        if call.ticket:
+            _WATCHDOG.release(call.ticket)
+
+
+@contextmanager
+def _told(call: _Call) -> Iterator[None]:
+    """Turns every failure of the wire into the one question that matters: did anything leave?"""
+    try:
+        yield
+    except (requests.RequestException, HTTPError, OSError) as error:
+        kind = type(error).__name__
+        if call.sent:
+            raise NoAnswer(f"no complete answer ({kind})") from None
+        raise NotSent(f"no connection ({kind})") from None
+
+
+def _body(answer: requests.Response) -> bytes:
+    chunks, size = [], 0
+    for chunk in answer.iter_content(65536):
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise NoAnswer(f"an answer of more than {MAX_BODY} bytes is not an answer")
+        chunks.append(chunk)
+    return b"".join(chunks)
