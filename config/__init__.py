@@ -1,0 +1,1 @@
+"""Everything an operator may change, and nothing else."""

@@ -1,0 +1,1 @@
+"""A post's way from one request to six platforms."""

@@ -1,0 +1,61 @@
+"""Counts requests against rolling limits: so many in so many seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.sandbox.clock import Clock
+    from adapters.sandbox.store import Store
+
+MINUTE = 60.0
+DAY = 86_400.0
+_KIND = "window"
+
+
+class Windows:
+    """Rolling windows by name. Those of a day are kept across a kill, those of a minute are not."""
+
+    def __init__(self, clock: Clock, store: Store) -> None:
+        """Start from the day windows that `store` has kept."""
+        self._clock = clock
+        self._store = store
+        self.lifted = False
+        self._times: dict[str, deque[float]] = {
+            name: deque(record["times"]) for name, record in store.all(_KIND).items()
+        }
+
+    def used(self, name: str, span: float) -> int:
+        """How many fell into the last `span` seconds."""
+        times = self._times.get(name)
+        if times is None:
+            return 0
+        oldest = self._clock.now() - span
+        while times and times[0] <= oldest:
+            times.popleft()
+        return len(times)
+
+    def full(self, name: str, limit: int, span: float) -> bool:
+        """Whether one more would be too many. Never, while limits are lifted."""
+        return not self.lifted and self.used(name, span) >= limit
+
+    def count(self, name: str, span: float) -> None:
+        """Count one now. Nothing is counted while limits are lifted."""
+        if self.lifted:
+            return
+        times = self._times.setdefault(name, deque())
+        times.append(self._clock.now())
+        if span > MINUTE:
+            self._store.put(_KIND, name, {"times": list(times)})
+
+    def take(self, name: str, limit: int, span: float) -> bool:
+        """Count one if there is room for it; False when there is none."""
+        if self.full(name, limit, span):
+            return False
+        self.count(name, span)
+        return True
+
+    def clear(self) -> None:
+        """Forget every count."""
+        self._times.clear()

@@ -1,0 +1,57 @@
+"""Which settings have to fit together, and what breaks when they do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+def misfits(s: Settings) -> list[str]:
+    """One sentence per rule that is broken, naming both settings and their values."""
+    rules = [
+        (
+            s.delay.horizon * 4 <= s.broker.visibility_timeout,
+            f"SLIPWAY_DELAY__HORIZON ({s.delay.horizon:g} s) must be at most a quarter of "
+            f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s): "
+            "a ring held longer than that is delivered again and again",
+        ),
+        (
+            s.delay.sweep <= s.delay.horizon,
+            f"SLIPWAY_DELAY__SWEEP ({s.delay.sweep:g} s) must not be over SLIPWAY_DELAY__HORIZON "
+            f"({s.delay.horizon:g} s): slots between two sweeps would never be rung",
+        ),
+        (
+            s.publish.lease >= 2 * s.publish.slice,
+            f"SLIPWAY_PUBLISH__LEASE ({s.publish.lease:g} s) must be at least twice SLIPWAY_PUBLISH__SLICE "
+            f"({s.publish.slice:g} s): a slice could outlive its claim",
+        ),
+        (
+            s.publish.call < s.publish.slice,
+            f"SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s) must be under SLIPWAY_PUBLISH__SLICE "
+            f"({s.publish.slice:g} s): one call could outlive its slice",
+        ),
+        (
+            s.publish.slice * 2 < s.broker.visibility_timeout,
+            f"SLIPWAY_PUBLISH__SLICE ({s.publish.slice:g} s) must be under half of "
+            f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s): "
+            "messages of running slices would be delivered again",
+        ),
+        (
+            s.reachability.lease >= 2 * s.reachability.slice,
+            f"SLIPWAY_REACHABILITY__LEASE ({s.reachability.lease:g} s) must be at least twice "
+            f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s): a check could outlive its claim",
+        ),
+        (
+            s.reachability.slice * 2 < s.broker.visibility_timeout,
+            f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s) must be under half of "
+            f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s)",
+        ),
+        (
+            s.publish.backoff <= s.publish.backoff_cap,
+            f"SLIPWAY_PUBLISH__BACKOFF ({s.publish.backoff:g} s) must not be over SLIPWAY_PUBLISH__BACKOFF_CAP "
+            f"({s.publish.backoff_cap:g} s)",
+        ),
+    ]
+    return [sentence for holds, sentence in rules if not holds]

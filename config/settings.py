@@ -1,0 +1,263 @@
+"""Every setting, once: its name, meaning, unit and default.
+
+A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY_API__PORT=8000``), or from the one
+file that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the
+nearest known one, and values that do not fit together are refused with the rule they break (``fit.py``).
+Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from config.fit import misfits
+from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
+
+PREFIX = "SLIPWAY_"
+FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names each one, its rule and the value found (secrets left out)."""
+
+
+class Group(BaseModel):
+    """One concern."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Store(Group):
+    """The ledger: PostgreSQL."""
+
+    url: SecretStr = Field(
+        default=SecretStr("postgresql+psycopg://slipway@localhost/slipway"),
+        description="SQLAlchemy URL of the PostgreSQL database. fsync and synchronous_commit must stay on.",
+    )
+    pool: int = Field(default=12, ge=1, le=200, description="Connections kept open per process.")
+    wait: float = Field(default=5, gt=0, description="Seconds to wait for a free connection before answering 503.")
+
+
+class Broker(Group):
+    """The doorbell: Redis or Valkey. Losing it loses nothing."""
+
+    url: SecretStr = Field(
+        default=SecretStr("redis://localhost:6379/0"),
+        description="Broker URL; a unix socket is redis+socket:///path?virtual_host=0, Sentinel sentinel://…",
+    )
+    visibility_timeout: float = Field(
+        default=600, gt=0, description="Seconds after which an unacknowledged message is delivered again."
+    )
+    sentinel_master: str = Field(default="", description="Name of the Sentinel master where the URL is sentinel://.")
+
+
+class Api(Group):
+    """The HTTP server."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+    processes: int = Field(default=1, ge=1, le=64, description="Server processes.")
+    public_url: str = Field(
+        default="", description="How the outside world reaches this server (https://…); OAuth and uploads need it."
+    )
+    max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
+    posts_per_minute: int = Field(default=0, ge=0, description="Posts a key may create per minute; 0 = no limit.")
+
+
+class Ingest(Group):
+    """How requests become posts."""
+
+    dedupe_window: float = Field(
+        default=600, ge=0, description="Seconds in which an equal body without external_id is the same post; 0 = off."
+    )
+    caption_limit: Literal["flat", "platform"] = Field(
+        default="flat", description="'flat' = 500 characters for all; 'platform' = each platform's own cap."
+    )
+    music_required: bool = Field(
+        default=False, description="Refuse a post whose music cannot be attached, instead of warning."
+    )
+
+
+class Reachability(Group):
+    """Checking media and music links before a post is taken."""
+
+    wait: float = Field(default=5, ge=0, description="Seconds POST waits for open checks before it answers 201.")
+    fresh: float = Field(default=600, gt=0, description="Seconds a good check is used again.")
+    slice: float = Field(default=60, gt=0, description="Longest time of one check, in seconds.")
+    lease: float = Field(default=180, gt=0, description="Seconds after which a claimed check is taken over.")
+    grace: float = Field(
+        default=900, ge=0, description="Seconds after the due time during which an unanswered check is still tried."
+    )
+    max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest media file, in bytes.")
+
+
+class Delay(Group):
+    """Turning due times into doorbells."""
+
+    slot: float = Field(default=0.1, gt=0, le=1, description="Seconds of one slot of time; one doorbell per slot.")
+    horizon: float = Field(default=5, gt=0, description="Seconds ahead for which slots are rung at the broker.")
+    sweep: float = Field(default=1, gt=0, description="Seconds between two sweeps; bounds lateness if a ring is lost.")
+    batch: int = Field(default=500, ge=1, le=5000, description="Deliveries released in one transaction.")
+    ahead: int = Field(
+        default=2000, ge=1, description="Deliveries per platform that may stand in its queue at once."
+    )
+    queued_lease: float = Field(
+        default=300, ge=300, description="Seconds after which a queued delivery nobody took is rung again."
+    )
+
+
+class Publish(Group):
+    """Sending to a platform."""
+
+    slice: float = Field(default=60, gt=0, description="Longest time of one slice of work, in seconds.")
+    lease: float = Field(default=180, gt=0, description="Seconds a claim holds; must be over twice the slice.")
+    call: float = Field(default=20, gt=0, description="Longest time of one call to a platform, in seconds.")
+    tries: int = Field(default=5, ge=1, le=20, description="Attempts that may be spent on one delivery.")
+    backoff: float = Field(default=5, gt=0, description="First pause after a spent attempt, in seconds (full jitter).")
+    backoff_cap: float = Field(default=900, gt=0, description="Longest pause between attempts, in seconds.")
+    crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
+    prepares_per_day: int = Field(default=10, ge=1, description="Prepares from scratch per delivery and day.")
+    settle_window: float = Field(
+        default=0, ge=0, description="Seconds; if not 0, replaces every platform's settle window (tests only)."
+    )
+
+
+class Worker(Group):
+    """Celery workers."""
+
+    slots: int = Field(default=32, ge=1, le=500, description="Threads of one worker process.")
+    shutdown: float = Field(default=30, gt=0, description="Seconds a stopping worker may use to finish its slices.")
+
+
+class Vault(Group):
+    """Encryption of secrets at rest."""
+
+    keys: SecretStr = Field(
+        default=SecretStr(""), description="Fernet keys, newest first, separated by commas. `slipway vault new-key`."
+    )
+
+
+class Sandbox(Group):
+    """The local stand-ins of the platforms. Empty url = off: then the platforms' own hosts are spoken to."""
+
+    url: str = Field(default="", description="http://127.0.0.1:PORT of `slipway sandbox serve`; points all platforms at it.")
+    media_url: str = Field(default="", description="Origin of its media host; the only plain-http origin media may have.")
+    folder: Path = Field(default=Path(".slipway/sandbox"), description="Where it keeps its ledger and state.")
+    control_token: SecretStr = Field(default=SecretStr(""), description="Token of its control API.")
+    lifted: bool = Field(default=False, description="Start without quotas and processing times (benchmarks).")
+
+
+class Flower(Group):
+    """The Celery monitor."""
+
+    port: int = Field(default=5555, ge=1, le=65535, description="Port of Flower.")
+    user: str = Field(default="operator", description="User of Flower.")
+    password: SecretStr = Field(default=SecretStr(""), description="Password of Flower; it does not start without.")
+
+
+class Log(Group):
+    """Logging."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level that is shown.")
+    format: Literal["text", "json"] = Field(default="text", description="Lines for people, or JSON for machines.")
+
+
+class Settings(Group):
+    """All of them."""
+
+    folder: Path = Field(default=Path(".slipway"), description="Data folder of the embedded engines (0700).")
+    store: Store = Store()
+    broker: Broker = Broker()
+    api: Api = Api()
+    ingest: Ingest = Ingest()
+    reachability: Reachability = Reachability()
+    delay: Delay = Delay()
+    publish: Publish = Publish()
+    worker: Worker = Worker()
+    vault: Vault = Vault()
+    sandbox: Sandbox = Sandbox()
+    flower: Flower = Flower()
+    log: Log = Log()
+    tiktok: TikTok = TikTok()
+    instagram: Instagram = Instagram()
+    youtube: YouTube = YouTube()
+    pinterest: Pinterest = Pinterest()
+    linkedin: LinkedIn = LinkedIn()
+    facebook: Facebook = Facebook()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if found := misfits(self):
+            raise ValueError("; ".join(found))
+        return self
+
+    @property
+    def media_origins(self) -> frozenset[str]:
+        """The exact origins outside https that media may come from: the sandbox's media host while it is on."""
+        parts = urlsplit(self.sandbox.media_url)
+        return frozenset({f"{parts.scheme}://{parts.netloc}"} if self.sandbox.media_url else ())
+
+
+def names() -> dict[str, str]:
+    """Every setting as an environment variable -> what it means; the documentation and the check of unknown names."""
+    found: dict[str, str] = {}
+    for group, info in Settings.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for name, leaf in kind.model_fields.items():
+                found[f"{PREFIX}{group}__{name}".upper()] = leaf.description or ""
+        else:
+            found[f"{PREFIX}{group}".upper()] = info.description or ""
+    return found
+
+
+def load(environment: dict[str, str] | None = None) -> Settings:
+    """The settings of the environment over those of the settings file; SettingsError says what is wrong, all at once."""
+    given = dict(os.environ if environment is None else environment)
+    if path := given.get(FILE_VARIABLE):
+        if not Path(path).is_file():
+            raise SettingsError(f"{FILE_VARIABLE} names {path}, which is not a file.")
+        given = {**{k: v or "" for k, v in dotenv_values(path).items()}, **given}
+    ours = {k: v for k, v in given.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
+    _refuse_unknown(ours)
+    nested: dict[str, Any] = {}
+    for key, value in ours.items():
+        group, _, name = key.removeprefix(PREFIX).lower().partition("__")
+        if name:
+            nested.setdefault(group, {})[name] = value
+        else:
+            nested[group] = value
+    try:
+        return Settings.model_validate(nested)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(e) for e in error.errors(include_input=False))) from None
+
+
+def _refuse_unknown(ours: dict[str, str]) -> None:
+    known = names()
+    wrong = []
+    for key in sorted(set(ours) - set(known)):
+        near = get_close_matches(key, known, n=1)
+        wrong.append(f"{key} is not a setting." + (f" Did you mean {near[0]}?" if near else ""))
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+
+
+def _sentence(error: Any) -> str:
+    where = "__".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{where.upper()}: {message}" if where else message
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """This process's settings, read once."""
+    return load()
