@@ -308,6 +308,10 @@ class Adapter(Protocol):
 class ResolvesMusic(Protocol):
     """An adapter that can turn the link of a post into the sound it carries."""
 
+    def music_link(self, link: str) -> str | None:
+        """The canonical form of a link that may name a post of this platform; None when it cannot. Pure."""
+        ...
+
     def resolve_music(self, link: str) -> Track:
         """Read-only. Rejected (code ``music_unresolvable``) when there is no such post or sound."""
         ...

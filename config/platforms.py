@@ -1,4 +1,7 @@
-"""Where each platform is and who our app is there. Base URLs are settings: the sandbox is one choice, the real hosts another."""
+"""Where each platform is and who our app is there.
+
+Base URLs are settings: the sandbox is one choice, the real hosts another.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,16 @@ class Instagram(App):
     """developers.facebook.com, Instagram API with Instagram or Facebook Login."""
 
     graph: str = Field(default="https://graph.instagram.com", description="Graph host for Instagram Login.")
-    facebook_graph: str = Field(default="https://graph.facebook.com", description="Graph host for Facebook Login.")
+    facebook_graph: str = Field(
+        default="https://graph.facebook.com", description="Graph host for Facebook Login."
+    )
     rupload: str = Field(default="https://rupload.facebook.com", description="Host that takes bytes.")
     api: str = Field(default="https://api.instagram.com", description="Token host of Instagram Login.")
     www: str = Field(default="https://www.instagram.com", description="Consent page.")
     version: str = Field(default="v25.0", description="Graph API version.")
-    byte_upload: bool = Field(default=False, description="Send reels as bytes (Facebook Login) instead of by URL.")
+    byte_upload: bool = Field(
+        default=False, description="Send reels as bytes (Facebook Login) instead of by URL."
+    )
 
 
 class Facebook(App):
@@ -62,7 +69,9 @@ class YouTube(App):
     api: str = Field(default="https://www.googleapis.com", description="Data API and uploads.")
     oauth: str = Field(default="https://oauth2.googleapis.com", description="Token host.")
     accounts: str = Field(default="https://accounts.google.com", description="Consent page.")
-    privacy: Literal["public", "unlisted", "private"] = Field(default="public", description="Privacy of new videos.")
+    privacy: Literal["public", "unlisted", "private"] = Field(
+        default="public", description="Privacy of new videos."
+    )
     category: str = Field(default="22", description="Category id of new videos.")
 
 

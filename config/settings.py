@@ -43,7 +43,9 @@ class Store(Group):
         description="SQLAlchemy URL of the PostgreSQL database. fsync and synchronous_commit must stay on.",
     )
     pool: int = Field(default=12, ge=1, le=200, description="Connections kept open per process.")
-    wait: float = Field(default=5, gt=0, description="Seconds to wait for a free connection before answering 503.")
+    wait: float = Field(
+        default=5, gt=0, description="Seconds to wait for a free connection before answering 503."
+    )
 
 
 class Broker(Group):
@@ -56,7 +58,9 @@ class Broker(Group):
     visibility_timeout: float = Field(
         default=600, gt=0, description="Seconds after which an unacknowledged message is delivered again."
     )
-    sentinel_master: str = Field(default="", description="Name of the Sentinel master where the URL is sentinel://.")
+    sentinel_master: str = Field(
+        default="", description="Name of the Sentinel master where the URL is sentinel://."
+    )
 
 
 class Api(Group):
@@ -66,17 +70,22 @@ class Api(Group):
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     processes: int = Field(default=1, ge=1, le=64, description="Server processes.")
     public_url: str = Field(
-        default="", description="How the outside world reaches this server (https://…); OAuth and uploads need it."
+        default="",
+        description="How the outside world reaches this server (https://…); OAuth and uploads need it.",
     )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
-    posts_per_minute: int = Field(default=0, ge=0, description="Posts a key may create per minute; 0 = no limit.")
+    posts_per_minute: int = Field(
+        default=0, ge=0, description="Posts a key may create per minute; 0 = no limit."
+    )
 
 
 class Ingest(Group):
     """How requests become posts."""
 
     dedupe_window: float = Field(
-        default=600, ge=0, description="Seconds in which an equal body without external_id is the same post; 0 = off."
+        default=600,
+        ge=0,
+        description="Seconds in which an equal body without external_id is the same post; 0 = off.",
     )
     caption_limit: Literal["flat", "platform"] = Field(
         default="flat", description="'flat' = 500 characters for all; 'platform' = each platform's own cap."
@@ -89,12 +98,16 @@ class Ingest(Group):
 class Reachability(Group):
     """Checking media and music links before a post is taken."""
 
-    wait: float = Field(default=5, ge=0, description="Seconds POST waits for open checks before it answers 201.")
+    wait: float = Field(
+        default=5, ge=0, description="Seconds POST waits for open checks before it answers 201."
+    )
     fresh: float = Field(default=600, gt=0, description="Seconds a good check is used again.")
     slice: float = Field(default=60, gt=0, description="Longest time of one check, in seconds.")
     lease: float = Field(default=180, gt=0, description="Seconds after which a claimed check is taken over.")
     grace: float = Field(
-        default=900, ge=0, description="Seconds after the due time during which an unanswered check is still tried."
+        default=900,
+        ge=0,
+        description="Seconds after the due time during which an unanswered check is still tried.",
     )
     max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest media file, in bytes.")
 
@@ -102,9 +115,15 @@ class Reachability(Group):
 class Delay(Group):
     """Turning due times into doorbells."""
 
-    slot: float = Field(default=0.1, gt=0, le=1, description="Seconds of one slot of time; one doorbell per slot.")
-    horizon: float = Field(default=5, gt=0, description="Seconds ahead for which slots are rung at the broker.")
-    sweep: float = Field(default=1, gt=0, description="Seconds between two sweeps; bounds lateness if a ring is lost.")
+    slot: float = Field(
+        default=0.1, gt=0, le=1, description="Seconds of one slot of time; one doorbell per slot."
+    )
+    horizon: float = Field(
+        default=5, gt=0, description="Seconds ahead for which slots are rung at the broker."
+    )
+    sweep: float = Field(
+        default=1, gt=0, description="Seconds between two sweeps; bounds lateness if a ring is lost."
+    )
     batch: int = Field(default=500, ge=1, le=5000, description="Deliveries released in one transaction.")
     ahead: int = Field(
         default=2000, ge=1, description="Deliveries per platform that may stand in its queue at once."
@@ -118,15 +137,21 @@ class Publish(Group):
     """Sending to a platform."""
 
     slice: float = Field(default=60, gt=0, description="Longest time of one slice of work, in seconds.")
-    lease: float = Field(default=180, gt=0, description="Seconds a claim holds; must be over twice the slice.")
+    lease: float = Field(
+        default=180, gt=0, description="Seconds a claim holds; must be over twice the slice."
+    )
     call: float = Field(default=20, gt=0, description="Longest time of one call to a platform, in seconds.")
     tries: int = Field(default=5, ge=1, le=20, description="Attempts that may be spent on one delivery.")
-    backoff: float = Field(default=5, gt=0, description="First pause after a spent attempt, in seconds (full jitter).")
+    backoff: float = Field(
+        default=5, gt=0, description="First pause after a spent attempt, in seconds (full jitter)."
+    )
     backoff_cap: float = Field(default=900, gt=0, description="Longest pause between attempts, in seconds.")
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
     prepares_per_day: int = Field(default=10, ge=1, description="Prepares from scratch per delivery and day.")
     settle_window: float = Field(
-        default=0, ge=0, description="Seconds; if not 0, replaces every platform's settle window (tests only)."
+        default=0,
+        ge=0,
+        description="Seconds; if not 0, replaces every platform's settle window (tests only).",
     )
 
 
@@ -134,22 +159,29 @@ class Worker(Group):
     """Celery workers."""
 
     slots: int = Field(default=32, ge=1, le=500, description="Threads of one worker process.")
-    shutdown: float = Field(default=30, gt=0, description="Seconds a stopping worker may use to finish its slices.")
+    shutdown: float = Field(
+        default=30, gt=0, description="Seconds a stopping worker may use to finish its slices."
+    )
 
 
 class Vault(Group):
     """Encryption of secrets at rest."""
 
     keys: SecretStr = Field(
-        default=SecretStr(""), description="Fernet keys, newest first, separated by commas. `slipway vault new-key`."
+        default=SecretStr(""),
+        description="Fernet keys, newest first, separated by commas. `slipway vault new-key`.",
     )
 
 
 class Sandbox(Group):
     """The local stand-ins of the platforms. Empty url = off: then the platforms' own hosts are spoken to."""
 
-    url: str = Field(default="", description="http://127.0.0.1:PORT of `slipway sandbox serve`; points all platforms at it.")
-    media_url: str = Field(default="", description="Origin of its media host; the only plain-http origin media may have.")
+    url: str = Field(
+        default="", description="http://127.0.0.1:PORT of the sandbox; points all platforms at it."
+    )
+    media_url: str = Field(
+        default="", description="Origin of its media host; the only plain-http origin media may have."
+    )
     folder: Path = Field(default=Path(".slipway/sandbox"), description="Where it keeps its ledger and state.")
     control_token: SecretStr = Field(default=SecretStr(""), description="Token of its control API.")
     lifted: bool = Field(default=False, description="Start without quotas and processing times (benchmarks).")
@@ -158,16 +190,23 @@ class Sandbox(Group):
 class Flower(Group):
     """The Celery monitor."""
 
+    host: str = Field(default="127.0.0.1", description="Address Flower listens on.")
     port: int = Field(default=5555, ge=1, le=65535, description="Port of Flower.")
     user: str = Field(default="operator", description="User of Flower.")
-    password: SecretStr = Field(default=SecretStr(""), description="Password of Flower; it does not start without.")
+    password: SecretStr = Field(
+        default=SecretStr(""), description="Password of Flower; it does not start without."
+    )
 
 
 class Log(Group):
     """Logging."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level that is shown.")
-    format: Literal["text", "json"] = Field(default="text", description="Lines for people, or JSON for machines.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is shown."
+    )
+    format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or JSON for machines."
+    )
 
 
 class Settings(Group):
@@ -207,7 +246,7 @@ class Settings(Group):
 
 
 def names() -> dict[str, str]:
-    """Every setting as an environment variable -> what it means; the documentation and the check of unknown names."""
+    """Every setting as an environment variable -> what it means: the documentation, and the check of unknown names."""
     found: dict[str, str] = {}
     for group, info in Settings.model_fields.items():
         kind = info.annotation
@@ -220,12 +259,12 @@ def names() -> dict[str, str]:
 
 
 def load(environment: dict[str, str] | None = None) -> Settings:
-    """The settings of the environment over those of the settings file; SettingsError says what is wrong, all at once."""
+    """The settings of the environment over those of the settings file; SettingsError says all that is wrong at once."""
     given = dict(os.environ if environment is None else environment)
     if path := given.get(FILE_VARIABLE):
         if not Path(path).is_file():
             raise SettingsError(f"{FILE_VARIABLE} names {path}, which is not a file.")
-        given = {**{k: v or "" for k, v in dotenv_values(path).items()}, **given}
+        given = {**{k: v or "" for k, v in dotenv_values(path, interpolate=False).items()}, **given}
     ours = {k: v for k, v in given.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
     _refuse_unknown(ours)
     nested: dict[str, Any] = {}

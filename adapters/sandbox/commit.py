@@ -1,4 +1,4 @@
-"""Puts what changed on disk before it is answered: one write for all requests of a loop tick, one fsync for them all."""
+"""Puts what changed on disk before it is answered: all requests of a loop tick share one write and one fsync."""
 
 from __future__ import annotations
 

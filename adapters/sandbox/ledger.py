@@ -134,7 +134,9 @@ def _matches(line: bytes, platform: str | None, account: str | None) -> bool:
     if platform is None and account is None:
         return True
     entry = json.loads(line)
-    return (platform is None or entry["platform"] == platform) and (account is None or entry["account"] == account)
+    return (platform is None or entry["platform"] == platform) and (
+        account is None or entry["account"] == account
+    )
 
 
 def _cut_torn_line(path: Path, descriptor: int) -> None:

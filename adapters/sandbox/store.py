@@ -93,7 +93,9 @@ class Store:
         self.replayed_entries.extend(batch["l"])
 
     def _compact(self) -> None:
-        rows = [[kind, key, record] for kind, records in self._kinds.items() for key, record in records.items()]
+        rows = [
+            [kind, key, record] for kind, records in self._kinds.items() for key, record in records.items()
+        ]
         fresh = self._path.with_suffix(".new")
         with fresh.open("wb") as file:
             if self.replayed_entries:  # kept until the ledger is known to have them

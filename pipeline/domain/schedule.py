@@ -25,13 +25,13 @@ def backoff(spent: int, *, base: timedelta, cap: timedelta, chance: float) -> ti
 
     Why full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
     """
-    ceiling = min(cap, base * 2 ** min(spent, 20))
+    ceiling = min(cap, base * int(2 ** min(spent, 20)))
     return max(timedelta(seconds=1), ceiling * chance)
 
 
 def look_pause(looks: int, first: timedelta, longest: timedelta) -> timedelta:
     """The pause before the next look at an unfinished publish, growing from first to longest."""
-    return min(longest, first * 2 ** min(looks, 20))
+    return min(longest, first * int(2 ** min(looks, 20)))
 
 
 def is_immediate(asked: datetime | None, now: datetime) -> bool:

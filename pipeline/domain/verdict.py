@@ -116,10 +116,10 @@ def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
     """What prepare or finalize raised. After arm, only a refusal given before acting is proof that nothing went out."""
     armed = standing.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return Verdict(state=State.RETRYING, refresh=True, error=error, **_refused(armed))
+        return Verdict(state=State.RETRYING, refresh=True, disarm=armed, closes=_refused(armed), error=error)
     if isinstance(error, RateLimited):
         wait = error.retry_after or policy.cap
-        return Verdict(state=State.RETRYING, wait=wait, error=error, **_refused(armed))
+        return Verdict(state=State.RETRYING, wait=wait, disarm=armed, closes=_refused(armed), error=error)
     if isinstance(error, Retryable):
         return _spent(error, standing, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
@@ -228,9 +228,9 @@ def _spent(
     )
 
 
-def _refused(armed: bool) -> dict[str, object]:
-    """A refusal given before acting costs no attempt; after arm it closes the attempt and un-arms the delivery."""
-    return {"disarm": armed, "closes": Outcome.REFUSED if armed else None}
+def _refused(armed: bool) -> Outcome | None:
+    """A refusal given before acting costs no attempt; after arm it closes the attempt, for it is the proof."""
+    return Outcome.REFUSED if armed else None
 
 
 def _look_wait(asked: timedelta, standing: Standing, policy: Policy) -> timedelta:

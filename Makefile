@@ -1,0 +1,68 @@
+# Needs make and a Python of 3.11 or newer; everything else comes from the lock file into .venv.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check format bench audit lock clean
+
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.installed
+UV := .venv/.uv-$(UV_VERSION)
+CODE := pipeline adapters config tests
+
+# The first of these that is new enough; `make PYTHON=/path/to/python3` overrides.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; \
+	done)
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: $(STAMP) ## start everything on this machine: engines, API, workers, Flower, sandbox
+	@exec $(BIN)/slipway up
+
+demo: $(STAMP) ## publish two posts to the sandbox and watch them arrive
+	@exec $(BIN)/slipway demo
+
+test: $(STAMP) ## run the tests, on real engines and real workers
+	$(BIN)/pytest
+
+check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/uv lock --check
+
+format: $(STAMP) ## rewrite the code as `make check` wants it, where that is possible
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP) ## measure, beside a reference measured in the same run
+	@exec $(BIN)/python -m tests.bench
+
+audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
+	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file .venv/audit.txt
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement .venv/audit.txt
+
+lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
+	$(BIN)/uv lock
+
+clean: ## remove the environment and caches; data in .slipway stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@test -n "$(PYTHON)" || { \
+		echo "Slipway needs Python 3.11 or newer with its venv module, and found none on PATH." >&2; \
+		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON) …"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $(UV)
+
+# The stamp is newer than the lock file and pyproject.toml exactly when what they name is installed.
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	@echo "Installing the locked packages …"
+	@VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --all-extras --inexact
+	@touch $(STAMP)

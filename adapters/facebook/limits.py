@@ -1,0 +1,53 @@
+"""What Facebook Pages enforce, each with its source, and how fast we ask.
+
+Pages (under developers.facebook.com/docs/, read 2026-11-24):
+* PHOTOS: graph-api/reference/page/photos
+* REELS: video-api/guides/reels-publishing, 2026-09-11
+* THIRD: ayrshare's documentation of Facebook videos; no vendor page names these numbers
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.contract import Capabilities
+
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff")  # PHOTOS
+PHOTO_BYTES = 10 * 1024 * 1024  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
+
+REEL_TYPES = ("video/mp4",)  # REELS
+REEL_CODECS = ("h264", "hevc", "vp9", "av1")  # REELS
+REEL_SECONDS = (3.0, 90.0)  # REELS
+REEL_FPS = (24.0, 60.0)  # REELS
+REEL_PIXELS = (540, 960)  # REELS: smallest width and height
+REEL_RATIO = 9 / 16  # REELS
+REEL_RATIO_SLACK = 0.02  # ours: 1080 x 1918 is 9:16 to a person
+REELS_PER_DAY = 30  # REELS: through the API, per Page and rolling 24 h; photos and videos do not count
+
+VIDEO_BYTES = 10 * 1024**3  # THIRD
+VIDEO_SECONDS = 4 * 3600.0  # THIRD
+
+FIRST_POLL = timedelta(seconds=5)
+FIRST_POST_READ = timedelta(seconds=1)
+LONGEST_POLL = timedelta(seconds=60)
+GONE_READS = 5
+"""Reads that may not find a fresh post before it is given up (DayMoon post-for-me PR #355 saw seconds of it)."""
+CUTS = 5
+"""Interrupted uploads within one try."""
+CUT_PAUSE = timedelta(seconds=10)
+RESTARTS = 3
+"""Times that a failed upload is begun anew within one try."""
+RESTART_PAUSE = timedelta(seconds=30)
+CLOCK_SKEW = timedelta(seconds=5)
+UPLOAD_FLOOR = 1024 * 1024
+"""Bytes per second under which an upload is given up."""
+
+CAPABILITIES = Capabilities(
+    pulls_media=True,
+    prepare_lead=timedelta(minutes=15),  # far under the 24 h that an unpublished photo lives (PHOTOS)
+    settle_window=timedelta(
+        minutes=2
+    ),  # ours: a direct feed post has no handle, so the list gets time to show it
+    look_every=(FIRST_POLL, LONGEST_POLL),
+    look_limit=timedelta(hours=1),
+)

@@ -1,0 +1,167 @@
+"""Facebook Login, as Facebook Pages and Instagram accounts connected through a Page both use it.
+
+A code becomes a short user token, that a long one (60 days), and that lists Pages with tokens of their own.
+Sources: developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived and
+.../docs/pages-api/getting-started, read 2026-11-24; the debug_token way round an empty list: a third party's probe
+against Graph v25.0, 2026-09-05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import SecretStr
+
+from adapters.contract import Credentials, PlatformSettings
+from adapters.errors import CredentialsExpired, CredentialsRevoked
+from adapters.graph_api import RECONNECT, Graph, Wire
+
+
+class TokenGrant(Wire):
+    """``{"access_token","token_type":"bearer","expires_in":5183944}``; ``expires_in`` (seconds) may be missing."""
+
+    access_token: SecretStr
+    expires_in: int | None = None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the token dies, counted from now; None = not by time."""
+        return datetime.now(UTC) + timedelta(seconds=self.expires_in) if self.expires_in else None
+
+
+class InstagramOfPage(Wire):
+    """The professional account linked to a Page."""
+
+    id: str
+    username: str = ""
+
+
+class Page(Wire):
+    """A Page as ``me/accounts`` or its own node shows it."""
+
+    id: str
+    name: str = ""
+    access_token: SecretStr | None = None
+    tasks: tuple[str, ...] | None = None
+    instagram_business_account: InstagramOfPage | None = None
+
+
+class _Cursors(Wire):
+    after: str | None = None
+
+
+class _Paging(Wire):
+    cursors: _Cursors = _Cursors()
+    next: str | None = None
+
+
+class _Pages(Wire):
+    data: tuple[Page, ...] = ()
+    paging: _Paging = _Paging()
+
+
+class _GranularScope(Wire):
+    scope: str = ""
+    target_ids: tuple[str, ...] = ()
+
+
+class _Granted(Wire):
+    granular_scopes: tuple[_GranularScope, ...] = ()
+
+
+class _DebugToken(Wire):
+    data: _Granted
+
+
+_MAX_LISTS = 20
+"""Pages of ``me/accounts`` that are read (100 accounts each)."""
+
+
+def dialog_url(
+    www: str, settings: PlatformSettings, scopes: Sequence[str], redirect_uri: str, state: str
+) -> str:
+    """Facebook's consent page. Meta documents no PKCE for it."""
+    query = {
+        "client_id": settings.app_id,
+        "redirect_uri": redirect_uri,
+        "response_type": "code",
+        "scope": ",".join(scopes),
+        "state": state,
+    }
+    return f"{www}/{settings.version}/dialog/oauth?{urlencode(query)}"
+
+
+def user_credentials(
+    graph: Graph, settings: PlatformSettings, code: str, redirect_uri: str, scopes: Sequence[str]
+) -> Credentials:
+    """The long-lived user token behind a code."""
+    short = graph.read(
+        TokenGrant,
+        "oauth/access_token",
+        "",
+        client_id=settings.app_id,
+        client_secret=settings.app_secret.get_secret_value(),
+        redirect_uri=redirect_uri,
+        code=code,
+    ).data
+    return long_lived(graph, settings, short.access_token, scopes)
+
+
+def long_lived(
+    graph: Graph, settings: PlatformSettings, token: SecretStr, scopes: Sequence[str]
+) -> Credentials:
+    """``fb_exchange_token``: 60 more days for a user token that still lives; CredentialsRevoked when it does not."""
+    try:
+        grant = graph.read(
+            TokenGrant,
+            "oauth/access_token",
+            "",
+            grant_type="fb_exchange_token",
+            client_id=settings.app_id,
+            client_secret=settings.app_secret.get_secret_value(),
+            fb_exchange_token=token.get_secret_value(),
+        ).data
+    except CredentialsExpired as error:
+        raise dead(error) from None
+    return Credentials(access_token=grant.access_token, expires_at=grant.expires_at, scopes=tuple(scopes))
+
+
+def dead(error: CredentialsExpired) -> CredentialsRevoked:
+    """A stale token at a refresh is a dead one: Meta has no separate refresh token."""
+    return CredentialsRevoked(
+        f"{error.message}; it can no longer be refreshed",
+        platform_code=error.platform_code,
+        http_status=error.http_status,
+        next_action=RECONNECT,
+    )
+
+
+def pages(graph: Graph, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
+    """Every Page that a user token reaches: the list, or each Page named in the token's granular scopes."""
+    secret = token.get_secret_value()
+    found: list[Page] = []
+    after: dict[str, Any] = {}
+    for _ in range(_MAX_LISTS):
+        listed = graph.read(_Pages, "me/accounts", secret, fields=fields, limit="100", **after).data
+        found += listed.data
+        if listed.paging.next is None or not listed.paging.cursors.after:
+            break
+        after = {"after": listed.paging.cursors.after}
+    return found or [page_of(graph, secret, page, fields) for page in _granted_pages(graph, settings, secret)]
+
+
+def page_of(graph: Graph, token: str, page: str, fields: str) -> Page:
+    """One Page by its id."""
+    return graph.read(Page, page, token, fields=fields).data
+
+
+def _granted_pages(graph: Graph, settings: PlatformSettings, token: str) -> list[str]:
+    app = f"{settings.app_id}|{settings.app_secret.get_secret_value()}"
+    scopes = graph.read(
+        _DebugToken, "debug_token", "", input_token=token, access_token=app
+    ).data.data.granular_scopes
+    ids = [target for scope in scopes if scope.scope.startswith("pages_") for target in scope.target_ids]
+    return list(dict.fromkeys(ids))

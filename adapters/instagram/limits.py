@@ -1,0 +1,63 @@
+"""What Instagram enforces, each with its source, and how fast we ask.
+
+Pages (all under developers.facebook.com/docs/instagram-platform/):
+* MEDIA: instagram-graph-api/reference/ig-user/media, v25.0 text of 2026-09-11, read 2026-11-24
+* GUIDE: content-publishing, v25.0, read 2026-11-24
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.contract import Capabilities
+
+CAPTION_CHARACTERS = 2200  # MEDIA
+HASHTAGS = 30  # MEDIA
+MENTIONS = 20  # MEDIA
+
+IMAGE_TYPES = ("image/jpeg",)  # GUIDE: JPEG is the only image format
+IMAGE_BYTES = 8 * 1024 * 1024  # MEDIA: 8 MB; read generously
+IMAGE_RATIO = (4 / 5, 1.91)  # MEDIA, width : height. Width 320..1440 is scaled to, not enforced.
+RATIO_SLACK = 0.01  # ours: 1080 x 1351 is 4:5 to a person
+
+VIDEO_TYPES = ("video/mp4", "video/quicktime")  # MEDIA
+VIDEO_CODECS = ("h264", "hevc")  # MEDIA
+VIDEO_BYTES = 300 * 1024 * 1024  # MEDIA; older text of the same page said 1 GB
+VIDEO_SECONDS = (3.0, 15 * 60.0)  # MEDIA
+VIDEO_FPS = (23.0, 60.0)  # MEDIA
+VIDEO_WIDTH = 1920  # MEDIA
+VIDEO_RATIO = (0.01, 10.0)  # MEDIA
+
+CAROUSEL = (2, 10)  # MEDIA; the app allows 20, the API 10
+
+CONTAINERS_PER_DAY = 400  # MEDIA: containers per account and rolling 24 h; far above what posts_per_day needs
+POSTS_PER_DAY = (
+    50  # GUIDE says 100, its reference page 50; content_publishing_limit has the account's own number
+)
+
+QUOTA_RECHECK = timedelta(hours=1)
+"""The window rolls: a place comes free as each post turns 24 hours old, so we ask again hourly."""
+FIRST_POLL_IMAGE = timedelta(seconds=1)
+FIRST_POLL_VIDEO = timedelta(seconds=5)
+LONGEST_POLL = timedelta(seconds=60)  # GUIDE: once a minute
+RESTARTS = 3
+"""Times a failed container is replaced within one try."""
+RESTART_PAUSE = timedelta(seconds=30)
+GONE_READS = 3
+"""Reads that may find no container before it is given up: a fresh one can be missing for seconds."""
+LISTINGS = 5
+"""Times that a PUBLISHED container's post is looked for before it is settled under the container's id."""
+CLOCK_SKEW = timedelta(seconds=5)
+"""How far Instagram's timestamp may lie before our armed time; it also counts whole seconds only."""
+CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
+UPLOAD_FLOOR = 1024 * 1024
+"""Bytes per second under which an upload is given up."""
+
+CAPABILITIES = Capabilities(
+    pulls_media=True,
+    prepare_lead=timedelta(minutes=15),  # far under CONTAINER_LIFE
+    settle_window=timedelta(seconds=30),  # two reads 10 s apart are our inference; three times that
+    look_every=(FIRST_POLL_VIDEO, LONGEST_POLL),
+    look_limit=timedelta(minutes=30),  # GUIDE says 5 minutes; long reels take more
+    daily_posts=POSTS_PER_DAY,
+)

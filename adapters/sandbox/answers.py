@@ -1,0 +1,33 @@
+"""Builds HTTP answers and refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class Refused(Exception):
+    """A request that was answered with no, before it had any effect."""
+
+    def __init__(self, response: web.Response) -> None:
+        """Carry the platform's own refusal."""
+        super().__init__(response.status)
+        self.response = response
+
+
+def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Answer `body` as JSON."""
+    return web.Response(
+        body=encode(body).encode(),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )

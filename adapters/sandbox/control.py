@@ -1,0 +1,201 @@
+"""The control API: accounts, faults, tokens, pace, media and the ledger, for tests and demonstrations."""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.control_body import Body, fault_of, no
+from adapters.sandbox.media_host import NAME
+from adapters.sandbox.store import Record
+from adapters.sandbox.world import World
+
+_MEDIA_BYTES = 256 << 20
+_CODE_LIFE_S = 600.0
+_SHORT_LIFE_S = 3600.0
+
+
+class Control:
+    """Answers everything under /control/."""
+
+    def __init__(self, world: World) -> None:
+        """Act on `world`."""
+        self._world = world
+
+    async def health(self, _: web.Request) -> web.Response:
+        """GET /control/health."""
+        return json_answer({"ok": True})
+
+    async def add_account(self, request: web.Request) -> web.Response:
+        """POST /control/accounts."""
+        body = await Body.read(request)
+        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
+        username = body.text("username")
+        wishes: Record = {}
+        if body.has("display_name"):
+            wishes["display_name"] = body.text("display_name")
+        if body.has("private"):
+            wishes["private"] = body.flag("private")
+        if body.has("options"):
+            wishes["options"] = body.object("options")
+        account = self._world.accounts.open(platform, username, wishes)
+        return json_answer(self._issued(account), 201)
+
+    def _issued(self, account: Record) -> Record:
+        accounts = self._world.accounts
+        kind = accounts.kinds[account["platform"]]
+        return {
+            "platform": account["platform"],
+            "remote_id": account["remote_id"],
+            "username": account["username"],
+            **accounts.issue(account, age=kind.issued_ago),
+            "scopes": accounts.scopes(account),
+            "connection": kind.connection,
+        }
+
+    async def ledger(self, request: web.Request) -> web.Response:
+        """GET /control/ledger?platform=&account=."""
+        await self._world.commit()
+        platform, account = request.query.get("platform"), request.query.get("account")
+        data = await asyncio.to_thread(self._world.ledger.lines, platform, account)
+        return web.Response(body=data, content_type="application/json")
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """POST /control/reset."""
+        body = await Body.read(request)
+        await self._world.reset(erase_ledger=body.has("ledger") and body.flag("ledger"))
+        return json_answer({"ok": True})
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        """POST /control/faults."""
+        fault = fault_of(await Body.read(request), (*self._world.accounts.kinds, "media"))
+        return json_answer({"id": self._world.faults.add(fault)["id"]}, 201)
+
+    async def faults(self, _: web.Request) -> web.Response:
+        """GET /control/faults."""
+        return json_answer(self._world.faults.all())
+
+    async def clear_fault(self, request: web.Request) -> web.Response:
+        """DELETE /control/faults and /control/faults/<id>."""
+        key = request.match_info.get("id")
+        faults = self._world.faults
+        if key is not None and not faults.remove(key):
+            raise Refused(no(404, f"There is no fault {key}."))
+        if key is None:
+            for fault in faults.all():
+                faults.remove(fault["id"])
+        self._world.processing.unstick()
+        return json_answer({"ok": True})
+
+    async def tokens(self, request: web.Request) -> web.Response:
+        """POST /control/tokens: `valid` means that a person has connected the account again."""
+        body = await Body.read(request)
+        account = self._account(body)
+        state = body.one_of("state", ("expired", "revoked", "valid"))
+        if state == "valid":
+            return json_answer(self._issued(account))
+        changed = self._world.accounts.mark(account["platform"], account["remote_id"], state)
+        return json_answer({"changed": changed})
+
+    def _account(self, body: Body) -> Record:
+        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
+        account = self._world.accounts.find(platform, body.text("remote_id"))
+        if account is None:
+            raise Refused(no(404, f"There is no {platform} account with that remote_id."))
+        return account
+
+    async def code(self, request: web.Request) -> web.Response:
+        """POST /control/oauth/code: what a consent page would hand back, and a short-lived token."""
+        account = self._account(await Body.read(request))
+        accounts = self._world.accounts
+        short_prefix = accounts.kinds[account["platform"]].access_prefix
+        return json_answer(
+            {
+                "code": accounts.mint(account, "code", "code-", _CODE_LIFE_S),
+                "short_lived_token": accounts.mint(account, "short", short_prefix, _SHORT_LIFE_S),
+            },
+            201,
+        )
+
+    async def pace(self, request: web.Request) -> web.Response:
+        """POST /control/pace."""
+        body = await Body.read(request)
+        pace = body.one_of("pace", ("real", "instant"))
+        quotas = body.flag("quotas") if body.has("quotas") else not self._world.windows.lifted
+        self._world.set_pace(instant=pace == "instant", quotas=quotas)
+        return json_answer({"pace": pace, "quotas": quotas})
+
+    async def clock(self, request: web.Request) -> web.Response:
+        """POST /control/clock: move the sandbox's time forward."""
+        body = await Body.read(request)
+        self._world.move_clock(float(body.whole("advance_s")))
+        return json_answer({"ahead_s": self._world.clock.ahead})
+
+    async def put_media(self, request: web.Request) -> web.Response:
+        """PUT /control/media/<name>."""
+        name = request.match_info["name"]
+        if not NAME.match(name):
+            raise Refused(no(422, "The name may have letters, digits, '.', '_' and '-', 120 at most."))
+        part = self._world.uploads / f"media-{secrets.token_hex(8)}"
+        try:
+            await _receive(request, part)
+            part.replace(self._world.media / name)
+        finally:
+            part.unlink(missing_ok=True)
+        self._world.puller.forget()
+        settings = self._world.settings
+        return json_answer({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
+
+
+async def _receive(request: web.Request, path: Path) -> None:
+    size = 0
+    with path.open("wb") as file:
+        async for data in request.content.iter_any():
+            size += len(data)
+            if size > _MEDIA_BYTES:
+                raise Refused(no(413, f"A media file may have at most {_MEDIA_BYTES} bytes."))
+            file.write(data)
+
+
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def mount_control(app: web.Application, world: World) -> None:
+    """Serve the control API on `app`."""
+    control = Control(world)
+    expected = f"Bearer {world.settings.control_token}".encode()
+
+    def guarded(handler: _Handler) -> _Handler:
+        async def answer(request: web.Request) -> web.Response:
+            sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(sent, expected):
+                return no(401, "The control API needs its token: Authorization: Bearer <control token>.")
+            try:
+                response = await handler(request)
+            except Refused as refusal:
+                response = refusal.response
+            await world.commit()
+            return response
+
+        return answer
+
+    app.router.add_get("/control/health", control.health)
+    for method, path, handler in (
+        ("POST", "/control/accounts", control.add_account),
+        ("GET", "/control/ledger", control.ledger),
+        ("POST", "/control/reset", control.reset),
+        ("POST", "/control/faults", control.add_fault),
+        ("GET", "/control/faults", control.faults),
+        ("DELETE", "/control/faults", control.clear_fault),
+        ("DELETE", "/control/faults/{id}", control.clear_fault),
+        ("POST", "/control/tokens", control.tokens),
+        ("POST", "/control/oauth/code", control.code),
+        ("POST", "/control/pace", control.pace),
+        ("POST", "/control/clock", control.clock),
+        ("PUT", "/control/media/{name}", control.put_media),
+    ):
+        app.router.add_route(method, path, guarded(handler))

@@ -1,0 +1,82 @@
+"""Meta's graph addresses, `/<version>/<node>/<edge>`, shared by the platforms that live on one host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapters.sandbox.answers import json_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from adapters.sandbox.endpoint import Endpoint
+    from adapters.sandbox.world import World
+
+_VERSION = re.compile(r"v\d+\.\d+\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    owns: Callable[[str, web.Request], bool]
+    endpoint: Endpoint
+
+
+class Graph:
+    """Finds the endpoint of a node by asking each platform whether the node is one of its own."""
+
+    def __init__(self, world: World) -> None:
+        """Serve the endpoints of `world`."""
+        self._world = world
+        self._claims: dict[tuple[str, str, str], list[_Claim]] = {}
+        self._hosts: set[str] = set()
+
+    def mount(self, app: web.Application, host: str) -> None:
+        """Serve everything under `/<host>/`; once per host is enough, more does no harm."""
+        if host in self._hosts:
+            return
+        self._hosts.add(host)
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await self._answer(host, request)
+
+        app.router.add_route("*", f"/{host}/{{path:.*}}", answer)
+
+    def claim(
+        self, host: str, method: str, edge: str, endpoint: Endpoint, owns: Callable[[str, web.Request], bool]
+    ) -> None:
+        """Serve `edge` ("" = the node itself) of the nodes that `owns` says yes to.
+
+        `owns` gets the node ("me", an id, or "" for paths like /refresh_access_token) and the request.
+        """
+        self._claims.setdefault((host, method, edge), []).append(_Claim(owns=owns, endpoint=endpoint))
+
+    async def _answer(self, host: str, request: web.Request) -> web.StreamResponse:
+        parts = request.match_info["path"].strip("/").split("/")
+        if _VERSION.match(parts[0]):
+            parts = parts[1:]
+        node = parts[0] if parts else ""
+        edge = "/".join(parts[1:])
+        for claim in self._claims.get((host, request.method, edge), ()):
+            if claim.owns(node, request):
+                return await claim.endpoint.serve(self._world, request)
+        return self._unknown(request.method, node)
+
+    @staticmethod
+    def _unknown(method: str, node: str) -> web.Response:
+        return json_answer(
+            {
+                "error": {
+                    "message": f"Unsupported {method.lower()} request. Object with ID '{node}' does not exist, cannot "
+                    "be loaded due to missing permissions, or does not support this operation.",
+                    "type": "GraphMethodException",
+                    "code": 100,
+                    "error_subcode": 33,
+                    "fbtrace_id": "AUnknownObject",
+                }
+            },
+            400,
+        )

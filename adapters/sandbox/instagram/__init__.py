@@ -1,0 +1,69 @@
+"""Instagram's Content Publishing API v25, on both of its hosts, as documented on 2026-11-24."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.instagram import container, create, oauth, publish, read, upload
+from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_HOSTS = ("instagram", "facebook")
+_ACCOUNT_EDGES = (
+    ("POST", "media", create.CREATE),
+    ("GET", "media", read.LISTING),
+    ("GET", "stories", read.STORIES),
+    ("POST", "media_publish", publish.PUBLISH),
+    ("GET", "content_publishing_limit", publish.LIMIT),
+    ("GET", "", read.ACCOUNT),
+)
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve Instagram on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=lambda: digits(17, "1784"),
+            scopes=("instagram_business_basic", "instagram_business_content_publish"),
+            connection="instagram_login",
+            access_prefix="IGAA",
+            access_life=oauth.LIFE_S,
+            issued_ago=2 * DAY,  # old enough to be refreshed at once
+        ),
+    )
+    world.processing.define(KIND, container.work(world))
+    for host in _HOSTS:
+        _claim(world, host)
+        world.graph.mount(app, host)
+    mount(app, world, "POST", "/rupload/ig-api-upload/{version}/{container}", upload.RECEIVE)
+
+
+def _claim(world: "World", host: str) -> None:
+    def is_account(node: str, request: web.Request) -> bool:
+        if node != "me":
+            return world.accounts.find(PLATFORM, node) is not None
+        return host == "instagram" or _is_ours(world, request)
+
+    for method, edge, endpoint in _ACCOUNT_EDGES:
+        world.graph.claim(host, method, edge, endpoint, is_account)
+    world.graph.claim(
+        host, "GET", "", read.CONTAINER, lambda node, _: world.store.get(KIND, node) is not None
+    )
+    world.graph.claim(
+        host, "GET", "", read.MEDIA, lambda node, _: world.ledger.find(PLATFORM, node) is not None
+    )
+    if host == "instagram":
+        world.graph.claim(host, "GET", "", oauth.REFRESH, lambda node, _: node == "refresh_access_token")
+        world.graph.claim(host, "GET", "", oauth.EXCHANGE, lambda node, _: node == "access_token")
+
+
+def _is_ours(world: "World", request: web.Request) -> bool:
+    header = request.headers.get("Authorization", "").partition(" ")[2]
+    token = header or request.query.get("access_token", "")
+    return world.accounts.token(PLATFORM, token) is not None

@@ -1,0 +1,143 @@
+"""One container of the Instagram stand-in: its states, its media checks, its end.
+
+States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED when not published within a day.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.sandbox import probe
+from adapters.sandbox.processing import Work
+from adapters.sandbox.puller import Pulled, PullFailed
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+PLATFORM = "instagram"
+KIND = "instagram.container"
+
+IMAGE_BYTES = 8 << 20
+VIDEO_BYTES = 300 << 20
+_RATIO = (4 / 5, 1.91)
+_ROUNDING = 0.01
+_CODECS = ("h264", "hevc")
+_FRAME_RATE = (23.0, 60.0)
+_WIDTH_MOST = 1920
+_REEL_S = (3.0, 900.0)
+_STORY_S = (3.0, 60.0)
+_EDGE_S = 0.05
+
+UNFETCHABLE = (9004, 2207052)
+IMAGE_TOO_LARGE = (36000, 2207004)
+IMAGE_FORMAT = (36001, 2207005)
+IMAGE_RATIO = (36003, 2207009)
+VIDEO_FORMAT = (352, 2207026)
+THUMB_OFFSET = (1, 2207057)
+
+_TEXTS = {
+    "FINISHED": "Finished: Media has been uploaded and it is ready to be published.",
+    "IN_PROGRESS": "In Progress: Media is still being processed.",
+    "PUBLISHED": "Published: Media has already been published.",
+    "EXPIRED": "Expired: Media container has expired. Please create a new media container and try again.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How the check of a container's media ended."""
+
+    subcode: int | None = None
+    """None when the media is good."""
+    media: tuple[Record, ...] = ()
+
+
+def state(world: "World", record: Record) -> str:
+    """The container's status_code at this moment."""
+    if record["state"] != "PUBLISHED" and world.clock.now() >= record["created"] + DAY:
+        return "EXPIRED"
+    return str(record["state"])
+
+
+def status_text(world: "World", record: Record) -> str:
+    """The container's `status`: a sentence, with the subcode when it failed."""
+    code = state(world, record)
+    if code == "ERROR":
+        return f"Error: Media upload has failed with error code {record['subcode']}"
+    return _TEXTS[code]
+
+
+def image_fault(pulled: Pulled) -> tuple[int, int] | None:
+    """Code and subcode of what is wrong with a picture, or None."""
+    if pulled.image is None or pulled.image.format != "JPEG":
+        return IMAGE_FORMAT
+    if pulled.bytes > IMAGE_BYTES:
+        return IMAGE_TOO_LARGE
+    ratio = pulled.image.width / pulled.image.height
+    return None if _RATIO[0] - _ROUNDING <= ratio <= _RATIO[1] + _ROUNDING else IMAGE_RATIO
+
+
+def video_fault(facts: probe.VideoFacts | None, record: Record) -> tuple[int, int] | None:
+    """Code and subcode of what is wrong with a film, or None."""
+    least, most = _STORY_S if record["kind"] == "story" else _REEL_S
+    if facts is None or facts.codec not in _CODECS:
+        return VIDEO_FORMAT
+    if not _FRAME_RATE[0] <= facts.fps <= _FRAME_RATE[1] or facts.width > _WIDTH_MOST:
+        return VIDEO_FORMAT
+    if not least - _EDGE_S <= facts.duration <= most + _EDGE_S or facts.bytes > VIDEO_BYTES:
+        return VIDEO_FORMAT
+    offset = record["extra"].get("thumb_offset")
+    return THUMB_OFFSET if offset is not None and int(offset) > facts.duration * 1000 else None
+
+
+def upload_path(world: "World", record: Record) -> Path:
+    """Where the bytes of a resumable upload are kept until they are looked at."""
+    return world.uploads / f"instagram-{record['key']}"
+
+
+def work(world: "World") -> Work:
+    """How containers are worked on."""
+
+    async def examine(record: Record) -> Verdict:
+        if "doom" in record:
+            return Verdict(subcode=_subcode_of(record["doom"]))
+        return await _examine(world, record)
+
+    return Work(
+        pending=lambda record: record["state"] == "IN_PROGRESS",
+        examine=examine,
+        conclude=lambda record, verdict: _conclude(world, record, verdict),
+    )
+
+
+def _subcode_of(reason: str | None) -> int:
+    return int(reason) if reason is not None and reason.isdecimal() else VIDEO_FORMAT[1]
+
+
+async def _examine(world: "World", record: Record) -> Verdict:
+    if record["source"] in ("image", "children"):  # looked at when the container was made
+        return Verdict(media=tuple(record["media"]))
+    if record["source"] == "upload":
+        facts = await asyncio.to_thread(probe.video, upload_path(world, record))
+        told: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
+    else:
+        try:
+            pulled = await world.puller.film(PLATFORM, record["url"], VIDEO_BYTES)
+        except PullFailed:
+            return Verdict(subcode=UNFETCHABLE[1])
+        facts, told = pulled.video, pulled.told(record["url"])
+    fault = video_fault(facts, record)
+    return Verdict(subcode=None if fault is None else fault[1], media=(told,))
+
+
+def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
+    if record["source"] == "upload":
+        upload_path(world, record).unlink(missing_ok=True)
+    if verdict.subcode is None:
+        record |= {"state": "FINISHED", "media": list(verdict.media)}
+    else:
+        record |= {"state": "ERROR", "subcode": verdict.subcode}
+    world.store.put(KIND, record["key"], record)

@@ -1,0 +1,156 @@
+"""Making containers on the Instagram stand-in: pictures, reels, stories, carousels and their parts."""
+
+import json
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.graph_voice import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.instagram import container
+from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.instagram.node import own_account
+from adapters.sandbox.puller import PullFailed
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+_CONTAINERS_A_DAY = 400
+_CAPTION_MOST = 2200
+_HASHTAGS_MOST = 30
+_MENTIONS_MOST = 20
+_ALT_MOST = 1000
+_COLLABORATORS_MOST = 3
+_CHILDREN = (2, 10)
+_KINDS = {"REELS": "reel", "STORIES": "story", "CAROUSEL": "carousel"}
+_NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
+_KEPT = (
+    "alt_text",
+    "share_to_feed",
+    "cover_url",
+    "thumb_offset",
+    "audio_name",
+    "collaborators",
+    "user_tags",
+    "location_id",
+    "trial_params",
+    "is_ai_generated",
+)
+
+
+async def create(call: Call) -> web.Response:
+    """POST /{ig}/media."""
+    account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
+    given = arguments(call)
+    window = f"instagram.containers:{account['remote_id']}"
+    if call.world.windows.full(window, _CONTAINERS_A_DAY, DAY):
+        raise Refused(no(4, None, "Application request limit reached: too many containers today."))
+    record = _blank(call, account, given)
+    await _fill(call, account, given, record)
+    call.world.windows.count(window, DAY)
+    call.world.store.put(KIND, record["key"], record)
+    if record["source"] == "upload":
+        version = call.request.path.split("/")[2]
+        address = f"http://{call.request.host}/rupload/ig-api-upload/{version}/{record['key']}"
+        return ok({"id": record["key"], "uri": address})
+    await call.world.processing.begin(KIND, record)
+    return ok({"id": record["key"]})
+
+
+def _blank(call: Call, account: Record, given: Record) -> Record:
+    is_child = _true(given.get("is_carousel_item"))
+    caption = str(given.get("caption") or "")
+    _check_texts(given, caption)
+    if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
+        raise refuse(100, None, "A carousel item takes no caption, location or AI label.")
+    record: Record = {"key": digits(17, "178"), "account": account["remote_id"], "state": "IN_PROGRESS"}
+    record |= {"created": call.world.clock.now(), "caption": caption, "child": is_child, "media": []}
+    record["extra"] = {name: given[name] for name in _KEPT if name in given}
+    return record | call.mishap()
+
+
+def _true(value: object) -> bool:
+    return value is True or str(value).lower() in ("true", "1")
+
+
+def _check_texts(given: Record, caption: str) -> None:
+    too_many = caption.count("#") > _HASHTAGS_MOST or caption.count("@") > _MENTIONS_MOST
+    if len(caption) > _CAPTION_MOST or too_many:
+        raise refuse(36004, 2207010, "The caption is too long, or has too many hashtags or mentions.")
+    if len(str(given.get("alt_text") or "")) > _ALT_MOST:
+        raise refuse(100, None, f"Param alt_text must be at most {_ALT_MOST} characters.")
+    if len(_listed(given.get("collaborators"))) > _COLLABORATORS_MOST:
+        raise refuse(100, None, f"Param collaborators must have at most {_COLLABORATORS_MOST} names.")
+
+
+def _listed(value: object) -> list[str]:
+    """A list given as JSON or separated by commas."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise refuse(100, None, "A list is not valid JSON.") from None
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return [item for item in str(value or "").split(",") if item]
+
+
+async def _fill(call: Call, account: Record, given: Record, record: Record) -> None:
+    """Add what depends on the kind: `kind`, `source`, and `url` or `children`."""
+    sort = str(given.get("media_type") or "IMAGE")
+    if sort == "CAROUSEL" and not record["child"]:
+        record |= {"kind": "carousel", "source": "children"}
+        _adopt_children(call, account, given, record)
+        return
+    allowed = ("IMAGE", "VIDEO") if record["child"] else ("IMAGE", "REELS", "STORIES")
+    if sort not in allowed:
+        # VIDEO outside a carousel is retired, and REELS inside one are not allowed.
+        raise refuse(100, 2207023, f"The media type {sort} is unknown here.")
+    record["kind"] = "video" if sort == "VIDEO" else _KINDS.get(sort, "image")
+    if sort != "IMAGE" and given.get("upload_type") == "resumable":
+        record |= {"source": "upload", "received": 0, "file_size": None}
+    elif sort != "IMAGE" and given.get("video_url"):
+        record |= {"source": "video", "url": str(given["video_url"])}
+    elif sort in ("IMAGE", "STORIES") and given.get("image_url"):
+        record |= {"source": "image", "url": str(given["image_url"])}
+        await _look_at_image(call, record)
+    else:
+        needed = "image_url" if sort == "IMAGE" else "video_url"
+        raise refuse(100, None, f"The parameter {needed} is required.")
+
+
+async def _look_at_image(call: Call, record: Record) -> None:
+    try:
+        pulled = await call.world.puller.picture(PLATFORM, record["url"], container.IMAGE_BYTES)
+    except PullFailed:
+        raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
+    if (fault := container.image_fault(pulled)) is not None:
+        raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
+    record["media"] = [pulled.told(record["url"])]
+
+
+def _adopt_children(call: Call, account: Record, given: Record, record: Record) -> None:
+    children = _listed(given.get("children"))
+    if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
+        raise refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
+    for key in children:
+        child = call.world.store.get(KIND, key)
+        if child is None or child["account"] != account["remote_id"] or not child["child"]:
+            raise refuse(24, 2207006, f"The media with id {key} cannot be found.")
+        match container.state(call.world, child):
+            case "FINISHED":
+                record["media"] = record["media"] + child["media"]
+            case "EXPIRED":
+                raise refuse(24, 2207008, f"The container {key} has expired.")
+            case _:
+                raise refuse(9007, 2207027, f"The media {key} is not ready, please wait a moment.")
+    record["children"] = children
+
+
+CREATE = Endpoint(
+    platform=PLATFORM,
+    step="prepare",
+    handle=create,
+    voice=VOICE,
+    exhausted=lambda _: no(4, None, "Application request limit reached: too many containers today."),
+)

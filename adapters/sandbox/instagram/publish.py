@@ -1,0 +1,98 @@
+"""The visible step of the Instagram stand-in, and what is left of the day for it."""
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.graph_voice import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.instagram import container
+from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.instagram.node import own_account
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+_QUOTA = 50
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_PATHS = {"reel": "reel", "story": "stories"}
+
+
+def _quota_total(account: Record) -> int:
+    return int(account["options"].get("quota_total", _QUOTA))
+
+
+def _window(account: Record) -> str:
+    return f"instagram.posts:{account['remote_id']}"
+
+
+def _out_of_quota() -> web.Response:
+    return no(9, 2207042, "The account has reached its daily publishing limit.")
+
+
+async def publish(call: Call) -> web.Response:
+    """POST /{ig}/media_publish: once per container, however often it is called."""
+    account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
+    record = _ready(call, account, str(arguments(call).get("creation_id") or ""))
+    if not call.world.windows.take(_window(account), _quota_total(account), DAY):
+        raise Refused(_out_of_quota())
+    media_id = digits(17, "179")
+    call.world.publish(
+        account,
+        kind=record["kind"],
+        remote_id=media_id,
+        handle=record["key"],
+        caption=record["caption"],
+        media=record["media"],
+        url=_permalink(account, record, media_id),
+        late=call.delay() + record.get("late", 0.0),
+        extra={"public": record["kind"] != "story", **record["extra"]},
+    )
+    record |= {"state": "PUBLISHED", "media_id": media_id}
+    call.world.store.put(KIND, record["key"], record)
+    return ok({"id": media_id})
+
+
+def _ready(call: Call, account: Record, key: str) -> Record:
+    if not key:
+        raise refuse(100, None, "The parameter creation_id is required.")
+    record = call.world.store.get(KIND, key)
+    if record is None:
+        raise refuse(24, 2207008, "The media container does not exist or has expired.")
+    if record["account"] != account["remote_id"] or record["child"]:
+        raise refuse(24, 2207006, "The requested media cannot be found.")
+    match container.state(call.world, record):
+        case "FINISHED":
+            return record
+        case "EXPIRED":
+            raise refuse(24, 2207008, "The media container has expired.")
+        case _:
+            raise refuse(9007, 2207027, "The media is not ready for publishing, please wait for a moment.")
+
+
+def _permalink(account: Record, record: Record, media_id: str) -> str:
+    if record["kind"] == "story":
+        return f"https://www.instagram.com/stories/{account['username']}/{media_id}/"
+    number, short = int(media_id), ""
+    while number:
+        number, digit = divmod(number, len(_ALPHABET))
+        short = _ALPHABET[digit] + short
+    return f"https://www.instagram.com/{_PATHS.get(record['kind'], 'p')}/{short}/"
+
+
+async def limit(call: Call) -> web.Response:
+    """GET /{ig}/content_publishing_limit?fields=quota_usage,config."""
+    account = own_account(call)
+    fields = call.request.query.get("fields", "quota_usage").split(",")
+    total = _quota_total(account)
+    is_spent = call.take("quota-exhausted") is not None
+    known: Record = {
+        "quota_usage": total if is_spent else call.world.windows.used(_window(account), DAY),
+        "config": {"quota_total": total, "quota_duration": int(DAY)},
+    }
+    return ok({"data": [{name: known[name] for name in fields if name in known}]})
+
+
+PUBLISH = Endpoint(
+    platform=PLATFORM, step="finalize", handle=publish, voice=VOICE, exhausted=lambda _: _out_of_quota()
+)
+LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=limit, voice=VOICE)

@@ -1,0 +1,18 @@
+"""The table of platforms the sandbox stands in for. A new one is a line here and a file or folder of its own."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from aiohttp import web
+
+from adapters.sandbox import instagram, tiktok, tiktok_business
+from adapters.sandbox.world import World
+
+Register: TypeAlias = Callable[[web.Application, World], None]
+"""Adds the routes of one platform, its kind of account, and how its records are worked on."""
+
+PLATFORMS: Final[Mapping[str, Register]] = {
+    "tiktok": tiktok.register,
+    "tiktok_business": tiktok_business.register,
+    "instagram": instagram.register,
+}

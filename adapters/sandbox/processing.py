@@ -1,0 +1,90 @@
+"""What platforms do after they said yes: fetch, check, take their time, and then show the post or fail."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from adapters.sandbox.store import Record
+    from adapters.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How one kind of record is worked on. A record in work has `key`, `done_at` (Unix seconds), maybe `stuck`."""
+
+    pending: Callable[[Record], bool]
+    """Whether the record still waits for its end; asked again right before `conclude`."""
+    examine: Callable[[Record], Awaitable[Any]]
+    """Fetch and check the media; may be repeated after a kill."""
+    conclude: Callable[[Record, Any], None]
+    """Set the end, with what `examine` returned. Must not await."""
+
+
+class Processing:
+    """Runs the work of all platforms, and takes it up again after a restart."""
+
+    def __init__(self, world: World) -> None:
+        """Work on the records of `world`."""
+        self._world = world
+        self._works: dict[str, Work] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def define(self, kind: str, work: Work) -> None:
+        """Say how records of `kind` are worked on."""
+        self._works[kind] = work
+
+    async def begin(self, kind: str, record: Record) -> None:
+        """Start on a record; at instant pace return when it is done."""
+        record["done_at"] = self._world.clock.now() + (
+            0.0 if self._world.instant else self._world.settings.processing_s
+        )
+        if record.get("stuck"):
+            return
+        if self._world.instant:
+            await self._work(kind, record)
+        else:
+            self._spawn(kind, record)
+
+    def resume(self) -> None:
+        """Start again on everything that a kill has interrupted."""
+        for kind, work in self._works.items():
+            for record in self._world.store.all(kind).values():
+                if "done_at" in record and work.pending(record) and not record.get("stuck"):
+                    self._spawn(kind, record)
+        self.unstick()
+
+    def unstick(self) -> None:
+        """Go on with what was stuck on a fault that is cleared now."""
+        for kind, work in self._works.items():
+            for record in list(self._world.store.all(kind).values()):
+                stuck = record.get("stuck")
+                if stuck is None or self._world.faults.on(stuck):
+                    continue
+                del record["stuck"]
+                self._world.store.put(kind, record["key"], record)
+                if "done_at" in record and work.pending(record):
+                    self._spawn(kind, record)
+
+    async def stop(self) -> None:
+        """Drop all work; a restart takes it up again."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _spawn(self, kind: str, record: Record) -> None:
+        task = asyncio.get_running_loop().create_task(self._work(kind, record))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _work(self, kind: str, record: Record) -> None:
+        work = self._works[kind]
+        outcome = await work.examine(record)
+        await self._world.clock.until(record["done_at"])
+        if work.pending(record):
+            work.conclude(record, outcome)
+            await self._world.commit()

@@ -1,0 +1,48 @@
+"""TikTok's Content Posting API v2, as its documentation of 2026-11-24 describes it."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.tiktok import oauth, photo, read, task, upload, video
+from adapters.sandbox.tiktok.voice import PLATFORM
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_DAY_S = 86_400.0
+_PATHS = (
+    ("POST", "/tiktok/v2/oauth/token/", oauth.TOKEN),
+    ("POST", "/tiktok/v2/oauth/revoke/", oauth.REVOKE),
+    ("POST", "/tiktok/v2/post/publish/creator_info/query/", read.CREATOR_INFO),
+    ("POST", "/tiktok/v2/post/publish/video/init/", video.DIRECT),
+    ("POST", "/tiktok/v2/post/publish/inbox/video/init/", video.INBOX),
+    ("POST", "/tiktok/v2/post/publish/content/init/", photo.INIT),
+    ("POST", "/tiktok/v2/post/publish/status/fetch/", read.STATUS),
+    ("POST", "/tiktok/v2/post/publish/cancel/", read.CANCEL),
+    ("POST", "/tiktok/v2/video/list/", read.VIDEO_LIST),
+    ("GET", "/tiktok/v2/user/info/", read.USER_INFO),
+    ("PUT", "/tiktok-upload/video/", upload.PUT),
+)
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve TikTok on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=lambda: f"_000{secrets.token_urlsafe(24)}",
+            scopes=("user.info.basic", "video.publish", "video.upload", "video.list"),
+            connection="creator",
+            access_prefix="act.",
+            access_life=_DAY_S,
+            refresh_prefix="rft.",
+            refresh_life=365 * _DAY_S,
+        ),
+    )
+    world.processing.define(task.KIND, task.work(world))
+    for method, path, endpoint in _PATHS:
+        mount(app, world, method, path, endpoint)

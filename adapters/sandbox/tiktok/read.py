@@ -1,0 +1,157 @@
+"""What can be asked of the TikTok stand-in: creator, publish_id, public videos; and a pull can be cancelled."""
+
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.ledger import Live
+from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok.post_info import limit, whole
+from adapters.sandbox.tiktok.voice import PLATFORM, VOICE, invalid, no, ok
+
+_CREATOR_A_MINUTE = 20
+_STATUS_A_MINUTE = 30
+_PAGE_MOST = 20
+_TITLE_SHOWN = 150
+
+
+async def creator_info(call: Call) -> web.Response:
+    """POST /v2/post/publish/creator_info/query/."""
+    account = call.holder("video.publish")
+    limit(call, "creator_info", _CREATOR_A_MINUTE)
+    chosen = account["options"]
+    return ok(
+        {
+            "creator_avatar_url": f"https://p16-sign.tiktokcdn.example/{account['remote_id']}.jpeg",
+            "creator_username": account["username"],
+            "creator_nickname": account["display_name"],
+            "privacy_level_options": task.options(account),
+            "comment_disabled": bool(chosen.get("comment_disabled")),
+            "duet_disabled": bool(chosen.get("duet_disabled")),
+            "stitch_disabled": bool(chosen.get("stitch_disabled")),
+            "max_video_post_duration_sec": task.longest(account),
+        }
+    )
+
+
+async def user_info(call: Call) -> web.Response:
+    """GET /v2/user/info/?fields=open_id,username,display_name,avatar_url."""
+    account = call.holder("user.info.basic")
+    known = {
+        "open_id": account["remote_id"],
+        "union_id": account["remote_id"],
+        "username": account["username"],
+        "display_name": account["display_name"],
+        "avatar_url": f"https://p16-sign.tiktokcdn.example/{account['remote_id']}.jpeg",
+    }
+    fields = call.request.query.get("fields", "").split(",")
+    return ok({"user": {name: known[name] for name in fields if name in known}})
+
+
+def _own_task(call: Call, *scopes: str) -> Record:
+    account = call.holder(*scopes)
+    limit(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_A_MINUTE)
+    publish_id = call.json().get("publish_id")
+    record = call.world.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
+    if record is None:
+        raise Refused(no("invalid_publish_id"))
+    if record["account"] != account["remote_id"]:
+        raise Refused(no("token_not_authorized_for_specified_publish_id"))
+    return record
+
+
+async def status(call: Call) -> web.Response:
+    """POST /v2/post/publish/status/fetch/."""
+    record = _own_task(call, "video.upload", "video.publish")
+    return ok(
+        {
+            "status": record["state"],
+            "fail_reason": record["reason"],
+            "publicaly_available_post_id": _public_ids(call, record),
+            "uploaded_bytes": record["uploaded"],
+            "downloaded_bytes": record["downloaded"],
+        }
+    )
+
+
+def _public_ids(call: Call, record: Record) -> list[int]:
+    if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
+        return []
+    world = call.world
+    live = world.ledger.find(PLATFORM, record["post_id"])
+    is_first = record["polls"] == 0 and not world.instant
+    if is_first:
+        record["polls"] = 1
+        world.store.put(task.KIND, record["key"], record)
+    if is_first or live is None or world.clock.now() < live.visible_at:
+        return []
+    return [int(record["post_id"])]
+
+
+async def cancel(call: Call) -> web.Response:
+    """POST /v2/post/publish/cancel/: only what is still being downloaded can be stopped."""
+    record = _own_task(call, "video.upload", "video.publish")
+    if record["state"] != "PROCESSING_DOWNLOAD":
+        raise Refused(no("publish_not_cancellable"))
+    record |= {"state": "FAILED", "reason": "publish_cancelled"}
+    call.world.store.put(task.KIND, record["key"], record)
+    return ok()
+
+
+async def video_list(call: Call) -> web.Response:
+    """POST /v2/video/list/?fields=...: public posts, newest first."""
+    account = call.holder("video.list")
+    fields = [
+        name for part in parse_qs(call.request.query_string).get("fields", []) for name in part.split(",")
+    ]
+    if not fields:
+        raise invalid("fields is required.")
+    body = call.json()
+    most = whole(body, "max_count", 1, _PAGE_MOST) if "max_count" in body else 10
+    before = whole(body, "cursor") / 1000 if body.get("cursor") else None
+    shown: list[Live] = []
+    has_more = False
+    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+        if not _listed(call, live) or (before is not None and live.created_at >= before):
+            continue
+        if len(shown) == most:
+            has_more = True
+            break
+        shown.append(live)
+    cursor = int(shown[-1].created_at * 1000) if shown else 0
+    videos = [_video(live, fields) for live in shown]
+    return ok({"videos": videos, "cursor": cursor, "has_more": has_more})
+
+
+def _listed(call: Call, live: Live) -> bool:
+    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.world.clock.now()
+
+
+def _video(live: Live, fields: list[str]) -> Record:
+    entry = live.entry
+    known = {
+        "id": entry["remote_id"],
+        "title": entry["extra"]["title"][:_TITLE_SHOWN],
+        "create_time": int(live.created_at),
+        "share_url": entry["url"],
+        "video_description": entry["caption"][:_TITLE_SHOWN],
+        "duration": 0 if entry["kind"] == "photos" else 5,
+    }
+    return {name: known[name] for name in fields if name in known}
+
+
+CREATOR_INFO = Endpoint(
+    platform=PLATFORM,
+    step="creator_info",
+    handle=creator_info,
+    voice=VOICE,
+    # Spam risk comes with HTTP 200 here, "intentionally" (creator info reference, 2026-11-24).
+    exhausted=lambda _: no("spam_risk_too_many_posts", status=200),
+)
+USER_INFO = Endpoint(platform=PLATFORM, step="read", handle=user_info, voice=VOICE)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, voice=VOICE)
+CANCEL = Endpoint(platform=PLATFORM, step="cancel", handle=cancel, voice=VOICE)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, voice=VOICE)

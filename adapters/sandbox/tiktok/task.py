@@ -1,0 +1,151 @@
+"""One publish_id of the TikTok stand-in: what it is for, where it stands, and how it ends.
+
+States: PROCESSING_UPLOAD or PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.sandbox import probe
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.processing import Work
+from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok.voice import PLATFORM, no
+from adapters.sandbox.tiktok_media import Verdict, check_film, check_pictures, film_reason
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "tiktok.task"
+WORKING = ("PROCESSING_UPLOAD", "PROCESSING_DOWNLOAD")
+MOST_BYTES = 4 << 30
+_POSTS_A_DAY = 15
+_PENDING_SHARES_A_DAY = 5
+_LONGEST_S = 600
+
+
+def options(account: Record) -> list[str]:
+    """The privacy levels the account may choose from."""
+    first = "FOLLOWER_OF_CREATOR" if account["private"] else "PUBLIC_TO_EVERYONE"
+    return [first, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
+
+
+def longest(account: Record) -> int:
+    """The account's longest video, in seconds."""
+    return int(account["options"].get("max_video_post_duration_sec", _LONGEST_S))
+
+
+def check_quota(call: Call, account: Record, *, direct: bool) -> None:
+    """Refuse when the account has used up its day."""
+    window, limit, code = _quota(account, direct=direct)
+    if call.world.windows.full(window, limit, DAY):
+        raise Refused(no(code))
+
+
+def _quota(account: Record, *, direct: bool) -> tuple[str, int, str]:
+    if direct:
+        return f"tiktok.posts:{account['remote_id']}", _POSTS_A_DAY, "spam_risk_too_many_posts"
+    shares = f"tiktok.shares:{account['remote_id']}"
+    return shares, _PENDING_SHARES_A_DAY, "spam_risk_too_many_pending_share"
+
+
+def new(call: Call, account: Record, prefix: str, facts: Record) -> Record:
+    """Make a task and keep it."""
+    world = call.world
+    record: Record = {"key": f"{prefix}.{world.number()}", "account": account["remote_id"], "reason": ""}
+    record |= {
+        "created": world.clock.now(),
+        "uploaded": 0,
+        "downloaded": 0,
+        "polls": 0,
+        **facts,
+        **call.mishap(),
+    }
+    world.store.put(KIND, record["key"], record)
+    return record
+
+
+async def start(world: "World", record: Record) -> None:
+    """Everything TikTok needs has arrived, or can be pulled: count the post, and work on it."""
+    account = world.accounts.find(PLATFORM, record["account"])
+    if account is not None:
+        window, limit, code = _quota(account, direct=record["direct"])
+        if not world.windows.take(window, limit, DAY):
+            record["doom"] = code
+    await world.processing.begin(KIND, record)
+
+
+def work(world: "World") -> Work:
+    """How tasks are worked on."""
+
+    async def examine(record: Record) -> Verdict:
+        if "doom" in record:
+            return Verdict(reason=record["doom"] or "internal")
+        return await _examine(world, record)
+
+    return Work(
+        pending=lambda record: record["state"] in WORKING,
+        examine=examine,
+        conclude=lambda record, verdict: _conclude(world, record, verdict),
+    )
+
+
+async def _examine(world: "World", record: Record) -> Verdict:
+    account = world.accounts.find(PLATFORM, record["account"])
+    if account is None:
+        return Verdict(reason="auth_removed")
+    most_seconds = longest(account)
+    if record["origin"] == "photos":
+        return await check_pictures(world, PLATFORM, record["urls"])
+    if record["origin"] == "pull":
+        return await check_film(world, PLATFORM, record["urls"][0], most=MOST_BYTES, longest=most_seconds)
+    path = upload_path(world, record)
+    if not await asyncio.to_thread(path.exists):
+        return Verdict(reason="internal")
+    facts = await asyncio.to_thread(probe.video, path)
+    reason = film_reason(facts, most_seconds)
+    told = {"sha256": facts.sha256, "bytes": facts.bytes} if facts is not None else {"bytes": record["size"]}
+    return Verdict(reason=reason, media=(told,))
+
+
+def upload_path(world: "World", record: Record) -> Path:
+    """Where the bytes of an upload are kept until they are looked at."""
+    return world.uploads / f"tiktok-{record['key'].rpartition('.')[2]}"
+
+
+def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
+    record["downloaded"] = verdict.bytes
+    if record["origin"] == "upload":
+        upload_path(world, record).unlink(missing_ok=True)
+    account = world.accounts.find(PLATFORM, record["account"])
+    if verdict.reason or account is None:
+        record |= {"state": "FAILED", "reason": verdict.reason or "auth_removed"}
+    else:
+        _go_live(world, record, account, verdict)
+    world.store.put(KIND, record["key"], record)
+
+
+def _go_live(world: "World", record: Record, account: Record, verdict: Verdict) -> None:
+    post_id = str(world.number())
+    settle = 0.0 if world.instant else world.settings.moderation_s
+    sort = "photo" if record["origin"] == "photos" else "video"
+    world.publish(
+        account,
+        kind=("photos" if sort == "photo" else "video") if record["direct"] else "draft",
+        remote_id=post_id,
+        handle=record["key"],
+        caption=record["caption"],
+        media=list(verdict.media),
+        url=f"https://www.tiktok.com/@{account['username']}/{sort}/{post_id}",
+        late=settle + record.get("late", 0.0),
+        extra={
+            "public": record["direct"] and record["privacy"] == "PUBLIC_TO_EVERYONE",
+            "privacy": record["privacy"],
+            "title": record["title"],
+            **record["extra"],
+        },
+    )
+    record |= {"state": "PUBLISH_COMPLETE" if record["direct"] else "SEND_TO_USER_INBOX", "post_id": post_id}

@@ -1,0 +1,101 @@
+"""URL properties of the TikTok Business stand-in: from where it agrees to fetch.
+
+The sandbox's media host counts as verified. Another https prefix can be added and verified too, but nothing behind
+it can be reached from here.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok_business.voice import PLATFORM, VOICE, ok, refuse
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_KIND = "tiktok_business.property"
+_DOMAIN, _PREFIX = 1, 2
+_VERIFIED, _UNVERIFIED = 1, 2
+
+
+def is_verified(world: "World", url: str) -> bool:
+    """Whether the URL lies in a verified property."""
+    if world.puller.reachable(url):
+        return True
+    host = urlsplit(url).hostname or ""
+    for record in world.store.all(_KIND).values():
+        if record["property_status"] != _VERIFIED or not url.startswith("https://"):
+            continue
+        if record["property_type"] == _PREFIX and url.startswith(record["url"]):
+            return True
+        if record["property_type"] == _DOMAIN and (
+            host == record["url"] or host.endswith(f".{record['url']}")
+        ):
+            return True
+    return False
+
+
+def _named(call: Call) -> tuple[str, Record]:
+    body = call.json()
+    _app(body.get("app_id"), body.get("secret"))
+    meta = body.get("url_property_meta")
+    if not isinstance(meta, dict) or meta.get("property_type") not in (_DOMAIN, _PREFIX):
+        raise refuse("url_property_meta.property_type: must be 1 or 2.")
+    url = str(meta.get("url", ""))
+    if meta["property_type"] == _PREFIX and not (url.startswith("https://") and url.endswith("/")):
+        raise refuse("url_property_meta.url: a prefix starts with https:// and ends in /.")
+    if not url or (meta["property_type"] == _DOMAIN and "/" in url):
+        raise refuse("url_property_meta.url: a domain is a host name.")
+    return f"{body['app_id']}:{meta['property_type']}:{url}", {
+        "property_type": meta["property_type"],
+        "url": url,
+    }
+
+
+def _app(app_id: object, secret: object) -> None:
+    if not app_id or not secret:
+        raise refuse("app_id and secret: Missing data for required field.")
+
+
+async def add(call: Call) -> web.Response:
+    """POST /business/property/add/."""
+    key, record = _named(call)
+    signature = hashlib.sha256(key.encode()).hexdigest()[:32]
+    record |= {"property_status": _UNVERIFIED, "signature": signature, "file_name": f"tiktok{signature}.txt"}
+    call.world.store.put(_KIND, key, record)
+    return ok({"url_property_info": record})
+
+
+async def verify(call: Call) -> web.Response:
+    """POST /business/property/verify/: the signature file is taken to be there."""
+    key, _ = _named(call)
+    record = call.world.store.get(_KIND, key)
+    if record is None:
+        raise refuse("url_property_meta.url: no such property.")
+    call.world.store.put(_KIND, key, record | {"property_status": _VERIFIED})
+    return ok({"url_property_info": record | {"property_status": _VERIFIED}})
+
+
+async def delete(call: Call) -> web.Response:
+    """POST /business/property/delete/."""
+    key, _ = _named(call)
+    call.world.store.drop(_KIND, key)
+    return ok()
+
+
+async def listing(call: Call) -> web.Response:
+    """GET /business/property/list/."""
+    app_id = call.request.query.get("app_id")
+    _app(app_id, call.request.query.get("secret"))
+    mine = [record for key, record in call.world.store.all(_KIND).items() if key.startswith(f"{app_id}:")]
+    return ok({"url_property_info_list": mine})
+
+
+ADD = Endpoint(platform=PLATFORM, step="oauth", handle=add, voice=VOICE)
+VERIFY = Endpoint(platform=PLATFORM, step="oauth", handle=verify, voice=VOICE)
+DELETE = Endpoint(platform=PLATFORM, step="oauth", handle=delete, voice=VOICE)
+LIST = Endpoint(platform=PLATFORM, step="oauth", handle=listing, voice=VOICE)

@@ -1,0 +1,124 @@
+"""What can be asked of the TikTok Business stand-in: settings, a share_id, the public videos."""
+
+from aiohttp import web
+
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.ledger import Live
+from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok_business import share
+from adapters.sandbox.tiktok_business.voice import (
+    BAD_PARAMETER,
+    PLATFORM,
+    VOICE,
+    asked,
+    holder,
+    no,
+    ok,
+    refuse,
+)
+
+_PAGE_MOST = 20
+
+
+async def settings(call: Call) -> web.Response:
+    """GET /business/video/settings/."""
+    account = holder(call, call.request.query.get("business_id"))
+    chosen = account["options"]
+    return ok(
+        {
+            "privacy_level_options": share.options(account),
+            "comment_disabled": bool(chosen.get("comment_disabled")),
+            "duet_disabled": bool(chosen.get("duet_disabled")),
+            "stitch_disabled": bool(chosen.get("stitch_disabled")),
+            "max_video_post_duration_sec": share.longest(account),
+        }
+    )
+
+
+async def status(call: Call) -> web.Response:
+    """GET /business/publish/status/."""
+    query = call.request.query
+    account = holder(call, query.get("business_id"), "video.publish", "video.upload")
+    record = call.world.store.get(share.KIND, query.get("publish_id", ""))
+    if record is None or record["account"] != account["remote_id"]:
+        raise refuse("publish_id: invalid_publish_id.")
+    data: Record = {"status": record["state"]}
+    if record["state"] == "FAILED":
+        data["reason"] = record["reason"]
+    if (ids := _post_ids(call, record)) is not None:
+        data["post_ids"] = ids
+    return ok(data)
+
+
+def _post_ids(call: Call, record: Record) -> list[str] | None:
+    if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
+        return None
+    world = call.world
+    live = world.ledger.find(PLATFORM, record["post_id"])
+    is_first = record["polls"] == 0 and not world.instant
+    if is_first:
+        record["polls"] = 1
+        world.store.put(share.KIND, record["key"], record)
+    if is_first or live is None or world.clock.now() < live.visible_at:
+        return None
+    return [record["post_id"]]
+
+
+async def video_list(call: Call) -> web.Response:
+    """GET /business/video/list/: public posts, newest first."""
+    query = call.request.query
+    account = holder(call, query.get("business_id"), "video.list")
+    fields = asked(call, "fields")
+    if not isinstance(fields, list) or "item_id" not in fields:
+        raise refuse('fields: must contain "item_id".')
+    most = _number(call, "max_count", 10)
+    before = _number(call, "cursor", 0) / 1000
+    if not 1 <= most <= _PAGE_MOST:
+        raise refuse(f"max_count: must be from 1 to {_PAGE_MOST}.")
+    shown: list[Live] = []
+    has_more = False
+    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+        if not _listed(call, live) or (before and live.created_at >= before):
+            continue
+        if len(shown) == most:
+            has_more = True
+            break
+        shown.append(live)
+    cursor = int(shown[-1].created_at * 1000) if shown else 0
+    return ok({"videos": [_video(live, fields) for live in shown], "cursor": cursor, "has_more": has_more})
+
+
+def _number(call: Call, name: str, otherwise: int) -> int:
+    text = call.request.query.get(name)
+    if text is None:
+        return otherwise
+    if not text.isdecimal():
+        raise refuse(f"{name}: Not a valid integer.")
+    return int(text)
+
+
+def _listed(call: Call, live: Live) -> bool:
+    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.world.clock.now()
+
+
+def _video(live: Live, fields: list[str]) -> Record:
+    entry = live.entry
+    known = {
+        "item_id": entry["remote_id"],
+        "create_time": str(int(live.created_at)),
+        "caption": entry["caption"],
+        "share_url": entry["url"],
+        "media_type": "PHOTO" if entry["kind"] == "photos" else "VIDEO",
+    }
+    return {name: known[name] for name in fields if name in known}
+
+
+SETTINGS = Endpoint(
+    platform=PLATFORM,
+    step="creator_info",
+    handle=settings,
+    voice=VOICE,
+    exhausted=lambda _: no(BAD_PARAMETER, "spam_risk_too_many_posts"),
+)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, voice=VOICE)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, voice=VOICE)

@@ -1,0 +1,116 @@
+"""One share_id of the TikTok Business stand-in: what was asked for, where it stands, how it ends.
+
+States: PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
+"""
+
+from typing import TYPE_CHECKING
+
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.processing import Work
+from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok_business.voice import PLATFORM
+from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, Verdict, check_film, check_pictures
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "tiktok_business.share"
+_MOST_BYTES = 1 << 30
+_LONGEST_S = 600
+
+
+def options(account: Record) -> list[str]:
+    """The privacy levels the account may choose from."""
+    first = "FOLLOWER_OF_CREATOR" if account["private"] else "PUBLIC_TO_EVERYONE"
+    return [first, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
+
+
+def longest(account: Record) -> int:
+    """The account's longest video, in seconds."""
+    return int(account["options"].get("max_video_post_duration_sec", _LONGEST_S))
+
+
+async def start(call: Call, account: Record, facts: Record) -> Record:
+    """Make the share and work on it: this is the visible step."""
+    world = call.world
+    prefix = "p_pub_url~v1" if facts["sort"] == "photos" else "v_pub_url~v1"
+    record: Record = {
+        "key": f"{prefix}.{world.number()}",
+        "account": account["remote_id"],
+        "reason": "",
+        "polls": 0,
+    }
+    record |= {"state": "PROCESSING_DOWNLOAD", "created": world.clock.now(), **facts, **call.mishap()}
+    world.store.put(KIND, record["key"], record)
+    await world.processing.begin(KIND, record)
+    return record
+
+
+def work(world: "World") -> Work:
+    """How shares are worked on."""
+
+    async def examine(record: Record) -> Verdict:
+        if "doom" in record:
+            return Verdict(reason=record["doom"] or "internal")
+        return await _examine(world, record)
+
+    return Work(
+        pending=lambda record: record["state"] == "PROCESSING_DOWNLOAD",
+        examine=examine,
+        conclude=lambda record, verdict: _conclude(world, record, verdict),
+    )
+
+
+async def _examine(world: "World", record: Record) -> Verdict:
+    account = world.accounts.find(PLATFORM, record["account"])
+    if account is None:
+        return Verdict(reason="auth_removed")
+    if record["sort"] == "photos":
+        return await check_pictures(world, PLATFORM, record["urls"])
+    verdict = await check_film(world, PLATFORM, record["urls"][0], most=_MOST_BYTES, longest=longest(account))
+    if not verdict.reason and record["thumbnail_url"] is not None:
+        thumbnail = await check_pictures(world, PLATFORM, [record["thumbnail_url"]], THUMBNAIL_FORMATS)
+        return verdict if not thumbnail.reason else thumbnail
+    return await _check_offset(world, record, verdict)
+
+
+async def _check_offset(world: "World", record: Record, verdict: Verdict) -> Verdict:
+    offset = record["info"].get("thumbnail_offset")
+    if verdict.reason or offset is None:
+        return verdict
+    film = (await world.puller.film(PLATFORM, record["urls"][0], _MOST_BYTES)).video
+    is_beyond = film is None or offset > film.duration * 1000
+    return Verdict(reason="picture_size_check_failed") if is_beyond else verdict
+
+
+def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
+    account = world.accounts.find(PLATFORM, record["account"])
+    if verdict.reason or account is None:
+        record |= {"state": "FAILED", "reason": verdict.reason or "auth_removed"}
+    else:
+        _go_live(world, record, account, verdict)
+    world.store.put(KIND, record["key"], record)
+
+
+def _go_live(world: "World", record: Record, account: Record, verdict: Verdict) -> None:
+    post_id = str(world.number())
+    settle = 0.0 if world.instant else world.settings.moderation_s
+    path = "photo" if record["sort"] == "photos" else "video"
+    info = record["info"]
+    world.publish(
+        account,
+        kind="draft" if record["draft"] else record["sort"],
+        remote_id=post_id,
+        handle=record["key"],
+        caption=info.get("caption", ""),
+        media=list(verdict.media),
+        url=f"https://www.tiktok.com/@{account['username']}/{path}/{post_id}",
+        late=settle + record.get("late", 0.0),
+        extra={
+            "public": not record["draft"] and record["privacy"] == "PUBLIC_TO_EVERYONE",
+            "privacy": record["privacy"],
+            "silent": record["silent"],
+            **{name: value for name, value in info.items() if name != "caption"},
+        },
+    )
+    record |= {"state": "SEND_TO_USER_INBOX" if record["draft"] else "PUBLISH_COMPLETE", "post_id": post_id}

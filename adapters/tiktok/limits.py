@@ -1,0 +1,126 @@
+"""What TikTok enforces, as data: every number with the page it is from. ``problems.py`` holds drafts against it.
+
+Pages, all read 2026-11-24:
+[media]  developers.tiktok.com/doc/content-posting-api-media-transfer-guide
+[video]  developers.tiktok.com/doc/content-posting-api-reference-direct-post
+[photo]  developers.tiktok.com/doc/content-posting-api-reference-photo-post
+[status] developers.tiktok.com/doc/content-posting-api-reference-get-video-status
+[share]  developers.tiktok.com/doc/content-sharing-guidelines
+[bv]     business-api.tiktok.com/portal/docs, "Publish a public video post to an owned account"
+[bp]     business-api.tiktok.com/portal/docs?id=1803630424390658 (photo/publish), through a transcription
+[bl]     business-api.tiktok.com/portal/docs, rate limits of the Accounts API, through a digest of 2026-09-20
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from adapters.contract import Capabilities, Rate
+
+MB = 1024 * 1024
+"""[media] calls 4 194 304 bytes "4 MB", so a megabyte is taken as 2**20; a smaller reading would refuse good files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoLimits:
+    """What one product takes as a video. Seconds, bytes, pixels, frames per second."""
+
+    containers: tuple[str, ...]
+    codecs: tuple[str, ...]
+    bytes: int
+    shortest: float
+    longest: float
+    side_from: int
+    side_to: int | None
+    fps_from: float
+    fps_to: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextLimits:
+    """How long texts may be, in UTF-16 code units."""
+
+    video_text: int
+    photo_title: int
+    photo_text: int
+    mentions: int | None
+
+
+_CONTAINERS = ("video/mp4", "video/quicktime", "video/webm")  # [media] MP4 (recommended), WebM, MOV
+_CODECS = ("h264", "hevc", "vp8", "vp9")  # [media] H.264 (recommended), H.265, VP8, VP9
+CODEC_ALIASES = {
+    "avc": "h264", "avc1": "h264", "h.264": "h264",
+    "h265": "hevc", "h.265": "hevc", "hvc1": "hevc", "hev1": "hevc",
+}  # fmt: skip
+
+VIDEO = {
+    "creator": VideoLimits(
+        containers=_CONTAINERS,
+        codecs=_CODECS,
+        bytes=4096 * MB,  # [media] 4 GB
+        shortest=0,
+        longest=600,  # [media] 10 minutes; each creator's own maximum is asked for in prepare
+        side_from=360,  # [media]
+        side_to=4096,  # [media]
+        fps_from=23,  # [media]
+        fps_to=60,  # [media]
+    ),
+    "business": VideoLimits(
+        containers=_CONTAINERS,  # [bv]
+        codecs=_CODECS,  # [media]; [bv] names none
+        bytes=1024 * MB,  # [bv] 1 GB
+        shortest=3,  # [bv]
+        longest=600,  # [bv]
+        side_from=360,  # [bv]
+        side_to=None,  # [bv] names no maximum
+        fps_from=23,  # [bv]
+        fps_to=60,  # [bv]
+    ),
+}
+
+TEXT = {
+    # [video] title 2200; [photo] title 90, description 4000
+    "creator": TextLimits(video_text=2200, photo_title=90, photo_text=4000, mentions=None),
+    # [bv] caption 2200 and 30 mentions; [bp] title 90, caption 4000 and 30 mentions
+    "business": TextLimits(video_text=2200, photo_title=90, photo_text=4000, mentions=30),
+}
+
+IMAGES = 35  # [photo][bp]
+IMAGE_TYPES = ("image/jpeg", "image/webp")  # [photo][bp]: no PNG
+IMAGE_BYTES = 20 * MB  # [photo][bp]
+IMAGE_LONG_SIDE = 1920  # [photo] "1080p", which [bp] spells out: 1080 x 1920 or 1920 x 1080
+IMAGE_SHORT_SIDE = 1080  # [photo][bp]
+
+PRIVACY = (  # [video][photo]
+    "PUBLIC_TO_EVERYONE",
+    "MUTUAL_FOLLOW_FRIENDS",
+    "FOLLOWER_OF_CREATOR",
+    "SELF_ONLY",
+)
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+CHUNK_LEAST = 5 * MB  # [media] each chunk at least 5 MB: 2**20 is the stricter reading here …
+CHUNK_MOST = 64_000_000  # [media] … and 10**6 here: at most 64 MB
+CHUNK_LAST_MOST = 128_000_000  # [media] the last chunk takes the remainder, up to 128 MB
+CHUNKS_MOST = 1000  # [media]
+CHUNK_WANTED = 10_000_000  # ours: valid in both readings, and small, as the last one is sent at the due time
+UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
+
+CAPABILITIES = Capabilities(
+    pulls_media=True,  # [photo][bv][bp] photos, and everything of business accounts
+    prepare_lead=timedelta(minutes=20),  # ours: time for a large upload, well inside the upload URL's hour
+    settle_window=timedelta(
+        minutes=2
+    ),  # ours: only FILE_UPLOAD is ever found absent, and by its own publish_id
+    look_every=(timedelta(seconds=5), timedelta(seconds=60)),  # ours, within 30 and 40 a minute
+    look_limit=timedelta(minutes=90),  # [media][bl] a pull may take an hour, then moderation follows
+    rates=(
+        # [video] creator_info 20 and init 6 a minute per token stand against many unlimited chunk steps of prepare:
+        # a bucket for prepare would throttle the chunks, so there the 429 (which costs no attempt) decides.
+        Rate(step="finalize", count=6, per=timedelta(minutes=1)),  # [photo][bv]
+        Rate(step="look", count=30, per=timedelta(minutes=1)),  # [status] 30; [bl] 40
+    ),
+    daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
+)

@@ -1,0 +1,232 @@
+"""TikTok's JSON, as far as we read it. Unknown keys are ignored and optional ones may be null: vendors add fields.
+
+Sources: developers.tiktok.com/doc/content-posting-api-* and oauth-user-access-token-management for the creator
+half; business-api.tiktok.com/portal/docs for the business half; developers.tiktok.com/doc/embed-videos for oEmbed.
+All read 2026-11-24.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _list(value: Any) -> Any:
+    return () if value is None else value
+
+
+def _no(value: Any) -> Any:
+    return False if value is None else value
+
+
+Id = Annotated[str, BeforeValidator(_text)]
+"""An id. TikTok sends some as bare integers above 2**53; for us they are text."""
+Flag = Annotated[bool, BeforeValidator(_no)]
+
+
+class Wire(BaseModel):
+    """Whatever TikTok sends; its repr never shows values, because some are secrets."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    __str__ = __repr__
+
+
+# --- creator: Content Posting API v2 ---------------------------------------------------------------------------------
+
+
+class ErrorPart(Wire):
+    """The ``error`` of every v2 answer; success iff its code is ``ok``, whatever the HTTP status."""
+
+    code: str
+    message: str | None = None
+
+
+class Envelope(Wire):
+    """Every v2 answer but those of uploads and OAuth."""
+
+    error: ErrorPart
+    data: Any = None
+
+
+class PostingSettings(Wire):
+    """What an account lets us do right now: ``creator_info/query`` and ``business/video/settings`` speak alike."""
+
+    privacy_level_options: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    comment_disabled: Flag = False
+    duet_disabled: Flag = False
+    stitch_disabled: Flag = False
+    max_video_post_duration_sec: int | None = None
+    creator_username: str | None = None
+    creator_nickname: str | None = None
+
+
+class UploadStarted(Wire):
+    """``video/init`` with FILE_UPLOAD. The URL carries a token: a secret."""
+
+    publish_id: str = Field(min_length=1)
+    upload_url: str = Field(min_length=1)
+
+
+class PublishStarted(Wire):
+    """``content/init``: the publish has begun."""
+
+    publish_id: str = Field(min_length=1)
+
+
+class PublishStatus(Wire):
+    """``status/fetch``. The vendor misspells the ids' key; the right spelling is taken too."""
+
+    status: str
+    fail_reason: str | None = None
+    post_ids: Annotated[tuple[Id, ...], BeforeValidator(_list)] = Field(
+        default=(), validation_alias=AliasChoices("publicaly_available_post_id", "publicly_available_post_id")
+    )
+    uploaded_bytes: int | None = None
+
+
+class ListedVideo(Wire):
+    """One item of ``video/list``: public posts only."""
+
+    id: Id
+    title: str | None = None
+    video_description: str | None = None
+    create_time: int
+    share_url: str | None = None
+
+
+class VideoPage(Wire):
+    """A page of ``video/list``, newest first."""
+
+    videos: Annotated[tuple[ListedVideo, ...], BeforeValidator(_list)] = ()
+    cursor: int | None = None
+    has_more: Flag = False
+
+
+class User(Wire):
+    """Who a creator grant belongs to."""
+
+    open_id: str = Field(min_length=1)
+    display_name: str | None = None
+
+
+class UserInfo(Wire):
+    """``user/info``."""
+
+    user: User
+
+
+class Grant(Wire):
+    """What both token endpoints answer; the two products name the refresh token's life differently."""
+
+    access_token: str = Field(min_length=1)
+    expires_in: int | None = None
+    refresh_token: str | None = None
+    refresh_expires_in: int | None = Field(
+        default=None, validation_alias=AliasChoices("refresh_expires_in", "refresh_token_expires_in")
+    )
+    scope: str | None = None
+
+
+class OAuthError(Wire):
+    """The flat error of the v2 OAuth endpoints."""
+
+    error: str
+
+
+# --- business: API for Business v1.3 ---------------------------------------------------------------------------------
+
+
+class BusinessEnvelope(Wire):
+    """Every Business answer; nearly always HTTP 200, success iff ``code`` is 0."""
+
+    code: int
+    message: str | None = None
+    data: Any = None
+
+
+class Shared(Wire):
+    """``video/publish`` and ``photo/publish``. Code 0 without an id is no success: nothing is known then."""
+
+    share_id: str = Field(min_length=1)
+
+
+class BusinessStatus(Wire):
+    """``publish/status``."""
+
+    status: str
+    reason: str | None = None
+    post_ids: Annotated[tuple[Id, ...], BeforeValidator(_list)] = ()
+
+
+class BusinessItem(Wire):
+    """One item of ``business/video/list``: public posts only; ``create_time`` in seconds, text or number."""
+
+    item_id: Id
+    create_time: int
+    caption: str | None = None
+    share_url: str | None = None
+    media_type: str | None = None
+
+
+class BusinessPage(Wire):
+    """A page of ``business/video/list``; it may be short although more follows."""
+
+    videos: Annotated[tuple[BusinessItem, ...], BeforeValidator(_list)] = Field(
+        default=(), validation_alias=AliasChoices("videos", "list")
+    )
+    cursor: int | None = None
+    has_more: Flag = False
+
+
+class TokenInfo(Wire):
+    """``tt_user/token_info/get``: whose token it is; ``creator_id`` is the ``business_id`` of every other call."""
+
+    creator_id: str = Field(min_length=1, validation_alias=AliasChoices("creator_id", "open_id"))
+    scope: str | None = None
+
+
+class BusinessProfile(Wire):
+    """``business/get``."""
+
+    username: str | None = None
+    display_name: str | None = None
+
+
+class SongClip(Wire):
+    """One playable cut of a track; ``{}`` and null both mean there is none."""
+
+    song_clip_id: Id | None = None
+
+
+class ChartTrack(Wire):
+    """One track of a Commercial Music Library chart; its ``commercial_music_id`` is *not* what a post takes."""
+
+    commercial_music_name: str | None = None
+    artist: str | None = None
+    trending_song_clip: SongClip | None = None
+    full_duration_song_clip: SongClip | None = None
+
+
+class ChartPage(Wire):
+    """``discovery/cml/trending_list``; the list may be null."""
+
+    list: Annotated[tuple[ChartTrack, ...], BeforeValidator(_list)] = ()
+
+
+# --- oEmbed ----------------------------------------------------------------------------------------------------------
+
+
+class Embed(Wire):
+    """What oEmbed says of a post, as far as it leads to the sound."""
+
+    html: str
+    embed_product_id: Id | None = None

@@ -1,0 +1,73 @@
+"""The only wiring: settings in, a ``Core`` out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters.contract import Platform, PlatformSettings
+from adapters.registry import ADAPTERS
+from config.settings import Settings, settings
+from pipeline.broker import configured
+from pipeline.core import Core
+from pipeline.dispatch import Doorbell
+from pipeline.media.fetch import Fetcher, FetchPolicy
+from pipeline.pacing import Pacer, redis_client
+from pipeline.pulse import Pulse
+from pipeline.store.database import Database
+from pipeline.store.vault import Vault
+
+#: Where the sandbox serves each vendor's host: one path prefix per host.
+SANDBOX_HOSTS = {
+    Platform.TIKTOK: {"api": "/tiktok", "business": "/tiktok-business/open_api/v1.3", "www": "/tiktok-www"},
+    Platform.INSTAGRAM: {
+        "graph": "/instagram", "facebook_graph": "/facebook", "rupload": "/rupload", "api": "/instagram",
+        "www": "/instagram",
+    },
+    Platform.FACEBOOK: {"graph": "/facebook", "graph_video": "/facebook", "rupload": "/rupload", "www": "/facebook"},
+    Platform.YOUTUBE: {"api": "/youtube", "oauth": "/google-oauth", "accounts": "/google-accounts"},
+    Platform.PINTEREST: {"api": "/pinterest/v5", "www": "/pinterest-www"},
+    Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
+}  # fmt: skip
+
+_NOT_OPTIONS = {"app_id", "app_secret", "version"}
+
+
+def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
+    """A platform's settings as its adapter wants them; the sandbox replaces every host when it is on."""
+    group: BaseModel = getattr(s, platform.value)
+    values: dict[str, Any] = {name: getattr(group, name) for name in type(group).model_fields}
+    hosts = {name: str(values.pop(name)).rstrip("/") for name in SANDBOX_HOSTS[platform]}
+    if s.sandbox.url:
+        hosts = {name: s.sandbox.url.rstrip("/") + path for name, path in SANDBOX_HOSTS[platform].items()}
+    return PlatformSettings(
+        hosts=hosts,
+        app_id=values["app_id"],
+        app_secret=values["app_secret"],
+        version=values.get("version", ""),
+        options={name: value for name, value in values.items() if name not in _NOT_OPTIONS},
+    )
+
+
+def build(s: Settings) -> Core:
+    """A Core for these settings. Raises VaultError when there is no usable vault key."""
+    client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+    return Core(
+        settings=s,
+        database=Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait),
+        vault=Vault(s.vault.keys.get_secret_value()),
+        doorbell=Doorbell(configured(s)),
+        pacer=Pacer(client, on=not s.sandbox.lifted),
+        pulse=Pulse(client),
+        fetcher=Fetcher(FetchPolicy(allowed_origins=s.media_origins)),
+        adapters=ADAPTERS,
+        platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
+    )
+
+
+@lru_cache(maxsize=1)
+def core() -> Core:
+    """This process's Core."""
+    return build(settings())

@@ -1,0 +1,70 @@
+"""The doorbell: messages that carry ids and a generation, sent after commit, in batches.
+
+A ring that fails is not retried and not an error for the caller: the row says what is due, and the sweep rings again.
+An uncertain ring (the broker's answer was lost) is at worst rung twice, which does nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from celery import Celery
+from kombu.exceptions import BatchPublishError, KombuError
+from redis.exceptions import RedisError
+
+from adapters.contract import Platform
+from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
+from pipeline.store.release import Ring
+
+log = logging.getLogger("slipway.dispatch")
+
+
+class Doorbell:
+    """Sends the few kinds of message there are. Every method may be called again: ringing twice does nothing."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def publish(self, rings: Sequence[Ring]) -> bool:
+        """Queued deliveries, each on its platform's queue."""
+        return self._send(
+            ("publish.step", PUBLISH[Platform(r.platform)], [str(r.delivery), r.generation], None) for r in rings
+        )
+
+    def looks(self, rings: Sequence[Ring]) -> bool:
+        """Deliveries to be looked at."""
+        return self._send(("status.look", STATUS, [str(r.delivery), r.generation, r.fence], None) for r in rings)
+
+    def slots(self, ends: Sequence[datetime]) -> bool:
+        """One doorbell per slot of time, held by the broker until the slot ends."""
+        return self._send(("delay.slot", DELAY, [], end) for end in ends)
+
+    def now(self) -> bool:
+        """Something is due at once."""
+        return self._send([("delay.slot", DELAY, [], None)])
+
+    def checks(self, ids: Sequence[UUID], *, bulk: bool = False) -> bool:
+        """One message per URL to check."""
+        queue = REACHABILITY_BULK if bulk else REACHABILITY
+        return self._send(("reachability.check", queue, [str(i)], None) for i in ids)
+
+    def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
+        """True when the broker took them all. False is said in the log and healed by the sweep."""
+        messages = list(messages)
+        if not messages:
+            return True
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=5) as producer, producer.batch():
+                for task, queue, args, eta in messages:
+                    self._app.send_task(
+                        task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True,
+                        eta=None if eta is None else eta.astimezone(UTC), argsrepr=" ".join(map(str, args)),
+                        kwargsrepr="",
+                    )  # fmt: skip
+        except (KombuError, BatchPublishError, RedisError, OSError, TimeoutError) as error:
+            log.warning("the doorbell did not ring (%s); the sweep will", type(error).__name__)
+            return False
+        return True

@@ -1,0 +1,43 @@
+"""Speaks to the sandbox's control API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+PATIENCE = 10.0
+"""Seconds for one call; the sandbox is on this machine."""
+
+
+class ControlError(Exception):
+    """The sandbox refused, or is not there; the message says which, in its own words."""
+
+
+class Control:
+    """The control API at `url`, asked with its token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def call(self, method: str, path: str, **sent: Any) -> Any:
+        """One call; `json` and `params` as requests takes them. The JSON that came back, or the text of JSON lines.
+
+        Raises ControlError.
+        """
+        try:
+            answer = requests.request(
+                method, f"{self._url}/control/{path}", headers=self._headers, timeout=PATIENCE, **sent
+            )
+        except requests.RequestException:
+            raise ControlError(f"No sandbox answers at {self._url}. `slipway up` starts one.") from None
+        if path == "ledger":
+            return answer.text
+        try:
+            body = answer.json()
+        except ValueError:
+            raise ControlError(f"What answers at {self._url} is not a sandbox (status {answer.status_code}).") from None
+        if not answer.ok:
+            raise ControlError(str(body.get("error", body)))
+        return body

@@ -1,0 +1,65 @@
+"""Start one program so that it does not outlive its parent, and not as root where it refuses root.
+
+Run as a script: ``python -I -S leash.py PARENT_PID DEATH_SIGNAL USER PROGRAM ARGUMENT…`` (USER ``-`` = stay who we
+are). It asks the kernel for DEATH_SIGNAL when the parent dies (Linux only; elsewhere the next start ends what is
+left), becomes USER, and turns into PROGRAM, keeping its process id.
+
+PostgreSQL refuses to run as root. The wheel's own way out is to create a system user and to open every folder above
+the data to everybody; here the process becomes an existing user without rights (``nobody``) instead, and keeps one
+capability, CAP_DAC_OVERRIDE, so that the folders above (``/root``, ``.slipway``) can stay closed to everybody else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+import sys
+
+# linux/prctl.h and linux/capability.h
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+def main(arguments: list[str]) -> None:
+    """Become the program; returns only by exception."""
+    parent, death, user, *program = arguments
+    libc = ctypes.CDLL(None, use_errno=True)
+    if user != "-":
+        become(libc, user)
+    if sys.platform == "linux":
+        # After the change of user, which clears it.
+        libc.prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
+    if os.getppid() != int(parent):
+        sys.exit("The process that asked for this one is gone.")
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
+    os.execv(program[0], program)  # noqa: S606 - the one thing this file is for
+
+
+def become(libc: ctypes.CDLL, user: str) -> None:
+    """Turn into `user`, for good, with the right to pass closed folders where the kernel lets us keep it."""
+    entry = pwd.getpwnam(user)
+    linux = sys.platform == "linux"
+    if linux:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    if linux:
+        kept = 1 << CAP_DAC_OVERRIDE
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+        sets = (ctypes.c_uint32 * 6)(
+            kept, kept, kept, 0, 0, 0
+        )  # effective, permitted, inheritable; then the high words
+        if libc.capset(header, sets) == 0:
+            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

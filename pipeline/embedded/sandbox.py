@@ -1,0 +1,36 @@
+"""How the sandbox is started from our settings; it is a program of its own, which our code never imports."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from config.settings import Sandbox, SettingsError
+
+
+def arguments(s: Sandbox) -> list[str]:
+    """What `python` is called with. Raises SettingsError when it has no addresses or no token."""
+    if not s.control_token.get_secret_value():
+        raise SettingsError("SLIPWAY_SANDBOX__CONTROL_TOKEN is empty: the sandbox's control API needs a token.")
+    host, port = address("SLIPWAY_SANDBOX__URL", s.url)
+    _, media_port = address("SLIPWAY_SANDBOX__MEDIA_URL", s.media_url)
+    lifted = ["--pace", "instant", "--no-quotas"] if s.lifted else []
+    return [
+        "-m", "adapters.sandbox", "--host", host, "--port", str(port), "--media-port", str(media_port),
+        "--folder", str(s.folder), *lifted,
+    ]  # fmt: skip
+
+
+def environment(s: Sandbox) -> dict[str, str]:
+    """What it is told where the command line would show it to everybody."""
+    return {"SLIPWAY_SANDBOX_CONTROL_TOKEN": s.control_token.get_secret_value()}
+
+
+def address(name: str, url: str) -> tuple[str, int]:
+    """Host and port of a sandbox URL. Raises SettingsError when it has none."""
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "http" and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise SettingsError(f"{name} must be like http://127.0.0.1:8100; got {url!r}.")

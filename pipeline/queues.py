@@ -1,0 +1,20 @@
+"""The queues, and which worker group serves which: a group is a bulkhead, a queue a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adapters.contract import Platform
+
+PUBLISH = {platform: f"publish.{platform}" for platform in Platform}
+REACHABILITY, REACHABILITY_BULK = "reachability", "reachability.bulk"
+DELAY, STATUS, UPKEEP, IMPORTS, WEBHOOKS = "delay", "status", "upkeep", "imports", "webhooks"
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "publish": (*PUBLISH.values(), STATUS, DELAY),
+    "reachability": (REACHABILITY, REACHABILITY_BULK),
+    "upkeep": (UPKEEP, IMPORTS, WEBHOOKS),
+}
+"""What `slipway worker GROUP` consumes. Scale by starting more of any group, or single queues with `--queues`."""
+
+ALL = tuple(queue for queues in GROUPS.values() for queue in queues)

@@ -1,0 +1,98 @@
+"""Turning time into work: what is due is queued, what is soon due gets a doorbell for its slot of time.
+
+Reads scheduled and retrying deliveries whose ``next_at`` has come by the database's clock; leaves them queued, with a
+message on their platform's queue. Looks that are due are rung here too. Running twice, or on two machines at once,
+does nothing more: rows are claimed with SKIP LOCKED.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.errors import Permanent
+from pipeline.core import Core
+from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.store import release as store
+from pipeline.store.database import jsonb
+from pipeline.store.deliveries import error_fields, move
+
+
+def slot(core: Core) -> int:
+    """A doorbell rang: queue what is due. Returns how many messages went out."""
+    sent = _late(core)
+    with core.database.begin() as c:
+        platforms = store.waiting_platforms(c)
+    for platform in platforms:
+        sent += _release(core, platform)
+    return sent + _looks(core)
+
+
+def sweep(core: Core) -> int:
+    """The net under lost rings, and the one place that rings ahead: slots within the horizon."""
+    sent = slot(core)
+    horizon = timedelta(seconds=core.settings.delay.horizon)
+    with core.database.begin() as c:
+        ends = store.due_slots(c, min(horizon, timedelta(seconds=2 * core.settings.delay.sweep)), _slot(core))
+    core.doorbell.slots(ends)
+    return sent
+
+
+def _release(core: Core, platform: str) -> int:
+    """Batches until nothing is due or the platform's queue is as long as its workers can take soon."""
+    lease = timedelta(seconds=core.settings.delay.queued_lease)
+    sent = 0
+    while True:
+        with core.database.begin() as c:
+            room = core.settings.delay.ahead - store.queued_count(c, platform)
+            batch = min(room, core.settings.delay.batch)
+            rings = store.release(c, platform, batch, lease) if batch > 0 else []
+        core.doorbell.publish(rings)
+        sent += len(rings)
+        if len(rings) < core.settings.delay.batch:
+            return sent
+
+
+def _looks(core: Core) -> int:
+    sent = 0
+    while True:
+        with core.database.begin() as c:
+            rings = store.ring_looks(c, core.settings.delay.batch, timedelta(seconds=core.settings.delay.queued_lease))
+        core.doorbell.looks(rings)
+        sent += len(rings)
+        if len(rings) < core.settings.delay.batch:
+            return sent
+
+
+def _late(core: Core) -> int:
+    """Posts past their ``expires_at``: skipped or held, as their author asked."""
+    with core.database.begin() as c:
+        late = store.late_ones(c, core.settings.delay.batch)
+    for delivery, post, state, generation, on_late in late:
+        with core.database.begin() as c:
+            _skip_or_hold(c, delivery, post, State(state), generation, on_late)
+    return 0
+
+
+def _skip_or_hold(
+    c: Connection, delivery: UUID, post: UUID, state: State, generation: int, on_late: str
+) -> None:
+    error = jsonb(error_fields(TooLate("It was not published before its expires_at.")))
+    move(
+        c, delivery=delivery, post=post, origin=state, mover=Mover.DELAY, generation=generation,
+        target=State.FAILED if on_late == "skip" else State.BLOCKED,
+        reason=None if on_late == "skip" else Reason.PERSON_NEEDED,
+        changes={"error": error}, why=f"past expires_at, on_late is {on_late}",
+    )  # fmt: skip
+
+
+class TooLate(Permanent):
+    """The post's own deadline passed before it could go out."""
+
+    code = "expired"
+
+
+def _slot(core: Core) -> timedelta:
+    return timedelta(seconds=core.settings.delay.slot)

@@ -1,0 +1,47 @@
+"""The numbers of a platform and the standing of a delivery, as the verdict needs them."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from adapters.contract import Capabilities
+from config.settings import Settings
+from pipeline.domain.verdict import Policy, Standing
+from pipeline.store.deliveries import Held
+
+
+def policy_of(s: Settings, can: Capabilities) -> Policy:
+    """Ours and the platform's numbers together, with this verdict's roll of the dice."""
+    return Policy(
+        tries=s.publish.tries,
+        backoff=timedelta(seconds=s.publish.backoff),
+        cap=timedelta(seconds=s.publish.backoff_cap),
+        chance=random.random(),  # noqa: S311  jitter, not a secret
+        settle=settle_window(s, can),
+        look_first=can.look_every[0],
+        look_longest=can.look_every[1],
+        look_limit=can.look_limit,
+        crashes=s.publish.crashes,
+    )
+
+
+def settle_window(s: Settings, can: Capabilities) -> timedelta:
+    """How long after a lost answer "not there" proves nothing."""
+    return timedelta(seconds=s.publish.settle_window) if s.publish.settle_window else can.settle_window
+
+
+def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:
+    """Where a held delivery stands, by the database's clock at the claim."""
+    late = held.armed_deadline is not None and (
+        held.now > held.armed_deadline + timedelta(seconds=s.publish.call) + settle_window(s, can)
+    )
+    return Standing(
+        spent=held.spent,
+        looks=held.looks,
+        surprises=held.surprises,
+        armed_for=None if held.armed_at is None else held.now - held.armed_at,
+        waited=timedelta(0) if held.working_since is None else held.now - held.working_since,
+        absent_before=held.absent_at is not None,
+        late_enough=late,
+    )

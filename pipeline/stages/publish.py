@@ -1,0 +1,225 @@
+"""Sending one delivery: claim, prepare step by step, arm, the one visible call, settle.
+
+Reads a queued delivery; leaves it published, processing, preparing, scheduled (prepared early, or held), queued (end
+of a slice), retrying, unknown, blocked or failed. What a crash leaves at each point stands beside the code.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from adapters.contract import Adapter, Checkpoint, Draft, Finalized, Pending, Published, Ready
+from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
+from pipeline.core import Core
+from pipeline.domain import verdict as decide
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.schedule import slot_end
+from pipeline.domain.verdict import Standing, Verdict
+from pipeline.failpoint import failpoint
+from pipeline.stages import credentials
+from pipeline.stages.deadline import Deadline
+from pipeline.stages.drafts import draft_of
+from pipeline.stages.policy import policy_of, standing_of
+from pipeline.store import deliveries as store
+from pipeline.store.accounts import mark_reconnect
+from pipeline.store.deliveries import Held
+from pipeline.store.quota import room_in_day
+from pipeline.store.release import Ring
+
+log = logging.getLogger("slipway.publish")
+
+
+def publish(core: Core, delivery: UUID, generation: int) -> State | None:
+    """One slice of work on one delivery; None when somebody else has it, or the message is stale."""
+    deadline = Deadline(timedelta(seconds=core.settings.publish.slice))  # before the claim is sent, never after
+    with core.database.begin() as c:
+        held = store.claim(c, core.vault, delivery, generation, timedelta(seconds=core.settings.publish.lease))
+    if held is None:
+        return None
+    failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
+    return Slice(core, held, deadline).run()
+
+
+class Slice:
+    """One worker's bounded hold of one delivery, from claim to settle."""
+
+    def __init__(self, core: Core, held: Held, deadline: Deadline) -> None:
+        self.core = core
+        self.held = held
+        self.deadline = deadline
+        self.client = core.client(may_send=deadline.may_send)
+        self.adapter: Adapter = core.adapter(held.account.platform, self.client)
+        self.armed_at: datetime | None = None
+
+    def run(self) -> State | None:
+        """Goes as far as this slice can; whatever happens becomes a verdict."""
+        try:
+            verdict = self._work()
+        except Exception as error:
+            if not isinstance(error, AdapterError):
+                log.exception("unforeseen while publishing %s", self.held.id)
+            verdict = self._of_error(error)
+        return self._settle(verdict)
+
+    def _work(self) -> Verdict:
+        if held_back := self._held_back():
+            return held_back
+        draft = draft_of(self.core, self.held)
+        self._refuse_problems(draft)
+        prepared = self._prepare(draft)
+        if isinstance(prepared, Verdict):
+            return prepared
+        return self._finalize(draft, prepared.checkpoint)
+
+    def _held_back(self) -> Verdict | None:
+        """Reasons to wait that cost nothing: a dead grant, a full day, an empty bucket."""
+        if self.held.account_status is not AccountStatus.ACTIVE:
+            return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
+        can = self.adapter.capabilities
+        pace = not self.core.settings.sandbox.lifted
+        if can.daily_posts is not None and pace:
+            with self.core.database.begin() as c:
+                wait = room_in_day(c, self.held.account_id, can.daily_posts)
+            if wait:
+                return Verdict(state=State.SCHEDULED, wait=wait)
+        step = "finalize" if self.held.checkpoint else "prepare"
+        wait = self.core.pacer.wait(self.held.account.id, step, can.rates)
+        return Verdict(state=State.SCHEDULED, wait=wait) if wait else None
+
+    def _refuse_problems(self, draft: Draft) -> None:
+        refused = [p for p in self.adapter.problems(draft, self.held.account) if p.severity == "refuse"]
+        if refused:
+            raise Rejected("; ".join(p.message for p in refused), code=refused[0].code)
+
+    def _prepare(self, draft: Draft) -> Ready | Verdict:
+        """Invisible steps, each committed before the next; a crash anywhere goes on from the last one."""
+        checkpoint: Checkpoint = self.held.checkpoint
+        if not checkpoint and self.held.prepares >= self.core.settings.publish.prepares_per_day:
+            raise RateLimited("It was prepared from scratch too often today.", retry_after=timedelta(hours=6))
+        scratch = not checkpoint
+        while True:
+            result = self.adapter.prepare(draft, self.held.account, checkpoint)
+            failpoint("publish.prepared")
+            if isinstance(result, Ready):
+                return result
+            waits = decide.of_prepared(result)
+            if waits is not None:
+                return waits
+            checkpoint = result.checkpoint
+            with self.core.database.begin() as c:
+                if not store.save_checkpoint(c, self.core.vault, self.held, checkpoint, scratch=scratch):
+                    raise ClaimLost
+            scratch = False
+            failpoint("publish.checkpointed")
+            if self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2:
+                return Verdict(state=State.QUEUED)  # the end of a slice: ring again, go on from the checkpoint
+
+    def _finalize(self, draft: Draft, checkpoint: Checkpoint) -> Verdict:
+        if self.held.due_at > self.held.now:  # prepared ahead of time: hold it until it is due
+            early = self.held.due_at - self.held.now
+            return Verdict(state=State.SCHEDULED, wait=early, checkpoint=checkpoint)
+        with self.core.database.begin() as c:
+            self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())
+        if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
+            return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
+        failpoint("publish.armed")  # from here on a crash means unknown: looked at, never sent again
+        result = self.adapter.finalize(draft, self.held.account, checkpoint)
+        failpoint("publish.answered")
+        return self._of_finalized(draft, result)
+
+    def _of_finalized(self, draft: Draft, result: Finalized) -> Verdict:
+        if isinstance(result, Pending) and result.wait <= timedelta(0):
+            return self._look_at_once(draft, result)
+        return decide.of_finalized(result)
+
+    def _look_at_once(self, draft: Draft, result: Pending) -> Verdict:
+        """The platform answered with a handle that can be asked right away: saves a message and a claim."""
+        with self.core.database.begin() as c:
+            if not store.save_checkpoint(c, self.core.vault, self.held, result.checkpoint, scratch=False):
+                self._keep_late(result.checkpoint)
+                raise ClaimLost
+        failpoint("publish.handle-stored")
+        try:
+            seen = self.adapter.look(
+                draft, self.held.account, result.checkpoint, self.armed_at, self._taken()
+            )
+        except AdapterError:
+            return decide.of_finalized(Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0]))
+        if isinstance(seen, Published):
+            return decide.of_finalized(seen)
+        return decide.of_finalized(Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0]))
+
+    def _taken(self) -> frozenset[str]:
+        with self.core.database.begin() as c:
+            return store.taken_remote_ids(c, self.held)
+
+    def _of_error(self, error: Exception) -> Verdict:
+        if isinstance(error, ClaimLost):
+            return Verdict(state=State.UNKNOWN if self.armed_at else State.RETRYING, error=OutcomeUnknown("the claim was lost"))
+        can = self.adapter.capabilities
+        standing = standing_of(self.held, self.core.settings, can)
+        if self.armed_at is not None:
+            standing = Standing(spent=standing.spent, surprises=standing.surprises, armed_for=timedelta(0))
+        return decide.of_error(error, standing, policy_of(self.core.settings, can))
+
+    def _settle(self, verdict: Verdict) -> State | None:
+        """Stores the verdict. When the claim was lost meanwhile, what was learnt is kept as late proof."""
+        failpoint("publish.settling")
+        if verdict.refresh:
+            verdict = credentials.after_expiry(self.core, self.held, verdict)
+        if verdict.reconnect and verdict.error is not None:
+            with self.core.database.begin() as c:
+                mark_reconnect(c, self.held.account_id, store.error_fields(verdict.error) or {})
+        surprise = verdict.error is not None and type(verdict.error) is AdapterError
+        with self.core.database.begin() as c:
+            when = store.settle(
+                c, self.core.vault, self.held, verdict, Mover.PUBLISH, origin=State.PUBLISHING, surprise=surprise,
+                not_before=self._not_before(verdict),
+                queued_lease=timedelta(seconds=self.core.settings.delay.queued_lease),
+            )  # fmt: skip
+        if when is None:
+            self._claim_was_lost(verdict)
+            return None
+        failpoint("publish.settled")
+        self._ring(verdict, when)
+        return verdict.state
+
+    def _not_before(self, verdict: Verdict) -> datetime | None:
+        """Prepared early and held: due exactly when the customer said."""
+        return self.held.due_at if verdict.state is State.SCHEDULED and verdict.checkpoint is not None else None
+
+    def _ring(self, verdict: Verdict, when: datetime) -> None:
+        if verdict.state is State.QUEUED:
+            self.core.doorbell.publish([Ring.of(self.held)])
+        elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
+            ring_at(self.core, when)
+
+    def _claim_was_lost(self, verdict: Verdict) -> None:
+        if verdict.published is not None:
+            with self.core.database.begin() as c:
+                store.keep_late_proof(c, self.held, {"remote_id": verdict.published.remote_id, "url": verdict.published.url})
+                store.settle_by_proof(c, self.held, verdict.published.remote_id, verdict.published.url)
+        elif verdict.checkpoint is not None and self.armed_at is not None:
+            self._keep_late(verdict.checkpoint)
+        elif verdict.error is not None:
+            with self.core.database.begin() as c:
+                store.keep_late_proof(c, self.held, {"error": store.error_fields(verdict.error)})
+        log.warning("the claim on %s was lost before %s could be stored", self.held.id, verdict.state)
+
+    def _keep_late(self, checkpoint: Checkpoint) -> None:
+        """A handle that came too late still proves where to look: it joins the delivery's checkpoint if that has none."""
+        with self.core.database.begin() as c:
+            store.keep_late_handle(c, self.core.vault, self.held, checkpoint)
+
+
+class ClaimLost(Exception):
+    """Somebody else holds the delivery now: this worker stops."""
+
+
+def ring_at(core: Core, when: datetime) -> None:
+    """A doorbell for a time within the horizon; anything later is the sweep's to ring (so a wrong clock only costs 1 s)."""
+    if when - datetime.now(UTC) <= timedelta(seconds=core.settings.delay.horizon):
+        core.doorbell.slots([slot_end(when, timedelta(seconds=core.settings.delay.slot))])

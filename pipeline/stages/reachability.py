@@ -1,0 +1,153 @@
+"""Looking at one media or music URL, and moving the posts that wait for it.
+
+Reads undecided checks, one message per URL. The verdict and the moves of every waiting delivery are one transaction;
+each waiting post is locked before its checks are read again, so that two verdicts landing together cannot both
+believe the other is still open. A crash leaves the check undecided: its lease runs out and it is rung again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Platform, ResolvesMusic
+from adapters.errors import AdapterError, Permanent
+from pipeline.core import Core
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.schedule import backoff
+from pipeline.failpoint import failpoint
+from pipeline.media.probe import probe
+from pipeline.media.refusal import Refused, Unanswered
+from pipeline.stages.fitting import Content, misfits
+from pipeline.store import checks as store
+from pipeline.store import waiting
+from pipeline.store.accounts import find_accounts
+from pipeline.store.checks import Check
+from pipeline.store.database import jsonb
+from pipeline.store.deliveries import error_fields, move
+
+log = logging.getLogger("slipway.reachability")
+
+PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
+"""First and longest pause between two tries of a URL that does not answer."""
+
+
+def check(core: Core, check_id: UUID) -> str | None:
+    """One try of one URL: the verdict's name, ``postponed``, or None when it is decided or taken."""
+    lease = timedelta(seconds=core.settings.reachability.lease)
+    with core.database.begin() as c:
+        taken = store.claim_check(c, check_id, lease)
+    if taken is None:
+        return None
+    failpoint("reachability.claimed")
+    try:
+        facts = _see(core, taken)
+    except (Refused, Permanent) as error:
+        return _decide(core, taken, "refused", None, _sentence(error))
+    except (Unanswered, AdapterError) as error:
+        return _unanswered(core, taken, _sentence(error))
+    return _decide(core, taken, "good", facts, "ok")
+
+
+def _see(core: Core, taken: Check) -> dict[str, Any]:
+    if taken.purpose == "music":
+        adapter = core.adapter(Platform.TIKTOK, core.client())
+        if not isinstance(adapter, ResolvesMusic):
+            raise Refused("music links cannot be resolved here")
+        return asdict(adapter.resolve_music(taken.url))
+    return asdict(probe(core.fetcher, taken.url, taken.purpose))
+
+
+def _sentence(error: Exception) -> str:
+    return getattr(error, "reason", None) or getattr(error, "message", None) or str(error)
+
+
+def _decide(core: Core, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str) -> str:
+    with core.database.begin() as c:
+        if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
+            for post in waiting.posts_waiting_for(c, taken.id):
+                advance(core, c, post)
+    failpoint("reachability.decided")
+    core.doorbell.now()
+    return verdict
+
+
+def _unanswered(core: Core, taken: Check, seen: str) -> str:
+    """Nobody answered: final for a request that waits, but posts already taken have until their time plus a grace."""
+    grace = timedelta(seconds=core.settings.reachability.grace)
+    with core.database.begin() as c:
+        patient = waiting.posts_still_patient(c, taken.id, grace)
+    if not patient:
+        return _decide(core, taken, "unanswered", None, seen)
+    with core.database.begin() as c:
+        tries = store.tries_of(c, taken.id)
+        wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
+        store.postpone_check(c, taken.id, wait, seen)
+        for post in waiting.posts_out_of_patience(c, taken.id, grace):
+            fail_post(c, post, *_blame(taken, seen))
+    return "postponed"
+
+
+def advance(core: Core, c: Connection, post: waiting.WaitingPost) -> None:
+    """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first."""
+    waiting.lock(c, post.id)
+    checks = waiting.checks_of(c, post.id)
+    for bad in checks.values():
+        if bad.verdict in ("refused", "unanswered"):
+            fail_post(c, post, *_blame(bad, bad.seen or ""))
+            return
+    if any(one.verdict is None for one in checks.values()):
+        return
+    _schedule(core, c, post, checks)
+
+
+def _schedule(core: Core, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]) -> None:
+    """All good: what fits its account is scheduled, what does not fails with the adapter's sentence."""
+    content = Content(
+        caption=post.caption, media=post.media, music_url=post.music_url, tiktok=post.tiktok, pinterest=post.pinterest
+    )
+    facts = {n: one.media_facts for n, one in checks.items() if n >= 0}
+    track = checks[-1].track if -1 in checks else None
+    deliveries = waiting.accepted_deliveries(c, post.id)
+    accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
+    for d in deliveries:
+        found = misfits(core, content, [accounts[d.account_id]], facts, track)
+        refused = [m for m in found if m.problem.severity == "refuse"]
+        if refused:
+            error = Invalid(" ".join(m.sentence for m in refused))
+            _move(c, post, d, State.FAILED, error)
+        else:
+            _move(c, post, d, State.SCHEDULED, None)
+
+
+def fail_post(c: Connection, post: waiting.WaitingPost, code: str, message: str) -> None:
+    """Fails all that still waits of a post, with the code the request would have got."""
+    waiting.lock(c, post.id)
+    for d in waiting.accepted_deliveries(c, post.id):
+        _move(c, post, d, State.FAILED, Invalid(message, code=code))
+
+
+def _move(
+    c: Connection, post: waiting.WaitingPost, d: waiting.AcceptedDelivery, target: State, error: Exception | None
+) -> None:
+    move(
+        c, delivery=d.id, post=post.id, origin=State.ACCEPTED, target=target, mover=Mover.REACHABILITY,
+        generation=d.generation, changes={"error": jsonb(error_fields(error))},
+        why=None if error is None else str(error)[:500],
+    )  # fmt: skip
+
+
+def _blame(bad: Check, seen: str) -> tuple[str, str]:
+    code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
+    return code, f"{bad.url} cannot be used: {seen}."
+
+
+class Invalid(Permanent):
+    """The post cannot go out as it is; the code is the contract's."""
+
+    code = "validation_failed"

@@ -1,0 +1,62 @@
+"""What a client asked for, after its shape was checked; and how it is answered or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostRequest:
+    """A post as a client sends it. Shape and types are right; everything that needs accounts, clock or media is not yet checked."""
+
+    caption: str
+    media: Mapping[str, Any]
+    """``{"type": "video", "url": …}`` or ``{"type": "slideshow", "urls": […]}`` with the optional known facts, as sent."""
+    account_ids: Sequence[UUID]
+    """In the order sent, duplicates removed."""
+    scheduled_at: datetime | None = None
+    music_url: str | None = None
+    tiktok: Mapping[str, Any] | None = None
+    pinterest: Mapping[str, Any] | None = None
+    expires_at: datetime | None = None
+    on_late: str = "publish"
+    external_id: str | None = None
+    body_sha256: bytes = b""
+    """SHA-256 of the canonical body as received: how a repeat is told from another request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned:
+    """Something the client should know; never blocks."""
+
+    field: str
+    message: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The answer: stored and committed (or found, for a replay)."""
+
+    id: UUID
+    status: str
+    scheduled_at: datetime
+    warnings: Sequence[Warned] = ()
+    duplicate: bool = False
+
+
+@dataclass
+class Refusal(Exception):
+    """Why a request is not taken, in the contract's words; nothing was stored."""
+
+    status: int
+    code: str
+    message: str
+    issues: Sequence[Mapping[str, Any]] = field(default=())
+
+    def __str__(self) -> str:
+        return self.message

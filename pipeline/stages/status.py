@@ -1,0 +1,93 @@
+"""Looking at what a platform is still working on, or what nobody knows the outcome of. Changes nothing over there.
+
+Reads preparing, processing and unknown deliveries; leaves them published, queued (prepared), as they were, unknown,
+retrying (absence proven), blocked or failed. A crash at any point leaves the delivery as it was: its lease runs out
+and the look is rung again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from adapters.contract import Absent, Ready
+from adapters.errors import AdapterError
+from pipeline.core import Core
+from pipeline.domain import verdict as decide
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.verdict import Standing, Verdict
+from pipeline.failpoint import failpoint
+from pipeline.stages import credentials
+from pipeline.stages.drafts import draft_of
+from pipeline.stages.policy import policy_of, standing_of
+from pipeline.stages.publish import ring_at
+from pipeline.store import deliveries as store
+from pipeline.store.accounts import mark_reconnect
+from pipeline.store.deliveries import Held
+from pipeline.store.release import Ring
+
+log = logging.getLogger("slipway.status")
+
+
+def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
+    """One look at one delivery; None when the message is stale."""
+    lease = timedelta(seconds=core.settings.publish.lease)
+    with core.database.begin() as c:
+        held = store.claim_look(c, core.vault, delivery, generation, fence, lease)
+    if held is None:
+        return None
+    failpoint("status.claimed")
+    can = core.adapters[held.account.platform].capabilities
+    verdict, absent = _verdict(core, held, standing_of(held, core.settings, can))
+    failpoint("status.looked")
+    return _settle(core, held, verdict, absent=absent)
+
+
+def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]:
+    adapter = core.adapter(held.account.platform, core.client())
+    policy = policy_of(core.settings, adapter.capabilities)
+    if wait := core.pacer.wait(held.account.id, "look", adapter.capabilities.rates):
+        return Verdict(state=held.state, wait=wait), held.absent_at is not None
+    try:
+        with core.database.begin() as c:
+            taken = store.taken_remote_ids(c, held)
+        seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, taken)
+    except Exception as error:
+        if not isinstance(error, AdapterError):
+            log.exception("unforeseen while looking at %s", held.id)
+        return decide.of_look_error(error, standing, policy, held.state), held.absent_at is not None
+    absent = isinstance(seen, Absent | Ready) and standing.armed_for is not None and standing.late_enough
+    return decide.of_look(seen, standing, policy), absent
+
+
+def _settle(core: Core, held: Held, verdict: Verdict, *, absent: bool) -> State | None:
+    if verdict.refresh:
+        verdict = credentials.after_expiry(core, held, verdict)
+    with core.database.begin() as c:
+        if verdict.reconnect and verdict.error is not None:
+            mark_reconnect(c, held.account_id, store.error_fields(verdict.error) or {})
+    with core.database.begin() as c:
+        when = store.settle(
+            c, core.vault, held, verdict, Mover.STATUS, origin=held.state, looked=True, absent=absent,
+            queued_lease=timedelta(seconds=core.settings.delay.queued_lease),
+        )  # fmt: skip
+    if when is None:
+        _claim_was_lost(core, held, verdict)
+        return None
+    failpoint("status.settled")
+    if verdict.state is State.QUEUED:
+        core.doorbell.publish([Ring.of(held)])
+    elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
+        ring_at(core, when)
+    return verdict.state
+
+
+def _claim_was_lost(core: Core, held: Held, verdict: Verdict) -> None:
+    """Late proof is never thrown away: it settles the delivery whatever state it is in."""
+    if verdict.published is None:
+        return
+    with core.database.begin() as c:
+        proof = {"remote_id": verdict.published.remote_id, "url": verdict.published.url}
+        store.keep_late_proof(c, held, proof)
+        store.settle_by_proof(c, held, verdict.published.remote_id, verdict.published.url)

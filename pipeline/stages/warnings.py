@@ -1,0 +1,64 @@
+"""What a client should know about a post that was taken all the same. Warnings never block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pipeline.core import Core
+from pipeline.stages.fitting import Content, misfits
+from pipeline.stages.request import Warned
+from pipeline.store.accounts import AccountRow
+from pipeline.store.checks import Check
+from pipeline.store.quota import planned_in_day
+
+
+def warnings_for(
+    core: Core,
+    c: Connection,
+    content: Content,
+    accounts: Sequence[AccountRow],
+    due_at: datetime,
+    checks: Mapping[int, Check],
+) -> list[Warned]:
+    """All of them, those about the media first."""
+    facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
+    track = checks[-1].track if -1 in checks else None
+    found = [*_of_checks(content, checks)]
+    found += [
+        Warned(field=m.problem.field, message=m.sentence, code=m.problem.code)
+        for m in misfits(core, content, accounts, facts, track)
+        if m.problem.severity == "warn"
+    ]
+    return found + [w for account in accounts for w in _of_account(core, c, account, due_at)]
+
+
+def _of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
+    undecided = sorted(position for position, check in checks.items() if check.verdict is None)
+    for position in undecided:
+        where = "music_url" if position < 0 else f"media.urls[{position}]" if content.media["type"] == "slideshow" else "media.url"
+        yield Warned(field=where, message="It is still being checked; a bad result fails the post.", code="REACHABILITY_PENDING")
+    if content.media["type"] == "video" and 0 in undecided:
+        if not content.media.get("duration_sec"):
+            yield Warned(field="media.duration_sec", message="The duration is not known yet.", code="VIDEO_DURATION_MISSING")
+        if not all(content.media.get(name) for name in ("bytes", "width", "height")):
+            yield Warned(field="media", message="Size and dimensions are not known yet.", code="VIDEO_METADATA_MISSING")
+
+
+def _of_account(core: Core, c: Connection, account: AccountRow, due_at: datetime) -> Iterator[Warned]:
+    name = f"{account.platform} account {account.username} ({account.id})"
+    dies = account.refresh_expires_at or account.expires_at
+    if dies is not None and dies <= due_at:
+        yield Warned(
+            field="accounts", code="TOKEN_EXPIRES_BEFORE_DUE",
+            message=f"{name}: its grant ends {dies.isoformat()}, before the post is due. Connect it again in time.",
+        )  # fmt: skip
+    allowed = core.adapters[account.platform].capabilities.daily_posts
+    if allowed is not None and not core.settings.sandbox.lifted and (planned := planned_in_day(c, account.id, due_at)) > allowed:
+        yield Warned(
+            field="accounts", code="DAILY_QUOTA_EXCEEDED",
+            message=f"{name}: {planned} posts fall into the day before this one is due; the platform takes {allowed}. "
+            "It will go out later.",
+        )  # fmt: skip

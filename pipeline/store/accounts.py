@@ -1,0 +1,198 @@
+"""Accounts: what lets us publish for somebody, sealed; and whose turn it is to refresh it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from adapters.contract import Account, Credentials, Platform
+from pipeline.domain.account import AccountStatus
+from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountRow:
+    """An account without its secrets: what lists and checks need."""
+
+    id: UUID
+    workspace_id: UUID
+    platform: Platform
+    connection: str
+    remote_id: str
+    username: str
+    display_name: str
+    status: AccountStatus
+    settings: Mapping[str, Any]
+    expires_at: datetime | None
+    refresh_expires_at: datetime | None
+    error: Mapping[str, Any] | None
+
+
+_COLUMNS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
+              expires_at, refresh_expires_at, error"""
+
+
+def add_account(
+    c: Connection,
+    vault: Vault,
+    *,
+    workspace: UUID,
+    platform: Platform,
+    connection: str,
+    remote_id: str,
+    username: str,
+    display_name: str,
+    credentials: Credentials,
+    settings: Mapping[str, Any],
+) -> UUID:
+    """Adds an account, or gives the one that is there fresh credentials and makes it active again."""
+    known = row(
+        c,
+        """SELECT id FROM accounts WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r
+           FOR UPDATE""",
+        w=workspace, p=platform, k=connection, r=remote_id,
+    )  # fmt: skip
+    if known is not None:
+        store_credentials(c, vault, known.id, credentials)
+        row(
+            c,
+            """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
+                      settings = settings || :s WHERE id = :id RETURNING id""",
+            id=known.id, u=username, d=display_name, s=jsonb(dict(settings)),
+        )  # fmt: skip
+        identity: UUID = known.id
+        return identity
+    identity = new_id()
+    row(
+        c,
+        """INSERT INTO accounts (id, workspace_id, platform, connection, remote_id, username, display_name, settings,
+                                 credentials, expires_at, refresh_expires_at)
+           VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re) RETURNING id""",
+        id=identity, w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name,
+        s=jsonb(dict(settings)), sealed=vault.seal(_plain(credentials), identity), e=credentials.expires_at,
+        re=credentials.refresh_expires_at,
+    )  # fmt: skip
+    return identity
+
+
+def store_credentials(c: Connection, vault: Vault, account: UUID, credentials: Credentials) -> None:
+    """Replaces an account's credentials and tells waiting workers by raising the version."""
+    row(
+        c,
+        """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
+                  credentials_version = credentials_version + 1, refreshing_until = NULL WHERE id = :id RETURNING id""",
+        id=account, sealed=vault.seal(_plain(credentials), account), e=credentials.expires_at,
+        re=credentials.refresh_expires_at,
+    )  # fmt: skip
+
+
+def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
+    """A workspace's accounts, all or those of these ids; one outside the workspace is simply not found."""
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM accounts
+            WHERE workspace_id = :w AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[])))
+            ORDER BY created_at, id""",
+        w=workspace, ids=None if ids is None else list(ids),
+    )  # fmt: skip
+    return [account_row(r) for r in found]
+
+
+def list_accounts(c: Connection) -> list[AccountRow]:
+    """Every account of every workspace, for operators."""
+    return [account_row(r) for r in rows(c, f"SELECT {_COLUMNS} FROM accounts ORDER BY workspace_id, created_at")]
+
+
+def account_row(r: Any) -> AccountRow:
+    """A row of the columns above as a value."""
+    values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
+    return AccountRow(**{**values, "platform": Platform(values["platform"]), "status": AccountStatus(values["status"])})
+
+
+def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
+    """The account of a joined row, with its credentials opened, as adapters see it."""
+    m = r._mapping
+    plain = vault.open(m[prefix + "credentials"], m[prefix + "id"])
+    return Account(
+        id=str(m[prefix + "id"]),
+        platform=Platform(m[prefix + "platform"]),
+        connection=m[prefix + "connection"],
+        remote_id=m[prefix + "remote_id"],
+        username=m[prefix + "username"],
+        settings=m[prefix + "settings"],
+        credentials=_credentials(plain),
+    )
+
+
+ACCOUNT_COLUMNS = ", ".join(
+    f"a.{name} AS account_{name}"
+    for name in ("id", "platform", "connection", "remote_id", "username", "settings", "credentials")
+)
+
+
+def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, int, AccountStatus]:
+    """An account opened, the version of its credentials, and its status."""
+    found = row(
+        c, f"SELECT {ACCOUNT_COLUMNS}, a.credentials_version, a.status FROM accounts a WHERE a.id = :id", id=account
+    )
+    if found is None:
+        raise LookupError(f"There is no account {account}.")
+    return open_account(found, vault), found.credentials_version, AccountStatus(found.status)
+
+
+def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) -> bool:
+    """Single flight: True for the one worker that may refresh this version of the credentials now."""
+    return (
+        row(
+            c,
+            """UPDATE accounts SET refreshing_until = now() + :lease
+               WHERE id = :id AND credentials_version = :version
+                 AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id""",
+            id=account, version=version, lease=lease,
+        )
+        is not None
+    )  # fmt: skip
+
+
+def end_refresh(c: Connection, account: UUID) -> None:
+    """Gives the turn back after a refresh that did not work."""
+    row(c, "UPDATE accounts SET refreshing_until = NULL WHERE id = :id RETURNING id", id=account)
+
+
+def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any]) -> None:
+    """The grant is dead: a person has to connect the account again. Scheduled posts wait."""
+    row(
+        c,
+        "UPDATE accounts SET status = 'reconnect', error = :error WHERE id = :id AND status = 'active' RETURNING id",
+        id=account, error=jsonb(dict(error)),
+    )  # fmt: skip
+
+
+def _plain(credentials: Credentials) -> dict[str, Any]:
+    return {
+        "access_token": credentials.access_token.get_secret_value(),
+        "refresh_token": credentials.refresh_token.get_secret_value() if credentials.refresh_token else None,
+        "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
+        "refresh_expires_at": credentials.refresh_expires_at.isoformat() if credentials.refresh_expires_at else None,
+        "scopes": list(credentials.scopes),
+    }
+
+
+def _credentials(plain: Mapping[str, Any]) -> Credentials:
+    def moment(name: str) -> datetime | None:
+        return datetime.fromisoformat(plain[name]) if plain[name] else None
+
+    return Credentials(
+        access_token=SecretStr(plain["access_token"]),
+        refresh_token=SecretStr(plain["refresh_token"]) if plain["refresh_token"] else None,
+        expires_at=moment("expires_at"),
+        refresh_expires_at=moment("refresh_expires_at"),
+        scopes=tuple(plain["scopes"]),
+    )

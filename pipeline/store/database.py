@@ -1,0 +1,80 @@
+"""The connection to the ledger: one engine a process, short transactions, the database's clock."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class Unreachable(Exception):
+    """The database cannot be used right now; nothing was committed, or that is not known (``uncertain``)."""
+
+
+class Database:
+    """One engine. ``begin`` is a transaction; nothing is ever sent to a platform inside one."""
+
+    def __init__(self, url: str, *, pool: int = 12, wait: float = 5) -> None:
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=wait,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": 5, "application_name": "slipway", "prepare_threshold": 2},
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction, committed at the end, rolled back on any error. Raises Unreachable when the database is away."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise Unreachable(type(error).__name__) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unreachable(type(error).__name__) from error
+            raise
+
+    def close(self) -> None:
+        """Gives all connections back."""
+        self.engine.dispose()
+
+
+def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
+    """All rows of one statement."""
+    return list(connection.execute(text(sql), values).all())
+
+
+def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:
+    """The first row of one statement, or None."""
+    return connection.execute(text(sql), values).first()
+
+
+def jsonb(value: Any) -> Jsonb | None:
+    """A value for a jsonb column; None stays NULL."""
+    return None if value is None else Jsonb(value)
+
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562, May 2024): time-ordered, so that new rows land at the end of their index."""
+    global _last  # noqa: PLW0603  the last millisecond used, so that ids of one process never go backwards
+    with _lock:
+        _last = now = max(time.time_ns() // 1_000_000, _last)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now << 80) | (0x7 << 76) | ((random >> 68 & 0xFFF) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
+    return UUID(int=value)

@@ -1,0 +1,396 @@
+"""Moving a delivery: claim, arm, settle, each one committed compare-and-set statement.
+
+Every move is ``UPDATE … WHERE id AND state AND generation`` (and the fence, once claimed): zero rows means somebody
+was faster, and the caller stops. Lock order everywhere: the post, then its deliveries in id order. A move that cannot
+change the post's public word touches the delivery alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Account, Checkpoint
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import Mover, Reason, State, require
+from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.domain.verdict import Verdict
+from pipeline.store.accounts import ACCOUNT_COLUMNS, open_account
+from pipeline.store.database import jsonb, row, rows
+from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A delivery that this worker holds the lease of, with all it needs to act."""
+
+    id: UUID
+    post_id: UUID
+    workspace_id: UUID
+    account_id: UUID
+    state: State
+    generation: int
+    fence: int
+    due_at: datetime
+    now: datetime
+    """The database's clock at the claim."""
+    lease_until: datetime
+    spent: int
+    surprises: int
+    looks: int
+    prepares: int
+    armed_at: datetime | None
+    armed_deadline: datetime | None
+    working_since: datetime | None
+    absent_at: datetime | None
+    remote_id: str | None
+    url: str | None
+    checkpoint: Checkpoint
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    tiktok: Mapping[str, Any] | None
+    pinterest: Mapping[str, Any] | None
+    account: Account
+    account_status: AccountStatus
+    credentials_version: int
+
+
+HELD_COLUMNS = f"""d.*, now() AS now, p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
+            {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
+HELD_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
+
+_CLAIM = f"""
+WITH d AS (
+    UPDATE deliveries SET state = 'publishing', fence = fence + 1, lease_until = now() + :lease,
+           last_attempted_at = now(), updated_at = now()
+    WHERE id = :id AND state = 'queued' AND generation = :generation
+    RETURNING *
+), attempt AS (
+    INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
+    SELECT d.id, d.account_id, 1 + (SELECT count(*) FROM attempts x WHERE x.delivery_id = d.id), d.generation, d.fence
+    FROM d
+    ON CONFLICT (delivery_id) WHERE closed_at IS NULL
+    DO UPDATE SET fence = excluded.fence, generation = excluded.generation
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+    SELECT id, 'publish', 'queued', 'publishing', generation, fence FROM d
+)
+SELECT {HELD_COLUMNS} FROM d {HELD_JOIN}
+"""
+
+_CLAIM_LOOK = f"""
+WITH d AS (
+    UPDATE deliveries SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+    WHERE id = :id AND state IN ('preparing', 'processing', 'unknown') AND generation = :generation AND fence = :fence
+    RETURNING *
+)
+SELECT {HELD_COLUMNS} FROM d {HELD_JOIN}
+"""
+
+_ARM = """
+WITH d AS (
+    UPDATE deliveries SET armed_at = now(), armed_deadline = now() + :left, checkpoint = :checkpoint,
+           absent_at = NULL, working_since = now(), looks = 0, updated_at = now()
+    WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
+      AND armed_at IS NULL AND due_at <= now() AND lease_until > now()
+      AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
+          (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
+    RETURNING id, armed_at
+), attempt AS (
+    UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL
+)
+SELECT armed_at FROM d
+"""
+
+_SETTLE = """
+WITH d AS (
+    UPDATE deliveries SET
+        state = :target, reason = :reason, lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
+        next_at = CASE WHEN :settled THEN next_at ELSE greatest(now() + :wait, CAST(:not_before AS timestamptz)) END,
+        spent = spent + :spent, surprises = surprises + :surprises,
+        looks = CASE WHEN :looked THEN looks + 1 WHEN :target IN ('preparing', 'processing') THEN looks ELSE 0 END,
+        armed_at = CASE WHEN :disarm THEN NULL ELSE armed_at END,
+        armed_deadline = CASE WHEN :disarm THEN NULL ELSE armed_deadline END,
+        working_since = CASE WHEN :target IN ('preparing', 'processing', 'unknown')
+                             THEN coalesce(working_since, now()) WHEN :target = 'blocked' THEN working_since END,
+        absent_at = CASE WHEN :absent THEN coalesce(absent_at, now()) END,
+        checkpoint = CASE WHEN :keep THEN checkpoint ELSE CAST(:checkpoint AS bytea) END,
+        remote_id = coalesce(CAST(:remote_id AS text), remote_id), url = coalesce(CAST(:url AS text), url),
+        delivered_as = coalesce(CAST(:delivered_as AS text), delivered_as),
+        notes = CAST(:notes AS jsonb),
+        published_at = CASE WHEN :target = 'published' THEN now() END,
+        error = CASE WHEN :target IN ('published', 'processing') THEN NULL
+                     ELSE coalesce(CAST(:error AS jsonb), error) END,
+        updated_at = now()
+    WHERE id = :id AND state = :origin AND generation = :generation AND fence = :fence
+    RETURNING id, next_at
+), attempt AS (
+    UPDATE attempts SET closed_at = now(), outcome = :closes, error = CAST(:error AS jsonb),
+           remote_id = CAST(:remote_id AS text)
+    FROM d WHERE delivery_id = d.id AND closed_at IS NULL AND CAST(:closes AS text) IS NOT NULL
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+    SELECT id, :mover, :origin, :target, :generation, :fence, :why FROM d WHERE :origin <> :target
+)
+SELECT next_at FROM d
+"""
+
+
+def claim(c: Connection, vault: Vault, delivery: UUID, generation: int, lease: timedelta) -> Held | None:
+    """Takes a queued delivery: raises its fence, writes the lease, opens an attempt or goes on with the open one."""
+    found = row(c, _CLAIM, id=delivery, generation=generation, lease=lease)
+    return None if found is None else held_row(found, vault)
+
+
+def claim_look(
+    c: Connection, vault: Vault, delivery: UUID, generation: int, fence: int, lease: timedelta
+) -> Held | None:
+    """Takes a delivery to be looked at; the fence that the ring raised makes a second message a no-op."""
+    found = row(c, _CLAIM_LOOK, id=delivery, generation=generation, fence=fence, lease=lease)
+    return None if found is None else held_row(found, vault)
+
+
+def save_checkpoint(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, *, scratch: bool) -> bool:
+    """Commits how far the invisible work got; False when the claim is lost. ``scratch`` counts a prepare from nothing."""
+    return (
+        row(
+            c,
+            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now(),
+                      prepares = CASE WHEN NOT :scratch THEN prepares
+                                      WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
+                      prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
+               WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
+            id=held.id, state=held.state, generation=held.generation, fence=held.fence,
+            checkpoint=vault.seal(checkpoint, held.id), scratch=scratch,
+        )
+        is not None
+    )  # fmt: skip
+
+
+def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: timedelta) -> datetime | None:
+    """The point of no return, committed before the visible call. None: not due, paused, edited, or the claim is lost.
+
+    ``left``: what remains of the slice; after it the holder sends nothing any more.
+    """
+    found = row(
+        c, _ARM, id=held.id, generation=held.generation, fence=held.fence, left=left,
+        checkpoint=vault.seal(checkpoint, held.id),
+    )  # fmt: skip
+    moment: datetime | None = None if found is None else found.armed_at
+    return moment
+
+
+def settle(
+    c: Connection,
+    vault: Vault,
+    held: Held,
+    verdict: Verdict,
+    mover: Mover,
+    *,
+    origin: State,
+    looked: bool = False,
+    absent: bool = False,
+    surprise: bool = False,
+    not_before: datetime | None = None,
+    queued_lease: timedelta = timedelta(minutes=5),
+    why: str | None = None,
+) -> datetime | None:
+    """Stores what became of a held delivery; returns its ``next_at``, or None when the claim was lost meanwhile.
+
+    The post's status is recomputed in the same transaction whenever its public word could change.
+    """
+    require(origin, mover, verdict.state)
+    word_before = account_status(origin, Reason.IS_IT_LIVE if origin is State.BLOCKED else None)
+    changes_word = word_before is not account_status(verdict.state, verdict.reason)
+    if changes_word:
+        lock_post(c, held.post_id)
+    live = verdict.published
+    found = row(
+        c, _SETTLE, id=held.id, origin=origin, target=verdict.state, generation=held.generation, fence=held.fence,
+        mover=mover, reason=verdict.reason, wait=verdict.wait, not_before=not_before, lease=queued_lease,
+        settled=verdict.state in (State.PUBLISHED, State.FAILED), spent=int(verdict.spent),
+        surprises=int(surprise), looked=looked, disarm=verdict.disarm, absent=absent,
+        keep=verdict.checkpoint is None,
+        checkpoint=vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
+        remote_id=live.remote_id if live else None, url=live.url if live else None,
+        delivered_as=live.delivered_as if live else None, notes=jsonb(dict(live.notes)) if live and live.notes else None,
+        error=jsonb(error_fields(verdict.error)), closes=verdict.closes, why=why or _why(verdict),
+    )  # fmt: skip
+    if found is None:
+        return None
+    if changes_word:
+        recompute(c, held.post_id)
+    moment: datetime = found.next_at
+    return moment
+
+
+def move(
+    c: Connection,
+    *,
+    delivery: UUID,
+    post: UUID,
+    origin: State,
+    target: State,
+    mover: Mover,
+    generation: int,
+    reason: Reason | None = None,
+    changes: Mapping[str, Any] | None = None,
+    why: str | None = None,
+) -> bool:
+    """Any other move, by a person, an edit or the upkeep. Locks the post, moves, recomputes; False: somebody was faster.
+
+    ``changes``: further columns, by trusted name (never from a request).
+    """
+    require(origin, mover, target)
+    lock_post(c, post)
+    extra = "".join(f", {name} = :{name}" for name in changes or ())
+    found = row(
+        c,
+        f"""WITH d AS (
+                UPDATE deliveries SET state = :target, reason = :reason, updated_at = now() {extra}
+                WHERE id = :id AND state = :origin AND generation = :old_generation
+                RETURNING id, generation, fence
+            ), move AS (
+                INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+                SELECT id, :mover, :origin, :target, generation, fence, :why FROM d
+            )
+            SELECT id FROM d""",
+        id=delivery, origin=origin, target=target, old_generation=generation, mover=mover, reason=reason, why=why,
+        **(changes or {}),
+    )  # fmt: skip
+    if found is not None:
+        recompute(c, post)
+    return found is not None
+
+
+def lock_post(c: Connection, post: UUID) -> None:
+    """Takes the post's row lock: two workers settling its last two deliveries wait for each other here."""
+    row(c, "SELECT id FROM posts WHERE id = :id FOR UPDATE", id=post)
+
+
+def recompute(c: Connection, post: UUID) -> PostStatus:
+    """Stores the post's status from where its deliveries stand. The caller holds the post's lock."""
+    words = [
+        as_read(account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now)
+        for r in rows(c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post)
+    ]
+    status = status_of(words)
+    row(
+        c,
+        """UPDATE posts SET status = :status, updated_at = now() WHERE id = :id AND status <> :status RETURNING id""",
+        id=post, status=status,
+    )  # fmt: skip
+    return status
+
+
+def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> None:
+    """A result that came after its claim was lost: written to its attempt, whatever became of the delivery."""
+    row(
+        c,
+        """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
+           WHERE delivery_id = :id AND fence <= :fence AND generation = :generation
+             AND n = (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) RETURNING id""",
+        id=held.id, fence=held.fence, generation=held.generation, late=jsonb([dict(late)]),
+    )  # fmt: skip
+
+
+def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint) -> bool:
+    """A handle that arrived after the claim was lost tells looks where to look: it becomes the unknown's checkpoint."""
+    keep_late_proof(c, held, {"handle": True})
+    return (
+        row(
+            c,
+            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now()
+               WHERE id = :id AND state = 'unknown' AND generation = :generation AND armed_at IS NOT NULL RETURNING id""",
+            id=held.id, generation=held.generation, checkpoint=vault.seal(checkpoint, held.id),
+        )
+        is not None
+    )  # fmt: skip
+
+
+def settle_by_proof(c: Connection, held: Held, remote_id: str, url: str | None) -> bool:
+    """Late proof that it is live settles the delivery from any unsettled state and raises its generation.
+
+    False when it is settled already. Raises an alarm through the move's ``why`` when another attempt was armed since.
+    """
+    lock_post(c, held.post_id)
+    found = row(c, "SELECT state, generation, fence, armed_at FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
+    if found is None or State(found.state) in (State.PUBLISHED, State.FAILED, State.CANCELLED):
+        return False
+    armed_again = found.armed_at is not None and held.armed_at is not None and found.armed_at > held.armed_at
+    done = move(
+        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.PUBLISHED, mover=Mover.PROOF,
+        generation=found.generation,
+        why="late proof" + ("; ALARM: a second attempt had been armed" if armed_again else ""),
+        changes={
+            "generation": found.generation + 1, "remote_id": remote_id, "url": url, "lease_until": None,
+            "published_at": held.now, "error": None,
+        },
+    )  # fmt: skip
+    if done:
+        row(
+            c,
+            """UPDATE attempts SET closed_at = now(), outcome = 'published', remote_id = :r
+               WHERE delivery_id = :id AND closed_at IS NULL RETURNING id""",
+            id=held.id, r=remote_id,
+        )  # fmt: skip
+    return done
+
+
+def taken_remote_ids(c: Connection, held: Held) -> frozenset[str]:
+    """Remote ids of this account that other deliveries own: a look must not adopt one of them."""
+    found = rows(
+        c,
+        """SELECT remote_id FROM deliveries WHERE account_id = :a AND remote_id IS NOT NULL AND id <> :id
+           AND updated_at > now() - interval '30 days'""",
+        a=held.account_id, id=held.id,
+    )  # fmt: skip
+    return frozenset(r.remote_id for r in found)
+
+
+def error_fields(error: Exception | None) -> dict[str, Any] | None:
+    """A classified error as it is stored and shown: our code, class and whose fault, and theirs kept verbatim."""
+    if error is None:
+        return None
+    kind = type(error)
+    names = {k.__name__ for k in kind.__mro__}
+    fault = (
+        "customer" if names & {"Permanent", "NeedsPerson"} else "platform" if "Retryable" in names else "us"
+    )
+    if kind.__name__ == "OutcomeUnknown":
+        fault = "platform"
+    return {
+        "code": getattr(error, "code", "internal_error"),
+        "class": kind.__name__,
+        "fault": fault,
+        "retryable": "Retryable" in names,
+        "message": getattr(error, "message", str(error)),
+        "next_action": getattr(error, "next_action", None),
+        "platform_code": getattr(error, "platform_code", None),
+    }
+
+
+def _why(verdict: Verdict) -> str | None:
+    return None if verdict.error is None else f"{type(verdict.error).__name__}: {verdict.error}"[:500]
+
+
+def held_row(found: Any, vault: Vault) -> Held:
+    """A row of the columns above, opened."""
+    m = found._mapping
+    plain = {name: m[name] for name in Held.__dataclass_fields__ if name in m}
+    sealed = m["checkpoint"]
+    return Held(
+        **{
+            **plain,
+            "state": State(m["state"]),
+            "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
+            "account": open_account(found, vault),
+            "account_status": AccountStatus(m["account_status"]),
+        }
+    )

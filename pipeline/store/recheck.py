@@ -1,0 +1,55 @@
+"""Media of scheduled posts that are due for another look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """One file of one post."""
+
+    post_id: UUID
+    url: str
+    purpose: str
+    bytes: int | None
+    etag: str | None
+
+
+def take_due(c: Connection, limit: int) -> list[Due]:
+    """Posts within a day, and again within 15 minutes, of their time; taking them marks them, so each is looked at twice."""
+    found = rows(
+        c,
+        """WITH due AS (
+               SELECT p.id FROM posts p
+               WHERE p.status = 'scheduled' AND p.deleted_at IS NULL
+                 AND ((p.due_at BETWEEN now() + interval '15 minutes' AND now() + interval '1 day'
+                       AND p.created_at < p.due_at - interval '1 day' AND p.rechecked_at IS NULL)
+                   OR (p.due_at BETWEEN now() AND now() + interval '15 minutes'
+                       AND p.created_at < p.due_at - interval '20 minutes'
+                       AND (p.rechecked_at IS NULL OR p.rechecked_at < p.due_at - interval '15 minutes')))
+               ORDER BY p.due_at LIMIT :n FOR UPDATE SKIP LOCKED
+           ), taken AS (
+               UPDATE posts p SET rechecked_at = now() FROM due WHERE p.id = due.id RETURNING p.id
+           )
+           SELECT t.id AS post_id, k.url, k.purpose, (k.facts ->> 'bytes')::bigint AS bytes, k.facts ->> 'etag' AS etag
+           FROM taken t JOIN post_checks pc ON pc.post_id = t.id JOIN checks k ON k.id = pc.check_id
+           WHERE k.purpose <> 'music'""",
+        n=limit,
+    )
+    return [Due(**r._mapping) for r in found]
+
+
+def warn(c: Connection, post: UUID, text: str) -> None:
+    """Leaves the trouble in the history of the post's deliveries, where people and programs look."""
+    row(
+        c,
+        """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+           SELECT id, 'recheck', state, state, generation, fence, :why FROM deliveries WHERE post_id = :post RETURNING id""",
+        post=post, why=text[:500],
+    )  # fmt: skip

@@ -1,0 +1,178 @@
+"""What is due: releasing waiting deliveries, ringing looks, and finding what somebody dropped.
+
+All by the database's clock, in batches, with SKIP LOCKED, interleaved between workspaces so that one that imported a
+hundred thousand posts does not stand in front of everybody else's one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries import Held, recompute
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ring:
+    """One message to send after commit: ids and generation, never content."""
+
+    delivery: UUID
+    platform: str
+    generation: int
+    fence: int
+
+    @classmethod
+    def of(cls, held: Held) -> Ring:
+        """The message that goes on with a delivery at the end of a slice."""
+        return cls(
+            delivery=held.id, platform=held.account.platform, generation=held.generation, fence=held.fence
+        )
+
+
+_CANDIDATES = """
+WITH RECURSIVE w AS (
+    (SELECT workspace_id FROM deliveries
+     WHERE platform = :platform AND state IN ('scheduled', 'retrying') ORDER BY workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT workspace_id FROM deliveries d
+            WHERE platform = :platform AND state IN ('scheduled', 'retrying') AND d.workspace_id > w.workspace_id
+            ORDER BY workspace_id LIMIT 1)
+    FROM w WHERE w.workspace_id IS NOT NULL
+)
+SELECT x.id FROM w CROSS JOIN LATERAL (
+    SELECT id, next_at, row_number() OVER (ORDER BY next_at) AS turn FROM (
+        SELECT id, next_at FROM deliveries
+        WHERE platform = :platform AND workspace_id = w.workspace_id AND state IN ('scheduled', 'retrying')
+          AND next_at <= now() ORDER BY next_at LIMIT :n
+    ) due
+) x
+WHERE w.workspace_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
+      (('all', ''), ('platform', :platform), ('workspace', w.workspace_id::text)))
+ORDER BY x.turn, x.next_at LIMIT :n
+"""
+
+_RETRIED_POSTS = """
+SELECT id FROM posts WHERE id IN (
+    SELECT post_id FROM deliveries WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'retrying')
+ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+
+_RELEASE = """
+WITH due AS (
+    SELECT id, state FROM deliveries
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('scheduled', 'retrying') AND next_at <= now()
+      AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[])))
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), d AS (
+    UPDATE deliveries x SET state = 'queued', lease_until = now() + :lease, updated_at = now()
+    FROM due WHERE x.id = due.id
+    RETURNING x.id, x.platform, x.generation, x.fence, due.state AS origin, x.post_id
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+    SELECT id, 'delay', origin, 'queued', generation, fence FROM d
+)
+SELECT * FROM d
+"""
+
+
+def waiting_platforms(c: Connection) -> list[str]:
+    """Platforms that have something due now."""
+    return [
+        r.platform
+        for r in rows(
+            c,
+            """SELECT DISTINCT platform FROM (SELECT platform FROM deliveries
+               WHERE state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT 20000) x""",
+        )
+    ]
+
+
+def queued_count(c: Connection, platform: str) -> int:
+    """How many already stand in a platform's queue; the index holds only queued rows, and ``ahead`` bounds them."""
+    found = row(c, "SELECT count(*) AS n FROM deliveries WHERE platform = :p AND state = 'queued'", p=platform)
+    return int(found.n) if found else 0
+
+
+def release(c: Connection, platform: str, limit: int, lease: timedelta) -> list[Ring]:
+    """Queues up to ``limit`` due deliveries of a platform; the messages go out after the caller's commit."""
+    ids = [r.id for r in rows(c, _CANDIDATES, platform=platform, n=limit)]
+    if not ids:
+        return []
+    order = {identity: n for n, identity in enumerate(ids)}
+    # a retried delivery's public word changes, so its post is locked first (the one lock order) and recomputed
+    posts = [r.id for r in rows(c, _RETRIED_POSTS, ids=ids)]
+    found = rows(c, _RELEASE, ids=ids, posts=posts, lease=lease)
+    for post in posts:
+        recompute(c, post)
+    return [_ring(r) for r in sorted(found, key=lambda r: order[r.id])]
+
+
+def late_ones(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
+    """Due deliveries whose post says what to do when it is too late: (delivery, post, state, generation, on_late)."""
+    found = rows(
+        c,
+        """SELECT d.id, d.post_id, d.state, d.generation, p.on_late
+           FROM deliveries d JOIN posts p ON p.id = d.post_id
+           WHERE d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
+             AND p.on_late <> 'publish' AND p.expires_at < now()
+           ORDER BY d.id LIMIT :n""",
+        n=limit,
+    )
+    return [(r.id, r.post_id, r.state, r.generation, r.on_late) for r in found]
+
+
+def due_slots(c: Connection, horizon: timedelta, slot: timedelta) -> list[datetime]:
+    """The ends of the slots of time within the horizon in which something becomes due."""
+    seconds = slot.total_seconds()
+    found = rows(
+        c,
+        """SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
+           WHERE state IN ('scheduled', 'retrying') AND next_at > now() AND next_at <= now() + :horizon
+           UNION
+           SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
+           WHERE state IN ('preparing', 'processing', 'unknown') AND next_at > now() AND next_at <= now() + :horizon
+           ORDER BY at LIMIT 1000""",
+        s=seconds, horizon=horizon,
+    )  # fmt: skip
+    return [r.at for r in found]
+
+
+def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
+    """Due looks that nobody holds; raising the fence here makes an earlier message for the same look a no-op."""
+    found = rows(
+        c,
+        """WITH due AS (
+               SELECT id FROM deliveries
+               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now()
+                 AND (lease_until IS NULL OR lease_until < now())
+               ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+           FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence""",
+        n=limit, lease=lease,
+    )  # fmt: skip
+    return [_ring(r) for r in found]
+
+
+def ring_lost(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
+    """Queued deliveries whose message was lost: rung again."""
+    found = rows(
+        c,
+        """WITH lost AS (
+               SELECT id FROM deliveries WHERE state = 'queued' AND lease_until < now()
+               ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
+           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+        n=limit, lease=lease,
+    )  # fmt: skip
+    return [_ring(r) for r in found]
+
+
+def _ring(r: object) -> Ring:
+    m = r._mapping  # type: ignore[attr-defined]
+    return Ring(delivery=m["id"], platform=m["platform"], generation=m["generation"], fence=m["fence"])
+

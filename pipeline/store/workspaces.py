@@ -1,0 +1,90 @@
+"""Workspaces: who posts belong to, and the plan that lets them publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.store.database import new_id, row, rows
+
+
+class NoSuchWorkspace(Exception):
+    """No workspace has this id or name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """One workspace, as the command line shows it."""
+
+    id: UUID
+    name: str
+    kind: WorkspaceKind
+    owner_user_id: UUID | None
+    plan: Plan
+    subscription: Subscription
+    time_zone: str
+
+
+_COLUMNS = "id, name, kind, owner_user_id, plan, subscription, time_zone"
+
+
+def create_workspace(
+    c: Connection,
+    *,
+    name: str,
+    kind: WorkspaceKind = WorkspaceKind.WORKSPACE,
+    plan: Plan = Plan.BUSINESS,
+    time_zone: str = "UTC",
+) -> UUID:
+    """A new workspace; a personal one gets an owner of its own."""
+    identity = new_id()
+    row(
+        c,
+        """INSERT INTO workspaces (id, name, kind, owner_user_id, plan, subscription, time_zone)
+           VALUES (:id, :name, :kind, :owner, :plan, 'active', :zone) RETURNING id""",
+        id=identity, name=name, kind=kind, owner=new_id() if kind is WorkspaceKind.PERSONAL else None,
+        plan=plan, zone=time_zone,
+    )  # fmt: skip
+    return identity
+
+
+def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscription) -> None:
+    """Changes plan and subscription; NoSuchWorkspace when there is none."""
+    if row(
+        c,
+        "UPDATE workspaces SET plan = :plan, subscription = :subscription WHERE id = :id RETURNING id",
+        id=workspace, plan=plan, subscription=subscription,
+    ) is None:  # fmt: skip
+        raise NoSuchWorkspace(f"There is no workspace {workspace}.")
+
+
+def list_workspaces(c: Connection) -> list[Workspace]:
+    """All of them, oldest first."""
+    return [_workspace(r) for r in rows(c, f"SELECT {_COLUMNS} FROM workspaces ORDER BY created_at")]
+
+
+def find_workspace(c: Connection, name_or_id: str) -> Workspace:
+    """By id or exact name; NoSuchWorkspace when there is none or the name is not unique."""
+    found = rows(
+        c, f"SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given LIMIT 2", given=name_or_id
+    )
+    if len(found) != 1:
+        raise NoSuchWorkspace(
+            f"There is no workspace {name_or_id!r}." if not found else f"Several workspaces are called {name_or_id!r}: use the id."
+        )
+    return _workspace(found[0])
+
+
+def _workspace(r: object) -> Workspace:
+    values = dict(r._mapping)  # type: ignore[attr-defined]
+    return Workspace(
+        **{
+            **values,
+            "kind": WorkspaceKind(values["kind"]),
+            "plan": Plan(values["plan"]),
+            "subscription": Subscription(values["subscription"]),
+        }
+    )

@@ -1,0 +1,37 @@
+"""Finds the address of posts that went live before the platform told it. A missing URL never unpublishes anything."""
+
+from __future__ import annotations
+
+import logging
+
+from adapters.contract import Published
+from adapters.errors import AdapterError
+from pipeline.core import Core
+from pipeline.stages.drafts import draft_of
+from pipeline.store import filling as store
+from pipeline.store.deliveries import Held
+
+log = logging.getLogger("slipway.upkeep")
+
+BATCH = 50
+
+
+def fill_urls(core: Core) -> int:
+    """How many addresses were found."""
+    with core.database.begin() as c:
+        wanting = store.without_url(c, core.vault, BATCH)
+    return sum(_fill(core, held) for held in wanting)
+
+
+def _fill(core: Core, held: Held) -> bool:
+    adapter = core.adapter(held.account.platform, core.client())
+    try:
+        seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, frozenset())
+    except AdapterError as error:
+        log.info("no address for %s yet: %s", held.id, error)
+        seen = None
+    with core.database.begin() as c:
+        if isinstance(seen, Published) and seen.url:
+            return store.fill(c, held, seen.remote_id, seen.url)
+        store.ask_again(c, held)
+    return False

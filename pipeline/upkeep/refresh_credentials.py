@@ -1,0 +1,16 @@
+"""Refreshes tokens before they run out, so that no post finds a stale one. Instagram's cannot be refreshed once dead."""
+
+from __future__ import annotations
+
+from pipeline.core import Core
+from pipeline.stages.credentials import refresh
+from pipeline.store import expiry as store
+
+BATCH = 50
+
+
+def refresh_credentials(core: Core) -> int:
+    """How many accounts were refreshed."""
+    with core.database.begin() as c:
+        soon = store.expiring(c, BATCH)
+    return sum(refresh(core, account, version) is None for account, version in soon)

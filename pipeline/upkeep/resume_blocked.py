@@ -1,0 +1,17 @@
+"""Lets blocked deliveries go on once a person has connected their account again."""
+
+from __future__ import annotations
+
+from pipeline.core import Core
+from pipeline.store.rescue import resume
+
+BATCH = 200
+
+
+def resume_blocked(core: Core) -> int:
+    """How many went on."""
+    with core.database.begin() as c:
+        resumed = resume(c, BATCH)
+    if resumed:
+        core.doorbell.now()
+    return resumed

@@ -1,0 +1,202 @@
+"""Connecting an account both ways, and keeping its token alive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.contract import Credentials
+from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.instagram import Instagram
+from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+from tests.adapters.instagram.material import (
+    IG,
+    REFRESHED,
+    SECRET,
+    TOKEN,
+    account,
+    settings_for,
+)
+
+BACK = "https://app.example.com/back"
+
+
+@pytest.fixture
+def through_facebook(server: GraphServer, client: Client) -> Instagram:
+    return Instagram(client, settings_for(server.base, connection="facebook_login"))
+
+
+def lives_sixty_days(credentials: Credentials) -> bool:
+    assert credentials.expires_at is not None
+    left = credentials.expires_at - datetime.now(UTC)
+    return timedelta(seconds=5183900) < left <= timedelta(seconds=5183944)
+
+
+def test_consent_through_instagram(instagram: Instagram) -> None:
+    url = urlsplit(instagram.authorize_url(BACK, "st&te", None))
+    assert url.path == "/www/oauth/authorize"
+    assert parse_qs(url.query) == {
+        "client_id": ["990602627938098"],
+        "redirect_uri": [BACK],
+        "response_type": ["code"],
+        "scope": ["instagram_business_basic,instagram_business_content_publish"],
+        "state": ["st&te"],
+    }
+
+
+def test_consent_through_facebook(through_facebook: Instagram) -> None:
+    url = urlsplit(through_facebook.authorize_url(BACK, "s", None))
+    assert url.path == "/facebook_www/v25.0/dialog/oauth"
+    assert "instagram_content_publish" in parse_qs(url.query)["scope"][0]
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        '{"access_token":"IGQ-short","user_id":17841405822304914,"permissions":["instagram_business_basic"]}',
+        '{"data":[{"access_token":"IGQ-short","user_id":"178","permissions":"instagram_business_basic"}]}',
+    ],
+)
+def test_a_code_becomes_a_token_of_sixty_days(server: GraphServer, instagram: Instagram, short: str) -> None:
+    server.tell(short, REFRESHED)
+    credentials = instagram.exchange("AQB-code#_", BACK, None)
+    assert credentials.access_token.get_secret_value() == "IGAA-new-token"
+    assert lives_sixty_days(credentials)
+    assert server.calls == ["POST /api/oauth/access_token", "GET /graph/access_token"]
+    assert server.asked[0].form == {
+        "client_id": "990602627938098",
+        "client_secret": SECRET,
+        "grant_type": "authorization_code",
+        "redirect_uri": BACK,
+        "code": "AQB-code",
+    }
+    assert server.asked[1].query == {
+        "grant_type": "ig_exchange_token",
+        "client_secret": SECRET,
+        "access_token": "IGQ-short",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            Told(status=400, body='{"error_type":"OAuthException","code":400,"error_message":"used"}'),
+            Rejected,
+        ),
+        (Told(status=500, body=""), Unavailable),
+        (Told(body="{}"), Unavailable),
+        (Told(body="<html>"), Unavailable),
+        (Told(status=429, body=""), RateLimited),
+        (Told(drop=True), Unavailable),
+    ],
+)
+def test_a_code_that_is_not_taken(
+    server: GraphServer, instagram: Instagram, answer: Told, expected: type[AdapterError]
+) -> None:
+    server.tell(answer)
+    with pytest.raises(expected) as caught:
+        instagram.exchange("code-value", BACK, None)
+    assert SECRET not in repr(caught.value)
+
+
+def test_a_facebook_code_becomes_a_long_user_token(server: GraphServer, through_facebook: Instagram) -> None:
+    server.tell('{"access_token":"EAA-short","token_type":"bearer","expires_in":5000}', REFRESHED)
+    credentials = through_facebook.exchange("code", BACK, None)
+    assert lives_sixty_days(credentials)
+    assert server.calls == ["GET /facebook_graph/v25.0/oauth/access_token"] * 2
+    assert server.asked[0].query["code"] == "code"
+    assert server.asked[1].query == {
+        "grant_type": "fb_exchange_token",
+        "client_id": "990602627938098",
+        "client_secret": SECRET,
+        "fb_exchange_token": "EAA-short",
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f'{{"data":[{{"user_id":"{IG}","username":"slipway","name":"Slip Way"}}]}}',
+        f'{{"user_id":"{IG}","username":"slipway","name":"Slip Way","id":"app-scoped"}}',
+    ],
+)
+def test_the_account_behind_an_instagram_token(server: GraphServer, instagram: Instagram, said: str) -> None:
+    server.tell(said)
+    (found,) = instagram.discover(Credentials(access_token=SecretStr(TOKEN)))
+    assert (found.remote_id, found.username, found.connection) == (IG, "slipway", "instagram_login")
+    assert server.calls == ["GET /graph/v25.0/me"]
+    assert TOKEN not in repr(found)
+
+
+PAGE = (
+    '{"id":"134895793791914","name":"Metricsaurus","access_token":"EAA-page",'
+    f'"instagram_business_account":{{"id":"{IG}","username":"slipway"}}}}'
+)
+PAGE_ALONE = '{"id":"2","name":"No Instagram","access_token":"EAA-page2"}'
+
+
+def test_the_accounts_behind_a_facebook_token(server: GraphServer, through_facebook: Instagram) -> None:
+    server.tell(f'{{"data":[{PAGE},{PAGE_ALONE}]}}')
+    (found,) = through_facebook.discover(Credentials(access_token=SecretStr("EAA-user")))
+    assert (found.remote_id, found.connection) == (IG, "facebook_login")
+    assert found.credentials.access_token.get_secret_value() == "EAA-user"
+    assert found.settings == {"page_id": "134895793791914"}
+
+
+def test_an_empty_list_is_read_through_the_tokens_own_scopes(
+    server: GraphServer, through_facebook: Instagram
+) -> None:
+    scopes = (
+        '{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["134895793791914"]},'
+        '{"scope":"pages_read_engagement","target_ids":["134895793791914"]},'
+        '{"scope":"instagram_basic","target_ids":["17841405822304914"]}]}}'
+    )
+    server.tell('{"data":[]}', scopes, PAGE)
+    (found,) = through_facebook.discover(Credentials(access_token=SecretStr("EAA-user")))
+    assert found.remote_id == IG
+    assert server.calls[1:] == [
+        "GET /facebook_graph/v25.0/debug_token",
+        "GET /facebook_graph/v25.0/134895793791914",
+    ]
+    assert server.asked[1].query == {
+        "input_token": "EAA-user",
+        "access_token": f"990602627938098|{SECRET}",
+    }
+
+
+def test_refresh_of_an_instagram_token(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(REFRESHED)
+    credentials = instagram.refresh(account())
+    assert credentials.access_token.get_secret_value() == "IGAA-new-token"
+    assert lives_sixty_days(credentials)
+    assert server.calls == ["GET /graph/refresh_access_token"]
+    assert server.asked[0].query == {"grant_type": "ig_refresh_token", "access_token": TOKEN}
+
+
+def test_refresh_of_a_facebook_token(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(REFRESHED)
+    assert lives_sixty_days(instagram.refresh(account("facebook_login")))
+    assert server.asked[0].query["fb_exchange_token"] == TOKEN
+
+
+@pytest.mark.parametrize("connection", ["instagram_login", "facebook_login"])
+@pytest.mark.parametrize("subcode", [None, 463, 460])
+def test_a_dead_token_needs_its_person(
+    server: GraphServer, instagram: Instagram, connection: str, subcode: int | None
+) -> None:
+    server.tell(Told(status=400, body=fault(190, subcode)))
+    with pytest.raises(CredentialsRevoked) as caught:
+        instagram.refresh(account(connection))
+    assert TOKEN not in repr(caught.value)
+    assert caught.value.next_action
+
+
+def test_a_passing_failure_at_refresh_revokes_nothing(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(Told(status=500, body=""))
+    with pytest.raises(Unavailable):
+        instagram.refresh(account())

@@ -1,0 +1,397 @@
+"""Containers, one request a call, resumable from every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Account, Draft, Pending, Prepared, Ready
+from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.instagram import Instagram
+from tests.adapters.instagram.graph_server import GraphServer, Told, closed_port, fault
+from tests.adapters.instagram.material import (
+    CONTAINER,
+    CREATED,
+    FINISHED,
+    IG,
+    QUOTA,
+    RESUMABLE,
+    TOKEN,
+    UPLOAD_FAILED,
+    UPLOADED,
+    account,
+    carousel,
+    photo_post,
+    reel,
+    settings_for,
+    status,
+    video,
+)
+
+
+def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[Prepared]:
+    """Call until Ready, as the core does, each time with a checkpoint that went through JSON."""
+    said: list[Prepared] = []
+    checkpoint = start
+    while not said or isinstance(said[-1], Pending):
+        said.append(instagram.prepare(draft, whose, json.loads(json.dumps(dict(checkpoint)))))
+        checkpoint = said[-1].checkpoint
+        assert len(said) < 30
+    return said
+
+
+def created(container: str) -> str:
+    return f'{{"id":"{container}"}}'
+
+
+def test_an_image_post_is_quota_container_polls_and_ready(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(QUOTA, CREATED, status("IN_PROGRESS"), FINISHED)
+    said = run(instagram, photo_post(), account(), {})
+    assert [answer for answer in said if isinstance(answer, Ready)] == [
+        Ready(checkpoint={"quota_read": True, "container": CONTAINER})
+    ]
+    assert server.calls == [
+        f"GET /graph/v25.0/{IG}/content_publishing_limit",
+        f"POST /graph/v25.0/{IG}/media",
+        f"GET /graph/v25.0/{CONTAINER}",
+        f"GET /graph/v25.0/{CONTAINER}",
+    ]
+    assert server.asked[0].query == {"fields": "quota_usage,config"}
+    assert server.asked[1].json == {
+        "image_url": "https://cdn.example.com/1.jpg",
+        "caption": "One picture",
+    }
+    assert server.asked[2].query == {"fields": "status_code,status"}
+    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {TOKEN}"}
+    waits = [answer.wait for answer in said if isinstance(answer, Pending)]
+    assert waits == [timedelta(0), timedelta(seconds=1), timedelta(seconds=1)]
+
+
+def test_a_reel_is_pulled_by_url(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(QUOTA, CREATED, FINISHED)
+    run(instagram, reel(), account(), {})
+    assert server.asked[1].json == {
+        "media_type": "REELS",
+        "video_url": "https://cdn.example.com/v.mp4",
+        "caption": "A reel",
+    }
+
+
+def test_polls_back_off_up_to_a_minute(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(*[status("IN_PROGRESS")] * 6, FINISHED)
+    said = run(instagram, reel(), account(), {"container": CONTAINER})
+    waits = [answer.wait.total_seconds() for answer in said if isinstance(answer, Pending)]
+    assert waits == [5, 10, 20, 40, 60, 60]
+
+
+def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
+    server: GraphServer, instagram: Instagram
+) -> None:
+    server.tell(
+        QUOTA,
+        created("c1"),
+        created("c2"),
+        status("IN_PROGRESS"),
+        status("FINISHED"),
+        status("FINISHED"),
+        created("parent"),
+        status("FINISHED"),
+    )
+    run(instagram, carousel(), account(), {})
+    paths = [asked.path.removeprefix("/graph/v25.0/") for asked in server.asked]
+    assert paths == [
+        f"{IG}/content_publishing_limit",
+        *[f"{IG}/media"] * 2,
+        "c1",
+        "c1",
+        "c2",
+        f"{IG}/media",
+        "parent",
+    ]
+    assert server.asked[1].json == {
+        "is_carousel_item": True,
+        "image_url": "https://cdn.example.com/1.jpg",
+    }
+    assert server.asked[2].json["image_url"] == "https://cdn.example.com/2.jpg"
+    assert server.asked[6].json == {
+        "media_type": "CAROUSEL",
+        "children": "c1,c2",
+        "caption": "Several pictures",
+    }
+
+
+def test_a_video_in_a_carousel_is_a_video_child(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(CREATED)
+    draft = Draft(delivery_id="d", caption="x", kind="slideshow", media=(*carousel().media[:1], video()))
+    instagram.prepare(draft, account(), {"quota_read": True, "children": ["c1"]})
+    assert server.asked[0].json == {
+        "is_carousel_item": True,
+        "media_type": "VIDEO",
+        "video_url": "https://cdn.example.com/v.mp4",
+    }
+
+
+CAROUSEL_CHECKPOINTS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, [QUOTA, created("c1"), created("c2"), FINISHED, FINISHED, created("p"), FINISHED]),
+    (
+        {"quota_read": True},
+        [created("c1"), created("c2"), FINISHED, FINISHED, created("p"), FINISHED],
+    ),
+    (
+        {"quota_read": True, "children": ["c1"]},
+        [created("c2"), FINISHED, FINISHED, created("p"), FINISHED],
+    ),
+    (
+        {"quota_read": True, "children": ["c1", "c2"]},
+        [FINISHED, FINISHED, created("p"), FINISHED],
+    ),
+    (
+        {"quota_read": True, "children": ["c1", "c2"], "ready": 1},
+        [FINISHED, created("p"), FINISHED],
+    ),
+    ({"quota_read": True, "children": ["c1", "c2"], "ready": 2}, [created("p"), FINISHED]),
+    (
+        {"quota_read": True, "children": ["c1", "c2"], "ready": 2, "container": "p"},
+        [FINISHED],
+    ),
+]
+
+
+@pytest.mark.parametrize(("checkpoint", "script"), CAROUSEL_CHECKPOINTS)
+def test_another_worker_goes_on_from_any_checkpoint(
+    server: GraphServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
+) -> None:
+    server.tell(*script)
+    last = run(instagram, carousel(), account(), checkpoint)[-1]
+    assert last.checkpoint == {
+        "quota_read": True,
+        "children": ["c1", "c2"],
+        "ready": 2,
+        "container": "p",
+    }
+    assert len(server.asked) == len(script)
+
+
+def test_bytes_go_up_through_rupload_on_facebook_login(server: GraphServer, client: Client) -> None:
+    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    server.tell(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
+    run(adapter, reel(video(b"0123456789" * 100)), account("facebook_login"), {})
+    assert server.asked[1].path == f"/facebook_graph/v25.0/{IG}/media"
+    assert server.asked[1].json == {
+        "media_type": "REELS",
+        "upload_type": "resumable",
+        "caption": "A reel",
+    }
+    sent = server.asked[2]
+    assert sent.path == f"/rupload/ig-api-upload/v25.0/{CONTAINER}"
+    assert sent.body == b"0123456789" * 100
+    assert (sent.headers["offset"], sent.headers["file_size"]) == ("0", "1000")
+    assert sent.headers["authorization"] == f"OAuth {TOKEN}"
+
+
+@pytest.mark.parametrize(("connection", "wanted"), [("instagram_login", True), ("facebook_login", False)])
+def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
+    server: GraphServer, client: Client, connection: str, wanted: bool
+) -> None:
+    server.tell(CREATED)
+    adapter = Instagram(client, settings_for(server.base, byte_upload=wanted))
+    adapter.prepare(reel(), account(connection), {"quota_read": True})
+    assert "video_url" in server.asked[0].json
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Told(drop=True),
+        Told(status=500, body=""),
+        Told(status=400, body='{"debug_info":{"retriable":true,"type":"PartialRequestError","message":"…"}}'),
+        Told(status=400, body='{"debug_info":{"retriable":false,"type":"OffsetInvalidError","message":"…"}}'),
+    ],
+)
+def test_a_cut_upload_starts_a_new_container(server: GraphServer, client: Client, answer: Told) -> None:
+    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    server.tell(answer)
+    at = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+    said = adapter.prepare(reel(), account("facebook_login"), at)
+    assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
+
+
+def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, client: Client) -> None:
+    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    server.tell(Told(status=400, body=UPLOAD_FAILED))
+    at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+    with pytest.raises(Rejected):
+        adapter.prepare(reel(), account("facebook_login"), at)
+
+
+def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: GraphServer, client: Client) -> None:
+    def gone(first: int, length: int) -> Iterator[bytes]:
+        yield b"the first bytes"
+        raise Rejected("the file changed", code="media_changed")
+
+    media = video()
+    changed = reel(type(media)(url=media.url, kind="video", facts=media.facts, stream=gone))
+    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+    with pytest.raises(Rejected) as caught:
+        adapter.prepare(changed, account("facebook_login"), at)
+    assert caught.value.code == "media_changed"
+
+
+# --- quota and allowance ---------------------------------------------------------------------------------------------
+
+
+def test_an_exhausted_quota_waits_and_makes_no_container(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(QUOTA.replace('"quota_usage":2', '"quota_usage":50'))
+    with pytest.raises(RateLimited) as caught:
+        instagram.prepare(photo_post(), account(), {})
+    assert caught.value.code == "quota_exhausted"
+    assert caught.value.retry_after == timedelta(hours=1)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "wait"),
+    [
+        ("X-App-Usage", '{"call_count":96,"total_time":25,"total_cputime":25}', timedelta(minutes=5)),
+        (
+            "X-Business-Use-Case-Usage",
+            '{"178":[{"type":"instagram","call_count":100,"total_cputime":25,"total_time":25,'
+            '"estimated_time_to_regain_access":19}]}',
+            timedelta(minutes=19),
+        ),
+    ],
+)
+def test_a_nearly_spent_allowance_waits_before_anything_is_made(
+    server: GraphServer, instagram: Instagram, header: str, value: str, wait: timedelta
+) -> None:
+    server.tell(Told(body=QUOTA, headers={header: value}))
+    with pytest.raises(RateLimited) as caught:
+        instagram.prepare(photo_post(), account(), {})
+    assert caught.value.retry_after == wait
+
+
+@pytest.mark.parametrize("header", ['{"call_count":95}', "not json", "[]", '{"call_count":"many"}'])
+def test_room_or_an_unreadable_header_stops_nothing(
+    server: GraphServer, instagram: Instagram, header: str
+) -> None:
+    server.tell(Told(body=QUOTA, headers={"X-App-Usage": header}))
+    assert instagram.prepare(photo_post(), account(), {}) == Pending(checkpoint={"quota_read": True})
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_container_is_dropped_at_once(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(status("EXPIRED"))
+    said = instagram.prepare(photo_post(), account(), {"quota_read": True, "container": CONTAINER})
+    assert said == Pending(checkpoint={"restarts": 1})
+
+
+def test_a_permanent_subcode_in_the_status_text_is_a_rejection(
+    server: GraphServer, instagram: Instagram
+) -> None:
+    server.tell(status("ERROR", "Error: Media upload has failed with error code 2207026"))
+    with pytest.raises(Rejected) as caught:
+        instagram.prepare(reel(), account(), {"container": CONTAINER})
+    assert caught.value.platform_code == "352/2207026"
+
+
+@pytest.mark.parametrize("text", ["Error: … 2207053", "Error: … 2207999", "Error"])
+def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
+    server: GraphServer, instagram: Instagram, text: str
+) -> None:
+    server.tell(*[status("ERROR", text)] * 4)
+    waits = []
+    for restarts in range(3):
+        said = instagram.prepare(reel(), account(), {"container": CONTAINER, "restarts": restarts})
+        assert isinstance(said, Pending)
+        assert said.checkpoint == {"restarts": restarts + 1}
+        waits.append(said.wait.total_seconds())
+    assert waits == [30, 60, 120]
+    with pytest.raises(Unavailable) as caught:
+        instagram.prepare(reel(), account(), {"container": CONTAINER, "restarts": 3})
+    assert caught.value.code == "container_failed"
+
+
+@pytest.mark.parametrize("pair", [(100, 33), (24, 2207008), (24, 2207006)])
+def test_a_container_not_found_is_read_again_before_it_is_given_up(
+    server: GraphServer, instagram: Instagram, pair: tuple[int, int]
+) -> None:
+    server.tell(*[Told(status=400, body=fault(*pair))] * 4)
+    checkpoint: Mapping[str, Any] = {"container": CONTAINER}
+    for polls in range(3):
+        said = instagram.prepare(photo_post(), account(), checkpoint)
+        assert isinstance(said, Pending)
+        checkpoint = said.checkpoint
+        assert checkpoint == {"container": CONTAINER, "polls": polls + 1}
+    assert instagram.prepare(photo_post(), account(), checkpoint) == Pending(checkpoint={"restarts": 1})
+
+
+def test_a_container_found_published_before_arming_is_never_made_anew(
+    server: GraphServer, instagram: Instagram
+) -> None:
+    server.tell(status("PUBLISHED"))
+    said = instagram.prepare(photo_post(), account(), {"container": CONTAINER})
+    assert said.checkpoint["container"] == CONTAINER
+    assert isinstance(said, Pending)
+    assert said.wait > timedelta(0)  # a look settles it
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Told(drop=True),
+        Told(status=500, body=fault(2, transient=True)),
+        Told(status=502, body="<html>bad gateway</html>"),
+        Told(body="<html>ok?</html>"),
+        Told(body='{"not":"an id"}'),
+        Told(status=400, body=fault(1)),
+        Told(status=400, body=fault(12345, transient=True)),
+    ],
+)
+def test_silence_and_passing_trouble_before_arming_are_unavailable(
+    server: GraphServer, instagram: Instagram, answer: Told
+) -> None:
+    server.tell(answer)
+    with pytest.raises(Unavailable):
+        instagram.prepare(photo_post(), account(), {"quota_read": True})
+
+
+def test_no_connection_is_unavailable(client: Client) -> None:
+    with closed_port() as base, pytest.raises(Unavailable):
+        Instagram(client, settings_for(base)).prepare(photo_post(), account(), {})
+
+
+def test_a_stale_token_is_for_the_core_to_refresh(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(Told(status=401, body=fault(190, 463)))
+    with pytest.raises(CredentialsExpired):
+        instagram.prepare(photo_post(), account(), {})
+
+
+def test_no_secret_is_in_what_is_raised_or_shown(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(Told(status=400, body=fault(190, message=f"Malformed access token {TOKEN}")))
+    with pytest.raises(AdapterError) as caught:
+        instagram.prepare(photo_post(), account(), {})
+    shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.base}"
+    assert TOKEN not in shown
+    assert caught.value.__cause__ is None
+
+
+def test_their_words_are_passed_on_unless_they_quote_the_token(
+    server: GraphServer, instagram: Instagram
+) -> None:
+    body = fault(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
+    server.tell(Told(status=400, body=body), Told(status=400, body=body.replace("Too tall.", TOKEN)))
+    for expected in ("(Too tall.)", "supported"):
+        with pytest.raises(Rejected) as caught:
+            instagram.prepare(photo_post(), account(), {"quota_read": True})
+        assert caught.value.message.endswith(expected)

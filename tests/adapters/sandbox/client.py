@@ -1,0 +1,261 @@
+"""Starts a real sandbox in a process of its own and speaks to it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+CONTROL_TOKEN = "control-token-of-the-tests"
+ROOT = Path(__file__).parents[3]
+_WAIT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(ask: Callable[[], Any]) -> Any:
+    """The first true answer of `ask`; fails when there is none in time."""
+    deadline = time.monotonic() + _WAIT_S
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"{ask} gave no answer in {_WAIT_S} s")
+
+
+def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
+    places = ["--port", str(port), "--media-port", str(media_port), "--folder", str(folder)]
+    return [sys.executable, "-m", "adapters.sandbox", *places, *more]
+
+
+@dataclass(kw_only=True)
+class Account:
+    platform: str
+    remote_id: str
+    access_token: str
+    refresh_token: str | None
+    answer: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Sandbox:
+    folder: Path
+    port: int = field(default_factory=free_port)
+    media_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def media(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.media_port}/media/{name}"
+
+    def start(self) -> None:
+        environment = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
+        line = command(self.folder, self.port, self.media_port, "--processing", "0.2", "--moderation", "0.1")
+        self.process = subprocess.Popen(line, env=environment, cwd=ROOT)
+        until(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the sandbox ended by itself"
+        try:
+            return requests.get(f"{self.base}/control/health", timeout=5).json() == {"ok": True}
+        except requests.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(10)
+
+    def control(self, method: str, path: str, body: object = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
+        return requests.request(method, f"{self.base}/control/{path}", json=body, headers=headers, timeout=30)
+
+    def told(self, method: str, path: str, body: object = None) -> Any:
+        answer = self.control(method, path, body)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def account(self, platform: str, username: str = "ann", **more: Any) -> Account:
+        answer = self.told("POST", "accounts", {"platform": platform, "username": username, **more})
+        return Account(
+            platform=platform,
+            remote_id=answer["remote_id"],
+            access_token=answer["access_token"],
+            refresh_token=answer.get("refresh_token"),
+            answer=answer,
+        )
+
+    def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> str:
+        body = {"platform": platform, "step": step, "fault": fault, "times": times, **more}
+        return str(self.told("POST", "faults", body)["id"])
+
+    def pace(self, pace: str, *, quotas: bool) -> None:
+        self.told("POST", "pace", {"pace": pace, "quotas": quotas})
+
+    def ledger(self, platform: str | None = None) -> list[dict[str, Any]]:
+        query = "" if platform is None else f"?platform={platform}"
+        entries: list[dict[str, Any]] = self.told("GET", f"ledger{query}")
+        on_disk = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+        assert [entry for entry in on_disk if platform in (None, entry["platform"])] == entries
+        return entries
+
+
+@dataclass(kw_only=True)
+class TikTok:
+    sandbox: Sandbox
+    account: Account
+
+    def post(self, path: str, body: object = None, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token or self.account.access_token}"}
+        return requests.post(f"{self.sandbox.base}/tiktok/v2/{path}", json=body, headers=headers, timeout=30)
+
+    def photo_body(self, *names: str, **info: Any) -> dict[str, Any]:
+        return {
+            "media_type": "PHOTO",
+            "post_mode": "DIRECT_POST",
+            "post_info": {
+                "title": "t",
+                "description": "d",
+                "privacy_level": "PUBLIC_TO_EVERYONE",
+                "brand_content_toggle": False,
+                "brand_organic_toggle": False,
+                **info,
+            },
+            "source_info": {
+                "source": "PULL_FROM_URL",
+                "photo_images": [self.sandbox.media(name) for name in names or ("sample-1.jpg",)],
+                "photo_cover_index": 0,
+            },
+        }
+
+    def photos(self, *names: str, **info: Any) -> str:
+        answer = self.post("post/publish/content/init/", self.photo_body(*names, **info))
+        assert answer.json()["error"]["code"] == "ok", answer.text
+        return str(answer.json()["data"]["publish_id"])
+
+    def video_body(self, source: dict[str, Any], **info: Any) -> dict[str, Any]:
+        told = {"title": "clip", "privacy_level": "PUBLIC_TO_EVERYONE", "brand_content_toggle": False, **info}
+        return {"post_info": told, "source_info": source}
+
+    def upload_init(self, size: int, chunk: int, count: int, **info: Any) -> dict[str, Any]:
+        source = {"source": "FILE_UPLOAD", "video_size": size, "chunk_size": chunk, "total_chunk_count": count}
+        answer = self.post("post/publish/video/init/", self.video_body(source, **info))
+        assert answer.json()["error"]["code"] == "ok", answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+    def status(self, publish_id: str) -> dict[str, Any]:
+        answer = self.post("post/publish/status/fetch/", {"publish_id": publish_id})
+        assert answer.json()["error"]["code"] == "ok", answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+    def ended(self, publish_id: str) -> dict[str, Any]:
+        final = ("PUBLISH_COMPLETE", "FAILED", "SEND_TO_USER_INBOX")
+        found: dict[str, Any] = until(
+            lambda: status if (status := self.status(publish_id))["status"] in final else None
+        )
+        return found
+
+
+@dataclass(kw_only=True)
+class Business:
+    sandbox: Sandbox
+    account: Account
+
+    def call(
+        self, method: str, path: str, body: object = None, token: str | None = None, **query: str
+    ) -> requests.Response:
+        headers = {"Access-Token": self.account.access_token if token is None else token}
+        url = f"{self.sandbox.base}/tiktok-business/open_api/v1.3/{path}"
+        return requests.request(method, url, json=body, headers=headers, params=query, timeout=30)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.call("GET", path, business_id=self.account.remote_id, **query).json()
+        return answer
+
+    def video(self, name: str = "sample.mp4", **info: Any) -> dict[str, Any]:
+        url = name if "://" in name else self.sandbox.media(name)
+        body = {"business_id": self.account.remote_id, "video_url": url, "post_info": {"caption": "c", **info}}
+        answer: dict[str, Any] = self.call("POST", "business/video/publish/", body).json()
+        return answer
+
+    def photo(self, *names: str, **info: Any) -> dict[str, Any]:
+        images = [self.sandbox.media(name) for name in names or ("sample-1.jpg",)]
+        told = {"caption": "c", "privacy_level": "PUBLIC_TO_EVERYONE", **info}
+        body = {"business_id": self.account.remote_id, "photo_images": images, "post_info": told}
+        answer: dict[str, Any] = self.call("POST", "business/photo/publish/", body).json()
+        return answer
+
+    def status(self, share_id: str) -> dict[str, Any]:
+        answer = self.get("business/publish/status/", publish_id=share_id)
+        assert answer["code"] == 0, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def ended(self, share_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = until(
+            lambda: status if (status := self.status(share_id))["status"] != "PROCESSING_DOWNLOAD" else None
+        )
+        return found
+
+
+@dataclass(kw_only=True)
+class Instagram:
+    sandbox: Sandbox
+    account: Account
+    host: str = "instagram"
+
+    def call(self, method: str, path: str, token: str | None = None, **query: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token or self.account.access_token}"}
+        url = f"{self.sandbox.base}/{self.host}/v25.0/{path}"
+        return requests.request(method, url, params=query, headers=headers, timeout=30)
+
+    def create(self, **query: Any) -> requests.Response:
+        return self.call("POST", f"{self.account.remote_id}/media", **query)
+
+    def made(self, **query: Any) -> str:
+        answer = self.create(**query)
+        assert answer.ok, answer.text
+        return str(answer.json()["id"])
+
+    def image(self, name: str = "sample-1.jpg", **query: Any) -> str:
+        return self.made(image_url=self.sandbox.media(name), **query)
+
+    def code(self, container: str) -> str:
+        answer = self.call("GET", container, fields="status_code,status")
+        assert answer.ok, answer.text
+        return str(answer.json()["status_code"])
+
+    def ended(self, container: str) -> str:
+        return str(until(lambda: code if (code := self.code(container)) != "IN_PROGRESS" else None))
+
+    def publish(self, container: str) -> requests.Response:
+        return self.call("POST", f"{self.account.remote_id}/media_publish", creation_id=container)
+
+
+def refused(answer: requests.Response) -> tuple[int, int | None]:
+    """Code and subcode of Meta's envelope."""
+    error = answer.json()["error"]
+    return error["code"], error.get("error_subcode")

@@ -1,0 +1,80 @@
+"""One sandbox for the whole run, emptied before each test; and a way to start others."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.samples import make_samples
+from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    make_samples(folder)
+    return folder
+
+
+def _with_samples(folder: Path, samples: Path) -> Path:
+    (folder / "media").mkdir(parents=True)
+    for path in samples.iterdir():
+        os.link(path, folder / "media" / path.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(folder=_with_samples(tmp_path_factory.mktemp("sandbox"), samples))
+    sandbox.start()
+    yield sandbox
+    assert sandbox.stop() == 0
+
+
+@pytest.fixture
+def sandbox(running: Sandbox) -> Sandbox:
+    """Empty, at real pace, with limits."""
+    running.told("POST", "reset", {"ledger": True})
+    return running
+
+
+@pytest.fixture
+def quick(sandbox: Sandbox) -> Sandbox:
+    """Empty, at instant pace, without limits."""
+    sandbox.pace("instant", quotas=False)
+    return sandbox
+
+
+@pytest.fixture
+def new_sandbox(tmp_path: Path, samples: Path) -> Iterator[Callable[[], Sandbox]]:
+    """Makes sandboxes that may be killed."""
+    made: list[Sandbox] = []
+
+    def make() -> Sandbox:
+        sandbox = Sandbox(folder=_with_samples(tmp_path / f"sandbox-{len(made)}", samples))
+        made.append(sandbox)
+        sandbox.start()
+        return sandbox
+
+    yield make
+    for sandbox in made:
+        if sandbox.process is not None and sandbox.process.poll() is None:
+            sandbox.kill()
+        shutil.rmtree(sandbox.folder)
+
+
+@pytest.fixture
+def tiktok(sandbox: Sandbox) -> TikTok:
+    return TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+
+
+@pytest.fixture
+def business(sandbox: Sandbox) -> Business:
+    return Business(sandbox=sandbox, account=sandbox.account("tiktok_business"))
+
+
+@pytest.fixture
+def instagram(sandbox: Sandbox) -> Instagram:
+    return Instagram(sandbox=sandbox, account=sandbox.account("instagram"))

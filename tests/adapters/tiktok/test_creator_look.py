@@ -1,0 +1,319 @@
+"""Every answer a look can get for a creator's post, and what it may conclude; it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Published, Ready, Seen
+from adapters.errors import (
+    CredentialsExpired,
+    CredentialsRevoked,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Unavailable,
+)
+from adapters.http import Client
+from adapters.tiktok import TikTok
+from adapters.tiktok.errors import FAIL_REASONS
+from tests.adapters.tiktok import vendor
+from tests.adapters.tiktok.drafts import ARMED, CAPTION, account, photos, through_json, video
+from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
+
+Make = Callable[..., TikTok]
+STATUS = "/tiktok/v2/post/publish/status/fetch/"
+LIST = "/tiktok/v2/video/list/"
+PHOTO = {"publish_id": "p_pub_url~v2.123456789"}
+ALLOWED = {
+    "asked_at": 0.0,
+    "privacy": ["PUBLIC_TO_EVERYONE"],
+    "comment_disabled": False,
+    "duet_disabled": False,
+    "stitch_disabled": False,
+    "longest": 300,
+    "username": "tiktok",
+}
+
+
+def upload(life: float = 1800, **changes: Any) -> dict[str, Any]:
+    handle = {
+        "publish_id": "v_pub_file~v2-1.123456789",
+        "upload_url": "http://127.0.0.1:9/video/?upload_token=Xza123",
+        "url_expires_at": time.time() + life,
+        "plan": {"size": 25_000_001, "chunk_size": 12_500_000, "chunks": 2},
+        "offset": 12_500_000,
+        "was_armed": False,
+        "recheck": False,
+    }
+    return {"upload": {**handle, **changes}, "allowed": ALLOWED}
+
+
+def look(
+    tiktok: Make,
+    draft: Draft,
+    checkpoint: dict[str, Any],
+    taken: frozenset[str] = frozenset(),
+    armed_at: datetime | None = ARMED,
+) -> Seen:
+    client = Client()
+    seen = tiktok(client).look(draft, account(), checkpoint, armed_at, taken)
+    assert not any(visible for _, _, visible in client.calls)
+    assert {path.rsplit("/", 3)[-2] for _, path, _ in client.calls} <= {"fetch", "list"}
+    return seen
+
+
+# --- by publish id ---------------------------------------------------------------------------------------------------
+
+
+def test_complete_with_an_id_has_its_address(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
+    assert look(tiktok, photos(), PHOTO) == Published(
+        remote_id="7212345678901234567", url="https://www.tiktok.com/@casa/photo/7212345678901234567"
+    )
+    assert look(tiktok, video(), upload()) == Published(
+        remote_id="7212345678901234567", url="https://www.tiktok.com/@tiktok/video/7212345678901234567"
+    )
+    assert platform.seen[0].json() == {"publish_id": "p_pub_url~v2.123456789"}
+
+
+@pytest.mark.parametrize("level", ["PUBLIC_TO_EVERYONE", "SELF_ONLY"])
+def test_complete_without_an_id_is_published_all_the_same(platform: StandIn, tiktok: Make, level: str) -> None:
+    platform.on("POST", STATUS, vendor.status("PUBLISH_COMPLETE"))
+    assert look(tiktok, photos(privacy_level=level), PHOTO) == Published(remote_id="p_pub_url~v2.123456789")
+
+
+def test_a_draft_in_the_inbox_is_delivered(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", STATUS, vendor.status("SEND_TO_USER_INBOX"))
+    assert look(tiktok, photos(post_mode="MEDIA_UPLOAD"), PHOTO) == Published(
+        remote_id="p_pub_url~v2.123456789", delivered_as="inbox_draft"
+    )
+
+
+@pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
+def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: str) -> None:
+    platform.on("POST", STATUS, vendor.status(state))
+    seen = look(tiktok, photos(), PHOTO)
+    assert isinstance(seen, Pending)
+    assert seen.wait == timedelta(seconds=60)  # armed long ago
+    early = look(tiktok, photos(), PHOTO, armed_at=datetime.now(UTC))
+    assert isinstance(early, Pending)
+    assert early.wait == timedelta(seconds=5)
+
+
+def test_the_vendors_example_of_failure_comes_in_an_envelope_that_is_ok(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", STATUS, vendor.STATUS_FAILED)
+    seen = look(tiktok, photos(), PHOTO)
+    assert isinstance(seen, Ended)
+    assert isinstance(seen.error, Rejected)
+    assert seen.error.platform_code == "picture_size_check_failed"
+
+
+FAILURES = {
+    "file_format_check_failed": Rejected,
+    "duration_check_failed": Rejected,
+    "frame_rate_check_failed": Rejected,
+    "picture_size_check_failed": Rejected,
+    "internal": Unavailable,
+    "video_pull_failed": Unavailable,
+    "photo_pull_failed": Unavailable,
+    "video_download_failed": Unavailable,
+    "photo_download_failed": Unavailable,
+    "publish_cancelled": Rejected,
+    "auth_removed": CredentialsRevoked,
+    "spam_risk": Rejected,
+    "spam_risk_too_many_posts": RateLimited,
+    "spam_risk_user_banned_from_posting": Rejected,
+    "spam_risk_text": Rejected,
+}
+
+
+def test_every_fail_reason_of_the_table_is_tested() -> None:
+    assert set(FAILURES) == set(FAIL_REASONS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"), [*FAILURES.items(), ("something_new", Rejected), ("spam_risk_new", Rejected)]
+)
+def test_fail_reasons(platform: StandIn, tiktok: Make, reason: str, error: type[Exception]) -> None:
+    platform.on("POST", STATUS, vendor.status("FAILED", reason=reason))
+    seen = look(tiktok, photos(), PHOTO)
+    assert isinstance(seen, Ended)
+    assert type(seen.error) is error
+
+
+@pytest.mark.parametrize("code", ["invalid_publish_id", "token_not_authorized_for_specified_publish_id"])
+def test_an_id_tiktok_does_not_know_proves_nothing(platform: StandIn, tiktok: Make, code: str) -> None:
+    platform.on("POST", STATUS, Reply(vendor.error(code), status=400))
+    assert isinstance(look(tiktok, photos(), PHOTO), CannotTell)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, Unavailable),
+        (Reply("oops", status=500), Unavailable),
+        (Reply(vendor.error("internal_error"), status=500), Unavailable),
+        (Reply(vendor.error("something_new"), status=400), Unavailable),
+        (Reply(vendor.error("rate_limit_exceeded"), status=429), RateLimited),
+        (Reply(vendor.error("access_token_invalid"), status=401), CredentialsExpired),
+    ],
+)
+def test_a_look_that_fails_says_nothing_about_the_post(
+    platform: StandIn, tiktok: Make, reply: Reply, error: type[Retryable]
+) -> None:
+    platform.on("POST", STATUS, reply)
+    with pytest.raises(error):
+        look(tiktok, photos(), PHOTO)
+
+
+# --- armed uploads that are not complete -----------------------------------------------------------------------------
+
+
+def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 12_500_000))
+    seen = look(tiktok, video(), upload(offset=25_000_001))
+    assert isinstance(seen, Absent)
+    kept = through_json(seen.checkpoint)["upload"]
+    assert kept["publish_id"] == "v_pub_file~v2-1.123456789"
+    assert kept["offset"] == 12_500_000
+    assert kept["was_armed"] is True
+
+
+def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 0))
+    for life in (100, -200):
+        dying = look(tiktok, video(), upload(life))
+        assert isinstance(dying, Pending)
+        assert dying.wait >= timedelta(seconds=99)
+    assert look(tiktok, video(), upload(-301)) == Absent()
+
+
+@pytest.mark.parametrize("stored", [25_000_001, None])
+def test_a_complete_or_silent_upload_is_waited_for(platform: StandIn, tiktok: Make, stored: int | None) -> None:
+    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", stored))
+    assert isinstance(look(tiktok, video(), upload()), Pending)
+
+
+# --- not armed -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("draft", "checkpoint", "kind"),
+    [
+        (video(), {}, Pending),
+        (video(), upload(offset=0), Pending),
+        (video(), upload(), Ready),
+        (video(), upload(100), Absent),
+        (video(), upload(-1000, was_armed=True), Absent),
+        (video(), upload(100, was_armed=True), Pending),
+        (photos(), {}, Pending),
+        (photos(), {"allowed": ALLOWED}, Ready),
+        (photos(post_mode="MEDIA_UPLOAD"), {}, Ready),
+    ],
+)
+def test_what_was_never_armed_is_never_published(
+    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[Seen]
+) -> None:
+    platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
+    assert isinstance(look(tiktok, draft, checkpoint, armed_at=None), kind)
+    assert platform.seen == []
+
+
+# --- the id was lost -------------------------------------------------------------------------------------------------
+
+
+def listed(number: int, *, after: float = 5, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": str(7_212_345_678_901_234_000 + number),
+        "title": CAPTION,
+        "video_description": CAPTION,
+        "create_time": int(ARMED.timestamp() + after),
+        "share_url": f"https://www.tiktok.com/@casa/photo/{number}",
+        "duration": 0,
+        **changes,
+    }
+
+
+def page(*videos: dict[str, Any], cursor: int = 0, has_more: bool = False) -> str:
+    data = {"videos": videos, "cursor": cursor, "has_more": has_more}
+    return f'{{"data":{json.dumps(data)},{vendor.OK}}}'
+
+
+def test_exactly_one_post_that_fits_is_ours(platform: StandIn, tiktok: Make) -> None:
+    other = listed(2, title="Other", video_description="Other")
+    platform.on("POST", LIST, page(other, listed(1), listed(3, after=-61)))
+    assert look(tiktok, photos(), {"allowed": ALLOWED}) == Published(
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
+    )
+    assert platform.seen[0].query == {"fields": "id,title,create_time,share_url,video_description,duration"}
+    assert platform.seen[0].json() == {"max_count": 20}
+
+
+def test_a_post_that_another_delivery_owns_is_not_ours(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", LIST, page(listed(1), listed(2)))
+    assert look(tiktok, photos(), {}, frozenset({"7212345678901234002"})) == Published(
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
+    )
+    both = frozenset({"7212345678901234001", "7212345678901234002"})
+    assert isinstance(look(tiktok, photos(), {}, both), CannotTell)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [listed(1), listed(2)],
+        [listed(1, after=-61)],
+        [listed(1, title="Me and me")],
+        [listed(1, video_description="Me and me casa #cat #dog")],
+        [listed(1, title="", video_description="")],
+    ],
+    ids=["none", "two", "too old", "title begins so", "text goes on", "no texts"],
+)
+def test_anything_but_one_whole_match_proves_nothing(
+    platform: StandIn, tiktok: Make, items: list[dict[str, Any]]
+) -> None:
+    platform.on("POST", LIST, page(*items))
+    assert isinstance(look(tiktok, photos(), {}), CannotTell)
+
+
+def test_a_long_text_is_known_by_what_tiktok_shows_of_it(platform: StandIn, tiktok: Make) -> None:
+    caption = "long words " * 30
+    draft = photos(caption=caption, title="T")
+    platform.on("POST", LIST, page(listed(1, title="T", video_description=caption[:150])))
+    assert isinstance(look(tiktok, draft, {}), Published)
+    platform.on("POST", LIST, page(listed(1, title="T", video_description=caption[:100])))
+    assert isinstance(look(tiktok, draft, {}), CannotTell)
+
+
+def test_pages_are_read_until_they_are_older_than_the_attempt(platform: StandIn, tiktok: Make) -> None:
+    newer = [listed(n, title="x", video_description="x") for n in range(10, 30)]
+    older = listed(2, after=-3600)
+    platform.on(
+        "POST", LIST, page(*newer, cursor=17, has_more=True), page(listed(1), older, cursor=18, has_more=True)
+    )
+    assert isinstance(look(tiktok, photos(), {}), Published)
+    assert [seen.json() for seen in platform.seen] == [{"max_count": 20}, {"cursor": 17, "max_count": 20}]
+
+
+def test_a_list_without_end_proves_nothing(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", LIST, page(listed(1), cursor=1, has_more=True))
+    assert isinstance(look(tiktok, photos(), {}), CannotTell)
+    assert len(platform.seen) == 5
+
+
+@pytest.mark.parametrize("draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()])
+def test_what_is_not_listed_is_not_looked_for(platform: StandIn, tiktok: Make, draft: Draft) -> None:
+    assert isinstance(look(tiktok, draft, {}), CannotTell)
+    assert platform.seen == []
+
+
+def test_a_grant_without_video_list_cannot_tell(platform: StandIn, tiktok: Make) -> None:
+    platform.on("POST", LIST, Reply(vendor.error("scope_not_authorized"), status=401))
+    assert isinstance(look(tiktok, photos(), {}), CannotTell)

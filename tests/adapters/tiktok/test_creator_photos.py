@@ -1,0 +1,122 @@
+"""A creator's photos: content/init is the visible call itself, for posts and for drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Pending, Ready
+from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.tiktok import TikTok
+from tests.adapters.tiktok import vendor
+from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepared
+from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
+
+Make = Callable[..., TikTok]
+INFO = "/tiktok/v2/post/publish/creator_info/query/"
+INIT = "/tiktok/v2/post/publish/content/init/"
+
+
+@pytest.fixture
+def scripted(platform: StandIn) -> StandIn:
+    platform.on("POST", INFO, vendor.CREATOR_INFO)
+    platform.on("POST", INIT, vendor.PHOTO_INIT)
+    return platform
+
+
+def test_direct_photos(scripted: StandIn, tiktok: Make) -> None:
+    draft, who, client = photos(auto_add_music=True, privacy_level="SELF_ONLY"), account(), Client()
+    ready = prepared(tiktok, draft, who)
+    assert scripted.paths() == [INFO]
+
+    done = tiktok(client).finalize(draft, who, ready.checkpoint)
+
+    assert isinstance(done, Pending)
+    assert done.checkpoint["publish_id"] == "p_pub_url~v2.123456789"
+    assert [visible for _, _, visible in client.calls] == [True]
+    assert scripted.seen[1].json() == {
+        "media_type": "PHOTO",
+        "post_mode": "DIRECT_POST",
+        "post_info": {
+            "title": CAPTION,
+            "description": CAPTION,
+            "privacy_level": "SELF_ONLY",
+            "disable_comment": False,
+            "auto_add_music": True,
+            "brand_content_toggle": False,
+            "brand_organic_toggle": False,
+        },
+        "source_info": {
+            "source": "PULL_FROM_URL",
+            "photo_images": ["https://cdn.example.com/1.jpg", "https://cdn.example.com/2.jpg"],
+            "photo_cover_index": 0,
+        },
+    }
+
+
+def test_a_draft_is_ready_at_once_and_carries_texts_only(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = photos(post_mode="MEDIA_UPLOAD", title="T", description="D", is_your_brand=True), account()
+    assert isinstance(tiktok().prepare(draft, who, {}), Ready)
+    assert scripted.paths() == []
+
+    tiktok().finalize(draft, who, {})
+
+    sent = scripted.seen[0].json()
+    assert sent["post_mode"] == "MEDIA_UPLOAD"
+    assert sent["post_info"] == {"title": "T", "description": "D"}
+
+
+def test_title_is_the_captions_beginning_cut_at_a_word(scripted: StandIn, tiktok: Make) -> None:
+    caption = "word " * 17 + "🐈🐈🐈 #cat"  # the cats end at unit 91
+    draft, who = photos(caption=caption), account()
+    tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
+    info = scripted.seen[1].json()["post_info"]
+    assert info["title"] == ("word " * 17).rstrip()
+    assert info["description"] == caption
+
+
+def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+    with pytest.raises(Unavailable) as refusal:
+        tiktok().finalize(photos(), account(), {})
+    assert refusal.value.code == "not_prepared"
+    assert scripted.paths() == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, OutcomeUnknown),
+        (Reply("<html>", status=502), OutcomeUnknown),
+        (Reply("not json"), OutcomeUnknown),
+        (Reply('{"data":{},' + vendor.OK + "}"), OutcomeUnknown),
+        (Reply(vendor.PHOTO_INIT, status=500), OutcomeUnknown),
+        (Reply(vendor.error("internal_error"), status=500), OutcomeUnknown),
+        (Reply(vendor.error("rate_limit_exceeded"), status=500), OutcomeUnknown),
+        (Reply(vendor.error("something_new"), status=400), OutcomeUnknown),
+        (Reply(vendor.error("something_new")), OutcomeUnknown),
+        (Reply(vendor.error("rate_limit_exceeded"), status=429), RateLimited),
+        (Reply("slow down", status=429), RateLimited),
+        (Reply("who are you", status=401), CredentialsExpired),
+        (Reply(vendor.error("url_ownership_unverified"), status=403), Rejected),
+    ],
+)
+def test_what_the_visible_call_may_be_answered(
+    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+) -> None:
+    draft, who = photos(), account()
+    ready = prepared(tiktok, draft, who)
+    scripted.on("POST", INIT, reply)
+    with pytest.raises(error):
+        tiktok().finalize(draft, who, ready.checkpoint)
+    assert scripted.paths() == [INFO, INIT]
+
+
+def test_retry_after_wins(scripted: StandIn, tiktok: Make) -> None:
+    slow = Reply(vendor.error("rate_limit_exceeded"), status=429, headers={"Retry-After": "17"})
+    scripted.on("POST", INFO, slow)
+    with pytest.raises(RateLimited) as refusal:
+        tiktok().prepare(photos(), account(), {})
+    assert refusal.value.retry_after == timedelta(seconds=17)

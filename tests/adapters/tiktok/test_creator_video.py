@@ -1,0 +1,342 @@
+"""A creator's video: upload in steps, the last chunk visible, every interruption survived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from adapters.contract import Pending, Ready
+from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.tiktok import TikTok
+from tests.adapters.tiktok import vendor
+from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, content, prepared, through_json, video
+from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
+
+Make = Callable[..., TikTok]
+INFO = "/tiktok/v2/post/publish/creator_info/query/"
+INIT = "/tiktok/v2/post/publish/video/init/"
+STATUS = "/tiktok/v2/post/publish/status/fetch/"
+PUT = "/video/"
+BIG = 25_000_001  # two chunks of 12 500 000 and one byte more in the last
+
+
+@pytest.fixture
+def scripted(platform: StandIn) -> StandIn:
+    body = (
+        '{"data":{"publish_id":"v_pub_file~v2-1.123456789",'
+        f'"upload_url":"{platform.url}/video/?upload_id=67890&upload_token=Xza123"}},{vendor.OK}}}'
+    )
+    platform.on("POST", INFO, vendor.CREATOR_INFO)
+    platform.on("POST", INIT, body)
+    platform.on("PUT", PUT, Reply(status=206), Reply(status=201))
+    return platform
+
+
+def test_small_video_takes_two_invisible_steps_and_one_visible_one(scripted: StandIn, tiktok: Make) -> None:
+    scripted.on("PUT", PUT, Reply(status=201))
+    draft, who = video(options={"disable_comment": True, "is_your_brand": True}), account()
+
+    first = tiktok().prepare(draft, who, {})
+    assert isinstance(first, Pending)
+    assert first.wait.total_seconds() == 0
+    second = tiktok().prepare(draft, who, through_json(first.checkpoint))
+    assert isinstance(second, Ready)
+    assert scripted.paths() == [INFO, INIT]
+
+    client = Client()
+    done = tiktok(client).finalize(draft, who, through_json(second.checkpoint))
+
+    assert isinstance(done, Pending)
+    assert [visible for _, _, visible in client.calls] == [True]
+    info, init, put = scripted.seen
+    assert info.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert info.headers["Content-Type"] == "application/json; charset=UTF-8"
+    assert info.body == b""
+    assert init.json() == {
+        "post_info": {
+            "title": CAPTION,
+            "privacy_level": "PUBLIC_TO_EVERYONE",
+            "disable_duet": False,
+            "disable_comment": True,
+            "disable_stitch": True,  # the creator has switched it off
+            "brand_content_toggle": False,
+            "brand_organic_toggle": True,
+        },
+        "source_info": {
+            "source": "FILE_UPLOAD",
+            "video_size": 1000,
+            "chunk_size": 1000,
+            "total_chunk_count": 1,
+        },
+    }
+    assert put.query == {"upload_id": "67890", "upload_token": "Xza123"}
+    assert put.headers["Content-Range"] == "bytes 0-999/1000"
+    assert put.headers["Content-Type"] == "video/mp4"
+    assert put.headers["Content-Length"] == "1000"
+    assert "Authorization" not in put.headers
+    assert put.body == content(0, 1000)
+
+
+def test_large_video_keeps_its_last_chunk_for_finalize(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    ready = prepared(tiktok, draft, who)
+    assert scripted.paths() == [INFO, INIT, PUT]
+
+    assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
+
+    first, last = scripted.seen[2:]
+    assert first.headers["Content-Range"] == f"bytes 0-12499999/{BIG}"
+    assert last.headers["Content-Range"] == f"bytes 12500000-25000000/{BIG}"
+    assert first.body + last.body == content(0, BIG)
+
+
+def test_description_goes_before_the_caption(scripted: StandIn, tiktok: Make) -> None:
+    prepared(tiktok, video(options={"description": "Other words"}), account())
+    assert scripted.seen[1].json()["post_info"]["title"] == "Other words"
+
+
+def test_settings_that_got_old_are_asked_for_again_before_ready(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = dict(prepared(tiktok, draft, who).checkpoint)
+    kept["allowed"] = {**kept["allowed"], "asked_at": time.time() - 601}
+
+    again = tiktok().prepare(draft, who, kept)
+
+    assert isinstance(again, Ready)
+    assert scripted.paths() == [INFO, INIT, PUT, INFO]
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "code"),
+    [
+        ({"privacy_level": "FOLLOWER_OF_CREATOR"}, {}, "privacy_not_allowed"),
+        ({}, {"duration": 301.0}, "media_duration"),
+    ],
+)
+def test_what_the_creator_may_not_do_is_refused_before_init(
+    scripted: StandIn, tiktok: Make, options: dict[str, Any], changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(Rejected) as refusal:
+        tiktok().prepare(video(options=options, **changes), account(), {})
+    assert refusal.value.code == code
+    assert scripted.paths() == [INFO]
+
+
+def test_spam_risk_in_creator_info_comes_with_status_200(scripted: StandIn, tiktok: Make) -> None:
+    scripted.on("POST", INFO, vendor.error("spam_risk_too_many_posts"))
+    with pytest.raises(RateLimited) as refusal:
+        tiktok().prepare(video(), account(), {})
+    assert refusal.value.retry_after is not None
+    assert refusal.value.retry_after.total_seconds() >= 3600
+
+
+@pytest.mark.parametrize("reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(vendor.PHOTO_INIT)])
+def test_an_unclear_init_is_only_unavailable(scripted: StandIn, tiktok: Make, reply: Reply) -> None:
+    first = tiktok().prepare(video(), account(), {})
+    scripted.on("POST", INIT, reply)
+    with pytest.raises(Unavailable):
+        tiktok().prepare(video(), account(), first.checkpoint)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_chunk_that_failed_is_sent_again(scripted: StandIn, tiktok: Make, status: int) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
+    with pytest.raises(Unavailable):
+        tiktok().prepare(draft, who, kept)
+    assert isinstance(tiktok().prepare(draft, who, kept), Ready)
+    assert scripted.seen[-1].headers["Content-Range"] == f"bytes 0-12499999/{BIG}"
+
+
+def test_a_chunk_whose_answer_was_lost_is_reconciled_by_status(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    scripted.on("PUT", PUT, DROP, Reply(status=416), Reply(status=201))
+    scripted.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 12_500_000))
+    with pytest.raises(Unavailable):
+        tiktok().prepare(draft, who, kept)
+
+    ready = prepared(tiktok, draft, who, kept)
+    assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
+
+    assert scripted.paths() == [INFO, INIT, PUT, PUT, STATUS, PUT]
+    assert scripted.seen[4].json() == {"publish_id": "v_pub_file~v2-1.123456789"}
+    assert scripted.seen[5].headers["Content-Range"] == f"bytes 12500000-25000000/{BIG}"
+
+
+def test_an_upload_goes_on_from_the_byte_tiktok_has(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    scripted.on("PUT", PUT, Reply(status=416), Reply(status=206))
+    scripted.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 7_000_000))
+    prepared(tiktok, draft, who, kept)
+    assert scripted.seen[-1].headers["Content-Range"] == f"bytes 7000000-12499999/{BIG}"
+    assert scripted.seen[-1].body == content(7_000_000, 5_500_000)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_lost_upload_address_means_a_new_init_while_unarmed(scripted: StandIn, tiktok: Make, status: int) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
+    prepared(tiktok, draft, who, kept)
+    assert scripted.paths() == [INFO, INIT, PUT, INIT, PUT]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_armed_upload_is_asked_about_before_it_is_given_up(scripted: StandIn, tiktok: Make, status: int) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    kept["upload"]["was_armed"] = True
+    scripted.on("PUT", PUT, Reply(status=status))
+    scripted.on("POST", STATUS, vendor.status("FAILED"))
+    step = tiktok().prepare(draft, who, kept)
+    step = tiktok().prepare(draft, who, through_json(step.checkpoint))
+    assert "upload" not in step.checkpoint
+    assert scripted.paths() == [INFO, INIT, PUT, STATUS]
+
+
+def test_an_upload_that_never_gets_on_ends(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    scripted.on("PUT", PUT, Reply(status=404))
+    with pytest.raises(Unavailable) as stuck:
+        prepared(tiktok, draft, who)
+    assert stuck.value.code == "upload_stuck"
+
+
+def test_malformed_chunk_is_refused(scripted: StandIn, tiktok: Make) -> None:
+    draft = video(bytes=BIG)
+    kept = _after_init(tiktok, draft)
+    scripted.on("PUT", PUT, Reply(status=400))
+    with pytest.raises(Rejected):
+        tiktok().prepare(draft, account(), kept)
+
+
+@pytest.mark.parametrize("margin", [100, -200, -1000])
+def test_a_dying_or_dead_upload_starts_anew_when_never_armed(scripted: StandIn, tiktok: Make, margin: int) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept["upload"]["url_expires_at"] = time.time() + margin
+    prepared(tiktok, draft, who, kept)
+    assert scripted.paths() == [INFO, INIT, PUT, INIT, PUT]
+
+
+def test_an_armed_upload_is_waited_for_until_it_is_surely_dead(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(), account()
+    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept["upload"] |= {"was_armed": True, "url_expires_at": time.time() - 1}
+    waiting = tiktok().prepare(draft, who, kept)
+    assert isinstance(waiting, Pending)
+    assert 290 < waiting.wait.total_seconds() < 310
+    assert scripted.paths() == [INFO, INIT]
+
+
+# --- finalize --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(bytes=BIG), account()
+    kept = _after_init(tiktok, draft)
+    for checkpoint in ({}, kept):
+        with pytest.raises(Unavailable) as refusal:
+            tiktok().finalize(draft, who, checkpoint)
+        assert refusal.value.code == "not_prepared"
+    ready = through_json(prepared(tiktok, draft, who).checkpoint)
+    ready["upload"]["url_expires_at"] = time.time() + 30
+    before = len(scripted.seen)
+    with pytest.raises(Unavailable) as refusal:
+        tiktok().finalize(draft, who, ready)
+    assert refusal.value.code == "upload_expired"
+    assert len(scripted.seen) == before
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, OutcomeUnknown),
+        (Reply(status=500), OutcomeUnknown),
+        (Reply(status=403), OutcomeUnknown),
+        (Reply(status=404), OutcomeUnknown),
+        (Reply(status=416), OutcomeUnknown),
+        (Reply(status=418), OutcomeUnknown),
+        (Reply(status=429), OutcomeUnknown),
+        (Reply(status=200), OutcomeUnknown),
+        (Reply(status=400), Rejected),
+    ],
+)
+def test_what_the_last_chunk_may_be_answered(
+    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+) -> None:
+    draft, who = video(), account()
+    ready = prepared(tiktok, draft, who)
+    scripted.on("PUT", PUT, reply)
+    with pytest.raises(error):
+        tiktok().finalize(draft, who, ready.checkpoint)
+    assert scripted.paths() == [INFO, INIT, PUT]
+
+
+def test_more_expected_after_the_last_chunk_is_looked_at(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(), account()
+    ready = prepared(tiktok, draft, who)
+    scripted.on("PUT", PUT, Reply(status=206))
+    assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
+
+
+def test_a_dead_source_is_noticed_before_the_visible_call(scripted: StandIn, tiktok: Make) -> None:
+    def dead(first: int, length: int) -> Iterator[bytes]:
+        raise Unavailable("no answer", code="media_unreachable")
+        yield b""
+
+    who = account()
+    ready = prepared(tiktok, video(), who)
+    with pytest.raises(Unavailable) as trouble:
+        tiktok().finalize(video(source=dead), who, ready.checkpoint)
+    assert trouble.value.code == "media_unreachable"
+    assert scripted.paths() == [INFO, INIT]
+
+
+@pytest.mark.parametrize("given", [999, 1001])
+def test_a_source_that_breaks_off_leaves_the_outcome_unknown(scripted: StandIn, tiktok: Make, given: int) -> None:
+    def broken(first: int, length: int) -> Iterator[bytes]:
+        yield content(first, 500)
+        yield content(500, given - 500)
+
+    who = account()
+    ready = prepared(tiktok, video(), who)
+    with pytest.raises(OutcomeUnknown):
+        tiktok().finalize(video(source=broken), who, ready.checkpoint)
+
+
+def test_a_lease_that_ran_out_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(), account()
+    ready = prepared(tiktok, draft, who)
+    with pytest.raises(Unavailable) as late:
+        tiktok(Client(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
+    assert late.value.code == "deadline_passed"
+    assert scripted.paths() == [INFO, INIT]
+
+
+def test_a_platform_that_is_away_got_nothing(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = video(), account()
+    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept["upload"]["upload_url"] = "http://127.0.0.1:9/video/"
+    with pytest.raises(Unavailable) as trouble:
+        tiktok().finalize(draft, who, kept)
+    assert trouble.value.code == "platform_unreachable"
+
+
+def test_expired_token_before_anything_was_sent(scripted: StandIn, tiktok: Make) -> None:
+    scripted.on("POST", INFO, Reply(vendor.error("access_token_invalid"), status=401))
+    with pytest.raises(CredentialsExpired):
+        tiktok().prepare(video(), account(), {})
+
+
+def _after_init(tiktok: Make, draft: Any) -> dict[str, Any]:
+    step = tiktok().prepare(draft, account(), {})
+    step = tiktok().prepare(draft, account(), through_json(step.checkpoint))
+    return through_json(step.checkpoint)

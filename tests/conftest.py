@@ -1,0 +1,145 @@
+"""Real engines for every test that asks: one PostgreSQL and one Valkey a run, a fresh migrated database a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from config.settings import PREFIX, Settings, load
+from pipeline.embedded.postgres import Postgres
+from pipeline.embedded.valkey import Valkey
+
+TEMPLATE = "migrated"
+_numbers = count(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engines:
+    """The run's engines and their folder (its path is short enough for sockets)."""
+
+    folder: Path
+    postgres: Postgres
+    valkey: Valkey
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    """PostgreSQL and Valkey out of the wheels, for the whole run; they die with it, however it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir="/tmp"))
+    try:
+        with Postgres(folder) as postgres, Valkey(folder) as valkey:
+            yield Engines(folder=folder, postgres=postgres, valkey=valkey)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated(engines: Engines) -> str:
+    """Name of a database with today's tables and no rows; a template, never to be connected to."""
+    from pipeline.store.migrate import upgrade
+
+    with engines.postgres.connect() as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    upgrade(engines.postgres.url_of(TEMPLATE))
+    return TEMPLATE
+
+
+@contextmanager
+def database(engines: Engines, template: str) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh copy of `template`, gone afterwards with whoever is still connected."""
+    name = f"test_{next(_numbers)}"
+    with engines.postgres.connect() as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield engines.postgres.url_of(name)
+    finally:
+        with engines.postgres.connect() as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(engines: Engines, migrated: str) -> Iterator[str]:
+    """A fresh migrated database for this test."""
+    with database(engines, migrated) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(engines: Engines, migrated: str) -> Iterator[str]:
+    """A fresh migrated database for this module's tests together."""
+    with database(engines, migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(engines: Engines) -> Iterator[str]:
+    """A database without tables: for tests of migrations."""
+    with database(engines, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def broker_url(engines: Engines) -> str:
+    """An empty broker for this test."""
+    return _empty_broker(engines)
+
+
+@pytest.fixture(scope="module")
+def module_broker_url(engines: Engines) -> str:
+    """An empty broker for this module's tests together."""
+    return _empty_broker(engines)
+
+
+@pytest.fixture(scope="session")
+def vault_key() -> str:
+    """The run's vault key."""
+    return Fernet.generate_key().decode()
+
+
+@pytest.fixture
+def environment(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) -> dict[str, str]:
+    """What a process of ours is started with in this test."""
+    return environment_of(database_url, broker_url, vault_key, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_environment(
+    module_database_url: str, module_broker_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What the processes of this module's tests are started with."""
+    folder = tmp_path_factory.mktemp("slipway")
+    return environment_of(module_database_url, module_broker_url, vault_key, folder)
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    """The settings that `environment` spells."""
+    return load(environment)
+
+
+def environment_of(database_url: str, broker_url: str, vault_key: str, folder: Path) -> dict[str, str]:
+    """This process's environment without any setting of ours, then these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return clean | {
+        "SLIPWAY_FOLDER": str(folder),
+        "SLIPWAY_STORE__URL": database_url,
+        "SLIPWAY_BROKER__URL": broker_url,
+        "SLIPWAY_VAULT__KEYS": vault_key,
+    }
+
+
+def _empty_broker(engines: Engines) -> str:
+    number = next(_numbers) % 15 + 1
+    client = engines.valkey.client(number)
+    client.flushdb()
+    client.close()
+    return engines.valkey.url_of(number)
