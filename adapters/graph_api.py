@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -311,6 +312,9 @@ INTERRUPTED = "upload_interrupted"
 """Code of the Unavailable that says: read the platform's offset (or start anew), then send the rest."""
 
 
+_PARTIAL = frozenset({"OffsetInvalidError", "PartialRequestError"})
+
+
 class _DebugInfo(Wire):
     retriable: bool = False
     type: str = ""
@@ -323,6 +327,8 @@ class _Rupload(Wire):
 
 def rebased(url: str, base: str) -> str:
     """``url`` on the host that we configured: a token never goes to a host that an answer names."""
+    if url.startswith(f"{base.rstrip('/')}/"):
+        return url
     parts = urlsplit(url)
     return f"{base.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
@@ -367,6 +373,8 @@ def _upload_refusal(service: str, answer: Answer, said: _Rupload, table: Table, 
     facts: dict[str, Any] = {"platform_code": kind or None, "http_status": answer.status}
     if info and kind == "ProcessingFailedError" and not info.retriable:
         return Rejected(f"{service} could not process the uploaded file", **facts)
-    if info or answer.status in _BROKEN or answer.status in _YES:
+    if answer.status in _BROKEN or answer.status in _YES or (info and (info.retriable or kind in _PARTIAL)):
         return Unavailable(f"{service} did not take the whole upload", code=INTERRUPTED, **facts)
+    if answer.status == HTTPStatus.FORBIDDEN:
+        return PermissionMissing(f"{service} refused the upload for want of permission", **facts)
     return AdapterError(f"{service} refused the upload for an unlisted reason", **facts)

@@ -147,11 +147,11 @@ _WATCHDOG = _Watchdog()
 class _DeadlineMixin:
     """Tells the current call when the first byte is about to leave, and reconnects where a fresh line is asked."""
 
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+    def request(self, *args: Any, **kwargs: Any) -> None:
         call = _CURRENT.call
         if call is not None and call.fresh:
-            self.close()  # type: ignore[attr-defined]
-        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+            self.close()  # type: ignore[attr-defined]  # before urllib3 notes what answer it waits for
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         call = _CURRENT.call

@@ -36,7 +36,7 @@ def configured(s: Settings) -> Celery:
     """A Celery app for these settings."""
     app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=["pipeline.worker.tasks"])
     app.conf.update(
-        task_queues=[Queue(name) for name in ALL],
+        task_queues=[Queue(name) for name in ALL],  # type: ignore[no-untyped-call]
         task_default_queue=UPKEEP,
         task_create_missing_queues=False,  # a misspelt queue is an error, not a line nobody serves
         task_serializer="json",

@@ -8,7 +8,7 @@ PlatformSettings.hosts: ``graph`` (https://graph.facebook.com), ``graph_video`` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -38,8 +38,7 @@ from adapters.facebook.errors import DUPLICATE
 from adapters.facebook.login import Login
 from adapters.facebook.page import Page
 from adapters.facebook.progress import Progress, Shape, Step, next_step, shape_of
-from adapters.facebook.wire import PostNode, VideoNode
-from adapters.graph_api import GONE, INTERRUPTED, Reply, Usage
+from adapters.graph_api import GONE, INTERRUPTED, Known, Reply, Usage
 from adapters.http import Client
 
 
@@ -80,9 +79,7 @@ class Facebook:
                 return _on(at.then(start=chunk.data.start_offset, end=chunk.data.end_offset), chunk.usage)
             case Step.READ_POST | Step.CHECK as step:
                 said, usage = _read_before_arm(page, at, step)
-                return (
-                    looking.renewed(at, said.error) if isinstance(said, Ended) else _unless_full(said, usage)
-                )
+                return _prepared(at, said, usage)
             case Step.DONE:
                 return Ready(checkpoint=at.checkpoint())
 
@@ -119,22 +116,16 @@ class Facebook:
         step = self._next(draft, at)
         if step not in {Step.READ_POST, Step.CHECK}:
             return Ready(checkpoint=at.checkpoint())
-        if at.post is not None:
-            post = _found_post(page, at.post)
-            if post is not None and post.data.is_published:
-                return Published(remote_id=at.post, url=post.data.permalink_url)
-            return looking.post_before_arm(at, post and post.data)
         return _read_before_arm(page, at, step)[0]
 
     def _look_after_arm(
         self, page: Page, draft: Draft, at: Progress, armed_at: datetime, taken: frozenset[str]
     ) -> Seen:
         if shape_of(draft) is not Shape.FEED:
-            video = _found_video(page, at.video_id) if at.video_id else None
-            return looking.video_after_arm(at, video and video.data, self._settings.hosts["www"])
+            video = _found(page.read_video, at.video_id)[0] if at.video_id else None
+            return looking.video_after_arm(at, video, page.www)
         if at.post is not None:
-            post = _found_post(page, at.post)
-            return looking.post_after_arm(at, post and post.data)
+            return looking.post_after_arm(at, _found(page.read_post, at.post)[0])
         if self._two_phase:
             return CannotTell(reason="No unpublished post is known that could have been shown")
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
@@ -184,7 +175,11 @@ def _on(at: Progress, usage: Usage | None = None, wait: timedelta = timedelta(0)
     return Pending(checkpoint=at.checkpoint(), wait=max(wait, (usage and usage.wait) or wait))
 
 
-def _unless_full(said: Ready | Pending, usage: Usage) -> Ready | Pending:
+def _prepared(at: Progress, said: Ready | Pending | Ended | Published, usage: Usage) -> Prepared:
+    if isinstance(said, Ended):
+        return looking.renewed(at, said.error)
+    if isinstance(said, Published):  # visible though not armed: the next look says so, nothing is made anew
+        return looking.waiting(at)
     if isinstance(said, Ready) and usage.wait is not None:
         raise RateLimited("Facebook: the call allowance is nearly spent", retry_after=usage.wait)
     return said
@@ -215,30 +210,25 @@ def _send(page: Page, draft: Draft, at: Progress) -> Pending:
     return Pending(checkpoint=at.then(sent=True, polls=0).checkpoint(), wait=limits.FIRST_POLL)
 
 
-def _read_before_arm(page: Page, at: Progress, step: Step) -> tuple[Ready | Pending | Ended, Usage]:
+def _read_before_arm(
+    page: Page, at: Progress, step: Step
+) -> tuple[Ready | Pending | Ended | Published, Usage]:
     if step is Step.READ_POST:
-        post = _found_post(page, at.post or "")
-        return looking.post_before_arm(at, post and post.data), post.usage if post else Usage()
-    video = _found_video(page, at.video_id or "")
-    return looking.video_before_arm(at, video and video.data), video.usage if video else Usage()
+        post, usage = _found(page.read_post, at.post or "")
+        return looking.post_before_arm(at, post), usage
+    video, usage = _found(page.read_video, at.video_id or "")
+    return looking.video_before_arm(at, video, page.www), usage
 
 
-def _found_post(page: Page, post: str) -> Reply[PostNode] | None:
+def _found(read: Callable[[str], Reply[Known]], remote_id: str) -> tuple[Known | None, Usage]:
+    """The object, or None where Facebook finds none, which proves nothing."""
     try:
-        return page.read_post(post)
+        reply = read(remote_id)
     except Unavailable as error:
         if error.code == GONE:
-            return None
+            return None, Usage()
         raise
-
-
-def _found_video(page: Page, video_id: str) -> Reply[VideoNode] | None:
-    try:
-        return page.read_video(video_id)
-    except Unavailable as error:
-        if error.code == GONE:
-            return None
-        raise
+    return reply.data, reply.usage
 
 
 def _with_link(page: Page, post: str) -> Published:

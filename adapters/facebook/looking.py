@@ -34,14 +34,14 @@ def renewed(at: Progress, error: AdapterError) -> Prepared:
 # --- feed ------------------------------------------------------------------------------------------------------------
 
 
-def post_before_arm(at: Progress, post: PostNode | None) -> Ready | Pending | Ended:
+def post_before_arm(at: Progress, post: PostNode | None) -> Ready | Pending | Ended | Published:
     """An unpublished post is ready once it can be read; a fresh one may not be found for seconds."""
     if post is None and at.polls >= limits.GONE_READS:
         return Ended(error=Unavailable("Facebook does not find the unpublished post", code=FAILED))
-    if (
-        post is None or post.is_published
-    ):  # visible though not armed: the next look says so, nothing is made anew
+    if post is None:
         return waiting(at)
+    if post.is_published and at.post is not None:
+        return Published(remote_id=at.post, url=post.permalink_url)
     return Ready(checkpoint=at.then(polls=0).checkpoint())
 
 
@@ -109,11 +109,13 @@ def arrived(status: VideoStatus) -> bool:
     return status.uploading_phase.done if status.uploading_phase else status.video_status in _ARRIVED
 
 
-def video_before_arm(at: Progress, video: VideoNode | None) -> Ready | Pending | Ended:
+def video_before_arm(at: Progress, video: VideoNode | None, www: str) -> Ready | Pending | Ended | Published:
     """A reel is ready for its finish when the bytes are there; else the offset to go on from is known now."""
     if video is None:
         lost = Ended(error=Unavailable("Facebook does not find the video", code=FAILED))
         return lost if at.polls >= limits.GONE_READS else waiting(at)
+    if is_live(video) and at.video_id is not None:
+        return Published(remote_id=at.video_id, url=_absolute(video.permalink_url, www))
     error = failure(video.status)
     if error is not None:
         return Ended(error=error)

@@ -42,6 +42,7 @@ class Page:
         self._client = client
         self._settings = settings
         self._id = account.remote_id
+        self.www = settings.hosts["www"]
         self._token = account.credentials.access_token.get_secret_value()
         self._graph = self._host("graph")
         self._videos = self._host("graph_video")

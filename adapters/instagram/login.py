@@ -8,6 +8,7 @@ refreshed, so the core refreshes early.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
@@ -89,6 +90,16 @@ class Login:
             )
         except CredentialsExpired as error:
             raise dead(error) from None
+        except (
+            Rejected
+        ) as error:  # a token of less than a day is refused as a wrong parameter; it still works
+            raise Unavailable(
+                "Instagram does not refresh this token yet",
+                code="refresh_too_early",
+                retry_after=timedelta(hours=1),
+                platform_code=error.platform_code,
+                http_status=error.http_status,
+            ) from None
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """The account of an Instagram token, or the accounts behind the Pages of a Facebook one."""

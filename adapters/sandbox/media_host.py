@@ -38,6 +38,8 @@ _STEP = 1 << 18
 class _Slice:
     first: int
     last: int
+    is_part: bool = True
+    """Asked for as a range, even if the range is everything."""
 
     @property
     def length(self) -> int:
@@ -89,11 +91,10 @@ class MediaHost:
         wanted = _wanted(request, size, etag)
         if wanted is None:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
-        is_part = wanted.length < size or ("Range" in request.headers and _range_holds(request, etag))
-        if is_part:
+        if wanted.is_part:
             headers["Content-Range"] = f"bytes {wanted.first}-{wanted.last}/{size}"
         headers["Content-Length"] = str(wanted.length)
-        response = web.StreamResponse(status=206 if is_part else 200, headers=headers)
+        response = web.StreamResponse(status=206 if wanted.is_part else 200, headers=headers)
         await response.prepare(request)
         if request.method != "HEAD":
             await _write(response, path, wanted, slowly="drip" in request.query)
@@ -107,15 +108,11 @@ class MediaHost:
         return self._etags[key]
 
 
-def _range_holds(request: web.Request, etag: str) -> bool:
-    return request.headers.get("If-Range", etag) == etag
-
-
 def _wanted(request: web.Request, size: int, etag: str) -> _Slice | None:
     """The bytes to send; None when the range lies outside. What is no single range of bytes gets everything."""
-    everything = _Slice(first=0, last=size - 1)
+    everything = _Slice(first=0, last=size - 1, is_part=False)
     match = _RANGE.match(request.headers.get("Range", ""))
-    if match is None or not _range_holds(request, etag):
+    if match is None or request.headers.get("If-Range", etag) != etag:
         return everything
     first, last = match.groups()
     if first:

@@ -24,9 +24,11 @@ class Nouns(click.Group):
     """The commands of this package's modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every command's name, for --help."""
         return sorted(self._all())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command, importing no other module than its own where the names agree."""
         if cmd_name.replace("-", "_") in _modules():
             return _commands_of(cmd_name.replace("-", "_")).get(cmd_name)
         return self._all().get(cmd_name)
@@ -34,6 +36,7 @@ class Nouns(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but an unknown command is answered with the nearest known one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:

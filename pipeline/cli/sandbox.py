@@ -44,7 +44,9 @@ def serve() -> None:
 def fault(*, as_json: bool, **order: str | int | None) -> None:
     """Order a fault. A wrong PLATFORM, STEP or FAULT is answered with the list of right ones."""
     made = _call("POST", "faults", json={name: value for name, value in order.items() if value is not None})
-    click.echo(json.dumps(made) if as_json else f"Fault {made['id']} is on. `slipway sandbox faults` lists them.")
+    click.echo(
+        json.dumps(made) if as_json else f"Fault {made['id']} is on. `slipway sandbox faults` lists them."
+    )
 
 
 @command.command(epilog="Example:\n\n  slipway sandbox faults --clear all")
@@ -65,7 +67,11 @@ def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
     """Print what went live, oldest first: the sandbox's own record, which knows nothing of our tables."""
     lines = _call("GET", "ledger", params={"platform": platform, "account": account}).splitlines()
     entries = [json.loads(line) for line in lines]
-    show([_short(entry) for entry in entries] if not as_json else entries, as_json=as_json, empty="Nothing went live.")
+    show(
+        [_short(entry) for entry in entries] if not as_json else entries,
+        as_json=as_json,
+        empty="Nothing went live.",
+    )
 
 
 @command.command(epilog="Example:\n\n  slipway sandbox reset --ledger")

@@ -25,7 +25,9 @@ def api() -> None:
     )  # fmt: skip
 
 
-@click.command(epilog="Example:\n\n  slipway worker publish\n\n  slipway worker publish --queues publish.tiktok,status")
+@click.command(
+    epilog="Example:\n\n  slipway worker publish\n\n  slipway worker publish --queues publish.tiktok,status"
+)
 @click.argument("group")
 @click.option("--queues", help="Only these queues of the group, separated by commas.")
 @click.option("--slots", type=click.IntRange(1, 500), help="Threads; default SLIPWAY_WORKER__SLOTS.")
@@ -37,12 +39,12 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
 
     chosen = _queues(group, queues, GROUPS)
     s = settings()
+    # Its SIGTERM is Celery's warm shutdown: take nothing new, finish what runs, go. Celery's soft shutdown would always
+    # sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown); who stops us keeps the time.
     become(
         *CELERY, "worker", "--pool", "threads", "--concurrency", str(slots or s.worker.slots),
         "--queues", ",".join(chosen), "--hostname", name or f"{group}@%h", "--loglevel", s.log.level,
         "--without-gossip", "--without-mingle", *(["--task-events"] if group == "publish" else []),
-        # On SIGTERM take nothing new, finish what runs within SLIPWAY_WORKER__SHUTDOWN, then go.
-        environment={"REMAP_SIGTERM": "SIGQUIT"},
     )  # fmt: skip
 
 
@@ -97,5 +99,7 @@ def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]
     chosen = queues.split(",") if queues else list(groups[group])
     if wrong := [queue for queue in chosen if queue not in groups[group]]:
         served = ", ".join(groups[group])
-        raise click.BadParameter(f"{', '.join(wrong)} is not served by {group} ({served}).", param_hint="--queues")
+        raise click.BadParameter(
+            f"{', '.join(wrong)} is not served by {group} ({served}).", param_hint="--queues"
+        )
     return chosen

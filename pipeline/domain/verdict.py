@@ -130,7 +130,8 @@ def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
             disarm=armed, error=error,
         )  # fmt: skip
     if armed:
-        return Verdict(state=State.UNKNOWN, wait=policy.settle, error=_unknown(error))
+        # looked at soon, for proof of life may come early; "not there" counts only after the settle window
+        return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=_unknown(error))
     if standing.surprises + 1 >= policy.crashes:
         return Verdict(
             state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,

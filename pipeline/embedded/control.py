@@ -37,7 +37,9 @@ class Control:
         try:
             body = answer.json()
         except ValueError:
-            raise ControlError(f"What answers at {self._url} is not a sandbox (status {answer.status_code}).") from None
+            raise ControlError(
+                f"What answers at {self._url} is not a sandbox (status {answer.status_code})."
+            ) from None
         if not answer.ok:
             raise ControlError(str(body.get("error", body)))
         return body

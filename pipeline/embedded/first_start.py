@@ -19,7 +19,10 @@ MADE_UP: dict[str, Callable[[], str]] = {
     "SLIPWAY_SANDBOX__CONTROL_TOKEN": lambda: secrets.token_urlsafe(24),
 }
 ENGINES = ("SLIPWAY_STORE__URL", "SLIPWAY_BROKER__URL")
-SANDBOX = {"SLIPWAY_SANDBOX__URL": "http://127.0.0.1:8100", "SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101"}
+SANDBOX = {
+    "SLIPWAY_SANDBOX__URL": "http://127.0.0.1:8100",
+    "SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101",
+}
 HEAD = """\
 # Settings of `slipway up` in this folder; `slipway settings list` knows them all. Yours may be added below.
 # Whoever has the vault key can read every stored credential; without it nobody can. Keep this file, and keep it closed.
@@ -36,7 +39,9 @@ def owners_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, s
     if file and not Path(file).is_file():
         raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file.")
     theirs = _read(Path(file)) if file else {}
-    said = kept | theirs | {k: v for k, v in environment.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
+    said = (
+        kept | theirs | {k: v for k, v in environment.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
+    )
     if engines := [name for name in ENGINES if said.get(name)]:
         raise SettingsError(
             f"{' and '.join(engines)}: `slipway up` brings its own engines. Unset it, or start the parts by "

@@ -22,11 +22,13 @@ class Wanted:
 
 def busy(wanted: list[Wanted]) -> list[str]:
     """One sentence for each port that cannot be listened on, or that two of ours want."""
-    said, seen = [], {}
+    said: list[str] = []
+    seen: dict[tuple[str, int], Wanted] = {}
     for one in wanted:
         if (other := seen.setdefault((one.host, one.port), one)) is not one:
             said.append(
-                f"{one.what} and {other.what} both want port {one.port}. Set {one.setting} or {other.setting} to another."
+                f"{one.what} and {other.what} both want port {one.port}. "
+                f"Set {one.setting} or {other.setting} to another."
             )
         elif trouble := _trouble(one):
             said.append(f"{trouble} Set {one.setting} to another, for example in .slipway/settings.env.")
@@ -35,7 +37,9 @@ def busy(wanted: list[Wanted]) -> list[str]:
 
 def _trouble(one: Wanted) -> str:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(one.host, one.port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(one.host, one.port, type=socket.SOCK_STREAM)[
+            0
+        ]
         with socket.socket(family, kind, protocol) as probe:
             # As servers do: a port whose last connections are still closing is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,7 +55,7 @@ def _holder(port: int) -> str:
     """Who listens there, as far as this user may know."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
                 process = psutil.Process(connection.pid)
                 command = " ".join(process.cmdline())[:80] or process.name()
                 return f" by process {process.pid} ({command})"

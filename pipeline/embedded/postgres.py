@@ -45,6 +45,8 @@ EXIT_PATIENCE = 20.0
 class Postgres:
     """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``; `url` is for SQLAlchemy."""
 
+    name = "postgres"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._data = self._folder / "postgres"

@@ -94,18 +94,21 @@ def end_leftovers(folder: Path, wait: float) -> list[str]:
 
     Only ever by a written process id whose birth is the written one, or by membership in such a process's session.
     """
-    found = []
-    for note in sorted((folder / "run").glob("*.json")):
-        written = json.loads(note.read_text())
-        pid, born = written["pid"], written["born"]
-        if members := session_of(pid, born):
-            found.append(note.stem)
-            if pid in members:
-                ask(pid, written["stop"])
-                until(lambda pid=pid, born=born: birth(pid) != born, wait)  # type: ignore[misc]
-            kill(session_of(pid, born))
+    notes = {note: json.loads(note.read_text()) for note in sorted((folder / "run").glob("*.json"))}
+
+    def members(note: Path) -> list[int]:
+        return session_of(notes[note]["pid"], notes[note]["born"])
+
+    alive = [note for note in notes if members(note)]
+    for note in alive:
+        if notes[note]["pid"] in members(note):
+            ask(notes[note]["pid"], notes[note]["stop"])
+    until(lambda: not any(members(note) for note in alive), wait)
+    for note in alive:
+        kill(members(note))
+    for note in notes:
         note.unlink()
-    return found
+    return [note.stem for note in alive]
 
 
 def ask(pid: int, stop: int) -> None:

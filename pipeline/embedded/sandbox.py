@@ -10,7 +10,9 @@ from config.settings import Sandbox, SettingsError
 def arguments(s: Sandbox) -> list[str]:
     """What `python` is called with. Raises SettingsError when it has no addresses or no token."""
     if not s.control_token.get_secret_value():
-        raise SettingsError("SLIPWAY_SANDBOX__CONTROL_TOKEN is empty: the sandbox's control API needs a token.")
+        raise SettingsError(
+            "SLIPWAY_SANDBOX__CONTROL_TOKEN is empty: the sandbox's control API needs a token."
+        )
     host, port = address("SLIPWAY_SANDBOX__URL", s.url)
     _, media_port = address("SLIPWAY_SANDBOX__MEDIA_URL", s.media_url)
     lifted = ["--pace", "instant", "--no-quotas"] if s.lifted else []

@@ -32,6 +32,8 @@ EXIT_PATIENCE = 10.0
 class Valkey:
     """The server of one data folder. Its files are in ``valkey/``, its log in ``logs/``; `url` is for Celery."""
 
+    name = "valkey"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self.socket = socket_folder(self._folder) / "valkey.sock"

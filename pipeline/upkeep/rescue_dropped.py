@@ -13,7 +13,6 @@ from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
 from pipeline.core import Core
 from pipeline.domain.delivery import Reason, State
-from pipeline.stages.policy import settle_window
 from pipeline.store import rescue as store
 from pipeline.store.release import Ring, ring_lost
 from pipeline.store.rescue import Dropped, Rescue
@@ -53,7 +52,7 @@ def _how(core: Core, one: Dropped) -> Rescue:
         can = core.adapters[Platform(one.platform)].capabilities
         return Rescue(
             target=State.UNKNOWN,
-            wait=settle_window(core.settings, can),
+            wait=can.look_every[0],
             error=OutcomeUnknown("The worker died between the visible call and its answer."),
             why="its worker died after arm",
         )

@@ -22,11 +22,10 @@ async def init(call: Call) -> web.Response:
     """POST /v2/post/publish/content/init/."""
     body = call.json()
     mode = body.get("post_mode")
-    if mode not in _SCOPES:
-        call.holder()
-        raise invalid("post_mode must be DIRECT_POST or MEDIA_UPLOAD.")
-    account = call.holder(_SCOPES[mode])
+    account = call.holder(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
     limit(call, "content", _INITS_A_MINUTE)
+    if mode not in _SCOPES:
+        raise invalid("post_mode must be DIRECT_POST or MEDIA_UPLOAD.")
     if body.get("media_type") != "PHOTO":
         raise invalid("media_type must be PHOTO.")
     facts = _facts(call, account, body, is_direct=mode == "DIRECT_POST")

@@ -200,3 +200,10 @@ def test_a_passing_failure_at_refresh_revokes_nothing(server: GraphServer, insta
     server.tell(Told(status=500, body=""))
     with pytest.raises(Unavailable):
         instagram.refresh(account())
+
+
+def test_a_token_too_young_to_refresh_is_asked_for_later(server: GraphServer, instagram: Instagram) -> None:
+    server.tell(Told(status=400, body=fault(100)))
+    with pytest.raises(Unavailable) as caught:
+        instagram.refresh(account())
+    assert (caught.value.code, caught.value.retry_after) == ("refresh_too_early", timedelta(hours=1))

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from adapters.contract import Account, Draft, Pending, Prepared, Ready
-from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejected, Unavailable
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from adapters.http import Client
 from adapters.instagram import Instagram
 from tests.adapters.instagram.graph_server import GraphServer, Told, closed_port, fault
@@ -227,6 +234,23 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, c
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
     with pytest.raises(Rejected):
         adapter.prepare(reel(), account("facebook_login"), at)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(401, CredentialsExpired), (403, PermissionMissing), (429, RateLimited), (418, AdapterError)],
+)
+def test_other_refusals_of_an_upload(
+    server: GraphServer, client: Client, status: int, expected: type[AdapterError]
+) -> None:
+    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    body = '{"debug_info":{"retriable":false,"type":"NotAuthorizedError","message":"…"}}'
+    server.tell(Told(status=status, body=body))
+    at = {"container": CONTAINER, "upload_uri": f"{server.base}/rupload/ig-api-upload/1"}
+    with pytest.raises(expected) as caught:
+        adapter.prepare(reel(), account("facebook_login"), at)
+    assert type(caught.value) is expected
+    assert server.calls == ["POST /rupload/ig-api-upload/1"]
 
 
 def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: GraphServer, client: Client) -> None:

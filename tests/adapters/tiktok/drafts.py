@@ -67,7 +67,14 @@ def video(*, options: dict[str, Any] | None = None, source: Stream = stream, **c
 
 def image(number: int, **changes: Any) -> Media:
     known = facts(
-        **{"content_type": "image/jpeg", "duration": None, "codec": None, "fps": None, "height": 1350, **changes}
+        **{
+            "content_type": "image/jpeg",
+            "duration": None,
+            "codec": None,
+            "fps": None,
+            "height": 1350,
+            **changes,
+        }
     )
     return Media(url=f"https://cdn.example.com/{number}.jpg", kind="image", facts=known)
 
@@ -104,7 +111,9 @@ def through_json(checkpoint: Checkpoint) -> dict[str, Any]:
     return kept
 
 
-def prepared(tiktok: Callable[[], TikTok], draft: Draft, who: Account, checkpoint: Checkpoint | None = None) -> Ready:
+def prepared(
+    tiktok: Callable[[], TikTok], draft: Draft, who: Account, checkpoint: Checkpoint | None = None
+) -> Ready:
     """Prepare to the end, every step by a new worker that knows the last checkpoint only."""
     result: Prepared = Pending(checkpoint=checkpoint or {})
     for _ in range(100):

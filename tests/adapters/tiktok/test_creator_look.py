@@ -83,7 +83,9 @@ def test_complete_with_an_id_has_its_address(platform: StandIn, tiktok: Make) ->
 
 
 @pytest.mark.parametrize("level", ["PUBLIC_TO_EVERYONE", "SELF_ONLY"])
-def test_complete_without_an_id_is_published_all_the_same(platform: StandIn, tiktok: Make, level: str) -> None:
+def test_complete_without_an_id_is_published_all_the_same(
+    platform: StandIn, tiktok: Make, level: str
+) -> None:
     platform.on("POST", STATUS, vendor.status("PUBLISH_COMPLETE"))
     assert look(tiktok, photos(privacy_level=level), PHOTO) == Published(remote_id="p_pub_url~v2.123456789")
 
@@ -106,7 +108,9 @@ def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: 
     assert early.wait == timedelta(seconds=5)
 
 
-def test_the_vendors_example_of_failure_comes_in_an_envelope_that_is_ok(platform: StandIn, tiktok: Make) -> None:
+def test_the_vendors_example_of_failure_comes_in_an_envelope_that_is_ok(
+    platform: StandIn, tiktok: Make
+) -> None:
     platform.on("POST", STATUS, vendor.STATUS_FAILED)
     seen = look(tiktok, photos(), PHOTO)
     assert isinstance(seen, Ended)
@@ -175,7 +179,9 @@ def test_a_look_that_fails_says_nothing_about_the_post(
 # --- armed uploads that are not complete -----------------------------------------------------------------------------
 
 
-def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(platform: StandIn, tiktok: Make) -> None:
+def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(
+    platform: StandIn, tiktok: Make
+) -> None:
     platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 12_500_000))
     seen = look(tiktok, video(), upload(offset=25_000_001))
     assert isinstance(seen, Absent)
@@ -195,7 +201,9 @@ def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(platform: StandIn
 
 
 @pytest.mark.parametrize("stored", [25_000_001, None])
-def test_a_complete_or_silent_upload_is_waited_for(platform: StandIn, tiktok: Make, stored: int | None) -> None:
+def test_a_complete_or_silent_upload_is_waited_for(
+    platform: StandIn, tiktok: Make, stored: int | None
+) -> None:
     platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", stored))
     assert isinstance(look(tiktok, video(), upload()), Pending)
 
@@ -308,7 +316,9 @@ def test_a_list_without_end_proves_nothing(platform: StandIn, tiktok: Make) -> N
     assert len(platform.seen) == 5
 
 
-@pytest.mark.parametrize("draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()])
+@pytest.mark.parametrize(
+    "draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()]
+)
 def test_what_is_not_listed_is_not_looked_for(platform: StandIn, tiktok: Make, draft: Draft) -> None:
     assert isinstance(look(tiktok, draft, {}), CannotTell)
     assert platform.seen == []

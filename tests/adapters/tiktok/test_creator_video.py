@@ -134,7 +134,9 @@ def test_spam_risk_in_creator_info_comes_with_status_200(scripted: StandIn, tikt
     assert refusal.value.retry_after.total_seconds() >= 3600
 
 
-@pytest.mark.parametrize("reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(vendor.PHOTO_INIT)])
+@pytest.mark.parametrize(
+    "reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(vendor.PHOTO_INIT)]
+)
 def test_an_unclear_init_is_only_unavailable(scripted: StandIn, tiktok: Make, reply: Reply) -> None:
     first = tiktok().prepare(video(), account(), {})
     scripted.on("POST", INIT, reply)
@@ -180,7 +182,9 @@ def test_an_upload_goes_on_from_the_byte_tiktok_has(scripted: StandIn, tiktok: M
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_lost_upload_address_means_a_new_init_while_unarmed(scripted: StandIn, tiktok: Make, status: int) -> None:
+def test_a_lost_upload_address_means_a_new_init_while_unarmed(
+    scripted: StandIn, tiktok: Make, status: int
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
@@ -189,7 +193,9 @@ def test_a_lost_upload_address_means_a_new_init_while_unarmed(scripted: StandIn,
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_an_armed_upload_is_asked_about_before_it_is_given_up(scripted: StandIn, tiktok: Make, status: int) -> None:
+def test_an_armed_upload_is_asked_about_before_it_is_given_up(
+    scripted: StandIn, tiktok: Make, status: int
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     kept["upload"]["was_armed"] = True
@@ -218,7 +224,9 @@ def test_malformed_chunk_is_refused(scripted: StandIn, tiktok: Make) -> None:
 
 
 @pytest.mark.parametrize("margin", [100, -200, -1000])
-def test_a_dying_or_dead_upload_starts_anew_when_never_armed(scripted: StandIn, tiktok: Make, margin: int) -> None:
+def test_a_dying_or_dead_upload_starts_anew_when_never_armed(
+    scripted: StandIn, tiktok: Make, margin: int
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = through_json(prepared(tiktok, draft, who).checkpoint)
     kept["upload"]["url_expires_at"] = time.time() + margin
@@ -289,8 +297,8 @@ def test_more_expected_after_the_last_chunk_is_looked_at(scripted: StandIn, tikt
 
 def test_a_dead_source_is_noticed_before_the_visible_call(scripted: StandIn, tiktok: Make) -> None:
     def dead(first: int, length: int) -> Iterator[bytes]:
+        yield from ()
         raise Unavailable("no answer", code="media_unreachable")
-        yield b""
 
     who = account()
     ready = prepared(tiktok, video(), who)
@@ -301,7 +309,9 @@ def test_a_dead_source_is_noticed_before_the_visible_call(scripted: StandIn, tik
 
 
 @pytest.mark.parametrize("given", [999, 1001])
-def test_a_source_that_breaks_off_leaves_the_outcome_unknown(scripted: StandIn, tiktok: Make, given: int) -> None:
+def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
+    scripted: StandIn, tiktok: Make, given: int
+) -> None:
     def broken(first: int, length: int) -> Iterator[bytes]:
         yield content(first, 500)
         yield content(500, given - 500)

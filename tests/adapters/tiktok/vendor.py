@@ -7,7 +7,7 @@ OK = '"error":{"code":"ok","message":"","log_id":"202210112248442CB9319E1FB30C10
 CREATOR_INFO = """{"data":{"creator_avatar_url":"https://…","creator_username":"tiktok","creator_nickname":"TikTok Official",
  "privacy_level_options":["PUBLIC_TO_EVERYONE","MUTUAL_FOLLOW_FRIENDS","SELF_ONLY"],
  "comment_disabled":false,"duet_disabled":false,"stitch_disabled":true,"max_video_post_duration_sec":300},
- "error":{"code":"ok","message":"","log_id":"202210112248442CB9319E1FB30C1073F3"}}"""
+ "error":{"code":"ok","message":"","log_id":"202210112248442CB9319E1FB30C1073F3"}}"""  # noqa: E501
 
 PHOTO_INIT = f'{{"data":{{"publish_id":"p_pub_url~v2.123456789"}},{OK}}}'
 
@@ -24,11 +24,15 @@ TOKEN = (
     '{"access_token":"act.new","expires_in":86400,"open_id":"723f24d7","refresh_expires_in":31536000,'
     '"refresh_token":"rft.new","scope":"user.info.basic,video.publish","token_type":"Bearer"}'
 )
-OAUTH_ERROR = '{"error":"%s","error_description":"Something about it.","log_id":"202206221854370101130062072500FFA2"}'
+OAUTH_ERROR = (
+    '{"error":"%s","error_description":"Something about it.","log_id":"202206221854370101130062072500FFA2"}'
+)
 
 BUSINESS_SETTINGS = """{"code":0,"message":"OK","request_id":"…","data":{"privacy_level_options":["PUBLIC_TO_EVERYONE","MUTUAL_FOLLOW_FRIENDS","SELF_ONLY"],
  "comment_disabled":false,"duet_disabled":false,"stitch_disabled":true,"max_video_post_duration_sec":600}}"""  # noqa: E501
-BUSINESS_VIDEO = """{"code":0,"message":"Ok","request_id":"…","data":{"share_id":"v_pub_url~v1.2345123456789123456"}}"""
+BUSINESS_VIDEO = (
+    """{"code":0,"message":"Ok","request_id":"…","data":{"share_id":"v_pub_url~v1.2345123456789123456"}}"""
+)
 BUSINESS_PHOTO = BUSINESS_VIDEO.replace("v_pub_url", "p_pub_url")
 BUSINESS_STATUS = """{"code":0,"message":"OK","request_id":"…","data":{"status":"PUBLISH_COMPLETE","post_ids":["7212345678901234567"]}}"""  # noqa: E501
 BUSINESS_TOKEN = """{"code":0,"message":"OK","request_id":"2026…","data":{"access_token":"act.…","token_type":"Bearer","expires_in":86400,
@@ -52,9 +56,7 @@ def error(code: str) -> str:
 def status(state: str, uploaded: int | None = None, reason: str = "") -> str:
     """A v2 status answer without post ids."""
     stored = "" if uploaded is None else f',"uploaded_bytes":{uploaded}'
-    return (
-        f'{{"data":{{"status":"{state}","fail_reason":"{reason}","publicaly_available_post_id":[]{stored}}},{OK}}}'
-    )
+    return f'{{"data":{{"status":"{state}","fail_reason":"{reason}","publicaly_available_post_id":[]{stored}}},{OK}}}'
 
 
 def business_error(code: int, message: str = "…") -> str:
@@ -64,4 +66,6 @@ def business_error(code: int, message: str = "…") -> str:
 
 def business_status(state: str, reason: str = "") -> str:
     """A Business status answer without post ids."""
-    return f'{{"code":0,"message":"OK","request_id":"2026","data":{{"status":"{state}","reason":"{reason}"}}}}'
+    return (
+        f'{{"code":0,"message":"OK","request_id":"2026","data":{{"status":"{state}","reason":"{reason}"}}}}'
+    )

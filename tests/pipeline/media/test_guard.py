@@ -105,7 +105,7 @@ def test_the_sandboxs_exact_origin_is_taken() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.9.9.9"),
+        *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.9.9.9"),  # noqa: S104
         *("168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.192"),
         *(
             "192.0.2.1",
@@ -156,8 +156,18 @@ def test_addresses_that_are_not_plainly_public_are_not(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "172.32.0.1", "2606:4700::1111", "2a00:1450::1"]
-    + ["64:ff9b::8.8.8.8"],  # an IPv6-only network reaches the public IPv4 internet like this
+    [
+        *(
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ),
+        "64:ff9b::8.8.8.8",  # an IPv6-only network reaches the public IPv4 internet like this
+    ],
 )
 def test_public_addresses_are(address: str) -> None:
     assert is_public(address)
@@ -216,8 +226,8 @@ def test_redirects_are_resolved_against_the_hop_before(location: str, lands: tup
         "https://user@example.com/",
         "https://[::1",
         "gopher://x.example/",
-    ]
-    + ["http://127.0.0.1:8099/"],  # the sandbox is no place for strangers to send us
+        "http://127.0.0.1:8099/",
+    ],
 )
 def test_redirects_down_or_into_the_sandbox_are_refused(location: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -1,0 +1,1 @@
+"""The Partner API, health and metrics over HTTP; see README.md here."""

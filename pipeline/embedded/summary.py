@@ -1,0 +1,97 @@
+"""What a person needs to know once everything runs: where it is, how to get in, and a line to try it with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config.settings import Settings
+from pipeline.embedded.parts import origin
+
+NOT_SEEDED: dict[str, Any] = {"workspace": "", "key": "", "accounts": {}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """Addresses, credentials (they are this machine's own and made up) and the line to copy."""
+
+    api: str
+    flower: str
+    flower_user: str
+    flower_password: str = field(repr=False)
+    sandbox: str
+    media: str
+    sandbox_token: str = field(repr=False)
+    workspace: str
+    key: str = field(repr=False)
+    accounts: dict[str, str]
+    curl: str = field(repr=False)
+    folder: str
+    logs: str
+    warnings: list[str]
+
+
+def summary(s: Settings, folder: Path) -> Summary:
+    """What there is to tell about a stack that runs with these settings on this folder."""
+    file = folder / "seed.json"
+    seeded: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else NOT_SEEDED
+    api = origin(s.api.host, s.api.port)
+    return Summary(
+        api=api,
+        flower=origin(s.flower.host, s.flower.port),
+        flower_user=s.flower.user,
+        flower_password=s.flower.password.get_secret_value(),
+        sandbox=s.sandbox.url,
+        media=s.sandbox.media_url if s.sandbox.url else "",
+        sandbox_token=s.sandbox.control_token.get_secret_value(),
+        workspace=seeded["workspace"],
+        key=seeded["key"],
+        accounts=seeded["accounts"],
+        curl=_curl(api, seeded, s.sandbox.media_url) if s.sandbox.url and seeded["key"] else "",
+        folder=str(folder),
+        logs=str(folder / "logs"),
+        warnings=_warnings(s),
+    )
+
+
+def text(found: Summary) -> str:
+    """The summary for a terminal."""
+    lines = ["", "Slipway runs. Ctrl-C stops it; what it knows stays.", "", f"  API       {found.api}"]
+    lines.append(f"  Flower    {found.flower}   user {found.flower_user}, password {found.flower_password}")
+    if found.sandbox:
+        lines.append(f"  Sandbox   {found.sandbox}   control token {found.sandbox_token}")
+        lines.append(f"  Media     {found.media}/media/sample.mp4")
+    if found.key:
+        lines.append(f"  Key       {found.key}")
+    lines += [f"  {platform:<9} {account}" for platform, account in found.accounts.items()]
+    lines += [f"  Logs      {found.logs}", f"  Settings  {found.folder}/settings.env"]
+    if found.curl:
+        lines += ["", "Publish a post (copy and paste):", "", found.curl]
+    lines += ["", *(f"Note: {warning}" for warning in found.warnings)] if found.warnings else []
+    return "\n".join([*lines, ""])
+
+
+def _curl(api: str, seeded: dict[str, Any], media: str) -> str:
+    body = {
+        "caption": "Hello from Slipway",
+        "media": {"type": "video", "url": f"{media}/media/sample.mp4"},
+        "accounts": [{"id": seeded["accounts"]["tiktok"]}],
+    }
+    return (
+        f"curl -sS {api}/api/partner/v1/posts \\\n"
+        f"  -H 'Authorization: Bearer {seeded['key']}' -H 'Content-Type: application/json' \\\n"
+        f"  -d '{json.dumps(body)}'"
+    )
+
+
+def _warnings(s: Settings) -> list[str]:
+    """What works here and would not with real platforms; said only once real ones are spoken to."""
+    if s.sandbox.url or s.api.public_url.startswith("https://"):
+        return []
+    state = f"is {s.api.public_url}, not https" if s.api.public_url else "is not set"
+    return [
+        f"the sandbox is off and SLIPWAY_API__PUBLIC_URL {state}. Platforms that fetch media themselves (Instagram and "
+        "others) cannot reach files uploaded here; posts with public media URLs are not affected."
+    ]

@@ -1,0 +1,92 @@
+"""A person's word on a delivery nobody else can tell about: it is live, or publish it again; and un-blocking one."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.core import Core
+from pipeline.domain.delivery import Mover, State
+from pipeline.store.database import row
+from pipeline.store.deliveries import lock_post, move
+from pipeline.store.rescue import database_now, resume_one
+
+
+class CannotDecide(Exception):
+    """The delivery is not there, or not in a state a person's word moves; the message says which."""
+
+
+DECIDABLE = frozenset({State.UNKNOWN, State.BLOCKED})
+
+
+def it_is_live(core: Core, delivery: UUID, url: str) -> None:
+    """A person saw the post: the delivery is published, with the address they give. Raises CannotDecide."""
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        done = move(
+            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.PUBLISHED,
+            mover=Mover.DECIDE, generation=found.generation, why=f"a person says it is live: {url}",
+            changes={
+                "published_at": database_now(c), "url": url, "error": None, "lease_until": None,
+                "fence": found.fence + 1, "delivered_as": "post",
+            },
+        )  # fmt: skip
+        _end(c, delivery, done=done)
+
+
+def publish_again(core: Core, delivery: UUID) -> None:
+    """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide."""
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        done = move(
+            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.RETRYING,
+            mover=Mover.DECIDE, generation=found.generation, why="a person says: publish it again",
+            changes={
+                "next_at": database_now(c), "armed_at": None, "armed_deadline": None, "absent_at": None,
+                "lease_until": None, "fence": found.fence + 1, "working_since": None, "crashes": 0, "surprises": 0,
+                "looks": 0, "checkpoint": None,
+            },
+        )  # fmt: skip
+        _end(c, delivery, done=done)
+    core.doorbell.now()
+
+
+def resume(core: Core, delivery: UUID) -> None:
+    """Lets a blocked delivery go on: armed ones are looked at again, the others tried again. Raises CannotDecide."""
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        if State(found.state) is not State.BLOCKED:
+            raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
+        armed = found.armed_at is not None
+        if not resume_one(c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"):
+            raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+    core.doorbell.now()
+
+
+def _found(c: Connection, delivery: UUID) -> Any:
+    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
+    if first is None:
+        raise CannotDecide(f"There is no delivery {delivery}.")
+    lock_post(c, first.post_id)
+    found = row(c, "SELECT post_id, state, reason, generation, fence, armed_at FROM deliveries WHERE id = :id", id=delivery)
+    if found is None or State(found.state) not in DECIDABLE:
+        state = found.state if found is not None else "gone"
+        raise CannotDecide(f"Delivery {delivery} is {state}: only unknown and blocked ones wait for a person.")
+    return found
+
+
+def _end(c: Connection, delivery: UUID, *, done: bool) -> None:
+    """Closes the open attempt as decided; the decision and the closing are one transaction."""
+    if not done:
+        raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+    row(
+        c,
+        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
+           RETURNING id""",
+        id=delivery,
+    )
+
+
+

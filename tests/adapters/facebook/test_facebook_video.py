@@ -1,0 +1,314 @@
+"""Reels and videos: an id before anything is visible, the bytes, the finish, and what the status proves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Prepared, Published, Ready
+from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable, Unsupported
+from adapters.facebook import Facebook
+from adapters.facebook.progress import Shape, shape_of
+from adapters.http import Client
+from tests.adapters.facebook.material import (
+    ARMED,
+    HALF_UP,
+    LIVE,
+    NOBODY,
+    PAGE,
+    REEL_STARTED,
+    SUCCESS,
+    TOKEN,
+    TOO_LOW,
+    UP,
+    VIDEO_STARTED,
+    account,
+    landscape,
+    reel,
+    settings_for,
+    video,
+    video_status,
+)
+from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+
+UPLOAD_URL = "https://rupload.facebook.com/video-upload/v25.0/123"
+STARTED = {"video_id": "123", "upload_url": UPLOAD_URL}
+SENT = {**STARTED, "offset": 0, "sent": True}
+SESSION = {"video_id": "123", "session": "777", "start": 1000, "end": 1000}
+
+
+def run(facebook: Facebook, draft: Draft) -> list[Prepared]:
+    said: list[Prepared] = [Pending(checkpoint={})]
+    while isinstance(said[-1], Pending):
+        assert len(said) < 30
+        said.append(facebook.prepare(draft, account(), json.loads(json.dumps(dict(said[-1].checkpoint)))))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("facts", "shape"),
+    [
+        ({}, Shape.REEL),
+        ({"duration": 90.0, "fps": 60.0, "width": 540, "height": 960, "codec": "av1"}, Shape.REEL),
+        ({"fps": None, "codec": None}, Shape.REEL),
+        ({"duration": 90.1}, Shape.VIDEO),
+        ({"duration": 2.9}, Shape.VIDEO),
+        ({"width": 1920, "height": 1080}, Shape.VIDEO),
+        ({"width": 480, "height": 854}, Shape.VIDEO),
+        ({"fps": 23.0}, Shape.VIDEO),
+        ({"content_type": "video/quicktime"}, Shape.VIDEO),
+        ({"codec": "mpeg4"}, Shape.VIDEO),
+        ({"width": None}, Shape.VIDEO),
+        ({"duration": None}, Shape.VIDEO),
+    ],
+)
+def test_what_fits_a_reel_becomes_one(facts: dict[str, Any], shape: Shape) -> None:
+    assert shape_of(reel(video(**facts))) is shape
+
+
+# --- reels -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reel_is_pulled_by_url(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(REEL_STARTED, video_status("uploading").replace("completed", "not_started"), SUCCESS, UP)
+    said = run(facebook, reel())
+    assert said[-1] == Ready(checkpoint=SENT)
+    assert server.calls == [
+        f"POST /graph/v25.0/{PAGE}/video_reels",
+        "GET /graph/v25.0/123",
+        "POST /rupload/video-upload/v25.0/123",
+        "GET /graph/v25.0/123",
+    ]
+    assert server.asked[0].json == {"upload_phase": "start"}
+    assert server.asked[2].headers["file_url"] == "https://cdn.example.com/v.mp4"
+    assert server.asked[2].headers["authorization"] == f"OAuth {TOKEN}"
+
+
+def test_a_reels_bytes_go_on_where_they_were_cut(server: GraphServer, client: Client) -> None:
+    adapter = Facebook(client, settings_for(server.base, byte_upload=True))
+    content = bytes(range(250)) * 4
+    server.tell(REEL_STARTED, HALF_UP.replace("400", "0"), Told(drop=True), HALF_UP, SUCCESS, UP)
+    said = run(adapter, reel(video(content)))
+    assert isinstance(said[3], Pending)
+    assert said[3] == Pending(checkpoint={**STARTED, "cuts": 1}, wait=timedelta(seconds=10))
+    first, second = server.asked[2], server.asked[4]
+    assert (first.headers["offset"], first.body) == ("0", content)
+    assert (second.headers["offset"], second.headers["file_size"]) == ("400", "1000")
+    assert second.body == content[400:]
+
+
+def test_cuts_are_bounded(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(Told(drop=True))
+    with pytest.raises(Unavailable):
+        facebook.prepare(reel(), account(), {**STARTED, "offset": 0, "cuts": 5})
+
+
+def test_bytes_that_arrived_although_cut_are_not_sent_again(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(UP)
+    said = facebook.prepare(reel(), account(), {**STARTED, "cuts": 1})
+    assert isinstance(said, Ready)
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_an_error_object_counts_whatever_the_phase_says(
+    server: GraphServer, facebook: Facebook, look: bool
+) -> None:
+    server.tell(TOO_LOW)
+    if look:
+        said = facebook.look(reel(), account(), SENT, None, NOBODY)
+        assert isinstance(said, Ended)
+        assert type(said.error) is Rejected
+    else:
+        with pytest.raises(Rejected):
+            facebook.prepare(reel(), account(), SENT)
+
+
+@pytest.mark.parametrize("word", ["upload_failed", "expired"])
+def test_a_failed_upload_is_begun_anew(server: GraphServer, facebook: Facebook, word: str) -> None:
+    server.tell(video_status(word))
+    said = facebook.prepare(reel(), account(), SENT)
+    assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
+
+
+def test_finishing_a_reel_is_one_request(server: GraphServer, facebook: Facebook, client: Client) -> None:
+    server.tell(SUCCESS)
+    said = facebook.finalize(reel(), account(), SENT)
+    assert said == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
+    assert server.calls == [f"POST /graph/v25.0/{PAGE}/video_reels"]
+    assert server.asked[0].json == {
+        "upload_phase": "finish",
+        "video_id": "123",
+        "video_state": "PUBLISHED",
+        "description": "A reel",
+    }
+    assert [visible for _, _, visible in client.calls] == [True]
+
+
+@pytest.mark.parametrize("code", [1363040, 1363127, 1363128, 1363129, 368, 6000, 382])
+def test_a_listed_refusal_of_the_finish(server: GraphServer, facebook: Facebook, code: int) -> None:
+    server.tell(Told(status=400, body=fault(code)))
+    with pytest.raises(Rejected):
+        facebook.finalize(reel(), account(), SENT)
+
+
+@pytest.mark.parametrize("draft", [reel(), landscape()])
+@pytest.mark.parametrize("answer", [Told(drop=True), Told(status=500, body=fault(2)), Told(body="")])
+def test_a_lost_finish_is_unknown(
+    server: GraphServer, facebook: Facebook, draft: Draft, answer: Told
+) -> None:
+    server.tell(answer)
+    at = SENT if shape_of(draft) is Shape.REEL else SESSION
+    with pytest.raises(OutcomeUnknown):
+        facebook.finalize(draft, account(), at)
+    assert len(server.asked) == 1
+
+
+# --- videos ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: GraphServer, facebook: Facebook) -> None:
+    content = bytes(range(250)) * 4
+    server.tell(
+        VIDEO_STARTED.replace("1048576", "600"),
+        '{"start_offset":"600","end_offset":"1000"}',
+        '{"start_offset":"1000","end_offset":"1000"}',
+    )
+    said = run(facebook, landscape(content))
+    assert said[-1] == Ready(checkpoint=SESSION)
+    assert server.calls == [f"POST /graph_video/v25.0/{PAGE}/videos"] * 3
+    assert server.asked[0].json == {"upload_phase": "start", "file_size": 1000}
+    for asked, first, last in ((server.asked[1], 0, 600), (server.asked[2], 600, 1000)):
+        parts = asked.body.split(asked.headers["content-type"].partition("boundary=")[2].encode())
+        assert b'name="upload_phase"\r\n\r\ntransfer\r\n' in parts[1]
+        assert b'name="upload_session_id"\r\n\r\n777\r\n' in parts[2]
+        assert f'name="start_offset"\r\n\r\n{first}\r\n'.encode() in parts[3]
+        assert parts[4].partition(b"\r\n\r\n")[2] == content[first:last] + b"\r\n--"
+        assert int(asked.headers["content-length"]) == len(asked.body)
+
+
+@pytest.mark.parametrize(
+    "data", ['{"start_offset":600,"end_offset":1000}', '"{\\"start_offset\\":600,\\"end_offset\\":1000}"']
+)
+def test_a_chunk_that_had_arrived_is_not_an_error(server: GraphServer, facebook: Facebook, data: str) -> None:
+    error = fault(6001, 1363037).replace('"is_transient"', f'"error_data": {data}, "is_transient"')
+    server.tell(Told(status=400, body=error))
+    said = facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
+    assert said == Pending(checkpoint={**SESSION, "start": 600, "end": 1000})
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Told(drop=True), Unavailable),
+        (Told(status=500), Unavailable),
+        (Told(status=400, body=fault(6001)), Unavailable),
+        (Told(status=400, body=fault(6001, 1363037)), Unavailable),
+        (Told(status=400, body=fault(6000)), Rejected),
+    ],
+)
+def test_a_refused_chunk(
+    server: GraphServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
+) -> None:
+    server.tell(answer)
+    with pytest.raises(expected):
+        facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
+
+
+def test_known_bytes_are_skipped(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(VIDEO_STARTED.replace("}", ',"skip_upload":true}'))
+    said = run(facebook, landscape())
+    assert said[-1] == Ready(checkpoint={"video_id": "123", "session": "777"})
+
+
+def test_finishing_a_video_is_one_request(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(SUCCESS)
+    said = facebook.finalize(landscape(), account(), SESSION)
+    assert said == Pending(checkpoint={**SESSION, "accepted": True}, wait=timedelta(seconds=5))
+    assert server.calls == [f"POST /graph_video/v25.0/{PAGE}/videos"]
+    assert server.asked[0].json == {
+        "upload_phase": "finish",
+        "upload_session_id": "777",
+        "description": "A reel",
+    }
+
+
+def test_a_video_without_bytes_at_hand_is_unsupported(server: GraphServer, facebook: Facebook) -> None:
+    draft = landscape()
+    bare = replace(draft, media=(replace(draft.media[0], stream=None),))
+    with pytest.raises(Unsupported):
+        facebook.prepare(bare, account(), {})
+    assert server.asked == []
+
+
+# --- look ------------------------------------------------------------------------------------------------------------
+
+NOT_STARTED = '"status":"not_started"'
+TOLD = '"status":"not_started","publish_status":"published"'
+
+
+@pytest.mark.parametrize("draft", [reel(), landscape()])
+def test_live_is_published_under_the_video_id(server: GraphServer, facebook: Facebook, draft: Draft) -> None:
+    server.tell(LIVE)
+    said = facebook.look(draft, account(), SENT, ARMED, NOBODY)
+    assert said == Published(remote_id="123", url=f"{server.base}/www/reel/123/")
+    assert server.asked[0].query == {"fields": "status,published,post_id,permalink_url,created_time"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "accepted", "expected"),
+    [
+        (video_status("processing", TOLD), False, Pending),
+        (video_status("processing", NOT_STARTED), False, Pending),
+        (video_status("ready", TOLD, processing="complete"), False, Pending),
+        (video_status("ready", '"status":"in_progress"'), False, Pending),
+        (video_status("upload_complete", NOT_STARTED), True, Pending),
+        (video_status("upload_complete", NOT_STARTED), False, Absent),
+        (video_status("ready", NOT_STARTED, processing="complete"), False, Absent),
+        ('{"status":{"video_status":"uploading"},"published":false}', False, Absent),
+        ('{"status":{"video_status":"ready"},"published":true}', False, Published),
+        ('{"status":{"video_status":"ready"},"published":false}', False, Absent),
+        (TOO_LOW, True, Ended),
+        (video_status("upload_failed"), True, Ended),
+        (video_status("error"), True, Ended),
+        (video_status("expired"), False, Ended),
+        (video_status("ready", '"status":"error","publish_status":"error"'), True, Ended),
+    ],
+)
+def test_what_a_status_means_after_arming(
+    server: GraphServer, facebook: Facebook, answer: str, accepted: bool, expected: type[object]
+) -> None:
+    server.tell(answer)
+    at = {**SENT, "accepted": True} if accepted else SENT
+    said = facebook.look(reel(), account(), at, ARMED, NOBODY)
+    assert type(said) is expected
+    if isinstance(said, Absent):
+        assert said.checkpoint == {**SENT, "again": True}
+
+
+@pytest.mark.parametrize("draft", [reel(), landscape()])
+def test_a_video_that_is_not_found_proves_nothing(
+    server: GraphServer, facebook: Facebook, draft: Draft
+) -> None:
+    server.tell(Told(status=400, body=fault(100, 33)))
+    assert isinstance(facebook.look(draft, account(), SENT, ARMED, NOBODY), CannotTell)
+
+
+def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(
+    server: GraphServer, facebook: Facebook
+) -> None:
+    server.tell(HALF_UP, UP)
+    said = facebook.look(reel(), account(), SENT, None, NOBODY)
+    assert said == Pending(checkpoint={**SENT, "polls": 1}, wait=timedelta(seconds=5))
+    assert facebook.look(reel(), account(), SENT, None, NOBODY) == Ready(checkpoint=SENT)
+    unsent = {**STARTED, "offset": 0}
+    assert facebook.look(reel(), account(), unsent, None, NOBODY) == Ready(checkpoint=unsent)
+
+
+def test_unarmed_but_live_is_published(server: GraphServer, facebook: Facebook) -> None:
+    server.tell(LIVE, LIVE)
+    assert isinstance(facebook.look(reel(), account(), SENT, None, NOBODY), Published)
+    assert isinstance(facebook.prepare(reel(), account(), SENT), Pending)

@@ -1,0 +1,283 @@
+"""Every fault does what it says, where it was ordered, as often as it was ordered."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from adapters.sandbox.faults import FAULTS
+from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok, refused
+
+INIT = "post/publish/content/init/"
+
+
+@pytest.fixture
+def poster(quick: Sandbox) -> TikTok:
+    return TikTok(sandbox=quick, account=quick.account("tiktok"))
+
+
+def post(poster: TikTok) -> requests.Response:
+    return poster.post(INIT, poster.photo_body())
+
+
+def error(answer: requests.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("429", (429, "rate_limit_exceeded")),
+        ("5xx", (500, "internal_error")),
+        ("token-expired", (401, "access_token_invalid")),
+        ("token-revoked", (401, "access_token_invalid")),
+        ("quota-exhausted", (403, "spam_risk_too_many_posts")),
+    ],
+)
+def test_a_fault_before_the_effect_leaves_nothing_behind(
+    poster: TikTok, fault: str, expected: tuple[int, str]
+) -> None:
+    poster.sandbox.fault("tiktok", "finalize", fault, retry_after=7)
+    answer = post(poster)
+    assert error(answer) == expected
+    assert answer.headers.get("Retry-After") == ("7" if fault == "429" else None)
+    assert poster.sandbox.ledger() == []
+    assert error(post(poster)) == (200, "ok")
+
+
+def test_a_drop_before_the_effect_resets_the_connection(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "drop")
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        post(poster)
+    assert poster.sandbox.ledger() == []
+
+
+def test_an_effect_then_a_drop_is_live_though_the_answer_is_lost(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        post(poster)
+    assert len(poster.sandbox.ledger()) == 1
+
+
+def test_an_effect_then_an_error_is_live_though_the_answer_says_no(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-5xx")
+    assert error(post(poster)) == (500, "internal_error")
+    assert len(poster.sandbox.ledger()) == 1
+
+
+def test_an_effect_then_garbage_is_live_though_the_answer_cannot_be_read(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-garbage")
+    answer = post(poster)
+    assert answer.status_code == 200
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+    assert len(poster.sandbox.ledger()) == 1
+
+
+def test_a_refused_request_leaves_an_effect_fault_unspent(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-5xx")
+    assert error(poster.post(INIT, {})) == (400, "invalid_params")
+    assert poster.sandbox.told("GET", "faults")[0]["left"] == 1
+    assert error(post(poster)) == (500, "internal_error")
+    assert poster.sandbox.told("GET", "faults")[0]["left"] == 0
+
+
+def test_latency_holds_the_answer_back(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "creator_info", "latency", delay_ms=300)
+    began = time.monotonic()
+    assert poster.post("post/publish/creator_info/query/").ok
+    assert time.monotonic() - began >= 0.3
+
+
+def test_what_is_stuck_goes_on_when_the_fault_is_cleared(poster: TikTok) -> None:
+    fault = poster.sandbox.fault("tiktok", "finalize", "stuck-processing")
+    stuck, free = poster.photos(), poster.photos()
+    assert poster.status(free)["status"] == "PUBLISH_COMPLETE"
+    assert poster.status(stuck)["status"] == "PROCESSING_DOWNLOAD"
+    assert [entry["handle"] for entry in poster.sandbox.ledger()] == [free]
+    poster.sandbox.told("DELETE", f"faults/{fault}")
+    assert poster.ended(stuck)["status"] == "PUBLISH_COMPLETE"
+    assert [entry["handle"] for entry in poster.sandbox.ledger()] == [free, stuck]
+
+
+def test_processing_fails_with_the_reason_that_was_ordered(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "any", "fail-processing", reason="spam_risk")
+    ended = poster.ended(poster.photos())
+    assert (ended["status"], ended["fail_reason"]) == ("FAILED", "spam_risk")
+    assert poster.sandbox.ledger() == []
+
+
+def test_late_visibility_keeps_a_live_post_out_of_status_and_list(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "late-visibility", delay_ms=60_000)
+    publish_id = poster.photos()
+
+    def seen() -> tuple[int, int]:
+        listed = poster.post("video/list/?fields=id", {}).json()["data"]["videos"]
+        return len(poster.status(publish_id)["publicaly_available_post_id"]), len(listed)
+
+    assert (seen(), len(poster.sandbox.ledger())) == ((0, 0), 1)
+    poster.sandbox.told("POST", "clock", {"advance_s": 61})
+    assert seen() == (1, 1)
+
+
+def test_a_fault_strikes_only_its_step_its_account_and_so_often(poster: TikTok) -> None:
+    other = TikTok(sandbox=poster.sandbox, account=poster.sandbox.account("tiktok", "bob"))
+    poster.sandbox.fault("tiktok", "finalize", "5xx", times=2, account=other.account.remote_id)
+    assert error(post(poster)) == (200, "ok")
+    assert other.post("post/publish/creator_info/query/").ok
+    assert [post(other).status_code for _ in range(3)] == [500, 500, 200]
+
+
+def test_a_fault_without_times_strikes_until_it_is_cleared(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "any", "5xx", times=None)
+    assert [post(poster).status_code for _ in range(3)] == [500, 500, 500]
+    poster.sandbox.told("DELETE", "faults")
+    assert post(poster).ok
+
+
+def test_status_is_another_word_for_look(poster: TikTok) -> None:
+    publish_id = poster.photos()
+    poster.sandbox.fault("tiktok", "status", "5xx")
+    assert poster.post("post/publish/status/fetch/", {"publish_id": publish_id}).status_code == 500
+
+
+def test_spam_risk_in_creator_info_comes_with_http_200(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "creator_info", "quota-exhausted")
+    assert error(poster.post("post/publish/creator_info/query/")) == (200, "spam_risk_too_many_posts")
+
+
+def test_a_broken_pull_fails_the_post(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "media", "5xx")
+    assert poster.ended(poster.photos())["fail_reason"] == "photo_pull_failed"
+
+
+def test_the_last_chunk_is_the_visible_step_of_an_upload(poster: TikTok) -> None:
+    data = (poster.sandbox.folder / "media" / "sample.mp4").read_bytes()
+    made = poster.upload_init(len(data), len(data), 1)
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-drop")
+    headers = {"Content-Type": "video/mp4", "Content-Range": f"bytes 0-{len(data) - 1}/{len(data)}"}
+    with pytest.raises(requests.ConnectionError):
+        requests.put(made["upload_url"], data=data, headers=headers, timeout=30)
+    assert poster.ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
+    assert [entry["handle"] for entry in poster.sandbox.ledger()] == [made["publish_id"]]
+
+
+def test_the_init_of_a_pull_is_the_visible_step(poster: TikTok) -> None:
+    source = {"source": "PULL_FROM_URL", "video_url": poster.sandbox.media("sample.mp4")}
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-5xx")
+    assert poster.post("post/publish/video/init/", poster.video_body(source)).status_code == 500
+    assert len(poster.sandbox.ledger()) == 1
+
+
+def test_a_business_publish_can_lose_its_answer(quick: Sandbox) -> None:
+    business = Business(sandbox=quick, account=quick.account("tiktok_business"))
+    quick.fault("tiktok_business", "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError):
+        business.video()
+    assert len(quick.ledger("tiktok_business")) == 1
+    quick.fault("tiktok_business", "look", "429", retry_after=300)
+    limited = business.call("GET", "business/publish/status/", business_id=business.account.remote_id)
+    assert (limited.status_code, limited.json()["code"]) == (429, 40100)
+    quick.fault("tiktok_business", "finalize", "token-expired")
+    assert business.video()["code"] == 40102
+    quick.fault("tiktok_business", "finalize", "quota-exhausted")
+    assert business.video()["code"] == 40002
+
+
+def test_an_instagram_publish_can_lose_its_answer(quick: Sandbox) -> None:
+    instagram = Instagram(sandbox=quick, account=quick.account("instagram"))
+    container = instagram.image()
+    quick.fault("instagram", "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError):
+        instagram.publish(container)
+    assert instagram.code(container) == "PUBLISHED"
+    assert [entry["handle"] for entry in quick.ledger("instagram")] == [container]
+
+
+def test_instagram_says_no_in_its_own_words(quick: Sandbox) -> None:
+    instagram = Instagram(sandbox=quick, account=quick.account("instagram"))
+    container = instagram.image()
+    expected: dict[str, tuple[int, int | None]] = {
+        "429": (4, None),
+        "5xx": (2, None),
+        "token-expired": (190, 463),
+        "token-revoked": (190, 458),
+        "quota-exhausted": (9, 2207042),
+    }
+    for fault, envelope in expected.items():
+        quick.fault("instagram", "finalize", fault)
+        assert refused(instagram.publish(container)) == envelope
+    assert quick.ledger() == []
+    quick.fault("instagram", "quota", "quota-exhausted")
+    path = f"{instagram.account.remote_id}/content_publishing_limit"
+    assert instagram.call("GET", path).json()["data"][0]["quota_usage"] == 50
+
+
+def test_an_instagram_container_fails_with_the_subcode_that_was_ordered(quick: Sandbox) -> None:
+    instagram = Instagram(sandbox=quick, account=quick.account("instagram"))
+    quick.fault("instagram", "prepare", "fail-processing", reason="2207053")
+    container = instagram.image()
+    status = instagram.call("GET", container, fields="status_code,status").json()
+    assert (status["status_code"], status["status"][-7:]) == ("ERROR", "2207053")
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen"), [("5xx", 503), ("429", 429), ("drop", None)], ids=["5xx", "429", "drop"]
+)
+def test_the_media_host_can_fail(quick: Sandbox, fault: str, seen: int | None) -> None:
+    quick.fault("media", "media", fault)
+    try:
+        answer = requests.get(quick.media("sample-1.jpg"), timeout=30)
+    except requests.ConnectionError:
+        assert seen is None
+    else:
+        assert answer.status_code == seen
+    assert requests.get(quick.media("sample-1.jpg"), timeout=30).status_code == 200
+
+
+def test_tokens_expire_are_revoked_and_come_back(poster: TikTok) -> None:
+    account = {"platform": "tiktok", "remote_id": poster.account.remote_id}
+    form = {"client_key": "k", "client_secret": "s", "grant_type": "refresh_token"}
+
+    def state(state: str) -> dict[str, str]:
+        answer: dict[str, str] = poster.sandbox.told("POST", "tokens", account | {"state": state})
+        return answer
+
+    def refresh(token: str | None) -> requests.Response:
+        url = f"{poster.sandbox.base}/tiktok/v2/oauth/token/"
+        return requests.post(url, data=form | {"refresh_token": token}, timeout=30)
+
+    state("expired")
+    assert error(post(poster)) == (401, "access_token_invalid")
+    fresh = refresh(poster.account.refresh_token).json()
+    assert poster.post(INIT, poster.photo_body(), fresh["access_token"]).ok
+    state("revoked")
+    assert refresh(fresh["refresh_token"]).json()["error"] == "invalid_grant"
+    again = state("valid")
+    assert poster.post(INIT, poster.photo_body(), again["access_token"]).ok
+
+
+def _unknown(field: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    return lambda body: body | {field: "nonsense"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [(_unknown("platform"), "instagram"), (_unknown("step"), "finalize"), (_unknown("fault"), "effect-then-drop")],
+    ids=["platform", "step", "fault"],
+)
+def test_what_is_unknown_is_refused_with_what_is_known(
+    sandbox: Sandbox, spoil: Callable[[dict[str, str]], dict[str, str]], named: str
+) -> None:
+    answer = sandbox.control("POST", "faults", spoil({"platform": "tiktok", "step": "any", "fault": "drop"}))
+    assert (answer.status_code, named in answer.json()["error"]) == (422, True)
+
+
+def test_every_fault_that_is_offered_can_be_ordered_and_cleared(sandbox: Sandbox) -> None:
+    ids = [sandbox.fault("instagram", "any", fault) for fault in FAULTS]
+    assert [fault["fault"] for fault in sandbox.told("GET", "faults")] == list(FAULTS)
+    for key in ids:
+        sandbox.told("DELETE", f"faults/{key}")
+    assert sandbox.told("GET", "faults") == []
+    assert sandbox.control("DELETE", "faults/1").status_code == 404

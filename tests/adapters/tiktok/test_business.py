@@ -1,0 +1,294 @@
+"""Accounts of TikTok for Business: settings, the one publish call, status, the list of public posts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import CannotTell, Draft, Ended, Pending, Published, Ready, Seen
+from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.tiktok import TikTok
+from tests.adapters.tiktok import vendor
+from tests.adapters.tiktok.drafts import ARMED, CAPTION, TOKEN, account, photos, prepared, through_json, video
+from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
+
+Make = Callable[..., TikTok]
+ROOT = "/tiktok-business/open_api/v1.3"
+SETTINGS = f"{ROOT}/business/video/settings/"
+VIDEO = f"{ROOT}/business/video/publish/"
+PHOTO = f"{ROOT}/business/photo/publish/"
+STATUS = f"{ROOT}/business/publish/status/"
+LIST = f"{ROOT}/business/video/list/"
+SHARED = {"publish_id": "v_pub_url~v1.2345123456789123456"}
+
+
+@pytest.fixture
+def scripted(platform: StandIn) -> StandIn:
+    platform.on("GET", SETTINGS, vendor.BUSINESS_SETTINGS)
+    platform.on("POST", VIDEO, vendor.BUSINESS_VIDEO)
+    platform.on("POST", PHOTO, vendor.BUSINESS_PHOTO)
+    return platform
+
+
+def test_video(scripted: StandIn, tiktok: Make) -> None:
+    draft, who, client = video(options={"is_branded_content": True}), account("business"), Client()
+    first = tiktok().prepare(draft, who, {})
+    assert isinstance(first, Ready)
+
+    done = tiktok(client).finalize(draft, who, through_json(first.checkpoint))
+
+    assert isinstance(done, Pending)
+    assert done.checkpoint["publish_id"] == "v_pub_url~v1.2345123456789123456"
+    assert [visible for _, _, visible in client.calls] == [True]
+    asked, sent = scripted.seen
+    assert asked.query == {"business_id": "-000eHWs"}
+    assert asked.headers["Access-Token"] == TOKEN
+    assert "Authorization" not in sent.headers
+    assert sent.json() == {
+        "business_id": "-000eHWs",
+        "video_url": "https://cdn.example.com/v.mp4",
+        "post_info": {
+            "caption": CAPTION,
+            "is_brand_organic": False,
+            "is_branded_content": True,
+            "disable_comment": False,
+            "disable_duet": False,
+            "disable_stitch": True,  # switched off by the account: it may only be sent as switched off
+        },
+    }
+
+
+def test_photos(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = photos(privacy_level="SELF_ONLY", auto_add_music=True, title="T"), account("business")
+    tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
+    assert scripted.seen[-1].json() == {
+        "business_id": "-000eHWs",
+        "photo_images": ["https://cdn.example.com/1.jpg", "https://cdn.example.com/2.jpg"],
+        "photo_cover_index": 0,
+        "post_info": {
+            "title": "T",
+            "caption": CAPTION,
+            "privacy_level": "SELF_ONLY",
+            "auto_add_music": True,
+            "is_brand_organic": False,
+            "is_branded_content": False,
+            "disable_comment": False,
+        },
+    }
+
+
+def test_a_draft_needs_no_settings_and_carries_texts_only(scripted: StandIn, tiktok: Make) -> None:
+    draft, who = photos(post_mode="MEDIA_UPLOAD", privacy_level="SELF_ONLY"), account("business")
+    assert isinstance(tiktok().prepare(draft, who, {}), Ready)
+    tiktok().finalize(draft, who, {})
+    assert scripted.paths() == [PHOTO]
+    assert scripted.seen[0].json()["post_info"] == {"title": CAPTION, "caption": CAPTION, "is_draft": True}
+
+
+def test_a_private_account_cannot_post_a_public_video(scripted: StandIn, tiktok: Make) -> None:
+    scripted.on(
+        "GET", SETTINGS, vendor.BUSINESS_SETTINGS.replace("PUBLIC_TO_EVERYONE", "FOLLOWER_OF_CREATOR")
+    )
+    with pytest.raises(Rejected) as refusal:
+        tiktok().prepare(video(), account("business"), {})
+    assert refusal.value.code == "privacy_not_allowed"
+
+
+def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+    with pytest.raises(Unavailable) as refusal:
+        tiktok().finalize(video(), account("business"), {})
+    assert refusal.value.code == "not_prepared"
+    assert scripted.seen == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, OutcomeUnknown),
+        (Reply("oops", status=500), OutcomeUnknown),
+        (Reply(vendor.business_error(40002), status=502), OutcomeUnknown),
+        (Reply("<html>"), OutcomeUnknown),
+        (Reply('{"code":0,"message":"OK","data":{}}'), OutcomeUnknown),
+        (Reply('{"code":0,"message":"OK"}'), OutcomeUnknown),
+        (Reply(vendor.business_error(20001)), OutcomeUnknown),
+        (Reply(vendor.business_error(49999)), OutcomeUnknown),
+        (Reply("no such path", status=404), Rejected),
+        (Reply("no such method", status=405), Rejected),
+        (Reply("slow down", status=429), RateLimited),
+        (Reply("who are you", status=401), CredentialsExpired),
+        (Reply(vendor.business_error(40002, "spam_risk_too_many_posts")), RateLimited),
+        (Reply(vendor.business_error(40002, "x url_ownership_unverified x")), Rejected),
+    ],
+)
+def test_what_the_visible_call_may_be_answered(
+    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+) -> None:
+    draft, who = video(), account("business")
+    ready = prepared(tiktok, draft, who)
+    scripted.on("POST", VIDEO, reply)
+    with pytest.raises(error):
+        tiktok().finalize(draft, who, ready.checkpoint)
+    assert scripted.paths() == [SETTINGS, VIDEO]
+
+
+# --- look ------------------------------------------------------------------------------------------------------------
+
+
+def look(
+    tiktok: Make,
+    draft: Draft,
+    checkpoint: dict[str, Any],
+    taken: frozenset[str] = frozenset(),
+    armed_at: datetime | None = ARMED,
+) -> Seen:
+    client = Client()
+    seen = tiktok(client).look(draft, account("business"), checkpoint, armed_at, taken)
+    assert all(method == "GET" and not visible for method, _, visible in client.calls)
+    return seen
+
+
+def test_complete_with_an_id(platform: StandIn, tiktok: Make) -> None:
+    platform.on("GET", STATUS, vendor.BUSINESS_STATUS)
+    assert look(tiktok, video(), SHARED) == Published(
+        remote_id="7212345678901234567", url="https://www.tiktok.com/@casa/video/7212345678901234567"
+    )
+    assert platform.seen[0].query == {"business_id": "-000eHWs", **SHARED}
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (vendor.business_status("PUBLISH_COMPLETE"), Published(remote_id=SHARED["publish_id"])),
+        (
+            vendor.business_status("SEND_TO_USER_INBOX"),
+            Published(remote_id=SHARED["publish_id"], delivered_as="inbox_draft"),
+        ),
+    ],
+)
+def test_states_that_end_well(platform: StandIn, tiktok: Make, answer: str, seen: Seen) -> None:
+    platform.on("GET", STATUS, answer)
+    assert look(tiktok, photos(), SHARED) == seen
+
+
+@pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
+def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: str) -> None:
+    platform.on("GET", STATUS, vendor.business_status(state))
+    seen = look(tiktok, video(), SHARED, armed_at=datetime.now(UTC))
+    assert isinstance(seen, Pending)
+    assert seen.wait == timedelta(seconds=5)
+
+
+def test_failed_is_final_though_the_envelope_is_fine(platform: StandIn, tiktok: Make) -> None:
+    platform.on("GET", STATUS, vendor.business_status("FAILED", "video_pull_failed"))
+    seen = look(tiktok, video(), SHARED)
+    assert isinstance(seen, Ended)
+    assert isinstance(seen.error, Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, Unavailable),
+        (Reply("oops", status=500), Unavailable),
+        (Reply(vendor.business_error(50000)), Unavailable),
+        (Reply(vendor.business_error(49999)), Unavailable),
+        (Reply(vendor.business_error(40100)), RateLimited),
+        (Reply(vendor.business_error(40105)), CredentialsExpired),
+    ],
+)
+def test_a_look_that_fails_says_nothing(
+    platform: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+) -> None:
+    platform.on("GET", STATUS, reply)
+    with pytest.raises(error):
+        look(tiktok, video(), SHARED)
+
+
+def test_an_id_that_is_not_known_proves_nothing(platform: StandIn, tiktok: Make) -> None:
+    platform.on("GET", STATUS, vendor.business_error(40002))
+    assert isinstance(look(tiktok, video(), SHARED), CannotTell)
+
+
+@pytest.mark.parametrize(
+    ("draft", "checkpoint", "kind"),
+    [
+        (video(), {}, Pending),
+        (photos(post_mode="MEDIA_UPLOAD"), {}, Ready),
+    ],
+)
+def test_what_was_never_armed_is_never_published(
+    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[Seen]
+) -> None:
+    assert isinstance(look(tiktok, draft, checkpoint, armed_at=None), kind)
+    assert platform.seen == []
+
+
+def item(number: int, *, after: float = 5, **changes: Any) -> dict[str, Any]:
+    return {
+        "item_id": str(7_212_345_678_901_234_000 + number),
+        "create_time": str(int(ARMED.timestamp() + after)),
+        "caption": CAPTION,
+        "share_url": f"https://www.tiktok.com/@casa/video/{number}",
+        "media_type": "VIDEO",
+        **changes,
+    }
+
+
+def page(*items: dict[str, Any], cursor: int = 0, has_more: bool = False) -> str:
+    data = {"videos": items, "cursor": cursor, "has_more": has_more}
+    return json.dumps({"code": 0, "message": "OK", "request_id": "2026", "data": data})
+
+
+def test_exactly_one_post_that_fits_is_ours(platform: StandIn, tiktok: Make) -> None:
+    photo, other = item(2, media_type="PHOTO"), item(3, caption="Me and me casa")
+    platform.on("GET", LIST, page(photo, other, cursor=7, has_more=True), page(item(1), item(4, after=-61)))
+    assert look(tiktok, video(), {}) == Published(
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/video/1"
+    )
+    first, second = platform.seen
+    assert first.query == {
+        "business_id": "-000eHWs",
+        "fields": '["item_id","create_time","caption","share_url","media_type"]',
+        "max_count": "20",
+    }
+    assert second.query["cursor"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("items", "taken"),
+    [
+        ([], ()),
+        ([item(1), item(2)], ()),
+        ([item(1)], ("7212345678901234001",)),
+        ([item(1, after=-61)], ()),
+        ([item(1, media_type="PHOTO")], ()),
+    ],
+    ids=["none", "two", "another's", "too old", "another kind"],
+)
+def test_anything_else_proves_nothing(
+    platform: StandIn, tiktok: Make, items: list[dict[str, Any]], taken: tuple[str, ...]
+) -> None:
+    platform.on("GET", LIST, page(*items))
+    assert isinstance(look(tiktok, video(), {}, frozenset(taken)), CannotTell)
+
+
+@pytest.mark.parametrize("draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD")])
+def test_what_is_not_listed_is_not_looked_for(platform: StandIn, tiktok: Make, draft: Draft) -> None:
+    assert isinstance(look(tiktok, draft, {}), CannotTell)
+    assert platform.seen == []
+
+
+def test_a_grant_without_video_list_cannot_tell(platform: StandIn, tiktok: Make) -> None:
+    platform.on("GET", LIST, vendor.business_error(40001))
+    assert isinstance(look(tiktok, video(), {}), CannotTell)
+
+
+def test_a_list_without_end_proves_nothing(platform: StandIn, tiktok: Make) -> None:
+    platform.on("GET", LIST, page(item(1), cursor=1, has_more=True))
+    assert isinstance(look(tiktok, video(), {}), CannotTell)
+    assert len(platform.seen) == 5

@@ -1,0 +1,58 @@
+"""No token, secret or upload URL in the repr of anything, nor in any error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from adapters.errors import AdapterError
+from adapters.tiktok import TikTok
+from adapters.tiktok.oauth import BusinessOAuth
+from adapters.tiktok.speech import Request
+from adapters.tiktok.wire import Grant, UploadStarted
+from tests.adapters.tiktok import vendor
+from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepared, video
+from tests.adapters.tiktok.stand_in import Reply, StandIn
+
+Make = Callable[..., TikTok]
+INFO = "/tiktok/v2/post/publish/creator_info/query/"
+
+
+def clean(*texts: str) -> None:
+    for text in texts:
+        for secret in SECRETS:
+            assert secret not in text
+
+
+def test_values_that_hold_secrets_do_not_show_them(tiktok: Make) -> None:
+    url = "https://open-upload.tiktokapis.com/video/?upload_id=67890&upload_token=Xza123"
+    adapter = tiktok()
+    oauths = [adapter._oauth("creator"), adapter._oauth("business")]
+    assert isinstance(oauths[1], BusinessOAuth)
+    clean(
+        repr(Grant(access_token=SECRETS[0], refresh_token=SECRETS[1])),
+        str(UploadStarted(publish_id="p", upload_url=url)),
+        repr(Request(method="PUT", url=url, headers={"Access-Token": SECRETS[0]}, json={"s": SECRETS[3]})),
+        repr(account()),
+        *map(repr, oauths),
+    )
+
+
+def test_errors_do_not_repeat_what_the_platform_says(platform: StandIn, tiktok: Make) -> None:
+    echo = vendor.error("access_token_invalid").replace("…", " ".join(SECRETS))
+    platform.on("POST", INFO, Reply(echo, status=401))
+    with pytest.raises(AdapterError) as one:
+        tiktok().prepare(photos(), account(), {})
+    settings = "/tiktok-business/open_api/v1.3/business/video/settings/"
+    platform.on("GET", settings, vendor.business_error(40002, " ".join(SECRETS)))
+    with pytest.raises(AdapterError) as two:
+        tiktok().prepare(photos(), account("business"), {})
+    platform.on("POST", INFO, vendor.CREATOR_INFO)
+    body = f'{{"data":{{"publish_id":"p","upload_url":"http://127.0.0.1:9/?t=Xza123"}},{vendor.OK}}}'
+    platform.on("POST", "/tiktok/v2/post/publish/video/init/", body)
+    ready = prepared(tiktok, video(), account())
+    with pytest.raises(AdapterError) as three:
+        tiktok().finalize(video(), account(), ready.checkpoint)
+    for error in (one.value, two.value, three.value):
+        clean(repr(error), str(error), repr(error.__cause__), str(error.next_action))
