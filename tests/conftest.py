@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,17 @@ def module_environment(
 def settings(environment: dict[str, str]) -> Settings:
     """The settings that `environment` spells."""
     return load(environment)
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports nobody listens on at the moment, all different."""
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
 
 def environment_of(database_url: str, broker_url: str, vault_key: str, folder: Path) -> dict[str, str]:

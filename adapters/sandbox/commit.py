@@ -43,7 +43,7 @@ class Commit:
             waiting, self._waiting = self._waiting, []
             try:
                 await self._write_once()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits gets it; nobody may wait for ever
                 _settle(waiting, error)
             else:
                 _settle(waiting, None)
@@ -61,7 +61,7 @@ class Commit:
         self._thread.shutdown()
 
 
-def _settle(waiting: list[asyncio.Future[None]], error: OSError | None) -> None:
+def _settle(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
     for done in waiting:
         if done.done():  # its request was cut meanwhile
             continue

@@ -204,13 +204,15 @@ FAIL_REASONS: Mapping[str, Case] = {
     "spam_risk_user_banned_from_posting": _BANNED,
 }
 
-# PUT to an upload URL (media-transfer-guide). What is not here is unclear.
+# PUT to an upload URL (media-transfer-guide; 429 is in no table of it). What is not here is unclear, 403, 404 and 416
+# for the last chunk too: all three are also what a complete upload may be told, and status/fetch is strong proof.
 UPLOAD: Mapping[int, Case] = {
     400: Case(
         error=Rejected,
         code="invalid_upload",
         message="TikTok refused the upload's headers or sizes as malformed.",
     ),
+    429: _BUSY,
 }
 
 _REVOKED = Case(
@@ -325,10 +327,7 @@ def of_failure(reason: str | None) -> AdapterError:
 
 def of_upload(status: int, step: Step, retry_after: timedelta | None = None) -> AdapterError:
     """The error behind an upload answer that is neither 201 nor 206."""
-    case = UPLOAD.get(status) or (_BUSY if status == HTTPStatus.TOO_MANY_REQUESTS else None)
-    if step is Step.FINALIZE and status not in UPLOAD:
-        case = None  # the last byte may be there: status/fetch is asked, it is strong proof
-    return _of_case(case, f"http_{status}", status, step, retry_after)
+    return _of_case(UPLOAD.get(status), f"http_{status}", status, step, retry_after)
 
 
 def of_oauth(code: str | None, status: int, retry_after: timedelta | None = None) -> AdapterError:

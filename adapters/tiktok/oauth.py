@@ -183,7 +183,7 @@ class BusinessOAuth:
             RemoteAccount(
                 remote_id=info.creator_id,
                 username=profile.username or "",
-                display_name=profile.display_name or profile.username or "",
+                display_name=profile.display_name or profile.username or info.creator_id,
                 connection="business",
                 credentials=credentials,
             ),

@@ -47,7 +47,9 @@ def at_most(most: int) -> BeforeValidator:
 
 def _identity(value: Any) -> UUID:
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        raise PydanticCustomError("uuid_parsing", "Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.")
+        raise PydanticCustomError(
+            "uuid_parsing", "Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812."
+        )
     return UUID(value)
 
 
@@ -108,7 +110,9 @@ Identity = Annotated[
     UUID, BeforeValidator(_identity), WithJsonSchema({"type": "string", "format": "uuid"}, mode="validation")
 ]
 Moment = Annotated[
-    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation"),
 ]
 Caption = Annotated[
     str,

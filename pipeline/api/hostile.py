@@ -28,7 +28,9 @@ def _walk(value: Any, path: Path) -> Iterator[dict[str, Any]]:
             yield issue(path, f"It holds {fault}.", "string_unicode")
     elif isinstance(value, dict | list):
         if len(value) > WIDEST:
-            yield issue(path, f"It has {len(value):,} members; {WIDEST} are the most that is read.", "too_long")
+            yield issue(
+                path, f"It has {len(value):,} members; {WIDEST} are the most that is read.", "too_long"
+            )
             return
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(name, str) and (fault := _fault(name)):

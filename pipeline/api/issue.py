@@ -17,7 +17,7 @@ _LONGEST_NEAR = 64
 """Characters of an unknown key for which a similar known one is looked for; the search is quadratic."""
 
 Known = Callable[[Sequence[str | int]], Iterable[str]]
-"""The keys an object of this path may have."""
+"""The keys an object may have, by pydantic's location of it."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+_(?:live|test)_[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}|(?i:bearer )\S+")
 _SECRET_PARTS = re.compile(r"(?<=://)[^/@\s]*@|[?#]\S*")
@@ -50,7 +50,9 @@ def shown(value: Any) -> Any:
     return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
 
 
-def of_pydantic(errors: Iterable[ErrorDetails], tags: Mapping[str, Iterable[str]], known: Known) -> list[dict[str, Any]]:
+def of_pydantic(
+    errors: Iterable[ErrorDetails], tags: Mapping[str, Iterable[str]], known: Known
+) -> list[dict[str, Any]]:
     """Pydantic's errors as issues. ``tags``: by field, the words pydantic puts into paths for its union's members."""
     return [_one(error, _path(error["loc"], tags), known) for error in errors]
 
@@ -60,11 +62,11 @@ def _one(error: ErrorDetails, path: Sequence[str | int], known: Known) -> dict[s
     if kind == "missing":
         return issue(path, "It is required.", kind)
     if kind == "extra_forbidden":
-        return issue(path, _unknown(str(path[-1]), known(path[:-1])), kind, value)
+        return issue(path, _unknown(str(path[-1]), known(error["loc"][:-1])), kind, value)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _tag(path, value, facts.get("expected_tags"))
     if wanted := _WANTED.get(kind):
-        return issue(path, f"Must be {wanted}, not {_KINDS.get(type(value), 'that')}.", kind, value)
+        return issue(path, _instead(wanted, value), kind, value)
     if kind == "literal_error":
         return issue(path, f"Must be {facts['expected']}.", kind, value)
     if kind == "string_too_long":
@@ -73,15 +75,21 @@ def _one(error: ErrorDetails, path: Sequence[str | int], known: Known) -> dict[s
         return issue(path, "It must not be empty.", kind, value)
     if kind == "too_short":
         return issue(path, "It must not be empty.", kind)
-    return issue(path, error["msg"].rstrip(".") + ".", kind, value)
+    return issue(path, error["msg"].replace("Input should be", "Must be").rstrip(".") + ".", kind, value)
+
+
+def _instead(wanted: str, value: Any) -> str:
+    found = _KINDS.get(type(value), "that")
+    return "The number is out of range." if found == wanted else f"Must be {wanted}, not {found}."
 
 
 def _tag(path: Sequence[str | int], value: Any, expected: str | None) -> dict[str, Any]:
     """The word that says which form an object has is missing, or is none we know."""
     given = value.get("type", ...) if isinstance(value, dict) else ...
     if given is ...:
-        return issue((*path, "type"), "It is required: 'video' or 'slideshow'.", "missing")
-    return issue((*path, "type"), f"Must be {expected or chr(39) + 'video' + chr(39)}.", "literal_error", given)
+        return issue((*path, "type"), "It is required.", "missing")
+    words = (expected or "a string we know").replace(", ", " or ")
+    return issue((*path, "type"), f"Must be {words}.", "literal_error", given)
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 DEPTH = 32
@@ -12,6 +11,7 @@ DEPTH = 32
 DIGITS = 400
 """Longest number, in characters; CPython itself refuses to convert integers over 4,300 digits."""
 
+_NESTING = (dict, list)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -28,7 +28,8 @@ def read(raw: bytes) -> Any:
         raise InvalidJson(_sentence(error)) from None
     except RecursionError:
         raise _too_deep() from None
-    _refuse_depth(value)
+    if text.count("[") + text.count("{") > DEPTH:
+        _refuse_depth(value)
     return value
 
 
@@ -74,7 +75,9 @@ def _float(text: str) -> float:
 
 def _refuse_length(text: str) -> None:
     if len(text) > DIGITS:
-        raise InvalidJson(f"The number {text[:20]}… has {len(text)} characters; {DIGITS} are the most that is read.")
+        raise InvalidJson(
+            f"The number {text[:20]}… has {len(text)} characters; {DIGITS} are the most that is read."
+        )
 
 
 def _constant(text: str) -> NoReturn:
@@ -82,19 +85,18 @@ def _constant(text: str) -> NoReturn:
 
 
 def _refuse_depth(value: Any) -> None:
-    """Level by level instead of by recursion: the nesting is the attacker's choice."""
+    """Level by level instead of by recursion: the nesting is the client's choice."""
     level: list[Any] = [value]
-    for _ in range(DEPTH + 1):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+    for _ in range(DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _NESTING
+        ]
         if not level:
             return
     raise _too_deep()
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _too_deep() -> InvalidJson:

@@ -58,7 +58,8 @@ class TikTok(Body):
     title: str | None = Field(None, max_length=150)
     description: str | None = Field(None, max_length=2200)
     post_mode: Literal["DIRECT_POST", "MEDIA_UPLOAD"] | None = Field(
-        None, description="DIRECT_POST unless said otherwise; MEDIA_UPLOAD leaves a draft, of a slideshow only."
+        None,
+        description="DIRECT_POST unless said otherwise; MEDIA_UPLOAD leaves a draft, of a slideshow only.",
     )
     privacy_level: (
         Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"] | None
@@ -97,11 +98,15 @@ class PostBody(Body):
     media: Annotated[Video | Slideshow, Field(discriminator="type")]
     accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)]
     scheduled_at: Moment | None = Field(None, description="With an offset. Left out: published at once.")
-    music_url: str | None = Field(None, max_length=MAX_URL, description="Link of a TikTok post whose sound is meant.")
+    music_url: str | None = Field(
+        None, max_length=MAX_URL, description="Link of a TikTok post whose sound is meant."
+    )
     tiktok: TikTok | None = None
     pinterest: Pinterest | None = None
     expires_at: Moment | None = Field(None, description="After this the post is late for good; see on_late.")
-    on_late: Literal["publish", "skip", "hold"] | None = Field(None, description="publish unless said otherwise.")
+    on_late: Literal["publish", "skip", "hold"] | None = Field(
+        None, description="publish unless said otherwise."
+    )
     external_id: ExternalId | None = Field(None, description="The client's own id: sent twice, posted once.")
 
 
@@ -112,7 +117,7 @@ class _Header(Body):
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "": tuple(PostBody.model_fields), "accounts": tuple(AccountRef.model_fields),
     "tiktok": tuple(TikTok.model_fields), "pinterest": tuple(Pinterest.model_fields),
-    "media": (*Video.model_fields, "urls"),
+    "media.video": tuple(Video.model_fields), "media.slideshow": tuple(Slideshow.model_fields),
 }  # fmt: skip
 _TAGS = {"media": ("video", "slideshow")}
 
@@ -147,14 +152,16 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def _known(path: Sequence[str | int]) -> Sequence[str]:
-    return _KEYS.get(str(path[0]) if path else "", ())
+def _known(loc: Sequence[str | int]) -> Sequence[str]:
+    return _KEYS.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
 def _contradictions(post: PostBody) -> Iterator[dict[str, Any]]:
     """What is wrong only when fields are seen together."""
     if post.tiktok is not None and post.pinterest is not None:
-        yield issue(("pinterest",), "tiktok and pinterest cannot be sent together: make two posts.", "exclusive")
+        yield issue(
+            ("pinterest",), "tiktok and pinterest cannot be sent together: make two posts.", "exclusive"
+        )
     if post.tiktok is not None and post.tiktok.post_mode == "MEDIA_UPLOAD" and post.media.type == "video":
         yield issue(
             ("tiktok", "post_mode"), "MEDIA_UPLOAD takes a slideshow only, and media is a video.", "exclusive",

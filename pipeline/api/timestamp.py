@@ -26,7 +26,7 @@ def read(text: str) -> datetime:
         raise NotATime("Not an ISO 8601 date and time, such as 2027-02-01T15:00:00Z.")
     if shape["offset"] is None:
         raise NotATime(
-            "The time has no offset, so it could be any of 38 moments: end it with Z or an offset such as +02:00."
+            "The time has no offset, so it does not say when: end it with Z or an offset such as +02:00."
         )
     try:
         moment = datetime.fromisoformat(text.upper().replace(",", ".")).astimezone(UTC)

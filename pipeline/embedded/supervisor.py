@@ -94,17 +94,19 @@ class Supervisor:
         """End everything: who works first, who is worked with last. A second signal ends it at once."""
         self._stop.set()
         for turn in sorted({watch.part.turn for watch in self._watches}):
-            group = [watch for watch in self._watches if watch.part.turn == turn]
-            for watch in group:
-                watch.ask()
-            longest = max(watch.part.patience for watch in group)
-            until(lambda group=group: self._hurry.is_set() or all(w.ended() for w in group), longest)  # type: ignore[misc]
-            for watch in group:
-                watch.end()
+            self._end([watch for watch in self._watches if watch.part.turn == turn])
         self._watches.clear()
         for engine in (self._valkey, self._postgres):
             engine.stop(0 if self._hurry.is_set() else ENGINE_PATIENCE)
         (self._folder / "run" / "settings.env").unlink(missing_ok=True)
+
+    def _end(self, group: list[Watch]) -> None:
+        for watch in group:
+            watch.ask()
+        longest = max(watch.part.patience for watch in group)
+        until(lambda: self._hurry.is_set() or all(watch.ended() for watch in group), longest)
+        for watch in group:
+            watch.end()
 
     def _told(self, _number: int, _frame: FrameType | None) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
@@ -138,9 +140,7 @@ class Supervisor:
         begun = [Watch(part, self._folder, self._say) for part in group]
         self._watches += begun
         for watch in begun:
-            self._until(
-                watch.part.name, lambda watch=watch: not watch.ended() and watch.part.answers(), watch
-            )  # type: ignore[misc]
+            self._until(watch.part.name, watch.answers, watch)
 
     def _until(self, what: str, holds: Callable[[], bool], watch: Watch | None = None) -> None:
         def done() -> bool:

@@ -66,15 +66,15 @@ def _own_task(call: Call, *scopes: str) -> Record:
 async def status(call: Call) -> web.Response:
     """POST /v2/post/publish/status/fetch/."""
     record = _own_task(call, "video.upload", "video.publish")
-    return ok(
-        {
-            "status": record["state"],
-            "fail_reason": record["reason"],
-            "publicaly_available_post_id": _public_ids(call, record),
-            "uploaded_bytes": record["uploaded"],
-            "downloaded_bytes": record["downloaded"],
-        }
-    )
+    data = {
+        "status": record["state"],
+        "fail_reason": record["reason"],
+        "publicaly_available_post_id": _public_ids(call, record),
+        "uploaded_bytes": record["uploaded"],
+    }
+    if record["state"] != "FAILED":  # the vendor's example of a failure has no such field
+        data["downloaded_bytes"] = record["downloaded"]
+    return ok(data)
 
 
 def _public_ids(call: Call, record: Record) -> list[int]:

@@ -73,9 +73,10 @@ class Sandbox:
         assert self.process is not None
         assert self.process.poll() is None, "the sandbox ended by itself"
         try:
-            return requests.get(f"{self.base}/control/health", timeout=5).json() == {"ok": True}
+            answer = requests.get(f"{self.base}/control/health", timeout=5)
         except requests.ConnectionError:
             return False
+        return bool(answer.json() == {"ok": True})
 
     def kill(self) -> None:
         assert self.process is not None
@@ -159,7 +160,12 @@ class TikTok:
         return {"post_info": told, "source_info": source}
 
     def upload_init(self, size: int, chunk: int, count: int, **info: Any) -> dict[str, Any]:
-        source = {"source": "FILE_UPLOAD", "video_size": size, "chunk_size": chunk, "total_chunk_count": count}
+        source = {
+            "source": "FILE_UPLOAD",
+            "video_size": size,
+            "chunk_size": chunk,
+            "total_chunk_count": count,
+        }
         answer = self.post("post/publish/video/init/", self.video_body(source, **info))
         assert answer.json()["error"]["code"] == "ok", answer.text
         data: dict[str, Any] = answer.json()["data"]
@@ -197,7 +203,11 @@ class Business:
 
     def video(self, name: str = "sample.mp4", **info: Any) -> dict[str, Any]:
         url = name if "://" in name else self.sandbox.media(name)
-        body = {"business_id": self.account.remote_id, "video_url": url, "post_info": {"caption": "c", **info}}
+        body = {
+            "business_id": self.account.remote_id,
+            "video_url": url,
+            "post_info": {"caption": "c", **info},
+        }
         answer: dict[str, Any] = self.call("POST", "business/video/publish/", body).json()
         return answer
 

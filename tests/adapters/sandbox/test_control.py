@@ -72,7 +72,9 @@ def test_an_account_is_the_same_when_asked_for_again_but_its_tokens_are_new(sand
         ("faults", {"platform": "tiktok", "step": "any", "fault": "429", "times": "x"}, "times"),
     ],
 )
-def test_a_bad_body_is_refused_with_what_is_wrong(sandbox: Sandbox, path: str, body: object, named: str) -> None:
+def test_a_bad_body_is_refused_with_what_is_wrong(
+    sandbox: Sandbox, path: str, body: object, named: str
+) -> None:
     answer = sandbox.control("POST", path, body)
     assert (answer.status_code, named in answer.json()["error"]) == (422, True)
 
@@ -84,15 +86,24 @@ def test_tokens_of_an_unknown_account_are_not_found(sandbox: Sandbox) -> None:
 
 def test_the_media_port_serves_media_and_nothing_else(sandbox: Sandbox) -> None:
     base = f"http://127.0.0.1:{sandbox.media_port}"
-    for path in ("control/health", "tiktok-www/oembed", "", "media/", "media/..%2Fstate.jsonl", "media/.x.part"):
+    for path in (
+        "control/health",
+        "tiktok-www/oembed",
+        "",
+        "media/",
+        "media/..%2Fstate.jsonl",
+        "media/.x.part",
+    ):
         assert requests.get(f"{base}/{path}", timeout=30).status_code == 404
     assert requests.get(f"{base}/media/sample-1.jpg", timeout=30).status_code == 200
 
 
-def _run(folder: Path, port: int, media_port: int, token: str | None = "t") -> subprocess.CompletedProcess[str]:
+def _run(
+    folder: Path, port: int, media_port: int, control: str | None = "t"
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
-    if token is not None:
-        environment["SLIPWAY_SANDBOX_CONTROL_TOKEN"] = token
+    if control is not None:
+        environment["SLIPWAY_SANDBOX_CONTROL_TOKEN"] = control
     line = command(folder, port, media_port)
     return subprocess.run(
         line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
@@ -115,5 +126,5 @@ def test_a_folder_in_use_and_a_missing_token_are_told_in_a_sentence(sandbox: San
     ended = _run(sandbox.folder, free_port(), free_port())
     assert ended.returncode == 1
     assert ended.stderr == f"Another sandbox already uses the folder {sandbox.folder}.\n"
-    ended = _run(tmp_path, free_port(), free_port(), token=None)
+    ended = _run(tmp_path, free_port(), free_port(), control=None)
     assert (ended.returncode, "SLIPWAY_SANDBOX_CONTROL_TOKEN" in ended.stderr) == (1, True)

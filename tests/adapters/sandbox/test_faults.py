@@ -264,7 +264,11 @@ def _unknown(field: str) -> Callable[[dict[str, str]], dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("spoil", "named"),
-    [(_unknown("platform"), "instagram"), (_unknown("step"), "finalize"), (_unknown("fault"), "effect-then-drop")],
+    [
+        (_unknown("platform"), "instagram"),
+        (_unknown("step"), "finalize"),
+        (_unknown("fault"), "effect-then-drop"),
+    ],
     ids=["platform", "step", "fault"],
 )
 def test_what_is_unknown_is_refused_with_what_is_known(

@@ -30,7 +30,9 @@ def test_an_image_is_made_finished_and_published_once(instagram: Instagram, host
 
 
 def test_a_reel_is_pulled_and_published(instagram: Instagram) -> None:
-    container = instagram.made(media_type="REELS", video_url=instagram.sandbox.media("sample.mp4"), caption="r")
+    container = instagram.made(
+        media_type="REELS", video_url=instagram.sandbox.media("sample.mp4"), caption="r"
+    )
     assert instagram.ended(container) == "FINISHED"
     media_id = instagram.publish(container).json()["id"]
     media = instagram.call("GET", media_id, fields="permalink,media_product_type").json()
@@ -114,7 +116,11 @@ def test_a_container_that_breaks_a_rule_is_refused(
 
 @pytest.mark.parametrize(
     ("name", "extra", "subcode"),
-    [("sample-1.jpg", {}, 2207026), ("none.mp4", {}, 2207052), ("sample.mp4", {"thumb_offset": 6000}, 2207057)],
+    [
+        ("sample-1.jpg", {}, 2207026),
+        ("none.mp4", {}, 2207052),
+        ("sample.mp4", {"thumb_offset": 6000}, 2207057),
+    ],
 )
 def test_a_bad_reel_ends_in_error_with_its_subcode(
     instagram: Instagram, name: str, extra: dict[str, int], subcode: int
@@ -170,7 +176,9 @@ def test_the_listing_is_newest_first_and_can_be_cut_by_time(instagram: Instagram
     oldest = instagram.sandbox.ledger()[0]["extra"]["visible_at"]
     assert captions(until=int(oldest) + 50) == ["post 0"]
     assert captions(since=int(oldest) + 50) == ["post 2", "post 1"]
-    stories = instagram.call("GET", f"{instagram.account.remote_id}/stories", fields="media_product_type").json()
+    stories = instagram.call(
+        "GET", f"{instagram.account.remote_id}/stories", fields="media_product_type"
+    ).json()
     assert [row["media_product_type"] for row in stories["data"]] == ["STORY"]
 
 

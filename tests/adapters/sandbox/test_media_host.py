@@ -24,7 +24,9 @@ def test_the_samples_are_what_they_say(samples: Path) -> None:
         assert data.index(b"moov") < data.index(b"mdat")
     assert (samples / "sample-large.mp4").stat().st_size == 12_000_000
     pictures = [probe.image((samples / f"sample-{number}.jpg").read_bytes()) for number in range(1, 6)]
-    assert {(facts.format, facts.width, facts.height) for facts in pictures if facts} == {("JPEG", 1080, 1350)}
+    assert {(facts.format, facts.width, facts.height) for facts in pictures if facts} == {
+        ("JPEG", 1080, 1350)
+    }
     assert len({facts.sha256 for facts in pictures if facts}) == 5
     others = [probe.image((samples / name).read_bytes()) for name in ("wide.jpg", "picture.png")]
     assert [(facts.format, facts.width) for facts in others if facts] == [("JPEG", 2000), ("PNG", 1080)]
@@ -32,7 +34,12 @@ def test_the_samples_are_what_they_say(samples: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "first", "last"),
-    [("bytes=0-99", 0, 99), ("bytes=100-", 100, None), ("bytes=-50", -50, None), ("bytes=10-999999999", 10, None)],
+    [
+        ("bytes=0-99", 0, 99),
+        ("bytes=100-", 100, None),
+        ("bytes=-50", -50, None),
+        ("bytes=10-999999999", 10, None),
+    ],
 )
 def test_a_range_gives_those_bytes(sandbox: Sandbox, asked: str, first: int, last: int | None) -> None:
     data = (sandbox.folder / "media" / "sample-1.jpg").read_bytes()
@@ -79,7 +86,9 @@ def test_misbehaviour_on_request(sandbox: Sandbox) -> None:
 
 
 def test_a_file_can_be_put_and_replaces_what_was_pulled_before(quick: Sandbox) -> None:
-    headers = {"Authorization": f"Bearer {quick.control('GET', 'faults').request.headers['Authorization'][7:]}"}
+    headers = {
+        "Authorization": f"Bearer {quick.control('GET', 'faults').request.headers['Authorization'][7:]}"
+    }
     picture = io.BytesIO()
     Image.new("RGB", (900, 900), "navy").save(picture, "JPEG")
     url = f"{quick.base}/control/media/mine.jpg"

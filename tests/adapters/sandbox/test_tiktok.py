@@ -87,19 +87,28 @@ def test_chunk_sizes_that_break_a_rule_are_refused(tiktok: TikTok, size: int, ch
 
 
 @pytest.mark.parametrize(
-    ("size", "chunk", "count"), [(50_000_123, 10 * MB, 5), (30_567_100, 30_567_100, 1), (4_194_304, 4_194_304, 1)]
+    ("size", "chunk", "count"),
+    [(50_000_123, 10 * MB, 5), (30_567_100, 30_567_100, 1), (4_194_304, 4_194_304, 1)],
 )
-def test_the_vendors_own_chunk_examples_are_accepted(tiktok: TikTok, size: int, chunk: int, count: int) -> None:
+def test_the_vendors_own_chunk_examples_are_accepted(
+    tiktok: TikTok, size: int, chunk: int, count: int
+) -> None:
     assert tiktok.upload_init(size, chunk, count)["upload_url"]
 
 
 def test_a_pull_goes_live_and_a_pull_that_fails_does_not(tiktok: TikTok) -> None:
     good = {"source": "PULL_FROM_URL", "video_url": tiktok.sandbox.media("sample.mp4")}
     bad = {"source": "PULL_FROM_URL", "video_url": tiktok.sandbox.media("sample.mp4?status=503")}
-    moved = {"source": "PULL_FROM_URL", "video_url": tiktok.sandbox.media("sample.mp4?redirect=/media/sample.mp4")}
+    moved = {
+        "source": "PULL_FROM_URL",
+        "video_url": tiktok.sandbox.media("sample.mp4?redirect=/media/sample.mp4"),
+    }
     foreign = {"source": "PULL_FROM_URL", "video_url": "https://elsewhere.example/v.mp4"}
     path = "post/publish/video/init/"
-    ids = [tiktok.post(path, tiktok.video_body(source)).json()["data"]["publish_id"] for source in (good, bad, moved)]
+    ids = [
+        tiktok.post(path, tiktok.video_body(source)).json()["data"]["publish_id"]
+        for source in (good, bad, moved)
+    ]
     ends = [tiktok.ended(publish_id) for publish_id in ids]
     assert ids[0].startswith("v_pub_url~v2-1.")
     assert [(end["status"], end["fail_reason"]) for end in ends] == [
@@ -122,7 +131,9 @@ def test_a_video_longer_than_the_creator_may_post_fails(sandbox: Sandbox) -> Non
 def test_a_video_to_the_inbox_ends_there_and_the_sixth_waits(tiktok: TikTok) -> None:
     body = {"source_info": {"source": "PULL_FROM_URL", "video_url": tiktok.sandbox.media("sample.mp4")}}
     answers = [tiktok.post("post/publish/inbox/video/init/", body) for _ in range(6)]
-    assert [code(answer) for answer in answers] == [(200, "ok")] * 5 + [(403, "spam_risk_too_many_pending_share")]
+    assert [code(answer) for answer in answers] == [(200, "ok")] * 5 + [
+        (403, "spam_risk_too_many_pending_share")
+    ]
     publish_id = answers[0].json()["data"]["publish_id"]
     assert publish_id.startswith("v_inbox_url~v2-1.")
     assert tiktok.ended(publish_id)["status"] == "SEND_TO_USER_INBOX"
@@ -265,7 +276,9 @@ def test_a_day_has_room_for_fifteen_posts(tiktok: TikTok) -> None:
     assert code(refused) == (403, "spam_risk_too_many_posts")
     tiktok.sandbox.told("POST", "clock", {"advance_s": 80_000})
     # the day is over before the token is: 86,400 s after it was given out
-    assert code(tiktok.post("post/publish/content/init/", tiktok.photo_body()))[1] == "spam_risk_too_many_posts"
+    assert (
+        code(tiktok.post("post/publish/content/init/", tiktok.photo_body()))[1] == "spam_risk_too_many_posts"
+    )
     tiktok.account = tiktok.sandbox.account("tiktok")
     tiktok.sandbox.told("POST", "clock", {"advance_s": 6_400})
     assert code(tiktok.post("post/publish/content/init/", tiktok.photo_body())) == (200, "ok")
@@ -288,7 +301,10 @@ def test_a_pull_can_be_cancelled_until_it_is_over(tiktok: TikTok) -> None:
     answer = tiktok.post("post/publish/cancel/", {"publish_id": publish_id})
     assert set(answer.json()) == {"error"}
     assert tiktok.status(publish_id)["fail_reason"] == "publish_cancelled"
-    assert code(tiktok.post("post/publish/cancel/", {"publish_id": publish_id})) == (400, "publish_not_cancellable")
+    assert code(tiktok.post("post/publish/cancel/", {"publish_id": publish_id})) == (
+        400,
+        "publish_not_cancellable",
+    )
 
 
 def test_the_list_shows_public_posts_newest_first_in_pages(tiktok: TikTok) -> None:
@@ -309,12 +325,20 @@ def test_a_missing_scope_and_a_missing_slash_are_refused(sandbox: Sandbox) -> No
     tiktok = TikTok(sandbox=sandbox, account=account)
     assert code(tiktok.post("post/publish/creator_info/query/")) == (401, "scope_not_authorized")
     assert tiktok.post("post/publish/creator_info/query").status_code == 404
-    assert code(tiktok.post("post/publish/creator_info/query/", token="none")) == (401, "access_token_invalid")
+    assert code(tiktok.post("post/publish/creator_info/query/", token="none")) == (
+        401,
+        "access_token_invalid",
+    )
 
 
 def test_refresh_rotates_and_the_old_token_lives_until_the_new_one_is_used(tiktok: TikTok) -> None:
     def refresh(token: str | None) -> requests.Response:
-        form = {"client_key": "k", "client_secret": "s", "grant_type": "refresh_token", "refresh_token": token}
+        form = {
+            "client_key": "k",
+            "client_secret": "s",
+            "grant_type": "refresh_token",
+            "refresh_token": token,
+        }
         return requests.post(f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/", data=form, timeout=30)
 
     old = tiktok.account.refresh_token
@@ -333,7 +357,12 @@ def test_a_code_of_the_consent_hook_gives_tokens_once(tiktok: TikTok) -> None:
     given = tiktok.sandbox.told(
         "POST", "oauth/code", {"platform": "tiktok", "remote_id": tiktok.account.remote_id}
     )
-    form = {"client_key": "k", "client_secret": "s", "grant_type": "authorization_code", "code": given["code"]}
+    form = {
+        "client_key": "k",
+        "client_secret": "s",
+        "grant_type": "authorization_code",
+        "code": given["code"],
+    }
     form["redirect_uri"] = "https://app.example/back"
     url = f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/"
     assert requests.post(url, data=form, timeout=30).json()["open_id"] == tiktok.account.remote_id

@@ -54,7 +54,8 @@ def test_a_track_is_taken_only_from_the_charts(business: Business) -> None:
     silent = business.video(music_sound_info={"music_sound_id": CHARTED})
     commercial_id = "7110000000000000001"
     refused = [
-        business.video(music_sound_info={"music_sound_id": sound})["code"] for sound in (commercial_id, "66", None)
+        business.video(music_sound_info={"music_sound_id": sound})["code"]
+        for sound in (commercial_id, "66", None)
     ]
     photo = business.photo(music_sound_info={"music_sound_id": CHARTED, "music_sound_volume": 3})
     assert refused == [51065, 51065, 51065]
@@ -165,7 +166,9 @@ def test_the_list_is_newest_first_in_pages(business: Business) -> None:
     fields = '["item_id","create_time","caption","share_url","media_type"]'
     page = business.get("business/video/list/", fields=fields, max_count="2")["data"]
     assert ([row["caption"] for row in page["videos"]], page["has_more"]) == (["post 2", "post 1"], True)
-    rest = business.get("business/video/list/", fields=fields, max_count="2", cursor=str(page["cursor"]))["data"]
+    rest = business.get("business/video/list/", fields=fields, max_count="2", cursor=str(page["cursor"]))[
+        "data"
+    ]
     assert ([row["caption"] for row in rest["videos"]], rest["has_more"]) == (["post 0"], False)
     assert business.get("business/video/list/", fields='["caption"]')["code"] == 40002
 
@@ -192,7 +195,9 @@ def test_refresh_rotates_and_token_info_tells_what_was_granted(business: Busines
     info = {"app_id": "a", "access_token": fresh["access_token"]}
     granted = business.call("POST", "tt_user/token_info/get/", info).json()["data"]
     assert (granted["creator_id"], "video.publish" in granted["scope"]) == (business.account.remote_id, True)
-    known = business.call("GET", "business/video/settings/", token=fresh["access_token"], business_id=fresh["open_id"])
+    known = business.call(
+        "GET", "business/video/settings/", token=fresh["access_token"], business_id=fresh["open_id"]
+    )
     assert known.json()["code"] == 0
     assert business.call("POST", "tt_user/oauth2/refresh_token/", body).json()["code"] == 40107
 
@@ -221,7 +226,11 @@ def sound(answer: requests.Response) -> str | None:
 @pytest.mark.parametrize(
     ("link", "post_id", "expected"),
     [
-        ("https://www.tiktok.com/@scout2015/video/6718335390845095173", "6718335390845095173", "6689804660171082501"),
+        (
+            "https://www.tiktok.com/@scout2015/video/6718335390845095173",
+            "6718335390845095173",
+            "6689804660171082501",
+        ),
         ("https://www.tiktok.com/@a.b/video/6718335390845095177?x=1", "6718335390845095177", CHARTED),
         ("https://m.tiktok.com/v/6718335390845095177.html", "6718335390845095177", CHARTED),
         ("https://tiktok.com/@/photo/6718335390845095177", "6718335390845095177", CHARTED),
@@ -229,13 +238,17 @@ def sound(answer: requests.Response) -> str | None:
         ("https://www.tiktok.com/t/ZMabcd/", None, "6689804660171082501"),
     ],
 )
-def test_oembed_names_the_sound_of_a_post(sandbox: Sandbox, link: str, post_id: str | None, expected: str) -> None:
+def test_oembed_names_the_sound_of_a_post(
+    sandbox: Sandbox, link: str, post_id: str | None, expected: str
+) -> None:
     answer = oembed(sandbox, link)
     assert sound(answer) == expected
     assert post_id in (None, answer.json()["embed_product_id"])
 
 
-@pytest.mark.parametrize("link", ["", "https://evil.example/@a/video/6718335390845095173", "https://tiktok.com/@a"])
+@pytest.mark.parametrize(
+    "link", ["", "https://evil.example/@a/video/6718335390845095173", "https://tiktok.com/@a"]
+)
 def test_oembed_knows_nothing_else(sandbox: Sandbox, link: str) -> None:
     assert oembed(sandbox, link).status_code == 400
 

@@ -272,7 +272,7 @@ def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(scripted: Stand
         (Reply(status=404), OutcomeUnknown),
         (Reply(status=416), OutcomeUnknown),
         (Reply(status=418), OutcomeUnknown),
-        (Reply(status=429), OutcomeUnknown),
+        (Reply(status=429), RateLimited),
         (Reply(status=200), OutcomeUnknown),
         (Reply(status=400), Rejected),
     ],

@@ -1,0 +1,111 @@
+"""The HTTP server: ``granian --interface asgi pipeline.api.app:app``. Routes, and what becomes of their exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from pipeline import bootstrap
+from pipeline.api import accounts, health, posts, reference
+from pipeline.api.edge import Edge
+from pipeline.api.envelope import away, refused, unrouted
+from pipeline.api.site import site
+from pipeline.core import Core
+from pipeline.stages.request import Refusal
+from pipeline.store.database import Unreachable
+
+BASE = "/api/partner/v1"
+
+
+def create_app(core: Core | None = None) -> FastAPI:
+    """The application around a core; without one, this process's own is built when the server starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        own = core or bootstrap.core()
+        app.state.site = site(own)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(app.state.site.close)
+            if core is None:
+                own.database.close()
+
+    app = FastAPI(
+        title="Slipway Partner API",
+        version="1",
+        description="One post, six platforms, once each, on time.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its script from a CDN; the specification stands at /openapi.json
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect has an empty body, which known clients take for a failure
+    )
+    app.openapi = lambda: reference.describe(app)  # type: ignore[method-assign]
+    _route(app)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(Unreachable, _away)
+    app.add_exception_handler(HTTPException, _unrouted)
+    app.add_middleware(Edge)
+    return app
+
+
+def _route(app: FastAPI) -> None:
+    add = app.add_api_route
+    add(
+        f"{BASE}/posts", posts.create, methods=["POST"], status_code=201, responses=reference.CREATE,
+        openapi_extra=reference.CREATE_EXTRA, operation_id="createPost",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts", posts.index, methods=["GET"], responses=reference.LIST,
+        openapi_extra=reference.LIST_EXTRA, operation_id="listPosts",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts/{{post_id}}", posts.show, methods=["GET"], responses=reference.SHOW,
+        openapi_extra=reference.SHOW_EXTRA, operation_id="getPost",
+    )  # fmt: skip
+    add(
+        f"{BASE}/accounts", accounts.index, methods=["GET"], responses=reference.ACCOUNTS,
+        openapi_extra=reference.READ_EXTRA, operation_id="listAccounts",
+    )  # fmt: skip
+    add(
+        f"{BASE}/subscription", accounts.subscription, methods=["GET"], responses=reference.SUBSCRIPTION,
+        openapi_extra=reference.READ_EXTRA, operation_id="getSubscription",
+    )  # fmt: skip
+    add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
+    add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")
+    add("/metrics", health.metrics, methods=["GET"], responses=reference.METRICS, operation_id="metrics")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    return refused(cast("Refusal", error))
+
+
+async def _away(_request: Request, _error: Exception) -> Response:
+    return away()
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    error = cast("HTTPException", error)
+    headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers  # noqa: PLR2004
+    return unrouted(request, error.status_code, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of every route at this address; the framework names only those of the first."""
+    routes = [
+        r
+        for r in request.app.routes
+        if isinstance(r, Route) and r.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for route in routes for method in route.methods or ()})
+
+
+app = create_app()

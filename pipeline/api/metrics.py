@@ -1,0 +1,120 @@
+"""Numbers for Prometheus, counted where the facts are: in the ledger and the broker, the same from every process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import redis
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from pipeline.api.lane import Lane
+from pipeline.queues import ALL
+from pipeline.store.database import Database, Unreachable
+from pipeline.store.reading import count_deliveries, count_posts, limit_time
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+KEPT = 5.0
+"""Seconds the same numbers are given out at least, however often they are asked for."""
+SHARE = 20
+"""Counting may take one part in this many of the time: a big ledger is counted more rarely."""
+LONGEST = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count(Collector):
+    """The numbers of one moment; None = that part did not answer."""
+
+    posts: Mapping[str, int] | None
+    deliveries: Mapping[tuple[str, str], int] | None
+    queues: Mapping[str, int] | None
+    unacknowledged: int = field(default=0)
+
+    def collect(self) -> Iterator[Metric]:
+        """As Prometheus wants them."""
+        up = GaugeMetricFamily(
+            "slipway_up", "Whether the part answered when these were counted.", labels=["part"]
+        )
+        up.add_metric(["database"], float(self.posts is not None))
+        up.add_metric(["broker"], float(self.queues is not None))
+        yield up
+        posts = GaugeMetricFamily(
+            "slipway_posts", "Posts by stored status, without deleted ones.", labels=["status"]
+        )
+        for status, n in (self.posts or {}).items():
+            posts.add_metric([status], n)
+        yield posts
+        deliveries = GaugeMetricFamily(
+            "slipway_deliveries", "Deliveries by platform and state.", labels=["platform", "state"]
+        )
+        for (platform, state), n in (self.deliveries or {}).items():
+            deliveries.add_metric([platform, state], n)
+        yield deliveries
+        if self.queues is not None:
+            yield from self._queues(self.queues)
+
+    def _queues(self, lengths: Mapping[str, int]) -> Iterator[Metric]:
+        queues = GaugeMetricFamily(
+            "slipway_queue_messages", "Messages nobody has taken yet.", labels=["queue"]
+        )
+        for queue, n in lengths.items():
+            queues.add_metric([queue], n)
+        yield queues
+        yield GaugeMetricFamily(
+            "slipway_unacknowledged_messages", "Messages taken and not finished, waiting ones included.",
+            value=self.unacknowledged,
+        )  # fmt: skip
+
+
+class Metrics:
+    """The last count, and when it may be made again."""
+
+    def __init__(self, database: Database, broker: redis.Redis, lane: Lane) -> None:
+        self._database, self._broker, self._lane = database, broker, lane
+        self._lock = asyncio.Lock()
+        self._text, self._until = b"", 0.0
+
+    async def text(self) -> bytes:
+        """The numbers in Prometheus' text format, at most a few seconds old."""
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                began = time.monotonic()
+                self._text = await self._lane.run(self._count)
+                took = time.monotonic() - began
+                self._until = time.monotonic() + max(KEPT, SHARE * took)
+        return self._text
+
+    def _count(self) -> bytes:
+        posts, deliveries = self._ledger()
+        queues, unacknowledged = self._queues()
+        registry = CollectorRegistry()
+        registry.register(
+            Count(posts=posts, deliveries=deliveries, queues=queues, unacknowledged=unacknowledged)
+        )
+        return generate_latest(registry)
+
+    def _ledger(self) -> tuple[Mapping[str, int] | None, Mapping[tuple[str, str], int] | None]:
+        try:
+            with self._database.begin() as c:
+                limit_time(c, LONGEST)
+                return count_posts(c), count_deliveries(c)
+        except Unreachable:
+            return None, None
+
+    def _queues(self) -> tuple[Mapping[str, int] | None, int]:
+        try:
+            asked = self._broker.pipeline(transaction=False)
+            for queue in ALL:
+                asked.llen(queue)
+            asked.hlen("unacked")  # where kombu's Redis transport keeps what was handed out
+            *lengths, unacknowledged = asked.execute()
+        except (RedisError, OSError):
+            return None, 0
+        return dict(zip(ALL, lengths, strict=True)), unacknowledged

@@ -1,0 +1,86 @@
+"""POST /posts, GET /posts and GET /posts/{id}. The order of the lines in ``create`` is the order of the error table."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.api import json_reader, rendering
+from pipeline.api.body import read_body, require_json
+from pipeline.api.envelope import HttpRefusal, success
+from pipeline.api.listing import Wanted, read_query, write_cursor
+from pipeline.api.schema import read_post
+from pipeline.api.site import Site, site_of
+from pipeline.stages.ingest import accept
+from pipeline.store import posts as store
+from pipeline.store.keys import Caller
+
+
+async def create(request: Request) -> Response:
+    """Take a post. The answer is sent after the commit; a repeat with the same external_id gets the same post."""
+    site = site_of(request)
+    caller = await site.keyring.publisher(request)
+    raw = await read_body(request, site.core.settings.api.max_body)
+    require_json(request, raw)
+    limits = await site.knowing.run(partial(site.meter.take, caller.key_id)) if site.meter.per_minute else {}
+    wanted = read_post(_json(raw), site.rules, request.headers.get("idempotency-key"))
+    found = await site.posting.run(partial(accept, site.core, caller, wanted), caller.key_id)
+    data = rendering.accepted(found)
+    return success("Post scheduled", data, code=200 if found.duplicate else 201, headers=limits)
+
+
+async def index(request: Request) -> Response:
+    """List posts, newest first."""
+    site = site_of(request)
+    caller = await site.keyring.caller(request)
+    wanted = read_query(request.scope["query_string"])
+    return success("Posts retrieved", await site.reading.run(partial(_page, site, caller, wanted)))
+
+
+async def show(request: Request) -> Response:
+    """Show one post."""
+    site = site_of(request)
+    caller = await site.keyring.caller(request)
+    identity = _identity(request.path_params["post_id"])
+    found = identity and await site.reading.run(partial(_read, site, caller, identity))
+    if found is None:
+        raise HttpRefusal(404, "not_found", "There is no such post.")
+    return success("Post retrieved", rendering.post(found))
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json_reader.read(raw)
+    except json_reader.InvalidJson as error:
+        raise HttpRefusal(400, "invalid_json", str(error)) from None
+
+
+def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
+    with site.core.database.begin() as c:
+        found = store.list_posts(
+            c, caller.workspace_id, status=wanted.status, since=wanted.since, until=wanted.until,
+            before=wanted.before, limit=wanted.limit + 1,
+        )  # fmt: skip
+        counted = store.count_by_status(c, caller.workspace_id, wanted.since, wanted.until)
+    shown, more = found[: wanted.limit], len(found) > wanted.limit
+    return {
+        "summary": rendering.summary(counted), "posts": [rendering.post(p) for p in shown],
+        "next_cursor": write_cursor((shown[-1].created_at, shown[-1].id)) if more else None,
+    }  # fmt: skip
+
+
+def _read(site: Site, caller: Caller, post: UUID) -> store.PostView | None:
+    with site.core.database.begin() as c:
+        return store.read_post(c, caller.workspace_id, post)
+
+
+def _identity(text: str) -> UUID | None:
+    """The id, if it is spelt like one."""
+    try:
+        return UUID(text) if len(text) == 36 else None  # noqa: PLR2004  UUID() itself takes braces and urn: too
+    except ValueError:
+        return None

@@ -1,0 +1,141 @@
+"""What the OpenAPI page says about each route beyond what its code shows: bodies, queries, every status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from pipeline.api import answers
+from pipeline.api.schema import EXTERNAL_ID, PostBody
+from pipeline.domain.post import PostStatus
+
+Responses = dict[int | str, dict[str, Any]]
+
+_ID_HEADER = {
+    "X-Request-Id": {"schema": {"type": "string"}, "description": "The client's own id, or a new one."}
+}
+_WAIT_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_LIMIT_HEADERS = {
+    f"RateLimit-{name}": {"schema": {"type": "integer"}} for name in ("Limit", "Remaining", "Reset")
+}
+
+
+def says(
+    model: type[BaseModel], description: str, headers: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """One documented answer."""
+    return {"model": model, "description": description, "headers": {**_ID_HEADER, **(headers or {})}}
+
+
+_READ: Responses = {
+    401: says(answers.Failure, "invalid_token: the key is missing, malformed, unknown or revoked."),
+    500: says(answers.Failure, "internal_error: a fault of this server."),
+    503: says(answers.Failure, "unavailable: the database is away, or too much is under way.", _WAIT_HEADER),
+}
+CREATE: Responses = {
+    201: says(answers.ScheduledAnswer, "The post was stored."),
+    200: says(
+        answers.ScheduledAnswer, "An equal request was taken before: the original post, duplicate: true."
+    ),
+    400: says(
+        answers.Failure,
+        "invalid_json, unknown_accounts, missing_accounts, validation_failed, invalid_music_url or media_unreachable.",
+    ),
+    402: says(answers.Failure, "subscription_required: no active Creator, Professional or Business plan."),
+    403: says(answers.Failure, "tier_not_allowed: the Scheduler tier."),
+    408: says(answers.Failure, "request_timeout: the body did not arrive in time."),
+    409: says(answers.Failure, "create_failed: the external_id was used for another body."),
+    413: says(answers.Failure, "payload_too_large."),
+    415: says(answers.Failure, "unsupported_media_type: the body is not application/json in UTF-8."),
+    422: says(answers.Invalid, "invalid_payload: JSON, but not this schema."),
+    429: says(answers.Failure, "rate_limited.", {**_WAIT_HEADER, **_LIMIT_HEADERS}),
+    **_READ,
+    500: says(answers.Failure, "create_failed: safe to repeat."),
+}
+LIST: Responses = {
+    200: says(answers.PageAnswer, "A page of posts."),
+    422: says(answers.Invalid, "invalid_payload: a value of the query."),
+    **_READ,
+}
+SHOW: Responses = {
+    200: says(answers.PostAnswer, "The post."),
+    404: says(answers.Failure, "not_found: not there, or not within the key's scope."),
+    **_READ,
+}
+ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **_READ}
+SUBSCRIPTION: Responses = {200: says(answers.SubscriptionAnswer, "The subscription."), **_READ}
+ALIVE: Responses = {200: says(answers.AliveAnswer, "Alive.")}
+READY: Responses = {
+    200: says(answers.ReadinessAnswer, "The database answers; the other parts as told."),
+    503: says(answers.Unready, "unavailable: the database is away.", _WAIT_HEADER),
+}
+METRICS: Responses = {
+    200: {
+        "description": "Prometheus' text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+
+_SECURED: dict[str, Any] = {"security": [{"key": []}]}
+
+
+def _query(name: str, schema: Mapping[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+_MOMENT = {"type": "string", "format": "date-time"}
+CREATE_EXTRA = {
+    **_SECURED,
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PostBody"}}},
+    },
+    "parameters": [
+        {
+            "name": "Idempotency-Key", "in": "header", "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": EXTERNAL_ID},
+            "description": "Taken as external_id when the body has none.",
+        }
+    ],
+}  # fmt: skip
+LIST_EXTRA = {
+    **_SECURED,
+    "parameters": [
+        _query(
+            "status", {"type": "string", "enum": [s.value for s in PostStatus]}, "Only posts of this status."
+        ),
+        _query(
+            "limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}, "Posts of one page."
+        ),
+        _query("since", _MOMENT, "Created at or after; needs an offset, whose + may stand unescaped."),
+        _query("until", _MOMENT, "Created at or before."),
+        _query("cursor", {"type": "string"}, "next_cursor of the page before."),
+    ],
+}
+SHOW_EXTRA = {
+    **_SECURED,
+    "parameters": [
+        {"name": "post_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+    ],
+}
+READ_EXTRA = _SECURED
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, built once."""
+    if app.openapi_schema is None:
+        spec = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        components = spec.setdefault("components", {})
+        body = PostBody.model_json_schema(ref_template="#/components/schemas/{model}")
+        components.setdefault("schemas", {}).update({**body.pop("$defs"), "PostBody": body})
+        components["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "<public id>.<secret>"}
+        }
+        app.openapi_schema = spec
+    return app.openapi_schema

@@ -1,0 +1,64 @@
+"""What every request handler is handed: the core, the lanes, the keyring, the meter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+from starlette.requests import Request
+
+from pipeline.api.auth import Keyring
+from pipeline.api.fields import FLAT_CAPTION, LONGEST_CAPTION, Rules
+from pipeline.api.lane import Lane
+from pipeline.api.metrics import Metrics
+from pipeline.api.rate import Meter
+from pipeline.core import Core
+from pipeline.pacing import redis_client
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """One server process. The lanes keep apart: posts that wait for checks, reads, and keys and health."""
+
+    core: Core
+    posting: Lane
+    reading: Lane
+    knowing: Lane
+    keyring: Keyring
+    meter: Meter
+    metrics: Metrics
+    broker: redis.Redis
+    rules: Rules
+
+    def close(self) -> None:
+        """Lets what runs finish, then gives the connections back."""
+        for lane in (self.posting, self.reading, self.knowing):
+            lane.close()
+        self.broker.close()
+
+
+def site(core: Core) -> Site:
+    """A server's parts around a core; must be called inside the event loop that will use them."""
+    knowing = Lane("knowing", threads=4, line=512)
+    broker = redis_client(core.settings.broker.url.get_secret_value(), core.settings.broker.sentinel_master)
+    return Site(
+        core=core,
+        # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
+        posting=Lane("posting", threads=64, line=256, per_key=128),
+        reading=Lane("reading", threads=8, line=256),
+        knowing=knowing,
+        keyring=Keyring(core, knowing),
+        meter=Meter(broker, core.settings.api.posts_per_minute),
+        metrics=Metrics(core.database, broker, knowing),
+        broker=broker,
+        rules=Rules(
+            caption=FLAT_CAPTION if core.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
+            media_origins=core.settings.media_origins,
+        ),
+    )
+
+
+def site_of(request: Request) -> Site:
+    """The site this request came to."""
+    return cast("Site", request.app.state.site)

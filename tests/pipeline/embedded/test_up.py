@@ -1,0 +1,202 @@
+"""`slipway up` as a person uses it: starts, says what there is, survives kills, leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from config.settings import PREFIX
+from pipeline.embedded.birth import birth
+from pipeline.embedded.process import until
+from tests.conftest import free_ports
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A folder and ports for one `slipway up`."""
+
+    folder: Path
+    environment: dict[str, str]
+    ports: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A started stack: its supervisor, what it said, and every process of it with its birth."""
+
+    process: subprocess.Popen[str]
+    said: dict[str, Any]
+    family: dict[int, str]
+
+    def part(self, name: str) -> int:
+        """Process id of one part, as the supervisor wrote it down."""
+        note = Path(self.said["folder"]) / "run" / f"{name}.json"
+        return int(json.loads(note.read_text())["pid"])
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    folder = Path(tempfile.mkdtemp(prefix="slu-", dir="/tmp"))
+    api, flower, sandbox, media = ports = free_ports(4)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
+        "SLIPWAY_FOLDER": str(folder / "data"),
+        "SLIPWAY_API__PORT": str(api),
+        "SLIPWAY_FLOWER__PORT": str(flower),
+        "SLIPWAY_SANDBOX__URL": f"http://127.0.0.1:{sandbox}",
+        "SLIPWAY_SANDBOX__MEDIA_URL": f"http://127.0.0.1:{media}",
+    }
+    yield Place(folder=folder, environment=environment, ports=ports)
+    shutil.rmtree(folder)
+
+
+def command(place: Place, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        cwd=place.folder,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def up(place: Place) -> Iterator[Running]:
+    """A running stack; whatever the test did, it is gone afterwards."""
+    process = command(place, "up", "--json")
+    assert process.stdout
+    assert process.stderr
+    try:
+        first = process.stdout.readline()
+        assert first, process.stderr.read()
+        family = {
+            child.pid: birth(child.pid) for child in psutil.Process(process.pid).children(recursive=True)
+        }
+        yield Running(process=process, said=json.loads(first), family=family)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(60)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def nothing_left(place: Place, running: Running) -> bool:
+    alive = [pid for pid, born in running.family.items() if birth(pid) == born]
+    return not alive and not any(listens(port) for port in place.ports)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def status(url: str, **sent: Any) -> int:
+    try:
+        return requests.get(url, timeout=5, **sent).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_without_a_trace(
+    place: Place,
+) -> None:
+    with up(place) as running:
+        said = running.said
+        assert status(f"{said['api']}/healthz") == 200
+        assert status(said["flower"]) == 401
+        assert status(said["flower"], auth=(said["flower_user"], said["flower_password"])) == 200
+        assert status(f"{said['sandbox']}/control/faults") == 401
+        assert status(f"{said['media']}/media/sample.mp4") == 200
+        assert len(said["accounts"]) == 6
+        assert f"Bearer {said['key']}" in said["curl"]
+        for private in ("settings.env", "run/settings.env", "seed.json"):
+            assert stat.S_IMODE((Path(said["folder"]) / private).stat().st_mode) == 0o600, private
+
+        second = command(place, "up")
+        _, complaint = second.communicate(timeout=30)
+        assert second.returncode == 1
+        assert f"already runs on {said['folder']} (process {running.process.pid})" in complaint
+
+        for part, there in (
+            ("api", lambda: status(f"{said['api']}/healthz") == 200),
+            ("postgres", lambda: True),
+            ("worker-publish", lambda: True),
+        ):
+            killed = running.part(part)
+            os.kill(killed, signal.SIGKILL)
+            assert until(lambda part=part, killed=killed: running.part(part) != killed, 30), part  # type: ignore[misc]
+            assert until(there, 30), part
+
+        family = {c.pid: birth(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)}
+        running.family.update(family)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(60) == 0
+        assert nothing_left(place, running)
+
+
+def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(place: Place) -> None:
+    with up(place):
+        elsewhere = {
+            k: v for k, v in place.environment.items() if k == "SLIPWAY_FOLDER" or not k.startswith(PREFIX)
+        }
+        told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
+        words = "sandbox fault tiktok finalize effect-then-drop --times 1".split()
+        out, complaint = command(told, *words).communicate(timeout=30)
+        assert "is on" in out, complaint
+        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=30)
+        assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
+            ("tiktok", "finalize", "effect-then-drop", 1)
+        ]
+        _, complaint = command(told, "sandbox", "fault", "tiktok", "finalise", "drop").communicate(timeout=30)
+        assert "step must be one of" in complaint
+
+
+def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is_still_there(
+    place: Place,
+) -> None:
+    with up(place) as first:
+        first.process.kill()
+        first.process.wait()
+        # Not waited for: the next start has to cope with what is still ending.
+        with up(place) as second:
+            assert second.said["key"] == first.said["key"]
+            assert second.said["flower_password"] == first.said["flower_password"]
+            for pid in [second.process.pid, *second.family]:
+                if birth(pid) in {second.family.get(pid), birth(second.process.pid)}:
+                    os.kill(pid, signal.SIGKILL)
+            second.process.wait()
+        with up(place) as third:
+            assert third.said["accounts"] == first.said["accounts"]
+            third.process.send_signal(signal.SIGTERM)
+            assert third.process.wait(60) == 0
+            assert nothing_left(place, third)
+    assert nothing_left(place, first)
+    assert nothing_left(place, second)
+
+
+def test_a_busy_port_is_said_with_who_holds_it_and_which_setting_moves_it(place: Place) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", place.ports[1]))
+        holder.listen()
+        out, complaint = command(place, "up").communicate(timeout=60)
+    assert f"Port {place.ports[1]} (Flower) is taken by process {os.getpid()}" in complaint
+    assert "SLIPWAY_FLOWER__PORT" in complaint
+    assert "Traceback" not in complaint
+    assert out == ""

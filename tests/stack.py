@@ -1,0 +1,276 @@
+"""The whole system as real processes on engines of a run: what the flow tests, the chaos run and the benchmarks drive.
+
+Every part is a plain process of its own session, killed by its process id. Timings are short so that rescues and
+settle windows pass in a test's time; the rules between them are the production ones.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import requests
+from pydantic import SecretStr
+
+from adapters.contract import Credentials, Platform
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.core import Core
+from pipeline.queues import GROUPS
+from pipeline.store.accounts import add_account, store_credentials
+from pipeline.store.keys import create_key
+from pipeline.store.workspaces import create_workspace
+
+CONTROL_TOKEN = "control-of-the-tests"  # noqa: S105
+FAST = {
+    "SLIPWAY_PUBLISH__SLICE": "4",
+    "SLIPWAY_PUBLISH__LEASE": "8",
+    "SLIPWAY_PUBLISH__CALL": "3",
+    "SLIPWAY_PUBLISH__BACKOFF": "1",
+    "SLIPWAY_PUBLISH__BACKOFF_CAP": "3",
+    "SLIPWAY_PUBLISH__SETTLE_WINDOW": "2",
+    "SLIPWAY_WORKER__SHUTDOWN": "5",
+}
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """One running system. ``environment`` is what its parts are started with."""
+
+    environment: dict[str, str]
+    folder: Path
+    ports: Sequence[int]
+    parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    core: Core = field(init=False)
+    key: str = ""
+    workspace: UUID = field(init=False)
+    accounts: dict[str, UUID] = field(default_factory=dict)
+    remote: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment |= {
+            "SLIPWAY_SANDBOX__URL": f"http://127.0.0.1:{self.ports[0]}",
+            "SLIPWAY_SANDBOX__MEDIA_URL": f"http://127.0.0.1:{self.ports[1]}",
+            "SLIPWAY_SANDBOX__CONTROL_TOKEN": CONTROL_TOKEN,
+            "SLIPWAY_SANDBOX__FOLDER": str(self.folder / "sandbox"),
+            "SLIPWAY_API__PORT": str(self.ports[2]),
+        }
+        self.core = build(load(self.environment))
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def start(self, name: str, *command: str, **more: str) -> None:
+        """Starts one part; its output goes to a log of its own."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.parts[name] = subprocess.Popen(
+                [sys.executable, "-m", *command], env={**self.environment, **more}, stdout=log, stderr=log,
+                start_new_session=True, cwd=Path(__file__).parent.parent,
+            )  # fmt: skip
+
+    def start_sandbox(self, *flags: str) -> None:
+        """The platforms' stand-ins, and wait until they answer."""
+        self.start(
+            "sandbox", "adapters.sandbox", "--port", str(self.ports[0]), "--media-port", str(self.ports[1]),
+            "--folder", str(self.folder / "sandbox"), *flags, SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
+        )  # fmt: skip
+        until(lambda: _answers(f"{self.sandbox}/control/health"), 20)
+
+    def start_worker(self, group: str, name: str | None = None, slots: int = 8, **more: str) -> None:
+        """One worker process of a group."""
+        name = name or group
+        self.start(
+            name, "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", str(slots),
+            "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO",
+            **more,
+        )  # fmt: skip
+
+    def start_beat(self) -> None:
+        """The ticker."""
+        self.start("beat", "celery", "-A", "pipeline.worker.app", "beat", "-l", "INFO")
+
+    def start_api(self, processes: int = 1) -> None:
+        """The HTTP server, and wait until it answers."""
+        self.start(
+            "api", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.ports[2]),
+            "--workers", str(processes), "pipeline.api.app:app",
+        )  # fmt: skip
+        until(lambda: _answers(f"{self.api}/healthz"), 20)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
+        """Ends one part by its process id, its whole session with it."""
+        part = self.parts[name]
+        if part.poll() is None:
+            os.killpg(part.pid, number)
+        if wait:
+            part.wait(60)
+
+    def stop(self) -> None:
+        """Ends everything."""
+        for name in list(self.parts):
+            self.kill(name)
+        self.core.database.close()
+
+    # --- what is out there -------------------------------------------------------------------------------------------
+
+    @property
+    def sandbox(self) -> str:
+        """Where the platforms are."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def api(self) -> str:
+        """Where we are."""
+        return f"http://127.0.0.1:{self.ports[2]}"
+
+    def media(self, name: str) -> str:
+        """The URL of a sample."""
+        return f"http://127.0.0.1:{self.ports[1]}/media/{name}"
+
+    def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One call to the sandbox's control."""
+        answer = requests.request(
+            method, f"{self.sandbox}/control/{path}", json=body, timeout=10,
+            headers={"Authorization": f"Bearer {CONTROL_TOKEN}"},
+        )  # fmt: skip
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What went live: the judge, not our tables."""
+        lines: list[dict[str, Any]] = self.control("GET", "ledger")
+        return lines
+
+    def live(self, caption: str) -> list[dict[str, Any]]:
+        """What went live with this caption."""
+        return [line for line in self.ledger() if caption in str(line["caption"])]
+
+    def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> None:
+        """Orders a fault."""
+        self.control("POST", "faults", {"platform": platform, "step": step, "fault": fault, "times": times, **more})
+
+    # --- who publishes -----------------------------------------------------------------------------------------------
+
+    def seed(self, *platforms: str) -> None:
+        """A workspace with a key and one sandbox account for each of these."""
+        with self.core.database.begin() as c:
+            self.workspace = create_workspace(c, name="Tests")
+            self.key = create_key(c, self.workspace, "tests")
+        for platform in platforms:
+            self.accounts[platform] = self.connect(platform, "tester")
+
+    def connect(self, platform: str, username: str, settings: Mapping[str, Any] | None = None) -> UUID:
+        """Adds (or connects again) one sandbox account."""
+        made = self.control("POST", "accounts", {"platform": platform, "username": username})
+        self.remote[f"{platform}/{username}"] = made["remote_id"]
+        with self.core.database.begin() as c:
+            return add_account(
+                c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
+                connection=made["connection"], remote_id=made["remote_id"], username=made["username"],
+                display_name=made["username"], credentials=credentials(made), settings=settings or {},
+            )  # fmt: skip
+
+    def reconnect(self, platform: str, username: str = "tester") -> None:
+        """A person connected the account again: fresh tokens, active."""
+        self.control("POST", "tokens", {"platform": platform, "remote_id": self.remote[f"{platform}/{username}"], "state": "valid"})
+        self.connect(platform, username)
+
+    # --- posting -----------------------------------------------------------------------------------------------------
+
+    def post(self, **body: Any) -> requests.Response:
+        """POST /posts."""
+        return requests.post(
+            f"{self.api}/api/partner/v1/posts", json=body, timeout=30, headers={"Authorization": f"Bearer {self.key}"}
+        )
+
+    def accepted(self, caption: str, *platforms: str, media: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Posts and returns the id; the post must be taken."""
+        answer = self.post(
+            caption=caption, media=media or {"type": "video", "url": self.media("sample.mp4")},
+            accounts=[{"id": str(self.accounts[p])} for p in platforms], **more,
+        )  # fmt: skip
+        assert answer.status_code == 201, answer.text
+        identity: str = answer.json()["data"]["id"]
+        return identity
+
+    def read(self, post: str) -> dict[str, Any]:
+        """GET /posts/{id}, its data."""
+        answer = requests.get(
+            f"{self.api}/api/partner/v1/posts/{post}", timeout=10, headers={"Authorization": f"Bearer {self.key}"}
+        )
+        assert answer.status_code == 200, answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+    def state(self, post: str, platform: str) -> dict[str, Any]:
+        """One account's part of a post."""
+        return next(s for s in self.read(post)["accounts"]["states"] if s["platform"] == platform)
+
+    def reaches(self, post: str, state: str, platform: str = "tiktok", seconds: float = 40) -> dict[str, Any]:
+        """Waits until one account's part is in this state."""
+        return until(
+            lambda: found if (found := self.state(post, platform))["state"] == state else None,
+            seconds,
+            lambda: f"{platform} is {self.state(post, platform)}, not {state}",
+        )
+
+    def becomes(self, post: str, status: str, seconds: float = 40) -> dict[str, Any]:
+        """Waits until the post has this status."""
+        return until(
+            lambda: found if (found := self.read(post))["status"] == status else None,
+            seconds,
+            lambda: f"the post is {self.read(post)}, not {status}",
+        )
+
+
+def credentials(made: Mapping[str, Any]) -> Credentials:
+    """The sandbox's tokens as ours."""
+    now = datetime.now(UTC)
+    more = made.get("refresh_expires_in")
+    return Credentials(
+        access_token=SecretStr(made["access_token"]),
+        refresh_token=SecretStr(made["refresh_token"]) if made.get("refresh_token") else None,
+        expires_at=now + timedelta(seconds=made["expires_in"]) if made.get("expires_in") else None,
+        refresh_expires_at=now + timedelta(seconds=more) if more else None,
+        scopes=tuple(made.get("scopes") or ()),
+    )
+
+
+def until(happens: Callable[[], T | None], seconds: float, why: Callable[[], str] | None = None) -> T:
+    """Polls until it happens; fails with what was seen instead."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (found := happens()) is not None and found is not False:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(why() if why else "it did not happen in time")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@contextmanager
+def running(environment: dict[str, str], folder: Path, ports: Sequence[int]) -> Iterator[Stack]:
+    """A stack that is ended whatever happens."""
+    stack = Stack(environment=environment, folder=folder, ports=ports)
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+__all__ = ["FAST", "Stack", "credentials", "running", "store_credentials", "until"]
