@@ -32,15 +32,20 @@ class Store:
     """Records by kind and key. Change a record, then `put` it: what is put is written by the next commit."""
 
     def __init__(self, path: Path) -> None:
-        """Replay the journal at `path` and rewrite it without its history."""
+        """Replay the journal at `path`; nothing can be written before `start`."""
         self._path = path
         self._kinds: dict[str, dict[str, Record]] = {}
         self._changed: dict[tuple[str, str], Record | None] = {}
         self.replayed_entries: list[Record] = []
         for batch in _batches(path):
             self._replay(batch)
+        self._descriptor = -1
+
+    def start(self) -> None:
+        """Rewrite the journal without its history, and the ledger entries it carried: the ledger has them by now."""
+        self.replayed_entries = []
         self._compact()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
 
     @property
     def changed(self) -> bool:
@@ -97,22 +102,13 @@ class Store:
             [kind, key, record] for kind, records in self._kinds.items() for key, record in records.items()
         ]
         fresh = self._path.with_suffix(".new")
+        fresh.touch(mode=0o600)
         with fresh.open("wb") as file:
-            if self.replayed_entries:  # kept until the ledger is known to have them
-                file.write(_encode({"o": [], "l": self.replayed_entries}).encode() + b"\n")
             for start in range(0, len(rows), _COMPACT_BATCH):
                 file.write(_encode({"o": rows[start : start + _COMPACT_BATCH], "l": []}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
-
-    def forget_entries(self) -> None:
-        """The ledger has every replayed entry: drop them from the journal."""
-        if self.replayed_entries:
-            self.replayed_entries = []
-            os.close(self._descriptor)
-            self._compact()
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND, 0o600)
 
 
 def _batches(path: Path) -> Iterator[Record]:

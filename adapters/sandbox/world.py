@@ -41,7 +41,7 @@ class World:
             start=int(self._setting("ledger").get("start", 0)),
             missing=self.store.replayed_entries,
         )
-        self.store.forget_entries()
+        self.store.start()
         self.commit = Commit(self.store, self.ledger)
         self.accounts = Accounts(self.store, self.clock)
         self.faults = Faults(self.store)

@@ -30,6 +30,7 @@ class Edge:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands one request in and its answer out."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

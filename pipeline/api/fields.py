@@ -39,7 +39,7 @@ def at_most(most: int) -> BeforeValidator:
 
     def check(value: Any) -> Any:
         if isinstance(value, list) and len(value) > most:
-            raise PydanticCustomError("too_long", f"{most} at most; there are {len(value)}.")  # type: ignore[arg-type]
+            raise PydanticCustomError("too_long", f"{most} at most; there are {len(value)}.")
         return value
 
     return BeforeValidator(check)
@@ -59,7 +59,7 @@ def _moment(value: Any) -> datetime:
     try:
         return timestamp.read(value)
     except timestamp.NotATime as error:
-        raise PydanticCustomError("datetime_parsing", str(error)) from None  # type: ignore[arg-type]
+        raise PydanticCustomError("datetime_parsing", str(error)) from None
 
 
 def _caption(value: str, info: ValidationInfo) -> str:
@@ -98,7 +98,7 @@ def _parts(value: str) -> tuple[str, str]:
 
 
 def _no_url(message: str) -> PydanticCustomError:
-    return PydanticCustomError("url_parsing", message)  # type: ignore[arg-type]
+    return PydanticCustomError("url_parsing", message)
 
 
 def rules_of(info: ValidationInfo) -> Rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -51,7 +51,7 @@ def shown(value: Any) -> Any:
 
 
 def of_pydantic(
-    errors: Iterable[ErrorDetails], tags: Mapping[str, Iterable[str]], known: Known
+    errors: Iterable[ErrorDetails], tags: Mapping[str, Collection[str]], known: Known
 ) -> list[dict[str, Any]]:
     """Pydantic's errors as issues. ``tags``: by field, the words pydantic puts into paths for its union's members."""
     return [_one(error, _path(error["loc"], tags), known) for error in errors]
@@ -97,8 +97,8 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return "There is no such field" + (f"; did you mean `{near[0]}`?" if near else ".")
 
 
-def _path(loc: Sequence[str | int], tags: Mapping[str, Iterable[str]]) -> Sequence[str | int]:
+def _path(loc: Sequence[str | int], tags: Mapping[str, Collection[str]]) -> Sequence[str | int]:
     """A location without the union's own words: media.video.url is media.url to whoever wrote it."""
-    if len(loc) > 1 and loc[1] in tags.get(str(loc[0]), ()):
+    if len(loc) > 1 and str(loc[1]) in tags.get(str(loc[0]), ()):
         return (loc[0], *loc[2:])
     return loc

@@ -46,7 +46,7 @@ async def show(request: Request) -> Response:
     site = site_of(request)
     caller = await site.keyring.caller(request)
     identity = _identity(request.path_params["post_id"])
-    found = identity and await site.reading.run(partial(_read, site, caller, identity))
+    found = None if identity is None else await site.reading.run(partial(_read, site, caller, identity))
     if found is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
     return success("Post retrieved", rendering.post(found))

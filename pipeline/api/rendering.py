@@ -54,7 +54,7 @@ def scope(caller: Caller) -> dict[str, Any]:
 
 
 def account(a: AccountRow, caller: Caller) -> dict[str, Any]:
-    """One account. ``byo``: the customer's own; the API also knows accounts hosted by its operator, which we have not."""
+    """One account. ``byo`` is the customer's own; accounts hosted by the operator, the other word, we have none."""
     return {
         "id": str(a.id), "platform": a.platform, "type": "byo", "username": a.username,
         "display_name": a.display_name, "status": a.status, "workspace_id": scope(caller)["workspace_id"],

@@ -28,6 +28,8 @@ from pipeline.embedded.watch import Say, Watch
 LOOK = 0.25
 """Seconds between two looks at the parts."""
 ENGINE_PATIENCE = 20.0
+LEFTOVERS = 5.0
+"""Seconds that what a killed supervisor left gets to end; its engines are gone, so it can finish nothing."""
 START = 60.0
 """Seconds the parts get until they answer."""
 
@@ -57,7 +59,7 @@ class Supervisor:
         Raises SettingsError, StartError, EngineError, and Stopped when told to stop meanwhile.
         """
         said = owners_settings(self._folder, os.environ)
-        if left := end_leftovers(self._folder, 10):
+        if left := end_leftovers(self._folder, LEFTOVERS):
             self._say("up", f"ended what an earlier start had left running: {', '.join(left)}.")
         s = load(said)
         if taken := busy(wanted(s)):
