@@ -15,7 +15,7 @@ calls it again for the same attempt unless absence is proven. The contract in SH
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -282,7 +282,7 @@ class Adapter(Protocol):
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands. ``armed_at`` None: not armed yet. ``taken``: remote ids other deliveries own."""
         ...

@@ -124,7 +124,7 @@ class Delay(Group):
     sweep: float = Field(
         default=1, gt=0, description="Seconds between two sweeps; bounds lateness if a ring is lost."
     )
-    batch: int = Field(default=500, ge=1, le=5000, description="Deliveries released in one transaction.")
+    batch: int = Field(default=2000, ge=1, le=5000, description="Deliveries released in one transaction.")
     ahead: int = Field(
         default=2000, ge=1, description="Deliveries per platform that may stand in its queue at once."
     )

@@ -24,7 +24,7 @@ SANDBOX_HOSTS = {
     Platform.TIKTOK: {"api": "/tiktok", "business": "/tiktok-business/open_api/v1.3", "www": "/tiktok-www"},
     Platform.INSTAGRAM: {
         "graph": "/instagram", "facebook_graph": "/facebook", "rupload": "/rupload", "api": "/instagram",
-        "www": "/instagram",
+        "www": "/instagram", "facebook_www": "/facebook",
     },
     Platform.FACEBOOK: {"graph": "/facebook", "graph_video": "/facebook", "rupload": "/rupload", "www": "/facebook"},
     Platform.YOUTUBE: {"api": "/youtube", "oauth": "/google-oauth", "accounts": "/google-accounts"},

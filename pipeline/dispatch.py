@@ -7,8 +7,10 @@ An uncertain ring (the broker's answer was lost) is at worst rung twice, which d
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from threading import Lock
 from uuid import UUID
 
 from celery import Celery
@@ -22,25 +24,63 @@ from pipeline.store.release import Ring
 log = logging.getLogger("slipway.dispatch")
 
 
+SPREAD = 200
+"""Messages that a batch is spread over before two deliveries share one: with fewer, slots would stand idle."""
+HANDFUL = 10
+
+
+def handfuls(rings: Sequence[Ring]) -> Iterable[Sequence[Ring]]:
+    """A message costs the worker as much as the delivery it carries; with thousands due, a few travel together."""
+    size = max(1, min(HANDFUL, len(rings) // SPREAD))
+    return (rings[n : n + size] for n in range(0, len(rings), size))
+
+
+class _Rung:
+    """The slots this process rang lately."""
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[datetime, None] = OrderedDict()
+        self._lock = Lock()
+
+    def first(self, end: datetime) -> bool:
+        with self._lock:
+            if end in self._ends:
+                return False
+            self._ends[end] = None
+            while len(self._ends) > 1000:
+                self._ends.popitem(last=False)
+            return True
+
+
 class Doorbell:
     """Sends the few kinds of message there are. Every method may be called again: ringing twice does nothing."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._rung = _Rung()
 
     def publish(self, rings: Sequence[Ring]) -> bool:
-        """Queued deliveries, each on its platform's queue."""
+        """Queued deliveries, each on its platform's queue; a few in one message when very many are due."""
+        by_platform: dict[str, list[Ring]] = {}
+        for ring in rings:
+            by_platform.setdefault(ring.platform, []).append(ring)
         return self._send(
-            ("publish.step", PUBLISH[Platform(r.platform)], [str(r.delivery), r.generation], None) for r in rings
+            ("publish.step", PUBLISH[Platform(platform)], [platform, [[str(r.delivery), r.generation] for r in few]], None)
+            for platform, mine in by_platform.items()
+            for few in handfuls(mine)
         )
 
     def looks(self, rings: Sequence[Ring]) -> bool:
         """Deliveries to be looked at."""
-        return self._send(("status.look", STATUS, [str(r.delivery), r.generation, r.fence], None) for r in rings)
+        return self._send(
+            ("status.look", STATUS, [[[str(r.delivery), r.generation, r.fence] for r in few]], None)
+            for few in handfuls(rings)
+        )
 
     def slots(self, ends: Sequence[datetime]) -> bool:
-        """One doorbell per slot of time, held by the broker until the slot ends."""
-        return self._send(("delay.slot", DELAY, [], end) for end in ends)
+        """One doorbell per slot of time, held by the broker until the slot ends; rung once by this process."""
+        new = [end for end in ends if self._rung.first(end)]
+        return self._send(("delay.slot", DELAY, [], end) for end in new)
 
     def now(self) -> bool:
         """Something is due at once."""

@@ -91,13 +91,13 @@ class Stack:
         name = name or group
         self.start(
             name, "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", str(slots),
-            "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO",
+            "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
             **more,
         )  # fmt: skip
 
     def start_beat(self) -> None:
         """The ticker."""
-        self.start("beat", "celery", "-A", "pipeline.worker.app", "beat", "-l", "INFO")
+        self.start("beat", "celery", "-A", "pipeline.worker.app", "beat", "-l", "WARNING")
 
     def start_api(self, processes: int = 1) -> None:
         """The HTTP server, and wait until it answers."""

@@ -8,7 +8,7 @@ PlatformSettings.hosts: ``graph`` (https://graph.facebook.com), ``graph_video`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -105,7 +105,7 @@ class Facebook:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
         at, page = Progress.model_validate(checkpoint), self._page(account)
@@ -119,7 +119,7 @@ class Facebook:
         return _read_before_arm(page, at, step)[0]
 
     def _look_after_arm(
-        self, page: Page, draft: Draft, at: Progress, armed_at: datetime, taken: frozenset[str]
+        self, page: Page, draft: Draft, at: Progress, armed_at: datetime, taken: Container[str]
     ) -> Seen:
         if shape_of(draft) is not Shape.FEED:
             video = _found(page.read_video, at.video_id)[0] if at.video_id else None

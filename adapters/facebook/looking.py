@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Prepared, Published, Ready, Seen
@@ -55,7 +55,7 @@ def post_after_arm(at: Progress, post: PostNode | None) -> Seen:
 
 
 def direct_post(
-    draft: Draft, at: Progress, posts: Sequence[PostNode], armed_at: datetime, taken: frozenset[str]
+    draft: Draft, at: Progress, posts: Sequence[PostNode], armed_at: datetime, taken: Container[str]
 ) -> Seen:
     """The only visible post with this text since arming that is not another delivery's."""
     earliest = armed_at.replace(microsecond=0) - limits.CLOCK_SKEW

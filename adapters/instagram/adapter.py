@@ -9,7 +9,7 @@ account is connected through), ``byte_upload`` (true: reels of facebook_login ac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -91,7 +91,7 @@ class Instagram:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
         at, remote = Progress.model_validate(checkpoint), self._containers(account)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import unicodedata
 from datetime import datetime, timedelta
 
@@ -78,7 +80,7 @@ def judged_after_arm(at: Progress, status: ContainerStatus | None) -> Seen:
 
 
 def published_post(
-    draft: Draft, at: Progress, remote: Containers, armed_at: datetime | None, taken: frozenset[str]
+    draft: Draft, at: Progress, remote: Containers, armed_at: datetime | None, taken: Container[str]
 ) -> Published | Pending:
     """Which post a PUBLISHED container became: the only one with this caption since arming that is not another's.
 
@@ -101,7 +103,7 @@ def _window(armed_at: datetime | None) -> dict[str, str]:
     return {"since": str(since), "until": str(since + int(limits.CONTAINER_LIFE.total_seconds()))}
 
 
-def _ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: frozenset[str]) -> bool:
+def _ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: Container[str]) -> bool:
     early = armed_at is not None and (
         node.timestamp is None or node.timestamp < armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
     )

@@ -8,7 +8,7 @@ Keys of ``options``: ``unproven_music`` (``refuse``, the default, or ``try``), `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -71,7 +71,7 @@ class TikTok:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         return self._half(account).look(draft, account, checkpoint, armed_at, taken)
 

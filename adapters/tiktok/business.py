@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -167,7 +167,7 @@ class Business:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands; reads only."""
         if armed_at is None:
@@ -202,7 +202,7 @@ class Business:
         is_confirmed = music.confirm(self.client, self.www, link, chosen["id"])
         return Published(remote_id=post_id, url=link, notes={"music_confirmed": is_confirmed})
 
-    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: frozenset[str]) -> Seen:
+    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]) -> Seen:
         if not posts.is_public(draft):
             return CannotTell(reason="TikTok lists public posts only, and this one is not")
         caption, since, cursor = posts.description(draft), earliest(armed_at), None

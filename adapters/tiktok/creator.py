@@ -7,7 +7,7 @@ Photos are fetched by TikTok: ``content/init`` itself is the visible step, and i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -182,7 +182,7 @@ class Creator:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands; reads only."""
         if armed_at is None:
@@ -209,7 +209,7 @@ class Creator:
         body = {"publish_id": publish_id}
         return self._ask(account, step, "/v2/post/publish/status/fetch/", body, PublishStatus)
 
-    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: frozenset[str]) -> Seen:
+    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]) -> Seen:
         if draft.kind == "video":
             return CannotTell(reason="the upload's id is gone, and TikTok offers no other way to find it")
         if not posts.is_public(draft):

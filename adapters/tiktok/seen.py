@@ -6,7 +6,7 @@ text and kind, not older than a minute before it was armed, and only when exactl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,7 +39,7 @@ def earliest(armed_at: datetime) -> float:
     return armed_at.timestamp() - CLOCK_MARGIN
 
 
-def judged(hits: Sequence[Found], taken: frozenset[str]) -> Published | CannotTell:
+def judged(hits: Sequence[Found], taken: Container[str]) -> Published | CannotTell:
     """Published for exactly one post that no other delivery owns; otherwise nothing is known."""
     free = {hit.id: hit for hit in hits if hit.id not in taken}
     if len(free) == 1:

@@ -28,7 +28,7 @@ SHARE = 20
 LONGEST = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)  # a registry keeps its collectors by identity
 class Count(Collector):
     """The numbers of one moment; None = that part did not answer."""
 

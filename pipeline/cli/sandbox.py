@@ -43,7 +43,7 @@ def serve() -> None:
 @json_option
 def fault(*, as_json: bool, **order: str | int | None) -> None:
     """Order a fault. A wrong PLATFORM, STEP or FAULT is answered with the list of right ones."""
-    made = _call("POST", "faults", json={name: value for name, value in order.items() if value is not None})
+    made = call("POST", "faults", json={name: value for name, value in order.items() if value is not None})
     click.echo(
         json.dumps(made) if as_json else f"Fault {made['id']} is on. `slipway sandbox faults` lists them."
     )
@@ -55,8 +55,8 @@ def fault(*, as_json: bool, **order: str | int | None) -> None:
 def faults(clear: str | None, *, as_json: bool) -> None:
     """List the faults that were ordered, with how often each will still strike."""
     if clear:
-        _call("DELETE", "faults" if clear == "all" else f"faults/{clear}")
-    show(_call("GET", "faults"), as_json=as_json, empty="No faults.")
+        call("DELETE", "faults" if clear == "all" else f"faults/{clear}")
+    show(call("GET", "faults"), as_json=as_json, empty="No faults.")
 
 
 @command.command(epilog="Example:\n\n  slipway sandbox ledger --platform tiktok")
@@ -65,8 +65,7 @@ def faults(clear: str | None, *, as_json: bool) -> None:
 @json_option
 def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
     """Print what went live, oldest first: the sandbox's own record, which knows nothing of our tables."""
-    lines = _call("GET", "ledger", params={"platform": platform, "account": account}).splitlines()
-    entries = [json.loads(line) for line in lines]
+    entries = call("GET", "ledger", params={"platform": platform, "account": account})
     show(
         [_short(entry) for entry in entries] if not as_json else entries,
         as_json=as_json,
@@ -78,7 +77,7 @@ def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
 @click.option("--ledger", is_flag=True, help="Also empty the ledger.")
 def reset(*, ledger: bool) -> None:
     """Forget accounts, tokens, faults and half-done uploads; the ledger stays unless told otherwise."""
-    _call("POST", "reset", json={"ledger": ledger})
+    call("POST", "reset", json={"ledger": ledger})
     click.echo("The sandbox starts afresh." + (" Its ledger is empty." if ledger else " Its ledger stays."))
 
 
@@ -87,11 +86,12 @@ def reset(*, ledger: bool) -> None:
 @click.option("--quotas/--no-quotas", default=None, help="Keep or lift rate limits and daily caps.")
 def pace(pace: str, *, quotas: bool | None) -> None:
     """Let platforms take their time, or be done at once."""
-    now = _call("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
+    now = call("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
     click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
 
 
-def _call(method: str, path: str, **sent: Any) -> Any:
+def call(method: str, path: str, **sent: Any) -> Any:
+    """One call of the sandbox's control API; what it refuses ends the command with its sentence."""
     from pipeline.embedded.control import ControlError
 
     try:

@@ -22,18 +22,13 @@ class Control:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, **sent: Any) -> Any:
-        """One call; `json` and `params` as requests takes them. The JSON that came back, or the text of JSON lines.
-
-        Raises ControlError.
-        """
+        """One call; `json` and `params` as requests takes them. The JSON that came back. Raises ControlError."""
         try:
             answer = requests.request(
                 method, f"{self._url}/control/{path}", headers=self._headers, timeout=PATIENCE, **sent
             )
         except requests.RequestException:
             raise ControlError(f"No sandbox answers at {self._url}. `slipway up` starts one.") from None
-        if path == "ledger":
-            return answer.text
         try:
             body = answer.json()
         except ValueError:

@@ -24,6 +24,8 @@ from pipeline.embedded.process import end_leftovers, until
 from pipeline.embedded.summary import Summary, summary
 from pipeline.embedded.valkey import Valkey
 from pipeline.embedded.watch import Say, Watch
+from pipeline.pulse import Pulse
+from pipeline.queues import REACHABILITY
 
 LOOK = 0.25
 """Seconds between two looks at the parts."""
@@ -155,14 +157,15 @@ class Supervisor:
             raise StartError(f"{what} did not start. The end of its log in {self._folder}/logs:\n{tail}")
 
     def _workers_listen(self) -> bool:
-        """Whether every worker waits for messages: each blocks on one read."""
+        """Whether every worker waits for messages (each blocks on one read) and the API may wait for checks."""
         if ended := [watch for watch in self._watches if watch.ended()]:
             tails = "\n".join(watch.child.tail() for watch in ended if watch.child)
             raise StartError(f"{', '.join(w.part.name for w in ended)} did not start:\n{tails}")
         workers = sum(watch.part.name.startswith("worker-") for watch in self._watches)
         client = self._valkey.client()
         try:
-            return int(client.info("clients")["blocked_clients"]) >= workers
+            blocked = int(client.info("clients")["blocked_clients"])
+            return blocked >= workers and Pulse(client).alive(REACHABILITY)
         except redis.RedisError:
             return False
         finally:

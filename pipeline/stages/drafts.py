@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from adapters.contract import Draft, Media, MediaFacts, Platform, Track
 from pipeline.core import Core
 from pipeline.media.relay import relay
-from pipeline.store.database import Database
 from pipeline.store.deliveries import Held
-from pipeline.store.posts import post_facts
 
 
 def draft_of(core: Core, held: Held) -> Draft:
     """The draft of a held delivery, with the facts its post pinned."""
-    facts, track = _facts(core.database, held.post_id)
+    track = held.facts.get("-1")
     return Draft(
         delivery_id=str(held.id),
         caption=held.caption,
         kind="video" if held.media["type"] == "video" else "slideshow",
         media=tuple(
-            _media(core, url, held.media["type"], facts.get(n)) for n, url in enumerate(urls_of(held.media))
+            _media(core, url, held.media["type"], held.facts.get(str(n)))
+            for n, url in enumerate(urls_of(held.media))
         ),
         options=options_of(held.account.platform, held.tiktok, held.pinterest),
         music_url=held.music_url,
@@ -47,8 +45,3 @@ def _media(core: Core, url: str, kind: str, facts: Any) -> Media:
         facts=known,
         stream=relay(core.fetcher, url, known) if known else None,
     )
-
-
-def _facts(database: Database, post: UUID) -> tuple[dict[int, Any], Any | None]:
-    with database.begin() as c:
-        return post_facts(c, post)

@@ -8,6 +8,7 @@ and the look is rung again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Standing, Verdict
 from pipeline.failpoint import failpoint
 from pipeline.stages import credentials
+from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import policy_of, standing_of
 from pipeline.stages.publish import ring_at
@@ -30,10 +32,18 @@ from pipeline.store.release import Ring
 log = logging.getLogger("slipway.status")
 
 
+def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
+    """A handful of looks in one message; what half a lease does not suffice for is left: its ring runs out and is rung again."""
+    half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
+    for delivery, generation, fence in items:
+        if half.may_send():
+            look(core, delivery, generation, fence)
+
+
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
     """One look at one delivery; None when the message is stale."""
     lease = timedelta(seconds=core.settings.publish.lease)
-    with core.database.begin() as c:
+    with core.database.once() as c:
         held = store.claim_look(c, core.vault, delivery, generation, fence, lease)
     if held is None:
         return None
@@ -50,8 +60,7 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
     if wait := core.pacer.wait(held.account.id, "look", adapter.capabilities.rates):
         return Verdict(state=held.state, wait=wait), held.absent_at is not None
     try:
-        with core.database.begin() as c:
-            taken = store.taken_remote_ids(c, held)
+        taken = store.Taken(core.database, held)
         seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, taken)
     except Exception as error:
         if not isinstance(error, AdapterError):
@@ -64,12 +73,15 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
 def _settle(core: Core, held: Held, verdict: Verdict, *, absent: bool) -> State | None:
     if verdict.refresh:
         verdict = credentials.after_expiry(core, held, verdict)
-    with core.database.begin() as c:
-        if verdict.reconnect and verdict.error is not None:
+    if verdict.reconnect and verdict.error is not None:
+        with core.database.once() as c:
             mark_reconnect(c, held.account_id, store.error_fields(verdict.error) or {})
-    with core.database.begin() as c:
+    # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
+    mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
+    together = store.needs_post(held, verdict, held.state)
+    with core.database.begin() if together else core.database.once() as c:
         when = store.settle(
-            c, core.vault, held, verdict, Mover.STATUS, origin=held.state, looked=True, absent=absent,
+            c, core.vault, held, verdict, mover, origin=held.state, looked=True, absent=absent,
             queued_lease=timedelta(seconds=core.settings.delay.queued_lease),
         )  # fmt: skip
     if when is None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -32,13 +34,18 @@ class Database:
             pool_recycle=1800,
             connect_args={"connect_timeout": 5, "application_name": "slipway", "prepare_threshold": 2},
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction, committed at the end, rolled back on any error. Raises Unreachable when the database is away."""
+        with self._told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise Unreachable(type(error).__name__) from error
         except DBAPIError as error:
@@ -46,19 +53,34 @@ class Database:
                 raise Unreachable(type(error).__name__) from error
             raise
 
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        """For a single statement: it is its own transaction, committed when it returns, without a BEGIN and a COMMIT."""
+        with self._told(), self._autocommit.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
 
 
+@lru_cache(maxsize=500)
+def _driver(sql: str) -> str:
+    """The statement in psycopg's spelling (``:name`` -> ``%(name)s``): text() would be compiled anew for each call."""
+    return _NAME.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+_NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+
+
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
     """All rows of one statement."""
-    return list(connection.execute(text(sql), values).all())
+    return list(connection.exec_driver_sql(_driver(sql), values).all())
 
 
 def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:
     """The first row of one statement, or None."""
-    return connection.execute(text(sql), values).first()
+    return connection.exec_driver_sql(_driver(sql), values).first()
 
 
 def jsonb(value: Any) -> Jsonb | None:

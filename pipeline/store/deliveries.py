@@ -21,7 +21,7 @@ from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
 from pipeline.store.accounts import ACCOUNT_COLUMNS, open_account
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import Database, jsonb, row, rows
 from pipeline.store.vault import Vault
 
 
@@ -59,9 +59,16 @@ class Held:
     account: Account
     account_status: AccountStatus
     credentials_version: int
+    facts: Mapping[str, Any]
+    """What the pinned checks saw, by the position of the media as text; "-1" is the music."""
+    alone: bool
+    """The post has this delivery only, so its status follows from this one's state."""
 
 
 HELD_COLUMNS = f"""d.*, now() AS now, p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
+            (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
+             JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
+            NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
             {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
 HELD_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
 
@@ -129,7 +136,11 @@ WITH d AS (
                      ELSE coalesce(CAST(:error AS jsonb), error) END,
         updated_at = now()
     WHERE id = :id AND state = :origin AND generation = :generation AND fence = :fence
-    RETURNING id, next_at
+    RETURNING id, post_id, due_at, next_at
+), post AS (
+    UPDATE posts SET updated_at = now(),
+           status = CASE WHEN :word = 'scheduled' AND d.due_at <= now() THEN 'pending' ELSE CAST(:word AS text) END
+    FROM d WHERE posts.id = d.post_id AND CAST(:word AS text) IS NOT NULL AND posts.status <> CAST(:word AS text)
 ), attempt AS (
     UPDATE attempts SET closed_at = now(), outcome = :closes, error = CAST(:error AS jsonb),
            remote_id = CAST(:remote_id AS text)
@@ -203,12 +214,13 @@ def settle(
 ) -> datetime | None:
     """Stores what became of a held delivery; returns its ``next_at``, or None when the claim was lost meanwhile.
 
-    The post's status is recomputed in the same transaction whenever its public word could change.
+    The post's status is recomputed in the same transaction whenever its public word could change; ``needs_post`` tells
+    whether that takes a transaction or the one statement alone.
     """
     require(origin, mover, verdict.state)
-    word_before = account_status(origin, Reason.IS_IT_LIVE if origin is State.BLOCKED else None)
-    changes_word = word_before is not account_status(verdict.state, verdict.reason)
-    if changes_word:
+    word = account_status(verdict.state, verdict.reason)
+    locks = needs_post(held, verdict, origin)
+    if locks:
         lock_post(c, held.post_id)
     live = verdict.published
     found = row(
@@ -221,13 +233,19 @@ def settle(
         remote_id=live.remote_id if live else None, url=live.url if live else None,
         delivered_as=live.delivered_as if live else None, notes=jsonb(dict(live.notes)) if live and live.notes else None,
         error=jsonb(error_fields(verdict.error)), closes=verdict.closes, why=why or _why(verdict),
+        word=word if held.alone else None,
     )  # fmt: skip
     if found is None:
         return None
-    if changes_word:
+    if locks:
         recompute(c, held.post_id)
     moment: datetime = found.next_at
     return moment
+
+
+def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
+    """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
+    return not held.alone and account_status(origin, None) is not account_status(verdict.state, verdict.reason)
 
 
 def move(
@@ -343,15 +361,23 @@ def settle_by_proof(c: Connection, held: Held, remote_id: str, url: str | None) 
     return done
 
 
-def taken_remote_ids(c: Connection, held: Held) -> frozenset[str]:
-    """Remote ids of this account that other deliveries own: a look must not adopt one of them."""
-    found = rows(
-        c,
-        """SELECT remote_id FROM deliveries WHERE account_id = :a AND remote_id IS NOT NULL AND id <> :id
-           AND updated_at > now() - interval '30 days'""",
-        a=held.account_id, id=held.id,
-    )  # fmt: skip
-    return frozenset(r.remote_id for r in found)
+class Taken:
+    """Remote ids of an account that other deliveries own: a look must not adopt one. Asks only when it is asked."""
+
+    def __init__(self, database: Database, held: Held) -> None:
+        self._database = database
+        self._held = held
+
+    def __contains__(self, remote_id: object) -> bool:
+        with self._database.once() as c:
+            return (
+                row(
+                    c,
+                    "SELECT id FROM deliveries WHERE account_id = :a AND remote_id = :r AND id <> :id",
+                    a=self._held.account_id, r=remote_id, id=self._held.id,
+                )
+                is not None
+            )  # fmt: skip
 
 
 def error_fields(error: Exception | None) -> dict[str, Any] | None:

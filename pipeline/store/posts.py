@@ -144,18 +144,6 @@ def _delivery_values(p: NewPost, d: NewDelivery) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def post_facts(c: Connection, post: UUID) -> tuple[dict[int, Any], Any | None]:
-    """The pinned checks of a post: facts by media position, and those of its music."""
-    found = rows(
-        c,
-        """SELECT pc.position, k.facts FROM post_checks pc JOIN checks k ON k.id = pc.check_id
-           WHERE pc.post_id = :id""",
-        id=post,
-    )
-    facts = {r.position: r.facts for r in found}
-    return {n: f for n, f in facts.items() if n >= 0}, facts.get(-1)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostView:
     """A post with its accounts, as read back."""

@@ -40,8 +40,10 @@ def planned_in_day(c: Connection, account: UUID, due_at: datetime) -> int:
     """Posts of this account, sent or still to send, that fall into the 24 hours up to ``due_at``."""
     found = row(
         c,
-        """SELECT count(*) AS n FROM deliveries WHERE account_id = :a AND state NOT IN ('failed', 'cancelled')
-             AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due""",
+        """SELECT (SELECT count(*) FROM deliveries WHERE account_id = :a AND state IN ('accepted', 'scheduled', 'retrying')
+                   AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due)
+                + (SELECT count(*) FROM attempts WHERE account_id = :a AND outcome IS DISTINCT FROM 'refused'
+                   AND armed_at > CAST(:due AS timestamptz) - interval '1 day') AS n""",
         a=account, due=due_at,
     )  # fmt: skip
     return int(found.n) if found else 0

@@ -12,15 +12,15 @@ from pipeline.worker.app import app
 
 
 @app.task(name="publish.step")
-def publish_step(delivery: str, generation: int) -> None:
-    """One slice of one delivery."""
-    publish.publish(core(), UUID(delivery), generation)
+def publish_step(platform: str, deliveries: list[tuple[str, int]]) -> None:
+    """One slice of each delivery."""
+    publish.publish_all(core(), platform, [(UUID(d), generation) for d, generation in deliveries])
 
 
 @app.task(name="status.look")
-def status_look(delivery: str, generation: int, fence: int) -> None:
-    """One look at one delivery."""
-    status.look(core(), UUID(delivery), generation, fence)
+def status_look(deliveries: list[tuple[str, int, int]]) -> None:
+    """One look at each delivery."""
+    status.look_all(core(), [(UUID(d), generation, fence) for d, generation, fence in deliveries])
 
 
 @app.task(name="delay.slot")

@@ -133,7 +133,6 @@ CREATE TABLE deliveries (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (post_id, account_id),
-    UNIQUE (account_id, remote_id),  -- one live post never settles two deliveries
     CONSTRAINT blocked_says_why CHECK ((state = 'blocked') = (reason IS NOT NULL)),
     CONSTRAINT published_has_time CHECK ((state = 'published') = (published_at IS NOT NULL)),
     CONSTRAINT after_the_visible_call CHECK (state NOT IN ('processing', 'unknown') OR armed_at IS NOT NULL),
@@ -141,13 +140,15 @@ CREATE TABLE deliveries (
         state NOT IN ('accepted', 'scheduled', 'queued', 'preparing', 'retrying', 'cancelled') OR armed_at IS NULL),
     CONSTRAINT held_has_lease CHECK (state NOT IN ('queued', 'publishing') OR lease_until IS NOT NULL)
 ) WITH (fillfactor = 75);
+-- one live post never settles two deliveries
+CREATE UNIQUE INDEX deliveries_remote ON deliveries (account_id, remote_id) WHERE remote_id IS NOT NULL;
 CREATE INDEX deliveries_waiting ON deliveries (platform, workspace_id, next_at) WHERE state IN ('scheduled', 'retrying');
 CREATE INDEX deliveries_slots ON deliveries (next_at) WHERE state IN ('scheduled', 'retrying');
 CREATE INDEX deliveries_looks ON deliveries (next_at) WHERE state IN ('preparing', 'processing', 'unknown');
 CREATE INDEX deliveries_leases ON deliveries (lease_until) WHERE state IN ('queued', 'publishing');
 CREATE INDEX deliveries_accepted ON deliveries (updated_at) WHERE state = 'accepted';
 CREATE INDEX deliveries_queued ON deliveries (platform) WHERE state = 'queued';
-CREATE INDEX deliveries_account_due ON deliveries (account_id, due_at);
+CREATE INDEX deliveries_planned ON deliveries (account_id, due_at) WHERE state IN ('accepted', 'scheduled', 'retrying');
 CREATE INDEX deliveries_blocked ON deliveries (account_id) WHERE state = 'blocked';
 CREATE INDEX deliveries_no_url ON deliveries (published_at) WHERE state = 'published' AND url IS NULL;
 
@@ -173,7 +174,7 @@ CREATE INDEX attempts_armed ON attempts (account_id, armed_at) WHERE armed_at IS
 
 CREATE TABLE moves (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    delivery_id uuid NOT NULL REFERENCES deliveries,
+    delivery_id uuid NOT NULL,  -- no foreign key: deliveries are never deleted, and five checks each would cost
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     mover text NOT NULL,
     origin text,

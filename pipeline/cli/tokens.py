@@ -1,0 +1,106 @@
+"""Tokens of an account: read from standard input or a prompt, never from the command line, where others could see them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import click
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from adapters.contract import Credentials
+
+CENTURY = 100 * 366 * 86_400
+LARGEST = 100_000
+"""Characters of input; tokens are far smaller."""
+
+
+class Tokens(BaseModel):
+    """What a platform handed out. Lives are seconds from now."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    access_token: SecretStr = Field(min_length=1)
+    refresh_token: SecretStr | None = Field(default=None, min_length=1)
+    expires_in: int | None = Field(default=None, gt=0, le=CENTURY)
+    expires_at: AwareDatetime | None = None
+    refresh_expires_in: int | None = Field(default=None, gt=0, le=CENTURY)
+    scopes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.expires_in is not None and self.expires_at is not None:
+            raise ValueError("expires_in and expires_at contradict each other; give one")
+        return self
+
+    def credentials(self) -> Credentials:
+        """As the store keeps them: ends instead of lives, by this machine's clock."""
+        return Credentials(
+            access_token=self.access_token,
+            refresh_token=self.refresh_token,
+            expires_at=self.expires_at.astimezone(UTC) if self.expires_at else _after(self.expires_in),
+            refresh_expires_at=_after(self.refresh_expires_in),
+            scopes=self.scopes,
+        )
+
+
+def read() -> Credentials:
+    """From standard input as JSON, or asked for when that is a terminal. Raises ClickException; no value is ever shown."""
+    if sys.stdin.isatty():
+        return _asked()
+    return _parsed(sys.stdin.read(LARGEST))
+
+
+def of_sandbox(answer: Mapping[str, Any]) -> Credentials:
+    """The tokens in an answer of the sandbox's control API."""
+    return Tokens.model_validate(
+        {name: answer[name] for name in Tokens.model_fields if name in answer}
+    ).credentials()
+
+
+def _parsed(text: str) -> Credentials:
+    try:
+        return Tokens.model_validate_json(text).credentials()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise click.ClickException(
+            f"The tokens on standard input cannot be used: {_sentence(first)}."
+        ) from None
+
+
+def _sentence(first: Any) -> str:
+    """The name of an unknown field is left out: it might be a token in the wrong place."""
+    if first["type"] == "json_invalid":
+        return 'it is not JSON; send an object like {"access_token": "…", "expires_in": 86400}'
+    if first["type"] == "extra_forbidden":
+        return f"a field is not one of {', '.join(Tokens.model_fields)}"
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
+
+
+def _asked() -> Credentials:
+    def ask(what: str, *, default: str | None = None, hide: bool = True) -> str:
+        answer: str = click.prompt(what, default=default, hide_input=hide, show_default=False, err=True)
+        return answer
+
+    given = {
+        "access_token": ask("Access token"),
+        "refresh_token": ask("Refresh token (empty: none)", default=""),
+    }
+    given["expires_in"] = ask("Seconds until the access token ends (empty: never)", default="", hide=False)
+    if given["refresh_token"]:
+        given["refresh_expires_in"] = ask(
+            "Seconds until the refresh token ends (empty: never)", default="", hide=False
+        )
+    try:
+        return Tokens.model_validate({name: value for name, value in given.items() if value}).credentials()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise click.ClickException(f"These tokens cannot be used: {_sentence(first)}.") from None
+
+
+def _after(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)

@@ -1,0 +1,82 @@
+"""`slipway workspace`: who posts belong to, and the plan that lets them publish."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from pipeline.cli import EXAMPLE
+from pipeline.cli.opening import ledger
+from pipeline.cli.printing import json_option, show, show_one
+from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+
+
+@click.group()
+def command() -> None:
+    """Who posts belong to, and the plan that lets them publish."""
+
+
+@command.command(epilog=EXAMPLE + "slipway workspace create Acme --time-zone Europe/Berlin")
+@click.argument("name")
+@click.option(
+    "--kind", type=click.Choice([k.value for k in WorkspaceKind]), default="workspace", show_default=True
+)
+@click.option("--plan", type=click.Choice([p.value for p in Plan]), default="business", show_default=True)
+@click.option("--time-zone", default="UTC", show_default=True, help="IANA name, such as Europe/Berlin.")
+@json_option
+def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
+    """Make a workspace; a personal one gets an owner of its own."""
+    from pipeline.store.workspaces import create_workspace, find_workspace
+
+    _require_zone(time_zone)
+    if not name.strip():
+        raise click.ClickException("The name is empty: give the workspace one.")
+    with ledger() as c:
+        made = create_workspace(c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone)
+        show_one(_shown(find_workspace(c, str(made))), as_json=as_json)
+
+
+@command.command("list", epilog=EXAMPLE + "slipway workspace list --json")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List all workspaces, oldest first."""
+    from pipeline.store.workspaces import list_workspaces
+
+    with ledger() as c:
+        found = [_shown(workspace) for workspace in list_workspaces(c)]
+    show(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
+
+
+@command.command(epilog=EXAMPLE + "slipway workspace set-plan Acme professional --subscription past_due")
+@click.argument("workspace")
+@click.argument("plan", type=click.Choice([p.value for p in Plan]))
+@click.option(
+    "--subscription", type=click.Choice([s.value for s in Subscription]), help="Left as it is unless given."
+)
+@json_option
+def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bool) -> None:
+    """Put WORKSPACE (name or id) on another plan. Its keys publish by it at once."""
+    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.workspaces import set_plan as store_plan
+
+    with ledger() as c:
+        found = find_workspace(c, workspace)
+        store_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
+        show_one(_shown(find_workspace(c, str(found.id))), as_json=as_json)
+
+
+def _shown(workspace: Any) -> dict[str, Any]:
+    names = ("id", "name", "kind", "owner_user_id", "plan", "subscription", "time_zone")
+    return {name: getattr(workspace, name) for name in names}
+
+
+def _require_zone(name: str) -> None:
+    from zoneinfo import available_timezones
+
+    known = available_timezones() | {"UTC"}
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "give an IANA name such as Europe/Berlin."
+        raise click.ClickException(f"There is no time zone {name!r}: {hint}")

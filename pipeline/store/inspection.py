@@ -1,0 +1,125 @@
+"""What an operator sees of one delivery: where it stands, every move, every attempt. Never its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import State
+from pipeline.store.database import row, rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """A delivery without what is sealed."""
+
+    id: UUID
+    post_id: UUID
+    workspace: str
+    account_id: UUID
+    platform: str
+    username: str
+    state: str
+    reason: str | None
+    generation: int
+    fence: int
+    due_at: datetime
+    next_at: datetime
+    lease_until: datetime | None
+    armed_at: datetime | None
+    published_at: datetime | None
+    remote_id: str | None
+    url: str | None
+    delivered_as: str | None
+    spent: int
+    crashes: int
+    looks: int
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoveFacts:
+    """One move: from where to where, by whom, why."""
+
+    at: datetime
+    mover: str
+    origin: str | None
+    target: str
+    generation: int
+    fence: int
+    why: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptFacts:
+    """One attempt: ``armed_at`` is the point of no return, ``late`` what arrived after its claim had been lost."""
+
+    n: int
+    generation: int
+    fence: int
+    opened_at: datetime
+    armed_at: datetime | None
+    closed_at: datetime | None
+    outcome: str | None
+    remote_id: str | None
+    error: Mapping[str, Any] | None
+    late: Sequence[Mapping[str, Any]] | None
+
+
+_FACTS = """
+SELECT d.id, d.post_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason, d.generation,
+       d.fence, d.due_at, d.next_at, d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as,
+       d.spent, d.crashes, d.looks, d.error
+FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
+"""
+_ONE = _FACTS + "WHERE d.id = :id"
+_MANY = _FACTS + (
+    "WHERE (CAST(:state AS text) IS NULL OR d.state = :state)"
+    " AND (CAST(:workspace AS uuid) IS NULL OR d.workspace_id = :workspace) ORDER BY d.id DESC LIMIT :n"
+)
+
+
+def find_delivery(c: Connection, delivery: UUID) -> Facts | None:
+    """One delivery of any workspace."""
+    found = row(c, _ONE, id=delivery)
+    return None if found is None else Facts(**found._asdict())
+
+
+def list_deliveries(
+    c: Connection, *, state: State | None = None, workspace: UUID | None = None, limit: int = 50
+) -> list[Facts]:
+    """Newest first."""
+    return [Facts(**r._asdict()) for r in rows(c, _MANY, state=state, workspace=workspace, n=limit)]
+
+
+def moves_of(c: Connection, delivery: UUID) -> list[MoveFacts]:
+    """Every move, oldest first."""
+    found = rows(
+        c,
+        "SELECT at, mover, origin, target, generation, fence, why FROM moves WHERE delivery_id = :id ORDER BY id",
+        id=delivery,
+    )
+    return [MoveFacts(**r._asdict()) for r in found]
+
+
+def attempts_of(c: Connection, delivery: UUID) -> list[AttemptFacts]:
+    """Every attempt, oldest first."""
+    found = rows(
+        c,
+        """SELECT n, generation, fence, opened_at, armed_at, closed_at, outcome, remote_id, error, late
+           FROM attempts WHERE delivery_id = :id ORDER BY n""",
+        id=delivery,
+    )
+    return [AttemptFacts(**r._asdict()) for r in found]
+
+
+def workspace_of_post(c: Connection, post: UUID) -> UUID | None:
+    """Whose post it is; None when there is none."""
+    found = row(c, "SELECT workspace_id FROM posts WHERE id = :id", id=post)
+    workspace: UUID | None = None if found is None else found.workspace_id
+    return workspace

@@ -1,0 +1,104 @@
+"""No log line, in either format, shows a secret; and lines stay readable."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+from cryptography.fernet import Fernet
+
+from config.logs import Json, Redactor, Text, secrets_of, set_up
+from config.settings import Log, load
+
+KEY = Fernet.generate_key().decode()
+SECRET_LINES = [
+    ("Authorization: Bearer abc123DEF456ghi", "abc123DEF456ghi"),
+    ("{'Authorization': 'Basic b3BlcmF0b3I6c2VjcmV0'}", "b3BlcmF0b3I6c2VjcmV0"),
+    ('{"authorization": "raw-token-9f8e7d"}', "raw-token-9f8e7d"),
+    ("GET https://graph.instagram.com/me?fields=id&access_token=IGQWRP9abcdef&x=1", "IGQWRP9abcdef"),
+    ('{"access_token":"short1","refresh_token":"short2"}', "short1"),
+    ('{"access_token":"short1","refresh_token":"short2"}', "short2"),
+    ("client_secret=s3cr3t&grant_type=authorization_code", "s3cr3t"),
+    ("{'password': 'hunter2hunter2'}", "hunter2hunter2"),
+    ("postgresql+psycopg://slipway:pa55word@db/slipway", "pa55word"),
+    ("redis://:pa55word@broker:6379/0", "pa55word"),
+    ("the key slw_live_0011223344556677.AbC-dEf_123 was refused", "AbC-dEf_123"),
+    ("token EAAGm0PX4ZCpsBAKZCdeadbeef0123456789", "Gm0PX4ZCpsBAKZCdeadbeef0123456789"),
+    ("ya29.a0AfH6SMBdeadbeef0123456789_-xyz", "a0AfH6SMBdeadbeef0123456789_-xyz"),
+    ("act.example12345Example12345Example", "example12345Example12345Example"),
+    ("pina_AEADEADBEEF0123456789AAAAAAAA", "AEADEADBEEF0123456789AAAAAAAA"),
+    (f"SLIPWAY_VAULT__KEYS={KEY}", KEY),
+    (f"the vault opened with {KEY} today", KEY),
+]
+HARMLESS = [
+    "delivery 01a21022-c821-7a1b-a372-0a9a396aab50 moved from queued to publishing",
+    "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "The token of account 7 has expired; it is refreshed.",
+    "basic checks passed for 12 posts",
+    "GET http://127.0.0.1:8000/api/partner/v1/posts?limit=20&offset=0 200",
+]
+
+
+@pytest.mark.parametrize(("line", "secret"), SECRET_LINES)
+@pytest.mark.parametrize("formatter", [Text(), Json()], ids=["text", "json"])
+def test_a_secret_is_in_no_line(formatter: logging.Formatter, line: str, secret: str) -> None:
+    record = logging.LogRecord("pipeline", logging.INFO, __file__, 1, "said %s", (line,), None)
+    record.about = line
+    assert secret not in formatter.format(record)
+
+
+@pytest.mark.parametrize("formatter", [Text(), Json()], ids=["text", "json"])
+def test_a_secret_in_an_exception_is_in_no_line(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("Bearer abc123DEF456ghi")
+    except ValueError:
+        record = logging.LogRecord("pipeline", logging.ERROR, __file__, 1, "broke", (), sys.exc_info())
+    line = formatter.format(record)
+    assert "abc123DEF456ghi" not in line
+    assert "ValueError" in line
+
+
+@pytest.mark.parametrize("line", HARMLESS)
+def test_an_ordinary_line_is_left_alone(line: str) -> None:
+    assert Redactor()(line) == line
+
+
+def test_the_secrets_among_the_settings_are_hidden_whatever_they_look_like() -> None:
+    settings = load(
+        {"SLIPWAY_FLOWER__PASSWORD": "correct horse battery", "SLIPWAY_VAULT__KEYS": f"{KEY},other-key-value"}
+    )
+    redact = Redactor(secrets_of(settings))
+    assert redact("said correct horse battery and other-key-value") == "said … and …"
+
+
+def test_a_json_line_is_one_object_with_what_was_given_beside_the_message() -> None:
+    record = logging.LogRecord("pipeline.stages", logging.INFO, __file__, 1, "two\nlines", (), None)
+    record.delivery, record.seconds = "01a21022", 0.25
+    line = Json().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "at": json.loads(line)["at"],
+        "level": "INFO",
+        "logger": "pipeline.stages",
+        "message": "two\nlines",
+        "delivery": "01a21022",
+        "seconds": 0.25,
+    }
+
+
+def test_set_up_takes_level_and_format_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    before, level, stream = root.handlers[:], root.level, io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    try:
+        set_up(Log(level="WARNING", format="json"), ["a-known-secret"])
+        logging.getLogger("x").info("not shown")
+        logging.getLogger("x").warning("shown a-known-secret")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["shown …"]

@@ -1,0 +1,167 @@
+"""Reading posts, accounts and the subscription over HTTP; and that nothing crosses a key's scope."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from pipeline.api import answers
+from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+
+from .conftest import Server, Tenant, video
+
+
+def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
+    answer = server.get(f"/posts{query}", tenant.key)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["message"] == "Posts retrieved"
+    answers.PageAnswer.model_validate_json(answer.content)
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def test_a_new_post_is_read_back_at_once(server: Server, tenant: Tenant) -> None:
+    sent = {
+        **video(tenant), "media": {"type": "slideshow", "urls": ["https://x.y/2.jpg", "https://x.y/1.jpg"], "width": 9},
+        "scheduled_at": "2099-02-01T15:00:00+02:00", "tiktok": {"post_mode": "MEDIA_UPLOAD", "title": None},
+        "pinterest": None, "external_id": str(uuid4()), "on_late": "hold", "expires_at": "2099-02-02T00:00:00Z",
+    }  # fmt: skip
+    created = server.post(sent, tenant.key)
+    assert created.status_code == 201, created.text
+    answers.ScheduledAnswer.model_validate_json(created.content)
+    answer = server.get(f"/posts/{created.json()['data']['id']}", tenant.key)
+    answers.PostAnswer.model_validate_json(answer.content)
+    data = answer.json()["data"]
+    assert data["media"] == sent["media"]
+    assert data["tiktok"] == {"post_mode": "MEDIA_UPLOAD"}
+    assert (data["caption"], data["external_id"]) == (sent["caption"], sent["external_id"])
+    assert (data["status"], data["source"], data["on_late"]) == ("scheduled", "partner_api", "hold")
+    assert (data["scheduled_at"], data["expires_at"]) == ("2099-02-01T13:00:00.000Z", "2099-02-02T00:00:00.000Z")
+    assert data["accounts"]["total"] == 1
+    state = data["accounts"]["states"][0]
+    assert (state["account_id"], state["platform"]) == (tenant.accounts["tiktok"], "tiktok")
+    assert (state["status"], state["state"]) == ("scheduled", "accepted")
+
+
+def test_an_immediate_post_is_pending_with_the_servers_time(server: Server, tenant: Tenant) -> None:
+    data = server.post(video(tenant), tenant.key).json()["data"]
+    assert data["status"] == "pending"
+    assert abs(datetime.fromisoformat(data["scheduled_at"]) - datetime.now(UTC)) < timedelta(seconds=30)
+    assert server.get(f"/posts/{data['id']}", tenant.key).json()["data"]["status"] == "pending"
+
+
+@pytest.mark.parametrize("identity", [str(uuid4()), "x", "1", "..%2f", "%00", uuid4().hex, "{" + str(uuid4()) + "}", "é"])
+def test_404_for_what_is_not_there_and_what_is_no_id(server: Server, tenant: Tenant, identity: str) -> None:
+    answer = server.get(f"/posts/{identity}", tenant.key)
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "not_found")
+
+
+def test_nothing_of_another_scope_is_ever_seen(server: Server, tenant: Tenant) -> None:
+    stranger = server.tenant()
+    external = str(uuid4())
+    mine = server.post(video(tenant, external_id=external), tenant.key).json()["data"]["id"]
+    foreign = server.get(f"/posts/{mine}", stranger.key)
+    absent = server.get(f"/posts/{uuid4()}", stranger.key)
+    assert foreign.content == absent.content
+    assert listed(server, stranger)["summary"]["total"] == 0
+    assert tenant.accounts["tiktok"] not in server.get("/accounts", stranger.key).text
+    theirs = server.post(video(stranger, external_id=external), stranger.key)
+    assert theirs.status_code == 201
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(server: Server) -> None:
+    tenant = server.tenant()
+    sent = [server.post(video(tenant), tenant.key).json()["data"]["id"] for _ in range(7)]
+    seen: list[str] = []
+    query = "?limit=3"
+    for _ in range(3):
+        page = listed(server, tenant, query)
+        assert page["summary"]["total"] == 7
+        seen += [post["id"] for post in page["posts"]]
+        query = f"?limit=3&cursor={page['next_cursor']}"
+    assert page["next_cursor"] is None
+    assert seen == sent[::-1]
+    assert listed(server, tenant, "?limit=7")["next_cursor"] is None
+
+
+def test_filters_by_status_and_creation_time(server: Server) -> None:
+    tenant = server.tenant()
+    pending = server.post(video(tenant), tenant.key).json()["data"]["id"]
+    scheduled = server.post(video(tenant, scheduled_at="2099-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
+    found = {word: [p["id"] for p in listed(server, tenant, f"?status={word}")["posts"]] for word in answers.Summary
+             .model_fields["by_status"].annotation.__args__[0].__args__}  # type: ignore[union-attr]  # fmt: skip
+    assert (found["pending"], found["scheduled"]) == ([pending], [scheduled])
+    assert not any(ids for word, ids in found.items() if word not in ("pending", "scheduled"))
+    summary = listed(server, tenant)["summary"]
+    assert (summary["total"], summary["pending"], summary["published"]) == (2, 2, 0)
+    assert (summary["by_status"]["pending"], summary["by_status"]["scheduled"]) == (1, 1)
+    soon = (datetime.now(UTC) + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S+02:00")  # an hour ahead
+    assert listed(server, tenant, f"?since={soon}")["posts"] == []
+    assert len(listed(server, tenant, f"?until={soon}")["posts"]) == 2
+    assert listed(server, tenant, f"?since={soon}")["summary"]["total"] == 0
+
+
+def test_a_scheduled_post_whose_time_has_come_reads_as_pending_everywhere(server: Server) -> None:
+    tenant = server.tenant()
+    post = server.post(video(tenant, scheduled_at="2099-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
+    with server.core.database.begin() as c:
+        for table, name in (("posts", "id"), ("deliveries", "post_id")):
+            c.execute(text(f"UPDATE {table} SET due_at = now() WHERE {name} = :id"), {"id": post})
+    assert server.get(f"/posts/{post}", tenant.key).json()["data"]["status"] == "pending"
+    page = listed(server, tenant, "?status=pending")
+    assert [p["status"] for p in page["posts"]] == ["pending"]
+    assert page["summary"]["by_status"]["pending"] == 1
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?status=live", "?since=2026-01-01T00:00:00", "?cursor=garbage"])
+def test_422_for_a_query_that_makes_no_sense(server: Server, tenant: Tenant, query: str) -> None:
+    answer = server.get(f"/posts{query}", tenant.key)
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "invalid_payload")
+
+
+def test_401_comes_before_the_query_and_the_id(server: Server) -> None:
+    for path in ("/posts?limit=0", "/posts/x", "/accounts", "/subscription"):
+        assert server.get(path, None).status_code == 401
+
+
+def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None:
+    tenant = server.tenant()
+    with server.core.database.begin() as c:
+        c.execute(
+            text("UPDATE accounts SET status = 'inactive' WHERE id = :id"), {"id": tenant.accounts["instagram"]}
+        )
+    answer = server.get("/accounts", tenant.key)
+    answers.AccountsAnswer.model_validate_json(answer.content)
+    data = answer.json()["data"]
+    assert (data["scope"], data["owner_user_id"], data["workspace_id"]) == ("workspace", None, str(tenant.workspace))
+    assert data["accounts"] == [
+        {"id": tenant.accounts["tiktok"], "platform": "tiktok", "type": "byo", "username": "tiktok_user",
+         "display_name": "tiktok user", "status": "active", "workspace_id": str(tenant.workspace)}
+    ]  # fmt: skip
+
+
+def test_a_personal_key_speaks_for_its_owner(server: Server) -> None:
+    data = server.get("/accounts", server.tenant(kind=WorkspaceKind.PERSONAL).key).json()["data"]
+    assert data["scope"] == "personal"
+    assert data["workspace_id"] is None
+    assert data["owner_user_id"]
+    assert {account["workspace_id"] for account in data["accounts"]} == {None}
+
+
+def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None:
+    tenant = server.tenant(Plan.SCHEDULER, Subscription.CANCELED)
+    answer = server.get("/subscription", tenant.key)
+    answers.SubscriptionAnswer.model_validate_json(answer.content)
+    assert answer.json()["data"]["subscription"] == {"tier": "scheduler", "status": "canceled"}
+
+
+def test_reads_stay_quick_while_posts_wait(server: Server, tenant: Tenant) -> None:
+    began = time.monotonic()
+    for _ in range(20):
+        listed(server, tenant, "?limit=1")
+    assert time.monotonic() - began < 5

@@ -1,0 +1,108 @@
+"""Reading a post back: the public words of every state, alone and together, before and after the due time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pipeline.api import answers, rendering
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.post import PostStatus
+from pipeline.store.posts import DeliveryView, PostView
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
+ERROR = {
+    "code": "rejected", "class": "Rejected", "fault": "customer", "retryable": False, "message": "Too long.",
+    "next_action": None, "platform_code": "42",
+}  # fmt: skip
+
+
+def delivery(state: str, *, due_at: datetime = LATER, reason: str | None = None, **more: Any) -> DeliveryView:
+    values: dict[str, Any] = {
+        "id": uuid4(), "post_id": uuid4(), "account_id": uuid4(), "username": "ada", "platform": "tiktok",
+        "state": state, "reason": reason, "due_at": due_at, "next_at": due_at, "armed_at": None,
+        "published_at": None, "remote_id": None, "url": None, "delivered_as": None, "error": None,
+        "last_attempted_at": None, "generation": 0, **more,
+    }  # fmt: skip
+    return DeliveryView(**values)
+
+
+def post(*deliveries: DeliveryView, due_at: datetime = LATER) -> dict[str, Any]:
+    view = PostView(
+        id=uuid4(), workspace_id=uuid4(), caption="c", media={"type": "video", "url": "https://x.y/v"},
+        music_url=None, tiktok=None, pinterest=None, due_at=due_at, expires_at=None, on_late="publish",
+        status="scheduled", source="partner_api", external_id=None, created_at=NOW, updated_at=NOW, now=NOW,
+        deliveries=deliveries,
+    )  # fmt: skip
+    shown = rendering.post(view)
+    answers.Post.model_validate(shown)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "early", "late"),
+    [
+        ("accepted", None, "scheduled", "pending"), ("scheduled", None, "scheduled", "pending"),
+        ("preparing", None, "scheduled", "pending"), ("queued", None, "scheduled", "pending"),
+        ("publishing", None, "pending", "pending"), ("processing", None, "pending", "pending"),
+        ("unknown", None, "pending", "pending"), ("blocked", "is_it_live", "pending", "pending"),
+        ("blocked", "reconnect", "retry", "retry"), ("blocked", "person_needed", "retry", "retry"),
+        ("retrying", None, "retry", "retry"), ("published", None, "posted", "posted"),
+        ("failed", None, "failed", "failed"), ("cancelled", None, "canceled", "canceled"),
+    ],
+)  # fmt: skip
+def test_every_state_before_and_after_its_time(state: str, reason: str | None, early: str, late: str) -> None:
+    for due_at, word in ((LATER, early), (EARLIER, late), (NOW, late)):
+        shown = post(delivery(state, reason=reason, due_at=due_at), due_at=due_at)
+        assert shown["status"] == shown["accounts"]["states"][0]["status"] == word
+        assert shown["accounts"]["states"][0]["state"] == state
+        assert shown["accounts"]["states"][0]["blocked_reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("states", "word"),
+    [
+        (["published", "published"], "posted"), (["published", "failed"], "partial"), (["published", "cancelled"], "partial"),
+        (["failed", "cancelled"], "failed"), (["cancelled", "cancelled"], "canceled"), (["published", "publishing"], "pending"),
+        (["published", "retrying"], "retry"), (["failed", "scheduled"], "scheduled"), (["retrying", "unknown"], "pending"),
+        (["scheduled", "retrying"], "retry"), (["published", "failed", "cancelled"], "partial"),
+    ],
+)  # fmt: skip
+def test_a_post_is_its_most_urgent_account(states: list[str], word: str) -> None:
+    assert post(*map(delivery, states))["status"] == word
+
+
+def test_every_state_and_reason_has_a_word() -> None:
+    for state in State:
+        for reason in (None, *Reason):
+            assert post(delivery(state, reason=reason))["status"] in set(PostStatus)
+
+
+def test_times_are_utc_with_milliseconds_and_z() -> None:
+    shown = post(delivery("published", published_at=NOW, url="https://t.t/1"))
+    assert shown["created_at"] == "2026-01-02T03:04:05.678Z"
+    assert shown["accounts"]["states"][0]["published_at"] == "2026-01-02T03:04:05.678Z"
+
+
+def test_an_error_is_shown_until_the_delivery_comes_through() -> None:
+    state = post(delivery("failed", error=ERROR))["accounts"]["states"][0]
+    assert state["error"] == ERROR
+    assert state["error_message"] == "Too long."
+    done = post(delivery("published", error=ERROR))["accounts"]["states"][0]
+    assert (done["error"], done["error_message"]) == (None, None)
+
+
+def test_a_draft_in_an_inbox_is_posted_without_a_url() -> None:
+    state = post(delivery("published", delivered_as="inbox_draft", published_at=NOW))["accounts"]["states"][0]
+    assert (state["status"], state["published_url"], state["delivered_as"]) == ("posted", None, "inbox_draft")
+
+
+def test_the_summary_adds_up() -> None:
+    found = rendering.summary({"pending": 1, "scheduled": 2, "retry": 4, "posted": 8, "partial": 16, "failed": 32})
+    assert (found["total"], found["pending"], found["published"]) == (63, 7, 24)
+    assert found["by_status"]["draft"] == found["by_status"]["canceled"] == 0
+    answers.Summary.model_validate(found)
