@@ -61,8 +61,12 @@ $(UV):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $(UV)
 
+# Where a proxy looks into TLS, only the machine's own certificates will do: that is the second try.
+SYNC := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
+	$(BIN)/uv sync --quiet --frozen --all-extras --inexact
+
 # The stamp is newer than the lock file and pyproject.toml exactly when what they name is installed.
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	@echo "Installing the locked packages …"
-	@VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --frozen --all-extras --inexact
+	@$(SYNC) 2>.venv/sync.log || $(SYNC) --system-certs || { cat .venv/sync.log >&2; exit 1; }
 	@touch $(STAMP)

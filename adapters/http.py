@@ -147,9 +147,16 @@ _WATCHDOG = _Watchdog()
 class _DeadlineMixin:
     """Tells the current call when the first byte is about to leave, and reconnects where a fresh line is asked."""
 
+    carried = False
+    """Whether this line has carried a request since it was connected."""
+
+    def connect(self) -> None:
+        self.carried = False
+        super().connect()  # type: ignore[misc]
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = _CURRENT.call
-        if call is not None and call.fresh:
+        if call is not None and call.fresh and self.carried:
             self.close()  # type: ignore[attr-defined]  # before urllib3 notes what answer it waits for
         super().request(*args, **kwargs)  # type: ignore[misc]
 
@@ -157,8 +164,9 @@ class _DeadlineMixin:
         call = _CURRENT.call
         if call is not None and not call.sent:
             if self.sock is None:  # type: ignore[attr-defined]
-                self.connect()  # type: ignore[attr-defined]
+                self.connect()
             call.begin(self.sock)  # type: ignore[attr-defined]
+            self.carried = True
         super().send(data)  # type: ignore[misc]
 
 
@@ -180,7 +188,7 @@ class _TLSPool(HTTPSConnectionPool):
 
 class _DeadlineAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
 
 

@@ -44,7 +44,9 @@ class Instagram(App):
     rupload: str = Field(default="https://rupload.facebook.com", description="Host that takes bytes.")
     api: str = Field(default="https://api.instagram.com", description="Token host of Instagram Login.")
     www: str = Field(default="https://www.instagram.com", description="Consent page.")
-    facebook_www: str = Field(default="https://www.facebook.com", description="Consent page of Facebook Login.")
+    facebook_www: str = Field(
+        default="https://www.facebook.com", description="Consent page of Facebook Login."
+    )
     version: str = Field(default="v25.0", description="Graph API version.")
     byte_upload: bool = Field(
         default=False, description="Send reels as bytes (Facebook Login) instead of by URL."

@@ -81,7 +81,7 @@ def _beats(s: Settings) -> dict[str, Any]:
         "reachability.pulse": tick("reachability.pulse", 3, REACHABILITY),
         "upkeep.rescue": tick("upkeep.rescue", 5, UPKEEP),
         "upkeep.checks": tick("upkeep.checks", 5, UPKEEP),
-        "upkeep.urls": tick("upkeep.urls", 30, UPKEEP),
+        "upkeep.urls": tick("upkeep.urls", 10, UPKEEP),
         "upkeep.credentials": tick("upkeep.credentials", 60, UPKEEP),
         "upkeep.resume": tick("upkeep.resume", 10, UPKEEP),
         "upkeep.recheck": tick("upkeep.recheck", 60, UPKEEP),

@@ -81,6 +81,13 @@ def module_database_url(engines: Engines, migrated: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="package")
+def package_database_url(engines: Engines, migrated: str) -> Iterator[str]:
+    """A fresh migrated database for this folder's tests together."""
+    with database(engines, migrated) as url:
+        yield url
+
+
 @pytest.fixture
 def empty_database_url(engines: Engines) -> Iterator[str]:
     """A database without tables: for tests of migrations."""

@@ -121,7 +121,8 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
     rows = [
         {
             "platform": s.account.platform.value, "username": s.account.username, "id": str(s.account.id),
-            "connection": s.account.connection, "status": s.account.status.value if s.opens else "sealed by another key",
+            "connection": s.account.connection,
+            "status": s.account.status.value if s.opens else "sealed by another key",
             "grant_ends_at": written(s.ends_at), "endangered_posts": s.endangered,
         }
         for s in found
@@ -213,6 +214,7 @@ def _add(
 
 
 def account_of(c: Connection, account: str) -> AccountRow:
+    """The account of this id or username. Raises ClickException."""
     from pipeline.store.connections import NoSuchAccount, find_account
 
     try:
@@ -249,6 +251,7 @@ def _require_owner(
 
 
 def platform_of(text: str) -> Platform:
+    """The platform a person typed. Raises ClickException with the nearest one."""
     from adapters.contract import Platform
 
     if text not in set(Platform):

@@ -77,7 +77,7 @@ def list_(*, as_json: bool) -> None:
     show(rows, as_json=as_json, empty="Nothing is paused.")
 
 
-@command.command(epilog=f"Examples:\n\n\b\n  slipway pause lift all\n  slipway pause lift platform tiktok")
+@command.command(epilog="Examples:\n\n\b\n  slipway pause lift all\n  slipway pause lift platform tiktok")
 @click.argument("scope", type=click.Choice(["all", "platform", "workspace", "account"]))
 @click.argument("target", required=False)
 @json_option

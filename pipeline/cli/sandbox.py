@@ -113,5 +113,5 @@ def _control() -> Control:
 
 
 def _short(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry without its nested parts, for a table."""
-    return {name: value for name, value in entry.items() if not isinstance(value, dict | list)}
+    """What fits a terminal; `--json` has the rest."""
+    return {name: entry[name] for name in ("at", "platform", "kind", "remote_id", "caption", "url")}

@@ -9,6 +9,27 @@ import click
 
 from pipeline.cli.printing import json_option, show
 
+HEAD = """\
+# Every setting of Slipway, with its meaning and default. Copy it to .env beside docker-compose.yml (or name the copy in
+# SLIPWAY_SETTINGS_FILE), close it (chmod 600), and take the # off the lines you change.
+
+# Without these nothing starts in production. A key for the vault: slipway vault new-key.
+"""
+NEEDED = {
+    "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway:change-me@postgres/slipway",
+    "SLIPWAY_BROKER__URL": "redis://:change-me@valkey:6379/0",
+    "SLIPWAY_VAULT__KEYS": "",
+    "SLIPWAY_FLOWER__PASSWORD": "",
+    "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com",
+}
+OTHERS = """
+# docker-compose.yml gives these to PostgreSQL, Valkey and Grafana; the first two stand in the URLs above as well.
+POSTGRES_PASSWORD='change-me'
+VALKEY_PASSWORD='change-me'
+GRAFANA_PASSWORD=''
+
+"""
+
 
 @click.group()
 def command() -> None:
@@ -44,15 +65,32 @@ def check() -> None:
     click.echo(f"The settings fit together (environment{f' over {file}' if file else ''}).")
 
 
-def _flat(settings: Any) -> dict[str, str]:
-    """Every leaf as its variable and its value; a secret only says whether it is set."""
+@command.command(epilog="Example:\n\n  slipway settings example > config/.env.example")
+def example() -> None:
+    """Print the example file: every setting with its meaning and default, those that production needs on top."""
+    from config.settings import Settings, names
+
+    meanings, defaults = names(), _flat(Settings(), plain=True)
+    click.echo(HEAD + "".join(f"{name}='{value}'\n" for name, value in NEEDED.items()) + OTHERS, nl=False)
+    group = ""
+    for name in (name for name in meanings if name not in NEEDED):
+        first, _, leaf = name.removeprefix("SLIPWAY_").partition("__")
+        if leaf and first != group:
+            click.echo(f"\n# ── {first.lower()}")
+        group = first
+        click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
+
+
+def _flat(settings: Any, *, plain: bool = False) -> dict[str, str]:
+    """Every leaf as its variable and its value; a secret only says whether it is set, unless `plain`."""
     from pydantic import BaseModel, SecretStr
 
     from config.settings import PREFIX
 
     def shown(value: Any) -> str:
         if isinstance(value, SecretStr):
-            return "(set)" if value.get_secret_value() else ""
+            secret = value.get_secret_value()
+            return secret if plain or not secret else "(set)"
         return str(value)
 
     found = {}

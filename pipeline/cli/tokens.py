@@ -1,4 +1,4 @@
-"""Tokens of an account: read from standard input or a prompt, never from the command line, where others could see them."""
+"""An account's tokens, from standard input or a prompt: never from the command line, where others could see them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tokens(BaseModel):
 
 
 def read() -> Credentials:
-    """From standard input as JSON, or asked for when that is a terminal. Raises ClickException; no value is ever shown."""
+    """From standard input as JSON, or asked for at a terminal. Raises ClickException, which never shows a value."""
     if sys.stdin.isatty():
         return _asked()
     return _parsed(sys.stdin.read(LARGEST))

@@ -1,8 +1,8 @@
 """The states of a delivery and every move between them.
 
-A delivery is one post on its way to one account. Exactly one stage advances each unsettled state; the other columns
-are what a person, an edit or the upkeep may do. The database refuses every move that is not in ``MOVES``: each one is
-an ``UPDATE … WHERE id AND state AND generation``.
+A delivery is one post on its way to one account. Exactly one stage advances each unsettled state (none advances a
+blocked one: that waits for a person); the other columns are what a person, an edit or the upkeep may do. ``require``
+refuses every move that is not in ``MOVES``, and the database every state that makes no sense.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class State(StrEnum):
     ACCEPTED = "accepted"  #: its media or music are still being checked (reachability)
     SCHEDULED = "scheduled"  #: waits for its time in SQL (delay); a lost doorbell is rung again by the sweep
     QUEUED = "queued"  #: a message was sent to its platform's queue; rung again when nobody took it
-    PUBLISHING = "publishing"  #: a worker holds the lease; after a crash: not armed -> queued, armed -> unknown
+    PUBLISHING = "publishing"  #: a worker holds it; after a crash: not armed -> queued, armed -> unknown
     PREPARING = "preparing"  #: the platform works on something invisible, not armed (status)
     PROCESSING = "processing"  #: after the visible call, the platform works (status)
     UNKNOWN = "unknown"  #: armed, and nobody knows whether it is live: looked at, never sent again (status)
@@ -65,6 +65,8 @@ class Reason(StrEnum):
 
 S = State
 _BACK = frozenset({S.RETRYING, S.BLOCKED, S.FAILED})
+_PROVEN = frozenset({S.PUBLISHED, S.BLOCKED})
+"""Where proof of life leads: blocked when the post it names already belongs to another delivery."""
 _NEVER: frozenset[State] = frozenset()
 
 MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
@@ -73,12 +75,14 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
+        Mover.PROOF: _PROVEN,
     },
     S.SCHEDULED: {
         Mover.DELAY: frozenset({S.QUEUED, S.FAILED, S.BLOCKED}),
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
+        Mover.PROOF: _PROVEN,
     },
     S.QUEUED: {
         Mover.PUBLISH: frozenset({S.PUBLISHING}),
@@ -86,7 +90,7 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.PUBLISHING: {
         Mover.PUBLISH: frozenset(
@@ -96,32 +100,32 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.PREPARING: {
         Mover.STATUS: frozenset({S.PREPARING, S.QUEUED} | _BACK),
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.PROCESSING: {
         Mover.STATUS: frozenset({S.PUBLISHED, S.PROCESSING, S.UNKNOWN} | _BACK),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.UNKNOWN: {
         Mover.STATUS: frozenset({S.PUBLISHED, S.PROCESSING, S.UNKNOWN} | _BACK),
         Mover.DECIDE: frozenset({S.PUBLISHED, S.RETRYING}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.RETRYING: {
         Mover.DELAY: frozenset({S.QUEUED, S.FAILED, S.BLOCKED}),
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.BLOCKED: {
         Mover.RESUME: frozenset({S.RETRYING, S.UNKNOWN}),
@@ -129,7 +133,7 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
         Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
         Mover.CANCEL: frozenset({S.CANCELLED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: frozenset({S.PUBLISHED}),
+        Mover.PROOF: _PROVEN,
     },
     S.FAILED: {
         Mover.RETRY: frozenset({S.ACCEPTED}),

@@ -5,13 +5,12 @@ Every function is pure: outcome in, ``Verdict`` out. ``wait`` is counted from th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from adapters.contract import (
     Absent,
-    CannotTell,
     Checkpoint,
     Ended,
     Finalized,
@@ -46,7 +45,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What becomes of the delivery. ``spent``: an attempt is used up. ``closes``: how the open attempt ends, if it does."""
+    """What becomes of the delivery. ``spent``: an attempt is used up. ``closes``: how the open attempt ends."""
 
     state: State
     wait: timedelta = timedelta(0)
@@ -59,6 +58,10 @@ class Verdict:
     reason: Reason | None = None
     reconnect: bool = False
     refresh: bool = False
+    surprise: bool = False
+    """Something unforeseen before arm: a few of these and a person has to look."""
+    uncounted: bool = False
+    """The platform could not be asked: this wait does not count towards its limit."""
     published: Published | None = None
     error: AdapterError | None = field(default=None, compare=False)
 
@@ -88,6 +91,8 @@ class Standing:
     looks: int = 0
     surprises: int = 0
     """Unforeseen errors before arm so far."""
+    stale_before: bool = False
+    """The last thing said of this delivery was already that the token is stale; it was refreshed since."""
     armed_for: timedelta | None = None
     """Time since arm; None = not armed."""
     waited: timedelta = timedelta(0)
@@ -109,16 +114,29 @@ def of_finalized(result: Finalized) -> Verdict:
     """What the visible call answered, when it answered clearly."""
     if isinstance(result, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=result)
-    return Verdict(state=State.PROCESSING, wait=result.wait, checkpoint=result.checkpoint)
+    return Verdict(state=State.PROCESSING, wait=_never_negative(result.wait), checkpoint=result.checkpoint)
+
+
+def of_conflict(published: Published) -> Verdict:
+    """The post that the platform names already belongs to another delivery: one of the two took the other's."""
+    return Verdict(
+        state=State.BLOCKED,
+        reason=Reason.IS_IT_LIVE,
+        error=OutcomeUnknown(
+            f"The platform names the post {published.remote_id}, which another delivery of this account has.",
+            code="remote_id_taken",
+            next_action="Look at the account: are both posts live? Then say so with the URL, or publish it again.",
+        ),
+    )
 
 
 def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
     """What prepare or finalize raised. After arm, only a refusal given before acting is proof that nothing went out."""
     armed = standing.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return Verdict(state=State.RETRYING, refresh=True, disarm=armed, closes=_refused(armed), error=error)
+        return _stale(error, standing, policy)
     if isinstance(error, RateLimited):
-        wait = error.retry_after or policy.cap
+        wait = _never_negative(error.retry_after or policy.cap)
         return Verdict(state=State.RETRYING, wait=wait, disarm=armed, closes=_refused(armed), error=error)
     if isinstance(error, Retryable):
         return _spent(error, standing, policy, closes=Outcome.REFUSED, disarm=armed)
@@ -135,9 +153,11 @@ def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
     if standing.surprises + 1 >= policy.crashes:
         return Verdict(
             state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
-            error=_surprise(error),
+            surprise=True, error=_surprise(error),
         )  # fmt: skip
-    return _spent(_surprise(error), standing, policy, closes=Outcome.REFUSED, disarm=False)
+    return replace(
+        _spent(_surprise(error), standing, policy, closes=Outcome.REFUSED, disarm=False), surprise=True
+    )
 
 
 def of_look(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
@@ -162,9 +182,11 @@ def of_look_error(error: Exception, standing: Standing, policy: Policy, state: S
     wait = look_pause(standing.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
+    if isinstance(error, CredentialsExpired) and not standing.stale_before:
+        wait = timedelta(0)
     return Verdict(
-        state=state, wait=wait, refresh=isinstance(error, CredentialsExpired),
-        reconnect=isinstance(error, NeedsPerson), error=error if isinstance(error, AdapterError) else _surprise(error),
+        state=state, wait=wait, refresh=isinstance(error, CredentialsExpired), uncounted=True,
+        reconnect=isinstance(error, NeedsPerson), error=_surprise(error),
     )  # fmt: skip
 
 
@@ -225,8 +247,23 @@ def _spent(
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(standing.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
     return Verdict(
-        state=State.RETRYING, wait=wait, spent=True, closes=closes, disarm=disarm, checkpoint=checkpoint, error=error
-    )
+        state=State.RETRYING, wait=_never_negative(wait), spent=True, closes=closes, disarm=disarm,
+        checkpoint=checkpoint, error=error,
+    )  # fmt: skip
+
+
+def _stale(error: CredentialsExpired, standing: Standing, policy: Policy) -> Verdict:
+    """Refreshed and tried again at once. A refreshed token that is stale again costs a try: no going round for ever."""
+    armed = standing.armed_for is not None
+    if standing.stale_before:
+        verdict = _spent(error, standing, policy, closes=Outcome.REFUSED, disarm=armed)
+        return replace(verdict, refresh=verdict.state is State.RETRYING)
+    return Verdict(state=State.RETRYING, refresh=True, disarm=armed, closes=_refused(armed), error=error)
+
+
+def _never_negative(wait: timedelta) -> timedelta:
+    """A platform's clock may be ahead of ours."""
+    return max(wait, timedelta(0))
 
 
 def _refused(armed: bool) -> Outcome | None:
@@ -241,13 +278,15 @@ def _look_wait(asked: timedelta, standing: Standing, policy: Policy) -> timedelt
 def _unknown(error: Exception) -> AdapterError:
     if isinstance(error, OutcomeUnknown):
         return error
-    return OutcomeUnknown(f"The answer of the platform was lost or could not be read ({type(error).__name__}).")
+    kind = type(error).__name__
+    return OutcomeUnknown(f"The answer of the platform was lost or could not be read ({kind}).")
 
 
 def _surprise(error: Exception) -> AdapterError:
     if isinstance(error, AdapterError):
         return error
-    return AdapterError(f"Something unforeseen happened on our side ({type(error).__name__}).", code="internal_error")
+    kind = type(error).__name__
+    return AdapterError(f"Something unforeseen happened on our side ({kind}).", code="internal_error")
 
 
 def _lost() -> AdapterError:
@@ -255,7 +294,9 @@ def _lost() -> AdapterError:
 
 
 def _too_slow() -> AdapterError:
-    return AdapterError("The platform did not finish preparing the media in time.", code="preparing_timed_out")
+    return AdapterError(
+        "The platform did not finish preparing the media in time.", code="preparing_timed_out"
+    )
 
 
 def _cannot_tell() -> OutcomeUnknown:

@@ -97,12 +97,15 @@ class Supervisor:
     def stop(self) -> None:
         """End everything: who works first, who is worked with last. A second signal ends it at once."""
         self._stop.set()
+        if self._watches:
+            self._say("up", "stopping, workers first; a second Ctrl-C ends everything at once.")
         for turn in sorted({watch.part.turn for watch in self._watches}):
             self._end([watch for watch in self._watches if watch.part.turn == turn])
         self._watches.clear()
         for engine in (self._valkey, self._postgres):
             engine.stop(0 if self._hurry.is_set() else ENGINE_PATIENCE)
         (self._folder / "run" / "settings.env").unlink(missing_ok=True)
+        self._say("up", "stopped; nothing is left running.")
 
     def _end(self, group: list[Watch]) -> None:
         for watch in group:

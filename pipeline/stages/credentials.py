@@ -36,11 +36,17 @@ def refresh(core: Core, account_id: UUID, version: int) -> AdapterError | None:
     try:
         fresh = core.adapter(account.platform, core.client()).refresh(account)
     except AdapterError as error:
-        _refused(core, account_id, error)
+        _refused(core, account_id, version, error)
         return error
+    except Exception as error:
+        log.exception("unforeseen while refreshing account %s", account_id)
+        unforeseen = Unavailable(f"The account could not be refreshed ({type(error).__name__}).")
+        _refused(core, account_id, version, unforeseen)
+        return unforeseen
     failpoint("credentials.answered")
     with core.database.begin() as c:
-        store.store_credentials(c, core.vault, account_id, fresh)
+        if not store.store_credentials(c, core.vault, account_id, fresh, version):
+            log.warning("account %s was connected anew while it was being refreshed", account_id)
     return None
 
 
@@ -48,20 +54,21 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
     """A platform called the token stale: refresh it, then the delivery goes on at once, or waits for a person."""
     error = refresh(core, held.account_id, held.credentials_version)
     if error is None:
-        return replace(verdict, wait=timedelta(0))
+        return verdict
     if isinstance(error, NeedsPerson):
         if verdict.state is not State.RETRYING:  # an armed delivery stays what it is; the account is marked
             return replace(verdict, error=error)
         return replace(
-            verdict, state=State.BLOCKED, reason=Reason.RECONNECT, error=error, spent=True, closes=Outcome.REFUSED
-        )
+            verdict, state=State.BLOCKED, reason=Reason.RECONNECT, error=error, spent=True,
+            closes=Outcome.REFUSED,
+        )  # fmt: skip
     wait = getattr(error, "retry_after", None) or timedelta(seconds=core.settings.publish.backoff)
-    return replace(verdict, wait=wait, error=error)
+    return replace(verdict, wait=max(wait, verdict.wait), error=error)
 
 
-def _refused(core: Core, account_id: UUID, error: AdapterError) -> None:
+def _refused(core: Core, account_id: UUID, version: int, error: AdapterError) -> None:
     with core.database.begin() as c:
         store.end_refresh(c, account_id)
         if isinstance(error, NeedsPerson):
-            store.mark_reconnect(c, account_id, error_fields(error) or {})
+            store.mark_reconnect(c, account_id, error_fields(error) or {}, version)
             log.warning("account %s has to be connected again: %s", account_id, error)

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 
 from adapters.contract import Capabilities
+from adapters.errors import CredentialsExpired
 from config.settings import Settings
 from pipeline.domain.verdict import Policy, Standing
 from pipeline.store.deliveries import Held
@@ -40,6 +41,7 @@ def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:
         spent=held.spent,
         looks=held.looks,
         surprises=held.surprises,
+        stale_before=held.error is not None and held.error["class"] == CredentialsExpired.__name__,
         armed_for=None if held.armed_at is None else held.now - held.armed_at,
         waited=timedelta(0) if held.working_since is None else held.now - held.working_since,
         absent_before=held.absent_at is not None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,15 +19,15 @@ from pipeline.domain import verdict as decide
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.schedule import slot_end
-from pipeline.domain.verdict import Standing, Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.failpoint import failpoint
-from pipeline.stages import credentials
+from pipeline.stages import credentials, settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import policy_of, standing_of
 from pipeline.store import deliveries as store
-from pipeline.store.accounts import mark_reconnect
 from pipeline.store.deliveries import Held
+from pipeline.store.ownership import Taken
 from pipeline.store.quota import room_in_day
 from pipeline.store.release import Ring
 
@@ -35,9 +36,10 @@ log = logging.getLogger("slipway.publish")
 
 def publish(core: Core, delivery: UUID, generation: int) -> State | None:
     """One slice of work on one delivery; None when somebody else has it, or the message is stale."""
+    lease = timedelta(seconds=core.settings.publish.lease)
     deadline = Deadline(timedelta(seconds=core.settings.publish.slice))  # before the claim is sent, never after
     with core.database.once() as c:
-        held = store.claim(c, core.vault, delivery, generation, timedelta(seconds=core.settings.publish.lease))
+        held = store.claim(c, core.vault, delivery, generation, lease)
     if held is None:
         return None
     failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
@@ -47,11 +49,19 @@ def publish(core: Core, delivery: UUID, generation: int) -> State | None:
 def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
     """A handful of deliveries in one message, one slice each; what half a lease does not suffice for is rung again."""
     half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
+    trouble: Exception | None = None
     for n, (delivery, generation) in enumerate(items):
         if not half.may_send():
-            core.doorbell.publish([Ring(delivery=d, platform=platform, generation=g, fence=0) for d, g in items[n:]])
-            return
-        publish(core, delivery, generation)
+            left = [Ring(delivery=d, platform=platform, generation=g, fence=0) for d, g in items[n:]]
+            core.doorbell.publish(left)
+            break
+        try:
+            publish(core, delivery, generation)
+        except Exception as error:  # its lease runs out and it is rescued; the others of the message are not its fault
+            log.exception("a slice of %s broke off", delivery)
+            trouble = error
+    if trouble is not None:
+        raise trouble
 
 
 class Slice:
@@ -96,8 +106,9 @@ class Slice:
                 wait = room_in_day(c, self.held.account_id, can.daily_posts)
             if wait:
                 return Verdict(state=State.SCHEDULED, wait=wait)
-        step = "finalize" if self.held.checkpoint else "prepare"
-        wait = self.core.pacer.wait(self.held.account.id, step, can.rates)
+        if self.held.checkpoint:
+            return None
+        wait = self.core.pacer.wait(self.held.account.id, "prepare", can.rates)
         return Verdict(state=State.SCHEDULED, wait=wait) if wait else None
 
     def _refuse_problems(self, draft: Draft) -> None:
@@ -117,21 +128,25 @@ class Slice:
             if isinstance(result, Ready):
                 return result
             waits = decide.of_prepared(result)
-            if waits is not None:
+            if waits is not None and not scratch:
                 return waits
             checkpoint = result.checkpoint
             with self.core.database.once() as c:
                 if not store.save_checkpoint(c, self.core.vault, self.held, checkpoint, scratch=scratch):
                     raise ClaimLost
+            if waits is not None:
+                return waits
             scratch = False
             failpoint("publish.checkpointed")
             if self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2:
-                return Verdict(state=State.QUEUED)  # the end of a slice: ring again, go on from the checkpoint
+                return Verdict(state=State.QUEUED)  # the end of a slice: rung again, goes on from here
 
     def _finalize(self, draft: Draft, checkpoint: Checkpoint) -> Verdict:
         if self.held.due_at > self.held.now:  # prepared ahead of time: hold it until it is due
-            early = self.held.due_at - self.held.now
-            return Verdict(state=State.SCHEDULED, wait=early, checkpoint=checkpoint)
+            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)  # until due_at: see _not_before
+        # asked only now, right before it is used: a bucket of the visible call says nothing about the invisible ones
+        if wait := self.core.pacer.wait(self.held.account.id, "finalize", self.adapter.capabilities.rates):
+            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         with self.core.database.once() as c:
             self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
@@ -149,28 +164,27 @@ class Slice:
     def _look_at_once(self, draft: Draft, result: Pending) -> Verdict:
         """The platform answered with a handle that can be asked right away: saves a message and a claim."""
         with self.core.database.once() as c:
-            if not store.save_checkpoint(c, self.core.vault, self.held, result.checkpoint, scratch=False):
-                self._keep_late(result.checkpoint)
-                raise ClaimLost
+            stored = store.save_checkpoint(c, self.core.vault, self.held, result.checkpoint, scratch=False)
+        waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
+        if not stored:  # the claim is lost: settling keeps the handle with its attempt
+            return decide.of_finalized(waits)
         failpoint("publish.handle-stored")
         try:
             seen = self.adapter.look(
                 draft, self.held.account, result.checkpoint, self.armed_at,
-                store.Taken(self.core.database, self.held),
-            )
+                Taken(self.core.database, account=self.held.account_id, delivery=self.held.id),
+            )  # fmt: skip
         except AdapterError:
-            return decide.of_finalized(Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0]))
-        if isinstance(seen, Published):
-            return decide.of_finalized(seen)
-        return decide.of_finalized(Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0]))
+            return decide.of_finalized(waits)
+        return decide.of_finalized(seen if isinstance(seen, Published) else waits)
 
     def _of_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):
-            return Verdict(state=State.UNKNOWN if self.armed_at else State.RETRYING, error=OutcomeUnknown("the claim was lost"))
+            return Verdict(state=State.RETRYING, error=OutcomeUnknown("the claim was lost"))
         can = self.adapter.capabilities
         standing = standing_of(self.held, self.core.settings, can)
         if self.armed_at is not None:
-            standing = Standing(spent=standing.spent, surprises=standing.surprises, armed_for=timedelta(0))
+            standing = replace(standing, armed_for=timedelta(0))
         return decide.of_error(error, standing, policy_of(self.core.settings, can))
 
     def _settle(self, verdict: Verdict) -> State | None:
@@ -178,20 +192,11 @@ class Slice:
         failpoint("publish.settling")
         if verdict.refresh:
             verdict = credentials.after_expiry(self.core, self.held, verdict)
-        if verdict.reconnect and verdict.error is not None:
-            with self.core.database.begin() as c:
-                mark_reconnect(c, self.held.account_id, store.error_fields(verdict.error) or {})
-        surprise = verdict.error is not None and type(verdict.error) is AdapterError
-        database = self.core.database
-        together = store.needs_post(self.held, verdict, State.PUBLISHING)
-        with database.begin() if together else database.once() as c:
-            when = store.settle(
-                c, self.core.vault, self.held, verdict, Mover.PUBLISH, origin=State.PUBLISHING, surprise=surprise,
-                not_before=self._not_before(verdict),
-                queued_lease=timedelta(seconds=self.core.settings.delay.queued_lease),
-            )  # fmt: skip
+        verdict, when = settling.settle(
+            self.core, self.held, verdict, Mover.PUBLISH, not_before=self._not_before(verdict)
+        )
         if when is None:
-            self._claim_was_lost(verdict)
+            settling.claim_was_lost(self.core, self.held, verdict, armed=self.armed_at is not None)
             return None
         failpoint("publish.settled")
         self._ring(verdict, when)
@@ -199,7 +204,8 @@ class Slice:
 
     def _not_before(self, verdict: Verdict) -> datetime | None:
         """Prepared early and held: due exactly when the customer said."""
-        return self.held.due_at if verdict.state is State.SCHEDULED and verdict.checkpoint is not None else None
+        held_early = verdict.state is State.SCHEDULED and verdict.checkpoint is not None
+        return self.held.due_at if held_early else None
 
     def _ring(self, verdict: Verdict, when: datetime) -> None:
         if verdict.state is State.QUEUED:
@@ -207,29 +213,12 @@ class Slice:
         elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
             ring_at(self.core, when)
 
-    def _claim_was_lost(self, verdict: Verdict) -> None:
-        if verdict.published is not None:
-            with self.core.database.begin() as c:
-                store.keep_late_proof(c, self.held, {"remote_id": verdict.published.remote_id, "url": verdict.published.url})
-                store.settle_by_proof(c, self.held, verdict.published.remote_id, verdict.published.url)
-        elif verdict.checkpoint is not None and self.armed_at is not None:
-            self._keep_late(verdict.checkpoint)
-        elif verdict.error is not None:
-            with self.core.database.begin() as c:
-                store.keep_late_proof(c, self.held, {"error": store.error_fields(verdict.error)})
-        log.warning("the claim on %s was lost before %s could be stored", self.held.id, verdict.state)
-
-    def _keep_late(self, checkpoint: Checkpoint) -> None:
-        """A handle that came too late still proves where to look: it joins the delivery's checkpoint if that has none."""
-        with self.core.database.begin() as c:
-            store.keep_late_handle(c, self.core.vault, self.held, checkpoint)
-
 
 class ClaimLost(Exception):
     """Somebody else holds the delivery now: this worker stops."""
 
 
 def ring_at(core: Core, when: datetime) -> None:
-    """A doorbell for a time within the horizon; anything later is the sweep's to ring (so a wrong clock only costs 1 s)."""
+    """A doorbell for a time within the horizon; anything later is the sweep's to ring: a wrong clock costs a second."""
     if when - datetime.now(UTC) <= timedelta(seconds=core.settings.delay.horizon):
         core.doorbell.slots([slot_end(when, timedelta(seconds=core.settings.delay.slot))])

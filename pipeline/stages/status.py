@@ -19,25 +19,33 @@ from pipeline.domain import verdict as decide
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Standing, Verdict
 from pipeline.failpoint import failpoint
-from pipeline.stages import credentials
+from pipeline.stages import credentials, settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import policy_of, standing_of
 from pipeline.stages.publish import ring_at
 from pipeline.store import deliveries as store
-from pipeline.store.accounts import mark_reconnect
 from pipeline.store.deliveries import Held
+from pipeline.store.ownership import Taken
 from pipeline.store.release import Ring
 
 log = logging.getLogger("slipway.status")
 
 
 def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message; what half a lease does not suffice for is left: its ring runs out and is rung again."""
+    """A handful of looks in one message; what half a lease does not suffice for is rung again when its ring runs out."""
     half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
+    trouble: Exception | None = None
     for delivery, generation, fence in items:
-        if half.may_send():
+        if not half.may_send():
+            break
+        try:
             look(core, delivery, generation, fence)
+        except Exception as error:  # rung again when its lease runs out; the others of the message are not its fault
+            log.exception("a look at %s broke off", delivery)
+            trouble = error
+    if trouble is not None:
+        raise trouble
 
 
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
@@ -60,7 +68,7 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
     if wait := core.pacer.wait(held.account.id, "look", adapter.capabilities.rates):
         return Verdict(state=held.state, wait=wait), held.absent_at is not None
     try:
-        taken = store.Taken(core.database, held)
+        taken = Taken(core.database, account=held.account_id, delivery=held.id)
         seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, taken)
     except Exception as error:
         if not isinstance(error, AdapterError):
@@ -73,19 +81,11 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
 def _settle(core: Core, held: Held, verdict: Verdict, *, absent: bool) -> State | None:
     if verdict.refresh:
         verdict = credentials.after_expiry(core, held, verdict)
-    if verdict.reconnect and verdict.error is not None:
-        with core.database.once() as c:
-            mark_reconnect(c, held.account_id, store.error_fields(verdict.error) or {})
     # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
     mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
-    together = store.needs_post(held, verdict, held.state)
-    with core.database.begin() if together else core.database.once() as c:
-        when = store.settle(
-            c, core.vault, held, verdict, mover, origin=held.state, looked=True, absent=absent,
-            queued_lease=timedelta(seconds=core.settings.delay.queued_lease),
-        )  # fmt: skip
+    verdict, when = settling.settle(core, held, verdict, mover, looked=True, absent=absent)
     if when is None:
-        _claim_was_lost(core, held, verdict)
+        settling.claim_was_lost(core, held, verdict, armed=False)
         return None
     failpoint("status.settled")
     if verdict.state is State.QUEUED:
@@ -93,13 +93,3 @@ def _settle(core: Core, held: Held, verdict: Verdict, *, absent: bool) -> State 
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
         ring_at(core, when)
     return verdict.state
-
-
-def _claim_was_lost(core: Core, held: Held, verdict: Verdict) -> None:
-    """Late proof is never thrown away: it settles the delivery whatever state it is in."""
-    if verdict.published is None:
-        return
-    with core.database.begin() as c:
-        proof = {"remote_id": verdict.published.remote_id, "url": verdict.published.url}
-        store.keep_late_proof(c, held, proof)
-        store.settle_by_proof(c, held, verdict.published.remote_id, verdict.published.url)

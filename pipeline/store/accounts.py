@@ -82,14 +82,24 @@ def add_account(
     return identity
 
 
-def store_credentials(c: Connection, vault: Vault, account: UUID, credentials: Credentials) -> None:
-    """Replaces an account's credentials and tells waiting workers by raising the version."""
-    row(
-        c,
-        """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
-                  credentials_version = credentials_version + 1, refreshing_until = NULL WHERE id = :id RETURNING id""",
-        id=account, sealed=vault.seal(_plain(credentials), account), e=credentials.expires_at,
-        re=credentials.refresh_expires_at,
+def store_credentials(
+    c: Connection, vault: Vault, account: UUID, credentials: Credentials, version: int | None = None
+) -> bool:
+    """Replaces an account's credentials and tells waiting workers by raising the version.
+
+    ``version``: only if it is still this one; False when a person connected the account anew in the meantime.
+    """
+    return (
+        row(
+            c,
+            """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
+                      credentials_version = credentials_version + 1, refreshing_until = NULL
+               WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
+               RETURNING id""",
+            id=account, sealed=vault.seal(_plain(credentials), account), e=credentials.expires_at,
+            re=credentials.refresh_expires_at, version=version,
+        )
+        is not None
     )  # fmt: skip
 
 
@@ -107,13 +117,17 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
 
 def list_accounts(c: Connection) -> list[AccountRow]:
     """Every account of every workspace, for operators."""
-    return [account_row(r) for r in rows(c, f"SELECT {_COLUMNS} FROM accounts ORDER BY workspace_id, created_at")]
+    return [
+        account_row(r) for r in rows(c, f"SELECT {_COLUMNS} FROM accounts ORDER BY workspace_id, created_at")
+    ]
 
 
 def account_row(r: Any) -> AccountRow:
     """A row of the columns above as a value."""
     values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
-    return AccountRow(**{**values, "platform": Platform(values["platform"]), "status": AccountStatus(values["status"])})
+    return AccountRow(
+        **{**values, "platform": Platform(values["platform"]), "status": AccountStatus(values["status"])}
+    )
 
 
 def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
@@ -140,7 +154,9 @@ ACCOUNT_COLUMNS = ", ".join(
 def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, int, AccountStatus]:
     """An account opened, the version of its credentials, and its status."""
     found = row(
-        c, f"SELECT {ACCOUNT_COLUMNS}, a.credentials_version, a.status FROM accounts a WHERE a.id = :id", id=account
+        c,
+        f"SELECT {ACCOUNT_COLUMNS}, a.credentials_version, a.status FROM accounts a WHERE a.id = :id",
+        id=account,
     )
     if found is None:
         raise LookupError(f"There is no account {account}.")
@@ -166,12 +182,16 @@ def end_refresh(c: Connection, account: UUID) -> None:
     row(c, "UPDATE accounts SET refreshing_until = NULL WHERE id = :id RETURNING id", id=account)
 
 
-def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any]) -> None:
-    """The grant is dead: a person has to connect the account again. Scheduled posts wait."""
+def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:
+    """The grant is dead: a person has to connect the account again. Scheduled posts wait.
+
+    ``version``: of the credentials that were refused; nothing happens when there are newer ones.
+    """
     row(
         c,
-        "UPDATE accounts SET status = 'reconnect', error = :error WHERE id = :id AND status = 'active' RETURNING id",
-        id=account, error=jsonb(dict(error)),
+        """UPDATE accounts SET status = 'reconnect', error = :error
+           WHERE id = :id AND status = 'active' AND credentials_version = :version RETURNING id""",
+        id=account, error=jsonb(dict(error)), version=version,
     )  # fmt: skip
 
 
@@ -180,7 +200,9 @@ def _plain(credentials: Credentials) -> dict[str, Any]:
         "access_token": credentials.access_token.get_secret_value(),
         "refresh_token": credentials.refresh_token.get_secret_value() if credentials.refresh_token else None,
         "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
-        "refresh_expires_at": credentials.refresh_expires_at.isoformat() if credentials.refresh_expires_at else None,
+        "refresh_expires_at": credentials.refresh_expires_at.isoformat()
+        if credentials.refresh_expires_at
+        else None,
         "scopes": list(credentials.scopes),
     }
 

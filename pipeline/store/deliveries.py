@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import Account, Checkpoint
 from pipeline.domain.account import AccountStatus
@@ -21,7 +22,8 @@ from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
 from pipeline.store.accounts import ACCOUNT_COLUMNS, open_account
-from pipeline.store.database import Database, jsonb, row, rows
+from pipeline.store.database import jsonb, row, rows
+from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
 
 
@@ -44,6 +46,7 @@ class Held:
     surprises: int
     looks: int
     prepares: int
+    """Prepares from scratch today."""
     armed_at: datetime | None
     armed_deadline: datetime | None
     working_since: datetime | None
@@ -59,13 +62,15 @@ class Held:
     account: Account
     account_status: AccountStatus
     credentials_version: int
+    error: Mapping[str, Any] | None
     facts: Mapping[str, Any]
     """What the pinned checks saw, by the position of the media as text; "-1" is the music."""
     alone: bool
     """The post has this delivery only, so its status follows from this one's state."""
 
 
-HELD_COLUMNS = f"""d.*, now() AS now, p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
+HELD_COLUMNS = f"""d.*, now() AS now,
+            CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today, p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
             (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
              JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
@@ -116,16 +121,21 @@ SELECT armed_at FROM d
 """
 
 _SETTLE = """
-WITH d AS (
+WITH p AS MATERIALIZED (  -- the post first: the one lock order
+    SELECT id FROM posts WHERE id = :post AND CAST(:word AS text) IS NOT NULL FOR UPDATE
+), d AS (
     UPDATE deliveries SET
         state = :target, reason = :reason, lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
         next_at = CASE WHEN :settled THEN next_at ELSE greatest(now() + :wait, CAST(:not_before AS timestamptz)) END,
         spent = spent + :spent, surprises = surprises + :surprises,
-        looks = CASE WHEN :looked THEN looks + 1 WHEN :target IN ('preparing', 'processing') THEN looks ELSE 0 END,
-        armed_at = CASE WHEN :disarm THEN NULL ELSE armed_at END,
+        looks = CASE WHEN :target NOT IN ('preparing', 'processing', 'unknown') THEN 0
+                     WHEN :looked THEN looks + 1 ELSE looks END,
+        armed_at = CASE WHEN :disarm THEN NULL WHEN :reason = 'is_it_live' THEN coalesce(armed_at, now())
+                        ELSE armed_at END,
         armed_deadline = CASE WHEN :disarm THEN NULL ELSE armed_deadline END,
         working_since = CASE WHEN :target IN ('preparing', 'processing', 'unknown')
-                             THEN coalesce(working_since, now()) WHEN :target = 'blocked' THEN working_since END,
+                             THEN coalesce(working_since, now()) + CASE WHEN :uncounted THEN :wait ELSE interval '0' END
+                             WHEN :target = 'blocked' THEN working_since END,
         absent_at = CASE WHEN :absent THEN coalesce(absent_at, now()) END,
         checkpoint = CASE WHEN :keep THEN checkpoint ELSE CAST(:checkpoint AS bytea) END,
         remote_id = coalesce(CAST(:remote_id AS text), remote_id), url = coalesce(CAST(:url AS text), url),
@@ -136,6 +146,7 @@ WITH d AS (
                      ELSE coalesce(CAST(:error AS jsonb), error) END,
         updated_at = now()
     WHERE id = :id AND state = :origin AND generation = :generation AND fence = :fence
+      AND (CAST(:word AS text) IS NULL OR EXISTS (SELECT FROM p))
     RETURNING id, post_id, due_at, next_at
 ), post AS (
     UPDATE posts SET updated_at = now(),
@@ -167,8 +178,10 @@ def claim_look(
     return None if found is None else held_row(found, vault)
 
 
-def save_checkpoint(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, *, scratch: bool) -> bool:
-    """Commits how far the invisible work got; False when the claim is lost. ``scratch`` counts a prepare from nothing."""
+def save_checkpoint(
+    c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, *, scratch: bool
+) -> bool:
+    """Commits how far the invisible work got; False when the claim is lost. ``scratch``: it began from nothing."""
     return (
         row(
             c,
@@ -197,7 +210,7 @@ def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: t
     return moment
 
 
-def settle(
+def settle(  # noqa: PLR0913  one statement's worth of facts, all named
     c: Connection,
     vault: Vault,
     held: Held,
@@ -207,7 +220,6 @@ def settle(
     origin: State,
     looked: bool = False,
     absent: bool = False,
-    surprise: bool = False,
     not_before: datetime | None = None,
     queued_lease: timedelta = timedelta(minutes=5),
     why: str | None = None,
@@ -215,26 +227,23 @@ def settle(
     """Stores what became of a held delivery; returns its ``next_at``, or None when the claim was lost meanwhile.
 
     The post's status is recomputed in the same transaction whenever its public word could change; ``needs_post`` tells
-    whether that takes a transaction or the one statement alone.
+    whether that takes a transaction or the one statement alone. Raises RemoteIdTaken, with nothing stored.
     """
     require(origin, mover, verdict.state)
     word = account_status(verdict.state, verdict.reason)
+    # the most urgent word is the post's, whatever its other deliveries say
+    known = held.alone or word is PostStatus.PENDING
     locks = needs_post(held, verdict, origin)
     if locks:
         lock_post(c, held.post_id)
-    live = verdict.published
-    found = row(
-        c, _SETTLE, id=held.id, origin=origin, target=verdict.state, generation=held.generation, fence=held.fence,
-        mover=mover, reason=verdict.reason, wait=verdict.wait, not_before=not_before, lease=queued_lease,
-        settled=verdict.state in (State.PUBLISHED, State.FAILED), spent=int(verdict.spent),
-        surprises=int(surprise), looked=looked, disarm=verdict.disarm, absent=absent,
-        keep=verdict.checkpoint is None,
-        checkpoint=vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
-        remote_id=live.remote_id if live else None, url=live.url if live else None,
-        delivered_as=live.delivered_as if live else None, notes=jsonb(dict(live.notes)) if live and live.notes else None,
-        error=jsonb(error_fields(verdict.error)), closes=verdict.closes, why=why or _why(verdict),
-        word=word if held.alone else None,
-    )  # fmt: skip
+    try:
+        found = row(c, _SETTLE, **_settled(vault, held, verdict), origin=origin, mover=mover, looked=looked,
+                    absent=absent, not_before=not_before, lease=queued_lease, word=word if known else None,
+                    why=why or _why(verdict))  # fmt: skip
+    except IntegrityError as error:
+        if is_remote_id_taken(error):
+            raise RemoteIdTaken from error
+        raise
     if found is None:
         return None
     if locks:
@@ -243,12 +252,31 @@ def settle(
     return moment
 
 
+def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
+    """What of the statement's values the verdict says."""
+    live = verdict.published
+    return {
+        "id": held.id, "post": held.post_id, "generation": held.generation, "fence": held.fence,
+        "target": verdict.state, "reason": verdict.reason, "wait": verdict.wait, "uncounted": verdict.uncounted,
+        "settled": verdict.state in (State.PUBLISHED, State.FAILED), "spent": int(verdict.spent),
+        "surprises": int(verdict.surprise), "disarm": verdict.disarm, "closes": verdict.closes,
+        "keep": verdict.checkpoint is None,
+        "checkpoint": vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
+        "remote_id": live.remote_id if live else None, "url": live.url if live else None,
+        "delivered_as": live.delivered_as if live else None,
+        "notes": jsonb(dict(live.notes)) if live and live.notes else None,
+        "error": jsonb(error_fields(verdict.error)),
+    }  # fmt: skip
+
+
 def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
     """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
-    return not held.alone and account_status(origin, None) is not account_status(verdict.state, verdict.reason)
+    return not held.alone and account_status(origin, None) is not account_status(
+        verdict.state, verdict.reason
+    )
 
 
-def move(
+def move(  # noqa: PLR0913  the same
     c: Connection,
     *,
     delivery: UUID,
@@ -261,7 +289,7 @@ def move(
     changes: Mapping[str, Any] | None = None,
     why: str | None = None,
 ) -> bool:
-    """Any other move, by a person, an edit or the upkeep. Locks the post, moves, recomputes; False: somebody was faster.
+    """Any other move: locks the post, moves, recomputes its status. False: somebody was faster.
 
     ``changes``: further columns, by trusted name (never from a request).
     """
@@ -296,7 +324,9 @@ def recompute(c: Connection, post: UUID) -> PostStatus:
     """Stores the post's status from where its deliveries stand. The caller holds the post's lock."""
     words = [
         as_read(account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now)
-        for r in rows(c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post)
+        for r in rows(
+            c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post
+        )
     ]
     status = status_of(words)
     row(
@@ -305,79 +335,6 @@ def recompute(c: Connection, post: UUID) -> PostStatus:
         id=post, status=status,
     )  # fmt: skip
     return status
-
-
-def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> None:
-    """A result that came after its claim was lost: written to its attempt, whatever became of the delivery."""
-    row(
-        c,
-        """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
-           WHERE delivery_id = :id AND fence <= :fence AND generation = :generation
-             AND n = (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) RETURNING id""",
-        id=held.id, fence=held.fence, generation=held.generation, late=jsonb([dict(late)]),
-    )  # fmt: skip
-
-
-def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint) -> bool:
-    """A handle that arrived after the claim was lost tells looks where to look: it becomes the unknown's checkpoint."""
-    keep_late_proof(c, held, {"handle": True})
-    return (
-        row(
-            c,
-            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now()
-               WHERE id = :id AND state = 'unknown' AND generation = :generation AND armed_at IS NOT NULL RETURNING id""",
-            id=held.id, generation=held.generation, checkpoint=vault.seal(checkpoint, held.id),
-        )
-        is not None
-    )  # fmt: skip
-
-
-def settle_by_proof(c: Connection, held: Held, remote_id: str, url: str | None) -> bool:
-    """Late proof that it is live settles the delivery from any unsettled state and raises its generation.
-
-    False when it is settled already. Raises an alarm through the move's ``why`` when another attempt was armed since.
-    """
-    lock_post(c, held.post_id)
-    found = row(c, "SELECT state, generation, fence, armed_at FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
-    if found is None or State(found.state) in (State.PUBLISHED, State.FAILED, State.CANCELLED):
-        return False
-    armed_again = found.armed_at is not None and held.armed_at is not None and found.armed_at > held.armed_at
-    done = move(
-        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.PUBLISHED, mover=Mover.PROOF,
-        generation=found.generation,
-        why="late proof" + ("; ALARM: a second attempt had been armed" if armed_again else ""),
-        changes={
-            "generation": found.generation + 1, "remote_id": remote_id, "url": url, "lease_until": None,
-            "published_at": held.now, "error": None,
-        },
-    )  # fmt: skip
-    if done:
-        row(
-            c,
-            """UPDATE attempts SET closed_at = now(), outcome = 'published', remote_id = :r
-               WHERE delivery_id = :id AND closed_at IS NULL RETURNING id""",
-            id=held.id, r=remote_id,
-        )  # fmt: skip
-    return done
-
-
-class Taken:
-    """Remote ids of an account that other deliveries own: a look must not adopt one. Asks only when it is asked."""
-
-    def __init__(self, database: Database, held: Held) -> None:
-        self._database = database
-        self._held = held
-
-    def __contains__(self, remote_id: object) -> bool:
-        with self._database.once() as c:
-            return (
-                row(
-                    c,
-                    "SELECT id FROM deliveries WHERE account_id = :a AND remote_id = :r AND id <> :id",
-                    a=self._held.account_id, r=remote_id, id=self._held.id,
-                )
-                is not None
-            )  # fmt: skip
 
 
 def error_fields(error: Exception | None) -> dict[str, Any] | None:
@@ -415,6 +372,7 @@ def held_row(found: Any, vault: Vault) -> Held:
         **{
             **plain,
             "state": State(m["state"]),
+            "prepares": m["prepares_today"],
             "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
             "account": open_account(found, vault),
             "account_status": AccountStatus(m["account_status"]),

@@ -15,7 +15,7 @@ Scope = Literal["all", "platform", "workspace", "account"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """One pause. ``target``: platform, or id of workspace or account; empty for all. ``name``: the target for people."""
+    """One pause. ``target``: platform, or id of workspace or account; empty for all. ``name``: it, for people."""
 
     scope: str
     target: str

@@ -68,7 +68,7 @@ def stranded_posts(c: Connection, limit: int) -> list[WaitingPost]:
         c,
         """SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.due_at FROM posts p
            WHERE p.id IN (SELECT post_id FROM deliveries WHERE state = 'accepted'
-                          AND updated_at < now() - interval '10 seconds' LIMIT 1000)
+                          AND updated_at < now() - interval '10 seconds')
              AND NOT EXISTS (SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
                              WHERE pc.post_id = p.id AND k.verdict IS NULL)
            ORDER BY p.id LIMIT :n""",

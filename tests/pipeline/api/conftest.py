@@ -57,7 +57,9 @@ class Server:
 
     def post(self, body: Any, key: str | None, **headers: str) -> requests.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.send("POST", f"{BASE}/posts", key, content, **{"Content-Type": "application/json", **headers})
+        return self.send(
+            "POST", f"{BASE}/posts", key, content, **{"Content-Type": "application/json", **headers}
+        )
 
     def get(self, path: str, key: str | None) -> requests.Response:
         return self.send("GET", BASE + path, key)
@@ -71,12 +73,14 @@ class Server:
         answer = self.http.request(method, self.url + path, data=body, headers=headers, timeout=30)
         assert answer.headers["X-Request-Id"]
         assert answer.content or method == "HEAD"
-        if path != "/metrics" and path != "/openapi.json" and method != "HEAD":
+        if path not in {"/metrics", "/openapi.json"} and method != "HEAD":
             assert answer.headers["Content-Type"] == "application/json"
             assert answer.json()["code"] == answer.status_code
             assert answer.json()["ok"] is (answer.status_code < 400)
             assert ("data" in answer.json()) is answer.json()["ok"]
-            assert ("issues" in answer.json()) is (answer.status_code == 422 or bool(answer.json().get("issues")))
+            assert ("issues" in answer.json()) is (
+                answer.status_code == 422 or bool(answer.json().get("issues"))
+            )
         return answer
 
     def tenant(

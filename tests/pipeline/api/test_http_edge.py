@@ -17,13 +17,23 @@ from .conftest import BASE, Server, Tenant, video
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("GET", "/", 404, None), ("GET", BASE, 404, None), ("POST", f"{BASE}/nothing", 404, None), ("GET", f"{BASE}/posts/", 404, None),
-        ("GET", f"{BASE}/accounts/", 404, None), ("GET", "/docs", 404, None), ("GET", "/redoc", 404, None), ("GET", "//", 404, None),
-        ("DELETE", f"{BASE}/posts", 405, "GET, POST"), ("PUT", f"{BASE}/posts", 405, "GET, POST"), ("OPTIONS", f"{BASE}/posts", 405, "GET, POST"),
-        ("POST", f"{BASE}/accounts", 405, "GET"), ("PATCH", "/healthz", 405, "GET"), ("POST", f"{BASE}/posts/x", 405, "GET"),
+        ("GET", "/", 404, None),
+        ("GET", BASE, 404, None),
+        ("POST", f"{BASE}/nothing", 404, None),
+        ("GET", f"{BASE}/posts/", 404, None),
+        ("GET", f"{BASE}/accounts/", 404, None),
+        ("GET", "/docs", 404, None),
+        ("GET", "/redoc", 404, None),
+        ("GET", "//", 404, None),
+        ("DELETE", f"{BASE}/posts", 405, "GET, POST"),
+        ("PUT", f"{BASE}/posts", 405, "GET, POST"),
+        ("OPTIONS", f"{BASE}/posts", 405, "GET, POST"),
+        ("POST", f"{BASE}/accounts", 405, "GET"),
+        ("PATCH", "/healthz", 405, "GET"),
+        ("POST", f"{BASE}/posts/x", 405, "GET"),
         ("BREW", f"{BASE}/posts", 405, "GET, POST"),
     ],
-)  # fmt: skip
+)
 def test_unknown_routes_and_methods_answer_in_the_same_envelope(
     server: Server, method: str, path: str, status: int, allow: str | None
 ) -> None:
@@ -32,14 +42,20 @@ def test_unknown_routes_and_methods_answer_in_the_same_envelope(
     assert answer.json()["error_code"] == {404: "not_found", 405: "method_not_allowed"}[status]
 
 
-@pytest.mark.parametrize("given", ["abc", "a" * 128, "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812", "trace/1:2=3+4@x~.y_z"])
+@pytest.mark.parametrize(
+    "given", ["abc", "a" * 128, "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812", "trace/1:2=3+4@x~.y_z"]
+)
 def test_a_sane_request_id_is_kept(server: Server, given: str) -> None:
-    assert server.send("GET", "/healthz", **{"X-Request-Id": given}).headers["X-Request-Id"] == given
+    assert (
+        server.send("GET", "/healthz", None, None, **{"X-Request-Id": given}).headers["X-Request-Id"] == given
+    )
 
 
 @pytest.mark.parametrize("given", ["", "a" * 129, "a b", "<script>", 'a"b', "é".encode().decode("latin-1")])
 def test_any_other_is_replaced(server: Server, given: str) -> None:
-    found = server.http.get(server.url + "/healthz", headers={"X-Request-Id": given.encode("latin-1")}, timeout=5)
+    found = server.http.get(
+        server.url + "/healthz", headers={"X-Request-Id": given.encode("latin-1")}, timeout=5
+    )
     assert re.fullmatch(r"[0-9a-f]{32}", found.headers["X-Request-Id"])
 
 
@@ -52,7 +68,7 @@ def test_an_issue_that_shows_half_a_surrogate_is_still_json(server: Server, tena
 def test_a_body_that_ends_too_early_stores_nothing_and_harms_nobody(server: Server) -> None:
     tenant = server.tenant()
     at = urlsplit(server.url)
-    with socket.create_connection((at.hostname, at.port), 5) as line:  # type: ignore[arg-type]
+    with socket.create_connection((at.hostname, at.port), 5) as line:
         line.sendall(
             f"POST {BASE}/posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tenant.key}\r\n"
             "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{".encode()
@@ -94,14 +110,34 @@ def test_metrics_count_posts_deliveries_and_queues(server: Server, tenant: Tenan
 def test_the_specification_describes_the_body_and_every_status(server: Server) -> None:
     spec = server.send("GET", "/openapi.json").json()
     create = spec["paths"][f"{BASE}/posts"]["post"]
-    assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/PostBody"}
-    statuses = {"200", "201", "400", "401", "402", "403", "408", "409", "413", "415", "422", "429", "500", "503"}
+    assert create["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/PostBody"
+    }
+    statuses = {
+        "200",
+        "201",
+        "400",
+        "401",
+        "402",
+        "403",
+        "408",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+    }
     assert set(create["responses"]) == statuses
     schemas = spec["components"]["schemas"]
     body = schemas["PostBody"]
     assert body["required"] == ["caption", "media", "accounts"]
     assert body["additionalProperties"] is False
-    assert (body["properties"]["caption"]["maxLength"], body["properties"]["accounts"]["maxItems"]) == (500, 10)
+    assert (body["properties"]["caption"]["maxLength"], body["properties"]["accounts"]["maxItems"]) == (
+        500,
+        10,
+    )
     assert schemas["Slideshow"]["properties"]["urls"]["maxItems"] == 35
     named = set(re.findall(r"#/components/schemas/(\w+)", server.send("GET", "/openapi.json").text))
     assert named <= set(schemas)

@@ -32,16 +32,29 @@ def code(answer: requests.Response) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "authorization",
     [
-        None, "", "Bearer", "Bearer ", "Bearer nodot", "Basic a.b", "Bearer slw_live_0000.unknown", "Bearer a.b c",
-        "Bearer ü.ü", "Bearer " + "a." * 5000, "Bearer .", "bearer .x",
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nodot",
+        "Basic a.b",
+        "Bearer slw_live_0000.unknown",
+        "Bearer a.b c",
+        "Bearer ü.ü",
+        "Bearer " + "a." * 5000,
+        "Bearer .",
+        "bearer .x",
     ],
-)  # fmt: skip
+)
 def test_401_whatever_is_wrong_with_the_key_and_whatever_the_body(
     server: Server, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
     answer = requests.post(
-        f"{server.url}{BASE}/posts", data=b"{not json", headers={**headers, "Content-Type": "text/plain"}, timeout=10
+        f"{server.url}{BASE}/posts",
+        data=b"{not json",
+        headers={**headers, "Content-Type": "text/plain"},
+        timeout=10,
     )
     assert code(answer) == (401, "invalid_token")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -104,7 +117,9 @@ def test_413_before_415_declared_or_streamed(server: Server, tenant: Tenant) -> 
     too_large = (413, "payload_too_large")
     assert code(server.post(BIG, tenant.key, **{"Content-Type": "text/plain"})) == too_large
     headers = {**tenant.headers, "Content-Type": "application/json"}
-    streamed = requests.post(f"{server.url}{BASE}/posts", data=chunks(10_000_000), headers=headers, timeout=30)
+    streamed = requests.post(
+        f"{server.url}{BASE}/posts", data=chunks(10_000_000), headers=headers, timeout=30
+    )
     assert code(streamed) == too_large
     assert code(server.post(b" " * 10_000_000, tenant.key)) == too_large
 
@@ -118,11 +133,18 @@ def test_413_is_decided_at_the_byte(server: Server, tenant: Tenant) -> None:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("application/json; charset=latin-1", 415),
-        ("application/jsonp", 415), ("nonsense", 415), ("multipart/form-data; boundary=x", 415), ("", 415),
-        ("application/json", 400), ("application/json; charset=utf-8", 400), ("Application/JSON;charset=\"UTF-8\"", 400),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/json; charset=latin-1", 415),
+        ("application/jsonp", 415),
+        ("nonsense", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("", 415),
+        ("application/json", 400),
+        ("application/json; charset=utf-8", 400),
+        ('Application/JSON;charset="UTF-8"', 400),
     ],
-)  # fmt: skip
+)
 def test_415_before_400(server: Server, tenant: Tenant, kind: str, expected: int) -> None:
     answer = server.post(b"{not json", tenant.key, **{"Content-Type": kind})
     assert code(answer) == (expected, {415: "unsupported_media_type", 400: "invalid_json"}[expected])
@@ -139,18 +161,24 @@ def test_no_body_at_all_is_400_and_a_get_with_a_json_content_type_is_fine(
 ) -> None:
     assert code(server.send("POST", f"{BASE}/posts", tenant.key)) == (400, "invalid_json")
     assert code(server.post(b"", tenant.key)) == (400, "invalid_json")
-    answer = server.send("GET", f"{BASE}/posts", tenant.key, **{"Content-Type": "application/json"})
+    answer = server.send("GET", f"{BASE}/posts", tenant.key, None, **{"Content-Type": "application/json"})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"{", "not JSON"), (b'{"a":1,"a":2}', '"a" stands twice'), (b'{"a":NaN}', "NaN"), (b'{"a":1}x', "follows"),
-        (b'{"a":"\xff"}', "UTF-8"), (b"\xef\xbb\xbf{}", "byte order mark"), (b"[" * 100_000, "deeper"),
-        (b'{"a":' + b"9" * 5000 + b"}", "5000 characters"), (b'{"a":1e400}', "too large"),
+        (b"{", "not JSON"),
+        (b'{"a":1,"a":2}', '"a" stands twice'),
+        (b'{"a":NaN}', "NaN"),
+        (b'{"a":1}x', "follows"),
+        (b'{"a":"\xff"}', "UTF-8"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"[" * 100_000, "deeper"),
+        (b'{"a":' + b"9" * 5000 + b"}", "5000 characters"),
+        (b'{"a":1e400}', "too large"),
     ],
-)  # fmt: skip
+)
 def test_400_invalid_json_before_422(server: Server, tenant: Tenant, body: bytes, said: str) -> None:
     answer = server.post(body, tenant.key)
     assert code(answer) == (400, "invalid_json")
@@ -162,9 +190,13 @@ def test_422_before_unknown_accounts_and_the_clock(server: Server, tenant: Tenan
     answer = server.post(body, tenant.key)
     assert code(answer) == (422, "invalid_payload")
     assert answer.json()["issues"] == [
-        {"path": "captoin", "message": "There is no such field; did you mean `caption`?", "type": "extra_forbidden",
-         "value": "x"}
-    ]  # fmt: skip
+        {
+            "path": "captoin",
+            "message": "There is no such field; did you mean `caption`?",
+            "type": "extra_forbidden",
+            "value": "x",
+        }
+    ]
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True, 1.5])
@@ -219,11 +251,15 @@ def test_400_missing_accounts_before_the_rules(server: Server, tenant: Tenant) -
         {"pinterest": {"title": "x"}, "music_url": "no link"},
     ],
 )
-def test_400_validation_failed_before_invalid_music(server: Server, tenant: Tenant, more: dict[str, Any]) -> None:
+def test_400_validation_failed_before_invalid_music(
+    server: Server, tenant: Tenant, more: dict[str, Any]
+) -> None:
     assert code(server.post(video(tenant, **more), tenant.key)) == (400, "validation_failed")
 
 
-@pytest.mark.parametrize("more", [{"tiktok": {}}, {"music_url": "https://www.tiktok.com/@a/video/1234567890"}])
+@pytest.mark.parametrize(
+    "more", [{"tiktok": {}}, {"music_url": "https://www.tiktok.com/@a/video/1234567890"}]
+)
 def test_400_validation_failed_for_tiktok_things_with_another_account(
     server: Server, tenant: Tenant, more: dict[str, Any]
 ) -> None:
@@ -251,8 +287,12 @@ def test_400_media_unreachable_when_a_check_is_refused_in_time(server: Server) -
 def _refuse_the_check(server: Server, tenant: Tenant) -> None:
     def refused() -> bool:
         with server.core.database.begin() as c:
-            found = row(c, "SELECT id FROM checks WHERE workspace_id = :w AND verdict IS NULL", w=tenant.workspace)
-            return found is not None and decide_check(c, found.id, "refused", facts=None, seen="it answered 404")
+            found = row(
+                c, "SELECT id FROM checks WHERE workspace_id = :w AND verdict IS NULL", w=tenant.workspace
+            )
+            return found is not None and decide_check(
+                c, found.id, "refused", facts=None, seen="it answered 404"
+            )
 
     until(refused, "an open check")
 

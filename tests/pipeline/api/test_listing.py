@@ -19,12 +19,15 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("raw", "wanted"),
     [
-        (b"", Wanted()), (b"status=&limit=&since=", Wanted()), (b"status=draft&limit=100", Wanted(status="draft", limit=100)),
-        (b"unknown=1&limit=1&&=", Wanted(limit=1)), (b"since=2026-01-01T00:00:00+02:00", Wanted(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
+        (b"", Wanted()),
+        (b"status=&limit=&since=", Wanted()),
+        (b"status=draft&limit=100", Wanted(status="draft", limit=100)),
+        (b"unknown=1&limit=1&&=", Wanted(limit=1)),
+        (b"since=2026-01-01T00:00:00+02:00", Wanted(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
         (b"since=2026-01-01T00%3A00%3A00%2B02%3A00", Wanted(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
         (b"until=2026-01-01T00:00:00Z", Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))),
     ],
-)  # fmt: skip
+)
 def test_read(raw: bytes, wanted: Wanted) -> None:
     assert read_query(raw) == wanted
 
@@ -32,15 +35,31 @@ def test_read(raw: bytes, wanted: Wanted) -> None:
 @pytest.mark.parametrize(
     ("raw", "path"),
     [
-        (b"status=live", "status"), (b"status=POSTED", "status"), (b"limit=0", "limit"), (b"limit=101", "limit"),
-        (b"limit=ten", "limit"), (b"limit=-1", "limit"), (b"limit=1.0", "limit"), (b"limit=+5", "limit"),
-        (b"limit=" + b"9" * 5000, "limit"), ("limit=٣".encode(), "limit"), (b"limit=5&limit=6", "limit"),
-        (b"since=2026-01-01T00:00:00", "since"), (b"since=2026-01-01", "since"), (b"until=now", "until"),
-        (b"since=2026-01-01T00:00:00%2002:00", "since"), (b"status=%00", "status"), (b"status=%ff", "status"), (b"status=\xff", "status"),
-        (b"cursor=x", "cursor"), (b"cursor=%00", "cursor"), (b"cursor=" + b"A" * 40, "cursor"), ("cursor=é".encode(), "cursor"),
+        (b"status=live", "status"),
+        (b"status=POSTED", "status"),
+        (b"limit=0", "limit"),
+        (b"limit=101", "limit"),
+        (b"limit=ten", "limit"),
+        (b"limit=-1", "limit"),
+        (b"limit=1.0", "limit"),
+        (b"limit=+5", "limit"),
+        (b"limit=" + b"9" * 5000, "limit"),
+        ("limit=٣".encode(), "limit"),
+        (b"limit=5&limit=6", "limit"),
+        (b"since=2026-01-01T00:00:00", "since"),
+        (b"since=2026-01-01", "since"),
+        (b"until=now", "until"),
+        (b"since=2026-01-01T00:00:00%2002:00", "since"),
+        (b"status=%00", "status"),
+        (b"status=%ff", "status"),
+        (b"status=\xff", "status"),
+        (b"cursor=x", "cursor"),
+        (b"cursor=%00", "cursor"),
+        (b"cursor=" + b"A" * 40, "cursor"),
+        ("cursor=é".encode(), "cursor"),
         (b"cursor=" + base64.urlsafe_b64encode(b"\xff" * 28), "cursor"),
     ],
-)  # fmt: skip
+)
 def test_refused(raw: bytes, path: str) -> None:
     with pytest.raises(Refusal) as caught:
         read_query(raw)
@@ -65,7 +84,12 @@ def test_a_changed_cursor_is_refused() -> None:
 @given(st.binary(max_size=80))
 def test_any_query_is_read_or_refused_as_422(raw: bytes) -> None:
     for query in (raw, b"cursor=" + raw, b"limit=" + raw, b"since=" + raw):
-        try:
-            read_query(query)
-        except Refusal as refusal:
-            assert refusal.status == 422
+        assert outcome(query) in {200, 422}
+
+
+def outcome(query: bytes) -> int:
+    try:
+        read_query(query)
+    except Refusal as refusal:
+        return refusal.status
+    return 200

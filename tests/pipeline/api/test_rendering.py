@@ -46,15 +46,22 @@ def post(*deliveries: DeliveryView, due_at: datetime = LATER) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("state", "reason", "early", "late"),
     [
-        ("accepted", None, "scheduled", "pending"), ("scheduled", None, "scheduled", "pending"),
-        ("preparing", None, "scheduled", "pending"), ("queued", None, "scheduled", "pending"),
-        ("publishing", None, "pending", "pending"), ("processing", None, "pending", "pending"),
-        ("unknown", None, "pending", "pending"), ("blocked", "is_it_live", "pending", "pending"),
-        ("blocked", "reconnect", "retry", "retry"), ("blocked", "person_needed", "retry", "retry"),
-        ("retrying", None, "retry", "retry"), ("published", None, "posted", "posted"),
-        ("failed", None, "failed", "failed"), ("cancelled", None, "canceled", "canceled"),
+        ("accepted", None, "scheduled", "pending"),
+        ("scheduled", None, "scheduled", "pending"),
+        ("preparing", None, "scheduled", "pending"),
+        ("queued", None, "scheduled", "pending"),
+        ("publishing", None, "pending", "pending"),
+        ("processing", None, "pending", "pending"),
+        ("unknown", None, "pending", "pending"),
+        ("blocked", "is_it_live", "pending", "pending"),
+        ("blocked", "reconnect", "retry", "retry"),
+        ("blocked", "person_needed", "retry", "retry"),
+        ("retrying", None, "retry", "retry"),
+        ("published", None, "posted", "posted"),
+        ("failed", None, "failed", "failed"),
+        ("cancelled", None, "canceled", "canceled"),
     ],
-)  # fmt: skip
+)
 def test_every_state_before_and_after_its_time(state: str, reason: str | None, early: str, late: str) -> None:
     for due_at, word in ((LATER, early), (EARLIER, late), (NOW, late)):
         shown = post(delivery(state, reason=reason, due_at=due_at), due_at=due_at)
@@ -66,12 +73,19 @@ def test_every_state_before_and_after_its_time(state: str, reason: str | None, e
 @pytest.mark.parametrize(
     ("states", "word"),
     [
-        (["published", "published"], "posted"), (["published", "failed"], "partial"), (["published", "cancelled"], "partial"),
-        (["failed", "cancelled"], "failed"), (["cancelled", "cancelled"], "canceled"), (["published", "publishing"], "pending"),
-        (["published", "retrying"], "retry"), (["failed", "scheduled"], "scheduled"), (["retrying", "unknown"], "pending"),
-        (["scheduled", "retrying"], "retry"), (["published", "failed", "cancelled"], "partial"),
+        (["published", "published"], "posted"),
+        (["published", "failed"], "partial"),
+        (["published", "cancelled"], "partial"),
+        (["failed", "cancelled"], "failed"),
+        (["cancelled", "cancelled"], "canceled"),
+        (["published", "publishing"], "pending"),
+        (["published", "retrying"], "retry"),
+        (["failed", "scheduled"], "scheduled"),
+        (["retrying", "unknown"], "pending"),
+        (["scheduled", "retrying"], "retry"),
+        (["published", "failed", "cancelled"], "partial"),
     ],
-)  # fmt: skip
+)
 def test_a_post_is_its_most_urgent_account(states: list[str], word: str) -> None:
     assert post(*map(delivery, states))["status"] == word
 
@@ -102,7 +116,9 @@ def test_a_draft_in_an_inbox_is_posted_without_a_url() -> None:
 
 
 def test_the_summary_adds_up() -> None:
-    found = rendering.summary({"pending": 1, "scheduled": 2, "retry": 4, "posted": 8, "partial": 16, "failed": 32})
+    found = rendering.summary(
+        {"pending": 1, "scheduled": 2, "retry": 4, "posted": 8, "partial": 16, "failed": 32}
+    )
     assert (found["total"], found["pending"], found["published"]) == (63, 7, 24)
     assert found["by_status"]["draft"] == found["by_status"]["canceled"] == 0
     answers.Summary.model_validate(found)

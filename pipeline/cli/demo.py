@@ -1,0 +1,209 @@
+"""`slipway demo`: two posts to TikTok and Instagram through the API, watched until they are live, then held to account."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
+
+import click
+
+from pipeline.cli import EXAMPLE
+from pipeline.cli.printing import json_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.cli.comparing import Compared, Ours
+    from pipeline.cli.demo_stage import Stage
+
+PLATFORMS = ("tiktok", "instagram")
+PATIENCE = 120.0
+"""Seconds after the last due time."""
+IMAGES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """What came out."""
+
+    compared: Sequence[Compared]
+    differences: Sequence[str]
+    seconds: float
+
+
+@click.command(epilog=f"{EXAMPLE}slipway demo --ahead 60")
+@click.option(
+    "--ahead", type=click.IntRange(0, 3600), default=45, show_default=True, metavar="SECONDS",
+    help="When the second post is due; within 30 s means at once.",
+)  # fmt: skip
+@json_option
+def command(ahead: int, *, as_json: bool) -> None:
+    """Publish a video now and a slideshow a little later to the sandbox's TikTok and Instagram, and check both.
+
+    Uses the `slipway up` of this folder, or starts one for itself. Exit status 1 unless each is live exactly once.
+    """
+    from rich.console import Console
+
+    from pipeline.cli.demo_stage import stage
+    from pipeline.cli.opening import sentences
+
+    signal.signal(signal.SIGTERM, _stop)
+    began = time.monotonic()
+    console = Console(stderr=as_json)
+    with (
+        sentences(),
+        stage(lambda said: console.print(said, markup=False, highlight=False, soft_wrap=True)) as found,
+    ):
+        compared, differences = _play(found, ahead, console)
+    played = Played(compared=compared, differences=differences, seconds=time.monotonic() - began)
+    (_print_json if as_json else _print)(played)
+    sys.exit(1 if differences else 0)
+
+
+def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], list[str]]:
+    """Post, watch, compare."""
+    from pipeline.cli.comparing import compare
+    from pipeline.cli.following import follow
+    from pipeline.embedded.control import Control
+
+    accounts, marker = _accounts(stage), f"demo-{secrets.token_hex(4)}"
+    bodies = _bodies(stage.summary.media, accounts, ahead, marker)
+    posts = {name: _post(stage, body) for name, body in bodies.items()}
+    follow(lambda post: _api(stage, "GET", f"posts/{post}"), posts, ahead + PATIENCE, console)
+    control = Control(stage.summary.sandbox, stage.summary.sandbox_token)
+    ledger = _entries(control.call("GET", "ledger"))
+    return compare(_ours(stage, posts), ledger, marker)
+
+
+def _accounts(stage: Stage) -> list[str]:
+    """The sandbox's accounts on the demo's platforms, as far as an adapter speaks for them."""
+    from pipeline.bootstrap import build
+
+    core = build(stage.settings)
+    core.database.close()
+    spoken = {platform.value for platform in core.adapters}
+    found = [stage.summary.accounts[p] for p in PLATFORMS if p in spoken and p in stage.summary.accounts]
+    if not found:
+        raise click.ClickException(
+            f"The stack has no sandbox account on {' or '.join(PLATFORMS)}: "
+            "add one with `slipway account add-sandbox`, or try the demo in a fresh folder."
+        )
+    return found
+
+
+def _bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dict[str, dict[str, Any]]:
+    """Real files, served by the sandbox's media host: an MP4 and three JPEGs."""
+    common = {"accounts": [{"id": account} for account in accounts]}
+    images = [f"{media}/media/sample-{number}.jpg" for number in range(1, IMAGES + 1)]
+    due = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
+    return {
+        "video": {
+            "caption": f"Slipway {marker}: a video, now",
+            "media": {"type": "video", "url": f"{media}/media/sample.mp4"}, **common,
+        },
+        "slideshow": {
+            "caption": f"Slipway {marker}: a slideshow, {ahead} s ahead",
+            "media": {"type": "slideshow", "urls": images}, "scheduled_at": due, **common,
+        },
+    }  # fmt: skip
+
+
+def _post(stage: Stage, body: Mapping[str, Any]) -> str:
+    identity: str = _api(stage, "POST", "posts", json=body)["id"]
+    return identity
+
+
+def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
+    """One request as any client makes it; its data. Raises ClickException."""
+    import requests
+
+    try:
+        answer = requests.request(
+            method, f"{stage.summary.api}/api/partner/v1/{path}", timeout=30,
+            headers={"Authorization": f"Bearer {stage.summary.key}"}, **sent,
+        )  # fmt: skip
+    except requests.RequestException as error:
+        raise click.ClickException(
+            f"The API at {stage.summary.api} does not answer ({type(error).__name__}): look at {stage.summary.logs}."
+        ) from None
+    if not answer.ok:
+        raise click.ClickException(f"The API answered {answer.status_code} to {method} {path}: {answer.text}")
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise click.ClickException(f"The sandbox did not show its ledger: {found}")
+    return found
+
+
+def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
+    """Our own rows, from the tables and not from the API."""
+    from pipeline.cli.comparing import Ours
+    from pipeline.store.accounts import list_accounts
+    from pipeline.store.database import Database
+    from pipeline.store.posts import read_post
+
+    database = Database(stage.settings.store.url.get_secret_value(), pool=1)
+    try:
+        with database.begin() as c:
+            remote = {account.id: account.remote_id for account in list_accounts(c)}
+            views = {
+                name: read_post(c, UUID(stage.summary.workspace), UUID(post)) for name, post in posts.items()
+            }
+    finally:
+        database.close()
+    return [
+        Ours(
+            post=name, caption=view.caption, platform=d.platform, username=d.username, account=remote[d.account_id],
+            state=d.state, due_at=d.due_at, remote_id=d.remote_id, url=d.url,
+            error=None if d.error is None else d.error["message"],
+        )
+        for name, view in views.items() if view for d in view.deliveries
+    ]  # fmt: skip
+
+
+def _print_json(played: Played) -> None:
+    rows = [one.facts() for one in played.compared]
+    said = {
+        "agrees": not played.differences,
+        "differences": list(played.differences),
+        "seconds": round(played.seconds, 1),
+    }
+    click.echo(json.dumps({"deliveries": rows, **said}, indent=2, ensure_ascii=False))
+
+
+def _print(played: Played) -> None:
+    click.echo("\nPublished:")
+    for one in played.compared:
+        click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} {one.ours.url or '(no address yet)'}")
+    click.echo("\nOur rows beside the sandbox's own ledger:")
+    for one in played.compared:
+        entries = ", ".join(f"{e['remote_id']} at {e['at']}" for e in one.theirs) or "nothing"
+        late = "" if one.late is None else f", {one.late:.2f} s after its time"
+        click.echo(
+            f"  {one.ours.post:<10} {one.ours.platform:<10} ours: {one.ours.state} {one.ours.remote_id or ''}"
+        )
+        click.echo(f"  {'':<21} ledger: {entries}{late}")
+    click.echo()
+    for difference in played.differences:
+        click.echo(f"Differs: {difference}", err=True)
+    verdict = (
+        "They differ." if played.differences else f"All {len(played.compared)} are live, each exactly once."
+    )
+    click.echo(f"{verdict} The demo took {played.seconds:.1f} s.")
+
+
+def _stop(*_: object) -> NoReturn:
+    """Ends as Ctrl-C does, so that the demo's stack is ended too."""
+    raise KeyboardInterrupt

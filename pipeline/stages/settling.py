@@ -1,0 +1,77 @@
+"""Storing a verdict, and what is done with one that can no longer be stored because its claim was lost.
+
+Nothing learnt is thrown away: a late result is kept with its attempt, and proof of life settles the delivery.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from adapters.contract import Published
+from pipeline.core import Core
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.verdict import Verdict, of_conflict
+from pipeline.store import deliveries as store
+from pipeline.store import late
+from pipeline.store.accounts import mark_reconnect
+from pipeline.store.deliveries import Held
+from pipeline.store.ownership import RemoteIdTaken
+
+log = logging.getLogger("slipway.settling")
+
+
+def settle(
+    core: Core,
+    held: Held,
+    verdict: Verdict,
+    mover: Mover,
+    *,
+    looked: bool = False,
+    absent: bool = False,
+    not_before: datetime | None = None,
+) -> tuple[Verdict, datetime | None]:
+    """Stores a verdict. What was stored, and the delivery's ``next_at``: None when the claim was lost meanwhile.
+
+    When the post already belongs to another delivery, a person has to tell which of the two it is.
+    """
+    if verdict.reconnect and verdict.error is not None:
+        fields = store.error_fields(verdict.error) or {}
+        with core.database.once() as c:
+            mark_reconnect(c, held.account_id, fields, held.credentials_version)
+    queued_lease = timedelta(seconds=core.settings.delay.queued_lease)
+    try:
+        together = store.needs_post(held, verdict, held.state)
+        with core.database.begin() if together else core.database.once() as c:
+            return verdict, store.settle(
+                c, core.vault, held, verdict, mover, origin=held.state, looked=looked, absent=absent,
+                not_before=not_before, queued_lease=queued_lease,
+            )  # fmt: skip
+    except RemoteIdTaken:
+        if verdict.published is None:
+            raise
+        doubtful = of_conflict(verdict.published)
+    log.error("ALARM delivery %s: %s", held.id, doubtful.error)
+    return settle(core, held, doubtful, mover, looked=looked)
+
+
+def claim_was_lost(core: Core, held: Held, verdict: Verdict, *, armed: bool) -> None:
+    """Keeps what was learnt. ``armed``: this holder made the visible call, so its handle tells where to look."""
+    if verdict.published is not None:
+        _proof(core, held, verdict.published)
+    elif verdict.checkpoint is not None and armed:
+        with core.database.begin() as c:
+            late.keep_late_handle(c, core.vault, held, verdict.checkpoint)
+    elif verdict.error is not None:
+        with core.database.begin() as c:
+            late.keep_late_proof(c, held, {"error": store.error_fields(verdict.error)})
+    log.warning("the claim on %s was lost before %s could be stored", held.id, verdict.state)
+
+
+def _proof(core: Core, held: Held, live: Published) -> None:
+    with core.database.begin() as c:
+        proven = late.settle_by_proof(c, held, live)
+    if proven.alarm:
+        log.error("ALARM delivery %s: %s", held.id, proven.alarm)
+    elif proven.settled:
+        log.warning("delivery %s: late proof settled it as %s", held.id, State.PUBLISHED)

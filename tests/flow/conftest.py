@@ -1,0 +1,39 @@
+"""One whole system for the flow tests: real servers, real workers, real files, the sandbox as the world outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Engines, environment_of, free_ports
+from tests.stack import FAST, Stack, running, until
+
+
+@pytest.fixture(scope="package")
+def stack(
+    engines: Engines, package_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """API, beat, a worker of each group and the sandbox, with an account on each platform."""
+    folder: Path = tmp_path_factory.mktemp("flow")
+    environment = environment_of(package_database_url, engines.valkey.url, vault_key, folder) | FAST
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        stack.start_beat()
+        for group in ("publish", "reachability", "upkeep"):
+            stack.start_worker(group)
+        stack.start_api()
+        stack.seed("tiktok", "instagram")
+        until(lambda: stack.core.pulse.alive("reachability"), 30)
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def calm(stack: Stack) -> Iterator[None]:
+    """No fault of an earlier test is left, and the usual worker runs."""
+    stack.control("DELETE", "faults")
+    yield
+    stack.control("DELETE", "faults")
+    if stack.parts["publish"].poll() is not None:
+        stack.start_worker("publish")

@@ -1,0 +1,175 @@
+"""docker-compose.yml, without Docker: each of our services is run as the plain process its container would run.
+
+The command is the image's entry point and the service's command; the environment is the example file under the
+service's own; only addresses are the test's. A service is well when the health check written in the file says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+import yaml
+from dotenv import dotenv_values
+
+from pipeline.embedded.process import until
+from tests.conftest import Engines, free_ports
+
+ROOT = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"] == "slipway"]
+ANSWERING = [name for name in OURS if "healthcheck" in SERVICES[name]]
+PORTS = {"8000": "SLIPWAY_API__PORT", "5555": "SLIPWAY_FLOWER__PORT"}
+STARTS_WITHIN = 60.0
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, str]:
+    """The port in the file -> the one used here."""
+    return dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+
+
+@pytest.fixture(scope="module")
+def production(module_environment: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
+    """The environment of every service: the example file, with the test's engines, and no sandbox."""
+    example = {name: value or "" for name, value in dotenv_values(ROOT / "config" / ".env.example").items()}
+    here = {name: ports[port] for port, name in PORTS.items()}
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return {
+        **example,
+        **module_environment,
+        **here,
+        **path,
+        "SLIPWAY_FLOWER__PASSWORD": "a password for a test",
+    }
+
+
+@pytest.fixture(scope="module")
+def running(
+    production: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """Every service of ours that keeps running, started; name -> its log."""
+    logs = tmp_path_factory.mktemp("logs")
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    for name in OURS:
+        with (logs / name).open("wb") as log:
+            started[name] = subprocess.Popen(
+                command_of(name), env=environment_of(name, production), cwd=logs, stdout=log, stderr=log
+            )
+        if name == "migrate":
+            assert started.pop(name).wait(STARTS_WITHIN) == 0, (logs / name).read_text()
+    yield {name: logs / name for name in started}
+    ended = [name for name, process in started.items() if process.poll() is not None]
+    for process in started.values():
+        process.terminate()
+    _, alive = psutil.wait_procs([psutil.Process(p.pid) for p in started.values() if p.poll() is None], 40)
+    for process in started.values():
+        process.kill()
+        process.wait()
+    assert ended == []
+    assert alive == []
+
+
+def command_of(name: str) -> list[str]:
+    entry = re.search(r"^ENTRYPOINT (.*)$", (ROOT / "config" / "Dockerfile").read_text(), re.MULTILINE)
+    assert entry
+    return [*json.loads(entry[1]), *SERVICES[name]["command"]]
+
+
+def environment_of(name: str, production: dict[str, str]) -> dict[str, str]:
+    """The service's own wins over the file, as in compose; but its addresses are the container's."""
+    own = {
+        key: value
+        for key, value in SERVICES[name].get("environment", {}).items()
+        if key not in PORTS.values()
+    }
+    return {**production, **{key: value.replace("0.0.0.0", "127.0.0.1") for key, value in own.items()}}  # noqa: S104
+
+
+def check_of(name: str, ports: dict[str, str]) -> list[str]:
+    """The service's health check as a command, on the ports used here."""
+    kind, *words = SERVICES[name]["healthcheck"]["test"]
+    here = [re.sub("|".join(ports), lambda found: ports[found[0]], word).replace("$$", "$") for word in words]
+    return here if kind == "CMD" else ["sh", "-c", *here]
+
+
+def well(command: list[str], environment: dict[str, str]) -> bool:
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -> None:
+    groups = {"worker-publish", "worker-reachability", "worker-upkeep"}
+    assert {*OURS} == {"migrate", "api", "beat", "flower", *groups}
+    assert {*SERVICES} - {*OURS} == {"postgres", "valkey", "prometheus", "grafana"}
+    assert "sandbox" not in json.dumps(SERVICES)
+
+
+def test_every_worker_group_has_its_service() -> None:
+    from pipeline.queues import GROUPS
+
+    assert {SERVICES[name]["command"][1] for name in OURS if name.startswith("worker-")} == {*GROUPS}
+
+
+def test_no_secret_stands_in_the_file_and_nothing_is_published_beyond_loopback() -> None:
+    for name, service in SERVICES.items():
+        for key, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in key or value.startswith("${"), f"{name}: {key}"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+def test_durability_is_not_switched_off() -> None:
+    words = " ".join(SERVICES["postgres"]["command"])
+    assert not re.search(r"fsync|synchronous_commit|full_page_writes", words)
+    assert "--maxmemory-policy noeviction" in SERVICES["valkey"]["command"][-1]
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_each_service_starts_and_its_health_check_is_content(
+    name: str, running: dict[str, Path], production: dict[str, str], ports: dict[str, str]
+) -> None:
+    check, environment = check_of(name, ports), environment_of(name, production)
+    assert until(lambda: well(check, environment), STARTS_WITHIN), running[name].read_text()[-4000:]
+
+
+def test_flower_asks_for_the_password(
+    running: dict[str, Path], ports: dict[str, str], production: dict[str, str]
+) -> None:
+    origin = f"http://127.0.0.1:{ports['5555']}/"
+
+    def status(password: str) -> int:
+        try:
+            return requests.get(origin, auth=("operator", password), timeout=5).status_code
+        except requests.ConnectionError:
+            return 0
+
+    assert until(lambda: status("wrong") == 401, STARTS_WITHIN), running["flower"].read_text()[-4000:]
+    assert status(production["SLIPWAY_FLOWER__PASSWORD"]) == 200
+
+
+def test_beat_rings_and_the_reachability_worker_hears(
+    running: dict[str, Path], engines: Engines, production: dict[str, str]
+) -> None:
+    client = engines.valkey.client(int(production["SLIPWAY_BROKER__URL"].rpartition("=")[2]))
+    assert until(lambda: bool(client.exists("pulse:reachability")), STARTS_WITHIN), running[
+        "beat"
+    ].read_text()[-4000:]
+    client.close()
+
+
+def test_the_rules_and_boards_ask_only_for_metrics_that_exist() -> None:
+    rules = (ROOT / "config" / "prometheus" / "rules.yml").read_text()
+    board = (ROOT / "config" / "grafana" / "boards" / "slipway.json").read_text()
+    json.loads(board)
+    asked = set(re.findall(r"\b(?:flower|slipway)_[a-z_]+", rules + board))
+    flower = "flower_worker_online flower_events_total flower_task_runtime_seconds_bucket"
+    assert asked <= {*flower.split()}
