@@ -149,9 +149,10 @@ class Publish(Group):
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
     prepares_per_day: int = Field(default=10, ge=1, description="Prepares from scratch per delivery and day.")
     settle_window: float = Field(
-        default=0,
-        ge=0,
-        description="Seconds; if not 0, replaces every platform's settle window (tests only).",
+        default=0, ge=0, description="Seconds; if not 0, replaces every platform's settle window (tests)."
+    )
+    look_first: float = Field(
+        default=0, ge=0, description="Seconds; if not 0, replaces every platform's first pause between looks (tests)."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from adapters.contract import Platform, PlatformSettings
 from adapters.registry import ADAPTERS
@@ -32,6 +32,14 @@ SANDBOX_HOSTS = {
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
 }  # fmt: skip
 
+#: The sandbox knows one app; the owner's own ids and secrets never go to it.
+_SANDBOX_APP = {
+    "app_id": "slipway-sandbox",
+    "app_secret": SecretStr("sandbox-secret"),
+    "business_app_id": "slipway-sandbox",
+    "business_app_secret": SecretStr("sandbox-secret"),
+}
+
 _NOT_OPTIONS = {"app_id", "app_secret", "version"}
 
 
@@ -41,6 +49,7 @@ def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
     values: dict[str, Any] = {name: getattr(group, name) for name in type(group).model_fields}
     hosts = {name: str(values.pop(name)).rstrip("/") for name in SANDBOX_HOSTS[platform]}
     if s.sandbox.url:
+        values |= _SANDBOX_APP
         hosts = {name: s.sandbox.url.rstrip("/") + path for name, path in SANDBOX_HOSTS[platform].items()}
     return PlatformSettings(
         hosts=hosts,

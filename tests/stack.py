@@ -33,9 +33,10 @@ from pipeline.store.workspaces import create_workspace
 
 CONTROL_TOKEN = "control-of-the-tests"  # noqa: S105
 FAST = {
-    "SLIPWAY_PUBLISH__SLICE": "4",
-    "SLIPWAY_PUBLISH__LEASE": "8",
-    "SLIPWAY_PUBLISH__CALL": "3",
+    "SLIPWAY_PUBLISH__SLICE": "3",
+    "SLIPWAY_PUBLISH__LEASE": "6",
+    "SLIPWAY_PUBLISH__CALL": "2",
+    "SLIPWAY_PUBLISH__LOOK_FIRST": "0.5",
     "SLIPWAY_PUBLISH__BACKOFF": "1",
     "SLIPWAY_PUBLISH__BACKOFF_CAP": "3",
     "SLIPWAY_PUBLISH__SETTLE_WINDOW": "2",
@@ -57,6 +58,8 @@ class Stack:
     workspace: UUID = field(init=False)
     accounts: dict[str, UUID] = field(default_factory=dict)
     remote: dict[str, str] = field(default_factory=dict)
+    owner: str = "tester"
+    """Username of the accounts in use."""
 
     def __post_init__(self) -> None:
         self.environment |= {
@@ -167,12 +170,12 @@ class Stack:
             self.workspace = create_workspace(c, name="Tests")
             self.key = create_key(c, self.workspace, "tests")
         for platform in platforms:
-            self.accounts[platform] = self.connect(platform, "tester")
+            self.accounts[platform] = self.connect(platform, self.owner)
 
     def connect(self, platform: str, username: str, settings: Mapping[str, Any] | None = None) -> UUID:
         """Adds (or connects again) one sandbox account."""
         made = self.control("POST", "accounts", {"platform": platform, "username": username})
-        self.remote[f"{platform}/{username}"] = made["remote_id"]
+        self.remote[platform] = made["remote_id"]
         with self.core.database.begin() as c:
             return add_account(
                 c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
@@ -180,10 +183,14 @@ class Stack:
                 display_name=made["username"], credentials=credentials(made), settings=settings or {},
             )  # fmt: skip
 
-    def reconnect(self, platform: str, username: str = "tester") -> None:
+    def tokens(self, platform: str, state: str) -> None:
+        """Expires or revokes the account's tokens over there, or makes them valid."""
+        self.control("POST", "tokens", {"platform": platform, "remote_id": self.remote[platform], "state": state})
+
+    def reconnect(self, platform: str) -> None:
         """A person connected the account again: fresh tokens, active."""
-        self.control("POST", "tokens", {"platform": platform, "remote_id": self.remote[f"{platform}/{username}"], "state": "valid"})
-        self.connect(platform, username)
+        self.tokens(platform, "valid")
+        self.connect(platform, self.owner)
 
     # --- posting -----------------------------------------------------------------------------------------------------
 

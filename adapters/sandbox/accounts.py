@@ -14,24 +14,31 @@ if TYPE_CHECKING:
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record
+_CARRIED = ("scopes", "acts_for")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKind:
     """What accounts of one platform look like."""
 
-    new_id: Callable[[], str]
+    new_id: Callable[[Record], str]
+    """Given the account's options."""
     scopes: tuple[str, ...]
-    connection: str
-    """Which of the platform's products the tokens are for."""
+    connection: str | Callable[[Record], str]
+    """Which of the platform's products the tokens are for; a function where the options decide."""
     access_prefix: str
-    access_life: float
-    """Seconds."""
+    access_life: float | None
+    """Seconds; None: until something else ends it."""
     refresh_prefix: str | None = None
     """None: the platform has no refresh tokens."""
-    refresh_life: float = 0.0
+    refresh_life: float | None = None
+    """Seconds; None: until something else ends it."""
+    refreshes: Callable[[Record], bool] = lambda _: True
+    """Whether this account gets a refresh token, where the platform has them."""
     issued_ago: float = 0.0
     """Seconds a token given out by the control API is already old."""
+    furnish: Callable[[Record], Record] | None = None
+    """Makes what an account made by the control API needs; returns the settings to store beside it."""
 
 
 class Accounts:
@@ -62,7 +69,7 @@ class Accounts:
         """Make the account, or change the one that is there; `wishes`: display_name, private, options."""
         account = self.named(platform, username)
         if account is None:
-            remote_id = self.kinds[platform].new_id()
+            remote_id = self.kinds[platform].new_id(wishes.get("options", {}))
             account = {"platform": platform, "remote_id": remote_id, "username": username}
             account |= {"display_name": username, "private": False, "options": {}}
         account |= wishes
@@ -73,24 +80,38 @@ class Accounts:
         """What the account's tokens may do; option `scopes` replaces the platform's full list."""
         return list(account["options"].get("scopes", self.kinds[account["platform"]].scopes))
 
-    def issue(self, account: Record, *, replaces: str | None = None, age: float = 0.0) -> Record:
+    def granted(self, token: Record, account: Record) -> list[str]:
+        """What this one token may do: what a consent page has granted, else all the account may."""
+        return list(token.get("scopes") or self.scopes(account))
+
+    def connection(self, account: Record) -> str:
+        """Which of the platform's products the account's tokens are for."""
+        connection = self.kinds[account["platform"]].connection
+        return connection if isinstance(connection, str) else connection(account["options"])
+
+    def issue(
+        self, account: Record, *, replaces: str | None = None, age: float = 0.0, like: Record | None = None
+    ) -> Record:
         """Give out tokens: `access_token`, `expires_in`, and with refresh tokens those two as well.
 
         `replaces`: the refresh token this rotation retires once one of the new tokens has been used; until then it
-        still works, so an answer lost on the way costs nobody the account.
+        still works, so an answer lost on the way costs nobody the account. `like`: the code or token that this is
+        given for; what it may do and for whom is carried over. What does not expire has no `…expires_in`.
         """
         kind = self.kinds[account["platform"]]
-        issued = {
-            "access_token": self.mint(account, "access", kind.access_prefix, kind.access_life, age, replaces),
-            "expires_in": int(kind.access_life - age),
-        }
-        if kind.refresh_prefix is not None:
-            issued |= {
-                "refresh_token": self.mint(
-                    account, "refresh", kind.refresh_prefix, kind.refresh_life, age, replaces
-                ),
-                "refresh_expires_in": int(kind.refresh_life - age),
-            }
+        more = {name: like[name] for name in _CARRIED if name in like} if like is not None else {}
+        if replaces is not None:
+            more["replaces"] = replaces
+        access = self.mint(account, "access", kind.access_prefix, kind.access_life, age, more)
+        issued: Record = {"access_token": access}
+        if kind.access_life is not None:
+            issued["expires_in"] = int(kind.access_life - age)
+        if kind.refresh_prefix is not None and kind.refreshes(account):
+            issued["refresh_token"] = self.mint(
+                account, "refresh", kind.refresh_prefix, kind.refresh_life, age, more
+            )
+            if kind.refresh_life is not None:
+                issued["refresh_expires_in"] = int(kind.refresh_life - age)
         return issued
 
     def mint(
@@ -98,28 +119,38 @@ class Accounts:
         account: Record,
         role: str,
         prefix: str,
-        life: float,
+        life: float | None,
         age: float = 0.0,
-        replaces: str | None = None,
+        more: Record | None = None,
     ) -> str:
-        """Make one token of `role` (access, refresh, short, code) living `life` seconds; returns its text."""
+        """Make one token of `role` (access, refresh, short, code) living `life` seconds; returns its text.
+
+        `more` is kept with it: `scopes`, `replaces`, and `acts_for` ("platform:remote_id"), the accounts it is good
+        for beside its own.
+        """
         text = prefix + secrets.token_urlsafe(30)
         issued_at = self._clock.now() - age
         record: Record = {"platform": account["platform"], "remote_id": account["remote_id"], "role": role}
-        record |= {"state": "valid", "issued_at": issued_at, "expires_at": issued_at + life}
-        if replaces is not None:
-            record["replaces"] = replaces
+        record |= {"state": "valid", "issued_at": issued_at, **(more or {})}
+        record["expires_at"] = None if life is None else issued_at + life
         self._store.put(_TOKEN, text, record)
         return text
 
     def token(self, platform: str, text: str) -> Record | None:
-        """What is known of a token of that platform, or None."""
+        """What is known of a token that is good for that platform, or None."""
         token = self._store.all(_TOKEN).get(text)
-        return token if token is not None and token["platform"] == platform else None
+        if token is None or token["platform"] == platform:
+            return token
+        for other in token.get("acts_for", ()):
+            named, _, remote_id = other.partition(":")
+            if named == platform:
+                return token | {"platform": platform, "remote_id": remote_id}
+        return None
 
     def state(self, token: Record) -> str:
         """`valid`, `expired` or `revoked` at this moment."""
-        if token["state"] == "valid" and self._clock.now() >= token["expires_at"]:
+        ends = token["expires_at"]
+        if token["state"] == "valid" and ends is not None and self._clock.now() >= ends:
             return "expired"
         return str(token["state"])
 
@@ -140,8 +171,11 @@ class Accounts:
         mine = [
             (text, token)
             for text, token in self._store.all(_TOKEN).items()
-            if (token["platform"], token["remote_id"]) == (platform, remote_id)
-            and token["role"] not in spared
+            if token["role"] not in spared
+            and (
+                (token["platform"], token["remote_id"]) == (platform, remote_id)
+                or f"{platform}:{remote_id}" in token.get("acts_for", ())
+            )
         ]
         for text, token in mine:
             self._store.put(_TOKEN, text, token | {"state": state})

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.control_body import Body, fault_of, no
+from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
 from adapters.sandbox.store import Record
 from adapters.sandbox.world import World
@@ -43,7 +44,10 @@ class Control:
         if body.has("options"):
             wishes["options"] = body.object("options")
         account = self._world.accounts.open(platform, username, wishes)
-        return json_answer(self._issued(account), 201)
+        issued = self._issued(account)
+        if (furnish := self._world.accounts.kinds[platform].furnish) is not None:
+            issued["settings"] = furnish(account)
+        return json_answer(issued, 201)
 
     def _issued(self, account: Record) -> Record:
         accounts = self._world.accounts
@@ -54,7 +58,7 @@ class Control:
             "username": account["username"],
             **accounts.issue(account, age=kind.issued_ago),
             "scopes": accounts.scopes(account),
-            "connection": kind.connection,
+            "connection": accounts.connection(account),
         }
 
     async def ledger(self, request: web.Request) -> web.Response:
@@ -120,6 +124,14 @@ class Control:
             },
             201,
         )
+
+    async def add_app(self, request: web.Request) -> web.Response:
+        """POST /control/apps: from then on the platform knows this app, and none that was not made known."""
+        body = await Body.read(request)
+        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
+        redirects = body.texts("redirect_uris") if body.has("redirect_uris") else []
+        register_app(self._world, platform, body.text("client_id"), body.text("client_secret"), redirects)
+        return json_answer({"ok": True}, 201)
 
     async def pace(self, request: web.Request) -> web.Response:
         """POST /control/pace."""
@@ -194,6 +206,7 @@ def mount_control(app: web.Application, world: World) -> None:
         ("DELETE", "/control/faults/{id}", control.clear_fault),
         ("POST", "/control/tokens", control.tokens),
         ("POST", "/control/oauth/code", control.code),
+        ("POST", "/control/apps", control.add_app),
         ("POST", "/control/pace", control.pace),
         ("POST", "/control/clock", control.clock),
         ("PUT", "/control/media/{name}", control.put_media),

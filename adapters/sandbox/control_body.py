@@ -45,6 +45,13 @@ class Body:
             raise Refused(no(422, f"{name} must be a text."))
         return value
 
+    def texts(self, name: str) -> list[str]:
+        """A list of texts."""
+        value = self._fields.get(name)
+        if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+            raise Refused(no(422, f"{name} must be a list of texts."))
+        return value
+
     def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
         """One of the allowed words."""
         value = self._fields.get(name)

@@ -39,6 +39,8 @@ class Voice:
     server_error: Callable[[], web.Response]
     malformed: Callable[[], web.Response]
     """The body cannot be read."""
+    blocked: Callable[[], web.Response] | None = None
+    """The answer under `spam-block`; None: that fault does not strike here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ class Endpoint:
                 return voice.revoked()
             case "quota-exhausted" if self.exhausted is not None:
                 return self.exhausted(call)
+            case "spam-block" if voice.blocked is not None:
+                return voice.blocked()
             case _:
                 return None
 
@@ -131,6 +135,8 @@ class Call:
     request: web.Request
     body: bytes = b""
     faults: list[Record] = field(default_factory=list)
+    given: Record | None = None
+    """What query and body say, once somebody has read it."""
 
     @property
     def account(self) -> Record | None:
@@ -154,7 +160,7 @@ class Call:
         account = accounts.find(token["platform"], token["remote_id"])
         if account is None:
             raise Refused(voice.unknown_token())
-        if scopes and not any(scope in accounts.scopes(account) for scope in scopes):
+        if scopes and not any(scope in accounts.granted(token, account) for scope in scopes):
             raise Refused(voice.lacks_scope(scopes[0]))
         accounts.use(text, token)
         return account

@@ -23,18 +23,36 @@ STEPS: Final = (
     "quota",
     "read",
     "cancel",
+    "consent",
     "media",
     "any",
 )
 """`status` is another word for `look`; `any` is every step but `media`."""
 
-BEFORE: Final = ("latency", "429", "5xx", "drop", "token-expired", "token-revoked", "quota-exhausted")
+BEFORE: Final = (
+    "latency",
+    "429",
+    "5xx",
+    "drop",
+    "token-expired",
+    "token-revoked",
+    "quota-exhausted",
+    "spam-block",
+)
 """Strike before the request has any effect."""
 
 AFTER: Final = ("effect-then-5xx", "effect-then-drop", "effect-then-garbage")
 """Strike when the effect is recorded and flushed; a request that was refused leaves them unspent."""
 
-WITHIN: Final = ("stuck-processing", "late-visibility", "fail-processing", "oembed-no-anchor", "oembed-gone")
+WITHIN: Final = (
+    "stuck-processing",
+    "late-visibility",
+    "fail-processing",
+    "short-store",
+    "moved-session",
+    "oembed-no-anchor",
+    "oembed-gone",
+)
 """Change what the request does; spent only by a request that can do it."""
 
 FAULTS: Final = BEFORE + AFTER + WITHIN

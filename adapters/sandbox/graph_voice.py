@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from adapters.sandbox import multipart
 from adapters.sandbox.answers import Refused, encode, json_answer
 from adapters.sandbox.endpoint import Call, Voice
 from adapters.sandbox.store import Record
@@ -45,13 +46,22 @@ def refuse(code: int, subcode: int | None, message: str) -> Refused:
 
 
 def arguments(call: Call) -> Record:
-    """Query, form and JSON body in one; the body wins."""
-    found: Record = dict(call.request.query)
+    """Query, form and JSON body in one; the body wins. Files of a multipart form are bytes."""
+    if call.given is None:
+        call.given = dict(call.request.query) | _body(call)
+    return call.given
+
+
+def _body(call: Call) -> Record:
     if not call.body:
-        return found
-    if call.request.content_type == "application/json":
-        return found | call.json()
-    return found | dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+        return {}
+    match call.request.content_type:
+        case "application/json":
+            return call.json()
+        case "multipart/form-data":
+            return multipart.fields(call.request.headers["Content-Type"], call.body)
+        case _:
+            return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def presented(call: Call) -> str | None:

@@ -19,7 +19,7 @@ from adapters.sandbox.world import World
 
 __all__ = ["SandboxSettings", "run"]
 
-_BODY_BYTES = 1 << 20
+_BODY_BYTES = 32 << 20
 """Of a request that is not streamed."""
 _GOODBYE_S = 1.0
 _KEEPALIVE_S = 75.0

@@ -52,6 +52,7 @@ class _Exchange:
         self.id = _request_id(headers.get(REQUEST_ID))
         self.started = False
         self._unread = _has_body(headers)
+        self._http_1 = scope["http_version"].startswith("1")  # HTTP/2 closes streams, not connections
         self._receive, self._send = receive, send
 
     async def receive(self) -> Message:
@@ -64,7 +65,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self.id
             await self._drain()
-            if self._unread:
+            if self._unread and self._http_1:
                 headers["Connection"] = "close"
             self.started = True
         await self._send(message)

@@ -1,4 +1,4 @@
-"""`slipway demo`: two posts to TikTok and Instagram through the API, watched until they are live, then held to account."""
+"""`slipway demo`: two posts to TikTok and Instagram through the API, watched until live, then held to account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -30,15 +29,6 @@ PATIENCE = 120.0
 IMAGES = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Played:
-    """What came out."""
-
-    compared: Sequence[Compared]
-    differences: Sequence[str]
-    seconds: float
-
-
 @click.command(epilog=f"{EXAMPLE}slipway demo --ahead 60")
 @click.option(
     "--ahead", type=click.IntRange(0, 3600), default=45, show_default=True, metavar="SECONDS",
@@ -58,13 +48,19 @@ def command(ahead: int, *, as_json: bool) -> None:
     signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
     console = Console(stderr=as_json)
-    with (
-        sentences(),
-        stage(lambda said: console.print(said, markup=False, highlight=False, soft_wrap=True)) as found,
-    ):
+
+    def say(sentence: str) -> None:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    with sentences(), stage(say) as found:
         compared, differences = _play(found, ahead, console)
-    played = Played(compared=compared, differences=differences, seconds=time.monotonic() - began)
-    (_print_json if as_json else _print)(played)
+        if not as_json:
+            _print(compared, differences)
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json(compared, differences, seconds)
+    else:
+        click.echo(f"The demo took {seconds:.1f} s.")
     sys.exit(1 if differences else 0)
 
 
@@ -79,8 +75,7 @@ def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], l
     posts = {name: _post(stage, body) for name, body in bodies.items()}
     follow(lambda post: _api(stage, "GET", f"posts/{post}"), posts, ahead + PATIENCE, console)
     control = Control(stage.summary.sandbox, stage.summary.sandbox_token)
-    ledger = _entries(control.call("GET", "ledger"))
-    return compare(_ours(stage, posts), ledger, marker)
+    return compare(_ours(stage, posts), control.call("GET", "ledger"), marker)
 
 
 def _accounts(stage: Stage) -> list[str]:
@@ -140,13 +135,6 @@ def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
     return data
 
 
-def _entries(text: str) -> list[dict[str, Any]]:
-    found = json.loads(text)
-    if not isinstance(found, list):
-        raise click.ClickException(f"The sandbox did not show its ledger: {found}")
-    return found
-
-
 def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
     """Our own rows, from the tables and not from the API."""
     from pipeline.cli.comparing import Ours
@@ -173,35 +161,28 @@ def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
     ]  # fmt: skip
 
 
-def _print_json(played: Played) -> None:
-    rows = [one.facts() for one in played.compared]
-    said = {
-        "agrees": not played.differences,
-        "differences": list(played.differences),
-        "seconds": round(played.seconds, 1),
-    }
+def _print_json(compared: Sequence[Compared], differences: Sequence[str], seconds: float) -> None:
+    rows = [one.facts() for one in compared]
+    said = {"agrees": not differences, "differences": list(differences), "seconds": round(seconds, 1)}
     click.echo(json.dumps({"deliveries": rows, **said}, indent=2, ensure_ascii=False))
 
 
-def _print(played: Played) -> None:
+def _print(compared: Sequence[Compared], differences: Sequence[str]) -> None:
     click.echo("\nPublished:")
-    for one in played.compared:
-        click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} {one.ours.url or '(no address yet)'}")
+    for one in compared:
+        click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} {one.ours.url or '(no address)'}")
     click.echo("\nOur rows beside the sandbox's own ledger:")
-    for one in played.compared:
+    for one in compared:
         entries = ", ".join(f"{e['remote_id']} at {e['at']}" for e in one.theirs) or "nothing"
         late = "" if one.late is None else f", {one.late:.2f} s after its time"
-        click.echo(
-            f"  {one.ours.post:<10} {one.ours.platform:<10} ours: {one.ours.state} {one.ours.remote_id or ''}"
-        )
+        ours = f"{one.ours.remote_id or ''} {one.ours.state}"
+        click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} ours:   {ours}")
         click.echo(f"  {'':<21} ledger: {entries}{late}")
-    click.echo()
-    for difference in played.differences:
+    for difference in differences:
         click.echo(f"Differs: {difference}", err=True)
-    verdict = (
-        "They differ." if played.differences else f"All {len(played.compared)} are live, each exactly once."
+    click.echo(
+        f"\n{'They differ.' if differences else f'All {len(compared)} are live, each exactly once.'}\n"
     )
-    click.echo(f"{verdict} The demo took {played.seconds:.1f} s.")
 
 
 def _stop(*_: object) -> NoReturn:

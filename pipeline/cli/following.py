@@ -1,9 +1,9 @@
-"""Watches posts through the API and shows how far each account is: a live table in a terminal, plain lines elsewhere."""
+"""Watches posts through the API and shows how far each is: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GLANCE = 0.25
 """Seconds between two looks."""
+ADDRESSES = 30.0
+"""Seconds that addresses are waited for once all are live: a platform may tell them a little later."""
 DONE = frozenset({"published", "failed", "cancelled", "blocked"})
 """States that do not change by themselves any more."""
 
@@ -47,8 +49,8 @@ def follow(read: Read, posts: Mapping[str, str], patience: float, console: Conso
     began, seen = time.monotonic(), dict[tuple[str, str, str], str]()
     for rows in _glances(read, posts, patience):
         for row in rows:
-            if seen.get(row.key) != row.state:
-                seen[row.key] = row.state
+            if seen.get(row.key) != (news := row.state + row.url):
+                seen[row.key] = news
                 console.print(
                     _line(row, time.monotonic() - began), soft_wrap=True, markup=False, highlight=False
                 )
@@ -62,12 +64,17 @@ def _live(read: Read, posts: Mapping[str, str], patience: float, console: Consol
             live.update(_table(rows), refresh=True)
 
 
-def _glances(read: Read, posts: Mapping[str, str], patience: float) -> Any:
+def _glances(read: Read, posts: Mapping[str, str], patience: float) -> Iterator[list[Row]]:
     end = time.monotonic() + patience
     while True:
         rows = [row for name, post in posts.items() for row in _rows(name, read(post))]
         yield rows
-        if all(row.state in DONE for row in rows) or time.monotonic() > end:
+        now = time.monotonic()
+        if all(row.state in DONE for row in rows):
+            end = min(end, now + ADDRESSES)
+            if not any(row.state == "published" and not row.url for row in rows):
+                return
+        if now > end:
             return
         time.sleep(GLANCE)
 
@@ -96,7 +103,7 @@ def _lateness(due: datetime, published_at: str | None, *, done: bool) -> str:
 def _line(row: Row, seconds: float) -> str:
     where = f"{row.post} · {row.platform} {row.username}"
     return (
-        f"{seconds:6.1f} s  {where:<36}  {row.state:<10} {row.lateness:>8}  {row.url or row.message}".rstrip()
+        f"{seconds:6.1f} s  {where:<40}  {row.state:<10} {row.lateness:>8}  {row.url or row.message}".rstrip()
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from adapters.errors import AdapterError, NeedsPerson, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, Unavailable
 from pipeline.core import Core
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
@@ -55,7 +55,7 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
     error = refresh(core, held.account_id, held.credentials_version)
     if error is None:
         return verdict
-    if isinstance(error, NeedsPerson):
+    if isinstance(error, CredentialsRevoked):
         if verdict.state is not State.RETRYING:  # an armed delivery stays what it is; the account is marked
             return replace(verdict, error=error)
         return replace(
@@ -69,6 +69,6 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
 def _refused(core: Core, account_id: UUID, version: int, error: AdapterError) -> None:
     with core.database.begin() as c:
         store.end_refresh(c, account_id)
-        if isinstance(error, NeedsPerson):
+        if isinstance(error, CredentialsRevoked):  # a misconfigured app of ours disconnects nobody
             store.mark_reconnect(c, account_id, error_fields(error) or {}, version)
             log.warning("account %s has to be connected again: %s", account_id, error)

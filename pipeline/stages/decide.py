@@ -11,7 +11,8 @@ from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.store.database import row
 from pipeline.store.deliveries import lock_post, move
-from pipeline.store.rescue import database_now, resume_one
+from pipeline.store.reading import database_now
+from pipeline.store.rescue import resume_one
 
 
 class CannotDecide(Exception):
@@ -60,7 +61,9 @@ def resume(core: Core, delivery: UUID) -> None:
         if State(found.state) is not State.BLOCKED:
             raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
         armed = found.armed_at is not None
-        if not resume_one(c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"):
+        if not resume_one(
+            c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
+        ):
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
     core.doorbell.now()
 
@@ -70,10 +73,16 @@ def _found(c: Connection, delivery: UUID) -> Any:
     if first is None:
         raise CannotDecide(f"There is no delivery {delivery}.")
     lock_post(c, first.post_id)
-    found = row(c, "SELECT post_id, state, reason, generation, fence, armed_at FROM deliveries WHERE id = :id", id=delivery)
+    found = row(
+        c,
+        "SELECT post_id, state, reason, generation, fence, armed_at FROM deliveries WHERE id = :id FOR UPDATE",
+        id=delivery,
+    )
     if found is None or State(found.state) not in DECIDABLE:
         state = found.state if found is not None else "gone"
-        raise CannotDecide(f"Delivery {delivery} is {state}: only unknown and blocked ones wait for a person.")
+        raise CannotDecide(
+            f"Delivery {delivery} is {state}: only unknown and blocked ones wait for a person."
+        )
     return found
 
 
@@ -87,6 +96,3 @@ def _end(c: Connection, delivery: UUID, *, done: bool) -> None:
            RETURNING id""",
         id=delivery,
     )
-
-
-

@@ -22,8 +22,9 @@ from pipeline.store.deliveries import error_fields, move
 
 def slot(core: Core) -> int:
     """A doorbell rang: queue what is due. Returns how many messages went out."""
-    sent = _late(core)
-    with core.database.begin() as c:
+    _late(core)
+    sent = 0
+    with core.database.once() as c:
         platforms = store.waiting_platforms(c)
     for platform in platforms:
         sent += _release(core, platform)
@@ -56,24 +57,28 @@ def _release(core: Core, platform: str) -> int:
 
 
 def _looks(core: Core) -> int:
+    lease = timedelta(seconds=core.settings.delay.queued_lease)
     sent = 0
     while True:
         with core.database.begin() as c:
-            rings = store.ring_looks(c, core.settings.delay.batch, timedelta(seconds=core.settings.delay.queued_lease))
+            rings = store.ring_looks(c, core.settings.delay.batch, lease)
         core.doorbell.looks(rings)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
             return sent
 
 
-def _late(core: Core) -> int:
-    """Posts past their ``expires_at``: skipped or held, as their author asked."""
-    with core.database.begin() as c:
-        late = store.late_ones(c, core.settings.delay.batch)
-    for delivery, post, state, generation, on_late in late:
-        with core.database.begin() as c:
-            _skip_or_hold(c, delivery, post, State(state), generation, on_late)
-    return 0
+def _late(core: Core) -> None:
+    """Posts past their ``expires_at``: all of them skipped or held, as their author asked, before any is released."""
+    batch = core.settings.delay.batch
+    while True:
+        with core.database.once() as c:
+            late = store.late_ones(c, batch)
+        for delivery, post, state, generation, on_late in late:
+            with core.database.begin() as c:
+                _skip_or_hold(c, delivery, post, State(state), generation, on_late)
+        if len(late) < batch:
+            return
 
 
 def _skip_or_hold(

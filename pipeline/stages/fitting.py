@@ -1,4 +1,4 @@
-"""Whether a post fits its accounts: every adapter's limits, asked at ingest, after the checks, and before publishing."""
+"""Whether a post fits its accounts: every adapter's limits, asked at ingest and again after the checks."""
 
 from __future__ import annotations
 

@@ -29,9 +29,10 @@ from pipeline.stages.warnings import warnings_for
 from pipeline.store import checks as check_store
 from pipeline.store import posts as store
 from pipeline.store.accounts import AccountRow, find_accounts
-from pipeline.store.checks import Check, Purpose
-from pipeline.store.database import new_id, row
+from pipeline.store.checks import Check, Purpose, fingerprint
+from pipeline.store.database import new_id
 from pipeline.store.keys import Caller
+from pipeline.store.reading import database_now
 
 MUSIC = -1
 """The position of the music link among a post's checks."""
@@ -73,21 +74,23 @@ def accept(core: Core, caller: Caller, request: PostRequest) -> Accepted:
 
 def _draught(core: Core, c: Connection, caller: Caller, request: PostRequest) -> _Draught | Accepted:
     """Replay, then accounts, then clock and music: the order of the contract; opens the checks that are needed."""
-    now = _now(c)
+    now = database_now(c)
     token = _token(core, request)
     if found := _replay(core, c, caller, request, token):
         return found
     accounts = _accounts(c, caller, request)
     due_at = _due_at(request, now)
     _refuse_mixed(core, request, accounts)
-    music_link = _music_link(core, request)
     draught = _Draught(
         caller=caller, request=request, accounts=accounts, due_at=due_at,
-        immediate=is_immediate(request.scheduled_at, now), token=token, music_link=music_link, checks={},
+        immediate=is_immediate(request.scheduled_at, now), token=token, music_link=None, checks={},
     )  # fmt: skip
     _fit(core, draught, {})  # whatever is wrong whatever the media are, before anybody fetches them
+    draught.music_link = _music_link(core, request)
     draught.checks = {
-        position: _check(core, c, caller, purpose, url) for position, purpose, url in _links(draught)
+        position: _check(core, c, caller, purpose, url)
+        # in URL order: two requests with the same new URLs in another order would wait for each other for ever
+        for position, purpose, url in sorted(_links(draught), key=lambda x: (fingerprint(x[2]), x[1]))
     }
     return draught
 
@@ -104,13 +107,6 @@ def _links(draught: _Draught) -> list[tuple[int, Purpose, str]]:
         (n, purpose, url) for n, url in enumerate(urls_of(draught.request.media))
     ]
     return links + ([(MUSIC, "music", draught.music_link)] if draught.music_link else [])
-
-
-def _now(c: Connection) -> datetime:
-    found = row(c, "SELECT now() AS now")
-    assert found is not None
-    moment: datetime = found.now
-    return moment
 
 
 def _token(core: Core, request: PostRequest) -> str | None:
@@ -167,14 +163,18 @@ def _due_at(request: PostRequest, now: datetime) -> datetime:
 def _refuse_mixed(core: Core, request: PostRequest, accounts: Sequence[AccountRow]) -> None:
     """Rules between the request's sections and the platforms of its accounts."""
     others = [a for a in accounts if a.platform is not Platform.TIKTOK]
-    if others and request.tiktok is not None:
-        raise _invalid("tiktok", f"tiktok may only be sent when all accounts are TikTok; {_name(others[0])} is not.")
-    if others and request.music_url is not None:
-        raise _invalid("music_url", f"music_url may only be sent when all accounts are TikTok; {_name(others[0])} is not.")
+    for field, value in (("tiktok", request.tiktok), ("music_url", request.music_url)):
+        if others and value is not None:
+            name = _name(others[0])
+            raise _invalid(field, f"{field} may only be sent when all accounts are TikTok; {name} is not.")
     if request.pinterest is not None and all(a.platform is not Platform.PINTEREST for a in accounts):
-        raise _invalid("pinterest", "pinterest may only be sent when at least one account is Pinterest; none is.")
+        raise _invalid(
+            "pinterest", "pinterest may only be sent when at least one account is Pinterest; none is."
+        )
     if missing := [a for a in accounts if a.platform not in core.adapters]:
-        raise _invalid("accounts", f"Publishing to {missing[0].platform} is not built yet ({_name(missing[0])}).")
+        raise _invalid(
+            "accounts", f"Publishing to {missing[0].platform} is not built yet ({_name(missing[0])})."
+        )
 
 
 def _music_link(core: Core, request: PostRequest) -> str | None:
@@ -232,7 +232,9 @@ def _refuse_unreachable(draught: _Draught) -> None:
 def _unreachable(position: int, check: Check) -> Refusal:
     if position == MUSIC:
         return Refusal(400, "invalid_music_url", f"music_url {check.url}: {check.seen}")
-    return Refusal(400, "media_unreachable", f"media URL {position} ({check.url}) cannot be used: {check.seen}.")
+    return Refusal(
+        400, "media_unreachable", f"media URL {position} ({check.url}) cannot be used: {check.seen}."
+    )
 
 
 def _store(core: Core, draught: _Draught) -> Accepted:
@@ -249,7 +251,9 @@ def _store(core: Core, draught: _Draught) -> Accepted:
                 raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
             return winner
         store.insert_posts(c, [post])
-        warnings = warnings_for(core, c, content_of(draught.request), draught.accounts, post.due_at, draught.checks)
+        warnings = warnings_for(
+            core, c, content_of(draught.request), draught.accounts, post.due_at, draught.checks
+        )
     status = PostStatus.PENDING if draught.immediate else PostStatus.SCHEDULED
     return Accepted(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
 
@@ -292,7 +296,9 @@ def _ring(core: Core, draught: _Draught) -> None:
 
 def content_of(r: PostRequest) -> Content:
     """What the request says, without its accounts."""
-    return Content(caption=r.caption, media=r.media, music_url=r.music_url, tiktok=r.tiktok, pinterest=r.pinterest)
+    return Content(
+        caption=r.caption, media=r.media, music_url=r.music_url, tiktok=r.tiktok, pinterest=r.pinterest
+    )
 
 
 def facts_of(checks: Mapping[int, Check]) -> dict[int, MediaFacts | None]:

@@ -20,7 +20,7 @@ def policy_of(s: Settings, can: Capabilities) -> Policy:
         cap=timedelta(seconds=s.publish.backoff_cap),
         chance=random.random(),  # noqa: S311  jitter, not a secret
         settle=settle_window(s, can),
-        look_first=can.look_every[0],
+        look_first=look_first(s, can),
         look_longest=can.look_every[1],
         look_limit=can.look_limit,
         crashes=s.publish.crashes,
@@ -30,6 +30,11 @@ def policy_of(s: Settings, can: Capabilities) -> Policy:
 def settle_window(s: Settings, can: Capabilities) -> timedelta:
     """How long after a lost answer "not there" proves nothing."""
     return timedelta(seconds=s.publish.settle_window) if s.publish.settle_window else can.settle_window
+
+
+def look_first(s: Settings, can: Capabilities) -> timedelta:
+    """The first pause before a look at what a platform works on."""
+    return timedelta(seconds=s.publish.look_first) if s.publish.look_first else can.look_every[0]
 
 
 def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:

@@ -24,7 +24,7 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import credentials, settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
-from pipeline.stages.policy import policy_of, standing_of
+from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
 from pipeline.store.deliveries import Held
 from pipeline.store.ownership import Taken
@@ -37,7 +37,8 @@ log = logging.getLogger("slipway.publish")
 def publish(core: Core, delivery: UUID, generation: int) -> State | None:
     """One slice of work on one delivery; None when somebody else has it, or the message is stale."""
     lease = timedelta(seconds=core.settings.publish.lease)
-    deadline = Deadline(timedelta(seconds=core.settings.publish.slice))  # before the claim is sent, never after
+    # the deadline is taken before the claim is sent, never after
+    deadline = Deadline(timedelta(seconds=core.settings.publish.slice))
     with core.database.once() as c:
         held = store.claim(c, core.vault, delivery, generation, lease)
     if held is None:
@@ -57,7 +58,8 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
             break
         try:
             publish(core, delivery, generation)
-        except Exception as error:  # its lease runs out and it is rescued; the others of the message are not its fault
+        except Exception as error:
+            # its lease runs out and it is rescued; the others of the message are not its fault
             log.exception("a slice of %s broke off", delivery)
             trouble = error
     if trouble is not None:
@@ -159,6 +161,8 @@ class Slice:
     def _of_finalized(self, draft: Draft, result: Finalized) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):
             return self._look_at_once(draft, result)
+        if isinstance(result, Pending) and self.core.settings.publish.look_first:
+            result = replace(result, wait=min(result.wait, self._first_look()))
         return decide.of_finalized(result)
 
     def _look_at_once(self, draft: Draft, result: Pending) -> Verdict:
@@ -177,6 +181,9 @@ class Slice:
         except AdapterError:
             return decide.of_finalized(waits)
         return decide.of_finalized(seen if isinstance(seen, Published) else waits)
+
+    def _first_look(self) -> timedelta:
+        return look_first(self.core.settings, self.adapter.capabilities)
 
     def _of_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):

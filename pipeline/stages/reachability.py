@@ -51,6 +51,9 @@ def check(core: Core, check_id: UUID) -> str | None:
         return _decide(core, taken, "refused", None, _sentence(error))
     except (Unanswered, AdapterError) as error:
         return _unanswered(core, taken, _sentence(error))
+    except Exception as error:  # a bug of ours must not leave a post waiting for ever
+        log.exception("unforeseen while checking %s", taken.id)
+        return _unanswered(core, taken, f"it could not be checked ({type(error).__name__})")
     return _decide(core, taken, "good", facts, "ok")
 
 
@@ -69,28 +72,44 @@ def _sentence(error: Exception) -> str:
 
 def _decide(core: Core, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str) -> str:
     with core.database.begin() as c:
-        if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
-            for post in waiting.posts_waiting_for(c, taken.id):
-                advance(core, c, post)
+        _conclude(core, c, taken, verdict, facts, seen)
     failpoint("reachability.decided")
     core.doorbell.now()
     return verdict
 
 
+def _conclude(
+    core: Core, c: Connection, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str
+) -> None:
+    if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
+        for post in waiting.posts_waiting_for(c, taken.id):
+            advance(core, c, post)
+
+
 def _unanswered(core: Core, taken: Check, seen: str) -> str:
-    """Nobody answered: final for a request that waits, but posts already taken have until their time plus a grace."""
+    """Nobody answered: final for a request that waits, but posts already taken have until their time plus a grace.
+
+    The check is locked first: a post that pins it now is either seen here, or sees what is decided here.
+    """
     grace = timedelta(seconds=core.settings.reachability.grace)
     with core.database.begin() as c:
+        if not store.lock_undecided(c, taken.id):
+            return "unanswered"
         patient = waiting.posts_still_patient(c, taken.id, grace)
-    if not patient:
-        return _decide(core, taken, "unanswered", None, seen)
-    with core.database.begin() as c:
-        tries = store.tries_of(c, taken.id)
-        wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
-        store.postpone_check(c, taken.id, wait, seen)
-        for post in waiting.posts_out_of_patience(c, taken.id, grace):
-            fail_post(c, post, *_blame(taken, seen))
-    return "postponed"
+        if patient:
+            _postpone(c, taken, seen, grace)
+        else:
+            _conclude(core, c, taken, "unanswered", None, seen)
+    core.doorbell.now()
+    return "postponed" if patient else "unanswered"
+
+
+def _postpone(c: Connection, taken: Check, seen: str, grace: timedelta) -> None:
+    tries = store.tries_of(c, taken.id)
+    wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
+    store.postpone_check(c, taken.id, wait, seen)
+    for post in waiting.posts_out_of_patience(c, taken.id, grace):
+        fail_post(c, post, *_blame(taken, seen))
 
 
 def advance(core: Core, c: Connection, post: waiting.WaitingPost) -> None:
@@ -109,7 +128,11 @@ def advance(core: Core, c: Connection, post: waiting.WaitingPost) -> None:
 def _schedule(core: Core, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]) -> None:
     """All good: what fits its account is scheduled, what does not fails with the adapter's sentence."""
     content = Content(
-        caption=post.caption, media=post.media, music_url=post.music_url, tiktok=post.tiktok, pinterest=post.pinterest
+        caption=post.caption,
+        media=post.media,
+        music_url=post.music_url,
+        tiktok=post.tiktok,
+        pinterest=post.pinterest,
     )
     facts = {n: one.media_facts for n, one in checks.items() if n >= 0}
     track = checks[-1].track if -1 in checks else None
@@ -133,7 +156,11 @@ def fail_post(c: Connection, post: waiting.WaitingPost, code: str, message: str)
 
 
 def _move(
-    c: Connection, post: waiting.WaitingPost, d: waiting.AcceptedDelivery, target: State, error: Exception | None
+    c: Connection,
+    post: waiting.WaitingPost,
+    d: waiting.AcceptedDelivery,
+    target: State,
+    error: Exception | None,
 ) -> None:
     move(
         c, delivery=d.id, post=post.id, origin=State.ACCEPTED, target=target, mover=Mover.REACHABILITY,

@@ -11,11 +11,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostRequest:
-    """A post as a client sends it. Shape and types are right; everything that needs accounts, clock or media is not yet checked."""
+    """A post as a client sends it: shape and types are right; what needs accounts, clock or media is still to check."""
 
     caption: str
     media: Mapping[str, Any]
-    """``{"type": "video", "url": …}`` or ``{"type": "slideshow", "urls": […]}`` with the optional known facts, as sent."""
+    """``{"type": "video", "url": …}`` or ``{"type": "slideshow", "urls": […]}``, with the optional facts, as sent."""
     account_ids: Sequence[UUID]
     """In the order sent, duplicates removed."""
     scheduled_at: datetime | None = None

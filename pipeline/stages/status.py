@@ -33,7 +33,7 @@ log = logging.getLogger("slipway.status")
 
 
 def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message; what half a lease does not suffice for is rung again when its ring runs out."""
+    """A handful of looks in one message; what half a lease does not suffice for is rung again later."""
     half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
     trouble: Exception | None = None
     for delivery, generation, fence in items:
@@ -41,7 +41,8 @@ def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
             break
         try:
             look(core, delivery, generation, fence)
-        except Exception as error:  # rung again when its lease runs out; the others of the message are not its fault
+        except Exception as error:
+            # rung again when its lease runs out; the others of the message are not its fault
             log.exception("a look at %s broke off", delivery)
             trouble = error
     if trouble is not None:

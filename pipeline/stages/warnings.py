@@ -37,14 +37,18 @@ def warnings_for(
 
 def _of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
     undecided = sorted(position for position, check in checks.items() if check.verdict is None)
+    video = content.media["type"] == "video"
     for position in undecided:
-        where = "music_url" if position < 0 else f"media.urls[{position}]" if content.media["type"] == "slideshow" else "media.url"
-        yield Warned(field=where, message="It is still being checked; a bad result fails the post.", code="REACHABILITY_PENDING")
-    if content.media["type"] == "video" and 0 in undecided:
+        where = "music_url" if position < 0 else "media.url" if video else f"media.urls[{position}]"
+        message = "It is still being checked; a bad result fails the post."
+        yield Warned(field=where, message=message, code="REACHABILITY_PENDING")
+    if video and 0 in undecided:
         if not content.media.get("duration_sec"):
-            yield Warned(field="media.duration_sec", message="The duration is not known yet.", code="VIDEO_DURATION_MISSING")
+            message = "The duration is not known yet."
+            yield Warned(field="media.duration_sec", message=message, code="VIDEO_DURATION_MISSING")
         if not all(content.media.get(name) for name in ("bytes", "width", "height")):
-            yield Warned(field="media", message="Size and dimensions are not known yet.", code="VIDEO_METADATA_MISSING")
+            message = "Size and dimensions are not known yet."
+            yield Warned(field="media", message=message, code="VIDEO_METADATA_MISSING")
 
 
 def _of_account(core: Core, c: Connection, account: AccountRow, due_at: datetime) -> Iterator[Warned]:
@@ -56,7 +60,10 @@ def _of_account(core: Core, c: Connection, account: AccountRow, due_at: datetime
             message=f"{name}: its grant ends {dies.isoformat()}, before the post is due. Connect it again in time.",
         )  # fmt: skip
     allowed = core.adapters[account.platform].capabilities.daily_posts
-    if allowed is not None and not core.settings.sandbox.lifted and (planned := planned_in_day(c, account.id, due_at)) > allowed:
+    if allowed is None or core.settings.sandbox.lifted:
+        return
+    planned = planned_in_day(c, account.id, due_at)
+    if planned > allowed:
         yield Warned(
             field="accounts", code="DAILY_QUOTA_EXCEEDED",
             message=f"{name}: {planned} posts fall into the day before this one is due; the platform takes {allowed}. "

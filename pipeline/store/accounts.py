@@ -39,7 +39,7 @@ _COLUMNS = """id, workspace_id, platform, connection, remote_id, username, displ
               expires_at, refresh_expires_at, error"""
 
 
-def add_account(
+def add_account(  # noqa: PLR0913  an account is that much, all of it named
     c: Connection,
     vault: Vault,
     *,

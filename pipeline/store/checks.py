@@ -74,12 +74,13 @@ def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Ch
             RETURNING {_COLUMNS}""",
         id=new_id(), w=workspace, p=purpose, url=url, sha=fingerprint(url),
     )  # fmt: skip
-    assert found is not None
+    if found is None:
+        raise LookupError("An undecided check was neither stored nor found.")
     return Check(**found._mapping)
 
 
 def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Check]:
-    """These checks. ``lock``: FOR SHARE in URL order, so that no verdict lands between reading it and storing a post."""
+    """These checks. ``lock``: FOR SHARE in URL order; no verdict lands between reading it and storing a post."""
     found = rows(
         c,
         f"""SELECT {_COLUMNS} FROM checks WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY url_sha256, purpose
@@ -104,7 +105,7 @@ def claim_check(c: Connection, check: UUID, lease: timedelta) -> Check | None:
 def decide_check(
     c: Connection, check: UUID, verdict: Verdict, *, facts: Mapping[str, Any] | None, seen: str
 ) -> bool:
-    """Decides a check once; False when somebody already did. The caller moves the waiting deliveries in the same transaction."""
+    """Decides a check once; False when somebody already did. The caller moves the posts that wait for it along."""
     return (
         row(
             c,
@@ -135,6 +136,11 @@ def due_checks(c: Connection, limit: int) -> list[UUID]:
         n=limit,
     )
     return [r.id for r in found]
+
+
+def lock_undecided(c: Connection, check: UUID) -> bool:
+    """Keeps posts from pinning an undecided check until the transaction ends; False when it is decided."""
+    return row(c, "SELECT id FROM checks WHERE id = :id AND verdict IS NULL FOR UPDATE", id=check) is not None
 
 
 def tries_of(c: Connection, check: UUID) -> int:

@@ -38,7 +38,7 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction, committed at the end, rolled back on any error. Raises Unreachable when the database is away."""
+        """One transaction, committed at the end, rolled back on any error. Unreachable when the database is away."""
         with self._told(), self.engine.begin() as connection:
             yield connection
 
@@ -55,7 +55,7 @@ class Database:
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
-        """For a single statement: it is its own transaction, committed when it returns, without a BEGIN and a COMMIT."""
+        """For a single statement, which is its own transaction: committed when it returns, without BEGIN and COMMIT."""
         with self._told(), self._autocommit.connect() as connection:
             yield connection
 

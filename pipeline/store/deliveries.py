@@ -70,7 +70,8 @@ class Held:
 
 
 HELD_COLUMNS = f"""d.*, now() AS now,
-            CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today, p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
+            CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
+            p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
             (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
              JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.store.deliveries import HELD_COLUMNS, HELD_JOIN, Held, held_row
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries import HELD_COLUMNS, HELD_JOIN, Held, held_row
 from pipeline.store.vault import Vault
 
 

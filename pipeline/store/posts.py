@@ -65,7 +65,8 @@ def find_replay(
     """The earlier post of this token. A body token counts only within the window and never for a dead post."""
     found = row(
         c,
-        """SELECT r.post_id, r.body_sha256, p.status, p.due_at, p.created_at FROM replays r JOIN posts p ON p.id = r.post_id
+        """SELECT r.post_id, r.body_sha256, p.status, p.due_at, p.created_at
+           FROM replays r JOIN posts p ON p.id = r.post_id
            WHERE r.workspace_id = :w AND r.token = :t
              AND (r.token LIKE 'id:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
                   AND p.status NOT IN ('canceled', 'failed')))""",
@@ -79,7 +80,7 @@ def find_replay(
     )  # fmt: skip
 
 
-_TAKE_TOKEN = """
+_TAKE = """
 INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, :sha, :post)
 ON CONFLICT (workspace_id, token) DO UPDATE SET post_id = excluded.post_id, created_at = now()
 WHERE replays.token LIKE 'body:%' AND (replays.created_at <= now() - CAST(:window AS interval) OR EXISTS (
@@ -93,7 +94,7 @@ def take_token(c: Connection, post: NewPost, window: timedelta) -> bool:
     """Makes the token this post's; False when an equal request was faster (it waits for the other's commit here)."""
     return post.replay_token is None or (
         row(
-            c, _TAKE_TOKEN, w=post.workspace_id, t=post.replay_token, sha=post.body_sha256, post=post.id,
+            c, _TAKE, w=post.workspace_id, t=post.replay_token, sha=post.body_sha256, post=post.id,
             window=window,
         )
         is not None
@@ -214,7 +215,7 @@ def list_posts(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[PostView]:
-    """Newest first. ``before`` is where the last page ended. ``pending`` includes scheduled posts whose time has come."""
+    """Newest first. ``before``: where the last page ended. ``pending`` includes scheduled posts whose time has come."""
     wanted = {"pending": "(status = 'pending' OR (status = 'scheduled' AND due_at <= now()))",
               "scheduled": "status = 'scheduled' AND due_at > now()"}  # fmt: skip
     clauses = ["workspace_id = :w", "deleted_at IS NULL"]

@@ -40,7 +40,8 @@ def planned_in_day(c: Connection, account: UUID, due_at: datetime) -> int:
     """Posts of this account, sent or still to send, that fall into the 24 hours up to ``due_at``."""
     found = row(
         c,
-        """SELECT (SELECT count(*) FROM deliveries WHERE account_id = :a AND state IN ('accepted', 'scheduled', 'retrying')
+        """SELECT (SELECT count(*) FROM deliveries
+                   WHERE account_id = :a AND state IN ('accepted', 'scheduled', 'retrying')
                    AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due)
                 + (SELECT count(*) FROM attempts WHERE account_id = :a AND outcome IS DISTINCT FROM 'refused'
                    AND armed_at > CAST(:due AS timestamptz) - interval '1 day') AS n""",

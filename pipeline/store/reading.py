@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -12,6 +12,15 @@ from pipeline.store.database import row, rows
 def answers(c: Connection) -> bool:
     """Whether the database answers a question."""
     return row(c, "SELECT 1 AS one") is not None
+
+
+def database_now(c: Connection) -> datetime:
+    """The clock that decides: the start of this transaction."""
+    found = row(c, "SELECT now() AS now")
+    if found is None:
+        raise LookupError("The database does not know the time.")
+    moment: datetime = found.now
+    return moment
 
 
 def limit_time(c: Connection, longest: timedelta) -> None:

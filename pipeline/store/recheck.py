@@ -22,7 +22,7 @@ class Due:
 
 
 def take_due(c: Connection, limit: int) -> list[Due]:
-    """Posts within a day, and again within 15 minutes, of their time; taking them marks them, so each is looked at twice."""
+    """Posts within a day, and again within 15 minutes, of their time. Taking them marks them: each comes twice."""
     found = rows(
         c,
         """WITH due AS (
@@ -50,6 +50,7 @@ def warn(c: Connection, post: UUID, text: str) -> None:
     row(
         c,
         """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-           SELECT id, 'recheck', state, state, generation, fence, :why FROM deliveries WHERE post_id = :post RETURNING id""",
+           SELECT id, 'recheck', state, state, generation, fence, :why FROM deliveries WHERE post_id = :post
+           RETURNING id""",
         post=post, why=text[:500],
     )  # fmt: skip

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import Held, recompute
 
@@ -45,9 +46,11 @@ WITH RECURSIVE w AS (
 )
 SELECT x.id FROM w CROSS JOIN LATERAL (
     SELECT id, next_at, row_number() OVER (ORDER BY next_at) AS turn FROM (
-        SELECT id, next_at FROM deliveries
+        SELECT id, next_at FROM deliveries d
         WHERE platform = :platform AND workspace_id = w.workspace_id AND state IN ('scheduled', 'retrying')
-          AND next_at <= now() ORDER BY next_at LIMIT :n
+          AND next_at <= now() AND NOT EXISTS (
+              SELECT FROM pauses WHERE scope = 'account' AND target = d.account_id::text)
+        ORDER BY next_at LIMIT :n
     ) due
 ) x
 WHERE w.workspace_id IS NOT NULL
@@ -81,20 +84,22 @@ SELECT * FROM d
 
 
 def waiting_platforms(c: Connection) -> list[str]:
-    """Platforms that have something due now."""
-    return [
-        r.platform
-        for r in rows(
-            c,
-            """SELECT DISTINCT platform FROM (SELECT platform FROM deliveries
-               WHERE state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT 20000) x""",
-        )
-    ]
+    """Platforms that have something due now; one look into the index for each, however much is due of the others."""
+    found = rows(
+        c,
+        """SELECT p AS platform FROM unnest(CAST(:platforms AS text[])) AS p WHERE EXISTS (
+               SELECT FROM deliveries
+               WHERE platform = p AND state IN ('scheduled', 'retrying') AND next_at <= now())""",
+        platforms=list(Platform),
+    )
+    return [r.platform for r in found]
 
 
 def queued_count(c: Connection, platform: str) -> int:
     """How many already stand in a platform's queue; the index holds only queued rows, and ``ahead`` bounds them."""
-    found = row(c, "SELECT count(*) AS n FROM deliveries WHERE platform = :p AND state = 'queued'", p=platform)
+    found = row(
+        c, "SELECT count(*) AS n FROM deliveries WHERE platform = :p AND state = 'queued'", p=platform
+    )
     return int(found.n) if found else 0
 
 
@@ -113,13 +118,17 @@ def release(c: Connection, platform: str, limit: int, lease: timedelta) -> list[
 
 
 def late_ones(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
-    """Due deliveries whose post says what to do when it is too late: (delivery, post, state, generation, on_late)."""
+    """Due deliveries whose post says what to do when it is too late: (delivery, post, state, generation, on_late).
+
+    Not those that were held for it before and that a person then let go on.
+    """
     found = rows(
         c,
         """SELECT d.id, d.post_id, d.state, d.generation, p.on_late
-           FROM deliveries d JOIN posts p ON p.id = d.post_id
-           WHERE d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
-             AND p.on_late <> 'publish' AND p.expires_at < now()
+           FROM posts p JOIN deliveries d ON d.post_id = p.id
+           WHERE p.on_late <> 'publish' AND p.expires_at < now() AND p.status IN ('scheduled', 'pending', 'retry')
+             AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
+             AND d.error ->> 'code' IS DISTINCT FROM 'expired'
            ORDER BY d.id LIMIT :n""",
         n=limit,
     )
@@ -132,12 +141,13 @@ def due_slots(c: Connection, horizon: timedelta, slot: timedelta) -> list[dateti
     found = rows(
         c,
         """SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
-           WHERE state IN ('scheduled', 'retrying') AND next_at > now() AND next_at <= now() + :horizon
+           WHERE platform = ANY(CAST(:platforms AS text[])) AND state IN ('scheduled', 'retrying')
+             AND next_at > now() AND next_at <= now() + :horizon
            UNION
            SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
            WHERE state IN ('preparing', 'processing', 'unknown') AND next_at > now() AND next_at <= now() + :horizon
            ORDER BY at LIMIT 1000""",
-        s=seconds, horizon=horizon,
+        s=seconds, horizon=horizon, platforms=list(Platform),
     )  # fmt: skip
     return [r.at for r in found]
 
@@ -175,4 +185,3 @@ def ring_lost(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
 def _ring(r: object) -> Ring:
     m = r._mapping  # type: ignore[attr-defined]
     return Ring(delivery=m["id"], platform=m["platform"], generation=m["generation"], fence=m["fence"])
-

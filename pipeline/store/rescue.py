@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, Reason, State, require, resumes_as
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries import error_fields, lock_post, move, recompute
+from pipeline.store.reading import database_now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,23 +87,17 @@ def resume(c: Connection, limit: int) -> int:
            ORDER BY d.post_id, d.id LIMIT :n""",
         n=limit,
     )
-    for r in found:
-        resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why="the account is connected again")
-    return len(found)
+    why = "the account is connected again"
+    return sum(
+        resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why) for r in found
+    )
 
 
 def resume_one(c: Connection, delivery: UUID, post: UUID, generation: int, *, armed: bool, why: str) -> bool:
     """One blocked delivery goes on where it has to. An open attempt of an un-armed one is simply gone on with."""
+    now = database_now(c)
     return move(
         c, delivery=delivery, post=post, origin=State.BLOCKED, target=resumes_as(armed=armed), mover=Mover.RESUME,
         generation=generation, why=why,
-        changes={"next_at": database_now(c), "working_since": database_now(c) if armed else None, "crashes": 0, "surprises": 0},
+        changes={"next_at": now, "working_since": now if armed else None, "crashes": 0, "surprises": 0},
     )  # fmt: skip
-
-
-def database_now(c: Connection) -> datetime:
-    """The clock that decides."""
-    found = row(c, "SELECT now() AS now")
-    assert found is not None
-    moment: datetime = found.now
-    return moment

@@ -86,7 +86,9 @@ def checks_of(c: Connection, post: UUID) -> dict[int, Check]:
         id=post,
     )
     return {
-        r.position: Check(id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen)
+        r.position: Check(
+            id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen
+        )
         for r in found
     }
 

@@ -69,11 +69,15 @@ def list_workspaces(c: Connection) -> list[Workspace]:
 def find_workspace(c: Connection, name_or_id: str) -> Workspace:
     """By id or exact name; NoSuchWorkspace when there is none or the name is not unique."""
     found = rows(
-        c, f"SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given LIMIT 2", given=name_or_id
+        c,
+        f"SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given LIMIT 2",
+        given=name_or_id,
     )
     if len(found) != 1:
         raise NoSuchWorkspace(
-            f"There is no workspace {name_or_id!r}." if not found else f"Several workspaces are called {name_or_id!r}: use the id."
+            f"There is no workspace {name_or_id!r}."
+            if not found
+            else f"Several workspaces are called {name_or_id!r}: use the id."
         )
     return _workspace(found[0])
 

@@ -10,6 +10,7 @@ from pipeline.core import Core
 from pipeline.stages.drafts import draft_of
 from pipeline.store import filling as store
 from pipeline.store.deliveries import Held
+from pipeline.store.ownership import Taken
 
 log = logging.getLogger("slipway.upkeep")
 
@@ -25,9 +26,12 @@ def fill_urls(core: Core) -> int:
 
 def _fill(core: Core, held: Held) -> bool:
     adapter = core.adapter(held.account.platform, core.client())
+    taken = Taken(core.database, account=held.account_id, delivery=held.id)
     try:
-        seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, frozenset())
-    except AdapterError as error:
+        seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, taken)
+    except Exception as error:  # one that cannot be looked at must not stand in front of all others
+        if not isinstance(error, AdapterError):
+            log.exception("unforeseen while looking for the address of %s", held.id)
         log.info("no address for %s yet: %s", held.id, error)
         seen = None
     with core.database.begin() as c:

@@ -1,4 +1,4 @@
-"""Refreshes tokens before they run out, so that no post finds a stale one. Instagram's cannot be refreshed once dead."""
+"""Refreshes tokens before they run out, so that no post finds a stale one. Some cannot be refreshed once dead."""
 
 from __future__ import annotations
 

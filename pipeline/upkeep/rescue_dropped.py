@@ -13,6 +13,7 @@ from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
 from pipeline.core import Core
 from pipeline.domain.delivery import Reason, State
+from pipeline.stages.policy import look_first
 from pipeline.store import rescue as store
 from pipeline.store.release import Ring, ring_lost
 from pipeline.store.rescue import Dropped, Rescue
@@ -52,7 +53,7 @@ def _how(core: Core, one: Dropped) -> Rescue:
         can = core.adapters[Platform(one.platform)].capabilities
         return Rescue(
             target=State.UNKNOWN,
-            wait=can.look_every[0],
+            wait=look_first(core.settings, can),
             error=OutcomeUnknown("The worker died between the visible call and its answer."),
             why="its worker died after arm",
         )

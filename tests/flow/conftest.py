@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -24,15 +25,18 @@ def stack(
         for group in ("publish", "reachability", "upkeep"):
             stack.start_worker(group)
         stack.start_api()
-        stack.seed("tiktok", "instagram")
+        stack.seed()
         until(lambda: stack.core.pulse.alive("reachability"), 30)
         yield stack
 
 
 @pytest.fixture(autouse=True)
 def calm(stack: Stack) -> Iterator[None]:
-    """No fault of an earlier test is left, and the usual worker runs."""
+    """No fault of an earlier test is left, the usual worker runs, and accounts have their whole day's quota."""
     stack.control("DELETE", "faults")
+    stack.owner = f"tester{uuid4().hex[:8]}"
+    for platform in ("tiktok", "instagram"):
+        stack.accounts[platform] = stack.connect(platform, stack.owner)
     yield
     stack.control("DELETE", "faults")
     if stack.parts["publish"].poll() is not None:

@@ -29,7 +29,7 @@ def register(app: web.Application, world: "World") -> None:
     world.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=lambda: digits(17, "1784"),
+            new_id=lambda _: digits(17, "1784"),
             scopes=("instagram_business_basic", "instagram_business_content_publish"),
             connection="instagram_login",
             access_prefix="IGAA",

@@ -1,26 +1,11 @@
 """Whose node an Instagram request speaks of."""
 
-from aiohttp import web
-
 from adapters.sandbox.endpoint import Call
+from adapters.sandbox.graph_node import missing, name
 from adapters.sandbox.graph_voice import refuse
 from adapters.sandbox.store import Record
 
-
-def name(request: web.Request) -> str:
-    """The first part of the path behind the version."""
-    parts = request.path.split("/")
-    return parts[3] if len(parts) > 3 and parts[2].startswith("v") else parts[2]  # noqa: PLR2004
-
-
-def missing(node: str) -> Exception:
-    """The refusal of a node that is not there, or not for this token."""
-    return refuse(
-        100,
-        33,
-        f"Unsupported request. Object with ID '{node}' does not exist, cannot be loaded due to missing permissions, "
-        "or does not support this operation.",
-    )
+__all__ = ["missing", "name", "own_account"]
 
 
 def own_account(call: Call, *scopes: str) -> Record:

@@ -3,40 +3,20 @@
 from aiohttp import web
 
 from adapters.sandbox.answers import Refused, json_answer
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.rupload_voice import VOICE, no
 from adapters.sandbox.store import Record
 
 
-def _no(
-    kind: str, message: str, *, status: int = 400, retriable: bool = False, wait: int | None = None
-) -> web.Response:
-    headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_answer(
-        {"debug_info": {"retriable": retriable, "type": kind, "message": message}}, status, headers
-    )
-
-
-_VOICE = Voice(
-    presented=lambda call: call.request.headers.get("Authorization", "").partition("OAuth ")[2] or None,
-    unknown_token=lambda: _no("NotAuthorizedError", "Invalid access token", status=401),
-    expired=lambda: _no("NotAuthorizedError", "Access token has expired", status=401),
-    revoked=lambda: _no("NotAuthorizedError", "Access token was revoked", status=401),
-    lacks_scope=lambda scope: _no("NotAuthorizedError", f"Permission {scope} is missing", status=403),
-    rate_limited=lambda wait: _no(
-        "RateLimitedError", "Too many requests", status=429, retriable=True, wait=wait
-    ),
-    server_error=lambda: _no("ServerError", "Internal error", status=500, retriable=True),
-    malformed=lambda: _no("ProcessingFailedError", "Request processing failed"),
-)
 _DONE = {"success": True, "message": "Upload successful."}
 
 
 def _header(call: Call, name: str) -> int:
     text = call.request.headers.get(name, "")
     if not text.isdecimal():
-        raise Refused(_no("PartialRequestError", f"Header {name} must be a number"))
+        raise Refused(no("PartialRequestError", f"Header {name} must be a number"))
     return int(text)
 
 
@@ -44,9 +24,9 @@ def _waiting(call: Call) -> Record:
     account = call.holder()
     record = call.world.store.get(KIND, call.request.match_info["container"])
     if record is None or record["account"] != account["remote_id"] or record["source"] != "upload":
-        raise Refused(_no("ProcessingFailedError", "No such upload", status=404))
+        raise Refused(no("ProcessingFailedError", "No such upload", status=404))
     if container.state(call.world, record) != "IN_PROGRESS" or record["received"] == record["file_size"]:
-        raise Refused(_no("ProcessingFailedError", "The upload has already ended"))
+        raise Refused(no("ProcessingFailedError", "The upload has already ended"))
     return record
 
 
@@ -66,9 +46,9 @@ async def receive(call: Call) -> web.Response:
 
 async def _store(call: Call, record: Record, offset: int, size: int) -> None:
     if not 0 < size <= container.VIDEO_BYTES or record["file_size"] not in (None, size):
-        raise Refused(_no("ProcessingFailedError", "file_size does not fit"))
+        raise Refused(no("ProcessingFailedError", "file_size does not fit"))
     if offset != record["received"]:
-        raise Refused(_no("OffsetInvalidError", f"Offset must be {record['received']}", retriable=True))
+        raise Refused(no("OffsetInvalidError", f"Offset must be {record['received']}", retriable=True))
     path = container.upload_path(call.world, record)
     received = offset
     with path.open("r+b" if path.exists() else "w+b") as file:
@@ -76,9 +56,9 @@ async def _store(call: Call, record: Record, offset: int, size: int) -> None:
         async for part in call.request.content.iter_any():
             received += len(part)
             if received > size:
-                raise Refused(_no("ProcessingFailedError", "More bytes than file_size says"))
+                raise Refused(no("ProcessingFailedError", "More bytes than file_size says"))
             file.write(part)
     record |= {"received": received, "file_size": size}
 
 
-RECEIVE = Endpoint(platform=PLATFORM, step="upload", handle=receive, voice=_VOICE, streams=True)
+RECEIVE = Endpoint(platform=PLATFORM, step="upload", handle=receive, voice=VOICE, streams=True)

@@ -34,7 +34,7 @@ def register(app: web.Application, world: "World") -> None:
     world.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=lambda: f"_000{secrets.token_urlsafe(24)}",
+            new_id=lambda _: f"_000{secrets.token_urlsafe(24)}",
             scopes=("user.info.basic", "video.publish", "video.upload", "video.list"),
             connection="creator",
             access_prefix="act.",

@@ -40,7 +40,7 @@ def register(app: web.Application, world: "World") -> None:
     world.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=lambda: f"-000{secrets.token_urlsafe(24)}",
+            new_id=lambda _: f"-000{secrets.token_urlsafe(24)}",
             scopes=(
                 "user.info.basic",
                 "user.info.username",

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  Alembic loads this by path
 """Runs the migrations on the connection it is handed (``pipeline.store.migrate``)."""
 
 from alembic import context

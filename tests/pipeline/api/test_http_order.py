@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import requests
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from pipeline.api.rate import Meter
+from pipeline.api.site import impatient
 from pipeline.domain.account import Plan, Subscription
+from pipeline.pacing import redis_client
 from pipeline.queues import REACHABILITY
 from pipeline.store.checks import decide_check
 from pipeline.store.database import row
@@ -174,7 +178,7 @@ def test_no_body_at_all_is_400_and_a_get_with_a_json_content_type_is_fine(
         (b'{"a":1}x', "follows"),
         (b'{"a":"\xff"}', "UTF-8"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
-        (b"[" * 100_000, "deeper"),
+        (b"[" * 40_000, "deeper"),
         (b'{"a":' + b"9" * 5000 + b"}", "5000 characters"),
         (b'{"a":1e400}', "too large"),
     ],
@@ -354,12 +358,8 @@ def test_429_before_400_and_its_headers(environment: dict[str, str], tmp_path: P
         assert server.post(video(neighbour), neighbour.key).status_code == 201
 
 
-def test_the_rate_limit_is_open_while_the_broker_is_away(environment: dict[str, str], tmp_path: Path) -> None:
-    away = {
-        "SLIPWAY_API__POSTS_PER_MINUTE": "1",
-        "SLIPWAY_BROKER__URL": "redis+socket:///nowhere/redis.sock?virtual_host=0",
-    }
-    with serving({**environment, **away}, tmp_path) as server:
-        tenant = server.tenant()
-        for _ in range(2):
-            assert server.post(video(tenant), tenant.key).status_code == 201
+def test_the_rate_limit_is_open_while_the_broker_is_away() -> None:
+    away = impatient(redis_client("redis+socket:///nowhere/redis.sock?virtual_host=0"))
+    meter, key, began = Meter(away, per_minute=1), uuid4(), time.monotonic()
+    assert [meter.take(key) for _ in range(3)] == [{}, {}, {}]
+    assert time.monotonic() - began < 3

@@ -100,7 +100,8 @@ def test_filters_by_status_and_creation_time(server: Server) -> None:
         "id"
     ]
     found = {
-        word: [p["id"] for p in listed(server, tenant, f"?status={word}")["posts"]] for word in PostStatus
+        word: [p["id"] for p in listed(server, tenant, f"?status={word}")["posts"]]
+        for word in map(str, PostStatus)
     }
     assert (found["pending"], found["scheduled"]) == ([pending], [scheduled])
     assert not any(ids for word, ids in found.items() if word not in ("pending", "scheduled"))

@@ -85,6 +85,9 @@ CREATE UNIQUE INDEX posts_external ON posts (workspace_id, external_id) WHERE ex
 CREATE INDEX posts_newest ON posts (workspace_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX posts_status ON posts (workspace_id, status, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 
+-- the late policy looks here at every doorbell, and nearly always finds nothing
+CREATE INDEX posts_late ON posts (expires_at)
+    WHERE on_late <> 'publish' AND status IN ('scheduled', 'pending', 'retry');
 CREATE INDEX posts_due ON posts (due_at) WHERE status = 'scheduled' AND deleted_at IS NULL;
 
 CREATE TABLE replays (
@@ -142,8 +145,9 @@ CREATE TABLE deliveries (
 ) WITH (fillfactor = 75);
 -- one live post never settles two deliveries
 CREATE UNIQUE INDEX deliveries_remote ON deliveries (account_id, remote_id) WHERE remote_id IS NOT NULL;
-CREATE INDEX deliveries_waiting ON deliveries (platform, workspace_id, next_at) WHERE state IN ('scheduled', 'retrying');
-CREATE INDEX deliveries_slots ON deliveries (next_at) WHERE state IN ('scheduled', 'retrying');
+CREATE INDEX deliveries_waiting ON deliveries (platform, workspace_id, next_at)
+    WHERE state IN ('scheduled', 'retrying');
+CREATE INDEX deliveries_slots ON deliveries (platform, next_at) WHERE state IN ('scheduled', 'retrying');
 CREATE INDEX deliveries_looks ON deliveries (next_at) WHERE state IN ('preparing', 'processing', 'unknown');
 CREATE INDEX deliveries_leases ON deliveries (lease_until) WHERE state IN ('queued', 'publishing');
 CREATE INDEX deliveries_accepted ON deliveries (updated_at) WHERE state = 'accepted';
@@ -227,4 +231,5 @@ CREATE TRIGGER checks_are_final BEFORE UPDATE ON checks FOR EACH ROW EXECUTE FUN
 
 
 def upgrade() -> None:
+    """The first tables."""
     op.execute(SCHEMA)

@@ -1,0 +1,67 @@
+"""What Pinterest enforces, each with its source, and how fast we ask.
+
+Pages, all read 2026-11-24:
+* SPEC: Pinterest's OpenAPI description of API v5, 5.23.0 (github.com/pinterest/api-description, v5/openapi.json)
+* HELP: help.pinterest.com, product specifications for organic pins
+* RATE: developers.pinterest.com/docs/reference/rate-limits
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.contract import Capabilities, Rate
+
+MB = 1024 * 1024
+
+TITLE_CHARACTERS = 100  # SPEC PinCreate.title
+DESCRIPTION_CHARACTERS = 800  # SPEC PinCreate.description; HELP still says 500
+LINK_CHARACTERS = 2048  # SPEC PinCreate.link
+CAROUSEL = (2, 5)  # SPEC PinMediaSourceImagesURL.items
+
+IMAGE_TYPES = ("image/jpeg", "image/png")  # HELP
+IMAGE_BYTES = 20 * MB  # HELP
+VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/x-m4v")  # HELP: MP4, MOV, M4V
+VIDEO_CODECS = ("h264", "hevc")  # HELP: H.264, H.265
+VIDEO_BYTES = 2048 * MB  # HELP: 2 GB, read generously
+VIDEO_SECONDS = (4.0, 15 * 60.0)  # HELP
+VIDEO_RATIO = (0.5, 1.91)  # HELP, width : height: between 1:2 and 1.91:1
+RATIO_SLACK = 0.01  # ours: a hair outside is not worth a refusal
+
+COVER_SECOND = 1
+"""Ours: the frame that becomes a video's cover; every video Pinterest takes lasts longer than that."""
+
+FIRST_POLL = timedelta(seconds=5)
+LONGEST_POLL = timedelta(seconds=60)
+GONE_READS = 3
+"""Reads that may find no media before the upload is given up: a fresh one can be missing for seconds."""
+RESTARTS = 4
+"""Times an upload that broke off is begun anew within one try."""
+RESTART_PAUSE = timedelta(seconds=30)
+UPLOAD_FLOOR = MB
+"""Bytes per second under which an upload is given up."""
+
+PAGE = 100
+"""Pins of a page that ``look`` reads; SPEC allows 250, which could outgrow what we read of one answer."""
+PAGES = 5
+"""Pages of a board that one ``look`` reads. The order (newest first in practice) is not documented."""
+CLOCK_SKEW = timedelta(seconds=60)
+"""How far Pinterest's ``created_at`` may lie before our armed time."""
+BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second
+RESET_MOST = 86_400  # seconds; RATE: the longest bucket is a day (Trial access)
+
+CAPABILITIES = Capabilities(
+    pulls_media=True,  # images, by image_url and multiple_image_urls; a video's bytes go through us
+    prepare_lead=timedelta(minutes=15),  # ours: how long registered media live is not documented
+    settle_window=timedelta(
+        minutes=1
+    ),  # two reads over a minute at least: the lag of a board's list is unknown
+    look_every=(timedelta(seconds=10), timedelta(minutes=2)),
+    look_limit=timedelta(minutes=60),  # processing was seen to take more than 5 minutes
+    rates=(
+        Rate(step="finalize", count=100, per=timedelta(minutes=1)),  # RATE org_write, per user and app
+        Rate(
+            step="look", count=200, per=timedelta(minutes=1)
+        ),  # RATE org_read 1000 over the 5 pages of a look
+    ),
+)

@@ -1,0 +1,204 @@
+"""The page on which a person lets an app act for their accounts; each platform has one, at the vendor's path.
+
+A person chooses and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the address and is
+sent back at once. Parameters and the way back: RFC 6749 sections 4.1.1 and 4.1.2, RFC 7636, and the vendors' pages.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Endpoint
+from adapters.sandbox.grants import GrantRefused, check_redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from adapters.sandbox.endpoint import Call, Voice
+    from adapters.sandbox.store import Record
+    from adapters.sandbox.world import World
+
+    Asked: TypeAlias = list[tuple[str, str]]
+
+_OWN = ("auto", "username", "new_username", "decision")
+"""Parameters of this page; everything else is the app's and must survive the form."""
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{vendor} (sandbox)</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:28rem;margin:4rem auto;padding:0 1rem}}
+label{{display:block;padding:.3rem 0}}button{{font:inherit;padding:.4rem 1.2rem;margin:1rem .5rem 0 0}}</style></head>
+<body><h1>{vendor} <small>(sandbox)</small></h1>
+<p>The app <b>{client}</b> asks to act for your account: {scopes}.</p>
+<form method="post" action="?">{hidden}{accounts}
+<label>or a new account named <input name="new_username" autocomplete="off"></label>
+<button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button>
+</form></body></html>
+"""
+_NO_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{vendor} (sandbox)</title></head>
+<body><h1>{vendor} <small>(sandbox)</small></h1><p>{sentence}</p></body></html>
+"""
+
+
+def _none(*_: object) -> Record:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """How one vendor asks."""
+
+    vendor: str
+    """As people know it."""
+    platform: str | Callable[[Record], str]
+    """Whose accounts are offered; a function where the app's parameters decide."""
+    code_life: float
+    """Seconds."""
+    client: str = "client_id"
+    """The parameter that names the app."""
+    digest: str = "base64url"
+    """How an S256 challenge is written: base64url or hex."""
+    has_several: bool = False
+    """More than one account can be chosen."""
+    denied: Record = field(default_factory=lambda: {"error": "access_denied"})
+    """What comes back on Deny, beside `state`."""
+    sent_back: Callable[[Record], Record] = _none
+    """What comes back on Allow beside `code` and `state`, given the app's parameters."""
+    kept: Callable[[World, Record, list[Record]], Record] = _none
+    """What more the code record carries, given the app's parameters and the chosen accounts."""
+    fragment: str = ""
+
+    def endpoint(self, platform: str, voice: Voice) -> Endpoint:
+        """Serve the page, for GET and for the form's POST; `platform` is the one that faults name."""
+
+        async def answer(call: Call) -> web.Response:
+            return _answer(self, call)
+
+        return Endpoint(platform=platform, step="consent", handle=answer, voice=voice, owner=lambda _: None)
+
+
+def _answer(desk: Desk, call: Call) -> web.Response:
+    asked = parse_qsl(call.request.query_string, keep_blank_values=True)
+    asked += parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
+    given: Record = dict(asked)
+    platform = desk.platform if isinstance(desk.platform, str) else desk.platform(given)
+    _check(desk, call, platform, given)
+    match given.get("auto") or given.get("decision"):
+        case "deny":
+            return _back(desk, call, given, desk.denied)
+        case "allow":
+            chosen = _chosen(desk, call, platform, asked)
+            return _back(desk, call, given, _granted(desk, call, given, chosen))
+        case _:
+            return _form(desk, call, platform, asked)
+
+
+def _page(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def _wrong(desk: Desk, sentence: str) -> Refused:
+    return Refused(_page(_NO_PAGE.format(vendor=desk.vendor, sentence=html.escape(sentence)), 400))
+
+
+def _check(desk: Desk, call: Call, platform: str, given: Record) -> None:
+    """Nobody is sent anywhere before the app and its address are known to be good."""
+    redirect = given.get("redirect_uri", "")
+    try:
+        parts = urlsplit(redirect)
+    except ValueError:
+        raise _wrong(desk, "redirect_uri is not a URL.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise _wrong(desk, "redirect_uri must be an absolute URL without a fragment.")
+    try:
+        check_redirect(call.world, platform, given.get(desk.client), redirect)
+    except GrantRefused as refusal:
+        raise _wrong(desk, refusal.sentence) from None
+    if given.get("response_type") != "code":
+        raise _wrong(desk, "response_type must be code.")
+    if "code_challenge" in given and given.get("code_challenge_method", "plain") not in ("S256", "plain"):
+        raise _wrong(desk, "code_challenge_method must be S256.")
+
+
+def _offered(call: Call, platform: str) -> list[Record]:
+    return [
+        account for account in call.world.store.all("account").values() if account["platform"] == platform
+    ]
+
+
+def _chosen(desk: Desk, call: Call, platform: str, asked: Asked) -> list[Record]:
+    new = next((value for name, value in asked if name == "new_username" and value), None)
+    if new is not None:
+        return [call.world.accounts.open(platform, new, {})]
+    names = [name for key, value in asked if key == "username" for name in value.split(",") if name]
+    offered = _offered(call, platform)
+    if not names:
+        names = [account["username"] for account in offered[: None if desk.has_several else 1]]
+    chosen = [account for account in offered if account["username"] in names]
+    if len(chosen) != len(set(names)) or not chosen:
+        raise _wrong(desk, f"There is no such account: {', '.join(names) or 'none was made yet'}.")
+    return chosen if desk.has_several else chosen[:1]
+
+
+def _granted(desk: Desk, call: Call, given: Record, chosen: list[Record]) -> Record:
+    challenge = given.get("code_challenge")
+    method = given.get("code_challenge_method", "plain")
+    more: Record = {
+        "grant": {
+            "client_id": given.get(desk.client),
+            "redirect_uri": given["redirect_uri"],
+            "challenge": challenge,
+            "method": desk.digest if method == "S256" else "plain",
+        },
+        **desk.kept(call.world, given, chosen),
+    }
+    possible = call.world.accounts.scopes(chosen[0])
+    if (scopes := [scope for scope in asked_scopes(given) if scope in possible]) and "scopes" not in more:
+        more["scopes"] = scopes
+    code = call.world.accounts.mint(chosen[0], "code", "code-", desk.code_life, 0.0, more)
+    return {"code": code, **desk.sent_back(given)}
+
+
+def asked_scopes(given: Record) -> list[str]:
+    """The scopes an app asks for; vendors separate them by commas or by spaces."""
+    return str(given.get("scope", "")).replace(",", " ").split()
+
+
+def _back(desk: Desk, call: Call, given: Record, told: Record) -> web.Response:
+    state = {"state": given["state"]} if "state" in given else {}
+    redirect = given["redirect_uri"]
+    joint = "&" if urlsplit(redirect).query else "?"
+    place = f"{redirect}{joint}{urlencode(told | state)}{desk.fragment}"
+    # 303 after the form: the browser goes on with GET.
+    return web.Response(status=302 if call.request.method == "GET" else 303, headers={"Location": place})
+
+
+def _form(desk: Desk, call: Call, platform: str, asked: Asked) -> web.Response:
+    hidden = "".join(
+        f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
+        for name, value in asked
+        if name not in _OWN
+    )
+    sort = "checkbox" if desk.has_several else "radio"
+    accounts = "".join(
+        f'<label><input type="{sort}" name="username" value="{html.escape(account["username"])}" checked> '
+        f"{html.escape(account['display_name'])} (@{html.escape(account['username'])})</label>"
+        for account in _offered(call, platform)
+    )
+    given = dict(asked)
+    return _page(
+        _PAGE.format(
+            vendor=desk.vendor,
+            client=html.escape(given[desk.client]),
+            scopes=html.escape(", ".join(asked_scopes(given)) or "everything"),
+            hidden=hidden,
+            accounts=accounts,
+        )
+    )

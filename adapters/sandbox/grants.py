@@ -1,0 +1,107 @@
+"""What a person has granted on a consent page, and what an app must bring to turn it into tokens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.sandbox.store import Record
+    from adapters.sandbox.world import World
+
+_APP = "app"
+
+
+class GrantRefused(Exception):
+    """A code or an app was not accepted; `reason` is client, code, redirect or verifier."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        """Say what is wrong; each platform words it in its own way."""
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+
+def register_app(world: World, platform: str, client_id: str, secret: str, redirects: list[str]) -> None:
+    """Make an app known: from then on `platform` serves none but its known apps. No redirects: any."""
+    world.store.put(_APP, f"{platform}:{client_id}", {"secret": secret, "redirects": redirects})
+
+
+def check_client(world: World, platform: str, client_id: str | None, secret: str | None) -> None:
+    """Raise GrantRefused unless this is an app of that platform with its secret."""
+    if not client_id or not secret:
+        raise GrantRefused("client", "The client id or the client secret is missing.")
+    app = _app(world, platform, client_id)
+    if app is not None and not hmac.compare_digest(app["secret"].encode(), secret.encode()):
+        raise GrantRefused("client", "The client secret is wrong.")
+
+
+def check_redirect(world: World, platform: str, client_id: str | None, redirect_uri: str) -> None:
+    """Raise GrantRefused unless the app may send people back there."""
+    if not client_id:
+        raise GrantRefused("client", "The client id is missing.")
+    app = _app(world, platform, client_id)
+    if app is not None and app["redirects"] and redirect_uri not in app["redirects"]:
+        raise GrantRefused("redirect", "The redirect URI is not registered for this app.")
+
+
+def _app(world: World, platform: str, client_id: str) -> Record | None:
+    """The app; None when anybody may come, because no app of the platform is known."""
+    apps = world.store.all(_APP)
+    known = apps.get(f"{platform}:{client_id}")
+    if known is None and any(key.startswith(f"{platform}:") for key in apps):
+        raise GrantRefused("client", "The client id is unknown.")
+    return known
+
+
+def redeem(
+    world: World,
+    platform: str,
+    code: str | None,
+    *,
+    client_id: str | None,
+    secret: str | None,
+    redirect_uri: str | None,
+    verifier: str | None = None,
+) -> tuple[Record, Record]:
+    """Use up a code: the account it is for, and what is known of the code. Raises GrantRefused.
+
+    A code of the control API, which no consent page has seen, is good for every redirect URI.
+    """
+    check_client(world, platform, client_id, secret)
+    found = world.accounts.token(platform, code or "")
+    if code is None or found is None or found["role"] != "code" or world.accounts.state(found) != "valid":
+        raise GrantRefused("code", "The code is unknown, was used before, or has expired.")
+    if not redirect_uri:
+        raise GrantRefused("redirect", "The redirect URI is missing.")
+    grant = found.get("grant")
+    if grant is not None:
+        _compare(grant, client_id, redirect_uri, verifier)
+    account = world.accounts.find(platform, found["remote_id"])
+    if account is None:
+        raise GrantRefused("code", "The account is gone.")
+    world.accounts.drop(code)
+    return account, found
+
+
+def _compare(grant: Record, client_id: str | None, redirect_uri: str, verifier: str | None) -> None:
+    if grant["client_id"] != client_id:
+        raise GrantRefused("client", "The code was given to another app.")
+    if grant["redirect_uri"] != redirect_uri:
+        raise GrantRefused("redirect", "The redirect URI is not the one of the consent page.")
+    challenge = grant["challenge"]
+    if challenge is None:
+        return
+    if not verifier or not hmac.compare_digest(_challenge(verifier, grant["method"]), challenge):
+        raise GrantRefused("verifier", "The code verifier does not fit the challenge.")
+
+
+def _challenge(verifier: str, method: str) -> str:
+    if method == "plain":
+        return verifier
+    digest = hashlib.sha256(verifier.encode())
+    if method == "hex":
+        return digest.hexdigest()
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()

@@ -1,0 +1,51 @@
+"""Takes the bytes of an upload to disk as they come, and keeps what came when the sender is cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientPayloadError, http_exceptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp import web
+
+_CUT = (ClientPayloadError, http_exceptions.HttpProcessingError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What one request has brought."""
+
+    bytes: int
+    is_cut: bool = False
+    """The sender went away in the middle; nobody will read the answer."""
+    is_too_much: bool = False
+    """More than allowed came; what was allowed is kept."""
+
+
+async def take_in(request: web.Request, path: Path, at: int, most: int) -> Intake:
+    """Write the body of `request` into the file from byte `at` on, `most` bytes at most."""
+    size = 0
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        file.seek(at)
+        try:
+            async for part in request.content.iter_any():
+                if size + len(part) > most:
+                    return Intake(bytes=size, is_too_much=True)
+                file.write(part)
+                size += len(part)
+        except _CUT:
+            return Intake(bytes=size, is_cut=True)
+    return Intake(bytes=size)
+
+
+async def drain(request: web.Request) -> None:
+    """Read a body that is of no use, so that the answer can be read."""
+    try:
+        async for _ in request.content.iter_any():
+            pass
+    except _CUT:
+        return

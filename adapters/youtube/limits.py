@@ -1,0 +1,62 @@
+"""What YouTube enforces, as data: every number with the page it is from. ``problems.py`` holds drafts against it.
+
+Pages, all read 2026-11-24:
+[res]   developers.google.com/youtube/v3/guides/using_resumable_upload_protocol
+[disc]  the discovery document youtube.v3, revision 20261104
+[video] developers.google.com/youtube/v3/docs/videos (properties title, description, tags)
+[quota] developers.google.com/youtube/v3/determine_quota_cost and the revision history of 2026-06-01
+[15min] support.google.com/youtube/answer/71673 (videos longer than 15 minutes; 256 GB or 12 hours)
+[short] support.google.com/youtube/answer/15424877 (Shorts up to three minutes)
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.contract import Capabilities
+
+TITLE_UNITS = 100  # [video] characters; we count UTF-16 units, the stricter reading
+DESCRIPTION_BYTES = 5000  # [video] bytes, UTF-8
+TAGS_CHARACTERS = 500  # [video] in all: commas between tags count, and two more for a tag with a space
+FORBIDDEN = "<>"  # [video] in title and description
+
+VIDEO_BYTES = 274_877_906_944  # [disc] mediaUpload.maxSize; [15min] 256 GB
+VIDEO_SECONDS = 12 * 3600.0  # [15min]
+UNVERIFIED_SECONDS = 15 * 60.0  # [15min] channels that have not verified a phone number
+MEDIA_TYPES = ("video/", "application/octet-stream")  # [disc] mediaUpload.accept: video/* and this
+
+SHORT_SECONDS = 180.0  # [short] uploads since 2024-10-15; square or vertical, there is no flag for it
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+QUANTUM = 256 * 1024  # [res] every chunk but the last is a multiple of this
+CHUNK = 32 * QUANTUM  # ours: 8 MiB, so that the last one, sent at the due time, is small
+CHUNK_TIME = timedelta(seconds=60)
+FRESH = timedelta(seconds=10)
+"""How long an offset that YouTube told is believed. Older: another worker may have died in the middle of a chunk."""
+CUTS = 5
+"""Chunks in a row that got nowhere before it counts as a failed try."""
+CUT_PAUSE = timedelta(seconds=2)
+RESTARTS = 3
+"""Upload sessions given up within one delivery; each start may cost one of the project's 100 uploads a day [quota]."""
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+PROCESSING = timedelta(minutes=15)
+"""How long YouTube's processing is waited for: a refusal mostly comes early; after that the upload counts as out."""
+CLOCK_SKEW = timedelta(minutes=2)
+LIST_PAGES = 3
+PAGE = 50  # [disc] playlistItems.list and videos.list: at most 50
+
+LONG_BUSY = timedelta(minutes=15)
+SHORT_BUSY = timedelta(minutes=1)
+CHANNEL_DAY = timedelta(hours=24)
+
+CAPABILITIES = Capabilities(
+    pulls_media=False,
+    prepare_lead=timedelta(minutes=30),  # ours: a session's life is "finite" [res], no number is given
+    settle_window=timedelta(minutes=2),  # ours: the session itself answers; this covers bytes still under way
+    look_every=(timedelta(seconds=10), timedelta(minutes=2)),  # ours: 1 unit a look of 10 000 a day [quota]
+    look_limit=timedelta(hours=2),
+    daily_posts=100,  # [quota] videos.insert a day for the whole project, so no account can have more
+)

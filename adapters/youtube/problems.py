@@ -1,0 +1,105 @@
+"""Why a draft cannot go out on YouTube, or goes out differently than asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adapters.contract import Account, Draft, MediaFacts, Problem
+from adapters.youtube import limits, resource, text
+
+Found = str | int | float | None
+
+
+def problems(draft: Draft, account: Account) -> list[Problem]:
+    """All of them together; a fact that could not be told is not held against the draft."""
+    shape = [*_shape(draft)]
+    if shape:  # limits of videos say nothing about something that is none
+        return shape
+    found = [*_texts(draft.caption)]
+    facts = draft.media[0].facts
+    if facts is not None:
+        found += [*_file(facts), *_length(facts, account), *_short(draft, facts)]
+    return found
+
+
+def _refuse(field: str, message: str, limit: Found, found: Found) -> Problem:
+    return Problem(
+        severity="refuse", code="validation_failed", field=field, message=message, limit=limit, found=found
+    )
+
+
+def _warn(code: str, field: str, message: str, limit: Found, found: Found) -> Problem:
+    return Problem(severity="warn", code=code, field=field, message=message, limit=limit, found=found)
+
+
+def _shape(draft: Draft) -> Iterator[Problem]:
+    kind = (
+        draft.kind
+        if draft.kind != "video"
+        else next((m.kind for m in draft.media if m.kind != "video"), None)
+    )
+    if kind is not None:
+        yield _refuse(
+            "media", f"YouTube publishes videos only; this post has a media type of {kind}.", "video", kind
+        )
+    elif len(draft.media) != 1:
+        count = len(draft.media)
+        yield _refuse("media", f"A YouTube post has exactly 1 video; this one has {count}.", 1, count)
+
+
+def _texts(caption: str) -> Iterator[Problem]:
+    if not text.title(caption):
+        yield _refuse("caption", "YouTube needs a title; this caption has no text for one.", 1, 0)
+    size = len(text.description(caption).encode("utf-8", "surrogatepass"))
+    if size > limits.DESCRIPTION_BYTES:
+        message = f"YouTube takes descriptions of at most {limits.DESCRIPTION_BYTES} bytes; this caption has {size}."
+        yield _refuse("caption", message, limits.DESCRIPTION_BYTES, size)
+    brackets = sum(caption.count(character) for character in limits.FORBIDDEN)
+    if brackets:
+        message = f"YouTube takes no < and > in texts; the {brackets} in this caption become typographic."
+        yield _warn("TEXT_CHANGED", "caption", message, 0, brackets)
+    every, kept = len(text.hashtags(caption)), len(text.tags(caption))
+    if kept < every:
+        message = (
+            f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all; "
+            f"the first {kept} of {every} hashtags become tags."
+        )
+        yield _warn("TAGS_CUT", "caption", message, limits.TAGS_CHARACTERS, every)
+
+
+def _file(facts: MediaFacts) -> Iterator[Problem]:
+    if not facts.content_type.startswith(limits.MEDIA_TYPES):
+        message = f"YouTube takes files of type video/*; this one is {facts.content_type}."
+        yield _refuse("media.url", message, "video/*", facts.content_type)
+    if facts.bytes > limits.VIDEO_BYTES:
+        message = f"YouTube takes videos of at most {limits.VIDEO_BYTES} bytes; this one has {facts.bytes}."
+        yield _refuse("media.url", message, limits.VIDEO_BYTES, facts.bytes)
+    if facts.bytes <= 0:
+        yield _refuse("media.url", "YouTube takes videos of at least 1 byte; this one has 0.", 1, facts.bytes)
+
+
+def _length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
+    if facts.duration is None:
+        return
+    if facts.duration > limits.VIDEO_SECONDS:
+        message = f"YouTube takes videos of at most {limits.VIDEO_SECONDS:g} seconds; this one has {facts.duration:g}."
+        yield _refuse("media.url", message, limits.VIDEO_SECONDS, facts.duration)
+    elif facts.duration > limits.UNVERIFIED_SECONDS and account.settings.get("long_uploads") in {
+        "eligible",
+        "disallowed",
+    }:
+        message = (
+            f"When it was connected, this channel could upload at most {limits.UNVERIFIED_SECONDS:g} seconds "
+            f"(see youtube.com/verify); this video has {facts.duration:g}."
+        )
+        yield _warn("CHANNEL_NOT_VERIFIED", "media.url", message, limits.UNVERIFIED_SECONDS, facts.duration)
+
+
+def _short(draft: Draft, facts: MediaFacts) -> Iterator[Problem]:
+    if resource.is_short(draft) is False:
+        found = f"{facts.width}x{facts.height}, {facts.duration:g} s"
+        message = (
+            f"YouTube makes Shorts of square or vertical videos of at most {limits.SHORT_SECONDS:g} seconds; "
+            f"this one ({found}) goes out as an ordinary video."
+        )
+        yield _warn("NOT_A_SHORT", "media.url", message, limits.SHORT_SECONDS, found)

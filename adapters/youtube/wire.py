@@ -1,0 +1,195 @@
+"""YouTube's and Google's JSON, as far as we read it. Unknown keys are ignored: vendors add fields.
+
+Sources: the discovery document youtube.v3, revision 20261104 (names are held against it in the tests);
+developers.google.com/identity/protocols/oauth2/web-server for the tokens. Read 2026-11-24.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+def _list(value: Any) -> Any:
+    return () if value is None else value
+
+
+class Wire(BaseModel):
+    """Whatever Google sends; its repr never shows values, because some are secrets."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    __str__ = __repr__
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+class Reason(Wire):
+    """One entry of ``error.errors``; ``message`` is not kept, Google quotes requests in it."""
+
+    domain: str | None = None
+    reason: str | None = None
+
+
+class Fault(Wire):
+    """``{"code":403,"errors":[{"domain":"youtube.quota","reason":"quotaExceeded"}],"status":"…"}``."""
+
+    code: int | None = None
+    status: str | None = None
+    errors: Annotated[tuple[Reason, ...], BeforeValidator(_list)] = ()
+
+
+class Envelope(Wire):
+    """``{"error":{…}}``, the Data API's and the upload server's refusals."""
+
+    error: Fault
+
+
+class OAuthFault(Wire):
+    """``{"error":"invalid_grant","error_description":"…"}``."""
+
+    error: str
+
+
+# --- videos ----------------------------------------------------------------------------------------------------------
+
+
+class VideoStatus(Wire):
+    """Part ``status``."""
+
+    upload_status: str | None = None
+    failure_reason: str | None = None
+    rejection_reason: str | None = None
+    privacy_status: str | None = None
+
+
+class VideoProcessingDetails(Wire):
+    """Part ``processingDetails``; owners only."""
+
+    processing_status: str | None = None
+    processing_failure_reason: str | None = None
+
+
+class VideoFileDetails(Wire):
+    """Part ``fileDetails``; owners only. ``file_size`` comes as a decimal string."""
+
+    file_name: str | None = None
+    file_size: int | None = None
+
+
+class VideoSnippet(Wire):
+    """Part ``snippet``. ``published_at`` is when the video was uploaded."""
+
+    title: str | None = None
+    published_at: datetime | None = None
+
+
+class Video(Wire):
+    """A video resource: the answer of a complete upload, and an item of ``videos.list``."""
+
+    id: str = Field(min_length=1)
+    snippet: VideoSnippet = VideoSnippet()
+    status: VideoStatus = VideoStatus()
+    processing_details: VideoProcessingDetails = VideoProcessingDetails()
+    file_details: VideoFileDetails = VideoFileDetails()
+
+
+class VideoListResponse(Wire):
+    """``videos.list``; a deleted id is simply missing."""
+
+    items: Annotated[tuple[Video, ...], BeforeValidator(_list)] = ()
+
+
+# --- channels and playlists ------------------------------------------------------------------------------------------
+
+
+class RelatedPlaylists(Wire):
+    """``uploads``: the playlist of everything the channel uploaded."""
+
+    uploads: str | None = None
+
+
+class ChannelContentDetails(Wire):
+    """Part ``contentDetails``."""
+
+    related_playlists: RelatedPlaylists = RelatedPlaylists()
+
+
+class ChannelSnippet(Wire):
+    """Part ``snippet``; ``custom_url`` is the handle."""
+
+    title: str | None = None
+    custom_url: str | None = None
+
+
+class ChannelStatus(Wire):
+    """Part ``status``; ``long_uploads_status`` allowed, eligible or disallowed."""
+
+    long_uploads_status: str | None = None
+
+
+class Channel(Wire):
+    """One channel."""
+
+    id: str = Field(min_length=1)
+    snippet: ChannelSnippet = ChannelSnippet()
+    content_details: ChannelContentDetails = ChannelContentDetails()
+    status: ChannelStatus = ChannelStatus()
+
+
+class ChannelListResponse(Wire):
+    """``channels.list``; ``items`` is missing for a Google account without a channel."""
+
+    items: Annotated[tuple[Channel, ...], BeforeValidator(_list)] = ()
+
+
+class PlaylistItemSnippet(Wire):
+    """Part ``snippet``; ``published_at`` is when the item joined the playlist."""
+
+    published_at: datetime | None = None
+
+
+class PlaylistItemContentDetails(Wire):
+    """Part ``contentDetails``."""
+
+    video_id: str | None = None
+
+
+class PlaylistItem(Wire):
+    """One upload, as the uploads playlist lists it."""
+
+    snippet: PlaylistItemSnippet = PlaylistItemSnippet()
+    content_details: PlaylistItemContentDetails = PlaylistItemContentDetails()
+
+
+class PlaylistItemListResponse(Wire):
+    """A page of ``playlistItems.list``; of the uploads playlist the newest come first."""
+
+    items: Annotated[tuple[PlaylistItem, ...], BeforeValidator(_list)] = ()
+    next_page_token: str | None = None
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+class Grant(Wire):
+    """Tokens; Google names these fields with underscores. A refresh mostly returns no refresh token."""
+
+    access_token: str = Field(min_length=1, alias="access_token")
+    refresh_token: str | None = Field(default=None, alias="refresh_token")
+    expires_in: int | None = Field(default=None, alias="expires_in")
+    refresh_token_expires_in: int | None = Field(default=None, alias="refresh_token_expires_in")
+    scope: str | None = None

@@ -1,0 +1,259 @@
+"""Every request we make, held against the discovery document that Google's own client ships, and against that client."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.contract import Credentials
+from adapters.youtube import YouTube, limits, wire
+from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
+from adapters.youtube.oauth import SCOPES
+from tests.adapters.youtube import vendor
+from tests.adapters.youtube.drafts import ARMED, BIG, TOKEN, account, content, prepared, video
+from tests.adapters.youtube.stand_in import Reply, Seen, Session, StandIn
+
+Make = Callable[..., YouTube]
+Json = Mapping[str, Any]
+UPLOAD = "/youtube/upload/youtube/v3/videos"
+DOCUMENT = "discovery_cache/documents/youtube.v3.json"
+PROTOCOL = {"POST", "GET"}
+"""PUT is the upload protocol's own and in no discovery document."""
+
+
+@pytest.fixture(scope="module")
+def document() -> Json:
+    text = files("googleapiclient").joinpath(DOCUMENT).read_text(encoding="utf-8")
+    parsed: Json = json.loads(text)
+    return parsed
+
+
+@pytest.fixture
+def requests(platform: StandIn, youtube: Make, session: Callable[[int], Session]) -> list[Seen]:
+    """Everything the adapter can ask: connecting, a whole upload, a status, and a search over two pages."""
+    session(BIG)
+    platform.on("GET", "/youtube/youtube/v3/channels", vendor.channels())
+    platform.on("GET", "/youtube/youtube/v3/videos", vendor.status("processed"))
+    now = "2099-01-01T00:00:00Z"
+    pages = vendor.playlist(("a", now), following="p2"), vendor.playlist(("b", now))
+    platform.on("GET", "/youtube/youtube/v3/playlistItems", *pages)
+    youtube().discover(Credentials(access_token=SecretStr(TOKEN)))
+    draft = video(bytes=BIG)
+    ready = prepared(youtube, draft)
+    done = youtube().finalize(draft, account(), ready)
+    youtube().look(draft, account(), done.checkpoint, ARMED, frozenset())  # type: ignore[union-attr]
+    platform.on("PUT", UPLOAD, Reply(status=404))
+    youtube().look(draft, account(), ready, ARMED, frozenset())
+    return platform.seen
+
+
+def methods(resources: Json) -> Iterator[Json]:
+    for resource in resources.values():
+        yield from resource.get("methods", {}).values()
+        yield from methods(resource.get("resources", {}))
+
+
+def method_of(document: Json, seen: Seen) -> Json:
+    """The method behind a request; the upload's path is the media protocol's."""
+    path = seen.path.removeprefix("/youtube/")
+    for method in methods(document["resources"]):
+        upload = method.get("mediaUpload", {}).get("protocols", {}).get("simple", {}).get("path", "")
+        if method["httpMethod"] == seen.method and path in {method["flatPath"], upload.lstrip("/")}:
+            return method
+    raise AssertionError(f"no such method: {seen.method} {seen.path}")
+
+
+def test_the_document_is_the_one_that_limits_are_from(document: Json) -> None:
+    assert document["revision"] >= "20261104"
+    insert = document["resources"]["videos"]["methods"]["insert"]["mediaUpload"]
+    assert int(insert["maxSize"]) == limits.VIDEO_BYTES
+    assert insert["accept"] == ["video/*", "application/octet-stream"]
+
+
+def test_every_kind_of_request_was_made(document: Json, requests: list[Seen]) -> None:
+    made = {method_of(document, seen)["id"] for seen in requests if seen.method in PROTOCOL}
+    assert made == {
+        "youtube.channels.list",
+        "youtube.playlistItems.list",
+        "youtube.videos.insert",
+        "youtube.videos.list",
+    }
+
+
+def test_every_query_parameter_exists_and_fits(document: Json, requests: list[Seen]) -> None:
+    for seen in (one for one in requests if one.method in PROTOCOL):
+        method = method_of(document, seen)
+        known = {**document["parameters"], **method["parameters"]}
+        assert set(seen.query) <= set(known), seen.query
+        required = {name for name, rule in method["parameters"].items() if rule.get("required")}
+        assert required <= set(seen.query)
+        for name, value in seen.query.items():
+            check_parameter(known[name], value)
+
+
+def check_parameter(rule: Json, value: str) -> None:
+    if rule["type"] == "integer":
+        assert int(rule["minimum"]) <= int(value) <= int(rule["maximum"])
+    if rule["type"] == "boolean":
+        assert value in {"true", "false"}
+    if "enum" in rule:
+        assert value in rule["enum"]
+    if not rule.get("repeated"):
+        assert "," not in value
+
+
+def test_every_part_is_one_of_the_resource(document: Json, requests: list[Seen]) -> None:
+    for seen in (one for one in requests if one.method in PROTOCOL):
+        schema = resource_schema(document, method_of(document, seen))
+        assert set(seen.query["part"].split(",")) <= set(schema["properties"])
+
+
+def resource_schema(document: Json, method: Json) -> Json:
+    answer: Json = document["schemas"][method["response"]["$ref"]]
+    items = answer["properties"].get("items")
+    return document["schemas"][items["items"]["$ref"]] if items else answer  # type: ignore[no-any-return]
+
+
+def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[Seen]) -> None:
+    (seen,) = [one for one in requests if one.method == "POST"]
+    body = seen.json()
+    check_value(document, {"$ref": method_of(document, seen)["request"]["$ref"]}, body)
+    assert set(body) == set(seen.query["part"].split(",")), (
+        "a part that is sent but not named would be dropped"
+    )
+
+
+def check_value(document: Json, rule: Json, value: Any) -> None:
+    """A value against a schema: known fields only, the right types, listed enums."""
+    rule = document["schemas"][rule["$ref"]] if "$ref" in rule else rule
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
+    assert isinstance(value, kinds[rule["type"]])
+    if rule["type"] == "object":
+        for name, inner in value.items():
+            assert name in rule["properties"], name
+            check_value(document, rule["properties"][name], inner)
+    if rule["type"] == "array":
+        for inner in value:
+            check_value(document, rule["items"], inner)
+    if "enum" in rule:
+        assert value in rule["enum"]
+
+
+@pytest.mark.parametrize("privacy", ["public", "unlisted", "private", "secret"])
+def test_the_schema_check_can_fail(document: Json, privacy: str) -> None:
+    rule = document["schemas"]["VideoStatus"]["properties"]["privacyStatus"]
+    if privacy == "secret":
+        with pytest.raises(AssertionError):
+            check_value(document, rule, privacy)
+    else:
+        check_value(document, rule, privacy)
+
+
+def test_our_scopes_exist_and_allow_every_request(document: Json, requests: list[Seen]) -> None:
+    assert set(SCOPES) <= set(document["auth"]["oauth2"]["scopes"])
+    for seen in (one for one in requests if one.method in PROTOCOL):
+        assert set(SCOPES) & set(method_of(document, seen)["scopes"])
+
+
+MODELS = [
+    wire.VideoListResponse,
+    wire.ChannelListResponse,
+    wire.PlaylistItemListResponse,
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_we_read_exists(document: Json, model: type[wire.Wire]) -> None:
+    check_model(document, model, document["schemas"][model.__name__])
+
+
+def check_model(document: Json, model: type[wire.Wire], schema: Json) -> None:
+    for name, info in model.model_fields.items():
+        rule = schema["properties"][info.alias or name]
+        while "$ref" in rule or "items" in rule:
+            rule = document["schemas"][rule["$ref"]] if "$ref" in rule else rule["items"]
+        for inner in models_in(info.annotation):
+            check_model(document, inner, rule)
+
+
+def models_in(annotation: Any) -> Iterator[type[wire.Wire]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, wire.Wire):
+            yield annotation
+        return
+    for part in typing.get_args(annotation):
+        yield from models_in(part)
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "table"),
+    [
+        ("VideoStatus", "failureReason", FAILURES),
+        ("VideoStatus", "rejectionReason", REJECTIONS),
+        ("VideoProcessingDetails", "processingFailureReason", PROCESSING_FAILURES),
+    ],
+)
+def test_the_tables_of_ends_are_total(document: Json, schema: str, field: str, table: Json) -> None:
+    assert set(document["schemas"][schema]["properties"][field]["enum"]) == set(table)
+
+
+def test_the_states_we_know_are_all_there_are(document: Json) -> None:
+    status = document["schemas"]["VideoStatus"]["properties"]["uploadStatus"]["enum"]
+    assert status == ["uploaded", "processed", "failed", "rejected", "deleted"]
+    processing = document["schemas"]["VideoProcessingDetails"]["properties"]["processingStatus"]["enum"]
+    assert processing == ["processing", "succeeded", "failed", "terminated"]
+
+
+# --- Google's own uploader against the same server -------------------------------------------------------------------
+
+
+def test_googles_uploader_says_the_same(
+    platform: StandIn, youtube: Make, session: Callable[[int], Session], document: Json
+) -> None:
+    session(BIG)
+    draft = video(bytes=BIG)
+    youtube().finalize(draft, account(), prepared(youtube, draft))
+    ours, body = [*platform.seen], platform.seen[0].json()
+    platform.seen.clear()
+    session(BIG)
+    assert google_uploads(document, platform.url, body) == vendor.VIDEO_ID
+    theirs = platform.seen
+    assert [(one.method, one.path, one.range, one.body) for one in ours[1:]] == [
+        (one.method, one.path, one.range, one.body) for one in theirs[1:]
+    ]
+    mine, its = ours[0], theirs[0]
+    assert (mine.method, mine.path, mine.json()) == (its.method, its.path, its.json())
+    assert its.query == {**mine.query, "alt": "json"}
+    for name in ("X-Upload-Content-Length", "X-Upload-Content-Type"):
+        assert headers(mine)[name.lower()] == headers(its)[name.lower()]
+
+
+def headers(seen: Seen) -> dict[str, str]:
+    return {name.lower(): value for name, value in seen.headers.items()}
+
+
+def google_uploads(document: Json, url: str, body: Json) -> str:
+    """The video id that google-api-python-client's resumable upload ends with."""
+    import httplib2  # type: ignore[import-untyped]
+    from googleapiclient.discovery import build_from_document  # type: ignore[import-untyped]
+    from googleapiclient.http import MediaIoBaseUpload  # type: ignore[import-untyped]
+
+    local = {**document, "rootUrl": f"{url}/youtube/", "servicePath": ""}
+    http = httplib2.Http()
+    http.redirect_codes = http.redirect_codes - {308}
+    service = build_from_document(json.dumps(local), http=http)
+    file = BytesIO(content(0, BIG))
+    media = MediaIoBaseUpload(file, mimetype="video/mp4", chunksize=limits.CHUNK, resumable=True)
+    try:
+        made = service.videos().insert(part="snippet,status", body=body, media_body=media).execute()
+    finally:
+        service.close()
+    return str(made["id"])

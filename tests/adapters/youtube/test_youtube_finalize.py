@@ -1,0 +1,189 @@
+"""The last chunk: the one visible call, and what each of its answers means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from adapters.contract import Absent, Pending, Published
+from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
+from adapters.http import Client
+from adapters.youtube import YouTube
+from adapters.youtube.errors import REASONS
+from adapters.youtube.limits import CHUNK
+from tests.adapters.youtube import vendor
+from tests.adapters.youtube.drafts import ARMED, BIG, account, content, prepared, through_json, video
+from tests.adapters.youtube.stand_in import DROP, Reply, Session, StandIn
+
+Make = Callable[..., YouTube]
+Open = Callable[[int], Session]
+UPLOAD = "/youtube/upload/youtube/v3/videos"
+LAST = 2 * CHUNK
+
+
+def ready(platform: StandIn, **changes: Any) -> dict[str, Any]:
+    known = {
+        "session": platform.url + vendor.SESSION,
+        "size": BIG,
+        "content_type": "video/mp4",
+        "started_at": 1.0,
+        "offset": LAST,
+        "said_at": time.time(),
+    }
+    return {**known, **changes}
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_one_visible_request_and_nothing_after_it(platform: StandIn, youtube: Make, status: int) -> None:
+    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=status))
+    client = Client()
+    done = youtube(client).finalize(video(bytes=BIG), account(), ready(platform))
+    assert done == Pending(
+        checkpoint={**ready(platform, said_at=done.checkpoint["said_at"]), "video_id": vendor.VIDEO_ID}
+    )  # type: ignore[union-attr] # noqa: E501
+    assert client.calls == [("PUT", platform.url + UPLOAD, True)]
+    (seen,) = platform.seen
+    assert seen.body == content(LAST, BIG - LAST)
+    assert seen.range == f"bytes {LAST}-{BIG - 1}/{BIG}"
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_listed_refusals_come_before_acting(platform: StandIn, youtube: Make, reason: str) -> None:
+    case = REASONS[reason]
+    status = 401 if case.error is CredentialsExpired else 403
+    platform.on("PUT", UPLOAD, Reply(vendor.error(status, reason), status=status))
+    expected = OutcomeUnknown if case.ambiguous else case.error
+    with pytest.raises(expected):
+        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        DROP,
+        Reply("not json", status=200),
+        Reply('{"kind":"youtube#video"}', status=201),
+        Reply(status=204),
+        Reply(status=400),
+        Reply(status=403),
+        Reply(status=404),
+        Reply(status=410),
+        Reply(vendor.error(403, "unheardOf"), status=403),
+        Reply(vendor.error(500, "quotaExceeded"), status=500),
+        Reply(status=502),
+        Reply(vendor.error(503, "backendError"), status=503, headers={"Retry-After": "5"}),
+        Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}),
+        Reply(status=308, headers={"Range": "rubbish"}),
+    ],
+)
+def test_whatever_is_unclear_is_unknown(platform: StandIn, youtube: Make, reply: Reply) -> None:
+    platform.on("PUT", UPLOAD, reply)
+    with pytest.raises(OutcomeUnknown):
+        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, CredentialsExpired), (429, RateLimited)])
+def test_401_and_429_are_refusals(
+    platform: StandIn, youtube: Make, status: int, error: type[AdapterError]
+) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=status))
+    with pytest.raises(error):
+        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+
+
+def test_an_incomplete_upload_is_not_live_and_goes_on(
+    platform: StandIn, youtube: Make, session: Open
+) -> None:
+    upload = session(BIG)
+    kept = prepared(youtube, video(bytes=BIG))
+    upload.takes.append(1000)
+    with pytest.raises(Unavailable) as refusal:
+        youtube().finalize(video(bytes=BIG), account(), kept)
+    assert refusal.value.code == "upload_incomplete"
+    again = prepared(youtube, video(bytes=BIG), {**kept, "said_at": 1.0})
+    youtube().finalize(video(bytes=BIG), account(), again)
+    assert bytes(upload.stored) == content(0, BIG)
+    assert upload.made == 1
+
+
+def test_a_lost_answer_is_found_by_the_session(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+    kept = prepared(youtube, video(bytes=BIG))
+
+    def takes_it_and_falls_silent(seen: Any) -> Reply:
+        upload(seen)
+        return DROP
+
+    platform.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
+    platform.on("GET", "/youtube/youtube/v3/videos", vendor.status("processed"))
+    with pytest.raises(OutcomeUnknown):
+        youtube().finalize(video(bytes=BIG), account(), kept)
+    for _ in range(2):  # the session's last word is repeatable
+        seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
+        assert isinstance(seen, Published)
+        assert seen.remote_id == vendor.VIDEO_ID
+    assert upload.made == 1
+
+
+def test_bytes_lost_on_the_way_go_up_by_the_same_session(
+    platform: StandIn, youtube: Make, session: Open
+) -> None:
+    upload = session(BIG)
+    kept = prepared(youtube, video(bytes=BIG))
+    platform.on("PUT", UPLOAD, DROP, upload)
+    with pytest.raises(OutcomeUnknown):
+        youtube().finalize(video(bytes=BIG), account(), kept)
+    seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
+    assert isinstance(seen, Absent)
+    assert seen.checkpoint["session"] == kept["session"]
+    again = prepared(youtube, video(bytes=BIG), through_json(seen.checkpoint))
+    youtube().finalize(video(bytes=BIG), account(), again)
+    assert upload.made == 1
+    assert sum(seen.method == "POST" for seen in platform.seen) == 1
+
+
+def test_too_late_nothing_is_sent(platform: StandIn, youtube: Make) -> None:
+    with pytest.raises(Unavailable) as refusal:
+        youtube(Client(may_send=lambda: False)).finalize(video(bytes=BIG), account(), ready(platform))
+    assert refusal.value.code == "deadline_passed"
+    assert platform.seen == []
+
+
+def test_nobody_there_nothing_is_sent(platform: StandIn, youtube: Make) -> None:
+    nowhere = ready(platform, session="http://127.0.0.1:1/upload?upload_id=x")
+    with pytest.raises(Unavailable):
+        youtube().finalize(video(bytes=BIG), account(), nowhere)
+
+
+@pytest.mark.parametrize("changes", [{"session": None}, {"unsure": True}, {"offset": 0}, {"offset": BIG}])
+def test_what_is_not_prepared_is_not_sent(platform: StandIn, youtube: Make, changes: dict[str, Any]) -> None:
+    with pytest.raises(Unavailable):
+        youtube().finalize(video(bytes=BIG), account(), ready(platform, **changes))
+    assert platform.seen == []
+
+
+def _dead(_first: int, _length: int) -> Iterator[bytes]:
+    raise Unavailable("no answer")
+    yield b""
+
+
+def _breaks(first: int, length: int) -> Iterator[bytes]:
+    yield content(first, length // 2)
+    raise Unavailable("broke off")
+
+
+def test_a_dead_source_is_noticed_before_the_visible_call(platform: StandIn, youtube: Make) -> None:
+    client = Client()
+    with pytest.raises(Unavailable):
+        youtube(client).finalize(video(bytes=BIG, source=_dead), account(), ready(platform))
+    assert client.calls == []
+
+
+def test_a_source_that_breaks_inside_the_visible_call_leaves_it_unknown(
+    platform: StandIn, youtube: Make
+) -> None:
+    with pytest.raises(OutcomeUnknown):
+        youtube().finalize(video(bytes=BIG, source=_breaks), account(), ready(platform))

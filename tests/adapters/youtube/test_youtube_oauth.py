@@ -1,0 +1,141 @@
+"""Connecting a channel, and staying connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.contract import Credentials
+from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, RateLimited, Unavailable
+from adapters.youtube import YouTube
+from adapters.youtube.errors import OAUTH
+from adapters.youtube.oauth import SCOPES
+from tests.adapters.youtube import vendor
+from tests.adapters.youtube.drafts import APP_SECRET, REFRESH, TOKEN, account
+from tests.adapters.youtube.stand_in import DROP, Reply, StandIn
+
+Make = Callable[..., YouTube]
+TOKENS = "/google-oauth/token"
+CHANNELS = "/youtube/youtube/v3/channels"
+REDIRECT = "https://slipway.example/oauth/youtube"
+
+
+def test_the_consent_page(platform: StandIn, youtube: Make) -> None:
+    url = urlsplit(youtube().authorize_url(REDIRECT, "st", "challenge"))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{platform.url}/google-accounts/o/oauth2/v2/auth"
+    assert {key: value for key, (value,) in parse_qs(url.query).items()} == {
+        "client_id": "app",
+        "redirect_uri": REDIRECT,
+        "response_type": "code",
+        "scope": " ".join(SCOPES),
+        "access_type": "offline",
+        "prompt": "consent",
+        "state": "st",
+        "code_challenge": "challenge",
+        "code_challenge_method": "S256",
+    }
+    assert "code_challenge" not in youtube().authorize_url(REDIRECT, "st", None)
+
+
+@pytest.mark.parametrize("verifier", [None, "verifier"])
+def test_a_code_buys_a_grant(platform: StandIn, youtube: Make, verifier: str | None) -> None:
+    platform.on("POST", TOKENS, vendor.CODE_TOKEN)
+    got = youtube().exchange("4/code", REDIRECT, verifier)
+    assert got.access_token.get_secret_value() == "ya29.new"
+    assert got.refresh_token is not None
+    assert got.refresh_token.get_secret_value() == "1//new"
+    assert got.expires_at is not None
+    assert abs(got.expires_at - datetime.now(UTC) - timedelta(seconds=3599)) < timedelta(seconds=10)
+    assert (got.scopes, got.refresh_expires_at) == (SCOPES, None)
+    assert platform.seen[0].form() == {
+        "client_id": "app",
+        "client_secret": APP_SECRET,
+        "grant_type": "authorization_code",
+        "code": "4/code",
+        "redirect_uri": REDIRECT,
+        **({"code_verifier": verifier} if verifier else {}),
+    }
+
+
+def test_an_unticked_permission_is_noticed(platform: StandIn, youtube: Make) -> None:
+    platform.on(
+        "POST", TOKENS, vendor.CODE_TOKEN.replace(" https://www.googleapis.com/auth/youtube.readonly", "")
+    )
+    with pytest.raises(PermissionMissing, match=r"youtube\.readonly"):
+        youtube().exchange("4/code", REDIRECT, None)
+
+
+def test_a_refresh_keeps_the_refresh_token(platform: StandIn, youtube: Make) -> None:
+    platform.on("POST", TOKENS, vendor.TOKEN)
+    got = youtube().refresh(account())
+    assert got.access_token.get_secret_value() == "ya29.new"
+    assert got.refresh_token == SecretStr(REFRESH)
+    assert platform.seen[0].form() == {
+        "client_id": "app",
+        "client_secret": APP_SECRET,
+        "grant_type": "refresh_token",
+        "refresh_token": REFRESH,
+    }
+
+
+def test_a_rotated_refresh_token_wins(platform: StandIn, youtube: Make) -> None:
+    body = vendor.CODE_TOKEN.replace('"expires_in"', '"refresh_token_expires_in":604799,"expires_in"')
+    platform.on("POST", TOKENS, body)
+    got = youtube().refresh(account())
+    assert got.refresh_token == SecretStr("1//new")
+    assert got.refresh_expires_at is not None
+    assert got.refresh_expires_at - datetime.now(UTC) > timedelta(days=6)
+
+
+@pytest.mark.parametrize("code", sorted(OAUTH))
+def test_every_listed_token_error_has_its_class(platform: StandIn, youtube: Make, code: str) -> None:
+    platform.on("POST", TOKENS, Reply(f'{{"error":"{code}","error_description":"Bad Request"}}', status=400))
+    with pytest.raises(OAUTH[code].error) as refusal:
+        youtube().refresh(account())
+    assert refusal.value.platform_code == code
+    assert isinstance(refusal.value, CredentialsRevoked) is (code == "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (DROP, Unavailable),
+        (Reply("<html>", status=502), Unavailable),
+        (Reply('{"error":"unheard_of"}', status=503), Unavailable),
+        (Reply('{"error":"unheard_of"}', status=400), AdapterError),
+        (Reply(status=429), RateLimited),
+        (Reply("{}"), Unavailable),
+    ],
+)
+def test_nothing_else_disconnects(
+    platform: StandIn, youtube: Make, reply: Reply, error: type[AdapterError]
+) -> None:
+    platform.on("POST", TOKENS, reply)
+    with pytest.raises(AdapterError) as refusal:
+        youtube().refresh(account())
+    assert type(refusal.value) is error
+
+
+def test_without_a_refresh_token_a_person_is_needed(platform: StandIn, youtube: Make) -> None:
+    with pytest.raises(CredentialsRevoked):
+        youtube().refresh(account(refresh=None))
+    assert platform.seen == []
+
+
+def test_the_channel_of_a_grant_is_found(platform: StandIn, youtube: Make) -> None:
+    platform.on("GET", CHANNELS, vendor.channels())
+    credentials = Credentials(access_token=SecretStr(TOKEN))
+    (found,) = youtube().discover(credentials)
+    assert (found.remote_id, found.username, found.display_name) == ("UC1", "casa", "Casa")
+    assert (found.connection, found.credentials) == ("channel", credentials)
+    assert found.settings == {"uploads": "UU1", "long_uploads": "eligible"}
+    assert platform.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_an_account_without_a_channel_gives_none(platform: StandIn, youtube: Make) -> None:
+    platform.on("GET", CHANNELS, '{"kind":"youtube#channelListResponse"}')
+    assert list(youtube().discover(Credentials(access_token=SecretStr(TOKEN)))) == []

@@ -1,0 +1,366 @@
+"""Everything invisible: the session's start, chunks, probes, and going on from any checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Pending, Ready
+from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejected, Unavailable, Unsupported
+from adapters.youtube import YouTube
+from adapters.youtube.errors import REASONS
+from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
+from tests.adapters.youtube import vendor
+from tests.adapters.youtube.drafts import (
+    BIG,
+    CAPTION,
+    DELIVERY,
+    TOKEN,
+    account,
+    content,
+    prepared,
+    slideshow,
+    through_json,
+    video,
+)
+from tests.adapters.youtube.stand_in import DROP, Reply, Session, StandIn
+
+Make = Callable[..., YouTube]
+Open = Callable[[int], Session]
+UPLOAD = "/youtube/upload/youtube/v3/videos"
+STATUS = {"authError": 401, "UNAUTHENTICATED": 401, "uploadRateLimitExceeded": 429, "backendError": 503}
+
+
+def begun(platform: StandIn, **changes: Any) -> dict[str, Any]:
+    """A checkpoint with a session whose state was told just now."""
+    known = {
+        "session": platform.url + vendor.SESSION,
+        "size": BIG,
+        "content_type": "video/mp4",
+        "started_at": 1.0,
+        "said_at": time.time(),
+    }
+    return {**known, **changes}
+
+
+def test_the_session_starts_with_everything_said(platform: StandIn, youtube: Make, session: Open) -> None:
+    session(BIG)
+    result = youtube(privacy="unlisted", category="24").prepare(video(bytes=BIG), account(), {})
+    (seen,) = platform.seen
+    assert seen.query == {"uploadType": "resumable", "part": "snippet,status"}
+    assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert seen.headers["Content-Type"] == "application/json; charset=UTF-8"
+    assert seen.headers["X-Upload-Content-Length"] == str(BIG)
+    assert seen.headers["X-Upload-Content-Type"] == "video/mp4"
+    assert seen.headers["Slug"] == f"slipway-{DELIVERY}.mp4"
+    assert seen.json() == {
+        "snippet": {"title": CAPTION, "description": CAPTION, "tags": ["cat"], "categoryId": "24"},
+        "status": {"privacyStatus": "unlisted"},
+    }
+    assert isinstance(result, Pending)
+    assert result.wait == timedelta(0)
+    assert result.checkpoint["session"] == platform.url + vendor.SESSION
+    assert (result.checkpoint["size"], result.checkpoint["content_type"]) == (BIG, "video/mp4")
+
+
+def test_privacy_is_public_by_default(platform: StandIn, youtube: Make, session: Open) -> None:
+    session(BIG)
+    youtube().prepare(video(bytes=BIG), account(), {})
+    assert platform.seen[0].json()["status"] == {"privacyStatus": "public"}
+
+
+def test_all_but_the_last_chunk_go_up_in_prepare(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+    kept = prepared(youtube, video(bytes=BIG))
+    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes {CHUNK}-{2 * CHUNK - 1}/{BIG}"]
+    assert bytes(upload.stored) == content(0, 2 * CHUNK)
+    assert {seen.headers["Content-Type"] for seen in platform.seen if seen.method == "PUT"} == {"video/mp4"}
+    assert upload.made == 0
+    finished = youtube().finalize(video(bytes=BIG), account(), kept)
+    assert platform.ranges()[-1] == f"bytes {2 * CHUNK}-{BIG - 1}/{BIG}"
+    assert bytes(upload.stored) == content(0, BIG)
+    assert finished == Pending(checkpoint={**kept, "video_id": vendor.VIDEO_ID})
+
+
+@pytest.mark.parametrize("size", [1, QUANTUM, CHUNK])
+def test_a_file_of_one_chunk_is_all_finalize(
+    platform: StandIn, youtube: Make, session: Open, size: int
+) -> None:
+    upload = session(size)
+    kept = prepared(youtube, video(bytes=size))
+    assert platform.ranges() == []
+    youtube().finalize(video(bytes=size), account(), kept)
+    assert platform.ranges() == [f"bytes 0-{size - 1}/{size}"]
+    assert upload.made == 1
+
+
+def test_a_file_of_whole_chunks_keeps_the_last_for_finalize(youtube: Make, session: Open) -> None:
+    upload = session(2 * CHUNK)
+    prepared(youtube, video(bytes=2 * CHUNK))
+    assert len(upload.stored) == CHUNK
+
+
+def test_it_goes_on_where_youtube_says(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+    upload.takes.extend([QUANTUM, CHUNK - QUANTUM])
+    kept = prepared(youtube, video(bytes=BIG))
+    youtube().finalize(video(bytes=BIG), account(), kept)
+    assert platform.ranges()[1] == f"bytes {QUANTUM}-{QUANTUM + CHUNK - 1}/{BIG}"
+    assert bytes(upload.stored) == content(0, BIG)
+
+
+def test_a_new_location_is_used(platform: StandIn, youtube: Make) -> None:
+    moved = platform.url + "/youtube/elsewhere?upload_id=2"
+    platform.on(
+        "PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}", "Location": moved})
+    )
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    assert (result.checkpoint["session"], result.checkpoint["offset"]) == (moved, CHUNK)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://evil.example/upload/youtube/v3/videos?upload_id=1",
+        "https://www.googleapis.com/upload/youtube/v3/videos?upload_id=1",
+        "http://127.0.0.1:1/upload/youtube/v3/videos?upload_id=1",
+    ],
+)
+def test_the_token_goes_to_no_host_that_an_answer_names(
+    platform: StandIn, youtube: Make, location: str
+) -> None:
+    platform.on("POST", UPLOAD, Reply(headers={"Location": location}))
+    result = youtube().prepare(video(bytes=BIG), account(), {})
+    assert result.checkpoint["session"] == platform.url + UPLOAD + "?upload_id=1"
+
+
+def test_an_answer_without_a_session_is_no_session(platform: StandIn, youtube: Make) -> None:
+    platform.on("POST", UPLOAD, Reply())
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG), account(), {})
+
+
+def test_after_a_cut_the_session_is_asked(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+
+    def takes_it_and_falls_silent(seen: Any) -> Reply:
+        upload(seen)
+        return DROP
+
+    platform.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
+    first = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    assert isinstance(first, Pending)
+    assert first.wait > timedelta(0)
+    second = youtube().prepare(video(bytes=BIG), account(), through_json(first.checkpoint))
+    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes */{BIG}"]
+    assert platform.seen[-1].headers["Content-Length"] == "0"
+    assert platform.seen[-1].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert second.checkpoint["offset"] == CHUNK
+    assert "cuts" not in second.checkpoint
+    prepared(youtube, video(bytes=BIG), second.checkpoint)
+    assert bytes(upload.stored) == content(0, 2 * CHUNK)
+
+
+def test_an_old_checkpoint_is_not_believed(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+    upload.stored += content(0, CHUNK)  # a worker died after these had arrived
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, said_at=time.time() - 60))
+    assert platform.ranges() == [f"bytes */{BIG}"]
+    assert result.checkpoint["offset"] == CHUNK
+
+
+def test_prepared_early_it_is_asked_again_before_it_is_ready(
+    platform: StandIn, youtube: Make, session: Open
+) -> None:
+    upload = session(BIG)
+    upload.stored += content(0, 2 * CHUNK)
+    old = begun(platform, offset=2 * CHUNK, said_at=time.time() - 3600)
+    assert isinstance(youtube().prepare(video(bytes=BIG), account(), old), Ready)
+    assert platform.ranges() == [f"bytes */{BIG}"]
+
+
+def test_a_chunk_sent_twice_does_no_harm(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(BIG)
+    upload.stored += content(0, CHUNK)
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    assert result.checkpoint["offset"] == CHUNK
+    assert bytes(upload.stored) == content(0, CHUNK)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=503, headers={"Retry-After": "7"}),
+        Reply(vendor.error(503, "backendError"), status=503, headers={"Retry-After": "7"}),
+        Reply(status=400),
+        Reply(status=416),
+        Reply(status=308, headers={"Range": "bytes=9-12"}),
+        Reply(status=308),
+        Reply("not json", status=200),
+    ],
+)
+def test_a_chunk_that_got_nowhere_leads_to_a_probe(platform: StandIn, youtube: Make, reply: Reply) -> None:
+    platform.on("PUT", UPLOAD, reply)
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, offset=CHUNK // 2))
+    assert isinstance(result, Pending)
+    assert result.wait == timedelta(seconds=7 if reply.status == 503 else 2)
+    assert (result.checkpoint["unsure"], result.checkpoint["cuts"]) == (True, 1)
+
+
+def test_too_many_cuts_are_a_failed_try(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, DROP)
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG), account(), begun(platform, cuts=CUTS))
+
+
+def test_youtube_may_ask_for_a_pause(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": "bytes=0-99", "Retry-After": "30"}))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    assert isinstance(result, Pending)
+    assert result.wait == timedelta(seconds=30)
+
+
+def test_every_byte_there_and_no_conclusion_is_waited_for(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+    assert isinstance(result, Pending)
+    assert result.wait > timedelta(0)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("unsure", [False, True])
+def test_a_session_that_is_gone_is_begun_anew(
+    platform: StandIn, youtube: Make, status: int, *, unsure: bool
+) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=status))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=unsure))
+    assert result == Pending(checkpoint={"restarts": 1})
+
+
+def test_sessions_are_not_begun_anew_for_ever(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=404))
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG), account(), begun(platform, restarts=RESTARTS))
+
+
+@pytest.mark.parametrize(
+    "reason", ["quotaExceeded", "dailyLimitExceeded", "uploadLimitExceeded", "unheardOf"]
+)
+def test_a_session_whose_last_word_is_a_refusal_is_given_up(
+    platform: StandIn, youtube: Make, reason: str
+) -> None:
+    platform.on("PUT", UPLOAD, Reply(vendor.error(403, reason), status=403))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+    assert result == Pending(checkpoint={"restarts": 1})
+
+
+def test_a_session_that_ended_in_bad_metadata_is_a_refusal(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(vendor.error(400, "invalidTitle"), status=400))
+    with pytest.raises(Rejected):
+        youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+
+
+@pytest.mark.parametrize("unsure", [False, True])
+def test_a_stale_token_keeps_the_session(platform: StandIn, youtube: Make, *, unsure: bool) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=401))
+    with pytest.raises(CredentialsExpired):
+        youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=unsure))
+
+
+def test_an_upload_found_complete_needs_no_last_chunk(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=201))
+    ready = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+    assert isinstance(ready, Ready)
+    asked = len(platform.seen)
+    finished = youtube().finalize(video(bytes=BIG), account(), ready.checkpoint)
+    assert finished.checkpoint["video_id"] == vendor.VIDEO_ID  # type: ignore[union-attr]
+    assert len(platform.seen) == asked
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_every_listed_reason_at_the_start_has_its_class(
+    platform: StandIn, youtube: Make, reason: str
+) -> None:
+    status = STATUS.get(reason, 403)
+    platform.on("POST", UPLOAD, Reply(vendor.error(status, reason), status=status))
+    with pytest.raises(REASONS[reason].error) as refusal:
+        youtube().prepare(video(bytes=BIG), account(), {})
+    assert (refusal.value.platform_code, refusal.value.code) == (reason, REASONS[reason].code)
+
+
+def test_an_unlisted_refusal_is_none_of_our_classes(platform: StandIn, youtube: Make) -> None:
+    platform.on("POST", UPLOAD, Reply(vendor.error(403, "unheardOf"), status=403))
+    with pytest.raises(AdapterError) as refusal:
+        youtube().prepare(video(bytes=BIG), account(), {})
+    assert type(refusal.value) is AdapterError
+
+
+@pytest.mark.parametrize("reply", [DROP, Reply("<html>", status=502), Reply(status=500)])
+def test_silence_at_the_start_is_unavailable(platform: StandIn, youtube: Make, reply: Reply) -> None:
+    platform.on("POST", UPLOAD, reply)
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG), account(), {})
+
+
+def test_a_bare_429_asks_to_wait(platform: StandIn, youtube: Make) -> None:
+    platform.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
+    with pytest.raises(RateLimited) as refusal:
+        youtube().prepare(video(bytes=BIG), account(), {})
+    assert refusal.value.retry_after == timedelta(seconds=90)
+
+
+def _fails(_first: int, _length: int) -> Iterator[bytes]:
+    raise Rejected("another file now", code="media_changed")
+    yield b""
+
+
+def _short(first: int, length: int) -> Iterator[bytes]:
+    yield content(first, length - 1)
+
+
+def test_a_changed_file_is_noticed_before_a_byte_leaves(platform: StandIn, youtube: Make) -> None:
+    with pytest.raises(Rejected):
+        youtube().prepare(video(bytes=BIG, source=_fails), account(), begun(platform))
+    assert platform.seen == []
+
+
+def test_a_source_that_ends_early_is_unavailable(youtube: Make, platform: StandIn, session: Open) -> None:
+    session(BIG)
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG, source=_short), account(), begun(platform))
+
+
+@pytest.mark.parametrize("source", [None, lambda _first, _length: iter(())])
+def test_no_source_is_unavailable(platform: StandIn, youtube: Make, source: Any) -> None:
+    with pytest.raises(Unavailable):
+        youtube().prepare(video(bytes=BIG, source=source), account(), begun(platform))
+    assert platform.seen == []
+
+
+def test_without_a_size_nothing_begins(platform: StandIn, youtube: Make) -> None:
+    draft = video()
+    draft = replace(draft, media=(replace(draft.media[0], facts=None),))
+    with pytest.raises(Unavailable):
+        youtube().prepare(draft, account(), {})
+    assert platform.seen == []
+
+
+def test_a_slideshow_is_unsupported(platform: StandIn, youtube: Make) -> None:
+    with pytest.raises(Unsupported):
+        youtube().prepare(slideshow(), account(), {})
+    assert platform.seen == []
+
+
+def test_nothing_in_prepare_is_marked_visible(platform: StandIn, youtube: Make, session: Open) -> None:
+    from adapters.http import Client
+
+    session(BIG)
+    client = Client()
+    prepared(lambda: youtube(client), video(bytes=BIG))
+    assert client.calls
+    assert not any(visible for _, _, visible in client.calls)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.store.vault import Vault
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def terminal(module_environment: dict[str, str]) -> Terminal:
+    """A terminal whose commands work on this module's database."""
+    return Terminal(environment=module_environment)
+
+
+@pytest.fixture(scope="module")
+def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
+    """The same database, to arrange and to look."""
+    made = Ledger(module_database_url, Vault(vault_key), pool=2)
+    yield made
+    made.database.close()

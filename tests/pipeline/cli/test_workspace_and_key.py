@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from pipeline.domain.account import Plan, Subscription
+from pipeline.store.keys import find_caller
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+
+
+def test_a_workspace_changes_plan_and_keeps_its_subscription_unless_told(terminal: Terminal, ledger: Ledger) -> None:
+    made = terminal.json("workspace", "create", "Acme", "--time-zone", "Europe/Berlin")
+    assert (made["kind"], made["plan"], made["time_zone"]) == ("workspace", "business", "Europe/Berlin")
+    late = terminal.json("workspace", "set-plan", "Acme", "professional", "--subscription", "past_due")
+    assert (late["plan"], late["subscription"]) == ("professional", "past_due")
+    moved = terminal.json("workspace", "set-plan", made["id"], "scheduler")
+    assert (moved["plan"], moved["subscription"]) == ("scheduler", "past_due")
+
+    key = terminal.json("key", "create", "Acme")["key"]
+    with ledger.database.begin() as c:
+        caller = find_caller(c, key)
+    assert caller is not None
+    assert (caller.workspace_id, caller.plan) == (UUID(made["id"]), Plan.SCHEDULER)
+    assert caller.subscription is Subscription.PAST_DUE
+
+
+def test_a_personal_workspace_has_an_owner(terminal: Terminal) -> None:
+    made = terminal.json("workspace", "create", "Ann", "--kind", "personal", "--plan", "creator")
+    assert made["owner_user_id"]
+    assert made in terminal.json("workspace", "list")
+
+
+def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal) -> None:
+    assert "did you mean Europe/Berlin?" in terminal.refusal("workspace", "create", "x", "--time-zone", "Europe/Berln")
+    assert "`slipway workspace list`" in terminal.refusal("workspace", "set-plan", "nobody", "creator")
+    assert "`slipway key list`" in terminal.refusal("key", "revoke", "slw_live_0")
+
+
+def test_a_key_is_shown_once_and_is_no_longer_let_in_once_revoked(terminal: Terminal, ledger: Ledger) -> None:
+    terminal.text("workspace", "create", "Keys")
+    done = terminal.run("key", "create", "Keys", "--name", "reporting")
+    key = done.stdout.strip()
+    public, _, secret = key.partition(".")
+    assert "shown only once" in done.stderr
+    listed = terminal.text("key", "list", "Keys", "--json")
+    assert public in listed
+    assert "reporting" in listed
+    assert secret not in listed
+    with ledger.database.begin() as c:
+        assert find_caller(c, key) is not None
+    terminal.text("key", "revoke", public)
+    with ledger.database.begin() as c:
+        assert find_caller(c, key) is None
+    assert terminal.json("key", "list", "Keys")[0]["revoked_at"].endswith("Z")
+
+
+def test_no_database_and_no_tables_are_sentences(terminal: Terminal, empty_database_url: str) -> None:
+    nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+    assert "does not answer" in terminal.refusal("workspace", "list", SLIPWAY_STORE__URL=nowhere)
+    assert "`slipway migrate`" in terminal.refusal("key", "list", SLIPWAY_STORE__URL=empty_database_url)

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    OutcomeUnknown,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    Unsupported,
+)
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.verdict import (
+    Outcome,
+    Policy,
+    Standing,
+    Verdict,
+    of_conflict,
+    of_error,
+    of_finalized,
+    of_look,
+    of_look_error,
+    of_prepared,
+)
+
+
+def seconds(n: float) -> timedelta:
+    return timedelta(seconds=n)
+
+
+POLICY = Policy(
+    tries=5, backoff=seconds(10), cap=seconds(900), chance=0.5, settle=seconds(120), look_first=seconds(5),
+    look_longest=seconds(60), look_limit=seconds(5400), crashes=3,
+)  # fmt: skip
+BEFORE = Standing()
+AFTER = Standing(armed_for=seconds(3))
+HANDLE = {"handle": "h1"}
+LIVE = Published(remote_id="r1", url="https://example.test/r1")
+ZERO = timedelta(0)
+
+
+def shape(verdict: Verdict, **expected: Any) -> None:
+    """All fields: those named are as named, all others have their defaults."""
+    want = Verdict(**{"state": verdict.state, **expected})
+    assert verdict == want
+
+
+# --- prepare and finalize: the rows of the table ---------------------------------------------------------------------
+
+
+def test_published() -> None:
+    shape(
+        of_finalized(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE
+    )  # fmt: skip
+
+
+def test_pending_before_arm() -> None:
+    verdict = of_prepared(Pending(checkpoint=HANDLE, wait=seconds(7)))
+    assert verdict is not None
+    shape(verdict, state=State.PREPARING, wait=seconds(7), checkpoint=HANDLE)
+
+
+@pytest.mark.parametrize("result", [Ready(checkpoint=HANDLE), Pending(checkpoint=HANDLE), Ready(checkpoint={})])
+def test_prepared_or_one_more_step_goes_on_in_this_slice(result: Ready | Pending) -> None:
+    assert of_prepared(result) is None
+
+
+def test_pending_after_arm() -> None:
+    verdict = of_finalized(Pending(checkpoint=HANDLE, wait=seconds(7)))
+    shape(verdict, state=State.PROCESSING, wait=seconds(7), checkpoint=HANDLE)
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_rate_limited_costs_nothing(standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    error = RateLimited("slow down", retry_after=seconds(33))
+    closes = Outcome.REFUSED if armed else None
+    shape(of_error(error, standing, POLICY), state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes)
+
+
+def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
+    verdict = of_error(RateLimited("slow down"), Standing(spent=4), POLICY)
+    shape(verdict, state=State.RETRYING, wait=POLICY.cap)
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    closes = Outcome.REFUSED if armed else None
+    verdict = of_error(CredentialsExpired("stale"), standing, POLICY)
+    shape(verdict, state=State.RETRYING, refresh=True, disarm=armed, closes=closes)
+
+
+def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
+    verdict = of_error(CredentialsExpired("stale"), replace(BEFORE, stale_before=True), POLICY)
+    shape(verdict, state=State.RETRYING, wait=seconds(5), refresh=True, spent=True, closes=Outcome.REFUSED)
+    verdict = of_error(CredentialsExpired("stale"), Standing(spent=4, stale_before=True), POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_unavailable_is_tried_again_after_a_growing_pause(standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
+        verdict = of_error(Unavailable("down"), replace(standing, spent=spent), POLICY)
+        shape(
+            verdict, state=State.RETRYING, wait=seconds(wait), spent=True, closes=Outcome.REFUSED, disarm=armed
+        )  # fmt: skip
+
+
+def test_unavailable_with_retry_after_waits_that() -> None:
+    verdict = of_error(Unavailable("down", retry_after=seconds(3600)), BEFORE, POLICY)
+    assert verdict.wait == seconds(3600)
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_the_last_try_fails(standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    verdict = of_error(Unavailable("down"), replace(standing, spent=4), POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+
+
+@pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_rejected_fails(error: AdapterError, standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    verdict = of_error(error, standing, POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    assert verdict.error is error
+
+
+@pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    verdict = of_error(error, standing, POLICY)
+    shape(
+        verdict, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True,
+        closes=Outcome.REFUSED, disarm=armed,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
+def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_looks(error: Exception) -> None:
+    verdict = of_error(error, BEFORE, POLICY)
+    shape(
+        verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, surprise=True
+    )  # fmt: skip
+    assert of_error(error, Standing(surprises=1), POLICY).state is State.RETRYING
+    verdict = of_error(error, Standing(surprises=2), POLICY)
+    shape(
+        verdict, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
+        surprise=True,
+    )  # fmt: skip
+
+
+def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
+    verdict = of_error(ValueError("token sk-123"), BEFORE, POLICY)
+    assert verdict.error is not None
+    assert "ValueError" in str(verdict.error)
+    assert "sk-123" not in str(verdict.error)
+    unknown = of_error(ValueError("token sk-123"), AFTER, POLICY).error
+    assert isinstance(unknown, OutcomeUnknown)
+    assert "sk-123" not in str(unknown)
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), MemoryError()])
+@pytest.mark.parametrize("spent", [0, 4])
+def test_the_unforeseen_after_arm_is_looked_at(error: Exception, spent: int) -> None:
+    verdict = of_error(error, replace(AFTER, spent=spent, surprises=9), POLICY)
+    shape(verdict, state=State.UNKNOWN, wait=POLICY.look_first)
+    assert isinstance(verdict.error, OutcomeUnknown)
+
+
+def test_a_post_that_another_delivery_has_needs_a_person() -> None:
+    verdict = of_conflict(LIVE)
+    shape(verdict, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert "r1" in str(verdict.error)
+
+
+# --- look: the rows of the table -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER, Standing(armed_for=ZERO, waited=timedelta(days=9))])
+def test_look_published(standing: Standing) -> None:
+    shape(
+        of_look(LIVE, standing, POLICY), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("standing", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
+def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing, state: State) -> None:
+    for looks, wait in ((0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (50, 60)):
+        verdict = of_look(Pending(checkpoint=HANDLE), replace(standing, looks=looks), POLICY)
+        shape(verdict, state=state, wait=seconds(wait), checkpoint=HANDLE)
+    verdict = of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
+    assert verdict.wait == seconds(600)
+
+
+def test_look_pending_past_the_limit() -> None:
+    past = {"waited": POLICY.look_limit}
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, **past), POLICY)
+    shape(verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, checkpoint={})
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, **past), POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(AFTER, **past), POLICY)
+    shape(verdict, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    just_under = replace(AFTER, waited=POLICY.look_limit - timedelta(microseconds=1))
+    assert of_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING
+
+
+def test_look_ready_before_arm_is_queued() -> None:
+    shape(of_look(Ready(checkpoint=HANDLE), BEFORE, POLICY), state=State.QUEUED, checkpoint=HANDLE)
+
+
+@pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(checkpoint=HANDLE), Absent()])
+def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent) -> None:
+    early = of_look(seen, AFTER, POLICY)
+    shape(early, state=State.UNKNOWN, wait=POLICY.settle)
+    # a look that was too early never counts, however often
+    again = of_look(seen, replace(AFTER, absent_before=True), POLICY)
+    shape(again, state=State.UNKNOWN, wait=POLICY.settle)
+    first = of_look(seen, replace(AFTER, late_enough=True), POLICY)
+    shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
+    second = of_look(seen, replace(AFTER, late_enough=True, absent_before=True), POLICY)
+    shape(
+        second, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.ABSENT, disarm=True,
+        checkpoint=seen.checkpoint,
+    )  # fmt: skip
+
+
+def test_proven_absence_of_the_last_try_fails() -> None:
+    verdict = of_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
+
+
+def test_absent_before_arm_starts_from_scratch() -> None:
+    verdict = of_look(Absent(), BEFORE, POLICY)
+    shape(verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, checkpoint={})
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+def test_ended_for_good_fails_after_one_look(standing: Standing) -> None:
+    armed = standing.armed_for is not None
+    verdict = of_look(Ended(error=Rejected("too long")), standing, POLICY)
+    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+
+
+@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+@pytest.mark.parametrize("error", [Unavailable("hiccup"), AdapterError("?")])
+def test_ended_for_now_is_tried_again_from_scratch_after_one_look(standing: Standing, error: AdapterError) -> None:
+    armed = standing.armed_for is not None
+    verdict = of_look(Ended(error=error), standing, POLICY)
+    shape(
+        verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.FAILED, disarm=armed, checkpoint={}
+    )  # fmt: skip
+    last = of_look(Ended(error=error), replace(standing, spent=4), POLICY)
+    shape(last, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+
+
+def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
+    verdict = of_look(Ended(error=PermissionMissing("scope")), AFTER, POLICY)
+    shape(
+        verdict, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.FAILED,
+        disarm=True, checkpoint={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RateLimited("slow"), Unavailable("down"), CredentialsRevoked("gone"), PermissionMissing("x"), ValueError("bug")],
+)
+@pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
+def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exception, state: State) -> None:
+    for standing in (replace(AFTER, looks=2), replace(AFTER, looks=2, waited=timedelta(days=30), spent=9)):
+        verdict = of_look_error(error, standing, POLICY, state)
+        revoked = isinstance(error, CredentialsRevoked | PermissionMissing)
+        shape(verdict, state=state, wait=seconds(20), reconnect=revoked, uncounted=True)
+        assert verdict.error is not None
+
+
+def test_a_stale_token_while_looking_is_refreshed_once_at_once_then_at_the_pace_of_looks() -> None:
+    verdict = of_look_error(CredentialsExpired("stale"), replace(AFTER, looks=2), POLICY, State.UNKNOWN)
+    shape(verdict, state=State.UNKNOWN, refresh=True, uncounted=True)
+    again = replace(AFTER, looks=2, stale_before=True)
+    verdict = of_look_error(CredentialsExpired("stale"), again, POLICY, State.UNKNOWN)
+    shape(verdict, state=State.UNKNOWN, wait=seconds(20), refresh=True, uncounted=True)
+
+
+def test_a_rate_limited_look_waits_what_it_is_told() -> None:
+    error = RateLimited("slow", retry_after=seconds(700))
+    assert of_look_error(error, AFTER, POLICY, State.UNKNOWN).wait == seconds(700)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RateLimited("slow"), Unavailable("x"), CredentialsExpired("x"), CredentialsRevoked("x"), ValueError("x")],
+)
+def test_a_look_that_cannot_be_made_before_arm_is_as_prepare(error: Exception) -> None:
+    assert of_look_error(error, BEFORE, POLICY, State.PREPARING) == of_error(error, BEFORE, POLICY)
+
+
+def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked() -> None:
+    seen: Seen = CannotTell(reason="no such call")
+    shape(of_look(seen, replace(AFTER, looks=1), POLICY), state=State.UNKNOWN, wait=seconds(10))
+    past = of_look(seen, replace(AFTER, waited=POLICY.look_limit), POLICY)
+    shape(past, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert past.error is not None
+    assert past.error.next_action
+    shape(of_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))

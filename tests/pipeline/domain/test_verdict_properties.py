@@ -1,0 +1,162 @@
+"""What no outcome, standing or setting may ever lead to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters import errors
+from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
+from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
+from pipeline.domain.verdict import (
+    Outcome,
+    Policy,
+    Standing,
+    Verdict,
+    of_error,
+    of_finalized,
+    of_look,
+    of_look_error,
+    of_prepared,
+)
+
+WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
+LONGS = st.timedeltas(timedelta(0), timedelta(days=3))
+CHECKPOINTS = st.sampled_from([{}, {"handle": "h"}])
+KINDS = [
+    errors.Retryable, errors.Unavailable, errors.RateLimited, errors.CredentialsExpired, errors.Permanent,
+    errors.Rejected, errors.Unsupported, errors.NeedsPerson, errors.CredentialsRevoked, errors.PermissionMissing,
+    errors.OutcomeUnknown, errors.AdapterError,
+]  # fmt: skip
+
+
+@st.composite
+def adapter_errors(draw: st.DrawFn) -> errors.AdapterError:
+    kind = draw(st.sampled_from(KINDS))
+    if issubclass(kind, errors.Retryable):
+        return kind("x", retry_after=draw(st.none() | WAITS))
+    return kind("x")
+
+
+ERRORS = adapter_errors() | st.sampled_from([ValueError("bug"), KeyError("bug"), OSError("bug"), RuntimeError()])
+ARMED = st.builds(
+    Standing, spent=st.integers(0, 9), looks=st.integers(0, 99), surprises=st.integers(0, 9), armed_for=LONGS,
+    waited=WAITS, stale_before=st.booleans(), absent_before=st.booleans(), late_enough=st.booleans(),
+)  # fmt: skip
+UNARMED = st.builds(
+    Standing, spent=st.integers(0, 9), looks=st.integers(0, 99), surprises=st.integers(0, 9), waited=WAITS,
+    stale_before=st.booleans(),
+)  # fmt: skip
+POLICIES = st.builds(
+    Policy, tries=st.integers(1, 20), backoff=LONGS, cap=LONGS, chance=st.floats(0, 1), settle=LONGS,
+    look_first=LONGS, look_longest=LONGS, look_limit=LONGS, crashes=st.integers(1, 5),
+)  # fmt: skip
+SEEN: st.SearchStrategy[Seen] = st.one_of(
+    st.just(Published(remote_id="r")),
+    st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS),
+    st.builds(Ready, checkpoint=CHECKPOINTS),
+    st.builds(Absent, checkpoint=CHECKPOINTS),
+    st.builds(Ended, error=adapter_errors()),
+    st.just(CannotTell(reason="?")),
+)
+
+
+def never_wrong(verdict: Verdict, *, armed: bool) -> None:
+    """The rules that hold for every verdict."""
+    assert verdict.wait >= timedelta(0)
+    assert (verdict.state is State.BLOCKED) == (verdict.reason is not None)
+    assert (verdict.state is State.PUBLISHED) == (verdict.published is not None)
+    if verdict.closes in (Outcome.PUBLISHED, Outcome.FAILED, Outcome.ABSENT):
+        assert verdict.spent
+    if not armed:
+        assert verdict.state not in ALWAYS_ARMED
+        assert not verdict.disarm
+        return
+    if verdict.state in (State.RETRYING, State.QUEUED, State.SCHEDULED, State.PREPARING):
+        assert verdict.disarm, "what may be sent again must not be armed"
+    if verdict.disarm:
+        assert verdict.closes in (Outcome.REFUSED, Outcome.FAILED, Outcome.ABSENT), "only proof disarms"
+    if verdict.state in (State.FAILED, State.RETRYING):
+        assert verdict.closes is not None
+    if verdict.state is State.BLOCKED and not verdict.disarm:
+        assert verdict.reason is Reason.IS_IT_LIVE
+    if verdict.state in ALWAYS_ARMED:
+        assert not verdict.disarm
+        assert verdict.closes is None
+
+
+@given(ERRORS, ARMED, POLICIES)
+def test_an_error_after_arm(error: Exception, standing: Standing, policy: Policy) -> None:
+    verdict = of_error(error, standing, policy)
+    never_wrong(verdict, armed=True)
+    assert verdict.state in MOVES[State.PUBLISHING][Mover.PUBLISH]
+    proof = (errors.Retryable, errors.Permanent, errors.NeedsPerson)
+    assert (verdict.state is State.UNKNOWN) == (not isinstance(error, proof))
+
+
+@given(ERRORS, UNARMED, POLICIES)
+def test_an_error_before_arm(error: Exception, standing: Standing, policy: Policy) -> None:
+    verdict = of_error(error, standing, policy)
+    never_wrong(verdict, armed=False)
+    assert verdict.state in (State.RETRYING, State.FAILED, State.BLOCKED)
+    free = isinstance(error, errors.RateLimited) or (
+        isinstance(error, errors.CredentialsExpired) and not standing.stale_before
+    )
+    assert verdict.spent is not free
+
+
+@given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
+def test_a_look_after_arm(seen: Seen, standing: Standing, policy: Policy, state: State) -> None:
+    verdict = of_look(seen, standing, policy)
+    never_wrong(verdict, armed=True)
+    assert verdict.state in MOVES[state][Mover.STATUS]
+    if verdict.state is State.RETRYING and isinstance(seen, Ready | Absent):
+        assert standing.absent_before
+        assert standing.late_enough
+
+
+@given(SEEN, UNARMED, POLICIES)
+def test_a_look_before_arm(seen: Seen, standing: Standing, policy: Policy) -> None:
+    verdict = of_look(seen, standing, policy)
+    never_wrong(verdict, armed=False)
+    mover = Mover.PROOF if verdict.state is State.PUBLISHED else Mover.STATUS
+    assert verdict.state in MOVES[State.PREPARING][mover]
+
+
+@given(ERRORS, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
+def test_a_look_that_failed_after_arm(error: Exception, standing: Standing, policy: Policy, state: State) -> None:
+    verdict = of_look_error(error, standing, policy, state)
+    never_wrong(verdict, armed=True)
+    assert verdict.state is state
+    assert verdict.uncounted
+    assert not verdict.spent
+
+
+@given(ERRORS, UNARMED, POLICIES)
+def test_a_look_that_failed_before_arm(error: Exception, standing: Standing, policy: Policy) -> None:
+    verdict = of_look_error(error, standing, policy, State.PREPARING)
+    never_wrong(verdict, armed=False)
+    assert verdict.state in MOVES[State.PREPARING][Mover.STATUS]
+
+
+@given(st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS))
+def test_an_answer_that_says_wait(result: Pending) -> None:
+    never_wrong(of_finalized(result), armed=True)
+    prepared = of_prepared(result)
+    if prepared is not None:
+        never_wrong(prepared, armed=False)
+
+
+@pytest.mark.parametrize("armed", [None, timedelta(seconds=1)])
+@given(adapter_errors(), st.integers(1, 6))
+def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterError, tries: int) -> None:
+    policy = Policy(
+        tries=tries, backoff=timedelta(seconds=1), cap=timedelta(seconds=9), chance=1, settle=timedelta(0),
+        look_first=timedelta(0), look_longest=timedelta(0), look_limit=timedelta(0), crashes=99,
+    )  # fmt: skip
+    verdict = of_error(error, Standing(spent=tries - 1, surprises=0, armed_for=armed), policy)
+    if verdict.spent:
+        assert verdict.state in (State.FAILED, State.BLOCKED)

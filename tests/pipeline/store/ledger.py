@@ -1,0 +1,242 @@
+"""A ledger of one test: workspaces, accounts, posts and deliveries put into any state, and read back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from adapters.contract import Credentials, Platform
+from pipeline.domain.delivery import Reason, State
+from pipeline.store import deliveries as store
+from pipeline.store.accounts import add_account
+from pipeline.store.checks import Purpose, open_check
+from pipeline.store.database import Database, new_id, row, rows
+from pipeline.store.deliveries import Held
+from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+from pipeline.store.vault import Vault
+from pipeline.store.workspaces import create_workspace
+
+T = TypeVar("T")
+HOUR = timedelta(hours=1)
+LEASE = timedelta(minutes=5)
+MEDIA = {"type": "video", "url": "https://media.example/v.mp4"}
+
+_ARMED = """armed_at = now() - interval '10 seconds', armed_deadline = now() + interval '50 seconds',
+            working_since = now() - interval '10 seconds'"""
+#: What a delivery of each state looks like beside its state; those that may be either are not armed.
+DRESS = {
+    State.ACCEPTED: "",
+    State.SCHEDULED: "",
+    State.QUEUED: "lease_until = now() + interval '5 minutes'",
+    State.PUBLISHING: "lease_until = now() + interval '3 minutes', fence = 1",
+    State.PREPARING: "fence = 1, working_since = now()",
+    State.PROCESSING: "fence = 1, " + _ARMED,
+    State.UNKNOWN: "fence = 1, " + _ARMED,
+    State.RETRYING: "fence = 1",
+    State.BLOCKED: "fence = 1, reason = 'person_needed'",
+    State.PUBLISHED: "fence = 1, published_at = now(), remote_id = id::text, delivered_as = 'post'",
+    State.FAILED: "fence = 1",
+    State.CANCELLED: "",
+}
+WITH_ATTEMPT = frozenset(State) - {State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.CANCELLED, State.FAILED}
+
+
+def credentials(token: str = "token-1") -> Credentials:
+    return Credentials(access_token=SecretStr(token), refresh_token=SecretStr("refresh-1"), scopes=("publish",))
+
+
+@dataclass(kw_only=True)
+class Post:
+    """A post and its deliveries, in the order of its accounts."""
+
+    id: UUID
+    workspace: UUID
+    deliveries: list[UUID]
+
+
+class Ledger:
+    """The database of a test, with what is needed to arrange and to look."""
+
+    def __init__(self, url: str, vault: Vault, *, pool: int = 20) -> None:
+        self.database = Database(url, pool=pool, wait=30)
+        self.vault = vault
+
+    # --- arranging ---------------------------------------------------------------------------------------------------
+
+    def workspace(self) -> UUID:
+        with self.database.begin() as c:
+            return create_workspace(c, name="Tests")
+
+    def account(self, workspace: UUID, platform: Platform = Platform.TIKTOK, **settings: Any) -> UUID:
+        name = new_id().hex
+        with self.database.begin() as c:
+            return add_account(
+                c, self.vault, workspace=workspace, platform=platform, connection="creator", remote_id=name,
+                username=name[-6:], display_name="A test", credentials=credentials(), settings=settings,
+            )  # fmt: skip
+
+    def check(self, workspace: UUID, url: str, purpose: Purpose = "video") -> UUID:
+        with self.database.begin() as c:
+            return open_check(c, workspace, purpose, url).id
+
+    def posts(
+        self,
+        number: int,
+        accounts: Sequence[UUID],
+        state: State = State.SCHEDULED,
+        *,
+        due: timedelta = timedelta(0),
+        lead: timedelta = timedelta(0),
+        checks: Mapping[int, UUID] | None = None,
+        platform: Platform = Platform.TIKTOK,
+        expires: timedelta | None = None,
+        on_late: str = "publish",
+    ) -> list[Post]:
+        """Posts due this long after now, each with one delivery per account."""
+        with self.database.begin() as c:
+            workspace = row(c, "SELECT workspace_id AS w FROM accounts WHERE id = :id", id=accounts[0])
+            assert workspace is not None
+            now = datetime.now(UTC)
+            new = [
+                NewPost(
+                    id=new_id(), workspace_id=workspace.w, key_id=None, caption="hello", media=MEDIA,
+                    music_url=None, tiktok=None, pinterest=None, due_at=now + due,
+                    expires_at=None if expires is None else now + expires, on_late=on_late, external_id=None,
+                    replay_token=None, body_sha256=b"", checks=checks or {},
+                    deliveries=[
+                        NewDelivery(
+                            id=new_id(), account_id=a, platform=platform, next_at=now + due - lead,
+                            state="accepted" if state is State.ACCEPTED else "scheduled",
+                        )
+                        for a in accounts
+                    ],
+                )
+                for _ in range(number)
+            ]  # fmt: skip
+            insert_posts(c, new)
+        made = [Post(id=p.id, workspace=p.workspace_id, deliveries=[d.id for d in p.deliveries]) for p in new]
+        if state not in (State.ACCEPTED, State.SCHEDULED):
+            for post in made:
+                self.put(post, state)
+        return made
+
+    def post(self, accounts: Sequence[UUID], state: State = State.SCHEDULED, **more: Any) -> Post:
+        return self.posts(1, accounts, state, **more)[0]
+
+    def fresh(self, state: State = State.SCHEDULED, accounts: int = 1, **more: Any) -> Post:
+        """A post of a workspace and accounts of its own."""
+        workspace = self.workspace()
+        return self.post([self.account(workspace) for _ in range(accounts)], state, **more)
+
+    def put(self, post: Post, state: State, *, armed: bool = False, reason: Reason | None = None) -> None:
+        """Puts all its deliveries into a state, as if they had come there."""
+        dress = DRESS[state]
+        if armed and _ARMED not in dress:
+            dress = ", ".join(filter(None, (dress, _ARMED)))
+        with self.database.begin() as c:
+            for delivery in post.deliveries:
+                row(
+                    c,
+                    f"UPDATE deliveries SET state = :state{', ' + dress if dress else ''} WHERE id = :id RETURNING id",
+                    id=delivery, state=state,
+                )  # fmt: skip
+                if reason is not None:
+                    row(c, "UPDATE deliveries SET reason = :r WHERE id = :id RETURNING id", id=delivery, r=reason)
+                if state in WITH_ATTEMPT:
+                    row(
+                        c,
+                        """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at)
+                           SELECT id, account_id, 1, generation, fence, armed_at FROM deliveries WHERE id = :id
+                           RETURNING id""",
+                        id=delivery,
+                    )
+            store.recompute(c, post.id)
+
+    def change(self, delivery: UUID, assignments: str, **values: Any) -> None:
+        """UPDATE deliveries SET … of one of them."""
+        with self.database.begin() as c:
+            row(
+                c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values
+            )  # fmt: skip
+
+    def held(self, delivery: UUID) -> Held:
+        """A delivery as its holder knows it, whatever state it is in; takes nothing."""
+        with self.database.begin() as c:
+            found = row(
+                c, f"SELECT {store.HELD_COLUMNS} FROM deliveries d {store.HELD_JOIN} WHERE d.id = :id", id=delivery
+            )
+            assert found is not None
+            return store.held_row(found, self.vault)
+
+    def claimed(self, post: Post, nth: int = 0) -> Held:
+        """Its nth delivery, claimed out of the queue."""
+        delivery = post.deliveries[nth]
+        self.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
+        with self.database.once() as c:
+            generation = row(c, "SELECT generation FROM deliveries WHERE id = :id", id=delivery)
+            assert generation is not None
+            held = store.claim(c, self.vault, delivery, generation.generation, LEASE)
+        assert held is not None
+        return held
+
+    def armed(self, post: Post, nth: int = 0) -> Held:
+        """Its nth delivery, claimed and armed."""
+        held = self.claimed(post, nth)
+        with self.database.once() as c:
+            assert store.arm(c, self.vault, held, {"handle": "first"}, timedelta(minutes=1)) is not None
+        return held
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def delivery(self, delivery: UUID) -> Any:
+        with self.database.begin() as c:
+            found = row(c, "SELECT *, now() AS now FROM deliveries WHERE id = :id", id=delivery)
+        assert found is not None
+        return found
+
+    def state(self, delivery: UUID) -> State:
+        return State(self.delivery(delivery).state)
+
+    def states(self, post: Post) -> list[State]:
+        return [self.state(d) for d in post.deliveries]
+
+    def status(self, post: Post) -> str:
+        with self.database.begin() as c:
+            found = row(c, "SELECT status FROM posts WHERE id = :id", id=post.id)
+        assert found is not None
+        status: str = found.status
+        return status
+
+    def attempts(self, delivery: UUID) -> list[Any]:
+        with self.database.begin() as c:
+            return rows(c, "SELECT * FROM attempts WHERE delivery_id = :id ORDER BY n", id=delivery)
+
+    def moves(self, delivery: UUID) -> list[tuple[str, str | None, str]]:
+        with self.database.begin() as c:
+            found = rows(c, "SELECT mover, origin, target FROM moves WHERE delivery_id = :id ORDER BY id", id=delivery)
+        return [(r.mover, r.origin, r.target) for r in found]
+
+    def last_why(self, delivery: UUID) -> str:
+        with self.database.begin() as c:
+            found = row(c, "SELECT why FROM moves WHERE delivery_id = :id ORDER BY id DESC LIMIT 1", id=delivery)
+        assert found is not None
+        return found.why or ""
+
+
+def together(*jobs: Callable[[], T]) -> list[T]:
+    """Runs all of them at the same moment, each in a thread of its own; raises what one of them raised."""
+    barrier = threading.Barrier(len(jobs))
+
+    def start(job: Callable[[], T]) -> T:
+        barrier.wait(10)
+        return job()
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return [future.result(60) for future in [pool.submit(start, job) for job in jobs]]

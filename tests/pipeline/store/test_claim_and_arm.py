@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.deliveries import Held
+from pipeline.store.pauses import lift, pause
+from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+
+MINUTE = timedelta(minutes=1)
+
+
+def claim(ledger: Ledger, post: Post, generation: int = 0) -> Held | None:
+    with ledger.database.once() as c:
+        return store.claim(c, ledger.vault, post.deliveries[0], generation, LEASE)
+
+
+def arm(ledger: Ledger, held: Held) -> bool:
+    with ledger.database.once() as c:
+        return store.arm(c, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
+
+
+# --- claim -----------------------------------------------------------------------------------------------------------
+
+
+def test_of_sixteen_workers_one_gets_it(shared: Ledger) -> None:
+    for _ in range(20):
+        post = shared.fresh(State.QUEUED)
+        got = together(*[lambda p=post: claim(shared, p)] * 16)  # type: ignore[misc]
+        [held] = [h for h in got if h is not None]
+        assert held.fence == 1
+        assert held.state is State.PUBLISHING
+        assert len(shared.attempts(held.id)) == 1
+        assert shared.moves(held.id)[1:] == [("publish", "queued", "publishing")]
+
+
+def test_a_claim_carries_all_a_worker_needs(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    accounts = [shared.account(workspace, board="b1") for _ in range(2)]
+    check = shared.check(workspace, "https://media.example/v.mp4")
+    post = shared.post(accounts, State.QUEUED, checks={0: check})
+    held = claim(shared, post)
+    assert held is not None
+    assert held.account.credentials.access_token.get_secret_value() == "token-1"
+    assert held.account.settings == {"board": "b1"}
+    assert held.facts == {"0": None}
+    assert held.alone is False
+    assert held.caption == "hello"
+    assert held.lease_until - held.now == LEASE
+    assert held.checkpoint == {}
+    assert "token-1" not in repr(held)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED}))
+def test_only_what_is_queued_can_be_claimed(shared: Ledger, state: State) -> None:
+    assert claim(shared, shared.fresh(state)) is None
+
+
+def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
+    post = shared.fresh(State.QUEUED)
+    shared.change(post.deliveries[0], "generation = 1")
+    assert claim(shared, post, 0) is None
+    assert claim(shared, post, 1) is not None
+
+
+def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_none_is_open(shared: Ledger) -> None:
+    post = shared.fresh(State.QUEUED)
+    first = shared.claimed(post)
+    second = shared.claimed(post)  # the first one's worker died
+    assert [(a.n, a.fence) for a in shared.attempts(first.id)] == [(1, second.fence)]
+    assert second.fence == first.fence + 1
+    with shared.database.once() as c:
+        verdict = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED)
+        store.settle(c, shared.vault, second, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
+    third = shared.claimed(post)
+    assert [(a.n, a.fence, a.outcome) for a in shared.attempts(first.id)] == [
+        (1, second.fence, "refused"), (2, third.fence, None),
+    ]  # fmt: skip
+    assert third.spent == 1
+
+
+def test_the_checkpoint_goes_from_one_worker_to_the_next(shared: Ledger) -> None:
+    post = shared.fresh(State.QUEUED)
+    first = shared.claimed(post)
+    with shared.database.once() as c:
+        assert store.save_checkpoint(c, shared.vault, first, {"upload": 3}, scratch=True)
+    second = shared.claimed(post)
+    assert second.checkpoint == {"upload": 3}
+    with shared.database.once() as c:
+        assert not store.save_checkpoint(c, shared.vault, first, {"upload": 9}, scratch=False)
+    assert shared.held(second.id).checkpoint == {"upload": 3}
+
+
+def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
+    post = shared.fresh(State.QUEUED)
+    held = shared.claimed(post)
+    for n in (1, 2):
+        with shared.database.once() as c:
+            store.save_checkpoint(c, shared.vault, held, {"upload": n}, scratch=True)
+            store.save_checkpoint(c, shared.vault, held, {"upload": n, "more": 1}, scratch=False)
+        assert shared.held(held.id).prepares == n
+    shared.change(held.id, "prepares_on = CURRENT_DATE - 1")
+    assert shared.held(held.id).prepares == 0, "yesterday's do not count"
+    with shared.database.once() as c:
+        store.save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
+    assert shared.held(held.id).prepares == 1
+
+
+# --- claiming a look -------------------------------------------------------------------------------------------------
+
+
+def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
+    post = shared.fresh(State.UNKNOWN)
+    [delivery] = post.deliveries
+
+    def look() -> Held | None:
+        with shared.database.once() as c:
+            return store.claim_look(c, shared.vault, delivery, 0, 1, LEASE)
+
+    got = [h for h in together(*[look] * 16) if h is not None]
+    assert [h.fence for h in got] == [2]
+    assert got[0].state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(("generation", "fence"), [(1, 1), (0, 0), (0, 2)])
+def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) -> None:
+    [delivery] = shared.fresh(State.PREPARING).deliveries
+    with shared.database.once() as c:
+        assert store.claim_look(c, shared.vault, delivery, generation, fence, LEASE) is None
+
+
+# --- arm -------------------------------------------------------------------------------------------------------------
+
+
+def test_arming_is_one_committed_statement(shared: Ledger) -> None:
+    post = shared.fresh()
+    held = shared.claimed(post)
+    assert arm(shared, held)
+    row = shared.delivery(held.id)
+    assert row.armed_at is not None
+    assert row.armed_deadline - row.armed_at == MINUTE
+    assert row.working_since == row.armed_at
+    assert [a.armed_at for a in shared.attempts(held.id)] == [row.armed_at]
+    assert shared.held(held.id).checkpoint == {"handle": "h"}
+
+
+def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
+    for _ in range(10):
+        held = shared.claimed(shared.fresh())
+        assert sum(together(*[lambda h=held: arm(shared, h)] * 16)) == 1  # type: ignore[misc]
+
+
+REFUSED = {
+    "not due": "due_at = now() + interval '0.5 seconds'",
+    "edited": "generation = generation + 1",
+    "claimed by another": "fence = fence + 1",
+    "its lease is over": "lease_until = now() - interval '1 millisecond'",
+    "already armed": "armed_at = now()",
+    "put back": "state = 'queued'",
+    "cancelled": "state = 'cancelled'",
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED.keys())
+def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> None:
+    held = shared.claimed(shared.fresh())
+    shared.change(held.id, change)
+    before = shared.delivery(held.id).armed_at
+    assert not arm(shared, held)
+    assert shared.delivery(held.id).armed_at == before
+    assert [a.armed_at for a in shared.attempts(held.id)] == [None]
+
+
+def test_every_scope_of_a_pause_keeps_from_arming_and_lets_go_again(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    for scope, target, other in (
+        ("all", "", None),
+        ("platform", "tiktok", "instagram"),
+        ("workspace", str(workspace), str(ledger.workspace())),
+        ("account", str(account), str(ledger.account(workspace))),
+    ):
+        held = ledger.claimed(ledger.post([account]))
+        if other is not None:
+            with ledger.database.begin() as c:
+                pause(c, scope, other, "another's")  # type: ignore[arg-type]
+        with ledger.database.begin() as c:
+            pause(c, scope, target, "trouble")  # type: ignore[arg-type]
+        assert not arm(ledger, held), scope
+        with ledger.database.begin() as c:
+            assert lift(c, scope, target)  # type: ignore[arg-type]
+        assert arm(ledger, held), scope

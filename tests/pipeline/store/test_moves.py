@@ -1,0 +1,204 @@
+"""Every move of the table, made in the real database; and what of the database refuses nonsense."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from adapters.contract import Published
+from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, Reason, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.rescue import Dropped, Rescue, rescue
+from tests.pipeline.store.ledger import LEASE, Ledger
+
+BY_STAGE = {Mover.PUBLISH, Mover.STATUS}
+MUST_NOT_BE_ARMED = {
+    State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.PREPARING, State.RETRYING, State.CANCELLED
+}  # fmt: skip
+
+
+def ways() -> list[tuple[State, Mover, State, bool]]:
+    """(from, who, to, armed before), for every move there is; twice where the origin may be either."""
+    found = []
+    for origin, row in MOVES.items():
+        for mover, targets in row.items():
+            for target in sorted(targets):
+                either = origin in (State.PUBLISHING, State.BLOCKED)
+                found += [(origin, mover, target, a) for a in ([False, True] if either else [origin in ALWAYS_ARMED])]
+    return found
+
+
+def possible(origin: State, mover: Mover, target: State, *, armed: bool) -> bool:
+    """Whether this way exists: an edit or a cancel of an armed delivery does not, nor an unarmed unknown."""
+    if armed and mover in (Mover.EDIT, Mover.CANCEL):
+        return False
+    if mover in (Mover.RESCUE, Mover.RESUME) and origin is not State.QUEUED:
+        return armed is (target in ALWAYS_ARMED)
+    if mover is Mover.PUBLISH and target in ALWAYS_ARMED:
+        return armed
+    return True
+
+
+WAYS = [way for way in ways() if possible(*way[:3], armed=way[3])]
+
+
+def verdict(target: State, *, armed: bool) -> Verdict:
+    disarm = armed and (target in MUST_NOT_BE_ARMED or target is State.FAILED)
+    return Verdict(
+        state=target,
+        reason=Reason.PERSON_NEEDED if target is State.BLOCKED else None,
+        published=Published(remote_id="r-1") if target is State.PUBLISHED else None,
+        disarm=disarm,
+        closes=Outcome.REFUSED if disarm else Outcome.PUBLISHED if target is State.PUBLISHED else None,
+    )
+
+
+def changes(origin: State, target: State, *, armed: bool) -> dict[str, Any]:
+    """What else a move has to say, so that the row makes sense."""
+    found: dict[str, Any] = {}
+    if target is State.PUBLISHED:
+        found["published_at"] = "2026-01-02T03:04:05Z"
+    if target in ALWAYS_ARMED and not armed:  # a restore cannot know
+        found["armed_at"] = "2026-01-02T03:04:05Z"
+    if target in MUST_NOT_BE_ARMED and armed:
+        found["armed_at"] = None
+    if target is State.QUEUED:
+        found["lease_until"] = "2026-01-02T03:04:05Z"
+    return found
+
+
+@pytest.mark.parametrize(("origin", "mover", "target", "armed"), WAYS)
+def test_every_move_of_the_table_is_one_the_database_takes(
+    shared: Ledger, origin: State, mover: Mover, target: State, *, armed: bool
+) -> None:
+    post = shared.fresh()
+    shared.put(post, origin, armed=armed)
+    [delivery] = post.deliveries
+    held = shared.held(delivery)
+    if mover in BY_STAGE and origin is not State.QUEUED:
+        with shared.database.begin() as c:
+            assert store.settle(
+                c, shared.vault, held, verdict(target, armed=armed), mover, origin=origin
+            ) is not None  # fmt: skip
+    elif mover is Mover.PUBLISH:
+        with shared.database.once() as c:
+            assert store.claim(c, shared.vault, delivery, 0, LEASE) is not None
+    elif mover is Mover.RESCUE and origin is State.PUBLISHING:
+        shared.change(delivery, "lease_until = now() - interval '1 second'")
+        one = Dropped(
+            id=delivery, post_id=post.id, platform="tiktok", generation=0, fence=held.fence, crashes=0,
+            armed_at=held.armed_at,
+        )  # fmt: skip
+        reason = Reason.PERSON_NEEDED if target is State.BLOCKED else None
+        with shared.database.begin() as c:
+            assert rescue(c, one, Rescue(target=target, why="test", reason=reason), LEASE) is not None
+    else:
+        with shared.database.begin() as c:
+            assert store.move(
+                c, delivery=delivery, post=post.id, origin=origin, target=target, mover=mover, generation=0,
+                reason=Reason.PERSON_NEEDED if target is State.BLOCKED else None,
+                changes=changes(origin, target, armed=armed),
+            )  # fmt: skip
+    assert shared.state(delivery) is target
+    recorded = shared.moves(delivery)[-1]
+    assert recorded == (mover, origin, target) or origin is target
+
+
+@pytest.mark.parametrize("origin", State)
+def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin: State) -> None:
+    post = shared.fresh(origin)
+    [delivery] = post.deliveries
+    before = shared.delivery(delivery)
+    held = shared.held(delivery)
+    for mover in Mover:
+        for target in set(State) - MOVES[origin].get(mover, frozenset()):
+            with shared.database.begin() as c:
+                with pytest.raises(ForbiddenMove):
+                    store.settle(c, shared.vault, held, verdict(target, armed=False), mover, origin=origin)
+                with pytest.raises(ForbiddenMove):
+                    store.move(
+                        c, delivery=delivery, post=post.id, origin=origin, target=target, mover=mover, generation=0
+                    )  # fmt: skip
+    assert shared.delivery(delivery).updated_at == before.updated_at
+    with shared.database.begin() as c, pytest.raises(ForbiddenMove):
+        rescue(
+            c,
+            Dropped(id=delivery, post_id=post.id, platform="tiktok", generation=0, fence=1, crashes=0, armed_at=None),
+            Rescue(target=State.PUBLISHED, why="test"),
+            LEASE,
+        )
+
+
+NONSENSE = [
+    ("state = 'blocked'", "blocked_says_why"),
+    ("reason = 'reconnect'", "blocked_says_why"),
+    ("state = 'published'", "published_has_time"),
+    ("published_at = now()", "published_has_time"),
+    ("state = 'processing'", "after_the_visible_call"),
+    ("state = 'unknown'", "after_the_visible_call"),
+    ("armed_at = now()", "before_the_visible_call"),
+    ("state = 'preparing', armed_at = now()", "before_the_visible_call"),
+    ("state = 'retrying', armed_at = now()", "before_the_visible_call"),
+    ("state = 'cancelled', armed_at = now()", "before_the_visible_call"),
+    ("state = 'queued'", "held_has_lease"),
+    ("state = 'publishing'", "held_has_lease"),
+    ("state = 'lost'", "deliveries_state_check"),
+]
+
+
+@pytest.mark.parametrize(("assignments", "constraint"), NONSENSE)
+def test_the_database_refuses_a_row_that_makes_no_sense(shared: Ledger, assignments: str, constraint: str) -> None:
+    [delivery] = shared.fresh().deliveries
+    with pytest.raises(IntegrityError, match=constraint):
+        shared.change(delivery, assignments)
+
+
+def test_only_one_attempt_is_open_at_a_time(shared: Ledger) -> None:
+    [delivery] = shared.fresh(State.PUBLISHING).deliveries
+    with pytest.raises(IntegrityError, match="attempts_one_open"), shared.database.begin() as c:
+        c.exec_driver_sql(
+            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
+               SELECT id, account_id, 2, 0, 9 FROM deliveries WHERE id = %(id)s""",
+            {"id": delivery},
+        )
+
+
+def test_a_post_has_one_delivery_per_account(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    with pytest.raises(IntegrityError, match="deliveries_post_id_account_id_key"):
+        shared.post([account, account])
+
+
+def test_a_settle_that_is_not_wanted_any_more_leaves_nothing(shared: Ledger) -> None:
+    """The compare-and-set: another generation, fence or state, and neither row, history nor attempt changes."""
+    for spoil in ("generation = generation + 1", "fence = fence + 1", "state = 'retrying'"):
+        post = shared.fresh()
+        held = shared.claimed(post)
+        [delivery] = post.deliveries
+        shared.change(delivery, spoil)
+        moves = shared.moves(delivery)
+        before = shared.delivery(delivery)
+        with shared.database.begin() as c:
+            assert store.settle(
+                c, shared.vault, held, verdict(State.PUBLISHED, armed=False), Mover.PUBLISH, origin=State.PUBLISHING
+            ) is None  # fmt: skip
+        assert shared.moves(delivery) == moves
+        assert shared.delivery(delivery).updated_at == before.updated_at
+        assert [a.closed_at for a in shared.attempts(delivery)] == [None]
+
+
+def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shared: Ledger) -> None:
+    post = shared.fresh(due=timedelta(hours=1))
+    held = shared.claimed(post)
+    early = Verdict(state=State.SCHEDULED, checkpoint={"handle": "h"})
+    with shared.database.once() as c:
+        when = store.settle(
+            c, shared.vault, held, early, Mover.PUBLISH, origin=State.PUBLISHING, not_before=held.due_at
+        )  # fmt: skip
+    assert when == held.due_at
+    assert shared.held(held.id).checkpoint == {"handle": "h"}

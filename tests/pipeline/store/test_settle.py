@@ -1,0 +1,327 @@
+"""What is stored of a verdict beside the state, and that the post's status follows, whoever settles at the same time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Published
+from adapters.errors import CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
+from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries import Held
+from pipeline.store.ownership import RemoteIdTaken, Taken
+from pipeline.store.release import release
+from pipeline.store.rescue import Rescue, dropped, rescue
+from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+
+
+def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: bool) -> bool:
+    """As the stages do: one statement where that is enough."""
+    together_ = store.needs_post(held, verdict, held.state)
+    with ledger.database.begin() if together_ else ledger.database.once() as c:
+        return store.settle(c, ledger.vault, held, verdict, mover, origin=held.state, **more) is not None
+
+
+def published(remote_id: str | None = None) -> Verdict:
+    live = Published(remote_id=remote_id or "r", url="https://example.test/r", notes={"music_confirmed": True})
+    return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
+
+
+FAILED = Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, error=Rejected("no", platform_code="E7"))
+PROCESSING = Verdict(state=State.PROCESSING, wait=timedelta(seconds=9), checkpoint={"handle": "h2"})
+
+
+def test_published_is_stored_with_its_proof_and_closes_the_attempt(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    assert settle(shared, held, published("live-1"))
+    found = shared.delivery(held.id)
+    assert (found.remote_id, found.url, found.delivered_as) == ("live-1", "https://example.test/r", "post")
+    assert found.notes == {"music_confirmed": True}
+    assert found.published_at is not None
+    assert found.lease_until is None
+    assert found.spent == 1
+    [attempt] = shared.attempts(held.id)
+    assert (attempt.outcome, attempt.remote_id) == ("published", "live-1")
+
+
+def test_a_failure_is_stored_in_words_and_says_whose_fault_it_is(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    assert settle(shared, held, Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=FAILED.error))
+    found = shared.delivery(held.id)
+    assert found.armed_at is None
+    assert found.error == {
+        "code": "rejected", "class": "Rejected", "fault": "customer", "retryable": False, "message": "no",
+        "next_action": None, "platform_code": "E7",
+    }  # fmt: skip
+    assert shared.attempts(held.id)[0].error["code"] == "rejected"
+    assert shared.last_why(held.id) == "Rejected: no"
+
+
+def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_attempt(shared: Ledger) -> None:
+    post = shared.fresh()
+    held = shared.armed(post)
+    refused = Verdict(
+        state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, wait=timedelta(seconds=30), error=Unavailable("x")
+    )  # fmt: skip
+    assert settle(shared, held, refused)
+    found = shared.delivery(held.id)
+    assert (found.armed_at, found.armed_deadline, found.working_since) == (None, None, None)
+    assert timedelta(seconds=25) < found.next_at - found.now <= timedelta(seconds=30)
+    assert shared.attempts(held.id)[0].armed_at is not None, "the attempt remembers"
+    assert shared.armed(post) is not None
+    assert [a.outcome for a in shared.attempts(held.id)] == ["refused", None]
+
+
+def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> None:
+    post = shared.fresh(State.UNKNOWN)
+    [delivery] = post.deliveries
+    wait = Verdict(state=State.UNKNOWN)
+    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=True)
+    first = shared.delivery(delivery).absent_at
+    assert first is not None
+    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=True)
+    assert shared.delivery(delivery).absent_at == first
+    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=False)
+    assert shared.delivery(delivery).absent_at is None
+    assert shared.delivery(delivery).looks == 3
+
+
+def test_looks_are_counted_while_one_waits_and_start_over_afterwards(shared: Ledger) -> None:
+    post = shared.fresh(State.PREPARING)
+    [delivery] = post.deliveries
+    for n in (1, 2):
+        wait = Verdict(state=State.PREPARING)
+        assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True)
+        assert shared.delivery(delivery).looks == n
+    again = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED, checkpoint={})
+    assert settle(shared, shared.held(delivery), again, Mover.STATUS, looked=True)
+    assert shared.delivery(delivery).looks == 0
+
+
+def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Ledger) -> None:
+    post = shared.fresh(State.UNKNOWN)
+    [delivery] = post.deliveries
+    before = shared.delivery(delivery).working_since
+    hour = timedelta(hours=1)
+    blind = Verdict(state=State.UNKNOWN, wait=hour, uncounted=True, error=Unavailable("down"))
+    assert settle(shared, shared.held(delivery), blind, Mover.STATUS, looked=True)
+    assert shared.delivery(delivery).working_since == before + hour
+    assert settle(shared, shared.held(delivery), Verdict(state=State.UNKNOWN, wait=hour), Mover.STATUS, looked=True)
+    assert shared.delivery(delivery).working_since == before + hour
+
+
+def test_surprises_are_counted(shared: Ledger) -> None:
+    post = shared.fresh()
+    for n in (1, 2):
+        assert settle(shared, shared.claimed(post), Verdict(state=State.RETRYING, surprise=True))
+        assert shared.delivery(post.deliveries[0]).surprises == n
+
+
+def test_what_was_said_last_is_known_to_the_next_holder(shared: Ledger) -> None:
+    post = shared.fresh()
+    assert settle(shared, shared.claimed(post), Verdict(state=State.RETRYING, error=CredentialsExpired("stale")))
+    held = shared.claimed(post)
+    assert held.error is not None
+    assert held.error["class"] == "CredentialsExpired"
+
+
+# --- one live post never settles two deliveries ----------------------------------------------------------------------
+
+
+def test_a_post_that_another_delivery_has_is_not_stored_and_says_so(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    first, second = shared.armed(shared.post([account])), shared.armed(shared.post([account]))
+    assert settle(shared, first, published("same"))
+    with pytest.raises(RemoteIdTaken):
+        settle(shared, second, published("same"))
+    assert shared.state(second.id) is State.PUBLISHING, "nothing was stored"
+    assert shared.attempts(second.id)[0].closed_at is None
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=OutcomeUnknown("?"))
+    assert settle(shared, second, doubtful)
+    found = shared.delivery(second.id)
+    assert (found.state, found.reason) == ("blocked", "is_it_live")
+    assert found.armed_at is not None
+
+
+def test_the_same_remote_id_of_another_account_is_another_post(shared: Ledger) -> None:
+    for _ in range(2):
+        assert settle(shared, shared.armed(shared.fresh()), published("number 1"))
+
+
+def test_a_look_knows_what_others_own(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account, other = shared.account(workspace), shared.account(workspace)
+    mine, theirs = shared.armed(shared.post([account])), shared.armed(shared.post([account]))
+    assert settle(shared, theirs, published("theirs"))
+    taken = Taken(shared.database, account=account, delivery=mine.id)
+    assert "theirs" in taken
+    assert "free" not in taken
+    assert "theirs" not in Taken(shared.database, account=other, delivery=mine.id)
+    assert "theirs" not in Taken(shared.database, account=account, delivery=theirs.id)
+
+
+def test_whether_it_is_live_is_only_asked_of_what_counts_as_armed(shared: Ledger) -> None:
+    held = shared.held(shared.fresh(State.PREPARING).deliveries[0])
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert settle(shared, held, doubtful, Mover.STATUS)
+    assert shared.delivery(held.id).armed_at is not None, "or an edit would send it again"
+
+
+# --- the post's status -----------------------------------------------------------------------------------------------
+
+
+ALONE = [
+    (published(), "posted"),
+    (FAILED, "failed"),
+    (PROCESSING, "pending"),
+    (Verdict(state=State.UNKNOWN), "pending"),
+    (Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED), "retry"),
+    (Verdict(state=State.BLOCKED, reason=Reason.RECONNECT, disarm=True, closes=Outcome.REFUSED), "retry"),
+    (Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE), "pending"),
+]
+
+
+@pytest.mark.parametrize(("verdict", "status"), ALONE, ids=lambda x: x if isinstance(x, str) else str(x.state))
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_the_post_says_what_its_deliveries_say(shared: Ledger, verdict: Verdict, status: str, accounts: int) -> None:
+    post = shared.fresh(accounts=accounts)
+    for nth in range(accounts):
+        assert settle(shared, shared.armed(post, nth), verdict)
+    assert shared.status(post) == status
+
+
+def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
+    """A post with one account that waits for a person and one that the platform is working on is pending."""
+    post = shared.fresh(accounts=2)
+    blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT, closes=Outcome.REFUSED)
+    assert settle(shared, shared.claimed(post, 0), blocked)
+    assert shared.status(post) == "pending", "its other account is due"
+    shared.change(post.deliveries[1], "due_at = now() + interval '1 hour'")
+    with shared.database.begin() as c:
+        store.recompute(c, post.id)
+    assert shared.status(post) == "retry", "its other account waits for its time"
+    shared.change(post.deliveries[1], "due_at = now()")
+    assert settle(shared, shared.armed(post, 1), PROCESSING)
+    assert shared.status(post) == "pending"
+    assert settle(shared, shared.held(post.deliveries[1]), published("x1"), Mover.STATUS)
+    assert shared.status(post) == "retry"
+
+
+def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    accounts = [shared.account(workspace) for _ in range(2)]
+    posts = shared.posts(200, accounts, State.PUBLISHING)
+    for post in posts:
+        one, two = (shared.held(d) for d in post.deliveries)
+        done = together(
+            lambda h=one: settle(shared, h, published(f"1-{h.id}")),  # type: ignore[misc]
+            lambda h=two: settle(shared, h, FAILED),  # type: ignore[misc]
+        )
+        assert done == [True, True]
+        assert shared.status(post) == "partial"
+
+
+def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
+    """Edits, settles of one statement and of a transaction, rescues, releases and recounts, all over the same posts."""
+    workspace = ledger.workspace()
+    accounts = [ledger.account(workspace) for _ in range(2)]
+    posts = [*ledger.posts(3, accounts), *ledger.posts(3, accounts[:1])]
+    trouble: list[BaseException] = []
+    done: dict[str, int] = {}
+    stop = time.monotonic() + 4
+
+    def forever(job: Callable[[int], bool]) -> None:
+        n = 0
+        try:
+            while time.monotonic() < stop:
+                done[job.__name__] = done.get(job.__name__, 0) + job(n)
+                n += 1
+        except BaseException as error:
+            trouble.append(error)
+            raise
+
+    def edits(n: int) -> bool:
+        return _edit(ledger, posts[n % len(posts)])
+
+    def settles(n: int) -> bool:
+        return _publish_once(ledger, posts[n % len(posts)])
+
+    def releases(_: int) -> bool:
+        with ledger.database.begin() as c:
+            return bool(release(c, "tiktok", 100, LEASE))
+
+    def rescues(_: int) -> bool:
+        return _rescue_all(ledger)
+
+    workers = [threading.Thread(target=forever, args=(job,)) for job in (edits, settles, settles, releases, rescues)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert not trouble
+    assert all(done[name] > 10 for name in ("edits", "settles", "releases", "rescues")), done
+    for post in posts:
+        before = ledger.status(post)
+        with ledger.database.begin() as c:
+            store.lock_post(c, post.id)
+            assert store.recompute(c, post.id) == before or before == "scheduled", "no status was left behind"
+
+
+def _edit(ledger: Ledger, post: Post) -> bool:
+    """As an edit does: the post, its deliveries in id order, and all start anew unless one is armed."""
+    with ledger.database.begin() as c:
+        store.lock_post(c, post.id)
+        found = rows(
+            c,
+            "SELECT id, state, generation, armed_at FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE",
+            id=post.id,
+        )
+        if any(d.armed_at is not None and d.state in ("publishing", "processing", "unknown") for d in found):
+            return False
+        for d in found:
+            row(
+                c,
+                """UPDATE deliveries SET state = 'scheduled', reason = NULL, armed_at = NULL, published_at = NULL,
+                          remote_id = NULL, lease_until = NULL, generation = generation + 1, next_at = now()
+                   WHERE id = :id RETURNING id""",
+                id=d.id,
+            )
+        store.recompute(c, post.id)
+    return True
+
+
+def _publish_once(ledger: Ledger, post: Post) -> bool:
+    with ledger.database.begin() as c:
+        found = rows(
+            c, "SELECT id, generation FROM deliveries WHERE post_id = :id AND state = 'queued'", id=post.id
+        )
+    settled = False
+    for d in found:
+        with ledger.database.once() as c:
+            held = store.claim(c, ledger.vault, d.id, d.generation, LEASE)
+        if held is None:
+            continue
+        if held.fence % 3 == 0:  # this worker dies: its lease runs out
+            ledger.change(held.id, "lease_until = now() - interval '1 second'")
+            continue
+        verdicts = [published(f"{held.id}-{held.fence}"), Verdict(state=State.RETRYING, closes=Outcome.REFUSED), FAILED]
+        settled |= settle(ledger, held, verdicts[held.generation % 3])
+    return settled
+
+
+def _rescue_all(ledger: Ledger) -> bool:
+    with ledger.database.begin() as c:
+        found = dropped(c, 10)
+    done = False
+    for one in found:
+        with ledger.database.begin() as c:
+            done |= rescue(c, one, Rescue(target=State.QUEUED, why="test"), LEASE) is not None
+    return done
