@@ -67,7 +67,7 @@ def build(s: Settings) -> Core:
         settings=s,
         database=Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait),
         vault=Vault(s.vault.keys.get_secret_value()),
-        doorbell=Doorbell(configured(s)),
+        doorbell=Doorbell(configured(s, patient=False)),
         pacer=Pacer(client, on=not s.sandbox.lifted),
         pulse=Pulse(client),
         fetcher=Fetcher(FetchPolicy(allowed_origins=s.media_origins)),

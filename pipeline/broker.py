@@ -32,8 +32,8 @@ def broker_options(s: Settings) -> dict[str, Any]:
     return options
 
 
-def configured(s: Settings) -> Celery:
-    """A Celery app for these settings."""
+def configured(s: Settings, *, patient: bool = True) -> Celery:
+    """A Celery app for these settings. Not ``patient``: for ringing only, where a broker that is away costs nothing."""
     app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=["pipeline.worker.tasks"])
     app.conf.update(
         task_queues=[Queue(name) for name in ALL],  # type: ignore[no-untyped-call]
@@ -51,7 +51,7 @@ def configured(s: Settings) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_pool_acquire_timeout=5,
-        broker_transport_options=broker_options(s),
+        broker_transport_options=broker_options(s) | ({} if patient else {"max_retries": 0}),
         visibility_timeout=s.broker.visibility_timeout,
         worker_soft_shutdown_timeout=s.worker.shutdown,
         worker_enable_soft_shutdown_on_idle=True,

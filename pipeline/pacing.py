@@ -7,10 +7,12 @@ broker's own clock. Closed when Redis is away: a publish waits rather than run i
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from adapters.contract import Rate
 
@@ -57,14 +59,19 @@ class Pacer:
 
 
 def redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
-    """A client for the broker's Redis, from kombu's spelling of its address."""
+    """A client for the broker's Redis, from kombu's spelling of its address. Impatient: nothing waits for a doorbell."""
+    patience: dict[str, Any] = {
+        "socket_timeout": 2,
+        "socket_connect_timeout": 1,
+        "retry": Retry(NoBackoff(), 1),  # redis-py's own retries cost seconds a call while Redis is away (measured)
+    }
     if broker_url.startswith("redis+socket://"):
         path, _, query = broker_url.removeprefix("redis+socket://").partition("?")
         db = dict(part.split("=", 1) for part in query.split("&") if "=" in part).get("virtual_host", "0")
-        return redis.Redis(unix_socket_path=path, db=int(db), socket_timeout=2)
+        return redis.Redis(unix_socket_path=path, db=int(db), **patience)
     if broker_url.startswith("sentinel://"):
         hosts = [part.removeprefix("sentinel://").rstrip("/") for part in broker_url.split(";")]
         pairs = [(h.rpartition("@")[2].partition(":")[0], int(h.rpartition(":")[2].partition("/")[0])) for h in hosts]
-        sentinel = redis.Sentinel(pairs, socket_timeout=2)  # type: ignore[no-untyped-call]
+        sentinel = redis.Sentinel(pairs, **patience)  # type: ignore[no-untyped-call]
         return cast("redis.Redis", sentinel.master_for(sentinel_master))  # type: ignore[no-untyped-call]
-    return redis.Redis.from_url(broker_url, socket_timeout=2, socket_connect_timeout=2)
+    return redis.Redis.from_url(broker_url, **patience)

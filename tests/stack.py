@@ -160,7 +160,9 @@ class Stack:
 
     def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> None:
         """Orders a fault."""
-        self.control("POST", "faults", {"platform": platform, "step": step, "fault": fault, "times": times, **more})
+        self.control(
+            "POST", "faults", {"platform": platform, "step": step, "fault": fault, "times": times, **more}
+        )
 
     # --- who publishes -----------------------------------------------------------------------------------------------
 
@@ -185,7 +187,9 @@ class Stack:
 
     def tokens(self, platform: str, state: str) -> None:
         """Expires or revokes the account's tokens over there, or makes them valid."""
-        self.control("POST", "tokens", {"platform": platform, "remote_id": self.remote[platform], "state": state})
+        self.control(
+            "POST", "tokens", {"platform": platform, "remote_id": self.remote[platform], "state": state}
+        )
 
     def reconnect(self, platform: str) -> None:
         """A person connected the account again: fresh tokens, active."""
@@ -197,10 +201,15 @@ class Stack:
     def post(self, **body: Any) -> requests.Response:
         """POST /posts."""
         return requests.post(
-            f"{self.api}/api/partner/v1/posts", json=body, timeout=30, headers={"Authorization": f"Bearer {self.key}"}
+            f"{self.api}/api/partner/v1/posts",
+            json=body,
+            timeout=30,
+            headers={"Authorization": f"Bearer {self.key}"},
         )
 
-    def accepted(self, caption: str, *platforms: str, media: Mapping[str, Any] | None = None, **more: Any) -> str:
+    def accepted(
+        self, caption: str, *platforms: str, media: Mapping[str, Any] | None = None, **more: Any
+    ) -> str:
         """Posts and returns the id; the post must be taken."""
         answer = self.post(
             caption=caption, media=media or {"type": "video", "url": self.media("sample.mp4")},
@@ -213,7 +222,9 @@ class Stack:
     def read(self, post: str) -> dict[str, Any]:
         """GET /posts/{id}, its data."""
         answer = requests.get(
-            f"{self.api}/api/partner/v1/posts/{post}", timeout=10, headers={"Authorization": f"Bearer {self.key}"}
+            f"{self.api}/api/partner/v1/posts/{post}",
+            timeout=10,
+            headers={"Authorization": f"Bearer {self.key}"},
         )
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()["data"]

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.errors import CredentialsRevoked
+from adapters.errors import CredentialsRevoked, Rejected
 from adapters.http import Client
 from adapters.pinterest import limits
 from adapters.pinterest.calls import Calls, send
@@ -48,9 +48,18 @@ class Login:
         return f"{self.settings.hosts['www']}/oauth/?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """The grant behind a code."""
+        """The grant behind a code. Raises Rejected (code ``code_refused``) when Pinterest does not take it."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return self._token(form, None)
+        try:
+            return self._token(form, None)
+        except CredentialsRevoked as refusal:  # the table speaks of refreshes: here there was no grant yet
+            raise Rejected(
+                "Pinterest did not accept the code of this consent.",
+                code="code_refused",
+                platform_code=refusal.platform_code,
+                http_status=refusal.http_status,
+                next_action="Start connecting the account again.",
+            ) from None
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old. Raises CredentialsRevoked when Pinterest no longer renews the grant."""

@@ -66,7 +66,7 @@ def marked(link: str, delivery_id: str) -> str:
 
 def is_marked(link: str | None, delivery_id: str) -> bool:
     """Whether a link carries this delivery's id, wherever Pinterest may have put it in the query."""
-    query = parse_qsl(urlsplit(link or "").query)
+    query = parse_qsl((link or "").partition("?")[2].partition("#")[0])
     return bool(delivery_id) and any(name in MARKERS and value == delivery_id for name, value in query)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from config.logs import secrets_of, set_up
 from pipeline import bootstrap
 from pipeline.api import accounts, health, posts, reference
 from pipeline.api.edge import Edge
@@ -31,6 +32,8 @@ def create_app(core: Core | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         own = core or bootstrap.core()
+        if core is None:
+            set_up(own.settings.log, secrets_of(own.settings))
         app.state.site = site(own)
         try:
             yield

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from starlette.requests import Request
 
 from pipeline.api.auth import Keyring
@@ -43,9 +41,7 @@ class Site:
 def site(core: Core) -> Site:
     """A server's parts around a core; must be called inside the event loop that will use them."""
     knowing = Lane("knowing", threads=4, line=512)
-    broker = impatient(
-        redis_client(core.settings.broker.url.get_secret_value(), core.settings.broker.sentinel_master)
-    )
+    broker = redis_client(core.settings.broker.url.get_secret_value(), core.settings.broker.sentinel_master)
     return Site(
         core=core,
         # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
@@ -61,12 +57,6 @@ def site(core: Core) -> Site:
             media_origins=core.settings.media_origins,
         ),
     )
-
-
-def impatient(client: redis.Redis) -> redis.Redis:
-    """Tries a dropped line once more, at once: redis-py's own patience holds a request for seconds (measured: 3.7)."""
-    client.set_retry(Retry(NoBackoff(), 1))
-    return client
 
 
 def site_of(request: Request) -> Site:

@@ -9,7 +9,7 @@ import click
 
 from pipeline.api.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import control, house, ledger, sentences, vault
+from pipeline.cli.opening import ask_sandbox, house, ledger, vault
 from pipeline.cli.printing import json_option, show, show_one
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def add_sandbox(
     from pipeline.cli.tokens import of_sandbox
 
     pairs = dict(map(_pair, settings))
-    with sentences():
-        person = control().call("POST", "accounts", json={"platform": platform, "username": username})
+    person = ask_sandbox("POST", "accounts", json={"platform": platform, "username": username})
     with ledger() as c:
         made = _add(
             c, workspace, platform=platform_of(platform.partition("_")[0]), connection=person["connection"],

@@ -68,14 +68,12 @@ def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], l
     """Post, watch, compare."""
     from pipeline.cli.comparing import compare
     from pipeline.cli.following import follow
-    from pipeline.embedded.control import Control
 
     accounts, marker = _accounts(stage), f"demo-{secrets.token_hex(4)}"
     bodies = _bodies(stage.summary.media, accounts, ahead, marker)
     posts = {name: _post(stage, body) for name, body in bodies.items()}
     follow(lambda post: _api(stage, "GET", f"posts/{post}"), posts, ahead + PATIENCE, console)
-    control = Control(stage.summary.sandbox, stage.summary.sandbox_token)
-    return compare(_ours(stage, posts), control.call("GET", "ledger"), marker)
+    return compare(_ours(stage, posts), _theirs(stage), marker)
 
 
 def _accounts(stage: Stage) -> list[str]:
@@ -133,6 +131,19 @@ def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
         raise click.ClickException(f"The API answered {answer.status_code} to {method} {path}: {answer.text}")
     data: dict[str, Any] = answer.json()["data"]
     return data
+
+
+def _theirs(stage: Stage) -> list[dict[str, Any]]:
+    """What went live, by the sandbox's own record."""
+    from pipeline.embedded.control import Control, ControlError
+
+    try:
+        found: list[dict[str, Any]] = Control(stage.summary.sandbox, stage.summary.sandbox_token).call(
+            "GET", "ledger"
+        )
+    except ControlError as error:
+        raise click.ClickException(f"The sandbox: {error} Look at {stage.summary.logs}.") from None
+    return found
 
 
 def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:

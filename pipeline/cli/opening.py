@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.core import Core
-    from pipeline.embedded.control import Control
     from pipeline.store.vault import Vault
 
 NO_TABLES = "42P01"
@@ -57,17 +56,20 @@ def vault() -> Vault:
     return Vault(settings().vault.keys.get_secret_value())
 
 
-def control() -> Control:
-    """The control API of the sandbox these settings name. Raises ClickException when it is switched off."""
+def ask_sandbox(method: str, path: str, **sent: Any) -> Any:
+    """One call to the control API of the sandbox these settings name. Raises ClickException."""
     from config.settings import settings
-    from pipeline.embedded.control import Control
+    from pipeline.embedded.control import Control, ControlError
 
     s = settings().sandbox
     if not s.url:
         raise click.ClickException(
             "The sandbox is off (SLIPWAY_SANDBOX__URL is empty): run this in the folder of a running `slipway up`."
         )
-    return Control(s.url, s.control_token.get_secret_value())
+    try:
+        return Control(s.url, s.control_token.get_secret_value()).call(method, path, **sent)
+    except ControlError as error:
+        raise click.ClickException(f"The sandbox: {error}") from None
 
 
 @contextmanager
@@ -75,7 +77,6 @@ def sentences() -> Iterator[None]:
     """Turns the errors an operator can do something about into ClickException; others are bugs and pass."""
     from sqlalchemy.exc import ProgrammingError
 
-    from pipeline.embedded.control import ControlError
     from pipeline.store.database import Unreachable
     from pipeline.store.vault import VaultError
     from pipeline.store.workspaces import NoSuchWorkspace
@@ -90,8 +91,6 @@ def sentences() -> Iterator[None]:
         raise click.ClickException(f"{error} `slipway workspace list` shows them.") from None
     except VaultError as error:
         raise click.ClickException(f"{error} `slipway settings list` shows where it is set.") from None
-    except ControlError as error:
-        raise click.ClickException(f"The sandbox: {error}") from None
     except UnicodeEncodeError:
         raise click.ClickException("An argument is not valid UTF-8: type it again.") from None
     except ProgrammingError as error:

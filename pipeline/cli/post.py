@@ -72,8 +72,9 @@ def show_post(post: str, *, as_json: bool) -> None:
         show_one({**facts, "deliveries": deliveries}, as_json=True)
     else:
         show_one({name: fact for name, fact in facts.items() if fact is not None}, as_json=False)
-        click.echo()
-        show(deliveries, as_json=False)
+        for one in deliveries:  # a block each: ids and addresses stay whole, to be copied
+            click.echo()
+            show_one({name: fact for name, fact in one.items() if fact is not None}, as_json=False)
 
 
 def _facts(p: PostView) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def _draught(core: Core, c: Connection, caller: Caller, request: PostRequest) ->
         return found
     accounts = _accounts(c, caller, request)
     due_at = _due_at(request, now)
+    if request.expires_at is not None and request.expires_at <= now:
+        raise _invalid("expires_at", f"expires_at {request.expires_at.isoformat()} has passed (now {now.isoformat()}).")
     _refuse_mixed(core, request, accounts)
     draught = _Draught(
         caller=caller, request=request, accounts=accounts, due_at=due_at,

@@ -5,8 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """What a command left."""
+
+    status: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,18 +26,29 @@ class Terminal:
     """Where commands are typed; ``environment`` is theirs."""
 
     environment: dict[str, str]
+    zygote: subprocess.Popen[str]
+    folder: Path
 
-    def run(self, *words: str, stdin: str = "", wait: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *words], check=False, capture_output=True, text=True,
-            input=stdin, env={**self.environment, **more}, cwd=self.environment["SLIPWAY_FOLDER"], timeout=wait,
-        )  # fmt: skip
+    def run(self, *words: str, stdin: str = "", **more: str) -> Ended:
+        files = {name: self.folder / name for name in ("stdin", "stdout", "stderr")}
+        files["stdin"].write_text(stdin)
+        files["stdout"].write_text("")
+        files["stderr"].write_text("")
+        order = {"words": words, "environment": {**self.environment, **more}, "folder": str(self.folder)}
+        assert self.zygote.stdin
+        assert self.zygote.stdout
+        self.zygote.stdin.write(
+            json.dumps({**order, **{name: str(file) for name, file in files.items()}}) + "\n"
+        )
+        self.zygote.stdin.flush()
+        status = int(self.zygote.stdout.readline())
+        return Ended(status=status, stdout=files["stdout"].read_text(), stderr=files["stderr"].read_text())
 
     def text(self, *words: str, **more: str) -> str:
         """What a person reads."""
-        done = self.run(*words, **more)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        ended = self.run(*words, **more)
+        assert ended.status == 0, ended
+        return ended.stdout
 
     def json(self, *words: str, **more: str) -> Any:
         """What a program reads."""
@@ -33,9 +56,22 @@ class Terminal:
 
     def refusal(self, *words: str, **more: str) -> str:
         """The one sentence of a command that could not do what it was told."""
-        done = self.run(*words, **more)
-        assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
-        assert done.stdout == ""
-        assert done.stderr.startswith("Error: "), done.stderr
-        assert done.stderr.count("\n") == 1, done.stderr
-        return done.stderr
+        ended = self.run(*words, **more)
+        assert (ended.status, ended.stdout) == (1, ""), ended
+        assert ended.stderr.startswith("Error: "), ended
+        assert ended.stderr.count("\n") == 1, ended
+        return ended.stderr
+
+
+@contextmanager
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    """What the commands of a test run are forked from."""
+    script = [sys.executable, "-m", "tests.pipeline.cli.zygote"]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 0

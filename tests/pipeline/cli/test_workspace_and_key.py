@@ -8,7 +8,9 @@ from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
 
-def test_a_workspace_changes_plan_and_keeps_its_subscription_unless_told(terminal: Terminal, ledger: Ledger) -> None:
+def test_a_workspace_changes_plan_and_keeps_its_subscription_unless_told(
+    terminal: Terminal, ledger: Ledger
+) -> None:
     made = terminal.json("workspace", "create", "Acme", "--time-zone", "Europe/Berlin")
     assert (made["kind"], made["plan"], made["time_zone"]) == ("workspace", "business", "Europe/Berlin")
     late = terminal.json("workspace", "set-plan", "Acme", "professional", "--subscription", "past_due")
@@ -31,7 +33,9 @@ def test_a_personal_workspace_has_an_owner(terminal: Terminal) -> None:
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal) -> None:
-    assert "did you mean Europe/Berlin?" in terminal.refusal("workspace", "create", "x", "--time-zone", "Europe/Berln")
+    assert "did you mean Europe/Berlin?" in terminal.refusal(
+        "workspace", "create", "x", "--time-zone", "Europe/Berln"
+    )
     assert "`slipway workspace list`" in terminal.refusal("workspace", "set-plan", "nobody", "creator")
     assert "`slipway key list`" in terminal.refusal("key", "revoke", "slw_live_0")
 

@@ -1,0 +1,163 @@
+"""Consent, codes, rotating refreshes, and whose grant it is; and no secret where it does not belong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from adapters.contract import Adapter
+from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.pinterest import Pinterest
+from adapters.pinterest.progress import Progress
+from adapters.pinterest.wire import Grant, Registered
+from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+
+BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
+
+
+def test_it_is_an_adapter(pinterest: Pinterest) -> None:
+    assert isinstance(pinterest, Adapter)
+
+
+def test_the_consent_page(server: VendorServer, pinterest: Pinterest) -> None:
+    url = urlsplit(pinterest.authorize_url("https://slipway.example/back", "s t", "challenge"))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/"
+    assert parse_qs(url.query) == {
+        "client_id": ["1234567"],
+        "redirect_uri": ["https://slipway.example/back"],
+        "response_type": ["code"],
+        "scope": ["boards:read,boards:write,pins:read,pins:write,user_accounts:read"],
+        "state": ["s t"],
+    }
+
+
+def test_a_code_buys_a_grant(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(m.GRANT)
+    before = datetime.now(UTC)
+    got = pinterest.exchange("the-code", "https://slipway.example/back", None)
+    assert server.calls == ["POST /v5/oauth/token"]
+    assert server.asked[0].headers["authorization"] == BASIC
+    assert server.asked[0].form == {
+        "grant_type": "authorization_code",
+        "code": "the-code",
+        "redirect_uri": "https://slipway.example/back",
+        "continuous_refresh": "true",
+    }
+    assert got.access_token.get_secret_value() == "pina-new"
+    assert got.expires_at is not None
+    assert got.refresh_expires_at is not None
+    assert timedelta(days=29) < got.expires_at - before <= timedelta(days=30, seconds=5)
+    assert timedelta(days=59) < got.refresh_expires_at - before <= timedelta(days=60, seconds=5)
+    assert got.scopes == ("boards:read", "boards:write", "pins:read", "pins:write")
+
+
+def test_a_refresh_rotates_the_refresh_token(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(m.GRANT, '{"access_token":"pina-3","expires_in":1}')
+    rotated = pinterest.refresh(m.account())
+    assert server.asked[0].form == {
+        "grant_type": "refresh_token", "refresh_token": m.REFRESH, "continuous_refresh": "true",
+    }  # fmt: skip
+    assert rotated.refresh_token is not None
+    assert rotated.refresh_token.get_secret_value() == "pinr-new"
+    kept = pinterest.refresh(m.account())
+    assert kept.refresh_token is not None
+    assert kept.refresh_token.get_secret_value() == m.REFRESH, "what is not repeated stays"
+    assert kept.scopes == ("pins:write",)
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "code"),
+    [
+        (
+            Told(status=400, body=m.fault(1, "Invalid refresh token.")),
+            CredentialsRevoked,
+            "reconnect_required",
+        ),
+        (Told(status=401, body=m.fault(2, "Authentication failed.")), Rejected, "app_refused"),
+        (Told(status=429, body=m.fault(8, "…")), RateLimited, "rate_limited"),
+        (Told(status=500), Unavailable, "platform_unavailable"),
+        (Told(status=404), Unavailable, "platform_unavailable"),
+        (Told(body="{}"), Unavailable, "platform_unavailable"),
+        (DROP, Unavailable, "platform_unavailable"),
+    ],
+)
+def test_only_a_definite_refusal_disconnects(
+    server: VendorServer, pinterest: Pinterest, told: Told, error: type[AdapterError], code: str
+) -> None:
+    server.tell(told)
+    with pytest.raises(error) as raised:
+        pinterest.refresh(m.account())
+    assert raised.value.code == code
+
+
+def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, pinterest: Pinterest) -> None:
+    with pytest.raises(CredentialsRevoked):
+        pinterest.refresh(m.account(refresh=None))
+    assert server.asked == []
+
+
+def test_a_refused_code_is_no_revoked_account(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(Told(status=400, body=m.fault(1, "Invalid code.")))
+    with pytest.raises(Rejected) as raised:
+        pinterest.exchange("old", "https://slipway.example/back", None)
+    assert raised.value.code == "code_refused"
+
+
+def test_discover_finds_the_user_and_its_boards(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(
+        '{"account_type":"BUSINESS","id":"2783136121146311751","username":"casa","business_name":"Casa Inc"}',
+        '{"items":[{"id":"1","name":"Tiles","privacy":"PUBLIC"}],"bookmark":"more"}',
+        '{"items":[{"id":"2","name":"Secret","privacy":"SECRET"}],"bookmark":null}',
+    )
+    (found,) = pinterest.discover(m.account().credentials)
+    assert (found.remote_id, found.username, found.display_name, found.connection) == (
+        "2783136121146311751", "casa", "Casa Inc", "user",
+    )  # fmt: skip
+    assert found.settings == {
+        "boards": [
+            {"id": "1", "name": "Tiles", "privacy": "PUBLIC"},
+            {"id": "2", "name": "Secret", "privacy": "SECRET"},
+        ]
+    }
+    assert server.calls == ["GET /v5/user_account", "GET /v5/boards", "GET /v5/boards"]
+    assert server.asked[2].query["bookmark"] == "more"
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def clean(*texts: str) -> None:
+    for text in texts:
+        for secret in m.SECRETS:
+            assert secret not in text
+
+
+def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None:
+    clean(
+        repr(Grant.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
+        repr(Registered.model_validate_json(m.REGISTERED)),
+        repr(Progress(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
+        repr(m.account()),
+        repr(pinterest),
+        repr(pinterest._login),
+        repr(pinterest._calls(m.account()).__dict__),
+    )
+
+
+def test_errors_do_not_repeat_what_pinterest_says(server: VendorServer, pinterest: Pinterest) -> None:
+    echo = m.fault(2, " ".join(m.SECRETS))
+    server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)), Told(status=400, body=echo))
+    errors = []
+    for _ in range(3):
+        with pytest.raises(AdapterError) as raised:
+            pinterest.finalize(m.post(), m.account(), {})
+        errors.append(raised.value)
+    with pytest.raises(AdapterError) as raised:
+        pinterest.refresh(m.account())
+    for error in (*errors, raised.value):
+        clean(
+            repr(error), str(error), str(error.next_action), repr(error.__cause__), str(error.platform_code)
+        )

@@ -1,0 +1,147 @@
+"""After a lost answer: which pin of the board is ours, and when nobody can tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.contract import CannotTell, Published, Ready
+from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
+from adapters.pinterest import Pinterest
+from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+
+WHO = m.account()
+AT = {"board_id": m.BOARD}
+LINKED = m.post(link="https://shop.example.com/a")
+MARKED = f"https://shop.example.com/a?utm_content={m.DELIVERY}"
+OTHERS = "https://shop.example.com/a?utm_content=another"
+
+
+def look(pinterest: Pinterest, draft: Any = LINKED, taken: frozenset[str] = m.NOBODY) -> Any:
+    return pinterest.look(draft, WHO, AT, m.ARMED, taken)
+
+
+def test_a_lost_answer_is_found_by_its_mark(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(DROP, m.page(m.a_pin("1", link=OTHERS), m.a_pin("2", link=MARKED)))
+    with pytest.raises(OutcomeUnknown):
+        pinterest.finalize(LINKED, WHO, AT)
+    assert look(pinterest) == Published(remote_id="2", url=f"{server.base}/www/pin/2/")
+    assert server.calls == ["POST /v5/pins", f"GET /v5/boards/{m.BOARD}/pins"]
+    assert server.asked[1].query == {"page_size": "100"}
+
+
+@pytest.mark.parametrize(
+    ("pin", "found"),
+    [
+        ({"link": MARKED}, True),
+        ({"link": MARKED, "title": "changed by Pinterest"}, True),
+        ({"link": f"https://shop.example.com/a?ref=x&utm_content={m.DELIVERY}&b=1#c"}, True),
+        ({"link": MARKED, "created_at": "2026-11-24T11:59:01"}, True),  # within a minute of a slow clock
+        ({"link": MARKED, "created_at": "2026-11-24T11:58:59"}, False),
+        ({"link": MARKED, "created_at": "2026-11-24T12:58:59+01:00"}, False),
+        ({"link": MARKED, "created_at": None}, False),
+        ({"link": "https://shop.example.com/a"}, False),  # a twin without the mark
+        ({"link": OTHERS}, False),
+        ({"link": None}, False),
+        ({"link": "http://[broken?utm_content"}, False),
+    ],
+)
+def test_with_a_link_the_mark_decides(
+    server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
+) -> None:
+    server.tell(m.page(m.a_pin(**pin)))
+    assert isinstance(look(pinterest), Published if found else CannotTell)
+
+
+@pytest.mark.parametrize(
+    ("pin", "found"),
+    [
+        ({}, True),
+        ({"link": ""}, True),
+        ({"description": "Casa new tiles "}, True),  # spaces and line breaks may be rendered otherwise
+        ({"title": "Casas"}, False),
+        ({"description": "Casa"}, False),
+        ({"link": "https://a.example"}, False),
+        ({"created_at": "2026-11-24T11:00:00"}, False),
+    ],
+)
+def test_without_a_link_the_texts_and_the_time_decide(
+    server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
+) -> None:
+    server.tell(m.page(m.a_pin(**pin)))
+    assert isinstance(look(pinterest, m.post()), Published if found else CannotTell)
+
+
+def test_twins_are_told_apart_by_who_owns_them(server: VendorServer, pinterest: Pinterest) -> None:
+    twins = m.page(m.a_pin("1"), m.a_pin("2"))
+    server.tell(twins, twins, twins)
+    assert isinstance(look(pinterest, m.post()), CannotTell)
+    assert look(pinterest, m.post(), frozenset({"1"})).remote_id == "2"
+    assert isinstance(look(pinterest, m.post(), frozenset({"1", "2"})), CannotTell)
+
+
+def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
+    server: VendorServer, pinterest: Pinterest
+) -> None:
+    ours = m.a_pin("9", link=MARKED)
+    server.tell(m.page(ours, bookmark="b1"), m.page(ours, bookmark="b2"), m.page())
+    assert look(pinterest).remote_id == "9"
+    assert [asked.query.get("bookmark") for asked in server.asked] == [None, "b1", "b2"]
+    server.tell(*(m.page(bookmark=f"c{n}") for n in range(5)))
+    assert isinstance(look(pinterest), CannotTell)
+    assert len(server.asked) == 8
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (DROP, Unavailable),
+        (Told(status=500), Unavailable),
+        (Told(status=429, body=m.fault(8, "…")), RateLimited),
+        (Told(status=401, body=m.fault(2, "…")), CredentialsExpired),
+        (Told(body="[]"), Unavailable),
+    ],
+)
+def test_a_look_that_could_not_be_made_says_so(
+    server: VendorServer, pinterest: Pinterest, told: Told, error: type[Exception]
+) -> None:
+    server.tell(told)
+    with pytest.raises(error):
+        look(pinterest)
+
+
+@pytest.mark.parametrize("told", [Told(status=404, body=m.fault(40, "Board not found.")), Told(status=403)])
+def test_a_board_that_cannot_be_read_proves_nothing(
+    server: VendorServer, pinterest: Pinterest, told: Told
+) -> None:
+    server.tell(told)
+    assert isinstance(look(pinterest), CannotTell)
+
+
+def test_no_board_known_is_no_proof(server: VendorServer, pinterest: Pinterest) -> None:
+    assert isinstance(pinterest.look(m.post(board=None), WHO, {}, m.ARMED, m.NOBODY), CannotTell)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
+def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
+    server: VendorServer, pinterest: Pinterest, draft: Any
+) -> None:
+    assert pinterest.look(draft, WHO, AT, None, m.NOBODY) == Ready(checkpoint=AT)
+    assert server.asked == []
+
+
+def test_before_arming_look_sees_a_processed_video(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(m.media_status("succeeded"))
+    at = {**AT, "media_id": "12345", "sent": True, "polls": 2}
+    seen = pinterest.look(m.post(m.video()), WHO, at, None, m.NOBODY)
+    assert seen == Ready(checkpoint={**AT, "media_id": "12345", "sent": True, "processed": True})
+
+
+def test_look_changes_nothing(server: VendorServer, pinterest: Pinterest) -> None:
+    server.tell(m.page(), m.media_status("processing"))
+    look(pinterest)
+    pinterest.look(m.post(m.video()), WHO, {**AT, "media_id": "1", "sent": True}, None, m.NOBODY)
+    assert {asked.method for asked in server.asked} == {"GET"}

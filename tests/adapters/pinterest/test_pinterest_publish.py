@@ -1,0 +1,387 @@
+"""From a draft to one pin: every step, every cut line, every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+
+from adapters.contract import Draft, Media, Pending, Published, Ready
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    OutcomeUnknown,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from adapters.http import Client
+from adapters.pinterest import Pinterest
+from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+
+UPLOADED = Told(status=204, body="")
+WHO = m.account()
+
+
+# --- the pin ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_image_needs_no_request_before_its_pin(server: VendorServer, pinterest: Pinterest) -> None:
+    ready = pinterest.prepare(m.post(), WHO, {})
+    assert ready == Ready(checkpoint={"board_id": m.BOARD})
+    server.tell(Told(status=201, body=m.PIN))
+    published = pinterest.finalize(m.post(), WHO, ready.checkpoint)
+    assert published == Published(remote_id=m.PIN_ID, url=f"{server.base}/www/pin/{m.PIN_ID}/")
+    assert server.calls == ["POST /v5/pins"]
+    assert server.asked[0].headers["authorization"] == f"Bearer {m.TOKEN}"
+    assert server.asked[0].json == {
+        "board_id": m.BOARD,
+        "title": "Casa",
+        "description": "Casa\nnew tiles",
+        "media_source": {"source_type": "image_url", "url": "https://cdn.example.com/1.jpg"},
+    }
+
+
+def test_several_images_become_a_carousel_in_their_order(server: VendorServer, pinterest: Pinterest) -> None:
+    draft = m.post(m.image(1), m.image(2), m.image(3), link="https://shop.example.com/a?x=1#top")
+    server.tell(Told(status=201, body=m.PIN))
+    pinterest.finalize(draft, WHO, m.prepared(pinterest, draft, WHO))
+    link = f"https://shop.example.com/a?x=1&utm_content={m.DELIVERY}#top"
+    assert server.asked[0].json["link"] == link
+    assert server.asked[0].json["media_source"] == {
+        "source_type": "multiple_image_urls",
+        "items": [{"url": f"https://cdn.example.com/{n}.jpg", "link": link} for n in (1, 2, 3)],
+        "index": 0,
+    }
+
+
+def test_the_default_board_is_taken_and_kept_with_the_publish(
+    server: VendorServer, pinterest: Pinterest
+) -> None:
+    draft = m.post(board=None)
+    ready = pinterest.prepare(draft, m.account(default_board="111"), {})
+    server.tell(Told(status=201, body=m.PIN), m.page())
+    pinterest.finalize(draft, m.account(default_board="222"), ready.checkpoint)
+    pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, m.ARMED, m.NOBODY)
+    assert server.asked[0].json["board_id"] == "111"
+    assert server.asked[1].path == "/v5/boards/111/pins"
+
+
+def test_without_any_board_nothing_is_sent(server: VendorServer, pinterest: Pinterest) -> None:
+    for call in (pinterest.prepare, pinterest.finalize):
+        with pytest.raises(Rejected, match="casa has no default board"):
+            call(m.post(board=None), WHO, {})
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("caption", "options", "title", "description"),
+    [
+        ("One\nTwo", {}, "One", "One\nTwo"),
+        ("One\nTwo", {"title": "Mine"}, "Mine", "One\nTwo"),
+        ("One", {"tags": ["home decor", "#Tiles", "one-off", "home  decor", "!"]}, "One",
+         "One\n\n#homedecor #Tiles #oneoff"),
+        ("One #Tiles", {"tags": ["tiles"]}, "One #Tiles", "One #Tiles"),
+        ("x" * 790, {"tags": ["four", "toolong", "five5"]}, "x" * 100, "x" * 790 + "\n\n#four"),
+        ("word " * 30, {}, ("word " * 20).strip(), "word " * 30),
+    ],
+)  # fmt: skip
+def test_texts(
+    server: VendorServer,
+    pinterest: Pinterest,
+    caption: str,
+    options: dict[str, Any],
+    title: str,
+    description: str,
+) -> None:
+    draft = m.post(caption=caption, **options)
+    server.tell(Told(status=201, body=m.PIN))
+    pinterest.finalize(draft, WHO, {})
+    assert (server.asked[0].json["title"], server.asked[0].json["description"]) == (title, description)
+
+
+@pytest.mark.parametrize(
+    ("link", "sent"),
+    [
+        ("https://a.example", "https://a.example?utm_content=ID"),
+        ("https://a.example/?utm_content=spring", "https://a.example/?utm_content=spring&slipway=ID"),
+        ("https://a.example/?utm_content=&slipway=2", "https://a.example/?utm_content=&slipway=2"),
+        ("https://a.example/?q=%20%2F+b&", "https://a.example/?q=%20%2F+b&&utm_content=ID"),
+        ("https://a.example/" + "p" * 2000, "https://a.example/" + "p" * 2000),  # no room left for the mark
+    ],
+)
+def test_the_link_carries_the_delivery_and_is_otherwise_untouched(
+    server: VendorServer, pinterest: Pinterest, link: str, sent: str
+) -> None:
+    server.tell(Told(status=201, body=m.PIN))
+    pinterest.finalize(m.post(link=link), WHO, {})
+    assert server.asked[0].json["link"] == sent.replace("ID", m.DELIVERY)
+
+
+# --- video -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_video_is_registered_sent_and_waited_for(server: VendorServer, pinterest: Pinterest) -> None:
+    draft = m.post(m.video())
+    server.tell(
+        Told(status=201, body=m.REGISTERED),
+        UPLOADED,
+        m.media_status("registered"),
+        m.media_status("processing"),
+        m.media_status("succeeded"),
+        Told(status=201, body=m.PIN),
+    )
+    ready = m.prepared(pinterest, draft, WHO)
+    assert pinterest.prepare(draft, WHO, ready) == Ready(checkpoint=ready), (
+        "ready stays ready, without a request"
+    )
+    assert isinstance(pinterest.finalize(draft, WHO, ready), Published)
+    assert server.calls == [
+        "POST /v5/media",
+        "POST /s3/",
+        "GET /v5/media/12345",
+        "GET /v5/media/12345",
+        "GET /v5/media/12345",
+        "POST /v5/pins",
+    ]
+    assert server.asked[0].json == {"media_type": "video"}
+    assert server.asked[5].json["media_source"] == {
+        "source_type": "video_id",
+        "media_id": "12345",
+        "cover_image_key_frame_time": 1,
+    }
+    assert m.SIGNATURE not in str(ready), "an upload's secrets are dropped when it is done"
+
+
+def test_the_form_has_every_parameter_then_the_file_and_no_token(
+    server: VendorServer, pinterest: Pinterest
+) -> None:
+    draft = m.post(m.video(size=100_001))
+    server.tell(Told(status=201, body=m.REGISTERED), UPLOADED)
+    pinterest.prepare(draft, WHO, m.through_json(pinterest.prepare(draft, WHO, {}).checkpoint))
+    sent = server.asked[1]
+    assert "authorization" not in sent.headers
+    assert int(sent.headers["content-length"]) == len(sent.body)
+    head = f"Content-Type: {sent.headers['content-type']}\r\n\r\n".encode()
+    parts = message_from_bytes(head + sent.body).get_payload()
+    assert isinstance(parts, list)
+    names = [part.get_param("name", header="content-disposition") for part in parts]  # type: ignore[union-attr]
+    assert names == [
+        "x-amz-date", "x-amz-signature", "x-amz-security-token", "x-amz-algorithm", "key", "policy",
+        "x-amz-credential", "Content-Type", "file",
+    ]  # fmt: skip
+    assert b'name="key"\r\n\r\nuploads/\xe2\x80\xa6\r\n' in sent.body
+    file = sent.body.split(b"Content-Type: video/mp4\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
+    assert file == m.content(100_001)
+
+
+@pytest.mark.parametrize(
+    "cut", [DROP, Told(status=403, body=m.S3_EXPIRED), Told(status=503, body="<Error/>")]
+)
+def test_an_upload_that_broke_off_is_begun_anew(
+    server: VendorServer, pinterest: Pinterest, cut: Told
+) -> None:
+    draft = m.post(m.video())
+    server.tell(Told(status=201, body=m.REGISTERED), cut)
+    first = pinterest.prepare(draft, WHO, {})
+    broken = pinterest.prepare(draft, WHO, m.through_json(first.checkpoint))
+    assert broken == Pending(checkpoint={"board_id": m.BOARD, "restarts": 1}, wait=timedelta(seconds=30))
+    assert pinterest.look(draft, WHO, broken.checkpoint, None, m.NOBODY) == Ready(
+        checkpoint=broken.checkpoint
+    )
+
+
+def test_uploads_are_not_begun_anew_for_ever(server: VendorServer, pinterest: Pinterest) -> None:
+    draft = m.post(m.video())
+    server.tell(Told(status=201, body=m.REGISTERED), DROP)
+    at = pinterest.prepare(draft, WHO, {"board_id": m.BOARD, "restarts": 4})
+    with pytest.raises(Unavailable) as raised:
+        pinterest.prepare(draft, WHO, at.checkpoint)
+    assert raised.value.code == "upload_interrupted"
+
+
+def broken_source(kind: str) -> Media:
+    def short(first: int, length: int) -> Iterator[bytes]:
+        yield m.content(length)[first : length - 10]
+
+    def changed(first: int, length: int) -> Iterator[bytes]:
+        raise Rejected("The file is no longer the one that was checked.", code="media_changed")
+        yield b""
+
+    def nothing(first: int, length: int) -> Iterator[bytes]:
+        return iter(())
+
+    streams = {"short": short, "changed": changed, "nothing": nothing, "none": None}
+    return replace(m.video(), stream=streams[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "code", "requests"),
+    [
+        ("short", Unavailable, "media_unavailable", 1),
+        ("changed", Rejected, "media_changed", 1),
+        ("nothing", Unavailable, "media_unavailable", 1),
+        ("none", Unavailable, "media_unavailable", 1),
+    ],
+)
+def test_a_source_that_fails_is_told_as_the_source_told_it(
+    server: VendorServer, pinterest: Pinterest, kind: str, error: type[AdapterError], code: str, requests: int
+) -> None:
+    draft = m.post(broken_source(kind))
+    server.tell(Told(status=201, body=m.REGISTERED))
+    first = pinterest.prepare(draft, WHO, {})
+    with pytest.raises(error) as raised:
+        pinterest.prepare(draft, WHO, first.checkpoint)
+    assert raised.value.code == code
+    assert len(server.asked) == requests, "no complete upload arrived"
+
+
+SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
+
+
+@pytest.mark.parametrize(("polls", "seconds"), [(0, 5), (1, 10), (3, 40), (4, 60), (40, 60)])
+def test_reads_of_the_status_grow_apart(
+    server: VendorServer, pinterest: Pinterest, polls: int, seconds: int
+) -> None:
+    server.tell(m.media_status("processing"), m.media_status("processing"))
+    at = {**SENT, "polls": polls}
+    waits = Pending(checkpoint={**SENT, "polls": polls + 1}, wait=timedelta(seconds=seconds))
+    assert pinterest.prepare(m.post(m.video()), WHO, at) == waits
+    assert pinterest.look(m.post(m.video()), WHO, at, None, m.NOBODY) == waits
+
+
+def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
+    server: VendorServer, pinterest: Pinterest
+) -> None:
+    server.tell(m.media_status("failed"), m.media_status("failed"))
+    with pytest.raises(Rejected, match="could not process"):
+        pinterest.prepare(m.post(m.video()), WHO, SENT)
+    seen = pinterest.look(m.post(m.video()), WHO, SENT, None, m.NOBODY)
+    assert isinstance(getattr(seen, "error", None), Rejected)
+
+
+def test_media_that_is_not_found_is_waited_for_then_sent_anew(
+    server: VendorServer, pinterest: Pinterest
+) -> None:
+    gone = Told(status=404, body=m.fault(50, "Media not found."))
+    server.tell(gone, gone)
+    assert pinterest.prepare(m.post(m.video()), WHO, SENT).checkpoint == {**SENT, "polls": 1}
+    anew = pinterest.prepare(m.post(m.video()), WHO, {**SENT, "polls": 3})
+    assert anew.checkpoint == {"board_id": m.BOARD, "restarts": 1}
+
+
+# --- refusals and silence --------------------------------------------------------------------------------------------
+
+REFUSALS = [
+    (400, m.fault(1, "Invalid parameters."), Rejected, "invalid_request"),
+    (400, m.fault(1, "Unable to reach the URL. Please check the URL is correct and try again."), Unavailable,
+     "media_not_fetched"),
+    (401, m.fault(2, "Authentication failed."), CredentialsExpired, "credentials_expired"),
+    (401, m.fault(3, "Your application is not permitted to use restricted feature: pin_edit"), PermissionMissing,
+     "permission_missing"),
+    (401, "<html>", CredentialsExpired, "credentials_expired"),
+    (403, m.fault(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
+    (403, m.fault(7, "…"), Rejected, "not_permitted"),
+    (404, m.fault(40, "Board not found."), Rejected, "board_not_found"),
+    (404, m.fault(50, "Not found."), Rejected, "not_found"),
+    (429, m.fault(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
+    (429, m.fault(8, "Slow down.", message_detail="Your account was blocked for Spam."), Rejected,
+     "blocked_as_spam"),
+    (429, m.fault(8, "This was marked as spam"), Rejected, "blocked_as_spam"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "error", "code"), REFUSALS)
+def test_refusals_given_before_acting(
+    server: VendorServer, pinterest: Pinterest, status: int, body: str, error: type[AdapterError], code: str
+) -> None:
+    server.tell(Told(status=status, body=body))
+    with pytest.raises(error) as raised:
+        pinterest.finalize(m.post(), WHO, {})
+    assert (raised.value.code, raised.value.http_status) == (code, status)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 60),
+        ({"Retry-After": "7"}, 7),
+        ({"x-ratelimit-reset": "33"}, 33),
+        ({"x-ratelimit-reset": "1764000000"}, 60),  # a time of day instead of seconds is not believed
+        ({"Retry-After": "soon"}, 60),
+    ],
+)
+def test_how_long_a_busy_pinterest_asks_to_wait(
+    server: VendorServer, pinterest: Pinterest, headers: dict[str, str], seconds: int
+) -> None:
+    server.tell(Told(status=429, body=m.fault(8, "…"), headers=headers))
+    with pytest.raises(RateLimited) as raised:
+        pinterest.finalize(m.post(), WHO, {})
+    assert raised.value.retry_after == timedelta(seconds=seconds)
+
+
+UNCLEAR = [
+    DROP,
+    Told(status=500, body=m.fault(0, "…")),
+    Told(status=503, body="<html>"),
+    Told(status=409, body=m.fault(9, "…")),
+    Told(status=418, body=m.fault(99, "…")),
+    Told(status=302, body=""),
+    Told(status=201, body="{}"),
+    Told(status=201, body="not json"),
+    Told(status=200, body='{"id":"not a number"}'),
+]
+
+
+@pytest.mark.parametrize("told", UNCLEAR)
+def test_anything_unclear_is_unknown_at_the_visible_call_only(
+    server: VendorServer, pinterest: Pinterest, told: Told
+) -> None:
+    server.tell(told, told)
+    with pytest.raises(OutcomeUnknown):
+        pinterest.finalize(m.post(), WHO, {})
+    with pytest.raises(Unavailable):
+        pinterest.prepare(m.post(m.video()), WHO, {})
+
+
+def test_the_visible_call_is_the_only_one_and_marked(
+    server: VendorServer, pinterest: Pinterest, client: Client
+) -> None:
+    server.tell(Told(status=201, body=m.PIN))
+    pinterest.finalize(m.post(), WHO, {})
+    assert client.calls == [("POST", f"{server.base}/v5/pins", True)]
+
+
+def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
+    late = Pinterest(Client(may_send=lambda: False), m.settings_for(server.base))
+    with pytest.raises(Unavailable) as raised:
+        late.finalize(m.post(), WHO, {})
+    assert raised.value.code == "deadline_passed"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
+def test_no_connection_is_no_harm(draft: Draft) -> None:
+    with closed_port() as base:
+        adapter = Pinterest(Client(), m.settings_for(base))
+        at = {**SENT, "processed": True}
+        with pytest.raises(Unavailable) as raised:
+            adapter.finalize(draft, WHO, at)
+        assert raised.value.code == "platform_unreachable"
+        with pytest.raises(Unavailable):
+            upload = {"board_id": "1", "media_id": "1", "upload_url": f"{base}/s3", "upload_parameters": {}}
+            adapter.prepare(m.post(m.video()), WHO, upload)
+
+
+def test_a_video_that_is_not_processed_is_not_pinned(server: VendorServer, pinterest: Pinterest) -> None:
+    with pytest.raises(Unavailable) as raised:
+        pinterest.finalize(m.post(m.video()), WHO, SENT)
+    assert raised.value.code == "not_prepared"
+    assert server.asked == []

@@ -1,0 +1,51 @@
+"""What the flow tests share: texts nobody else uses, and what to ask the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from pipeline.store.database import row
+from tests.stack import Stack
+
+
+def caption() -> str:
+    """A text no other test uses."""
+    return f"flow {uuid4().hex[:12]}"
+
+
+def slideshow(stack: Stack, n: int = 2) -> dict[str, Any]:
+    """A slideshow of the sandbox's samples."""
+    return {"type": "slideshow", "urls": [stack.media(f"sample-{i + 1}.jpg") for i in range(n)]}
+
+
+def delivery(stack: Stack, post: str) -> str:
+    """The id of its one delivery."""
+    with stack.core.database.begin() as c:
+        found = row(c, "SELECT id FROM deliveries WHERE post_id = :id", id=UUID(post))
+    assert found is not None
+    return str(found.id)
+
+
+def states_of(stack: Stack, post: str) -> set[str]:
+    """Every state its deliveries were ever in."""
+    with stack.core.database.begin() as c:
+        found = row(
+            c,
+            """SELECT array_agg(DISTINCT m.target) AS states FROM moves m JOIN deliveries d ON d.id = m.delivery_id
+               WHERE d.post_id = :id""",
+            id=UUID(post),
+        )
+    assert found is not None
+    return set(found.states)
+
+
+def account(stack: Stack, platform: str) -> Any:
+    """The account's row."""
+    with stack.core.database.begin() as c:
+        return row(c, "SELECT status FROM accounts WHERE id = :id", id=stack.accounts[platform])
+
+
+def urls(post: dict[str, Any]) -> dict[str, str | None]:
+    """Addresses by platform."""
+    return {s["platform"]: s["published_url"] for s in post["accounts"]["states"]}

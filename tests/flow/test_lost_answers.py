@@ -1,0 +1,50 @@
+"""Answers that get lost, late or say to wait: found by a look, never sent twice."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from pipeline.store.database import row
+from tests.flow.ledger import caption, states_of
+from tests.stack import Stack
+
+
+@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
+@pytest.mark.parametrize("fault", ["effect-then-drop", "effect-then-5xx", "effect-then-garbage"])
+def test_a_lost_answer_after_the_effect_is_found_not_repeated(
+    stack: Stack, platform: str, fault: str
+) -> None:
+    text = caption()
+    stack.fault(platform, "finalize", fault)
+    post = stack.accepted(text, platform)
+    stack.becomes(post, "posted")
+    assert len(stack.live(text)) == 1
+    assert "unknown" in states_of(stack, post)
+
+
+@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
+def test_a_lost_answer_without_an_effect_is_tried_again_once_absence_is_proven(
+    stack: Stack, platform: str
+) -> None:
+    text = caption()
+    stack.fault(platform, "finalize", "drop")
+    post = stack.accepted(text, platform)
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+    assert {"unknown", "retrying"} <= states_of(stack, post)
+
+
+@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
+def test_429_waits_as_long_as_it_says_and_costs_no_attempt(stack: Stack, platform: str) -> None:
+    text = caption()
+    stack.fault(platform, "finalize", "429", retry_after=3)
+    post = stack.accepted(text, platform)
+    stack.becomes(post, "posted", 90)
+    assert len(stack.live(text)) == 1
+    assert "retrying" in states_of(stack, post)
+    with stack.core.database.begin() as c:
+        found = row(c, "SELECT spent FROM deliveries WHERE post_id = :id", id=UUID(post))
+    assert found is not None
+    assert found.spent == 1  # the one that went through

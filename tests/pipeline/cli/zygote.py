@@ -1,0 +1,54 @@
+"""Runs the command in a fresh process for each order, forked from one that has imported everything already.
+
+Each is the whole command: its own environment, folder, standard streams and exit status. Only the second of imports that
+every start costs is paid once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import pipeline.bootstrap
+import pipeline.cli.account
+import pipeline.cli.tokens
+import pipeline.stages.decide
+import pipeline.store.rotation
+import pipeline.upkeep  # noqa: F401  this and those above are what is paid once
+from pipeline.cli import main
+
+
+def become(order: dict[str, Any]) -> NoReturn:
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    for number, name, flags in (
+        (0, "stdin", os.O_RDONLY),
+        (1, "stdout", os.O_WRONLY),
+        (2, "stderr", os.O_WRONLY),
+    ):
+        os.dup2(os.open(order[name], flags), number)
+        setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    sys.argv = ["slipway", *order["words"]]
+    status: Any = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code or 0
+    except BaseException:  # noqa: BLE001  as the interpreter would, at the end of a process
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        if (child := os.fork()) == 0:
+            become(json.loads(line))
+        _, ended = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(ended), flush=True)

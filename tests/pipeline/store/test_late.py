@@ -1,0 +1,227 @@
+"""What arrives after its claim was lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Published
+from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.deliveries import Held
+from pipeline.store.late import Proven, keep_late_handle, keep_late_proof, settle_by_proof
+from pipeline.store.rescue import Dropped, Rescue, rescue
+from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+
+LIVE = Published(remote_id="live-1", url="https://example.test/1", delivered_as="inbox_draft", notes={"n": 1})
+ABSENT = Verdict(state=State.RETRYING, spent=True, closes=Outcome.ABSENT, disarm=True)
+
+
+def lose(ledger: Ledger, held: Held) -> None:
+    """Its worker hangs after arm: the lease runs out and the delivery becomes unknown."""
+    ledger.change(held.id, "lease_until = now() - interval '1 second'")
+    now = ledger.delivery(held.id)
+    one = Dropped(
+        id=held.id, post_id=held.post_id, platform="tiktok", generation=held.generation, fence=now.fence, crashes=0,
+        armed_at=now.armed_at,
+    )  # fmt: skip
+    target = State.QUEUED if now.armed_at is None else State.UNKNOWN
+    with ledger.database.begin() as c:
+        assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
+
+
+def prove(ledger: Ledger, held: Held, live: Published = LIVE) -> Proven:
+    with ledger.database.begin() as c:
+        return settle_by_proof(c, held, live)
+
+
+def absent(ledger: Ledger, held: Held) -> None:
+    """Looked at, and proven not to be there."""
+    with ledger.database.begin() as c:
+        now = ledger.held(held.id)
+        assert store.settle(c, ledger.vault, now, ABSENT, Mover.STATUS, origin=State.UNKNOWN) is not None
+
+
+def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledger) -> None:
+    post = shared.fresh()
+    held = shared.armed(post)
+    lose(shared, held)
+    with shared.database.begin() as c:
+        verdict = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=LIVE)
+        assert store.settle(c, shared.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is None
+    assert prove(shared, held) == Proven(settled=True)
+    found = shared.delivery(held.id)
+    assert (found.state, found.remote_id, found.url, found.delivered_as, found.notes) == (
+        "published", "live-1", "https://example.test/1", "inbox_draft", {"n": 1},
+    )  # fmt: skip
+    assert found.generation == held.generation + 1, "old messages die"
+    assert (found.error, found.lease_until) == (None, None)
+    assert shared.status(post) == "posted"
+    [attempt] = shared.attempts(held.id)
+    assert (attempt.outcome, attempt.remote_id) == ("published", "live-1")
+    assert attempt.late == [{"remote_id": "live-1", "url": "https://example.test/1"}]
+    assert prove(shared, held) == Proven(settled=False), "saying it twice does nothing"
+
+
+@pytest.mark.parametrize("state", sorted(UNSETTLED))
+@pytest.mark.parametrize("armed", [False, True])
+def test_proof_settles_from_every_unsettled_state(shared: Ledger, state: State, *, armed: bool) -> None:
+    if armed and state not in ALWAYS_ARMED | {State.PUBLISHING, State.BLOCKED}:
+        return
+    post = shared.fresh()
+    held = shared.armed(post)
+    lose(shared, held)
+    absent(shared, held)
+    with shared.database.begin() as c:
+        c.exec_driver_sql("DELETE FROM attempts WHERE delivery_id = %(id)s AND n > 1", {"id": held.id})
+    shared.change(held.id, "armed_at = NULL")
+    shared.put(Post(id=post.id, workspace=post.workspace, deliveries=[]), state)
+    dress = {
+        State.QUEUED: ", lease_until = now()", State.PUBLISHING: ", lease_until = now()",
+        State.BLOCKED: ", reason = 'is_it_live'",
+    }.get(state, "")  # fmt: skip
+    arming = ", armed_at = now()" if armed or state in ALWAYS_ARMED else ""
+    shared.change(held.id, f"state = '{state}'{dress}{arming}")
+    assert prove(shared, held).settled
+    assert shared.state(held.id) is State.PUBLISHED
+    assert shared.moves(held.id)[-1] == ("proof", state, "published")
+
+
+@pytest.mark.parametrize("state", sorted(SETTLED - {State.PUBLISHED}))
+def test_proof_that_contradicts_a_settled_delivery_is_kept_and_raises_an_alarm(shared: Ledger, state: State) -> None:
+    held = shared.armed(shared.fresh())
+    shared.change(held.id, f"state = '{state}', armed_at = NULL, lease_until = NULL")
+    proven = prove(shared, held)
+    assert not proven.settled
+    assert proven.alarm is not None
+    assert "live-1" in proven.alarm
+    assert shared.state(held.id) is state
+    assert shared.attempts(held.id)[0].late[0]["remote_id"] == "live-1"
+
+
+def test_two_proofs_that_differ_raise_an_alarm(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    assert prove(shared, held).settled
+    again = prove(shared, held, Published(remote_id="live-2"))
+    assert not again.settled
+    assert again.alarm is not None
+    assert "live-1" in again.alarm
+    assert "live-2" in again.alarm
+
+
+def test_proof_of_a_first_attempt_while_a_second_is_armed_raises_an_alarm(shared: Ledger) -> None:
+    post = shared.fresh()
+    first = shared.armed(post)
+    lose(shared, first)
+    absent(shared, first)
+    second = shared.armed(post)
+    proven = prove(shared, first)
+    assert proven.settled
+    assert proven.alarm is not None
+    assert "twice" in proven.alarm
+    assert "ALARM" in shared.last_why(first.id)
+    one, two = shared.attempts(first.id)
+    assert one.late[0]["remote_id"] == "live-1"
+    assert one.outcome == "absent", "what was believed then stays written"
+    assert (two.outcome, two.remote_id) == (None, None), "what became of the second is not known yet"
+    contradiction = prove(shared, second, Published(remote_id="live-2"))
+    assert contradiction.alarm is not None
+    assert shared.attempts(first.id)[1].late[0]["remote_id"] == "live-2"
+
+
+def test_proof_of_a_first_attempt_ends_a_second_that_was_not_armed(shared: Ledger) -> None:
+    post = shared.fresh()
+    first = shared.armed(post)
+    lose(shared, first)
+    absent(shared, first)
+    shared.claimed(post)
+    assert prove(shared, first) == Proven(settled=True)
+    assert [a.outcome for a in shared.attempts(first.id)] == ["absent", "refused"]
+
+
+def test_proof_that_names_anothers_post_needs_a_person_and_keeps_its_evidence(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    thief, owner = shared.armed(shared.post([account])), shared.armed(shared.post([account]))
+    assert prove(shared, thief).settled
+    lose(shared, owner)
+    absent(shared, owner)
+    assert shared.state(owner.id) is State.RETRYING
+    proven = prove(shared, owner)
+    assert proven.settled
+    assert proven.alarm is not None
+    found = shared.delivery(owner.id)
+    assert (found.state, found.reason) == (State.BLOCKED, Reason.IS_IT_LIVE)
+    assert found.armed_at is not None, "or an edit would send it again"
+    assert found.error["code"] == "remote_id_taken"
+    assert shared.attempts(owner.id)[0].late[0]["remote_id"] == "live-1"
+    assert shared.status(shared_post(owner)) == "pending"
+
+
+def shared_post(held: Held) -> Post:
+    return Post(id=held.post_id, workspace=held.workspace_id, deliveries=[held.id])
+
+
+def test_a_late_result_is_written_to_the_attempt_it_belongs_to(shared: Ledger) -> None:
+    post = shared.fresh()
+    unarmed = shared.claimed(post)
+    lose(shared, unarmed)  # goes back to the queue; the next claim goes on with the same attempt
+    first = shared.armed(post)
+    lose(shared, first)
+    looker = shared.held(first.id)
+    absent(shared, first)
+    second = shared.armed(post)
+    assert [a.n for a in shared.attempts(first.id)] == [1, 2]
+    for held, said in ((unarmed, "a"), (first, "b"), (looker, "c"), (second, "d")):
+        with shared.database.begin() as c:
+            keep_late_proof(c, held, {"said": said})
+    one, two = shared.attempts(first.id)
+    assert [x["said"] for x in one.late] == ["a", "b", "c"]
+    assert [x["said"] for x in two.late] == ["d"]
+
+
+def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: Ledger) -> None:
+    post = shared.fresh()
+    first = shared.armed(post)
+    lose(shared, first)
+    with shared.database.begin() as c:
+        assert keep_late_handle(c, shared.vault, first, {"handle": "late"})
+    assert shared.held(first.id).checkpoint == {"handle": "late"}
+    absent(shared, first)
+    second = shared.armed(post)
+    lose(shared, second)
+    with shared.database.begin() as c:
+        assert not keep_late_handle(c, shared.vault, first, {"handle": "stale"}), "the second attempt has its own"
+    assert shared.held(first.id).checkpoint == {"handle": "first"}
+    assert len(shared.attempts(first.id)[0].late) == 2
+
+
+def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_each_other(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    for n in range(40):
+        held = shared.armed(shared.post([account]))
+        lose(shared, held)
+        looker = shared.held(held.id)
+        live = Published(remote_id=f"live-{n}")
+        verdict = Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
+
+        def look(looker: Held = looker, verdict: Verdict = verdict) -> object:
+            with shared.database.once() as c:
+                return store.settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
+
+        together(look, lambda h=held, p=live: prove(shared, h, p))  # type: ignore[misc]
+        assert shared.state(held.id) is State.PUBLISHED
+        [attempt] = shared.attempts(held.id)
+        assert (attempt.outcome, attempt.remote_id) == ("published", f"live-{n}")
+        assert attempt.late is not None
+
+
+def test_the_time_it_went_live_is_when_it_was_learnt(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    assert prove(shared, held).settled
+    found = shared.delivery(held.id)
+    assert timedelta(0) <= found.now - found.published_at < timedelta(seconds=20)
+    assert found.published_at > held.now

@@ -1,0 +1,249 @@
+"""What is due is released: fairly, each once, never more than a platform can take, and never what is held back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import State
+from pipeline.store import release as store
+from pipeline.store.pauses import Scope, lift, pause
+from pipeline.store.release import Ring
+from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
+
+NOW = timedelta(0)
+
+
+def release(ledger: Ledger, limit: int = 500, platform: str = "tiktok") -> list[Ring]:
+    with ledger.database.begin() as c:
+        return store.release(c, platform, limit, LEASE)
+
+
+def test_what_is_due_is_queued_with_a_lease_and_a_ring(ledger: Ledger) -> None:
+    post, later = ledger.fresh(), ledger.fresh(due=HOUR)
+    [ring] = release(ledger)
+    [delivery] = post.deliveries
+    assert ring == Ring(delivery=delivery, platform="tiktok", generation=0, fence=0)
+    found = ledger.delivery(delivery)
+    assert found.state == "queued"
+    assert found.lease_until - found.now <= LEASE
+    assert ledger.moves(delivery)[-1] == ("delay", "scheduled", "queued")
+    assert ledger.states(later) == [State.SCHEDULED]
+    assert release(ledger) == []
+
+
+def test_it_is_released_a_lead_before_it_is_due(ledger: Ledger) -> None:
+    ledger.fresh(due=HOUR, lead=HOUR)
+    assert len(release(ledger)) == 1
+
+
+def test_the_oldest_first(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    posts = [ledger.post([account], due=timedelta(minutes=-n)) for n in (1, 3, 2)]
+    assert [r.delivery for r in release(ledger)] == [posts[n].deliveries[0] for n in (1, 2, 0)]
+
+
+def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledger: Ledger) -> None:
+    crowd = ledger.account(ledger.workspace())
+    ledger.posts(5000, [crowd], due=-HOUR)
+    single = ledger.fresh()
+    small = ledger.posts(3, [ledger.account(ledger.workspace())], due=timedelta(minutes=-1))
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("ANALYZE deliveries")
+    started = time.monotonic()
+    first = [r.delivery for r in release(ledger, 500)]
+    assert time.monotonic() - started < 2
+    assert len(first) == 500
+    assert single.deliveries[0] in first[:3]
+    assert {p.deliveries[0] for p in small} <= set(first[:8])
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+def test_a_batch_is_no_larger_than_asked(ledger: Ledger, limit: int) -> None:
+    workspace = ledger.workspace()
+    ledger.posts(20, [ledger.account(workspace)])
+    assert len(release(ledger, limit)) == limit
+    with ledger.database.begin() as c:
+        assert store.queued_count(c, "tiktok") == limit
+        assert store.queued_count(c, "instagram") == 0
+
+
+def test_four_at_once_release_each_exactly_once(ledger: Ledger) -> None:
+    workspaces = [ledger.workspace() for _ in range(4)]
+    posts = [p for w in workspaces for p in ledger.posts(300, [ledger.account(w)])]
+    retried = [p for w in workspaces for p in ledger.posts(50, [ledger.account(w)], State.RETRYING)]
+    released: Counter[UUID] = Counter()
+    while sum(released.values()) < len(posts) + len(retried):
+        for rings in together(*[lambda: release(ledger, 100)] * 4):
+            released.update(r.delivery for r in rings)
+        assert max(released.values()) == 1
+    assert set(released) == {p.deliveries[0] for p in posts + retried}
+    assert release(ledger) == []
+    for post in posts + retried:
+        moves = [m for m in ledger.moves(post.deliveries[0]) if m[2] == "queued"]
+        assert len(moves) == 1
+
+
+def test_a_retried_one_changes_what_its_post_says(ledger: Ledger) -> None:
+    post = ledger.fresh(State.RETRYING)
+    assert ledger.status(post) == "retry"
+    assert len(release(ledger)) == 1
+    assert ledger.status(post) == "pending"
+    two = ledger.fresh(accounts=2)
+    ledger.put(two, State.RETRYING)
+    ledger.change(two.deliveries[1], "next_at = now() + interval '1 hour'")
+    assert len(release(ledger)) == 1
+    assert ledger.status(two) == "pending", "the other one still waits, but this one goes on"
+
+
+def test_a_retried_one_whose_post_is_being_edited_is_left_for_the_next_time(ledger: Ledger) -> None:
+    post = ledger.fresh(State.RETRYING)
+    other = ledger.fresh()
+    with ledger.database.begin() as editing:
+        editing.exec_driver_sql("SELECT 1 FROM posts WHERE id = %(id)s FOR UPDATE", {"id": post.id})
+        assert [r.delivery for r in release(ledger)] == other.deliveries
+    assert [r.delivery for r in release(ledger)] == post.deliveries
+
+
+def test_pauses_hold_back_and_let_go(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account, other = ledger.account(workspace), ledger.account(ledger.workspace())
+    scopes: list[tuple[Scope, str, int]] = [
+        ("all", "", 0), ("platform", "tiktok", 0), ("workspace", str(workspace), 1), ("account", str(account), 1),
+    ]  # fmt: skip
+    for scope, target, through in scopes:
+        ledger.post([account])
+        ledger.post([other])
+        with ledger.database.begin() as c:
+            pause(c, scope, target, "trouble")
+        assert len(release(ledger)) == through, scope
+        with ledger.database.begin() as c:
+            lift(c, scope, target)
+        assert len(release(ledger)) == 2 - through, scope
+
+
+def test_a_crowd_of_one_platform_hides_no_other(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    ledger.posts(50, [ledger.account(workspace)], due=-HOUR)
+    ledger.fresh(platform=Platform.PINTEREST)
+    ledger.fresh(platform=Platform.LINKEDIN, due=HOUR)
+    with ledger.database.begin() as c:
+        assert set(store.waiting_platforms(c)) == {"tiktok", "pinterest"}
+
+
+def test_the_looks_for_what_is_due_are_answered_from_an_index(ledger: Ledger) -> None:
+    """With a hundred thousand rows that wait, a sweep a second must not read them all."""
+    workspace = ledger.workspace()
+    ledger.posts(3000, [ledger.account(workspace)], due=HOUR)
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("ANALYZE deliveries")
+        c.exec_driver_sql("ANALYZE posts")
+        before = _blocks(ledger)
+        for _ in range(5):
+            assert store.waiting_platforms(c) == []
+            assert store.late_ones(c, 500) == []
+            assert store.due_slots(c, timedelta(seconds=2), timedelta(seconds=0.1)) == []
+    assert _blocks(ledger) - before == 0
+
+
+def _blocks(ledger: Ledger) -> int:
+    """Rows that scans of the whole table have read so far."""
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    with ledger.database.begin() as c:
+        found = c.exec_driver_sql(
+            "SELECT sum(seq_tup_read) AS n FROM pg_stat_user_tables WHERE relname IN ('deliveries', 'posts')"
+        ).first()
+    assert found is not None
+    return int(found.n or 0)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+def test_slots_are_those_in_which_something_becomes_due_within_the_horizon(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    for seconds in (1.0, 1.0, 1.9, 60, -1):
+        ledger.post([account], due=timedelta(seconds=seconds))
+    look = ledger.fresh(State.PREPARING)
+    ledger.change(look.deliveries[0], "next_at = now() + interval '1.5 seconds'")
+    width = timedelta(seconds=0.1)
+    with ledger.database.begin() as c:
+        ends = store.due_slots(c, timedelta(seconds=5), width)
+    dues = [ledger.delivery(p).next_at for p in _ids(ledger)]
+    soon = [d for d in dues if timedelta(0) < d - datetime.now(UTC) < timedelta(seconds=5)]
+    assert 2 <= len(ends) <= 4
+    assert ends == sorted(ends)
+    for due in soon:
+        assert any(timedelta(0) <= end - due < width + timedelta(milliseconds=1) for end in ends)
+
+
+def _ids(ledger: Ledger) -> list[UUID]:
+    with ledger.database.begin() as c:
+        return [r.id for r in c.exec_driver_sql("SELECT id FROM deliveries").all()]
+
+
+# --- the late policy -------------------------------------------------------------------------------------------------
+
+
+def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
+    past = timedelta(seconds=-1)
+    late = ledger.fresh(expires=past, on_late="skip")
+    held = ledger.fresh(State.RETRYING, expires=past, on_late="hold")
+    ledger.fresh(expires=past, on_late="publish")
+    ledger.fresh(expires=HOUR, on_late="skip")
+    ledger.fresh(due=HOUR, expires=past, on_late="skip")
+    ledger.fresh(State.PUBLISHED, expires=past, on_late="skip")
+    with ledger.database.begin() as c:
+        found = store.late_ones(c, 100)
+        assert len(store.late_ones(c, 1)) == 1
+    assert {(d, state, generation, on_late) for d, _, state, generation, on_late in found} == {
+        (late.deliveries[0], "scheduled", 0, "skip"), (held.deliveries[0], "retrying", 0, "hold"),
+    }  # fmt: skip
+
+
+def test_one_that_was_held_for_being_late_is_not_held_again_once_a_person_let_it_go(ledger: Ledger) -> None:
+    post = ledger.fresh(State.RETRYING, expires=timedelta(seconds=-1), on_late="hold")
+    ledger.change(post.deliveries[0], """error = '{"code": "expired"}'""")
+    with ledger.database.begin() as c:
+        assert store.late_ones(c, 100) == []
+    assert len(release(ledger)) == 1
+
+
+# --- rings that were lost --------------------------------------------------------------------------------------------
+
+
+def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledger) -> None:
+    post, taken = ledger.fresh(State.QUEUED), ledger.fresh(State.QUEUED)
+    with ledger.database.begin() as c:
+        assert store.ring_lost(c, 10, LEASE) == []
+    ledger.change(post.deliveries[0], "lease_until = now() - interval '1 second'")
+    ledger.claimed(taken)
+    ledger.change(taken.deliveries[0], "lease_until = now() - interval '1 second'")
+    with ledger.database.begin() as c:
+        assert store.ring_lost(c, 10, LEASE) == [
+            Ring(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)
+        ]
+        assert store.ring_lost(c, 10, LEASE) == []
+
+
+def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledger: Ledger) -> None:
+    due = [ledger.fresh(s) for s in (State.PREPARING, State.PROCESSING, State.UNKNOWN)]
+    later = ledger.fresh(State.UNKNOWN)
+    ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
+    ledger.fresh(State.BLOCKED)
+    with ledger.database.begin() as c:
+        rings = store.ring_looks(c, 10, LEASE)
+    assert {(r.delivery, r.fence) for r in rings} == {(p.deliveries[0], 2) for p in due}
+    with ledger.database.begin() as c:
+        assert store.ring_looks(c, 10, LEASE) == []
+    ledger.change(due[0].deliveries[0], "lease_until = now() - interval '1 second'")
+    with ledger.database.begin() as c:
+        assert [(r.delivery, r.fence) for r in store.ring_looks(c, 10, LEASE)] == [(due[0].deliveries[0], 3)]

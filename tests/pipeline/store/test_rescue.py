@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.errors import OutcomeUnknown
+from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.verdict import Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.accounts import mark_reconnect
+from pipeline.store.connections import activate
+from pipeline.store.deliveries import Held
+from pipeline.store.rescue import Dropped, Rescue, dropped, rescue, resume
+from tests.pipeline.store.ledger import LEASE, Ledger, together
+
+BACK = Rescue(target=State.QUEUED, why="its worker died")
+UNKNOWN = Rescue(
+    target=State.UNKNOWN, why="its worker died after arm", wait=timedelta(seconds=5), error=OutcomeUnknown("?")
+)
+
+
+def die(ledger: Ledger, held: Held) -> Dropped:
+    ledger.change(held.id, "lease_until = now() - interval '1 second'")
+    with ledger.database.begin() as c:
+        [one] = [d for d in dropped(c, 100) if d.id == held.id]
+    return one
+
+
+def save(ledger: Ledger, one: Dropped, how: Rescue) -> int | None:
+    with ledger.database.begin() as c:
+        return rescue(c, one, how, LEASE)
+
+
+def stores(ledger: Ledger, held: Held) -> bool:
+    with ledger.database.begin() as c:
+        verdict = Verdict(state=State.RETRYING)
+        return store.settle(c, ledger.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is not None
+
+
+def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -> None:
+    post = shared.fresh()
+    held = shared.claimed(post)
+    one = die(shared, held)
+    assert save(shared, one, BACK) == held.fence + 1
+    found = shared.delivery(held.id)
+    assert (found.state, found.crashes, found.fence) == ("queued", 1, held.fence + 1)
+    assert found.lease_until > found.now
+    assert shared.moves(held.id)[-1] == ("rescue", "publishing", "queued")
+    assert not stores(shared, held), "the old holder can store nothing any more"
+    with shared.database.once() as c:
+        assert store.arm(c, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
+
+
+def test_crashes_add_up_over_claims(shared: Ledger) -> None:
+    post = shared.fresh()
+    for n in range(3):
+        one = die(shared, shared.claimed(post))
+        assert one.crashes == n
+        assert save(shared, one, BACK) is not None
+    [attempt] = shared.attempts(post.deliveries[0])
+    assert attempt.closed_at is None
+
+
+def test_what_was_armed_becomes_unknown_and_is_looked_at(shared: Ledger) -> None:
+    post = shared.fresh()
+    held = shared.armed(post)
+    assert save(shared, die(shared, held), UNKNOWN) is not None
+    found = shared.delivery(held.id)
+    assert (found.state, found.lease_until, found.error["code"]) == ("unknown", None, "outcome_unknown")
+    assert found.armed_at is not None
+    assert timedelta(seconds=3) < found.next_at - found.now <= timedelta(seconds=5)
+    assert shared.status(post) == "pending"
+    assert not stores(shared, held)
+
+
+def test_a_poisonous_one_is_set_aside(shared: Ledger) -> None:
+    post = shared.fresh()
+    how = Rescue(target=State.BLOCKED, why="poison", reason=Reason.PERSON_NEEDED)
+    assert save(shared, die(shared, shared.claimed(post)), how) is not None
+    assert shared.delivery(post.deliveries[0]).reason == "person_needed"
+    assert shared.status(post) == "retry"
+
+
+def test_a_rescue_that_comes_too_late_does_nothing(shared: Ledger) -> None:
+    """Each time something happened between finding the delivery and rescuing it."""
+    for happened in (
+        "lease_until = now() + interval '1 minute'",
+        "fence = fence + 1",
+        "generation = generation + 1",
+        "armed_at = now()",
+        "state = 'retrying'",
+    ):
+        held = shared.claimed(shared.fresh())
+        one = die(shared, held)
+        shared.change(held.id, happened)
+        before = shared.delivery(held.id)
+        assert save(shared, one, BACK) is None, happened
+        assert shared.delivery(held.id).crashes == 0
+        assert shared.delivery(held.id).state == before.state
+
+
+def test_of_many_rescuers_one_rescues(shared: Ledger) -> None:
+    for _ in range(10):
+        one = die(shared, shared.claimed(shared.fresh()))
+        assert len([f for f in together(*[lambda x=one: save(shared, x, BACK)] * 8) if f is not None]) == 1  # type: ignore[misc]
+
+
+def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared: Ledger) -> None:
+    for _ in range(40):
+        post = shared.fresh()
+        held = shared.claimed(post)
+        one = die(shared, held)
+        rescued, stored = together(lambda o=one: save(shared, o, BACK) is not None, lambda h=held: stores(shared, h))  # type: ignore[misc]
+        assert rescued is not stored
+
+
+# --- going on after a person acted -----------------------------------------------------------------------------------
+
+
+def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    unarmed, armed, other = (ledger.post([account]) for _ in range(3))
+    ledger.put(unarmed, State.BLOCKED, reason=Reason.RECONNECT)
+    ledger.put(armed, State.BLOCKED, armed=True, reason=Reason.RECONNECT)
+    ledger.put(other, State.BLOCKED, reason=Reason.PERSON_NEEDED)
+    ledger.change(unarmed.deliveries[0], "crashes = 2, surprises = 2")
+    with ledger.database.begin() as c:
+        mark_reconnect(c, account, {"code": "reconnect_required"}, 1)
+        assert resume(c, 100) == 0
+        assert activate(c, account) == "reconnect", "its error still stands"
+        c.exec_driver_sql("UPDATE accounts SET status = 'active', error = NULL")
+        assert resume(c, 100) == 2
+        assert resume(c, 100) == 0
+    assert ledger.states(unarmed) == [State.RETRYING]
+    assert ledger.states(armed) == [State.UNKNOWN]
+    assert ledger.states(other) == [State.BLOCKED]
+    found = ledger.delivery(unarmed.deliveries[0])
+    assert (found.reason, found.crashes, found.surprises, found.working_since) == (None, 0, 0, None)
+    assert found.next_at <= found.now
+    looked = ledger.delivery(armed.deliveries[0])
+    assert looked.armed_at is not None
+    assert looked.now - looked.working_since < timedelta(seconds=10), "its time starts anew"
