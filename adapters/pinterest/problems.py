@@ -78,9 +78,7 @@ def _link(draft: Draft) -> Iterator[Problem]:
         )
         yield _refuse("pinterest.link", message, limits.LINK_CHARACTERS, len(link))
     if link and not _is_web_address(link):
-        message = (
-            "Pinterest takes links that begin with http:// or https:// and name a host; this one does not."
-        )
+        message = f"Pinterest takes links that begin with http:// or https://; this one is {link[:80]!r}."
         yield _refuse("pinterest.link", message, "http or https", link[:80])
 
 

@@ -64,6 +64,11 @@ def _body(call: Call) -> Record:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
+def token_of(request: web.Request) -> str:
+    """The access token of header or query, where the body has not been read yet; empty when there is none."""
+    return request.headers.get("Authorization", "").partition(" ")[2] or request.query.get("access_token", "")
+
+
 def presented(call: Call) -> str | None:
     """The access token: Bearer or OAuth header, or `access_token` in query or body."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Intake:
 async def take_in(request: web.Request, path: Path, at: int, most: int) -> Intake:
     """Write the body of `request` into the file from byte `at` on, `most` bytes at most."""
     size = 0
-    with path.open("r+b" if path.exists() else "w+b") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         file.seek(at)
         try:
             async for part in request.content.iter_any():

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from adapters.sandbox import instagram, tiktok, tiktok_business
+from adapters.sandbox import facebook, instagram, tiktok, tiktok_business
 from adapters.sandbox.world import World
 
 Register: TypeAlias = Callable[[web.Application, World], None]
@@ -14,5 +14,7 @@ Register: TypeAlias = Callable[[web.Application, World], None]
 PLATFORMS: Final[Mapping[str, Register]] = {
     "tiktok": tiktok.register,
     "tiktok_business": tiktok_business.register,
+    # Before Instagram: on their common host `me` is a Page's token first.
+    "facebook": facebook.register,
     "instagram": instagram.register,
 }

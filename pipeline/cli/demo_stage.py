@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +37,17 @@ class Stage:
 
 
 @contextmanager
-def stage(say: Say) -> Iterator[Stage]:
-    """The running stack, or one for the demo alone. Raises ClickException when there is none to be had."""
+def stage(say: Say, **settings: str) -> Iterator[Stage]:
+    """The running stack, or one for the demo alone. Raises ClickException when there is none to be had.
+
+    ``settings``: further ones for a stack of its own, by their names in the environment.
+    """
     folder = Path(os.environ.get(f"{PREFIX}FOLDER", ".slipway")).resolve()
     if _is_held(folder):
         say(f"Slipway runs on {folder}: the demo publishes through it.")
         yield _running(folder)
         return
-    with _own(say) as own:
+    with _own(say, settings) as own:
         yield own
 
 
@@ -76,7 +79,7 @@ def _running(folder: Path) -> Stage:
 
 
 @contextmanager
-def _own(say: Say) -> Iterator[Stage]:
+def _own(say: Say, settings: Mapping[str, str]) -> Iterator[Stage]:
     """A stack on a folder and ports of its own. It dies with this process, however that ends."""
     outer = Path(tempfile.mkdtemp(prefix="slipway-demo-"))
     folder = outer / "data"
@@ -84,7 +87,10 @@ def _own(say: Say) -> Iterator[Stage]:
     with ExitStack() as at_the_end:
         at_the_end.callback(shutil.rmtree, outer)
         program = Program(
-            name="up", argv=[*slipway(), "up", "--json"], environment=_environment(folder), stop=signal.SIGINT
+            name="up",
+            argv=[*slipway(), "up", "--json"],
+            environment={**_environment(folder), **settings},
+            stop=signal.SIGINT,
         )
         child = Child(program, outer)
         at_the_end.callback(child.end, STOP)

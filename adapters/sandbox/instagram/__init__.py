@@ -6,6 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
+from adapters.sandbox.graph_voice import token_of
 from adapters.sandbox.instagram import container, create, oauth, publish, read, upload
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.windows import DAY
@@ -64,6 +65,4 @@ def _claim(world: "World", host: str) -> None:
 
 
 def _is_ours(world: "World", request: web.Request) -> bool:
-    header = request.headers.get("Authorization", "").partition(" ")[2]
-    token = header or request.query.get("access_token", "")
-    return world.accounts.token(PLATFORM, token) is not None
+    return world.accounts.token(PLATFORM, token_of(request)) is not None

@@ -9,7 +9,6 @@ from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.rupload_voice import VOICE, no
 from adapters.sandbox.store import Record
 
-
 _DONE = {"success": True, "message": "Upload successful."}
 
 

@@ -211,8 +211,8 @@ def broken_source(kind: str) -> Media:
         yield m.content(length)[first : length - 10]
 
     def changed(first: int, length: int) -> Iterator[bytes]:
+        yield m.content(length)[:30_000]
         raise Rejected("The file is no longer the one that was checked.", code="media_changed")
-        yield b""
 
     def nothing(first: int, length: int) -> Iterator[bytes]:
         return iter(())
@@ -375,8 +375,8 @@ def test_no_connection_is_no_harm(draft: Draft) -> None:
         with pytest.raises(Unavailable) as raised:
             adapter.finalize(draft, WHO, at)
         assert raised.value.code == "platform_unreachable"
+        upload = {"board_id": "1", "media_id": "1", "upload_url": f"{base}/s3", "upload_parameters": {}}
         with pytest.raises(Unavailable):
-            upload = {"board_id": "1", "media_id": "1", "upload_url": f"{base}/s3", "upload_parameters": {}}
             adapter.prepare(m.post(m.video()), WHO, upload)
 
 

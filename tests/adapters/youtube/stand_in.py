@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from requests.structures import CaseInsensitiveDict
+
 QUANTUM = 256 * 1024
 
 
@@ -130,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             method=self.command,
             path=parts.path,
             query={key: value[0] for key, value in parse_qs(parts.query).items()},
-            headers=dict(self.headers.items()),
+            headers=CaseInsensitiveDict(self.headers.items()),
             body=body,
         )
         reply = self.server.stand_in.reply(seen)

@@ -1,9 +1,9 @@
-"""Every request we make, held against the discovery document that Google's own client ships, and against that client."""
+"""Every request we make, held against the discovery document of Google's own client, and against that client."""
 
 from __future__ import annotations
 
+import inspect
 import json
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
@@ -119,7 +119,8 @@ def test_every_part_is_one_of_the_resource(document: Json, requests: list[Seen])
 def resource_schema(document: Json, method: Json) -> Json:
     answer: Json = document["schemas"][method["response"]["$ref"]]
     items = answer["properties"].get("items")
-    return document["schemas"][items["items"]["$ref"]] if items else answer  # type: ignore[no-any-return]
+    listed: Json = document["schemas"][items["items"]["$ref"]] if items else answer
+    return listed
 
 
 def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[Seen]) -> None:
@@ -134,8 +135,8 @@ def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[Se
 def check_value(document: Json, rule: Json, value: Any) -> None:
     """A value against a schema: known fields only, the right types, listed enums."""
     rule = document["schemas"][rule["$ref"]] if "$ref" in rule else rule
-    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
-    assert isinstance(value, kinds[rule["type"]])
+    kinds = {"object": "dict", "array": "list", "string": "str", "boolean": "bool", "integer": "int"}
+    assert type(value).__name__ == kinds[rule["type"]]
     if rule["type"] == "object":
         for name, inner in value.items():
             assert name in rule["properties"], name
@@ -185,10 +186,8 @@ def check_model(document: Json, model: type[wire.Wire], schema: Json) -> None:
 
 
 def models_in(annotation: Any) -> Iterator[type[wire.Wire]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, wire.Wire):
-            yield annotation
-        return
+    if inspect.isclass(annotation) and issubclass(annotation, wire.Wire):
+        yield annotation
     for part in typing.get_args(annotation):
         yield from models_in(part)
 
@@ -233,11 +232,7 @@ def test_googles_uploader_says_the_same(
     assert (mine.method, mine.path, mine.json()) == (its.method, its.path, its.json())
     assert its.query == {**mine.query, "alt": "json"}
     for name in ("X-Upload-Content-Length", "X-Upload-Content-Type"):
-        assert headers(mine)[name.lower()] == headers(its)[name.lower()]
-
-
-def headers(seen: Seen) -> dict[str, str]:
-    return {name.lower(): value for name, value in seen.headers.items()}
+        assert mine.headers[name] == its.headers[name]
 
 
 def google_uploads(document: Json, url: str, body: Json) -> str:

@@ -314,9 +314,18 @@ def test_a_bare_429_asks_to_wait(platform: StandIn, youtube: Make) -> None:
     assert refusal.value.retry_after == timedelta(seconds=90)
 
 
+class _Changed:
+    """A source that turns out to be another file at the first piece."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        raise Rejected("another file now", code="media_changed")
+
+
 def _fails(_first: int, _length: int) -> Iterator[bytes]:
-    raise Rejected("another file now", code="media_changed")
-    yield b""
+    return iter(_Changed())
 
 
 def _short(first: int, length: int) -> Iterator[bytes]:

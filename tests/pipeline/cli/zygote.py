@@ -1,7 +1,7 @@
 """Runs the command in a fresh process for each order, forked from one that has imported everything already.
 
-Each is the whole command: its own environment, folder, standard streams and exit status. Only the second of imports that
-every start costs is paid once.
+Each is the whole command: its own environment, folder, streams and exit status. Only the second of imports that every
+start costs is paid once.
 """
 
 from __future__ import annotations

@@ -1,0 +1,243 @@
+"""LinkedIn's codes -> our classes, one table by HTTP status and code.
+
+A row is a refusal given *before* acting unless it is ``ambiguous``: then it tells nothing after the visible call. Every
+answer that no row has is unclear: OutcomeUnknown after the visible call, Unavailable elsewhere. 422 DUPLICATE_POST has
+no row: ``adapter.py`` reads it (it names the post that is live).
+
+Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{posts-api,images-api,videos-api} and
+…/versioning, through digests of 2026-06 to 2026-10, read 2026-11-24.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+
+from pydantic import ValidationError
+
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    OutcomeUnknown,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Unavailable,
+)
+from adapters.http import Answer
+from adapters.linkedin import limits
+from adapters.linkedin.wire import Fault, OAuthFault
+
+
+class Step(StrEnum):
+    """Where in a publish we are: that decides what silence and unlisted codes mean."""
+
+    PREPARE = "prepare"
+    FINALIZE = "finalize"
+    LOOK = "look"
+
+
+GONE = "not_found"
+DENIED = "permission_missing"
+STALE_UPLOAD = "upload_expired"
+DUPLICATE = "DUPLICATE_POST"
+_POST_URN = re.compile(r"urn:li:(?:share|ugcPost):\d+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What one code means. ``wait`` None: the core's backoff decides. ``next_day``: until 00:00 UTC."""
+
+    error: type[AdapterError]
+    code: str
+    message: str
+    next_action: str | None = None
+    wait: timedelta | None = None
+    next_day: bool = False
+    ambiguous: bool = False
+
+
+_OPERATOR = "Ask the operator of this server: the LinkedIn settings have to change."
+
+_BAD = Row(
+    error=Rejected,
+    code="invalid_request",
+    message="LinkedIn refused the request as invalid.",
+    next_action="Check the caption and the media of the post.",
+)
+_EXPIRED = Row(
+    error=CredentialsExpired, code="credentials_expired", message="LinkedIn no longer takes the token."
+)
+_REVOKED = Row(
+    error=CredentialsRevoked,
+    code="reconnect_required",
+    message="The account's grant was revoked at LinkedIn.",
+    next_action="Connect the LinkedIn account again.",
+)
+_DENIED = Row(
+    error=PermissionMissing,
+    code=DENIED,
+    message="LinkedIn says the account's grant lacks the permission or the role this post needs.",
+    next_action="Check the person's role for the organization, then connect the LinkedIn account again.",
+)
+_VERSION = Row(
+    error=Unavailable,
+    code="api_version_retired",
+    message="LinkedIn no longer serves the API version this server is set to.",
+    next_action=_OPERATOR,
+    wait=limits.VERSION_RECHECK,
+)
+
+# By status and code; a row without a code takes every other code of its status.
+TABLE: Mapping[tuple[int, str | None], Row] = {
+    (400, "MISSING_FIELD"): _BAD,
+    (400, "INVALID_VALUE_FOR_FIELD"): _BAD,
+    (400, "FIELD_LENGTH_TOO_LONG"): _BAD,
+    (400, "INVALID_URN_TYPE"): _BAD,
+    (400, "INVALID_URN_ID"): _BAD,
+    (400, "VERSION_MISSING"): _VERSION,
+    (400, "EXPIRED_UPLOAD_URL"): Row(
+        error=Unavailable, code=STALE_UPLOAD, message="LinkedIn's upload address has expired."
+    ),
+    (400, "MEDIA_ASSET_WAITING_UPLOAD"): Row(
+        error=Unavailable,
+        code="media_not_ready",
+        message="LinkedIn has not taken in the media yet.",
+        wait=limits.NOT_READY,
+    ),
+    (400, "MEDIA_ASSET_PROCESSING_FAILED"): Row(
+        error=Rejected,
+        code="media_failed",
+        message="LinkedIn could not process the media.",
+        next_action="Send the file in another encoding.",
+    ),
+    (400, "UPDATING_ASSET_FAILED"): Row(
+        error=Unavailable, code="media_not_ready", message="LinkedIn could not attach the media."
+    ),
+    (401, "REVOKED_ACCESS_TOKEN"): _REVOKED,
+    (401, None): _EXPIRED,  # EMPTY_, EXPIRED_, INVALID_ACCESS_TOKEN
+    (403, "ACCESS_DENIED"): _DENIED,
+    (403, None): _DENIED,
+    (404, "RESOURCE_NOT_FOUND"): Row(error=Rejected, code=GONE, message="LinkedIn does not find it."),
+    (404, None): Row(error=Rejected, code=GONE, message="LinkedIn does not find it.", ambiguous=True),
+    # "Once more", says the page; until October 2020 it was the status of a duplicate, so no proof after the post.
+    (409, "CONFLICT"): Row(
+        error=Unavailable, code="conflict", message="LinkedIn saw a conflict.", ambiguous=True
+    ),
+    (426, None): _VERSION,  # NONEXISTENT_VERSION
+    (429, None): Row(
+        error=RateLimited,
+        code="rate_limited",
+        message="LinkedIn's daily allowance is spent; it begins anew at 00:00 UTC.",
+        next_day=True,
+    ),
+}
+
+# The token endpoint (RFC 6749 codes). A wrong app is the operator's affair and disconnects nobody.
+_APP = Row(
+    error=Rejected,
+    code="app_refused",
+    message="LinkedIn does not accept our app's id and secret.",
+    next_action=_OPERATOR,
+)
+_DEAD = Row(
+    error=CredentialsRevoked,
+    code="reconnect_required",
+    message="LinkedIn no longer renews the account's grant.",
+    next_action="Connect the LinkedIn account again.",
+)
+OAUTH: Mapping[str, Row] = {
+    "invalid_grant": _DEAD,
+    "invalid_request": _DEAD,  # LinkedIn's word for an expired or revoked refresh token and for a used code
+    "invalid_client": _APP,
+    "invalid_client_id": _APP,
+    "unauthorized_client": _APP,
+}
+
+
+def of_answer(answer: Answer, step: Step) -> AdapterError:
+    """The error behind an answer that is not a success."""
+    fault = fault_of(answer)
+    rows = (TABLE.get((answer.status, code)) for code in (*fault.codes, None))
+    row = next((row for row in rows if row is not None), None)
+    code = fault.code or f"http_{answer.status}"
+    if row is None or (row.ambiguous and step is Step.FINALIZE):
+        return unclear(step, platform_code=code, status=answer.status)
+    return built(row, answer, code)
+
+
+def of_oauth(answer: Answer) -> AdapterError:
+    """The error behind a refusal of the token endpoint."""
+    try:
+        code = OAuthFault.model_validate_json(answer.body).error
+    except ValidationError:
+        code = ""
+    row = OAUTH.get(code)
+    if row is None and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        row = TABLE[429, None]
+    if row is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return unclear(Step.PREPARE, platform_code=code or f"http_{answer.status}", status=answer.status)
+    return built(row, answer, code or f"http_{answer.status}")
+
+
+def duplicate_of(answer: Answer) -> str | None:
+    """The post of which LinkedIn calls ours a duplicate; empty when it does not name it, None for anything else."""
+    fault = fault_of(answer)
+    if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY or DUPLICATE not in fault.codes:
+        return None
+    named = set(_POST_URN.findall(fault.message))
+    return named.pop() if len(named) == 1 else ""
+
+
+def fault_of(answer: Answer) -> Fault:
+    """What LinkedIn says; empty when it is not its JSON: the status has to do."""
+    try:
+        return Fault.model_validate_json(answer.body)
+    except ValidationError:
+        return Fault()
+
+
+def unclear(step: Step, *, platform_code: str | None = None, status: int | None = None) -> AdapterError:
+    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
+    if step is Step.FINALIZE:
+        message = "LinkedIn gave no clear answer to the publish; whether it went out is being looked at."
+        return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
+    return Unavailable("LinkedIn gave no clear answer.", platform_code=platform_code, http_status=status)
+
+
+def built(row: Row, answer: Answer, platform_code: str) -> AdapterError:
+    """The error of a table's row. LinkedIn's own Retry-After wins over the row's wait."""
+    if issubclass(row.error, Retryable):
+        wait = until_next_day(datetime.now(UTC)) if row.next_day else row.wait
+        return row.error(
+            row.message,
+            retry_after=_retry_after(answer) or wait,
+            code=row.code,
+            platform_code=platform_code,
+            http_status=answer.status,
+            next_action=row.next_action,
+        )
+    return row.error(
+        row.message,
+        code=row.code,
+        platform_code=platform_code,
+        http_status=answer.status,
+        next_action=row.next_action,
+    )
+
+
+def until_next_day(now: datetime) -> timedelta:
+    """How long until 00:00 UTC, when LinkedIn's daily allowances begin anew."""
+    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now
+
+
+def _retry_after(answer: Answer) -> timedelta | None:
+    value = answer.headers.get("Retry-After", "").strip()
+    plain = value.isascii() and value.isdecimal() and 0 < int(value) <= 86_400  # noqa: PLR2004 - a day
+    return timedelta(seconds=int(value)) if plain else None

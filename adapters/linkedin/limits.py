@@ -1,0 +1,54 @@
+"""What LinkedIn enforces, each with its source, and how fast we ask.
+
+Pages (under learn.microsoft.com/linkedin/marketing/, through digests of 2026-06 to 2026-10), all read 2026-11-24:
+* POST: community-management/shares/posts-api
+* MULTI: community-management/shares/multiimage-post-api
+* IMAGE: community-management/shares/images-api
+* VIDEO: community-management/shares/videos-api
+* TEXT: community-management/shares/little-text-format
+* RATE: the rate limits of Share on LinkedIn and of the Community Management API
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.contract import Capabilities
+
+COMMENTARY = 3000
+"""POST; counted in UTF-16 units of the escaped text: which of the two LinkedIn counts is not said."""
+IMAGES = (2, 20)  # MULTI
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")  # IMAGE
+IMAGE_PIXELS = 36_152_320  # IMAGE: fewer than that
+VIDEO_TYPES = ("video/mp4",)  # VIDEO
+VIDEO_BYTES = (75 * 1024, 500 * 1024 * 1024)  # VIDEO: 75 KB to 500 MB; its schema mentions 5 GB
+VIDEO_SECONDS = (3.0, 30 * 60.0)  # VIDEO
+
+FIRST_POLL_IMAGE = timedelta(seconds=1)
+FIRST_POLL_VIDEO = timedelta(seconds=5)
+LONGEST_POLL = timedelta(seconds=60)
+GONE_READS = 3
+"""Reads that may find no image or video before it is given up: a fresh one can be missing for seconds."""
+RESTARTS = 3
+"""Times that one file's upload is begun anew within one try."""
+RESTART_PAUSE = timedelta(seconds=30)
+URL_MARGIN = timedelta(seconds=60)
+"""How long before its end an upload URL is no longer used."""
+UPLOAD_FLOOR = 1024 * 1024
+"""Bytes per second under which an upload is given up."""
+NOT_READY = timedelta(seconds=30)
+"""When to post again after LinkedIn said that an upload is still waited for."""
+VERSION_RECHECK = timedelta(hours=1)
+"""When to ask again after LinkedIn said that our API version is retired: the operator has to change a setting."""
+
+LISTED = 100
+"""Posts of an organization that ``look`` reads."""
+
+CAPABILITIES = Capabilities(
+    pulls_media=False,  # every byte goes through us
+    prepare_lead=timedelta(minutes=15),  # ours: an upload is kept far longer
+    settle_window=timedelta(minutes=1),  # ours: how late a listing shows a post is not documented
+    look_every=(timedelta(seconds=10), timedelta(minutes=2)),
+    look_limit=timedelta(minutes=60),
+    daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
+)

@@ -1,0 +1,98 @@
+"""Facebook Pages on Meta's Graph API v25, as documented on 2026-11-24."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.facebook import feed, film, oauth, person, photo, post, reel, upload, video
+from adapters.sandbox.facebook.voice import PLATFORM
+from adapters.sandbox.graph_voice import token_of
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_HOST = "facebook"
+_PAGE_EDGES = (
+    ("POST", "photos", photo.CREATE),
+    ("POST", "feed", feed.CREATE),
+    ("GET", "feed", feed.LISTING),
+    ("GET", "posts", feed.LISTING),
+    ("GET", "published_posts", feed.LISTING),
+    ("POST", "video_reels", reel.PHASES),
+    ("GET", "video_reels", feed.REELS),
+    ("POST", "videos", video.CREATE),
+    ("GET", "videos", feed.VIDEOS),
+)
+_NODES = (
+    (post.KIND, "GET", post.READ),
+    (post.KIND, "POST", post.UPDATE),
+    (post.KIND, "DELETE", post.DELETE),
+    (photo.KIND, "DELETE", photo.DELETE),
+    (film.KIND, "GET", video.READ),
+    (film.KIND, "POST", video.UPDATE),
+    (film.KIND, "DELETE", video.DELETE),
+)
+_PATHS = (
+    ("GET", "oauth", "access_token", oauth.TOKEN),
+    ("POST", "oauth", "access_token", oauth.TOKEN),
+    ("GET", "debug_token", "", oauth.DEBUG),
+    ("GET", "dialog", "oauth", oauth.CONSENT),
+    ("POST", "dialog", "oauth", oauth.CONSENT),
+)
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve Pages on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=lambda _: digits(15, "1"),
+            scopes=person.SCOPES[:3],
+            connection="page",
+            access_prefix="EAA",
+            access_life=None,
+        ),
+    )
+    world.processing.define(film.KIND, film.work(world))
+    _claim(world)
+    world.graph.mount(app, _HOST)
+    mount(app, world, "POST", "/rupload/video-upload/{version}/{video}", upload.RECEIVE)
+    mount(app, world, "POST", "/rupload/video-upload/{video}", upload.RECEIVE)
+
+
+def _claim(world: "World") -> None:
+    def is_page(node: str, request: web.Request) -> bool:
+        return _is_me(node, request) or world.accounts.find(PLATFORM, node) is not None
+
+    def _is_me(node: str, request: web.Request) -> bool:
+        if node == person.PERSON:
+            return True
+        return node == "me" and world.accounts.token(PLATFORM, token_of(request)) is not None
+
+    for method, node, edge, endpoint in _PATHS:
+        world.graph.claim(_HOST, method, edge, endpoint, _named(node))
+    for method, edge, endpoint in _PAGE_EDGES:
+        world.graph.claim(_HOST, method, edge, endpoint, is_page)
+    world.graph.claim(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
+    world.graph.claim(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
+    world.graph.claim(_HOST, "GET", "", person.ME, _is_me)
+    world.graph.claim(_HOST, "GET", "", person.PAGE, is_page)
+    for kind, method, endpoint in _NODES:
+        world.graph.claim(_HOST, method, "", endpoint, _kept(world, kind))
+
+
+def _named(name: str) -> "_Owns":
+    return lambda node, _: node == name
+
+
+def _kept(world: "World", kind: str) -> "_Owns":
+    return lambda node, _: world.store.get(kind, node) is not None
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Owns: TypeAlias = Callable[[str, web.Request], bool]

@@ -1,0 +1,123 @@
+"""Facebook Login of the stand-in: a code for a person's token, a short one for a long one, and what a token is."""
+
+from aiohttp import web
+
+from adapters.sandbox.consent import Desk
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.facebook import person
+from adapters.sandbox.facebook.voice import PLATFORM, USER, VOICE, ok
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+_SHORT_S = 5400.0
+_LONG_S = 60 * DAY
+_CODE_LIFE_S = 600.0
+_WRONG = {
+    "client": (101, "Error validating application. Cannot get application info due to a system error."),
+    "code": (100, "This authorization code has been used or has expired."),
+    "redirect": (100, "Error validating verification code. Please make sure your redirect_uri is identical to the "
+                      "one you used in the OAuth dialog request"),
+    "verifier": (100, "Error validating verification code. The code_verifier does not fit."),
+}  # fmt: skip
+
+DESK = Desk(
+    vendor="Facebook",
+    platform=PLATFORM,
+    code_life=_CODE_LIFE_S,
+    has_several=True,
+    denied={
+        "error": "access_denied",
+        "error_reason": "user_denied",
+        "error_description": "Permissions error",
+    },
+    kept=person.granted,
+    fragment="#_=_",
+)
+
+
+async def token(call: Call) -> web.Response:
+    """GET or POST /oauth/access_token."""
+    given = arguments(call)
+    try:
+        if given.get("grant_type") == "fb_exchange_token":
+            return _longer(call, given)
+        _, found = redeem(
+            call.world,
+            PLATFORM,
+            given.get("code"),
+            client_id=given.get("client_id"),
+            secret=given.get("client_secret"),
+            redirect_uri=given.get("redirect_uri"),
+            verifier=given.get("code_verifier"),
+        )
+    except GrantRefused as refusal:
+        code, sentence = _WRONG[refusal.reason]
+        raise refuse(code, None, sentence) from None
+    return _issued(person.user_token(call.world, found, _SHORT_S), _SHORT_S)
+
+
+def _issued(text: str, life: float) -> web.Response:
+    return ok({"access_token": text, "token_type": "bearer", "expires_in": int(life)})
+
+
+def _longer(call: Call, given: Record) -> web.Response:
+    check_client(call.world, PLATFORM, given.get("client_id"), given.get("client_secret"))
+    accounts = call.world.accounts
+    found = accounts.token(PLATFORM, str(given.get("fb_exchange_token") or ""))
+    if found is None or found["role"] not in (USER, "short"):
+        raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
+    if (state := accounts.state(found)) != "valid":
+        raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
+    return _issued(person.user_token(call.world, found, _LONG_S), _LONG_S)
+
+
+def _step(call: Call) -> str:
+    return "refresh" if arguments(call).get("grant_type") == "fb_exchange_token" else "oauth"
+
+
+async def debug(call: Call) -> web.Response:
+    """GET /debug_token?input_token=…&access_token=<app id>|<app secret>."""
+    given = arguments(call)
+    app, _, secret = str(given.get("access_token") or "").partition("|")
+    try:
+        check_client(call.world, PLATFORM, app, secret)
+    except GrantRefused:
+        raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token") from None
+    accounts = call.world.accounts
+    found = accounts.token(PLATFORM, str(given.get("input_token") or ""))
+    if found is None:
+        error = {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"}
+        return ok({"data": {"error": error, "is_valid": False, "scopes": []}})
+    return ok({"data": _facts(call, app, found)})
+
+
+def _facts(call: Call, app: str, found: Record) -> Record:
+    accounts = call.world.accounts
+    is_user = found["role"] == USER
+    owner = accounts.find(PLATFORM, found["remote_id"])
+    scopes = list(found["scopes"]) if owner is None else accounts.granted(found, owner)
+    targets = found["pages"] if is_user else [found["remote_id"]]
+    facts: Record = {"app_id": app, "type": "USER" if is_user else "PAGE", "application": "Slipway"}
+    facts |= {"expires_at": int(found["expires_at"] or 0), "issued_at": int(found["issued_at"])}
+    facts |= {"is_valid": accounts.state(found) == "valid", "scopes": scopes, "user_id": person.PERSON}
+    if not is_user:
+        facts["profile_id"] = found["remote_id"]
+    facts["granular_scopes"] = [
+        {"scope": scope, "target_ids": targets} for scope in scopes if scope.startswith("pages_")
+    ]
+    return facts
+
+
+def _owner(call: Call) -> Record | None:
+    given = arguments(call)
+    text = str(given.get("fb_exchange_token") or given.get("code") or "")
+    found = call.world.accounts.token(PLATFORM, text)
+    pages = [] if found is None else found.get("pages", [found["remote_id"]])
+    return call.world.accounts.find(PLATFORM, pages[0]) if pages else None
+
+
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=VOICE, owner=_owner)
+DEBUG = Endpoint(platform=PLATFORM, step="oauth", handle=debug, voice=VOICE, owner=lambda _: None)

@@ -1,0 +1,158 @@
+"""Posts of the Facebook stand-in: made unpublished or live, shown once, read, deleted."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox import graph_node
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.facebook.voice import (
+    PLATFORM,
+    VOICE,
+    chosen,
+    exhausted,
+    is_true,
+    ok,
+    page,
+    writer,
+)
+from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.ledger import iso
+from adapters.sandbox.store import Record
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "facebook.post"
+FEED_KINDS = ("text", "image", "photos")
+
+
+def new(call: Call, account: Record, message: str, photos: list[Record], link: str | None = None) -> Record:
+    """Make a post that nobody sees yet, and keep it."""
+    kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
+    record = blank(call.world, account, kind, message)
+    record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
+    record |= {"link": link, "hidden_until": call.world.clock.now() + call.delay()}
+    call.world.store.put(KIND, record["key"], record)
+    return record
+
+
+def blank(world: "World", account: Record, kind: str, message: str) -> Record:
+    """A post with nothing in it."""
+    record: Record = {"key": f"{account['remote_id']}_{digits(15, '12')}", "account": account["remote_id"]}
+    record |= {"kind": kind, "message": message, "media": [], "photos": [], "link": None, "video": None}
+    return record | {
+        "created": world.clock.now(),
+        "is_published": False,
+        "is_deleted": False,
+        "hidden_until": 0.0,
+    }
+
+
+def show(world: "World", account: Record, record: Record, late: float = 0.0) -> None:
+    """Let a post go live: the one way for everything on a Page."""
+    now = world.clock.now()
+    late = max(late, record["hidden_until"] - now, 0.0)
+    video = record["video"]
+    world.publish(
+        account,
+        kind=record["kind"],
+        remote_id=video or record["key"],
+        handle=video or record["key"],
+        caption=record["message"],
+        media=record["media"],
+        url=permalink(record),
+        late=late,
+        extra={"post_id": record["key"], "link": record["link"]},
+    )
+    record |= {"is_published": True, "created": now, "hidden_until": now + late}
+    world.store.put(KIND, record["key"], record)
+
+
+def permalink(record: Record) -> str:
+    """Where people see it."""
+    if record["video"] is not None:
+        way = "reel" if record["kind"] == "reel" else f"{record['account']}/videos"
+        return f"https://www.facebook.com/{way}/{record['video']}/"
+    return f"https://www.facebook.com/{record['account']}/posts/{record['key'].partition('_')[2]}"
+
+
+def told(record: Record) -> Record:
+    """Every field that can be asked for."""
+    return {
+        "id": record["key"],
+        "message": record["message"] or None,
+        "created_time": iso(record["created"])[:19] + "+0000",
+        "is_published": record["is_published"],
+        "is_hidden": False,
+        "permalink_url": permalink(record),
+        "status_type": "added_video" if record["video"] else "added_photos" if record["photos"] else None,
+        "attachments": _attachments(record),
+        "from": {"id": record["account"]},
+    }
+
+
+def _attachments(record: Record) -> Record | None:
+    parts: list[Record] = [
+        {"media_type": "photo", "type": "photo", "target": {"id": key}} for key in record["photos"]
+    ]
+    if record["video"] is not None:
+        parts = [{"media_type": "video", "type": "video_inline", "target": {"id": record["video"]}}]
+    if len(parts) > 1:
+        return {"data": [{"media_type": "album", "type": "album", "subattachments": {"data": parts}}]}
+    return {"data": parts} if parts else None
+
+
+def is_readable(call: Call, record: Record) -> bool:
+    """Whether the post can be seen by its Page's token at this moment."""
+    return not record["is_deleted"] and record["hidden_until"] <= call.world.clock.now()
+
+
+def _own(call: Call, account: Record) -> Record:
+    node = graph_node.name(call.request)
+    record = call.world.store.get(KIND, node)
+    if record is None or record["account"] != account["remote_id"] or record["is_deleted"]:
+        raise graph_node.missing(node)
+    return record
+
+
+async def read(call: Call) -> web.Response:
+    """GET /{post}."""
+    account = page(call)
+    record = _own(call, account)
+    if not is_readable(call, record) or call.take("late-visibility") is not None:
+        raise graph_node.missing(record["key"])
+    return ok(chosen(call, told(record), "created_time,message,id"), account)
+
+
+async def update(call: Call) -> web.Response:
+    """POST /{post} with `is_published=true`: shows it, once, however often it is called."""
+    account = writer(call)
+    record = _own(call, account)
+    given = arguments(call)
+    if "is_published" not in given:
+        raise refuse(100, None, "(#100) Only is_published can be changed here.")
+    wanted = is_true(given, "is_published", otherwise=False)
+    if record["is_published"] and not wanted:
+        raise refuse(100, None, "(#100) A published post cannot be unpublished.")
+    if wanted and not record["is_published"]:
+        show(call.world, account, record, call.delay())
+    return ok({"success": True}, account)
+
+
+async def delete(call: Call) -> web.Response:
+    """DELETE /{post}."""
+    account = writer(call)
+    record = _own(call, account)
+    call.world.store.put(KIND, record["key"], record | {"is_deleted": True})
+    return ok({"success": True}, account)
+
+
+def _step(call: Call) -> str:
+    return "finalize" if is_true(arguments(call), "is_published", otherwise=False) else "prepare"
+
+
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
+UPDATE = Endpoint(platform=PLATFORM, step=_step, handle=update, voice=VOICE, exhausted=exhausted)
+DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, voice=VOICE)

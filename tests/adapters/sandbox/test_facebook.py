@@ -1,0 +1,332 @@
+"""Facebook Pages on the sandbox."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tests.adapters.sandbox.client import Facebook, Sandbox, refused, until
+
+
+@pytest.fixture
+def page(quick: Sandbox) -> Facebook:
+    return Facebook(sandbox=quick, account=quick.account("facebook"))
+
+
+@pytest.fixture
+def film(quick: Sandbox) -> bytes:
+    return (quick.folder / "media" / "sample.mp4").read_bytes()
+
+
+def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) -> None:
+    answer = page.account.answer
+    assert (answer["connection"], "expires_in" in answer, "refresh_token" in answer) == ("page", False, False)
+    assert answer["scopes"] == ["pages_show_list", "pages_read_engagement", "pages_manage_posts"]
+
+
+def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
+    photos = [page.photo(f"sample-{number}.jpg", alt_text_custom="a circle") for number in (1, 2, 3)]
+    post = page.unpublished("three", *photos)
+    assert post.startswith(f"{page.account.remote_id}_")
+    assert page.call("GET", post, fields="is_published").json() == {"is_published": False, "id": post}
+    assert (page.published(), page.sandbox.ledger()) == ([], [])
+    for _ in range(3):
+        assert page.show(post).json() == {"success": True}
+    assert page.call("GET", post, fields="is_published").json()["is_published"] is True
+    (entry,) = page.sandbox.ledger("facebook")
+    assert (entry["kind"], entry["remote_id"], entry["handle"], len(entry["media"])) == (
+        "photos",
+        post,
+        post,
+        3,
+    )
+    (row,) = page.published()
+    subattachments = row["attachments"]["data"][0]["subattachments"]["data"]
+    assert [part["target"]["id"] for part in subattachments] == photos
+    shown = page.call("GET", post, fields="permalink_url,attachments{media_type,target}").json()
+    assert shown["permalink_url"] == entry["url"]
+
+
+@pytest.mark.parametrize("as_form", [True, False], ids=["form", "json"])
+def test_a_direct_post_is_live_at_once(page: Facebook, *, as_form: bool) -> None:
+    photos = [page.photo(), page.photo("sample-2.jpg")]
+    if as_form:
+        form = {
+            f"attached_media[{place}]": json.dumps({"media_fbid": key}) for place, key in enumerate(photos)
+        }
+        form |= {"message": "direct", "access_token": page.account.access_token}
+        url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/feed"
+        answer = requests.post(url, data=form, timeout=30)
+    else:
+        answer = page.feed("direct", tuple(photos))
+    (entry,) = page.sandbox.ledger()
+    assert (entry["remote_id"], entry["caption"]) == (answer.json()["id"], "direct")
+    again = page.feed("other words", tuple(photos))
+    assert (again.status_code, refused(again)) == (400, (1366051, None))
+
+
+def test_one_photo_can_be_published_at_once_and_from_a_file(page: Facebook) -> None:
+    picture = (page.sandbox.folder / "media" / "picture.png").read_bytes()
+    url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/photos"
+    form = {"message": "one", "access_token": page.account.access_token}
+    made = requests.post(url, data=form, files={"source": ("p.png", picture)}, timeout=30).json()
+    assert set(made) == {"id", "post_id"}
+    (entry,) = page.sandbox.ledger()
+    assert (entry["kind"], entry["remote_id"], entry["media"][0]["bytes"]) == (
+        "image",
+        made["post_id"],
+        len(picture),
+    )
+
+
+def test_the_same_words_twice_in_a_row_are_refused(page: Facebook) -> None:
+    assert page.feed("same").ok
+    assert refused(page.feed("same")) == (506, None)
+    assert refused(page.feed("same", published=False)) == (506, None)
+    assert page.feed("other").ok
+    assert page.feed("same").ok
+    assert [entry["caption"] for entry in page.sandbox.ledger()] == ["same", "other", "same"]
+
+
+def test_an_unpublished_photo_expires_after_a_day_unless_a_post_holds_it(page: Facebook) -> None:
+    held, loose = page.photo(), page.photo("sample-2.jpg")
+    post = page.unpublished("held", held)
+    page.sandbox.told("POST", "clock", {"advance_s": 86_401})
+    assert refused(page.feed("late", (loose,))) == (100, None)
+    assert page.show(post).ok
+
+
+def test_what_no_post_shows_can_be_deleted(page: Facebook) -> None:
+    held, loose = page.photo(), page.photo("sample-2.jpg")
+    post = page.unpublished("held", held)
+    assert refused(page.call("DELETE", held)) == (100, 33)
+    assert page.call("DELETE", loose).json() == {"success": True}
+    assert page.call("DELETE", post).json() == {"success": True}
+    assert refused(page.show(post)) == (100, 33)
+    assert page.sandbox.ledger() == []
+
+
+@pytest.mark.parametrize(
+    ("edge", "body", "expected"),
+    [
+        ("photos", {}, (100, None)),
+        ("photos", {"url": "http://elsewhere.example/a.jpg"}, (100, None)),
+        ("photos", {"url": "sample.mp4"}, (1366046, None)),
+        ("feed", {}, (100, None)),
+        ("feed", {"message": "m", "attached_media": [{"media_fbid": "1"}]}, (100, None)),
+        ("feed", {"message": "m", "attached_media": "no json"}, (100, None)),
+        ("feed", {"message": "m", "scheduled_publish_time": 1}, (100, None)),
+        ("video_reels", {}, (100, None)),
+        ("video_reels", {"upload_phase": "finish"}, (100, None)),
+        ("videos", {"upload_phase": "start"}, (100, None)),
+        ("videos", {"upload_phase": "start", "file_url": "http://x.example/a.mp4"}, (100, None)),
+        ("videos", {"file_url": "http://elsewhere.example/a.mp4"}, (389, None)),
+        ("videos", {"file_url": "sample-1.jpg"}, (6000, None)),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(
+    page: Facebook, edge: str, body: dict[str, Any], expected: tuple[int, int | None]
+) -> None:
+    sent = {
+        name: page.sandbox.media(value) if name in ("url", "file_url") and "://" not in value else value
+        for name, value in body.items()
+    }
+    answer = page.on_page("POST", edge, sent)
+    assert (answer.status_code, refused(answer)) == (400, expected)
+    assert page.sandbox.ledger() == []
+
+
+def test_a_reel_goes_through_its_phases(page: Facebook, film: bytes) -> None:
+    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    video = made["video_id"]
+    assert page.status(video)["status"]["video_status"] == "uploading"
+    half = len(film) // 2
+    assert page.send(made["upload_url"], film[:half], 0, len(film)).ok
+    wrong = page.send(made["upload_url"], film, 0, len(film)).json()["debug_info"]
+    assert (wrong["type"], wrong["retriable"]) == ("OffsetInvalidError", True)
+    phase = page.status(video)["status"]["uploading_phase"]
+    assert phase == {"status": "in_progress", "bytes_transfered": half}
+    assert refused(page.finish(video)) == (6001, None)
+    assert page.send(made["upload_url"], film[half:], half, len(film)).ok
+    assert page.status(video)["status"]["video_status"] == "upload_complete"
+    assert page.sandbox.ledger() == []
+    assert page.finish(video, description="d", title="t").json() == {"success": True}
+    shown = page.live(video)
+    assert shown["status"]["publishing_phase"]["publish_status"] == "published"
+    assert page.finish(video).json() == {"success": True}
+    (entry,) = page.sandbox.ledger()
+    assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("reel", video, "d")
+    assert (entry["extra"]["post_id"], entry["url"]) == (shown["post_id"], shown["permalink_url"])
+    assert page.on_page("GET", "video_reels", fields="id").json()["data"] == [{"id": video}]
+
+
+def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, film: bytes) -> None:
+    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+
+    def breaking() -> Any:
+        yield film[:5000]
+        raise OSError("the sender dies")
+
+    headers = {"Authorization": f"OAuth {page.account.access_token}", "offset": "0"}
+    headers |= {"file_size": str(len(film))}
+    with pytest.raises(OSError, match="the sender dies"):
+        requests.post(made["upload_url"], data=breaking(), headers=headers, timeout=30)
+    sent = until(lambda: page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"])
+    assert sent == 5000
+    assert page.send(made["upload_url"], film[sent:], sent, len(film)).ok
+    assert page.finish(made["video_id"]).ok
+    assert page.sandbox.ledger()[0]["media"][0]["bytes"] == len(film)
+
+
+def test_a_reel_can_come_from_a_url_and_be_a_draft_first(page: Facebook) -> None:
+    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    headers = {"Authorization": f"OAuth {page.account.access_token}"}
+    headers["file_url"] = page.sandbox.media("sample.mp4")
+    assert requests.post(made["upload_url"], headers=headers, timeout=30).json() == {"success": True}
+    assert page.finish(made["video_id"], "DRAFT").ok
+    assert page.status(made["video_id"])["status"]["publishing_phase"]["publish_status"] == "draft"
+    assert page.sandbox.ledger() == []
+    assert page.finish(made["video_id"]).ok
+    assert len(page.sandbox.ledger()) == 1
+
+
+def transfer(page: Facebook, film: bytes) -> dict[str, str]:
+    """A video of the legacy phases, up to its finish."""
+    made = page.on_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+    url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
+    offsets = made
+    while offsets["start_offset"] != offsets["end_offset"]:
+        start, end = int(offsets["start_offset"]), int(offsets["end_offset"])
+        form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"]}
+        form |= {"start_offset": str(start), "access_token": page.account.access_token}
+        files = {"video_file_chunk": ("chunk", film[start:end], "application/octet-stream")}
+        offsets = requests.post(url, data=form, files=files, timeout=30).json()
+    return {"upload_session_id": made["upload_session_id"], "video_id": made["video_id"]}
+
+
+def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> None:
+    film = (page.sandbox.folder / "media" / "sample-large.mp4").read_bytes()
+    made = transfer(page, film)
+    body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "description": "long"}
+    for _ in range(2):
+        assert page.on_page("POST", "videos", body).json() == {"success": True}
+    assert page.live(made["video_id"])["post_id"]
+    (entry,) = page.sandbox.ledger()
+    assert (entry["kind"], entry["remote_id"], entry["media"][0]["bytes"]) == (
+        "video",
+        made["video_id"],
+        len(film),
+    )
+
+
+def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, film: bytes) -> None:
+    made = transfer(page, film)
+    body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "published": False}
+    assert page.on_page("POST", "videos", body).ok
+    assert page.status(made["video_id"])["published"] is False
+    for _ in range(2):
+        assert page.call("POST", made["video_id"], {"published": True}).json() == {"success": True}
+    assert [entry["remote_id"] for entry in page.sandbox.ledger()] == [made["video_id"]]
+
+
+def test_a_chunk_at_the_wrong_place_is_refused(page: Facebook, film: bytes) -> None:
+    made = page.on_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+    url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
+    form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"], "start_offset": "7"}
+    form["access_token"] = page.account.access_token
+    answer = requests.post(url, data=form, files={"video_file_chunk": ("c", b"x" * 10)}, timeout=30)
+    assert refused(answer) == (6001, None)
+
+
+def test_a_video_by_url_is_live_in_one_call(page: Facebook) -> None:
+    answer = page.on_page(
+        "POST", "videos", {"file_url": page.sandbox.media("sample.mp4"), "description": "v"}
+    )
+    assert [entry["remote_id"] for entry in page.sandbox.ledger()] == [answer.json()["id"]]
+
+
+def test_a_failed_reel_hides_its_error_in_a_phase_that_has_not_started(page: Facebook, film: bytes) -> None:
+    video = page.reel(film)
+    page.sandbox.fault("facebook", "finalize", "fail-processing", reason="Resolution too low.")
+    assert page.finish(video).ok
+    phase = page.status(video)["status"]["processing_phase"]
+    assert phase == {"status": "not_started", "error": {"message": "Resolution too low."}}
+    assert page.sandbox.ledger() == []
+
+
+def test_a_page_takes_30_reels_a_day(sandbox: Sandbox, film: bytes) -> None:
+    sandbox.pace("instant", quotas=True)
+    page = Facebook(sandbox=sandbox, account=sandbox.account("facebook"))
+    answers = [page.finish(page.reel(film)).status_code for _ in range(31)]
+    assert answers == [200] * 30 + [400]
+
+
+def test_every_answer_tells_the_usage(sandbox: Sandbox) -> None:
+    page = Facebook(sandbox=sandbox, account=sandbox.account("facebook", options={"usage": 95}))
+    headers = page.on_page("GET", "published_posts").headers
+    ((usage,),) = json.loads(headers["X-Business-Use-Case-Usage"]).values()
+    assert (usage["call_count"], headers["X-App-Usage"].startswith("{")) == (95, True)
+    page.sandbox.fault("facebook", "look", "429", retry_after=120)
+    throttled = page.on_page("GET", "published_posts")
+    ((usage,),) = json.loads(throttled.headers["X-Business-Use-Case-Usage"]).values()
+    assert (usage["call_count"], usage["estimated_time_to_regain_access"]) == (100, 2)
+
+
+def test_what_was_just_written_may_not_be_readable_yet(page: Facebook) -> None:
+    page.sandbox.fault("facebook", "prepare", "late-visibility", delay_ms=60_000)
+    post = page.unpublished("gap")
+    assert refused(page.call("GET", post, fields="is_published")) == (100, 33)
+    assert page.show(post).ok
+    assert (page.published(), len(page.sandbox.ledger())) == ([], 1)
+    page.sandbox.told("POST", "clock", {"advance_s": 61})
+    assert [row["id"] for row in page.published()] == [post]
+    page.sandbox.fault("facebook", "look", "late-visibility")
+    assert refused(page.call("GET", post)) == (100, 33)
+    assert page.call("GET", post).ok
+
+
+def test_a_lost_answer_at_the_flip_is_live_and_flipping_again_does_no_harm(page: Facebook) -> None:
+    post = page.unpublished("once")
+    page.sandbox.fault("facebook", "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError):
+        page.show(post)
+    assert page.call("GET", post, fields="is_published").json()["is_published"] is True
+    assert page.show(post).ok
+    assert len(page.sandbox.ledger()) == 1
+
+
+def test_facebook_says_no_in_its_own_words(page: Facebook) -> None:
+    expected: dict[str, tuple[int, tuple[int, int | None]]] = {
+        "429": (429, (4, None)),
+        "5xx": (500, (2, None)),
+        "token-expired": (400, (190, 463)),
+        "token-revoked": (400, (190, 458)),
+        "quota-exhausted": (400, (32, None)),
+        "spam-block": (400, (368, 1390008)),
+    }
+    for fault, envelope in expected.items():
+        page.sandbox.fault("facebook", "finalize", fault)
+        answer = page.feed("no")
+        assert (answer.status_code, refused(answer)) == envelope
+    assert page.sandbox.ledger() == []
+
+
+def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> None:
+    reader = Facebook(
+        sandbox=sandbox, account=sandbox.account("facebook", "r", options={"tasks": ["ANALYZE"]})
+    )
+    assert refused(reader.feed()) == (200, None)
+    scopes = {"scopes": ["pages_show_list", "pages_read_engagement"]}
+    lacking = Facebook(sandbox=sandbox, account=sandbox.account("facebook", "l", options=scopes))
+    assert refused(lacking.feed()) == (10, None)
+    assert refused(lacking.call("POST", f"{reader.account.remote_id}/feed", {"message": "m"})) == (10, None)
+
+
+def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, film: bytes) -> None:
+    video = page.reel(film)
+    fault = page.sandbox.fault("facebook", "finalize", "stuck-processing")
+    assert page.finish(video).ok
+    assert page.status(video)["status"]["processing_phase"] == {"status": "in_progress"}
+    page.sandbox.told("DELETE", f"faults/{fault}")
+    assert page.live(video)

@@ -1,0 +1,104 @@
+"""Posts straight into the store, as ingest leaves them: thousands in seconds, all due when a measurement says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pipeline.media.probe import probe
+from pipeline.store import checks
+from pipeline.store.database import new_id, row, rows
+from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+from tests.bench.figures import Unsound
+from tests.bench.kinds import Kind
+from tests.stack import Stack
+
+BATCH = 500
+
+
+def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
+    """A good check of each of a kind's files, with the facts that a real probe of them saw."""
+    found: dict[int, UUID] = {}
+    for position, name in enumerate(kind.files):
+        url = stack.media(name)
+        facts = asdict(probe(stack.core.fetcher, url, "video" if kind.purpose == "video" else "image"))
+        with stack.core.database.begin() as c:
+            known = checks.fresh_good(c, stack.workspace, kind.purpose, url, timedelta(minutes=10))
+            check = known or checks.open_check(c, stack.workspace, kind.purpose, url)
+            if known is None:
+                checks.decide_check(c, check.id, "good", facts=facts, seen="ok")
+        found[position] = check.id
+    return found
+
+
+def accounts(stack: Stack, kind: Kind, number: int) -> list[UUID]:
+    """Accounts of the sandbox, connected."""
+    return [stack.connect(kind.account, f"{kind.account}{n}", kind.settings) for n in range(number)]
+
+
+def fill(
+    stack: Stack,
+    kind: Kind,
+    mine: Sequence[UUID],
+    due: Sequence[datetime],
+    *,
+    word: str,
+    lead: timedelta | None = None,
+) -> None:
+    """One scheduled post per due time, captions ``word 0``, ``word 1`` …, over the accounts in turn.
+
+    ``lead``: how long before its time work on it may start; None = not before.
+    """
+    pins = pinned(stack, kind)
+    media = kind.media(stack)
+    for first in range(0, len(due), BATCH):
+        posts = [
+            _post(stack, kind, mine[n % len(mine)], at, f"{word} {n}", pins, media, lead or timedelta(0))
+            for n, at in enumerate(due[first : first + BATCH], first)
+        ]
+        with stack.core.database.begin() as c:
+            insert_posts(c, posts)
+
+
+def _post(
+    stack: Stack, kind: Kind, account: UUID, due: datetime, caption: str, pins: dict[int, UUID],
+    media: dict[str, Any], lead: timedelta,
+) -> NewPost:  # fmt: skip
+    delivery = NewDelivery(
+        id=new_id(), account_id=account, platform=kind.platform, state="scheduled", next_at=due - lead
+    )
+    return NewPost(
+        id=new_id(), workspace_id=stack.workspace, key_id=None, caption=caption, media=media, music_url=None,
+        tiktok=kind.tiktok, pinterest=kind.pinterest, due_at=due, expires_at=None, on_late="publish",
+        external_id=None, replay_token=None, body_sha256=b"", checks=pins, deliveries=[delivery],
+    )  # fmt: skip
+
+
+def make_due(stack: Stack, after: timedelta) -> datetime:
+    """All that is scheduled becomes due at one moment, this far ahead by the database's clock."""
+    with stack.core.database.begin() as c:
+        rows(c, "UPDATE posts SET due_at = now() + :after WHERE status = 'scheduled' RETURNING 1", after=after)
+        found = rows(
+            c,
+            """UPDATE deliveries SET due_at = now() + :after, next_at = now() + :after
+               WHERE state = 'scheduled' RETURNING due_at""",
+            after=after,
+        )
+    with stack.core.database.once() as c:  # what autovacuum does within a minute on a running system
+        c.exec_driver_sql("VACUUM (ANALYZE) posts, deliveries")
+    due: datetime = found[0].due_at
+    return due
+
+
+def all_published(stack: Stack, number: int) -> bool:
+    """Whether this many are published. Raises Unsound once one went another way."""
+    with stack.core.database.once() as c:
+        found = {r.state: int(r.n) for r in rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")}
+    if wrong := {s: n for s, n in found.items() if s in {"failed", "blocked", "unknown", "retrying"}}:
+        with stack.core.database.once() as c:
+            seen = row(c, "SELECT error FROM deliveries WHERE error IS NOT NULL LIMIT 1")
+        raise Unsound(f"Not all were published at the first try: {wrong}; {seen.error if seen else 'no error noted'}")
+    return found.get("published", 0) >= number

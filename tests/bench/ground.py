@@ -1,0 +1,107 @@
+"""What measurements stand on: engines of this run, and fresh stacks on them, durable or not measured at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from cryptography.fernet import Fernet
+
+from pipeline.broker import configured
+from pipeline.embedded.postgres import Postgres
+from pipeline.embedded.valkey import Valkey
+from pipeline.store.database import row
+from pipeline.store.migrate import upgrade
+from tests.bench.figures import Unsound
+from tests.bench.scale import Scale
+from tests.conftest import TEMPLATE, Engines, database, environment_of, free_ports
+from tests.stack import Stack, running, until
+
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+READY = 40.0
+"""Seconds a part gets until it answers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """One run's engines, its size, and where progress is told."""
+
+    engines: Engines
+    scale: Scale
+    say: Callable[[str], None]
+
+    @contextmanager
+    def stack(self, *, lifted: bool = True) -> Iterator[Stack]:
+        """A fresh database and broker, the instant sandbox without quotas, and a workspace with a key."""
+        folder = Path(tempfile.mkdtemp(prefix="stack-", dir=self.engines.folder))
+        client = self.engines.valkey.client()
+        client.flushall()
+        client.close()
+        with database(self.engines, TEMPLATE) as url:
+            environment = environment_of(url, self.engines.valkey.url, Fernet.generate_key().decode(), folder)
+            more = {"SLIPWAY_SANDBOX__LIFTED": "true"} if lifted else {}
+            with running(environment | more, folder, free_ports(3)) as stack:
+                stack.start_sandbox("--pace", "instant", "--no-quotas")
+                stack.seed()
+                assert_durable(stack)
+                yield stack
+
+    def processes(self, stack: Stack) -> dict[str, int]:
+        """Process ids of the stack's parts and its engines, by name."""
+        engines = {"postgres": self.engines.postgres.child, "valkey": self.engines.valkey.child}
+        return {name: part.pid for name, part in stack.parts.items() if part.poll() is None} | {
+            name: child.pid for name, child in engines.items() if child is not None
+        }
+
+
+@contextmanager
+def prepared(scale: Scale, say: Callable[[str], None]) -> Iterator[Ground]:
+    """Engines for a run; gone with all they stored when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-bench-", dir="/tmp"))
+    try:
+        with Postgres(folder) as postgres, Valkey(folder) as valkey:
+            with postgres.connect() as connection:
+                connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            upgrade(postgres.url_of(TEMPLATE))
+            engines = Engines(folder=folder, postgres=postgres, valkey=valkey)
+            yield Ground(engines=engines, scale=scale, say=say)
+    finally:
+        shutil.rmtree(folder)
+
+
+def assert_durable(stack: Stack) -> None:
+    """Raises Unsound unless a commit of the system under test waits for the disk, as seen on its own connection."""
+    with stack.core.database.begin() as c:
+        found = {name: getattr(row(c, f"SHOW {name}"), name) for name in DURABLE}
+    if off := [name for name, value in found.items() if value != "on"]:
+        raise Unsound(f"PostgreSQL runs with {', '.join(off)} off: its figures would be worth nothing.")
+
+
+def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str]:
+    """Workers as `slipway worker` starts them; returns their names once each answers a ping."""
+    names = [f"{group}-{n}" for n in range(number)]
+    for name in names:
+        stack.start(name, "pipeline.cli", "worker", group, "--name", f"{name}@%h")
+    await_workers(stack, number)
+    return names
+
+
+def start_alike(stack: Stack, name: str, model: str, old: str, new: str) -> None:
+    """Starts a process with the very command line of a running part, one word of it replaced."""
+    words = psutil.Process(stack.parts[model].pid).cmdline()
+    module = words.index("-m")
+    if not any(old in word for word in words):
+        raise Unsound(f"{model} was not started with {old}: {words}")
+    stack.start(name, *(word.replace(old, new) for word in words[module + 1 :]))
+
+
+def await_workers(stack: Stack, number: int) -> None:
+    """Waits until this many Celery workers answer."""
+    app = configured(stack.core.settings)
+    until(lambda: len(app.control.ping(timeout=1) or ()) >= number or None, READY, lambda: "no worker answers")
+    app.close()

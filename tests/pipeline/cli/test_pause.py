@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from pipeline.store import deliveries as store
+from pipeline.store.release import release
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import LEASE, Ledger, Post
+
+
+def target(ledger: Ledger, post: Post, scope: str) -> list[str]:
+    """What a person types to pause what this post belongs to."""
+    account: UUID = ledger.delivery(post.deliveries[0]).account_id
+    words = {"all": [], "platform": ["tiktok"], "workspace": [str(post.workspace)], "account": [str(account)]}
+    return words[scope]
+
+
+def may_arm(ledger: Ledger, post: Post) -> bool:
+    held = ledger.claimed(post)
+    with ledger.database.once() as c:
+        return store.arm(c, ledger.vault, held, {}, timedelta(minutes=1)) is not None
+
+
+def released(ledger: Ledger) -> set[UUID]:
+    with ledger.database.begin() as c:
+        return {ring.delivery for ring in release(c, "tiktok", 100, LEASE)}
+
+
+@pytest.mark.parametrize("scope", ["all", "platform", "workspace", "account"])
+def test_what_is_paused_is_neither_released_nor_armed_until_it_is_lifted(
+    terminal: Terminal, ledger: Ledger, scope: str
+) -> None:
+    due, claimed, after = ledger.fresh(due=-timedelta(seconds=2)), ledger.fresh(), ledger.fresh()
+    words = target(ledger, due, scope)
+    terminal.text("pause", scope, *words, "--why", "looking into it")
+    [listed] = terminal.json("pause", "list")
+    assert (listed["scope"], listed["why"], listed["holds"] >= 1) == (scope, "looking into it", True)
+    assert due.deliveries[0] not in released(ledger)
+    if scope in {"all", "platform"}:
+        assert not may_arm(ledger, claimed)
+
+    assert terminal.json("pause", "lift", scope, *words)["paused"] is False
+    assert terminal.json("pause", "list") == []
+    assert due.deliveries[0] in released(ledger)
+    assert may_arm(ledger, after)
+
+
+def test_pausing_again_only_changes_the_reason(terminal: Terminal) -> None:
+    terminal.text("pause", "platform", "instagram", "--why", "first")
+    [first] = terminal.json("pause", "list")
+    terminal.text("pause", "platform", "instagram", "--why", "second")
+    assert terminal.json("pause", "list") == [{**first, "why": "second"}]
+    terminal.text("pause", "lift", "platform", "instagram")
+
+
+def test_a_wrong_target_is_said(terminal: Terminal) -> None:
+    assert "did you mean tiktok?" in terminal.refusal("pause", "platform", "tiktk", "--why", "x")
+    assert "`slipway account list`" in terminal.refusal("pause", "account", "nobody", "--why", "x")
+    assert "--why is empty" in terminal.refusal("pause", "all", "--why", " ")
+    assert "`slipway pause list`" in terminal.refusal("pause", "lift", "all")
+    assert "slipway pause lift platform NAME" in terminal.refusal("pause", "lift", "platform")

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from adapters.contract import MediaFacts, Track
+from pipeline.domain.delivery import State
+from pipeline.store import checks as store
+from pipeline.store import waiting
+from pipeline.store.checks import Check
+from pipeline.store.database import new_id
+from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
+
+FACTS = {"content_type": "video/mp4", "bytes": 9}
+LEASE = timedelta(minutes=3)
+GRACE = timedelta(minutes=15)
+
+
+def url() -> str:
+    return f"https://media.example/{new_id()}.mp4"
+
+
+def opened(ledger: Ledger, workspace: UUID, where: str) -> Check:
+    with ledger.database.begin() as c:
+        return store.open_check(c, workspace, "video", where)
+
+
+def decide(ledger: Ledger, check: UUID, verdict: store.Verdict = "good") -> bool:
+    with ledger.database.begin() as c:
+        return store.decide_check(c, check, verdict, facts=FACTS if verdict == "good" else None, seen="ok")
+
+
+# --- one check per URL -----------------------------------------------------------------------------------------------
+
+
+def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    for _ in range(10):
+        where = url()
+        got = together(*[lambda w=where: opened(shared, workspace, w).id] * 16)  # type: ignore[misc]
+        assert len(set(got)) == 1
+
+
+def test_two_requests_with_the_same_new_urls_in_url_order_both_get_them(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    for _ in range(20):
+        urls = sorted((url() for _ in range(4)), key=store.fingerprint)
+
+        def ask(urls: list[str] = urls) -> list[UUID]:
+            with shared.database.begin() as c:
+                return [store.open_check(c, workspace, "video", u).id for u in urls]
+
+        one, two = together(ask, ask)
+        assert one == two
+
+
+def test_a_check_is_of_one_workspace_and_one_purpose(shared: Ledger) -> None:
+    where = url()
+    one, two = shared.workspace(), shared.workspace()
+    assert opened(shared, one, where).id == opened(shared, one, where).id
+    assert opened(shared, one, where).id != opened(shared, two, where).id
+    with shared.database.begin() as c:
+        assert store.open_check(c, one, "music", where).id != opened(shared, one, where).id
+
+
+def test_of_sixteen_workers_one_takes_it(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    for _ in range(10):
+        check = opened(shared, workspace, url()).id
+
+        def take(check: UUID = check) -> Check | None:
+            with shared.database.begin() as c:
+                return store.claim_check(c, check, LEASE)
+
+        assert len([x for x in together(*[take] * 16) if x is not None]) == 1
+
+
+def test_what_a_dead_worker_took_is_taken_again(shared: Ledger) -> None:
+    check = opened(shared, shared.workspace(), url()).id
+    with shared.database.begin() as c:
+        assert store.claim_check(c, check, LEASE) is not None
+        assert store.claim_check(c, check, LEASE) is None
+        assert check not in store.due_checks(c, 1000)
+        c.exec_driver_sql("UPDATE checks SET lease_until = now() - interval '1 s' WHERE id = %(id)s", {"id": check})
+        assert check in store.due_checks(c, 1000)
+        assert store.claim_check(c, check, LEASE) is not None
+        assert store.tries_of(c, check) == 2
+
+
+def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    where = url()
+    check = opened(shared, workspace, where).id
+    with shared.database.begin() as c:
+        store.claim_check(c, check, LEASE)
+        store.postpone_check(c, check, HOUR, "no answer")
+        assert check not in store.due_checks(c, 1000)
+        assert store.read_checks(c, [check])[check].seen == "no answer"
+        again = store.open_check(c, workspace, "video", where)
+        assert (again.id, again.seen) == (check, None), "a new request has it tried anew"
+
+
+# --- decided once, then never changed --------------------------------------------------------------------------------
+
+
+def test_of_sixteen_verdicts_the_first_counts(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    for _ in range(10):
+        check = opened(shared, workspace, url()).id
+        assert sum(together(*[lambda k=check: decide(shared, k)] * 16)) == 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("change", ["verdict = 'refused'", "facts = '{}'", "seen = 'x'", "tries = 9", "verdict = NULL"])
+def test_a_decided_check_never_changes(shared: Ledger, change: str) -> None:
+    check = opened(shared, shared.workspace(), url()).id
+    assert decide(shared, check)
+    with pytest.raises(DBAPIError, match="is decided and never changes"), shared.database.begin() as c:
+        c.exec_driver_sql(f"UPDATE checks SET {change} WHERE id = %(id)s", {"id": check})  # noqa: S608
+
+
+def test_after_a_verdict_the_next_request_opens_another_check(shared: Ledger) -> None:
+    workspace, where = shared.workspace(), url()
+    first = opened(shared, workspace, where)
+    decide(shared, first.id, "refused")
+    assert opened(shared, workspace, where).id != first.id
+
+
+def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: Ledger) -> None:
+    workspace, where = shared.workspace(), url()
+    check = opened(shared, workspace, where).id
+    minutes = timedelta(minutes=10)
+
+    def fresh(within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video") -> Check | None:
+        with shared.database.begin() as c:
+            return store.fresh_good(c, whose, purpose, where, within)
+
+    assert fresh() is None, "not decided yet"
+    decide(shared, check)
+    found = fresh()
+    assert found is not None
+    assert found.media_facts == MediaFacts(content_type="video/mp4", bytes=9)
+    assert fresh(within=timedelta(0)) is None
+    assert fresh(whose=shared.workspace()) is None
+    assert fresh(purpose="image") is None
+    newer = opened(shared, workspace, where).id
+    decide(shared, newer)
+    again = fresh()
+    assert again is not None
+    assert again.id == newer
+    for verdict in ("refused", "unanswered"):
+        bad = url()
+        decide(shared, opened(shared, workspace, bad).id, verdict)  # type: ignore[arg-type]
+        with shared.database.begin() as c:
+            assert store.fresh_good(c, workspace, "video", bad, minutes) is None
+
+
+def test_facts_are_of_media_or_of_music() -> None:
+    track = {"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": "l"}
+    music = Check(id=new_id(), purpose="music", url="u", verdict="good", facts=track, seen="ok")
+    assert music.track == Track(**track)
+    assert music.media_facts is None
+    media = Check(id=new_id(), purpose="video", url="u", verdict="good", facts=FACTS, seen="ok")
+    assert media.track is None
+    nothing = Check(id=new_id(), purpose="video", url="u", verdict=None, facts=None, seen=None)
+    assert (nothing.track, nothing.media_facts) == (None, None)
+
+
+# --- a verdict that lands while a post is stored ---------------------------------------------------------------------
+
+
+def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
+    """As ingest does: the open checks locked and read, then the post stored, in one transaction."""
+    from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+    from tests.pipeline.store.ledger import MEDIA
+
+    with ledger.database.begin() as c:
+        seen = store.read_checks(c, checks, lock=True)
+        good = all(seen[k].verdict == "good" for k in checks)
+        now: Any = c.exec_driver_sql("SELECT now() AS now, workspace_id FROM accounts WHERE id = %(id)s", {"id": account})
+        at = now.one()
+        delivery = NewDelivery(
+            id=new_id(), account_id=account, platform="tiktok", next_at=at.now,
+            state="scheduled" if good else "accepted",
+        )  # fmt: skip
+        post = NewPost(
+            id=new_id(), workspace_id=at.workspace_id, key_id=None, caption="x", media=MEDIA, music_url=None,
+            tiktok=None, pinterest=None, due_at=at.now, expires_at=None, on_late="publish", external_id=None,
+            replay_token=None, body_sha256=b"", checks=dict(enumerate(checks)), deliveries=[delivery],
+        )  # fmt: skip
+        insert_posts(c, [post])
+    return Post(id=post.id, workspace=post.workspace_id, deliveries=[delivery.id])
+
+
+def verdict(ledger: Ledger, check: UUID) -> None:
+    """As reachability does: the verdict and the moves of all that wait for it, in one transaction."""
+    with ledger.database.begin() as c:
+        assert store.decide_check(c, check, "good", facts=FACTS, seen="ok")
+        for post in waiting.posts_waiting_for(c, check):
+            waiting.lock(c, post.id)
+            if all(k.verdict == "good" for k in waiting.checks_of(c, post.id).values()):
+                for d in waiting.accepted_deliveries(c, post.id):
+                    c.exec_driver_sql("UPDATE deliveries SET state = 'scheduled' WHERE id = %(id)s", {"id": d.id})
+
+
+def test_a_verdict_between_reading_and_storing_never_strands_a_post(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    for _ in range(150):
+        check = opened(shared, workspace, url()).id
+        post, _ = together(lambda k=check: accept(shared, account, [k]), lambda k=check: verdict(shared, k))  # type: ignore[misc]
+        assert isinstance(post, Post)
+        assert shared.states(post) == [State.SCHEDULED]
+
+
+def test_a_post_that_pins_a_check_makes_its_verdict_wait(shared: Ledger) -> None:
+    """What the lock is for, without luck: while the post is being stored, the verdict cannot land."""
+    workspace = shared.workspace()
+    check = opened(shared, workspace, url()).id
+    with shared.database.begin() as storing:
+        store.read_checks(storing, [check], lock=True)
+        with pytest.raises(DBAPIError, match="lock timeout"), shared.database.engine.begin() as deciding:
+            deciding.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+            store.decide_check(deciding, check, "good", facts=FACTS, seen="ok")
+        with shared.database.begin() as other:  # another post may pin it at the same time
+            assert store.read_checks(other, [check], lock=True)[check].verdict is None
+
+
+def test_while_nobody_answers_no_post_can_join_unseen(shared: Ledger) -> None:
+    check = opened(shared, shared.workspace(), url()).id
+    with shared.database.begin() as concluding:
+        assert store.lock_undecided(concluding, check)
+        with pytest.raises(DBAPIError, match="lock timeout"), shared.database.engine.begin() as storing:
+            storing.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+            store.read_checks(storing, [check], lock=True)
+    decide(shared, check, "unanswered")
+    with shared.database.begin() as c:
+        assert not store.lock_undecided(c, check)
+
+
+# --- who waits -------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_a_check_and_who_has_no_patience_left(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    check = opened(shared, workspace, url()).id
+    patient = shared.post([account], State.ACCEPTED, due=-timedelta(minutes=10), checks={0: check})
+    impatient = shared.post([account], State.ACCEPTED, due=-timedelta(minutes=20), checks={0: check})
+    shared.post([account], State.SCHEDULED, checks={0: check})
+    with shared.database.begin() as c:
+        assert [p.id for p in waiting.posts_waiting_for(c, check)] == sorted([patient.id, impatient.id])
+        assert [p.id for p in waiting.posts_still_patient(c, check, GRACE)] == [patient.id]
+        assert [p.id for p in waiting.posts_out_of_patience(c, check, GRACE)] == [impatient.id]
+
+
+def test_the_net_finds_posts_whose_checks_are_all_decided_behind_any_number_that_wait(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    open_, done = ledger.check(workspace, url()), ledger.check(workspace, url())
+    decide(ledger, done)
+    ledger.posts(1200, [account], State.ACCEPTED, checks={0: done, 1: open_})
+    stranded = ledger.post([account], State.ACCEPTED, checks={0: done})
+    with ledger.database.begin() as c:
+        assert waiting.stranded_posts(c, 10) == [], "they are given a moment"
+        c.exec_driver_sql("UPDATE deliveries SET updated_at = now() - interval '11 seconds'")
+        assert [p.id for p in waiting.stranded_posts(c, 10)] == [stranded.id]

@@ -1,0 +1,210 @@
+"""Storing posts, recognising repeats, and reading back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from pipeline.domain.delivery import State
+from pipeline.store import posts as store
+from pipeline.store.database import new_id
+from pipeline.store.posts import NewDelivery, NewPost
+from tests.pipeline.store.ledger import HOUR, MEDIA, Ledger, together
+
+WINDOW = timedelta(minutes=10)
+
+
+def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1") -> NewPost:
+    with ledger.database.begin() as c:
+        found = c.exec_driver_sql("SELECT workspace_id FROM accounts WHERE id = %(id)s", {"id": account}).one()
+    now = datetime.now(UTC)
+    return NewPost(
+        id=new_id(), workspace_id=found.workspace_id, key_id=None, caption="hello", media=MEDIA, music_url=None,
+        tiktok=None, pinterest=None, due_at=now, expires_at=None, on_late="publish",
+        external_id=token.removeprefix("id:") if token and token.startswith("id:") else None, replay_token=token,
+        body_sha256=body, checks={},
+        deliveries=[NewDelivery(id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=now)],
+    )  # fmt: skip
+
+
+def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
+    with ledger.database.begin() as c:
+        if not store.take_token(c, post, window):
+            return False
+        store.insert_posts(c, [post])
+    return True
+
+
+def find(ledger: Ledger, post: NewPost, *, body: bytes = b"b1", window: timedelta = WINDOW) -> store.Replay | None:
+    assert post.replay_token is not None
+    with ledger.database.begin() as c:
+        return store.find_replay(c, post.workspace_id, post.replay_token, body, window)
+
+
+@pytest.mark.parametrize("kind", ["id:", "body:"])
+def test_equal_requests_at_once_make_one_post(shared: Ledger, kind: str) -> None:
+    account = shared.account(shared.workspace())
+    for n in range(25):
+        posts = [new(shared, account, f"{kind}{n}") for _ in range(8)]
+        kept = together(*[lambda p=p: keep(shared, p) for p in posts])  # type: ignore[misc]
+        assert sum(kept) == 1
+        winner = posts[kept.index(True)]
+        for post in posts:
+            found = find(shared, post)
+            assert found is not None
+            assert found.post_id == winner.id
+
+
+def test_a_request_that_was_never_stored_leaves_its_token_free(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    post = new(shared, account, "id:a")
+    with pytest.raises(ZeroDivisionError), shared.database.begin() as c:
+        assert store.take_token(c, post, WINDOW)
+        raise ZeroDivisionError
+    assert find(shared, post) is None
+    assert keep(shared, post)
+
+
+def test_an_id_is_known_for_ever_and_tells_another_body(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    post = new(shared, account, "id:order-7")
+    assert keep(shared, post)
+    with shared.database.begin() as c:
+        c.exec_driver_sql("UPDATE replays SET created_at = now() - interval '1 year'")
+        c.exec_driver_sql("UPDATE posts SET status = 'failed', deleted_at = now() WHERE id = %(i)s", {"i": post.id})
+    same, other = find(shared, post), find(shared, post, body=b"b2")
+    assert same is not None
+    assert same.same_body
+    assert same.post_id == post.id
+    assert other is not None
+    assert not other.same_body
+    assert not keep(shared, new(shared, account, "id:order-7"))
+
+
+def test_an_id_is_of_one_workspace(shared: Ledger) -> None:
+    for _ in range(2):
+        assert keep(shared, new(shared, shared.account(shared.workspace()), "id:order-7"))
+
+
+def test_an_equal_body_counts_within_the_window(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    post = new(shared, account, "body:7")
+    assert keep(shared, post)
+    assert find(shared, post) is not None
+    assert not keep(shared, new(shared, account, "body:7"))
+    with shared.database.begin() as c:
+        c.exec_driver_sql("UPDATE replays SET created_at = now() - interval '11 minutes'")
+    assert find(shared, post) is None
+    again = new(shared, account, "body:7")
+    assert keep(shared, again)
+    found = find(shared, again)
+    assert found is not None
+    assert found.post_id == again.id
+
+
+@pytest.mark.parametrize("death", ["status = 'failed'", "status = 'canceled'", "deleted_at = now()"])
+def test_an_equal_body_is_never_a_dead_post(shared: Ledger, death: str) -> None:
+    account = shared.account(shared.workspace())
+    post = new(shared, account, "body:7")
+    assert keep(shared, post)
+    with shared.database.begin() as c:
+        c.exec_driver_sql(f"UPDATE posts SET {death} WHERE id = %(id)s", {"id": post.id})  # noqa: S608
+    assert find(shared, post) is None
+    assert keep(shared, new(shared, account, "body:7"))
+
+
+def test_no_token_no_recognising(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    for _ in range(2):
+        assert keep(shared, new(shared, account, None))
+
+
+def test_a_post_is_stored_whole(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    check = shared.check(workspace, "https://media.example/v.mp4")
+    post = replace(
+        new(shared, account, "id:whole"), tiktok={"title": "t"}, music_url="https://www.tiktok.com/x",
+        checks={0: check, -1: check}, on_late="hold", caption="日本語 \U0001f600 %s :name",
+    )  # fmt: skip
+    assert keep(shared, post)
+    with shared.database.begin() as c:
+        found = store.read_post(c, workspace, post.id)
+        pins = c.exec_driver_sql("SELECT position FROM post_checks WHERE post_id = %(id)s", {"id": post.id}).all()
+    assert found is not None
+    assert found.caption == post.caption
+    assert (found.media, found.tiktok, found.music_url) == (MEDIA, {"title": "t"}, post.music_url)
+    assert (found.external_id, found.on_late, found.source) == ("whole", "hold", "partner_api")
+    assert (found.status, found.due_at) == ("scheduled", post.due_at)
+    [delivery] = found.deliveries
+    assert (delivery.account_id, delivery.state, delivery.generation) == (account, "scheduled", 0)
+    assert sorted(p.position for p in pins) == [-1, 0]
+    assert shared.moves(delivery.id) == [("ingest", None, "scheduled")]
+
+
+def test_many_posts_are_stored_in_one_go(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    with shared.database.begin() as c:
+        posts = [new(shared, account, None) for _ in range(300)]
+        store.insert_posts(c, posts)
+    with shared.database.begin() as c:
+        assert store.count_by_status(c, workspace) == {"pending": 300}
+
+
+def test_a_post_of_another_workspace_or_a_deleted_one_is_not_there(shared: Ledger) -> None:
+    post = shared.fresh()
+    with shared.database.begin() as c:
+        assert store.read_post(c, post.workspace, post.id) is not None
+        assert store.read_post(c, shared.workspace(), post.id) is None
+        c.exec_driver_sql("UPDATE posts SET deleted_at = now() WHERE id = %(id)s", {"id": post.id})
+        assert store.read_post(c, post.workspace, post.id) is None
+        assert store.list_posts(c, post.workspace) == []
+
+
+def test_lists_are_newest_first_in_pages_without_gaps_or_repeats(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    made = shared.posts(25, [shared.account(workspace)])  # one transaction: all created at the same moment
+    seen: list[UUID] = []
+    before = None
+    for _ in range(9):
+        with shared.database.begin() as c:
+            page = store.list_posts(c, workspace, before=before, limit=4)
+        seen += [p.id for p in page]
+        if not page:
+            break
+        before = (page[-1].created_at, page[-1].id)
+    assert seen == sorted((p.id for p in made), reverse=True)
+
+
+def test_scheduled_reads_as_pending_once_its_time_has_come(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    due, later = shared.post([account]), shared.post([account], due=HOUR)
+    done = shared.post([account], State.PUBLISHED)
+
+    def listed(status: str) -> list[UUID]:
+        with shared.database.begin() as c:
+            return [p.id for p in store.list_posts(c, workspace, status=status)]
+
+    assert listed("pending") == [due.id]
+    assert listed("scheduled") == [later.id]
+    assert listed("posted") == [done.id]
+    assert listed("draft") == []
+    with shared.database.begin() as c:
+        assert store.count_by_status(c, workspace) == {"pending": 1, "scheduled": 1, "posted": 1}
+        assert store.count_by_status(c, workspace, since=datetime.now(UTC) + HOUR) == {}
+
+
+def test_lists_can_be_bounded_by_the_time_of_creation(shared: Ledger) -> None:
+    post = shared.fresh()
+    with shared.database.begin() as c:
+        [found] = store.list_posts(c, post.workspace)
+        at = found.created_at
+        tick = timedelta(microseconds=1)
+        assert len(store.list_posts(c, post.workspace, since=at, until=at)) == 1
+        assert store.list_posts(c, post.workspace, since=at + tick) == []
+        assert store.list_posts(c, post.workspace, until=at - tick) == []

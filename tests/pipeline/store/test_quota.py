@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.quota import planned_in_day, room_in_day, sent_in_day
+from tests.pipeline.store.ledger import HOUR, Ledger
+
+DAY = timedelta(days=1)
+
+
+def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    held = [shared.armed(shared.post([account])) for _ in range(3)]
+    with shared.database.begin() as c:
+        for n, one in enumerate(held):
+            c.exec_driver_sql(
+                "UPDATE attempts SET armed_at = now() - %(ago)s WHERE delivery_id = %(id)s",
+                {"ago": timedelta(hours=23 - n), "id": one.id},
+            )
+        assert room_in_day(c, account, 4) == timedelta(0)
+        wait = room_in_day(c, account, 3)
+        assert timedelta(minutes=59) < wait <= HOUR, "until the oldest of three is a day old"
+        assert room_in_day(c, account, 2) > HOUR, "then two more have to go"
+        assert sent_in_day(c, account) == 3
+        c.exec_driver_sql(
+            "UPDATE attempts SET armed_at = armed_at - interval '1 hour' WHERE account_id = %(a)s", {"a": account}
+        )
+        assert room_in_day(c, account, 3) == timedelta(0)
+        assert sent_in_day(c, account) == 2
+        assert room_in_day(c, shared.account(shared.workspace()), 1) == timedelta(0)
+
+
+def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    refused, _unknown = (shared.armed(shared.post([account])) for _ in range(2))
+    shared.claimed(shared.post([account]))  # never armed
+    verdict = Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED)
+    with shared.database.once() as c:
+        store.settle(c, shared.vault, refused, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
+    with shared.database.begin() as c:
+        assert sent_in_day(c, account) == 1
+        assert room_in_day(c, account, 2) == timedelta(0)
+        assert room_in_day(c, account, 1) > timedelta(0)
+
+
+def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    shared.posts(2, [account], due=HOUR)
+    shared.post([account], due=3 * DAY)
+    shared.post([account], State.CANCELLED, due=HOUR)
+    shared.armed(shared.post([account]))
+    with shared.database.begin() as c:
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        assert planned_in_day(c, account, now + HOUR + timedelta(minutes=1)) == 3
+        assert planned_in_day(c, account, now + 3 * DAY + HOUR) == 1
