@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from adapters.sandbox import facebook, instagram, tiktok, tiktok_business
+from adapters.sandbox import facebook, instagram, tiktok, tiktok_business, youtube
 from adapters.sandbox.world import World
 
 Register: TypeAlias = Callable[[web.Application, World], None]
@@ -17,4 +17,5 @@ PLATFORMS: Final[Mapping[str, Register]] = {
     # Before Instagram: on their common host `me` is a Page's token first.
     "facebook": facebook.register,
     "instagram": instagram.register,
+    "youtube": youtube.register,
 }

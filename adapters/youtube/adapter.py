@@ -95,7 +95,8 @@ class YouTube:
                 raise Unavailable(
                     f"YouTube has stored {offset} of {at.size} bytes only; the rest is sent again.",
                     code="upload_incomplete",
-                    retry_after=timedelta(seconds=1),
+                    retry_after=limits.FRESH
+                    + timedelta(seconds=1),  # what we knew is old by then: a probe comes first
                 )
             case Refused(answer=answer):
                 raise of_answer(answer, Step.FINALIZE)

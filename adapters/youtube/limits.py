@@ -32,7 +32,7 @@ SHORT_SECONDS = 180.0  # [short] uploads since 2024-10-15; square or vertical, t
 QUANTUM = 256 * 1024  # [res] every chunk but the last is a multiple of this
 CHUNK = 32 * QUANTUM  # ours: 8 MiB, so that the last one, sent at the due time, is small
 CHUNK_TIME = timedelta(seconds=60)
-FRESH = timedelta(seconds=10)
+FRESH = timedelta(seconds=5)
 """How long an offset that YouTube told is believed. Older: another worker may have died in the middle of a chunk."""
 CUTS = 5
 """Chunks in a row that got nowhere before it counts as a failed try."""

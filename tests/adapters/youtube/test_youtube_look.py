@@ -262,6 +262,7 @@ def test_a_session_that_proves_nothing_leads_to_the_uploads(
         [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG, title="Another")],
         [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG, at="2026-11-24T11:00:00Z")],
         [vendor.listed("a", size=BIG, name=None)],
+        [vendor.listed("a", size=BIG, name=OURS, at="2026-11-24T11:52:00Z")],
         [vendor.listed("a", size=BIG), vendor.listed("mine", size=BIG, name=OURS)],
     ],
 )
@@ -314,6 +315,7 @@ def test_pages_are_read_until_before_the_session(platform: StandIn, youtube: Mak
     assert isinstance(look(youtube, kept(platform)), Published)
     pages = [asked.query.get("pageToken") for asked in platform.seen if asked.path == ITEMS]
     assert pages == [None, "p2"]
+    assert [asked.query["id"] for asked in platform.seen if asked.path == VIDEOS] == ["x", "a"]
 
 
 def test_too_many_uploads_cannot_be_told(platform: StandIn, youtube: Make) -> None:

@@ -15,6 +15,7 @@ from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejec
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
+from adapters.youtube.upload import _trusted
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import (
     BIG,
@@ -105,6 +106,13 @@ def test_a_file_of_whole_chunks_keeps_the_last_for_finalize(youtube: Make, sessi
     assert len(upload.stored) == CHUNK
 
 
+def test_one_byte_more_than_a_chunk_is_two(platform: StandIn, youtube: Make, session: Open) -> None:
+    upload = session(CHUNK + 1)
+    youtube().finalize(video(bytes=CHUNK + 1), account(), prepared(youtube, video(bytes=CHUNK + 1)))
+    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{CHUNK + 1}", f"bytes {CHUNK}-{CHUNK}/{CHUNK + 1}"]
+    assert upload.made == 1
+
+
 def test_it_goes_on_where_youtube_says(platform: StandIn, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     upload.takes.extend([QUANTUM, CHUNK - QUANTUM])
@@ -137,6 +145,21 @@ def test_the_token_goes_to_no_host_that_an_answer_names(
     platform.on("POST", UPLOAD, Reply(headers={"Location": location}))
     result = youtube().prepare(video(bytes=BIG), account(), {})
     assert result.checkpoint["session"] == platform.url + UPLOAD + "?upload_id=1"
+
+
+@pytest.mark.parametrize(
+    ("location", "trusted"),
+    [
+        ("https://www.googleapis.com/upload?x=1", "https://www.googleapis.com/upload?x=1"),
+        ("https://youtube.googleapis.com/upload?x=1", "https://youtube.googleapis.com/upload?x=1"),
+        ("/upload?x=1", "https://www.googleapis.com/upload?x=1"),
+        ("http://youtube.googleapis.com/upload?x=1", "https://www.googleapis.com/upload?x=1"),
+        ("https://www.googleapis.com.evil.example/upload?x=1", "https://www.googleapis.com/upload?x=1"),
+        ("https://www.googleapis.com@evil.example/upload?x=1", "https://www.googleapis.com/upload?x=1"),
+    ],
+)
+def test_of_the_real_hosts_only_googles_are_trusted(location: str, trusted: str) -> None:
+    assert _trusted(location, "https://www.googleapis.com") == trusted
 
 
 def test_an_answer_without_a_session_is_no_session(platform: StandIn, youtube: Make) -> None:
@@ -210,6 +233,14 @@ def test_a_chunk_that_got_nowhere_leads_to_a_probe(platform: StandIn, youtube: M
     assert isinstance(result, Pending)
     assert result.wait == timedelta(seconds=7 if reply.status == 503 else 2)
     assert (result.checkpoint["unsure"], result.checkpoint["cuts"]) == (True, 1)
+
+
+def test_an_answer_without_progress_forgives_no_cut(platform: StandIn, youtube: Make) -> None:
+    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}"}))
+    cut = begun(platform, offset=CHUNK, cuts=3, unsure=True)
+    assert youtube().prepare(video(bytes=BIG), account(), cut).checkpoint["cuts"] == 3
+    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK}"}))
+    assert "cuts" not in youtube().prepare(video(bytes=BIG), account(), cut).checkpoint
 
 
 def test_too_many_cuts_are_a_failed_try(platform: StandIn, youtube: Make) -> None:

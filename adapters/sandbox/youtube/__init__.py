@@ -1,0 +1,46 @@
+"""YouTube's Data API v3 with resumable uploads, and Google's OAuth, as documented on 2026-11-24."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.youtube import oauth, read, session, video
+from adapters.sandbox.youtube.voice import PLATFORM, READONLY, UPLOAD
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_PATHS = (
+    ("POST", "/youtube/upload/youtube/v3/videos", session.START),
+    ("PUT", "/youtube/upload/youtube/v3/videos", session.PUT),
+    ("POST", "/youtube/resumable/upload/youtube/v3/videos", session.START),
+    ("PUT", "/youtube/resumable/upload/youtube/v3/videos", session.PUT),
+    ("GET", "/youtube/youtube/v3/videos", read.VIDEOS),
+    ("GET", "/youtube/youtube/v3/channels", read.CHANNELS),
+    ("GET", "/youtube/youtube/v3/playlistItems", read.PLAYLIST_ITEMS),
+    ("POST", "/google-oauth/token", oauth.TOKEN),
+    ("POST", "/google-oauth/revoke", oauth.REVOKE),
+    ("GET", "/google-accounts/o/oauth2/v2/auth", oauth.CONSENT),
+    ("POST", "/google-accounts/o/oauth2/v2/auth", oauth.CONSENT),
+)
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve YouTube on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=lambda _: f"UC{secrets.token_urlsafe(16)}",
+            scopes=(UPLOAD, READONLY),
+            connection="channel",
+            access_prefix="ya29.",
+            access_life=oauth.ACCESS_S,
+            refresh_prefix="1//",
+        ),
+    )
+    world.processing.define(video.KIND, video.work(world))
+    for method, path, endpoint in _PATHS:
+        mount(app, world, method, path, endpoint)

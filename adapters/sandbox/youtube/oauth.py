@@ -1,0 +1,163 @@
+"""Google's token endpoint: a code for tokens, a refresh token (which does not rotate) for an access token.
+
+A refresh token comes only when the app has asked for offline access, and only the first time a person agrees, unless it
+asked to be prompted again: developers.google.com/identity/protocols/oauth2/web-server, read 2026-11-24.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.consent import Desk
+from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+from adapters.sandbox.youtube.voice import PLATFORM, VOICE
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+ACCESS_S = 3599.0
+_CODE_LIFE_S = 600.0
+_TESTING_S = 7 * DAY
+_AGREED = "youtube.agreed"
+_WRONG = {
+    "client": ("invalid_client", "The OAuth client was not found.", 401),
+    "code": ("invalid_grant", "Malformed auth code.", 400),
+    "redirect": ("redirect_uri_mismatch", "Bad Request", 400),
+    "verifier": ("invalid_grant", "Invalid code verifier.", 400),
+}
+
+
+def _no(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return json_answer({"error": error, "error_description": description}, status, headers)
+
+
+OAUTH_VOICE = Voice(
+    presented=VOICE.presented,
+    unknown_token=lambda: _no("invalid_grant", "Bad Request"),
+    expired=lambda: _no("invalid_grant", "Token has been expired or revoked."),
+    revoked=lambda: _no("invalid_grant", "Token has been expired or revoked."),
+    lacks_scope=lambda _: _no("invalid_scope", "Bad Request"),
+    rate_limited=lambda wait: _no("rate_limit_exceeded", "Too many requests.", 429, wait),
+    server_error=lambda: _no("internal_failure", "Backend Error", 503),
+    malformed=lambda: _no("invalid_request", "Bad Request"),
+)
+
+
+def _form(call: Call) -> dict[str, str]:
+    return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)) | dict(
+        call.request.query
+    )
+
+
+def _owner(call: Call) -> Record | None:
+    form = _form(call)
+    text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
+    found = call.world.accounts.token(PLATFORM, text)
+    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+
+
+def _kept(_: "World", given: Record, __: list[Record]) -> Record:
+    is_offline, is_prompted = given.get("access_type") == "offline", "consent" in str(given.get("prompt", ""))
+    return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
+
+
+DESK = Desk(
+    vendor="Google",
+    platform=PLATFORM,
+    code_life=_CODE_LIFE_S,
+    sent_back=lambda given: {"scope": str(given.get("scope", ""))},
+    kept=_kept,
+)
+
+
+async def token(call: Call) -> web.Response:
+    """POST /token."""
+    form = _form(call)
+    try:
+        match form.get("grant_type"):
+            case "authorization_code":
+                return _exchange(call, form)
+            case "refresh_token":
+                check_client(call.world, PLATFORM, form.get("client_id"), form.get("client_secret"))
+                return _refresh(call, form.get("refresh_token", ""))
+            case other:
+                raise Refused(_no("unsupported_grant_type", f"Invalid grant_type: {other}"))
+    except GrantRefused as refusal:
+        raise Refused(_no(*_WRONG[refusal.reason])) from None
+
+
+def _exchange(call: Call, form: dict[str, str]) -> web.Response:
+    account, code = redeem(
+        call.world,
+        PLATFORM,
+        form.get("code"),
+        client_id=form.get("client_id"),
+        secret=form.get("client_secret"),
+        redirect_uri=form.get("redirect_uri"),
+        verifier=form.get("code_verifier"),
+    )
+    body = _granted(call, account, code)
+    if _gets_refresh_token(call, account, code):
+        more = {"scopes": code["scopes"]} if "scopes" in code else {}
+        body["refresh_token"] = call.world.accounts.mint(account, "refresh", "1//", None, 0.0, more)
+    return json_answer(body)
+
+
+def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
+    if "grant" not in code:  # a code of the control API
+        return True
+    key = f"{account['remote_id']}:{code['client']}"
+    has_agreed = call.world.store.get(_AGREED, key) is not None
+    if code["offline"]:
+        call.world.store.put(_AGREED, key, {})
+    return bool(code["offline"] and (code["prompted"] or not has_agreed))
+
+
+def _granted(call: Call, account: Record, like: Record) -> Record:
+    accounts = call.world.accounts
+    more = {"scopes": like["scopes"]} if "scopes" in like else {}
+    text = accounts.mint(account, "access", "ya29.", ACCESS_S, 0.0, more)
+    scope = " ".join(accounts.granted(like, account))
+    return {"access_token": text, "expires_in": int(ACCESS_S), "scope": scope, "token_type": "Bearer"}
+
+
+def _refresh(call: Call, text: str) -> web.Response:
+    accounts = call.world.accounts
+    found = accounts.token(PLATFORM, text)
+    if found is None or found["role"] != "refresh":
+        raise Refused(_no("invalid_grant", "Bad Request"))
+    account = accounts.find(PLATFORM, found["remote_id"])
+    if account is None or accounts.state(found) != "valid" or _is_too_old(call, account, found):
+        raise Refused(_no("invalid_grant", "Token has been expired or revoked."))
+    return json_answer(_granted(call, account, found))
+
+
+def _is_too_old(call: Call, account: Record, found: Record) -> bool:
+    """While the app's consent screen is in "Testing" (option `testing`), refresh tokens live a week."""
+    is_testing = bool(account["options"].get("testing"))
+    return is_testing and bool(call.world.clock.now() >= found["issued_at"] + _TESTING_S)
+
+
+async def revoke(call: Call) -> web.Response:
+    """POST /revoke."""
+    account = _owner(call)
+    if account is None:
+        raise Refused(_no("invalid_token", "Token expired or revoked"))
+    call.world.accounts.mark(PLATFORM, account["remote_id"], "revoked")
+    call.world.store.drop(_AGREED, f"{account['remote_id']}")
+    return json_answer({})
+
+
+def _step(call: Call) -> str:
+    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+
+
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)
+REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, voice=OAUTH_VOICE, owner=_owner)

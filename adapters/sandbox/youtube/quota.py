@@ -1,0 +1,29 @@
+"""What a project may do in a day that ends at midnight Pacific time.
+
+developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 videos.insert calls, 10 000 units of the rest.
+Whether the start or the end of an upload is charged is not documented: here it is the start.
+"""
+
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.day_count import DayCount
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.youtube.voice import out_of_quota
+
+_ZONE = "America/Los_Angeles"
+_INSERTS = ("youtube.inserts", 100)
+_UNITS = ("youtube.units", 10_000)
+
+
+def spend_insert(call: Call) -> None:
+    """Charge one videos.insert; raises Refused."""
+    _spend(call, *_INSERTS)
+
+
+def spend_unit(call: Call) -> None:
+    """Charge one unit; raises Refused."""
+    _spend(call, *_UNITS)
+
+
+def _spend(call: Call, name: str, limit: int) -> None:
+    if not DayCount(call.world, _ZONE).take(name, limit):
+        raise Refused(out_of_quota())

@@ -1,0 +1,207 @@
+"""Opens upload sessions of the YouTube stand-in and takes their bytes, as Google's resumable protocol has it.
+
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week here; the
+vendor gives no number.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.intake import drain, take_in
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+from adapters.sandbox.youtube import video
+from adapters.sandbox.youtube.metadata import checked
+from adapters.sandbox.youtube.quota import spend_insert
+from adapters.sandbox.youtube.voice import MAY_UPLOAD, PLATFORM, VOICE, no, out_of_quota, refuse
+
+KIND = "youtube.session"
+GRANULE = 256 << 10
+_MOST_BYTES = 274_877_906_944
+_LIFE_S = 7 * DAY
+_RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """What a PUT says it brings; a probe brings nothing."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+    @property
+    def is_probe(self) -> bool:
+        return self.first is None
+
+    @property
+    def length(self) -> int:
+        return 0 if self.first is None or self.last is None else self.last - self.first + 1
+
+    @property
+    def is_last(self) -> bool:
+        return self.last is not None and self.last + 1 == self.total
+
+
+async def start(call: Call) -> web.Response:
+    """POST /upload/youtube/v3/videos?uploadType=resumable."""
+    account = call.holder(*MAY_UPLOAD)
+    if call.request.query.get("uploadType") != "resumable":
+        raise refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
+    if account["options"].get("no_channel"):
+        raise refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
+    snippet, status = checked(call, call.json())
+    total = _announced(call)
+    spend_insert(call)
+    record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
+    record |= {"received": 0, "created": call.world.clock.now(), "video": None, "status": status}
+    record |= {"snippet": snippet, "name": call.request.headers.get("Slug", "unknown"), **call.mishap()}
+    call.world.store.put(KIND, record["key"], record)
+    place = {"Location": _location(call, record), "X-GUploader-UploadID": record["key"]}
+    return web.Response(status=200, headers=place)
+
+
+def _announced(call: Call) -> int | None:
+    headers = call.request.headers
+    kind = headers.get("X-Upload-Content-Type", "video/*")
+    if not kind.startswith("video/") and kind != "application/octet-stream":
+        raise refuse(
+            "invalidMediaType", f"Media type '{kind}' is not supported. Valid media types: [video/*]"
+        )
+    length = headers.get("X-Upload-Content-Length")
+    if length is None:
+        return None
+    if not length.isdecimal() or not 0 < int(length) <= _MOST_BYTES:
+        raise refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
+    return int(length)
+
+
+def _location(call: Call, record: Record) -> str:
+    url = call.request.url.update_query(upload_id=record["key"])
+    return str(url)
+
+
+def _span(call: Call) -> _Span | None:
+    header = call.request.headers.get("Content-Range")
+    length = call.request.content_length
+    if header is None:
+        return None if length is None else _Span(first=0, last=length - 1, total=length)
+    match = _RANGE.match(header)
+    if match is None:
+        return None
+    first, last, total = (None if part in (None, "*") else int(part) for part in match.groups())
+    return _Span(first=first, last=last, total=total)
+
+
+def _session(call: Call) -> Record | None:
+    return call.world.store.get(KIND, call.request.query.get("upload_id", ""))
+
+
+async def put(call: Call) -> web.Response:
+    """PUT of bytes, or a question how many are there."""
+    account = call.holder(*MAY_UPLOAD)
+    record = _session(call)
+    is_gone = record is None or call.world.clock.now() >= record["created"] + _LIFE_S
+    if record is None or is_gone or record["account"] != account["remote_id"]:
+        await drain(call.request)
+        raise refuse("notFound", "The upload session was not found, or has expired.", 404)
+    span = _span(call)
+    if record["video"] is not None:  # the answer of the end can be had again and again
+        await drain(call.request)
+        return video.created(call, record["video"])
+    _check(call, record, span)
+    if span is None or span.is_probe or span.first != record["received"]:
+        await drain(call.request)  # overlap or gap: nothing is stored
+        return _incomplete(call, record)
+    return await _take(call, record, span)
+
+
+def _check(call: Call, record: Record, span: _Span | None) -> None:
+    length = call.request.content_length
+    if span is None or (span.total is not None and record["total"] not in (None, span.total)):
+        raise refuse("invalidContentRange", "Content-Range is missing, or does not fit the announced length.")
+    if span.is_probe:
+        return
+    is_backwards = span.length <= 0 or (
+        span.total is not None and span.last is not None and span.last >= span.total
+    )
+    if is_backwards or length != span.length:
+        raise refuse("invalidContentRange", "Content-Range does not fit Content-Length.")
+    if not span.is_last and span.length % GRANULE:
+        raise refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
+
+
+async def _take(call: Call, record: Record, span: _Span) -> web.Response:
+    world = call.world
+    at = record["received"]
+    most = span.length if call.take("short-store") is None else _less(span.length)
+    taken = await take_in(call.request, _path(call, record), at, most)
+    if taken.is_too_much:
+        await drain(call.request)
+    if (
+        record["received"] != at or record["video"] is not None
+    ):  # another request stored the same bytes meanwhile
+        return _incomplete(call, record)
+    stored = most if taken.is_too_much else taken.bytes
+    is_whole = stored == span.length and not taken.is_cut
+    record["received"] = at + (stored if is_whole else stored - stored % GRANULE)
+    record["total"] = span.total if record["total"] is None else record["total"]
+    world.store.put(KIND, record["key"], record)
+    if is_whole and span.is_last:
+        return await _complete(call, record)
+    return _incomplete(call, record)
+
+
+def _less(length: int) -> int:
+    """What is kept when a server stores but a part: half of it, in whole granules."""
+    return length // 2 // GRANULE * GRANULE
+
+
+async def _complete(call: Call, record: Record) -> web.Response:
+    record |= call.mishap()
+    key = await video.arrived(call, record, _path(call, record))
+    _path(call, record).unlink(missing_ok=True)
+    record["video"] = key
+    call.world.store.put(KIND, record["key"], record)
+    await video.begin(call, key)
+    return video.created(call, key)
+
+
+def _path(call: Call, record: Record) -> Path:
+    return call.world.uploads / f"youtube-{record.setdefault('file', record['key'])}"
+
+
+def _incomplete(call: Call, record: Record) -> web.Response:
+    if record["video"] is not None:
+        return video.created(call, record["video"])
+    headers = {} if record["received"] == 0 else {"Range": f"bytes=0-{record['received'] - 1}"}
+    if call.take("moved-session") is not None:
+        record.setdefault("file", record["key"])
+        call.world.store.drop(KIND, record["key"])
+        record["key"] = secrets.token_urlsafe(24)
+        call.world.store.put(KIND, record["key"], record)
+        headers["Location"] = _location(call, record)
+    return web.Response(status=308, reason="Resume Incomplete", headers=headers)
+
+
+def _step(call: Call) -> str:
+    span = _span(call)
+    if span is None or span.is_probe:
+        return "look"
+    return "finalize" if span.is_last else "upload"
+
+
+def _exhausted(call: Call) -> web.Response:
+    ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
+    if ordered["reason"] == "uploadLimitExceeded":
+        return no(400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload.")
+    return out_of_quota()
+
+
+START = Endpoint(platform=PLATFORM, step="prepare", handle=start, voice=VOICE, exhausted=_exhausted)
+PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, voice=VOICE, streams=True)

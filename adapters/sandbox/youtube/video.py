@@ -1,0 +1,162 @@
+"""One video of the YouTube stand-in: from its last byte to processed, failed or rejected; and how it is shown.
+
+A video is live from its last byte on. One that will fail or be rejected never was, and gets no line in the ledger.
+"""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox import probe
+from adapters.sandbox.answers import json_answer
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.ledger import iso
+from adapters.sandbox.processing import Work
+from adapters.sandbox.store import Record
+from adapters.sandbox.youtube.voice import PLATFORM, etag
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "youtube.video"
+PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")
+_SHORT_S = 180.0
+_UNVERIFIED_S = 900.0
+_LONGEST_S = 12 * 3600.0
+_REJECTIONS = (
+    "copyright",
+    "inappropriate",
+    "duplicate",
+    "termsOfUse",
+    "uploaderAccountSuspended",
+    "length",
+    "claim",
+    "uploaderAccountClosed",
+    "trademark",
+    "legal",
+)
+_WAYS = {"processing": "processing", "processed": "succeeded", "failed": "failed", "rejected": "terminated"}
+
+
+async def arrived(call: Call, session: Record, path: Path) -> str:
+    """All bytes are there: make the video, live unless something is wrong with it. Returns its id."""
+    world = call.world
+    facts = await asyncio.to_thread(probe.video, path)
+    account = world.accounts.find(PLATFORM, session["account"])
+    key = secrets.token_urlsafe(8)
+    record: Record = {"key": key, "account": session["account"], "published": world.clock.now()}
+    record |= {"snippet": session["snippet"], "status": session["status"], "name": session["name"]}
+    record |= {"size": session["total"], "state": "processing", "reason": None}
+    record |= {"duration": 0.0 if facts is None else facts.duration, "hidden_until": 0.0}
+    record |= {name: session[name] for name in ("stuck",) if name in session}
+    record["doom"] = session["doom"] or "conversion" if "doom" in session else _flaw(account, facts)
+    if account is not None and record["doom"] is None and facts is not None:
+        record["hidden_until"] = world.clock.now() + session.get("late", 0.0)
+        _show(world, account, record, session, facts)
+    world.store.put(KIND, key, record)
+    return key
+
+
+def _flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | None:
+    if facts is None:
+        return "invalidFile"
+    longest = _UNVERIFIED_S if account is not None and account["options"].get("unverified") else _LONGEST_S
+    return "length" if facts.duration > longest else None
+
+
+def _show(world: "World", account: Record, record: Record, session: Record, facts: probe.VideoFacts) -> None:
+    status, snippet = record["status"], record["snippet"]
+    world.publish(
+        account,
+        kind="video",
+        remote_id=record["key"],
+        handle=session["key"],
+        caption=snippet["title"],
+        media=[{"sha256": facts.sha256, "bytes": facts.bytes}],
+        url=url(record["key"]),
+        late=session.get("late", 0.0),
+        extra={
+            "public": status["privacyStatus"] == "public",
+            "privacy": status["privacyStatus"],
+            "description": snippet["description"],
+            "tags": snippet["tags"],
+            "short": facts.height >= facts.width and facts.duration <= _SHORT_S,
+        },
+    )
+
+
+def url(key: str) -> str:
+    """Where people see it."""
+    return f"https://www.youtube.com/watch?v={key}"
+
+
+async def begin(call: Call, key: str) -> None:
+    """Work on a video that has arrived."""
+    await call.world.processing.begin(KIND, call.world.store.all(KIND)[key])
+
+
+def work(world: "World") -> Work:
+    """How videos are worked on."""
+
+    async def examine(record: Record) -> str | None:
+        reason: str | None = record["doom"]
+        return reason
+
+    return Work(
+        pending=lambda record: record["state"] == "processing",
+        examine=examine,
+        conclude=lambda record, reason: _conclude(world, record, reason),
+    )
+
+
+def _conclude(world: "World", record: Record, reason: str | None) -> None:
+    state = "processed" if reason is None else "rejected" if reason in _REJECTIONS else "failed"
+    world.store.put(KIND, record["key"], record | {"state": state, "reason": reason})
+    record |= {"state": state, "reason": reason}
+
+
+def created(call: Call, key: str) -> web.Response:
+    """The answer to the last byte, however often it is asked for."""
+    record = call.world.store.all(KIND)[key]
+    body = resource(record | {"state": "processing"}, ("snippet", "status"))
+    return json_answer(body, 201)
+
+
+def resource(record: Record, parts: tuple[str, ...]) -> Record:
+    """The video as the API shows it."""
+    known = {
+        "snippet": {
+            "publishedAt": iso(record["published"])[:19] + "Z",
+            "channelId": record["account"],
+            **record["snippet"],
+            "liveBroadcastContent": "none",
+        },
+        "status": record["status"] | _state(record),
+        "contentDetails": {"duration": f"PT{int(record['duration'])}S", "definition": "hd"},
+        "processingDetails": _processing(record),
+        "fileDetails": {"fileName": record["name"], "fileSize": str(record["size"]), "fileType": "video"},
+    }
+    body: Record = {"kind": "youtube#video", "etag": etag(record), "id": record["key"]}
+    return body | {name: known[name] for name in parts if name in known}
+
+
+def _state(record: Record) -> Record:
+    match record["state"]:
+        case "processing":
+            return {"uploadStatus": "uploaded"}
+        case "failed":
+            return {"uploadStatus": "failed", "failureReason": record["reason"]}
+        case "rejected":
+            return {"uploadStatus": "rejected", "rejectionReason": record["reason"]}
+        case state:
+            return {"uploadStatus": state}
+
+
+def _processing(record: Record) -> Record:
+    details: Record = {"processingStatus": _WAYS[record["state"]]}
+    if record["state"] == "failed":
+        details["processingFailureReason"] = "transcodeFailed"
+    return details
