@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -123,7 +123,7 @@ TABLE: Mapping[tuple[int, str | None], Row] = {
     (401, "REVOKED_ACCESS_TOKEN"): _REVOKED,
     (401, None): _EXPIRED,  # EMPTY_, EXPIRED_, INVALID_ACCESS_TOKEN
     (403, "ACCESS_DENIED"): _DENIED,
-    (403, None): _DENIED,
+    (403, None): replace(_DENIED, ambiguous=True),
     (404, "RESOURCE_NOT_FOUND"): Row(error=Rejected, code=GONE, message="LinkedIn does not find it."),
     (404, None): Row(error=Rejected, code=GONE, message="LinkedIn does not find it.", ambiguous=True),
     # "Once more", says the page; until October 2020 it was the status of a duplicate, so no proof after the post.
@@ -154,7 +154,12 @@ _DEAD = Row(
 )
 OAUTH: Mapping[str, Row] = {
     "invalid_grant": _DEAD,
-    "invalid_request": _DEAD,  # LinkedIn's word for an expired or revoked refresh token and for a used code
+    "invalid_request": Row(  # also the answer to a parameter that is missing: no definite word on the grant
+        error=Rejected,
+        code="invalid_request",
+        message="LinkedIn refused the token request as invalid.",
+        next_action="Connect the LinkedIn account again, and tell the operator of this server if that does not help.",
+    ),
     "invalid_client": _APP,
     "invalid_client_id": _APP,
     "unauthorized_client": _APP,
@@ -170,6 +175,16 @@ def of_answer(answer: Answer, step: Step) -> AdapterError:
     if row is None or (row.ambiguous and step is Step.FINALIZE):
         return unclear(step, platform_code=code, status=answer.status)
     return built(row, answer, code)
+
+
+def of_upload(answer: Answer) -> AdapterError:
+    """The error behind an upload address's refusal: these answer plain statuses. A new address is the way on."""
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
+        return of_answer(answer, Step.PREPARE)
+    code = f"http_{answer.status}"
+    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return built(TABLE[400, "EXPIRED_UPLOAD_URL"], answer, code)
+    return unclear(Step.PREPARE, platform_code=code, status=answer.status)
 
 
 def of_oauth(answer: Answer) -> AdapterError:

@@ -34,19 +34,10 @@ async def take_in(request: web.Request, path: Path, at: int, most: int) -> Intak
         file.seek(at)
         try:
             async for part in request.content.iter_any():
-                if size + len(part) > most:
-                    return Intake(bytes=size, is_too_much=True)
-                file.write(part)
+                file.write(part[: most - size])
                 size += len(part)
+                if size > most:
+                    return Intake(bytes=most, is_too_much=True)
         except _CUT:
             return Intake(bytes=size, is_cut=True)
     return Intake(bytes=size)
-
-
-async def drain(request: web.Request) -> None:
-    """Read a body that is of no use, so that the answer can be read."""
-    try:
-        async for _ in request.content.iter_any():
-            pass
-    except _CUT:
-        return

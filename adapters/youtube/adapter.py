@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from adapters.contract import (
@@ -95,8 +95,7 @@ class YouTube:
                 raise Unavailable(
                     f"YouTube has stored {offset} of {at.size} bytes only; the rest is sent again.",
                     code="upload_incomplete",
-                    retry_after=limits.FRESH
-                    + timedelta(seconds=1),  # what we knew is old by then: a probe comes first
+                    retry_after=limits.STALE,  # what we knew is old by then: a probe comes first
                 )
             case Refused(answer=answer):
                 raise of_answer(answer, Step.FINALIZE)
@@ -119,11 +118,18 @@ class YouTube:
             return self._status(draft, account, at, at.video_id, armed_at)
         if armed_at is None:
             return Ready(checkpoint=at.checkpoint())
-        if at.session is None:
-            return self._search(draft, account, at, armed_at, taken)
+        seen = None if at.session is None else self._by_session(draft, account, at, armed_at)
+        return seen or self._search(draft, account, at, armed_at, taken)
+
+    def _by_session(self, draft: Draft, account: Account, at: Progress, armed_at: datetime) -> Seen | None:
+        """What the upload session proves; None when it is gone, or has a last word that proves nothing."""
         match self._upload(account).probe(at, Step.LOOK):
             case Complete(video=video):
                 return self._status(draft, account, at.then(video_id=video.id), video.id, armed_at)
+            case Stored(session=session) if (
+                session != at.session
+            ):  # kept first: the old URI may be dead already
+                return Pending(checkpoint=at.then(session=session, unsure=True).checkpoint())
             case Stored(offset=offset, session=session) if offset < at.size:
                 again = at.stored(session, offset, time.time()).then(unsure=True)
                 return Absent(checkpoint=again.checkpoint())
@@ -135,7 +141,7 @@ class YouTube:
                     return Ended(error=of_answer(answer, Step.LOOK))
                 if not ends_session(answer):
                     raise of_answer(answer, Step.LOOK)
-        return self._search(draft, account, at, armed_at, taken)
+        return None
 
     def _status(
         self, draft: Draft, account: Account, at: Progress, video_id: str, armed_at: datetime | None

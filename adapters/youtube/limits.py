@@ -34,6 +34,8 @@ CHUNK = 32 * QUANTUM  # ours: 8 MiB, so that the last one, sent at the due time,
 CHUNK_TIME = timedelta(seconds=60)
 FRESH = timedelta(seconds=5)
 """How long an offset that YouTube told is believed. Older: another worker may have died in the middle of a chunk."""
+STALE = FRESH + timedelta(seconds=1)
+"""After this long a checkpoint is not believed any more."""
 CUTS = 5
 """Chunks in a row that got nowhere before it counts as a failed try."""
 CUT_PAUSE = timedelta(seconds=2)

@@ -172,6 +172,13 @@ class Subscription(Scope):
     subscription: Plan
 
 
+class Consent(Shape):
+    """Where to send the person."""
+
+    url: str
+    expires_in: int = Field(description="Seconds until the address is good for nothing.")
+
+
 class Parts(Shape):
     """Whether each part answers."""
 
@@ -232,6 +239,12 @@ class SubscriptionAnswer(Success):
     """A subscription."""
 
     data: Subscription
+
+
+class ConsentAnswer(Success):
+    """A grant was opened."""
+
+    data: Consent
 
 
 class ReadinessAnswer(Success):

@@ -10,12 +10,12 @@ from typing import cast
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 
 from config.logs import secrets_of, set_up
 from pipeline import bootstrap
-from pipeline.api import accounts, health, posts, reference
+from pipeline.api import accounts, connect, health, posts, reference
 from pipeline.api.edge import Edge
 from pipeline.api.envelope import away, refused, unrouted
 from pipeline.api.site import site
@@ -81,6 +81,14 @@ def _route(app: FastAPI) -> None:
     add(
         f"{BASE}/subscription", accounts.subscription, methods=["GET"], responses=reference.SUBSCRIPTION,
         openapi_extra=reference.READ_EXTRA, operation_id="getSubscription",
+    )  # fmt: skip
+    add(
+        f"{BASE}/connect/{{platform}}", connect.begin, methods=["POST"], status_code=201,
+        responses=reference.CONNECT, openapi_extra=reference.CONNECT_EXTRA, operation_id="connectAccount",
+    )  # fmt: skip
+    add(
+        f"{BASE}/connect/{{platform}}/callback", connect.callback, methods=["GET"], response_class=HTMLResponse,
+        responses=reference.CALLBACK, openapi_extra=reference.CALLBACK_EXTRA, operation_id="connectCallback",
     )  # fmt: skip
     add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
     add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")

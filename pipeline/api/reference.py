@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from adapters.contract import Platform
 from pipeline.api import answers
+from pipeline.api.connect import ConnectBody
 from pipeline.api.schema import EXTERNAL_ID, PostBody
 from pipeline.domain.post import PostStatus
 
@@ -68,6 +70,34 @@ SHOW: Responses = {
 }
 ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **_READ}
 SUBSCRIPTION: Responses = {200: says(answers.SubscriptionAnswer, "The subscription."), **_READ}
+CONNECT: Responses = {
+    201: says(answers.ConsentAnswer, "Send the person to this address."),
+    400: says(answers.Failure, "invalid_json, or validation_failed: there is no such connection."),
+    404: says(answers.Failure, "not_found: no such platform, or no such account to connect again."),
+    408: CREATE[408],
+    409: says(answers.Failure, "account_inactive: the operator took the account out of use."),
+    413: CREATE[413],
+    415: CREATE[415],
+    422: CREATE[422],
+    429: says(answers.Failure, "rate_limited: this key has too many requests under way.", _WAIT_HEADER),
+    **_READ,
+    500: says(answers.Failure, "not_configured: the message names the setting; internal_error."),
+}
+_PEOPLE: dict[str, Any] = {"content": {"text/html": {}}, "headers": _ID_HEADER}
+CALLBACK: Responses = {
+    200: {"description": "The accounts that were connected.", **_PEOPLE},
+    400: {
+        "description": "The answer cannot be read, is unknown or late, or the code was refused.",
+        **_PEOPLE,
+    },
+    401: {"description": "A key was shown, and it is unknown or was revoked.", **_PEOPLE},
+    403: {"description": "The person said no, a permission is missing, or somebody else began.", **_PEOPLE},
+    404: says(answers.Failure, "not_found: no such platform."),
+    409: {"description": "Used before, no account, or not the account to connect again.", **_PEOPLE},
+    500: {"description": "A fault of this server.", **_PEOPLE},
+    502: {"description": "The platform did not answer, or refused.", **_PEOPLE},
+    503: {"description": "The database is away, or too much is under way.", **_PEOPLE},
+}
 ALIVE: Responses = {200: says(answers.AliveAnswer, "Alive.")}
 READY: Responses = {
     200: says(answers.ReadinessAnswer, "The database answers; the other parts as told."),
@@ -123,6 +153,25 @@ SHOW_EXTRA = {
     ],
 }
 READ_EXTRA = _SECURED
+_PLATFORM = {
+    "name": "platform", "in": "path", "required": True, "schema": {"type": "string", "enum": [*Platform]},
+}  # fmt: skip
+CONNECT_EXTRA = {
+    **_SECURED,
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ConnectBody"}}},
+    },
+    "parameters": [_PLATFORM],
+}
+CALLBACK_EXTRA = {
+    "parameters": [
+        _PLATFORM,
+        {"name": "state", "in": "query", "required": True, "schema": {"type": "string"}},
+        _query("code", {"type": "string"}, "What the platform gives when the person allows it."),
+        _query("error", {"type": "string"}, "What it gives instead, access_denied for one."),
+    ]
+}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -134,6 +183,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         components = spec.setdefault("components", {})
         body = PostBody.model_json_schema(ref_template="#/components/schemas/{model}")
         components.setdefault("schemas", {}).update({**body.pop("$defs"), "PostBody": body})
+        components["schemas"]["ConnectBody"] = ConnectBody.model_json_schema()
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "<public id>.<secret>"}
         }

@@ -19,12 +19,13 @@ from pipeline.pacing import redis_client
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """One server process. The lanes keep apart: posts that wait for checks, reads, and keys and health."""
+    """One server process. The lanes keep apart: posts that wait for checks, reads, keys and health, and consents."""
 
     core: Core
     posting: Lane
     reading: Lane
     knowing: Lane
+    connecting: Lane
     keyring: Keyring
     meter: Meter
     metrics: Metrics
@@ -33,7 +34,7 @@ class Site:
 
     def close(self) -> None:
         """Lets what runs finish, then gives the connections back."""
-        for lane in (self.posting, self.reading, self.knowing):
+        for lane in (self.posting, self.reading, self.knowing, self.connecting):
             lane.close()
         self.broker.close()
 
@@ -48,6 +49,8 @@ def site(core: Core) -> Site:
         posting=Lane("posting", threads=64, line=256, per_key=128),
         reading=Lane("reading", threads=8, line=256),
         knowing=knowing,
+        # People who come back from a consent page wait for the platform's answers, seconds at times.
+        connecting=Lane("connecting", threads=8, line=64, per_key=32),
         keyring=Keyring(core, knowing),
         meter=Meter(broker, core.settings.api.posts_per_minute),
         metrics=Metrics(core.database, broker, knowing),

@@ -19,6 +19,9 @@ ADDRESSES = 30.0
 DONE = frozenset({"published", "failed", "cancelled", "blocked"})
 """States that do not change by themselves any more."""
 
+WIDTHS = {"post": 9, "platform": 9, "account": 17, "state": 10, "lateness": 8, "url": None}
+"""Columns of the live table; the address gets what is left."""
+
 Read = Callable[[str], Mapping[str, Any]]
 """Post id -> the API's words for it."""
 
@@ -110,9 +113,10 @@ def _line(row: Row, seconds: float) -> str:
 def _table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("post", "platform", "account", "state", "lateness", "url"):
-        table.add_column(name, overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name, width in WIDTHS.items():
+        # An address that does not fit is cut here: folded, it would make the table jump; the end shows it whole.
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=width, ratio=None if width else 1)
     for row in rows:
         style = {"published": "green", "failed": "red", "blocked": "red"}.get(row.state, "")
         table.add_row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,10 +24,11 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Noth
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", no_wrap=name in ("id", "delivery", "account", "post", "workspace"))
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        Console(soft_wrap=False).print(table)
+        # a pipe has no edge: ids and URLs stay whole for whoever reads them
+        Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def show_one(value: Mapping[str, Any], *, as_json: bool) -> None:

@@ -272,7 +272,10 @@ def _refused(armed: bool) -> Outcome | None:
 
 
 def _look_wait(asked: timedelta, standing: Standing, policy: Policy) -> timedelta:
-    return max(asked, look_pause(standing.looks, policy.look_first, policy.look_longest))
+    """The adapter knows how far the platform is, so its word counts; where it has none, ever longer pauses."""
+    if asked > timedelta(0):
+        return min(asked, policy.look_longest)
+    return look_pause(standing.looks, policy.look_first, policy.look_longest)
 
 
 def _unknown(error: Exception) -> AdapterError:

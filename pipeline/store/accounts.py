@@ -35,7 +35,7 @@ class AccountRow:
     error: Mapping[str, Any] | None
 
 
-_COLUMNS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
+ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
               expires_at, refresh_expires_at, error"""
 
 
@@ -53,51 +53,59 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
     settings: Mapping[str, Any],
 ) -> UUID:
     """Adds an account, or gives the one that is there fresh credentials and makes it active again."""
-    known = row(
-        c,
-        """SELECT id FROM accounts WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r
-           FOR UPDATE""",
-        w=workspace, p=platform, k=connection, r=remote_id,
-    )  # fmt: skip
-    if known is not None:
-        store_credentials(c, vault, known.id, credentials)
-        row(
-            c,
-            """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
-                      settings = settings || :s WHERE id = :id RETURNING id""",
-            id=known.id, u=username, d=display_name, s=jsonb(dict(settings)),
-        )  # fmt: skip
-        identity: UUID = known.id
-        return identity
     identity = new_id()
-    row(
+    added = row(
         c,
         """INSERT INTO accounts (id, workspace_id, platform, connection, remote_id, username, display_name, settings,
-                                 credentials, expires_at, refresh_expires_at)
-           VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re) RETURNING id""",
+                                 credentials, expires_at, refresh_expires_at, renewable)
+           VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re, :renewable)
+           ON CONFLICT (workspace_id, platform, connection, remote_id) DO NOTHING RETURNING id""",
         id=identity, w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name,
         s=jsonb(dict(settings)), sealed=vault.seal(_plain(credentials), identity), e=credentials.expires_at,
-        re=credentials.refresh_expires_at,
+        re=credentials.refresh_expires_at, renewable=credentials.refresh_token is not None,
     )  # fmt: skip
-    return identity
+    if added is not None:
+        return identity
+    known = row(
+        c,
+        """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
+                  settings = settings || :s
+           WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r RETURNING id""",
+        w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name, s=jsonb(dict(settings)),
+    )  # fmt: skip
+    if known is None:
+        raise LookupError("The account went away while it was being connected again.")
+    store_credentials(c, vault, known.id, credentials)
+    again: UUID = known.id
+    return again
 
 
 def store_credentials(
-    c: Connection, vault: Vault, account: UUID, credentials: Credentials, version: int | None = None
+    c: Connection,
+    vault: Vault,
+    account: UUID,
+    credentials: Credentials,
+    version: int | None = None,
+    *,
+    rotated: bool | None = None,
 ) -> bool:
     """Replaces an account's credentials and tells waiting workers by raising the version.
 
     ``version``: only if it is still this one; False when a person connected the account anew in the meantime.
+    ``rotated``: whether a refresh gave another refresh token than it took; None where that cannot be said.
     """
     return (
         row(
             c,
             """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
-                      credentials_version = credentials_version + 1, refreshing_until = NULL
+                      credentials_version = credentials_version + 1, refreshing_until = NULL,
+                      credentials_since = now(), renewable = :renewable, refresh_after = NULL, unanswered = 0,
+                      refresh_rotates = coalesce(CAST(:rotated AS boolean), refresh_rotates)
                WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
                RETURNING id""",
             id=account, sealed=vault.seal(_plain(credentials), account), e=credentials.expires_at,
-            re=credentials.refresh_expires_at, version=version,
+            re=credentials.refresh_expires_at, version=version, rotated=rotated,
+            renewable=credentials.refresh_token is not None,
         )
         is not None
     )  # fmt: skip
@@ -107,7 +115,7 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
     """A workspace's accounts, all or those of these ids; one outside the workspace is simply not found."""
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM accounts
+        f"""SELECT {ACCOUNT_FIELDS} FROM accounts
             WHERE workspace_id = :w AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[])))
             ORDER BY created_at, id""",
         w=workspace, ids=None if ids is None else list(ids),
@@ -118,7 +126,8 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
 def list_accounts(c: Connection) -> list[AccountRow]:
     """Every account of every workspace, for operators."""
     return [
-        account_row(r) for r in rows(c, f"SELECT {_COLUMNS} FROM accounts ORDER BY workspace_id, created_at")
+        account_row(r)
+        for r in rows(c, f"SELECT {ACCOUNT_FIELDS} FROM accounts ORDER BY workspace_id, created_at")
     ]
 
 
@@ -164,11 +173,15 @@ def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, i
 
 
 def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) -> bool:
-    """Single flight: True for the one worker that may refresh this version of the credentials now."""
+    """Single flight: True for the one worker that may refresh this version of the credentials now.
+
+    Who finds a claim that ran out knows that its holder died, perhaps with the answer: one more unanswered refresh.
+    """
     return (
         row(
             c,
-            """UPDATE accounts SET refreshing_until = now() + :lease
+            """UPDATE accounts SET refreshing_until = now() + :lease,
+                      unanswered = unanswered + CASE WHEN refreshing_until IS NULL THEN 0 ELSE 1 END
                WHERE id = :id AND credentials_version = :version
                  AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id""",
             id=account, version=version, lease=lease,
@@ -177,9 +190,26 @@ def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) 
     )  # fmt: skip
 
 
-def end_refresh(c: Connection, account: UUID) -> None:
-    """Gives the turn back after a refresh that did not work."""
-    row(c, "UPDATE accounts SET refreshing_until = NULL WHERE id = :id RETURNING id", id=account)
+def end_refresh(
+    c: Connection,
+    account: UUID,
+    version: int | None = None,
+    *,
+    unanswered: bool = False,
+    pause: timedelta = timedelta(0),
+) -> None:
+    """Gives the turn back after a refresh that did not work; of this version of the credentials, if one is given.
+
+    ``unanswered``: it left, and what became of it is not known. ``pause``: how long no refresh ahead of the end is
+    tried; a quarter of what is left, up to an hour, if that is longer.
+    """
+    row(
+        c,
+        """UPDATE accounts SET refreshing_until = NULL, unanswered = unanswered + :lost,
+                  refresh_after = now() + greatest(:pause, least(interval '1 hour', (expires_at - now()) / 4))
+           WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version) RETURNING id""",
+        id=account, version=version, lost=int(unanswered), pause=pause,
+    )  # fmt: skip
 
 
 def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:

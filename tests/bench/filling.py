@@ -80,7 +80,9 @@ def _post(
 def make_due(stack: Stack, after: timedelta) -> datetime:
     """All that is scheduled becomes due at one moment, this far ahead by the database's clock."""
     with stack.core.database.begin() as c:
-        rows(c, "UPDATE posts SET due_at = now() + :after WHERE status = 'scheduled' RETURNING 1", after=after)
+        rows(
+            c, "UPDATE posts SET due_at = now() + :after WHERE status = 'scheduled' RETURNING 1", after=after
+        )
         found = rows(
             c,
             """UPDATE deliveries SET due_at = now() + :after, next_at = now() + :after
@@ -94,11 +96,13 @@ def make_due(stack: Stack, after: timedelta) -> datetime:
 
 
 def all_published(stack: Stack, number: int) -> bool:
-    """Whether this many are published. Raises Unsound once one went another way."""
+    """Whether this many are published. Raises Unsound once one is given up."""
     with stack.core.database.once() as c:
-        found = {r.state: int(r.n) for r in rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")}
-    if wrong := {s: n for s, n in found.items() if s in {"failed", "blocked", "unknown", "retrying"}}:
+        found = {
+            r.state: int(r.n) for r in rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")
+        }
+    if wrong := {s: n for s, n in found.items() if s in {"failed", "blocked"}}:
         with stack.core.database.once() as c:
             seen = row(c, "SELECT error FROM deliveries WHERE error IS NOT NULL LIMIT 1")
-        raise Unsound(f"Not all were published at the first try: {wrong}; {seen.error if seen else 'no error noted'}")
+        raise Unsound(f"Not all were published: {wrong}; {seen.error if seen else 'no error noted'}")
     return found.get("published", 0) >= number

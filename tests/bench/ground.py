@@ -22,6 +22,7 @@ from tests.bench.scale import Scale
 from tests.conftest import TEMPLATE, Engines, database, environment_of, free_ports
 from tests.stack import Stack, running, until
 
+ROOT = Path(__file__).parents[2]
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 READY = 40.0
 """Seconds a part gets until it answers."""
@@ -91,17 +92,23 @@ def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str
     return names
 
 
-def start_alike(stack: Stack, name: str, model: str, old: str, new: str) -> None:
-    """Starts a process with the very command line of a running part, one word of it replaced."""
-    words = psutil.Process(stack.parts[model].pid).cmdline()
-    module = words.index("-m")
-    if not any(old in word for word in words):
-        raise Unsound(f"{model} was not started with {old}: {words}")
-    stack.start(name, *(word.replace(old, new) for word in words[module + 1 :]))
+def command_of(stack: Stack, name: str) -> list[str]:
+    """What a running part was started with, from its module's name on."""
+    words = psutil.Process(stack.parts[name].pid).cmdline()
+    return words[words.index("-m") + 1 :]
+
+
+def replaced(words: list[str], old: str, new: str) -> list[str]:
+    """The same command line with one word of it replaced: what is compared differs in nothing else."""
+    if old not in words:
+        raise Unsound(f"{old} is not in {words}: there is nothing to compare with.")
+    return [new if word == old else word for word in words]
 
 
 def await_workers(stack: Stack, number: int) -> None:
     """Waits until this many Celery workers answer."""
     app = configured(stack.core.settings)
-    until(lambda: len(app.control.ping(timeout=1) or ()) >= number or None, READY, lambda: "no worker answers")
+    until(
+        lambda: len(app.control.ping(timeout=1) or ()) >= number or None, READY, lambda: "no worker answers"
+    )
     app.close()

@@ -38,7 +38,11 @@ class Kind:
     def media(self, stack: Stack) -> dict[str, Any]:
         """The request's media."""
         urls = [stack.media(name) for name in self.files]
-        return {"type": "video", "url": urls[0]} if self.purpose == "video" else {"type": "slideshow", "urls": urls}
+        return (
+            {"type": "video", "url": urls[0]}
+            if self.purpose == "video"
+            else {"type": "slideshow", "urls": urls}
+        )
 
 
 PHOTO = ("sample-1.jpg",)

@@ -55,10 +55,10 @@ async def _store(call: Call, record: Record, offset: int, size: int) -> None:
     taken = await take_in(call.request, film.path(call.world, record), offset, size - offset)
     if record["received"] != offset:  # somebody else sent the same bytes meanwhile
         raise Refused(no("OffsetInvalidError", "Another request is sending", retriable=True))
-    record |= {"received": offset + taken.bytes, "size": size}
-    film.keep(call.world, record)
     if taken.is_too_much:
         raise Refused(no("ProcessingFailedError", "More bytes than file_size says"))
+    record |= {"received": offset + taken.bytes, "size": size}
+    film.keep(call.world, record)
     if taken.is_cut:
         raise Refused(no("PartialRequestError", "The request ended early", retriable=True))
     if record["received"] == size:

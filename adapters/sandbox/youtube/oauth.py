@@ -150,7 +150,8 @@ async def revoke(call: Call) -> web.Response:
     if account is None:
         raise Refused(_no("invalid_token", "Token expired or revoked"))
     call.world.accounts.mark(PLATFORM, account["remote_id"], "revoked")
-    call.world.store.drop(_AGREED, f"{account['remote_id']}")
+    for key in [key for key in call.world.store.all(_AGREED) if key.startswith(f"{account['remote_id']}:")]:
+        call.world.store.drop(_AGREED, key)
     return json_answer({})
 
 

@@ -1,7 +1,7 @@
 """What a project may do in a day that ends at midnight Pacific time.
 
-developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 videos.insert calls, 10 000 units of the rest.
-Whether the start or the end of an upload is charged is not documented: here it is the start.
+developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 videos.insert calls, 10 000 units of all
+other calls. Whether the start or the end of an upload is charged is not documented: here it is the start.
 """
 
 from adapters.sandbox.answers import Refused

@@ -1,9 +1,10 @@
 """Opens upload sessions of the YouTube stand-in and takes their bytes, as Google's resumable protocol has it.
 
-developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week here; the
-vendor gives no number.
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week here;
+the vendor gives no number.
 """
 
+import asyncio
 import re
 import secrets
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.intake import drain, take_in
+from adapters.sandbox.intake import take_in
 from adapters.sandbox.store import Record
 from adapters.sandbox.windows import DAY
 from adapters.sandbox.youtube import video
@@ -108,16 +110,13 @@ async def put(call: Call) -> web.Response:
     record = _session(call)
     is_gone = record is None or call.world.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
-        await drain(call.request)
         raise refuse("notFound", "The upload session was not found, or has expired.", 404)
     span = _span(call)
     if record["video"] is not None:  # the answer of the end can be had again and again
-        await drain(call.request)
         return video.created(call, record["video"])
     _check(call, record, span)
     if span is None or span.is_probe or span.first != record["received"]:
-        await drain(call.request)  # overlap or gap: nothing is stored
-        return _incomplete(call, record)
+        return _incomplete(call, record)  # overlap or gap: nothing is stored
     return await _take(call, record, span)
 
 
@@ -141,19 +140,14 @@ async def _take(call: Call, record: Record, span: _Span) -> web.Response:
     at = record["received"]
     most = span.length if call.take("short-store") is None else _less(span.length)
     taken = await take_in(call.request, _path(call, record), at, most)
-    if taken.is_too_much:
-        await drain(call.request)
-    if (
-        record["received"] != at or record["video"] is not None
-    ):  # another request stored the same bytes meanwhile
+    if record["received"] != at or record["video"] is not None:  # somebody else sent the same bytes
         return _incomplete(call, record)
-    stored = most if taken.is_too_much else taken.bytes
-    is_whole = stored == span.length and not taken.is_cut
-    record["received"] = at + (stored if is_whole else stored - stored % GRANULE)
     record["total"] = span.total if record["total"] is None else record["total"]
-    world.store.put(KIND, record["key"], record)
+    is_whole = taken.bytes == span.length and not taken.is_cut
     if is_whole and span.is_last:
         return await _complete(call, record)
+    record["received"] = at + taken.bytes - taken.bytes % GRANULE
+    world.store.put(KIND, record["key"], record)
     return _incomplete(call, record)
 
 
@@ -164,12 +158,14 @@ def _less(length: int) -> int:
 
 async def _complete(call: Call, record: Record) -> web.Response:
     record |= call.mishap()
-    key = await video.arrived(call, record, _path(call, record))
-    _path(call, record).unlink(missing_ok=True)
-    record["video"] = key
-    call.world.store.put(KIND, record["key"], record)
-    await video.begin(call, key)
-    return video.created(call, key)
+    facts = await asyncio.to_thread(probe.video, _path(call, record))
+    if record["video"] is None:  # nobody has sent the same last chunk meanwhile
+        key = video.arrived(call.world, record, facts)
+        record |= {"received": record["total"], "video": key}
+        call.world.store.put(KIND, record["key"], record)
+        _path(call, record).unlink(missing_ok=True)
+        await video.begin(call.world, key)
+    return video.created(call, record["video"])
 
 
 def _path(call: Call, record: Record) -> Path:

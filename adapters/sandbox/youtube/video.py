@@ -3,9 +3,7 @@
 A video is live from its last byte on. One that will fail or be rejected never was, and gets no line in the ledger.
 """
 
-import asyncio
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -41,10 +39,8 @@ _REJECTIONS = (
 _WAYS = {"processing": "processing", "processed": "succeeded", "failed": "failed", "rejected": "terminated"}
 
 
-async def arrived(call: Call, session: Record, path: Path) -> str:
+def arrived(world: "World", session: Record, facts: probe.VideoFacts | None) -> str:
     """All bytes are there: make the video, live unless something is wrong with it. Returns its id."""
-    world = call.world
-    facts = await asyncio.to_thread(probe.video, path)
     account = world.accounts.find(PLATFORM, session["account"])
     key = secrets.token_urlsafe(8)
     record: Record = {"key": key, "account": session["account"], "published": world.clock.now()}
@@ -93,9 +89,10 @@ def url(key: str) -> str:
     return f"https://www.youtube.com/watch?v={key}"
 
 
-async def begin(call: Call, key: str) -> None:
+async def begin(world: "World", key: str) -> None:
     """Work on a video that has arrived."""
-    await call.world.processing.begin(KIND, call.world.store.all(KIND)[key])
+    record = world.store.all(KIND)[key]
+    await world.processing.begin(KIND, record)
 
 
 def work(world: "World") -> Work:
@@ -114,8 +111,8 @@ def work(world: "World") -> Work:
 
 def _conclude(world: "World", record: Record, reason: str | None) -> None:
     state = "processed" if reason is None else "rejected" if reason in _REJECTIONS else "failed"
-    world.store.put(KIND, record["key"], record | {"state": state, "reason": reason})
     record |= {"state": state, "reason": reason}
+    world.store.put(KIND, record["key"], record)
 
 
 def created(call: Call, key: str) -> web.Response:

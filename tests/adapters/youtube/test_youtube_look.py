@@ -185,6 +185,16 @@ def test_incomplete_is_absent_with_the_same_session(
     assert seen.checkpoint["unsure"] is True
 
 
+def test_a_moved_session_is_kept_before_anything_is_said(platform: StandIn, youtube: Make) -> None:
+    moved = platform.url + "/youtube/elsewhere?upload_id=2"
+    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Location": moved}))
+    seen = look(youtube, kept(platform))
+    assert isinstance(seen, Pending)
+    assert seen.checkpoint["session"] == moved
+    platform.on("PUT", "/youtube/elsewhere", Reply(status=308))
+    assert isinstance(look(youtube, dict(seen.checkpoint)), Absent)
+
+
 def test_every_byte_there_is_waited_for(platform: StandIn, youtube: Make) -> None:
     platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
     assert isinstance(look(youtube, kept(platform)), Pending)

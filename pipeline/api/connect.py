@@ -1,0 +1,132 @@
+"""POST /connect/{platform} and its callback: where to send a person who adds an account, and taking them back."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adapters.contract import Platform
+from pipeline.api import connect_page as page
+from pipeline.api import json_reader
+from pipeline.api.body import read_body, require_json
+from pipeline.api.envelope import HttpRefusal, away, refused, success
+from pipeline.api.fields import Identity, at_most
+from pipeline.api.hostile import hostile
+from pipeline.api.issue import issue, of_pydantic
+from pipeline.api.schema import Body, invalid
+from pipeline.api.site import Site, site_of
+from pipeline.stages.connect import Connected, Started, decline, finish, start
+from pipeline.stages.consent import WayBack, way_back
+from pipeline.stages.request import Refusal
+from pipeline.store.database import Unreachable
+
+log = logging.getLogger("slipway.api")
+
+CHOSEN = 100
+"""Remote ids that one grant may name."""
+
+
+class ConnectBody(Body):
+    """What to connect; all of it may be left out, and so may the body."""
+
+    connection: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="The platform's product, e.g. business, facebook_login.",
+    )
+    reconnect: Identity | None = Field(
+        None, description="An account to connect again; no other is taken then."
+    )
+    remote_ids: Annotated[list[str], at_most(CHOSEN)] | None = Field(
+        None, min_length=1, max_length=CHOSEN,
+        description="Only these of the accounts that are found, by the platform's own ids; else all.",
+    )  # fmt: skip
+
+
+async def begin(request: Request) -> Response:
+    """Open a grant: the address to send the person to, good for ten minutes and one use."""
+    site = site_of(request)
+    caller = await site.keyring.caller(request)
+    platform = _platform(request)
+    raw = await read_body(request, site.core.settings.api.max_body)
+    require_json(request, raw)
+    wanted = _wanted(raw)
+    work = partial(
+        start, site.core, caller.workspace_id, platform, caller.key_id, connection=wanted.connection,
+        reconnect=wanted.reconnect, chosen=wanted.remote_ids,
+    )  # fmt: skip
+    opened: Started = await site.connecting.run(work, caller.key_id)
+    data = {"url": opened.url, "expires_in": int(opened.lives.total_seconds())}
+    return success("Send the person to this address", data, code=201, headers={"Cache-Control": "no-store"})
+
+
+async def callback(request: Request) -> Response:
+    """Take a person back from the consent page. A client that shows its key here must be the one that began."""
+    platform = _platform(request)
+    try:
+        return page.connected(platform.value, await _finished(request, platform))
+    except Refusal as refusal:
+        return _same_envelope(
+            refused(refusal), page.not_connected(refusal.status, platform.value, refusal.message)
+        )
+    except Unreachable:
+        said = "Our database cannot be reached at the moment; nothing was connected."
+        return _same_envelope(away(), page.not_connected(503, platform.value, said))
+    except Exception:  # the edge would answer a person in JSON
+        log.exception("a person came back from %s and could not be taken in", platform.value)
+        return page.not_connected(500, platform.value, "Something went wrong here; nothing was connected.")
+
+
+async def _finished(request: Request, platform: Platform) -> list[Connected]:
+    site = site_of(request)
+    back = way_back(request.scope["query_string"].decode("ascii", "replace"))
+    starter = (await site.keyring.caller(request)).key_id if "authorization" in request.headers else None
+    return await site.connecting.run(partial(_finish, site, platform, back, starter))
+
+
+def _finish(site: Site, platform: Platform, back: WayBack, starter: UUID | None) -> list[Connected]:
+    if back.code is None:
+        raise decline(site.core, platform, back.state, back.error or "", starter)
+    return finish(site.core, platform, back.state, back.code, starter)
+
+
+def _same_envelope(plain: Response, shown: Response) -> Response:
+    """The headers that the JSON answer would have had (Retry-After, WWW-Authenticate), on the page."""
+    for name in ("Retry-After", "WWW-Authenticate"):
+        if value := plain.headers.get(name):
+            shown.headers[name] = value
+    return shown
+
+
+def _platform(request: Request) -> Platform:
+    try:
+        return Platform(request.path_params["platform"])
+    except ValueError:
+        raise HttpRefusal(
+            404, "not_found", f"There is no such platform: it is one of {', '.join(Platform)}."
+        ) from None
+
+
+def _wanted(raw: bytes) -> ConnectBody:
+    if not raw:
+        return ConnectBody()
+    try:
+        body = json_reader.read(raw)
+    except json_reader.InvalidJson as error:
+        raise HttpRefusal(400, "invalid_json", str(error)) from None
+    if not isinstance(body, dict):
+        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
+    if found := hostile(body):
+        raise invalid(found)
+    try:
+        return ConnectBody.model_validate(body)
+    except ValidationError as error:
+        issues = of_pydantic(error.errors(include_url=False), {}, lambda _: ConnectBody.model_fields)
+        raise invalid(issues) from None

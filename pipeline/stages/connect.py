@@ -1,0 +1,249 @@
+"""Connecting accounts: a person is sent to a platform's consent page, and what they allow there is stored, sealed.
+
+``start`` and ``finish`` may run in different processes; what joins them is a row of ``grants``, used once. No database
+connection is held while the platform is asked. A crash in ``finish`` leaves a used grant and nothing stored: the person
+starts again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Adapter, Platform, RemoteAccount
+from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked, NeedsPerson, Permanent
+from pipeline.core import Core
+from pipeline.domain.account import AccountStatus
+from pipeline.failpoint import failpoint
+from pipeline.stages.candidates import name_of, storable
+from pipeline.stages.consent import DENIED, new_secrets, redirect_uri
+from pipeline.stages.request import Refusal
+from pipeline.store import grants as store
+from pipeline.store.accounts import AccountRow, add_account, find_accounts
+from pipeline.store.grants import CLI, LIFE, Grant, GrantRefused, Starter, Unusable
+from pipeline.store.vault import VaultError
+
+log = logging.getLogger("slipway.connect")
+
+AGAIN = "Start connecting the account again."
+_UNUSABLE = {
+    Unusable.UNKNOWN: (400, f"Nobody here is waiting for this answer, or it is long over. {AGAIN}"),
+    Unusable.USED: (409, f"This answer was used before. If the account is not connected: {AGAIN}"),
+    Unusable.EXPIRED: (400, f"The ten minutes for this are over. {AGAIN}"),
+    Unusable.OTHER_PLATFORM: (
+        400,
+        f"This answer came from another platform than the one that was asked. {AGAIN}",
+    ),
+    Unusable.OTHER_STARTER: (403, "Somebody else started this: only the key that did can finish it."),
+    Unusable.KEY_REVOKED: (
+        403,
+        "The key that started this was revoked meanwhile. Start again with another one.",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """Where to send the person, and the state they will bring back; good for ``lives``."""
+
+    url: str = field(repr=False)
+    state: str = field(repr=False)
+    redirect_uri: str
+    lives: timedelta = LIFE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connected:
+    """An account that can be published to from now on."""
+
+    id: UUID
+    platform: Platform
+    connection: str
+    remote_id: str
+    username: str
+    display_name: str
+    was_known: bool
+
+
+def start(
+    core: Core,
+    workspace: UUID,
+    platform: Platform,
+    starter: Starter,
+    *,
+    connection: str | None = None,
+    reconnect: UUID | None = None,
+    chosen: Sequence[str] | None = None,
+) -> Started:
+    """Opens a grant. ``reconnect``: an account of the workspace; ``chosen``: remote ids that may be stored, else all.
+
+    Raises Refusal: 400 for what cannot be asked, 404 when there is no such account, 409 when it is out of use, 500
+    ``not_configured`` with the setting's name.
+    """
+    if platform not in core.adapters:
+        raise Refusal(400, "validation_failed", f"{platform.value} accounts cannot be connected yet.")
+    known = _to_reconnect(core, workspace, platform, reconnect, starter) if reconnect else None
+    connection = known.connection if known else connection
+    back, secrets = redirect_uri(core.settings, platform), new_secrets()
+    try:
+        url = _adapter(core, platform, connection).authorize_url(back, secrets.state, secrets.challenge)
+    except AdapterError as error:
+        raise Refusal(400, "validation_failed", error.message) from None
+    _require_app(platform, url)
+    with core.database.begin() as c:
+        store.open_grant(
+            c, core.vault, workspace=workspace, platform=platform, connection=connection, starter=starter,
+            account=reconnect, chosen=chosen, redirect_uri=back, state=secrets.state, verifier=secrets.verifier,
+        )  # fmt: skip
+    return Started(url=url, state=secrets.state, redirect_uri=back)
+
+
+def finish(
+    core: Core, platform: Platform, state: str, code: str, starter: Starter | None = None
+) -> list[Connected]:
+    """Uses the grant up, asks the platform whose accounts the code opens, and stores them.
+
+    ``starter`` None: a browser, known by its state alone. Raises Refusal: 400, 403 or 409 for a state that cannot be
+    used, 409 ``wrong_account`` when another account than the one to reconnect came back, 400 ``code_refused``, 403
+    ``permission_missing``, 502 ``platform_unavailable``. Nothing is stored then.
+    """
+    grant = _used(core, platform, state, starter)
+    failpoint("connect.used")
+    with _noted(core, grant):
+        found = _ask(core, grant, code)
+        failpoint("connect.answered")
+        with core.database.begin() as c:
+            known = find_accounts(c, grant.workspace_id)
+            connected = [_store(c, core, grant, one, known) for one in storable(grant, found, known)]
+            store.end_grant(c, grant.id, {"accounts": [_told(one) for one in connected]})
+    for one in connected:
+        log.info("connected %s account %s for workspace %s", platform.value, one.id, grant.workspace_id)
+    return connected
+
+
+def decline(
+    core: Core, platform: Platform, state: str, error: str, starter: Starter | None = None
+) -> Refusal:
+    """Uses the grant up that the person, or the platform, said no to. Returns what to tell; raises as ``finish``."""
+    grant = _used(core, platform, state, starter)
+    name = platform.value
+    if error in DENIED:
+        said = f"{name} was not allowed to connect; nothing was changed. {AGAIN}"
+        refusal = Refusal(403, "access_denied", said)
+    else:
+        log.warning("%s sent a person back with error %.60r", name, error)
+        said = f"{name} could not connect the account; nothing was changed. {AGAIN}"
+        refusal = Refusal(502, "platform_refused", said)
+    _note(core, grant, refusal)
+    return refusal
+
+
+def _to_reconnect(
+    core: Core, workspace: UUID, platform: Platform, account: UUID, starter: Starter
+) -> AccountRow:
+    with core.database.begin() as c:
+        found = find_accounts(c, workspace, [account])
+    if not found or found[0].platform is not platform:
+        raise Refusal(404, "not_found", f"There is no {platform.value} account {account} here.")
+    if found[0].status is AccountStatus.INACTIVE and starter != CLI:
+        raise Refusal(409, "account_inactive", f"{name_of(found[0])} was taken out of use by the operator.")
+    return found[0]
+
+
+def _adapter(core: Core, platform: Platform, connection: str | None) -> Adapter:
+    told = core.platform_settings[platform]
+    if connection is not None:
+        told = replace(told, options={**told.options, "connection": connection})
+    return core.adapters[platform](core.client(), told)
+
+
+def _require_app(platform: Platform, url: str) -> None:
+    """A consent page for no app is a dead end: the operator has not said who we are there."""
+    given = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    if not (given.get("client_id") or given.get("client_key")):
+        setting = f"SLIPWAY_{platform.name}__APP_ID"
+        raise Refusal(
+            500, "not_configured",
+            f"{setting} (or that of this connection) is empty: register an app at {platform.value} first.",
+        )  # fmt: skip
+
+
+def _used(core: Core, platform: Platform, state: str, starter: Starter | None) -> Grant:
+    try:
+        with core.database.begin() as c:
+            return store.use_grant(c, core.vault, platform, state, starter)
+    except GrantRefused as error:
+        status, message = _UNUSABLE[error.reason]
+        log.warning("a state was refused for %s: %s", platform.value, error.reason.value)
+        raise Refusal(status, f"state_{error.reason.value}", message) from None
+    except VaultError:
+        raise Refusal(409, "state_unusable", f"The keys were changed meanwhile. {AGAIN}") from None
+
+
+@contextmanager
+def _noted(core: Core, grant: Grant) -> Iterator[None]:
+    """Whatever goes wrong is left with the grant, for whoever waits for it."""
+    try:
+        yield
+    except Refusal as refusal:
+        _note(core, grant, refusal)
+        raise
+    except Exception:
+        _note(core, grant, Refusal(500, "internal_error", f"Something went wrong here. {AGAIN}"))
+        raise
+
+
+def _note(core: Core, grant: Grant, refusal: Refusal) -> None:
+    with core.database.begin() as c:
+        store.end_grant(c, grant.id, {"error": {"code": refusal.code, "message": refusal.message}})
+
+
+def _ask(core: Core, grant: Grant, code: str) -> Sequence[RemoteAccount]:
+    adapter = _adapter(core, grant.platform, grant.connection)
+    try:
+        credentials = adapter.exchange(code, grant.redirect_uri, grant.verifier.get_secret_value())
+        return adapter.discover(credentials)
+    except AdapterError as error:
+        log.warning("%s did not connect an account: %r", grant.platform.value, error)
+        raise _of_platform(error) from None
+
+
+def _of_platform(error: AdapterError) -> Refusal:
+    said = f"{error.message.rstrip('.')}; nothing was changed. {error.next_action or AGAIN}"
+    if isinstance(
+        error, Permanent | CredentialsRevoked | CredentialsExpired
+    ):  # a code is no account's token yet
+        return Refusal(400, "code_refused", said)
+    if isinstance(error, NeedsPerson):
+        return Refusal(403, error.code, said)
+    return Refusal(502, "platform_unavailable", said)
+
+
+def _store(
+    c: Connection, core: Core, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
+) -> Connected:
+    identity = add_account(
+        c, core.vault, workspace=grant.workspace_id, platform=grant.platform, connection=one.connection,
+        remote_id=one.remote_id, username=one.username, display_name=one.display_name,
+        credentials=one.credentials, settings=one.settings,
+    )  # fmt: skip
+    return Connected(
+        id=identity, platform=grant.platform, connection=one.connection, remote_id=one.remote_id,
+        username=one.username, display_name=one.display_name, was_known=identity in {a.id for a in known},
+    )  # fmt: skip
+
+
+def _told(one: Connected) -> dict[str, Any]:
+    return {
+        "id": str(one.id), "platform": one.platform.value, "username": one.username,
+        "display_name": one.display_name, "connection": one.connection,
+        "was": "known; its tokens are replaced" if one.was_known else "new",
+    }  # fmt: skip

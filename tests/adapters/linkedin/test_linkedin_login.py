@@ -1,0 +1,204 @@
+"""Consent, codes, refreshes, and whose grant it is; and no secret where it does not belong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from adapters.contract import Adapter, Credentials
+from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.http import Client
+from adapters.linkedin import LinkedIn
+from adapters.linkedin.progress import File, Progress
+from adapters.linkedin.wire import Grant, ImageStarted, VideoStarted
+from tests.adapters.linkedin import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+
+BACK = "https://slipway.example/back"
+
+
+def granted(*scopes: str) -> Credentials:
+    return replace(m.account().credentials, scopes=scopes)
+
+
+def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
+    assert isinstance(linkedin, Adapter)
+
+
+@pytest.mark.parametrize(
+    ("connection", "scope"),
+    [
+        (None, "openid profile w_member_social"),
+        ("person", "openid profile w_member_social"),
+        ("organization", "w_organization_social r_organization_social rw_organization_admin"),
+    ],
+)
+def test_the_consent_page(server: VendorServer, connection: str | None, scope: str) -> None:
+    options = {"connection": connection} if connection else {}
+    adapter = LinkedIn(Client(), m.settings_for(server.base, **options))
+    url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/v2/authorization"
+    assert parse_qs(url.query) == {
+        "response_type": ["code"], "client_id": ["77abc"], "redirect_uri": [BACK], "state": ["s t"],
+        "scope": [scope],
+    }  # fmt: skip
+
+
+def test_an_unknown_connection_is_refused(server: VendorServer) -> None:
+    adapter = LinkedIn(Client(), m.settings_for(server.base, connection="showcase"))
+    with pytest.raises(Rejected, match="showcase"):
+        adapter.authorize_url(BACK, "s", None)
+
+
+def test_a_code_buys_a_grant(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.GRANT)
+    before = datetime.now(UTC)
+    got = linkedin.exchange("the-code", BACK, None)
+    assert server.calls == ["POST /www/oauth/v2/accessToken"]
+    assert server.asked[0].form == {
+        "grant_type": "authorization_code", "code": "the-code", "redirect_uri": BACK, "client_id": "77abc",
+        "client_secret": m.APP_SECRET,
+    }  # fmt: skip
+    assert got.expires_at is not None
+    assert got.refresh_expires_at is not None
+    assert timedelta(days=59) < got.expires_at - before <= timedelta(days=60, seconds=5)
+    assert timedelta(days=364) < got.refresh_expires_at - before <= timedelta(days=365, seconds=5)
+    assert got.scopes == ("w_organization_social", "r_organization_social", "rw_organization_admin")
+
+
+def test_a_refresh_keeps_what_is_not_repeated(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.GRANT, '{"access_token":"AQV-3","expires_in":1}')
+    rotated = linkedin.refresh(m.account())
+    assert server.asked[0].form == {
+        "grant_type": "refresh_token", "refresh_token": m.REFRESH, "client_id": "77abc",
+        "client_secret": m.APP_SECRET,
+    }  # fmt: skip
+    assert rotated.refresh_token is not None
+    assert rotated.refresh_token.get_secret_value() == "AQR-new"
+    kept = linkedin.refresh(m.account())
+    assert kept.refresh_token is not None
+    assert kept.refresh_token.get_secret_value() == m.REFRESH
+    assert kept.scopes == ("w_member_social",)
+
+
+def oauth_fault(word: str, status: int = 400) -> Told:
+    return Told(status=status, body=f'{{"error":"{word}","error_description":"…"}}')
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "code"),
+    [
+        (oauth_fault("invalid_grant"), CredentialsRevoked, "reconnect_required"),
+        (oauth_fault("invalid_request"), Rejected, "invalid_request"),
+        (oauth_fault("invalid_client", 401), Rejected, "app_refused"),
+        (oauth_fault("something_new"), Unavailable, "platform_unavailable"),
+        (oauth_fault("invalid_grant", 500), Unavailable, "platform_unavailable"),
+        (Told(status=429, body=""), RateLimited, "rate_limited"),
+        (Told(status=503, body="<html>"), Unavailable, "platform_unavailable"),
+        (Told(body="{}"), Unavailable, "platform_unavailable"),
+        (DROP, Unavailable, "platform_unavailable"),
+    ],
+)
+def test_only_a_definite_refusal_disconnects(
+    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError], code: str
+) -> None:
+    server.tell(told)
+    with pytest.raises(error) as raised:
+        linkedin.refresh(m.account())
+    assert raised.value.code == code
+
+
+def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, linkedin: LinkedIn) -> None:
+    with pytest.raises(CredentialsRevoked, match="60 days"):
+        linkedin.refresh(m.account(refresh=None))
+    assert server.asked == []
+
+
+def test_a_refused_code_is_no_revoked_account(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(oauth_fault("invalid_grant"))
+    with pytest.raises(Rejected) as raised:
+        linkedin.exchange("old", BACK, None)
+    assert raised.value.code == "code_refused"
+
+
+ROLES = (
+    '{"elements":[{"role":"ADMINISTRATOR","organization":"urn:li:organization:1","state":"APPROVED"},'
+    '{"role":"CONTENT_ADMIN","organization":"urn:li:organization:2","state":"APPROVED"},'
+    '{"role":"ANALYST","organization":"urn:li:organization:3","state":"APPROVED"},'
+    '{"role":"ADMINISTRATOR","organization":"urn:li:organization:4","state":"REQUESTED"},'
+    '{"role":"DIRECT_SPONSORED_CONTENT_POSTER","organization":"urn:li:organization:1","state":"APPROVED"}]}'
+)
+
+
+def test_discover_finds_the_member(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell('{"sub":"8675309","name":"Ada Casa","email":"ada@example.com"}')
+    (found,) = linkedin.discover(granted("openid", "profile", "w_member_social"))
+    assert (found.remote_id, found.display_name, found.connection) == (m.MEMBER, "Ada Casa", "person")
+    assert server.calls == ["GET /api/v2/userinfo"]
+
+
+def test_discover_finds_the_organizations_that_may_be_posted_for(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    server.tell(ROLES, '{"localizedName":"Casa Inc","vanityName":"casa"}', Told(status=403, body=m.DENIED))
+    one, two = linkedin.discover(
+        granted("w_organization_social", "r_organization_social", "rw_organization_admin")
+    )
+    assert (one.remote_id, one.username, one.display_name) == ("urn:li:organization:1", "casa", "Casa Inc")
+    assert (two.remote_id, two.username, two.connection) == ("urn:li:organization:2", "2", "organization")
+    assert server.calls == [
+        "GET /api/rest/organizationAcls",
+        "GET /api/rest/organizations/1",
+        "GET /api/rest/organizations/2",
+    ]
+    assert server.asked[0].query == {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
+
+
+def test_discover_without_known_scopes_goes_by_the_setting(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell('{"sub":"8675309"}', '{"elements":[]}')
+    assert linkedin.discover(granted())[0].connection == "person"
+    asks = LinkedIn(Client(), m.settings_for(server.base, connection="organization"))
+    assert asks.discover(granted()) == ()
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def clean(*texts: str) -> None:
+    for text in texts:
+        for secret in m.SECRETS:
+            assert secret not in text
+
+
+def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
+    video = m.VIDEO_STARTED.replace("dms-uploads/1", m.UPLOAD_SECRET).replace('n":""', f'n":"{m.APP_SECRET}"')
+    begun = VideoStarted.model_validate_json(video)
+    clean(
+        repr(Grant.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
+        repr(ImageStarted.model_validate_json(m.IMAGE_STARTED)),
+        repr(begun),
+        repr(
+            Progress(
+                media=(
+                    File(url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions),
+                )
+            )
+        ),
+        repr(m.account()),
+        repr(linkedin),
+        repr(linkedin._login),
+        repr(linkedin._calls(m.account())),
+    )
+
+
+def test_errors_do_not_repeat_what_linkedin_says(server: VendorServer, linkedin: LinkedIn) -> None:
+    echo = f'{{"status":400,"code":"MISSING_FIELD","message":"{" ".join(m.SECRETS)}"}}'
+    server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)))
+    for _ in range(3):
+        with pytest.raises(AdapterError) as raised:
+            linkedin.finalize(m.draft_of(), m.account(), m.done(m.IMAGE))
+        error = raised.value
+        clean(repr(error), str(error), str(error.next_action), repr(error.__cause__))

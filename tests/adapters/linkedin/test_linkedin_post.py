@@ -1,0 +1,325 @@
+"""The one visible call, what its answers mean, and what a lost one leads to."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import CannotTell, Ended, Pending, Published
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    OutcomeUnknown,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from adapters.http import Client
+from adapters.linkedin import LinkedIn
+from adapters.linkedin.commentary import little_text, units
+from adapters.linkedin.errors import until_next_day
+from tests.adapters.linkedin import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+
+ORG = m.account()
+MEMBER = m.account("person")
+AT = m.done(m.IMAGE)
+
+
+def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: Client) -> None:
+    server.tell(m.POSTED)
+    published = linkedin.finalize(m.draft_of(), ORG, AT)
+    assert published == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
+    assert client.calls == [("POST", f"{server.base}/api/rest/posts", True)]
+    (asked,) = server.asked
+    assert asked.headers["authorization"] == f"Bearer {m.TOKEN}"
+    assert asked.headers["linkedin-version"] == m.VERSION
+    assert asked.headers["x-restli-protocol-version"] == "2.0.0"
+    assert asked.json == {
+        "author": m.ORG,
+        "commentary": "Casa #tiles",
+        "visibility": "PUBLIC",
+        "distribution": {
+            "feedDistribution": "MAIN_FEED", "targetEntities": [], "thirdPartyDistributionChannels": [],
+        },
+        "content": {"media": {"id": m.IMAGE}},
+        "lifecycleState": "PUBLISHED",
+        "isReshareDisabledByAuthor": False,
+    }  # fmt: skip
+
+
+def test_several_images_and_a_video(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.POSTED, m.POSTED)
+    linkedin.finalize(m.draft_of(m.image(), m.image()), MEMBER, m.done("urn:li:image:1", "urn:li:image:2"))
+    linkedin.finalize(m.draft_of(m.video()), MEMBER, m.done(m.VIDEO))
+    several, one = server.asked
+    assert several.json["author"] == m.MEMBER
+    assert several.json["content"] == {
+        "multiImage": {"images": [{"id": "urn:li:image:1"}, {"id": "urn:li:image:2"}]}
+    }
+    assert one.json["content"] == {"media": {"id": m.VIDEO}}
+
+
+def test_the_name_in_the_header_may_be_encoded(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(Told(status=201, body="", headers={"X-RestLi-Id": "urn%3Ali%3AugcPost%3A77"}))
+    published = linkedin.finalize(m.draft_of(), ORG, AT)
+    assert isinstance(published, Published)
+    assert published.remote_id == "urn:li:ugcPost:77"
+
+
+@pytest.mark.parametrize("at", [{}, {"media": [{"urn": m.IMAGE, "sent": True}]}, {"media": [{}]}])
+def test_what_is_not_prepared_is_not_posted(
+    server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
+) -> None:
+    with pytest.raises(Unavailable) as raised:
+        linkedin.finalize(m.draft_of(), ORG, at)
+    assert raised.value.code == "not_prepared"
+    assert server.asked == []
+
+
+# --- refusals and silence --------------------------------------------------------------------------------------------
+
+REFUSALS = [
+    (400, "MISSING_FIELD", Rejected, "invalid_request"),
+    (400, "INVALID_VALUE_FOR_FIELD", Rejected, "invalid_request"),
+    (400, "FIELD_LENGTH_TOO_LONG", Rejected, "invalid_request"),
+    (400, "INVALID_URN_TYPE", Rejected, "invalid_request"),
+    (400, "INVALID_URN_ID", Rejected, "invalid_request"),
+    (400, "VERSION_MISSING", Unavailable, "api_version_retired"),
+    (400, "EXPIRED_UPLOAD_URL", Unavailable, "upload_expired"),
+    (400, "MEDIA_ASSET_WAITING_UPLOAD", Unavailable, "media_not_ready"),
+    (400, "MEDIA_ASSET_PROCESSING_FAILED", Rejected, "media_failed"),
+    (400, "UPDATING_ASSET_FAILED", Unavailable, "media_not_ready"),
+    (401, "EMPTY_ACCESS_TOKEN", CredentialsExpired, "credentials_expired"),
+    (401, "REVOKED_ACCESS_TOKEN", CredentialsRevoked, "reconnect_required"),
+    (401, "EXPIRED_ACCESS_TOKEN", CredentialsExpired, "credentials_expired"),
+    (401, "INVALID_ACCESS_TOKEN", CredentialsExpired, "credentials_expired"),
+    (403, "ACCESS_DENIED", PermissionMissing, "permission_missing"),
+    (404, "RESOURCE_NOT_FOUND", Rejected, "not_found"),
+    (426, "NONEXISTENT_VERSION", Unavailable, "api_version_retired"),
+    (429, "TOO_MANY_REQUESTS", RateLimited, "rate_limited"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "error", "ours"), REFUSALS)
+def test_refusals_given_before_acting(
+    server: VendorServer, linkedin: LinkedIn, status: int, code: str, error: type[AdapterError], ours: str
+) -> None:
+    server.tell(m.fault(status, code))
+    with pytest.raises(error) as raised:
+        linkedin.finalize(m.draft_of(), ORG, AT)
+    assert (raised.value.code, raised.value.platform_code, raised.value.http_status) == (ours, code, status)
+    assert len(server.asked) == 1
+
+
+UNCLEAR = [
+    DROP,
+    Told(status=500),
+    Told(status=504, body="<html>"),
+    m.fault(500, "MISSING_FIELD"),  # a server's fault proves nothing, whatever it says
+    m.fault(400, "SOMETHING_NEW"),
+    m.fault(403, "SOMETHING_NEW"),
+    Told(status=404, body="<html>"),
+    m.fault(409, "CONFLICT"),
+    m.fault(422, "SOMETHING_NEW"),
+    Told(status=302, body=""),
+    Told(status=201, body=""),  # seen elsewhere: reported as posted, and nothing appeared
+    Told(status=201, body="", headers={"x-restli-id": ""}),
+    Told(status=201, body="", headers={"x-restli-id": "urn:li:image:1"}),
+    Told(status=204, body="", headers={"x-restli-id": m.SHARE}),
+    Told(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "another")),
+    Told(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "urn:li:share:1 or urn:li:share:2")),
+]
+
+
+@pytest.mark.parametrize("told", UNCLEAR)
+def test_anything_unclear_is_unknown(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
+    server.tell(told)
+    with pytest.raises(OutcomeUnknown):
+        linkedin.finalize(m.draft_of(), ORG, AT)
+
+
+def test_a_named_duplicate_is_live(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(DROP, Told(status=422, body=m.DUPLICATE))
+    with pytest.raises(OutcomeUnknown):
+        linkedin.finalize(m.draft_of(), MEMBER, AT)
+    again = linkedin.finalize(m.draft_of(), MEMBER, AT)
+    assert again == Published(
+        remote_id="urn:li:share:6789",
+        url=f"{server.base}/www/feed/update/urn:li:share:6789/",
+        notes={"duplicate": True},
+    )
+    assert server.asked[0].body == server.asked[1].body, "the same text and the same media"
+
+
+def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    server.tell(m.fault(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.fault(429, "TOO_MANY_REQUESTS"))
+    with pytest.raises(Unavailable) as soon:
+        linkedin.finalize(m.draft_of(), MEMBER, {**AT, "unreadable": True})
+    assert soon.value.retry_after == timedelta(seconds=30)
+    with pytest.raises(RateLimited) as late:
+        linkedin.finalize(m.draft_of(), MEMBER, AT)
+    assert late.value.retry_after is not None
+    assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
+    assert until_next_day(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
+
+
+def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(Told(status=429, body="{}", headers={"Retry-After": "90"}))
+    with pytest.raises(RateLimited) as raised:
+        linkedin.finalize(m.draft_of(), ORG, AT)
+    assert raised.value.retry_after == timedelta(seconds=90)
+
+
+def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: VendorServer) -> None:
+    late = LinkedIn(Client(may_send=lambda: False), m.settings_for(server.base))
+    with pytest.raises(Unavailable) as raised:
+        late.finalize(m.draft_of(), ORG, AT)
+    assert raised.value.code == "deadline_passed"
+    assert server.asked == []
+    with closed_port() as base, pytest.raises(Unavailable) as unreachable:
+        LinkedIn(Client(), m.settings_for(base)).finalize(m.draft_of(), ORG, AT)
+    assert unreachable.value.code == "platform_unreachable"
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: frozenset[str] = m.NOBODY) -> Any:
+    return linkedin.look(m.draft_of(), ORG, at, m.ARMED, taken)
+
+
+def test_a_lost_answer_is_found_by_our_media(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(DROP, m.listed(m.a_post("urn:li:share:1", "urn:li:image:other"), m.a_post(m.SHARE, m.IMAGE)))
+    with pytest.raises(OutcomeUnknown):
+        linkedin.finalize(m.draft_of(), ORG, AT)
+    assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
+    asked = server.asked[1]
+    assert (asked.method, asked.path) == ("GET", "/api/rest/posts")
+    assert asked.query == {"q": "author", "author": m.ORG, "count": "100", "sortBy": "LAST_MODIFIED"}
+    assert asked.headers["x-restli-method"] == "FINDER"
+
+
+TWO = m.done("urn:li:image:1", "urn:li:image:2")
+
+
+@pytest.mark.parametrize(
+    ("at", "posts", "found"),
+    [
+        (AT, [m.a_post("urn:li:share:1", m.IMAGE, commentary="rendered otherwise")], "urn:li:share:1"),
+        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:1", "urn:li:image:2")], "urn:li:share:1"),
+        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:2", "urn:li:image:1")], "urn:li:share:1"),
+        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:1")], None),  # another post of one of the two
+        (AT, [m.a_post("urn:li:share:1", "urn:li:image:9")], None),  # the same text with other media
+        (AT, [m.a_post("urn:li:share:1", content=None)], None),
+        (AT, [], None),
+        (AT, [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE, commentary="other")],
+         "urn:li:share:1"),
+        (AT, [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE)], None),
+    ],
+)  # fmt: skip
+def test_the_media_decide_and_the_text_tells_twins_apart(
+    server: VendorServer,
+    linkedin: LinkedIn,
+    at: dict[str, Any],
+    posts: list[dict[str, Any]],
+    found: str | None,
+) -> None:
+    server.tell(m.listed(*posts))
+    seen = look(linkedin, at)
+    assert isinstance(seen, CannotTell) if found is None else seen.remote_id == found
+
+
+def test_what_another_delivery_owns_is_not_ours(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.listed(m.a_post("urn:li:share:1", m.IMAGE)))
+    assert isinstance(look(linkedin, taken=frozenset({"urn:li:share:1"})), CannotTell)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("PUBLISHED", Published),
+        ("PUBLISH_REQUESTED", Pending),
+        ("PUBLISH_FAILED", Ended),
+        ("DRAFT", CannotTell),
+    ],
+)
+def test_where_a_found_post_stands(
+    server: VendorServer, linkedin: LinkedIn, state: str, kind: type[object]
+) -> None:
+    server.tell(m.listed(m.a_post(m.SHARE, m.IMAGE, lifecycleState=state)))
+    assert isinstance(look(linkedin), kind)
+
+
+def test_a_members_posts_cannot_be_listed(server: VendorServer, linkedin: LinkedIn) -> None:
+    assert isinstance(linkedin.look(m.draft_of(), MEMBER, AT, m.ARMED, m.NOBODY), CannotTell)
+    assert isinstance(look(linkedin, {}), CannotTell)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("told", [Told(status=403, body=m.DENIED), m.fault(404, "RESOURCE_NOT_FOUND")])
+def test_a_listing_that_is_refused_proves_nothing(
+    server: VendorServer, linkedin: LinkedIn, told: Told
+) -> None:
+    server.tell(told)
+    assert isinstance(look(linkedin), CannotTell)
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (DROP, Unavailable),
+        (Told(status=503), Unavailable),
+        (Told(body='{"elements":[{}]}'), Unavailable),
+        (m.fault(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
+        (m.fault(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
+        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
+    ],
+)
+def test_a_look_that_could_not_be_made_says_so(
+    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+) -> None:
+    server.tell(told)
+    with pytest.raises(error):
+        look(linkedin)
+
+
+# --- little text -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caption", "sent"),
+    [
+        ("plain text, with: everything! that's allowed? yes; 100% & more/less = fine", None),
+        ("|{}@[]()<>#\\*_~", "\\|\\{\\}\\@\\[\\]\\(\\)\\<\\>\\#\\\\\\*\\_\\~"),
+        ("#tiles and #Кафель, #2026goals", None),
+        ("(#tiles)", "\\(#tiles\\)"),
+        ("#my_tag", "#my\\_tag"),
+        ("# not a tag, C#, #1, ##x, a#b", "\\# not a tag, C\\#, \\#1, \\#\\#x, a\\#b"),
+        ("https://a.example/x_y#part", "https://a.example/x\\_y\\#part"),
+        ("mail me@a.example", "mail me\\@a.example"),
+        ("@[Casa](urn:li:organization:1)", "\\@\\[Casa\\]\\(urn:li:organization:1\\)"),
+        ("{hashtag|\\#|x}", "\\{hashtag\\|\\\\\\#\\|x\\}"),
+        ("two\nlines 🏠", None),
+    ],
+)
+def test_reserved_signs_are_escaped_and_hashtags_kept(caption: str, sent: str | None) -> None:
+    assert little_text(caption) == (caption if sent is None else sent)
+
+
+def test_the_caption_goes_out_escaped(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.POSTED)
+    linkedin.finalize(m.draft_of(caption="a (b) #c"), ORG, AT)
+    assert server.asked[0].json["commentary"] == "a \\(b\\) #c"
+    assert json.loads(server.asked[0].body)["commentary"].count("\\") == 2
+
+
+def test_units_are_utf_16() -> None:
+    assert units("a🏠") == 3

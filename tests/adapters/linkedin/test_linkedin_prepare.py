@@ -1,0 +1,376 @@
+"""Media on their way to LinkedIn: every step, every cut line, every resumption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Ended, Media, Pending, Ready
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from adapters.http import Client
+from adapters.linkedin import LinkedIn
+from tests.adapters.linkedin import material as m
+from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+
+ORG = m.account()
+MEMBER = m.account("person")
+TAKEN_IN = Told(status=201, body="")
+AVAILABLE = m.media_status("AVAILABLE")
+PROCESSING = m.media_status("PROCESSING")
+IMAGE_PATH = "/api/rest/images/urn%3Ali%3Aimage%3AC4E10AQFoyyAjHPMQuQ"
+VIDEO_PATH = "/api/rest/videos/urn%3Ali%3Avideo%3AC5F10AQGKQg_6y2a4sQ"
+
+
+def part(etag: str) -> Told:
+    return Told(body="", headers={"ETag": etag})
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: LinkedIn) -> None:
+    server.tell(m.IMAGE_STARTED, TAKEN_IN, PROCESSING, AVAILABLE)
+    assert m.prepared(linkedin, m.draft_of(), ORG) == m.done(m.IMAGE)
+    assert server.calls == [
+        "POST /api/rest/images",
+        f"PUT /dms-uploads/{m.UPLOAD_SECRET}",
+        f"GET {IMAGE_PATH}",
+        f"GET {IMAGE_PATH}",
+    ]
+    begun, sent, read, _ = server.asked
+    assert begun.query == {"action": "initializeUpload"}
+    assert begun.json == {"initializeUploadRequest": {"owner": m.ORG}}
+    for asked in (begun, read):
+        assert asked.headers["authorization"] == f"Bearer {m.TOKEN}"
+        assert asked.headers["linkedin-version"] == m.VERSION
+        assert asked.headers["x-restli-protocol-version"] == "2.0.0"
+        assert asked.headers["content-type"] == "application/json"
+    assert sent.body == m.content(5000)
+    assert sent.headers["authorization"] == f"Bearer {m.TOKEN}", "an image's address wants the token"
+    assert sent.headers["content-type"] == "image/jpeg"
+
+
+def test_several_images_are_all_sent_before_any_is_waited_for(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    draft = m.draft_of(*(m.image(1000 + n) for n in range(3)))
+    for number in (1, 2, 3):
+        server.tell(m.image_started(number), TAKEN_IN)
+    server.tell(AVAILABLE, PROCESSING, AVAILABLE, AVAILABLE)
+    ready = m.prepared(linkedin, draft, MEMBER)
+    assert ready == m.done("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
+    assert [asked.body for asked in server.asked if asked.method == "PUT"] == [
+        m.content(1000), m.content(1001), m.content(1002),
+    ]  # fmt: skip
+    assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
+    assert server.asked[0].json["initializeUploadRequest"]["owner"] == m.MEMBER
+
+
+def test_ready_stays_ready_without_a_request(server: VendorServer, linkedin: LinkedIn) -> None:
+    at = m.done(m.IMAGE)
+    assert linkedin.prepare(m.draft_of(), ORG, at) == Ready(checkpoint=at)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_token_that_may_not_read_statuses_posts_at_once(
+    server: VendorServer, linkedin: LinkedIn, kind: str
+) -> None:
+    draft = m.draft_of(m.video() if kind == "video" else m.image())
+    at = m.done(m.VIDEO if kind == "video" else m.IMAGE)
+    at["media"][0].pop("available")
+    server.tell(Told(status=403, body=m.DENIED), Told(status=403, body=m.DENIED))
+    ready = linkedin.prepare(draft, MEMBER, at)
+    assert ready == Ready(checkpoint={**at, "unreadable": True})
+    assert linkedin.look(draft, MEMBER, at, None, m.NOBODY) == ready
+    assert linkedin.prepare(draft, MEMBER, ready.checkpoint) == ready, "and is not asked again"
+
+
+# --- video -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    draft = m.draft_of(m.video())
+    server.tell(m.VIDEO_STARTED, part('"etag1"'), part("etag2"), Told(body=""), PROCESSING, AVAILABLE)
+    assert m.prepared(linkedin, draft, ORG) == m.done(m.VIDEO)
+    assert server.calls == [
+        "POST /api/rest/videos",
+        "PUT /dms-uploads/1",
+        "PUT /dms-uploads/2",
+        "POST /api/rest/videos",
+        f"GET {VIDEO_PATH}",
+        f"GET {VIDEO_PATH}",
+    ]
+    begun, first, second, closed, *_ = server.asked
+    assert begun.query == {"action": "initializeUpload"}
+    assert begun.json == {
+        "initializeUploadRequest": {
+            "owner": m.ORG,
+            "fileSizeBytes": m.PART + 700,
+            "uploadCaptions": False,
+            "uploadThumbnail": False,
+        }
+    }
+    assert first.body + second.body == m.content(m.PART + 700)
+    assert len(first.body) == m.PART, "lastByte is part of it"
+    for asked in (first, second):
+        assert "authorization" not in asked.headers
+        assert asked.headers["content-type"] == "application/octet-stream"
+    assert closed.query == {"action": "finalizeUpload"}
+    assert closed.json == {
+        "finalizeUploadRequest": {"video": m.VIDEO, "uploadToken": "", "uploadedPartIds": ["etag1", "etag2"]}
+    }
+
+
+def test_each_part_is_a_step_of_its_own(server: VendorServer, linkedin: LinkedIn) -> None:
+    draft = m.draft_of(m.video())
+    server.tell(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Told(body=""))
+    at = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
+    after_one = m.through_json(linkedin.prepare(draft, ORG, at).checkpoint)
+    with pytest.raises(Unavailable):
+        linkedin.prepare(draft, ORG, after_one)
+    after_two = linkedin.prepare(draft, ORG, after_one)
+    assert server.calls[2:] == ["PUT /dms-uploads/2", "PUT /dms-uploads/2"], "the same part again"
+    closed = linkedin.prepare(draft, ORG, after_two.checkpoint)
+    assert server.asked[-1].json["finalizeUploadRequest"]["uploadedPartIds"] == ["one", "two"]
+    assert closed == Pending(
+        checkpoint={"media": [{"urn": m.VIDEO, "sent": True, "closed": True}]}, wait=timedelta(seconds=5)
+    )
+
+
+def test_a_part_without_an_etag_is_not_taken_for_sent(server: VendorServer, linkedin: LinkedIn) -> None:
+    draft = m.draft_of(m.video())
+    server.tell(m.VIDEO_STARTED, Told(body=""))
+    at = linkedin.prepare(draft, ORG, {}).checkpoint
+    with pytest.raises(Unavailable) as raised:
+        linkedin.prepare(draft, ORG, at)
+    assert raised.value.platform_code == "no_etag"
+
+
+TO_CLOSE = {"media": [{"urn": m.VIDEO, "part_ids": ["a"], "sent": True}]}
+DOUBTFUL = {"media": [{"urn": m.VIDEO, "sent": True, "closed": True, "doubtful": True}]}
+
+
+@pytest.mark.parametrize("told", [m.fault(400, "INVALID_VALUE_FOR_FIELD"), m.fault(409, "CONFLICT")])
+def test_a_refused_close_may_be_one_whose_first_answer_was_lost(
+    server: VendorServer, linkedin: LinkedIn, told: Told
+) -> None:
+    draft = m.draft_of(m.video())
+    server.tell(DROP, told, AVAILABLE)
+    with pytest.raises(Unavailable):
+        linkedin.prepare(draft, ORG, TO_CLOSE)
+    doubtful = linkedin.prepare(draft, ORG, TO_CLOSE)
+    assert doubtful.checkpoint == DOUBTFUL
+    assert isinstance(linkedin.prepare(draft, ORG, doubtful.checkpoint), Ready)
+
+
+@pytest.mark.parametrize("told", [m.media_status("WAITING_UPLOAD"), Told(status=403, body=m.DENIED)])
+def test_a_refused_close_that_nothing_bears_out_begins_anew(
+    server: VendorServer, linkedin: LinkedIn, told: Told
+) -> None:
+    server.tell(told)
+    anew = linkedin.prepare(m.draft_of(m.video()), ORG, DOUBTFUL)
+    assert anew == Pending(checkpoint={"media": [{}], "restarts": 1}, wait=timedelta(seconds=30))
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (Told(status=500), Unavailable),
+        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
+        (m.fault(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
+        (Told(status=403, body=m.DENIED), PermissionMissing),
+    ],
+)
+def test_a_close_that_failed_otherwise_is_said_as_it_is(
+    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+) -> None:
+    server.tell(told)
+    with pytest.raises(error):
+        linkedin.prepare(m.draft_of(m.video()), ORG, TO_CLOSE)
+
+
+# --- upload addresses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "told", [m.fault(400, "EXPIRED_UPLOAD_URL"), Told(status=403, body=""), Told(status=410, body="<html>")]
+)
+def test_a_dead_address_is_asked_for_anew(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
+    server.tell(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
+    ready = m.prepared(linkedin, m.draft_of(), ORG)
+    assert ready == m.done("urn:li:image:2", restarts=1)
+
+
+def test_an_address_near_its_end_is_not_used(server: VendorServer, linkedin: LinkedIn) -> None:
+    soon = int((datetime.now(UTC) + timedelta(seconds=30)).timestamp() * 1000)
+    server.tell(m.image_started(1, ends=soon))
+    at = linkedin.prepare(m.draft_of(), ORG, {})
+    anew = linkedin.prepare(m.draft_of(), ORG, m.through_json(at.checkpoint))
+    assert anew == Pending(checkpoint={"media": [{}], "restarts": 1})
+    assert server.calls == ["POST /api/rest/images"]
+
+
+def test_a_second_image_begun_anew_leaves_the_first_alone(server: VendorServer, linkedin: LinkedIn) -> None:
+    draft = m.draft_of(m.image(), m.image())
+    at = m.done("urn:li:image:1", "urn:li:image:2")
+    at["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.base}/dms-uploads/2"}
+    server.tell(Told(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
+    assert m.prepared(linkedin, draft, ORG, at) == m.done("urn:li:image:1", "urn:li:image:3", restarts=1)
+
+
+def test_nothing_is_begun_anew_for_ever(server: VendorServer, linkedin: LinkedIn) -> None:
+    at = {"media": [{"urn": m.IMAGE, "url": f"{server.base}/dms-uploads/1"}], "restarts": 3}
+    server.tell(Told(status=403, body=""))
+    with pytest.raises(Unavailable) as raised:
+        linkedin.prepare(m.draft_of(), ORG, at)
+    assert raised.value.code == "upload_expired"
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (DROP, Unavailable),
+        (Told(status=500, body=""), Unavailable),
+        (Told(status=302, body=""), Unavailable),
+        (Told(status=401, body=""), CredentialsExpired),
+        (Told(status=429, body=""), RateLimited),
+    ],
+)
+def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
+    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+) -> None:
+    server.tell(m.IMAGE_STARTED, told, TAKEN_IN)
+    at = linkedin.prepare(m.draft_of(), ORG, {}).checkpoint
+    with pytest.raises(error):
+        linkedin.prepare(m.draft_of(), ORG, at)
+    linkedin.prepare(m.draft_of(), ORG, at)
+    assert server.calls[1] == server.calls[2]
+
+
+def broken(kind: str) -> Media:
+    def short(first: int, length: int) -> Iterator[bytes]:
+        yield m.content(length)[: length - 10]
+
+    def changed(first: int, length: int) -> Iterator[bytes]:
+        yield m.content(length)[:10]
+        raise Rejected("The file is no longer the one that was checked.", code="media_changed")
+
+    def nothing(first: int, length: int) -> Iterator[bytes]:
+        return iter(())
+
+    streams = {"short": short, "changed": changed, "nothing": nothing, "none": None}
+    return replace(m.image(), stream=streams[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "code"),
+    [
+        ("short", Unavailable, "media_unavailable"),
+        ("changed", Rejected, "media_changed"),
+        ("nothing", Unavailable, "media_unavailable"),
+        ("none", Unavailable, "media_unavailable"),
+    ],
+)
+def test_a_source_that_fails_is_told_as_the_source_told_it(
+    server: VendorServer, linkedin: LinkedIn, kind: str, error: type[AdapterError], code: str
+) -> None:
+    draft = m.draft_of(broken(kind))
+    server.tell(m.IMAGE_STARTED)
+    at = linkedin.prepare(draft, ORG, {}).checkpoint
+    with pytest.raises(error) as raised:
+        linkedin.prepare(draft, ORG, at)
+    assert raised.value.code == code
+    assert len(server.asked) == 1, "no complete upload arrived"
+
+
+# --- statuses --------------------------------------------------------------------------------------------------------
+
+WAITING = {"media": [{"urn": m.IMAGE, "sent": True}]}
+
+
+@pytest.mark.parametrize(("polls", "seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (50, 60)])
+@pytest.mark.parametrize("word", ["PROCESSING", "WAITING_UPLOAD"])
+def test_reads_grow_apart(
+    server: VendorServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
+) -> None:
+    server.tell(m.media_status(word), m.media_status(word))
+    at = {**WAITING, "polls": polls}
+    waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
+    assert linkedin.prepare(m.draft_of(), ORG, at) == waits
+    assert linkedin.look(m.draft_of(), ORG, at, None, m.NOBODY) == waits
+
+
+def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    failed = m.media_status("PROCESSING_FAILED", processingFailureReason="The codec is not known")
+    server.tell(failed, failed)
+    with pytest.raises(Rejected, match="The codec is not known"):
+        linkedin.prepare(m.draft_of(), ORG, WAITING)
+    seen = linkedin.look(m.draft_of(), ORG, WAITING, None, m.NOBODY)
+    assert isinstance(seen, Ended)
+    assert isinstance(seen.error, Rejected)
+
+
+def test_media_that_are_not_found_are_waited_for_then_sent_anew(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    gone = m.fault(404, "RESOURCE_NOT_FOUND")
+    server.tell(gone, gone)
+    assert linkedin.prepare(m.draft_of(), ORG, WAITING).checkpoint == {**WAITING, "polls": 1}
+    anew = linkedin.prepare(m.draft_of(), ORG, {**WAITING, "polls": 3})
+    assert anew.checkpoint == {"media": [{}], "restarts": 1}
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (DROP, Unavailable),
+        (Told(status=500), Unavailable),
+        (Told(body="[]"), Unavailable),
+        (Told(body='{"status":"DANCING"}'), Unavailable),
+        (m.fault(400, "SOMETHING_NEW"), Unavailable),
+        (m.fault(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
+        (m.fault(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
+        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
+        (Told(status=426, body=m.NO_VERSION), Unavailable),
+    ],
+)
+@pytest.mark.parametrize("at", [{}, WAITING])
+def test_what_else_may_be_answered_on_the_way(
+    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError], at: dict[str, Any]
+) -> None:
+    server.tell(told)
+    with pytest.raises(error):
+        linkedin.prepare(m.draft_of(), ORG, at)
+
+
+def test_no_connection_is_no_harm() -> None:
+    with closed_port() as base, pytest.raises(Unavailable) as raised:
+        LinkedIn(Client(), m.settings_for(base)).prepare(m.draft_of(), ORG, {})
+    assert raised.value.code == "platform_unreachable"
+
+
+@pytest.mark.parametrize(
+    "at", [{}, {"media": [{"urn": m.IMAGE, "url": "x"}]}, {"media": [{}], "restarts": 1}]
+)
+def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
+    server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
+) -> None:
+    assert linkedin.look(m.draft_of(), ORG, at, None, m.NOBODY) == Ready(checkpoint=at)
+    assert server.asked == []

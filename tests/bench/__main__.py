@@ -1,0 +1,120 @@
+"""`python -m tests.bench [name …] [--json FILE] [--quick]`: measure, say how it goes, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from tests.bench import cost, deliveries, footprint, ingest, lateness
+from tests.bench.figures import Figure
+from tests.bench.ground import Ground, prepared
+from tests.bench.machine import load, machine, warning
+from tests.bench.meaning import MEANING
+from tests.bench.scale import FULL, LIMIT, QUICK
+from tests.bench.table import lines, report
+
+MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
+    "ingest": ingest.measure,
+    "deliveries": deliveries.measure,
+    "cost": cost.measure,
+    "lateness": lateness.measure,
+    "footprint": footprint.measure,
+}
+
+
+class TookTooLong(Exception):
+    """A measurement passed its limit."""
+
+
+def main() -> int:
+    """Exit status: 0, or 1 when a measurement failed (the others are shown all the same)."""
+    wanted = _arguments()
+    busy, began = load(), time.monotonic()
+    when = datetime.now(UTC)
+    if said := warning(busy):
+        _say(said)
+    with prepared(QUICK if wanted.quick else FULL, _say) as ground:
+        found, failed = _measured(ground, wanted.names or list(MEASUREMENTS))
+        about = machine(ground)
+    seconds = time.monotonic() - began
+    print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
+    print(f"load at start {busy:.2f}, now {load():.2f}; {when:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s")
+    print("\n".join(filter(None, [said, "Quick: too short to quote." * wanted.quick])) + "\n")
+    print("\n".join(lines(found)) + "\n")
+    for name in wanted.names or MEASUREMENTS:
+        print(f"{name}: {MEANING[name]}")
+    for name, why in failed.items():
+        print(f"FAILED {name}: {why}")
+    if wanted.json:
+        more = {
+            "at": when.isoformat(),
+            "load_at_start": busy,
+            "seconds": seconds,
+            "quick": wanted.quick,
+            "failed": failed,
+        }
+        wanted.json.write_text(json.dumps(report(found, MEANING, about, more), indent=2) + "\n")
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"which; default all: {', '.join(MEASUREMENTS)}"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything into a file, too")
+    parser.add_argument("--quick", action="store_true", help="under two minutes; too short to quote")
+    wanted = parser.parse_args()
+    if wrong := [name for name in wanted.names if name not in MEASUREMENTS]:
+        parser.error(f"there is no measurement {', '.join(wrong)}; there are {', '.join(MEASUREMENTS)}")
+    return wanted
+
+
+def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str, str]]:
+    found: list[Figure] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        began = time.monotonic()
+        _say(f"{name} …")
+        try:
+            with _limited(LIMIT):
+                found += MEASUREMENTS[name](ground)
+        except Exception as error:  # noqa: BLE001  said below; the other measurements are worth having
+            failed[name] = f"{type(error).__name__}: {error}"
+            _say(f"  FAILED: {failed[name]}")
+        _say(f"  {time.monotonic() - began:.0f} s")
+    return found, failed
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Breaks off what takes longer; what was started is ended on the way out."""
+
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise TookTooLong(f"It was broken off after {seconds:g} s.")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.pop("SLIPWAY_SETTINGS_FILE", None)
+    sys.exit(main())

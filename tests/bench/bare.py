@@ -1,0 +1,112 @@
+"""Bare Celery on the same broker and pool: how fast it drains no-op tasks, and how late it runs one with an ETA."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from celery import Celery
+from redis import Redis
+
+from pipeline.broker import configured
+from pipeline.pacing import redis_client
+from tests.bench.figures import Unsound
+from tests.bench.ground import Ground, await_workers
+from tests.bench.noop import LATE
+from tests.bench.processes import Reading
+from tests.stack import Stack, until
+
+QUEUE = "publish.tiktok"
+ASIDE = "bench:aside"
+GLANCE = 0.01
+AHEAD = 1.0
+"""Seconds from sending a task with an ETA to that ETA."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drain:
+    """How no-op tasks went: tasks a second, and CPU milliseconds a task by part."""
+
+    whole: float
+    steady: float
+    cpu: dict[str, float]
+
+
+@contextmanager
+def bare_workers(stack: Stack, command: list[str], number: int) -> Iterator[list[str]]:
+    """Workers with this command line (a real worker's, with the app of `noop`); the real ones must be gone."""
+    names = [f"bare-{n}" for n in range(number)]
+    for name in names:
+        hosted = [f"{name}@%h" if "@" in word else word for word in command]
+        stack.start(name, *hosted)
+    await_workers(stack, number)
+    yield names
+    for name in names:
+        stack.kill(name)
+
+
+def drain(ground: Ground, stack: Stack, command: list[str], workers: int, number: int) -> Drain:
+    """Puts all tasks before running workers at one moment, and watches them go."""
+    client, app = _broker(stack)
+    client.flushdb()
+    _fill(app, number)
+    client.rename(QUEUE, ASIDE)  # a list nobody reads, until one command makes it the queue
+    with bare_workers(stack, command, workers):
+        parts = ground.processes(stack)
+        first = Reading.of(parts)
+        since = time.monotonic()
+        client.rename(ASIDE, QUEUE)
+        seen = _watch(client, since + 60)
+        spent = first.spent(Reading.of(parts))
+    app.close()
+    begun, nearly = (next(s for s in seen if s[1] <= number * share) for share in (0.9, 0.1))
+    return Drain(
+        whole=number / (seen[-1][0] - since),
+        steady=(begun[1] - nearly[1]) / (nearly[0] - begun[0]),
+        cpu={name: used * 1000 / number for name, used in spent.items()},
+    )
+
+
+def late_tasks(stack: Stack, number: int) -> list[float]:
+    """Seconds by which the running workers are late with tasks that carry an ETA, one at a time."""
+    client, app = _broker(stack)
+    client.delete(LATE)
+    for n in range(number):
+        due = datetime.now(UTC) + timedelta(seconds=AHEAD + random.random() / 10)
+        app.send_task("bench.tell", args=[due.timestamp()], queue=QUEUE, eta=due)
+        until(lambda n=n: client.llen(LATE) > n or None, 20, lambda: "a task with an ETA never ran")  # type: ignore[misc]
+    app.close()
+    return [float(late) for late in client.lrange(LATE, 0, -1)]
+
+
+def _broker(stack: Stack) -> tuple[Redis, Celery]:
+    return redis_client(stack.core.settings.broker.url.get_secret_value()), configured(stack.core.settings)
+
+
+def _fill(app: Celery, number: int) -> None:
+    with app.producer_pool.acquire() as producer:
+        for first in range(0, number, 500):
+            with producer.batch():
+                for _ in range(min(500, number - first)):
+                    app.send_task(
+                        "bench.noop", queue=QUEUE, producer=producer, retry=False, ignore_result=True
+                    )
+
+
+def _watch(client: Redis, end: float) -> list[tuple[float, int]]:
+    """(moment, tasks not done yet) until there is none."""
+    seen: list[tuple[float, int]] = []
+    while time.monotonic() < end:
+        with client.pipeline() as ask:
+            ask.llen(QUEUE)
+            ask.hlen("unacked")
+            waiting, running = ask.execute()
+        seen.append((time.monotonic(), int(waiting) + int(running)))
+        if not seen[-1][1]:
+            return seen
+        time.sleep(GLANCE)
+    raise Unsound(f"After a minute {seen[-1][1]} no-op tasks were still not done.")

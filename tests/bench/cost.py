@@ -1,0 +1,71 @@
+"""CPU milliseconds per delivery of every post kind, by process, beside those of a no-op task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from pipeline.store.database import rows
+from tests.bench.bare import drain
+from tests.bench.figures import Figure, Unsound
+from tests.bench.filling import accounts, all_published, fill, make_due
+from tests.bench.ground import Ground, command_of, replaced, start_workers
+from tests.bench.kinds import Kind, measurable
+from tests.bench.processes import Reading, quiet, watched
+from tests.stack import Stack, until
+
+ACCOUNTS = 20
+SOON = timedelta(seconds=1)
+LONGEST = 60.0
+WORKER = "publish-0"
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """Every kind that has an adapter and a stand-in, one after the other on one stack."""
+    number = ground.scale.of_a_kind
+    with ground.stack() as stack:
+        start_workers(stack, 1)
+        stack.start("beat", "pipeline.cli", "beat")
+        quiet(stack.parts["beat"].pid)
+        parts = ground.processes(stack)
+        idle = watched(parts, ground.scale.idle)
+        ground.say(f"  idle: {_listed({name: used * 100 for name, used in idle.items()})} % of a core")
+        spent = {}
+        for n, kind in enumerate(measurable(), 1):
+            spent[kind] = _one(stack, kind, parts, idle, number, n * number)
+            ground.say(f"  {kind.name}: {_listed(spent[kind])} ms")
+        command = replaced(command_of(stack, WORKER), "pipeline.worker.app", "tests.bench.noop:app")
+        for name in (WORKER, "beat"):
+            stack.kill(name)
+        bare = drain(ground, stack, command, 1, max(1000, number)).cpu
+    for kind, cpu in spent.items():
+        yield Figure(
+            name=f"CPU per delivery, {kind.name}", value=sum(cpu.values()), unit="ms",
+            reference=sum(bare.values()), against="bare Celery no-op task", detail=_listed(cpu),
+        )  # fmt: skip
+
+
+def _one(
+    stack: Stack, kind: Kind, parts: Mapping[str, int], idle: Mapping[str, float], number: int, total: int
+) -> dict[str, float]:
+    """CPU milliseconds per delivery by part, less what the idle stack uses in the same time."""
+    mine = accounts(stack, kind, ACCOUNTS)
+    fill(stack, kind, mine, [datetime.now(UTC) + timedelta(hours=1)] * number, word=kind.name)
+    lived = len(stack.ledger())
+    make_due(stack, SOON)
+    first = Reading.of(parts)
+    until(lambda: all_published(stack, total) or None, LONGEST, lambda: f"{kind.name}: {_states(stack)}")
+    spent = first.spent(Reading.of(parts), idle)
+    if (new := len(stack.ledger()) - lived) != number:
+        raise Unsound(f"{kind.name}: {new} went live, not {number}.")
+    return {name: used * 1000 / number for name, used in spent.items()}
+
+
+def _states(stack: Stack) -> dict[str, int]:
+    with stack.core.database.once() as c:
+        found = rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")
+    return {str(r.state): int(r.n) for r in found}
+
+
+def _listed(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.removesuffix('-0')} {value:.2f}" for name, value in values.items())

@@ -1,0 +1,97 @@
+"""Deliveries a second, end to end, beside no-op tasks on the same pool and broker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from pipeline.store.database import rows
+from tests.bench.bare import Drain, drain
+from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
+from tests.bench.filling import accounts, all_published, fill, make_due
+from tests.bench.ground import Ground, command_of, replaced, start_workers
+from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.processes import Reading
+from tests.stack import Stack, until
+
+ACCOUNTS = 50
+WORKERS = (1, 2)
+WORD = "throughput"
+SOON = timedelta(seconds=2)
+LONGEST = 90.0
+LEAST = 300
+"""Deliveries a second that are promised on two cores."""
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """With one worker process, and with two."""
+    for workers in WORKERS:
+        with ground.stack() as stack:
+            fill(
+                stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
+                [datetime.now(UTC) + timedelta(hours=1)] * ground.scale.deliveries, word=WORD,
+            )  # fmt: skip
+            names = start_workers(stack, workers)
+            ours = _publish(ground, stack)
+            command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
+            for name in (*names, "beat"):
+                stack.kill(name)
+            bare = drain(ground, stack, command, workers, ground.scale.deliveries)
+            ground.say(
+                f"  {workers} bare: {bare.whole:.0f}/s, steady {bare.steady:.0f}/s; {_spent(bare.cpu)}"
+            )
+        yield from _figures(workers, ours, bare)
+
+
+def _publish(ground: Ground, stack: Stack) -> Drain:
+    stack.start("beat", "pipeline.cli", "beat")
+    parts = ground.processes(stack)
+    due = make_due(stack, SOON)
+    first = Reading.of(parts)
+    number = ground.scale.deliveries
+    until(lambda: all_published(stack, number) or None, LONGEST, lambda: _left(stack))
+    spent = first.spent(Reading.of(parts))
+    _judge(stack, number)
+    with stack.core.database.once() as c:
+        published = [r.published_at.timestamp() for r in rows(c, "SELECT published_at FROM deliveries")]
+    found = Drain(
+        whole=whole_rate(due.timestamp(), published), steady=steady_rate(published),
+        cpu={name: used * 1000 / number for name, used in spent.items()},
+    )  # fmt: skip
+    ground.say(f"  {found.whole:.0f}/s, steady {found.steady:.0f}/s; {_spent(found.cpu)}")
+    return found
+
+
+def _judge(stack: Stack, number: int) -> None:
+    """The sandbox's ledger has every post once. Raises Unsound."""
+    lived = Counter(str(line["caption"]) for line in stack.ledger())
+    wanted = Counter(f"{WORD} {n}" for n in range(number))
+    if lived != wanted:
+        lost, twice = wanted - lived, lived - wanted
+        raise Unsound(
+            f"The ledger does not have every post once: {len(lost)} missing, {len(twice)} too many."
+        )
+
+
+def _left(stack: Stack) -> str:
+    with stack.core.database.once() as c:
+        found = rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")
+    return f"not all were published in {LONGEST:g} s: { {r.state: r.n for r in found} }"
+
+
+def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:
+    plural = "s" * (workers > 1)
+    yield Figure(
+        name=f"deliveries, {workers} worker{plural}, due to last", value=ours.whole, unit="/s",
+        reference=bare.whole, against="bare Celery no-op tasks", target=f"at least {LEAST}/s on two cores",
+        detail=f"{_spent(ours.cpu)}",
+    )  # fmt: skip
+    yield Figure(
+        name=f"deliveries, {workers} worker{plural}, steady", value=ours.steady, unit="/s",
+        reference=bare.steady, against="bare Celery no-op tasks", detail=f"reference: {_spent(bare.cpu)}",
+    )  # fmt: skip
+
+
+def _spent(cpu: dict[str, float]) -> str:
+    return "CPU ms each: " + ", ".join(f"{name} {used:.2f}" for name, used in cpu.items() if used >= 0.005)

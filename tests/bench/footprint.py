@@ -1,0 +1,120 @@
+"""Memory and idle CPU of everything that `slipway up` starts, beside the two engines of this run alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from config.settings import PREFIX
+from tests.bench.figures import Figure, Unsound
+from tests.bench.ground import ROOT, Ground
+from tests.bench.processes import MIB, memory, tree, watched
+from tests.conftest import free_ports
+from tests.stack import until
+
+START = 90.0
+STOP = 60.0
+AGAINST = "PostgreSQL and Valkey alone, idle"
+ALL = "everything"
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """Started in a folder of its own on free ports, left alone, then read part by part."""
+    engines = {
+        name: child.pid
+        for name, child in (("pg", ground.engines.postgres.child), ("vk", ground.engines.valkey.child))
+        if child is not None
+    }
+    bare = [memory(pid) for pid in engines.values()]
+    bare_cpu = watched(engines, ground.scale.settle)
+    with _up() as (up, folder):
+        ground.say("  it is up; left alone")
+        time.sleep(
+            ground.scale.settle
+        )  # an idle system is what is measured: first sweeps and pulses are over
+        parts = _parts(up, folder)
+        cpu = watched(parts, ground.scale.footprint)
+        held = {name: memory(pid) for name, pid in parts.items()}
+        processes = len(tree(up))
+    pss = {name: found.pss / MIB for name, found in held.items()}
+    rss = {name: found.rss / MIB for name, found in held.items()}
+    busy = {name: cores * 100 for name, cores in cpu.items()}
+    yield Figure(
+        name="footprint, memory (PSS)", value=pss[ALL], unit="MiB", against=AGAINST,
+        reference=sum(b.pss for b in bare) / MIB, detail=f"{processes} processes: {_by_part(pss, 0)}",
+    )  # fmt: skip
+    yield Figure(
+        name="footprint, memory (RSS)", value=rss[ALL], unit="MiB", against=AGAINST,
+        reference=sum(b.rss for b in bare) / MIB, detail="a page that n processes share is counted n times",
+    )  # fmt: skip
+    yield Figure(
+        name="footprint, idle CPU", value=busy[ALL], unit="% of a core", against=AGAINST,
+        reference=sum(bare_cpu.values()) * 100, detail=_by_part(busy, 2),
+    )  # fmt: skip
+
+
+def _by_part(values: Mapping[str, float], digits: int) -> str:
+    """Largest first; the supervisor itself is what is left when its parts are taken from the whole."""
+    parts = {name: value for name, value in values.items() if name != ALL}
+    parts["supervisor"] = values[ALL] - sum(parts.values())
+    return ", ".join(f"{n} {v:.{digits}f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]))
+
+
+@contextmanager
+def _up() -> Iterator[tuple[int, Path]]:
+    """`slipway up --json`, up; its process id and its folder. Nothing of it is left afterwards, or Unsound."""
+    with tempfile.TemporaryDirectory(prefix="slipway-up-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            up = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.cli", "up", "--json"], env=_environment(folder), stdout=out,
+                stderr=err, cwd=ROOT, start_new_session=True,
+            )  # fmt: skip
+            started: list[int] = []
+            try:
+                until(lambda: _told(up, folder) or None, START, lambda: _said(folder))
+                started = [process.pid for process in tree(up.pid)]
+                yield up.pid, folder / "data"
+            finally:
+                if up.poll() is None:
+                    up.send_signal(signal.SIGINT)
+                up.wait(STOP)
+        if left := [pid for pid in started if tree(pid)]:
+            raise Unsound(f"`slipway up` ended and left processes running: {left}")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    api, flower, sandbox, media = free_ports(4)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return clean | {
+        "SLIPWAY_FOLDER": str(folder / "data"),
+        "SLIPWAY_API__PORT": str(api),
+        "SLIPWAY_FLOWER__PORT": str(flower),
+        "SLIPWAY_SANDBOX__URL": f"http://127.0.0.1:{sandbox}",
+        "SLIPWAY_SANDBOX__MEDIA_URL": f"http://127.0.0.1:{media}",
+    }
+
+
+def _told(up: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Whether its summary is there: everything runs."""
+    if up.poll() is not None:
+        raise Unsound(f"`slipway up` ended with status {up.returncode}: {_said(folder)}")
+    return (folder / "out").read_bytes().endswith(b"\n")
+
+
+def _said(folder: Path) -> str:
+    return (folder / "err").read_text(errors="replace")[-600:]
+
+
+def _parts(up: int, folder: Path) -> dict[str, int]:
+    """Process ids by name, from the notes that the supervisor keeps of its parts; and itself with all of them."""
+    notes = sorted((folder / "run").glob("*.json"))
+    return {note.stem: int(json.loads(note.read_text())["pid"]) for note in notes} | {ALL: up}

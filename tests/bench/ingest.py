@@ -1,0 +1,117 @@
+"""Durable `POST /posts` a second, beside the same endpoint without its storing transaction."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from uuid import uuid4
+
+import requests
+
+from pipeline.store.database import row
+from tests.bench.figures import Figure, Unsound, percentile
+from tests.bench.filling import accounts, pinned
+from tests.bench.ground import READY, ROOT, Ground, command_of, replaced
+from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.load import Order, Report
+from tests.bench.processes import quiet
+from tests.stack import Stack, until
+
+ACCOUNTS = 200
+CLIENTS = (16, 64)
+PROCESSES = (1, 2)
+AGAINST = "storing transaction left out"
+BUSY = 0.6
+"""Cores: a client that used more may have been what was measured."""
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """At 16 and 64 clients, with one API process and with two; and once with posts that are due at once."""
+    with ground.stack(lifted=False) as stack:
+        pinned(stack, TIKTOK_PHOTO)
+        mine = [str(identity) for identity in accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
+        for processes in PROCESSES:
+            yield from _with(ground, stack, mine, processes)
+
+
+def _with(ground: Ground, stack: Stack, mine: list[str], processes: int) -> Iterator[Figure]:
+    loads = [(clients, False) for clients in CLIENTS] + [(max(CLIENTS), True)] * (processes == 1)
+    # as `slipway api` serves, and then the same command line with another app
+    stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
+    durable = [_run(ground, stack, mine, *load, stores=True) for load in _served(stack, "api", loads)]
+    command = replaced(command_of(stack, "api"), "pipeline.api.app:app", "tests.bench.uncommitted:app")
+    stack.kill("api")
+    stack.start("uncommitted", *command)
+    bare = [_run(ground, stack, mine, *load, stores=False) for load in _served(stack, "uncommitted", loads)]
+    stack.kill("uncommitted")
+    for (clients, immediate), ours, reference in zip(loads, durable, bare, strict=True):
+        yield Figure(
+            name=f"POST /posts{' (due at once)' * immediate}, {processes} API, {clients} clients",
+            value=_rate(ours), unit="/s", reference=_rate(reference), against=AGAINST,
+            detail=f"{_speed(ours)} (reference {_speed(reference)})",
+        )  # fmt: skip
+
+
+def _served(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """The loads, once all the server's processes have started, not only the one that answers."""
+    until(lambda: _alive(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
+    quiet(stack.parts[part].pid)
+    return loads
+
+
+def _alive(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _run(
+    ground: Ground, stack: Stack, mine: list[str], clients: int, immediate: bool, *, stores: bool
+) -> Report:
+    """One run of the load client. Raises Unsound unless every answer was 201 and the table agrees with the answers."""
+    order = Order(
+        host="127.0.0.1", port=stack.ports[2], key=stack.key, accounts=mine, image=stack.media("sample-1.jpg"),
+        word=uuid4().hex[:8], clients=clients, warm=ground.scale.warm, seconds=ground.scale.load, immediate=immediate,
+    )  # fmt: skip
+    before = _stored(stack)
+    report = _load(order)
+    stored = _stored(stack) - before
+    if report.refused:
+        raise Unsound(f"{report.refused} posts were not taken; the first: {report.first_refusal}")
+    if stored != (report.accepted if stores else 0):
+        raise Unsound(f"{report.accepted} posts were answered with 201 and {stored} are in the table.")
+    kind = "durable" if stores else "uncommitted"
+    ground.say(
+        f"  {kind}, {clients} clients{', due at once' * immediate}: {_rate(report):.0f}/s, {_speed(report)}"
+    )
+    return report
+
+
+def _load(order: Order) -> Report:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.load"], input=json.dumps(asdict(order)), capture_output=True, text=True,
+        check=False, cwd=ROOT, timeout=order.warm + order.seconds + 60,
+    )  # fmt: skip
+    if done.returncode:
+        raise Unsound(f"The load client failed: {done.stderr.strip().splitlines()[-1:]}")
+    return Report(**json.loads(done.stdout))
+
+
+def _stored(stack: Stack) -> int:
+    with stack.core.database.once() as c:
+        found = row(c, "SELECT count(*) AS n FROM posts")
+    return int(found.n) if found else 0
+
+
+def _rate(report: Report) -> float:
+    return len(report.latencies) / report.seconds
+
+
+def _speed(report: Report) -> str:
+    low, high = (percentile(report.latencies, share) * 1000 for share in (0.5, 0.99))
+    busy = f", CLIENT BUSY: {report.cpu:.0%} of a core" if report.cpu > BUSY else f", client {report.cpu:.0%}"
+    return f"p50 {low:.1f} ms, p99 {high:.1f} ms{busy}"

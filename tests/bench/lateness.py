@@ -1,0 +1,77 @@
+"""How late one post is on an idle system, beside a bare Celery task with an ETA."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from adapters.contract import Platform
+from pipeline.store.database import rows
+from tests.bench.bare import bare_workers, late_tasks
+from tests.bench.figures import Figure, Unsound, percentile
+from tests.bench.filling import accounts, all_published, fill
+from tests.bench.ground import Ground, command_of, replaced, start_workers
+from tests.bench.kinds import TIKTOK_PHOTO
+from tests.stack import Stack, until
+
+ACCOUNTS = 20
+APART = 1.0
+"""Seconds from one post's moment to the next's, give or take four tenths: they never meet."""
+FIRST = 6.0
+WORD = "lateness"
+MOST = 500
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """To the platform's ledger, to the arming right before the visible call, and to our own word of it."""
+    with ground.stack() as stack:
+        names = [*start_workers(stack, 1), *start_workers(stack, 1, "upkeep")]
+        stack.start("beat", "pipeline.cli", "beat")
+        found = _lateness(ground, stack)
+        command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
+        for name in (*names, "beat"):
+            stack.kill(name)
+        with bare_workers(stack, command, 1):
+            bare = late_tasks(stack, ground.scale.late_tasks)
+    for what, values in found.items():
+        yield from _figures(what, values, bare)
+
+
+def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
+    """Seconds from due to each of the three, of every post."""
+    number = ground.scale.late_posts
+    mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+    lead = stack.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    start = datetime.now(UTC) + timedelta(seconds=FIRST)
+    due = [start + timedelta(seconds=n * APART + random.random() * 0.8 * APART) for n in range(number)]
+    fill(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
+    if datetime.now(UTC) > due[0] - timedelta(seconds=3):
+        raise Unsound("This machine was too slow: the first post was stored less than three seconds ahead.")
+    until(lambda: all_published(stack, number) or None, FIRST + number * APART + 30)
+    lived = {str(line["caption"]): datetime.fromisoformat(line["at"]) for line in stack.ledger()}
+    with stack.core.database.once() as c:
+        done = rows(
+            c,
+            """SELECT p.caption, d.due_at, d.published_at, a.armed_at FROM deliveries d
+               JOIN posts p ON p.id = d.post_id JOIN attempts a ON a.delivery_id = d.id AND a.armed_at IS NOT NULL""",
+        )
+    if len(done) != number or len(lived) != number:
+        raise Unsound(f"{number} posts, {len(done)} armed attempts, {len(lived)} lines in the ledger.")
+    return {
+        "visible call": [(lived[r.caption] - r.due_at).total_seconds() for r in done],
+        "armed": [(r.armed_at - r.due_at).total_seconds() for r in done],
+        "published in our ledger": [(r.published_at - r.due_at).total_seconds() for r in done],
+    }
+
+
+def _figures(what: str, values: Sequence[float], bare: Sequence[float]) -> Iterator[Figure]:
+    if min(values) < 0:
+        raise Unsound(f"A post was early ({what}): {min(values)} s.")
+    for share, name in ((0.5, "p50"), (0.99, "p99")):
+        yield Figure(
+            name=f"lateness, {what}, {name}", value=percentile(values, share) * 1000, unit="ms",
+            reference=percentile(bare, share) * 1000, against="bare Celery task with an ETA",
+            target=f"at most {MOST} ms" if (what, name) == ("visible call", "p99") else "",
+            detail=f"{len(values)} posts, largest {max(values) * 1000:.0f} ms" * (name == "p99"),
+        )  # fmt: skip

@@ -1,0 +1,38 @@
+"""What each figure means, exactly: printed under the table and written into the JSON."""
+
+MEANING = {
+    "ingest": (
+        "201 answers a second of POST /posts, each sent after its COMMIT reached the disk, at 16 and 64 keep-alive "
+        "connections, with one and with two API processes; p50 and p99 from the first byte sent to the last received. "
+        "Body: a slideshow of one picture for one of 200 TikTok accounts, no two equal, scheduled within 90 days "
+        "(`due at once`: without a time, so that each rings the doorbell); the picture's check is decided and fresh. "
+        "Client, API, PostgreSQL and Valkey share the machine. Reference: the same server with the storing transaction "
+        "left out (tests/bench/uncommitted.py). After every run the table must hold as many new posts as there were "
+        "201 answers, and none after a reference run."
+    ),
+    "deliveries": (
+        "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
+        "from that moment to the last `published`, and between the 10th and 90th per cent of them (steady). Workers "
+        "as `slipway worker publish` starts them, default slots; the instant sandbox without quotas, on the same "
+        "machine. Everything is done after the moment, creator_info included. The sandbox's ledger must hold every "
+        "caption exactly once. Reference: as many no-op Celery tasks, one a message, put before the same number of "
+        "workers with the same command line and broker at one moment. CPU ms each: of every process with its children."
+    ),
+    "cost": (
+        "CPU milliseconds (user and system, all children) per delivery of each post kind, due in one go, one worker, "
+        "less what the idle stack used in as much time. The sandbox stands in for the platforms and is no cost of "
+        "Slipway's; it is in the sum and listed by itself. Reference: a no-op Celery task on the same pool and broker."
+    ),
+    "lateness": (
+        "One post a second, give or take, each due at a random moment and stored ahead of it, on an otherwise idle "
+        "system; the TikTok photo is prepared ahead like that of every scheduled post. `visible call`: the moment in "
+        "the sandbox's ledger less due_at; `armed`: the commit right before the visible call was sent, less due_at; "
+        "`published in our ledger`: less due_at. p99 of under 100 posts is the largest. Reference: a bare Celery task "
+        "with an ETA on an idle worker with the same command line and broker, from its ETA to its first line."
+    ),
+    "footprint": (
+        "Everything that `slipway up` starts (engines, API, beat, three workers, Flower, sandbox, supervisor), left "
+        "alone: memory as the sum of PSS (shared pages divided among those who share them) and of RSS, and CPU use in "
+        "per cent of one core. Reference: PostgreSQL and Valkey of this run alone, idle, without connections."
+    ),
+}

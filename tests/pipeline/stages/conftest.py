@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.core import Core
+from pipeline.store.vault import Vault
+from tests.pipeline.media.servers import Site, serving
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A web server on loopback that counts as the sandbox's media host."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def core(module_environment: dict[str, str], site: Site) -> Iterator[Core]:
+    """A core on this module's engines."""
+    built = build(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    yield built
+    built.database.close()
+
+
+@pytest.fixture(scope="module")
+def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
+    made = Ledger(module_database_url, Vault(vault_key))
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def house(core: Core, ledger: Ledger) -> House:
+    """A workspace of this test."""
+    return moved_in(core, ledger)

@@ -1,0 +1,134 @@
+"""A core on real engines with a workspace of its own, and what a test of the stages does with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import redis
+
+from adapters.contract import Platform
+from pipeline.core import Core
+from pipeline.pacing import redis_client
+from pipeline.stages.ingest import accept
+from pipeline.stages.request import Accepted, PostRequest, Refusal
+from pipeline.store import checks
+from pipeline.store.database import rows
+from pipeline.store.keys import Caller, create_key, find_caller
+from tests.pipeline.store.ledger import Ledger
+
+GOOD_VIDEO = {
+    "content_type": "video/mp4", "bytes": 1_000_000, "width": 1080, "height": 1920, "duration": 12.0, "codec": "h264",
+    "fps": 30.0, "etag": '"1"',
+}  # fmt: skip
+GOOD_IMAGE = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080, "etag": '"1"'}
+VIDEO = "https://media.example/v.mp4"
+MUSIC = "https://www.tiktok.com/@genviral/video/7234567890123456789"
+
+
+@dataclass(kw_only=True)
+class House:
+    """One workspace in one core."""
+
+    core: Core
+    ledger: Ledger
+    workspace: UUID
+    caller: Caller
+    accounts: dict[str, UUID] = field(default_factory=dict)
+
+    def account(self, name: str, platform: Platform = Platform.TIKTOK) -> UUID:
+        self.accounts[name] = self.ledger.account(self.workspace, platform)
+        return self.accounts[name]
+
+    def decided(
+        self,
+        url: str = VIDEO,
+        purpose: checks.Purpose = "video",
+        verdict: checks.Verdict = "good",
+        facts: Mapping[str, Any] | None = None,
+        seen: str = "ok",
+    ) -> UUID:
+        """A check of this URL that has its verdict already."""
+        with self.core.database.begin() as c:
+            check = checks.open_check(c, self.workspace, purpose, url)
+            found = dict(facts or (GOOD_VIDEO if purpose == "video" else GOOD_IMAGE)) if verdict == "good" else None
+            assert checks.decide_check(c, check.id, verdict, facts=found, seen=seen)
+        return check.id
+
+    def request(self, **given: Any) -> PostRequest:
+        """A request for a video to the account ``one``; its body's hash follows from what is asked."""
+        asked: dict[str, Any] = {
+            "caption": "hello", "media": {"type": "video", "url": VIDEO},
+            "account_ids": [self.accounts["one"]] if "one" in self.accounts else [], **given,
+        }  # fmt: skip
+        told = {k: v for k, v in asked.items() if k != "external_id"}
+        body = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).digest()
+        return PostRequest(**asked, body_sha256=body)
+
+    def accept(self, request: PostRequest | None = None, **given: Any) -> Accepted:
+        return accept(self.core, self.caller, request or self.request(**given))
+
+    def refused(self, request: PostRequest | None = None, **given: Any) -> Refusal:
+        """The refusal of a request; nothing may have been stored."""
+        before = self.posts()
+        try:
+            accepted = self.accept(request, **given)
+        except Refusal as refusal:
+            assert self.posts() == before
+            return refusal
+        raise AssertionError(f"it was taken: {accepted}")
+
+    def now(self) -> datetime:
+        with self.core.database.begin() as c:
+            moment: datetime = rows(c, "SELECT now() AS now")[0].now
+        return moment
+
+    def posts(self) -> list[UUID]:
+        with self.core.database.begin() as c:
+            return [r.id for r in rows(c, "SELECT id FROM posts WHERE workspace_id = :w", w=self.workspace)]
+
+    def deliveries(self, post: UUID) -> Sequence[Any]:
+        with self.core.database.begin() as c:
+            return rows(c, "SELECT * FROM deliveries WHERE post_id = :id ORDER BY platform, id", id=post)
+
+    def status(self, post: UUID) -> str:
+        with self.core.database.begin() as c:
+            found: str = rows(c, "SELECT status FROM posts WHERE id = :id", id=post)[0].status
+        return found
+
+    def check_ids(self, url: str) -> list[UUID]:
+        with self.core.database.begin() as c:
+            found = rows(
+                c, "SELECT id FROM checks WHERE workspace_id = :w AND url = :u ORDER BY id", w=self.workspace, u=url
+            )
+        return [r.id for r in found]
+
+    def messages(self, queue: str) -> int:
+        """How many messages stand in a queue of the broker."""
+        client: redis.Redis = redis_client(self.core.settings.broker.url.get_secret_value())
+        length = client.llen(queue)
+        client.close()
+        assert isinstance(length, int)
+        return length
+
+    def with_settings(self, **groups: Mapping[str, Any]) -> House:
+        """The same house under other settings."""
+        changed = {
+            name: getattr(self.core.settings, name).model_copy(update=dict(values)) for name, values in groups.items()
+        }
+        core = replace(self.core, settings=self.core.settings.model_copy(update=changed))
+        return replace(self, core=core)
+
+
+def moved_in(core: Core, ledger: Ledger) -> House:
+    """A new workspace with a key."""
+    workspace = ledger.workspace()
+    with core.database.begin() as c:
+        caller = find_caller(c, create_key(c, workspace, "tests"))
+    assert caller is not None
+    return House(core=core, ledger=ledger, workspace=workspace, caller=caller)

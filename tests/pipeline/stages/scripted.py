@@ -1,0 +1,114 @@
+"""An adapter that does what a test says: the seam at which the core meets a platform, with nothing behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from adapters.contract import (
+    Account,
+    Adapter,
+    Capabilities,
+    Checkpoint,
+    Credentials,
+    Draft,
+    Finalized,
+    Platform,
+    PlatformSettings,
+    Prepared,
+    Problem,
+    Published,
+    Ready,
+    RemoteAccount,
+    Seen,
+)
+from adapters.http import Client
+from pipeline.core import Core
+from tests.pipeline.store.ledger import credentials
+
+CAPABILITIES = Capabilities(
+    pulls_media=False, prepare_lead=timedelta(0), settle_window=timedelta(seconds=30),
+    look_every=(timedelta(seconds=5), timedelta(seconds=60)), look_limit=timedelta(minutes=30),
+)  # fmt: skip
+
+
+def ready(checkpoint: Checkpoint) -> Prepared:
+    return Ready(checkpoint=checkpoint or {"handle": "h"})
+
+
+@dataclass(kw_only=True)
+class Script:
+    """What the platform does; ``calls`` is what it was asked, in order."""
+
+    prepare: Callable[[Checkpoint], Prepared] = ready
+    finalize: Callable[[Draft, Account], Finalized] = lambda draft, _: Published(remote_id=draft.delivery_id)
+    look: Callable[[Container[str]], Seen] = lambda _: Published(remote_id="seen")
+    refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
+    can: Capabilities = CAPABILITIES
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+
+    def made(self, call: str) -> int:
+        return sum(name == call for name, _ in self.calls)
+
+
+class Scripted:
+    """The adapter; ``script`` is bound by ``playing``."""
+
+    platform: ClassVar[Platform] = Platform.TIKTOK
+    capabilities: ClassVar[Capabilities] = CAPABILITIES
+    script: ClassVar[Script]
+
+    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+        self._client = client
+
+    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
+        return ()
+
+    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+        self.script.calls.append(("prepare", dict(checkpoint)))
+        return self.script.prepare(checkpoint)
+
+    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+        self.script.calls.append(("finalize", dict(checkpoint)))
+        return self.script.finalize(draft, account)
+
+    def look(
+        self,
+        draft: Draft,
+        account: Account,
+        checkpoint: Checkpoint,
+        armed_at: datetime | None,
+        taken: Container[str],
+    ) -> Seen:
+        self.script.calls.append(("look", dict(checkpoint)))
+        return self.script.look(taken)
+
+    def refresh(self, account: Account) -> Credentials:
+        self.script.calls.append(("refresh", account.credentials.access_token.get_secret_value()))
+        return self.script.refresh()
+
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
+        raise NotImplementedError
+
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
+        raise NotImplementedError
+
+    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
+        raise NotImplementedError
+
+
+def playing(core: Core, script: Script) -> Core:
+    """The core with this platform behind TikTok."""
+    adapter: type[Adapter] = type("Bound", (Scripted,), {"script": script, "capabilities": script.can})
+    return replace(core, adapters={Platform.TIKTOK: adapter})
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    """Something that does nothing but raise."""
+
+    def raises(*_: object) -> Any:
+        raise error
+
+    return raises

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import threading
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Credentials
+from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Unavailable
+from pipeline.domain.account import AccountStatus
+from pipeline.stages.credentials import refresh
+from pipeline.store import accounts
+from tests.pipeline.stages.house import House
+from tests.pipeline.stages.scripted import Script, playing, raising
+from tests.pipeline.store.ledger import credentials, together
+
+
+@pytest.fixture
+def account(house: House) -> UUID:
+    return house.account("one")
+
+
+def stands(house: House) -> tuple[str, int, AccountStatus]:
+    with house.core.database.begin() as c:
+        opened, version, status = accounts.read_account(c, house.core.vault, house.accounts["one"])
+    return opened.credentials.access_token.get_secret_value(), version, status
+
+
+def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, account: UUID) -> None:
+    done = threading.Event()
+
+    def slow() -> Credentials:
+        done.wait(10)
+        return credentials("fresh")
+
+    script = Script(refresh=slow)
+    core = playing(house.core, script)
+    answers: list[AdapterError | None] = []
+
+    def others() -> None:
+        answers.extend(together(*[lambda: refresh(core, account, 1)] * 7))
+        done.set()
+
+    def first() -> None:
+        answers.append(refresh(core, account, 1))
+
+    one = threading.Thread(target=first)
+    one.start()
+    while script.made("refresh") == 0:
+        assert one.is_alive()
+    others()
+    one.join()
+    assert script.made("refresh") == 1
+    assert answers[-1] is None
+    assert all(isinstance(a, Unavailable) and a.retry_after for a in answers[:-1])
+    assert stands(house) == ("fresh", 2, AccountStatus.ACTIVE)
+    assert refresh(core, account, 1) is None, "somebody did already"
+    assert script.made("refresh") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CredentialsRevoked("gone"), AccountStatus.RECONNECT),
+        (PermissionMissing("our app"), AccountStatus.ACTIVE),
+        (Unavailable("down"), AccountStatus.ACTIVE),
+        (ZeroDivisionError("bug"), AccountStatus.ACTIVE),
+    ],
+)
+def test_only_a_definite_refusal_disconnects(
+    house: House, account: UUID, error: Exception, status: AccountStatus
+) -> None:
+    core = playing(house.core, Script(refresh=raising(error)))
+    for _ in range(2):  # the turn is given back each time
+        assert isinstance(refresh(core, account, 1), AdapterError)
+        assert stands(house) == ("token-1", 1, status)
+    if status is AccountStatus.ACTIVE:
+        assert refresh(playing(house.core, Script()), account, 1) is None
+
+
+def test_what_a_person_connected_meanwhile_stays(house: House, account: UUID) -> None:
+    def slow() -> Credentials:
+        with house.core.database.begin() as c:
+            accounts.store_credentials(c, house.core.vault, account, credentials("by hand"))
+        return credentials("of the old grant")
+
+    assert refresh(playing(house.core, Script(refresh=slow)), account, 1) is None
+    assert stands(house) == ("by hand", 2, AccountStatus.ACTIVE)
+
+    def refused() -> Credentials:
+        slow()
+        raise CredentialsRevoked("the old grant is gone")
+
+    assert isinstance(refresh(playing(house.core, Script(refresh=refused)), account, 2), CredentialsRevoked)
+    assert stands(house) == ("by hand", 3, AccountStatus.ACTIVE)

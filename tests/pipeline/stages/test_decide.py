@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.domain.delivery import Reason, State
+from pipeline.stages import decide
+from pipeline.stages.decide import CannotDecide
+from pipeline.store.database import new_id
+from tests.pipeline.stages.house import House
+from tests.pipeline.store.ledger import Post
+
+URL = "https://t.example/seen"
+
+
+def standing(house: House, state: State, *, armed: bool = False, reason: Reason | None = None) -> Post:
+    post = house.ledger.post([house.accounts.get("one") or house.account("one")])
+    house.ledger.put(post, state, armed=armed, reason=reason)
+    return post
+
+
+@pytest.mark.parametrize(("state", "armed"), [(State.UNKNOWN, True), (State.BLOCKED, True), (State.BLOCKED, False)])
+def test_a_person_saw_it_live(house: House, state: State, *, armed: bool) -> None:
+    post = standing(house, state, armed=armed)
+    held = house.ledger.held(post.deliveries[0])
+    decide.it_is_live(house.core, held.id, URL)
+    found = house.ledger.delivery(held.id)
+    assert (found.state, found.url, found.reason) == ("published", URL, None)
+    assert found.fence > held.fence, "whoever still looks stores nothing any more"
+    assert house.status(post.id) == "posted"
+    assert [a.outcome for a in house.ledger.attempts(held.id)] == ["decided"]
+    assert URL in house.ledger.last_why(held.id)
+
+
+def test_a_person_saw_that_it_is_not_there(house: House) -> None:
+    post = standing(house, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
+    [delivery] = post.deliveries
+    house.ledger.change(delivery, "looks = 9, crashes = 2, absent_at = now()")
+    decide.publish_again(house.core, delivery)
+    found = house.ledger.delivery(delivery)
+    assert (found.state, found.armed_at, found.armed_deadline, found.absent_at, found.looks, found.crashes) == (
+        "retrying", None, None, None, 0, 0,
+    )  # fmt: skip
+    assert house.ledger.held(delivery).checkpoint == {}
+    assert [a.outcome for a in house.ledger.attempts(delivery)] == ["decided"]
+    again = house.ledger.armed(post)
+    assert [a.outcome for a in house.ledger.attempts(again.id)] == ["decided", None]
+
+
+@pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
+def test_a_person_lets_it_go_on(house: House, state: State, *, armed: bool) -> None:
+    post = standing(house, State.BLOCKED, armed=armed)
+    decide.resume(house.core, post.deliveries[0])
+    assert house.ledger.states(post) == [state]
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.UNKNOWN, State.BLOCKED}))
+def test_nothing_else_waits_for_a_person(house: House, state: State) -> None:
+    post = standing(house, state)
+    [delivery] = post.deliveries
+    for word in (lambda: decide.it_is_live(house.core, delivery, URL), lambda: decide.publish_again(house.core, delivery)):
+        with pytest.raises(CannotDecide, match=state):
+            word()
+    with pytest.raises(CannotDecide):
+        decide.resume(house.core, delivery)
+    assert house.ledger.state(delivery) is state
+
+
+def test_only_a_blocked_one_is_let_go_on(house: House) -> None:
+    with pytest.raises(CannotDecide, match="not blocked"):
+        decide.resume(house.core, standing(house, State.UNKNOWN).deliveries[0])
+
+
+def test_one_that_is_not_there(house: House) -> None:
+    with pytest.raises(CannotDecide, match="There is no delivery"):
+        decide.publish_again(house.core, new_id())

@@ -1,0 +1,104 @@
+"""Doorbells, on a database and a broker of each test's own: they concern everything that is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Platform
+from config.settings import Settings
+from pipeline.bootstrap import build
+from pipeline.domain.delivery import State
+from pipeline.stages import decide, delay
+from pipeline.store.vault import Vault
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import HOUR, Ledger
+
+PAST = timedelta(seconds=-1)
+
+
+@pytest.fixture
+def house(settings: Settings, vault_key: str) -> Iterator[House]:
+    core = build(settings)
+    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
+    made = moved_in(core, ledger)
+    made.account("one")
+    yield made
+    ledger.database.close()
+    core.database.close()
+
+
+def test_what_is_due_is_queued_and_rung(house: House) -> None:
+    due = house.ledger.posts(3, [house.accounts["one"]])
+    later = house.ledger.post([house.accounts["one"]], due=HOUR)
+    other = house.ledger.post([house.account("two", Platform.INSTAGRAM)], platform=Platform.INSTAGRAM)
+    looked = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+    assert delay.slot(house.core) == 5
+    assert {s for p in [*due, other] for s in house.ledger.states(p)} == {State.QUEUED}
+    assert house.ledger.states(later) == [State.SCHEDULED]
+    assert house.ledger.delivery(looked.deliveries[0]).fence == 2
+    assert [house.messages(q) for q in ("publish.tiktok", "publish.instagram", "status")] == [3, 1, 1]
+    assert delay.slot(house.core) == 0, "ringing twice does nothing"
+
+
+def test_no_more_than_a_platform_can_take_soon(house: House) -> None:
+    house.ledger.posts(25, [house.accounts["one"]])
+    few = house.with_settings(delay={"ahead": 10, "batch": 4})
+    assert delay.slot(few.core) == 10
+    assert delay.slot(few.core) == 0
+    with house.core.database.begin() as c:
+        c.exec_driver_sql("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
+    assert delay.slot(few.core) == 10
+
+
+def test_the_sweep_rings_ahead_for_what_is_due_soon(house: House) -> None:
+    house.ledger.post([house.accounts["one"]], due=timedelta(seconds=1))
+    house.ledger.post([house.accounts["one"]], due=HOUR)
+    before = house.messages("delay")
+    assert delay.sweep(house.core) == 0
+    assert house.messages("delay") == before + 1
+
+
+def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str, str]) -> None:
+    from dataclasses import replace
+
+    from config.settings import load
+
+    away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
+    post = house.ledger.post([house.accounts["one"]])
+    deaf = build(away)
+    delay.slot(replace(house.core, doorbell=deaf.doorbell))
+    deaf.database.close()
+    [delivery] = post.deliveries
+    assert house.ledger.state(delivery) is State.QUEUED
+    assert house.messages("publish.tiktok") == 0
+    house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
+    from pipeline.upkeep.rescue_dropped import rescue_dropped
+
+    assert rescue_dropped(house.core) == 1
+    assert house.messages("publish.tiktok") == 1
+
+
+@pytest.mark.parametrize(("on_late", "state", "status"), [
+    ("skip", State.FAILED, "failed"), ("hold", State.BLOCKED, "retry"), ("publish", State.QUEUED, "scheduled"),
+])  # fmt: skip
+def test_what_is_too_late_is_treated_as_its_author_asked(house: House, on_late: str, state: State, status: str) -> None:
+    one = house.with_settings(delay={"batch": 1})
+    posts = house.ledger.posts(3, [house.accounts["one"]], expires=PAST, on_late=on_late)
+    delay.slot(one.core)
+    assert [house.ledger.states(p) for p in posts] == [[state]] * 3, "none of a second batch slips through"
+    assert {house.status(p.id) for p in posts} == {status}
+    if state is not State.QUEUED:
+        assert house.ledger.delivery(posts[0].deliveries[0]).error["code"] == "expired"
+
+
+def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]], expires=PAST, on_late="hold")
+    delay.slot(house.core)
+    assert house.ledger.states(post) == [State.BLOCKED]
+    decide.resume(house.core, post.deliveries[0])
+    assert house.ledger.states(post) == [State.RETRYING]
+    delay.slot(house.core)
+    assert house.ledger.states(post) == [State.QUEUED]

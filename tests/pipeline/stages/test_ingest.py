@@ -1,0 +1,423 @@
+"""Taking a post: the order of the rules, repeats, times, and what is stored."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.core import Core
+from pipeline.domain.account import AccountStatus
+from pipeline.queues import REACHABILITY
+from pipeline.stages.request import Accepted
+from pipeline.store import checks
+from pipeline.store.connections import deactivate
+from pipeline.store.database import new_id
+from tests.pipeline.stages.house import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, House
+from tests.pipeline.store.ledger import HOUR, together
+from tests.stack import until
+
+IMAGES = ["https://media.example/1.jpg", "https://media.example/2.jpg"]
+SLIDESHOW = {"type": "slideshow", "urls": IMAGES}
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def ready(house: House) -> House:
+    """An account, and media that were just found good."""
+    house.account("one")
+    house.decided()
+    return house
+
+
+# --- taken -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_post_for_now_is_pending_and_due_by_the_servers_clock(ready: House) -> None:
+    before = ready.now()
+    accepted = ready.accept()
+    assert accepted.status == "pending"
+    assert before <= accepted.scheduled_at <= ready.now()
+    assert (accepted.duplicate, accepted.warnings) == (False, [])
+    [delivery] = ready.deliveries(accepted.id)
+    assert delivery.state == "scheduled"
+    assert delivery.due_at == accepted.scheduled_at
+    lead = ready.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    assert delivery.next_at == delivery.due_at - lead
+
+
+def test_a_post_for_later_is_scheduled_and_its_work_starts_a_lead_earlier(ready: House) -> None:
+    ready.account("two", Platform.FACEBOOK)
+    due = ready.now() + 2 * HOUR
+    accepted = ready.accept(scheduled_at=due, account_ids=list(ready.accounts.values()))
+    assert (accepted.status, accepted.scheduled_at) == ("scheduled", due)
+    facebook, tiktok = ready.deliveries(accepted.id)
+    for delivery in (facebook, tiktok):
+        lead = ready.core.adapters[Platform(delivery.platform)].capabilities.prepare_lead
+        assert (delivery.due_at, delivery.next_at) == (due, due - lead)
+    assert facebook.next_at != tiktok.next_at
+
+
+@pytest.mark.parametrize("seconds", [-29, 0, 29])
+def test_a_time_within_half_a_minute_is_now(ready: House, seconds: int) -> None:
+    asked = ready.now() + seconds * SECOND
+    accepted = ready.accept(scheduled_at=asked)
+    assert accepted.status == "pending"
+    assert abs(accepted.scheduled_at - ready.now()) < 5 * SECOND, "never a past time, never a later one"
+
+
+@pytest.mark.parametrize("seconds", [-32, -86400])
+def test_a_time_in_the_past_is_refused_and_never_taken_for_now(ready: House, seconds: int) -> None:
+    refusal = ready.refused(scheduled_at=ready.now() + seconds * SECOND)
+    assert (refusal.status, refusal.code) == (400, "validation_failed")
+    assert "past" in refusal.message
+
+
+def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
+    ready.decided(IMAGES[0], "image")
+    ready.decided(IMAGES[1], "image")
+    accepted = ready.accept(
+        media={**SLIDESHOW, "width": 1080}, tiktok={"title": "t", "auto_add_music": True}, external_id="x-1",
+        expires_at=ready.now() + HOUR, on_late="hold", caption="日本語 \U0001f600",
+    )  # fmt: skip
+    from pipeline.store.posts import read_post
+
+    with ready.core.database.begin() as c:
+        found = read_post(c, ready.workspace, accepted.id)
+    assert found is not None
+    assert found.media == {**SLIDESHOW, "width": 1080}
+    assert (found.caption, found.tiktok, found.external_id, found.on_late) == (
+        "日本語 \U0001f600", {"title": "t", "auto_add_music": True}, "x-1", "hold",
+    )  # fmt: skip
+
+
+def test_one_file_shown_twice_is_checked_once(ready: House) -> None:
+    accepted = ready.accept(media={"type": "slideshow", "urls": [IMAGES[0]] * 3})
+    assert len(ready.check_ids(IMAGES[0])) == 1
+    [delivery] = ready.deliveries(accepted.id)
+    assert delivery.state == "accepted"
+
+
+# --- repeats ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready: House) -> None:
+    request = ready.request(external_id="order-1", scheduled_at=ready.now() + HOUR)
+    first = ready.accept(request)
+    with ready.core.database.begin() as c:
+        deactivate(c, ready.accounts["one"])
+        c.exec_driver_sql(
+            "UPDATE posts SET due_at = now() - interval '1 day', created_at = now() - interval '2 days' WHERE id = %(i)s",
+            {"i": first.id},
+        )
+    again = ready.accept(replace(request, scheduled_at=ready.now() - HOUR))  # the client repeats its old body
+    assert (again.id, again.duplicate, again.status) == (first.id, True, "scheduled")
+
+
+def test_the_same_id_with_another_body_is_refused_before_anything_else(ready: House) -> None:
+    ready.accept(external_id="order-2")
+    refusal = ready.refused(external_id="order-2", caption="other", account_ids=[new_id()])
+    assert (refusal.status, refusal.code) == (409, "create_failed")
+    assert "order-2" in refusal.message
+
+
+def test_an_equal_body_is_the_same_post_within_the_window(ready: House) -> None:
+    first = ready.accept()
+    again = ready.accept()
+    assert (again.id, again.duplicate, again.status) == (first.id, True, "pending")
+    assert again.scheduled_at == first.scheduled_at
+    assert ready.accept(caption="another").id != first.id
+
+
+def test_an_equal_body_is_never_a_dead_post(ready: House) -> None:
+    first = ready.accept()
+    with ready.core.database.begin() as c:
+        c.exec_driver_sql("UPDATE posts SET status = 'canceled' WHERE id = %(i)s", {"i": first.id})
+    assert ready.accept().id != first.id
+
+
+def test_the_window_can_be_turned_off(ready: House) -> None:
+    house = ready.with_settings(ingest={"dedupe_window": 0})
+    assert house.accept().id != house.accept().id
+    assert house.accept(external_id="a").id == house.accept(external_id="a").id, "an id still counts"
+
+
+def test_equal_requests_at_once_make_one_post(ready: House) -> None:
+    for given in ({}, {"external_id": "at-once"}):
+        request = ready.request(caption=str(given), **given)
+        before = len(ready.posts())
+        answers = together(*[lambda r=request: ready.accept(r)] * 8)  # type: ignore[misc]
+        assert len({a.id for a in answers}) == 1
+        assert sum(not a.duplicate for a in answers) == 1
+        assert len(ready.posts()) == before + 1
+
+
+# --- refused, in the contract's order --------------------------------------------------------------------------------
+
+
+def test_the_first_rule_that_is_broken_answers(house: House) -> None:
+    """Everything is wrong at once; mended one by one, each answer is the next of the contract's list."""
+    house.account("one")
+    house.account("other", Platform.INSTAGRAM)
+    house.decided(IMAGES[0], "image")
+    house.accept(media={"type": "slideshow", "urls": IMAGES[:1]}, external_id="known")
+    wrong = {
+        "external_id": "known", "account_ids": [new_id()], "music_url": "https://elsewhere.example/1",
+        "tiktok": {"privacy_level": "NOBODY"}, "scheduled_at": house.now() - HOUR,
+    }  # fmt: skip
+    assert house.refused(**wrong).code == "create_failed"
+    wrong["external_id"] = None
+    assert house.refused(**wrong).code == "unknown_accounts"
+    wrong["account_ids"] = []
+    assert house.refused(**wrong).code == "missing_accounts"
+    wrong["account_ids"] = [house.accounts["other"]]
+    assert "past" in house.refused(**wrong).message
+    wrong["scheduled_at"] = None
+    refusal = house.refused(**wrong)
+    assert (refusal.code, refusal.issues[0]["path"]) == ("validation_failed", "tiktok")
+    wrong["account_ids"] = [house.accounts["one"]]
+    refusal = house.refused(**wrong)
+    assert refusal.code == "validation_failed"
+    assert "NOBODY" in refusal.message
+    wrong["tiktok"] = None
+    assert house.refused(**wrong).code == "invalid_music_url"
+    wrong["music_url"] = None
+    house.core.pulse.beat(REACHABILITY)
+    threading.Thread(target=_decide, args=(house, VIDEO, "refused", "HTTP 404")).start()
+    assert house.refused(**wrong).code == "media_unreachable"
+
+
+def _decide(house: House, url: str, verdict: checks.Verdict, seen: str) -> None:
+    """As a worker would: decides the check of a URL as soon as there is one."""
+    [check] = until(lambda: house.check_ids(url) or None, 10)
+    with house.core.database.begin() as c:
+        facts = GOOD_VIDEO if verdict == "good" else None
+        checks.decide_check(c, check, verdict, facts=facts, seen=seen)
+
+
+def test_an_account_of_another_workspace_does_not_exist(ready: House, core: Core) -> None:
+    stranger = ready.ledger.account(ready.ledger.workspace())
+    refusal = ready.refused(account_ids=[ready.accounts["one"], stranger])
+    assert refusal.code == "unknown_accounts"
+    assert str(stranger) in refusal.message
+    assert str(ready.accounts["one"]) not in refusal.message
+
+
+def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: House) -> None:
+    with ready.core.database.begin() as c:
+        c.exec_driver_sql("UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]})
+    assert isinstance(ready.accept(), Accepted)
+    with ready.core.database.begin() as c:
+        deactivate(c, ready.accounts["one"])
+    assert AccountStatus.INACTIVE == "inactive"
+    assert ready.refused(caption="next").code == "unknown_accounts"
+
+
+@pytest.mark.parametrize("section", ["tiktok", "music_url"])
+def test_what_is_for_tiktok_alone_is_refused_when_another_account_is_there(ready: House, section: str) -> None:
+    other = ready.account("two", Platform.INSTAGRAM)
+    value = {"title": "t"} if section == "tiktok" else MUSIC
+    refusal = ready.refused(account_ids=list(ready.accounts.values()), **{section: value})
+    assert (refusal.status, refusal.code) == (400, "validation_failed")
+    assert refusal.issues[0]["path"] == section
+    assert str(other) in refusal.message
+
+
+def test_a_pinterest_section_needs_a_pinterest_account(ready: House) -> None:
+    refusal = ready.refused(pinterest={"board_id": "b"})
+    assert refusal.issues[0]["path"] == "pinterest"
+
+
+def test_a_platform_that_is_not_built_yet_is_refused_honestly(ready: House) -> None:
+    missing = next(p for p in Platform if p not in ready.core.adapters)
+    account = ready.account("two", missing)
+    refusal = ready.refused(account_ids=[account])
+    assert refusal.code == "validation_failed"
+    assert missing in refusal.message
+
+
+def test_a_limit_of_a_platform_is_refused_with_account_rule_limit_and_value(ready: House) -> None:
+    url = "https://media.example/small.mp4"
+    ready.decided(url, facts={**GOOD_VIDEO, "width": 100, "height": 177})
+    refusal = ready.refused(media={"type": "video", "url": url})
+    assert refusal.code == "validation_failed"
+    for word in (str(ready.accounts["one"]), "360", "100"):
+        assert word in refusal.message
+
+
+def test_several_limits_are_told_together(ready: House) -> None:
+    url = "https://media.example/long.mp4"
+    ready.decided(url, facts={**GOOD_VIDEO, "width": 100, "duration": 9999.0})
+    ready.account("two")
+    refusal = ready.refused(media={"type": "video", "url": url}, account_ids=list(ready.accounts.values()))
+    for account in ready.accounts.values():
+        assert refusal.message.count(str(account)) == 2
+
+
+# --- waiting for checks ----------------------------------------------------------------------------------------------
+
+
+def test_nobody_to_wait_for_no_waiting(house: House, core: Core) -> None:
+    house.account("one")
+    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    before = house.messages(REACHABILITY)
+    accepted = house.accept(scheduled_at=house.now() + HOUR)
+    assert accepted.status == "scheduled"
+    assert [w.code for w in accepted.warnings] == [
+        "REACHABILITY_PENDING", "VIDEO_DURATION_MISSING", "VIDEO_METADATA_MISSING",
+    ]  # fmt: skip
+    assert accepted.warnings[0].field == "media.url"
+    [delivery] = house.deliveries(accepted.id)
+    assert delivery.state == "accepted"
+    assert house.messages(REACHABILITY) == before + 1, "and yet it was rung for"
+
+
+def test_known_facts_need_no_warning(house: House, core: Core) -> None:
+    house.account("one")
+    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    media = {"type": "video", "url": VIDEO, "duration_sec": 12, "bytes": 9, "width": 9, "height": 16}
+    assert [w.code for w in house.accept(media=media).warnings] == ["REACHABILITY_PENDING"]
+
+
+def test_a_good_verdict_in_time_is_waited_for(house: House) -> None:
+    house.account("one")
+    house.core.pulse.beat(REACHABILITY)
+    worker = threading.Thread(target=_decide, args=(house, VIDEO, "good", "ok"))
+    worker.start()
+    accepted = house.accept()
+    worker.join()
+    assert accepted.warnings == []
+    assert [d.state for d in house.deliveries(accepted.id)] == ["scheduled"]
+
+
+@pytest.mark.parametrize("verdict", ["refused", "unanswered"])
+def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(house: House, verdict: checks.Verdict) -> None:
+    house.account("one")
+    house.core.pulse.beat(REACHABILITY)
+    worker = threading.Thread(target=_decide, args=(house, IMAGES[1], verdict, "the server answered 404"))
+    house.decided(IMAGES[0], "image")
+    worker.start()
+    refusal = house.refused(media=SLIDESHOW)
+    worker.join()
+    assert (refusal.status, refusal.code) == (400, "media_unreachable")
+    for word in (IMAGES[1], "media URL 1", "the server answered 404"):
+        assert word in refusal.message
+
+
+def test_the_wait_ends_in_time(house: House) -> None:
+    short = house.with_settings(reachability={"wait": 0.2})
+    short.account("one")
+    short.core.pulse.beat(REACHABILITY)
+    accepted = short.accept()
+    assert "REACHABILITY_PENDING" in [w.code for w in accepted.warnings]
+
+
+def test_facts_that_arrive_while_it_waits_are_judged(house: House) -> None:
+    house.account("one")
+    house.core.pulse.beat(REACHABILITY)
+
+    def decide() -> None:
+        [check] = until(lambda: house.check_ids(VIDEO) or None, 10)
+        with house.core.database.begin() as c:
+            checks.decide_check(c, check, "good", facts={**GOOD_VIDEO, "duration": 9999.0}, seen="ok")
+
+    worker = threading.Thread(target=decide)
+    worker.start()
+    refusal = house.refused()
+    worker.join()
+    assert refusal.code == "validation_failed"
+    assert "600" in refusal.message
+
+
+# --- music -----------------------------------------------------------------------------------------------------------
+
+
+def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_required(ready: House) -> None:
+    track = {"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": MUSIC}
+    ready.decided(MUSIC, "music", facts=track)
+    accepted = ready.accept(music_url=MUSIC)
+    assert [w.code for w in accepted.warnings] == ["MUSIC_NOT_SUPPORTED_BY_CONNECTION"]
+    strict = ready.with_settings(ingest={"music_required": True})
+    assert strict.refused(music_url=MUSIC, caption="strict").code == "validation_failed"
+
+
+@pytest.mark.parametrize(
+    "link", ["https://www.tiktok.com/@x", "https://tiktok.com.evil.example/@x/video/1", "nonsense", "https://x.example/"]
+)
+def test_a_link_that_is_no_tiktok_post_is_refused(ready: House, link: str) -> None:
+    refusal = ready.refused(music_url=link)
+    assert (refusal.status, refusal.code) == (400, "invalid_music_url")
+
+
+def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(ready: House) -> None:
+    for verdict, code in (("unanswered", None), ("refused", "invalid_music_url")):
+        ready.core.pulse.beat(REACHABILITY)
+        link = MUSIC[:-1] + ("1" if code else "2")
+        worker = threading.Thread(target=_decide, args=(ready, link, verdict, "no such post"))
+        worker.start()
+        if code is None:
+            accepted = ready.accept(music_url=link)
+            assert "MUSIC_NOT_SUPPORTED_BY_CONNECTION" in [w.code for w in accepted.warnings]
+        else:
+            assert ready.refused(music_url=link).code == code
+        worker.join()
+
+
+# --- warnings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: House) -> None:
+    with ready.core.database.begin() as c:
+        c.exec_driver_sql(
+            "UPDATE accounts SET refresh_expires_at = now() + interval '1 hour' WHERE id = %(i)s",
+            {"i": ready.accounts["one"]},
+        )
+    assert ready.accept().warnings == []
+    [warning] = ready.accept(scheduled_at=ready.now() + 2 * HOUR).warnings
+    assert (warning.code, warning.field) == ("TOKEN_EXPIRES_BEFORE_DUE", "accounts")
+
+
+def test_more_posts_than_a_day_takes_are_told_and_taken(ready: House) -> None:
+    allowed = ready.core.adapters[Platform.TIKTOK].capabilities.daily_posts
+    assert allowed is not None
+    due = ready.now() + 2 * HOUR
+    for n in range(allowed):
+        assert ready.accept(scheduled_at=due, caption=str(n)).warnings == []
+    [warning] = ready.accept(scheduled_at=due, caption="one more").warnings
+    assert warning.code == "DAILY_QUOTA_EXCEEDED"
+    assert str(allowed) in warning.message
+
+
+def test_slides_that_are_still_checked_are_named_one_by_one(house: House, core: Core) -> None:
+    house.account("one")
+    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    house.decided(IMAGES[0], "image", facts=GOOD_IMAGE)
+    assert [w.field for w in house.accept(media=SLIDESHOW).warnings] == ["media.urls[1]"]
+
+
+def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str, str]) -> None:
+    from config.settings import load
+    from pipeline.bootstrap import build
+
+    away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
+    deaf = build(away)
+    house = replace(ready, core=replace(ready.core, doorbell=deaf.doorbell, pulse=deaf.pulse, pacer=deaf.pacer))
+    assert house.accept().status == "pending"
+    pending = house.accept(media={"type": "video", "url": "https://media.example/new.mp4"})
+    assert "REACHABILITY_PENDING" in [w.code for w in pending.warnings]
+    deaf.database.close()
+
+
+def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(house: House, core: Core) -> None:
+    """Each opens its checks in one transaction: in the order of the request they would wait for each other for ever."""
+    house.account("one")
+    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    for n in range(15):
+        urls = [f"https://media.example/{n}/{k}.jpg" for k in range(12)]
+        there, back = (house.request(media={"type": "slideshow", "urls": u}) for u in (urls, urls[::-1]))
+        one, two = together(lambda r=there: house.accept(r), lambda r=back: house.accept(r))  # type: ignore[misc]
+        assert one.id != two.id
+        assert [len(house.check_ids(u)) for u in urls] == [1] * 12

@@ -1,0 +1,449 @@
+"""One slice of sending, on real engines; the platform does what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from adapters.contract import Account, Draft, Finalized, Pending, Platform, Prepared, Published, Rate, Ready
+from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, RateLimited, Rejected, Unavailable
+from pipeline.core import Core
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import State
+from pipeline.queues import PUBLISH
+from pipeline.stages.publish import publish, publish_all
+from pipeline.store import accounts
+from pipeline.store.pauses import lift, pause
+from pipeline.upkeep.rescue_dropped import rescue_dropped
+from tests.pipeline.stages.house import House
+from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
+from tests.pipeline.store.ledger import HOUR, Post, credentials
+
+QUEUED_NOW = "state = 'queued', lease_until = now() + interval '5 minutes', reason = NULL"
+
+
+@pytest.fixture
+def post(house: House) -> Post:
+    house.account("one")
+    return house.ledger.post([house.accounts["one"]], State.QUEUED)
+
+
+def send(house: House, script: Script, post: Post, nth: int = 0) -> State | None:
+    """One slice, with the delivery put into the queue first."""
+    delivery = post.deliveries[nth]
+    if house.ledger.state(delivery) is not State.QUEUED:
+        house.ledger.change(delivery, QUEUED_NOW)
+    return publish(playing(house.core, script), delivery, house.ledger.delivery(delivery).generation)
+
+
+def status(house: House) -> tuple[AccountStatus, int]:
+    with house.core.database.begin() as c:
+        _, version, found = accounts.read_account(c, house.core.vault, house.accounts["one"])
+    return found, version
+
+
+# --- the straight way ------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(house: House, post: Post) -> None:
+    stored: list[Any] = []
+
+    def prepare(checkpoint: Any) -> Prepared:
+        stored.append(house.ledger.held(post.deliveries[0]).checkpoint)
+        n = checkpoint.get("step", 0)
+        return Ready(checkpoint=checkpoint) if n == 3 else Pending(checkpoint={"step": n + 1})
+
+    def finalize(draft: Draft, _: Account) -> Finalized:
+        armed = house.ledger.delivery(post.deliveries[0])
+        assert armed.armed_at is not None, "armed before the call"
+        return Published(remote_id="r1", url="https://t.example/1")
+
+    script = Script(prepare=prepare, finalize=finalize)
+    assert send(house, script, post) is State.PUBLISHED
+    assert stored == [{}, {"step": 1}, {"step": 2}, {"step": 3}]
+    assert script.made("finalize") == 1
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.remote_id, found.url, found.prepares, found.spent) == ("r1", "https://t.example/1", 1, 1)
+    assert house.status(post.id) == "posted"
+    assert publish(playing(house.core, script), post.deliveries[0], 0) is None
+    assert script.made("finalize") == 1
+
+
+def test_prepared_early_it_waits_for_exactly_its_time(house: House) -> None:
+    account = house.account("one")
+    post = house.ledger.post([account], State.QUEUED, due=HOUR)
+    script = Script()
+    assert send(house, script, post) is State.SCHEDULED
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.next_at == found.due_at
+    assert found.armed_at is None
+    assert script.made("finalize") == 0
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}
+    house.ledger.change(found.id, "due_at = now()")
+    assert send(house, script, post) is State.PUBLISHED
+    assert script.calls[-1] == ("finalize", {"handle": "h"})
+
+
+def test_what_the_platform_works_on_is_looked_at_later(house: House, post: Post) -> None:
+    wait = timedelta(seconds=7)
+    script = Script(prepare=lambda _: Pending(checkpoint={"c": 1}, wait=wait))
+    assert send(house, script, post) is State.PREPARING
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.armed_at, found.prepares) == (None, 1)
+    assert timedelta(seconds=5) < found.next_at - found.now <= wait
+    assert house.ledger.held(found.id).checkpoint == {"c": 1}
+    script = Script(finalize=lambda *_: Pending(checkpoint={"c": 2}, wait=wait))
+    assert send(house, script, post) is State.PROCESSING
+    assert house.ledger.held(found.id).checkpoint == {"c": 2}
+    assert house.ledger.delivery(found.id).armed_at is not None
+
+
+def test_a_handle_that_can_be_asked_at_once_is(house: House, post: Post) -> None:
+    seen: list[Any] = []
+
+    def look(taken: Any) -> Published:
+        seen.append(house.ledger.held(post.deliveries[0]).checkpoint)
+        return Published(remote_id="at-once")
+
+    script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "p"}), look=look)
+    assert send(house, script, post) is State.PUBLISHED
+    assert seen == [{"publish_id": "p"}], "the handle is committed before it is asked"
+    script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "q"}), look=raising(Unavailable("x")))
+    second = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert send(house, script, second) is State.PROCESSING
+
+
+def test_the_end_of_a_slice_is_rung_again(house: House, post: Post) -> None:
+    steps = iter(range(1, 99))
+    script = Script(prepare=lambda _: Pending(checkpoint={"step": next(steps)}))
+    brief = house.with_settings(publish={"slice": 0.0001})
+    before = house.messages(PUBLISH[Platform.TIKTOK])
+    assert send(brief, script, post) is State.QUEUED
+    assert script.made("prepare") == 1
+    assert house.ledger.held(post.deliveries[0]).checkpoint == {"step": 1}
+    assert house.messages(PUBLISH[Platform.TIKTOK]) == before + 1
+
+
+# --- nothing is sent that should not be ------------------------------------------------------------------------------
+
+
+def test_a_stale_message_sends_nothing(house: House, post: Post) -> None:
+    script = Script()
+    assert publish(playing(house.core, script), post.deliveries[0], 7) is None
+    assert script.calls == []
+
+
+@pytest.mark.parametrize("stands", ["reconnect", "inactive"])
+def test_an_account_that_is_not_connected_waits_for_a_person(house: House, post: Post, stands: str) -> None:
+    with house.core.database.begin() as c:
+        values = {"s": stands, "i": house.accounts["one"]}
+        c.exec_driver_sql("UPDATE accounts SET status = %(s)s WHERE id = %(i)s", values)
+    script = Script()
+    assert send(house, script, post) is State.BLOCKED
+    assert script.calls == []
+    assert house.ledger.delivery(post.deliveries[0]).reason == "reconnect"
+
+
+def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post: Post) -> None:
+    account = str(house.accounts["one"])
+
+    def prepare(checkpoint: Any) -> Prepared:
+        with house.core.database.begin() as c:
+            pause(c, "account", account, "trouble")
+        return Ready(checkpoint={"handle": "h"})
+
+    script = Script(prepare=prepare)
+    assert send(house, script, post) is State.SCHEDULED
+    assert script.made("finalize") == 0
+    assert house.ledger.held(post.deliveries[0]).checkpoint == {"handle": "h"}
+    with house.core.database.begin() as c:
+        lift(c, "account", account)
+    assert send(house, Script(), post) is State.PUBLISHED
+
+
+def test_an_edit_while_it_is_prepared_wins(house: House, post: Post) -> None:
+    def prepare(checkpoint: Any) -> Prepared:
+        house.ledger.change(
+            post.deliveries[0], "state = 'scheduled', generation = generation + 1, lease_until = NULL, checkpoint = NULL"
+        )
+        return Ready(checkpoint={"caption": "old"})
+
+    script = Script(prepare=prepare)
+    assert send(house, script, post) is None
+    assert script.made("finalize") == 0
+    assert house.ledger.state(post.deliveries[0]) is State.SCHEDULED
+    assert house.ledger.held(post.deliveries[0]).checkpoint == {}, "an old container carries the old caption"
+
+
+def test_the_bucket_of_the_visible_call_is_asked_right_before_it(house: House) -> None:
+    account = house.account("one")
+    rates = (Rate(step="finalize", count=6, per=timedelta(minutes=1)),)
+    script = Script(can=replace(CAPABILITIES, rates=rates))
+    first, second = (house.ledger.post([account], State.QUEUED) for _ in range(2))
+    assert send(house, script, first) is State.PUBLISHED
+    assert send(house, script, second) is State.SCHEDULED
+    found = house.ledger.delivery(second.deliveries[0])
+    assert timedelta(seconds=8) < found.next_at - found.now <= timedelta(seconds=10)
+    assert (found.armed_at, found.spent) == (None, 0)
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
+    assert send(house, script, second) is State.SCHEDULED, "nor is it let through because it is prepared"
+    assert script.made("finalize") == 1
+
+
+def test_a_full_day_waits_for_room(house: House) -> None:
+    account = house.account("one")
+    script = Script(can=replace(CAPABILITIES, daily_posts=1))
+    first, second = (house.ledger.post([account], State.QUEUED) for _ in range(2))
+    assert send(house, script, first) is State.PUBLISHED
+    assert send(house, script, second) is State.SCHEDULED
+    found = house.ledger.delivery(second.deliveries[0])
+    assert timedelta(hours=23) < found.next_at - found.now <= timedelta(hours=24)
+    assert script.made("prepare") == 1
+
+
+def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> None:
+    few = house.with_settings(publish={"prepares_per_day": 2})
+
+    def again(_: Any) -> Prepared:
+        return Pending(checkpoint={"upload": 1}, wait=timedelta(seconds=1))
+
+    for _ in range(2):
+        assert send(few, Script(prepare=again), post) is State.PREPARING
+        house.ledger.change(post.deliveries[0], "checkpoint = NULL")
+    script = Script(prepare=again)
+    assert send(few, script, post) is State.RETRYING
+    assert script.calls == []
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.spent, found.next_at - found.now > HOUR) == (0, True)
+    house.ledger.change(post.deliveries[0], "prepares_on = CURRENT_DATE - 1")
+    assert send(few, script, post) is State.PREPARING, "a new day"
+
+
+# --- what the platform refuses ---------------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_is_never_sent_again(house: House, post: Post) -> None:
+    script = Script(finalize=raising(ConnectionResetError("mid-answer")))
+    assert send(house, script, post) is State.UNKNOWN
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.armed_at is not None
+    assert found.error["code"] == "outcome_unknown"
+    assert house.status(post.id) == "pending"
+    assert publish(playing(house.core, script), found.id, 0) is None
+    assert script.made("finalize") == 1
+
+
+@pytest.mark.parametrize("armed", [False, True])
+def test_a_limit_costs_no_try(house: House, post: Post, *, armed: bool) -> None:
+    limited = raising(RateLimited("slow down", retry_after=timedelta(seconds=90)))
+    script = Script(finalize=limited) if armed else Script(prepare=limited)
+    assert send(house, script, post) is State.RETRYING
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.armed_at, found.spent) == (None, 0)
+    assert timedelta(seconds=85) < found.next_at - found.now <= timedelta(seconds=90)
+    outcomes = [a.outcome for a in house.ledger.attempts(found.id)]
+    assert outcomes == (["refused"] if armed else [None])
+
+
+def test_tries_come_to_an_end(house: House, post: Post) -> None:
+    script = Script(finalize=raising(Unavailable("down")))
+    tries = house.core.settings.publish.tries
+    for n in range(tries):
+        assert send(house, script, post) is (State.FAILED if n == tries - 1 else State.RETRYING)
+    assert script.made("finalize") == tries
+    assert house.status(post.id) == "failed"
+    assert [a.outcome for a in house.ledger.attempts(post.deliveries[0])] == ["refused"] * (tries - 1) + ["failed"]
+
+
+def test_a_refusal_fails_with_the_platforms_reason(house: House, post: Post) -> None:
+    script = Script(finalize=raising(Rejected("The caption is too long.", platform_code="E42")))
+    assert send(house, script, post) is State.FAILED
+    error = house.ledger.delivery(post.deliveries[0]).error
+    assert (error["message"], error["platform_code"], error["fault"]) == ("The caption is too long.", "E42", "customer")
+
+
+def test_what_nobody_foresaw_is_tried_three_times_then_a_person_looks(house: House, post: Post) -> None:
+    script = Script(prepare=raising(ZeroDivisionError("bug")))
+    assert [send(house, script, post) for _ in range(3)] == [State.RETRYING, State.RETRYING, State.BLOCKED]
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.reason, found.surprises) == ("person_needed", 3)
+    assert "ZeroDivisionError" in found.error["message"]
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stale_token_is_refreshed_and_the_post_goes_out(house: House, post: Post) -> None:
+    def finalize(draft: Draft, account: Account) -> Finalized:
+        if account.credentials.access_token.get_secret_value() == "token-1":
+            raise CredentialsExpired("stale")
+        return Published(remote_id="r")
+
+    script = Script(finalize=finalize)
+    assert send(house, script, post) is State.RETRYING
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.spent, found.armed_at) == (0, None)
+    assert found.next_at <= found.now, "at once"
+    assert status(house) == (AccountStatus.ACTIVE, 2)
+    assert send(house, script, post) is State.PUBLISHED
+    assert script.made("refresh") == 1
+
+
+def test_a_token_that_is_stale_however_often_it_is_refreshed_comes_to_an_end(house: House, post: Post) -> None:
+    script = Script(finalize=raising(CredentialsExpired("stale")))
+    tries = house.core.settings.publish.tries
+    states = [send(house, script, post) for _ in range(tries + 1)]
+    assert states == [State.RETRYING] * tries + [State.FAILED]
+    assert script.made("finalize") == tries + 1
+
+
+def test_a_revoked_grant_waits_for_a_person(house: House, post: Post) -> None:
+    script = Script(prepare=raising(CredentialsRevoked("gone")))
+    assert send(house, script, post) is State.BLOCKED
+    assert house.ledger.delivery(post.deliveries[0]).reason == "reconnect"
+    assert status(house)[0] is AccountStatus.RECONNECT
+
+
+def test_a_grant_that_a_person_renewed_meanwhile_is_not_marked_dead(house: House, post: Post) -> None:
+    def prepare(_: Any) -> Prepared:
+        with house.core.database.begin() as c:
+            accounts.store_credentials(c, house.core.vault, house.accounts["one"], credentials("new"))
+        raise PermissionMissing("the old grant lacked it")
+
+    assert send(house, Script(prepare=prepare), post) is State.BLOCKED
+    assert status(house) == (AccountStatus.ACTIVE, 2)
+
+
+def test_a_refresh_that_is_refused_disconnects_and_blocks(house: House, post: Post) -> None:
+    script = Script(prepare=raising(CredentialsExpired("stale")), refresh=raising(CredentialsRevoked("gone")))
+    assert send(house, script, post) is State.BLOCKED
+    assert status(house)[0] is AccountStatus.RECONNECT
+
+
+# --- the claim is lost -----------------------------------------------------------------------------------------------
+
+
+def lose(house: House, delivery: UUID) -> None:
+    """Its lease runs out while it sends, and the upkeep rescues it."""
+    house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
+    rescue_dropped(playing(house.core, Script()))
+
+
+def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: House, post: Post) -> None:
+    [delivery] = post.deliveries
+
+    def finalize(*_: object) -> Finalized:
+        lose(house, delivery)
+        assert house.ledger.state(delivery) is State.UNKNOWN
+        return Published(remote_id="late", url="https://t.example/late", delivered_as="inbox_draft")
+
+    script = Script(finalize=finalize)
+    assert send(house, script, post) is None
+    found = house.ledger.delivery(delivery)
+    assert (found.state, found.remote_id, found.delivered_as) == ("published", "late", "inbox_draft")
+    assert house.status(post.id) == "posted"
+    [attempt] = house.ledger.attempts(delivery)
+    assert (attempt.outcome, attempt.late[0]["remote_id"]) == ("published", "late")
+
+
+@pytest.mark.parametrize("wait", [0, 9])
+def test_a_handle_that_comes_after_the_claim_was_lost_tells_where_to_look(house: House, post: Post, wait: int) -> None:
+    [delivery] = post.deliveries
+
+    def finalize(*_: object) -> Finalized:
+        lose(house, delivery)
+        return Pending(checkpoint={"publish_id": "late"}, wait=timedelta(seconds=wait))
+
+    assert send(house, Script(finalize=finalize), post) is None
+    assert house.ledger.state(delivery) is State.UNKNOWN
+    assert house.ledger.held(delivery).checkpoint == {"publish_id": "late"}
+
+
+def test_a_refusal_that_comes_after_the_claim_was_lost_is_kept_and_moves_nothing(house: House, post: Post) -> None:
+    [delivery] = post.deliveries
+
+    def finalize(*_: object) -> Finalized:
+        lose(house, delivery)
+        raise Rejected("no")
+
+    assert send(house, Script(finalize=finalize), post) is None
+    assert house.ledger.state(delivery) is State.UNKNOWN
+    assert house.ledger.attempts(delivery)[0].late[0]["error"]["message"] == "no"
+
+
+def test_a_post_that_another_delivery_has_needs_a_person_and_is_never_lost(house: House, post: Post) -> None:
+    def same(*_: object) -> Finalized:
+        return Published(remote_id="the same")
+
+    other = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert send(house, Script(finalize=same), other) is State.PUBLISHED
+    assert send(house, Script(finalize=same), post) is State.BLOCKED
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.reason, found.error["code"]) == ("is_it_live", "remote_id_taken")
+    assert "the same" in found.error["message"]
+    assert found.armed_at is not None
+    assert house.status(post.id) == "pending"
+
+
+def test_a_post_that_another_delivery_has_after_the_claim_was_lost_needs_a_person_too(house: House, post: Post) -> None:
+    [delivery] = post.deliveries
+    other = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert send(house, Script(finalize=lambda *_: Published(remote_id="same")), other) is State.PUBLISHED
+
+    def finalize(*_: object) -> Finalized:
+        lose(house, delivery)
+        return Published(remote_id="same")
+
+    assert send(house, Script(finalize=finalize), post) is None
+    found = house.ledger.delivery(delivery)
+    assert (found.state, found.reason) == ("blocked", "is_it_live")
+    assert house.ledger.attempts(delivery)[0].late[0]["remote_id"] == "same"
+
+
+# --- several in one message ------------------------------------------------------------------------------------------
+
+
+def test_one_that_breaks_does_not_take_the_others_of_its_message_along(house: House) -> None:
+    account = house.account("one")
+    posts = [house.ledger.post([account], State.QUEUED) for _ in range(3)]
+    house.ledger.change(posts[0].deliveries[0], "checkpoint = 'damaged'")
+    script = Script()
+    items = [(p.deliveries[0], 0) for p in posts]
+    with pytest.raises(Exception, match="does not open"):
+        publish_all(playing(house.core, script), "tiktok", items)
+    # it is claimed, so it is rescued when its lease runs out, and set aside after some crashes
+    assert [house.ledger.state(d) for d, _ in items] == [State.PUBLISHING, State.PUBLISHED, State.PUBLISHED]
+
+
+def test_what_does_not_fit_into_half_a_lease_is_rung_again(house: House) -> None:
+    account = house.account("one")
+    posts = [house.ledger.post([account], State.QUEUED) for _ in range(3)]
+    none = house.with_settings(publish={"lease": 0.0})
+    before = house.messages("publish.tiktok")
+    script = Script()
+    publish_all(playing(none.core, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    assert script.calls == []
+    assert house.messages("publish.tiktok") == before + 3
+
+
+def test_no_connection_is_held_while_the_platform_is_spoken_to(house: House, post: Post, core: Core) -> None:
+    held: list[int] = []
+
+    def counting(then: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            held.append(core.database.engine.pool.checkedout())  # type: ignore[attr-defined]
+            return then(*args)
+
+        return call
+
+    script = Script(
+        prepare=counting(lambda _: Ready(checkpoint={"c": 1})),
+        finalize=counting(lambda *_: Pending(checkpoint={"c": 2})),
+        look=counting(lambda _: Published(remote_id="r")),
+    )
+    assert send(house, script, post) is State.PUBLISHED
+    assert held == [0, 0, 0]

@@ -1,0 +1,226 @@
+"""One look, on real engines; the platform shows what the test says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Rate, Ready, Seen
+from adapters.errors import CredentialsExpired, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import State
+from pipeline.stages.publish import publish
+from pipeline.stages.status import look, look_all
+from pipeline.store.accounts import read_account
+from tests.pipeline.stages.house import House
+from tests.pipeline.stages.scripted import Script, playing, raising
+from tests.pipeline.store.ledger import Post
+
+LATE = "armed_deadline = now() - interval '1 hour'"
+
+
+@pytest.fixture
+def unknown(house: House) -> Post:
+    """Armed, and nobody knows."""
+    house.account("one")
+    return house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+
+
+def see(house: House, post: Post, seen: Seen | Script) -> State | None:
+    """One look that shows this."""
+    script = seen if isinstance(seen, Script) else Script(look=lambda _: seen)
+    now = house.ledger.delivery(post.deliveries[0])
+    return look(playing(house.core, script), now.id, now.generation, now.fence)
+
+
+def wait(house: House, post: Post) -> float:
+    """Seconds until the next look."""
+    found = house.ledger.delivery(post.deliveries[0])
+    seconds: float = (found.next_at - found.now).total_seconds()
+    return seconds
+
+
+def test_found_live_it_is_published(house: House, unknown: Post) -> None:
+    assert see(house, unknown, Published(remote_id="r", url="https://t.example/r")) is State.PUBLISHED
+    found = house.ledger.delivery(unknown.deliveries[0])
+    assert (found.remote_id, found.url, found.error) == ("r", "https://t.example/r", None)
+    assert [a.outcome for a in house.ledger.attempts(found.id)] == ["published"]
+    assert house.status(unknown.id) == "posted"
+
+
+def test_a_stale_ring_looks_at_nothing(house: House, unknown: Post) -> None:
+    script = Script()
+    now = house.ledger.delivery(unknown.deliveries[0])
+    assert look(playing(house.core, script), now.id, now.generation, now.fence - 1) is None
+    assert look(playing(house.core, script), now.id, now.generation + 1, now.fence) is None
+    assert script.calls == []
+
+
+def test_absence_is_believed_after_two_looks_that_were_late_enough(house: House, unknown: Post) -> None:
+    [delivery] = unknown.deliveries
+    absent = Absent(checkpoint={"handle": "again"})
+    for _ in range(3):
+        assert see(house, unknown, absent) is State.UNKNOWN, "too early to mean anything, however often"
+        assert house.ledger.delivery(delivery).absent_at is None
+    assert wait(house, unknown) > 25, "it is looked at again when the settle window is over"
+    house.ledger.change(delivery, LATE)
+    assert see(house, unknown, absent) is State.UNKNOWN
+    assert see(house, unknown, Pending(checkpoint={})) is State.PROCESSING, "something shows: it starts over"
+    assert house.ledger.delivery(delivery).absent_at is None
+    assert see(house, unknown, absent) is State.UNKNOWN
+    assert see(house, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, "this one saw nothing"
+    assert see(house, unknown, absent) is State.RETRYING
+    found = house.ledger.delivery(delivery)
+    assert (found.armed_at, found.armed_deadline, found.spent) == (None, None, 1)
+    assert house.ledger.held(delivery).checkpoint == {"handle": "again"}
+    assert [a.outcome for a in house.ledger.attempts(delivery)] == ["absent"]
+    assert house.status(unknown.id) == "retry"
+
+
+def test_ended_suffices_with_one_look(house: House, unknown: Post) -> None:
+    assert see(house, unknown, Ended(error=Unavailable("hiccup"))) is State.RETRYING
+    assert house.ledger.delivery(unknown.deliveries[0]).armed_at is None
+    other = house.ledger.post([house.accounts["one"]], State.PROCESSING)
+    assert see(house, other, Ended(error=Rejected("banned words"))) is State.FAILED
+    assert house.ledger.delivery(other.deliveries[0]).error["message"] == "banned words"
+
+
+def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(house: House, unknown: Post) -> None:
+    assert see(house, unknown, CannotTell(reason="no such call")) is State.UNKNOWN
+    house.ledger.change(unknown.deliveries[0], "working_since = now() - interval '31 minutes'")
+    assert see(house, unknown, CannotTell(reason="no such call")) is State.BLOCKED
+    found = house.ledger.delivery(unknown.deliveries[0])
+    assert (found.reason, found.armed_at is not None) == ("is_it_live", True)
+    assert house.status(unknown.id) == "pending"
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), RateLimited("slow"), CredentialsRevoked("gone"), KeyError("bug")])
+def test_time_in_which_it_could_not_be_looked_at_never_counts(house: House, unknown: Post, error: Exception) -> None:
+    """Hours of outage, or of a dead grant, and the first look that works still has the platform's whole limit."""
+    [delivery] = unknown.deliveries
+    for _ in range(40):
+        assert see(house, unknown, Script(look=raising(error))) is State.UNKNOWN
+        seconds = wait(house, unknown)
+        house.ledger.change(  # that much time passes
+            delivery, "working_since = working_since - make_interval(secs => :s), next_at = now()", s=seconds
+        )
+    assert see(house, unknown, CannotTell(reason="?")) is State.UNKNOWN
+    assert house.ledger.delivery(delivery).spent == 0
+
+
+def test_looks_get_rarer(house: House, unknown: Post) -> None:
+    waits = []
+    for _ in range(5):
+        see(house, unknown, CannotTell(reason="?"))
+        waits.append(round(wait(house, unknown)))
+    assert waits == [5, 10, 20, 40, 60]
+
+
+def test_a_dead_grant_marks_the_account_and_leaves_the_delivery(house: House, unknown: Post) -> None:
+    assert see(house, unknown, Script(look=raising(CredentialsRevoked("gone")))) is State.UNKNOWN
+    with house.core.database.begin() as c:
+        assert read_account(c, house.core.vault, house.accounts["one"])[2] is AccountStatus.RECONNECT
+
+
+def test_a_stale_token_is_refreshed_at_once_but_not_over_and_over(house: House, unknown: Post) -> None:
+    script = Script(look=raising(CredentialsExpired("stale")))
+    assert see(house, unknown, script) is State.UNKNOWN
+    assert wait(house, unknown) <= 0
+    assert see(house, unknown, script) is State.UNKNOWN
+    assert wait(house, unknown) > 5, "at the pace of looks"
+    assert script.made("refresh") == 2
+
+
+def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None:
+    from dataclasses import replace
+
+    from tests.pipeline.stages.scripted import CAPABILITIES
+
+    rates = (Rate(step="look", count=2, per=timedelta(minutes=1)),)
+    script = Script(look=lambda _: CannotTell(reason="?"), can=replace(CAPABILITIES, rates=rates))
+    for _ in range(3):
+        assert see(house, unknown, script) is State.UNKNOWN
+    assert script.made("look") == 1
+    assert wait(house, unknown) > 25
+
+
+def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_needs_a_person(house: House, unknown: Post) -> None:
+    other = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    owner = Script(finalize=lambda *_: Published(remote_id="theirs"))
+    assert publish(playing(house.core, owner), other.deliveries[0], 0) is State.PUBLISHED
+    known: list[bool] = []
+
+    def looking(taken: Any) -> Seen:
+        known.append("theirs" in taken)
+        return Published(remote_id="theirs")
+
+    assert see(house, unknown, Script(look=looking)) is State.BLOCKED
+    assert known == [True]
+    assert house.ledger.delivery(unknown.deliveries[0]).error["code"] == "remote_id_taken"
+
+
+def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: House, unknown: Post) -> None:
+    [delivery] = unknown.deliveries
+
+    def looking(_: Any) -> Seen:
+        house.ledger.change(delivery, "fence = fence + 5")  # rung again, and another looks
+        return Published(remote_id="late")
+
+    assert see(house, unknown, Script(look=looking)) is None
+    assert house.ledger.state(delivery) is State.PUBLISHED
+    assert house.ledger.attempts(delivery)[0].late[0]["remote_id"] == "late"
+
+
+# --- before arm ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def preparing(house: House) -> Post:
+    house.account("one")
+    return house.ledger.post([house.accounts["one"]], State.PREPARING)
+
+
+def test_prepared_it_is_queued_and_rung(house: House, preparing: Post) -> None:
+    before = house.messages("publish.tiktok")
+    assert see(house, preparing, Ready(checkpoint={"container": 1})) is State.QUEUED
+    assert house.messages("publish.tiktok") == before + 1
+    script = Script()
+    assert publish(playing(house.core, script), preparing.deliveries[0], 0) is State.PUBLISHED
+    assert script.calls[0] == ("prepare", {"container": 1})
+
+
+def test_preparation_that_takes_too_long_starts_over(house: House, preparing: Post) -> None:
+    house.ledger.change(preparing.deliveries[0], "working_since = now() - interval '31 minutes'")
+    assert see(house, preparing, Pending(checkpoint={"c": 1})) is State.RETRYING
+    assert house.ledger.held(preparing.deliveries[0]).checkpoint == {}
+    assert house.ledger.delivery(preparing.deliveries[0]).spent == 1
+
+
+def test_what_nobody_foresaw_while_it_is_prepared_is_counted_too(house: House, preparing: Post) -> None:
+    states = []
+    for _ in range(3):
+        states.append(see(house, preparing, Script(look=raising(ZeroDivisionError("bug")))))
+        if states[-1] is State.RETRYING:
+            house.ledger.change(preparing.deliveries[0], "state = 'preparing'")
+    assert states == [State.RETRYING, State.RETRYING, State.BLOCKED]
+
+
+def test_found_live_although_never_armed_it_is_published(house: House, preparing: Post) -> None:
+    assert see(house, preparing, Published(remote_id="surprise")) is State.PUBLISHED
+    assert house.ledger.moves(preparing.deliveries[0])[-1] == ("proof", "preparing", "published")
+
+
+# --- several in one message ------------------------------------------------------------------------------------------
+
+
+def test_one_look_that_breaks_does_not_take_the_others_along(house: House, unknown: Post) -> None:
+    others = house.ledger.posts(2, [house.accounts["one"]], State.UNKNOWN)
+    house.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
+    items: list[tuple[UUID, int, int]] = [(p.deliveries[0], 0, 1) for p in (unknown, *others)]
+    script = Script(look=lambda _: CannotTell(reason="?"))
+    with pytest.raises(Exception, match="does not open"):
+        look_all(playing(house.core, script), items)
+    assert script.made("look") == 2
