@@ -236,6 +236,8 @@ class Capabilities:
     look_limit: timedelta
     """How long after arming (or after preparing began) an unfinished publish is waited for."""
     rates: tuple[Rate, ...] = ()
+    keeps: tuple[str, ...] = ()
+    """Checkpoint keys that survive a person's "publish again": what makes a repeat recognisable over there."""
     daily_posts: int | None = None
     """Posts per account and rolling 24 h that the platform is known to allow."""
 

@@ -87,7 +87,7 @@ class Stack:
             "sandbox", "adapters.sandbox", "--port", str(self.ports[0]), "--media-port", str(self.ports[1]),
             "--folder", str(self.folder / "sandbox"), *flags, SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
         )  # fmt: skip
-        until(lambda: _answers(f"{self.sandbox}/control/health"), 20)
+        until(lambda: _answers(f"{self.sandbox}/control/health"), 60)
 
     def start_worker(self, group: str, name: str | None = None, slots: int = 8, **more: str) -> None:
         """One worker process of a group."""
@@ -108,7 +108,7 @@ class Stack:
             "api", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.ports[2]),
             "--workers", str(processes), "pipeline.api.app:app",
         )  # fmt: skip
-        until(lambda: _answers(f"{self.api}/healthz"), 20)
+        until(lambda: _answers(f"{self.api}/healthz"), 60)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
         """Ends one part by its process id, its whole session with it."""

@@ -50,5 +50,6 @@ CAPABILITIES = Capabilities(
     settle_window=timedelta(minutes=1),  # ours: how late a listing shows a post is not documented
     look_every=(timedelta(seconds=10), timedelta(minutes=2)),
     look_limit=timedelta(minutes=60),
+    keeps=("media", "unreadable"),  # the same URNs again: then a duplicate is refused and names the live post
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
 )

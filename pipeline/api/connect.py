@@ -73,12 +73,12 @@ async def callback(request: Request) -> Response:
     try:
         return page.connected(platform.value, await _finished(request, platform))
     except Refusal as refusal:
-        return _same_envelope(
+        return _with_headers_of(
             refused(refusal), page.not_connected(refusal.status, platform.value, refusal.message)
         )
     except Unreachable:
         said = "Our database cannot be reached at the moment; nothing was connected."
-        return _same_envelope(away(), page.not_connected(503, platform.value, said))
+        return _with_headers_of(away(), page.not_connected(503, platform.value, said))
     except Exception:  # the edge would answer a person in JSON
         log.exception("a person came back from %s and could not be taken in", platform.value)
         return page.not_connected(500, platform.value, "Something went wrong here; nothing was connected.")
@@ -97,7 +97,7 @@ def _finish(site: Site, platform: Platform, back: WayBack, starter: UUID | None)
     return finish(site.core, platform, back.state, back.code, starter)
 
 
-def _same_envelope(plain: Response, shown: Response) -> Response:
+def _with_headers_of(plain: Response, shown: Response) -> Response:
     """The headers that the JSON answer would have had (Retry-After, WWW-Authenticate), on the page."""
     for name in ("Retry-After", "WWW-Authenticate"):
         if value := plain.headers.get(name):

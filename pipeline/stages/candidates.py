@@ -1,4 +1,4 @@
-"""Which of the accounts that a grant opens are stored: what is known and what was found in, a choice or a refusal out."""
+"""Which of the accounts that a grant opens are stored: known and found ones in, a choice or a refusal out."""
 
 from __future__ import annotations
 

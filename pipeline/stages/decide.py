@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.store.database import row
@@ -47,11 +48,21 @@ def publish_again(core: Core, delivery: UUID) -> None:
             changes={
                 "next_at": database_now(c), "armed_at": None, "armed_deadline": None, "absent_at": None,
                 "lease_until": None, "fence": found.fence + 1, "working_since": None, "crashes": 0, "surprises": 0,
-                "looks": 0, "checkpoint": None,
+                "looks": 0, "checkpoint": _kept(core, delivery, found),
             },
         )  # fmt: skip
         _end(c, delivery, done=done)
     core.doorbell.now()
+
+
+def _kept(core: Core, delivery: UUID, found: Any) -> bytes | None:
+    """What of the old checkpoint the platform recognises a repeat by; the rest starts from scratch."""
+    adapter = core.adapters.get(Platform(found.platform))
+    if adapter is None or found.checkpoint is None:
+        return None
+    old = core.vault.open(found.checkpoint, delivery)
+    kept = {name: old[name] for name in adapter.capabilities.keeps if name in old}
+    return core.vault.seal(kept, delivery) if kept else None
 
 
 def resume(core: Core, delivery: UUID) -> None:
@@ -75,7 +86,7 @@ def _found(c: Connection, delivery: UUID) -> Any:
     lock_post(c, first.post_id)
     found = row(
         c,
-        "SELECT post_id, state, reason, generation, fence, armed_at FROM deliveries WHERE id = :id FOR UPDATE",
+        "SELECT post_id, platform, state, reason, generation, fence, armed_at, checkpoint FROM deliveries WHERE id = :id FOR UPDATE",
         id=delivery,
     )
     if found is None or State(found.state) not in DECIDABLE:

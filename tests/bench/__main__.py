@@ -17,7 +17,7 @@ from types import FrameType
 from tests.bench import cost, deliveries, footprint, ingest, lateness
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, prepared
-from tests.bench.machine import load, machine, warning
+from tests.bench.machine import Bystanders, load, machine, warning
 from tests.bench.meaning import MEANING
 from tests.bench.scale import FULL, LIMIT, QUICK
 from tests.bench.table import lines, report
@@ -43,11 +43,14 @@ def main() -> int:
     if said := warning(busy):
         _say(said)
     with prepared(QUICK if wanted.quick else FULL, _say) as ground:
-        found, failed = _measured(ground, wanted.names or list(MEASUREMENTS))
+        found, failed, others = _measured(ground, wanted.names or list(MEASUREMENTS))
         about = machine(ground)
     seconds = time.monotonic() - began
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
     print(f"load at start {busy:.2f}, now {load():.2f}; {when:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s")
+    print(
+        "others used meanwhile: " + ", ".join(f"{name} {cores:.2f} cores" for name, cores in others.items())
+    )
     print("\n".join(filter(None, [said, "Quick: too short to quote." * wanted.quick])) + "\n")
     print("\n".join(lines(found)) + "\n")
     for name in wanted.names or MEASUREMENTS:
@@ -79,11 +82,12 @@ def _arguments() -> argparse.Namespace:
     return wanted
 
 
-def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str, str]]:
+def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str, str], dict[str, float]]:
     found: list[Figure] = []
     failed: dict[str, str] = {}
+    others: dict[str, float] = {}
     for name in names:
-        began = time.monotonic()
+        began = Bystanders.now()
         _say(f"{name} …")
         try:
             with _limited(LIMIT):
@@ -91,8 +95,10 @@ def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str,
         except Exception as error:  # noqa: BLE001  said below; the other measurements are worth having
             failed[name] = f"{type(error).__name__}: {error}"
             _say(f"  FAILED: {failed[name]}")
-        _say(f"  {time.monotonic() - began:.0f} s")
-    return found, failed
+        ended = Bystanders.now()
+        others[name] = ended.since(began)
+        _say(f"  {ended.at - began.at:.0f} s; others used {others[name]:.2f} cores meanwhile")
+    return found, failed, others
 
 
 @contextmanager

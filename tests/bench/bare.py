@@ -23,7 +23,7 @@ from tests.stack import Stack, until
 QUEUE = "publish.tiktok"
 ASIDE = "bench:aside"
 GLANCE = 0.01
-AHEAD = 1.0
+AHEAD = 0.5
 """Seconds from sending a task with an ETA to that ETA."""
 
 
@@ -76,7 +76,7 @@ def late_tasks(stack: Stack, number: int) -> list[float]:
     client, app = _broker(stack)
     client.delete(LATE)
     for n in range(number):
-        due = datetime.now(UTC) + timedelta(seconds=AHEAD + random.random() / 10)
+        due = datetime.now(UTC) + timedelta(seconds=AHEAD + random.random() / 5)
         app.send_task("bench.tell", args=[due.timestamp()], queue=QUEUE, eta=due)
         until(lambda n=n: client.llen(LATE) > n or None, 20, lambda: "a task with an ETA never ran")  # type: ignore[misc]
     app.close()

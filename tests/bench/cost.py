@@ -23,24 +23,24 @@ WORKER = "publish-0"
 def measure(ground: Ground) -> Iterator[Figure]:
     """Every kind that has an adapter and a stand-in, one after the other on one stack."""
     number = ground.scale.of_a_kind
-    with ground.stack() as stack:
+    with ground.stack(impatient=True) as stack:
         start_workers(stack, 1)
         stack.start("beat", "pipeline.cli", "beat")
         quiet(stack.parts["beat"].pid)
         parts = ground.processes(stack)
         idle = watched(parts, ground.scale.idle)
         ground.say(f"  idle: {_listed({name: used * 100 for name, used in idle.items()})} % of a core")
-        spent = {}
-        for n, kind in enumerate(measurable(), 1):
-            spent[kind] = _one(stack, kind, parts, idle, number, n * number)
-            ground.say(f"  {kind.name}: {_listed(spent[kind])} ms")
+        spent: dict[str, dict[str, float]] = {}
+        for n, kind in enumerate(measurable(ground.scale.kinds_of_a_platform), 1):
+            spent[kind.name] = _one(stack, kind, parts, idle, number, n * number)
+            ground.say(f"  {kind.name}: {_listed(spent[kind.name])} ms")
         command = replaced(command_of(stack, WORKER), "pipeline.worker.app", "tests.bench.noop:app")
         for name in (WORKER, "beat"):
             stack.kill(name)
         bare = drain(ground, stack, command, 1, max(1000, number)).cpu
-    for kind, cpu in spent.items():
+    for name, cpu in spent.items():
         yield Figure(
-            name=f"CPU per delivery, {kind.name}", value=sum(cpu.values()), unit="ms",
+            name=f"CPU per delivery, {name}", value=sum(cpu.values()), unit="ms",
             reference=sum(bare.values()), against="bare Celery no-op task", detail=_listed(cpu),
         )  # fmt: skip
 

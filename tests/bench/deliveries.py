@@ -12,11 +12,10 @@ from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
 from tests.bench.filling import accounts, all_published, fill, make_due
 from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.processes import Reading
+from tests.bench.processes import Reading, quiet
 from tests.stack import Stack, until
 
 ACCOUNTS = 50
-WORKERS = (1, 2)
 WORD = "throughput"
 SOON = timedelta(seconds=2)
 LONGEST = 90.0
@@ -25,9 +24,9 @@ LEAST = 300
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
-    """With one worker process, and with two."""
-    for workers in WORKERS:
-        with ground.stack() as stack:
+    """With each number of worker processes."""
+    for workers in ground.scale.workers:
+        with ground.stack(impatient=True) as stack:
             fill(
                 stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
                 [datetime.now(UTC) + timedelta(hours=1)] * ground.scale.deliveries, word=WORD,
@@ -46,6 +45,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
 
 def _publish(ground: Ground, stack: Stack) -> Drain:
     stack.start("beat", "pipeline.cli", "beat")
+    quiet(stack.parts["beat"].pid)
     parts = ground.processes(stack)
     due = make_due(stack, SOON)
     first = Reading.of(parts)

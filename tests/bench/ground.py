@@ -24,6 +24,9 @@ from tests.stack import Stack, running, until
 
 ROOT = Path(__file__).parents[2]
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+LIFTED = {"SLIPWAY_SANDBOX__LIFTED": "true"}
+IMPATIENT = {"SLIPWAY_PUBLISH__LOOK_FIRST": "0.1"}
+"""Asks how a publish went after a tenth of a second, not after the platform's five or more: waiting is no work."""
 READY = 40.0
 """Seconds a part gets until it answers."""
 
@@ -37,7 +40,7 @@ class Ground:
     say: Callable[[str], None]
 
     @contextmanager
-    def stack(self, *, lifted: bool = True) -> Iterator[Stack]:
+    def stack(self, *, lifted: bool = True, impatient: bool = False) -> Iterator[Stack]:
         """A fresh database and broker, the instant sandbox without quotas, and a workspace with a key."""
         folder = Path(tempfile.mkdtemp(prefix="stack-", dir=self.engines.folder))
         client = self.engines.valkey.client()
@@ -45,7 +48,7 @@ class Ground:
         client.close()
         with database(self.engines, TEMPLATE) as url:
             environment = environment_of(url, self.engines.valkey.url, Fernet.generate_key().decode(), folder)
-            more = {"SLIPWAY_SANDBOX__LIFTED": "true"} if lifted else {}
+            more = (LIFTED if lifted else {}) | (IMPATIENT if impatient else {})
             with running(environment | more, folder, free_ports(3)) as stack:
                 stack.start_sandbox("--pace", "instant", "--no-quotas")
                 stack.seed()

@@ -21,24 +21,24 @@ from tests.bench.processes import quiet
 from tests.stack import Stack, until
 
 ACCOUNTS = 200
-CLIENTS = (16, 64)
-PROCESSES = (1, 2)
 AGAINST = "storing transaction left out"
 BUSY = 0.6
 """Cores: a client that used more may have been what was measured."""
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
-    """At 16 and 64 clients, with one API process and with two; and once with posts that are due at once."""
+    """At each number of clients and of API processes; and once with posts that are due at once."""
     with ground.stack(lifted=False) as stack:
         pinned(stack, TIKTOK_PHOTO)
         mine = [str(identity) for identity in accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
-        for processes in PROCESSES:
+        for processes in ground.scale.processes:
             yield from _with(ground, stack, mine, processes)
 
 
 def _with(ground: Ground, stack: Stack, mine: list[str], processes: int) -> Iterator[Figure]:
-    loads = [(clients, False) for clients in CLIENTS] + [(max(CLIENTS), True)] * (processes == 1)
+    loads = [(clients, False) for clients in ground.scale.clients] + [(max(ground.scale.clients), True)] * (
+        processes == 1
+    )
     # as `slipway api` serves, and then the same command line with another app
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
     durable = [_run(ground, stack, mine, *load, stores=True) for load in _served(stack, "api", loads)]

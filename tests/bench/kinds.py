@@ -65,7 +65,10 @@ KINDS = (
 )  # fmt: skip
 
 
-def measurable() -> list[Kind]:
-    """Those whose platform has both an adapter and a stand-in."""
+def measurable(most: int) -> list[Kind]:
+    """Those whose platform has both an adapter and a stand-in; at most so many of a platform."""
     adapters = {str(platform) for platform in ADAPTERS}
-    return [kind for kind in KINDS if kind.platform in adapters and kind.account in PLATFORMS]
+    there = [kind for kind in KINDS if kind.platform in adapters and kind.account in PLATFORMS]
+    return [
+        kind for n, kind in enumerate(there) if [k.platform for k in there[:n]].count(kind.platform) < most
+    ]

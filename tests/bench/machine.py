@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 import psutil
 
 from tests.bench.ground import DURABLE, Ground
+from tests.bench.processes import cpu_seconds
 
 BUSY = 1.0
 PACKAGES = ("celery", "kombu", "granian", "fastapi", "psycopg", "sqlalchemy")
@@ -38,6 +42,27 @@ def machine(ground: Ground) -> dict[str, str]:
 def load() -> float:
     """Processes that wanted a core, on average over the last minute."""
     return os.getloadavg()[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bystanders:
+    """CPU seconds of the whole machine and of this run, at a moment: their difference is what others used."""
+
+    at: float
+    busy: float
+    ours: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Reads both."""
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted as user time, too
+        return cls(at=time.monotonic(), busy=sum(times) - idle - guests, ours=cpu_seconds(os.getpid()))
+
+    def since(self, earlier: Bystanders) -> float:
+        """Cores that others used since then (the host's included, where it tells)."""
+        return max(0.0, (self.busy - earlier.busy - self.ours + earlier.ours) / (self.at - earlier.at))
 
 
 def warning(load_at_start: float) -> str:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 class Scale:
     """Sizes and durations; durations are seconds."""
 
+    clients: tuple[int, ...]
+    processes: tuple[int, ...]
     warm: float
     """Of every load run, not counted."""
     load: float
     """Counted part of every load run."""
     deliveries: int
     """Due at once in the throughput run; the reference has as many tasks."""
+    workers: tuple[int, ...]
     of_a_kind: int
     """Deliveries per post kind whose CPU time is counted."""
+    kinds_of_a_platform: int
     idle: float
     """How long an idle system is watched before its CPU time is subtracted from a busy one's."""
     late_posts: int
@@ -27,10 +31,18 @@ class Scale:
 
 
 FULL = Scale(
-    warm=1, load=5, deliveries=4000, of_a_kind=200, idle=5, late_posts=60, late_tasks=40, settle=10, footprint=30
+    clients=(16, 64), processes=(1, 2), warm=1, load=5,
+    deliveries=4000, workers=(1, 2),
+    of_a_kind=200, kinds_of_a_platform=99, idle=10,
+    late_posts=60, late_tasks=30,
+    settle=10, footprint=30,
 )  # fmt: skip
 QUICK = Scale(
-    warm=0.5, load=1.2, deliveries=800, of_a_kind=30, idle=2, late_posts=12, late_tasks=12, settle=2, footprint=5
+    clients=(64,), processes=(1, 2), warm=0.5, load=1.5,
+    deliveries=800, workers=(1,),
+    of_a_kind=30, kinds_of_a_platform=1, idle=2,
+    late_posts=8, late_tasks=5,
+    settle=2, footprint=5,
 )  # fmt: skip
 LIMIT = 240.0
 """Seconds a measurement may take before it is broken off."""

@@ -26,7 +26,7 @@ def stack(
             stack.start_worker(group)
         stack.start_api()
         stack.seed()
-        until(lambda: stack.core.pulse.alive("reachability"), 30)
+        until(lambda: stack.core.pulse.alive("reachability"), 60)
         yield stack
 
 

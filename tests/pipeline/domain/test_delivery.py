@@ -69,13 +69,15 @@ def test_what_the_table_does_not_have_is_refused(origin: State) -> None:
 
 
 def test_settled_is_settled() -> None:
-    assert SETTLED == {S.PUBLISHED, S.FAILED, S.CANCELLED}
-    assert UNSETTLED == set(State) - SETTLED
+    assert {S.PUBLISHED, S.FAILED, S.CANCELLED} == SETTLED
+    assert set(State) - SETTLED == UNSETTLED
     assert MOVES[S.PUBLISHED] == {}
     assert MOVES[S.CANCELLED] == {}
     assert set(MOVES[S.FAILED]) == {Mover.RETRY, Mover.EDIT}
     assert MOVES[S.FAILED][Mover.RETRY] == {S.ACCEPTED}
-    assert S.FAILED in MOVES[S.FAILED][Mover.EDIT], "an edited failed post stays failed until it is given a time"
+    assert S.FAILED in MOVES[S.FAILED][Mover.EDIT], (
+        "an edited failed post stays failed until it is given a time"
+    )
 
 
 @pytest.mark.parametrize("state", State)

@@ -69,7 +69,9 @@ def test_pending_before_arm() -> None:
     shape(verdict, state=State.PREPARING, wait=seconds(7), checkpoint=HANDLE)
 
 
-@pytest.mark.parametrize("result", [Ready(checkpoint=HANDLE), Pending(checkpoint=HANDLE), Ready(checkpoint={})])
+@pytest.mark.parametrize(
+    "result", [Ready(checkpoint=HANDLE), Pending(checkpoint=HANDLE), Ready(checkpoint={})]
+)
 def test_prepared_or_one_more_step_goes_on_in_this_slice(result: Ready | Pending) -> None:
     assert of_prepared(result) is None
 
@@ -84,7 +86,9 @@ def test_rate_limited_costs_nothing(standing: Standing) -> None:
     armed = standing.armed_for is not None
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
-    shape(of_error(error, standing, POLICY), state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes)
+    shape(
+        of_error(error, standing, POLICY), state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes
+    )
 
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
@@ -202,8 +206,10 @@ def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing,
     for looks, wait in ((0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (50, 60)):
         verdict = of_look(Pending(checkpoint=HANDLE), replace(standing, looks=looks), POLICY)
         shape(verdict, state=state, wait=seconds(wait), checkpoint=HANDLE)
-    verdict = of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
-    assert verdict.wait == seconds(600)
+    told = of_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(standing, looks=50), POLICY)
+    assert told.wait == seconds(7), "the adapter's word counts"
+    told = of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
+    assert told.wait == POLICY.look_longest
 
 
 def test_look_pending_past_the_limit() -> None:
@@ -257,7 +263,9 @@ def test_ended_for_good_fails_after_one_look(standing: Standing) -> None:
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 @pytest.mark.parametrize("error", [Unavailable("hiccup"), AdapterError("?")])
-def test_ended_for_now_is_tried_again_from_scratch_after_one_look(standing: Standing, error: AdapterError) -> None:
+def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
+    standing: Standing, error: AdapterError
+) -> None:
     armed = standing.armed_for is not None
     verdict = of_look(Ended(error=error), standing, POLICY)
     shape(
@@ -277,7 +285,13 @@ def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [RateLimited("slow"), Unavailable("down"), CredentialsRevoked("gone"), PermissionMissing("x"), ValueError("bug")],
+    [
+        RateLimited("slow"),
+        Unavailable("down"),
+        CredentialsRevoked("gone"),
+        PermissionMissing("x"),
+        ValueError("bug"),
+    ],
 )
 @pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
 def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exception, state: State) -> None:
@@ -303,7 +317,13 @@ def test_a_rate_limited_look_waits_what_it_is_told() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [RateLimited("slow"), Unavailable("x"), CredentialsExpired("x"), CredentialsRevoked("x"), ValueError("x")],
+    [
+        RateLimited("slow"),
+        Unavailable("x"),
+        CredentialsExpired("x"),
+        CredentialsRevoked("x"),
+        ValueError("x"),
+    ],
 )
 def test_a_look_that_cannot_be_made_before_arm_is_as_prepare(error: Exception) -> None:
     assert of_look_error(error, BEFORE, POLICY, State.PREPARING) == of_error(error, BEFORE, POLICY)

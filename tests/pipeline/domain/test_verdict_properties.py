@@ -41,7 +41,9 @@ def adapter_errors(draw: st.DrawFn) -> errors.AdapterError:
     return kind("x")
 
 
-ERRORS = adapter_errors() | st.sampled_from([ValueError("bug"), KeyError("bug"), OSError("bug"), RuntimeError()])
+ERRORS = adapter_errors() | st.sampled_from(
+    [ValueError("bug"), KeyError("bug"), OSError("bug"), RuntimeError()]
+)
 ARMED = st.builds(
     Standing, spent=st.integers(0, 9), looks=st.integers(0, 99), surprises=st.integers(0, 9), armed_for=LONGS,
     waited=WAITS, stale_before=st.booleans(), absent_before=st.booleans(), late_enough=st.booleans(),
@@ -127,7 +129,9 @@ def test_a_look_before_arm(seen: Seen, standing: Standing, policy: Policy) -> No
 
 
 @given(ERRORS, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
-def test_a_look_that_failed_after_arm(error: Exception, standing: Standing, policy: Policy, state: State) -> None:
+def test_a_look_that_failed_after_arm(
+    error: Exception, standing: Standing, policy: Policy, state: State
+) -> None:
     verdict = of_look_error(error, standing, policy, state)
     never_wrong(verdict, armed=True)
     assert verdict.state is state

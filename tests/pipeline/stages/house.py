@@ -56,7 +56,11 @@ class House:
         """A check of this URL that has its verdict already."""
         with self.core.database.begin() as c:
             check = checks.open_check(c, self.workspace, purpose, url)
-            found = dict(facts or (GOOD_VIDEO if purpose == "video" else GOOD_IMAGE)) if verdict == "good" else None
+            found = (
+                dict(facts or (GOOD_VIDEO if purpose == "video" else GOOD_IMAGE))
+                if verdict == "good"
+                else None
+            )
             assert checks.decide_check(c, check.id, verdict, facts=found, seen=seen)
         return check.id
 
@@ -104,7 +108,10 @@ class House:
     def check_ids(self, url: str) -> list[UUID]:
         with self.core.database.begin() as c:
             found = rows(
-                c, "SELECT id FROM checks WHERE workspace_id = :w AND url = :u ORDER BY id", w=self.workspace, u=url
+                c,
+                "SELECT id FROM checks WHERE workspace_id = :w AND url = :u ORDER BY id",
+                w=self.workspace,
+                u=url,
             )
         return [r.id for r in found]
 
@@ -119,7 +126,8 @@ class House:
     def with_settings(self, **groups: Mapping[str, Any]) -> House:
         """The same house under other settings."""
         changed = {
-            name: getattr(self.core.settings, name).model_copy(update=dict(values)) for name, values in groups.items()
+            name: getattr(self.core.settings, name).model_copy(update=dict(values))
+            for name, values in groups.items()
         }
         core = replace(self.core, settings=self.core.settings.model_copy(update=changed))
         return replace(self, core=core)

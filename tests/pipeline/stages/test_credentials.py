@@ -70,10 +70,8 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
 def test_only_a_definite_refusal_disconnects(
     house: House, account: UUID, error: Exception, status: AccountStatus
 ) -> None:
-    core = playing(house.core, Script(refresh=raising(error)))
-    for _ in range(2):  # the turn is given back each time
-        assert isinstance(refresh(core, account, 1), AdapterError)
-        assert stands(house) == ("token-1", 1, status)
+    assert isinstance(refresh(playing(house.core, Script(refresh=raising(error))), account, 1), AdapterError)
+    assert stands(house) == ("token-1", 1, status)
     if status is AccountStatus.ACTIVE:
         assert refresh(playing(house.core, Script()), account, 1) is None
 

@@ -18,7 +18,9 @@ def standing(house: House, state: State, *, armed: bool = False, reason: Reason 
     return post
 
 
-@pytest.mark.parametrize(("state", "armed"), [(State.UNKNOWN, True), (State.BLOCKED, True), (State.BLOCKED, False)])
+@pytest.mark.parametrize(
+    ("state", "armed"), [(State.UNKNOWN, True), (State.BLOCKED, True), (State.BLOCKED, False)]
+)
 def test_a_person_saw_it_live(house: House, state: State, *, armed: bool) -> None:
     post = standing(house, state, armed=armed)
     held = house.ledger.held(post.deliveries[0])
@@ -57,7 +59,10 @@ def test_a_person_lets_it_go_on(house: House, state: State, *, armed: bool) -> N
 def test_nothing_else_waits_for_a_person(house: House, state: State) -> None:
     post = standing(house, state)
     [delivery] = post.deliveries
-    for word in (lambda: decide.it_is_live(house.core, delivery, URL), lambda: decide.publish_again(house.core, delivery)):
+    for word in (
+        lambda: decide.it_is_live(house.core, delivery, URL),
+        lambda: decide.publish_again(house.core, delivery),
+    ):
         with pytest.raises(CannotDecide, match=state):
             word()
     with pytest.raises(CannotDecide):

@@ -84,7 +84,9 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
 @pytest.mark.parametrize(("on_late", "state", "status"), [
     ("skip", State.FAILED, "failed"), ("hold", State.BLOCKED, "retry"), ("publish", State.QUEUED, "scheduled"),
 ])  # fmt: skip
-def test_what_is_too_late_is_treated_as_its_author_asked(house: House, on_late: str, state: State, status: str) -> None:
+def test_what_is_too_late_is_treated_as_its_author_asked(
+    house: House, on_late: str, state: State, status: str
+) -> None:
     one = house.with_settings(delay={"batch": 1})
     posts = house.ledger.posts(3, [house.accounts["one"]], expires=PAST, on_late=on_late)
     delay.slot(one.core)

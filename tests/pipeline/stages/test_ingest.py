@@ -208,7 +208,9 @@ def test_an_account_of_another_workspace_does_not_exist(ready: House, core: Core
 
 def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: House) -> None:
     with ready.core.database.begin() as c:
-        c.exec_driver_sql("UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]})
+        c.exec_driver_sql(
+            "UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]}
+        )
     assert isinstance(ready.accept(), Accepted)
     with ready.core.database.begin() as c:
         deactivate(c, ready.accounts["one"])
@@ -217,7 +219,9 @@ def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_no
 
 
 @pytest.mark.parametrize("section", ["tiktok", "music_url"])
-def test_what_is_for_tiktok_alone_is_refused_when_another_account_is_there(ready: House, section: str) -> None:
+def test_what_is_for_tiktok_alone_is_refused_when_another_account_is_there(
+    ready: House, section: str
+) -> None:
     other = ready.account("two", Platform.INSTAGRAM)
     value = {"title": "t"} if section == "tiktok" else MUSIC
     refusal = ready.refused(account_ids=list(ready.accounts.values()), **{section: value})
@@ -294,7 +298,9 @@ def test_a_good_verdict_in_time_is_waited_for(house: House) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["refused", "unanswered"])
-def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(house: House, verdict: checks.Verdict) -> None:
+def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(
+    house: House, verdict: checks.Verdict
+) -> None:
     house.account("one")
     house.core.pulse.beat(REACHABILITY)
     worker = threading.Thread(target=_decide, args=(house, IMAGES[1], verdict, "the server answered 404"))
@@ -345,7 +351,13 @@ def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_requ
 
 
 @pytest.mark.parametrize(
-    "link", ["https://www.tiktok.com/@x", "https://tiktok.com.evil.example/@x/video/1", "nonsense", "https://x.example/"]
+    "link",
+    [
+        "https://www.tiktok.com/@x",
+        "https://tiktok.com.evil.example/@x/video/1",
+        "nonsense",
+        "https://x.example/",
+    ],
 )
 def test_a_link_that_is_no_tiktok_post_is_refused(ready: House, link: str) -> None:
     refusal = ready.refused(music_url=link)
@@ -404,14 +416,18 @@ def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str
 
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
     deaf = build(away)
-    house = replace(ready, core=replace(ready.core, doorbell=deaf.doorbell, pulse=deaf.pulse, pacer=deaf.pacer))
+    house = replace(
+        ready, core=replace(ready.core, doorbell=deaf.doorbell, pulse=deaf.pulse, pacer=deaf.pacer)
+    )
     assert house.accept().status == "pending"
     pending = house.accept(media={"type": "video", "url": "https://media.example/new.mp4"})
     assert "REACHABILITY_PENDING" in [w.code for w in pending.warnings]
     deaf.database.close()
 
 
-def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(house: House, core: Core) -> None:
+def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(
+    house: House, core: Core
+) -> None:
     """Each opens its checks in one transaction: in the order of the request they would wait for each other for ever."""
     house.account("one")
     core.pacer._client.delete(f"pulse:{REACHABILITY}")

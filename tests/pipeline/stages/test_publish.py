@@ -9,8 +9,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from adapters.contract import Account, Draft, Finalized, Pending, Platform, Prepared, Published, Rate, Ready
-from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, RateLimited, Rejected, Unavailable
+from adapters.errors import (
+    CredentialsExpired,
+    CredentialsRevoked,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from pipeline.core import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
@@ -112,7 +120,9 @@ def test_a_handle_that_can_be_asked_at_once_is(house: House, post: Post) -> None
     script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "p"}), look=look)
     assert send(house, script, post) is State.PUBLISHED
     assert seen == [{"publish_id": "p"}], "the handle is committed before it is asked"
-    script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "q"}), look=raising(Unavailable("x")))
+    script = Script(
+        finalize=lambda *_: Pending(checkpoint={"publish_id": "q"}), look=raising(Unavailable("x"))
+    )
     second = house.ledger.post([house.accounts["one"]], State.QUEUED)
     assert send(house, script, second) is State.PROCESSING
 
@@ -168,7 +178,8 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post:
 def test_an_edit_while_it_is_prepared_wins(house: House, post: Post) -> None:
     def prepare(checkpoint: Any) -> Prepared:
         house.ledger.change(
-            post.deliveries[0], "state = 'scheduled', generation = generation + 1, lease_until = NULL, checkpoint = NULL"
+            post.deliveries[0],
+            "state = 'scheduled', generation = generation + 1, lease_until = NULL, checkpoint = NULL",
         )
         return Ready(checkpoint={"caption": "old"})
 
@@ -256,14 +267,20 @@ def test_tries_come_to_an_end(house: House, post: Post) -> None:
         assert send(house, script, post) is (State.FAILED if n == tries - 1 else State.RETRYING)
     assert script.made("finalize") == tries
     assert house.status(post.id) == "failed"
-    assert [a.outcome for a in house.ledger.attempts(post.deliveries[0])] == ["refused"] * (tries - 1) + ["failed"]
+    assert [a.outcome for a in house.ledger.attempts(post.deliveries[0])] == ["refused"] * (tries - 1) + [
+        "failed"
+    ]
 
 
 def test_a_refusal_fails_with_the_platforms_reason(house: House, post: Post) -> None:
     script = Script(finalize=raising(Rejected("The caption is too long.", platform_code="E42")))
     assert send(house, script, post) is State.FAILED
     error = house.ledger.delivery(post.deliveries[0]).error
-    assert (error["message"], error["platform_code"], error["fault"]) == ("The caption is too long.", "E42", "customer")
+    assert (error["message"], error["platform_code"], error["fault"]) == (
+        "The caption is too long.",
+        "E42",
+        "customer",
+    )
 
 
 def test_what_nobody_foresaw_is_tried_three_times_then_a_person_looks(house: House, post: Post) -> None:
@@ -293,7 +310,9 @@ def test_a_stale_token_is_refreshed_and_the_post_goes_out(house: House, post: Po
     assert script.made("refresh") == 1
 
 
-def test_a_token_that_is_stale_however_often_it_is_refreshed_comes_to_an_end(house: House, post: Post) -> None:
+def test_a_token_that_is_stale_however_often_it_is_refreshed_comes_to_an_end(
+    house: House, post: Post
+) -> None:
     script = Script(finalize=raising(CredentialsExpired("stale")))
     tries = house.core.settings.publish.tries
     states = [send(house, script, post) for _ in range(tries + 1)]
@@ -351,7 +370,9 @@ def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: H
 
 
 @pytest.mark.parametrize("wait", [0, 9])
-def test_a_handle_that_comes_after_the_claim_was_lost_tells_where_to_look(house: House, post: Post, wait: int) -> None:
+def test_a_handle_that_comes_after_the_claim_was_lost_tells_where_to_look(
+    house: House, post: Post, wait: int
+) -> None:
     [delivery] = post.deliveries
 
     def finalize(*_: object) -> Finalized:
@@ -363,7 +384,9 @@ def test_a_handle_that_comes_after_the_claim_was_lost_tells_where_to_look(house:
     assert house.ledger.held(delivery).checkpoint == {"publish_id": "late"}
 
 
-def test_a_refusal_that_comes_after_the_claim_was_lost_is_kept_and_moves_nothing(house: House, post: Post) -> None:
+def test_a_refusal_that_comes_after_the_claim_was_lost_is_kept_and_moves_nothing(
+    house: House, post: Post
+) -> None:
     [delivery] = post.deliveries
 
     def finalize(*_: object) -> Finalized:
@@ -389,7 +412,9 @@ def test_a_post_that_another_delivery_has_needs_a_person_and_is_never_lost(house
     assert house.status(post.id) == "pending"
 
 
-def test_a_post_that_another_delivery_has_after_the_claim_was_lost_needs_a_person_too(house: House, post: Post) -> None:
+def test_a_post_that_another_delivery_has_after_the_claim_was_lost_needs_a_person_too(
+    house: House, post: Post
+) -> None:
     [delivery] = post.deliveries
     other = house.ledger.post([house.accounts["one"]], State.QUEUED)
     assert send(house, Script(finalize=lambda *_: Published(remote_id="same")), other) is State.PUBLISHED

@@ -71,7 +71,9 @@ def test_absence_is_believed_after_two_looks_that_were_late_enough(house: House,
     assert see(house, unknown, Pending(checkpoint={})) is State.PROCESSING, "something shows: it starts over"
     assert house.ledger.delivery(delivery).absent_at is None
     assert see(house, unknown, absent) is State.UNKNOWN
-    assert see(house, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, "this one saw nothing"
+    assert see(house, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, (
+        "this one saw nothing"
+    )
     assert see(house, unknown, absent) is State.RETRYING
     found = house.ledger.delivery(delivery)
     assert (found.armed_at, found.armed_deadline, found.spent) == (None, None, 1)
@@ -97,8 +99,12 @@ def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(house: H
     assert house.status(unknown.id) == "pending"
 
 
-@pytest.mark.parametrize("error", [Unavailable("down"), RateLimited("slow"), CredentialsRevoked("gone"), KeyError("bug")])
-def test_time_in_which_it_could_not_be_looked_at_never_counts(house: House, unknown: Post, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [Unavailable("down"), RateLimited("slow"), CredentialsRevoked("gone"), KeyError("bug")]
+)
+def test_time_in_which_it_could_not_be_looked_at_never_counts(
+    house: House, unknown: Post, error: Exception
+) -> None:
     """Hours of outage, or of a dead grant, and the first look that works still has the platform's whole limit."""
     [delivery] = unknown.deliveries
     for _ in range(40):
@@ -147,7 +153,9 @@ def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None
     assert wait(house, unknown) > 25
 
 
-def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_needs_a_person(house: House, unknown: Post) -> None:
+def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_needs_a_person(
+    house: House, unknown: Post
+) -> None:
     other = house.ledger.post([house.accounts["one"]], State.QUEUED)
     owner = Script(finalize=lambda *_: Published(remote_id="theirs"))
     assert publish(playing(house.core, owner), other.deliveries[0], 0) is State.PUBLISHED

@@ -45,11 +45,19 @@ DRESS = {
     State.FAILED: "fence = 1",
     State.CANCELLED: "",
 }
-WITH_ATTEMPT = frozenset(State) - {State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.CANCELLED, State.FAILED}
+WITH_ATTEMPT = frozenset(State) - {
+    State.ACCEPTED,
+    State.SCHEDULED,
+    State.QUEUED,
+    State.CANCELLED,
+    State.FAILED,
+}
 
 
 def credentials(token: str = "token-1") -> Credentials:
-    return Credentials(access_token=SecretStr(token), refresh_token=SecretStr("refresh-1"), scopes=("publish",))
+    return Credentials(
+        access_token=SecretStr(token), refresh_token=SecretStr("refresh-1"), scopes=("publish",)
+    )
 
 
 @dataclass(kw_only=True)
@@ -148,7 +156,12 @@ class Ledger:
                     id=delivery, state=state,
                 )  # fmt: skip
                 if reason is not None:
-                    row(c, "UPDATE deliveries SET reason = :r WHERE id = :id RETURNING id", id=delivery, r=reason)
+                    row(
+                        c,
+                        "UPDATE deliveries SET reason = :r WHERE id = :id RETURNING id",
+                        id=delivery,
+                        r=reason,
+                    )
                 if state in WITH_ATTEMPT:
                     row(
                         c,
@@ -170,7 +183,9 @@ class Ledger:
         """A delivery as its holder knows it, whatever state it is in; takes nothing."""
         with self.database.begin() as c:
             found = row(
-                c, f"SELECT {store.HELD_COLUMNS} FROM deliveries d {store.HELD_JOIN} WHERE d.id = :id", id=delivery
+                c,
+                f"SELECT {store.HELD_COLUMNS} FROM deliveries d {store.HELD_JOIN} WHERE d.id = :id",
+                id=delivery,
             )
             assert found is not None
             return store.held_row(found, self.vault)
@@ -220,12 +235,16 @@ class Ledger:
 
     def moves(self, delivery: UUID) -> list[tuple[str, str | None, str]]:
         with self.database.begin() as c:
-            found = rows(c, "SELECT mover, origin, target FROM moves WHERE delivery_id = :id ORDER BY id", id=delivery)
+            found = rows(
+                c, "SELECT mover, origin, target FROM moves WHERE delivery_id = :id ORDER BY id", id=delivery
+            )
         return [(r.mover, r.origin, r.target) for r in found]
 
     def last_why(self, delivery: UUID) -> str:
         with self.database.begin() as c:
-            found = row(c, "SELECT why FROM moves WHERE delivery_id = :id ORDER BY id DESC LIMIT 1", id=delivery)
+            found = row(
+                c, "SELECT why FROM moves WHERE delivery_id = :id ORDER BY id DESC LIMIT 1", id=delivery
+            )
         assert found is not None
         return found.why or ""
 

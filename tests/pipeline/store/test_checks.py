@@ -85,7 +85,9 @@ def test_what_a_dead_worker_took_is_taken_again(shared: Ledger) -> None:
         assert store.claim_check(c, check, LEASE) is not None
         assert store.claim_check(c, check, LEASE) is None
         assert check not in store.due_checks(c, 1000)
-        c.exec_driver_sql("UPDATE checks SET lease_until = now() - interval '1 s' WHERE id = %(id)s", {"id": check})
+        c.exec_driver_sql(
+            "UPDATE checks SET lease_until = now() - interval '1 s' WHERE id = %(id)s", {"id": check}
+        )
         assert check in store.due_checks(c, 1000)
         assert store.claim_check(c, check, LEASE) is not None
         assert store.tries_of(c, check) == 2
@@ -114,7 +116,9 @@ def test_of_sixteen_verdicts_the_first_counts(shared: Ledger) -> None:
         assert sum(together(*[lambda k=check: decide(shared, k)] * 16)) == 1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("change", ["verdict = 'refused'", "facts = '{}'", "seen = 'x'", "tries = 9", "verdict = NULL"])
+@pytest.mark.parametrize(
+    "change", ["verdict = 'refused'", "facts = '{}'", "seen = 'x'", "tries = 9", "verdict = NULL"]
+)
 def test_a_decided_check_never_changes(shared: Ledger, change: str) -> None:
     check = opened(shared, shared.workspace(), url()).id
     assert decide(shared, check)
@@ -134,7 +138,9 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
     check = opened(shared, workspace, where).id
     minutes = timedelta(minutes=10)
 
-    def fresh(within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video") -> Check | None:
+    def fresh(
+        within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video"
+    ) -> Check | None:
         with shared.database.begin() as c:
             return store.fresh_good(c, whose, purpose, where, within)
 
@@ -180,7 +186,9 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
     with ledger.database.begin() as c:
         seen = store.read_checks(c, checks, lock=True)
         good = all(seen[k].verdict == "good" for k in checks)
-        now: Any = c.exec_driver_sql("SELECT now() AS now, workspace_id FROM accounts WHERE id = %(id)s", {"id": account})
+        now: Any = c.exec_driver_sql(
+            "SELECT now() AS now, workspace_id FROM accounts WHERE id = %(id)s", {"id": account}
+        )
         at = now.one()
         delivery = NewDelivery(
             id=new_id(), account_id=account, platform="tiktok", next_at=at.now,
@@ -203,7 +211,9 @@ def verdict(ledger: Ledger, check: UUID) -> None:
             waiting.lock(c, post.id)
             if all(k.verdict == "good" for k in waiting.checks_of(c, post.id).values()):
                 for d in waiting.accepted_deliveries(c, post.id):
-                    c.exec_driver_sql("UPDATE deliveries SET state = 'scheduled' WHERE id = %(id)s", {"id": d.id})
+                    c.exec_driver_sql(
+                        "UPDATE deliveries SET state = 'scheduled' WHERE id = %(id)s", {"id": d.id}
+                    )
 
 
 def test_a_verdict_between_reading_and_storing_never_strands_a_post(shared: Ledger) -> None:

@@ -67,7 +67,9 @@ def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
     assert claim(shared, post, 1) is not None
 
 
-def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_none_is_open(shared: Ledger) -> None:
+def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_none_is_open(
+    shared: Ledger,
+) -> None:
     post = shared.fresh(State.QUEUED)
     first = shared.claimed(post)
     second = shared.claimed(post)  # the first one's worker died

@@ -57,7 +57,11 @@ def test_ids_of_many_threads_are_all_different() -> None:
 
 def test_the_database_itself_reads_the_time_in_an_id(shared: Ledger) -> None:
     with shared.database.once() as c:
-        found = row(c, "SELECT now() AS now, uuid_extract_timestamp(:id) AS at, uuid_extract_version(:id) AS v", id=new_id())
+        found = row(
+            c,
+            "SELECT now() AS now, uuid_extract_timestamp(:id) AS at, uuid_extract_version(:id) AS v",
+            id=new_id(),
+        )
     assert found is not None
     assert found.v == 7
     assert abs((found.now - found.at).total_seconds()) < 5
@@ -67,14 +71,18 @@ def test_the_database_itself_reads_the_time_in_an_id(shared: Ledger) -> None:
 def test_values_are_bound_and_never_part_of_a_statement(value: str) -> None:
     from pipeline.store.database import _driver
 
-    sql = "SELECT :a_value, '50%', x::text, '[]'::jsonb, y ->> 'k' FROM t WHERE z LIKE 'id:%' AND :a_value <> 1"
+    sql = (
+        "SELECT :a_value, '50%', x::text, '[]'::jsonb, y ->> 'k' FROM t WHERE z LIKE 'id:%' AND :a_value <> 1"
+    )
     assert _driver(sql) == (
         "SELECT %(a_value)s, '50%%', x::text, '[]'::jsonb, y ->> 'k' FROM t WHERE z LIKE 'id:%%' AND %(a_value)s <> 1"
     )
     assert _driver(value).replace("%%", "").count("%") == _driver(value).count("%(")
 
 
-@pytest.mark.parametrize("value", ["", "%s", "%(id)s", ":id", "'; DROP TABLE posts; --", "日本語 \U0001f600", "a\\b"])
+@pytest.mark.parametrize(
+    "value", ["", "%s", "%(id)s", ":id", "'; DROP TABLE posts; --", "日本語 \U0001f600", "a\\b"]
+)
 def test_any_text_comes_back_as_it_was(shared: Ledger, value: str) -> None:
     with shared.database.once() as c:
         found = row(c, "SELECT CAST(:v AS text) AS v, CAST(:j AS jsonb) AS j", v=value, j=jsonb({"v": value}))
@@ -100,7 +108,9 @@ def test_a_single_statement_is_committed_when_it_returns(shared: Ledger) -> None
         row(c, "UPDATE workspaces SET name = 'whole' WHERE id = :id RETURNING id", id=workspace)
         raise ZeroDivisionError
     with shared.database.begin() as c:
-        assert [r.name for r in rows(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)] == ["whole"]
+        assert [r.name for r in rows(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)] == [
+            "whole"
+        ]
 
 
 def test_a_connection_of_single_statements_is_clean_for_transactions(database_url: str) -> None:
@@ -130,7 +140,9 @@ def test_no_free_connection_is_said_in_time(database_url: str) -> None:
     database.close()
 
 
-def test_a_connection_that_was_cut_is_unreachable_and_the_next_one_works(database_url: str, shared: Ledger) -> None:
+def test_a_connection_that_was_cut_is_unreachable_and_the_next_one_works(
+    database_url: str, shared: Ledger
+) -> None:
     database = Database(database_url, pool=1)
     with pytest.raises(Unreachable), database.begin() as c:
         row(c, "SELECT pg_terminate_backend(pg_backend_pid())")

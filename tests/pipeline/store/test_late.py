@@ -87,7 +87,9 @@ def test_proof_settles_from_every_unsettled_state(shared: Ledger, state: State, 
 
 
 @pytest.mark.parametrize("state", sorted(SETTLED - {State.PUBLISHED}))
-def test_proof_that_contradicts_a_settled_delivery_is_kept_and_raises_an_alarm(shared: Ledger, state: State) -> None:
+def test_proof_that_contradicts_a_settled_delivery_is_kept_and_raises_an_alarm(
+    shared: Ledger, state: State
+) -> None:
     held = shared.armed(shared.fresh())
     shared.change(held.id, f"state = '{state}', armed_at = NULL, lease_until = NULL")
     proven = prove(shared, held)
@@ -190,12 +192,16 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
     second = shared.armed(post)
     lose(shared, second)
     with shared.database.begin() as c:
-        assert not keep_late_handle(c, shared.vault, first, {"handle": "stale"}), "the second attempt has its own"
+        assert not keep_late_handle(c, shared.vault, first, {"handle": "stale"}), (
+            "the second attempt has its own"
+        )
     assert shared.held(first.id).checkpoint == {"handle": "first"}
     assert len(shared.attempts(first.id)[0].late) == 2
 
 
-def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_each_other(shared: Ledger) -> None:
+def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_each_other(
+    shared: Ledger,
+) -> None:
     workspace = shared.workspace()
     account = shared.account(workspace)
     for n in range(40):

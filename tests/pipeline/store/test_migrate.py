@@ -10,7 +10,7 @@ def tables(url: str) -> dict[str, int]:
     engine = sa.create_engine(url)
     names = sa.inspect(engine).get_table_names()
     engine.dispose()
-    return {name: 1 for name in names}
+    return dict.fromkeys(names, 1)
 
 
 def revisions(url: str) -> list[str]:
@@ -25,6 +25,8 @@ def test_four_at_once_and_again_bring_a_database_to_the_same_head(empty_database
     assert together(*[lambda: upgrade(empty_database_url)] * 4) == [head()] * 4
     assert revisions(empty_database_url) == [head()]
     known = tables(empty_database_url)
-    assert {"workspaces", "keys", "accounts", "posts", "deliveries", "attempts", "moves", "checks"} <= set(known)
+    assert {"workspaces", "keys", "accounts", "posts", "deliveries", "attempts", "moves", "checks"} <= set(
+        known
+    )
     assert upgrade(empty_database_url) == head()
     assert tables(empty_database_url) == known

@@ -28,7 +28,10 @@ def ways() -> list[tuple[State, Mover, State, bool]]:
         for mover, targets in row.items():
             for target in sorted(targets):
                 either = origin in (State.PUBLISHING, State.BLOCKED)
-                found += [(origin, mover, target, a) for a in ([False, True] if either else [origin in ALWAYS_ARMED])]
+                found += [
+                    (origin, mover, target, a)
+                    for a in ([False, True] if either else [origin in ALWAYS_ARMED])
+                ]
     return found
 
 
@@ -127,7 +130,15 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
     with shared.database.begin() as c, pytest.raises(ForbiddenMove):
         rescue(
             c,
-            Dropped(id=delivery, post_id=post.id, platform="tiktok", generation=0, fence=1, crashes=0, armed_at=None),
+            Dropped(
+                id=delivery,
+                post_id=post.id,
+                platform="tiktok",
+                generation=0,
+                fence=1,
+                crashes=0,
+                armed_at=None,
+            ),
             Rescue(target=State.PUBLISHED, why="test"),
             LEASE,
         )
@@ -151,7 +162,9 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize(("assignments", "constraint"), NONSENSE)
-def test_the_database_refuses_a_row_that_makes_no_sense(shared: Ledger, assignments: str, constraint: str) -> None:
+def test_the_database_refuses_a_row_that_makes_no_sense(
+    shared: Ledger, assignments: str, constraint: str
+) -> None:
     [delivery] = shared.fresh().deliveries
     with pytest.raises(IntegrityError, match=constraint):
         shared.change(delivery, assignments)

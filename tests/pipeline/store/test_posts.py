@@ -19,7 +19,9 @@ WINDOW = timedelta(minutes=10)
 
 def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1") -> NewPost:
     with ledger.database.begin() as c:
-        found = c.exec_driver_sql("SELECT workspace_id FROM accounts WHERE id = %(id)s", {"id": account}).one()
+        found = c.exec_driver_sql(
+            "SELECT workspace_id FROM accounts WHERE id = %(id)s", {"id": account}
+        ).one()
     now = datetime.now(UTC)
     return NewPost(
         id=new_id(), workspace_id=found.workspace_id, key_id=None, caption="hello", media=MEDIA, music_url=None,
@@ -38,7 +40,9 @@ def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
     return True
 
 
-def find(ledger: Ledger, post: NewPost, *, body: bytes = b"b1", window: timedelta = WINDOW) -> store.Replay | None:
+def find(
+    ledger: Ledger, post: NewPost, *, body: bytes = b"b1", window: timedelta = WINDOW
+) -> store.Replay | None:
     assert post.replay_token is not None
     with ledger.database.begin() as c:
         return store.find_replay(c, post.workspace_id, post.replay_token, body, window)
@@ -74,7 +78,9 @@ def test_an_id_is_known_for_ever_and_tells_another_body(shared: Ledger) -> None:
     assert keep(shared, post)
     with shared.database.begin() as c:
         c.exec_driver_sql("UPDATE replays SET created_at = now() - interval '1 year'")
-        c.exec_driver_sql("UPDATE posts SET status = 'failed', deleted_at = now() WHERE id = %(i)s", {"i": post.id})
+        c.exec_driver_sql(
+            "UPDATE posts SET status = 'failed', deleted_at = now() WHERE id = %(i)s", {"i": post.id}
+        )
     same, other = find(shared, post), find(shared, post, body=b"b2")
     assert same is not None
     assert same.same_body
@@ -133,7 +139,9 @@ def test_a_post_is_stored_whole(shared: Ledger) -> None:
     assert keep(shared, post)
     with shared.database.begin() as c:
         found = store.read_post(c, workspace, post.id)
-        pins = c.exec_driver_sql("SELECT position FROM post_checks WHERE post_id = %(id)s", {"id": post.id}).all()
+        pins = c.exec_driver_sql(
+            "SELECT position FROM post_checks WHERE post_id = %(id)s", {"id": post.id}
+        ).all()
     assert found is not None
     assert found.caption == post.caption
     assert (found.media, found.tiktok, found.music_url) == (MEDIA, {"title": "t"}, post.music_url)

@@ -26,7 +26,8 @@ def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
         assert room_in_day(c, account, 2) > HOUR, "then two more have to go"
         assert sent_in_day(c, account) == 3
         c.exec_driver_sql(
-            "UPDATE attempts SET armed_at = armed_at - interval '1 hour' WHERE account_id = %(a)s", {"a": account}
+            "UPDATE attempts SET armed_at = armed_at - interval '1 hour' WHERE account_id = %(a)s",
+            {"a": account},
         )
         assert room_in_day(c, account, 3) == timedelta(0)
         assert sent_in_day(c, account) == 2

@@ -14,7 +14,10 @@ from tests.pipeline.store.ledger import LEASE, Ledger, together
 
 BACK = Rescue(target=State.QUEUED, why="its worker died")
 UNKNOWN = Rescue(
-    target=State.UNKNOWN, why="its worker died after arm", wait=timedelta(seconds=5), error=OutcomeUnknown("?")
+    target=State.UNKNOWN,
+    why="its worker died after arm",
+    wait=timedelta(seconds=5),
+    error=OutcomeUnknown("?"),
 )
 
 
@@ -33,7 +36,9 @@ def save(ledger: Ledger, one: Dropped, how: Rescue) -> int | None:
 def stores(ledger: Ledger, held: Held) -> bool:
     with ledger.database.begin() as c:
         verdict = Verdict(state=State.RETRYING)
-        return store.settle(c, ledger.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is not None
+        return (
+            store.settle(c, ledger.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is not None
+        )
 
 
 def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -> None:
@@ -109,7 +114,9 @@ def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared:
         post = shared.fresh()
         held = shared.claimed(post)
         one = die(shared, held)
-        rescued, stored = together(lambda o=one: save(shared, o, BACK) is not None, lambda h=held: stores(shared, h))  # type: ignore[misc]
+        rescued, stored = together(
+            lambda o=one: save(shared, o, BACK) is not None, lambda h=held: stores(shared, h)
+        )  # type: ignore[misc]
         assert rescued is not stored
 
 

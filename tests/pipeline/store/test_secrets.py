@@ -18,7 +18,13 @@ from pipeline.store.database import new_id
 from pipeline.store.keys import Caller, create_key, find_caller, list_keys, revoke_key, touch_key
 from pipeline.store.rotation import rotate
 from pipeline.store.vault import Vault, VaultError
-from pipeline.store.workspaces import NoSuchWorkspace, create_workspace, find_workspace, list_workspaces, set_plan
+from pipeline.store.workspaces import (
+    NoSuchWorkspace,
+    create_workspace,
+    find_workspace,
+    list_workspaces,
+    set_plan,
+)
 from tests.pipeline.store.ledger import Ledger, credentials, together
 
 SECRET = {"token": "s3cret-value"}
@@ -88,7 +94,9 @@ def test_every_secret_at_rest_moves_to_the_newest_key(ledger: Ledger, vault_key:
     held = ledger.armed(ledger.fresh())
     newest = Fernet.generate_key().decode()
     for expected in (1, 0):
-        counts = {c.what: c for c in rotate(ledger.database, f"{newest},{vault_key}", lambda _: None, batch=1)}
+        counts = {
+            c.what: c for c in rotate(ledger.database, f"{newest},{vault_key}", lambda _: None, batch=1)
+        }
         assert [counts[w].sealed_again for w in ("credentials", "checkpoints")] == [expected, expected]
         assert all(not c.unopened for c in counts.values())
     ledger.vault = Vault(newest)
@@ -123,11 +131,17 @@ def test_only_a_hash_of_a_key_is_kept(shared: Ledger) -> None:
 
 def test_a_key_speaks_for_its_workspace_until_it_is_revoked(shared: Ledger) -> None:
     with shared.database.begin() as c:
-        workspace = create_workspace(c, name="P", kind=WorkspaceKind.PERSONAL, plan=Plan.CREATOR, time_zone="Asia/Tokyo")
+        workspace = create_workspace(
+            c, name="P", kind=WorkspaceKind.PERSONAL, plan=Plan.CREATOR, time_zone="Asia/Tokyo"
+        )
         token, second = create_key(c, workspace, "a"), create_key(c, workspace, "b")
     caller = find(shared, token)
     assert caller is not None
-    assert (caller.workspace_id, caller.kind, caller.plan) == (workspace, WorkspaceKind.PERSONAL, Plan.CREATOR)
+    assert (caller.workspace_id, caller.kind, caller.plan) == (
+        workspace,
+        WorkspaceKind.PERSONAL,
+        Plan.CREATOR,
+    )
     assert caller.owner_user_id is not None
     assert caller.time_zone == "Asia/Tokyo"
     with shared.database.begin() as c:

@@ -30,11 +30,15 @@ def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PU
 
 
 def published(remote_id: str | None = None) -> Verdict:
-    live = Published(remote_id=remote_id or "r", url="https://example.test/r", notes={"music_confirmed": True})
+    live = Published(
+        remote_id=remote_id or "r", url="https://example.test/r", notes={"music_confirmed": True}
+    )
     return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
 
 
-FAILED = Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, error=Rejected("no", platform_code="E7"))
+FAILED = Verdict(
+    state=State.FAILED, spent=True, closes=Outcome.FAILED, error=Rejected("no", platform_code="E7")
+)
 PROCESSING = Verdict(state=State.PROCESSING, wait=timedelta(seconds=9), checkpoint={"handle": "h2"})
 
 
@@ -53,7 +57,9 @@ def test_published_is_stored_with_its_proof_and_closes_the_attempt(shared: Ledge
 
 def test_a_failure_is_stored_in_words_and_says_whose_fault_it_is(shared: Ledger) -> None:
     held = shared.armed(shared.fresh())
-    assert settle(shared, held, Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=FAILED.error))
+    assert settle(
+        shared, held, Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=FAILED.error)
+    )
     found = shared.delivery(held.id)
     assert found.armed_at is None
     assert found.error == {
@@ -64,7 +70,9 @@ def test_a_failure_is_stored_in_words_and_says_whose_fault_it_is(shared: Ledger)
     assert shared.last_why(held.id) == "Rejected: no"
 
 
-def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_attempt(shared: Ledger) -> None:
+def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_attempt(
+    shared: Ledger,
+) -> None:
     post = shared.fresh()
     held = shared.armed(post)
     refused = Verdict(
@@ -113,7 +121,9 @@ def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Le
     blind = Verdict(state=State.UNKNOWN, wait=hour, uncounted=True, error=Unavailable("down"))
     assert settle(shared, shared.held(delivery), blind, Mover.STATUS, looked=True)
     assert shared.delivery(delivery).working_since == before + hour
-    assert settle(shared, shared.held(delivery), Verdict(state=State.UNKNOWN, wait=hour), Mover.STATUS, looked=True)
+    assert settle(
+        shared, shared.held(delivery), Verdict(state=State.UNKNOWN, wait=hour), Mover.STATUS, looked=True
+    )
     assert shared.delivery(delivery).working_since == before + hour
 
 
@@ -126,7 +136,9 @@ def test_surprises_are_counted(shared: Ledger) -> None:
 
 def test_what_was_said_last_is_known_to_the_next_holder(shared: Ledger) -> None:
     post = shared.fresh()
-    assert settle(shared, shared.claimed(post), Verdict(state=State.RETRYING, error=CredentialsExpired("stale")))
+    assert settle(
+        shared, shared.claimed(post), Verdict(state=State.RETRYING, error=CredentialsExpired("stale"))
+    )
     held = shared.claimed(post)
     assert held.error is not None
     assert held.error["class"] == "CredentialsExpired"
@@ -189,9 +201,13 @@ ALONE = [
 ]
 
 
-@pytest.mark.parametrize(("verdict", "status"), ALONE, ids=lambda x: x if isinstance(x, str) else str(x.state))
+@pytest.mark.parametrize(
+    ("verdict", "status"), ALONE, ids=lambda x: x if isinstance(x, str) else str(x.state)
+)
 @pytest.mark.parametrize("accounts", [1, 2])
-def test_the_post_says_what_its_deliveries_say(shared: Ledger, verdict: Verdict, status: str, accounts: int) -> None:
+def test_the_post_says_what_its_deliveries_say(
+    shared: Ledger, verdict: Verdict, status: str, accounts: int
+) -> None:
     post = shared.fresh(accounts=accounts)
     for nth in range(accounts):
         assert settle(shared, shared.armed(post, nth), verdict)
@@ -261,7 +277,9 @@ def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
     def rescues(_: int) -> bool:
         return _rescue_all(ledger)
 
-    workers = [threading.Thread(target=forever, args=(job,)) for job in (edits, settles, settles, releases, rescues)]
+    workers = [
+        threading.Thread(target=forever, args=(job,)) for job in (edits, settles, settles, releases, rescues)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -312,7 +330,11 @@ def _publish_once(ledger: Ledger, post: Post) -> bool:
         if held.fence % 3 == 0:  # this worker dies: its lease runs out
             ledger.change(held.id, "lease_until = now() - interval '1 second'")
             continue
-        verdicts = [published(f"{held.id}-{held.fence}"), Verdict(state=State.RETRYING, closes=Outcome.REFUSED), FAILED]
+        verdicts = [
+            published(f"{held.id}-{held.fence}"),
+            Verdict(state=State.RETRYING, closes=Outcome.REFUSED),
+            FAILED,
+        ]
         settled |= settle(ledger, held, verdicts[held.generation % 3])
     return settled
 

@@ -1,0 +1,266 @@
+"""Connecting over HTTP: a client asks for an address, a person goes there with a browser and comes back to a page."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from adapters.contract import Platform
+from pipeline.api.connect_page import NAMES
+from tests.conftest import Engines, environment_of, free_ports
+from tests.pipeline.stages.consents import Home, allow, deny, query_of
+from tests.stack import FAST, Stack, running
+
+BASE = "/api/partner/v1/connect"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("connect-api")
+    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        stack.start_api()
+        yield stack
+
+
+@pytest.fixture
+def home(stack: Stack) -> Home:
+    return Home.new(stack)
+
+
+def ask(
+    home: Home, platform: str, body: Any = None, key: str | None = None, **headers: str
+) -> requests.Response:
+    """POST /connect/{platform}."""
+    return requests.post(
+        f"{home.stack.api}{BASE}/{platform}", json=body, timeout=20,
+        headers={"Authorization": f"Bearer {key or home.key}", **headers},
+    )  # fmt: skip
+
+
+def opened(home: Home, platform: str, body: Any = None, **headers: str) -> str:
+    """The address to send a person to."""
+    answer = ask(home, platform, body, **headers)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["data"]["expires_in"] == 600
+    assert answer.headers["Cache-Control"] == "no-store"
+    url: str = answer.json()["data"]["url"]
+    return url
+
+
+class Text(HTMLParser):
+    """What a person reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not [name for name, _ in attrs if name in {"src", "href", "style"} or name.startswith("on")]
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(answer: requests.Response, status: int) -> str:
+    """The page's text; every page keeps to itself, and shows nothing of its address."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Request-Id"]
+    policy = answer.headers["Content-Security-Policy"]
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-\S+'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        policy,
+    )
+    page = Text()
+    page.feed(answer.text)
+    assert {"html", "title", "main", "h1"} <= set(page.tags)
+    assert not {"script", "img", "link", "iframe", "form", "a"} & set(page.tags)
+    for name, value in query_of(answer.url).items():
+        assert value not in answer.text, name
+    return " ".join(" ".join(page.words).split())
+
+
+def visit(url: str) -> requests.Response:
+    return requests.get(url, timeout=20)
+
+
+def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: Home) -> None:
+    one, two = home.person("facebook"), home.person("facebook")
+    url = opened(home, "facebook")
+    answer = requests.get(url, params={"auto": "allow", "username": f"{one},{two}"}, timeout=20)
+    assert answer.url.startswith(f"{home.stack.api}{BASE}/facebook/callback?")
+    text = read(answer, 200)
+    assert "2 Facebook accounts are connected" in text
+    assert one in text
+    assert two in text
+    listed = requests.get(
+        f"{home.stack.api}/api/partner/v1/accounts",
+        headers={"Authorization": f"Bearer {home.key}"},
+        timeout=10,
+    ).json()["data"]["accounts"]
+    assert sorted(a["username"] for a in listed) == sorted([one, two])
+    assert "used before" in read(visit(answer.url), 409)
+
+
+def test_the_host_header_changes_nothing(home: Home) -> None:
+    url = opened(
+        home, "tiktok", Host="evil.example", **{"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil"}
+    )
+    assert query_of(url)["redirect_uri"] == f"{home.stack.api}{BASE}/tiktok/callback"
+    assert "evil" not in url
+
+
+def test_the_person_said_no(home: Home) -> None:
+    url = opened(home, "facebook")
+    home.person("facebook")
+    text = read(visit(deny(url)), 403)
+    assert "Facebook is not connected" in text
+    assert "was not allowed to connect" in text
+    assert home.accounts() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 400), ("?code=abcdefgh", 400), ("?code=abcdefgh&state=unknown-state", 400),
+        ("?error=access_denied&state=unknown-state", 400), ("?state=aaaaaaaa&state=bbbbbbbb&code=cccccccc", 400),
+        ("?error=%3Cscript%3Ealert(1)%3C/script%3E&state=%3Cb%3Ebold%3C/b%3E", 400),
+        ("?code=%00%FF%ED%A0%80abc&state=%F0%9F%92%A9%ED%A0%80", 400),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_nobody_is_a_page_too(home: Home, query: str, status: int) -> None:
+    read(visit(f"{home.stack.api}{BASE}/tiktok/callback{query}"), status)
+
+
+def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(home: Home) -> None:
+    ann, other = home.person("tiktok"), Home.new(home.stack)
+    state = query_of(opened(home, "tiktok"))["state"]
+    back = f"{home.stack.api}{BASE}/tiktok/callback?code={home.code('tiktok', ann)}&state={state}"
+
+    def as_(key: str) -> requests.Response:
+        return requests.get(back, headers={"Authorization": f"Bearer {key}"}, timeout=20)
+
+    assert "Somebody else started this" in read(as_(other.key), 403)
+    assert "unknown or was revoked" in read(as_("slw_live_0.wrong"), 401)
+    assert "another platform" in read(visit(back.replace("/tiktok/", "/instagram/")), 400)
+    assert ann in read(as_(home.key), 200)
+    assert other.accounts() == []
+
+
+def test_connecting_again_takes_no_other_account(home: Home) -> None:
+    one, two = home.person("facebook"), home.person("facebook")
+    [known] = home.come_back(Platform.FACEBOOK, allow(home.start(Platform.FACEBOOK).url, one))
+    url = opened(home, "facebook", {"reconnect": str(known.id)})
+    assert f"signed in as {two}, but this is about {one}" in read(visit(allow(url, two)), 409)
+    assert home.opened(known.id)[1] == 1
+    url = opened(home, "facebook", {"reconnect": str(known.id)})
+    assert "connected again" in read(visit(allow(url, one, two)), 200)
+    assert [a.username for a in home.accounts()] == [one]
+    assert home.opened(known.id)[1] == 2
+
+
+def test_names_are_shown_as_text(home: Home) -> None:
+    name = f"<script>{uuid4().hex}</script>"
+    home.person("facebook", name)
+    text = read(visit(allow(opened(home, "facebook"), name)), 200)
+    assert name in text
+
+
+@pytest.mark.parametrize(
+    ("platform", "body", "status", "code"),
+    [
+        ("myspace", None, 404, "not_found"),
+        ("tiktok", {"connection": "nonsense"}, 400, "validation_failed"),
+        ("tiktok", {"reconnect": str(uuid4())}, 404, "not_found"),
+        ("tiktok", {"reconnect": "ann"}, 422, "invalid_payload"),
+        ("tiktok", {"remote_ids": []}, 422, "invalid_payload"),
+        ("tiktok", {"redirect_uri": "https://evil.example"}, 422, "invalid_payload"),
+        ("tiktok", [], 422, "invalid_payload"),
+        ("linkedin", None, 400, "validation_failed"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    home: Home, platform: str, body: Any, status: int, code: str
+) -> None:
+    answer = ask(home, platform, body)
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code)
+    assert home.sql("SELECT count(*) FROM grants WHERE workspace_id = :w", w=home.workspace) == (0,)
+
+
+def test_without_a_key_nothing_is_begun(home: Home) -> None:
+    answer = ask(home, "tiktok", key="slw_live_0.wrong")
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "invalid_token")
+
+
+def test_a_platform_that_does_not_answer_is_said_so(home: Home) -> None:
+    page = home.person("facebook")
+    home.stack.fault("facebook", "oauth", "5xx", times=None)
+    try:
+        assert "nothing was changed" in read(visit(allow(opened(home, "facebook"), page)), 502)
+    finally:
+        home.stack.control("DELETE", "faults")
+
+
+def test_no_state_code_or_token_is_in_the_servers_log(home: Home) -> None:
+    page = home.person("facebook")
+    url = opened(home, "facebook")
+    back = allow(url, page)
+    read(visit(back), 200)
+    read(visit(back), 409)
+    [account] = home.accounts()
+    credentials = home.opened(account.id)[0].credentials
+    log = home.stack.folder / "api.log"
+    deadline = time.monotonic() + 10
+    while str(account.id) not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    said = log.read_text()
+    assert f"connected facebook account {account.id}" in said
+    assert credentials.refresh_token is not None
+    for secret in (
+        *query_of(back).values(), credentials.access_token.get_secret_value(),
+        credentials.refresh_token.get_secret_value(),
+    ):  # fmt: skip
+        assert secret not in said
+
+
+def test_the_specification_knows_both_addresses(home: Home) -> None:
+    spec = requests.get(f"{home.stack.api}/openapi.json", timeout=10).json()
+    begin, back = (
+        spec["paths"][f"{BASE}/{{platform}}"]["post"],
+        spec["paths"][f"{BASE}/{{platform}}/callback"]["get"],
+    )
+    assert begin["security"] == [{"key": []}]
+    assert "security" not in back
+    assert set(begin["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "404",
+        "408",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+    }
+    assert list(back["responses"]["200"]["content"]) == ["text/html"]
+    assert spec["components"]["schemas"]["ConnectBody"]["additionalProperties"] is False
+    assert set(NAMES) == {p.value for p in Platform}

@@ -1,0 +1,82 @@
+"""`slipway connect` as a person uses it: the address is opened in a browser, the command sees it through."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from tests.conftest import Engines, environment_of, free_ports
+from tests.pipeline.stages.consents import Home, allow, deny
+from tests.stack import FAST, Stack, running
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("connect-cli")
+    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        stack.start_api()
+        yield stack
+
+
+@pytest.fixture
+def home(stack: Stack) -> Home:
+    return Home.new(stack)
+
+
+@contextmanager
+def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command under way, and the address it shows."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "connect", *words, "--workspace", str(home.workspace)],
+        env=home.stack.environment, cwd=os.getcwd(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # noqa: PTH109
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        shown = next(line for line in process.stderr if line.startswith("  http"))
+        yield process, shown.strip()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_it_waits_for_the_person_and_prints_the_accounts(home: Home) -> None:
+    page = home.person("facebook")
+    with connecting(home, "facebook", "--json") as (process, url):
+        assert requests.get(allow(url, page), timeout=20).status_code == 200
+        printed, told = process.communicate(timeout=20)
+    assert process.returncode == 0, told
+    assert "Waiting for up to 10 minutes" in told
+    assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
+    assert [a.username for a in home.accounts()] == [page]
+
+
+def test_it_says_what_went_wrong(home: Home) -> None:
+    home.person("facebook")
+    with connecting(home, "facebook") as (process, url):
+        assert requests.get(deny(url), timeout=20).status_code == 403
+        printed, told = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (1, "")
+    assert re.search(r"^Error: facebook was not allowed to connect", told, re.MULTILINE)
+
+
+def test_nobody_comes_back(home: Home) -> None:
+    with connecting(home, "facebook") as (process, _):
+        home.sql(
+            "UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace
+        )
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "nobody came back from the platform in time" in told

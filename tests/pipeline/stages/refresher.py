@@ -1,0 +1,12 @@
+"""One worker that refreshes one account, once: ``python -m tests.pipeline.stages.refresher ACCOUNT VERSION``."""
+
+from __future__ import annotations
+
+import sys
+from uuid import UUID
+
+from pipeline.bootstrap import core
+from pipeline.stages.credentials import refresh
+
+if __name__ == "__main__":
+    print(repr(refresh(core(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)

@@ -1,0 +1,412 @@
+"""Checks of real files on a real server, and the posts that wait for them."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import av
+import pytest
+from PIL import Image
+
+from adapters.contract import Platform, Track
+from adapters.errors import Rejected, Unavailable
+from pipeline.core import Core
+from pipeline.domain.delivery import State
+from pipeline.stages import reachability
+from pipeline.store import checks
+from pipeline.store.checks import Check, Purpose
+from pipeline.store.database import new_id, row
+from pipeline.upkeep.ring_checks import ring_checks
+from tests.pipeline.media.servers import Answer, Site, file, status
+from tests.pipeline.stages.house import MUSIC, House
+from tests.pipeline.stages.scripted import Script, Scripted, playing
+from tests.pipeline.store.ledger import HOUR, Post, together
+
+
+@cache
+def picture(width: int = 1080, height: int = 1080, form: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 40, 90)).save(out, form)
+    return out.getvalue()
+
+
+@cache
+def movie() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "movie.mp4"
+        with av.open(str(path), "w", format="mp4") as container:
+            stream: Any = container.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 540, 960, "yuv420p"
+            stream.options = {"preset": "ultrafast"}
+            for number in range(100):
+                frame = av.VideoFrame(540, 960, "yuv420p")
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path.read_bytes()
+
+
+class Served:
+    """A URL of this test, what answers there, and who waits for it."""
+
+    def __init__(self, house: House, site: Site) -> None:
+        self.house = house
+        self._site = site
+        self.account = house.account("one")
+
+    def url(self, answer: Answer, name: str = "f.jpg") -> str:
+        path = f"/{new_id()}/{name}"
+        self._site.routes[path] = answer
+        return self._site.origin + path
+
+    def changes(self, url: str, answer: Answer) -> None:
+        self._site.routes[url.removeprefix(self._site.origin)] = answer
+
+    def opened(self, url: str, purpose: Purpose = "image") -> UUID:
+        with self.house.core.database.begin() as c:
+            return checks.open_check(c, self.house.workspace, purpose, url).id
+
+    def waits(self, *found: UUID, minutes: float = 0, accounts: list[UUID] | None = None) -> Post:
+        """An accepted post for these checks, due this many minutes ago."""
+        post = self.house.ledger.post(
+            accounts or [self.account], State.ACCEPTED, due=-minutes * HOUR / 60, checks=dict(enumerate(found))
+        )  # fmt: skip
+        urls = [self.check(k).url for k in found]
+        import json
+
+        with self.house.core.database.begin() as c:
+            row(
+                c, "UPDATE posts SET media = :m WHERE id = :id RETURNING id",
+                m=json.dumps({"type": "slideshow", "urls": urls}), id=post.id,
+            )  # fmt: skip
+        return post
+
+    def check(self, identity: UUID) -> Check:
+        with self.house.core.database.begin() as c:
+            return checks.read_checks(c, [identity])[identity]
+
+    def error(self, post: Post) -> dict[str, Any]:
+        error: dict[str, Any] = self.house.ledger.delivery(post.deliveries[0]).error
+        return error
+
+
+@pytest.fixture
+def served(house: House, site: Site) -> Served:
+    return Served(house, site)
+
+
+def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, core: Core) -> None:
+    check = served.opened(served.url(file(picture(), ETag='"v1"')))
+    post = served.waits(check)
+    before = served.house.messages("delay")
+    assert reachability.check(core, check) == "good"
+    found = served.check(check)
+    assert (found.verdict, found.seen) == ("good", "ok")
+    assert found.media_facts is not None
+    assert (found.media_facts.width, found.media_facts.content_type, found.media_facts.etag) == (
+        1080,
+        "image/jpeg",
+        '"v1"',
+    )
+    assert served.house.ledger.states(post) == [State.SCHEDULED]
+    assert served.house.status(post.id) == "pending"
+    assert served.house.messages("delay") == before + 1
+    assert reachability.check(core, check) is None, "decided once"
+
+
+def test_a_good_video_is_measured(served: Served, core: Core) -> None:
+    check = served.opened(served.url(file(movie()), "f.mp4"), "video")
+    assert reachability.check(core, check) == "good"
+    facts = served.check(check).media_facts
+    assert facts is not None
+    assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
+        "video/mp4", "h264", 540, 960, len(movie()),
+    )  # fmt: skip
+    assert facts.duration == pytest.approx(100 / 30, abs=0.05)
+
+
+@pytest.mark.parametrize("code", [404, 401, 403, 410])
+def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
+    served: Served, core: Core, code: int
+) -> None:
+    url = served.url(status(code))
+    check = served.opened(url)
+    post = served.waits(check)
+    assert reachability.check(core, check) == "refused"
+    assert served.house.ledger.states(post) == [State.FAILED]
+    assert served.house.status(post.id) == "failed"
+    error = served.error(post)
+    assert (error["code"], error["fault"]) == ("media_unreachable", "customer")
+    assert url in error["message"]
+    assert str(code) in error["message"]
+
+
+def test_something_else_than_it_says_is_refused(served: Served, core: Core) -> None:
+    check = served.opened(served.url(file(b"<html>not a picture</html>" * 100, "image/jpeg")))
+    assert reachability.check(core, check) == "refused"
+
+
+def test_an_address_inside_is_refused_without_saying_more(served: Served, core: Core) -> None:
+    for url in (
+        "http://127.0.0.1:1/x.jpg",
+        "https://127.0.0.1/x.jpg",
+        "http://169.254.169.254/latest/",
+        "ftp://x/y",
+    ):
+        check = served.opened(url)
+        assert reachability.check(core, check) == "refused"
+        assert "public https address" in (served.check(check).seen or "")
+
+
+def test_no_answer_without_a_waiting_post_is_final(served: Served, core: Core) -> None:
+    check = served.opened(served.url(status(503)))
+    assert reachability.check(core, check) == "unanswered"
+    assert "503" in (served.check(check).seen or "")
+
+
+def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, core: Core) -> None:
+    url = served.url(status(503))
+    check = served.opened(url)
+    post = served.waits(check)
+    assert reachability.check(core, check) == "postponed"
+    found = served.check(check)
+    assert found.verdict is None
+    assert "503" in (found.seen or "")
+    assert served.house.ledger.states(post) == [State.ACCEPTED]
+    with core.database.begin() as c:
+        again = row(c, "SELECT next_at - now() AS wait, lease_until FROM checks WHERE id = :id", id=check)
+    assert again is not None
+    assert 1 <= again.wait.total_seconds() <= 20
+    assert again.lease_until is None
+    served.changes(url, file(picture()))
+    assert reachability.check(core, check) == "good", "the server is back"
+    assert served.house.ledger.states(post) == [State.SCHEDULED]
+
+
+def test_pauses_between_tries_grow(served: Served, core: Core) -> None:
+    check = served.opened(served.url(status(503)))
+    served.waits(check)
+    waits = []
+    for _ in range(8):
+        reachability.check(core, check)
+        with core.database.begin() as c:
+            found = row(
+                c, "SELECT extract(epoch FROM next_at - now()) AS wait FROM checks WHERE id = :id", id=check
+            )
+        assert found is not None
+        waits.append(round(float(found.wait)))
+    assert waits == sorted(waits)
+    assert waits[0] <= 10
+    assert waits[-1] == 300
+
+
+def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
+    served: Served, core: Core
+) -> None:
+    check = served.opened(served.url(status(503)))
+    old, new = served.waits(check, minutes=16), served.waits(check, minutes=14)
+    assert reachability.check(core, check) == "postponed"
+    assert served.house.ledger.states(old) == [State.FAILED]
+    assert served.error(old)["code"] == "media_unreachable"
+    assert served.house.ledger.states(new) == [State.ACCEPTED]
+    with core.database.begin() as c:
+        row(
+            c,
+            "UPDATE posts SET due_at = due_at - interval '5 minutes' WHERE id = :id RETURNING id",
+            id=new.id,
+        )
+    assert reachability.check(core, check) == "unanswered"
+    assert served.house.ledger.states(new) == [State.FAILED]
+
+
+def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
+    served: Served, core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("token sk-123")
+
+    monkeypatch.setattr(reachability, "probe", broken)
+    check = served.opened(served.url(file(picture())))
+    patient, impatient = served.waits(check), served.waits(check, minutes=30)
+    assert reachability.check(core, check) == "postponed"
+    assert served.house.ledger.states(patient) == [State.ACCEPTED]
+    assert served.house.ledger.states(impatient) == [State.FAILED]
+    assert "ZeroDivisionError" in served.error(impatient)["message"]
+    assert "sk-123" not in str(served.error(impatient))
+
+
+def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(served: Served, core: Core) -> None:
+    """Too wide for Instagram; Facebook takes it."""
+    house = served.house
+    instagram, facebook = house.account("ig", Platform.INSTAGRAM), house.account("fb", Platform.FACEBOOK)
+    check = served.opened(served.url(file(picture(1080, 400))))
+    other = served.opened(served.url(file(picture(1080, 401))))
+    post = served.waits(check, other, accounts=[instagram, facebook])
+    with core.database.begin() as c:
+        c.exec_driver_sql(
+            "UPDATE deliveries d SET platform = a.platform FROM accounts a WHERE a.id = d.account_id AND d.post_id = %(p)s",
+            {"p": post.id},
+        )
+    assert reachability.check(core, check) == "good"
+    assert house.ledger.states(post) == [State.ACCEPTED] * 2, "one is still open"
+    assert reachability.check(core, other) == "good"
+    states = dict(zip((instagram, facebook), house.ledger.states(post), strict=True))
+    assert states == {instagram: State.FAILED, facebook: State.SCHEDULED}
+    failed = house.ledger.delivery(post.deliveries[0]).error
+    assert failed["code"] == "validation_failed"
+    assert str(instagram) in failed["message"]
+    assert house.status(post.id) == "pending"
+
+
+def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(served: Served, core: Core) -> None:
+    account = served.account
+    facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
+    for n in range(200):
+        pair = [served.opened(f"https://media.example/{new_id()}/{k}.jpg") for k in range(2)]
+        post = served.waits(*pair, accounts=[account])
+        taken = [served.check(k) for k in pair]
+        verdict: checks.Verdict = "good" if n % 4 else "refused"
+        together(
+            lambda t=taken[0]: reachability._decide(core, t, "good", facts, "ok"),  # type: ignore[misc]
+            lambda t=taken[1], v=verdict: reachability._decide(
+                core, t, v, facts if v == "good" else None, "ok"
+            ),  # type: ignore[misc]
+        )
+        assert served.house.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
+
+
+# --- music -----------------------------------------------------------------------------------------------------------
+
+TRACK = Track(post_id="1", sound_id="2", title="t", artist="a", link=MUSIC)
+
+
+class Resolving(Scripted):
+    """A platform that knows sounds."""
+
+    answers: list[Any]
+
+    def music_link(self, link: str) -> str | None:
+        return link
+
+    def resolve_music(self, link: str) -> Track:
+        found = self.answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, Track)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (TRACK, "good"),
+        (Rejected("no such post", code="music_unresolvable"), "refused"),
+        (Unavailable("down"), "unanswered"),
+    ],
+)
+def test_a_music_link_is_resolved(served: Served, core: Core, answer: object, verdict: str) -> None:
+    from dataclasses import replace
+
+    adapter = type("Bound", (Resolving,), {"script": Script(), "answers": [answer]})
+    check = served.opened(f"{MUSIC}?{new_id()}", "music")
+    assert reachability.check(replace(core, adapters={Platform.TIKTOK: adapter}), check) == verdict
+    assert served.check(check).track == (TRACK if verdict == "good" else None)
+
+
+def test_a_platform_without_sounds_refuses_the_link(served: Served, core: Core) -> None:
+    check = served.opened(f"{MUSIC}?{new_id()}", "music")
+    post = served.waits(check)
+    with core.database.begin() as c:
+        row(c, "UPDATE post_checks SET position = -1 WHERE post_id = :id RETURNING post_id", id=post.id)
+    assert reachability.check(playing(core, Script()), check) == "refused"
+    assert served.error(post)["code"] == "invalid_music_url"
+
+
+# --- the net ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(served: Served, core: Core) -> None:
+    url = served.url(file(picture()))
+    lost, done = served.opened(url), served.opened(f"{url}?2")
+    post = served.waits(done)
+    facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
+    with core.database.begin() as c:
+        checks.decide_check(
+            c, done, "good", facts=facts, seen="ok"
+        )  # and the worker died here, as it never can
+        row(
+            c,
+            "UPDATE deliveries SET updated_at = now() - interval '1 hour' WHERE post_id = :id RETURNING id",
+            id=post.id,
+        )
+    before = served.house.messages("reachability")
+    assert ring_checks(core) >= 2
+    assert served.house.messages("reachability") > before
+    assert served.house.ledger.states(post) == [State.SCHEDULED]
+    assert reachability.check(core, lost) == "good"
+
+
+def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
+    served: Served, core: Core
+) -> None:
+    house = served.house
+    core.pacer._client.delete("pulse:reachability")  # nobody to wait for: the request is stored at once
+    facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
+    seen = set()
+    for _ in range(60):
+        url = f"https://media.example/{new_id()}.jpg"
+        taken = served.check(served.opened(url))
+        request = house.request(media={"type": "slideshow", "urls": [url]})
+        accepted, _ = together(
+            lambda r=request: house.accept(r),  # type: ignore[misc]
+            lambda t=taken: reachability._decide(core, t, "good", facts, "ok"),  # type: ignore[misc]
+        )
+        assert not isinstance(accepted, str)
+        for other in set(house.check_ids(url)) - {
+            taken.id
+        }:  # it came too late for this one, and opened another
+            reachability._decide(core, served.check(other), "good", facts, "ok")
+        [delivery] = house.deliveries(accepted.id)
+        assert delivery.state == "scheduled"
+        seen.add(bool(accepted.warnings))
+    assert seen
+
+
+def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_before_its_time(
+    served: Served, core: Core
+) -> None:
+    """Whichever comes first: the request is refused, or its post is waited for until its time plus a grace."""
+    from pipeline.stages.request import Accepted, Refusal
+
+    house = served.house
+    core.pacer._client.delete("pulse:reachability")
+    outcomes = []
+
+    def ask(url: str) -> Accepted | Refusal:
+        try:
+            return house.accept(media={"type": "slideshow", "urls": [url]})
+        except Refusal as refusal:
+            return refusal
+
+    for _ in range(60):
+        url = f"https://media.example/{new_id()}.jpg"
+        check = served.opened(url)
+        with core.database.begin() as c:
+            taken = checks.claim_check(c, check, HOUR)
+        assert taken is not None
+        answer, said = together(
+            lambda u=url: ask(u), lambda t=taken: reachability._unanswered(core, t, "no answer")
+        )  # type: ignore[misc]
+        if isinstance(answer, Accepted):
+            [delivery] = house.deliveries(answer.id)
+            assert delivery.state == "accepted", (said, delivery.error)
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.code == "media_unreachable"
+        outcomes.append((type(answer).__name__, said))
+    assert outcomes

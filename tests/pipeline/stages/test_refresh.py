@@ -1,0 +1,273 @@
+"""Keeping accounts alive, against the sandbox's token endpoints: what gets lost, and what becomes of the account."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from adapters.errors import AdapterError, CredentialsRevoked, Unavailable
+from pipeline.stages import credentials
+from pipeline.stages.credentials import refresh
+from pipeline.store.accounts import store_credentials
+from pipeline.store.expiry import expiring
+from pipeline.upkeep.refresh_credentials import refresh_credentials
+from tests.conftest import Engines, environment_of, free_ports
+from tests.pipeline.stages.consents import Home
+from tests.pipeline.store.ledger import together
+from tests.stack import FAST, Stack, running, until
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("refresh")
+    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        yield stack
+
+
+@pytest.fixture
+def home(stack: Stack) -> Iterator[Home]:
+    home = Home.new(stack)
+    yield home
+    stack.control("DELETE", "faults")
+    home.sql(
+        "UPDATE accounts SET status = 'inactive' RETURNING id"
+    )  # what looks at all accounts sees the next test's
+
+
+@pytest.fixture
+def ann(home: Home) -> UUID:
+    """A TikTok account: its refresh tokens rotate, and an old one works until a new token was used."""
+    return home.connect_tiktok(home.person("tiktok")).id
+
+
+def asked(home: Home, times: int = 9) -> Any:
+    """Slows refreshes a little; the answer tells how many were made since."""
+    fault = home.stack.control(
+        "POST", "faults",
+        {"platform": "tiktok", "step": "refresh", "fault": "latency", "delay_ms": 300, "times": times},
+    )["id"]  # fmt: skip
+
+    def made() -> int:
+        [left] = [f["left"] for f in home.stack.control("GET", "faults") if f["id"] == fault]
+        return times - int(left)
+
+    return made
+
+
+def facts(home: Home, account: UUID) -> Any:
+    return home.sql(
+        "SELECT unanswered, refresh_rotates AS rotates, refresh_after, expires_at FROM accounts WHERE id = :id",
+        id=account,
+    )
+
+
+def set_facts(home: Home, account: UUID, changes: str) -> None:
+    home.sql(f"UPDATE accounts SET {changes} WHERE id = :id RETURNING id", id=account)  # noqa: S608  of this file
+
+
+def works(home: Home, account: UUID) -> bool:
+    """Whether the platform takes the stored token."""
+    opened, _, _ = home.opened(account)
+    core = home.stack.core
+    return bool(core.adapter(opened.platform, core.client()).discover(opened.credentials))
+
+
+def test_of_many_workers_at_once_one_asks_the_platform(home: Home, ann: UUID) -> None:
+    made = asked(home)
+    answers = together(*[lambda: refresh(home.stack.core, ann, 1)] * 8)
+    assert made() == 1
+    assert answers.count(None) == 1
+    assert all(isinstance(a, Unavailable) and a.retry_after for a in answers if a is not None)
+    assert home.opened(ann)[1:] == (2, "active")
+    assert works(home, ann)
+    assert refresh(home.stack.core, ann, 1) is None
+    assert made() == 1, "an old version is nobody's business any more"
+    assert facts(home, ann).rotates is True
+
+
+def test_two_processes_make_one_refresh(home: Home, ann: UUID) -> None:
+    made = asked(home)
+    for name in ("one", "two"):
+        home.stack.start(name, "tests.pipeline.stages.refresher", str(ann), "1")
+    assert [home.stack.parts[name].wait(20) for name in ("one", "two")] == [0, 0]
+    assert made() == 1
+    assert home.opened(ann)[1:] == (2, "active")
+
+
+def test_a_crash_between_answer_and_store_costs_nobody_the_account(
+    home: Home, ann: UUID, tmp_path: Path
+) -> None:
+    crash = f"credentials.answered=kill@{tmp_path / 'once'}"
+    home.stack.start("crashing", "tests.pipeline.stages.refresher", str(ann), "1", FAILPOINTS=crash)
+    assert home.stack.parts["crashing"].wait(20) == -signal.SIGKILL
+    assert home.opened(ann)[1:] == (1, "active")
+    assert isinstance(refresh(home.stack.core, ann, 1), Unavailable), "its claim still holds"
+    set_facts(home, ann, "refreshing_until = now() - interval '1 second'")
+    assert refresh(home.stack.core, ann, 1) is None
+    assert home.opened(ann)[1:] == (2, "active")
+    assert works(home, ann)
+    assert facts(home, ann).unanswered == 0
+
+
+@pytest.mark.parametrize("fault", ["drop", "effect-then-drop", "effect-then-garbage"])
+def test_a_lost_answer_is_asked_for_once_more(home: Home, ann: UUID, fault: str) -> None:
+    home.stack.fault("tiktok", "refresh", fault)
+    lost = refresh(home.stack.core, ann, 1)
+    assert isinstance(lost, Unavailable)
+    assert lost.retry_after == credentials.AFTER_SILENCE
+    assert facts(home, ann).unanswered == 1
+    assert refresh(home.stack.core, ann, 1) is None
+    assert home.opened(ann)[1:] == (2, "active")
+    assert works(home, ann)
+    assert facts(home, ann).unanswered == 0
+
+
+def twice_lost(home: Home, account: UUID) -> None:
+    home.stack.fault("tiktok", "refresh", "effect-then-drop", times=2)
+    for _ in range(2):
+        assert isinstance(refresh(home.stack.core, account, 1), Unavailable)
+
+
+def test_after_a_second_lost_answer_a_person_is_asked(home: Home, ann: UUID) -> None:
+    twice_lost(home, ann)
+    made = asked(home)
+    error = refresh(home.stack.core, ann, 1)
+    assert isinstance(error, CredentialsRevoked)
+    assert error.code == "refresh_unanswered"
+    assert made() == 0
+    assert home.opened(ann)[1:] == (1, "reconnect")
+
+
+def test_a_token_that_still_works_is_used_to_its_end(home: Home, ann: UUID) -> None:
+    twice_lost(home, ann)
+    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert home.opened(ann)[1:] == (1, "active")
+    found = facts(home, ann)
+    assert abs(found.refresh_after - found.expires_at) < timedelta(seconds=2), "nobody tries before"
+    set_facts(home, ann, "expires_at = now()")
+    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert home.opened(ann)[1:] == (1, "reconnect")
+
+
+def test_where_tokens_do_not_rotate_silence_disconnects_nobody(home: Home, ann: UUID) -> None:
+    set_facts(home, ann, "unanswered = 7, refresh_rotates = false")
+    assert refresh(home.stack.core, ann, 1) is None
+    assert home.opened(ann)[1:] == (2, "active")
+
+
+@pytest.mark.parametrize("fault", ["5xx", "429"])
+def test_a_platform_in_trouble_disconnects_nobody(home: Home, ann: UUID, fault: str) -> None:
+    home.stack.fault("tiktok", "refresh", fault, times=None, retry_after=7)
+    for _ in range(4):
+        error = refresh(home.stack.core, ann, 1)
+        assert isinstance(error, AdapterError)
+        assert not isinstance(error, CredentialsRevoked)
+    assert home.opened(ann)[1:] == (1, "active")
+    assert facts(home, ann).unanswered == 0
+    home.stack.control("DELETE", "faults")
+    assert refresh(home.stack.core, ann, 1) is None
+
+
+def test_a_definite_refusal_disconnects_even_ahead_of_the_end(home: Home, ann: UUID) -> None:
+    body = {"platform": "tiktok", "remote_id": home.opened(ann)[0].remote_id, "state": "revoked"}
+    home.stack.control("POST", "tokens", body)
+    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert home.opened(ann)[1:] == (1, "reconnect")
+
+
+def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: Home, ann: UUID) -> None:
+    known = home.opened(ann)[0].credentials
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    with home.stack.core.database.begin() as c:
+        only = replace(known, refresh_token=None, refresh_expires_at=None, expires_at=soon)
+        assert store_credentials(c, home.stack.core.vault, ann, only)
+    assert due(home) == [ann]
+    assert refresh_credentials(home.stack.core) == 0
+    assert home.opened(ann)[1:] == (2, "active")
+    assert due(home) == [], "told once"
+    set_facts(home, ann, "expires_at = now(), refresh_after = now()")
+    assert refresh_credentials(home.stack.core) == 0
+    assert home.opened(ann)[1:] == (2, "reconnect")
+
+
+def due(home: Home) -> list[UUID]:
+    with home.stack.core.database.begin() as c:
+        return [account for account, _ in expiring(c, 50)]
+
+
+@pytest.mark.parametrize(
+    ("since", "ends", "is_due"),
+    [
+        ("-54 days", "6.2 days", False),  # Instagram's and LinkedIn's 60 days: six before the end
+        ("-54 days", "5.9 days", True),
+        ("-300 days", "65 days", False),  # a week at most
+        ("-21 hours", "3 hours", False),  # TikTok's day
+        ("-22 hours", "2 hours", True),
+        ("-50 minutes", "11 minutes", False),  # Google's hour: ten minutes at least
+        ("-50 minutes", "9 minutes", True),
+        ("-1 minute", "-1 second", True),
+    ],
+)
+def test_tokens_are_renewed_in_the_last_tenth_of_their_life(
+    home: Home, ann: UUID, since: str, ends: str, is_due: bool
+) -> None:
+    set_facts(
+        home, ann,
+        f"credentials_since = now() + interval '{since}', expires_at = now() + interval '{ends}', "
+        "refresh_expires_at = NULL",
+    )  # fmt: skip
+    assert due(home) == ([ann] if is_due else [])
+    set_facts(home, ann, "refresh_expires_at = now() - interval '1 second'")
+    assert due(home) == [], "a dead refresh token renews nothing"
+
+
+def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None:
+    made = home.stack.control("POST", "accounts", {"platform": "instagram", "username": "ivy"})
+    home.stack.workspace = home.workspace
+    ivy = home.stack.connect("instagram", "ivy")
+    assert due(home) == []
+    set_facts(
+        home, ivy, "credentials_since = now() - interval '55 days', expires_at = now() + interval '5 days'"
+    )
+    assert refresh_credentials(home.stack.core) == 1
+    opened, version, status = home.opened(ivy)
+    assert (version, status, opened.platform) == (2, "active", Platform.INSTAGRAM)
+    assert opened.credentials.expires_at is not None
+    assert opened.credentials.expires_at > datetime.now(UTC) + timedelta(days=59)
+    assert opened.credentials.access_token.get_secret_value() != made["access_token"]
+    assert due(home) == []
+
+
+def test_a_new_token_outlives_a_database_that_went_away(engines: Engines, home: Home, ann: UUID) -> None:
+    name = home.stack.core.database.engine.url.database
+    home.stack.start(
+        "patient", "tests.pipeline.stages.refresher", str(ann), "1", FAILPOINTS="credentials.answered=stop",
+    )  # fmt: skip
+    patient = home.stack.parts["patient"]
+    until(lambda: _is_stopped(patient.pid) or None, 20)
+    home.stack.core.database.close()
+    with engines.postgres.connect() as c:
+        killed = c.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        ).fetchall()
+    assert len(killed) >= 1
+    home.stack.kill("patient", signal.SIGCONT, wait=False)
+    assert patient.wait(20) == 0, (home.stack.folder / "patient.log").read_text()
+    assert home.opened(ann)[1:] == (2, "active")
+    assert works(home, ann)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import redis
+
+from adapters.contract import Rate
+from pipeline.pacing import CLOSED, Pacer, redis_client
+from pipeline.store.database import new_id
+from tests.conftest import Engines
+from tests.pipeline.store.ledger import together
+
+ZERO = timedelta(0)
+
+
+def rate(count: int, seconds: float, step: str = "finalize") -> Rate:
+    return Rate(step=step, count=count, per=timedelta(seconds=seconds))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def client(broker_url: str) -> Iterator[redis.Redis]:
+    made = redis_client(broker_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pacer(client: redis.Redis) -> Pacer:
+    return Pacer(client)
+
+
+def test_calls_are_spaced_by_period_over_count(pacer: Pacer) -> None:
+    account, rates = str(new_id()), (rate(6, 60),)
+    assert pacer.wait(account, "finalize", rates) == ZERO
+    wait = pacer.wait(account, "finalize", rates)
+    assert timedelta(seconds=9.5) < wait <= timedelta(seconds=10)
+    again = pacer.wait(account, "finalize", rates)
+    assert again <= wait, "who has to wait takes nothing"
+
+
+def test_after_the_wait_the_next_one_may_go(pacer: Pacer) -> None:
+    account, rates = str(new_id()), (rate(10, 1),)
+    went = []
+    end = time.monotonic() + 10
+    while len(went) < 4 and time.monotonic() < end:
+        if pacer.wait(account, "finalize", rates) == ZERO:
+            went.append(time.monotonic())
+    assert len(went) == 4
+    assert all(later - earlier > 0.09 for earlier, later in pairwise(went))
+
+
+def test_each_account_and_each_step_has_its_own_bucket(pacer: Pacer) -> None:
+    one, two = str(new_id()), str(new_id())
+    rates = (rate(1, 60), rate(1, 60, "look"))
+    for account in (one, two):
+        for step in ("finalize", "look"):
+            assert pacer.wait(account, step, rates) == ZERO
+            assert pacer.wait(account, step, rates) > ZERO
+
+
+def test_a_step_without_a_rate_is_free(pacer: Pacer) -> None:
+    account = str(new_id())
+    for _ in range(5):
+        assert pacer.wait(account, "prepare", (rate(1, 60),)) == ZERO
+        assert pacer.wait(account, "finalize", ()) == ZERO
+
+
+def test_all_buckets_of_a_step_or_none(pacer: Pacer, client: redis.Redis) -> None:
+    """A minute's bucket that is full keeps an hour's from being drawn from."""
+    account = str(new_id())
+    slow, fast = rate(1, 3600), rate(1, 60)
+    key = f"pace:{account}:finalize:0"
+    assert pacer.wait(account, "finalize", (fast, slow)) == ZERO
+    hour = client.get(f"pace:{account}:finalize:1")
+    client.delete(key)  # the minute is over, the hour is not
+    wait = pacer.wait(account, "finalize", (fast, slow))
+    assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+    assert client.get(key) is None, "nothing was taken from the bucket that had room"
+    assert client.get(f"pace:{account}:finalize:1") == hour
+
+
+def test_of_sixteen_at_once_one_goes(pacer: Pacer) -> None:
+    for _ in range(5):
+        account = str(new_id())
+        waits = together(*[lambda a=account: pacer.wait(a, "finalize", (rate(6, 60),))] * 16)  # type: ignore[misc]
+        assert waits.count(ZERO) == 1
+
+
+def test_buckets_fade(pacer: Pacer, client: redis.Redis) -> None:
+    account = str(new_id())
+    pacer.wait(account, "finalize", (rate(6, 60),))
+    assert 9_000 < int(client.pttl(f"pace:{account}:finalize:0")) <= 11_001  # type: ignore[arg-type]
+
+
+def test_a_broker_that_forgot_everything_still_paces(pacer: Pacer, client: redis.Redis) -> None:
+    account = str(new_id())
+    assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
+    client.flushdb()
+    client.script_flush()  # type: ignore[no-untyped-call]
+    assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
+    assert pacer.wait(account, "finalize", (rate(1, 60),)) > ZERO
+
+
+def test_closed_while_the_broker_is_away() -> None:
+    client = redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
+    pacer = Pacer(client)
+    assert pacer.wait("a", "finalize", (rate(1, 60),)) == CLOSED
+    assert pacer.wait("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
+    client.close()
+
+
+def test_it_can_be_lifted(client: redis.Redis) -> None:
+    pacer = Pacer(client, on=False)
+    for _ in range(3):
+        assert pacer.wait("a", "finalize", (rate(1, 60),)) == ZERO
+
+
+def test_the_brokers_address_is_read_as_kombu_spells_it(engines: Engines, broker_url: str) -> None:
+    number = int(broker_url.partition("virtual_host=")[2])
+    client = redis_client(broker_url)
+    client.set("here", "1")
+    same = engines.valkey.client(number)
+    assert same.get("here") in (b"1", "1")
+    plain = redis_client("redis://user:secret@broker.example:6380/3")
+    assert plain.connection_pool.connection_kwargs["host"] == "broker.example"
+    assert plain.connection_pool.connection_kwargs["db"] == 3
+    for one in (client, same, plain):
+        one.close()

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.store.vault import Vault
+from tests.pipeline.media.servers import Site, serving
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import Ledger
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server on loopback that counts as the sandbox's media host."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def house(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[House]:
+    """A workspace on a database of this test's own: chores concern everything."""
+    core = build(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    ledger = Ledger(core.settings.store.url.get_secret_value(), Vault(vault_key))
+    made = moved_in(core, ledger)
+    made.account("one")
+    yield made
+    ledger.database.close()
+    core.database.close()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pipeline.domain.delivery import State
+from pipeline.store.deliveries import Held
+from pipeline.upkeep.rescue_dropped import rescue_dropped
+from tests.pipeline.stages.house import House
+from tests.pipeline.store.ledger import together
+
+OVER = "lease_until = now() - interval '1 second'"
+
+
+def dies(house: House, held: Held) -> None:
+    house.ledger.change(held.id, OVER)
+
+
+def test_nothing_sent_it_goes_back_and_is_rung(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]])
+    held = house.ledger.claimed(post)
+    assert rescue_dropped(house.core) == 0, "its worker still has time"
+    dies(house, held)
+    assert rescue_dropped(house.core) == 1
+    assert house.ledger.states(post) == [State.QUEUED]
+    assert house.messages("publish.tiktok") == 1
+    assert house.ledger.claimed(post).fence == held.fence + 2
+
+
+def test_one_that_kills_its_workers_is_set_aside_with_its_evidence(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]])
+    for n in range(house.core.settings.publish.crashes):
+        assert house.ledger.delivery(post.deliveries[0]).crashes == n
+        dies(house, house.ledger.claimed(post))
+        rescue_dropped(house.core)
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.state, found.reason, found.error["code"]) == ("blocked", "person_needed", "poison")
+    assert "3 times" in found.error["message"]
+    assert found.error["next_action"]
+    assert house.messages("publish.tiktok") == house.core.settings.publish.crashes - 1
+
+
+def test_armed_it_is_looked_at_and_never_sent_again(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]])
+    dies(house, house.ledger.armed(post))
+    rescue_dropped(house.core)
+    found = house.ledger.delivery(post.deliveries[0])
+    assert (found.state, found.error["code"]) == ("unknown", "outcome_unknown")
+    assert found.armed_at is not None
+    assert house.messages("publish.tiktok") == 0
+
+
+def test_a_ring_that_was_lost_is_rung_again(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert rescue_dropped(house.core) == 0
+    house.ledger.change(post.deliveries[0], OVER)
+    assert rescue_dropped(house.core) == 1
+    assert house.messages("publish.tiktok") == 1
+    assert rescue_dropped(house.core) == 0
+
+
+def test_two_upkeeps_at_once_do_no_more_than_one(house: House) -> None:
+    posts = house.ledger.posts(20, [house.accounts["one"]])
+    for post in posts:
+        dies(house, house.ledger.claimed(post))
+    together(*[lambda: rescue_dropped(house.core)] * 4)
+    assert [house.ledger.states(p) for p in posts] == [[State.QUEUED]] * 20
+    assert {house.ledger.delivery(p.deliveries[0]).crashes for p in posts} == {1}
+    moves = [m for p in posts for m in house.ledger.moves(p.deliveries[0]) if m[0] == "rescue"]
+    assert len(moves) == 20
