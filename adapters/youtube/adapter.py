@@ -12,7 +12,7 @@ the first. So the same session is gone on with as long as it lives, and never tw
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -110,7 +110,7 @@ class YouTube:
         account: Account,
         checkpoint: Checkpoint,
         armed_at: datetime | None,
-        taken: frozenset[str],
+        taken: Container[str],
     ) -> Seen:
         """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
         at = Progress.model_validate(checkpoint)
@@ -156,7 +156,7 @@ class YouTube:
         return looking.judged(draft, at, found[0], armed_at, datetime.now(UTC))
 
     def _search(
-        self, draft: Draft, account: Account, at: Progress, armed_at: datetime, taken: frozenset[str]
+        self, draft: Draft, account: Account, at: Progress, armed_at: datetime, taken: Container[str]
     ) -> Seen:
         found = looking.search(self._channels(account), account.remote_id, draft, at, armed_at, taken)
         if isinstance(found, CannotTell):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,7 +55,7 @@ def search(
     draft: Draft,
     at: Progress,
     armed_at: datetime,
-    taken: frozenset[str],
+    taken: Container[str],
 ) -> Video | CannotTell:
     """The one upload since the session's start that is this delivery's; three reads or more, no change."""
     playlist = _uploads_of(channels.mine("contentDetails"), channel_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -192,7 +194,7 @@ def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: Vendo
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: frozenset[str] = m.NOBODY) -> Any:
+def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: Container[str] = m.NOBODY) -> Any:
     return linkedin.look(m.draft_of(), ORG, at, m.ARMED, taken)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ MARKED = f"https://shop.example.com/a?utm_content={m.DELIVERY}"
 OTHERS = "https://shop.example.com/a?utm_content=another"
 
 
-def look(pinterest: Pinterest, draft: Any = LINKED, taken: frozenset[str] = m.NOBODY) -> Any:
+def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = m.NOBODY) -> Any:
     return pinterest.look(draft, WHO, AT, m.ARMED, taken)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,7 +58,7 @@ def look(
     tiktok: Make,
     draft: Draft,
     checkpoint: dict[str, Any],
-    taken: frozenset[str] = frozenset(),
+    taken: Container[str] = frozenset(),
     armed_at: datetime | None = ARMED,
 ) -> Seen:
     client = Client()

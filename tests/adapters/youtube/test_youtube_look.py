@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ def look(
     youtube: Make,
     checkpoint: dict[str, Any],
     armed_at: datetime | None = ARMED,
-    taken: frozenset[str] = frozenset(),
+    taken: Container[str] = frozenset(),
     **facts: Any,
 ) -> Seen:
     """One look; whatever it asks, it sends no byte and marks nothing visible."""

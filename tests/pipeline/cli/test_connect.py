@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -40,16 +40,26 @@ def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str],
     """The command under way, and the address it shows."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", "connect", *words, "--workspace", str(home.workspace)],
-        env=home.stack.environment, cwd=os.getcwd(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # noqa: PTH109
+        env=home.stack.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
     )  # fmt: skip
     try:
-        assert process.stderr is not None
-        shown = next(line for line in process.stderr if line.startswith("  http"))
-        yield process, shown.strip()
+        yield process, _address(process)
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    told = ""
+    while "Waiting for up to 10 minutes" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    [address] = re.findall(r"^  (http\S+)$", told, re.MULTILINE)
+    return str(address)
 
 
 def test_it_waits_for_the_person_and_prints_the_accounts(home: Home) -> None:
@@ -58,7 +68,6 @@ def test_it_waits_for_the_person_and_prints_the_accounts(home: Home) -> None:
         assert requests.get(allow(url, page), timeout=20).status_code == 200
         printed, told = process.communicate(timeout=20)
     assert process.returncode == 0, told
-    assert "Waiting for up to 10 minutes" in told
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
     assert [a.username for a in home.accounts()] == [page]
 
