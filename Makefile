@@ -25,7 +25,7 @@ demo: $(STAMP) ## publish two posts to the sandbox and watch them arrive
 	@exec $(BIN)/slipway demo
 
 test: $(STAMP) ## run the tests, on real engines and real workers
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadscope
 
 check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
 	$(BIN)/ruff check $(CODE)

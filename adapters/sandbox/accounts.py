@@ -23,7 +23,8 @@ class AccountKind:
 
     new_id: Callable[[Record], str]
     """Given the account's options."""
-    scopes: tuple[str, ...]
+    scopes: tuple[str, ...] | Callable[[Record], tuple[str, ...]]
+    """All that a token of the control API may do; a function where the options decide."""
     connection: str | Callable[[Record], str]
     """Which of the platform's products the tokens are for; a function where the options decide."""
     access_prefix: str
@@ -78,7 +79,12 @@ class Accounts:
 
     def scopes(self, account: Record) -> list[str]:
         """What the account's tokens may do; option `scopes` replaces the platform's full list."""
-        return list(account["options"].get("scopes", self.kinds[account["platform"]].scopes))
+        scopes = self.kinds[account["platform"]].scopes
+        return list(
+            account["options"].get(
+                "scopes", scopes if isinstance(scopes, tuple) else scopes(account["options"])
+            )
+        )
 
     def granted(self, token: Record, account: Record) -> list[str]:
         """What this one token may do: what a consent page has granted, else all the account may."""

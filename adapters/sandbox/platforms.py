@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from adapters.sandbox import facebook, instagram, tiktok, tiktok_business, youtube
+from adapters.sandbox import facebook, instagram, linkedin, pinterest, tiktok, tiktok_business, youtube
 from adapters.sandbox.world import World
 
 Register: TypeAlias = Callable[[web.Application, World], None]
@@ -18,4 +18,6 @@ PLATFORMS: Final[Mapping[str, Register]] = {
     "facebook": facebook.register,
     "instagram": instagram.register,
     "youtube": youtube.register,
+    "pinterest": pinterest.register,
+    "linkedin": linkedin.register,
 }

@@ -90,6 +90,10 @@ def _route(app: FastAPI) -> None:
         f"{BASE}/connect/{{platform}}/callback", connect.callback, methods=["GET"], response_class=HTMLResponse,
         responses=reference.CALLBACK, openapi_extra=reference.CALLBACK_EXTRA, operation_id="connectCallback",
     )  # fmt: skip
+    add(  # TikTok for Business takes only addresses that end in a slash
+        f"{BASE}/connect/{{platform}}/callback/", connect.callback, methods=["GET"], response_class=HTMLResponse,
+        include_in_schema=False,
+    )  # fmt: skip
     add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
     add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")
     add("/metrics", health.metrics, methods=["GET"], responses=reference.METRICS, operation_id="metrics")

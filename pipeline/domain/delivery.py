@@ -137,10 +137,12 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
     },
     S.FAILED: {
         Mover.RETRY: frozenset({S.ACCEPTED}),
-        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),
+        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED, S.CANCELLED}),  # the last: taken off the post
     },
     S.PUBLISHED: {},
-    S.CANCELLED: {},
+    S.CANCELLED: {
+        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),  # put on the post again, as the others stand
+    },
 }
 """state -> who -> where to. EDIT and CANCEL further need that the delivery is not armed (``may_be_changed``)."""
 

@@ -24,7 +24,8 @@ from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.failpoint import failpoint
 from pipeline.store import accounts as store
 from pipeline.store.database import Unreachable
-from pipeline.store.deliveries import Held, error_fields
+from pipeline.store.deliveries import error_fields
+from pipeline.store.held import Held
 from pipeline.store.expiry import History, history
 
 log = logging.getLogger("slipway.credentials")

@@ -86,7 +86,8 @@ def _found(c: Connection, delivery: UUID) -> Any:
     lock_post(c, first.post_id)
     found = row(
         c,
-        "SELECT post_id, platform, state, reason, generation, fence, armed_at, checkpoint FROM deliveries WHERE id = :id FOR UPDATE",
+        """SELECT post_id, platform, state, reason, generation, fence, armed_at, checkpoint FROM deliveries
+           WHERE id = :id FOR UPDATE""",
         id=delivery,
     )
     if found is None or State(found.state) not in DECIDABLE:

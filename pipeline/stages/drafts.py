@@ -7,7 +7,7 @@ from typing import Any
 from adapters.contract import Draft, Media, MediaFacts, Platform, Track
 from pipeline.core import Core
 from pipeline.media.relay import relay
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 
 
 def draft_of(core: Core, held: Held) -> Draft:

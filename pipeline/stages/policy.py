@@ -9,7 +9,7 @@ from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
 from pipeline.domain.verdict import Policy, Standing
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 
 
 def policy_of(s: Settings, can: Capabilities) -> Policy:
@@ -21,7 +21,9 @@ def policy_of(s: Settings, can: Capabilities) -> Policy:
         chance=random.random(),  # noqa: S311  jitter, not a secret
         settle=settle_window(s, can),
         look_first=look_first(s, can),
-        look_longest=max(look_first(s, can) * 4, timedelta(seconds=1)) if s.publish.look_first else can.look_every[1],
+        look_longest=max(look_first(s, can) * 4, timedelta(seconds=1))
+        if s.publish.look_first
+        else can.look_every[1],
         look_limit=can.look_limit,
         crashes=s.publish.crashes,
     )

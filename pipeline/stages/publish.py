@@ -26,7 +26,7 @@ from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.ownership import Taken
 from pipeline.store.quota import room_in_day
 from pipeline.store.release import Ring
@@ -48,22 +48,37 @@ def publish(core: Core, delivery: UUID, generation: int) -> State | None:
 
 
 def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
-    """A handful of deliveries in one message, one slice each; what half a lease does not suffice for is rung again."""
-    half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
-    trouble: Exception | None = None
-    for n, (delivery, generation) in enumerate(items):
-        if not half.may_send():
-            left = [Ring(delivery=d, platform=platform, generation=g, fence=0) for d, g in items[n:]]
-            core.doorbell.publish(left)
-            break
-        try:
-            publish(core, delivery, generation)
-        except Exception as error:
-            # its lease runs out and it is rescued; the others of the message are not its fault
-            log.exception("a slice of %s broke off", delivery)
-            trouble = error
-    if trouble is not None:
-        raise trouble
+    """A handful of deliveries in one message, claimed in one statement, within the one deadline of that claim."""
+    if len(items) == 1:
+        publish(core, *items[0])
+        return
+    deadline = Deadline(timedelta(seconds=core.settings.publish.slice))
+    lease = timedelta(seconds=core.settings.publish.lease)
+    with core.database.once() as c:
+        claimed = store.claim_several(c, core.vault, items, lease)
+    failpoint("publish.claimed")
+    taken = {held.id for held in claimed}
+    for held in claimed:
+        _one_of_several(core, held, deadline)
+    # whatever was not taken is somebody else's, stale, or has crashed a worker: that one travels alone
+    for delivery, generation in items:
+        if delivery not in taken:
+            core.doorbell.publish(
+                [Ring(delivery=delivery, platform=platform, generation=generation, fence=0)]
+            )
+
+
+def _one_of_several(core: Core, held: Held, deadline: Deadline) -> None:
+    """Runs one; when the others before it used the time up, it goes back to the queue untouched."""
+    try:
+        work = Slice(core, held, deadline)
+        if deadline.left() < timedelta(seconds=core.settings.publish.slice) / 2:
+            work.hand_back()
+        else:
+            work.run()
+    except Exception:
+        # its lease runs out and it is rescued; the others of the message are not its fault
+        log.exception("a slice of %s broke off", held.id)
 
 
 class Slice:
@@ -76,6 +91,10 @@ class Slice:
         self.client = core.client(may_send=deadline.may_send)
         self.adapter: Adapter = core.adapter(held.account.platform, self.client)
         self.armed_at: datetime | None = None
+
+    def hand_back(self) -> State | None:
+        """Nothing was done: queued again, with a message of its own."""
+        return self._settle(Verdict(state=State.QUEUED))
 
     def run(self) -> State | None:
         """Goes as far as this slice can; whatever happens becomes a verdict."""

@@ -109,16 +109,24 @@ def _postpone(c: Connection, taken: Check, seen: str, grace: timedelta) -> None:
     wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
     store.postpone_check(c, taken.id, wait, seen)
     for post in waiting.posts_out_of_patience(c, taken.id, grace):
-        fail_post(c, post, *_blame(taken, seen))
+        waiting.locked(c, post.id)
+        # asked again under its lock: an edit may have given it other media, or another time, since
+        if post.id in {p.id for p in waiting.posts_out_of_patience(c, taken.id, grace)}:
+            fail_post(c, post.id, *_blame(taken, seen))
 
 
-def advance(core: Core, c: Connection, post: waiting.WaitingPost) -> None:
-    """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first."""
-    waiting.lock(c, post.id)
+def advance(core: Core, c: Connection, found: waiting.WaitingPost) -> None:
+    """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first.
+
+    Judged is what the post says under its lock: an edit may have changed it since it was found to wait.
+    """
+    post = waiting.locked(c, found.id)
+    if post is None:
+        return
     checks = waiting.checks_of(c, post.id)
     for bad in checks.values():
         if bad.verdict in ("refused", "unanswered"):
-            fail_post(c, post, *_blame(bad, bad.seen or ""))
+            fail_post(c, post.id, *_blame(bad, bad.seen or ""))
             return
     if any(one.verdict is None for one in checks.values()):
         return
@@ -143,28 +151,28 @@ def _schedule(core: Core, c: Connection, post: waiting.WaitingPost, checks: dict
         refused = [m for m in found if m.problem.severity == "refuse"]
         if refused:
             error = Invalid(" ".join(m.sentence for m in refused))
-            _move(c, post, d, State.FAILED, error)
+            _move(c, post.id, d, State.FAILED, error)
         else:
-            _move(c, post, d, State.SCHEDULED, None)
+            _move(c, post.id, d, State.SCHEDULED, None)
 
 
-def fail_post(c: Connection, post: waiting.WaitingPost, code: str, message: str) -> None:
-    """Fails all that still waits of a post, with the code the request would have got."""
-    waiting.lock(c, post.id)
-    for d in waiting.accepted_deliveries(c, post.id):
+def fail_post(c: Connection, post: UUID, code: str, message: str) -> None:
+    """Fails all that still waits of a post, with the code the request would have got. The caller locked the post."""
+    for d in waiting.accepted_deliveries(c, post):
         _move(c, post, d, State.FAILED, Invalid(message, code=code))
 
 
 def _move(
     c: Connection,
-    post: waiting.WaitingPost,
+    post: UUID,
     d: waiting.AcceptedDelivery,
     target: State,
     error: Exception | None,
 ) -> None:
+    """Without an error the one it has stays: a retry of a post that was too late says by it that it may be late."""
     move(
-        c, delivery=d.id, post=post.id, origin=State.ACCEPTED, target=target, mover=Mover.REACHABILITY,
-        generation=d.generation, changes={"error": jsonb(error_fields(error))},
+        c, delivery=d.id, post=post, origin=State.ACCEPTED, target=target, mover=Mover.REACHABILITY,
+        generation=d.generation, changes=None if error is None else {"error": jsonb(error_fields(error))},
         why=None if error is None else str(error)[:500],
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from pipeline.domain.verdict import Verdict, of_conflict
 from pipeline.store import deliveries as store
 from pipeline.store import late
 from pipeline.store.accounts import mark_reconnect
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.ownership import RemoteIdTaken
 
 log = logging.getLogger("slipway.settling")

@@ -25,7 +25,7 @@ from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import policy_of, standing_of
 from pipeline.stages.publish import ring_at
 from pipeline.store import deliveries as store
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.ownership import Taken
 from pipeline.store.release import Ring
 
@@ -33,20 +33,20 @@ log = logging.getLogger("slipway.status")
 
 
 def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message; what half a lease does not suffice for is rung again later."""
-    half = Deadline(timedelta(seconds=core.settings.publish.lease) / 2)
-    trouble: Exception | None = None
-    for delivery, generation, fence in items:
+    """A handful of looks in one message, claimed in one statement."""
+    lease = timedelta(seconds=core.settings.publish.lease)
+    half = Deadline(lease / 2)
+    with core.database.once() as c:
+        claimed = store.claim_looks(c, core.vault, items, lease)
+    failpoint("status.claimed")
+    for held in claimed:
         if not half.may_send():
-            break
+            return  # the rest is rung again when its lease runs out
         try:
-            look(core, delivery, generation, fence)
-        except Exception as error:
+            _look(core, held)
+        except Exception:
             # rung again when its lease runs out; the others of the message are not its fault
-            log.exception("a look at %s broke off", delivery)
-            trouble = error
-    if trouble is not None:
-        raise trouble
+            log.exception("a look at %s broke off", held.id)
 
 
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
@@ -57,6 +57,10 @@ def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | Non
     if held is None:
         return None
     failpoint("status.claimed")
+    return _look(core, held)
+
+
+def _look(core: Core, held: Held) -> State | None:
     can = core.adapters[held.account.platform].capabilities
     verdict, absent = _verdict(core, held, standing_of(held, core.settings, can))
     failpoint("status.looked")

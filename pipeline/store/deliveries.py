@@ -7,8 +7,8 @@ change the post's public word touches the delivery alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,74 +16,30 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from adapters.contract import Account, Checkpoint
-from pipeline.domain.account import AccountStatus
+from adapters.contract import Checkpoint
 from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
-from pipeline.store.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.database import jsonb, row, rows
+from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_rows
 from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
 
+log = logging.getLogger("slipway.store")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """A delivery that this worker holds the lease of, with all it needs to act."""
-
-    id: UUID
-    post_id: UUID
-    workspace_id: UUID
-    account_id: UUID
-    state: State
-    generation: int
-    fence: int
-    due_at: datetime
-    now: datetime
-    """The database's clock at the claim."""
-    lease_until: datetime
-    spent: int
-    surprises: int
-    looks: int
-    prepares: int
-    """Prepares from scratch today."""
-    armed_at: datetime | None
-    armed_deadline: datetime | None
-    working_since: datetime | None
-    absent_at: datetime | None
-    remote_id: str | None
-    url: str | None
-    checkpoint: Checkpoint
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
-    account: Account
-    account_status: AccountStatus
-    credentials_version: int
-    error: Mapping[str, Any] | None
-    facts: Mapping[str, Any]
-    """What the pinned checks saw, by the position of the media as text; "-1" is the music."""
-    alone: bool
-    """The post has this delivery only, so its status follows from this one's state."""
-
-
-HELD_COLUMNS = f"""d.*, now() AS now,
-            CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
-            p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
-            (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
-             JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
-            NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
-            {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
-HELD_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
 
 _CLAIM = f"""
-WITH d AS (
-    UPDATE deliveries SET state = 'publishing', fence = fence + 1, lease_until = now() + :lease,
+WITH due AS (
+    SELECT x.id FROM deliveries x
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[])) AS asked (id, generation)
+      ON x.id = asked.id AND x.generation = asked.generation
+    WHERE x.state = 'queued' AND (x.crashes = 0 OR :single)
+    ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
+), d AS (
+    UPDATE deliveries u SET state = 'publishing', fence = fence + 1, lease_until = now() + :lease,
            last_attempted_at = now(), updated_at = now()
-    WHERE id = :id AND state = 'queued' AND generation = :generation
-    RETURNING *
+    FROM due WHERE u.id = due.id
+    RETURNING u.*
 ), attempt AS (
     INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
     SELECT d.id, d.account_id, 1 + (SELECT count(*) FROM attempts x WHERE x.delivery_id = d.id), d.generation, d.fence
@@ -98,10 +54,16 @@ SELECT {HELD_COLUMNS} FROM d {HELD_JOIN}
 """
 
 _CLAIM_LOOK = f"""
-WITH d AS (
-    UPDATE deliveries SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
-    WHERE id = :id AND state IN ('preparing', 'processing', 'unknown') AND generation = :generation AND fence = :fence
-    RETURNING *
+WITH due AS (
+    SELECT x.id FROM deliveries x
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[]), CAST(:fences AS bigint[]))
+      AS asked (id, generation, fence)
+      ON x.id = asked.id AND x.generation = asked.generation AND x.fence = asked.fence
+    WHERE x.state IN ('preparing', 'processing', 'unknown') ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
+), d AS (
+    UPDATE deliveries u SET fence = u.fence + 1, lease_until = now() + :lease, updated_at = now()
+    FROM due WHERE u.id = due.id
+    RETURNING u.*
 )
 SELECT {HELD_COLUMNS} FROM d {HELD_JOIN}
 """
@@ -167,16 +129,39 @@ SELECT next_at FROM d
 
 def claim(c: Connection, vault: Vault, delivery: UUID, generation: int, lease: timedelta) -> Held | None:
     """Takes a queued delivery: raises its fence, writes the lease, opens an attempt or goes on with the open one."""
-    found = row(c, _CLAIM, id=delivery, generation=generation, lease=lease)
-    return None if found is None else held_row(found, vault)
+    return next(iter(claim_several(c, vault, [(delivery, generation)], lease)), None)
+
+
+def claim_several(
+    c: Connection, vault: Vault, items: Sequence[tuple[UUID, int]], lease: timedelta
+) -> list[Held]:
+    """Takes those of a handful that are there to be taken, in one statement.
+
+    One that has crashed a worker before is taken only alone: the others shall not be counted for its crash. One alone
+    is waited for while somebody has its row locked: its message is the only one.
+    """
+    single = len(items) == 1
+    sql = _CLAIM.replace("SKIP LOCKED", "") if single else _CLAIM
+    found = rows(
+        c, sql, ids=[i for i, _ in items], generations=[g for _, g in items], lease=lease, single=single
+    )
+    return held_rows(found, vault)
 
 
 def claim_look(
     c: Connection, vault: Vault, delivery: UUID, generation: int, fence: int, lease: timedelta
 ) -> Held | None:
     """Takes a delivery to be looked at; the fence that the ring raised makes a second message a no-op."""
-    found = row(c, _CLAIM_LOOK, id=delivery, generation=generation, fence=fence, lease=lease)
-    return None if found is None else held_row(found, vault)
+    return next(iter(claim_looks(c, vault, [(delivery, generation, fence)], lease)), None)
+
+
+def claim_looks(
+    c: Connection, vault: Vault, items: Sequence[tuple[UUID, int, int]], lease: timedelta
+) -> list[Held]:
+    """Takes those of a handful that are still to be looked at, in one statement."""
+    ids, generations, fences = (list(column) for column in zip(*items, strict=True))
+    found = rows(c, _CLAIM_LOOK, ids=ids, generations=generations, fences=fences, lease=lease)
+    return held_rows(found, vault)
 
 
 def save_checkpoint(
@@ -362,20 +347,3 @@ def error_fields(error: Exception | None) -> dict[str, Any] | None:
 
 def _why(verdict: Verdict) -> str | None:
     return None if verdict.error is None else f"{type(verdict.error).__name__}: {verdict.error}"[:500]
-
-
-def held_row(found: Any, vault: Vault) -> Held:
-    """A row of the columns above, opened."""
-    m = found._mapping
-    plain = {name: m[name] for name in Held.__dataclass_fields__ if name in m}
-    sealed = m["checkpoint"]
-    return Held(
-        **{
-            **plain,
-            "state": State(m["state"]),
-            "prepares": m["prepares_today"],
-            "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
-            "account": open_account(found, vault),
-            "account_status": AccountStatus(m["account_status"]),
-        }
-    )

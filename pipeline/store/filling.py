@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries import HELD_COLUMNS, HELD_JOIN, Held, held_row
+from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_row
 from pipeline.store.vault import Vault
 
 

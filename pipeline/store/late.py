@@ -16,7 +16,8 @@ from adapters.contract import Checkpoint, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.verdict import Verdict, of_conflict
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries import Held, error_fields, lock_post, move
+from pipeline.store.deliveries import error_fields, lock_post, move
+from pipeline.store.held import Held
 from pipeline.store.ownership import is_remote_id_taken
 from pipeline.store.vault import Vault
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries import Held, recompute
+from pipeline.store.deliveries import recompute
+from pipeline.store.held import Held
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

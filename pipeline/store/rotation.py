@@ -35,6 +35,11 @@ SHELVES = (
                  ORDER BY id LIMIT :n FOR UPDATE""",
         store="UPDATE deliveries SET checkpoint = :sealed WHERE id = :id RETURNING id",
     ),
+    Shelf(
+        what="old handles",
+        batch="""SELECT id, handle AS sealed FROM old_handles WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE""",
+        store="UPDATE old_handles SET handle = :sealed WHERE id = :id RETURNING id",
+    ),
 )
 _FIRST = UUID(int=0)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.checks import Check
-from pipeline.store.database import rows
+from pipeline.store.database import row, rows
 from pipeline.store.deliveries import lock_post
 
 
@@ -43,6 +43,19 @@ SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinter
 WHERE p.id IN (SELECT post_id FROM post_checks WHERE check_id = :check)
   AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
 """
+
+
+_THIS = """
+SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.due_at FROM posts p
+WHERE p.id = :id AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
+"""
+
+
+def locked(c: Connection, post: UUID) -> WaitingPost | None:
+    """Locks a post and reads it again: it may have been edited since it was found. None when it no longer waits."""
+    lock_post(c, post)
+    found = row(c, _THIS, id=post)
+    return None if found is None else WaitingPost(**found._mapping)
 
 
 def posts_waiting_for(c: Connection, check: UUID) -> list[WaitingPost]:

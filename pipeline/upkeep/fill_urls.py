@@ -9,7 +9,7 @@ from adapters.errors import AdapterError
 from pipeline.core import Core
 from pipeline.stages.drafts import draft_of
 from pipeline.store import filling as store
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.ownership import Taken
 
 log = logging.getLogger("slipway.upkeep")

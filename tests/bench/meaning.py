@@ -14,8 +14,8 @@ MEANING = {
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
         "from that moment to the last `published`, and between the 10th and 90th per cent of them (steady). Workers "
         "as `slipway worker publish` starts them, default slots; the instant sandbox without quotas, on the same "
-        "machine. Everything is done after the moment: creator_info, the visible call, and the look at how it went, which "
-        "is made after 0.1 s instead of 5 (SLIPWAY_PUBLISH__LOOK_FIRST). The sandbox's ledger must hold every "
+        "machine. Everything is done after the moment: creator_info, the visible call, and the look at how it went, "
+        "which is made after 0.1 s instead of 5 (SLIPWAY_PUBLISH__LOOK_FIRST). The sandbox's ledger must hold every "
         "caption exactly once. Reference: as many no-op Celery tasks, one a message, put before the same number of "
         "workers with the same command line and broker at one moment. CPU ms each: of every process with its children."
     ),

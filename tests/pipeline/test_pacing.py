@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -44,7 +45,7 @@ def test_calls_are_spaced_by_period_over_count(pacer: Pacer) -> None:
 
 def test_after_the_wait_the_next_one_may_go(pacer: Pacer) -> None:
     account, rates = str(new_id()), (rate(10, 1),)
-    went = []
+    went: list[float] = []
     end = time.monotonic() + 10
     while len(went) < 4 and time.monotonic() < end:
         if pacer.wait(account, "finalize", rates) == ZERO:
@@ -86,21 +87,21 @@ def test_all_buckets_of_a_step_or_none(pacer: Pacer, client: redis.Redis) -> Non
 def test_of_sixteen_at_once_one_goes(pacer: Pacer) -> None:
     for _ in range(5):
         account = str(new_id())
-        waits = together(*[lambda a=account: pacer.wait(a, "finalize", (rate(6, 60),))] * 16)  # type: ignore[misc]
+        waits = together(*[partial(pacer.wait, account, "finalize", (rate(6, 60),))] * 16)
         assert waits.count(ZERO) == 1
 
 
 def test_buckets_fade(pacer: Pacer, client: redis.Redis) -> None:
     account = str(new_id())
     pacer.wait(account, "finalize", (rate(6, 60),))
-    assert 9_000 < int(client.pttl(f"pace:{account}:finalize:0")) <= 11_001  # type: ignore[arg-type]
+    assert 9_000 < int(client.pttl(f"pace:{account}:finalize:0")) <= 11_001
 
 
 def test_a_broker_that_forgot_everything_still_paces(pacer: Pacer, client: redis.Redis) -> None:
     account = str(new_id())
     assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
     client.flushdb()
-    client.script_flush()  # type: ignore[no-untyped-call]
+    client.script_flush()
     assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
     assert pacer.wait(account, "finalize", (rate(1, 60),)) > ZERO
 

@@ -153,6 +153,7 @@ def test_the_person_said_no(home: Home) -> None:
 )  # fmt: skip
 def test_what_belongs_to_nobody_is_a_page_too(home: Home, query: str, status: int) -> None:
     read(visit(f"{home.stack.api}{BASE}/tiktok/callback{query}"), status)
+    read(visit(f"{home.stack.api}{BASE}/tiktok/callback/{query}"), status)
 
 
 def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(home: Home) -> None:

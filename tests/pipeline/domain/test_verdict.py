@@ -213,12 +213,12 @@ def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing,
 
 
 def test_look_pending_past_the_limit() -> None:
-    past = {"waited": POLICY.look_limit}
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, **past), POLICY)
+    past = POLICY.look_limit
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, waited=past), POLICY)
     shape(verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, checkpoint={})
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, **past), POLICY)
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, waited=past), POLICY)
     shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED)
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(AFTER, **past), POLICY)
+    verdict = of_look(Pending(checkpoint=HANDLE), replace(AFTER, waited=past), POLICY)
     shape(verdict, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     just_under = replace(AFTER, waited=POLICY.look_limit - timedelta(microseconds=1))
     assert of_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING

@@ -26,7 +26,7 @@ from pipeline.domain.verdict import (
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
 LONGS = st.timedeltas(timedelta(0), timedelta(days=3))
 CHECKPOINTS = st.sampled_from([{}, {"handle": "h"}])
-KINDS = [
+KINDS: list[type[errors.AdapterError]] = [
     errors.Retryable, errors.Unavailable, errors.RateLimited, errors.CredentialsExpired, errors.Permanent,
     errors.Rejected, errors.Unsupported, errors.NeedsPerson, errors.CredentialsRevoked, errors.PermissionMissing,
     errors.OutcomeUnknown, errors.AdapterError,
@@ -35,7 +35,7 @@ KINDS = [
 
 @st.composite
 def adapter_errors(draw: st.DrawFn) -> errors.AdapterError:
-    kind = draw(st.sampled_from(KINDS))
+    kind: type[errors.AdapterError] = draw(st.sampled_from(KINDS))
     if issubclass(kind, errors.Retryable):
         return kind("x", retry_after=draw(st.none() | WAITS))
     return kind("x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
@@ -69,9 +70,9 @@ class Home:
         code: str = self.stack.control("POST", "oauth/code", body)["code"]
         return code
 
-    def start(self, platform: Platform, starter: Starter | None = None, **more: object) -> Started:
+    def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> Started:
         return start(
-            self.stack.core, self.workspace, platform, starter or self.key_id, **more,  # type: ignore[arg-type]
+            self.stack.core, self.workspace, platform, starter or self.key_id, **more
         )  # fmt: skip
 
     def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[Connected]:
@@ -81,7 +82,7 @@ class Home:
             raise decline(self.stack.core, platform, back.state, back.error or "", starter)
         return finish(self.stack.core, platform, back.state, back.code, starter)
 
-    def connect_tiktok(self, username: str, **more: object) -> Connected:
+    def connect_tiktok(self, username: str, **more: Any) -> Connected:
         opened = self.start(Platform.TIKTOK, **more)
         [one] = finish(
             self.stack.core, Platform.TIKTOK, opened.state, self.code("tiktok", username), self.key_id

@@ -23,6 +23,7 @@ from tests.pipeline.store.ledger import together
 from tests.stack import FAST, Stack, running
 
 TIKTOK, FACEBOOK, INSTAGRAM = Platform.TIKTOK, Platform.FACEBOOK, Platform.INSTAGRAM
+YOUTUBE = Platform.YOUTUBE
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,15 @@ def test_the_code_of_another_redirect_is_refused(home: Home) -> None:
     stolen = allow(parts._replace(query=urlencode(query)).geturl(), page)
     assert stolen.startswith("https://evil.example/callback?")
     refused(400, "code_refused", home, FACEBOOK, opened.state, query_of(stolen)["code"])
+
+
+def test_a_code_of_another_grant_is_refused_where_there_is_pkce(home: Home) -> None:
+    channel = home.person("youtube")
+    mine, theirs = home.start(YOUTUBE), home.start(YOUTUBE)
+    injected = query_of(allow(theirs.url, channel))["code"]
+    refused(400, "code_refused", home, YOUTUBE, mine.state, injected)
+    [one] = home.come_back(YOUTUBE, allow(home.start(YOUTUBE).url, channel))
+    assert (one.connection, home.opened(one.id)[0].credentials.refresh_token is not None) == ("channel", True)
 
 
 def test_connecting_again_takes_the_same_account_only(home: Home) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +18,7 @@ from adapters.errors import Rejected, Unavailable
 from pipeline.core import Core
 from pipeline.domain.delivery import State
 from pipeline.stages import reachability
+from pipeline.stages.request import Accepted, Refusal
 from pipeline.store import checks
 from pipeline.store.checks import Check, Purpose
 from pipeline.store.database import new_id, row
@@ -249,7 +250,8 @@ def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(served:
     post = served.waits(check, other, accounts=[instagram, facebook])
     with core.database.begin() as c:
         c.exec_driver_sql(
-            "UPDATE deliveries d SET platform = a.platform FROM accounts a WHERE a.id = d.account_id AND d.post_id = %(p)s",
+            """UPDATE deliveries d SET platform = a.platform FROM accounts a
+               WHERE a.id = d.account_id AND d.post_id = %(p)s""",
             {"p": post.id},
         )
     assert reachability.check(core, check) == "good"
@@ -272,10 +274,10 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(served: Ser
         taken = [served.check(k) for k in pair]
         verdict: checks.Verdict = "good" if n % 4 else "refused"
         together(
-            lambda t=taken[0]: reachability._decide(core, t, "good", facts, "ok"),  # type: ignore[misc]
-            lambda t=taken[1], v=verdict: reachability._decide(
-                core, t, v, facts if v == "good" else None, "ok"
-            ),  # type: ignore[misc]
+            partial(reachability._decide, core, taken[0], "good", facts, "ok"),
+            partial(
+                reachability._decide, core, taken[1], verdict, facts if verdict == "good" else None, "ok"
+            ),
         )
         assert served.house.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
 
@@ -294,6 +296,7 @@ class Resolving(Scripted):
         return link
 
     def resolve_music(self, link: str) -> Track:
+        assert link.startswith(MUSIC)
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -363,10 +366,9 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
         taken = served.check(served.opened(url))
         request = house.request(media={"type": "slideshow", "urls": [url]})
         accepted, _ = together(
-            lambda r=request: house.accept(r),  # type: ignore[misc]
-            lambda t=taken: reachability._decide(core, t, "good", facts, "ok"),  # type: ignore[misc]
+            partial(house.accept, request), partial(reachability._decide, core, taken, "good", facts, "ok")
         )
-        assert not isinstance(accepted, str)
+        assert isinstance(accepted, Accepted)
         for other in set(house.check_ids(url)) - {
             taken.id
         }:  # it came too late for this one, and opened another
@@ -381,8 +383,6 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
     served: Served, core: Core
 ) -> None:
     """Whichever comes first: the request is refused, or its post is waited for until its time plus a grace."""
-    from pipeline.stages.request import Accepted, Refusal
-
     house = served.house
     core.pacer._client.delete("pulse:reachability")
     outcomes = []
@@ -400,8 +400,8 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
             taken = checks.claim_check(c, check, HOUR)
         assert taken is not None
         answer, said = together(
-            lambda u=url: ask(u), lambda t=taken: reachability._unanswered(core, t, "no answer")
-        )  # type: ignore[misc]
+            partial(ask, url), partial(reachability._unanswered, core, taken, "no answer")
+        )
         if isinstance(answer, Accepted):
             [delivery] = house.deliveries(answer.id)
             assert delivery.state == "accepted", (said, delivery.error)

@@ -229,6 +229,5 @@ def test_one_look_that_breaks_does_not_take_the_others_along(house: House, unkno
     house.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
     items: list[tuple[UUID, int, int]] = [(p.deliveries[0], 0, 1) for p in (unknown, *others)]
     script = Script(look=lambda _: CannotTell(reason="?"))
-    with pytest.raises(Exception, match="does not open"):
-        look_all(playing(house.core, script), items)
+    look_all(playing(house.core, script), items)
     assert script.made("look") == 2

@@ -19,7 +19,7 @@ from pipeline.store import deliveries as store
 from pipeline.store.accounts import add_account
 from pipeline.store.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
-from pipeline.store.deliveries import Held
+from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_row
 from pipeline.store.posts import NewDelivery, NewPost, insert_posts
 from pipeline.store.vault import Vault
 from pipeline.store.workspaces import create_workspace
@@ -188,11 +188,11 @@ class Ledger:
         with self.database.begin() as c:
             found = row(
                 c,
-                f"SELECT {store.HELD_COLUMNS} FROM deliveries d {store.HELD_JOIN} WHERE d.id = :id",
+                f"SELECT {HELD_COLUMNS} FROM deliveries d {HELD_JOIN} WHERE d.id = :id",
                 id=delivery,
             )
             assert found is not None
-            return store.held_row(found, self.vault)
+            return held_row(found, self.vault)
 
     def claimed(self, post: Post, nth: int = 0) -> Held:
         """Its nth delivery, claimed out of the queue."""

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.contract import MediaFacts, Track
@@ -12,7 +15,7 @@ from pipeline.domain.delivery import State
 from pipeline.store import checks as store
 from pipeline.store import waiting
 from pipeline.store.checks import Check
-from pipeline.store.database import new_id
+from pipeline.store.database import new_id, row
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
 
 FACTS = {"content_type": "video/mp4", "bytes": 9}
@@ -41,8 +44,8 @@ def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
     workspace = shared.workspace()
     for _ in range(10):
         where = url()
-        got = together(*[lambda w=where: opened(shared, workspace, w).id] * 16)  # type: ignore[misc]
-        assert len(set(got)) == 1
+        got = together(*[partial(opened, shared, workspace, where)] * 16)
+        assert len({check.id for check in got}) == 1
 
 
 def test_two_requests_with_the_same_new_urls_in_url_order_both_get_them(shared: Ledger) -> None:
@@ -113,7 +116,7 @@ def test_of_sixteen_verdicts_the_first_counts(shared: Ledger) -> None:
     workspace = shared.workspace()
     for _ in range(10):
         check = opened(shared, workspace, url()).id
-        assert sum(together(*[lambda k=check: decide(shared, k)] * 16)) == 1  # type: ignore[misc]
+        assert sum(together(*[partial(decide, shared, check)] * 16)) == 1
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
     assert again.id == newer
     for verdict in ("refused", "unanswered"):
         bad = url()
-        decide(shared, opened(shared, workspace, bad).id, verdict)  # type: ignore[arg-type]
+        decide(shared, opened(shared, workspace, bad).id, verdict)
         with shared.database.begin() as c:
             assert store.fresh_good(c, workspace, "video", bad, minutes) is None
 
@@ -186,10 +189,8 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
     with ledger.database.begin() as c:
         seen = store.read_checks(c, checks, lock=True)
         good = all(seen[k].verdict == "good" for k in checks)
-        now: Any = c.exec_driver_sql(
-            "SELECT now() AS now, workspace_id FROM accounts WHERE id = %(id)s", {"id": account}
-        )
-        at = now.one()
+        at = row(c, "SELECT now() AS now, workspace_id FROM accounts WHERE id = :id", id=account)
+        assert at is not None
         delivery = NewDelivery(
             id=new_id(), account_id=account, platform="tiktok", next_at=at.now,
             state="scheduled" if good else "accepted",
@@ -221,9 +222,18 @@ def test_a_verdict_between_reading_and_storing_never_strands_a_post(shared: Ledg
     account = shared.account(workspace)
     for _ in range(150):
         check = opened(shared, workspace, url()).id
-        post, _ = together(lambda k=check: accept(shared, account, [k]), lambda k=check: verdict(shared, k))  # type: ignore[misc]
+        post, _ = together(partial(accept, shared, account, [check]), partial(verdict, shared, check))
         assert isinstance(post, Post)
         assert shared.states(post) == [State.SCHEDULED]
+
+
+@contextmanager
+def impatient(ledger: Ledger) -> Iterator[Connection]:
+    """A connection that gives up soon where it has to wait for another."""
+    with ledger.database.engine.connect() as c:
+        c.exec_driver_sql("SET lock_timeout = '100ms'")
+        yield c
+        c.rollback()
 
 
 def test_a_post_that_pins_a_check_makes_its_verdict_wait(shared: Ledger) -> None:
@@ -232,8 +242,7 @@ def test_a_post_that_pins_a_check_makes_its_verdict_wait(shared: Ledger) -> None
     check = opened(shared, workspace, url()).id
     with shared.database.begin() as storing:
         store.read_checks(storing, [check], lock=True)
-        with pytest.raises(DBAPIError, match="lock timeout"), shared.database.engine.begin() as deciding:
-            deciding.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        with impatient(shared) as deciding, pytest.raises(DBAPIError, match="lock timeout"):
             store.decide_check(deciding, check, "good", facts=FACTS, seen="ok")
         with shared.database.begin() as other:  # another post may pin it at the same time
             assert store.read_checks(other, [check], lock=True)[check].verdict is None
@@ -243,8 +252,7 @@ def test_while_nobody_answers_no_post_can_join_unseen(shared: Ledger) -> None:
     check = opened(shared, shared.workspace(), url()).id
     with shared.database.begin() as concluding:
         assert store.lock_undecided(concluding, check)
-        with pytest.raises(DBAPIError, match="lock timeout"), shared.database.engine.begin() as storing:
-            storing.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        with impatient(shared) as storing, pytest.raises(DBAPIError, match="lock timeout"):
             store.read_checks(storing, [check], lock=True)
     decide(shared, check, "unanswered")
     with shared.database.begin() as c:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
-from pipeline.store.deliveries import Held
-from pipeline.store.pauses import lift, pause
+from pipeline.store.held import Held
+from pipeline.store.pauses import Scope, lift, pause
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)
@@ -30,7 +31,7 @@ def arm(ledger: Ledger, held: Held) -> bool:
 def test_of_sixteen_workers_one_gets_it(shared: Ledger) -> None:
     for _ in range(20):
         post = shared.fresh(State.QUEUED)
-        got = together(*[lambda p=post: claim(shared, p)] * 16)  # type: ignore[misc]
+        got = together(*[partial(claim, shared, post)] * 16)
         [held] = [h for h in got if h is not None]
         assert held.fence == 1
         assert held.state is State.PUBLISHING
@@ -153,7 +154,7 @@ def test_arming_is_one_committed_statement(shared: Ledger) -> None:
 def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
     for _ in range(10):
         held = shared.claimed(shared.fresh())
-        assert sum(together(*[lambda h=held: arm(shared, h)] * 16)) == 1  # type: ignore[misc]
+        assert sum(together(*[partial(arm, shared, held)] * 16)) == 1
 
 
 REFUSED = {
@@ -180,19 +181,20 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
 def test_every_scope_of_a_pause_keeps_from_arming_and_lets_go_again(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     account = ledger.account(workspace)
-    for scope, target, other in (
+    scopes: list[tuple[Scope, str, str | None]] = [
         ("all", "", None),
         ("platform", "tiktok", "instagram"),
         ("workspace", str(workspace), str(ledger.workspace())),
         ("account", str(account), str(ledger.account(workspace))),
-    ):
+    ]
+    for scope, target, other in scopes:
         held = ledger.claimed(ledger.post([account]))
         if other is not None:
             with ledger.database.begin() as c:
-                pause(c, scope, other, "another's")  # type: ignore[arg-type]
+                pause(c, scope, other, "another's")
         with ledger.database.begin() as c:
-            pause(c, scope, target, "trouble")  # type: ignore[arg-type]
+            pause(c, scope, target, "trouble")
         assert not arm(ledger, held), scope
         with ledger.database.begin() as c:
-            assert lift(c, scope, target)  # type: ignore[arg-type]
+            assert lift(c, scope, target)
         assert arm(ledger, held), scope

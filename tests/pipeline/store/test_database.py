@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from pipeline.store.database import Database, Unreachable, jsonb, new_id, row, rows
 from tests.pipeline.store.ledger import Ledger, together
@@ -91,11 +95,23 @@ def test_any_text_comes_back_as_it_was(shared: Ledger, value: str) -> None:
     assert found.j == {"v": value}
 
 
+def broken_off(way: Callable[[], AbstractContextManager[Connection]], sql: str, **values: Any) -> None:
+    """One statement, and then something breaks."""
+
+    def breaks() -> None:
+        with way() as c:
+            assert row(c, sql, **values) is not None
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        breaks()
+
+
 def test_a_transaction_is_whole_or_not_at_all(shared: Ledger) -> None:
     workspace = shared.workspace()
-    with pytest.raises(ZeroDivisionError), shared.database.begin() as c:
-        row(c, "UPDATE workspaces SET name = 'half' WHERE id = :id RETURNING id", id=workspace)
-        raise ZeroDivisionError
+    broken_off(
+        shared.database.begin, "UPDATE workspaces SET name = 'half' WHERE id = :id RETURNING id", id=workspace
+    )
     with shared.database.once() as c:
         found = row(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)
     assert found is not None
@@ -104,9 +120,9 @@ def test_a_transaction_is_whole_or_not_at_all(shared: Ledger) -> None:
 
 def test_a_single_statement_is_committed_when_it_returns(shared: Ledger) -> None:
     workspace = shared.workspace()
-    with pytest.raises(ZeroDivisionError), shared.database.once() as c:
-        row(c, "UPDATE workspaces SET name = 'whole' WHERE id = :id RETURNING id", id=workspace)
-        raise ZeroDivisionError
+    broken_off(
+        shared.database.once, "UPDATE workspaces SET name = 'whole' WHERE id = :id RETURNING id", id=workspace
+    )
     with shared.database.begin() as c:
         assert [r.name for r in rows(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)] == [
             "whole"
@@ -117,9 +133,9 @@ def test_a_connection_of_single_statements_is_clean_for_transactions(database_ur
     database = Database(database_url, pool=1)
     with database.once() as c:
         row(c, "SELECT 1 AS one")
-    with pytest.raises(ZeroDivisionError), database.begin() as c:
-        row(c, "INSERT INTO pauses (scope, target, why) VALUES ('all', '', 'x') RETURNING scope")
-        raise ZeroDivisionError
+    broken_off(
+        database.begin, "INSERT INTO pauses (scope, target, why) VALUES ('all', '', 'x') RETURNING scope"
+    )
     with database.once() as c:
         assert rows(c, "SELECT scope FROM pauses") == []
     database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.late import Proven, keep_late_handle, keep_late_proof, settle_by_proof
 from pipeline.store.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
@@ -215,7 +216,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
             with shared.database.once() as c:
                 return store.settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
 
-        together(look, lambda h=held, p=live: prove(shared, h, p))  # type: ignore[misc]
+        together(look, partial(prove, shared, held, live))
         assert shared.state(held.id) is State.PUBLISHED
         [attempt] = shared.attempts(held.id)
         assert (attempt.outcome, attempt.remote_id) == ("published", f"live-{n}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import Mover, Reason, State
@@ -8,7 +9,7 @@ from pipeline.domain.verdict import Verdict
 from pipeline.store import deliveries as store
 from pipeline.store.accounts import mark_reconnect
 from pipeline.store.connections import activate
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.rescue import Dropped, Rescue, dropped, rescue, resume
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
@@ -106,7 +107,8 @@ def test_a_rescue_that_comes_too_late_does_nothing(shared: Ledger) -> None:
 def test_of_many_rescuers_one_rescues(shared: Ledger) -> None:
     for _ in range(10):
         one = die(shared, shared.claimed(shared.fresh()))
-        assert len([f for f in together(*[lambda x=one: save(shared, x, BACK)] * 8) if f is not None]) == 1  # type: ignore[misc]
+        fences = together(*[partial(save, shared, one, BACK)] * 8)
+        assert len([f for f in fences if f is not None]) == 1
 
 
 def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared: Ledger) -> None:
@@ -114,10 +116,8 @@ def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared:
         post = shared.fresh()
         held = shared.claimed(post)
         one = die(shared, held)
-        rescued, stored = together(
-            lambda o=one: save(shared, o, BACK) is not None, lambda h=held: stores(shared, h)
-        )  # type: ignore[misc]
-        assert rescued is not stored
+        rescued, stored = together(partial(save, shared, one, BACK), partial(stores, shared, held))
+        assert (rescued is not None) is not bool(stored)
 
 
 # --- going on after a person acted -----------------------------------------------------------------------------------

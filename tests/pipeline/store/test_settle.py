@@ -1,11 +1,13 @@
-"""What is stored of a verdict beside the state, and that the post's status follows, whoever settles at the same time."""
+"""What is stored of a verdict, and that the post's status follows, whoever settles at the same time."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
+from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -15,14 +17,14 @@ from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import release
 from pipeline.store.rescue import Rescue, dropped, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 
-def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: bool) -> bool:
+def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any) -> bool:
     """As the stages do: one statement where that is enough."""
     together_ = store.needs_post(held, verdict, held.state)
     with ledger.database.begin() if together_ else ledger.database.once() as c:
@@ -238,8 +240,7 @@ def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(sh
     for post in posts:
         one, two = (shared.held(d) for d in post.deliveries)
         done = together(
-            lambda h=one: settle(shared, h, published(f"1-{h.id}")),  # type: ignore[misc]
-            lambda h=two: settle(shared, h, FAILED),  # type: ignore[misc]
+            partial(settle, shared, one, published(f"1-{one.id}")), partial(settle, shared, two, FAILED)
         )
         assert done == [True, True]
         assert shared.status(post) == "partial"
@@ -250,47 +251,36 @@ def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     accounts = [ledger.account(workspace) for _ in range(2)]
     posts = [*ledger.posts(3, accounts), *ledger.posts(3, accounts[:1])]
-    trouble: list[BaseException] = []
-    done: dict[str, int] = {}
+    jobs: dict[str, Callable[[Post], bool]] = {
+        "edits": partial(_edit, ledger),
+        "settles": partial(_publish_once, ledger),
+        "settles too": partial(_publish_once, ledger),
+        "releases": lambda _: _release(ledger),
+        "rescues": lambda _: _rescue_all(ledger),
+    }
     stop = time.monotonic() + 4
-
-    def forever(job: Callable[[int], bool]) -> None:
-        n = 0
-        try:
-            while time.monotonic() < stop:
-                done[job.__name__] = done.get(job.__name__, 0) + job(n)
-                n += 1
-        except BaseException as error:
-            trouble.append(error)
-            raise
-
-    def edits(n: int) -> bool:
-        return _edit(ledger, posts[n % len(posts)])
-
-    def settles(n: int) -> bool:
-        return _publish_once(ledger, posts[n % len(posts)])
-
-    def releases(_: int) -> bool:
-        with ledger.database.begin() as c:
-            return bool(release(c, "tiktok", 100, LEASE))
-
-    def rescues(_: int) -> bool:
-        return _rescue_all(ledger)
-
-    workers = [
-        threading.Thread(target=forever, args=(job,)) for job in (edits, settles, settles, releases, rescues)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert not trouble
-    assert all(done[name] > 10 for name in ("edits", "settles", "releases", "rescues")), done
+    done = together(*[partial(_again_and_again, job, posts, stop) for job in jobs.values()])
+    assert all(number > 10 for number in done), dict(zip(jobs, done, strict=True))
     for post in posts:
         before = ledger.status(post)
         with ledger.database.begin() as c:
             store.lock_post(c, post.id)
             assert store.recompute(c, post.id) == before or before == "scheduled", "no status was left behind"
+
+
+def _again_and_again(job: Callable[[Post], bool], posts: Sequence[Post], stop: float) -> int:
+    """How often it did something until then."""
+    done = 0
+    for post in cycle(posts):
+        if time.monotonic() > stop:
+            break
+        done += job(post)
+    return done
+
+
+def _release(ledger: Ledger) -> bool:
+    with ledger.database.begin() as c:
+        return bool(release(c, "tiktok", 100, LEASE))
 
 
 def _edit(ledger: Ledger, post: Post) -> bool:

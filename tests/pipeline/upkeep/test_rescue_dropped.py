@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pipeline.domain.delivery import State
-from pipeline.store.deliveries import Held
+from pipeline.store.held import Held
 from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import together

@@ -1,0 +1,71 @@
+"""LinkedIn's versioned REST API with its uploads, and its OAuth, as documented on 2026-11-24."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.linkedin import asset, oauth, people, post, upload
+from adapters.sandbox.linkedin.voice import ORGANIZATION, PERSON, PLATFORM, READ_ORGANIZATION, WRITE
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.store import Record
+    from adapters.sandbox.world import World
+
+_PATHS = (
+    ("POST", "/linkedin/rest/images", asset.IMAGES),
+    ("GET", "/linkedin/rest/images/{urn}", asset.READ),
+    ("POST", "/linkedin/rest/videos", asset.VIDEOS),
+    ("GET", "/linkedin/rest/videos/{urn}", asset.READ),
+    ("PUT", "/linkedin/dms-uploads/{place}/{number:\\d{1,6}}", upload.PUT),
+    ("POST", "/linkedin/rest/posts", post.CREATE),
+    ("GET", "/linkedin/rest/posts", post.LISTING),
+    ("GET", "/linkedin/rest/posts/{urn}", post.READ),
+    ("DELETE", "/linkedin/rest/posts/{urn}", post.DELETE),
+    ("GET", "/linkedin/rest/organizationAcls", people.ACLS),
+    ("GET", "/linkedin/rest/organizations", people.ORGANIZATIONS),
+    ("GET", "/linkedin/rest/organizations/{id:\\d+}", people.ORGANIZATION_NODE),
+    ("GET", "/linkedin/v2/userinfo", people.USERINFO),
+    ("GET", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
+    ("POST", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
+    ("POST", "/linkedin-www/oauth/v2/accessToken", oauth.TOKEN),
+)
+
+
+def _is_organization(options: "Record") -> bool:
+    return options.get("kind") == "organization"
+
+
+def _scopes(options: "Record") -> tuple[str, ...]:
+    if _is_organization(options):
+        return ("openid", "profile", WRITE[ORGANIZATION], READ_ORGANIZATION)
+    return ("openid", "profile", WRITE[PERSON])
+
+
+def _urn(options: "Record") -> str:
+    if _is_organization(options):
+        return ORGANIZATION + digits(8, "5")
+    return PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve LinkedIn on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=_urn,
+            scopes=_scopes,
+            connection=lambda options: "organization" if _is_organization(options) else "person",
+            access_prefix="AQX",
+            access_life=oauth.ACCESS_S,
+            refresh_prefix="AQY",
+            refresh_life=365 * DAY,
+            refreshes=lambda account: bool(account["options"].get("partner")),
+        ),
+    )
+    world.processing.define(asset.KIND, asset.work(world))
+    for method, path, endpoint in _PATHS:
+        mount(app, world, method, path, endpoint)

@@ -1,0 +1,141 @@
+"""LinkedIn's token endpoint: a code for an access token of 60 days; a refresh token for approved partners only.
+
+A refresh token lives 365 days from the first consent and stays the same when it is used. Partners: option `partner`.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.consent import Desk, asked_scopes
+from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.linkedin import people
+from adapters.sandbox.linkedin.voice import PERSON, PLATFORM, SCOPES, VOICE
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+ACCESS_S = 60 * DAY
+_CODE_LIFE_S = 1800.0
+_MISMATCH = (
+    "Unable to retrieve access token: appid/redirect uri/code verifier does not match authorization code. Or "
+    "authorization code expired. Or external member binding exists"
+)
+
+
+def _no(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return json_answer({"error": error, "error_description": description}, status, headers)
+
+
+OAUTH_VOICE = Voice(
+    presented=VOICE.presented,
+    unknown_token=lambda: _no("invalid_request", "A required parameter is missing"),
+    expired=lambda: _no("invalid_grant", "The provided authorization grant or refresh token is expired"),
+    revoked=lambda: _no("invalid_grant", "The provided authorization grant or refresh token is revoked"),
+    lacks_scope=lambda _: _no("invalid_scope", "The scope is not granted"),
+    rate_limited=lambda wait: _no("rate_limit_exceeded", "Too many requests", 429, wait),
+    server_error=lambda: _no("server_error", "Internal Server Error", 500),
+    malformed=lambda: _no("invalid_request", "The body is not a form"),
+)
+
+
+def _granted(world: "World", given: Record, chosen: list[Record]) -> Record:
+    """A person brings the organizations along that they administer."""
+    person = chosen[0]
+    possible = person["options"].get("scopes", SCOPES)
+    more: Record = {"scopes": [scope for scope in asked_scopes(given) if scope in possible]}
+    if person["remote_id"].startswith(PERSON):
+        more["acts_for"] = [f"{PLATFORM}:{one['remote_id']}" for one in people.administered(world, person)]
+    return more
+
+
+DESK = Desk(
+    vendor="LinkedIn",
+    platform=PLATFORM,
+    code_life=_CODE_LIFE_S,
+    denied={
+        "error": "user_cancelled_authorize",
+        "error_description": "The user cancelled the authorization",
+    },
+    kept=_granted,
+)
+
+
+def _form(call: Call) -> dict[str, str]:
+    return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+async def token(call: Call) -> web.Response:
+    """POST /oauth/v2/accessToken."""
+    form = _form(call)
+    try:
+        match form.get("grant_type"):
+            case "authorization_code":
+                return _exchange(call, form)
+            case "refresh_token":
+                check_client(call.world, PLATFORM, form.get("client_id"), form.get("client_secret"))
+                return _refresh(call, form.get("refresh_token", ""))
+            case _:
+                raise Refused(_no("unsupported_grant_type", "The grant type is not supported"))
+    except GrantRefused as refusal:
+        if refusal.reason == "client":
+            raise Refused(_no("invalid_client", "Client authentication failed", 401)) from None
+        raise Refused(_no("invalid_request", _MISMATCH)) from None
+
+
+def _exchange(call: Call, form: dict[str, str]) -> web.Response:
+    account, code = redeem(
+        call.world,
+        PLATFORM,
+        form.get("code"),
+        client_id=form.get("client_id"),
+        secret=form.get("client_secret"),
+        redirect_uri=form.get("redirect_uri"),
+        verifier=form.get("code_verifier"),
+    )
+    issued = call.world.accounts.issue(account, like=code)
+    body = {"access_token": issued["access_token"], "expires_in": issued["expires_in"]}
+    if "refresh_token" in issued:
+        body |= {
+            "refresh_token": issued["refresh_token"],
+            "refresh_token_expires_in": issued["refresh_expires_in"],
+        }
+    return json_answer(body | _scope(call, account, code))
+
+
+def _scope(call: Call, account: Record, like: Record) -> Record:
+    return {"scope": ",".join(call.world.accounts.granted(like, account)), "token_type": "Bearer"}
+
+
+def _refresh(call: Call, text: str) -> web.Response:
+    accounts = call.world.accounts
+    found = accounts.token(PLATFORM, text)
+    account = None if found is None else accounts.find(PLATFORM, found["remote_id"])
+    is_good = found is not None and found["role"] == "refresh" and accounts.state(found) == "valid"
+    if found is None or account is None or not is_good:
+        raise Refused(_no("invalid_grant", "The provided authorization grant or refresh token is invalid"))
+    more: Record = {name: found[name] for name in ("scopes", "acts_for") if name in found}
+    access = accounts.mint(account, "access", "AQX", ACCESS_S, 0.0, more)
+    body: Record = {"access_token": access, "expires_in": int(ACCESS_S), "refresh_token": text}
+    body["refresh_token_expires_in"] = int(found["expires_at"] - call.world.clock.now())
+    return json_answer(body | _scope(call, account, found))
+
+
+def _owner(call: Call) -> Record | None:
+    form = _form(call)
+    found = call.world.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+
+
+def _step(call: Call) -> str:
+    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+
+
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)

@@ -1,0 +1,86 @@
+"""www.linkedin.com/dms-uploads: takes an image whole (with the token), a video in its parts (without one)."""
+
+import hashlib
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.intake import take_in
+from adapters.sandbox.linkedin import asset
+from adapters.sandbox.linkedin.voice import PLATFORM, VOICE, refuse
+from adapters.sandbox.store import Record
+from adapters.sandbox.windows import DAY
+
+_IMAGE_BYTES = 100 << 20
+_STEP = 1 << 20
+
+
+def _found(call: Call) -> Record | None:
+    place = call.world.store.get("linkedin.place", call.request.match_info["place"])
+    return None if place is None else call.world.store.get(asset.KIND, place["asset"])
+
+
+def _owner(call: Call) -> Record | None:
+    record = _found(call)
+    return None if record is None else call.world.accounts.find(PLATFORM, record["account"])
+
+
+async def put(call: Call) -> web.Response:
+    """PUT of an image, or of one part of a video."""
+    record = _found(call)
+    if record is None:
+        raise refuse("RESOURCE_NOT_FOUND", "Could not find the upload", 404)
+    if call.world.clock.now() >= record["created"] + DAY:
+        raise refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
+    if record["kind"] == "image":
+        return await _image(call, record)
+    return await _part(call, record)
+
+
+async def _image(call: Call, record: Record) -> web.Response:
+    call.holder()
+    if record["state"] != "WAITING_UPLOAD":
+        raise refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
+    await _store(call, record, 0, _IMAGE_BYTES)
+    if record["state"] == "WAITING_UPLOAD":
+        await asset.process(call, record)
+    return web.Response(status=201)
+
+
+async def _part(call: Call, record: Record) -> web.Response:
+    headers = call.request.headers
+    number = int(call.request.match_info["number"])
+    first = number * asset.PART
+    length = min(asset.PART, record["size"] - first)
+    if "Authorization" in headers:
+        raise refuse("ILLEGAL_ARGUMENT", "The parts of a video are sent without Authorization")
+    if call.request.content_type != "application/octet-stream":
+        raise refuse("ILLEGAL_ARGUMENT", "Content-Type must be application/octet-stream")
+    if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
+        raise refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
+    await _store(call, record, first, length)
+    etag = _etag(asset.path(call.world, record), first, length)
+    record["etags"][str(number)] = etag
+    call.world.store.put(asset.KIND, record["key"], record)
+    return web.Response(status=200, headers={"ETag": etag})
+
+
+async def _store(call: Call, record: Record, at: int, most: int) -> None:
+    taken = await take_in(call.request, asset.path(call.world, record), at, most)
+    if taken.is_cut or taken.is_too_much:
+        raise Refused(web.Response(status=400))
+
+
+def _etag(path: Path, first: int, length: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(first)
+        while length and (part := file.read(min(_STEP, length))):
+            digest.update(part)
+            length -= len(part)
+    return f"/ambry-video/signedId/{digest.hexdigest()}"
+
+
+PUT = Endpoint(platform=PLATFORM, step="upload", handle=put, voice=VOICE, owner=_owner, streams=True)

@@ -1,0 +1,54 @@
+"""Pinterest's API v5, and the storage that takes its videos, as documented on 2026-11-24."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.endpoint import mount
+from adapters.sandbox.pinterest import board, media, oauth, pin
+from adapters.sandbox.pinterest.voice import PLATFORM
+from adapters.sandbox.windows import DAY
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+_ROOT = "/pinterest/v5"
+_PATHS = (
+    ("POST", f"{_ROOT}/oauth/token", oauth.TOKEN),
+    ("GET", f"{_ROOT}/user_account", board.PERSON),
+    ("POST", f"{_ROOT}/boards", board.CREATE),
+    ("GET", f"{_ROOT}/boards", board.LISTING),
+    ("GET", f"{_ROOT}/boards/{{board}}", board.READ),
+    ("GET", f"{_ROOT}/boards/{{board}}/pins", pin.ON_BOARD),
+    ("POST", f"{_ROOT}/media", media.REGISTER),
+    ("GET", f"{_ROOT}/media", media.LISTING),
+    ("GET", f"{_ROOT}/media/{{media}}", media.READ),
+    ("POST", "/pinterest-media/{media}/", media.RECEIVE),
+    ("POST", f"{_ROOT}/pins", pin.CREATE),
+    ("GET", f"{_ROOT}/pins", pin.LISTING),
+    ("GET", f"{_ROOT}/pins/{{pin}}", pin.READ),
+    ("DELETE", f"{_ROOT}/pins/{{pin}}", pin.DELETE),
+    ("GET", "/pinterest-www/oauth/", oauth.CONSENT),
+    ("POST", "/pinterest-www/oauth/", oauth.CONSENT),
+)
+
+
+def register(app: web.Application, world: "World") -> None:
+    """Serve Pinterest on `app`."""
+    world.accounts.define(
+        PLATFORM,
+        AccountKind(
+            new_id=lambda _: digits(18, "5497"),
+            scopes=("boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read"),
+            connection="user",
+            access_prefix="pina_",
+            access_life=30 * DAY,
+            refresh_prefix="pinr.",
+            refresh_life=60 * DAY,
+            furnish=lambda account: board.furnish(world, account),
+        ),
+    )
+    world.processing.define(media.KIND, media.work(world))
+    for method, path, endpoint in _PATHS:
+        mount(app, world, method, path, endpoint)

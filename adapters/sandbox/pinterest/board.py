@@ -1,0 +1,119 @@
+"""Boards of the Pinterest stand-in, and the person they belong to."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.ledger import iso
+from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, invalid, no, ok, page_of, reader, writer
+from adapters.sandbox.store import Record
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "pinterest.board"
+_NAME_MOST = 50
+
+
+def furnish(world: "World", account: Record) -> Record:
+    """The default board of an account with option `default_board` (a name, or true); made once."""
+    wanted = account["options"].get("default_board")
+    if not wanted:
+        return {}
+    name = wanted if isinstance(wanted, str) else "Slipway"
+    for board in world.store.all(KIND).values():
+        if board["account"] == account["remote_id"] and board["name"] == name:
+            return {"default_board": board["key"]}
+    return {"default_board": _make(world, account, name, "", "PUBLIC")["key"]}
+
+
+def _make(world: "World", account: Record, name: str, description: str, privacy: str) -> Record:
+    board: Record = {"key": digits(18, "549"), "account": account["remote_id"], "name": name}
+    board |= {"description": description, "privacy": privacy, "created": world.clock.now()}
+    world.store.put(KIND, board["key"], board)
+    return board
+
+
+def own(call: Call, account: Record, key: object) -> Record:
+    """A board of the account; raises Refused."""
+    if not isinstance(key, str) or not key.isdecimal():
+        raise invalid("Invalid request: board_id must match ^\\d+$.")
+    board = call.world.store.get(KIND, key)
+    if board is None:
+        raise Refused(no(404, 40, "Board not found."))
+    if board["account"] != account["remote_id"]:
+        raise Refused(no(403, 29, "You are not permitted to access that resource."))
+    return board
+
+
+def _told(account: Record, board: Record) -> Record:
+    return {
+        "id": board["key"],
+        "created_at": iso(board["created"])[:19],
+        "board_pins_modified_at": iso(board["created"])[:19],
+        "name": board["name"],
+        "description": board["description"],
+        "collaborator_count": 0,
+        "pin_count": 0,
+        "follower_count": 0,
+        "media": {"image_cover_url": None, "pin_thumbnail_urls": []},
+        "owner": {"username": account["username"]},
+        "privacy": board["privacy"],
+    }
+
+
+async def create(call: Call) -> web.Response:
+    """POST /v5/boards."""
+    account = writer(call, "boards:write")
+    body = call.json()
+    name = body.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_MOST:
+        raise invalid(f"Invalid request: name must have from 1 to {_NAME_MOST} characters.")
+    privacy = str(body.get("privacy") or "PUBLIC")
+    board = _make(call.world, account, name, str(body.get("description") or ""), privacy)
+    return ok(_told(account, board), account, 201)
+
+
+async def listing(call: Call) -> web.Response:
+    """GET /v5/boards."""
+    account = reader(call, "boards:read")
+    mine = [
+        board for board in call.world.store.all(KIND).values() if board["account"] == account["remote_id"]
+    ]
+    return ok(page_of(call, [_told(account, board) for board in mine]), account)
+
+
+async def read(call: Call) -> web.Response:
+    """GET /v5/boards/{board}."""
+    account = reader(call, "boards:read")
+    return ok(_told(account, own(call, account, call.request.match_info["board"])), account)
+
+
+async def person(call: Call) -> web.Response:
+    """GET /v5/user_account."""
+    account = reader(call, "user_accounts:read")
+    return ok(
+        {
+            "account_type": "BUSINESS",
+            "id": account["remote_id"],
+            "username": account["username"],
+            "business_name": account["display_name"],
+            "profile_image": f"https://i.pinimg.example/{account['remote_id']}.jpg",
+            "website_url": "",
+            "board_count": 0,
+            "pin_count": 0,
+            "follower_count": 0,
+            "following_count": 0,
+            "monthly_views": 0,
+        },
+        account,
+    )
+
+
+CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, voice=VOICE)
+LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, voice=VOICE)
+READ = Endpoint(platform=PLATFORM, step="read", handle=read, voice=VOICE)
+PERSON = Endpoint(platform=PLATFORM, step="read", handle=person, voice=VOICE)

@@ -1,0 +1,242 @@
+"""Videos on their way to a pin: registered at Pinterest, sent to its storage as a form, looked at.
+
+States: registered -> processing -> succeeded or failed. The storage says no as Amazon S3 does, in XML.
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+
+from adapters.sandbox import probe
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.ledger import iso
+from adapters.sandbox.pinterest.voice import (
+    PLATFORM,
+    VOICE,
+    invalid,
+    limited,
+    no,
+    ok,
+    page_of,
+    reader,
+    writer,
+)
+from adapters.sandbox.processing import Work
+from adapters.sandbox.store import Record
+
+if TYPE_CHECKING:
+    from adapters.sandbox.world import World
+
+KIND = "pinterest.media"
+MOST_BYTES = 2_000_000_000
+_POLICY_S = 3600.0
+_CODECS = ("h264", "hevc")
+_SECONDS = (4.0, 900.0)
+_EDGE_S = 0.05
+_RATIO = (0.5, 1.91)
+
+
+async def register(call: Call) -> web.Response:
+    """POST /v5/media."""
+    account = writer(call, "pins:write")
+    if call.json().get("media_type") != "video":
+        raise invalid("Invalid request: media_type must be video.")
+    now = call.world.clock.now()
+    stamp = iso(now)[:19].replace("-", "").replace(":", "") + "Z"
+    parameters = {
+        "x-amz-date": stamp,
+        "x-amz-signature": secrets.token_hex(32),
+        "x-amz-security-token": secrets.token_urlsafe(48),
+        "x-amz-algorithm": "AWS4-HMAC-SHA256",
+        "key": f"uploads/{secrets.token_hex(8)}",
+        "policy": secrets.token_urlsafe(64),
+        "x-amz-credential": f"SANDBOX/{stamp[:8]}/us-east-1/s3/aws4_request",
+        "Content-Type": "multipart/form-data",
+    }
+    record: Record = {"key": digits(15, "5"), "account": account["remote_id"], "created": now}
+    record |= {"state": "registered", "parameters": parameters, "media": None, **call.mishap()}
+    call.world.store.put(KIND, record["key"], record)
+    answer = {
+        "media_id": record["key"],
+        "media_type": "video",
+        "upload_url": f"http://{call.request.host}/pinterest-media/{record['key']}/",
+        "upload_parameters": parameters,
+    }
+    return ok(answer, account, 201)
+
+
+def _own(call: Call, account: Record) -> Record:
+    record = call.world.store.get(KIND, call.request.match_info["media"])
+    if record is None or record["account"] != account["remote_id"]:
+        raise Refused(no(404, 50, "Media not found."))
+    return record
+
+
+def _told(record: Record) -> Record:
+    return {"media_id": record["key"], "media_type": "video", "status": record["state"]}
+
+
+async def read(call: Call) -> web.Response:
+    """GET /v5/media/{media}."""
+    account = reader(call, "pins:read")
+    return ok(_told(_own(call, account)), account)
+
+
+async def listing(call: Call) -> web.Response:
+    """GET /v5/media."""
+    account = reader(call, "pins:read")
+    mine = [
+        record for record in call.world.store.all(KIND).values() if record["account"] == account["remote_id"]
+    ]
+    return ok(page_of(call, [_told(record) for record in reversed(mine)]), account)
+
+
+def _xml(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
+
+
+_STORAGE_VOICE = Voice(
+    presented=lambda _: None,
+    unknown_token=lambda: _xml(403, "AccessDenied", "Access Denied"),
+    expired=lambda: _xml(403, "AccessDenied", "Invalid according to Policy: Policy expired."),
+    revoked=lambda: _xml(403, "AccessDenied", "Access Denied"),
+    lacks_scope=lambda _: _xml(403, "AccessDenied", "Access Denied"),
+    rate_limited=lambda wait: _xml(
+        503, "SlowDown", "Please reduce your request rate.", {"Retry-After": str(wait)}
+    ),
+    server_error=lambda: _xml(500, "InternalError", "We encountered an internal error. Please try again."),
+    malformed=lambda: _xml(400, "MalformedPOSTRequest", "The body of your POST request is not well-formed."),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Form:
+    fields: dict[str, str]
+    size: int = 0
+    has_file: bool = False
+
+
+def _bad(status: int, code: str, message: str) -> Refused:
+    return Refused(_xml(status, code, message))
+
+
+async def receive(call: Call) -> web.Response:
+    """POST of the form to the storage: every upload parameter, then `file`."""
+    record = call.world.store.get(KIND, call.request.match_info["media"])
+    if record is None:
+        raise _bad(403, "AccessDenied", "Access Denied")
+    if "Authorization" in call.request.headers:
+        raise _bad(400, "InvalidArgument", "Only one auth mechanism allowed.")
+    if call.request.content_length is None:
+        raise _bad(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+    if call.world.clock.now() >= record["created"] + _POLICY_S:
+        raise _bad(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+    part = _path(call.world, record).with_suffix(f".{secrets.token_hex(4)}")
+    try:
+        form = await _form(call, record, part)
+        _check(record, form)
+        if record["state"] != "registered":  # the same form again: it is there already
+            return web.Response(status=204)
+        part.replace(_path(call.world, record))
+    finally:
+        part.unlink(missing_ok=True)
+    record |= {"state": "processing", "size": form.size, **call.mishap()}
+    call.world.store.put(KIND, record["key"], record)
+    await call.world.processing.begin(KIND, record)
+    return web.Response(status=204)
+
+
+async def _form(call: Call, record: Record, place: Path) -> _Form:
+    form = _Form(fields={})
+    try:
+        reader = await call.request.multipart()
+        while (part := await reader.next()) is not None:
+            if form.has_file or not isinstance(part, aiohttp.BodyPartReader):
+                raise _bad(400, "InvalidArgument", "The file must be the last field of the form.")
+            if part.name == "file":
+                _check(record, form, is_whole=False)
+                form.has_file = True
+                form.size = await _store(part, place)
+            else:
+                form.fields[part.name or ""] = (await part.read()).decode("utf-8", "replace")
+    except (ValueError, AssertionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
+        raise Refused(_STORAGE_VOICE.malformed()) from None
+    return form
+
+
+async def _store(part: aiohttp.BodyPartReader, place: Path) -> int:
+    size = 0
+    with place.open("wb") as file:
+        while chunk := await part.read_chunk(1 << 18):
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise _bad(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+            file.write(chunk)
+    return size
+
+
+def _check(record: Record, form: _Form, *, is_whole: bool = True) -> None:
+    for name, value in record["parameters"].items():
+        if form.fields.get(name) != value:
+            raise _bad(403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: {name}")
+    if is_whole and not form.has_file:
+        raise _bad(400, "InvalidArgument", "POST requires exactly one file upload per request.")
+
+
+def _path(world: "World", record: Record) -> Path:
+    return world.uploads / f"pinterest-{record['key']}"
+
+
+def work(world: "World") -> Work:
+    """How videos are worked on."""
+
+    async def examine(record: Record) -> probe.VideoFacts | None:
+        if "doom" in record or not await asyncio.to_thread(_path(world, record).exists):
+            return None
+        return await asyncio.to_thread(probe.video, _path(world, record))
+
+    return Work(
+        pending=lambda record: record["state"] == "processing",
+        examine=examine,
+        conclude=lambda record, facts: _conclude(world, record, facts),
+    )
+
+
+def _conclude(world: "World", record: Record, facts: probe.VideoFacts | None) -> None:
+    _path(world, record).unlink(missing_ok=True)
+    if facts is None or not _is_good(facts):
+        record["state"] = "failed"
+    else:
+        record |= {"state": "succeeded", "media": {"sha256": facts.sha256, "bytes": facts.bytes}}
+    world.store.put(KIND, record["key"], record)
+
+
+def _is_good(facts: probe.VideoFacts) -> bool:
+    return (
+        facts.codec in _CODECS
+        and _SECONDS[0] - _EDGE_S <= facts.duration <= _SECONDS[1] + _EDGE_S
+        and _RATIO[0] <= facts.width / facts.height <= _RATIO[1]
+    )
+
+
+def _owner(call: Call) -> Record | None:
+    record = call.world.store.get(KIND, call.request.match_info["media"])
+    return None if record is None else call.world.accounts.find(PLATFORM, record["account"])
+
+
+REGISTER = Endpoint(
+    platform=PLATFORM, step="prepare", handle=register, voice=VOICE, exhausted=lambda _: limited(86_400)
+)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
+LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, voice=VOICE)
+RECEIVE = Endpoint(
+    platform=PLATFORM, step="upload", handle=receive, voice=_STORAGE_VOICE, owner=_owner, streams=True
+)

@@ -1,0 +1,117 @@
+"""Pinterest's token endpoint: a code for tokens, and refresh tokens of 60 days that rotate."""
+
+import base64
+import binascii
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from adapters.sandbox.answers import Refused
+from adapters.sandbox.consent import Desk
+from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.store import Record
+
+_CODE_LIFE_S = 600.0
+_BAD_GRANT = 283
+
+DESK = Desk(vendor="Pinterest", platform=PLATFORM, code_life=_CODE_LIFE_S)
+
+
+def _form(call: Call) -> dict[str, str]:
+    return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _client(call: Call) -> tuple[str | None, str | None]:
+    """The app, as HTTP Basic names it."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    try:
+        decoded = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    client, _, secret = decoded.partition(":")
+    return (client, secret) if scheme == "Basic" else (None, None)
+
+
+async def token(call: Call) -> web.Response:
+    """POST /v5/oauth/token."""
+    form = _form(call)
+    if call.request.content_type != "application/x-www-form-urlencoded":
+        raise invalid("Invalid request: the body must be application/x-www-form-urlencoded.")
+    try:
+        return _granted(call, form)
+    except GrantRefused as refusal:
+        status = 401 if refusal.reason == "client" else 400
+        code = 2 if refusal.reason == "client" else _BAD_GRANT
+        sentence = (
+            "Authentication failed." if refusal.reason == "client" else "The authorization grant is invalid."
+        )
+        raise Refused(no(status, code, sentence)) from None
+
+
+def _granted(call: Call, form: dict[str, str]) -> web.Response:
+    client, secret = _client(call)
+    match form.get("grant_type"):
+        case "authorization_code":
+            account, code = redeem(
+                call.world,
+                PLATFORM,
+                form.get("code"),
+                client_id=client,
+                secret=secret,
+                redirect_uri=form.get("redirect_uri"),
+                verifier=form.get("code_verifier"),
+            )
+            return _issued(call, account, code, "authorization_code", None)
+        case "refresh_token":
+            check_client(call.world, PLATFORM, client, secret)
+            text = form.get("refresh_token", "")
+            account, found = _refreshable(call, text)
+            return _issued(call, account, found, "refresh_token", text)
+        case _:
+            raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
+
+
+def _refreshable(call: Call, text: str) -> tuple[Record, Record]:
+    accounts = call.world.accounts
+    found = accounts.token(PLATFORM, text)
+    if found is None or found["role"] != "refresh" or accounts.state(found) != "valid":
+        raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
+    account = accounts.find(PLATFORM, found["remote_id"])
+    if account is None:
+        raise GrantRefused("code", "The account is gone.")
+    accounts.use(text, found)
+    return account, found
+
+
+def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str | None) -> web.Response:
+    accounts = call.world.accounts
+    issued = accounts.issue(account, replaces=replaced, like=like)
+    lives = issued["refresh_expires_in"]
+    return ok(
+        {
+            "access_token": issued["access_token"],
+            "refresh_token": issued["refresh_token"],
+            "response_type": sort,
+            "token_type": "bearer",
+            "expires_in": issued["expires_in"],
+            "refresh_token_expires_in": lives,
+            "refresh_token_expires_at": int(call.world.clock.now()) + lives,
+            "scope": " ".join(accounts.granted(like, account)),
+        }
+    )
+
+
+def _owner(call: Call) -> Record | None:
+    form = _form(call)
+    found = call.world.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+
+
+def _step(call: Call) -> str:
+    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+
+
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=VOICE, owner=_owner)
