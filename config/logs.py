@@ -60,6 +60,9 @@ def set_up(log: Log, secrets: Iterable[str] = ()) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(log.level)
+    logging.getLogger("urllib3").setLevel(
+        logging.INFO
+    )  # below that it writes whole URLs, codes and tokens included
     logging.captureWarnings(capture=True)
 
 

@@ -80,15 +80,12 @@ class Accounts:
     def scopes(self, account: Record) -> list[str]:
         """What the account's tokens may do; option `scopes` replaces the platform's full list."""
         scopes = self.kinds[account["platform"]].scopes
-        return list(
-            account["options"].get(
-                "scopes", scopes if isinstance(scopes, tuple) else scopes(account["options"])
-            )
-        )
+        usual = scopes if isinstance(scopes, tuple) else scopes(account["options"])
+        return list(account["options"].get("scopes", usual))
 
     def granted(self, token: Record, account: Record) -> list[str]:
         """What this one token may do: what a consent page has granted, else all the account may."""
-        return list(token.get("scopes") or self.scopes(account))
+        return list(token["scopes"]) if "scopes" in token else self.scopes(account)
 
     def connection(self, account: Record) -> str:
         """Which of the platform's products the account's tokens are for."""

@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw
 _SIZE = (540, 960)
 _RATE = 30
 _SECONDS = 5
+_SMALL_BYTES = 100_000
+"""LinkedIn takes no film below 75 KB."""
 _LARGE_BYTES = 12_000_000
 _PICTURES = 5
 _COLOURS = ((214, 40, 57), (39, 125, 161), (87, 117, 144), (249, 199, 79), (67, 170, 139))
@@ -60,6 +62,7 @@ def _film(path: Path) -> None:
             ImageDraw.Draw(picture).rectangle((170, top, 370, top + 100), fill=_COLOURS[3])
             output.mux(stream.encode(_frame(picture)))
         output.mux(stream.encode(None))
+    _pad(path, _SMALL_BYTES)
 
 
 def _frame(picture: Image.Image) -> av.VideoFrame:
@@ -68,9 +71,13 @@ def _frame(picture: Image.Image) -> av.VideoFrame:
 
 
 def _large_film(path: Path) -> None:
-    """The same film, made large by a box that players skip."""
-    small = path.with_name("sample.mp4").read_bytes()
-    size = _LARGE_BYTES - len(small)
-    with path.open("wb") as file:
-        file.write(small)
-        file.write(struct.pack(">I4s", size, b"free") + os.urandom(size - 8))
+    """The same film, only larger."""
+    path.write_bytes(path.with_name("sample.mp4").read_bytes())
+    _pad(path, _LARGE_BYTES)
+
+
+def _pad(path: Path, size: int) -> None:
+    """Bring a film to `size` bytes by a box that players skip."""
+    missing = size - path.stat().st_size
+    with path.open("ab") as file:
+        file.write(struct.pack(">I4s", missing, b"free") + os.urandom(missing - 8))

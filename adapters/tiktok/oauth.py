@@ -114,6 +114,11 @@ class CreatorOAuth:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+def _with_slash(redirect_uri: str) -> str:
+    """The Business portal takes only redirect addresses that end in ``/``; our callback answers to both."""
+    return redirect_uri.rstrip("/") + "/"
+
+
 class BusinessOAuth:
     """The TikTok account holder authorisation of API for Business: JSON bodies, no PKCE."""
 
@@ -128,7 +133,7 @@ class BusinessOAuth:
         params = {
             "client_key": self.app_id,
             "response_type": "code",
-            "redirect_uri": redirect_uri,
+            "redirect_uri": _with_slash(redirect_uri),
             "state": state,
             "scope": ",".join(BUSINESS_SCOPES),
             "disable_auto_auth": "1",
@@ -137,7 +142,11 @@ class BusinessOAuth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """The grant behind a code; it lives ten minutes and is good for one try."""
-        body = {"grant_type": "authorization_code", "auth_code": code, "redirect_uri": redirect_uri}
+        body = {
+            "grant_type": "authorization_code",
+            "auth_code": code,
+            "redirect_uri": _with_slash(redirect_uri),
+        }
         return _credentials(self._post("/tt_user/oauth2/token/", body, Grant), None)
 
     def refresh(self, account: Account) -> Credentials:

@@ -24,6 +24,8 @@ class PostStatus(StrEnum):
 
 #: Not settled yet, the most urgent first: this is what a post is as long as any of its accounts is one of them.
 OPEN = (PostStatus.PENDING, PostStatus.RETRY, PostStatus.SCHEDULED)
+EDITABLE = frozenset({PostStatus.DRAFT, PostStatus.FAILED, *OPEN})
+"""What may be edited: everything that is not over for good."""
 
 _WORDS = {
     State.ACCEPTED: PostStatus.SCHEDULED,

@@ -173,8 +173,9 @@ def _plan(core: Core, c: Connection, caller: Caller, post: Steered, change: Chan
     )
     timed = "scheduled_at" in given
     due_at = rules.due_at_of(change.scheduled_at, post.now) if timed else post.due_at
-    if timed:
-        rules.refuse_expired(post.expires_at, due_at)
+    if timed and post.expires_at is not None and post.expires_at <= due_at:
+        said = f"scheduled_at must be earlier than the post's expires_at, {post.expires_at.isoformat()}."
+        raise rules.invalid("scheduled_at", said)
     accounts = _accounts(c, caller, post, change)
     rules.refuse_mixed(core, content, accounts)
     _refuse_draft_of_video(content)
@@ -227,7 +228,7 @@ def _apply(
 ) -> tuple[Edited, Sequence[datetime]] | None:
     """The one transaction. None: others changed the post meanwhile so that other checks are needed."""
     with core.database.begin() as c:
-        checks = links.locked(c, checks)  # before the post: a verdict locks them in the same order
+        checks = links.locked(c, caller.workspace_id, checks)  # before the post: a verdict locks them in the same order
         links.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
         plan = _plan(core, c, caller, _found(c, caller, post_id, change, if_match, lock=True), change)
         overtaken = list(plan.links) != list(before.links) or links.pins_of(plan.kept) != links.pins_of(before.kept)
@@ -242,10 +243,10 @@ def _apply(
 def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
     """Stores it. When work on each of its deliveries starts."""
     post, says = plan.post, plan.content
-    store.rewrite(c, post.id, store.Content(
-        caption=says.caption, media=says.media, music_url=says.music_url, tiktok=says.tiktok,
+    store.rewrite(
+        c, post.id, caption=says.caption, media=says.media, music_url=says.music_url, tiktok=says.tiktok,
         pinterest=says.pinterest, due_at=plan.due_at,
-    ))  # fmt: skip
+    )  # fmt: skip
     store.pin(c, post.id, links.pins_of(checks))
     goes_on = State.SCHEDULED if links.all_good(checks) else State.ACCEPTED
     firsts = []

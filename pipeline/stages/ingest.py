@@ -119,7 +119,7 @@ def _fit(core: Core, draught: _Draught, checks: Mapping[int, Check]) -> None:
 def _store(core: Core, draught: _Draught) -> Accepted:
     """The one commit. The checks still open are locked in URL order: no verdict lands between reading and storing."""
     with core.database.begin() as c:
-        draught.checks = links.locked(c, draught.checks)
+        draught.checks = links.locked(c, draught.caller.workspace_id, draught.checks)
         links.refuse_unreachable(draught.checks)
         _fit(core, draught, draught.checks)
         state = State.SCHEDULED if links.all_good(draught.checks) else State.ACCEPTED

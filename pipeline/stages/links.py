@@ -52,8 +52,7 @@ def open_checks(
 
 def wait_for(core: Core, checks: Mapping[int, Check]) -> Mapping[int, Check]:
     """Rings for the open checks and waits a little, holding no connection; nobody to wait for, no waiting."""
-    undecided = [check.id for check in checks.values() if check.verdict is None]
-    if not core.doorbell.checks(undecided) or not core.pulse.alive(REACHABILITY):
+    if not core.doorbell.checks(undecided(checks)) or not core.pulse.alive(REACHABILITY):
         return checks
     until = time.monotonic() + core.settings.reachability.wait
     while time.monotonic() < until and any(_open(check) for check in checks.values()):
@@ -64,13 +63,18 @@ def wait_for(core: Core, checks: Mapping[int, Check]) -> Mapping[int, Check]:
     return checks
 
 
-def locked(c: Connection, checks: Mapping[int, Check]) -> Mapping[int, Check]:
-    """The checks as they stand; no verdict of an open one lands before the transaction ends."""
-    undecided = [check.id for check in checks.values() if check.verdict is None]
-    if not undecided:
-        return checks
-    now = store.read_checks(c, undecided, lock=True)
-    return {position: now.get(check.id, check) for position, check in checks.items()}
+def locked(c: Connection, workspace: UUID, checks: Mapping[int, Check]) -> Mapping[int, Check]:
+    """The checks as they stand; no verdict of an open one lands before the transaction ends.
+
+    Music that nobody answered for only warns, so it is asked for anew: a post never waits for a check that is over.
+    """
+    if open_ones := undecided(checks):
+        now = store.read_checks(c, open_ones, lock=True)
+        checks = {position: now.get(check.id, check) for position, check in checks.items()}
+    music = checks.get(MUSIC)
+    if music is not None and music.verdict == "unanswered":
+        checks = {**checks, MUSIC: store.open_check(c, workspace, "music", music.url)}
+    return checks
 
 
 def refuse_unreachable(checks: Mapping[int, Check]) -> None:

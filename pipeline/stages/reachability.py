@@ -83,7 +83,7 @@ def _conclude(
 ) -> None:
     if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
         for post in waiting.posts_waiting_for(c, taken.id):
-            advance(core, c, post)
+            advance(core, c, post.id)
 
 
 def _unanswered(core: Core, taken: Check, seen: str) -> str:
@@ -115,12 +115,12 @@ def _postpone(c: Connection, taken: Check, seen: str, grace: timedelta) -> None:
             fail_post(c, post.id, *_blame(taken, seen))
 
 
-def advance(core: Core, c: Connection, found: waiting.WaitingPost) -> None:
+def advance(core: Core, c: Connection, post_id: UUID) -> None:
     """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first.
 
     Judged is what the post says under its lock: an edit may have changed it since it was found to wait.
     """
-    post = waiting.locked(c, found.id)
+    post = waiting.locked(c, post_id)
     if post is None:
         return
     checks = waiting.checks_of(c, post.id)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from pipeline.domain.delivery import SETTLED, may_be_changed
+from pipeline.domain.delivery import SETTLED, State, may_be_changed
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.store.posts import PostView
 from pipeline.store.steering import Part, Steered
@@ -19,9 +19,11 @@ def status_now(post: Steered) -> PostStatus:
 
 def in_flight(part: Part) -> bool:
     """Whether it may be live any moment, or be live already: then nobody may change it or take it back."""
+    if part.state is State.FAILED:
+        return part.haunted or part.shown_live
     if part.state in SETTLED:
-        return part.state not in UNTOUCHABLE and (part.haunted or part.shown_live)
-    return part.haunted or part.shown_live or not may_be_changed(part.state, armed=part.armed)
+        return False
+    return part.haunted or not may_be_changed(part.state, armed=part.armed)
 
 
 def version_of(view: PostView) -> str:

@@ -26,16 +26,17 @@ def warnings_for(
     """All of them, those about the media first."""
     facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
     track = checks[-1].track if -1 in checks else None
-    found = [*_of_checks(content, checks)]
+    found = [*of_checks(content, checks)]
     found += [
         Warned(field=m.problem.field, message=m.sentence, code=m.problem.code)
         for m in misfits(core, content, accounts, facts, track)
         if m.problem.severity == "warn"
     ]
-    return found + [w for account in accounts for w in _of_account(core, c, account, due_at)]
+    return found + [w for account in accounts for w in of_account(core, c, account, due_at)]
 
 
-def _of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
+def of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
+    """What is not known yet of the media and the music."""
     undecided = sorted(position for position, check in checks.items() if check.verdict is None)
     video = content.media["type"] == "video"
     for position in undecided:
@@ -51,9 +52,12 @@ def _of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned
             yield Warned(field="media", message=message, code="VIDEO_METADATA_MISSING")
 
 
-def _of_account(core: Core, c: Connection, account: AccountRow, due_at: datetime) -> Iterator[Warned]:
+def of_account(
+    core: Core, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
+) -> Iterator[Warned]:
+    """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
     name = f"{account.platform} account {account.username} ({account.id})"
-    dies = account.refresh_expires_at or account.expires_at
+    dies = account.refresh_expires_at if account.renewable else account.expires_at
     if dies is not None and dies <= due_at:
         yield Warned(
             field="accounts", code="TOKEN_EXPIRES_BEFORE_DUE",
@@ -62,7 +66,7 @@ def _of_account(core: Core, c: Connection, account: AccountRow, due_at: datetime
     allowed = core.adapters[account.platform].capabilities.daily_posts
     if allowed is None or core.settings.sandbox.lifted:
         return
-    planned = planned_in_day(c, account.id, due_at)
+    planned = planned_in_day(c, account.id, due_at) + unstored
     if planned > allowed:
         yield Warned(
             field="accounts", code="DAILY_QUOTA_EXCEEDED",

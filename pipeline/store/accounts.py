@@ -32,11 +32,13 @@ class AccountRow:
     settings: Mapping[str, Any]
     expires_at: datetime | None
     refresh_expires_at: datetime | None
+    renewable: bool
+    """There is a refresh token: its end, not the access token's, is the grant's."""
     error: Mapping[str, Any] | None
 
 
 ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
-              expires_at, refresh_expires_at, error"""
+              expires_at, refresh_expires_at, renewable, error"""
 
 
 def add_account(  # noqa: PLR0913  an account is that much, all of it named

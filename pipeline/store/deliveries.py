@@ -7,7 +7,6 @@ change the post's public word touches the delivery alone.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,9 +23,6 @@ from pipeline.store.database import jsonb, row, rows
 from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_rows
 from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
-
-log = logging.getLogger("slipway.store")
-
 
 _CLAIM = f"""
 WITH due AS (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.store.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.vault import Vault, VaultError
+
+log = logging.getLogger("slipway.store")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,14 +90,11 @@ def held_row(found: Any, vault: Vault) -> Held:
 
 
 def held_rows(found: Sequence[Any], vault: Vault) -> list[Held]:
-    """Those whose secrets open; the others are rescued when their lease runs out. Raises VaultError when none does."""
+    """Those whose secrets open. The others are rescued when their lease runs out, and set aside the third time."""
     held: list[Held] = []
-    trouble: VaultError | None = None
     for one in found:
         try:
             held.append(held_row(one, vault))
-        except VaultError as error:
-            trouble = error
-    if trouble is not None and not held:
-        raise trouble
+        except VaultError:
+            log.exception("delivery %s cannot be opened", one.id)
     return held

@@ -46,7 +46,7 @@ class Part:
     reused: bool
     """The last try was proven absent; its handle is the one to go on with."""
     shown_live: bool
-    """Late proof says that it is live, whatever its state says."""
+    """Late proof says that it is live. Of a failed one that is an alarm: it must never be sent again."""
     checkpoint: bytes | None
     error: Mapping[str, Any] | None
 
@@ -123,28 +123,26 @@ def _part(r: Any) -> Part:
     })  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Content:
-    """What a post says from now on, and when it is due."""
-
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
-    due_at: datetime
-
-
-def rewrite(c: Connection, post: UUID, content: Content) -> None:
-    """Replaces what a post says. Its media are looked at again ahead of their time."""
+def rewrite(
+    c: Connection,
+    post: UUID,
+    *,
+    caption: str,
+    media: Mapping[str, Any],
+    music_url: str | None,
+    tiktok: Mapping[str, Any] | None,
+    pinterest: Mapping[str, Any] | None,
+    due_at: datetime,
+) -> None:
+    """Replaces what a post says and when it is due. Its media are looked at again ahead of their time."""
     row(
         c,
         """UPDATE posts SET caption = :caption, media = :media, music_url = :music, tiktok = :tiktok,
                   pinterest = :pinterest, due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
            WHERE id = :id RETURNING id""",
-        id=post, caption=content.caption, media=jsonb(dict(content.media)), music=content.music_url,
-        tiktok=jsonb(None if content.tiktok is None else dict(content.tiktok)),
-        pinterest=jsonb(None if content.pinterest is None else dict(content.pinterest)), due=content.due_at,
+        id=post, caption=caption, media=jsonb(dict(media)), music=music_url,
+        tiktok=jsonb(None if tiktok is None else dict(tiktok)),
+        pinterest=jsonb(None if pinterest is None else dict(pinterest)), due=due_at,
     )  # fmt: skip
 
 

@@ -18,5 +18,5 @@ def ring_checks(core: Core) -> int:
     core.doorbell.checks(due)
     for post in stranded:
         with core.database.begin() as c:
-            advance(core, c, post)
+            advance(core, c, post.id)
     return len(due) + len(stranded)

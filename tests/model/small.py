@@ -134,9 +134,9 @@ def _rescued(w: World) -> World:
 
 
 def _people(w: World, rules: Rules) -> Iterator[Step]:
-    if w.state in UNARMED + ("unknown",) and not (w.armed and rules.armed_is_untouchable):
-        fresh = tuple(worker._replace(fresh=False) for worker in w.workers)
-        changed = w._replace(armed=False, rung=False, workers=fresh)
+    if w.state in (*UNARMED, "unknown") and not (w.armed and rules.armed_is_untouchable):
+        a, b = (worker._replace(fresh=False) for worker in w.workers)
+        changed = w._replace(armed=False, rung=False, workers=(a, b))
         yield "a person cancels it", changed._replace(state="cancelled")
         if not w.edited:
             yield "a person edits it to later", changed._replace(state="scheduled", due=False, edited=True)
@@ -169,7 +169,10 @@ def _work(w: World, n: int, rules: Rules) -> Iterator[Step]:
 def _begin(w: World, n: int) -> Iterator[Step]:
     if w.state == "queued" and w.rung:
         mine = Worker(at="claimed", holds=True, fresh=True)
-        yield "gets the message and claims", _with(_raise_fence(w), n, mine)._replace(state="publishing", lease=True)
+        yield (
+            "gets the message and claims",
+            _with(_raise_fence(w), n, mine)._replace(state="publishing", lease=True),
+        )
     if w.state == "unknown":
         mine = Worker(at="looking", holds=True, fresh=True, knows="enough" if w.window else "soon")
         yield "claims a look", _with(_raise_fence(w), n, mine)
@@ -192,7 +195,10 @@ def _arm(w: World, n: int, rules: Rules) -> Step:
 def _send(w: World, n: int, rules: Rules) -> Iterator[Step]:
     worker = w.workers[n]
     if worker.late and rules.deadline:
-        yield "finds its deadline passed, sends nothing", _with(w, n, worker._replace(at="answered", knows="refused"))
+        yield (
+            "finds its deadline passed, sends nothing",
+            _with(w, n, worker._replace(at="answered", knows="refused")),
+        )
         return
     for answer, (now, later, knows) in ANSWERS.items():
         wrong = _wrong_to_send(w, worker) if now or later else ""
@@ -221,7 +227,9 @@ def _settle(w: World, n: int, rules: Rules) -> Step:
             return "stores: refused before acting, to be retried", _spent(done)
         return "stores: nobody knows", done._replace(state="unknown", armed=True)
     if worker.knows == "ok" and w.state not in SETTLED:
-        return "comes too late, its proof settles it", _raise_fence(free)._replace(state="published", rung=False)
+        return "comes too late, its proof settles it", _raise_fence(free)._replace(
+            state="published", rung=False
+        )
     return "comes too late, stores nothing", free
 
 
@@ -270,7 +278,9 @@ def _raise_fence(w: World) -> World:
 
 
 def _all_late(w: World) -> World:
-    a, b = (worker._replace(late=True) if worker.at in ("claimed", "armed") else worker for worker in w.workers)
+    a, b = (
+        worker._replace(late=True) if worker.at in ("claimed", "armed") else worker for worker in w.workers
+    )
     return w._replace(workers=(a, b))
 
 
@@ -302,15 +312,15 @@ class Found:
     trace: Sequence[str] = ()
 
 
-def search(rules: Rules) -> Found:
-    """All interleavings, breadth first: the first violation has the shortest trace."""
+def search(rules: Rules, looking_for: str = "") -> Found:
+    """All interleavings, breadth first, up to the first violation that says this: no trace to it is shorter."""
     start = World()
     came: dict[World, Step | None] = {start: None}
     backwards: dict[World, list[World]] = {}
     waiting = deque([start])
     while waiting:
         w = waiting.popleft()
-        if wrong := violation(w):
+        if (wrong := violation(w)) and looking_for in wrong:
             return Found(worlds=came, stuck=(), wrong=wrong, trace=_trace(came, w))
         for label, after in steps(w, rules):
             if "a person" not in label or "stores" in label:
@@ -321,7 +331,9 @@ def search(rules: Rules) -> Found:
     return Found(worlds=came, stuck=_stuck(came, backwards))
 
 
-def _stuck(worlds: Mapping[World, Step | None], backwards: Mapping[World, Sequence[World]]) -> Sequence[World]:
+def _stuck(
+    worlds: Mapping[World, Step | None], backwards: Mapping[World, Sequence[World]]
+) -> Sequence[World]:
     """Backwards from every end (settled, or blocked for a person to see): what is not met has no way there."""
     ending = deque(w for w in worlds if w.state in (*SETTLED, "blocked"))
     fine = set(ending)

@@ -125,7 +125,7 @@ class Ground:
         """As bootstrap makes them for the sandbox, with the subject's own options."""
         made = self.more_settings.get(subject.platform)
         if made is None:
-            made = platform_settings(Settings(sandbox={"url": self.base}), subject.platform)
+            made = platform_settings(Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform)
         return replace(made, options={**made.options, **subject.of_platform})
 
     # --- the judges --------------------------------------------------------------------------------------------------

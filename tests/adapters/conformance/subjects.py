@@ -113,10 +113,10 @@ EVERY: tuple[Subject, ...] = (
     _pinterest("video, without a link", VIDEO),
     _linkedin("image of a member", PHOTO, "person"),
     _linkedin("images of a member", PHOTOS, "person"),
-    _linkedin("video of a member", VIDEO, "person"),
+    _linkedin("video of a member", LARGE, "person"),
     _linkedin("image of an organization", PHOTO, "organization"),
     _linkedin("images of an organization", PHOTOS, "organization"),
-    _linkedin("video of an organization", VIDEO, "organization"),
+    _linkedin("video of an organization", LARGE, "organization"),
 )
 
 

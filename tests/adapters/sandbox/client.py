@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -405,3 +406,137 @@ def reason(answer: requests.Response) -> tuple[int, str]:
     error = answer.json()["error"]
     assert error["code"] == answer.status_code
     return answer.status_code, error["errors"][0]["reason"]
+
+
+@dataclass(kw_only=True)
+class Pinterest:
+    sandbox: Sandbox
+    account: Account
+
+    @property
+    def board(self) -> str:
+        return str(self.account.answer["settings"]["default_board"])
+
+    def call(
+        self, method: str, path: str, body: object = None, token: str | None = None, **query: Any
+    ) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token or self.account.access_token}"}
+        url = f"{self.sandbox.base}/pinterest/v5/{path}"
+        return requests.request(method, url, params=query, json=body, headers=headers, timeout=30)
+
+    def image(self, name: str = "sample-1.jpg") -> dict[str, Any]:
+        return {"source_type": "image_url", "url": self.sandbox.media(name)}
+
+    def pin(self, source: dict[str, Any] | None = None, **more: Any) -> requests.Response:
+        body = {"board_id": self.board, "title": "t", "description": "d", "link": "https://a.example/?x=1"}
+        return self.call("POST", "pins", {**body, "media_source": source or self.image(), **more})
+
+    def register(self) -> dict[str, Any]:
+        made: dict[str, Any] = self.call("POST", "media", {"media_type": "video"}).json()
+        return made
+
+    def send(self, made: dict[str, Any], data: bytes) -> requests.Response:
+        files = {"file": ("v.mp4", data, "video/mp4")}
+        return requests.post(made["upload_url"], data=made["upload_parameters"], files=files, timeout=30)
+
+    def status(self, media: str) -> str:
+        return str(self.call("GET", f"media/{media}").json()["status"])
+
+    def video(self, data: bytes) -> str:
+        """A media_id that has succeeded, or failed."""
+        made = self.register()
+        assert self.send(made, data).status_code == 204
+        until(lambda: self.status(made["media_id"]) != "processing")
+        return str(made["media_id"])
+
+    def on_board(self, **query: Any) -> dict[str, Any]:
+        answer = self.call("GET", f"boards/{self.board}/pins", **query)
+        assert answer.ok, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@dataclass(kw_only=True)
+class LinkedIn:
+    sandbox: Sandbox
+    account: Account
+    version: str = "202609"
+
+    @property
+    def urn(self) -> str:
+        return self.account.remote_id
+
+    def call(
+        self, method: str, path: str, body: object = None, token: str | None = None, **query: Any
+    ) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token or self.account.access_token}"}
+        headers |= {"LinkedIn-Version": self.version, "X-Restli-Protocol-Version": "2.0.0"}
+        url = f"{self.sandbox.base}/linkedin/rest/{path}"
+        return requests.request(method, url, params=query, json=body, headers=headers, timeout=30)
+
+    def start_image(self, **more: Any) -> dict[str, Any]:
+        body = {"initializeUploadRequest": {"owner": self.urn, **more}}
+        answer = self.call("POST", "images", body, action="initializeUpload")
+        assert answer.ok, answer.text
+        value: dict[str, Any] = answer.json()["value"]
+        return value
+
+    def put_image(self, value: dict[str, Any], data: bytes) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.account.access_token}"}
+        return requests.put(value["uploadUrl"], data=data, headers=headers, timeout=30)
+
+    def image(self, name: str = "sample-1.jpg") -> str:
+        value = self.start_image()
+        data = (self.sandbox.folder / "media" / name).read_bytes()
+        assert self.put_image(value, data).status_code == 201
+        return str(value["image"])
+
+    def start_video(self, size: int) -> dict[str, Any]:
+        given = {"owner": self.urn, "fileSizeBytes": size, "uploadCaptions": False, "uploadThumbnail": False}
+        answer = self.call("POST", "videos", {"initializeUploadRequest": given}, action="initializeUpload")
+        assert answer.ok, answer.text
+        value: dict[str, Any] = answer.json()["value"]
+        return value
+
+    def put_part(self, part: dict[str, Any], data: bytes) -> requests.Response:
+        headers = {"Content-Type": "application/octet-stream"}
+        body = data[part["firstByte"] : part["lastByte"] + 1]
+        return requests.put(part["uploadUrl"], data=body, headers=headers, timeout=30)
+
+    def finish_video(self, value: dict[str, Any], etags: list[str]) -> requests.Response:
+        given = {"video": value["video"], "uploadToken": value["uploadToken"], "uploadedPartIds": etags}
+        return self.call("POST", "videos", {"finalizeUploadRequest": given}, action="finalizeUpload")
+
+    def video(self, data: bytes) -> str:
+        value = self.start_video(len(data))
+        etags = [self.put_part(part, data).headers["ETag"] for part in value["uploadInstructions"]]
+        assert self.finish_video(value, etags).ok
+        return str(value["video"])
+
+    def state(self, urn: str) -> str:
+        sort = "images" if ":image:" in urn else "videos"
+        answer = self.call("GET", f"{sort}/{quote(urn, safe='')}")
+        assert answer.ok, answer.text
+        return str(answer.json()["status"])
+
+    def body(
+        self, commentary: str = "hej", content: dict[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        distribution = {"feedDistribution": "MAIN_FEED", "targetEntities": []}
+        distribution |= {"thirdPartyDistributionChannels": []}
+        body = {
+            "author": self.urn,
+            "commentary": commentary,
+            "visibility": "PUBLIC",
+            "distribution": distribution,
+        }
+        body |= {"lifecycleState": "PUBLISHED", "isReshareDisabledByAuthor": False, **more}
+        return body if content is None else body | {"content": content}
+
+    def post(
+        self, commentary: str = "hej", content: dict[str, Any] | None = None, **more: Any
+    ) -> requests.Response:
+        return self.call("POST", "posts", self.body(commentary, content, **more))
+
+    def listed(self, **query: Any) -> requests.Response:
+        return self.call("GET", "posts", q="author", author=self.urn, sortBy="LAST_MODIFIED", **query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -30,6 +31,7 @@ from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
 from tests.pipeline.store.ledger import HOUR, Post, credentials
+from tests.stack import until
 
 QUEUED_NOW = "state = 'queued', lease_until = now() + interval '5 minutes', reason = NULL"
 
@@ -463,6 +465,29 @@ def test_one_that_crashed_a_worker_travels_alone(house: House) -> None:
     publish_all(playing(house.core, Script()), "tiktok", [(p.deliveries[0], 0) for p in posts])
     assert [house.ledger.state(p.deliveries[0]) for p in posts] == [State.QUEUED, State.PUBLISHED]
     assert house.messages("publish.tiktok") == before + 1
+
+
+def test_one_whose_row_is_locked_for_a_moment_is_waited_for(house: House, post: Post) -> None:
+    """Its message is the only one: passing over it would cost the length of a lease."""
+    core = playing(house.core, Script())
+    with ThreadPoolExecutor(1) as pool:
+        with house.core.database.begin() as c:
+            c.exec_driver_sql(
+                "SELECT id FROM deliveries WHERE id = %(id)s FOR UPDATE", {"id": post.deliveries[0]}
+            )
+            sent = pool.submit(publish, core, post.deliveries[0], 0)
+            until(lambda: _waits(house), 10)
+        assert sent.result(20) is State.PUBLISHED
+
+
+def _waits(house: House) -> bool:
+    """Whether some statement on this database waits for a lock."""
+    with house.ledger.database.begin() as c:
+        found = c.exec_driver_sql(
+            """SELECT count(*) AS n FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+        ).one()
+    return bool(found.n)
 
 
 def test_no_connection_is_held_while_the_platform_is_spoken_to(house: House, post: Post, core: Core) -> None:

@@ -209,7 +209,7 @@ def verdict(ledger: Ledger, check: UUID) -> None:
     with ledger.database.begin() as c:
         assert store.decide_check(c, check, "good", facts=FACTS, seen="ok")
         for post in waiting.posts_waiting_for(c, check):
-            waiting.lock(c, post.id)
+            assert waiting.locked(c, post.id) is not None
             if all(k.verdict == "good" for k in waiting.checks_of(c, post.id).values()):
                 for d in waiting.accepted_deliveries(c, post.id):
                     c.exec_driver_sql(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
+from pipeline.store.database import new_id
 from pipeline.store.held import Held
 from pipeline.store.pauses import Scope, lift, pause
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
@@ -111,6 +113,34 @@ def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
     with shared.database.once() as c:
         store.save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
     assert shared.held(held.id).prepares == 1
+
+
+def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    posts = shared.posts(40, [shared.account(workspace)], State.QUEUED)
+    items = [(p.deliveries[0], 0) for p in posts]
+
+    def take(items: list[tuple[UUID, int]]) -> list[UUID]:
+        with shared.database.once() as c:
+            return [held.id for held in store.claim_several(c, shared.vault, items, LEASE)]
+
+    orders = [items, items[::-1], items[20:] + items[:20], items[::-1][10:] + items[::-1][:10]]
+    taken = [i for some in together(*[partial(take, order) for order in orders]) for i in some]
+    for item in items:  # what was passed over because another had it locked just then
+        taken += take([item])
+    assert len(taken) == len(set(taken)) == 40
+    assert {shared.delivery(i).fence for i in taken} == {1}
+    assert take([(new_id(), 0)]) == []
+
+
+def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    posts = shared.posts(4, [shared.account(workspace)], State.UNKNOWN)
+    one, two, three, four = (p.deliveries[0] for p in posts)
+    items = [(one, 0, 1), (two, 1, 1), (three, 0, 7), (four, 0, 1)]
+    with shared.database.once() as c:
+        held = store.claim_looks(c, shared.vault, items, LEASE)
+    assert {(h.id, h.fence) for h in held} == {(one, 2), (four, 2)}
 
 
 # --- claiming a look -------------------------------------------------------------------------------------------------

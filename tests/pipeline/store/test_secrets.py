@@ -71,7 +71,9 @@ def test_damage_is_noticed(spoilt: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", ["", " , ", "not-a-key", "é", NEW[:-3], f"{NEW},x"], ids=["none", "blank", "word", "accent", "cut", "spoilt"]
+    "keys",
+    ["", " , ", "not-a-key", "é", NEW[:-3], f"{NEW},x"],
+    ids=["none", "blank", "word", "accent", "cut", "spoilt"],
 )
 def test_unusable_keys_are_refused_without_saying_them(keys: str) -> None:
     with pytest.raises(VaultError) as caught:

@@ -1,0 +1,51 @@
+"""Which of the sandbox's faults can meet a subject, and at which of its steps: found out by a run, not by a table."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from adapters.sandbox.faults import FAULTS, STEPS
+from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.subjects import Subject
+from tests.adapters.conformance.walk import Walk
+
+MANY = 1000
+SOMEBODY_ELSES = {"refresh", "oauth", "consent", "cancel", "any", "status"}
+"""Steps that are no step of a publish, or another word for one."""
+MUSIC_ONLY = {"oembed-no-anchor", "oembed-gone"}
+MATTER = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
+
+
+def steps_of(ground: Ground, subject: Subject) -> tuple[str, ...]:
+    """The sandbox's names of the steps that this subject's publish and a search for it come by."""
+    return _steps_of(_Key(ground, subject))
+
+
+class _Key:
+    """Hashable by the subject's name alone."""
+
+    def __init__(self, ground: Ground, subject: Subject) -> None:
+        self.ground, self.subject = ground, subject
+
+    def __hash__(self) -> int:
+        return hash(self.subject.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.subject.name == other.subject.name
+
+
+@lru_cache(maxsize=None)
+def _steps_of(key: _Key) -> tuple[str, ...]:
+    ground, subject = key.ground, key.subject
+    ground.calm()
+    asked = {
+        step: ground.fault(subject.stand_in, step, "latency", MANY, delay_ms=0)
+        for step in STEPS
+        if step not in SOMEBODY_ELSES
+    }
+    walk = Walk.of(ground, subject)
+    walk.run()
+    touched = {step for step, fault in asked.items() if ground.spent(fault)}
+    ground.calm()
+    # a search after a lost answer may read what a plain publish never asks for
+    return tuple(step for step in STEPS if step in touched | {"read"})

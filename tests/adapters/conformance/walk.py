@@ -1,0 +1,280 @@
+"""Walks one delivery through an adapter as the core does, by the core's own pure verdicts, with no database.
+
+Every step is taken by a new adapter with a new client from a checkpoint that went through JSON: a worker that dies after
+any step leaves exactly that to the next one. Time passes at once: whatever is waited for, is not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from adapters.contract import (
+    Absent,
+    Account,
+    Adapter,
+    CannotTell,
+    Checkpoint,
+    Draft,
+    Finalized,
+    Pending,
+    Prepared,
+    Published,
+    Ready,
+    Seen,
+)
+from adapters.errors import AdapterError, CredentialsExpired
+from adapters.http import Client
+from pipeline.domain import verdict as decide
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.verdict import Policy, Standing, Verdict
+from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.subjects import Subject
+
+MOST_STEPS = 120
+CALM_AFTER = 3
+"""Looks after which faults are cleared: what was stuck goes on."""
+PATIENCE = 8
+"""Looks after which the platform's limit has passed."""
+POLICY = Policy(
+    tries=6, backoff=timedelta(0), cap=timedelta(0), chance=0, settle=timedelta(0), look_first=timedelta(0),
+    look_longest=timedelta(0), look_limit=timedelta(hours=1),
+)  # fmt: skip
+READS = {
+    # POST or PUT by name, reads by nature: they change nothing over there
+    ("POST", "/v2/post/publish/status/fetch/"),
+    ("POST", "/v2/post/publish/creator_info/query/"),
+    ("POST", "/v2/video/list/"),
+}
+PROBES = {("PUT", "/upload/youtube/v3/videos")}
+"""PUTs of no bytes: the resumable upload's question how far it is."""
+ENDS = frozenset({State.PUBLISHED, State.FAILED, State.BLOCKED})
+T = TypeVar("T", Prepared, Finalized, Seen)
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """One delivery on its way, and everything that was seen of it."""
+
+    ground: Ground
+    subject: Subject
+    account: Account
+    draft: Draft
+    checkpoint: Checkpoint = field(default_factory=dict)
+    state: State = State.QUEUED
+    armed_at: datetime | None = None
+    reason: Reason | None = None
+    published: Published | None = None
+    spent: int = 0
+    looks: int = 0
+    surprises: int = 0
+    stale: bool = False
+    absences: int = 0
+    taken: set[str] = field(default_factory=set)
+    errors: list[Exception] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """Every repr, str and traceback of what the adapter handed out or raised."""
+    seen: list[Seen] = field(default_factory=list)
+    finalized: int = 0
+    ready_at: Checkpoint | None = None
+    """The last checkpoint that was Ready."""
+
+    @classmethod
+    def of(cls, ground: Ground, subject: Subject) -> Walk:
+        """A new post of a new account."""
+        return cls(ground=ground, subject=subject, account=ground.account(subject), draft=ground.draft(subject))
+
+    # --- single steps, each by a worker of its own -------------------------------------------------------------------
+
+    def worker(self) -> tuple[Adapter, Client]:
+        """A new adapter with a new client; they share nothing with those before them."""
+        client = Client(limit=timedelta(seconds=10))
+        return self.ground.adapters[self.subject.platform](client, self.ground.settings(self.subject)), client
+
+    def prepare(self) -> Prepared:
+        """One step; it may make one request, and none of it visible."""
+        adapter, client = self.worker()
+        with self._heard(client, 1):
+            result = self._told(adapter.prepare(self.draft, self.account, self.stored))
+        assert not any(visible for _, _, visible in client.calls), client.calls
+        return result
+
+    def finalize(self) -> Finalized:
+        """The visible call: exactly one request, or none where it was live already."""
+        adapter, client = self.worker()
+        try:
+            with self._heard(client, 1):
+                return self._told(adapter.finalize(self.draft, self.account, self.stored))
+        finally:
+            self.finalized += len(client.calls)
+            assert all(visible for _, _, visible in client.calls), client.calls
+
+    def look(self) -> Seen:
+        """One look; whatever it asks, only reads leave."""
+        adapter, client = self.worker()
+        armed = self.armed_at
+        with self._heard(client, None):
+            seen = self._told(adapter.look(self.draft, self.account, self.stored, armed, frozenset(self.taken)))
+        assert all(is_read(method, url) and not visible for method, url, visible in client.calls), client.calls
+        self.seen.append(seen)
+        return seen
+
+    @property
+    def stored(self) -> Checkpoint:
+        """The checkpoint as another worker reads it."""
+        kept: Checkpoint = json.loads(json.dumps(self.checkpoint))
+        return kept
+
+    # --- the core's way ----------------------------------------------------------------------------------------------
+
+    def run(self, until: Callable[[Walk], bool] = lambda _: False) -> Walk:
+        """Until the delivery is settled or a person is needed, or ``until`` says so."""
+        for _ in range(MOST_STEPS):
+            if self.state in ENDS or until(self):
+                return self
+            if self.state in (State.PREPARING, State.PROCESSING, State.UNKNOWN):
+                self.look_once()
+            else:
+                self.publish()
+        raise AssertionError(f"{self.subject.name} gets nowhere: {self.state}, {self.errors[-3:]}, {self.seen[-3:]}")
+
+    def publish(self) -> None:
+        """One slice: what is left to prepare, then the visible call."""
+        try:
+            waits = self.prepare_all()
+            self.apply(waits if waits is not None else self._arm_and_finalize())
+        except Exception as error:  # noqa: BLE001 - the core's catch-all: whatever it is becomes a verdict
+            self._failed(error, decide.of_error(error, self.standing, POLICY))
+
+    def prepare_all(self) -> Verdict | None:
+        """Prepares until Ready (None), or until the platform asks for time."""
+        while True:
+            result = self.prepare()
+            self.checkpoint = result.checkpoint
+            if isinstance(result, Ready):
+                self.ready_at = self.stored
+                return None
+            if (waits := decide.of_prepared(result)) is not None:
+                return waits
+
+    def _arm_and_finalize(self) -> Verdict:
+        self.arm()
+        return decide.of_finalized(self.finalize())
+
+    def arm(self) -> None:
+        """From here on nothing is sent again unless its absence is proven."""
+        self.armed_at, self.looks, self.absences = datetime.now(UTC), 0, 0
+
+    def look_once(self) -> None:
+        """One look and its verdict; faults end in time, and so does the wait."""
+        self.looks += 1
+        if self.looks == CALM_AFTER:
+            self.ground.calm()
+        try:
+            seen = self.look()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error, decide.of_look_error(error, self.standing, POLICY, self.state))
+            return
+        standing = self.standing
+        if self.armed_at is not None and isinstance(seen, Absent | Ready):
+            self.absences += 1
+            if self.absences == 1:
+                self.ground.later(self.worker()[0].capabilities.settle_window)
+        self.stale = False
+        self.apply(decide.of_look(seen, standing, POLICY))
+
+    @property
+    def standing(self) -> Standing:
+        """What the core would know of the delivery now."""
+        return Standing(
+            spent=self.spent, looks=self.looks, surprises=self.surprises, stale_before=self.stale,
+            armed_for=None if self.armed_at is None else timedelta(0),
+            waited=POLICY.look_limit if self.looks >= PATIENCE else timedelta(0),
+            absent_before=self.absences > 1, late_enough=self.absences > 0,
+        )  # fmt: skip
+
+    def apply(self, verdict: Verdict) -> None:
+        """Stores a verdict."""
+        self.state, self.reason = verdict.state, verdict.reason
+        self.published = verdict.published or self.published
+        self.spent += verdict.spent
+        self.surprises += verdict.surprise
+        if verdict.disarm:
+            self.armed_at = None
+        if verdict.checkpoint is not None:
+            self.checkpoint = verdict.checkpoint
+        if verdict.refresh:
+            self._refresh()
+        if self.state is State.PREPARING and self.armed_at is None and self.looks >= PATIENCE:
+            self.looks = 0
+
+    def person_says_publish_again(self) -> None:
+        """Somebody looked, and decided: only what the adapter ``keeps`` survives."""
+        kept = self.worker()[0].capabilities.keeps
+        self.checkpoint = {name: value for name, value in self.stored.items() if name in kept}
+        self.state, self.armed_at, self.looks = State.RETRYING, None, 0
+
+    def _failed(self, error: Exception, verdict: Verdict) -> None:
+        self.errors.append(error)
+        self.told += [str(error), repr(error), "".join(traceback.format_exception(error))]
+        stale = isinstance(error, CredentialsExpired)
+        self.apply(verdict)
+        self.stale = stale
+
+    def _refresh(self) -> None:
+        adapter, _ = self.worker()
+        try:
+            fresh = adapter.refresh(self.account)
+        except AdapterError as error:
+            self.errors.append(error)
+            self.told += [str(error), repr(error)]
+            self.account = self.ground.reconnected(self.subject, self.account)  # a person did what was asked
+        else:
+            self.account = replace(self.account, credentials=fresh)
+
+    def _told(self, result: T) -> T:
+        self.told += [repr(result), str(result)]
+        return result
+
+    @contextmanager
+    def _heard(self, client: Client, most: int | None) -> Iterator[None]:
+        """Hears every log line meanwhile, and counts requests."""
+        ear = _Ear(self.told)
+        root = logging.getLogger()
+        before = root.level
+        root.addHandler(ear)
+        root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.removeHandler(ear)
+            root.setLevel(before)
+            assert most is None or len(client.calls) <= most, client.calls
+
+
+class _Ear(logging.Handler):
+    def __init__(self, told: list[str]) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.append(record.getMessage())
+
+
+def is_read(method: str, url: str) -> bool:
+    """GET, or one of the few that only are called otherwise."""
+    return method == "GET" or any(method == m and url.endswith(path) for m, path in READS | PROBES)
+
+
+def word_of(seen: Seen) -> str:
+    """What a look said, in one word."""
+    return type(seen).__name__
+
+
+__all__ = ["CannotTell", "Pending", "Walk", "is_read", "word_of"]

@@ -1,0 +1,277 @@
+"""LinkedIn on the sandbox: headers, authors, images, videos in parts, posts and their twins."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from adapters.sandbox.linkedin.little_text import shown
+from tests.adapters.sandbox.client import LinkedIn, Sandbox, until
+
+
+@pytest.fixture
+def person(quick: Sandbox) -> LinkedIn:
+    return LinkedIn(sandbox=quick, account=quick.account("linkedin"))
+
+
+@pytest.fixture
+def company(quick: Sandbox) -> LinkedIn:
+    return LinkedIn(
+        sandbox=quick, account=quick.account("linkedin", "acme", options={"kind": "organization"})
+    )
+
+
+@pytest.fixture
+def film(quick: Sandbox) -> bytes:
+    return (quick.folder / "media" / "sample.mp4").read_bytes()
+
+
+@pytest.fixture
+def large(quick: Sandbox) -> bytes:
+    return (quick.folder / "media" / "sample-large.mp4").read_bytes()
+
+
+def no(answer: requests.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["code"]
+
+
+def media(urn: str, **more: str) -> dict[str, Any]:
+    return {"media": {"id": urn, **more}}
+
+
+def test_persons_and_organizations_are_named_by_their_urns(person: LinkedIn, company: LinkedIn) -> None:
+    assert person.urn.startswith("urn:li:person:")
+    assert company.urn.startswith("urn:li:organization:")
+    assert [person.account.answer["connection"], company.account.answer["connection"]] == [
+        "person",
+        "organization",
+    ]
+    assert (person.account.refresh_token, person.account.answer["expires_in"]) == (None, 5184000)
+    partner = person.sandbox.account("linkedin", "p", options={"partner": True})
+    assert partner.answer["refresh_expires_in"] == 31536000
+
+
+def test_an_image_post_is_live_with_its_urn_in_a_header(company: LinkedIn) -> None:
+    image = company.image()
+    assert company.state(image) == "AVAILABLE"
+    answer = company.post("one \\#1 #tag", media(image, altText="a circle"))
+    assert (answer.status_code, answer.content) == (201, b"")
+    urn = answer.headers["x-restli-id"]
+    (entry,) = company.sandbox.ledger("linkedin")
+    assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("image", urn, "one #1 #tag")
+    assert (entry["account"], entry["url"]) == (company.urn, f"https://www.linkedin.com/feed/update/{urn}/")
+    (row,) = company.listed(count=10).json()["elements"]
+    assert (row["id"], row["content"]["media"]["id"], row["commentary"]) == (urn, image, "one \\#1 #tag")
+    assert company.call("GET", f"posts/{quote(urn, safe='')}").json() == row
+    for _ in range(2):
+        assert company.call("DELETE", f"posts/{quote(urn, safe='')}").status_code == 204
+    assert company.listed().json()["elements"] == []
+
+
+def test_many_images_keep_their_order(company: LinkedIn) -> None:
+    images = [company.image(f"sample-{number}.jpg") for number in (3, 1, 2)]
+    assert company.post("grid", {"multiImage": {"images": [{"id": urn} for urn in images]}}).ok
+    (entry,) = company.sandbox.ledger()
+    assert (entry["kind"], len(entry["media"])) == ("photos", 3)
+    alone = company.post("alone", {"multiImage": {"images": [{"id": images[0]}]}})
+    assert no(alone) == (400, "INVALID_VALUE_FOR_FIELD")
+
+
+def test_a_video_goes_up_in_parts_and_is_finalized_in_order(company: LinkedIn, large: bytes) -> None:
+    value = company.start_video(len(large))
+    parts = value["uploadInstructions"]
+    assert [part["firstByte"] for part in parts] == [0, 4194304, 8388608]
+    assert parts[-1]["lastByte"] == len(large) - 1
+    etags = [company.put_part(part, large).headers["ETag"] for part in reversed(parts)][::-1]
+    assert no(company.finish_video(value, etags[::-1])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert no(company.finish_video(value, etags[:2])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert company.state(value["video"]) == "WAITING_UPLOAD"
+    assert company.post("early", media(value["video"])).json()["code"] == "MEDIA_ASSET_WAITING_UPLOAD"
+    assert company.finish_video(value, etags).status_code == 200
+    assert company.state(value["video"]) == "AVAILABLE"
+    answer = company.post("film", media(value["video"], title="t"))
+    assert answer.headers["x-restli-id"].startswith("urn:li:ugcPost:")
+    assert company.sandbox.ledger()[0]["media"][0]["bytes"] == len(large)
+
+
+def test_a_part_has_its_exact_length_its_type_and_no_token(company: LinkedIn, large: bytes) -> None:
+    (part, *_) = company.start_video(len(large))["uploadInstructions"]
+    octets = {"Content-Type": "application/octet-stream"}
+    token = {"Authorization": f"Bearer {company.account.access_token}"}
+    body = large[: part["lastByte"] + 1]
+
+    def put(data: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        return no(requests.put(part["uploadUrl"], data=data, headers=headers, timeout=30))
+
+    assert put(body[:-1], octets) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert put(body, {"Content-Type": "video/mp4"}) == (400, "ILLEGAL_ARGUMENT")
+    assert put(body, octets | token) == (400, "ILLEGAL_ARGUMENT")
+    assert company.put_part(part, large).status_code == 200
+
+
+def test_an_image_is_sent_with_the_token_and_once(company: LinkedIn) -> None:
+    value = company.start_image()
+    data = (company.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
+    without = requests.put(value["uploadUrl"], data=data, timeout=30)
+    assert no(without) == (401, "INVALID_ACCESS_TOKEN")
+    assert company.state(value["image"]) == "WAITING_UPLOAD"
+    assert no(company.post("x", media(value["image"]))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    assert company.put_image(value, data).status_code == 201
+    company.sandbox.told("POST", "clock", {"advance_s": 86_401})
+    late = company.put_image(value, data)
+    assert no(late) == (400, "EXPIRED_UPLOAD_URL")
+
+
+def test_a_member_can_write_images_but_not_read_them(person: LinkedIn) -> None:
+    image = person.image()
+    answer = person.call("GET", f"images/{quote(image, safe='')}")
+    assert no(answer) == (403, "ACCESS_DENIED")
+    assert person.post("mine", media(image)).status_code == 201
+    assert no(person.listed()) == (403, "ACCESS_DENIED")
+    urn = person.sandbox.ledger()[0]["remote_id"]
+    assert no(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
+
+
+def test_nobody_writes_for_others_or_shows_what_is_not_theirs(person: LinkedIn, company: LinkedIn) -> None:
+    assert no(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
+    assert no(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
+    assert no(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
+    foreign = {"initializeUploadRequest": {"owner": company.urn}}
+    assert no(person.call("POST", "images", foreign, action="initializeUpload")) == (403, "ACCESS_DENIED")
+    assert person.sandbox.ledger() == []
+
+
+def test_the_same_post_is_refused_for_ten_minutes_with_the_first_ones_urn(person: LinkedIn) -> None:
+    image = person.image()
+    first = person.post("twice", media(image))
+    again = person.post("twice", media(image))
+    error = again.json()
+    assert (again.status_code, error["errorDetails"]["inputErrors"][0]["code"]) == (422, "DUPLICATE_POST")
+    assert first.headers["x-restli-id"] in error["message"]
+    assert person.post("twice", media(person.image())).status_code == 201
+    person.sandbox.told("POST", "clock", {"advance_s": 601})
+    assert person.post("twice", media(image)).status_code == 201
+
+
+def test_every_call_names_its_version_and_protocol(company: LinkedIn) -> None:
+    url = f"{company.sandbox.base}/linkedin/rest/posts"
+    token = {"Authorization": f"Bearer {company.account.access_token}"}
+    restli = {"X-Restli-Protocol-Version": "2.0.0"}
+
+    def sent(headers: dict[str, str]) -> tuple[int, str]:
+        return no(requests.post(url, json=company.body(), headers=headers, timeout=30))
+
+    assert sent(restli) == (401, "EMPTY_ACCESS_TOKEN")
+    assert sent(token | restli) == (400, "VERSION_MISSING")
+    assert sent(token | restli | {"LinkedIn-Version": "202401"}) == (426, "NONEXISTENT_VERSION")
+    assert sent(token | restli | {"LinkedIn-Version": "202613"}) == (426, "NONEXISTENT_VERSION")
+    assert sent(token | {"LinkedIn-Version": "202609"}) == (400, "ILLEGAL_ARGUMENT")
+    assert company.sandbox.ledger() == []
+
+
+def test_urns_in_a_path_are_encoded(company: LinkedIn) -> None:
+    assert no(company.call("GET", f"images/{company.image()}")) == (400, "ILLEGAL_ARGUMENT")
+    missing = company.call("GET", f"images/{quote('urn:li:image:none', safe='')}")
+    assert no(missing) == (404, "RESOURCE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"commentary": "x" * 3001}, "FIELD_LENGTH_TOO_LONG"),
+        ({"commentary": None}, "MISSING_FIELD"),
+        ({"author": None}, "MISSING_FIELD"),
+        ({"author": "urn:li:group:1"}, "INVALID_URN_TYPE"),
+        ({"visibility": "SECRET"}, "INVALID_VALUE_FOR_FIELD"),
+        ({"distribution": {}}, "INVALID_VALUE_FOR_FIELD"),
+        ({"lifecycleState": "DRAFT"}, "INVALID_VALUE_FOR_FIELD"),
+        ({"content": {"media": {"id": "urn:li:image:none"}}}, "INVALID_URN_ID"),
+        ({"content": {"media": {"id": "urn:li:share:1"}}}, "INVALID_URN_TYPE"),
+        ({"content": {"media": {"id": "urn:li:image:x", "altText": "x" * 4087}}}, "FIELD_LENGTH_TOO_LONG"),
+        ({"content": {"carousel": {}}}, "INVALID_VALUE_FOR_FIELD"),
+    ],
+)
+def test_a_post_that_breaks_a_rule_is_refused(
+    company: LinkedIn, change: dict[str, Any], expected: str
+) -> None:
+    answer = company.call("POST", "posts", company.body() | change)
+    assert no(answer) == (400, expected)
+    assert company.sandbox.ledger() == []
+
+
+@pytest.mark.parametrize(
+    ("commentary", "seen"),
+    [
+        ("plain", "plain"),
+        ("a \\(b\\) \\#c \\\\", "a (b) #c \\"),
+        ("#tag and {hashtag|\\#|other}", "#tag and #other"),
+        ("hi @[Ann B](urn:li:person:x-1)!", "hi Ann B!"),
+        ("cut (here) and gone", "cut "),
+        ("mail me @home", "mail me "),
+    ],
+)
+def test_reserved_characters_cut_the_text(commentary: str, seen: str) -> None:
+    assert shown(commentary) == seen
+
+
+def test_a_failed_video_cannot_be_posted(company: LinkedIn, film: bytes) -> None:
+    company.sandbox.fault("linkedin", "prepare", "fail-processing", reason="Too dark")
+    urn = company.video(film)
+    told = company.call("GET", f"videos/{quote(urn, safe='')}").json()
+    assert (told["status"], told["processingFailureReason"]) == ("PROCESSING_FAILED", "Too dark")
+    assert no(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
+
+
+def test_processing_can_go_on_for_ever(company: LinkedIn, film: bytes) -> None:
+    fault = company.sandbox.fault("linkedin", "prepare", "stuck-processing")
+    urn = company.video(film)
+    assert company.state(urn) == "PROCESSING"
+    assert no(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    company.sandbox.told("DELETE", f"faults/{fault}")
+    assert until(lambda: company.state(urn) == "AVAILABLE")
+
+
+def test_a_lost_answer_is_live_and_its_repetition_names_it(person: LinkedIn) -> None:
+    person.sandbox.fault("linkedin", "finalize", "effect-then-drop", account=person.urn)
+    with pytest.raises(requests.ConnectionError):
+        person.post("once")
+    (entry,) = person.sandbox.ledger()
+    again = person.post("once")
+    assert (again.status_code, entry["remote_id"] in again.json()["message"]) == (422, True)
+    assert len(person.sandbox.ledger()) == 1
+
+
+def test_an_organizations_listing_can_lag_behind(company: LinkedIn) -> None:
+    company.sandbox.fault("linkedin", "finalize", "late-visibility", delay_ms=60_000)
+    urn = company.post().headers["x-restli-id"]
+    assert (company.listed().json()["elements"], len(company.sandbox.ledger())) == ([], 1)
+    assert no(company.call("GET", f"posts/{quote(urn, safe='')}")) == (404, "RESOURCE_NOT_FOUND")
+    company.sandbox.told("POST", "clock", {"advance_s": 61})
+    assert [row["id"] for row in company.listed().json()["elements"]] == [urn]
+
+
+def test_a_member_has_150_posts_a_day_until_midnight(sandbox: Sandbox) -> None:
+    sandbox.pace("instant", quotas=True)
+    person = LinkedIn(sandbox=sandbox, account=sandbox.account("linkedin"))
+    answers = [person.post(f"post {number}") for number in range(151)]
+    assert {answer.status_code for answer in answers[:150]} == {201}
+    assert no(answers[150]) == (429, "TOO_MANY_REQUESTS")
+    sandbox.told("POST", "clock", {"advance_s": 86_400})
+    assert person.post("tomorrow").status_code == 201
+
+
+def test_linkedin_says_no_in_its_own_words(person: LinkedIn) -> None:
+    expected = {
+        "429": (429, "TOO_MANY_REQUESTS"),
+        "5xx": (500, "INTERNAL_SERVER_ERROR"),
+        "token-expired": (401, "EXPIRED_ACCESS_TOKEN"),
+        "token-revoked": (401, "REVOKED_ACCESS_TOKEN"),
+        "quota-exhausted": (429, "TOO_MANY_REQUESTS"),
+    }
+    for fault, envelope in expected.items():
+        person.sandbox.fault("linkedin", "finalize", fault)
+        assert no(person.post()) == envelope
+    assert person.sandbox.ledger() == []

@@ -1,0 +1,255 @@
+"""Pinterest on the sandbox: boards, pins, the storage's form, limits."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from tests.adapters.sandbox.client import Pinterest, Sandbox, until
+
+
+@pytest.fixture
+def pinner(quick: Sandbox) -> Pinterest:
+    return Pinterest(sandbox=quick, account=quick.account("pinterest", options={"default_board": "Films"}))
+
+
+@pytest.fixture
+def film(quick: Sandbox) -> bytes:
+    return (quick.folder / "media" / "sample.mp4").read_bytes()
+
+
+def no(answer: requests.Response) -> tuple[int, int]:
+    return answer.status_code, answer.json()["code"]
+
+
+def test_an_account_comes_with_its_default_board_made_once(pinner: Pinterest) -> None:
+    again = pinner.sandbox.account("pinterest", options={"default_board": "Films"}).answer
+    assert again["settings"] == pinner.account.answer["settings"]
+    assert (again["connection"], again["expires_in"], again["refresh_expires_in"]) == (
+        "user",
+        2592000,
+        5184000,
+    )
+    (board,) = pinner.call("GET", "boards").json()["items"]
+    assert (board["id"], board["name"]) == (pinner.board, "Films")
+    assert pinner.sandbox.account("pinterest", "bob").answer["settings"] == {}
+    other = pinner.call("POST", "boards", {"name": "More"})
+    assert (other.status_code, pinner.call("GET", f"boards/{other.json()['id']}").json()["name"]) == (
+        201,
+        "More",
+    )
+    assert pinner.call("GET", "user_account").json()["username"] == "ann"
+
+
+def test_an_image_pin_is_live_and_found_by_its_link(pinner: Pinterest) -> None:
+    link = "https://a.example/path?utm_content=0f3a&x=%20"
+    answer = pinner.pin(link=link, alt_text="a circle")
+    assert answer.status_code == 201
+    pin = answer.json()
+    (entry,) = pinner.sandbox.ledger("pinterest")
+    assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("image", pin["id"], "d")
+    assert (entry["url"], entry["extra"]["link"]) == (f"https://www.pinterest.com/pin/{pin['id']}/", link)
+    assert [item["link"] for item in pinner.on_board()["items"]] == [link]
+    assert pinner.call("GET", f"pins/{pin['id']}").json() == pin
+    assert pinner.call("DELETE", f"pins/{pin['id']}").status_code == 204
+    assert no(pinner.call("GET", f"pins/{pin['id']}")) == (404, 50)
+    assert (pinner.on_board()["items"], len(pinner.sandbox.ledger())) == ([], 1)
+
+
+def test_a_carousel_has_from_two_to_five_images_of_one_size(pinner: Pinterest) -> None:
+    def source(*names: str) -> dict[str, Any]:
+        items = [{"url": pinner.sandbox.media(name), "title": name} for name in names]
+        return {"source_type": "multiple_image_urls", "items": items, "index": 0}
+
+    names = [f"sample-{number}.jpg" for number in range(1, 6)]
+    answer = pinner.pin(source(*names))
+    assert answer.json()["media"]["media_type"] == "multiple_images"
+    assert len(pinner.sandbox.ledger()[0]["media"]) == 5
+    for wrong in (names[:1], [*names, "picture.png"], ["sample-1.jpg", "wide.jpg"]):
+        assert no(pinner.pin(source(*wrong))) == (400, 1)
+
+
+def test_a_picture_can_be_sent_in_the_body(pinner: Pinterest) -> None:
+    data = (pinner.sandbox.folder / "media" / "picture.png").read_bytes()
+    source = {
+        "source_type": "image_base64",
+        "content_type": "image/png",
+        "data": base64.b64encode(data).decode(),
+    }
+    assert pinner.pin(source).status_code == 201
+    assert pinner.sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
+
+
+def test_a_video_pin_needs_a_video_that_has_succeeded_and_one_cover(pinner: Pinterest, film: bytes) -> None:
+    made = pinner.register()
+    cover = {"cover_image_url": pinner.sandbox.media("sample-1.jpg")}
+    source = {"source_type": "video_id", "media_id": made["media_id"]}
+    assert pinner.status(made["media_id"]) == "registered"
+    assert no(pinner.pin(source | cover)) == (400, 1)
+    assert pinner.send(made, film).status_code == 204
+    assert pinner.status(made["media_id"]) == "succeeded"
+    assert no(pinner.pin(source)) == (400, 1)
+    assert pinner.pin(source | cover).json()["media"]["media_type"] == "video"
+    assert pinner.pin(source | {"cover_image_key_frame_time": 1}).status_code == 201
+    assert [entry["media"][0]["bytes"] for entry in pinner.sandbox.ledger()] == [len(film)] * 2
+    assert pinner.call("GET", "media").json()["items"][0]["media_id"] == made["media_id"]
+
+
+def test_what_is_no_usable_film_fails(pinner: Pinterest, film: bytes) -> None:
+    assert pinner.status(pinner.video(b"no film")) == "failed"
+    pinner.sandbox.fault("pinterest", "upload", "fail-processing")
+    assert pinner.status(pinner.video(film)) == "failed"
+
+
+def _xml(answer: requests.Response) -> tuple[int, str]:
+    return answer.status_code, answer.text.partition("<Code>")[2].partition("</Code>")[0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda fields: [f for f in fields if f[0] != "policy"], (403, "AccessDenied")),
+        (
+            lambda fields: [(n, (None, "x")) if n == "key" else (n, v) for n, v in fields],
+            (403, "AccessDenied"),
+        ),
+        (lambda fields: [fields[-1], *fields[:-1]], (403, "AccessDenied")),
+        (lambda fields: [*fields, ("more", (None, "x"))], (400, "InvalidArgument")),
+        (lambda fields: fields[:-1], (400, "InvalidArgument")),
+    ],
+    ids=["missing", "changed", "file-first", "file-not-last", "no-file"],
+)
+def test_the_storage_refuses_a_form_that_is_not_as_it_must_be(
+    pinner: Pinterest, film: bytes, spoil: Callable[[list[Any]], list[Any]], expected: tuple[int, str]
+) -> None:
+    made = pinner.register()
+    fields: list[Any] = [(name, (None, value)) for name, value in made["upload_parameters"].items()]
+    fields.append(("file", ("v.mp4", film, "video/mp4")))
+    answer = requests.post(made["upload_url"], files=spoil(fields), timeout=30)
+    assert _xml(answer) == expected
+    assert pinner.status(made["media_id"]) == "registered"
+    assert pinner.send(made, film).status_code == 204
+
+
+def test_the_storage_wants_no_token_a_length_and_not_to_be_late(pinner: Pinterest, film: bytes) -> None:
+    made = pinner.register()
+    headers = {"Authorization": f"Bearer {pinner.account.access_token}"}
+    both = requests.post(made["upload_url"], data=made["upload_parameters"], headers=headers, timeout=30)
+    assert _xml(both) == (400, "InvalidArgument")
+    chunked = requests.post(made["upload_url"], data=iter([b"x"]), timeout=30)
+    assert _xml(chunked) == (411, "MissingContentLength")
+    pinner.sandbox.told("POST", "clock", {"advance_s": 3601})
+    assert _xml(pinner.send(made, film)) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"board_id": "x"}, (400, 1)),
+        ({"board_id": "1"}, (404, 40)),
+        ({"title": "x" * 101}, (400, 1)),
+        ({"description": "x" * 801}, (400, 1)),
+        ({"link": "https://a.example/" + "x" * 2048}, (400, 1)),
+        ({"alt_text": "x" * 501}, (400, 1)),
+        ({"media_source": None}, (400, 1)),
+        ({"media_source": {"source_type": "pin_url"}}, (400, 1)),
+        ({"media_source": {"source_type": "image_url", "url": "https://elsewhere.example/a.jpg"}}, (400, 1)),
+        ({"media_source": {"source_type": "video_id", "media_id": "7"}}, (400, 1)),
+    ],
+)
+def test_a_pin_that_breaks_a_rule_is_refused(
+    pinner: Pinterest, body: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    assert no(pinner.pin(**body)) == expected
+    assert pinner.sandbox.ledger() == []
+
+
+def test_an_unreachable_picture_is_told_in_the_vendors_words(pinner: Pinterest) -> None:
+    pinner.sandbox.fault("pinterest", "media", "5xx")
+    message = "Unable to reach the URL. Please check the URL is correct and try again."
+    assert pinner.pin().json()["message"] == message
+    assert pinner.pin().ok
+
+
+def test_foreign_boards_are_closed(pinner: Pinterest) -> None:
+    bob = pinner.sandbox.account("pinterest", "bob")
+    assert no(pinner.call("GET", f"boards/{pinner.board}/pins", token=bob.access_token)) == (403, 29)
+
+
+def test_the_pins_of_a_board_come_in_pages_newest_first(pinner: Pinterest) -> None:
+    for number in range(3):
+        pinner.pin(title=f"pin {number}")
+    first = pinner.on_board(page_size=2)
+    assert [pin["title"] for pin in first["items"]] == ["pin 2", "pin 1"]
+    second = pinner.on_board(page_size=2, bookmark=first["bookmark"])
+    assert ([pin["title"] for pin in second["items"]], second["bookmark"]) == (["pin 0"], None)
+
+
+def test_a_listing_can_lag_behind(pinner: Pinterest) -> None:
+    pinner.sandbox.fault("pinterest", "finalize", "late-visibility", delay_ms=60_000)
+    pin = pinner.pin().json()["id"]
+    assert (pinner.on_board()["items"], len(pinner.sandbox.ledger())) == ([], 1)
+    pinner.sandbox.told("POST", "clock", {"advance_s": 61})
+    assert [item["id"] for item in pinner.on_board()["items"]] == [pin]
+
+
+def test_a_minute_has_100_writes(sandbox: Sandbox) -> None:
+    pinner = Pinterest(sandbox=sandbox, account=sandbox.account("pinterest"))
+    answers = [pinner.call("POST", "media", {"media_type": "video"}) for _ in range(101)]
+    assert {answer.status_code for answer in answers[:100]} == {201}
+    assert no(answers[100]) == (429, 8)
+    assert answers[0].headers["x-ratelimit-remaining"] == "99"
+    assert set(answers[100].headers) >= {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
+
+
+def test_a_lost_answer_leaves_a_pin_behind(pinner: Pinterest) -> None:
+    pinner.sandbox.fault("pinterest", "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError):
+        pinner.pin(link="https://a.example/?utm_content=once")
+    assert [pin["link"] for pin in pinner.on_board()["items"]] == ["https://a.example/?utm_content=once"]
+    assert len(pinner.sandbox.ledger()) == 1
+
+
+def test_pinterest_says_no_in_its_own_words(pinner: Pinterest) -> None:
+    expected = {
+        "429": (429, 8),
+        "5xx": (500, 12),
+        "token-expired": (401, 2),
+        "token-revoked": (401, 2),
+        "quota-exhausted": (429, 8),
+        "spam-block": (429, 8),
+    }
+    for fault, envelope in expected.items():
+        pinner.sandbox.fault("pinterest", "finalize", fault)
+        answer = pinner.pin()
+        assert no(answer) == envelope
+        assert ("spam" in answer.json().get("message_detail", "")) == (fault == "spam-block")
+    assert pinner.sandbox.ledger() == []
+
+
+def test_a_video_stuck_in_processing_goes_on_when_the_fault_is_cleared(
+    pinner: Pinterest, film: bytes
+) -> None:
+    fault = pinner.sandbox.fault("pinterest", "upload", "stuck-processing")
+    made = pinner.register()
+    pinner.send(made, film)
+    assert pinner.status(made["media_id"]) == "processing"
+    pinner.sandbox.told("DELETE", f"faults/{fault}")
+    assert until(lambda: pinner.status(made["media_id"]) == "succeeded")
+
+
+def _token(pinner: Pinterest, **form: str) -> requests.Response:
+    url = f"{pinner.sandbox.base}/pinterest/v5/oauth/token"
+    return requests.post(url, data=form, auth=("app", "secret"), timeout=30)
+
+
+def test_refresh_tokens_rotate(pinner: Pinterest) -> None:
+    old = pinner.account.refresh_token or ""
+    fresh = _token(pinner, grant_type="refresh_token", refresh_token=old, continuous_refresh="true").json()
+    assert fresh["refresh_token"] != old
+    assert _token(pinner, grant_type="refresh_token", refresh_token=old).ok
+    newest = _token(pinner, grant_type="refresh_token", refresh_token=old).json()
+    assert pinner.call("GET", "boards", token=newest["access_token"]).ok
+    assert no(_token(pinner, grant_type="refresh_token", refresh_token=old)) == (400, 283)

@@ -1,0 +1,109 @@
+"""The client: sends the posts, repeats what was not answered, and keeps its own list of what it was told.
+
+It behaves as the contract asks of one: a timeout or a 5xx says nothing, so the same body goes out again with the same
+``external_id``. Its list is one half of the judge and knows nothing of our tables.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+
+from tests.chaos.plan import Planned
+
+CLIENTS = 8
+PATIENCE = 12.0
+"""Seconds it waits for one answer."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Sent:
+    """One post as its client knows it."""
+
+    planned: Planned
+    word: str
+    """Stands in the caption of this post and of no other."""
+    targets: dict[str, str]
+    """Site -> the account's id over there."""
+    due: datetime | None = None
+    """When it may go live at the earliest, as asked for; None: at once."""
+    tries: int = 0
+    status: int | None = None
+    """201 or 200: taken. Another: refused. None: never answered."""
+    answered: datetime | None = None
+    said: str = ""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether we promised to publish it."""
+        return self.status in (200, 201)
+
+
+class Client:
+    """Threads that post as planned. ``body_of`` makes the request of a planned post."""
+
+    def __init__(self, url: str, key: str, sent: Sequence[Sent], body_of: Callable[[Sent], dict[str, Any]]) -> None:
+        self.sent = sent
+        self._url, self._body_of = url, body_of
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._next = iter(sent)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(CLIENTS)]
+        self._start = 0.0
+
+    def start(self) -> None:
+        """Begins now."""
+        self._start = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every post was answered, or given up."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """Gives up what was not answered yet."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE + 5)
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            with self._lock:
+                one = next(self._next, None)
+            if one is None:
+                return
+            self._over.wait(max(0.0, self._start + one.planned.at - time.monotonic()))
+            self._send(one)
+
+    def _send(self, one: Sent) -> None:
+        ahead = None if one.planned.due is None else one.planned.due - one.planned.at
+        one.due = None if ahead is None else datetime.now(UTC) + timedelta(seconds=ahead)
+        body = self._body_of(one)
+        while not self._over.is_set():
+            one.tries += 1
+            if self._answered(one, body):
+                return
+            self._over.wait(random.uniform(0.2, min(3.0, 0.4 * one.tries)))
+
+    def _answered(self, one: Sent, body: dict[str, Any]) -> bool:
+        try:
+            answer = requests.post(self._url, json=body, headers=self._headers, timeout=PATIENCE)
+            data = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            one.said = type(error).__name__
+            return False
+        one.said = str(data.get("message", ""))[:300]
+        if answer.status_code >= 500 or answer.status_code == 429:
+            return False
+        one.status, one.answered = answer.status_code, datetime.now(UTC)
+        return True

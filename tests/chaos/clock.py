@@ -1,0 +1,45 @@
+"""A clock that is wrong: the environment of one process whose wall clock is five minutes ahead.
+
+By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel of that name on PyPI or of Debian's package.
+Only the wall clock is moved, as a wrong clock of a machine is: the monotonic clocks are left alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+AHEAD = 300
+PLACES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime")
+MISSING = "libfaketime is not there: `uv pip install libfaketime` or `apt-get install libfaketime`"
+
+
+def wrong() -> dict[str, str] | None:
+    """The environment of such a process; None when no libfaketime works here."""
+    for library in _libraries():
+        environment = {"LD_PRELOAD": str(library), "FAKETIME": f"+{AHEAD}s", "DONT_FAKE_MONOTONIC": "1"}
+        if _works(environment):
+            return environment
+    return None
+
+
+def _libraries() -> list[Path]:
+    spec = importlib.util.find_spec("libfaketime")
+    found = sorted(Path(spec.origin).parent.rglob("libfaketime.so*")) if spec and spec.origin else []
+    return found + [path for place in PLACES for path in sorted(Path(place).glob("libfaketime.so*"))]
+
+
+def _works(environment: dict[str, str]) -> bool:
+    """Whether a child's wall clock really is ahead, and its monotonic one is not."""
+    asked = "import time; print(time.time(), time.monotonic())"
+    words = [sys.executable, "-I", "-S", "-c", asked]
+    told = [
+        subprocess.run(words, env=more, capture_output=True, text=True, check=False, timeout=20).stdout.split()
+        for more in ({}, environment)
+    ]
+    if any(len(answer) != 2 for answer in told):
+        return False
+    (wall, steady), (ahead, same) = ([float(number) for number in answer] for answer in told)
+    return abs(ahead - wall - AHEAD) < 20 and abs(same - steady) < 20

@@ -1,0 +1,186 @@
+"""A door with weather between our processes and an engine: it delays, cuts, black-holes, and swallows answers.
+
+One asyncio loop in a thread of its own; unix or TCP sockets on either side. What may happen to a line here is what a
+network does: bytes come late, the line is reset, nothing passes for a while (and then passes all the same), or the
+request arrives and its answer never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias
+
+Address: TypeAlias = Path | tuple[str, int]
+"""A unix socket, or host and port."""
+CHUNK = 1 << 16
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """One connection through the door."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    swallows: bool = False
+    """Answers of the server are dropped."""
+
+    def cut(self) -> None:
+        """Ends it on both sides at once, without a goodbye."""
+        for side in (self.client, self.server):
+            side.transport.abort()
+
+
+@dataclass(eq=False)
+class Door:
+    """One listening address and what is behind it. Its methods are called from other threads and return at once."""
+
+    at: Address
+    behind: Address
+    chance: random.Random
+    loop: asyncio.AbstractEventLoop
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many lines were opened, and how many each fault struck."""
+    _lines: set[Line] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _delay: float = 0.0
+    _server: asyncio.Server | None = None
+
+    def delay(self, seconds: float, lasting: float) -> None:
+        """Every chunk, in both directions, comes this much later, for so long."""
+        self._soon(lambda: self._delayed(seconds, lasting))
+
+    def cut(self, part: float = 1.0) -> None:
+        """Resets this part of the open lines."""
+        self._soon(lambda: self._each("cut", part, Line.cut))
+
+    def hole(self, lasting: float) -> None:
+        """Nothing passes for so long, on open lines and new ones; what was sent meanwhile arrives afterwards."""
+        self._soon(lambda: self._holed(lasting))
+
+    def swallow(self, lasting: float, part: float = 1.0) -> None:
+        """This part of the lines carries requests but no answers, and is reset after so long."""
+        self._soon(lambda: self._swallowed(lasting, part))
+
+    async def open(self) -> None:
+        """Listens. Raises OSError."""
+        self._clear = asyncio.Event()
+        self._clear.set()
+        if isinstance(self.at, Path):
+            self._server = await asyncio.start_unix_server(self._came, self.at)
+        else:
+            self._server = await asyncio.start_server(self._came, *self.at)
+
+    async def close(self) -> None:
+        """Cuts every line and stops listening."""
+        if self._server is not None:
+            self._server.close()
+        for line in list(self._lines):
+            line.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            inner, outer = await self._connect()
+        except OSError:  # the engine is down: the caller sees its line end
+            writer.transport.abort()
+            return
+        line = Line(client=writer, server=outer)
+        self._lines.add(line)
+        self.counts["opened"] += 1
+        try:
+            await asyncio.gather(
+                self._pump(line, reader, outer, back=False), self._pump(line, inner, writer, back=True)
+            )
+        finally:
+            self._lines.discard(line)
+            line.cut()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.behind, Path):
+            return await asyncio.open_unix_connection(self.behind)
+        return await asyncio.open_connection(*self.behind)
+
+    async def _pump(
+        self, line: Line, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back: bool
+    ) -> None:
+        with suppress(OSError):  # either side left: that ends the line, and both sides see it
+            while data := await source.read(CHUNK):
+                if self._delay:
+                    await asyncio.sleep(self._delay)
+                await self._clear.wait()
+                if not (back and line.swallows):
+                    sink.write(data)
+                    await sink.drain()
+        line.cut() if sink.is_closing() else sink.close()
+
+    # --- in the loop -------------------------------------------------------------------------------------------------
+
+    def _soon(self, what: Callable[[], None]) -> None:
+        self.loop.call_soon_threadsafe(what)
+
+    def _each(self, fault: str, part: float, strike: Callable[[Line], None]) -> None:
+        struck = [line for line in list(self._lines) if self.chance.random() < part]
+        self.counts[fault] += len(struck)
+        for line in struck:
+            strike(line)
+
+    def _delayed(self, seconds: float, lasting: float) -> None:
+        self._delay = seconds
+        self.counts["delay"] += 1
+        self.loop.call_later(lasting, setattr, self, "_delay", 0.0)
+
+    def _holed(self, lasting: float) -> None:
+        self._clear.clear()
+        self.counts["hole"] += len(self._lines)
+        self.loop.call_later(lasting, self._clear.set)
+
+    def _swallowed(self, lasting: float, part: float) -> None:
+        def strike(line: Line) -> None:
+            line.swallows = True
+            self.loop.call_later(lasting, line.cut)
+
+        self._each("swallow", part, strike)
+
+
+class Doors:
+    """The doors of a run and the thread they live in."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
+        self._doors: list[Door] = []
+
+    def add(self, at: Address, behind: Address) -> Door:
+        """Opens a door. Raises OSError."""
+        door = Door(at=at, behind=behind, chance=self._chance, loop=self._loop)
+        asyncio.run_coroutine_threadsafe(door.open(), self._loop).result(10)
+        self._doors.append(door)
+        return door
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for door in self._doors:
+            asyncio.run_coroutine_threadsafe(door.close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()

@@ -1,0 +1,28 @@
+"""Every failpoint there is, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "pipeline"
+
+
+def failpoints() -> dict[str, str]:
+    """Name -> the file and line it stands at; a name that is not written out, or used twice, is an error."""
+    found: dict[str, str] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for name, line in _calls(path):
+            where = f"{path.relative_to(SOURCE.parent)}:{line}"
+            assert name not in found, f"failpoint {name!r} stands at {found[name]} and at {where}"
+            found[name] = where
+    return found
+
+
+def _calls(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint":
+            name = node.args[0] if node.args else None
+            assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: a failpoint's name is written out"
+            yield str(name.value), node.lineno

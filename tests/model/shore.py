@@ -1,0 +1,263 @@
+"""The world outside, for the state machine: a platform with a ledger of its own, and a broker that keeps every message.
+
+Nothing of ours is imitated: the adapter is a real one of the contract whose wire ends in a Python object. The platform
+recognises no repeat, so whatever is sent twice is live twice. Times are seconds of the machine's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, ClassVar
+
+from pydantic import SecretStr
+
+from adapters.contract import (
+    Absent,
+    Account,
+    Adapter,
+    CannotTell,
+    Capabilities,
+    Checkpoint,
+    Credentials,
+    Draft,
+    Ended,
+    Finalized,
+    Pending,
+    Platform,
+    PlatformSettings,
+    Prepared,
+    Problem,
+    Published,
+    Ready,
+    RemoteAccount,
+    Seen,
+)
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from adapters.http import Client
+
+SETTLE, CALL, LIMIT = 30, 20, 1800
+CAPABILITIES = Capabilities(
+    pulls_media=False, prepare_lead=timedelta(seconds=60), settle_window=timedelta(seconds=SETTLE),
+    look_every=(timedelta(seconds=5), timedelta(seconds=60)), look_limit=timedelta(seconds=LIMIT),
+)  # fmt: skip
+
+#: what may happen to the visible call -> (acts now, acts this much later, what the caller learns)
+FINALIZE: dict[str, tuple[bool, float | None, str]] = {
+    "ok": (True, None, "published"),
+    "working": (False, 30, "pending"),
+    "working, then refused": (False, None, "pending"),
+    "stuck": (False, None, "pending"),
+    "at once": (True, None, "pending now"),
+    "429": (False, None, "429"),
+    "refused": (False, None, "refused"),
+    "expired": (False, None, "expired"),
+    "revoked": (False, None, "revoked"),
+    "no connection": (False, None, "no connection"),
+    "5xx, nothing done": (False, None, "unknown"),
+    "5xx, done": (True, None, "unknown"),
+    "dropped, nothing done": (False, None, "unknown"),
+    "dropped, done": (True, None, "unknown"),
+    "dropped, done late": (False, 45, "unknown"),
+    "garbage, done": (True, None, "broken"),
+    "garbage, nothing done": (False, None, "broken"),
+}
+PREPARE = ("ok", "slow", "429", "refused", "expired", "revoked", "no connection", "broken")
+LOOK = ("ok", "lags", "cannot tell", "429", "expired", "revoked", "no connection", "broken")
+REFRESH = ("ok", "ok", "revoked", "no connection")
+
+_ERRORS: dict[str, Callable[[], Exception]] = {
+    "429": lambda: RateLimited("slow down", retry_after=timedelta(seconds=20)),
+    "refused": lambda: Rejected("not this"),
+    "expired": lambda: CredentialsExpired("stale"),
+    "revoked": lambda: CredentialsRevoked("gone", http_status=400),
+    "no connection": lambda: Unavailable("not there"),
+    "unknown": lambda: OutcomeUnknown("no answer"),
+    "broken": lambda: ValueError("unreadable"),
+}
+
+
+@dataclass(kw_only=True)
+class Act:
+    """A visible call that arrived, and what the platform makes of it."""
+
+    delivery: str
+    remote_id: str
+    handle: Any
+    due: float | None
+    """When it acts; None = never."""
+    says: str
+
+
+@dataclass(kw_only=True)
+class Shore:
+    """The platform. ``ledger``: delivery -> remote ids of what is live."""
+
+    witness: Callable[[str], None] = lambda _: None
+    """Called when a visible call arrives, before anything comes of it."""
+    now: float = 0
+    ledger: dict[str, list[str]] = field(default_factory=dict)
+    acts: list[Act] = field(default_factory=list)
+    finalize: str = "ok"
+    prepare: str = "ok"
+    look: str = "ok"
+    refresh: str = "ok"
+    lagged: set[str] = field(default_factory=set)
+    """Remote ids that a listing has missed once: it misses none twice."""
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    def calm(self) -> None:
+        """From now on everything works."""
+        self.finalize = self.prepare = self.look = self.refresh = "ok"
+
+    def advance(self, seconds: float) -> None:
+        """Time passes, and what is due happens."""
+        self.now += seconds
+        for act in self.acts:
+            if act.due is not None and act.due <= self.now:
+                act.due = None
+                self.ledger.setdefault(act.delivery, []).append(act.remote_id)
+
+    def live(self, delivery: str) -> Sequence[str]:
+        """What is live of a delivery."""
+        return self.ledger.get(delivery, ())
+
+    def coming(self, delivery: str) -> bool:
+        """Whether something of a delivery may still go live."""
+        return any(act.delivery == delivery and act.due is not None for act in self.acts)
+
+    def arrives(self, draft: Draft, handle: Any) -> Act:
+        """A visible call."""
+        self.witness(draft.delivery_id)
+        now, later, _ = FINALIZE[self.finalize]
+        due = self.now if now else None if later is None else self.now + later
+        act = Act(
+            delivery=draft.delivery_id, remote_id=f"p{next(self.numbers)}", handle=handle, due=due,
+            says=self.finalize,
+        )  # fmt: skip
+        self.acts.append(act)
+        self.advance(0)
+        return act
+
+    def take(self, what: str) -> str:
+        """The fault of one kind of call; used up by it."""
+        found: str = getattr(self, what)
+        setattr(self, what, "ok")
+        return found
+
+
+class AtSea:
+    """The adapter: a creator's handle first, then the visible call with it, then looks. ``shore`` is bound by ``at``."""
+
+    platform: ClassVar[Platform] = Platform.TIKTOK
+    capabilities: ClassVar[Capabilities] = CAPABILITIES
+    shore: ClassVar[Shore]
+
+    def __init__(self, client: Client, settings: PlatformSettings) -> None:  # noqa: ARG002  the contract's
+        self._client = client
+
+    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002  the contract's
+        return ()
+
+    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:  # noqa: ARG002
+        fault = self.shore.take("prepare")
+        if fault in _ERRORS:
+            raise _ERRORS[fault]()
+        if checkpoint:
+            return Ready(checkpoint=checkpoint)
+        made = {"handle": next(self.shore.numbers)}
+        return Pending(checkpoint=made, wait=timedelta(seconds=5 if fault == "slow" else 0))
+
+    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:  # noqa: ARG002
+        if not _may_send(self._client):  # what the wire asks right before the first byte
+            raise Unavailable("the deadline has passed; nothing was sent")
+        says = FINALIZE[self.shore.finalize][2]
+        act = self.shore.arrives(draft, checkpoint["handle"])
+        self.shore.finalize = "ok"
+        if says in _ERRORS:
+            raise _ERRORS[says]()
+        if says == "published":
+            return Published(remote_id=act.remote_id, url=f"https://shore.example/{act.remote_id}")
+        waits = timedelta(seconds=0 if says == "pending now" else 5)
+        return Pending(checkpoint={**checkpoint, "sent": act.remote_id}, wait=waits)
+
+    def look(
+        self,
+        draft: Draft,
+        account: Account,  # noqa: ARG002  the contract's
+        checkpoint: Checkpoint,
+        armed_at: datetime | None,
+        taken: Container[str],
+    ) -> Seen:
+        fault = self.shore.take("look")
+        if fault in _ERRORS:
+            raise _ERRORS[fault]()
+        if fault == "cannot tell":
+            return CannotTell(reason="the platform says nothing")
+        if armed_at is None:
+            return Ready(checkpoint=checkpoint) if checkpoint else Absent()
+        seen = [remote for remote in self.shore.live(draft.delivery_id) if remote not in taken]
+        if seen and fault == "lags" and not self.shore.lagged.issuperset(seen):
+            self.shore.lagged.update(seen)
+            seen = []
+        if seen:
+            return Published(remote_id=seen[0], url=f"https://shore.example/{seen[0]}")
+        return self._of_handle(checkpoint)
+
+    def _of_handle(self, checkpoint: Checkpoint) -> Seen:
+        """What the platform says of a handle that shows nothing live."""
+        mine = [act for act in self.shore.acts if act.remote_id == checkpoint.get("sent")]
+        if mine and mine[0].says == "working, then refused":
+            return Ended(error=Rejected("it did not pass"))
+        if mine and (mine[0].due is not None or mine[0].says == "stuck"):
+            return Pending(checkpoint=checkpoint, wait=timedelta(seconds=5))
+        return Absent(checkpoint={"handle": checkpoint["handle"]} if "handle" in checkpoint else {})
+
+    def refresh(self, account: Account) -> Credentials:  # noqa: ARG002  the contract's
+        fault = self.shore.take("refresh")
+        if fault in _ERRORS:
+            raise _ERRORS[fault]()
+        return token(f"refreshed-{next(self.shore.numbers)}")
+
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
+        raise NotImplementedError
+
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
+        raise NotImplementedError
+
+    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
+        raise NotImplementedError
+
+
+def at(shore: Shore) -> type[Adapter]:
+    """The adapter that speaks to this platform."""
+    bound: type[Adapter] = type("AtThisSea", (AtSea,), {"shore": shore})
+    return bound
+
+
+def token(name: str) -> Credentials:
+    """A grant with a refresh token."""
+    return Credentials(access_token=SecretStr(name), refresh_token=SecretStr("refresh"), scopes=("publish",))
+
+
+def _may_send(client: Client) -> bool:
+    ask = client._may_send
+    return ask is None or ask()
+
+
+def is_classified(error: BaseException) -> bool:
+    """Whether an adapter may raise it on purpose."""
+    return isinstance(error, AdapterError)
+
+
+__all__ = ["CALL", "FINALIZE", "LIMIT", "LOOK", "PREPARE", "REFRESH", "SETTLE", "AtSea", "Iterable", "Shore", "at"]
