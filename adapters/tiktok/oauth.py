@@ -113,12 +113,12 @@ class CreatorOAuth:
         return creator_answer(answer, Step.PREPARE, model)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 def _with_slash(redirect_uri: str) -> str:
     """The Business portal takes only redirect addresses that end in ``/``; our callback answers to both."""
     return redirect_uri.rstrip("/") + "/"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BusinessOAuth:
     """The TikTok account holder authorisation of API for Business: JSON bodies, no PKCE."""
 

@@ -137,11 +137,13 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
     },
     S.FAILED: {
         Mover.RETRY: frozenset({S.ACCEPTED}),
-        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED, S.CANCELLED}),  # the last: taken off the post
+        # cancelled: the account was taken off the post
+        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED, S.CANCELLED}),
     },
     S.PUBLISHED: {},
     S.CANCELLED: {
-        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),  # put on the post again, as the others stand
+        # the account was put on the post again
+        Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),
     },
 }
 """state -> who -> where to. EDIT and CANCEL further need that the delivery is not armed (``may_be_changed``)."""

@@ -87,7 +87,9 @@ class _Plan:
         return {
             n: check
             for n, check in self.post.checks.items()
-            if n not in self.renewed and check.verdict in (None, "good") and n in {link[0] for link in self.links}
+            if n not in self.renewed
+            and check.verdict in (None, "good")
+            and n in {link[0] for link in self.links}
         }
 
 
@@ -112,7 +114,7 @@ def edit(core: Core, caller: Caller, post_id: UUID, change: Change, if_match: st
             core.doorbell.checks(links.undecided(fresh))
             ring_first(core, firsts)
             return edited
-    raise Refusal(409, "post_in_flight", "The post was changed by others again and again. Read it and repeat.")
+    raise Refusal(409, "post_in_flight", "Others changed the post again and again. Read it and repeat.")
 
 
 def ring_first(core: Core, firsts: Iterable[datetime]) -> None:
@@ -132,7 +134,7 @@ def _found(
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
     if "external_id" in change.given:
-        raise Refusal(409, "external_id_immutable", "external_id cannot be changed: it is what a repeat is known by.")
+        raise Refusal(409, "external_id_immutable", "external_id cannot be changed: repeats are known by it.")
     _refuse_stale(c, caller, post_id, if_match)
     status = status_now(post)
     if status not in EDITABLE:
@@ -154,7 +156,7 @@ def refuse_in_flight(parts: Iterable[Part]) -> None:
     """Raises Refusal 409 when one of these may be live any moment."""
     for part in parts:
         if in_flight(part):
-            said = "may still go out with its last upload" if part.haunted else "is being sent, or may be live already"
+            said = "may still be finished" if part.haunted else "is being sent, or may be live already"
             raise Refusal(
                 409, "post_in_flight",
                 f"The part for {part.platform} account {part.account_id} {said}; nothing was changed.",
@@ -205,10 +207,11 @@ def _refuse_draft_of_video(content: Content) -> None:
 
 def _checks(core: Core, c: Connection, plan: _Plan) -> dict[int, Check]:
     """A check for every link: the pinned ones that still hold, and new ones."""
-    kept = plan.kept
+    kept, positions = plan.kept, {n for n, *_ in plan.links}
     missing = [link for link in plan.links if link[0] not in kept]
     if not plan.renewed and not _reviving(plan):
-        return {**plan.post.checks}  # stays failed: whatever is wrong with its media is looked at when it is retried
+        # it stays failed: what is wrong with its media is looked at when it is retried
+        return {n: check for n, check in plan.post.checks.items() if n in positions}
     return {**kept, **links.open_checks(core, c, plan.post.workspace_id, missing)}
 
 
@@ -228,11 +231,17 @@ def _apply(
 ) -> tuple[Edited, Sequence[datetime]] | None:
     """The one transaction. None: others changed the post meanwhile so that other checks are needed."""
     with core.database.begin() as c:
-        checks = links.locked(c, caller.workspace_id, checks)  # before the post: a verdict locks them in the same order
+        checks = links.locked(
+            c, caller.workspace_id, checks
+        )  # before the post: a verdict locks them in the same order
         links.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
         plan = _plan(core, c, caller, _found(c, caller, post_id, change, if_match, lock=True), change)
-        overtaken = list(plan.links) != list(before.links) or links.pins_of(plan.kept) != links.pins_of(before.kept)
-        soured = _reviving(plan) and any(check.verdict in ("refused", "unanswered") for check in checks.values())
+        overtaken = list(plan.links) != list(before.links) or links.pins_of(plan.kept) != links.pins_of(
+            before.kept
+        )
+        soured = _reviving(plan) and any(
+            check.verdict in ("refused", "unanswered") for check in checks.values()
+        )
         if overtaken or soured or _reviving(plan) != _reviving(before):
             return None
         rules.refuse_misfits(core, plan.content, list(plan.accounts.values()), checks)
@@ -249,7 +258,7 @@ def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) 
     )  # fmt: skip
     store.pin(c, post.id, links.pins_of(checks))
     goes_on = State.SCHEDULED if links.all_good(checks) else State.ACCEPTED
-    firsts = []
+    firsts: list[datetime] = []
     for part in post.parts:
         target = _target(plan, part, goes_on)
         if target is not None:

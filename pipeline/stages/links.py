@@ -79,18 +79,18 @@ def locked(c: Connection, workspace: UUID, checks: Mapping[int, Check]) -> Mappi
 
 def refuse_unreachable(checks: Mapping[int, Check]) -> None:
     """Refused or tried in vain: 400 and nothing stored. A music resolver that did not answer only warns."""
-    for refusal in unreachable(checks):
+    for _, refusal in unreachable(checks):
         raise refusal
 
 
-def unreachable(checks: Mapping[int, Check]) -> Iterator[Refusal]:
-    """What cannot be used: what was refused first, then what was tried in vain."""
+def unreachable(checks: Mapping[int, Check]) -> Iterator[tuple[int, Refusal]]:
+    """What cannot be used, by position: what was refused first, then what was tried in vain."""
     for position, check in sorted(checks.items()):
         if check.verdict == "refused":
-            yield _unreachable(position, check)
+            yield position, _unreachable(position, check)
     for position, check in sorted(checks.items()):
         if position != MUSIC and (check.verdict == "unanswered" or (check.verdict is None and check.seen)):
-            yield _unreachable(position, check)
+            yield position, _unreachable(position, check)
 
 
 def all_good(checks: Mapping[int, Check]) -> bool:

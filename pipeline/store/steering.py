@@ -109,7 +109,9 @@ def read(c: Connection, workspace: UUID, post: UUID, *, lock: bool) -> Steered |
         rows(c, "SELECT id FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
     parts = [_part(r) for r in rows(c, _PARTS, id=post, haunted=HAUNTED)]
     checks = {
-        r.position: Check(id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen)
+        r.position: Check(
+            id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen
+        )
         for r in rows(c, _CHECKS, id=post)
     }
     return Steered(**found._mapping, parts=parts, checks=checks)
@@ -192,8 +194,8 @@ def put(  # noqa: PLR0913  one statement's worth of facts, all named
 ) -> None:
     """Moves a locked delivery and raises its generation, so that everything under way for the old one is dead.
 
-    Its open attempt was never armed and is closed; its checkpoint starts empty (``keep``: unless it has to be finished),
-    and the old one goes to the clean-up list. Raises LookupError when the lock was not held: a bug.
+    Its open attempt was never armed and is closed; its checkpoint starts empty (``keep``: unless that one has to be
+    finished), and the old one goes to the clean-up list. Raises LookupError when the lock was not held: a bug.
     """
     require(part.state, mover, target)
     done = row(
@@ -222,7 +224,7 @@ def _set_aside(c: Connection, vault: Vault, part: Part) -> None:
     )  # fmt: skip
 
 
-def add(  # noqa: PLR0913  a delivery is that much
+def add(
     c: Connection,
     post: Steered,
     account: UUID,

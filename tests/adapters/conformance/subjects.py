@@ -78,7 +78,7 @@ def _pinterest(kind: str, files: Sequence[str], link: str | None = None) -> Subj
 
 def _linkedin(kind: str, files: Sequence[str], connection: str) -> Subject:
     return Subject(
-        platform=Platform.LINKEDIN, kind=kind, stand_in="linkedin", files=files, of_account={"connection": connection}
+        platform=Platform.LINKEDIN, kind=kind, stand_in="linkedin", files=files, of_account={"kind": connection}
     )
 
 
