@@ -27,7 +27,10 @@ from adapters.errors import AdapterError
 from adapters.http import Client
 
 Checkpoint = Mapping[str, Any]
-"""JSON-able facts of an unfinished publish: handles, offsets, the settings a platform asked us to read first."""
+"""JSON-able facts of an unfinished publish: handles, offsets, the settings a platform asked us to read first.
+
+It may hold upload addresses, which are as good as a token: no value below shows its checkpoint in its repr.
+"""
 
 
 class Platform(StrEnum):
@@ -160,14 +163,14 @@ class Problem:
 class Ready:
     """Everything invisible is done: the next call is ``finalize``."""
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
     """The platform works. Call again after ``wait`` (zero: at once, one more step of ``prepare``)."""
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint = field(repr=False)
     wait: timedelta = timedelta(0)
 
 
@@ -186,7 +189,7 @@ class Published:
 class Absent:
     """It is not there, and the old handle can do no harm: it is dead, or it is the one used again (``checkpoint``)."""
 
-    checkpoint: Checkpoint = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=dict, repr=False)
     """What to go on from: empty = prepare from scratch; a handle = finalize exactly that one again."""
 
 

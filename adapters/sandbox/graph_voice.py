@@ -30,11 +30,14 @@ def no(
     kind: str = "OAuthException",
     transient: bool = False,
     headers: dict[str, str] | None = None,
+    data: Record | None = None,
 ) -> web.Response:
-    """A no."""
+    """A no; `data` is its error_data."""
     error: Record = {"message": message, "type": kind, "code": code}
     if subcode is not None:
         error["error_subcode"] = subcode
+    if data is not None:
+        error["error_data"] = data
     error |= {"is_transient": transient, "error_user_title": "Request refused", "error_user_msg": message}
     error["fbtrace_id"] = f"A{next(_numbers):022d}"
     return json_answer({"error": error}, status, USAGE | (headers or {}))

@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 
 from config.logs import secrets_of, set_up
 from pipeline import bootstrap
-from pipeline.api import accounts, connect, health, posts, reference
+from pipeline.api import accounts, connect, health, posts, reference, reference_steering, steering
 from pipeline.api.edge import Edge
 from pipeline.api.envelope import away, refused, unrouted
 from pipeline.api.site import site
@@ -51,7 +51,7 @@ def create_app(core: Core | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect has an empty body, which known clients take for a failure
     )
-    app.openapi = lambda: reference.describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: reference.describe(app, reference_steering.BODIES)  # type: ignore[method-assign]
     _route(app)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(Unreachable, _away)
@@ -74,6 +74,7 @@ def _route(app: FastAPI) -> None:
         f"{BASE}/posts/{{post_id}}", posts.show, methods=["GET"], responses=reference.SHOW,
         openapi_extra=reference.SHOW_EXTRA, operation_id="getPost",
     )  # fmt: skip
+    _route_steering(app)
     add(
         f"{BASE}/accounts", accounts.index, methods=["GET"], responses=reference.ACCOUNTS,
         openapi_extra=reference.READ_EXTRA, operation_id="listAccounts",
@@ -97,6 +98,30 @@ def _route(app: FastAPI) -> None:
     add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
     add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")
     add("/metrics", health.metrics, methods=["GET"], responses=reference.METRICS, operation_id="metrics")
+
+
+def _route_steering(app: FastAPI) -> None:
+    add, told = app.add_api_route, reference_steering
+    add(
+        f"{BASE}/posts/{{post_id}}", steering.update, methods=["PATCH"], responses=told.UPDATE,
+        openapi_extra=told.UPDATE_EXTRA, operation_id="updatePost",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts/retry", steering.retry, methods=["POST"], responses=told.RETRY,
+        openapi_extra=told.RETRY_EXTRA, operation_id="retryPosts",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts/cancel", steering.cancel, methods=["POST"], responses=told.CANCEL,
+        openapi_extra=told.CANCEL_EXTRA, operation_id="cancelPosts",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts/delete", steering.delete, methods=["POST"], responses=told.DELETE,
+        openapi_extra=told.DELETE_EXTRA, operation_id="deletePosts",
+    )  # fmt: skip
+    add(
+        f"{BASE}/posts/validate", steering.check, methods=["POST"], responses=told.VALIDATE,
+        openapi_extra=told.VALIDATE_EXTRA, operation_id="validatePost",
+    )  # fmt: skip
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

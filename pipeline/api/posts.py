@@ -16,6 +16,7 @@ from pipeline.api.listing import Wanted, read_query, write_cursor
 from pipeline.api.schema import read_post
 from pipeline.api.site import Site, site_of
 from pipeline.stages.ingest import accept
+from pipeline.stages.standing import version_of
 from pipeline.store import posts as store
 from pipeline.store.keys import Caller
 
@@ -27,7 +28,7 @@ async def create(request: Request) -> Response:
     raw = await read_body(request, site.core.settings.api.max_body)
     require_json(request, raw)
     limits = await site.knowing.run(partial(site.meter.take, caller.key_id)) if site.meter.per_minute else {}
-    wanted = read_post(_json(raw), site.rules, request.headers.get("idempotency-key"))
+    wanted = read_post(json_of(raw), site.rules, request.headers.get("idempotency-key"))
     found = await site.posting.run(partial(accept, site.core, caller, wanted), caller.key_id)
     data = rendering.accepted(found)
     return success("Post scheduled", data, code=200 if found.duplicate else 201, headers=limits)
@@ -45,14 +46,15 @@ async def show(request: Request) -> Response:
     """Show one post."""
     site = site_of(request)
     caller = await site.keyring.caller(request)
-    identity = _identity(request.path_params["post_id"])
+    identity = identity_of(request.path_params["post_id"])
     found = None if identity is None else await site.reading.run(partial(_read, site, caller, identity))
     if found is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return success("Post retrieved", rendering.post(found))
+    return success("Post retrieved", rendering.post(found), headers={"ETag": f'"{version_of(found)}"'})
 
 
-def _json(raw: bytes) -> Any:
+def json_of(raw: bytes) -> Any:
+    """The body's JSON. Raises Refusal 400."""
     try:
         return json_reader.read(raw)
     except json_reader.InvalidJson as error:
@@ -78,7 +80,7 @@ def _read(site: Site, caller: Caller, post: UUID) -> store.PostView | None:
         return store.read_post(c, caller.workspace_id, post)
 
 
-def _identity(text: str) -> UUID | None:
+def identity_of(text: str) -> UUID | None:
     """The id, if it is spelt like one."""
     try:
         return UUID(text) if len(text) == 36 else None  # noqa: PLR2004  UUID() itself takes braces and urn: too

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -33,7 +33,7 @@ def says(
     return {"model": model, "description": description, "headers": {**_ID_HEADER, **(headers or {})}}
 
 
-_READ: Responses = {
+READ: Responses = {
     401: says(answers.Failure, "invalid_token: the key is missing, malformed, unknown or revoked."),
     500: says(answers.Failure, "internal_error: a fault of this server."),
     503: says(answers.Failure, "unavailable: the database is away, or too much is under way.", _WAIT_HEADER),
@@ -55,21 +55,25 @@ CREATE: Responses = {
     415: says(answers.Failure, "unsupported_media_type: the body is not application/json in UTF-8."),
     422: says(answers.Invalid, "invalid_payload: JSON, but not this schema."),
     429: says(answers.Failure, "rate_limited.", {**_WAIT_HEADER, **_LIMIT_HEADERS}),
-    **_READ,
+    **READ,
     500: says(answers.Failure, "create_failed: safe to repeat."),
 }
 LIST: Responses = {
     200: says(answers.PageAnswer, "A page of posts."),
     422: says(answers.Invalid, "invalid_payload: a value of the query."),
-    **_READ,
+    **READ,
 }
 SHOW: Responses = {
-    200: says(answers.PostAnswer, "The post."),
+    200: says(
+        answers.PostAnswer,
+        "The post.",
+        {"ETag": {"schema": {"type": "string"}, "description": "Its version, for If-Match."}},
+    ),
     404: says(answers.Failure, "not_found: not there, or not within the key's scope."),
-    **_READ,
+    **READ,
 }
-ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **_READ}
-SUBSCRIPTION: Responses = {200: says(answers.SubscriptionAnswer, "The subscription."), **_READ}
+ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **READ}
+SUBSCRIPTION: Responses = {200: says(answers.SubscriptionAnswer, "The subscription."), **READ}
 CONNECT: Responses = {
     201: says(answers.ConsentAnswer, "Send the person to this address."),
     400: says(answers.Failure, "invalid_json, or validation_failed: there is no such connection."),
@@ -80,7 +84,7 @@ CONNECT: Responses = {
     415: CREATE[415],
     422: CREATE[422],
     429: says(answers.Failure, "rate_limited: this key has too many requests under way.", _WAIT_HEADER),
-    **_READ,
+    **READ,
     500: says(answers.Failure, "not_configured: the message names the setting; internal_error."),
 }
 _PEOPLE: dict[str, Any] = {"content": {"text/html": {}}, "headers": _ID_HEADER}
@@ -110,7 +114,7 @@ METRICS: Responses = {
     }
 }
 
-_SECURED: dict[str, Any] = {"security": [{"key": []}]}
+SECURED: dict[str, Any] = {"security": [{"key": []}]}
 
 
 def _query(name: str, schema: Mapping[str, Any], description: str) -> dict[str, Any]:
@@ -119,7 +123,7 @@ def _query(name: str, schema: Mapping[str, Any], description: str) -> dict[str, 
 
 _MOMENT = {"type": "string", "format": "date-time"}
 CREATE_EXTRA = {
-    **_SECURED,
+    **SECURED,
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PostBody"}}},
@@ -133,7 +137,7 @@ CREATE_EXTRA = {
     ],
 }  # fmt: skip
 LIST_EXTRA = {
-    **_SECURED,
+    **SECURED,
     "parameters": [
         _query(
             "status", {"type": "string", "enum": [s.value for s in PostStatus]}, "Only posts of this status."
@@ -147,17 +151,17 @@ LIST_EXTRA = {
     ],
 }
 SHOW_EXTRA = {
-    **_SECURED,
+    **SECURED,
     "parameters": [
         {"name": "post_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
     ],
 }
-READ_EXTRA = _SECURED
+READ_EXTRA = SECURED
 _PLATFORM = {
     "name": "platform", "in": "path", "required": True, "schema": {"type": "string", "enum": [*Platform]},
 }  # fmt: skip
 CONNECT_EXTRA = {
-    **_SECURED,
+    **SECURED,
     "requestBody": {
         "required": False,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ConnectBody"}}},
@@ -174,15 +178,18 @@ CALLBACK_EXTRA = {
 }
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, built once."""
+def describe(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> dict[str, Any]:
+    """The OpenAPI document, built once. ``bodies``: further ones that the routes read."""
     if app.openapi_schema is None:
         spec = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         components = spec.setdefault("components", {})
-        body = PostBody.model_json_schema(ref_template="#/components/schemas/{model}")
-        components.setdefault("schemas", {}).update({**body.pop("$defs"), "PostBody": body})
+        schemas = components.setdefault("schemas", {})
+        models: list[type[BaseModel]] = [PostBody, *bodies]
+        for model in models:
+            body = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update({**body.pop("$defs", {}), model.__name__: body})
         components["schemas"]["ConnectBody"] = ConnectBody.model_json_schema()
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "<public id>.<secret>"}

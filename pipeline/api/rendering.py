@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pipeline.api.steered import warned
 from pipeline.api.timestamp import written
 from pipeline.domain.account import WorkspaceKind
 from pipeline.domain.delivery import Reason, State
@@ -19,8 +20,7 @@ from pipeline.store.posts import DeliveryView, PostView
 def accepted(a: Accepted) -> dict[str, Any]:
     """The answer to a new post, or to a repeated one."""
     data: dict[str, Any] = {"id": str(a.id), "status": a.status, "scheduled_at": written(a.scheduled_at)}
-    if a.warnings:
-        data["warnings"] = [{"field": w.field, "message": w.message, "code": w.code} for w in a.warnings]
+    data |= warned(a.warnings)
     return {**data, "duplicate": True} if a.duplicate else data
 
 

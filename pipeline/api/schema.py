@@ -114,12 +114,14 @@ class _Header(Body):
     external_id: ExternalId
 
 
-_KEYS: Mapping[str, tuple[str, ...]] = {
+KEYS: Mapping[str, tuple[str, ...]] = {
     "": tuple(PostBody.model_fields), "accounts": tuple(AccountRef.model_fields),
     "tiktok": tuple(TikTok.model_fields), "pinterest": tuple(Pinterest.model_fields),
     "media.video": tuple(Video.model_fields), "media.slideshow": tuple(Slideshow.model_fields),
 }  # fmt: skip
-_TAGS = {"media": ("video", "slideshow")}
+"""The keys of every object, by where it stands."""
+TAGGED = {"media": ("video", "slideshow")}
+"""Words that pydantic puts into the paths of its unions."""
 
 
 def read_post(body: Any, rules: Rules, idempotency_key: str | None = None) -> PostRequest:
@@ -131,8 +133,8 @@ def read_post(body: Any, rules: Rules, idempotency_key: str | None = None) -> Po
     try:
         post = PostBody.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(of_pydantic(error.errors(include_url=False), _TAGS, _known)) from None
-    if found := list(_contradictions(post)):
+        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, _known)) from None
+    if found := [*contradictions(post.media, post.tiktok, post.pinterest), *_too_early(post)]:
         raise invalid(found)
     external_id = post.external_id if post.external_id is not None else _header(idempotency_key)
     return _request(post, body, external_id)
@@ -153,20 +155,26 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
 
 
 def _known(loc: Sequence[str | int]) -> Sequence[str]:
-    return _KEYS.get(".".join(part for part in loc if isinstance(part, str)), ())
+    return KEYS.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
-def _contradictions(post: PostBody) -> Iterator[dict[str, Any]]:
-    """What is wrong only when fields are seen together."""
-    if post.tiktok is not None and post.pinterest is not None:
+def contradictions(
+    media: Video | Slideshow | None, tiktok: TikTok | None, pinterest: Pinterest | None
+) -> Iterator[dict[str, Any]]:
+    """What is wrong only when sections are seen together."""
+    if tiktok is not None and pinterest is not None:
         yield issue(
             ("pinterest",), "tiktok and pinterest cannot be sent together: make two posts.", "exclusive"
         )
-    if post.tiktok is not None and post.tiktok.post_mode == "MEDIA_UPLOAD" and post.media.type == "video":
+    draft = tiktok is not None and tiktok.post_mode == "MEDIA_UPLOAD"
+    if draft and media is not None and media.type == "video":
         yield issue(
             ("tiktok", "post_mode"), "MEDIA_UPLOAD takes a slideshow only, and media is a video.", "exclusive",
             "MEDIA_UPLOAD",
         )  # fmt: skip
+
+
+def _too_early(post: PostBody) -> Iterator[dict[str, Any]]:
     if post.expires_at is not None and post.scheduled_at is not None and post.expires_at <= post.scheduled_at:
         yield issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
 
@@ -186,13 +194,14 @@ def _header(value: str | None) -> str | None:
 
 def _request(post: PostBody, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
     return PostRequest(
-        caption=post.caption, media=_as_sent(post.media), account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
+        caption=post.caption, media=as_sent(post.media) or {},
+        account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
         scheduled_at=post.scheduled_at, music_url=post.music_url,
-        tiktok=None if post.tiktok is None else _as_sent(post.tiktok),
-        pinterest=None if post.pinterest is None else _as_sent(post.pinterest), expires_at=post.expires_at,
+        tiktok=as_sent(post.tiktok), pinterest=as_sent(post.pinterest), expires_at=post.expires_at,
         on_late=post.on_late or "publish", external_id=external_id, body_sha256=fingerprint(body),
     )  # fmt: skip
 
 
-def _as_sent(section: Body) -> dict[str, Any]:
-    return section.model_dump(exclude_unset=True, exclude_none=True)
+def as_sent(section: Body | None) -> dict[str, Any] | None:
+    """A section as the client wrote it, without what it left out or sent as null."""
+    return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)

@@ -19,13 +19,14 @@ from pipeline.pacing import redis_client
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """One server process. The lanes keep apart: posts that wait for checks, reads, keys and health, and consents."""
+    """One server process. The lanes keep apart: waiting posts, reads, keys and health, consents, and stopping."""
 
     core: Core
     posting: Lane
     reading: Lane
     knowing: Lane
     connecting: Lane
+    steering: Lane
     keyring: Keyring
     meter: Meter
     metrics: Metrics
@@ -34,7 +35,7 @@ class Site:
 
     def close(self) -> None:
         """Lets what runs finish, then gives the connections back."""
-        for lane in (self.posting, self.reading, self.knowing, self.connecting):
+        for lane in (self.posting, self.reading, self.knowing, self.connecting, self.steering):
             lane.close()
         self.broker.close()
 
@@ -51,6 +52,8 @@ def site(core: Core) -> Site:
         knowing=knowing,
         # People who come back from a consent page wait for the platform's answers, seconds at times.
         connecting=Lane("connecting", threads=8, line=64, per_key=32),
+        # Never behind posts that wait for their checks: who wants to stop a post is in a hurry.
+        steering=Lane("steering", threads=4, line=128, per_key=32),
         keyring=Keyring(core, knowing),
         meter=Meter(broker, core.settings.api.posts_per_minute),
         metrics=Metrics(core.database, broker, knowing),

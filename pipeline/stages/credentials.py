@@ -25,8 +25,8 @@ from pipeline.failpoint import failpoint
 from pipeline.store import accounts as store
 from pipeline.store.database import Unreachable
 from pipeline.store.deliveries import error_fields
-from pipeline.store.held import Held
 from pipeline.store.expiry import History, history
+from pipeline.store.held import Held
 
 log = logging.getLogger("slipway.credentials")
 

@@ -43,7 +43,7 @@ def bare_workers(stack: Stack, command: list[str], number: int) -> Iterator[list
     for name in names:
         hosted = [f"{name}@%h" if "@" in word else word for word in command]
         stack.start(name, *hosted)
-    await_workers(stack, number)
+    await_workers(stack, names)
     yield names
     for name in names:
         stack.kill(name)

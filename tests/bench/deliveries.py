@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pipeline.store.database import rows
 from tests.bench.bare import Drain, drain
 from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
-from tests.bench.filling import accounts, all_published, fill, make_due
+from tests.bench.filling import accounts, await_published, fill, make_due
 from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import Reading, quiet
-from tests.stack import Stack, until
+from tests.stack import Stack
 
 ACCOUNTS = 50
 WORD = "throughput"
@@ -50,7 +50,7 @@ def _publish(ground: Ground, stack: Stack) -> Drain:
     due = make_due(stack, SOON)
     first = Reading.of(parts)
     number = ground.scale.deliveries
-    until(lambda: all_published(stack, number) or None, LONGEST, lambda: _left(stack))
+    await_published(stack, WORD, number, LONGEST)
     spent = first.spent(Reading.of(parts))
     _judge(stack, number)
     with stack.core.database.once() as c:
@@ -72,12 +72,6 @@ def _judge(stack: Stack, number: int) -> None:
         raise Unsound(
             f"The ledger does not have every post once: {len(lost)} missing, {len(twice)} too many."
         )
-
-
-def _left(stack: Stack) -> str:
-    with stack.core.database.once() as c:
-        found = rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")
-    return f"not all were published in {LONGEST:g} s: { {r.state: r.n for r in found} }"
 
 
 def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:

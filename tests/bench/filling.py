@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ from tests.bench.kinds import Kind
 from tests.stack import Stack
 
 BATCH = 500
+GLANCE = 0.3
+"""Seconds between two looks at how far it is; what is measured are times that the system itself noted."""
 
 
 def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
@@ -36,7 +39,15 @@ def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
 
 def accounts(stack: Stack, kind: Kind, number: int) -> list[UUID]:
     """Accounts of the sandbox, connected."""
-    return [stack.connect(kind.account, f"{kind.account}{n}", kind.settings) for n in range(number)]
+    return [_account(stack, kind, f"{kind.account}{n}") for n in range(number)]
+
+
+def _account(stack: Stack, kind: Kind, username: str) -> UUID:
+    if not kind.options:
+        return stack.connect(kind.account, username)
+    asked = {"platform": kind.account, "username": username, "options": dict(kind.options)}
+    made = stack.control("POST", "accounts", asked)
+    return stack.connect(kind.account, username, made["settings"])
 
 
 def fill(
@@ -95,14 +106,31 @@ def make_due(stack: Stack, after: timedelta) -> datetime:
     return due
 
 
-def all_published(stack: Stack, number: int) -> bool:
-    """Whether this many are published. Raises Unsound once one is given up."""
+def await_published(stack: Stack, word: str, number: int, seconds: float) -> None:
+    """Waits until all posts of this word are published. Raises Unsound once one is given up, or when time is up."""
+    end = time.monotonic() + seconds
+    while (found := _states(stack, word)).get("published", 0) < number:
+        if found.get("failed", 0) or found.get("blocked", 0):
+            raise Unsound(f"Not all of {word!r} were published: {found}; {_why(stack)}")
+        if time.monotonic() > end:
+            raise Unsound(f"Not all of {word!r} were published in {seconds:g} s: {found}")
+        time.sleep(GLANCE)
+
+
+def _states(stack: Stack, word: str) -> dict[str, int]:
     with stack.core.database.once() as c:
-        found = {
-            r.state: int(r.n) for r in rows(c, "SELECT state, count(*) AS n FROM deliveries GROUP BY state")
-        }
-    if wrong := {s: n for s, n in found.items() if s in {"failed", "blocked"}}:
-        with stack.core.database.once() as c:
-            seen = row(c, "SELECT error FROM deliveries WHERE error IS NOT NULL LIMIT 1")
-        raise Unsound(f"Not all were published: {wrong}; {seen.error if seen else 'no error noted'}")
-    return found.get("published", 0) >= number
+        found = rows(
+            c,
+            """SELECT d.state, count(*) AS n FROM deliveries d JOIN posts p ON p.id = d.post_id
+               WHERE starts_with(p.caption, :word) GROUP BY d.state""",
+            word=word,
+        )
+    return {str(r.state): int(r.n) for r in found}
+
+
+def _why(stack: Stack) -> str:
+    with stack.core.database.once() as c:
+        seen = row(
+            c, "SELECT error->>'message' AS said FROM deliveries WHERE state IN ('failed', 'blocked') LIMIT 1"
+        )
+    return str(seen.said) if seen else "no error noted"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from celery import Celery
 from cryptography.fernet import Fernet
 
 from pipeline.broker import configured
@@ -20,7 +22,7 @@ from pipeline.store.migrate import upgrade
 from tests.bench.figures import Unsound
 from tests.bench.scale import Scale
 from tests.conftest import TEMPLATE, Engines, database, environment_of, free_ports
-from tests.stack import Stack, running, until
+from tests.stack import Stack, running
 
 ROOT = Path(__file__).parents[2]
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
@@ -91,7 +93,7 @@ def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str
     names = [f"{group}-{n}" for n in range(number)]
     for name in names:
         stack.start(name, "pipeline.cli", "worker", group, "--name", f"{name}@%h")
-    await_workers(stack, number)
+    await_workers(stack, names)
     return names
 
 
@@ -108,10 +110,22 @@ def replaced(words: list[str], old: str, new: str) -> list[str]:
     return [new if word == old else word for word in words]
 
 
-def await_workers(stack: Stack, number: int) -> None:
-    """Waits until this many Celery workers answer."""
+def await_workers(stack: Stack, names: list[str]) -> None:
+    """Waits until each of these Celery workers answers. Raises Unsound with its last words when it does not."""
     app = configured(stack.core.settings)
-    until(
-        lambda: len(app.control.ping(timeout=1) or ()) >= number or None, READY, lambda: "no worker answers"
-    )
-    app.close()
+    end = time.monotonic() + READY
+    try:
+        while silent := _silent(app, names):
+            if time.monotonic() > end or any(stack.parts[name].poll() is not None for name in names):
+                said = (stack.folder / f"{silent[0]}.log").read_text(errors="replace")[-800:]
+                raise Unsound(
+                    f"The worker {silent[0]} does not answer (status {stack.parts[silent[0]].poll()}): {said}"
+                )
+    finally:
+        app.close()
+
+
+def _silent(app: Celery, names: list[str]) -> list[str]:
+    """Those who do not answer within a second."""
+    answers = {node.partition("@")[0] for answer in app.control.ping(timeout=1) or () for node in answer}
+    return [name for name in names if name not in answers]

@@ -22,8 +22,8 @@ class Kind:
     files: tuple[str, ...]
     tiktok: Mapping[str, Any] | None = None
     pinterest: Mapping[str, Any] | None = None
-    settings: Mapping[str, Any] | None = None
-    """Of the account."""
+    options: Mapping[str, Any] | None = None
+    """What the sandbox is to furnish the account with; its answer says what our settings of the account are then."""
 
     @property
     def platform(self) -> str:
@@ -60,7 +60,7 @@ KINDS = (
     Kind(name="facebook photo", account="facebook", files=PHOTO),
     Kind(name="facebook video", account="facebook", files=VIDEO),
     Kind(name="youtube video", account="youtube", files=VIDEO),
-    Kind(name="pinterest image", account="pinterest", files=PHOTO, settings={"board_id": "sandbox-board"}),
+    Kind(name="pinterest image", account="pinterest", files=PHOTO, options={"default_board": True}),
     Kind(name="linkedin image", account="linkedin", files=PHOTO),
 )  # fmt: skip
 

@@ -10,11 +10,11 @@ from adapters.contract import Platform
 from pipeline.store.database import rows
 from tests.bench.bare import bare_workers, late_tasks
 from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts, all_published, fill
+from tests.bench.filling import accounts, await_published, fill
 from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import quiet
-from tests.stack import Stack, until
+from tests.stack import Stack
 
 ACCOUNTS = 20
 APART = 1.0
@@ -52,7 +52,7 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
     fill(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
     if datetime.now(UTC) > due[0] - timedelta(seconds=3):
         raise Unsound("This machine was too slow: the first post was stored less than three seconds ahead.")
-    until(lambda: all_published(stack, number) or None, FIRST + number * APART + 30)
+    await_published(stack, WORD, number, FIRST + number * APART + 30)
     lived = {str(line["caption"]): datetime.fromisoformat(line["at"]) for line in stack.ledger()}
     with stack.core.database.once() as c:
         done = rows(

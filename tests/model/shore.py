@@ -6,7 +6,7 @@ recognises no repeat, so whatever is sent twice is live twice. Times are seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -36,7 +36,6 @@ from adapters.contract import (
     Seen,
 )
 from adapters.errors import (
-    AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
     OutcomeUnknown,
@@ -253,11 +252,3 @@ def token(name: str) -> Credentials:
 def _may_send(client: Client) -> bool:
     ask = client._may_send
     return ask is None or ask()
-
-
-def is_classified(error: BaseException) -> bool:
-    """Whether an adapter may raise it on purpose."""
-    return isinstance(error, AdapterError)
-
-
-__all__ = ["CALL", "FINALIZE", "LIMIT", "LOOK", "PREPARE", "REFRESH", "SETTLE", "AtSea", "Iterable", "Shore", "at"]

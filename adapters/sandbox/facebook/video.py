@@ -6,6 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox import graph_node
 from adapters.sandbox.accounts import digits
+from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import film, post
 from adapters.sandbox.facebook.reel import check_finishable, finish
@@ -21,13 +22,14 @@ from adapters.sandbox.facebook.voice import (
     writable_page,
     writer,
 )
-from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.graph_voice import arguments, no, refuse
 from adapters.sandbox.ledger import iso
 from adapters.sandbox.puller import PullFailed
 from adapters.sandbox.store import Record
 
 _SESSION = "facebook.upload_session"
 _CHUNK = 1 << 20
+_WRONG_OFFSET = 1363037
 _WHOLE_PULL = 256 << 20
 
 
@@ -96,6 +98,12 @@ def _uploading(call: Call, account: Record, given: Record) -> Record:
     return record
 
 
+def _wrong_offset(record: Record) -> Refused:
+    """Names the offsets that are wanted: facebook-business 26.0.3, video_uploader.py goes on from just these."""
+    message = f"There was a problem uploading your video: start_offset must be {record['received']}."
+    return Refused(no(6001, _WRONG_OFFSET, message, data=_offsets(record)))
+
+
 async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
     record = _uploading(call, account, given)
     chunk = given.get("video_file_chunk")
@@ -103,7 +111,7 @@ async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
         raise refuse(100, None, "(#100) The file video_file_chunk is required.")
     start = record["received"]
     if number(given, "start_offset") != start or record["state"] != "uploading":
-        raise refuse(6001, None, f"There was a problem uploading your video: start_offset must be {start}.")
+        raise _wrong_offset(record)
     if len(chunk) > min(_CHUNK, record["size"] - start):
         raise refuse(6001, None, "There was a problem uploading your video: the chunk is too long.")
     descriptor = os.open(film.path(call.world, record), os.O_RDWR | os.O_CREAT, 0o600)

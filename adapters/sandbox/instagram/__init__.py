@@ -62,6 +62,9 @@ def _claim(world: "World", host: str) -> None:
     if host == "instagram":
         world.graph.claim(host, "GET", "", oauth.REFRESH, lambda node, _: node == "refresh_access_token")
         world.graph.claim(host, "GET", "", oauth.EXCHANGE, lambda node, _: node == "access_token")
+        world.graph.claim(host, "GET", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
+        world.graph.claim(host, "POST", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
+        world.graph.claim(host, "POST", "access_token", oauth.TOKEN, lambda node, _: node == "oauth")
 
 
 def _is_ours(world: "World", request: web.Request) -> bool:

@@ -1,14 +1,31 @@
-"""Tokens of the Instagram stand-in: short for long, and long for longer. There is no refresh token."""
+"""Instagram Login of the stand-in: a code for a short token, short for long, long for longer; no refresh token."""
 
 from aiohttp import web
 
+from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_voice import VOICE, ok, presented, refuse
+from adapters.sandbox.grants import GrantRefused, redeem
+from adapters.sandbox.graph_voice import VOICE, arguments, ok, presented, refuse
 from adapters.sandbox.instagram.container import PLATFORM
 from adapters.sandbox.store import Record
 from adapters.sandbox.windows import DAY
 
 LIFE_S = 5_183_944.0
+_SHORT_S = 3600.0
+_CODE_LIFE_S = 3600.0
+
+DESK = Desk(
+    vendor="Instagram",
+    platform=PLATFORM,
+    code_life=_CODE_LIFE_S,
+    denied={
+        "error": "access_denied",
+        "error_reason": "user_denied",
+        "error_description": "The user denied your request.",
+    },
+    fragment="#_",
+)
 
 
 def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
@@ -23,8 +40,37 @@ def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
     return token, account
 
 
-def _longer(call: Call, account: Record) -> web.Response:
-    issued = call.world.accounts.issue(account)
+async def token(call: Call) -> web.Response:
+    """POST /oauth/access_token (api.instagram.com): a code for a token of an hour."""
+    given = arguments(call)
+    if given.get("grant_type") != "authorization_code":
+        raise refuse(100, None, "grant_type must be authorization_code.")
+    try:
+        account, code = redeem(
+            call.world,
+            PLATFORM,
+            given.get("code"),
+            client_id=given.get("client_id"),
+            secret=given.get("client_secret"),
+            redirect_uri=given.get("redirect_uri"),
+            verifier=given.get("code_verifier"),
+        )
+    except GrantRefused as refusal:
+        raise _refused(refusal) from None
+    accounts = call.world.accounts
+    scopes = accounts.granted(code, account)
+    text = accounts.mint(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
+    return json_answer({"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes})
+
+
+def _refused(refusal: GrantRefused) -> Refused:
+    """api.instagram.com has an envelope of its own."""
+    body = {"error_type": "OAuthException", "code": 400, "error_message": refusal.sentence}
+    return Refused(json_answer(body, 400))
+
+
+def _longer(call: Call, account: Record, like: Record) -> web.Response:
+    issued = call.world.accounts.issue(account, like=like)
     return ok(
         {"access_token": issued["access_token"], "token_type": "bearer", "expires_in": issued["expires_in"]}
     )
@@ -35,16 +81,23 @@ async def refresh(call: Call) -> web.Response:
     token, account = _given(call, "ig_refresh_token", "access")
     if call.world.clock.now() < token["issued_at"] + DAY:
         raise refuse(100, None, "The access token must be at least 24 hours old to be refreshed.")
-    return _longer(call, account)
+    return _longer(call, account, token)
 
 
 async def exchange(call: Call) -> web.Response:
     """GET /access_token: a short-lived token for a long-lived one."""
     if not call.request.query.get("client_secret"):
         raise refuse(101, None, "Missing client_secret parameter.")
-    _, account = _given(call, "ig_exchange_token", "short")
-    return _longer(call, account)
+    short, account = _given(call, "ig_exchange_token", "short")
+    return _longer(call, account, short)
 
 
+def _owner(call: Call) -> Record | None:
+    found = call.world.accounts.token(PLATFORM, str(arguments(call).get("code") or ""))
+    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+
+
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
+TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, voice=VOICE, owner=_owner)
 REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, voice=VOICE)
 EXCHANGE = Endpoint(platform=PLATFORM, step="oauth", handle=exchange, voice=VOICE)

@@ -26,6 +26,8 @@ _PATHS = (
     ("POST", "/tiktok/v2/video/list/", read.VIDEO_LIST),
     ("GET", "/tiktok/v2/user/info/", read.USER_INFO),
     ("PUT", "/tiktok-upload/video/", upload.PUT),
+    ("GET", "/tiktok-www/v2/auth/authorize/", oauth.CONSENT),
+    ("POST", "/tiktok-www/v2/auth/authorize/", oauth.CONSENT),
 )
 
 

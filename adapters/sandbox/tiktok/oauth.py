@@ -1,13 +1,38 @@
-"""TikTok's token endpoint: rotating refresh, exchange of a code, revocation."""
+"""TikTok's token endpoint: rotating refresh, exchange of a code, revocation; and its consent page.
+
+The page serves both of TikTok's products: an app that asks for a scope that only Business has is taken for a Business
+app.
+"""
 
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.consent import Desk, asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.voice import OAUTH_VOICE, PLATFORM, log_id, oauth_no
+from adapters.sandbox.tiktok.voice import OAUTH_VOICE, PLATFORM, VOICE, log_id, oauth_no
+
+_BUSINESS = "tiktok_business"
+_ONLY_BUSINESS = ("user.info.username", "user.account.type", "video.insights")
+_CODE_LIFE_S = 600.0
+_WRONG = {"client": "invalid_client", "code": "invalid_grant"}
+
+DESK = Desk(
+    vendor="TikTok",
+    platform=lambda given: _BUSINESS if set(asked_scopes(given)) & set(_ONLY_BUSINESS) else PLATFORM,
+    code_life=_CODE_LIFE_S,
+    client="client_key",
+    digest="hex",
+    denied={
+        "error": "access_denied",
+        "error_description": "User denied the authorization",
+        "error_type": "access",
+    },
+    sent_back=lambda given: {"scopes": str(given.get("scope", ""))},
+)
 
 
 def _form(call: Call) -> dict[str, str]:
@@ -30,40 +55,59 @@ def _step(call: Call) -> str:
 async def token(call: Call) -> web.Response:
     """POST /v2/oauth/token/."""
     form = _form(call)
-    if not form.get("client_key") or not form.get("client_secret"):
-        raise Refused(oauth_no("invalid_client", "Client key or secret is missing.", 401))
-    match form.get("grant_type"):
-        case "refresh_token":
-            return _rotate(call, form.get("refresh_token", ""), "refresh")
-        case "authorization_code" if form.get("redirect_uri"):
-            return _rotate(call, form.get("code", ""), "code")
-        case "authorization_code":
-            raise Refused(oauth_no("invalid_request", "redirect_uri is missing."))
-        case _:
-            raise Refused(oauth_no("unsupported_grant_type", "The grant type is not supported."))
+    try:
+        check_client(call.world, PLATFORM, form.get("client_key"), form.get("client_secret"))
+        match form.get("grant_type"):
+            case "refresh_token":
+                return _rotate(call, form.get("refresh_token", ""))
+            case "authorization_code":
+                return _exchange(call, form)
+            case _:
+                raise Refused(oauth_no("unsupported_grant_type", "The grant type is not supported."))
+    except GrantRefused as refusal:
+        code = _WRONG.get(refusal.reason, "invalid_request")
+        raise Refused(oauth_no(code, refusal.sentence, 401 if refusal.reason == "client" else 400)) from None
 
 
-def _rotate(call: Call, text: str, role: str) -> web.Response:
+def _exchange(call: Call, form: dict[str, str]) -> web.Response:
+    account, code = redeem(
+        call.world,
+        PLATFORM,
+        form.get("code"),
+        client_id=form.get("client_key"),
+        secret=form.get("client_secret"),
+        redirect_uri=form.get("redirect_uri"),
+        verifier=form.get("code_verifier"),
+    )
+    return _issued(call, account, code)
+
+
+def _rotate(call: Call, text: str) -> web.Response:
     accounts = call.world.accounts
     given = accounts.token(PLATFORM, text)
-    if given is None or given["role"] != role or accounts.state(given) != "valid":
-        raise Refused(oauth_no("invalid_grant", f"The {role} token is invalid or expired."))
+    if given is None or given["role"] != "refresh" or accounts.state(given) != "valid":
+        raise GrantRefused("code", "The refresh token is invalid or expired.")
     account = accounts.find(PLATFORM, given["remote_id"])
     if account is None:
-        raise Refused(oauth_no("invalid_grant", "The account is gone."))
+        raise GrantRefused("code", "The account is gone.")
     accounts.use(text, given)
-    if role == "code":
-        accounts.drop(text)
-    issued = accounts.issue(account, replaces=text if role == "refresh" else None)
-    body = issued | {"open_id": account["remote_id"], "scope": ",".join(accounts.scopes(account))}
+    return _issued(call, account, given, text)
+
+
+def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
+    accounts = call.world.accounts
+    issued = accounts.issue(account, replaces=replaced, like=like)
+    body = issued | {"open_id": account["remote_id"], "scope": ",".join(accounts.granted(like, account))}
     return json_answer(body | {"token_type": "Bearer"})
 
 
 async def revoke(call: Call) -> web.Response:
     """POST /v2/oauth/revoke/."""
     form = _form(call)
-    if not form.get("client_key") or not form.get("client_secret"):
-        raise Refused(oauth_no("invalid_client", "Client key or secret is missing.", 401))
+    try:
+        check_client(call.world, PLATFORM, form.get("client_key"), form.get("client_secret"))
+    except GrantRefused as refusal:
+        raise Refused(oauth_no("invalid_client", refusal.sentence, 401)) from None
     given = call.world.accounts.token(PLATFORM, form.get("token", ""))
     if given is None:
         raise Refused(oauth_no("invalid_request", "The token is unknown."))
@@ -71,5 +115,6 @@ async def revoke(call: Call) -> web.Response:
     return json_answer({"error": "", "error_description": "", "log_id": log_id()})
 
 
+CONSENT = DESK.endpoint(PLATFORM, VOICE)
 TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)
 REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, voice=OAUTH_VOICE, owner=_owner)

@@ -21,6 +21,7 @@ _PATHS = (
     ("POST", "/tt_user/oauth2/refresh_token/", oauth.REFRESH),
     ("POST", "/tt_user/oauth2/revoke/", oauth.REVOKE),
     ("POST", "/tt_user/token_info/get/", oauth.TOKEN_INFO),
+    ("GET", "/business/get/", read.PROFILE),
     ("GET", "/business/video/settings/", read.SETTINGS),
     ("POST", "/business/video/publish/", publish.VIDEO),
     ("POST", "/business/photo/publish/", publish.PHOTO),

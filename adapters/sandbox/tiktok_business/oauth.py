@@ -6,6 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.grants import GrantRefused, check_client, redeem
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business.voice import (
     CODE_WRONG,
@@ -34,44 +35,61 @@ def _owner(call: Call) -> Record | None:
     return None
 
 
-def _client(body: Record) -> None:
+def _client(call: Call, body: Record) -> None:
     for name in ("client_id", "client_secret"):
-        if not body.get(name):
+        if not isinstance(body.get(name), str) or not body[name]:
             raise refuse(f"{name}: Missing data for required field.")
+    try:
+        check_client(call.world, PLATFORM, body["client_id"], body["client_secret"])
+    except GrantRefused as refusal:
+        raise refuse(refusal.sentence) from None
 
 
 async def token(call: Call) -> web.Response:
     """POST /tt_user/oauth2/token/: a code for tokens."""
     body = call.json()
-    _client(body)
+    _client(call, body)
     if body.get("grant_type") != "authorization_code" or not body.get("redirect_uri"):
         raise refuse("grant_type must be authorization_code, and redirect_uri is required.")
-    return _issue(call, body.get("auth_code"), "code", CODE_WRONG)
+    try:
+        account, code = redeem(
+            call.world,
+            PLATFORM,
+            body.get("auth_code"),
+            client_id=body["client_id"],
+            secret=body["client_secret"],
+            redirect_uri=body["redirect_uri"],
+            verifier=body.get("code_verifier"),
+        )
+    except GrantRefused as refusal:
+        raise refuse(refusal.sentence, CODE_WRONG) from None
+    return _issued(call, account, code)
 
 
 async def refresh(call: Call) -> web.Response:
     """POST /tt_user/oauth2/refresh_token/."""
     body = call.json()
-    _client(body)
+    _client(call, body)
     if body.get("grant_type") != "refresh_token":
         raise refuse("grant_type must be refresh_token.")
-    return _issue(call, body.get("refresh_token"), "refresh", REFRESH_WRONG)
-
-
-def _issue(call: Call, text: object, role: str, wrong: int) -> web.Response:
-    accounts = call.world.accounts
+    accounts, text = call.world.accounts, body.get("refresh_token")
     given = accounts.token(PLATFORM, text) if isinstance(text, str) else None
-    if not isinstance(text, str) or given is None or given["role"] != role:
-        raise refuse(f"The {role} token is incorrect.", wrong)
+    if not isinstance(text, str) or given is None or given["role"] != "refresh":
+        raise refuse("The refresh token is incorrect.", REFRESH_WRONG)
     if (state := accounts.state(given)) != "valid":
-        raise refuse(f"The {role} token is {state}.", REFRESH_EXPIRED if state == "expired" else wrong)
+        raise refuse(
+            f"The refresh token is {state}.", REFRESH_EXPIRED if state == "expired" else REFRESH_WRONG
+        )
     account = accounts.find(PLATFORM, given["remote_id"])
     if account is None:
-        raise refuse("The account is gone.", wrong)
+        raise refuse("The account is gone.", REFRESH_WRONG)
     accounts.use(text, given)
-    if role == "code":
-        accounts.drop(text)
-    issued = accounts.issue(account, replaces=text if role == "refresh" else None)
+    return _issued(call, account, given, text)
+
+
+def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
+    accounts = call.world.accounts
+    issued = accounts.issue(account, replaces=replaced, like=like)
     return ok(
         {
             "access_token": issued["access_token"],
@@ -80,7 +98,7 @@ def _issue(call: Call, text: object, role: str, wrong: int) -> web.Response:
             "refresh_token": issued["refresh_token"],
             "refresh_token_expires_in": issued["refresh_expires_in"],
             "open_id": account["remote_id"],
-            "scope": ",".join(accounts.scopes(account)),
+            "scope": ",".join(accounts.granted(like, account)),
         }
     )
 
@@ -88,7 +106,7 @@ def _issue(call: Call, text: object, role: str, wrong: int) -> web.Response:
 async def revoke(call: Call) -> web.Response:
     """POST /tt_user/oauth2/revoke/."""
     body = call.json()
-    _client(body)
+    _client(call, body)
     account = _owner(call)
     if account is None:
         raise refuse("Access token is incorrect or has been revoked.", TOKEN_WRONG)
@@ -106,7 +124,7 @@ async def token_info(call: Call) -> web.Response:
     if given is None or given["role"] != "access" or call.world.accounts.state(given) != "valid":
         raise Refused(no(TOKEN_WRONG, "Access token is incorrect or has been revoked."))
     account = call.world.accounts.find(PLATFORM, given["remote_id"])
-    scope = "" if account is None else ",".join(call.world.accounts.scopes(account))
+    scope = "" if account is None else ",".join(call.world.accounts.granted(given, account))
     return ok({"app_id": body["app_id"], "scope": scope, "creator_id": given["remote_id"]})
 
 

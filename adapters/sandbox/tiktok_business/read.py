@@ -35,6 +35,23 @@ async def settings(call: Call) -> web.Response:
     )
 
 
+async def profile(call: Call) -> web.Response:
+    """GET /business/get/: who the account is; `fields` chooses."""
+    account = holder(call, call.request.query.get("business_id"), "user.info.basic")
+    known: Record = {
+        "username": account["username"],
+        "display_name": account["display_name"],
+        "profile_image": f"https://p16.tiktokcdn.example/{account['username']}.jpeg",
+        "is_business_account": True,
+    }
+    fields = asked(call, "fields")
+    if fields is None:
+        return ok(known)
+    if not isinstance(fields, list) or not all(name in known for name in fields):
+        raise refuse(f"fields: must be of {', '.join(known)}.")
+    return ok({name: known[name] for name in fields})
+
+
 async def status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     query = call.request.query
@@ -113,6 +130,7 @@ def _video(live: Live, fields: list[str]) -> Record:
     return {name: known[name] for name in fields if name in known}
 
 
+PROFILE = Endpoint(platform=PLATFORM, step="read", handle=profile, voice=VOICE)
 SETTINGS = Endpoint(
     platform=PLATFORM,
     step="creator_info",

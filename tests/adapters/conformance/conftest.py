@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.adapters.conformance.ground import Ground, sandbox
 from tests.adapters.conformance.subjects import Subject, ready
+from tests.adapters.conformance.walk import PASSED
 
 READY = ready()
 
@@ -24,6 +26,14 @@ def ground(shared: Ground) -> Ground:
     """The same without any fault of an earlier test."""
     shared.calm()
     return shared
+
+
+@pytest.fixture(autouse=True)
+def waiting_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapters' wall clock is ahead by what was waited for; deadlines of calls go by another clock."""
+    real = time.time
+    PASSED[0] = 0.0
+    monkeypatch.setattr(time, "time", lambda: real() + PASSED[0])
 
 
 @pytest.fixture(params=READY, ids=lambda s: s.name.replace(" ", "_"))

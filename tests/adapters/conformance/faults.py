@@ -13,6 +13,8 @@ MANY = 1000
 SOMEBODY_ELSES = {"refresh", "oauth", "consent", "cancel", "any", "status"}
 """Steps that are no step of a publish, or another word for one."""
 MUSIC_ONLY = {"oembed-no-anchor", "oembed-gone"}
+OF_MEDIA = ("latency", "429", "5xx", "drop")
+"""Everything else is a 503 of the media host, too."""
 MATTER = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from tests.conftest import free_ports
 ROOT = Path(__file__).parents[3]
 CONTROL_TOKEN = "control-of-the-conformance-suite"
 STARTS_IN = 60.0
+HAPPENS_IN = 10.0
 Record = dict[str, Any]
 
 
@@ -127,6 +128,18 @@ class Ground:
         if made is None:
             made = platform_settings(Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform)
         return replace(made, options={**made.options, **subject.of_platform})
+
+    @staticmethod
+    def in_seconds(seconds: float) -> timedelta:
+        return timedelta(seconds=seconds)
+
+    @staticmethod
+    def until(happens: Callable[[], bool]) -> None:
+        """Polls until it happens; fails when it does not in time."""
+        end = time.monotonic() + HAPPENS_IN
+        while not happens():
+            assert time.monotonic() < end, "it did not happen in time"
+            time.sleep(0.02)
 
     # --- the judges --------------------------------------------------------------------------------------------------
 

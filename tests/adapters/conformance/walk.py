@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adapters.contract import (
     Absent,
     Account,
     Adapter,
-    CannotTell,
     Checkpoint,
     Draft,
     Finalized,
@@ -30,18 +30,25 @@ from adapters.contract import (
     Seen,
 )
 from adapters.errors import AdapterError, CredentialsExpired
-from adapters.http import Client
+from adapters.http import Answer, Client
 from pipeline.domain import verdict as decide
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.verdict import Policy, Standing, Verdict
 from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.subjects import Subject
 
-MOST_STEPS = 120
+MOST_STEPS = 400
 CALM_AFTER = 3
-"""Looks after which faults are cleared: what was stuck goes on."""
+"""Looks, or spent tries, after which faults are cleared and a minute passes: what was stuck or late goes on."""
+SHORTEST = 12
+MINUTE = timedelta(minutes=1)
 PATIENCE = 8
-"""Looks after which the platform's limit has passed."""
+"""Looks that prove nothing, after which the platform's limit has passed."""
+WORKS_FOR = 10.0
+"""Real seconds that the sandbox may work on something, asked every PAUSE seconds."""
+PAUSE = 0.02
+MOST_WAIT = 10.0
+"""Seconds of a wait that the adapters' clock is moved by: what they knew is old then, what they hold still lives."""
 POLICY = Policy(
     tries=6, backoff=timedelta(0), cap=timedelta(0), chance=0, settle=timedelta(0), look_first=timedelta(0),
     look_longest=timedelta(0), look_limit=timedelta(hours=1),
@@ -55,7 +62,18 @@ READS = {
 PROBES = {("PUT", "/upload/youtube/v3/videos")}
 """PUTs of no bytes: the resumable upload's question how far it is."""
 ENDS = frozenset({State.PUBLISHED, State.FAILED, State.BLOCKED})
+PASSED = [0.0]
+"""Seconds by which waiting has moved this process's clock (conftest.py shows it to the adapters)."""
 T = TypeVar("T", Prepared, Finalized, Seen)
+
+
+class Hasty(Client):
+    """A client that gives no call more than its own limit."""
+
+    def call(self, method: str, url: str, *, limit: timedelta | None = None, **more: Any) -> Answer:
+        """As the client's, the caller's own limit apart."""
+        del limit
+        return super().call(method, url, **more)
 
 
 @dataclass(kw_only=True)
@@ -84,6 +102,12 @@ class Walk:
     finalized: int = 0
     ready_at: Checkpoint | None = None
     """The last checkpoint that was Ready."""
+    gives_up_at: float | None = None
+    """By the real clock: when PENDING has lasted too long."""
+    reconnected: int = 0
+    hasty: timedelta | None = None
+    """The most that any call may take."""
+    _secrets: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ground: Ground, subject: Subject) -> Walk:
@@ -94,7 +118,7 @@ class Walk:
 
     def worker(self) -> tuple[Adapter, Client]:
         """A new adapter with a new client; they share nothing with those before them."""
-        client = Client(limit=timedelta(seconds=10))
+        client = Client(limit=timedelta(seconds=10)) if self.hasty is None else Hasty(limit=self.hasty)
         return self.ground.adapters[self.subject.platform](client, self.ground.settings(self.subject)), client
 
     def prepare(self) -> Prepared:
@@ -129,7 +153,13 @@ class Walk:
     def stored(self) -> Checkpoint:
         """The checkpoint as another worker reads it."""
         kept: Checkpoint = json.loads(json.dumps(self.checkpoint))
+        self._note_secrets(kept)
         return kept
+
+    def _note_secrets(self, checkpoint: Checkpoint) -> None:
+        tokens = (self.account.credentials.access_token, self.account.credentials.refresh_token)
+        self._secrets |= {f"token {n}": t.get_secret_value() for n, t in enumerate(tokens) if t is not None}
+        self._secrets |= dict(secrets_in(checkpoint, "checkpoint"))
 
     # --- the core's way ----------------------------------------------------------------------------------------------
 
@@ -163,6 +193,15 @@ class Walk:
             if (waits := decide.of_prepared(result)) is not None:
                 return waits
 
+    def run_prepared(self) -> None:
+        """As far as the visible call, which is not made."""
+        for _ in range(MOST_STEPS):
+            waits = self.prepare_all()
+            if waits is None:
+                return
+            self.apply(waits)
+        raise AssertionError(f"{self.subject.name} is never ready: {self.checkpoint}")
+
     def _arm_and_finalize(self) -> Verdict:
         self.arm()
         return decide.of_finalized(self.finalize())
@@ -175,7 +214,7 @@ class Walk:
         """One look and its verdict; faults end in time, and so does the wait."""
         self.looks += 1
         if self.looks == CALM_AFTER:
-            self.ground.calm()
+            self._time_passes()
         try:
             seen = self.look()
         except Exception as error:  # noqa: BLE001 - as above
@@ -188,6 +227,12 @@ class Walk:
                 self.ground.later(self.worker()[0].capabilities.settle_window)
         self.stale = False
         self.apply(decide.of_look(seen, standing, POLICY))
+        if isinstance(seen, Pending) and self.looks > CALM_AFTER:
+            time.sleep(PAUSE)  # the sandbox works in a process of its own: asked again until it is done
+
+    def _time_passes(self) -> None:
+        self.ground.calm()
+        self.ground.later(MINUTE)
 
     @property
     def standing(self) -> Standing:
@@ -195,12 +240,23 @@ class Walk:
         return Standing(
             spent=self.spent, looks=self.looks, surprises=self.surprises, stale_before=self.stale,
             armed_for=None if self.armed_at is None else timedelta(0),
-            waited=POLICY.look_limit if self.looks >= PATIENCE else timedelta(0),
+            waited=POLICY.look_limit if self._is_over else timedelta(0),
             absent_before=self.absences > 1, late_enough=self.absences > 0,
         )  # fmt: skip
 
+    @property
+    def _is_over(self) -> bool:
+        if not self.seen or not isinstance(self.seen[-1], Pending):
+            return self.looks >= PATIENCE
+        if self.gives_up_at is None:
+            self.gives_up_at = time.monotonic() + WORKS_FOR
+        return time.monotonic() > self.gives_up_at
+
     def apply(self, verdict: Verdict) -> None:
-        """Stores a verdict."""
+        """Stores a verdict; what is waited for has passed when it returns."""
+        PASSED[0] += min(verdict.wait / timedelta(seconds=1), MOST_WAIT)
+        if verdict.spent and self.spent + 1 == CALM_AFTER:
+            self._time_passes()
         self.state, self.reason = verdict.state, verdict.reason
         self.published = verdict.published or self.published
         self.spent += verdict.spent
@@ -211,8 +267,10 @@ class Walk:
             self.checkpoint = verdict.checkpoint
         if verdict.refresh:
             self._refresh()
-        if self.state is State.PREPARING and self.armed_at is None and self.looks >= PATIENCE:
-            self.looks = 0
+        if self.reason is Reason.RECONNECT and self.reconnected < CALM_AFTER:  # a person connects the account again
+            self.reconnected += 1
+            self.account = self.ground.reconnected(self.subject, self.account)
+            self.state = State.QUEUED if self.armed_at is None else State.UNKNOWN
 
     def person_says_publish_again(self) -> None:
         """Somebody looked, and decided: only what the adapter ``keeps`` survives."""
@@ -242,6 +300,12 @@ class Walk:
         self.told += [repr(result), str(result)]
         return result
 
+    # --- what must not be seen of it ---------------------------------------------------------------------------------
+
+    def leaks(self) -> list[str]:
+        """Kinds of secrets that stand in something an adapter handed out, raised or logged."""
+        return sorted({kind for kind, secret in self._secrets.items() if any(secret in text for text in self.told)})
+
     @contextmanager
     def _heard(self, client: Client, most: int | None) -> Iterator[None]:
         """Hears every log line meanwhile, and counts requests."""
@@ -267,14 +331,18 @@ class _Ear(logging.Handler):
         self._told.append(record.getMessage())
 
 
+def secrets_in(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Addresses that a checkpoint keeps, and all that stands in upload parameters: whoever has them may upload."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from secrets_in(inner, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from secrets_in(inner, path)
+    elif isinstance(value, str) and ("://" in value or ("parameters" in path and len(value) >= SHORTEST)):
+        yield path, value
+
+
 def is_read(method: str, url: str) -> bool:
     """GET, or one of the few that only are called otherwise."""
     return method == "GET" or any(method == m and url.endswith(path) for m, path in READS | PROBES)
-
-
-def word_of(seen: Seen) -> str:
-    """What a look said, in one word."""
-    return type(seen).__name__
-
-
-__all__ = ["CannotTell", "Pending", "Walk", "is_read", "word_of"]

@@ -522,9 +522,9 @@ class LinkedIn:
     def body(
         self, commentary: str = "hej", content: dict[str, Any] | None = None, **more: Any
     ) -> dict[str, Any]:
-        distribution = {"feedDistribution": "MAIN_FEED", "targetEntities": []}
+        distribution: dict[str, Any] = {"feedDistribution": "MAIN_FEED", "targetEntities": []}
         distribution |= {"thirdPartyDistributionChannels": []}
-        body = {
+        body: dict[str, Any] = {
             "author": self.urn,
             "commentary": commentary,
             "visibility": "PUBLIC",

@@ -30,7 +30,7 @@ from .conftest import BASE, Server, Tenant, video
         ("OPTIONS", f"{BASE}/posts", 405, "GET, POST"),
         ("POST", f"{BASE}/accounts", 405, "GET"),
         ("PATCH", "/healthz", 405, "GET"),
-        ("POST", f"{BASE}/posts/x", 405, "GET"),
+        ("POST", f"{BASE}/posts/x", 405, "GET, PATCH"),
         ("BREW", f"{BASE}/posts", 405, "GET, POST"),
     ],
 )

@@ -72,7 +72,9 @@ def test_settled_is_settled() -> None:
     assert {S.PUBLISHED, S.FAILED, S.CANCELLED} == SETTLED
     assert set(State) - SETTLED == UNSETTLED
     assert MOVES[S.PUBLISHED] == {}
-    assert set(MOVES[S.CANCELLED]) == {Mover.EDIT}, "an edit may put an account on the post again, nothing else may"
+    assert set(MOVES[S.CANCELLED]) == {Mover.EDIT}, (
+        "an edit may put an account on the post again, nothing else may"
+    )
     assert set(MOVES[S.FAILED]) == {Mover.RETRY, Mover.EDIT}
     assert MOVES[S.FAILED][Mover.RETRY] == {S.ACCEPTED}
     assert S.FAILED in MOVES[S.FAILED][Mover.EDIT], (

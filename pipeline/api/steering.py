@@ -1,0 +1,88 @@
+"""PATCH /posts/{id}, POST /posts/retry, /cancel, /delete and /validate: what is done to a post besides making it.
+
+Stopping a post needs a key, not a live plan: who no longer pays may still take back what is scheduled. Whatever may
+publish (edit, retry, validate) needs the plan that a new post needs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.api import changes, steered
+from pipeline.api.body import read_body, require_json
+from pipeline.api.envelope import HttpRefusal, success
+from pipeline.api.posts import identity_of, json_of
+from pipeline.api.schema import read_post
+from pipeline.api.site import site_of
+from pipeline.stages import edit, steer
+from pipeline.stages.validate import validate
+
+
+async def update(request: Request) -> Response:
+    """Change a post. Nothing of the old version goes out once this is answered; 409 and nothing done if it may."""
+    site = site_of(request)
+    caller = await site.keyring.publisher(request)
+    change = changes.read_change(await _body(request), site.rules)
+    post = _post(request)
+    work = partial(edit.edit, site.core, caller, post, change, request.headers.get("if-match"))
+    done = await site.posting.run(work, caller.key_id)
+    return success("Post updated", steered.edited(done), headers={"ETag": f'"{done.version}"'})
+
+
+async def retry(request: Request) -> Response:
+    """Send failed posts again: only to accounts where it failed, never where it is posted or may be."""
+    site = site_of(request)
+    caller = await site.keyring.publisher(request)
+    wanted = changes.read_retry(await _body(request))
+    work = partial(steer.retry, site.core, caller, wanted.post_ids, wanted.account_ids)
+    done = await site.steering.run(work, caller.key_id)
+    return success("Posts queued for retry", steered.retried(done))
+
+
+async def cancel(request: Request) -> Response:
+    """Take posts back. Those being sent are left as they are and named in errors."""
+    site = site_of(request)
+    caller = await site.keyring.caller(request)
+    wanted = changes.read_cancel(await _body(request))
+    work = partial(steer.cancel, site.core, caller, wanted.post_ids, wanted.account_ids)
+    done = await site.steering.run(work, caller.key_id)
+    return success("Posts canceled", steered.canceled(done))
+
+
+async def delete(request: Request) -> Response:
+    """Cancel posts and take them away. Posts that are out, canceled or being sent stay."""
+    site = site_of(request)
+    caller = await site.keyring.caller(request)
+    wanted = changes.read_delete(await _body(request))
+    work = partial(steer.delete, site.core, caller, wanted.post_ids)
+    done = await site.steering.run(work, caller.key_id)
+    return success("Posts deleted", steered.deleted(done))
+
+
+async def check(request: Request) -> Response:
+    """Say what would become of a post, per account: everything that would be refused or warned. Stores nothing."""
+    site = site_of(request)
+    caller = await site.keyring.publisher(request)
+    body = await _body(request)
+    wanted = read_post(body, site.rules, request.headers.get("idempotency-key"))
+    told = await site.posting.run(partial(validate, site.core, caller, wanted), caller.key_id)
+    return success("Post validated", steered.validated(told, wanted, caller))
+
+
+async def _body(request: Request) -> Any:
+    """The JSON; no body at all is one without fields, so that it is refused for what it lacks."""
+    raw = await read_body(request, site_of(request).core.settings.api.max_body)
+    require_json(request, raw)
+    return json_of(raw) if raw else {}
+
+
+def _post(request: Request) -> UUID:
+    found = identity_of(request.path_params["post_id"])
+    if found is None:
+        raise HttpRefusal(404, "not_found", "There is no such post.")
+    return found

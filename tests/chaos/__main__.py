@@ -1,0 +1,285 @@
+"""`python -m tests.chaos [--posts N] [--seed S] [--minutes M] [--json FILE] [--html FILE]`: break everything, then judge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+
+from tests.chaos import card, clock, plan
+from tests.chaos.client import Client, Sent
+from tests.chaos.conductor import Conductor
+from tests.chaos.house import House, built, sites
+from tests.chaos.judge import Promise, Said, Verdict, judge
+from tests.stack import until
+
+PER_MINUTE = 900
+"""Posts a minute for which a run is made longer than two minutes."""
+SETTLED = frozenset({"published", "failed", "cancelled"})
+DRAIN = 420.0
+"""Seconds everything gets to come to rest: more than the 300 of a queued lease."""
+CALM = 15.0
+"""Seconds without any change, after which only what waits for a person is left."""
+
+
+def main() -> int:
+    """Exit status: 0 when the standard is kept, else 1."""
+    wanted = _arguments()
+    seed = wanted.seed if wanted.seed is not None else random.SystemRandom().randrange(1 << 31)
+    minutes = wanted.minutes or max(2.0, wanted.posts / PER_MINUTE)
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:6.1f}  {text}", file=sys.stderr, flush=True)
+
+    skew = clock.wrong()
+    about = {
+        "seed": seed, "posts": wanted.posts, "minutes": minutes, "platforms": ", ".join(sites()),
+        "wrong clock": f"one publish worker, {clock.AHEAD} s ahead" if skew else clock.MISSING,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(),
+    }  # fmt: skip
+    say(f"seed {seed}, {wanted.posts} posts, {minutes:g} minutes, {about['platforms']}")
+    with built(seed, max(4, wanted.posts // 400), skew) as house:
+        run = Run(house, seed, wanted.posts, minutes * 60, say)
+        try:
+            verdict = run()
+        finally:
+            if wanted.keep:
+                run.keep(wanted.keep)
+        found = card.report(
+            verdict, run.conductor.score, {**about, **run.notes, "seconds": round(time.monotonic() - began)}
+        )
+    print("\n".join(card.lines(found)))
+    if wanted.json:
+        wanted.json.write_text(json.dumps(found, indent=2) + "\n")
+    if wanted.html:
+        wanted.html.write_text(card.page(found))
+    return 0 if found["verdict"] == "kept" else 1
+
+
+class Run:
+    """From the first post to the verdict."""
+
+    def __init__(self, house: House, seed: int, number: int, seconds: float, say: Callable[[str], None]) -> None:
+        self.house, self.seconds, self.say = house, seconds, say
+        self.notes: dict[str, Any] = {}
+        names = sorted(house.owners)
+        self._weather = plan.weather(seed, seconds, names, every=max(0.4, 0.9 * 300 / number))
+        self.sent = [self._sent(seed, planned) for planned in plan.posts(seed, number, seconds, names)]
+        self.client = Client(
+            f"{house.stack.api}/api/partner/v1/posts", house.stack.key, self.sent, self._body
+        )
+        until(self._answers, 90, lambda: "the API does not answer")
+        until(lambda: house.stack.core.pulse.alive("reachability") or None, 90)
+        self.conductor = Conductor(house, plan.strikes(seed, seconds), say)
+        self._chance = random.Random(f"tokens {seed}")
+        self._told = 0.0
+
+    def __call__(self) -> Verdict:
+        self._storm()
+        self._lull()
+        said = self._drained()
+        return judge(self._promises(), self.house.stack.ledger(), said)
+
+    # --- the storm ---------------------------------------------------------------------------------------------------
+
+    def _storm(self) -> None:
+        self.client.start()
+        start = time.monotonic()
+        mend = start + 15
+        while (now := time.monotonic()) < start + self.seconds or not self.conductor.is_done:
+            self.conductor.tick()
+            while self._weather and self._weather[0][0] <= now - start:
+                self._order(self._weather.pop(0)[1])
+            if now >= mend:
+                mend = now + 15
+                self._people()
+            if now - self._told > 10:
+                self._told = now
+                self._progress()
+            time.sleep(0.03)
+
+    def _order(self, order: dict[str, object]) -> None:
+        self.house.stack.control("POST", "faults", order)
+        if self._chance.random() < 0.04:
+            rotating = [(s, o) for s, mine in self.house.owners.items() for o in mine if o.rotates]
+            site, owner = self._chance.choice(rotating)
+            self.house.stack.control(
+                "POST", "tokens", {"platform": site, "remote_id": owner.remote_id, "state": "expired"}
+            )
+            self.conductor.score.struck["expire a token"] += 1
+        self.conductor.score.struck[f"sandbox: {order['step']} {order['fault']}"] += 1
+
+    def _people(self) -> None:
+        """Persons notice that an account has to be connected again, and do it."""
+        try:
+            again = self.house.reconnect()
+        except psycopg.OperationalError:  # the database is down: they try again later
+            return
+        self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
+
+    def _progress(self) -> None:
+        taken = sum(one.is_taken for one in self.sent)
+        armed = self.conductor.score.armed
+        self.say(
+            f"… {taken} posts taken, {len(self.house.stack.ledger())} live, {armed} kills between arm and answer"
+        )
+
+    # --- afterwards --------------------------------------------------------------------------------------------------
+
+    def _lull(self) -> None:
+        """The weather clears, everybody is at work again, the client gets its last answers."""
+        self.house.stack.control("DELETE", "faults")
+        until(lambda: self._ticked(self._answers()), 60, lambda: "the API did not come back")
+        end = time.monotonic() + 60
+        while not self.client.is_done and time.monotonic() < end:
+            self.conductor.tick()
+            time.sleep(0.05)
+        self.client.stop()
+        self.say("the storm is over, draining …")
+
+    def _ticked(self, answer: bool | None) -> bool | None:
+        self.conductor.tick()
+        return answer
+
+    def _drained(self) -> dict[tuple[str, str, str], Said]:
+        """Reads through our API until all is settled, or nothing moves any more but what waits for a person."""
+        start = changed = time.monotonic()
+        last: dict[tuple[str, str, str], Said] = {}
+        while True:
+            self.conductor.tick()
+            self._people()
+            said = self._said()
+            if said != last:
+                last, changed = said, time.monotonic()
+            open_ones = [s for s in said.values() if s.state not in SETTLED]
+            calm = time.monotonic() - changed > CALM and all(s.state in ("blocked", "unknown") for s in open_ones)
+            if not open_ones or calm or time.monotonic() - start > DRAIN:
+                self.notes["drain_s"] = round(changed - start)
+                return said
+            if time.monotonic() - self._told > 10:
+                self._told = time.monotonic()
+                self.say(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
+            time.sleep(1)
+
+    def _said(self) -> dict[tuple[str, str, str], Said]:
+        site_of = {o.id: (site, o.remote_id) for site, mine in self.house.owners.items() for o in mine}
+        word_of = {one.word for one in self.sent}
+        said: dict[tuple[str, str, str], Said] = {}
+        cursor = None
+        while True:
+            answer = self._get("posts", {"limit": "100", **({"cursor": cursor} if cursor else {})})
+            for post in answer["posts"]:
+                if post["external_id"] in word_of:
+                    for state in post["accounts"]["states"]:
+                        site, remote = site_of[state["account_id"]]
+                        said[post["external_id"], site, remote] = Said(
+                            state=state["state"], reason=state["blocked_reason"], error=state["error_message"]
+                        )
+            cursor = answer["next_cursor"]
+            if not cursor:
+                return said
+
+    def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        answer = requests.get(
+            f"{self.house.stack.api}/api/partner/v1/{path}", params=dict(query), timeout=30,
+            headers={"Authorization": f"Bearer {self.house.stack.key}"},
+        )  # fmt: skip
+        answer.raise_for_status()
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+    def _answers(self) -> bool | None:
+        try:
+            return requests.get(f"{self.house.stack.api}/healthz", timeout=2).ok or None
+        except requests.RequestException:
+            return None
+
+    # --- posts -------------------------------------------------------------------------------------------------------
+
+    def _sent(self, seed: int, planned: plan.Planned) -> Sent:
+        mine = {site: self._owner(site, planned).remote_id for site in planned.sites}
+        return Sent(planned=planned, word=f"chaos-{seed:x}-{planned.number:07d}", targets=mine)
+
+    def _owner(self, site: str, planned: plan.Planned) -> Any:
+        owners = self.house.owners[site]
+        return owners[planned.account % len(owners)]
+
+    def _body(self, one: Sent) -> dict[str, Any]:
+        p = one.planned
+        mark = f"?post={p.number}" if p.fresh else ""
+        names = {"photo": ["sample-1.jpg"], "slideshow": ["sample-2.jpg", "sample-3.jpg"]}.get(p.kind)
+        media: dict[str, Any] = {"type": "video", "url": self.house.stack.media("sample.mp4") + mark}
+        if names is not None:
+            media = {"type": "slideshow", "urls": [self.house.stack.media(name) + mark for name in names]}
+        body = {
+            "caption": f"{one.word} {p.kind}", "media": media, "external_id": one.word,
+            "accounts": [{"id": self._owner(site, p).id} for site in p.sites],
+        }  # fmt: skip
+        if "pinterest" in p.sites and p.number % 2:
+            body["pinterest"] = {"link": f"https://example.com/{p.number}"}
+        return body | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
+
+    def _promises(self) -> list[Promise]:
+        return [
+            Promise(
+                word=one.word, site=site, account=account, kind=one.planned.kind, taken=one.is_taken,
+                refused=one.status is not None and not one.is_taken, due=one.due, since=one.answered,
+            )
+            for one in self.sent
+            for site, account in one.targets.items()
+        ]  # fmt: skip
+
+    def keep(self, folder: Path) -> None:
+        """Logs, the ledger and a dump of what our tables say, for whoever looks for the reason."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for log in [*self.house.folder.glob("*.log"), *self.house.folder.glob("logs/*.log")]:
+            (folder / log.name).write_bytes(log.read_bytes())
+        (folder / "ledger.json").write_text(json.dumps(self.house.stack.ledger(), indent=1))
+        with self.house.postgres.connect("slipway") as c:
+            for table in ("posts", "deliveries", "attempts", "moves", "checks", "accounts"):
+                rows = c.execute(f"SELECT to_jsonb(x) - 'checkpoint' - 'credentials' FROM {table} x").fetchall()  # noqa: S608
+                (folder / f"{table}.jsonl").write_text("".join(json.dumps(r[0]) + "\n" for r in rows))
+        sent = [{"word": s.word, "tries": s.tries, "status": s.status, "said": s.said} for s in self.sent]
+        (folder / "client.json").write_text(json.dumps(sent, indent=1))
+
+
+def _tally(said: Sequence[Said]) -> str:
+    states = sorted({s.state for s in said})
+    return ", ".join(f"{sum(s.state == state for s in said)} {state}" for state in states)
+
+
+def _machine() -> str:
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, load {load:.1f} at start"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--posts", type=int, default=300, metavar="N", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, metavar="S", help="default: a random one; it is said")
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="of the storm; default: 2, more for many posts"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scorecard into a file, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the scorecard as a page, too")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs, ledger and tables there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    os.environ.pop("SLIPWAY_SETTINGS_FILE", None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""What a chaos run stands on: engines and a stack of its own, every line to an engine through a door with weather."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from cryptography.fernet import Fernet
+
+from adapters.contract import Platform
+from adapters.registry import ADAPTERS
+from adapters.sandbox.platforms import PLATFORMS
+from pipeline.embedded.postgres import Postgres
+from pipeline.embedded.process import until as seen
+from pipeline.embedded.valkey import Valkey
+from pipeline.store.accounts import add_account
+from pipeline.store.migrate import upgrade
+from tests.chaos.proxy import Door, Doors
+from tests.conftest import environment_of, free_ports
+from tests.stack import FAST, Stack, credentials, running
+
+PUBLISHERS = ("publish-a", "publish-b", "publish-c")
+SKEWED = "publish-c"
+"""The worker whose clock is wrong."""
+SETTINGS = FAST | {
+    "SLIPWAY_REACHABILITY__SLICE": "4",
+    "SLIPWAY_REACHABILITY__LEASE": "8",
+    # What happens here on purpose again and again is rare out there: no delivery may run out of tries by our doing.
+    "SLIPWAY_PUBLISH__CRASHES": "50",
+    "SLIPWAY_PUBLISH__TRIES": "20",
+    "SLIPWAY_PUBLISH__PREPARES_PER_DAY": "100",
+    # Quotas and paces of the platforms would make a run of hours out of one of minutes.
+    "SLIPWAY_SANDBOX__LIFTED": "true",
+    "SLIPWAY_LOG__LEVEL": "WARNING",
+}
+LATENCY_MS = 600
+"""Every visible call takes this long over there, so that kills find somebody between arm and answer."""
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "pinterest": {"default_board": True},
+    "linkedin": {"kind": "organization", "partner": True},
+}
+HOLDERS = """
+CREATE SCHEMA chaos;
+CREATE TABLE chaos.holders (delivery uuid PRIMARY KEY, fence bigint, holder text, at timestamptz);
+CREATE FUNCTION chaos.held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO chaos.holders VALUES (NEW.id, NEW.fence, session_user, clock_timestamp())
+    ON CONFLICT (delivery) DO UPDATE SET fence = excluded.fence, holder = excluded.holder, at = excluded.at;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER held AFTER UPDATE ON deliveries FOR EACH ROW
+    WHEN (NEW.state = 'publishing' AND OLD.state <> 'publishing') EXECUTE FUNCTION chaos.held();
+"""
+# Who holds what is asked for counting kills only. The judge never looks into any table.
+VICTIMS = """
+SELECT CASE WHEN d.armed_at IS NULL THEN 'unarmed' ELSE 'armed' END, count(*)
+FROM deliveries d JOIN chaos.holders h ON h.delivery = d.id AND h.fence = d.fence
+WHERE d.state = 'publishing' AND (%(holder)s::text IS NULL OR h.holder = %(holder)s) AND h.at >= %(since)s GROUP BY 1
+"""
+
+
+def sites() -> list[str]:
+    """Every stand-in of the sandbox whose platform has an adapter."""
+    return sorted(site for site in PLATFORMS if Platform(site.partition("_")[0]) in ADAPTERS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """One account: ours, and theirs."""
+
+    id: str
+    remote_id: str
+    username: str
+    rotates: bool
+    """Its token can be renewed by us."""
+
+
+@dataclass(kw_only=True)
+class House:
+    """The system under test, and the handles on everything that can be done to it."""
+
+    folder: Path
+    postgres: Postgres
+    valkey: Valkey
+    stack: Stack
+    database: Door
+    broker: Door
+    skew: Mapping[str, str] | None
+    """Environment of a process with a wrong clock; None: there is none."""
+    owners: dict[str, list[Owner]] = field(default_factory=dict)
+
+    def start(self, name: str, gap: str | None = None) -> Path | None:
+        """Starts one part. ``gap``: the failpoint at which it kills itself once; the file that then exists."""
+        once = None if gap is None else Path(tempfile.mktemp(prefix="gap-", dir=self.folder))  # noqa: S306
+        more = {} if once is None else {"FAILPOINTS": f"{gap}=kill@{once}"}
+        if name == SKEWED:
+            more |= self.skew or {}
+        more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace("slipway@", f"{name}@", 1)
+        if name == "api":
+            self.stack.start("api", "pipeline.cli", "api", **more)
+        elif name == "beat":
+            self.stack.start("beat", "pipeline.cli", "beat", **more)
+        else:
+            self.stack.start_worker("publish" if name in PUBLISHERS else name, name, slots=6, **more)
+        return once
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends one part's whole session a signal."""
+        part = self.stack.parts[name]
+        if part.poll() is None:
+            os.killpg(part.pid, number)
+
+    def victims(self, holder: str | None, since: datetime) -> Counter[str]:
+        """What a part (None: all of them) holds in the ledger right now: so many armed, so many not."""
+        with self.postgres.connect("slipway") as c:
+            found = c.execute(VICTIMS, {"holder": holder, "since": since}).fetchall()
+        return Counter({state: number for state, number in found})
+
+    def terminate_backends(self) -> None:
+        """Ends every session of ours in the database server."""
+        with self.postgres.connect("slipway") as c:
+            c.execute(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+            )
+
+    def crash_postgres(self) -> None:
+        """Immediate stop, as a crash leaves it, and a new start that recovers."""
+        child = self.postgres.child
+        assert child is not None
+        os.kill(child.pid, signal.SIGQUIT)
+        seen(lambda: child.ended() is not None, 10)
+        self.postgres.start()
+
+    def crash_valkey(self, *, forget: bool) -> None:
+        """Killed and started again; ``forget``: without anything it had on disk."""
+        child = self.valkey.child
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
+        seen(lambda: child.ended() is not None, 10)
+        if forget:
+            shutil.rmtree(self.folder / "valkey")
+        self.valkey.start()
+
+    def flush(self) -> None:
+        """FLUSHALL."""
+        client = self.valkey.client()
+        client.flushall()
+        client.close()
+
+    def connect(self, site: str, username: str) -> Owner:
+        """A person connects an account, for the first time or again."""
+        order = {"platform": site, "username": username, "options": dict(OPTIONS.get(site, {}))}
+        made = self.stack.control("POST", "accounts", order)
+        with self.stack.core.database.begin() as c:
+            identity = add_account(
+                c, self.stack.core.vault, workspace=self.stack.workspace,
+                platform=Platform(site.partition("_")[0]), connection=made["connection"],
+                remote_id=made["remote_id"], username=made["username"], display_name=made["username"],
+                credentials=credentials(made), settings=made.get("settings") or {},
+            )  # fmt: skip
+        return Owner(
+            id=str(identity), remote_id=made["remote_id"], username=username,
+            rotates=bool(made.get("refresh_token")),
+        )  # fmt: skip
+
+    def reconnect(self) -> int:
+        """A person connects what says that it has to be connected again. How many."""
+        with self.postgres.connect("slipway") as c:
+            dead = {
+                str(r[0]) for r in c.execute("SELECT id FROM accounts WHERE status = 'reconnect'").fetchall()
+            }
+        found = [(site, owner) for site, mine in self.owners.items() for owner in mine if owner.id in dead]
+        for site, owner in found:
+            self.connect(site, owner.username)
+        return len(found)
+
+
+@contextmanager
+def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[House]:
+    """Everything but the load. Whatever happens, every process is ended and the folder is gone."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-", dir="/tmp"))
+    with ExitStack() as ends:
+        ends.callback(shutil.rmtree, folder, ignore_errors=True)
+        postgres, valkey = ends.enter_context(Postgres(folder)), ends.enter_context(Valkey(folder))
+        upgrade(postgres.url)
+        names = (*PUBLISHERS, "reachability", "upkeep", "beat", "api")
+        with postgres.connect("slipway") as c:
+            c.execute(HOLDERS)
+            for name in names:
+                c.execute(f'CREATE ROLE "{name}" LOGIN SUPERUSER')
+        doors = ends.enter_context(Doors(seed))
+        behind = postgres.sockets / ".s.PGSQL.5432"
+        (folder / "door").mkdir(mode=0o700)
+        database = doors.add(folder / "door" / ".s.PGSQL.5432", behind)
+        broker = doors.add(folder / "door" / "valkey", valkey.socket)
+        environment = environment_of(postgres.url, valkey.url, Fernet.generate_key().decode(), folder) | SETTINGS
+        stack = ends.enter_context(running(environment, folder, free_ports(3)))
+        stack.environment |= {
+            "SLIPWAY_STORE__URL": postgres.url.replace(_spelt(postgres.sockets), _spelt(folder / "door")),
+            "SLIPWAY_BROKER__URL": valkey.url.replace(_spelt(valkey.socket), _spelt(folder / "door" / "valkey")),
+        }
+        house = House(
+            folder=folder, postgres=postgres, valkey=valkey, stack=stack, database=database, broker=broker, skew=skew
+        )
+        _furnish(house, accounts, sites())
+        yield house
+
+
+def _furnish(house: House, accounts: int, wanted: Sequence[str]) -> None:
+    stack = house.stack
+    stack.start_sandbox("--no-quotas")
+    stack.seed()
+    for site in wanted:
+        house.owners[site] = [house.connect(site, f"{site}{n}") for n in range(accounts)]
+        stack.fault(site, "finalize", "latency", times=None, delay_ms=LATENCY_MS)
+    for name in ("beat", *PUBLISHERS, "reachability", "upkeep", "api"):
+        house.start(name)
+
+
+def _spelt(path: Path) -> str:
+    return quote(str(path), safe="/")
+
+
+__all__ = ["House", "Owner", "built", "psycopg", "sites"]

@@ -1,0 +1,149 @@
+"""Dying, pausing and losing the database at a named moment, inside this process: the seams the state machine pulls at."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from pipeline import failpoint as points
+from pipeline.dispatch import Doorbell
+from pipeline.stages import deadline
+from pipeline.store.database import Database, Unreachable
+
+
+class Died(BaseException):
+    """The worker is gone: nothing of ours may catch this, as nothing catches a SIGKILL."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What goes wrong in one piece of work. ``at``: a failpoint's name, or which of its transactions (from 1)."""
+
+    at: str | int = ""
+    how: str = ""
+    """At a failpoint ``dies`` or ``pauses``; of a transaction ``dies after``, ``refused`` or ``answer lost``."""
+
+
+NONE = Plan()
+
+
+class Gaps:
+    """Stands where ``failpoint`` is called, in every module that calls it."""
+
+    def __init__(self) -> None:
+        self.plan = NONE
+        self.pause: Callable[[], None] = lambda: None
+        self.met: set[str] = set()
+
+    def __call__(self, name: str) -> None:
+        self.met.add(name)
+        if self.plan.at != name:
+            return
+        how, self.plan = self.plan.how, NONE
+        if how == "dies":
+            raise Died(name)
+        self.pause()
+
+
+class Shaky(Database):
+    """The real database over a line that can be cut before or after any one transaction."""
+
+    def __init__(self, real: Database) -> None:
+        self.engine = real.engine
+        self._autocommit = real._autocommit
+        self.plan = NONE
+        self.number = 0
+
+    def expect(self, plan: Plan) -> None:
+        """From here on the transactions are counted."""
+        self.plan, self.number = plan, 0
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with self._cut(), super().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        with self._cut(), super().once() as connection:
+            yield connection
+
+    @contextmanager
+    def _cut(self) -> Iterator[None]:
+        self.number += 1
+        if self.plan.at != self.number:
+            yield
+            return
+        how, self.plan = self.plan.how, NONE
+        if how == "refused":
+            raise Unreachable(how)
+        yield
+        if how == "dies after":
+            raise Died(how)
+        raise Unreachable(how)
+
+
+class Clock:
+    """``time`` as ``Deadline`` knows it, moved on whenever the machine lets time pass."""
+
+    CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def clock_gettime(self, which: int) -> float:
+        return time.clock_gettime(which) + self.ahead
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+
+Message = tuple[str, tuple[Any, ...]]
+
+
+class Pouch(Doorbell):
+    """The broker: keeps every message it was given, so that each may be delivered never, late, twice, in any order."""
+
+    def __init__(self) -> None:
+        self.messages: dict[Message, None] = {}
+
+    def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
+        for task, _, args, _ in messages:
+            self.messages[task, _frozen(args)] = None
+        return True
+
+    def slots(self, ends: Iterable[datetime]) -> bool:
+        """One message for all slots: when a slot has come, SQL says."""
+        return self.now() if list(ends) else True
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def seams(gaps: Gaps, clock: Clock) -> Iterator[None]:
+    """Every module that calls ``failpoint`` calls ``gaps``, and deadlines go by ``clock``."""
+    real = points.failpoint
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("pipeline.") and getattr(module, "failpoint", None) is real and module is not points:
+                patch.setattr(module, "failpoint", gaps)
+        patch.setattr(deadline, "time", clock)
+        yield
+
+
+def clock_columns(rows: Iterable[Any]) -> Mapping[str, list[str]]:
+    """Table -> its columns that hold a time, from information_schema's rows."""
+    found: dict[str, list[str]] = {}
+    for r in rows:
+        found.setdefault(r.table_name, []).append(r.column_name)
+    return found
