@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench audit lock clean
+.PHONY: help up demo test check format bench chaos audit lock clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -40,6 +40,9 @@ format: $(STAMP) ## rewrite the code as `make check` wants it, where that is pos
 
 bench: $(STAMP) ## measure, beside a reference measured in the same run
 	@exec $(BIN)/python -m tests.bench
+
+chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
+	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
 
 audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
 	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file .venv/audit.txt

@@ -79,7 +79,8 @@ class Doorbell:
 
     def slots(self, ends: Sequence[datetime]) -> bool:
         """One doorbell per slot of time, held by the broker until the slot ends; rung once by this process."""
-        new = [end for end in ends if self._rung.first(end)]
+        now = datetime.now(UTC)
+        new = [end for end in ends if end <= now or self._rung.first(end)]  # one that has fired rings again
         return self._send(("delay.slot", DELAY, [], end) for end in new)
 
     def now(self) -> bool:

@@ -1,6 +1,11 @@
-"""Whether anybody consumes a queue: a beat message goes through it, and whoever runs it leaves a mark that fades."""
+"""Whether anybody consumes a queue: a beat message goes through it, and whoever runs it leaves a mark that fades.
+
+And whether a queue holds anything at all: what should stand in an empty one was lost.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import redis
 from redis.exceptions import RedisError
@@ -25,3 +30,10 @@ class Pulse:
             return bool(self._client.exists(f"pulse:{queue}"))
         except (RedisError, OSError):
             return False
+
+    def empty(self, queues: Sequence[str]) -> frozenset[str]:
+        """Those of the queues in which no message waits; none when Redis is away: then nothing is known of them."""
+        try:
+            return frozenset(q for q in queues if not self._client.llen(q))
+        except (RedisError, OSError):
+            return frozenset()

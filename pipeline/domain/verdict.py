@@ -81,6 +81,8 @@ class Policy:
     look_limit: timedelta
     """How long an unfinished publish is waited for."""
     crashes: int = 3
+    asked_cap: timedelta | None = None
+    """Longest pause an adapter may ask for; None = as long as it likes (tests are in a hurry)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,7 +276,7 @@ def _refused(armed: bool) -> Outcome | None:
 def _look_wait(asked: timedelta, standing: Standing, policy: Policy) -> timedelta:
     """The adapter knows how far the platform is, so its word counts; where it has none, ever longer pauses."""
     if asked > timedelta(0):
-        return min(asked, policy.look_longest)
+        return asked if policy.asked_cap is None else min(asked, policy.asked_cap)
     return look_pause(standing.looks, policy.look_first, policy.look_longest)
 
 

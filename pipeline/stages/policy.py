@@ -21,9 +21,8 @@ def policy_of(s: Settings, can: Capabilities) -> Policy:
         chance=random.random(),  # noqa: S311  jitter, not a secret
         settle=settle_window(s, can),
         look_first=look_first(s, can),
-        look_longest=max(look_first(s, can) * 4, timedelta(seconds=1))
-        if s.publish.look_first
-        else can.look_every[1],
+        look_longest=can.look_every[1],
+        asked_cap=look_first(s, can) * 4 if s.publish.look_first else None,
         look_limit=can.look_limit,
         crashes=s.publish.crashes,
     )

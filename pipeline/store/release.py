@@ -6,6 +6,7 @@ hundred thousand posts does not stand in front of everybody else's one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -169,16 +170,48 @@ def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
     return [_ring(r) for r in found]
 
 
-def ring_lost(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
-    """Queued deliveries whose message was lost: rung again."""
+def ring_lost(
+    c: Connection,
+    limit: int,
+    lease: timedelta,
+    *,
+    empty: Sequence[str] = (),
+    quiet: timedelta = timedelta(seconds=10),
+) -> list[Ring]:
+    """Queued deliveries whose message was lost: rung again.
+
+    ``empty``: platforms in whose queue no message waits: what has stood in one of them for ``quiet`` was lost.
+    """
     found = rows(
         c,
         """WITH lost AS (
-               SELECT id FROM deliveries WHERE state = 'queued' AND lease_until < now()
+               SELECT id FROM deliveries WHERE state = 'queued' AND (lease_until < now() OR (
+                   platform = ANY(CAST(:empty AS text[])) AND updated_at < now() - CAST(:quiet AS interval)))
                ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
            FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
-        n=limit, lease=lease,
+        n=limit, lease=lease, empty=list(empty), quiet=quiet,
+    )  # fmt: skip
+    return [_ring(r) for r in found]
+
+
+def ring_lost_looks(
+    c: Connection, limit: int, lease: timedelta, *, held: timedelta, quiet: timedelta = timedelta(seconds=10)
+) -> list[Ring]:
+    """Looks that were rung ``quiet`` ago and more and that nobody took: for when no message waits in their queue.
+
+    ``held``: the lease of a look that somebody took. A longer one is that of a ring.
+    """
+    found = rows(
+        c,
+        """WITH lost AS (
+               SELECT id FROM deliveries
+               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now()
+                 AND lease_until > now() + CAST(:held AS interval) AND updated_at < now() - CAST(:quiet AS interval)
+               ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+        n=limit, lease=lease, held=held, quiet=quiet,
     )  # fmt: skip
     return [_ring(r) for r in found]
 

@@ -32,7 +32,7 @@ class Scale:
 
 FULL = Scale(
     clients=(16, 64), processes=(1, 2), warm=1, load=5,
-    deliveries=4000, workers=(1, 2),
+    deliveries=3000, workers=(1, 2),
     of_a_kind=200, kinds_of_a_platform=99, idle=10,
     late_posts=60, late_tasks=30,
     settle=10, footprint=30,
@@ -44,5 +44,5 @@ QUICK = Scale(
     late_posts=8, late_tasks=5,
     settle=2, footprint=5,
 )  # fmt: skip
-LIMIT = 240.0
+LIMIT = 180.0
 """Seconds a measurement may take before it is broken off."""

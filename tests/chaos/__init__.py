@@ -1,1 +1,1 @@
-"""`make chaos`: a load of posts while everything is killed, stopped, cut off and flushed; the ledger over there judges."""
+"""`make chaos`: a load of posts while everything is killed, stopped, cut off and flushed; the ledger judges."""

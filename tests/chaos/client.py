@@ -34,6 +34,8 @@ class Sent:
     """Site -> the account's id over there."""
     due: datetime | None = None
     """When it may go live at the earliest, as asked for; None: at once."""
+    told: datetime | None = None
+    """The time the answer named: what was promised. A repeat that comes within 30 s of ``due`` is told "at once"."""
     tries: int = 0
     status: int | None = None
     """201 or 200: taken. Another: refused. None: never answered."""
@@ -49,7 +51,9 @@ class Sent:
 class Client:
     """Threads that post as planned. ``body_of`` makes the request of a planned post."""
 
-    def __init__(self, url: str, key: str, sent: Sequence[Sent], body_of: Callable[[Sent], dict[str, Any]]) -> None:
+    def __init__(
+        self, url: str, key: str, sent: Sequence[Sent], body_of: Callable[[Sent], dict[str, Any]]
+    ) -> None:
         self.sent = sent
         self._url, self._body_of = url, body_of
         self._headers = {"Authorization": f"Bearer {key}"}
@@ -106,4 +110,6 @@ class Client:
         if answer.status_code >= 500 or answer.status_code == 429:
             return False
         one.status, one.answered = answer.status_code, datetime.now(UTC)
+        if one.is_taken:
+            one.told = datetime.fromisoformat(data["data"]["scheduled_at"])
         return True

@@ -36,7 +36,9 @@ def _works(environment: dict[str, str]) -> bool:
     asked = "import time; print(time.time(), time.monotonic())"
     words = [sys.executable, "-I", "-S", "-c", asked]
     told = [
-        subprocess.run(words, env=more, capture_output=True, text=True, check=False, timeout=20).stdout.split()
+        subprocess.run(
+            words, env=more, capture_output=True, text=True, check=False, timeout=20
+        ).stdout.split()
         for more in ({}, environment)
     ]
     if any(len(answer) != 2 for answer in told):

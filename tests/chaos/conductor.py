@@ -16,8 +16,11 @@ import psycopg
 from tests.chaos.house import PUBLISHERS, House
 from tests.chaos.plan import ARMED_TO_DIE, GAPS, Strike
 
+PATIENCE = 20.0
+"""Seconds a strike waits for a victim that is up, while others take their turn."""
 AIM = 2.5
 """Seconds a strike waits for its victim to hold an armed delivery."""
+WEATHERED, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends")
 PAUSE = 9.0
 """Seconds a stopped process sleeps: longer than its lease of 6."""
 
@@ -71,6 +74,10 @@ class Conductor:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._stopped: set[str] = set()
 
+    def add(self, strike: Strike) -> None:
+        """One more that was not planned."""
+        self._strikes.append(strike)
+
     def tick(self) -> None:
         """What is due now."""
         for part in self.parts.values():
@@ -79,8 +86,12 @@ class Conductor:
         due, self._later = [x for x in self._later if x[0] <= now], [x for x in self._later if x[0] > now]
         for _, what in due:
             what()
-        if self._strikes and self._strikes[0].at <= now - self._start:
-            self._strike(self._strikes.pop(0))
+        at = now - self._start
+        for strike in [s for s in self._strikes if s.at <= at]:
+            if self._is_possible(strike) or at - strike.at > PATIENCE:
+                self._strikes.remove(strike)
+                self._strike(strike)
+                return
 
     @property
     def is_done(self) -> bool:
@@ -94,19 +105,22 @@ class Conductor:
         verb, _, what = strike.kind.partition(" ")
         self.score.struck[strike.kind] += 1
         said = self._do(verb, what, chance)
-        self._say(f"{strike.kind}: {said}" if said else strike.kind)
+        self._say(f"{strike.kind}: {said}")
 
-    def _do(self, verb: str, what: str, chance: random.Random) -> str | None:
-        if what in ("database", "broker"):
-            return self._weather(verb, what, chance)
-        if what in ("valkey", "postgres", "backends"):
+    def _do(self, verb: str, what: str, chance: random.Random) -> str:
+        if what in WEATHERED:
+            self._weather(verb, what, chance)
+            return "lines"
+        if what in ENGINES:
             return self._engine(verb, what)
-        name = self._victim(what, chance)
-        if name is None:
+        able = self._able(what)
+        if not able:
             return "nobody there"
+        name = self._aimed(able) if f"{verb} {what}" == "kill publish" else None
+        name = name or chance.choice(able)
         if verb == "stop":
             return self._stop(name)
-        return self._kill(name, f"{verb} {what}", chance, aim=what == "publish" and verb == "kill", hard=verb == "kill")
+        return self._kill(name, f"{verb} {what}", chance, hard=verb == "kill")
 
     def _weather(self, verb: str, what: str, chance: random.Random) -> None:
         door = self.house.database if what == "database" else self.house.broker
@@ -126,7 +140,7 @@ class Conductor:
         match verb, what:
             case "flush", _:
                 house.flush()
-            case ("kill" | "empty"), _:
+            case (("kill" | "empty"), _):
                 house.crash_valkey(forget=verb == "empty")
             case "stop", _:
                 house.crash_postgres()
@@ -134,15 +148,28 @@ class Conductor:
                 house.terminate_backends()
         return f"in flight: {self.score.kill(f'{verb} {what}', held)}"
 
-    def _victim(self, what: str, chance: random.Random) -> str | None:
+    def _is_possible(self, strike: Strike) -> bool:
+        what = strike.kind.partition(" ")[2]
+        return what in WEATHERED or what in ENGINES or bool(self._able(what))
+
+    def _able(self, what: str) -> list[str]:
+        """Who can be struck: is up and at work. One publish worker always goes on, or there would be nothing to hit."""
         names = PUBLISHERS if what.startswith("publish") else (what,)
         able = [n for n in names if self.parts[n].back is None and n not in self._stopped]
-        return chance.choice(able) if able else None
+        if not what.startswith("publish"):
+            return able
+        at_work = self._at_work()
+        able = [n for n in able if n in at_work]
+        return able if len(able) > 1 else []
 
-    def _kill(self, name: str, kind: str, chance: random.Random, *, aim: bool, hard: bool) -> str:
+    def _at_work(self) -> frozenset[str]:
+        try:
+            return self.house.at_work()
+        except psycopg.OperationalError:
+            return frozenset()
+
+    def _kill(self, name: str, kind: str, chance: random.Random, *, hard: bool) -> str:
         part = self.parts[name]
-        if aim:
-            self._aim(part)
         self.house.signal(name, signal.SIGKILL if hard else signal.SIGTERM)
         if hard:
             self.house.stack.parts[name].wait(10)
@@ -152,17 +179,22 @@ class Conductor:
             part.next_gap = chance.choices(list(GAPS), list(GAPS.values()))[0]
         return f"{name}, {state}"
 
-    def _aim(self, part: Part) -> None:
+    def _aimed(self, able: Sequence[str]) -> str | None:
+        """Waits a little until one of them holds an armed delivery. Which."""
         end = time.monotonic() + AIM
         while time.monotonic() < end:
-            if (self._held(part.name, part.since) or {}).get("armed"):
-                return
-            time.sleep(0.03)
+            for name in able:
+                if (self._held(name, self.parts[name].since) or {}).get("armed"):
+                    return name
+            time.sleep(0.02)
+        return None
 
     def _stop(self, name: str) -> str:
         self._stopped.add(name)
         self.house.signal(name, signal.SIGSTOP)
-        state = self._count("stop publish" if name in PUBLISHERS else f"stop {name}", self.parts[name], pause=True)
+        state = self._count(
+            "stop publish" if name in PUBLISHERS else f"stop {name}", self.parts[name], pause=True
+        )
         self._later.append((time.monotonic() + PAUSE, lambda: self._go_on(name)))
         return f"{name} for {PAUSE:g} s, {state}"
 

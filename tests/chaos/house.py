@@ -105,7 +105,9 @@ class House:
         more = {} if once is None else {"FAILPOINTS": f"{gap}=kill@{once}"}
         if name == SKEWED:
             more |= self.skew or {}
-        more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace("slipway@", f"{name}@", 1)
+        more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace(
+            "slipway@", f"{name}@", 1
+        )
         if name == "api":
             self.stack.start("api", "pipeline.cli", "api", **more)
         elif name == "beat":
@@ -124,7 +126,17 @@ class House:
         """What a part (None: all of them) holds in the ledger right now: so many armed, so many not."""
         with self.postgres.connect("slipway") as c:
             found = c.execute(VICTIMS, {"holder": holder, "since": since}).fetchall()
-        return Counter({state: number for state, number in found})
+        return Counter(dict(found))
+
+    def at_work(self) -> frozenset[str]:
+        """Parts that have a session in the database: they were started, and got something to do."""
+        with self.postgres.connect("slipway") as c:
+            return frozenset(
+                r[0]
+                for r in c.execute(
+                    "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE usename <> 'slipway'"
+                )
+            )
 
     def terminate_backends(self) -> None:
         """Ends every session of ours in the database server."""
@@ -191,7 +203,7 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
     """Everything but the load. Whatever happens, every process is ended and the folder is gone."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-", dir="/tmp"))
     with ExitStack() as ends:
-        ends.callback(shutil.rmtree, folder, ignore_errors=True)
+        ends.callback(shutil.rmtree, folder)
         postgres, valkey = ends.enter_context(Postgres(folder)), ends.enter_context(Valkey(folder))
         upgrade(postgres.url)
         names = (*PUBLISHERS, "reachability", "upkeep", "beat", "api")
@@ -204,14 +216,24 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
         (folder / "door").mkdir(mode=0o700)
         database = doors.add(folder / "door" / ".s.PGSQL.5432", behind)
         broker = doors.add(folder / "door" / "valkey", valkey.socket)
-        environment = environment_of(postgres.url, valkey.url, Fernet.generate_key().decode(), folder) | SETTINGS
+        environment = (
+            environment_of(postgres.url, valkey.url, Fernet.generate_key().decode(), folder) | SETTINGS
+        )
         stack = ends.enter_context(running(environment, folder, free_ports(3)))
         stack.environment |= {
             "SLIPWAY_STORE__URL": postgres.url.replace(_spelt(postgres.sockets), _spelt(folder / "door")),
-            "SLIPWAY_BROKER__URL": valkey.url.replace(_spelt(valkey.socket), _spelt(folder / "door" / "valkey")),
+            "SLIPWAY_BROKER__URL": valkey.url.replace(
+                _spelt(valkey.socket), _spelt(folder / "door" / "valkey")
+            ),
         }
         house = House(
-            folder=folder, postgres=postgres, valkey=valkey, stack=stack, database=database, broker=broker, skew=skew
+            folder=folder,
+            postgres=postgres,
+            valkey=valkey,
+            stack=stack,
+            database=database,
+            broker=broker,
+            skew=skew,
         )
         _furnish(house, accounts, sites())
         yield house

@@ -35,7 +35,7 @@ class Promise:
     due: datetime | None = None
     """Not before this; None: at once."""
     since: datetime | None = None
-    """When it was taken, for what goes out at once."""
+    """What lateness is counted from: the time that the answer named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +92,9 @@ CANNOT_TELL: Mapping[str, frozenset[str]] = {
     "pinterest": frozenset({"video", "photo", "slideshow"}),
     "linkedin": frozenset({"video", "photo", "slideshow"}),
 }
-"""Site -> kinds whose absence the platform never proves, by the adapter's README ("What a lost answer leads to"). What is
-live is found there all the same, for every text here is its own: so only what is not live may wait for a person."""
+"""Site -> kinds whose absence the platform never proves, by the adapter's README ("What a lost answer leads to").
+
+What is live is found there all the same, for every text here is its own: so only what is not live may be left."""
 
 
 def may_be_left(site: str, kind: str, *, live: bool) -> bool:
@@ -102,9 +103,11 @@ def may_be_left(site: str, kind: str, *, live: bool) -> bool:
 
 
 def judge(
-    promises: Sequence[Promise], ledger: Iterable[Mapping[str, Any]], said: Mapping[tuple[str, str, str], Said]
+    promises: Sequence[Promise],
+    ledger: Iterable[Mapping[str, Any]],
+    said: Mapping[tuple[str, str, str], Said],
 ) -> Verdict:
-    """``said``: by word, site's platform and account id is not needed; by (word, site, account)."""
+    """``said``: by (word, site, account over there), as the lines of the ledger are told apart."""
     lived: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
     strangers: list[Fault] = []
     for line in ledger:
@@ -145,9 +148,8 @@ def _weigh(verdict: Verdict, promise: Promise, lived: list[datetime], said: Said
         return
     if len(lived) == 1:
         verdict.live_once += 1
-        wanted = promise.due or promise.since
-        if wanted is not None:
-            verdict.lateness.append(max(0.0, (lived[0] - wanted).total_seconds()))
+        if promise.since is not None:
+            verdict.lateness.append(max(0.0, (lived[0] - promise.since).total_seconds()))
     _compare(verdict, promise, said, fault, live=bool(lived))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 SOONEST = 31.0
 """Seconds ahead of its sending that a scheduled post is due at least: nearer ones count as immediate."""
-EVERY = 2.2
+EVERY = 2.0
 """Seconds between two strikes on average."""
 STRIKES: Mapping[str, float] = {
     "kill publish": 30,  # SIGKILL while it holds an armed delivery, where one can be had
@@ -96,16 +96,16 @@ class Strike:
 
 
 def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[Planned]:
-    """Spread evenly over the first three quarters of the run; half of them scheduled within it."""
+    """Spread evenly over the run; half of them scheduled, within it or shortly after."""
     chance = random.Random(f"posts {seed}")
-    sending = max(seconds * 0.72, 1.0)
+    sending = max(seconds * 0.9, 1.0)
     made = []
     for n in range(number):
         at = sending * n / number
         kind = chance.choice(("video", "video", "photo", "slideshow"))
         able = [site for site in sites if kind == "video" or site != "youtube"]
         scheduled = chance.random() < 0.5
-        latest = max(seconds - at, SOONEST + 1)
+        latest = max(seconds - at, SOONEST + 15)
         made.append(
             Planned(
                 number=n, at=at, due=at + chance.uniform(SOONEST, latest) if scheduled else None, kind=kind,
@@ -133,7 +133,9 @@ def strikes(seed: int, seconds: float) -> list[Strike]:
     ]
 
 
-def weather(seed: int, seconds: float, sites: Sequence[str], every: float) -> list[tuple[float, dict[str, object]]]:
+def weather(
+    seed: int, seconds: float, sites: Sequence[str], every: float
+) -> list[tuple[float, dict[str, object]]]:
     """Faults to order from the sandbox, each for one request: (when, what)."""
     chance = random.Random(f"weather {seed}")
     made: list[tuple[float, dict[str, object]]] = []

@@ -82,11 +82,12 @@ class Door:
         """Cuts every line and stops listening."""
         if self._server is not None:
             self._server.close()
-        for line in list(self._lines):
-            line.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._delay = 0.0
+        self._clear.set()
+        while self._tasks:  # each ends with its line
+            for line in list(self._lines):
+                line.cut()
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -20,7 +20,10 @@ def failpoints() -> dict[str, list[str]]:
 
 def _calls(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint":
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint"
+        ):
             name = node.args[0] if node.args else None
             assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: a failpoint's name is written out"
             yield str(name.value), node.lineno

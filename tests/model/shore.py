@@ -86,6 +86,11 @@ _ERRORS: dict[str, Callable[[], Exception]] = {
 }
 
 
+def _error(name: str) -> Exception:
+    """A new one each time: the core writes into some."""
+    return _ERRORS[name]()
+
+
 @dataclass(kw_only=True)
 class Act:
     """A visible call that arrived, and what the platform makes of it."""
@@ -156,7 +161,7 @@ class Shore:
 
 
 class AtSea:
-    """The adapter: a creator's handle first, then the visible call with it, then looks. ``shore`` is bound by ``at``."""
+    """The adapter: a handle first, then the visible call with it, then looks. ``at`` binds ``shore``."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
@@ -171,7 +176,7 @@ class AtSea:
     def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:  # noqa: ARG002
         fault = self.shore.take("prepare")
         if fault in _ERRORS:
-            raise _ERRORS[fault]()
+            raise _error(fault)
         if checkpoint:
             return Ready(checkpoint=checkpoint)
         made = {"handle": next(self.shore.numbers)}
@@ -184,7 +189,7 @@ class AtSea:
         act = self.shore.arrives(draft, checkpoint["handle"])
         self.shore.finalize = "ok"
         if says in _ERRORS:
-            raise _ERRORS[says]()
+            raise _error(says)
         if says == "published":
             return Published(remote_id=act.remote_id, url=f"https://shore.example/{act.remote_id}")
         waits = timedelta(seconds=0 if says == "pending now" else 5)
@@ -200,7 +205,7 @@ class AtSea:
     ) -> Seen:
         fault = self.shore.take("look")
         if fault in _ERRORS:
-            raise _ERRORS[fault]()
+            raise _error(fault)
         if fault == "cannot tell":
             return CannotTell(reason="the platform says nothing")
         if armed_at is None:
@@ -225,7 +230,7 @@ class AtSea:
     def refresh(self, account: Account) -> Credentials:  # noqa: ARG002  the contract's
         fault = self.shore.take("refresh")
         if fault in _ERRORS:
-            raise _ERRORS[fault]()
+            raise _error(fault)
         return token(f"refreshed-{next(self.shore.numbers)}")
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:

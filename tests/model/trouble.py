@@ -1,4 +1,4 @@
-"""Dying, pausing and losing the database at a named moment, inside this process: the seams the state machine pulls at."""
+"""Dying, pausing and losing the database at a named moment, inside this process: the machine's seams."""
 
 from __future__ import annotations
 
@@ -135,7 +135,11 @@ def seams(gaps: Gaps, clock: Clock) -> Iterator[None]:
     real = points.failpoint
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("pipeline.") and getattr(module, "failpoint", None) is real and module is not points:
+            if (
+                name.startswith("pipeline.")
+                and getattr(module, "failpoint", None) is real
+                and module is not points
+            ):
                 patch.setattr(module, "failpoint", gaps)
         patch.setattr(deadline, "time", clock)
         yield

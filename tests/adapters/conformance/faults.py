@@ -1,10 +1,12 @@
-"""Which of the sandbox's faults can meet a subject, and at which of its steps: found out by a run, not by a table."""
+"""Which of the sandbox's faults can meet a subject, and at which of its steps: found out by runs, not by a table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from adapters.sandbox.faults import FAULTS, STEPS
+from adapters.sandbox.faults import FAULTS, STEPS, WITHIN
 from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk
@@ -13,8 +15,14 @@ MANY = 1000
 SOMEBODY_ELSES = {"refresh", "oauth", "consent", "cancel", "any", "status"}
 """Steps that are no step of a publish, or another word for one."""
 MUSIC_ONLY = {"oembed-no-anchor", "oembed-gone"}
-OF_MEDIA = ("latency", "429", "5xx", "drop")
-"""Everything else is a 503 of the media host, too."""
+RARE = {*WITHIN, "spam-block", "quota-exhausted"}
+MOREOVER: Mapping[str, Mapping[str, Any]] = {
+    "late-visibility": {"delay_ms": 5000},
+    "latency": {"delay_ms": 10},
+    "fail-processing": {"reason": "internal"},
+}
+OF_MEDIA = ("429", "drop")
+"""Everything else is a 503 of the media host, which the fetcher over there cannot tell from a 429."""
 MATTER = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
 
 
@@ -45,9 +53,24 @@ def _steps_of(key: _Key) -> tuple[str, ...]:
         for step in STEPS
         if step not in SOMEBODY_ELSES
     }
-    walk = Walk.of(ground, subject)
-    walk.run()
+    Walk.of(ground, subject).run()
     touched = {step for step, fault in asked.items() if ground.spent(fault)}
     ground.calm()
-    # a search after a lost answer may read what a plain publish never asks for
-    return tuple(step for step in STEPS if step in touched | {"read"})
+    return tuple(step for step in STEPS if step in touched)
+
+
+def can_strike(ground: Ground, subject: Subject, fault: str) -> bool:
+    """Whether the fault strikes anywhere on the way of such a post; some are one platform's alone."""
+    return fault not in RARE or _can_strike(_Key(ground, subject), fault)
+
+
+@lru_cache(maxsize=None)
+def _can_strike(key: _Key, fault: str) -> bool:
+    ground, subject = key.ground, key.subject
+    ground.calm()
+    ordered = ground.fault(subject.stand_in, "any", fault, MANY, **MOREOVER.get(fault, {}))
+    walk = Walk.of(ground, subject)
+    walk.run(lambda w: bool(w.looks or w.errors))  # a walk on its own clears faults only later than that
+    struck = ground.spent(ordered) > 0
+    ground.calm()
+    return struck

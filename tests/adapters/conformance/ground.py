@@ -22,7 +22,7 @@ from adapters.contract import Account, Adapter, Credentials, Draft, Media, Platf
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.bootstrap import platform_settings
-from tests.adapters.conformance.subjects import Subject, facts_of
+from tests.adapters.conformance.subjects import PADDED, Subject, facts_of
 from tests.conftest import free_ports
 
 ROOT = Path(__file__).parents[3]
@@ -171,6 +171,7 @@ def sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> Iter
     ground = Ground(folder=folder, port=port, media_port=media_port, **more)
     try:
         _await(process, f"{ground.base}/control/health")
+        _pad(folder / "media")
         yield ground
         process.terminate()
         assert process.wait(20) == 0
@@ -179,6 +180,13 @@ def sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> Iter
         if process.poll() is None:
             process.kill()
             process.wait(10)
+
+
+def _pad(media: Path) -> None:
+    film = (media / "sample.mp4").read_bytes()
+    for name, size in PADDED.items():
+        empty = size - len(film)
+        (media / name).write_bytes(film + empty.to_bytes(4, "big") + b"free" + bytes(empty - 8))
 
 
 def _await(process: subprocess.Popen[bytes], url: str) -> None:

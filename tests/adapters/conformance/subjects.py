@@ -49,6 +49,9 @@ class Subject:
 
 PHOTO, PHOTOS = ("sample-1.jpg",), ("sample-1.jpg", "sample-2.jpg", "sample-3.jpg")
 VIDEO, LARGE = ("sample.mp4",), ("sample-large.mp4",)
+PADDED = {"sample-2mb.mp4": 2_200_000, "sample-5mb.mp4": 5_000_000}
+"""The sample made longer by an empty box: enough for several chunks, and no more than that."""
+MB2, MB5 = (("sample-2mb.mp4",), ("sample-5mb.mp4",))
 CHARTED = Track(
     post_id="7300000000000000007", sound_id="7221171716369631233", title="Track", artist="Artist",
     link="https://www.tiktok.com/@ann/video/7300000000000000007",
@@ -109,7 +112,7 @@ EVERY: tuple[Subject, ...] = (
     _facebook("feed post, direct", PHOTO, of_platform={"feed_mode": "direct"}, searched=True),
     _facebook("reel", VIDEO),
     _facebook("reel", VIDEO, variant="bytes", of_platform={"byte_upload": True}),
-    _facebook("video", LARGE, shapeless=True),
+    _facebook("video", MB2, shapeless=True),
     _youtube("video", VIDEO),
     _youtube("video", LARGE, variant="chunks"),
     _pinterest("image, with a link", PHOTO, "https://example.com/shop?a=1"),
@@ -120,10 +123,10 @@ EVERY: tuple[Subject, ...] = (
     _pinterest("video, without a link", VIDEO),
     _linkedin("image of a member", PHOTO, "person"),
     _linkedin("images of a member", PHOTOS, "person"),
-    _linkedin("video of a member", LARGE, "person"),
+    _linkedin("video of a member", MB5, "person"),
     _linkedin("image of an organization", PHOTO, "organization"),
     _linkedin("images of an organization", PHOTOS, "organization"),
-    _linkedin("video of an organization", LARGE, "organization"),
+    _linkedin("video of an organization", MB5, "organization"),
 )
 
 

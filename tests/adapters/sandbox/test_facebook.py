@@ -236,7 +236,9 @@ def test_a_chunk_at_the_wrong_place_is_refused(page: Facebook, film: bytes) -> N
     form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"], "start_offset": "7"}
     form["access_token"] = page.account.access_token
     answer = requests.post(url, data=form, files={"video_file_chunk": ("c", b"x" * 10)}, timeout=30)
-    assert refused(answer) == (6001, None)
+    assert refused(answer) == (6001, 1363037)
+    wanted = {"start_offset": "0", "end_offset": str(len(film))}
+    assert answer.json()["error"]["error_data"] == wanted
 
 
 def test_a_video_by_url_is_live_in_one_call(page: Facebook) -> None:

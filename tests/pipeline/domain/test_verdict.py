@@ -209,7 +209,9 @@ def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing,
     told = of_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(standing, looks=50), POLICY)
     assert told.wait == seconds(7), "the adapter's word counts"
     told = of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
-    assert told.wait == POLICY.look_longest
+    assert told.wait == seconds(600)
+    hurried = replace(POLICY, asked_cap=seconds(2))
+    assert of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, hurried).wait == seconds(2)
 
 
 def test_look_pending_past_the_limit() -> None:

@@ -262,4 +262,4 @@ def together(*jobs: Callable[[], T]) -> list[T]:
         return job()
 
     with ThreadPoolExecutor(len(jobs)) as pool:
-        return [future.result(60) for future in [pool.submit(start, job) for job in jobs]]
+        return [future.result(90) for future in [pool.submit(start, job) for job in jobs]]

@@ -65,3 +65,34 @@ def test_two_upkeeps_at_once_do_no_more_than_one(house: House) -> None:
     assert {house.ledger.delivery(p.deliveries[0]).crashes for p in posts} == {1}
     moves = [m for p in posts for m in house.ledger.moves(p.deliveries[0]) if m[0] == "rescue"]
     assert len(moves) == 20
+
+
+LONG_AGO = "updated_at = now() - interval '11 seconds'"
+
+
+def test_what_stands_in_an_empty_queue_is_rung_again_within_seconds(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    house.ledger.change(post.deliveries[0], LONG_AGO)
+    assert rescue_dropped(house.core) == 1
+    assert house.messages("publish.tiktok") == 1
+    house.ledger.change(post.deliveries[0], LONG_AGO)
+    assert rescue_dropped(house.core) == 0, "its message waits: nobody rings again"
+
+
+def test_a_look_whose_ring_was_lost_is_rung_again_within_seconds(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+    rung = "next_at = now(), lease_until = now() + interval '290 seconds'"
+    house.ledger.change(post.deliveries[0], f"{rung}, {LONG_AGO}")
+    fence = house.ledger.delivery(post.deliveries[0]).fence
+    assert rescue_dropped(house.core) == 1
+    assert house.messages("status") == 1
+    assert house.ledger.delivery(post.deliveries[0]).fence == fence + 1
+
+
+def test_a_look_that_somebody_holds_is_left_to_them(house: House) -> None:
+    post = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+    lease = house.core.settings.publish.lease
+    held = f"next_at = now(), lease_until = now() + interval '{lease - 11} seconds'"
+    house.ledger.change(post.deliveries[0], f"{held}, {LONG_AGO}")
+    assert rescue_dropped(house.core) == 0
+    assert house.messages("status") == 0

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.chaos import card, plan
+from tests.chaos.conductor import Score
+from tests.chaos.judge import Promise, Said, Verdict, judge, percentile
+
+DUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+WORD = "chaos-a1-0000007"
+
+
+def promised(**more: Any) -> Promise:
+    given = {"word": WORD, "site": "tiktok", "account": "them", "kind": "video", "taken": True, "since": DUE}
+    return Promise(**{**given, "due": DUE, **more})
+
+
+def line(seconds: float = 1, **more: Any) -> dict[str, Any]:
+    at = (DUE + timedelta(seconds=seconds)).isoformat()
+    return {"at": at, "platform": "tiktok", "account": "them", "caption": f"{WORD} video", **more}
+
+
+def judged(
+    ledger: Sequence[dict[str, Any]], state: str = "published", reason: str | None = None, **more: Any
+) -> Verdict:
+    promise = promised(**more)
+    said = {(promise.word, promise.site, promise.account): Said(state=state, reason=reason)}
+    return judge([promise], ledger, said)
+
+
+def test_once_and_on_time_is_what_was_promised() -> None:
+    verdict = judged([line(1.5)])
+    assert verdict.stands
+    assert (verdict.accepted, verdict.live_once, verdict.lateness) == (1, 1, [1.5])
+
+
+@pytest.mark.parametrize(
+    ("what", "verdict"),
+    [
+        ("lost", judged([])),
+        ("lost", judged([], "failed")),
+        ("lost", judge([promised()], [], {})),
+        ("duplicated", judged([line(1), line(2)])),
+        ("duplicated", judged([line(1), line(2)], taken=False)),
+        ("early", judged([line(-0.001)])),
+        ("stuck", judged([], "queued")),
+        ("stuck", judged([], "unknown")),
+        ("stuck", judged([line()], "unknown")),
+        ("stuck", judged([], "blocked", "person_needed")),
+        ("misreported", judged([line()], "failed")),
+        ("misreported", judge([promised()], [line()], {})),
+        ("unasked", judged([line(), line(caption="something else")])),
+        ("unasked", judged([line(), line(account="others")])),
+        ("unasked", judged([line(), line(platform="facebook")])),
+        ("unasked", judged([line()], taken=False, refused=True)),
+    ],
+)
+def test_every_broken_promise_is_flagged_and_nothing_else(what: str, verdict: Verdict) -> None:
+    assert [fault.what for fault in verdict.faults] == [what]
+    assert not verdict.stands
+
+
+def test_a_post_at_two_accounts_is_two_promises() -> None:
+    both = [promised(), promised(account="us")]
+    said = {(WORD, "tiktok", name): Said(state="published") for name in ("them", "us")}
+    verdict = judge(both, [line(), line(account="us")], said)
+    assert verdict.stands
+    verdict = judge(both, [line(), line()], said)
+    assert {fault.what for fault in verdict.faults} == {"duplicated", "lost"}
+
+
+def test_one_that_was_never_answered_may_be_live_or_not_but_not_twice() -> None:
+    for ledger in ([], [line()]):
+        verdict = judged(ledger, taken=False)
+        assert verdict.stands
+        assert (verdict.accepted, verdict.unanswered, verdict.live_once) == (0, 1, 0)
+
+
+def test_only_where_the_platform_cannot_tell_a_person_may_be_left_with_it() -> None:
+    pin: dict[str, Any] = {"platform": "pinterest"}
+    assert sum(judged([], "unknown", site="pinterest").left.values()) == 1
+    assert sum(judged([], "blocked", "is_it_live", kind="photo").left.values()) == 1
+    assert judged([], "unknown", site="youtube").count("stuck") == 1
+    assert judged([line(**pin)], "unknown", site="pinterest").count("stuck") == 1
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    row = [float(n) for n in range(1, 101)]
+    assert [percentile(row, part) for part in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
+    assert percentile([], 0.5) == 0
+    assert percentile([7.0], 0.99) == 7
+
+
+def scored(armed: int) -> Score:
+    score = Score()
+    for _ in range(armed):
+        score.kill("kill publish", {"armed": 1, "unarmed": 4})
+    score.kill("kill publish", {"unarmed": 1})
+    score.kill("stop postgres", {"armed": 3})
+    return score
+
+
+def test_kills_count_by_the_worst_state_they_found_and_only_those_of_workers() -> None:
+    score = scored(3)
+    assert score.armed == 3
+    assert score.states["kill publish"] == {"armed": 3, "unarmed": 1}
+    assert Score().kill("kill publish", None) == "unseen"
+    assert Score().kill("kill publish", {}) == "none"
+
+
+def test_too_few_kills_between_arm_and_answer_are_no_run() -> None:
+    assert card.report(judged([line()]), scored(19), {})["verdict"] == "no run"
+    assert card.report(judged([line()]), scored(20), {})["verdict"] == "kept"
+    found = card.report(judged([]), scored(20), {"seed": 1})
+    assert found["verdict"] == "broken"
+    assert "1 lost" in card.sentence(found)
+    assert card.report(judged([]), scored(0), {})["verdict"] == "broken"
+
+
+def test_the_page_stands_alone_and_escapes() -> None:
+    found = card.report(judged([line(caption="<script>alert(1)</script>")]), scored(20), {"seed": 5})
+    page = card.page(found)
+    assert "<script" not in page
+    assert "http" not in page
+    assert "seed" in "\n".join(card.lines(found))
+
+
+def test_a_seed_is_a_run() -> None:
+    sites = ["facebook", "tiktok", "youtube"]
+    assert plan.posts(7, 50, 120, sites) == plan.posts(7, 50, 120, sites)
+    assert plan.posts(7, 50, 120, sites) != plan.posts(8, 50, 120, sites)
+    assert plan.strikes(7, 120) == plan.strikes(7, 120)
+    assert {strike.kind for strike in plan.strikes(7, 120)} == set(plan.STRIKES)
+    assert plan.weather(7, 60, sites, 1) == plan.weather(7, 60, sites, 1)
+    for post in plan.posts(7, 50, 120, sites):
+        assert post.due is None or post.due - post.at >= plan.SOONEST
+        assert "youtube" not in post.sites or post.kind == "video"

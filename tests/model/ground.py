@@ -1,0 +1,225 @@
+"""What all examples of the state machine share, and the work that its rules ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import note
+from hypothesis.stateful import RuleBasedStateMachine
+
+from adapters.contract import Platform
+from pipeline.core import Core
+from pipeline.domain.delivery import SETTLED, Reason, State
+from pipeline.stages import decide, delay, publish, status
+from pipeline.stages.edit import Change, edit
+from pipeline.stages.request import Refusal
+from pipeline.store.accounts import store_credentials
+from pipeline.store.database import Unreachable, row, rows
+from pipeline.store.pauses import lift, pause
+from pipeline.upkeep.rescue_dropped import rescue_dropped
+from pipeline.upkeep.resume_blocked import resume_blocked
+from pipeline.upkeep.ring_checks import ring_checks
+from tests.model.shore import Shore, at, token
+from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky
+from tests.pipeline.stages.house import House
+
+LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
+
+PAUSED = ("lease", "settle", "rescue", "tick", "deliver", "person", "edit")
+"""What may happen while a worker is paused."""
+
+
+@dataclass(kw_only=True)
+class Ground:
+    """What the examples share: engines, a house, and the seams."""
+
+    house: House
+    shaky: Shaky
+    gaps: Gaps
+    clock: Clock
+    columns: Mapping[str, Sequence[str]]
+    spent: dict[str, int] = field(default_factory=dict)
+    """How often each thing was done, over all examples: what a search never did it has not tested."""
+
+    def did(self, what: str) -> None:
+        self.spent[what] = self.spent.get(what, 0) + 1
+
+
+class Setting(RuleBasedStateMachine):
+    """The world and how to move it; the rules that do stand in ``machine``."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__()
+        self.ground = ground
+        self.shore = Shore(witness=self._arrives)
+        self.pouch = Pouch()
+        self.core: Core = replace(
+            ground.house.core, adapters={Platform.TIKTOK: at(self.shore)}, doorbell=self.pouch
+        )
+        self.house = replace(ground.house, core=self.core)
+        self.accepted: dict[UUID, int] = {}
+        self.lied: set[str] = set()
+        self.seen: dict[UUID, tuple[int, int]] = {}
+        self.meanwhile: Sequence[str] = ()
+        self.wrong: list[str] = []
+        ground.gaps.pause = self._pause
+        ground.gaps.plan = NONE
+        ground.shaky.expect(NONE)
+
+    def _try(self, what: str, work: Callable[[], object], plan: Plan) -> None:
+        """One piece of work that may go wrong; whoever did it is then gone."""
+        self.ground.gaps.plan = plan if isinstance(plan.at, str) else NONE
+        self.ground.shaky.expect(plan if isinstance(plan.at, int) else NONE)
+        try:
+            work()
+            self.ground.did(what)
+        except Died as death:
+            note(f"died: {death}")
+            self.ground.did(f"died at {death}")
+        except (Unreachable, Refusal) as error:
+            self.ground.did(f"{what}: {type(error).__name__} {error}"[:60])
+        finally:
+            self.ground.gaps.plan = NONE
+            self.ground.shaky.expect(NONE)
+
+    def _message(self, task: str, n: int, *, several: bool, gone: bool) -> Message | None:
+        """One of the messages, first those that still mean something.
+
+        ``several``: all of its kind travel together, as a few do when very many are due.
+        """
+        awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in self._all()}
+        awake |= {(str(d.id), d.generation) for d in self._all() if d.state == State.QUEUED}
+        told = [m for m in self.pouch.messages if task in m[0]]
+        found = sorted(told, key=lambda m: not awake.intersection(m[1][-1] if m[1] else ()))
+        if not found:
+            return None
+        message = found[n % len(found)]
+        together = [m for m in found if several and m[0] == message[0] != "delay.slot"] or [message]
+        for one in together if gone else ():
+            del self.pouch.messages[one]
+        if message[0] == "delay.slot":
+            return message
+        items = tuple(item for one in together for item in one[1][-1])
+        return message[0], (*message[1][:-1], items)
+
+    def _run(self, task: str, args: tuple[Any, ...]) -> None:
+        if task == "publish.step":
+            publish.publish_all(self.core, args[0], [(UUID(d), g) for d, g in args[1]])
+        elif task == "status.look":
+            status.look_all(self.core, [(UUID(d), g, f) for d, g, f in args[0]])
+        elif task == "delay.slot":
+            delay.slot(self.core)
+        else:
+            raise AssertionError(f"nobody takes {task}")
+
+    def _deliver_all(self) -> None:
+        for message in list(self.pouch.messages):
+            del self.pouch.messages[message]
+            self._run(*message)
+
+    def _chores(self) -> None:
+        rescue_dropped(self.core)
+        resume_blocked(self.core)
+        ring_checks(self.core)
+
+    def _pause(self) -> None:
+        """What others do while a worker stands still."""
+        steps = {
+            "lease": lambda: self._advance(LEASE_AND_MORE),
+            "settle": lambda: self._advance(SETTLE_AND_MORE),
+            "rescue": self._chores,
+            "tick": lambda: delay.sweep(self.core),
+            "deliver": self._deliver_all,
+            "person": self._person,
+            "edit": self._edit_while_paused,
+        }
+        for name in self.meanwhile:
+            note(f"  meanwhile: {name}")
+            steps[name]()
+        self.ground.did("paused")
+
+    def _edit_while_paused(self) -> None:
+        for post in self.accepted:
+            change = Change(given=frozenset({"caption"}), caption="edited while a worker stood still")
+            try:
+                edit(self.core, self.house.caller, post, change)
+            except Refusal as refusal:
+                note(f"  refused: {refusal.code}")
+
+    def _person(self) -> None:
+        """Looks at the account and says what is there, once nothing can appear any more."""
+        for d in self._all():
+            if d.state not in decide.DECIDABLE or self.shore.coming(str(d.id)):
+                continue
+            if self.shore.live(str(d.id)):
+                decide.it_is_live(self.core, d.id, f"https://shore.example/{self.shore.live(str(d.id))[0]}")
+                self.ground.did("a person: live")
+            elif d.reason != Reason.RECONNECT and self._all_late(d):
+                decide.publish_again(self.core, d.id)
+                self.ground.did("a person: again")
+
+    def _all_late(self, d: Any) -> bool:
+        return d.armed_deadline is None or d.armed_deadline < d.now
+
+    def _reconnect(self) -> None:
+        with self.core.database.begin() as c:
+            for account in self.house.accounts.values():
+                row(
+                    c,
+                    "UPDATE accounts SET status = 'active', error = NULL WHERE id = :id RETURNING id",
+                    id=account,
+                )
+                store_credentials(c, self.core.vault, account, token("again"))
+
+    def _advance(self, seconds: int) -> None:
+        with self.core.database.begin() as c:
+            for table, columns in self.ground.columns.items():
+                moved = ", ".join(f"{name} = {name} - :by" for name in columns)
+                sql = f"UPDATE {table} SET {moved} RETURNING 1 AS one"  # noqa: S608  names out of information_schema
+                row(c, sql, by=timedelta(seconds=seconds))
+        self.ground.clock.ahead += seconds
+        self.shore.advance(seconds)
+
+    def _pause_platform(self, *, on: bool) -> None:
+        with self.core.database.begin() as c:
+            if on:
+                pause(c, "platform", "tiktok", "a test")
+            else:
+                lift(c, "platform", "tiktok")
+
+    def _arrives(self, delivery: str) -> None:
+        """The visible call has come: it must have been armed, in an attempt, and be due."""
+        with self.ground.shaky.engine.begin() as c:
+            found = row(
+                c,
+                """SELECT d.armed_at IS NOT NULL AS armed, d.due_at <= now() AS due,
+                          d.generation = a.generation AS fresh, a.armed_at IS NOT NULL AS written
+                   FROM deliveries d LEFT JOIN attempts a ON a.delivery_id = d.id AND a.closed_at IS NULL
+                   WHERE d.id = :id""",
+                id=UUID(delivery),
+            )
+        self.ground.did(f"sent: {self.shore.finalize}")
+        if found is None or not (found.armed and found.due and found.written and found.fresh):
+            self.wrong.append(f"{delivery} was sent while it was {found and dict(found._mapping)}")
+
+    def _all(self) -> list[Any]:
+        with self.ground.shaky.engine.begin() as c:
+            return rows(c, "SELECT *, now() AS now FROM deliveries ORDER BY id")
+
+    def _posts(self) -> list[Any]:
+        with self.ground.shaky.engine.begin() as c:
+            return rows(
+                c,
+                """SELECT p.id, p.status, p.due_at, now() AS now,
+                          array_agg(ARRAY[d.state, d.reason] ORDER BY d.id) AS parts
+                   FROM posts p JOIN deliveries d ON d.post_id = p.id GROUP BY p.id""",
+            )
+
+
+def is_over(d: Any) -> bool:
+    """Settled, or waiting for a person with a reason."""
+    return d.state in SETTLED or (d.state == State.BLOCKED and d.reason is not None)

@@ -1,0 +1,256 @@
+"""Everything that can happen to a few posts, as the rules of a state machine, and what must be true after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
+from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.stages import decide, delay
+from pipeline.stages.edit import Change, edit
+from pipeline.stages.steer import cancel, retry
+from tests.model.ground import LEASE_AND_MORE, PAUSED, SETTLE_AND_MORE, Setting, is_over
+from tests.model.points import failpoints
+from tests.model.shore import FINALIZE, LOOK, PREPARE, REFRESH
+from tests.model.trouble import NONE, Died, Plan
+
+MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | ALWAYS_ARMED
+"""Nothing may be live, or on its way there, of a delivery in any other state."""
+MOST_POSTS = 6
+ROUNDS = 40
+
+_EMPTY = ("attempts", "moves", "post_checks", "replays", "old_handles", "deliveries", "posts", "pauses")
+_CUTS = [Plan(at=n, how=how) for n in range(1, 8) for how in ("dies after", "refused", "answer lost")]
+
+
+def _plans(*stages: str) -> st.SearchStrategy[Plan]:
+    """Nothing, a line that is cut, or one of these stages' failpoints."""
+    mine = [name for name in failpoints() if name.startswith(stages)]
+    deaths = [Plan(at=name, how=how) for name in mine for how in ("dies", "pauses", "pauses")]
+    return st.sampled_from([*[NONE] * 12, *_CUTS, *deaths])
+
+
+_MEANWHILE = st.lists(st.sampled_from(PAUSED), max_size=8)
+_NTH = st.integers(0, 50)
+
+
+def _mostly_fine(faults: Sequence[str]) -> st.SearchStrategy[str]:
+    return st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(faults))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weather:
+    """What goes wrong around the work of one message."""
+
+    before: int | None
+    """Seconds that pass before it, in which the upkeep and the ticker run."""
+    plan: Plan
+    meanwhile: Sequence[str]
+    """What others do while its worker is paused."""
+    finalize: str
+    prepare: str
+    look: str
+    refresh: str
+
+
+_WEATHER = st.builds(
+    Weather, before=st.sampled_from([None, 1, 35, 70, LEASE_AND_MORE, SETTLE_AND_MORE]), plan=_plans("publish.", "status.", "credentials."),
+    meanwhile=_MEANWHILE, finalize=st.sampled_from(sorted(FINALIZE)), prepare=_mostly_fine(PREPARE),
+    look=_mostly_fine(LOOK), refresh=st.sampled_from(REFRESH),
+)  # fmt: skip
+
+
+class Deliveries(Setting):
+    """One house, a few posts, and everything that can happen."""
+
+    @initialize(both=st.booleans())
+    def begin(self, both: bool) -> None:
+        """A house without posts, then the first two."""
+        with self.core.database.begin() as c:
+            for table in _EMPTY:
+                c.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  our own names
+            c.exec_driver_sql(
+                """UPDATE accounts SET status = 'active', error = NULL, refreshing_until = NULL, unanswered = 0,
+                   refresh_after = NULL"""
+            )
+        self._ingest(both=both)
+        self._ingest(both=False)
+
+    # --- clients -----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.accepted) < MOST_POSTS)
+    @rule(
+        both=st.booleans(), late=st.sampled_from([0, 120, 3600]), dies=st.booleans(),
+        on_late=st.sampled_from(["publish", "publish", "skip", "hold"]),
+    )  # fmt: skip
+    def ingest(self, both: bool, late: int, dies: bool, on_late: str) -> None:
+        self._ingest(both=both, late=late, dies=dies, on_late=on_late)
+
+    def _ingest(self, *, both: bool, late: int = 0, dies: bool = False, on_late: str = "publish") -> None:
+        accounts = [self.house.accounts[name] for name in (("one", "two") if both else ("one",))]
+        now = self.house.now()
+        asked = self.house.request(
+            caption=f"post {len(self.accepted)}", account_ids=accounts, external_id=f"x{len(self.accepted)}",
+            scheduled_at=now + timedelta(seconds=late) if late else None, on_late=on_late,
+            expires_at=None if on_late == "publish" else now + timedelta(hours=2),
+        )  # fmt: skip
+        self.ground.gaps.plan = Plan(at="ingest.committed", how="dies") if dies else NONE
+        try:
+            post = self.house.accept(asked).id
+        except Died:
+            again = self.house.accept(asked)  # the client had no answer and asks again
+            assert again.duplicate
+            post = again.id
+        self.accepted[post] = len(accounts)
+
+    @precondition(lambda self: self.accepted)
+    @rule(n=_NTH, what=st.sampled_from(["edit", "edit", "move", "move", "cancel", "retry", "retry"]),
+          plan=_plans("edit.", "steer."),
+          later=st.sampled_from([None, 0, 300, 7200]))  # fmt: skip
+    def steer(self, n: int, what: str, plan: Plan, later: int | None) -> None:
+        post, caller = list(self.accepted)[n % len(self.accepted)], self.house.caller
+        moment = self.house.now() + timedelta(seconds=later) if later else None
+        change = Change(given=frozenset({"caption"}), caption=f"edited {n}")
+        moved = Change(given=frozenset({"scheduled_at"}), scheduled_at=moment)
+        work: dict[str, Callable[[], object]] = {
+            "edit": lambda: edit(self.core, caller, post, change),
+            "move": lambda: edit(self.core, caller, post, moved),
+            "cancel": lambda: cancel(self.core, caller, [post]),
+            "retry": lambda: retry(self.core, caller, [post]),
+        }
+        self._try(what, work[what], plan)
+
+    # --- the machinery -----------------------------------------------------------------------------------------------
+
+    @rule(what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]), plan=_plans("delay.", "rescue."),
+          seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]))  # fmt: skip
+    def the_house(self, what: str, plan: Plan, seconds: int) -> None:
+        work: dict[str, Callable[[], object]] = {
+            "wait": lambda: self._advance(seconds),
+            "tick": lambda: delay.sweep(self.core),
+            "upkeep": self._chores,
+            "the broker forgets": self.pouch.messages.clear,
+            "pause": lambda: self._pause_platform(on=True),
+            "lift": lambda: self._pause_platform(on=False),
+        }
+        self._try(what, work[what], plan if what in ("tick", "upkeep") else NONE)
+
+    @rule(n=_NTH, gone=st.booleans(), several=st.booleans(), weather=_WEATHER)
+    def a_message(self, n: int, gone: bool, several: bool, weather: Weather) -> None:
+        self._deliver("", n, weather, gone=gone, several=several)
+
+    @rule(n=st.integers(0, 3), weather=_WEATHER)
+    def a_publish(self, n: int, weather: Weather) -> None:
+        self._deliver("publish.step", n, weather)
+
+    @rule(n=st.integers(0, 3), weather=_WEATHER)
+    def a_look(self, n: int, weather: Weather) -> None:
+        self._deliver("status.look", n, weather)
+
+    def _deliver(
+        self, task: str, n: int, weather: Weather, *, gone: bool = False, several: bool = False
+    ) -> None:
+        if weather.before is not None:
+            self._advance(weather.before)
+            self._chores()
+            delay.sweep(self.core)
+        message = self._message(task, n, several=several, gone=gone)
+        self.ground.did("deliver" if message else "deliver: nothing there")
+        if message is None:
+            return
+        self.shore.finalize, self.shore.prepare = weather.finalize, weather.prepare
+        self.shore.look, self.shore.refresh = weather.look, weather.refresh
+        self.meanwhile = weather.meanwhile
+        note(f"{message[0]} {message[1]}")
+        self._try(message[0], lambda: self._run(*message), weather.plan)
+        self.meanwhile = ()
+        self.shore.calm()
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    @rule(n=_NTH, what=st.sampled_from(["tells", "tells", "connects again", "connects again", "lies"]))
+    def a_person(self, n: int, what: str) -> None:
+        if what == "tells":
+            self._person()
+        elif what == "connects again":
+            self._reconnect()
+        else:
+            self._lie(n)
+
+    def _lie(self, n: int) -> None:
+        """Says "publish again" of something that is live or may become so: whatever follows is theirs."""
+        mine = [d for d in self._all() if d.state in decide.DECIDABLE]
+        if mine:
+            one = mine[n % len(mine)]
+            if self.shore.live(str(one.id)) or self.shore.coming(str(one.id)):
+                self.lied.add(str(one.id))
+                self.ground.did("a lie")
+                decide.publish_again(self.core, one.id)
+
+    # --- what must be true -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_ledger_has_each_once_and_ours_says_what_it_says(self) -> None:
+        assert not self.wrong, self.wrong
+        for d in self._all():
+            live = self.shore.live(str(d.id))
+            told = f"{d.id} is {d.state} ({d.reason}), armed {d.armed_at is not None}, live as {list(live)}"
+            before = self.seen.get(d.id, (0, 0))
+            assert d.generation >= before[0], f"its generation went back: {told}"
+            assert d.fence >= before[1], f"its fence went back: {told}"
+            self.seen[d.id] = (d.generation, d.fence)
+            if str(d.id) in self.lied:
+                continue
+            assert len(live) <= 1, f"twice: {told}"
+            if d.state == State.PUBLISHED:
+                assert live, f"not there: {told}"
+            elif live or self.shore.coming(str(d.id)):
+                assert d.state in MAY_BE_LIVE, f"it is live or will be: {told}"
+                assert d.armed_at is not None, f"it may be sent again: {told}"
+
+    @invariant()
+    def a_post_says_what_its_deliveries_say(self) -> None:
+        for p in self._posts():
+            words = [account_status(State(s), Reason(r) if r else None) for s, r in p.parts]
+            fit = {status_of(words), status_of(as_read(w, p.due_at, p.now) for w in words)}
+            assert as_read(PostStatus(p.status), p.due_at, p.now) in fit | {
+                as_read(f, p.due_at, p.now) for f in fit
+            }, f"{p.id} is {p.status}, its deliveries {p.parts}"
+
+    @invariant()
+    def nothing_accepted_is_gone(self) -> None:
+        found = {p.id: len(p.parts) for p in self._posts()}
+        assert found == self.accepted
+
+    def teardown(self) -> None:
+        """Everything works again: all comes to an end, or waits for a person with a reason."""
+        if self.accepted and not self.wrong:
+            self._heal()
+        super().teardown()
+
+    def _heal(self) -> None:
+        self.shore.calm()
+        self.ground.gaps.plan = NONE
+        self.ground.shaky.expect(NONE)
+        self._pause_platform(on=False)
+        for _ in range(ROUNDS):
+            if all(is_over(d) for d in self._all()):
+                break
+            self._reconnect()
+            self._advance(2000)
+            self._chores()
+            delay.sweep(self.core)
+            self._deliver_all()
+            self.the_ledger_has_each_once_and_ours_says_what_it_says()
+        for d in self._all():
+            self.ground.did(f"ends {d.state}")
+            assert is_over(d), f"{d.id} is stuck as {d.state}"
+        self.the_ledger_has_each_once_and_ours_says_what_it_says()
+        self.a_post_says_what_its_deliveries_say()
+        self.nothing_accepted_is_gone()

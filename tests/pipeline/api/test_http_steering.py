@@ -1,0 +1,354 @@
+"""Editing, cancelling, deleting, retrying and validating over HTTP: bodies, codes, versions, scopes, answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from pipeline.api import answers_steering
+from pipeline.domain.account import Plan, Subscription
+
+from .conftest import BASE, Server, Tenant, video
+
+LATER, STILL_LATER = "2099-01-01T00:00:00Z", "2099-01-02T00:00:00.000Z"
+ROUTES = [
+    ("PATCH", f"/posts/{uuid4()}"),
+    ("POST", "/posts/retry"),
+    ("POST", "/posts/cancel"),
+    ("POST", "/posts/delete"),
+    ("POST", "/posts/validate"),
+]
+
+
+def send(
+    server: Server, method: str, path: str, key: str | None, body: Any, **headers: str
+) -> requests.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return server.send(method, BASE + path, key, content, **{"Content-Type": "application/json", **headers})
+
+
+def code(answer: requests.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+def patch(server: Server, tenant: Tenant, post: str, body: Any, **headers: str) -> requests.Response:
+    return send(server, "PATCH", f"/posts/{post}", tenant.key, body, **headers)
+
+
+def steer(server: Server, tenant: Tenant, verb: str, body: Any) -> requests.Response:
+    return send(server, "POST", f"/posts/{verb}", tenant.key, body)
+
+
+def told(answer: requests.Response, shape: type[BaseModel]) -> dict[str, Any]:
+    """The data of a good answer that is what the specification says."""
+    assert answer.status_code == 200, answer.text
+    shape.model_validate_json(answer.content)
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def created(server: Server, tenant: Tenant, **more: Any) -> str:
+    answer = server.post(video(tenant, **{"scheduled_at": LATER, **more}), tenant.key)
+    assert answer.status_code == 201, answer.text
+    identity: str = answer.json()["data"]["id"]
+    return identity
+
+
+def put(server: Server, post: str, assignments: str) -> None:
+    """Puts the post's deliveries where a worker would have brought them."""
+    with server.core.database.begin() as c:
+        c.execute(text(f"UPDATE deliveries SET {assignments} WHERE post_id = :id"), {"id": post})  # noqa: S608
+
+
+FAILED = "state = 'failed', error = '{\"code\": \"rejected\"}'"
+ARMED = "state = 'processing', armed_at = now(), armed_deadline = now()"
+
+
+# --- PATCH -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_is_answered_and_read_back(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant)
+    body = {"caption": "new", "scheduled_at": STILL_LATER, "tiktok": {"title": "t", "disable_duet": None}}
+    answer = patch(server, tenant, post, body)
+    data = told(answer, answers_steering.EditedAnswer)
+    assert answer.json()["message"] == "Post updated"
+    assert (data["id"], data["status"], data["scheduled_at"]) == (post, "scheduled", STILL_LATER)
+    read = server.get(f"/posts/{post}", tenant.key)
+    assert read.headers["ETag"] == answer.headers["ETag"]
+    found = read.json()["data"]
+    assert (found["caption"], found["tiktok"], found["scheduled_at"]) == ("new", {"title": "t"}, STILL_LATER)
+    assert told(patch(server, tenant, post, {"tiktok": None}), answers_steering.EditedAnswer)
+    assert server.get(f"/posts/{post}", tenant.key).json()["data"]["tiktok"] is None
+
+
+def test_accounts_are_replaced_and_null_means_now(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant)
+    body = {"accounts": [{"id": tenant.accounts["instagram"]}], "scheduled_at": None}
+    assert told(patch(server, tenant, post, body), answers_steering.EditedAnswer)["status"] == "pending"
+    states = server.get(f"/posts/{post}", tenant.key).json()["data"]["accounts"]["states"]
+    assert {s["platform"]: s["status"] for s in states} == {"tiktok": "canceled", "instagram": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "says"),
+    [
+        ({}, "", "Nothing to change"),
+        ([], "", "JSON object"),
+        ({"caption": None}, "caption", "not be null"),
+        ({"media": None}, "media", "not be null"),
+        ({"accounts": None}, "accounts", "not be null"),
+        ({"caption": ""}, "caption", "no visible"),
+        ({"caption": "c" * 501}, "caption", "501"),
+        ({"caption": "a\0"}, "caption", "NUL"),
+        ({"media": {"type": "video", "url": "http://x.y/v.mp4"}}, "media.url", "https"),
+        ({"media": {"type": "video", "urls": []}}, "media.url", "required"),
+        ({"accounts": [{"id": "x"}]}, "accounts.0.id", "UUID"),
+        ({"scheduled_at": "2099-01-01T00:00:00"}, "scheduled_at", "offset"),
+        ({"captoin": "x"}, "captoin", "did you mean `caption`"),
+        ({"tiktok": {"titel": "x"}}, "tiktok.titel", "did you mean `title`"),
+        ({"tiktok": {}, "pinterest": {}}, "pinterest", "together"),
+        ({"media": {"type": "video", "url": "https://x.y/v.mp4"}, "tiktok": {"post_mode": "MEDIA_UPLOAD"}},
+         "tiktok.post_mode", "slideshow"),
+    ],
+)  # fmt: skip
+def test_422_for_a_change_that_makes_no_sense(
+    server: Server, tenant: Tenant, body: Any, path: str, says: str
+) -> None:
+    answer = patch(server, tenant, str(uuid4()), body)
+    assert code(answer) == (422, "invalid_payload")
+    assert any(i["path"] == path and says in i["message"] for i in answer.json()["issues"]), answer.text
+
+
+def test_no_body_at_all_is_an_empty_one(server: Server, tenant: Tenant) -> None:
+    assert code(patch(server, tenant, str(uuid4()), b"")) == (422, "invalid_payload")
+    assert code(steer(server, tenant, "retry", b"")) == (422, "invalid_payload")
+    assert code(patch(server, tenant, str(uuid4()), b"{")) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("post", [str(uuid4()), "x", uuid4().hex])
+def test_404_for_what_is_not_there(server: Server, tenant: Tenant, post: str) -> None:
+    assert code(patch(server, tenant, post, {"caption": "new"})) == (404, "not_found")
+
+
+def test_409_for_the_external_id_and_for_what_is_being_sent(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant, external_id=str(uuid4()))
+    for value in (str(uuid4()), None, 5):
+        assert code(patch(server, tenant, post, {"external_id": value})) == (409, "external_id_immutable")
+    put(server, post, ARMED)
+    before = server.get(f"/posts/{post}", tenant.key).content
+    assert code(patch(server, tenant, post, {"caption": "new"})) == (409, "post_in_flight")
+    assert server.get(f"/posts/{post}", tenant.key).content == before
+
+
+def test_400_as_a_new_post_has_it(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant)
+    for body, wanted in (
+        ({"accounts": []}, "missing_accounts"),
+        ({"accounts": [{"id": str(uuid4())}]}, "unknown_accounts"),
+        ({"scheduled_at": "2020-01-01T00:00:00Z"}, "validation_failed"),
+        ({"music_url": "https://x.y/z"}, "invalid_music_url"),
+        ({"pinterest": {"board_id": "1"}}, "validation_failed"),
+    ):
+        assert code(patch(server, tenant, post, body)) == (400, wanted)
+    put(server, post, "state = 'published', published_at = now()")
+    assert code(patch(server, tenant, post, {"caption": "new"})) == (400, "validation_failed")
+
+
+def test_412_for_an_old_version(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant)
+    tag = server.get(f"/posts/{post}", tenant.key).headers["ETag"]
+    first = patch(server, tenant, post, {"caption": "two"}, **{"If-Match": tag})
+    assert first.status_code == 200
+    assert code(patch(server, tenant, post, {"caption": "three"}, **{"If-Match": tag})) == (
+        412,
+        "precondition_failed",
+    )
+    assert code(patch(server, tenant, post, {"caption": "x"}, **{"If-Match": "W/" + tag}))[0] == 412
+    again = patch(server, tenant, post, {"caption": "three"}, **{"If-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    assert patch(server, tenant, post, {"caption": "four"}, **{"If-Match": "*"}).status_code == 200
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def test_posts_are_canceled(server: Server, tenant: Tenant) -> None:
+    post, flying = created(server, tenant), created(server, tenant)
+    put(server, flying, ARMED)
+    answer = steer(server, tenant, "cancel", {"post_ids": [post, post, flying]})
+    data = told(answer, answers_steering.CanceledAnswer)
+    assert (data["canceled"], data["failed"], list(data["errors"])) == (1, 1, [flying])
+    assert data["errors"][flying].startswith("post_in_flight: ")
+    assert server.get(f"/posts/{post}", tenant.key).json()["data"]["status"] == "canceled"
+    only = steer(
+        server, tenant, "cancel", {"post_ids": [post], "account_ids": [tenant.accounts["instagram"]]}
+    )
+    assert told(only, answers_steering.CanceledAnswer)["failed"] == 1
+
+
+@pytest.mark.parametrize("name", ["postIds", "post_ids"])
+def test_posts_are_deleted_by_either_name(server: Server, tenant: Tenant, name: str) -> None:
+    post, posted, absent = created(server, tenant), created(server, tenant), str(uuid4())
+    put(server, posted, "state = 'published', published_at = now()")
+    answer = steer(server, tenant, "delete", {name: [post, posted, absent]})
+    data = told(answer, answers_steering.DeletedAnswer)
+    assert answer.json()["message"] == "Posts deleted"
+    assert data == {
+        "deletedIds": [post], "blockedStatuses": [{"id": posted, "status": "posted"}], "skipped": [absent],
+    }  # fmt: skip
+    assert server.get(f"/posts/{post}", tenant.key).status_code == 404
+
+
+def test_failed_posts_are_retried(server: Server, tenant: Tenant) -> None:
+    broken, fine = created(server, tenant), created(server, tenant)
+    put(server, broken, FAILED)
+    answer = steer(server, tenant, "retry", {"post_ids": [broken, fine], "account_ids": None})
+    data = told(answer, answers_steering.RetriedAnswer)
+    assert answer.json()["message"] == "Posts queued for retry"
+    assert (data["retried"], data["ids"], data["failed"], list(data["errors"])) == (1, [broken], 1, [fine])
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "most"),
+    [
+        ("delete", "postIds", 50),
+        ("delete", "post_ids", 50),
+        ("cancel", "post_ids", 50),
+        ("retry", "post_ids", 20),
+    ],
+)
+def test_too_many_are_refused_and_as_many_as_allowed_are_taken(
+    server: Server, tenant: Tenant, verb: str, name: str, most: int
+) -> None:
+    for number in (most + 1, 500):
+        answer = steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(number)]})
+        assert code(answer) == (400, "too_many_post_ids")
+    assert steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(most)]}).status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "delete"])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"post_ids": []}, {"post_ids": "x"}, {"post_ids": ["x"]}, {"post_ids": [None]}, {"post_ids": None}, [],
+     {"post_ids": [str(uuid4())], "more": 1}, {"post_ids": [str(uuid4())], "account_ids": []}],
+)  # fmt: skip
+def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: str, body: Any) -> None:
+    assert code(steer(server, tenant, verb, body)) == (422, "invalid_payload")
+
+
+# --- validate --------------------------------------------------------------------------------------------------------
+
+
+def test_validate_says_how_it_was_understood(server: Server) -> None:
+    tenant = server.tenant()
+    with server.core.database.begin() as c:
+        c.execute(
+            text("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id"), {"id": tenant.workspace}
+        )
+    tenant.key = _another_key(server, tenant)
+    body = {**video(tenant), "accounts": [{"id": i} for i in tenant.accounts.values()], "scheduled_at": LATER}
+    data = told(steer(server, tenant, "validate", body), answers_steering.ValidatedAnswer)
+    assert data["valid"] is True
+    assert (data["status"], data["scheduled_at"]) == ("scheduled", "2099-01-01T00:00:00.000Z")
+    assert (data["scheduled_at_local"], data["time_zone"]) == ("2099-01-01T09:00:00.000+09:00", "Asia/Tokyo")
+    assert {a["platform"]: a["kind"] for a in data["accounts"]} == {"tiktok": "video", "instagram": "reel"}
+    assert {w["code"] for w in data["warnings"]} >= {"REACHABILITY_PENDING"}
+    assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 0
+
+
+def _another_key(server: Server, tenant: Tenant) -> str:
+    """Keys are believed for a moment: a new one is looked up anew."""
+    from pipeline.store.keys import create_key
+
+    with server.core.database.begin() as c:
+        return create_key(c, tenant.workspace, "another")
+
+
+def test_validate_tells_everything_and_for_each_account(server: Server, tenant: Tenant) -> None:
+    urls = [f"https://x.y/{n}.jpg" for n in range(12)]
+    body = {
+        **video(tenant), "media": {"type": "slideshow", "urls": urls}, "music_url": "https://x.y/z",
+        "accounts": [{"id": tenant.accounts["instagram"]}, {"id": str(uuid4())}],
+        "scheduled_at": "2020-01-01T00:00:00Z",
+    }  # fmt: skip
+    data = told(steer(server, tenant, "validate", body), answers_steering.ValidatedAnswer)
+    assert data["valid"] is False
+    assert {f["code"] for f in data["refused"]} == {
+        "unknown_accounts",
+        "validation_failed",
+        "invalid_music_url",
+    }
+    [judged] = [f for f in data["refused"] if f["account_id"]]
+    assert (judged["account_id"], judged["platform"]) == (tenant.accounts["instagram"], "instagram")
+    assert (judged["field"], judged["limit"], judged["found"]) == ("media", 10, 12)
+    assert code(steer(server, tenant, "validate", {"caption": "x"})) == (422, "invalid_payload")
+
+
+# --- who may ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_401_without_a_key_and_415_for_another_format(
+    server: Server, tenant: Tenant, method: str, path: str
+) -> None:
+    assert code(send(server, method, path, None, {})) == (401, "invalid_token")
+    answer = send(server, method, path, tenant.key, b"x", **{"Content-Type": "text/plain"})
+    assert code(answer) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("plan", "subscription", "wanted"),
+    [
+        (Plan.SCHEDULER, Subscription.ACTIVE, (403, "tier_not_allowed")),
+        (Plan.BUSINESS, Subscription.CANCELED, (402, "subscription_required")),
+    ],
+)
+def test_without_a_plan_nothing_is_published_but_everything_can_be_stopped(
+    server: Server, plan: Plan, subscription: Subscription, wanted: tuple[int, str]
+) -> None:
+    lapsed = server.tenant(plan, subscription)
+    ids = {"post_ids": [str(uuid4())]}
+    for method, path, body in (
+        ("PATCH", f"/posts/{uuid4()}", {"caption": "x"}), ("POST", "/posts/retry", ids),
+        ("POST", "/posts/validate", {}),
+    ):  # fmt: skip
+        assert code(send(server, method, path, lapsed.key, body)) == wanted
+    assert steer(server, lapsed, "cancel", ids).status_code == 200
+    assert steer(server, lapsed, "delete", ids).status_code == 200
+
+
+def test_a_strangers_post_is_answered_exactly_as_one_that_is_not_there(
+    server: Server, tenant: Tenant
+) -> None:
+    stranger, post, absent = server.tenant(), created(server, tenant), str(uuid4())
+    assert patch(server, stranger, post, {"caption": "x"}).content == patch(
+        server, stranger, absent, {"caption": "x"}
+    ).content  # fmt: skip
+    for verb in ("retry", "cancel", "delete"):
+        seen = steer(server, stranger, verb, {"post_ids": [post]}).text.replace(post, absent)
+        assert seen == steer(server, stranger, verb, {"post_ids": [absent]}).text
+    taken = patch(server, stranger, post, {"accounts": [{"id": tenant.accounts["tiktok"]}]})
+    assert code(taken) == (404, "not_found")
+    own = created(server, stranger)
+    body = {"accounts": [{"id": tenant.accounts["tiktok"]}]}
+    assert code(patch(server, stranger, own, body)) == (400, "unknown_accounts")
+    assert server.get(f"/posts/{post}", tenant.key).json()["data"]["status"] == "scheduled"
+
+
+def test_the_specification_knows_them(server: Server) -> None:
+    spec = server.send("GET", "/openapi.json").json()
+    for method, path in ROUTES:
+        named = path if "/posts/" in path and path.count("-") == 0 else "/posts/{post_id}"
+        operation = spec["paths"][BASE + named][method.lower()]
+        assert operation["security"] == [{"key": []}]
+        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert name in spec["components"]["schemas"]
+        assert {"200", "401", "422", "503"} <= set(operation["responses"])
+    assert {"404", "409", "412"} <= set(spec["paths"][f"{BASE}/posts/{{post_id}}"]["patch"]["responses"])

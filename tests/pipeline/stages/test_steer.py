@@ -1,0 +1,294 @@
+"""Taking posts back, taking them away, trying them again: each post by itself, and never what may be live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Account, Draft, Pending
+from pipeline.domain.delivery import Reason, State
+from pipeline.stages.publish import publish
+from pipeline.stages.steer import cancel, delete, retry
+from pipeline.store.database import new_id, row, rows
+from pipeline.store.posts import read_post
+from tests.pipeline.stages.house import VIDEO, House
+from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.stages.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint
+from tests.pipeline.store.ledger import HOUR, Post, together
+
+
+def part(post: Post, n: int) -> Post:
+    """A post seen as one of its deliveries."""
+    return replace(post, deliveries=[post.deliveries[n]])
+
+
+def attempt(house: House, delivery: UUID, outcome: str, late: str | None = None) -> None:
+    """An attempt that was armed and ended so, a minute ago."""
+    with house.core.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
+               SELECT id, account_id, 1, generation, fence, now() - interval '2 minutes', now() - interval '1 minute',
+                      :outcome, CAST(:late AS jsonb) FROM deliveries WHERE id = :id RETURNING id""",
+            id=delivery, outcome=outcome, late=late,
+        )  # fmt: skip
+
+
+def failed(house: House, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:
+    """A failed post, due a while ago."""
+    post = stored(house, State.FAILED, accounts, due=-timedelta(minutes=5), **more)
+    for delivery in post.deliveries:
+        house.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=f'{{"code": "{code}"}}')
+    return post
+
+
+# --- cancel ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", CHANGEABLE)
+def test_everything_that_is_not_armed_is_taken_back(house: House, state: State) -> None:
+    post = stored(house, state)
+    [delivery] = post.deliveries
+    with_checkpoint(house, delivery)
+    done = cancel(house.core, house.caller, [post.id])
+    after = house.ledger.delivery(delivery)
+    assert (done.ids, done.errors) == ([post.id], {})
+    assert (after.state, after.generation, after.checkpoint, after.lease_until) == (
+        "cancelled",
+        1,
+        None,
+        None,
+    )
+    assert house.ledger.status(post) == "canceled"
+    assert house.ledger.moves(delivery)[-1] == ("cancel", str(state), "cancelled")
+    assert old_handles(house, delivery) == [{"handle": "old"}]
+    again = cancel(house.core, house.caller, [post.id])
+    assert (again.ids, house.ledger.delivery(delivery).generation) == ([post.id], 1), (
+        "asking twice does nothing more"
+    )
+
+
+@pytest.mark.parametrize("state", [State.PUBLISHING, State.PROCESSING, State.UNKNOWN, State.BLOCKED])
+def test_of_a_post_in_flight_nothing_is_taken_back(house: House, state: State) -> None:
+    post = stored(house, accounts=2)
+    reason = Reason.IS_IT_LIVE if state is State.BLOCKED else None
+    house.ledger.put(part(post, 0), state, armed=True, reason=reason)
+    done = cancel(house.core, house.caller, [post.id])
+    assert (done.ids, list(done.errors)) == ([], [post.id])
+    assert done.errors[post.id].startswith("post_in_flight: ")
+    assert house.ledger.states(post) == [state, State.SCHEDULED]
+
+
+def test_only_some_accounts_are_taken_back_whatever_the_others_do(house: House) -> None:
+    post = stored(house, accounts=2)
+    house.ledger.put(part(post, 0), State.PROCESSING)
+    done = cancel(house.core, house.caller, [post.id], [house.accounts["more1"]])
+    assert (done.ids, house.ledger.states(post)) == ([post.id], [State.PROCESSING, State.CANCELLED])
+    other = cancel(house.core, house.caller, [post.id], [new_id()])
+    assert other.errors[post.id] == "validation_failed: The post goes to none of these accounts."
+
+
+def test_what_went_out_stays_and_the_rest_is_taken_back(house: House) -> None:
+    post = stored(house, accounts=2)
+    house.ledger.put(part(post, 0), State.PUBLISHED)
+    assert cancel(house.core, house.caller, [post.id]).ids == [post.id]
+    assert (house.ledger.states(post), house.ledger.status(post)) == (
+        [State.PUBLISHED, State.CANCELLED],
+        "partial",
+    )
+    assert cancel(house.core, house.caller, [post.id]).errors[post.id].startswith("validation_failed: ")
+
+
+def test_each_post_by_itself_and_none_of_another_scope(house: House) -> None:
+    good, posted = stored(house), stored(house, State.PUBLISHED)
+    stranger = house.ledger.fresh()
+    done = cancel(house.core, house.caller, [posted.id, stranger.id, good.id, good.id, new_id()])
+    assert done.ids == [good.id]
+    assert [text.partition(":")[0] for text in done.errors.values()] == [
+        "validation_failed",
+        "not_found",
+        "not_found",
+    ]
+    assert house.ledger.states(stranger) == [State.SCHEDULED]
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_either_it_is_taken_back_or_it_is_sent(house: House, turn: int) -> None:
+    post = stored(house, due=timedelta(0))
+    [delivery] = post.deliveries
+    house.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
+    sent: list[str] = []
+
+    def finalize(draft: Draft, account: Account) -> Pending:
+        sent.append(draft.caption)
+        return Pending(checkpoint={"handle": "h"}, wait=HOUR)
+
+    core = playing(house.core, Script(finalize=finalize))
+    _, done = together(
+        lambda: str(publish(core, delivery, 0)),
+        lambda: str(bool(cancel(house.core, house.caller, [post.id]).ids)),
+    )
+    assert (done, sent) in (("True", []), ("False", ["hello"]))
+
+
+# --- delete ----------------------------------------------------------------------------------------------------------
+
+
+def test_delete_takes_back_and_hides(house: House) -> None:
+    post, broken = stored(house), failed(house)
+    done = delete(house.core, house.caller, [post.id, broken.id])
+    assert (done.ids, done.blocked, done.skipped, done.errors) == ([post.id, broken.id], [], [], {})
+    assert house.ledger.states(post) == [State.CANCELLED]
+    with house.core.database.begin() as c:
+        assert read_post(c, house.workspace, post.id) is None
+    again = delete(house.core, house.caller, [post.id])
+    assert (again.ids, again.skipped) == ([], [post.id])
+
+
+@pytest.mark.parametrize(
+    ("states", "word"),
+    [
+        ([State.PUBLISHED, State.PUBLISHED], "posted"),
+        ([State.CANCELLED, State.CANCELLED], "canceled"),
+        ([State.PUBLISHED, State.FAILED], "partial"),
+        ([State.SCHEDULED, State.PROCESSING], "pending"),
+        ([State.SCHEDULED, State.UNKNOWN], "pending"),
+    ],
+)
+def test_what_is_over_or_in_flight_is_not_deleted(house: House, states: list[State], word: str) -> None:
+    post = stored(house, accounts=2)
+    for n, state in enumerate(states):
+        if state is not State.SCHEDULED:
+            house.ledger.put(part(post, n), state)
+    done = delete(house.core, house.caller, [post.id])
+    assert (done.ids, done.blocked) == ([], [(post.id, word)])
+    assert (house.ledger.states(post), house.ledger.status(post)) == (states, word)
+
+
+def test_nothing_of_another_scope_is_deleted(house: House) -> None:
+    stranger = house.ledger.fresh()
+    assert delete(house.core, house.caller, [stranger.id]).skipped == [stranger.id]
+    assert house.ledger.states(stranger) == [State.SCHEDULED]
+
+
+# --- retry -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_post_goes_out_again_at_once(house: House) -> None:
+    post = failed(house)
+    [delivery] = post.deliveries
+    due = house.ledger.delivery(delivery).due_at
+    house.ledger.change(delivery, "spent = 5")
+    with_checkpoint(house, delivery)
+    done = retry(house.core, house.caller, [post.id])
+    after = house.ledger.delivery(delivery)
+    assert (done.ids, done.errors) == ([post.id], {})
+    assert (after.state, after.generation, after.spent, after.error) == ("scheduled", 1, 0, None)
+    assert after.due_at == due, "the customer's time is not the retry's to change"
+    assert after.next_at <= after.now
+    assert after.checkpoint is None
+    assert old_handles(house, delivery) == [{"handle": "old"}]
+    assert house.ledger.moves(delivery)[-2:] == [
+        ("retry", "failed", "accepted"), ("reachability", "accepted", "scheduled"),
+    ]  # fmt: skip
+    assert (
+        retry(house.core, house.caller, [post.id])
+        .errors[post.id]
+        .startswith("validation_failed: The post is pending")
+    )
+
+
+def test_only_what_failed_is_sent_again(house: House) -> None:
+    post = stored(house, accounts=4, due=-timedelta(minutes=5))
+    for n, state in enumerate([State.PUBLISHED, State.FAILED, State.CANCELLED, State.FAILED]):
+        house.ledger.put(part(post, n), state)
+    assert retry(house.core, house.caller, [post.id], [house.accounts["more1"]]).ids == [post.id]
+    states = [State.PUBLISHED, State.SCHEDULED, State.CANCELLED, State.FAILED]
+    assert house.ledger.states(post) == states
+
+
+def test_nothing_failed_for_these_accounts(house: House) -> None:
+    post = stored(house, accounts=2)
+    house.ledger.put(part(post, 0), State.PUBLISHED)
+    house.ledger.put(part(post, 1), State.FAILED)
+    done = retry(house.core, house.caller, [post.id], [house.accounts["one"]])
+    assert "Nothing of it has failed" in done.errors[post.id]
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.FAILED])
+def test_no_other_state_is_ever_sent_again(house: House, state: State) -> None:
+    post = stored(house, state)
+    before = house.ledger.delivery(post.deliveries[0]).generation
+    assert list(retry(house.core, house.caller, [post.id]).errors) == [post.id]
+    assert (house.ledger.states(post), house.ledger.delivery(post.deliveries[0]).generation) == (
+        [state],
+        before,
+    )
+
+
+def test_while_one_account_is_unknown_the_post_is_not_retried(house: House) -> None:
+    post = stored(house, accounts=2)
+    house.ledger.put(part(post, 0), State.UNKNOWN)
+    house.ledger.put(part(post, 1), State.FAILED)
+    assert list(retry(house.core, house.caller, [post.id]).errors) == [post.id]
+    assert house.ledger.states(post) == [State.UNKNOWN, State.FAILED]
+
+
+def test_a_failed_one_that_is_live_after_all_is_never_sent_again(house: House) -> None:
+    post = failed(house)
+    attempt(house, post.deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
+    assert retry(house.core, house.caller, [post.id]).errors[post.id].startswith("post_in_flight: ")
+    assert house.ledger.states(post) == [State.FAILED]
+
+
+def test_a_handle_proven_absent_is_the_one_that_is_finished(house: House) -> None:
+    post = failed(house)
+    [delivery] = post.deliveries
+    with_checkpoint(house, delivery)
+    attempt(house, delivery, "absent")
+    retry(house.core, house.caller, [post.id])
+    sealed = house.ledger.delivery(delivery).checkpoint
+    assert house.core.vault.open(sealed, delivery) == {"handle": "old"}
+    assert old_handles(house, delivery) == []
+
+
+def test_an_old_check_is_made_anew(house: House) -> None:
+    post = failed(house)
+    with house.core.database.begin() as c:
+        c.exec_driver_sql("ALTER TABLE checks DISABLE TRIGGER checks_are_final")
+        row(c, "UPDATE checks SET decided_at = now() - interval '1 hour' WHERE workspace_id = :w RETURNING id",
+            w=house.workspace)  # fmt: skip
+        c.exec_driver_sql("ALTER TABLE checks ENABLE TRIGGER checks_are_final")
+    retry(house.core, house.caller, [post.id])
+    assert house.ledger.states(post) == [State.ACCEPTED]
+    assert len(house.check_ids(VIDEO)) == 2
+
+
+@pytest.mark.parametrize("code", ["media_changed", "media_unreachable"])
+def test_a_file_that_changed_is_looked_at_again_however_young_its_check(house: House, code: str) -> None:
+    post = failed(house, code)
+    assert retry(house.core, house.caller, [post.id]).ids == [post.id]
+    assert house.ledger.states(post) == [State.ACCEPTED]
+    with house.core.database.begin() as c:
+        pinned = rows(c, "SELECT check_id FROM post_checks WHERE post_id = :id", id=post.id)
+    assert [r.check_id for r in pinned] == [house.check_ids(VIDEO)[-1]]
+
+
+def test_a_post_that_was_too_late_may_be_late_when_it_is_retried(house: House) -> None:
+    from pipeline.stages.delay import slot
+
+    post = failed(house, "expired", expires=-timedelta(minutes=1), on_late="skip")
+    retry(house.core, house.caller, [post.id])
+    slot(house.core)
+    assert house.ledger.states(post) == [State.QUEUED]
+
+
+def test_two_retries_at_the_same_moment_send_once(house: House) -> None:
+    post = failed(house)
+    done = together(*[lambda: retry(house.core, house.caller, [post.id])] * 4)
+    assert sorted(len(d.ids) for d in done) == [0, 0, 0, 1]
+    assert house.ledger.delivery(post.deliveries[0]).generation == 1
