@@ -176,13 +176,14 @@ class Stack:
 
     def connect(self, platform: str, username: str, settings: Mapping[str, Any] | None = None) -> UUID:
         """Adds (or connects again) one sandbox account."""
-        made = self.control("POST", "accounts", {"platform": platform, "username": username})
+        options = {"default_board": True} if platform == "pinterest" else {}
+        made = self.control("POST", "accounts", {"platform": platform, "username": username, "options": options})
         self.remote[platform] = made["remote_id"]
         with self.core.database.begin() as c:
             return add_account(
                 c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
                 connection=made["connection"], remote_id=made["remote_id"], username=made["username"],
-                display_name=made["username"], credentials=credentials(made), settings=settings or {},
+                display_name=made["username"], credentials=credentials(made), settings=settings or made.get("settings") or {},
             )  # fmt: skip
 
     def tokens(self, platform: str, state: str) -> None:

@@ -207,6 +207,12 @@ def _send(page: Page, draft: Draft, at: Progress) -> Pending:
         if error.code != INTERRUPTED:
             raise
         return looking.cut(at, error)
+    except Rejected as error:
+        # no status: it is the media's source that speaks, not Facebook
+        if at.cuts or error.http_status is None:
+            raise
+        # perhaps all bytes are there, and only our note of it was lost: the status tells
+        return looking.cut(at, error)
     return Pending(checkpoint=at.then(sent=True, polls=0).checkpoint(), wait=limits.FIRST_POLL)
 
 

@@ -154,7 +154,7 @@ def _absolute(link: str | None, www: str) -> str | None:
     return f"{www}{link}" if link and link.startswith("/") else link
 
 
-def cut(at: Progress, error: Unavailable) -> Pending:
+def cut(at: Progress, error: AdapterError) -> Pending:
     """An upload that broke off: its offset is read before it goes on; raised when it broke off too often."""
     if at.cuts >= limits.CUTS:
         raise error

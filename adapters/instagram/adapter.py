@@ -31,7 +31,7 @@ from adapters.contract import (
     RemoteAccount,
     Seen,
 )
-from adapters.errors import AdapterError, RateLimited, Unavailable
+from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED
 from adapters.http import Client
 from adapters.instagram import limits
@@ -113,6 +113,13 @@ class Instagram:
             if error.code != INTERRUPTED:
                 raise
             return renewed(at, error)  # a new container is simpler and surer than a half-filled one
+        except Rejected as error:
+            # no status: it is the media's source that speaks, not Instagram
+            if at.restarts or error.http_status is None:
+                raise
+            # perhaps this container has all bytes, and only our note of it was lost: once more with a new one
+            passing = Unavailable(error.message, code=INTERRUPTED, platform_code=error.platform_code)
+            return renewed(at, passing)
         return Pending(checkpoint=at.then(upload_uri=None).checkpoint(), wait=limits.FIRST_POLL_VIDEO)
 
     def _containers(self, account: Account) -> Containers:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Credentials, Platform
 from config.settings import Settings, settings
-from pipeline.embedded.control import Control, ControlError
+from pipeline.embedded.control import Control
 from pipeline.store.accounts import add_account
 from pipeline.store.database import Database
 from pipeline.store.keys import create_key
@@ -30,9 +29,8 @@ from pipeline.store.vault import Vault
 from pipeline.store.workspaces import NoSuchWorkspace, create_workspace, find_workspace
 
 WORKSPACE = "Sandbox"
-CONNECTIONS = {Platform.TIKTOK: "creator"}
-"""Which product of a platform the account is connected through; for the others there is one, named like it."""
-SETTINGS: dict[Platform, dict[str, Any]] = {Platform.PINTEREST: {"board_id": "sandbox-board"}}
+OPTIONS: dict[Platform, dict[str, Any]] = {Platform.PINTEREST: {"default_board": True}}
+"""What the sandbox is asked to furnish an account with."""
 
 
 def seed(s: Settings, file: Path) -> None:
@@ -59,18 +57,17 @@ def _workspace(c: Connection) -> UUID:
 
 
 def _account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
-    platform = Platform(person["platform"])
     return add_account(
         c,
         vault,
         workspace=workspace,
-        platform=platform,
-        connection=CONNECTIONS.get(platform, person["connection"]),
+        platform=Platform(person["platform"]),
+        connection=person["connection"],
         remote_id=person["remote_id"],
         username=person["username"],
         display_name=person["username"],
         credentials=_credentials(person),
-        settings=SETTINGS.get(platform, {}),
+        settings=person.get("settings") or {},
     )
 
 
@@ -91,21 +88,9 @@ def _credentials(person: dict[str, Any]) -> Credentials:
 
 
 def _person(control: Control, platform: Platform) -> dict[str, Any]:
-    """A person with an account at the sandbox; where it has no stand-in yet, an account nobody can publish to."""
-    username = f"sandbox_{platform}"
-    try:
-        person: dict[str, Any] = control.call(
-            "POST", "accounts", json={"platform": platform, "username": username}
-        )
-    except ControlError:
-        return {
-            "platform": platform,
-            "connection": platform,
-            "remote_id": f"no-stand-in-{platform}",
-            "username": username,
-            "access_token": secrets.token_urlsafe(16),
-            "scopes": (),
-        }
+    """A person with an account at the sandbox."""
+    asked = {"platform": platform, "username": f"sandbox_{platform}", "options": OPTIONS.get(platform, {})}
+    person: dict[str, Any] = control.call("POST", "accounts", json=asked)
     return person | {"platform": platform}
 
 

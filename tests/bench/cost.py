@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from tests.bench.bare import drain
 from tests.bench.figures import Figure, Unsound
-from tests.bench.filling import accounts, await_published, fill, make_due
+from tests.bench.filling import accounts, await_published, fill, make_due, warm
 from tests.bench.ground import Ground, command_of, replaced, start_workers
-from tests.bench.kinds import Kind, measurable
+from tests.bench.kinds import TIKTOK_PHOTO, Kind, measurable
 from tests.bench.processes import Reading, quiet, watched
 from tests.stack import Stack
 
@@ -26,6 +26,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
         start_workers(stack, 1)
         stack.start("beat", "pipeline.cli", "beat")
         quiet(stack.parts["beat"].pid)
+        warm(stack, TIKTOK_PHOTO)
         parts = ground.processes(stack)
         idle = watched(parts, ground.scale.idle)
         ground.say(f"  idle: {_listed({name: used * 100 for name, used in idle.items()})} % of a core")

@@ -18,6 +18,7 @@ from tests.bench.kinds import Kind
 from tests.stack import Stack
 
 BATCH = 500
+WARM = "warm-up"
 GLANCE = 0.3
 """Seconds between two looks at how far it is; what is measured are times that the system itself noted."""
 
@@ -86,6 +87,14 @@ def _post(
         tiktok=kind.tiktok, pinterest=kind.pinterest, due_at=due, expires_at=None, on_late="publish",
         external_id=None, replay_token=None, body_sha256=b"", checks=pins, deliveries=[delivery],
     )  # fmt: skip
+
+
+def warm(stack: Stack, kind: Kind) -> None:
+    """Publishes one post, so that the system measured afterwards has done it before."""
+    with stack.core.database.once() as c:
+        now: datetime = rows(c, "SELECT now() AS now")[0].now
+    fill(stack, kind, accounts(stack, kind, 1), [now], word=WARM)
+    await_published(stack, WARM, 1, 60)
 
 
 def make_due(stack: Stack, after: timedelta) -> datetime:

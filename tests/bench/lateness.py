@@ -10,7 +10,7 @@ from adapters.contract import Platform
 from pipeline.store.database import rows
 from tests.bench.bare import bare_workers, late_tasks
 from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts, await_published, fill
+from tests.bench.filling import accounts, await_published, fill, warm
 from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import quiet
@@ -32,6 +32,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
         names = [*start_workers(stack, 1), *start_workers(stack, 1, "upkeep")]
         stack.start("beat", "pipeline.cli", "beat")
         quiet(stack.parts["beat"].pid)
+        warm(stack, TIKTOK_PHOTO)
         found = _lateness(ground, stack)
         command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
         for name in (*names, "beat"):
@@ -53,13 +54,18 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
     if datetime.now(UTC) > due[0] - timedelta(seconds=3):
         raise Unsound("This machine was too slow: the first post was stored less than three seconds ahead.")
     await_published(stack, WORD, number, FIRST + number * APART + 30)
-    lived = {str(line["caption"]): datetime.fromisoformat(line["at"]) for line in stack.ledger()}
+    lived = {
+        str(line["caption"]): datetime.fromisoformat(line["at"])
+        for line in stack.ledger()
+        if str(line["caption"]).startswith(WORD)
+    }
     with stack.core.database.once() as c:
         done = rows(
             c,
             """SELECT p.caption, d.due_at, d.published_at, a.armed_at FROM deliveries d
                JOIN posts p ON p.id = d.post_id JOIN attempts a ON a.delivery_id = d.id AND a.armed_at IS NOT NULL
-               ORDER BY d.due_at""",
+               WHERE starts_with(p.caption, :word) ORDER BY d.due_at""",
+            word=WORD,
         )
     if len(done) != number or len(lived) != number:
         raise Unsound(f"{number} posts, {len(done)} armed attempts, {len(lived)} lines in the ledger.")

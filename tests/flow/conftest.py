@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.contract import Platform
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, running, until
 
@@ -35,7 +36,7 @@ def calm(stack: Stack) -> Iterator[None]:
     """No fault of an earlier test is left, the usual worker runs, and accounts have their whole day's quota."""
     stack.control("DELETE", "faults")
     stack.owner = f"tester{uuid4().hex[:8]}"
-    for platform in ("tiktok", "instagram"):
+    for platform in Platform:
         stack.accounts[platform] = stack.connect(platform, stack.owner)
     yield
     stack.control("DELETE", "faults")

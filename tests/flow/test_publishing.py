@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from adapters.contract import Platform
 from tests.flow.ledger import caption, slideshow, urls
 from tests.stack import Stack, until
 
@@ -22,6 +23,20 @@ def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
     until(
         lambda: urls(stack.read(post["id"])) == wanted or None, 40, lambda: f"{urls(stack.read(post['id']))}"
     )
+
+
+def test_a_video_goes_live_once_on_all_six_platforms(stack: Stack) -> None:
+    text = caption()
+    post = stack.accepted(text, *Platform)
+    stack.becomes(post, "posted", 100)
+    assert sorted(line["platform"] for line in stack.live(text)) == sorted(Platform)
+
+
+def test_a_slideshow_goes_live_once_wherever_there_are_slideshows(stack: Stack) -> None:
+    text = caption()
+    platforms = [platform for platform in Platform if platform is not Platform.YOUTUBE]
+    stack.becomes(stack.accepted(text, *platforms, media=slideshow(stack, 3)), "posted", 100)
+    assert sorted(line["platform"] for line in stack.live(text)) == sorted(platforms)
 
 
 def test_a_slideshow_becomes_a_carousel_and_photos(stack: Stack) -> None:

@@ -60,7 +60,8 @@ class Weather:
 
 
 _WEATHER = st.builds(
-    Weather, before=st.sampled_from([None, 1, 35, 70, LEASE_AND_MORE, SETTLE_AND_MORE]), plan=_plans("publish.", "status.", "credentials."),
+    Weather, before=st.sampled_from([None, 1, 35, 70, LEASE_AND_MORE, SETTLE_AND_MORE]),
+    plan=_plans("publish.", "status.", "credentials."),
     meanwhile=_MEANWHILE, finalize=st.sampled_from(sorted(FINALIZE)), prepare=_mostly_fine(PREPARE),
     look=_mostly_fine(LOOK), refresh=st.sampled_from(REFRESH),
 )  # fmt: skip
@@ -110,7 +111,7 @@ class Deliveries(Setting):
         self.accepted[post] = len(accounts)
 
     @precondition(lambda self: self.accepted)
-    @rule(n=_NTH, what=st.sampled_from(["edit", "edit", "move", "move", "cancel", "retry", "retry"]),
+    @rule(n=_NTH, what=st.sampled_from(["edit", "edit", "edit", "move", "move", "move", "cancel", "retry", "retry"]),
           plan=_plans("edit.", "steer."),
           later=st.sampled_from([None, 0, 300, 7200]))  # fmt: skip
     def steer(self, n: int, what: str, plan: Plan, later: int | None) -> None:
@@ -128,7 +129,8 @@ class Deliveries(Setting):
 
     # --- the machinery -----------------------------------------------------------------------------------------------
 
-    @rule(what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]), plan=_plans("delay.", "rescue."),
+    @rule(what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]),
+          plan=_plans("delay.", "rescue."),
           seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]))  # fmt: skip
     def the_house(self, what: str, plan: Plan, seconds: int) -> None:
         work: dict[str, Callable[[], object]] = {

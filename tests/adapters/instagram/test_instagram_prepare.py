@@ -230,10 +230,12 @@ def test_a_cut_upload_starts_a_new_container(server: GraphServer, client: Client
 
 def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, client: Client) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
-    server.tell(Told(status=400, body=UPLOAD_FAILED))
+    server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+    first = adapter.prepare(reel(), account("facebook_login"), at)  # it may be the repetition of one that arrived
+    assert first == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
     with pytest.raises(Rejected):
-        adapter.prepare(reel(), account("facebook_login"), at)
+        adapter.prepare(reel(), account("facebook_login"), {**at, "restarts": 1})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipeline.stages.edit import Change, Edited, edit
 from pipeline.stages.publish import publish
 from pipeline.stages.request import Refusal
 from pipeline.stages.standing import version_of
-from pipeline.store import checks, deliveries, waiting
+from pipeline.store import checks, deliveries, steering, waiting
 from pipeline.store.connections import deactivate
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts import PostView, read_post
@@ -540,3 +540,36 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(house: House) ->
     worker.join(10)
     [delivery] = house.deliveries(post.id)
     assert delivery.state == "scheduled"
+
+
+def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(house: House) -> None:
+    """The post is found to be out of patience, and its lock is held by an edit that gives it other media."""
+    house.account("one")
+    post = house.accept(house.request())
+    patient = house.accept(house.request(caption="patient"))
+    [check] = house.check_ids(VIDEO)
+    new = checks_of(house, OTHER)
+    with house.core.database.begin() as c:
+        late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
+        row(c, late, id=post.id)
+        taken = checks.read_checks(c, [check])[check]
+    verdict = threading.Thread(target=reachability._unanswered, args=(house.core, taken, "HTTP 503"))
+    with house.core.database.begin() as c:
+        assert steering.read(c, house.workspace, post.id, lock=True) is not None
+        steering.pin(c, post.id, {0: new})
+        verdict.start()
+        until(lambda: _somebody_waits(house) or None, 10)
+    verdict.join(10)
+    states = [house.deliveries(one.id)[0].state for one in (post, patient)]
+    assert states == ["accepted", "accepted"]
+
+
+def checks_of(house: House, url: str) -> UUID:
+    with house.core.database.begin() as c:
+        return checks.open_check(c, house.workspace, "video", url).id
+
+
+def _somebody_waits(house: House) -> bool:
+    with house.core.database.begin() as c:
+        waits = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return row(c, waits) is not None

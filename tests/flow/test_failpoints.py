@@ -1,0 +1,250 @@
+"""Every named gap between two commits, or a commit and a call: a process dies in each, and nothing is lost or doubled.
+
+``test_every_failpoint_has_a_death`` reads the names from the source, so a new one fails the suite until it dies here
+or in ``test_killed_workers``. One process dies at several names in turn, so that few starts are needed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from adapters.contract import Platform
+from pipeline.stages.connect import start
+from pipeline.store.accounts import find_accounts
+from pipeline.store.grants import CLI
+from tests.flow import test_killed_workers
+from tests.flow.ledger import caption, slideshow
+from tests.model.points import failpoints
+from tests.pipeline.stages.consents import allow
+from tests.stack import Stack, until
+
+LOOKS = ("publish.settled", "status.claimed", "status.looked", "status.settled")
+REFRESHES = ("credentials.claimed", "credentials.answered")
+CHECKS = ("reachability.claimed", "reachability.decided")
+REQUESTS = (
+    "ingest.committed",
+    "edit.committed",
+    "steer.retried",
+    "steer.deleted",
+    "connect.used",
+    "connect.answered",
+)
+HERE = frozenset((*LOOKS, *REFRESHES, *CHECKS, *REQUESTS))
+SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
+
+
+def test_every_failpoint_has_a_death() -> None:
+    names = failpoints()
+    assert len(names) > 15
+    elsewhere = _words_of(Path(test_killed_workers.__file__))
+    without = {name: places for name, places in names.items() if name not in HERE and name not in elsewhere}
+    assert not without, f"nothing dies at {without}"
+    assert names.keys() >= HERE, f"no longer in the source: {HERE - names.keys()}"
+
+
+@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
+def test_a_worker_that_dies_around_each_look_leaves_one_post(
+    stack: Stack, platform: str, tmp_path: Path
+) -> None:
+    text = caption()
+    with_deaths = LOOKS if platform == "tiktok" else LOOKS[:2]
+    post = _worker_dies(stack, "publish", with_deaths, tmp_path, lambda: stack.accepted(text, platform))
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+    text = caption()
+    stack.tokens("tiktok", "expired")
+    post = _worker_dies(stack, "publish", REFRESHES, tmp_path, lambda: stack.accepted(text, "tiktok"))
+    # nobody may ask a third time with a token that may have been used: then a person connects the account again
+    if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
+        stack.reconnect("tiktok")
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+    text = caption()
+    media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
+    post = _worker_dies(
+        stack, "reachability", CHECKS, tmp_path, lambda: stack.accepted(text, "tiktok", media=media), **SOON
+    )
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, tmp_path: Path) -> None:
+    stack.environment["FAILPOINTS"] = _points(REQUESTS, tmp_path)
+    try:
+        _restarted_api(stack)
+        for name in REQUESTS:
+            _SCENES[name](stack)
+            assert (tmp_path / name).exists(), name
+    finally:
+        del stack.environment["FAILPOINTS"]
+
+
+# --- what the client of an API that dies does ------------------------------------------------------------------------
+
+
+def _ingested(stack: Stack) -> None:
+    text = caption()
+    body = {
+        "caption": text, "media": slideshow(stack), "accounts": [{"id": str(stack.accounts["tiktok"])}],
+        "external_id": uuid4().hex,
+    }  # fmt: skip
+    _dies_over(stack, lambda: stack.post(**body))
+    again = stack.post(**body)
+    assert again.ok, again.text
+    stack.becomes(again.json()["data"]["id"], "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def _edited(stack: Stack) -> None:
+    old, new = caption(), caption()
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    post = stack.accepted(old, "tiktok", media=slideshow(stack), scheduled_at=later)
+    _dies_over(stack, lambda: _send(stack, "PATCH", f"/{post}", {"caption": new, "scheduled_at": None}))
+    stack.becomes(post, "posted", 60)
+    assert (len(stack.live(old)), len(stack.live(new))) == (0, 1)
+
+
+def _retried(stack: Stack) -> None:
+    text = caption()
+    stack.fault("instagram", "prepare", "fail-processing", times=None, reason="2207026")
+    post = stack.accepted(text, "instagram")
+    stack.becomes(post, "failed", 60)
+    stack.control("DELETE", "faults")
+    _dies_over(stack, lambda: _send(stack, "POST", "/retry", {"post_ids": [post]}))
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def _deleted(stack: Stack) -> None:
+    text = caption()
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    post = stack.accepted(text, "tiktok", media=slideshow(stack), scheduled_at=later)
+    _dies_over(stack, lambda: _send(stack, "POST", "/delete", {"postIds": [post]}))
+    assert _send(stack, "GET", f"/{post}").status_code == 404
+    assert stack.live(text) == []
+
+
+def _connected(stack: Stack) -> None:
+    """A grant is good for one answer; a person whose answer was lost starts again, and then it works."""
+    text, name = caption(), f"person{uuid4().hex[:8]}"
+    stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
+    back = _consented(stack, name)
+    _dies_over(stack, lambda: requests.get(back, timeout=20))
+    assert requests.get(back, timeout=20).status_code == 409
+    with stack.core.database.begin() as c:
+        assert name not in [a.username for a in find_accounts(c, stack.workspace)], (
+            "half a connection was stored"
+        )
+    if not _dies_again(stack, lambda: requests.get(_consented(stack, name), timeout=20)):
+        _posts_as(stack, name, text)
+
+
+def _reconnected(stack: Stack) -> None:
+    """The death over ``connect.answered`` has happened above; the third start of all works."""
+    text, name = caption(), f"person{uuid4().hex[:8]}"
+    stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
+    assert requests.get(_consented(stack, name), timeout=20).status_code == 200
+    _posts_as(stack, name, text)
+
+
+_SCENES: Mapping[str, Callable[[Stack], None]] = {
+    "ingest.committed": _ingested,
+    "edit.committed": _edited,
+    "steer.retried": _retried,
+    "steer.deleted": _deleted,
+    "connect.used": _connected,
+    "connect.answered": _reconnected,
+}
+
+
+def _consented(stack: Stack, name: str) -> str:
+    return allow(start(stack.core, stack.workspace, Platform.TIKTOK, CLI).url, name)
+
+
+def _posts_as(stack: Stack, name: str, text: str) -> None:
+    with stack.core.database.begin() as c:
+        [one] = [a for a in find_accounts(c, stack.workspace) if a.username == name]
+    stack.accounts["tiktok"] = one.id
+    stack.becomes(stack.accepted(text, "tiktok", media=slideshow(stack)), "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def _send(stack: Stack, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
+    return requests.request(
+        method, f"{stack.api}/api/partner/v1/posts{path}", json=body, timeout=30,
+        headers={"Authorization": f"Bearer {stack.key}"},
+    )  # fmt: skip
+
+
+# --- dying -----------------------------------------------------------------------------------------------------------
+
+
+def _dies_over(stack: Stack, call: Callable[[], requests.Response]) -> None:
+    assert _dies_again(stack, call), "the API answered and lived"
+
+
+def _dies_again(stack: Stack, call: Callable[[], requests.Response]) -> bool:
+    """Whether the API died over this request; it runs again afterwards."""
+    try:
+        call()
+    except requests.ConnectionError:
+        _restarted_api(stack)
+        return True
+    return False
+
+
+def _restarted_api(stack: Stack) -> None:
+    stack.kill("api")
+    stack.start_api()
+
+
+def _worker_dies(
+    stack: Stack, group: str, names: Sequence[str], tmp_path: Path, work: Callable[[], str], **more: str
+) -> str:
+    """Does some work with a worker that dies at each of these points once, and is started again each time."""
+    points = _points(names, tmp_path)
+    stack.kill(group)
+    stack.start_worker(group, FAILPOINTS=points, **more)
+    post = work()
+
+    def died_everywhere() -> bool:
+        if stack.parts[group].poll() is not None:
+            stack.start_worker(group, FAILPOINTS=points, **more)
+        return all((tmp_path / name).exists() for name in names)
+
+    until(died_everywhere, 90, lambda: f"only died at {[p.name for p in tmp_path.iterdir()]}")
+    until(lambda: stack.parts[group].poll() is not None, 20)
+    stack.start_worker(group)
+    return post
+
+
+def _points(names: Sequence[str], tmp_path: Path) -> str:
+    return ",".join(f"{name}=kill@{tmp_path / name}" for name in names)
+
+
+def _state_in(stack: Stack, post: str, *states: str) -> str | None:
+    state: str = stack.state(post, "tiktok")["state"]
+    return state if state in states else None
+
+
+def _words_of(path: Path) -> frozenset[str]:
+    """The strings written out in a file."""
+    return frozenset(
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
