@@ -233,7 +233,7 @@ class Capabilities:
     prepare_lead: timedelta
     """How long before the due time ``prepare`` may start; zero where preparing early is not possible or not wanted."""
     settle_window: timedelta
-    """How long after a lost answer the platform may still show the post late; before that "not found" proves nothing."""
+    """How long after a lost answer the platform may still show the post late; before, "not found" proves nothing."""
     look_every: tuple[timedelta, timedelta]
     """First and longest pause between two looks at an unfinished publish."""
     look_limit: timedelta

@@ -231,9 +231,7 @@ class Client:
         """
         self.calls.append((method, url.partition("?")[0], visible))
         seconds = self._limit if limit is None else limit.total_seconds()
-        call = _Call(
-            time.monotonic() + seconds, fresh=visible, may_send=self._may_send if visible else None
-        )
+        call = _Call(time.monotonic() + seconds, fresh=visible, may_send=self._may_send if visible else None)
         with _current(call), _told(call):
             request = requests.PreparedRequest()
             request.prepare_method(method)
@@ -261,7 +259,7 @@ def _current(call: _Call) -> Iterator[None]:
 
 @contextmanager
 def _told(call: _Call) -> Iterator[None]:
-    """Turns every failure of the wire into the one question that matters: did anything leave?"""
+    """Turns every failure of the wire into an answer to the one question that matters: whether anything left."""
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:

@@ -152,7 +152,9 @@ class Publish(Group):
         default=0, ge=0, description="Seconds; if not 0, replaces every platform's settle window (tests)."
     )
     look_first: float = Field(
-        default=0, ge=0, description="Seconds; if not 0, replaces every platform's first pause between looks (tests)."
+        default=0,
+        ge=0,
+        description="Seconds; if not 0, replaces every platform's first pause between looks (tests).",
     )
 
 

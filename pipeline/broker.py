@@ -1,4 +1,7 @@
-"""The broker's settings: one Celery app, the same for whoever sends and whoever consumes. Every setting has its reason; the ledger, not the broker, is what keeps a post from being lost."""
+"""The broker's settings: one Celery app, the same for whoever sends and whoever consumes.
+
+Every setting has its reason; the ledger, not the broker, is what keeps a post from being lost.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def broker_options(s: Settings) -> dict[str, Any]:
         "socket_timeout": 10,  # a synchronous command must not hang for ever on a dead line
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
-        "health_check_interval": 10,  # kombu 5.7 checks the line it blocks on; else a worker goes deaf after a reconnect
+        "health_check_interval": 10,  # the line a worker blocks on is checked, or it goes deaf after a reconnect
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "unacked_restore_limit": 1000,
@@ -67,7 +70,7 @@ def configured(s: Settings, *, patient: bool = True) -> Celery:
 
 
 def _beats(s: Settings) -> dict[str, Any]:
-    """Beat is only a ticker of idempotent sweeps: two of them are harmless, and a late tick expires instead of piling up."""
+    """Beat only ticks idempotent sweeps: two of them are harmless, and a late tick expires instead of piling up."""
 
     def tick(task: str, every: float, queue: str) -> dict[str, Any]:
         return {
@@ -86,4 +89,3 @@ def _beats(s: Settings) -> dict[str, Any]:
         "upkeep.resume": tick("upkeep.resume", 10, UPKEEP),
         "upkeep.recheck": tick("upkeep.recheck", 60, UPKEEP),
     }
-

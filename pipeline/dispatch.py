@@ -27,6 +27,8 @@ log = logging.getLogger("slipway.dispatch")
 SPREAD = 200
 """Messages that a batch is spread over before two deliveries share one: with fewer, slots would stand idle."""
 HANDFUL = 10
+REMEMBERED = 1000
+"""Slots of which a process knows that it rang them."""
 
 
 def handfuls(rings: Sequence[Ring]) -> Iterable[Sequence[Ring]]:
@@ -47,7 +49,7 @@ class _Rung:
             if end in self._ends:
                 return False
             self._ends[end] = None
-            while len(self._ends) > 1000:
+            while len(self._ends) > REMEMBERED:
                 self._ends.popitem(last=False)
             return True
 
@@ -65,7 +67,12 @@ class Doorbell:
         for ring in rings:
             by_platform.setdefault(ring.platform, []).append(ring)
         return self._send(
-            ("publish.step", PUBLISH[Platform(platform)], [platform, [[str(r.delivery), r.generation] for r in few]], None)
+            (
+                "publish.step",
+                PUBLISH[Platform(platform)],
+                [platform, [[str(r.delivery), r.generation] for r in few]],
+                None,
+            )
             for platform, mine in by_platform.items()
             for few in handfuls(mine)
         )

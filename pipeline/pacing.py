@@ -1,4 +1,4 @@
-"""Short rate buckets in Redis: when may the next call of this kind be made for this account?
+"""Short rate buckets in Redis: when the next call of a kind may be made for an account.
 
 GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and taken in one Lua script by the
 broker's own clock. Closed when Redis is away: a publish waits rather than run into a platform's ban.
@@ -59,11 +59,13 @@ class Pacer:
 
 
 def redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
-    """A client for the broker's Redis, from kombu's spelling of its address. Impatient: nothing waits for a doorbell."""
+    """A client for the broker's Redis, from kombu's spelling of its address; nothing waits long for a doorbell."""
     patience: dict[str, Any] = {
         "socket_timeout": 2,
         "socket_connect_timeout": 1,
-        "retry": Retry(NoBackoff(), 1),  # redis-py's own retries cost seconds a call while Redis is away (measured)
+        "retry": Retry(
+            NoBackoff(), 1
+        ),  # redis-py's own retries cost seconds a call while Redis is away (measured)
     }
     if broker_url.startswith("redis+socket://"):
         path, _, query = broker_url.removeprefix("redis+socket://").partition("?")
@@ -71,7 +73,10 @@ def redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
         return redis.Redis(unix_socket_path=path, db=int(db), **patience)
     if broker_url.startswith("sentinel://"):
         hosts = [part.removeprefix("sentinel://").rstrip("/") for part in broker_url.split(";")]
-        pairs = [(h.rpartition("@")[2].partition(":")[0], int(h.rpartition(":")[2].partition("/")[0])) for h in hosts]
+        pairs = [
+            (h.rpartition("@")[2].partition(":")[0], int(h.rpartition(":")[2].partition("/")[0]))
+            for h in hosts
+        ]
         sentinel = redis.Sentinel(pairs, **patience)  # type: ignore[no-untyped-call]
         return cast("redis.Redis", sentinel.master_for(sentinel_master))  # type: ignore[no-untyped-call]
     return redis.Redis.from_url(broker_url, **patience)

@@ -31,7 +31,7 @@ from pipeline.store.accounts import add_account, store_credentials
 from pipeline.store.keys import create_key
 from pipeline.store.workspaces import create_workspace
 
-CONTROL_TOKEN = "control-of-the-tests"  # noqa: S105
+CONTROL_TOKEN = "control-of-the-tests"
 FAST = {
     "SLIPWAY_PUBLISH__SLICE": "3",
     "SLIPWAY_PUBLISH__LEASE": "6",
@@ -177,13 +177,15 @@ class Stack:
     def connect(self, platform: str, username: str, settings: Mapping[str, Any] | None = None) -> UUID:
         """Adds (or connects again) one sandbox account."""
         options = {"default_board": True} if platform == "pinterest" else {}
-        made = self.control("POST", "accounts", {"platform": platform, "username": username, "options": options})
+        made = self.control(
+            "POST", "accounts", {"platform": platform, "username": username, "options": options}
+        )
         self.remote[platform] = made["remote_id"]
         with self.core.database.begin() as c:
             return add_account(
                 c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
                 connection=made["connection"], remote_id=made["remote_id"], username=made["username"],
-                display_name=made["username"], credentials=credentials(made), settings=settings or made.get("settings") or {},
+                display_name=made["username"], credentials=credentials(made), settings=settings or made.get("settings", {}),
             )  # fmt: skip
 
     def tokens(self, platform: str, state: str) -> None:

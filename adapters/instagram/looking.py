@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 import unicodedata
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 from adapters.contract import (

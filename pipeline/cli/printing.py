@@ -24,7 +24,9 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Noth
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
-            table.add_column(name, overflow="fold", no_wrap=name in ("id", "delivery", "account", "post", "workspace"))
+            table.add_column(
+                name, overflow="fold", no_wrap=name in ("id", "delivery", "account", "post", "workspace")
+            )
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         # a pipe has no edge: ids and URLs stay whole for whoever reads them

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 import json
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
