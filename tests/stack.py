@@ -185,7 +185,8 @@ class Stack:
             return add_account(
                 c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
                 connection=made["connection"], remote_id=made["remote_id"], username=made["username"],
-                display_name=made["username"], credentials=credentials(made), settings=settings or made.get("settings", {}),
+                display_name=made["username"], credentials=credentials(made),
+                settings=settings or made.get("settings", {}),
             )  # fmt: skip
 
     def tokens(self, platform: str, state: str) -> None:

@@ -43,8 +43,9 @@ class Processing:
         record["done_at"] = self._world.clock.now() + (
             0.0 if self._world.instant else self._world.settings.processing_s
         )
-        if record.get("stuck"):
+        if (stuck := record.get("stuck")) and self._world.faults.on(stuck):
             return
+        record.pop("stuck", None)  # its fault was cleared before there was anything to be stuck
         if self._world.instant:
             await self._work(kind, record)
         else:

@@ -218,13 +218,15 @@ def _worker_dies(
     """Does some work with a worker that dies at each of these points once, and is started again each time."""
     points = _points(names, tmp_path)
     stack.kill(group)
-    stack.start_worker(group, FAILPOINTS=points, **more)
+    stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
     post = work()
 
     def died_everywhere() -> bool:
+        if all((tmp_path / name).exists() for name in names):
+            return True
         if stack.parts[group].poll() is not None:
-            stack.start_worker(group, FAILPOINTS=points, **more)
-        return all((tmp_path / name).exists() for name in names)
+            stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
+        return False
 
     until(died_everywhere, 90, lambda: f"only died at {[p.name for p in tmp_path.iterdir()]}")
     until(lambda: stack.parts[group].poll() is not None, 20)

@@ -8,14 +8,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine
 
 from adapters.contract import Platform
 from pipeline.core import Core
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.stages import decide, delay, publish, status
-from pipeline.stages.edit import Change, edit
 from pipeline.stages.request import Refusal
 from pipeline.store.accounts import store_credentials
 from pipeline.store.database import Unreachable, row, rows
@@ -24,13 +22,10 @@ from pipeline.upkeep.rescue_dropped import rescue_dropped
 from pipeline.upkeep.resume_blocked import resume_blocked
 from pipeline.upkeep.ring_checks import ring_checks
 from tests.model.shore import Shore, at, token
-from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky
+from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky, Worker
 from tests.pipeline.stages.house import House
 
 LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
-
-PAUSED = ("lease", "settle", "rescue", "tick", "deliver", "person", "edit")
-"""What may happen while a worker is paused."""
 
 
 @dataclass(kw_only=True)
@@ -64,26 +59,27 @@ class Setting(RuleBasedStateMachine):
         self.accepted: dict[UUID, int] = {}
         self.lied: set[str] = set()
         self.seen: dict[UUID, tuple[int, int]] = {}
-        self.meanwhile: Sequence[str] = ()
+        self.paused: list[Worker] = []
         self.wrong: list[str] = []
-        ground.gaps.pause = self._pause
-        ground.gaps.plan = NONE
         ground.shaky.expect(NONE)
 
     def _try(self, what: str, work: Callable[[], object], plan: Plan) -> None:
-        """One piece of work that may go wrong; whoever did it is then gone."""
-        self.ground.gaps.plan = plan if isinstance(plan.at, str) else NONE
-        self.ground.shaky.expect(plan if isinstance(plan.at, int) else NONE)
+        """One piece of work that may go wrong; whoever did it may be gone then, or stand still."""
+        self._go(Worker(what, work), plan)
+
+    def _go(self, worker: Worker, plan: Plan) -> None:
+        self.ground.shaky.expect(plan)
         try:
-            work()
-            self.ground.did(what)
+            if worker.go(plan):
+                self.ground.did(worker.what)
+            else:
+                self.paused.append(worker)
+                self.ground.did(f"pauses at {plan.at}")
         except Died as death:
-            note(f"died: {death}")
             self.ground.did(f"died at {death}")
         except (Unreachable, Refusal) as error:
-            self.ground.did(f"{what}: {type(error).__name__} {error}"[:60])
+            self.ground.did(f"{worker.what}: {type(error).__name__} {error}"[:60])
         finally:
-            self.ground.gaps.plan = NONE
             self.ground.shaky.expect(NONE)
 
     def _message(self, task: str, n: int, *, several: bool, gone: bool) -> Message | None:
@@ -126,30 +122,6 @@ class Setting(RuleBasedStateMachine):
         resume_blocked(self.core)
         ring_checks(self.core)
 
-    def _pause(self) -> None:
-        """What others do while a worker stands still."""
-        steps = {
-            "lease": lambda: self._advance(LEASE_AND_MORE),
-            "settle": lambda: self._advance(SETTLE_AND_MORE),
-            "rescue": self._chores,
-            "tick": lambda: delay.sweep(self.core),
-            "deliver": self._deliver_all,
-            "person": self._person,
-            "edit": self._edit_while_paused,
-        }
-        for name in self.meanwhile:
-            note(f"  meanwhile: {name}")
-            steps[name]()
-        self.ground.did("paused")
-
-    def _edit_while_paused(self) -> None:
-        for post in self.accepted:
-            change = Change(given=frozenset({"caption"}), caption="edited while a worker stood still")
-            try:
-                edit(self.core, self.house.caller, post, change)
-            except Refusal as refusal:
-                note(f"  refused: {refusal.code}")
-
     def _person(self) -> None:
         """Looks at the account and says what is there, once nothing can appear any more."""
         for d in self._all():
@@ -191,16 +163,18 @@ class Setting(RuleBasedStateMachine):
             else:
                 lift(c, "platform", "tiktok")
 
-    def _arrives(self, delivery: str) -> None:
-        """The visible call has come: it must have been armed, in an attempt, and be due."""
+    def _arrives(self, delivery: str, caption: str) -> None:
+        """The visible call has come: it must have been armed, in an attempt, be due, and say what the post says."""
         with self.ground.shaky.engine.begin() as c:
             found = row(
                 c,
                 """SELECT d.armed_at IS NOT NULL AS armed, d.due_at <= now() AS due,
-                          d.generation = a.generation AS fresh, a.armed_at IS NOT NULL AS written
-                   FROM deliveries d LEFT JOIN attempts a ON a.delivery_id = d.id AND a.closed_at IS NULL
+                          d.generation = a.generation AND p.caption = :caption AS fresh,
+                          a.armed_at IS NOT NULL AS written
+                   FROM deliveries d JOIN posts p ON p.id = d.post_id LEFT JOIN attempts a ON a.delivery_id = d.id AND a.closed_at IS NULL
                    WHERE d.id = :id""",
                 id=UUID(delivery),
+                caption=caption,
             )
         self.ground.did(f"sent: {self.shore.finalize}")
         if found is None or not (found.armed and found.due and found.written and found.fresh):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from hypothesis import note
 from hypothesis import strategies as st
@@ -15,10 +16,10 @@ from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.stages import decide, delay
 from pipeline.stages.edit import Change, edit
 from pipeline.stages.steer import cancel, retry
-from tests.model.ground import LEASE_AND_MORE, PAUSED, SETTLE_AND_MORE, Setting, is_over
+from tests.model.ground import LEASE_AND_MORE, SETTLE_AND_MORE, Setting, is_over
 from tests.model.points import failpoints
 from tests.model.shore import FINALIZE, LOOK, PREPARE, REFRESH
-from tests.model.trouble import NONE, Died, Plan
+from tests.model.trouble import END, NONE, Plan
 
 MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | ALWAYS_ARMED
 """Nothing may be live, or on its way there, of a delivery in any other state."""
@@ -36,7 +37,6 @@ def _plans(*stages: str) -> st.SearchStrategy[Plan]:
     return st.sampled_from([*[NONE] * 12, *_CUTS, *deaths])
 
 
-_MEANWHILE = st.lists(st.sampled_from(PAUSED), max_size=8)
 _NTH = st.integers(0, 50)
 
 
@@ -51,8 +51,6 @@ class Weather:
     before: int | None
     """Seconds that pass before it, in which the upkeep and the ticker run."""
     plan: Plan
-    meanwhile: Sequence[str]
-    """What others do while its worker is paused."""
     finalize: str
     prepare: str
     look: str
@@ -62,7 +60,7 @@ class Weather:
 _WEATHER = st.builds(
     Weather, before=st.sampled_from([None, 1, 35, 70, LEASE_AND_MORE, SETTLE_AND_MORE]),
     plan=_plans("publish.", "status.", "credentials."),
-    meanwhile=_MEANWHILE, finalize=st.sampled_from(sorted(FINALIZE)), prepare=_mostly_fine(PREPARE),
+    finalize=st.sampled_from(sorted(FINALIZE)), prepare=_mostly_fine(PREPARE),
     look=_mostly_fine(LOOK), refresh=st.sampled_from(REFRESH),
 )  # fmt: skip
 
@@ -101,13 +99,14 @@ class Deliveries(Setting):
             scheduled_at=now + timedelta(seconds=late) if late else None, on_late=on_late,
             expires_at=None if on_late == "publish" else now + timedelta(hours=2),
         )  # fmt: skip
-        self.ground.gaps.plan = Plan(at="ingest.committed", how="dies") if dies else NONE
-        try:
-            post = self.house.accept(asked).id
-        except Died:
+        found: list[UUID] = []
+        plan = Plan(at="ingest.committed", how="dies") if dies else NONE
+        self._try("ingest", lambda: found.append(self.house.accept(asked).id), plan)
+        if dies:
             again = self.house.accept(asked)  # the client had no answer and asks again
             assert again.duplicate
-            post = again.id
+            found = [again.id]
+        [post] = found
         self.accepted[post] = len(accounts)
 
     @precondition(lambda self: self.accepted)
@@ -166,13 +165,23 @@ class Deliveries(Setting):
         self.ground.did("deliver" if message else "deliver: nothing there")
         if message is None:
             return
-        self.shore.finalize, self.shore.prepare = weather.finalize, weather.prepare
-        self.shore.look, self.shore.refresh = weather.look, weather.refresh
-        self.meanwhile = weather.meanwhile
+        self._sets_in(weather)
         note(f"{message[0]} {message[1]}")
         self._try(message[0], lambda: self._run(*message), weather.plan)
-        self.meanwhile = ()
         self.shore.calm()
+
+    @precondition(lambda self: self.paused)
+    @rule(n=st.integers(0, 3), weather=_WEATHER, ends=st.sampled_from([False, False, False, True]))
+    def a_paused_worker_goes_on(self, n: int, weather: Weather, ends: bool) -> None:
+        self._sets_in(weather)
+        self._go(self.paused.pop(n % len(self.paused)), END if ends else weather.plan)
+        self.shore.calm()
+
+    def _sets_in(self, weather: Weather) -> None:
+        if weather.before is not None and self.paused:
+            self._advance(weather.before)
+        self.shore.finalize, self.shore.prepare = weather.finalize, weather.prepare
+        self.shore.look, self.shore.refresh = weather.look, weather.refresh
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -232,23 +241,30 @@ class Deliveries(Setting):
 
     def teardown(self) -> None:
         """Everything works again: all comes to an end, or waits for a person with a reason."""
-        if self.accepted and not self.wrong:
-            self._heal()
+        try:
+            if self.accepted and not self.wrong:
+                self._heal()
+        finally:
+            for worker in self.paused:
+                self._go(worker, END)
         super().teardown()
 
     def _heal(self) -> None:
         self.shore.calm()
-        self.ground.gaps.plan = NONE
         self.ground.shaky.expect(NONE)
         self._pause_platform(on=False)
         for _ in range(ROUNDS):
-            if all(is_over(d) for d in self._all()):
+            if not self.paused and all(is_over(d) for d in self._all()):
                 break
             self._reconnect()
             self._advance(2000)
             self._chores()
             delay.sweep(self.core)
             self._deliver_all()
+            for worker in [
+                self.paused.pop() for _ in self.paused[:1]
+            ]:  # long after, one that stood still wakes up
+                self._go(worker, NONE)
             self.the_ledger_has_each_once_and_ours_says_what_it_says()
         for d in self._all():
             self.ground.did(f"ends {d.state}")

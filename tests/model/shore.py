@@ -107,7 +107,7 @@ class Act:
 class Shore:
     """The platform. ``ledger``: delivery -> remote ids of what is live."""
 
-    witness: Callable[[str], None] = lambda _: None
+    witness: Callable[[str, str], None]
     """Called when a visible call arrives, before anything comes of it."""
     now: float = 0
     ledger: dict[str, list[str]] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Shore:
 
     def arrives(self, draft: Draft, handle: Any) -> Act:
         """A visible call."""
-        self.witness(draft.delivery_id)
+        self.witness(draft.delivery_id, draft.caption)
         now, later, _ = FINALIZE[self.finalize]
         due = self.now if now else None if later is None else self.now + later
         act = Act(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,22 +36,72 @@ class Plan:
 NONE = Plan()
 
 
-class Gaps:
-    """Stands where ``failpoint`` is called, in every module that calls it."""
+class Worker:
+    """A piece of work in a thread of its own, of which only one runs at a time: it stops where its plan says.
 
-    def __init__(self) -> None:
+    So two workers can stand in the middle of the same delivery, and which of them goes on is the machine's choice.
+    """
+
+    def __init__(self, what: str, work: Callable[[], object]) -> None:
+        self.what = what
         self.plan = NONE
-        self.pause: Callable[[], None] = lambda: None
-        self.met: set[str] = set()
+        self._work = work
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._gives_way, self._goes_on = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __call__(self, name: str) -> None:
-        self.met.add(name)
+    def go(self, plan: Plan) -> bool:
+        """Runs on until it is over (True) or paused (False); raises what it raised."""
+        self.plan = plan
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._goes_on.release()
+        assert self._gives_way.acquire(timeout=60), f"{self.what} hangs"
+        if self._is_over:
+            self._thread.join(10)
+            if self._error is not None:
+                raise self._error
+        return self._is_over
+
+    def meets(self, name: str) -> None:
+        """A failpoint, in the worker's own thread."""
         if self.plan.at != name:
             return
         how, self.plan = self.plan.how, NONE
         if how == "dies":
             raise Died(name)
-        self.pause()
+        self._gives_way.release()
+        self._goes_on.acquire()
+        if self.plan is END:
+            raise Died(name)
+
+    def _run(self) -> None:
+        _LOCAL.worker = self
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  raised again where the worker was told to go
+            self._error = error
+        self._is_over = True
+        self._gives_way.release()
+
+
+END = Plan(how="ends")
+_LOCAL = threading.local()
+
+
+class Gaps:
+    """Stands where ``failpoint`` is called, in every module that calls it."""
+
+    def __init__(self) -> None:
+        self.met: set[str] = set()
+
+    def __call__(self, name: str) -> None:
+        self.met.add(name)
+        worker: Worker | None = getattr(_LOCAL, "worker", None)
+        if worker is not None:
+            worker.meets(name)
 
 
 class Shaky(Database):

@@ -30,6 +30,8 @@ from pipeline.store.keys import create_key
 from pipeline.store.workspaces import create_workspace, set_plan
 
 BASE = "/api/partner/v1"
+ABSENT = "01a2106e-0000-7000-8000-000000000000"
+"""An id nobody has; the same in every process, for pytest names tests by it."""
 ROOT = Path(__file__).parents[3]
 
 

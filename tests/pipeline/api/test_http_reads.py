@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import requests
@@ -17,7 +17,7 @@ from pipeline.domain.post import PostStatus
 from pipeline.queues import REACHABILITY
 from pipeline.store.database import row
 
-from .conftest import BASE, Server, Tenant, until, video
+from .conftest import ABSENT, BASE, Server, Tenant, until, video
 
 
 def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_an_immediate_post_is_pending_with_the_servers_time(server: Server, tena
     assert server.get(f"/posts/{data['id']}", tenant.key).json()["data"]["status"] == "pending"
 
 
-@pytest.mark.parametrize("identity", [str(uuid4()), "x", "..%2f", "%00", uuid4().hex, f"{{{uuid4()}}}", "é"])
+@pytest.mark.parametrize("identity", [ABSENT, "x", "..%2f", "%00", UUID(ABSENT).hex, f"{{{ABSENT}}}", "é"])
 def test_404_for_what_is_not_there_and_what_is_no_id(server: Server, tenant: Tenant, identity: str) -> None:
     answer = server.get(f"/posts/{identity}", tenant.key)
     assert (answer.status_code, answer.json()["error_code"]) == (404, "not_found")

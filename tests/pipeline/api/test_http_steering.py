@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import requests
@@ -14,11 +14,11 @@ from sqlalchemy import text
 from pipeline.api import answers_steering
 from pipeline.domain.account import Plan, Subscription
 
-from .conftest import BASE, Server, Tenant, video
+from .conftest import ABSENT, BASE, Server, Tenant, video
 
 LATER, STILL_LATER = "2099-01-01T00:00:00Z", "2099-01-02T00:00:00.000Z"
 ROUTES = [
-    ("PATCH", f"/posts/{uuid4()}"),
+    ("PATCH", f"/posts/{ABSENT}"),
     ("POST", "/posts/retry"),
     ("POST", "/posts/cancel"),
     ("POST", "/posts/delete"),
@@ -132,7 +132,7 @@ def test_no_body_at_all_is_an_empty_one(server: Server, tenant: Tenant) -> None:
     assert code(patch(server, tenant, str(uuid4()), b"{")) == (400, "invalid_json")
 
 
-@pytest.mark.parametrize("post", [str(uuid4()), "x", uuid4().hex])
+@pytest.mark.parametrize("post", [ABSENT, "x", UUID(ABSENT).hex])
 def test_404_for_what_is_not_there(server: Server, tenant: Tenant, post: str) -> None:
     assert code(patch(server, tenant, post, {"caption": "new"})) == (404, "not_found")
 
