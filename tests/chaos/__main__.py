@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import requests
 
+from pipeline.store.database import Unreachable
 from tests.chaos import card, clock, plan
 from tests.chaos.client import Client, Sent
 from tests.chaos.conductor import Conductor
@@ -139,7 +140,7 @@ class Run:
         """Persons notice that an account has to be connected again, and do it."""
         try:
             again = self.house.reconnect()
-        except psycopg.OperationalError:  # the database is down: they try again later
+        except (psycopg.OperationalError, Unreachable):  # the database is down: they try again later
             return
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
 

@@ -42,7 +42,7 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize(("line", "secret"), SECRET_LINES)
+@pytest.mark.parametrize(("line", "secret"), SECRET_LINES, ids=range(len(SECRET_LINES)))
 @pytest.mark.parametrize("formatter", [Text(), Json()], ids=["text", "json"])
 def test_a_secret_is_in_no_line(formatter: logging.Formatter, line: str, secret: str) -> None:
     record = logging.LogRecord("pipeline", logging.INFO, __file__, 1, "said %s", (line,), None)

@@ -171,7 +171,8 @@ class Setting(RuleBasedStateMachine):
                 """SELECT d.armed_at IS NOT NULL AS armed, d.due_at <= now() AS due,
                           d.generation = a.generation AND p.caption = :caption AS fresh,
                           a.armed_at IS NOT NULL AS written
-                   FROM deliveries d JOIN posts p ON p.id = d.post_id LEFT JOIN attempts a ON a.delivery_id = d.id AND a.closed_at IS NULL
+                   FROM deliveries d JOIN posts p ON p.id = d.post_id
+                   LEFT JOIN attempts a ON a.delivery_id = d.id AND a.closed_at IS NULL
                    WHERE d.id = :id""",
                 id=UUID(delivery),
                 caption=caption,

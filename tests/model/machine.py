@@ -31,10 +31,11 @@ _CUTS = [Plan(at=n, how=how) for n in range(1, 8) for how in ("dies after", "ref
 
 
 def _plans(*stages: str) -> st.SearchStrategy[Plan]:
-    """Nothing, a line that is cut, or one of these stages' failpoints."""
+    """One of these stages' failpoints, a line that is cut, or nothing."""
     mine = [name for name in failpoints() if name.startswith(stages)]
-    deaths = [Plan(at=name, how=how) for name in mine for how in ("dies", "pauses", "pauses")]
-    return st.sampled_from([*[NONE] * 12, *_CUTS, *deaths])
+    pauses = [Plan(at=name, how="pauses") for name in mine]
+    deaths = [Plan(at=name, how="dies") for name in mine]
+    return st.one_of(*[st.sampled_from(some) for some in (pauses, pauses, deaths, _CUTS, [NONE]) if some])
 
 
 _NTH = st.integers(0, 50)

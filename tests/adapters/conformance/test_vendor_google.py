@@ -1,0 +1,123 @@
+"""google-api-python-client's own resumable uploader, its token refresh and its reads, run against our YouTube."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from google.oauth2.credentials import Credentials
+from google_auth_httplib2 import AuthorizedHttp
+from googleapiclient.discovery import build_from_document
+from googleapiclient.errors import HttpError
+from googleapiclient.http import MediaFileUpload, build_http
+
+from adapters.contract import Account
+from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.subjects import EVERY
+
+YOUTUBE = next(s for s in EVERY if s.name == "youtube video, chunks")
+CHUNK = 4 * 1024 * 1024
+BODY = {
+    "snippet": {"title": "By the vendor's client", "description": "d", "tags": ["a"], "categoryId": "22"},
+    "status": {"privacyStatus": "public"},
+}
+MOST_STEPS = 30
+
+
+def _service(ground: Ground, account: Account) -> Any:
+    """The vendor's client with its own discovery document, in which nothing but the host is ours."""
+    text = files("googleapiclient").joinpath("discovery_cache/documents/youtube.v3.json").read_text("utf-8")
+    document = json.loads(text)
+    document |= {"rootUrl": f"{ground.base}/youtube/", "baseUrl": f"{ground.base}/youtube/"}
+    refresh = account.credentials.refresh_token
+    assert refresh is not None
+    granted = Credentials(  # type: ignore[no-untyped-call]
+        token=account.credentials.access_token.get_secret_value(),
+        refresh_token=refresh.get_secret_value(), token_uri=f"{ground.base}/google-oauth/token",
+        client_id="slipway-sandbox", client_secret="sandbox-secret",
+    )  # fmt: skip
+    return build_from_document(document, http=AuthorizedHttp(granted, http=build_http()))
+
+
+def _request(ground: Ground, service: Any) -> Any:
+    media = MediaFileUpload(
+        str(ground.folder / "media" / YOUTUBE.files[0]), mimetype="video/mp4", chunksize=CHUNK, resumable=True
+    )
+    return service.videos().insert(part="snippet,status", body=BODY, media_body=media)
+
+
+def _uploaded(request: Any, *, retries: int = 0) -> tuple[Mapping[str, Any], int]:
+    """Chunk after chunk as the vendor's documentation shows it; cuts are answered by calling it again."""
+    cuts = 0
+    for _ in range(MOST_STEPS):
+        try:
+            _, made = request.next_chunk(num_retries=retries)
+        except (OSError, HttpError):
+            cuts += 1
+            assert cuts < 4
+            continue
+        if made is not None:
+            return made, cuts
+    raise AssertionError("the upload gets nowhere")
+
+
+def _is_all_there(ground: Ground, account: Account, made: Mapping[str, Any]) -> None:
+    [line] = ground.live(account)
+    data = (ground.folder / "media" / YOUTUBE.files[0]).read_bytes()
+    assert line["remote_id"] == made["id"]
+    assert line["media"][0]["bytes"] == len(data)
+    assert line["media"][0]["sha256"] == sha256(data).hexdigest()
+
+
+def test_its_uploader_uploads(ground: Ground) -> None:
+    account = ground.account(YOUTUBE)
+    service = _service(ground, account)
+    made, cuts = _uploaded(_request(ground, service))
+    assert cuts == 0
+    assert made["snippet"]["title"] == BODY["snippet"]["title"]
+    _is_all_there(ground, account, made)
+    seen = service.videos().list(part="status,processingDetails", id=made["id"]).execute()
+    assert [item["id"] for item in seen["items"]] == [made["id"]]
+    mine = service.channels().list(part="contentDetails", mine=True).execute()["items"][0]
+    uploads = mine["contentDetails"]["relatedPlaylists"]["uploads"]
+    listed = service.playlistItems().list(part="contentDetails", playlistId=uploads).execute()
+    assert [item["contentDetails"]["videoId"] for item in listed["items"]] == [made["id"]]
+
+
+@pytest.mark.parametrize("fault", ["drop", "5xx", "effect-then-drop", "effect-then-5xx", "short-store"])
+@pytest.mark.parametrize("step", ["upload", "finalize"])
+def test_its_uploader_probes_and_resumes(ground: Ground, step: str, fault: str) -> None:
+    account = ground.account(YOUTUBE)
+    ground.fault("youtube", step, fault)
+    made, cuts = _uploaded(_request(ground, _service(ground, account)))
+    assert cuts == (fault != "short-store")
+    _is_all_there(ground, account, made)
+
+
+def test_its_uploader_asks_again_by_itself_after_5xx(ground: Ground) -> None:
+    account = ground.account(YOUTUBE)
+    ground.fault("youtube", "upload", "5xx")
+    made, cuts = _uploaded(_request(ground, _service(ground, account)), retries=1)
+    assert cuts == 0
+    _is_all_there(ground, account, made)
+
+
+def test_its_credentials_are_refreshed_at_our_token_host(ground: Ground) -> None:
+    account = ground.account(YOUTUBE)
+    ground.control("POST", "tokens", {"platform": "youtube", "remote_id": account.remote_id, "state": "expired"})
+    made, cuts = _uploaded(_request(ground, _service(ground, account)))
+    assert cuts == 0
+    _is_all_there(ground, account, made)
+
+
+def test_it_understands_our_refusals(ground: Ground) -> None:
+    service = _service(ground, ground.account(YOUTUBE))
+    ground.fault("youtube", "prepare", "quota-exhausted")
+    with pytest.raises(HttpError) as caught:
+        _request(ground, service).next_chunk()
+    assert caught.value.status_code == 403
+    assert caught.value.error_details[0]["reason"] in {"quotaExceeded", "dailyLimitExceeded"}
