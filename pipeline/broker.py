@@ -15,12 +15,11 @@ from kombu.entity import Queue
 from config.settings import Settings
 from pipeline.queues import ALL, DELAY, REACHABILITY, UPKEEP
 
-
 TICK_LIVES = 900
 """Seconds after which a tick that nobody took is dropped.
 
-Beat writes its end and the worker reads it, each by its own clock: with ends as near as the next tick, a worker two
-seconds ahead of beat dropped every sweep, and nothing that was scheduled went out (measured).
+Beat writes its end and the worker reads it, each by its own clock: with ends as near as the next tick, a worker
+whose clock was ahead dropped every sweep, and nothing that was scheduled went out (measured, five minutes ahead).
 """
 
 
@@ -78,7 +77,7 @@ def configured(s: Settings, *, patient: bool = True) -> Celery:
 
 
 def _beats(s: Settings) -> dict[str, Any]:
-    """Beat is only a ticker of idempotent sweeps: two of them are harmless; an outage leaves no more late ticks than live."""
+    """Beat only ticks idempotent sweeps: two of them are harmless, and so are those that an outage has piled up."""
 
     def tick(task: str, every: float, queue: str) -> dict[str, Any]:
         return {

@@ -10,6 +10,6 @@
 | status       | status                | preparing, processing, | published, queued, processing, unknown, retrying,    |
 |              |                       | unknown                | blocked, failed                                      |
 
-People steer beside them: ``edit`` changes a post, ``steer`` cancels, deletes and retries, ``decide`` is a person's word on
-what nobody else can tell, ``validate`` stores nothing. ``rules`` and ``links`` are what a new post and an edit share.
+People steer beside them: ``edit`` changes a post, ``steer`` cancels, deletes and retries, ``decide`` is a person's word
+on what nobody else can tell, ``validate`` stores nothing. ``rules`` and ``links`` are shared by a new post and an edit.
 """

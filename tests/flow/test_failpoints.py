@@ -82,6 +82,7 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, tmp_path:
     assert len(stack.live(text)) == 1
 
 
+@pytest.mark.timeout(300)
 def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, tmp_path: Path) -> None:
     stack.environment["FAILPOINTS"] = _points(REQUESTS, tmp_path)
     try:

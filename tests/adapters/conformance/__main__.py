@@ -1,4 +1,4 @@
-"""`python -m tests.adapters.conformance`: prints what a lost answer leads to, by platform and post kind, as it is seen."""
+"""`python -m tests.adapters.conformance`: prints what a lost answer leads to, by platform and post kind, as seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def main() -> int:
     """Exit status: 0 when it is as the READMEs say, else 1."""
     wrong = 0
     print(f"{'platform':<10} {'post kind':<38} {'it went out':<56} it did not")
-    with tempfile.TemporaryDirectory(prefix="slipway-conformance-") as folder, sandbox(Path(folder)) as ground:
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-conformance-") as folder,
+        sandbox(Path(folder)) as ground,
+    ):
         for subject in ready():
             live, gone = fate(ground, subject, WENT_OUT[0]), fate(ground, subject, DID_NOT[0])
             seen = (live.word, gone.word)

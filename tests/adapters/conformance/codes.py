@@ -1,4 +1,4 @@
-"""What platforms may say to the visible call: every row of the adapters' tables, the vendors' commonest codes, nonsense.
+"""What platforms may say to the visible call: every row of the tables, the vendors' commonest codes, nonsense.
 
 The first come from the tables themselves: does a row survive the way through wire and adapter? The second were written
 by hand from the vendors' pages (those that the adapters' errors.py cite, read 2026-11-24): is the table right?
@@ -38,7 +38,9 @@ def _business(code: int, message: str = "…") -> Said:
 
 def _graph(code: int | None, subcode: int | None = None, status: int = 400) -> Said:
     fault = {"message": "…", "type": "OAuthException", "code": code, "fbtrace_id": "A"}
-    return Said(status=status, body={"error": fault | ({} if subcode is None else {"error_subcode": subcode})})
+    return Said(
+        status=status, body={"error": fault | ({} if subcode is None else {"error_subcode": subcode})}
+    )
 
 
 def _google(reason: str, status: int = 400) -> Said:
@@ -110,7 +112,11 @@ EVERY_ROW: Mapping[str, Callable[[], Iterator[Case]]] = {
 
 # --- the vendors' commonest ------------------------------------------------------------------------------------------
 
-_DUPLICATE: dict[str, Any] = {"status": 422, "code": "DUPLICATE_POST", "message": "Duplicate post is detected"}
+_DUPLICATE: dict[str, Any] = {
+    "status": 422,
+    "code": "DUPLICATE_POST",
+    "message": "Duplicate post is detected",
+}
 BY_HAND: Mapping[str, tuple[tuple[Said, Kind], ...]] = {
     "tiktok creator photos, public": (
         (_tiktok("access_token_invalid", 401), e.CredentialsExpired),

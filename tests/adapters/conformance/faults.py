@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from adapters.sandbox.faults import FAULTS, STEPS, WITHIN
@@ -44,7 +44,7 @@ class _Key:
         return isinstance(other, _Key) and self.subject.name == other.subject.name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _steps_of(key: _Key) -> tuple[str, ...]:
     ground, subject = key.ground, key.subject
     ground.calm()
@@ -64,7 +64,7 @@ def can_strike(ground: Ground, subject: Subject, fault: str) -> bool:
     return fault not in RARE or _can_strike(_Key(ground, subject), fault)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _can_strike(key: _Key, fault: str) -> bool:
     ground, subject = key.ground, key.subject
     ground.calm()

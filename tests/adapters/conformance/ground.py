@@ -81,7 +81,11 @@ class Ground:
 
     def account(self, subject: Subject) -> Account:
         """A new account, so that nothing of an earlier run is in its lists or counts."""
-        body = {"platform": subject.stand_in, "username": f"ann-{uuid4().hex[:10]}", "options": subject.of_account}
+        body = {
+            "platform": subject.stand_in,
+            "username": f"ann-{uuid4().hex[:10]}",
+            "options": subject.of_account,
+        }
         made = self.control("POST", "accounts", body)
         return Account(
             id=str(uuid4()), platform=subject.platform, connection=subject.connection or made["connection"],
@@ -126,7 +130,9 @@ class Ground:
         """As bootstrap makes them for the sandbox, with the subject's own options."""
         made = self.more_settings.get(subject.platform)
         if made is None:
-            made = platform_settings(Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform)
+            made = platform_settings(
+                Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform
+            )
         return replace(made, options={**made.options, **subject.of_platform})
 
     @staticmethod

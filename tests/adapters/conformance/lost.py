@@ -67,7 +67,11 @@ def again(walk: Walk) -> str:
 @cache
 def told(readme: Path) -> Mapping[str, tuple[str, str]]:
     """The table under "What a lost answer leads to" whose header is HEADER: post kind -> (went out, did not)."""
-    section = readme.read_text(encoding="utf-8").partition("\n## What a lost answer leads to\n")[2].partition("\n## ")[0]
+    section = (
+        readme.read_text(encoding="utf-8")
+        .partition("\n## What a lost answer leads to\n")[2]
+        .partition("\n## ")[0]
+    )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
     start = next((n for n, row in enumerate(rows) if tuple(row) == HEADER), None)
     assert start is not None, f"{readme} has no table with the header {HEADER}"

@@ -55,13 +55,14 @@ NOT_OF_CONTENT: Mapping[Platform, frozenset[str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Over:
-    """One limit. ``fits`` and ``over`` are changes to a plain draft: caption, count, options, and facts of its files."""
+    """One limit. ``fits`` and ``over`` change a plain draft: caption, count, options, and facts of its files."""
 
     platform: Platform
     rule: str
     """The constant in ``limits.py``, and which part of it."""
     kind: Literal["video", "slideshow"]
-    field: str
+    where: str
+    """The problem's ``field``."""
     fits: Mapping[str, Any]
     over: Mapping[str, Any]
     severity: Literal["refuse", "warn"] = "refuse"
@@ -91,7 +92,9 @@ class Over:
         name = "sample.mp4" if self.kind == "video" else "sample-1.jpg"
         plain = facts_of(name, 500_000)
         facts = replace(plain, **{key: value for key, value in change.items() if hasattr(plain, key)})
-        one = Media(url=f"https://example.com/{name}", kind="video" if self.kind == "video" else "image", facts=facts)
+        one = Media(
+            url=f"https://example.com/{name}", kind="video" if self.kind == "video" else "image", facts=facts
+        )
         return Draft(
             delivery_id="1", caption=change.get("caption", "A caption"), kind=self.kind,
             media=(one,) * change.get("count", 1), options=change.get("options", {}),
@@ -99,10 +102,14 @@ class Over:
 
 
 def _rows(
-    platform: Platform, kind: Literal["video", "slideshow"], field: str, *rows: tuple[str, Any, Any], **more: Any
+    platform: Platform,
+    kind: Literal["video", "slideshow"],
+    where: str,
+    *rows: tuple[str, Any, Any],
+    **more: Any,
 ) -> list[Over]:
     return [
-        Over(platform=platform, rule=rule, kind=kind, field=field, fits=fits, over=over, **more)
+        Over(platform=platform, rule=rule, kind=kind, where=where, fits=fits, over=over, **more)
         for rule, fits, over in rows
     ]
 
@@ -151,8 +158,16 @@ def _of_tiktok(connection: str) -> list[Over]:
         *_rows(of, "video", VIDEO, *rows, connection=connection),
         *_rows(of, "video", "caption", _long("TEXT video_text", text.video_text), connection=connection),
         *_rows(of, "slideshow", "caption", _long("TEXT photo_text", text.photo_text), connection=connection),
-        *_rows(of, "slideshow", "tiktok.title", ("TEXT photo_title", *titles), connection=connection),
-        *_rows(of, "slideshow", "tiktok.privacy_level", ("PRIVACY", *private), connection=connection),
+        *_rows(
+            of, "slideshow", "tiktok.title", ("TEXT photo_title", titles[0], titles[1]), connection=connection
+        ),
+        *_rows(
+            of,
+            "slideshow",
+            "tiktok.privacy_level",
+            ("PRIVACY", private[0], private[1]),
+            connection=connection,
+        ),
         *_rows(of, "slideshow", IMAGE, *images, connection=connection),
         *_rows(of, "slideshow", "media.urls", _fact("IMAGES", "count", 35, 36), connection=connection),
     ]
@@ -226,8 +241,8 @@ def _of_pinterest() -> list[Over]:
     links = [{"options": {"link": short + "a" * (p.LINK_CHARACTERS - len(short) + n)}} for n in (0, 1)]
     return [
         *_rows(of, "slideshow", "caption", _long("DESCRIPTION_CHARACTERS", p.DESCRIPTION_CHARACTERS)),
-        *_rows(of, "slideshow", "pinterest.title", ("TITLE_CHARACTERS", *titles)),
-        *_rows(of, "slideshow", "pinterest.link", ("LINK_CHARACTERS", *links)),
+        *_rows(of, "slideshow", "pinterest.title", ("TITLE_CHARACTERS", titles[0], titles[1])),
+        *_rows(of, "slideshow", "pinterest.link", ("LINK_CHARACTERS", links[0], links[1])),
         *_rows(of, "slideshow", "media", _fact("CAROUSEL", "count", p.CAROUSEL[1], p.CAROUSEL[1] + 1)),
         *_rows(of, "slideshow", IMAGE,
                _fact("IMAGE_TYPES", "content_type", "image/png", "image/webp"),

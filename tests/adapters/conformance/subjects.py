@@ -106,7 +106,9 @@ EVERY: tuple[Subject, ...] = (
     _instagram("image", PHOTO, variant="facebook_login", connection="facebook_login"),
     _instagram("carousel", PHOTOS),
     _instagram("reel", VIDEO),
-    _instagram("reel", VIDEO, variant="bytes", connection="facebook_login", of_platform={"byte_upload": True}),
+    _instagram(
+        "reel", VIDEO, variant="bytes", connection="facebook_login", of_platform={"byte_upload": True}
+    ),
     _facebook("feed post", PHOTO, variant="one photo"),
     _facebook("feed post", PHOTOS),
     _facebook("feed post, direct", PHOTO, of_platform={"feed_mode": "direct"}, searched=True),

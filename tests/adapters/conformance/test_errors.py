@@ -55,7 +55,11 @@ def test_every_known_code_has_its_class(ground: Ground, server: Answering, name:
 @pytest.mark.parametrize("name", BY_HAND)
 def test_the_tables_say_what_the_vendors_pages_say(ground: Ground, server: Answering, name: str) -> None:
     walk = _prepared(ground, BY_NAME[name])
-    wrong = [(s, error, wanted) for s, wanted in BY_HAND[name] if type(error := _error(walk, server, s)) is not wanted]
+    wrong = [
+        (s, error, wanted)
+        for s, wanted in BY_HAND[name]
+        if type(error := _error(walk, server, s)) is not wanted
+    ]
     assert not wrong
 
 

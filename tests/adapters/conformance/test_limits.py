@@ -19,7 +19,7 @@ def _problems(limit: Over, *, over: bool) -> list[Problem]:
     adapter = ADAPTERS[limit.platform](client, platform_settings(SETTINGS, limit.platform))
     found = adapter.problems(limit.draft(limit.over if over else limit.fits), limit.account())
     assert client.calls == []
-    return [p for p in found if p.field == limit.field and p.severity == limit.severity]
+    return [p for p in found if p.field == limit.where and p.severity == limit.severity]
 
 
 @pytest.mark.parametrize("limit", EVERY, ids=lambda limit: limit.name.replace(" ", "_"))

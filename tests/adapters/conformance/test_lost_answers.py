@@ -7,7 +7,17 @@ import pytest
 from adapters.contract import Platform
 from tests.adapters.conformance.conftest import READY
 from tests.adapters.conformance.ground import Ground
-from tests.adapters.conformance.lost import DID_NOT, DUPLICATE, FOUND, READMES, WENT_OUT, again, expected, fate, told
+from tests.adapters.conformance.lost import (
+    DID_NOT,
+    DUPLICATE,
+    FOUND,
+    READMES,
+    WENT_OUT,
+    again,
+    expected,
+    fate,
+    told,
+)
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk
 
@@ -56,7 +66,9 @@ BODILESS = [s for s in READY if s.platform is not Platform.YOUTUBE and s.kind !=
 """Whose visible call is not the end of an upload: an upload that is broken off has no late effect."""
 
 
-@pytest.mark.parametrize("subject", {s.platform: s for s in reversed(BODILESS)}.values(), ids=lambda s: s.platform)
+@pytest.mark.parametrize(
+    "subject", {s.platform: s for s in reversed(BODILESS)}.values(), ids=lambda s: s.platform
+)
 def test_an_effect_that_comes_after_we_gave_up_waiting_is_found(ground: Ground, subject: Subject) -> None:
     ground.fault(subject.stand_in, "finalize", "latency", delay_ms=int(LATE * 1000))
     walk = Walk.of(ground, subject)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from google.oauth2.credentials import Credentials
-from google_auth_httplib2 import AuthorizedHttp
-from googleapiclient.discovery import build_from_document
-from googleapiclient.errors import HttpError
-from googleapiclient.http import MediaFileUpload, build_http
+from google_auth_httplib2 import AuthorizedHttp  # type: ignore[import-untyped]
+from googleapiclient.discovery import build_from_document  # type: ignore[import-untyped]
+from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
+from googleapiclient.http import MediaFileUpload, build_http  # type: ignore[import-untyped]
 
 from adapters.contract import Account
 from tests.adapters.conformance.ground import Ground
@@ -21,14 +21,20 @@ from tests.adapters.conformance.subjects import EVERY
 
 YOUTUBE = next(s for s in EVERY if s.name == "youtube video, chunks")
 CHUNK = 4 * 1024 * 1024
-BODY = {
+BODY: Mapping[str, Any] = {
     "snippet": {"title": "By the vendor's client", "description": "d", "tags": ["a"], "categoryId": "22"},
     "status": {"privacyStatus": "public"},
 }
 MOST_STEPS = 30
 
 
-def _service(ground: Ground, account: Account) -> Any:
+@pytest.fixture
+def account(ground: Ground) -> Account:
+    return ground.account(YOUTUBE)
+
+
+@pytest.fixture
+def service(ground: Ground, account: Account) -> Iterator[Any]:
     """The vendor's client with its own discovery document, in which nothing but the host is ours."""
     text = files("googleapiclient").joinpath("discovery_cache/documents/youtube.v3.json").read_text("utf-8")
     document = json.loads(text)
@@ -40,7 +46,9 @@ def _service(ground: Ground, account: Account) -> Any:
         refresh_token=refresh.get_secret_value(), token_uri=f"{ground.base}/google-oauth/token",
         client_id="slipway-sandbox", client_secret="sandbox-secret",
     )  # fmt: skip
-    return build_from_document(document, http=AuthorizedHttp(granted, http=build_http()))
+    built = build_from_document(document, http=AuthorizedHttp(granted, http=build_http()))
+    yield built
+    built.close()
 
 
 def _request(ground: Ground, service: Any) -> Any:
@@ -73,9 +81,7 @@ def _is_all_there(ground: Ground, account: Account, made: Mapping[str, Any]) -> 
     assert line["media"][0]["sha256"] == sha256(data).hexdigest()
 
 
-def test_its_uploader_uploads(ground: Ground) -> None:
-    account = ground.account(YOUTUBE)
-    service = _service(ground, account)
+def test_its_uploader_uploads(ground: Ground, account: Account, service: Any) -> None:
     made, cuts = _uploaded(_request(ground, service))
     assert cuts == 0
     assert made["snippet"]["title"] == BODY["snippet"]["title"]
@@ -90,32 +96,34 @@ def test_its_uploader_uploads(ground: Ground) -> None:
 
 @pytest.mark.parametrize("fault", ["drop", "5xx", "effect-then-drop", "effect-then-5xx", "short-store"])
 @pytest.mark.parametrize("step", ["upload", "finalize"])
-def test_its_uploader_probes_and_resumes(ground: Ground, step: str, fault: str) -> None:
-    account = ground.account(YOUTUBE)
+def test_its_uploader_probes_and_resumes(
+    ground: Ground, account: Account, service: Any, step: str, fault: str
+) -> None:
     ground.fault("youtube", step, fault)
-    made, cuts = _uploaded(_request(ground, _service(ground, account)))
+    made, cuts = _uploaded(_request(ground, service))
     assert cuts == (fault != "short-store")
     _is_all_there(ground, account, made)
 
 
-def test_its_uploader_asks_again_by_itself_after_5xx(ground: Ground) -> None:
-    account = ground.account(YOUTUBE)
-    ground.fault("youtube", "upload", "5xx")
-    made, cuts = _uploaded(_request(ground, _service(ground, account)), retries=1)
+def test_its_uploader_asks_again_by_itself_after_5xx(ground: Ground, account: Account, service: Any) -> None:
+    ground.fault("youtube", "prepare", "5xx")
+    made, cuts = _uploaded(_request(ground, service), retries=1)
     assert cuts == 0
     _is_all_there(ground, account, made)
 
 
-def test_its_credentials_are_refreshed_at_our_token_host(ground: Ground) -> None:
-    account = ground.account(YOUTUBE)
-    ground.control("POST", "tokens", {"platform": "youtube", "remote_id": account.remote_id, "state": "expired"})
-    made, cuts = _uploaded(_request(ground, _service(ground, account)))
+def test_its_credentials_are_refreshed_at_our_token_host(
+    ground: Ground, account: Account, service: Any
+) -> None:
+    ground.control(
+        "POST", "tokens", {"platform": "youtube", "remote_id": account.remote_id, "state": "expired"}
+    )
+    made, cuts = _uploaded(_request(ground, service))
     assert cuts == 0
     _is_all_there(ground, account, made)
 
 
-def test_it_understands_our_refusals(ground: Ground) -> None:
-    service = _service(ground, ground.account(YOUTUBE))
+def test_it_understands_our_refusals(ground: Ground, service: Any) -> None:
     ground.fault("youtube", "prepare", "quota-exhausted")
     with pytest.raises(HttpError) as caught:
         _request(ground, service).next_chunk()

@@ -1,7 +1,7 @@
 """Walks one delivery through an adapter as the core does, by the core's own pure verdicts, with no database.
 
-Every step is taken by a new adapter with a new client from a checkpoint that went through JSON: a worker that dies after
-any step leaves exactly that to the next one. Time passes at once: whatever is waited for, is not.
+Every step is taken by a new adapter with a new client from a checkpoint that went through JSON: a worker that dies
+after any step leaves exactly that to the next one. Time passes at once: whatever is waited for, is not.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Walk:
     @classmethod
     def of(cls, ground: Ground, subject: Subject) -> Walk:
         """A new post of a new account."""
-        return cls(ground=ground, subject=subject, account=ground.account(subject), draft=ground.draft(subject))
+        return cls(
+            ground=ground, subject=subject, account=ground.account(subject), draft=ground.draft(subject)
+        )
 
     # --- single steps, each by a worker of its own -------------------------------------------------------------------
 
@@ -144,8 +146,12 @@ class Walk:
         adapter, client = self.worker()
         armed = self.armed_at
         with self._heard(client, None):
-            seen = self._told(adapter.look(self.draft, self.account, self.stored, armed, frozenset(self.taken)))
-        assert all(is_read(method, url) and not visible for method, url, visible in client.calls), client.calls
+            seen = self._told(
+                adapter.look(self.draft, self.account, self.stored, armed, frozenset(self.taken))
+            )
+        assert all(is_read(method, url) and not visible for method, url, visible in client.calls), (
+            client.calls
+        )
         self.seen.append(seen)
         return seen
 
@@ -172,7 +178,9 @@ class Walk:
                 self.look_once()
             else:
                 self.publish()
-        raise AssertionError(f"{self.subject.name} gets nowhere: {self.state}, {self.errors[-3:]}, {self.seen[-3:]}")
+        raise AssertionError(
+            f"{self.subject.name} gets nowhere: {self.state}, {self.errors[-3:]}, {self.seen[-3:]}"
+        )
 
     def publish(self) -> None:
         """One slice: what is left to prepare, then the visible call."""
@@ -267,7 +275,9 @@ class Walk:
             self.checkpoint = verdict.checkpoint
         if verdict.refresh:
             self._refresh()
-        if self.reason is Reason.RECONNECT and self.reconnected < CALM_AFTER:  # a person connects the account again
+        if (
+            self.reason is Reason.RECONNECT and self.reconnected < CALM_AFTER
+        ):  # a person connects the account again
             self.reconnected += 1
             self.account = self.ground.reconnected(self.subject, self.account)
             self.state = State.QUEUED if self.armed_at is None else State.UNKNOWN
@@ -304,7 +314,9 @@ class Walk:
 
     def leaks(self) -> list[str]:
         """Kinds of secrets that stand in something an adapter handed out, raised or logged."""
-        return sorted({kind for kind, secret in self._secrets.items() if any(secret in text for text in self.told)})
+        return sorted(
+            {kind for kind, secret in self._secrets.items() if any(secret in text for text in self.told)}
+        )
 
     @contextmanager
     def _heard(self, client: Client, most: int | None) -> Iterator[None]:
