@@ -20,6 +20,8 @@ PATIENCE = 20.0
 """Seconds a strike waits for a victim that is up, while others take their turn."""
 AIM = 2.5
 """Seconds a strike waits for its victim to hold an armed delivery."""
+COUNTED = ("kill publish", "failpoint publish")
+"""What is a kill of a publish worker: not a pause, nor an order to go."""
 WEATHERED, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends")
 PAUSE = 9.0
 """Seconds a stopped process sleeps: longer than its lease of 6."""
@@ -57,8 +59,8 @@ class Score:
 
     @property
     def armed(self) -> int:
-        """Kills of a process of ours between arm and answer."""
-        return sum(states["armed"] for kind, states in self.states.items() if "publish" in kind)
+        """Kills of a publish worker between arm and the stored answer."""
+        return sum(states["armed"] for kind, states in self.states.items() if kind.startswith(COUNTED))
 
 
 class Conductor:

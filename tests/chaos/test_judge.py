@@ -100,7 +100,8 @@ def scored(armed: int) -> Score:
     for _ in range(armed):
         score.kill("kill publish", {"armed": 1, "unarmed": 4})
     score.kill("kill publish", {"unarmed": 1})
-    score.kill("stop postgres", {"armed": 3})
+    for kind in ("stop postgres", "restart publish", "pause of a worker"):
+        score.kill(kind, {"armed": 3})
     return score
 
 

@@ -232,7 +232,9 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, c
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
-    first = adapter.prepare(reel(), account("facebook_login"), at)  # it may be the repetition of one that arrived
+    first = adapter.prepare(
+        reel(), account("facebook_login"), at
+    )  # it may be the repetition of one that arrived
     assert first == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
     with pytest.raises(Rejected):
         adapter.prepare(reel(), account("facebook_login"), {**at, "restarts": 1})
