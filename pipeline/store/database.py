@@ -32,7 +32,16 @@ class Database:
             max_overflow=0,
             pool_timeout=wait,
             pool_recycle=1800,
-            connect_args={"connect_timeout": 5, "application_name": "slipway", "prepare_threshold": 2},
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "slipway",
+                "prepare_threshold": 2,
+                # a line that goes silent is given up within seconds, or it would hold its thread for hours
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 20_000,
+            },
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -1,12 +1,11 @@
 """Every named gap between two commits, or a commit and a call: a process dies in each, and nothing is lost or doubled.
 
-``test_every_failpoint_has_a_death`` reads the names from the source, so a new one fails the suite until it dies here
-or in ``test_killed_workers``. One process dies at several names in turn, so that few starts are needed.
+The names are read from the source (``tests/model/test_points.py``): a new one fails the suite until a process dies at
+it here or in ``test_killed_workers``. One process dies at several names in turn, so that few starts are needed.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +19,7 @@ from adapters.contract import Platform
 from pipeline.stages.connect import start
 from pipeline.store.accounts import find_accounts
 from pipeline.store.grants import CLI
-from tests.flow import test_killed_workers
 from tests.flow.ledger import caption, slideshow
-from tests.model.points import failpoints
 from tests.pipeline.stages.consents import allow
 from tests.stack import Stack, until
 
@@ -39,15 +36,6 @@ REQUESTS = (
 )
 HERE = frozenset((*LOOKS, *REFRESHES, *CHECKS, *REQUESTS))
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
-
-
-def test_every_failpoint_has_a_death() -> None:
-    names = failpoints()
-    assert len(names) > 15
-    elsewhere = _words_of(Path(test_killed_workers.__file__))
-    without = {name: places for name, places in names.items() if name not in HERE and name not in elsewhere}
-    assert not without, f"nothing dies at {without}"
-    assert names.keys() >= HERE, f"no longer in the source: {HERE - names.keys()}"
 
 
 @pytest.mark.parametrize("platform", ["tiktok", "instagram"])
@@ -242,12 +230,3 @@ def _points(names: Sequence[str], tmp_path: Path) -> str:
 def _state_in(stack: Stack, post: str, *states: str) -> str | None:
     state: str = stack.state(post, "tiktok")["state"]
     return state if state in states else None
-
-
-def _words_of(path: Path) -> frozenset[str]:
-    """The strings written out in a file."""
-    return frozenset(
-        node.value
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )

@@ -19,7 +19,9 @@ def test_every_failpoint_has_a_death() -> None:
         if name not in test_failpoints.HERE and name not in elsewhere
     }
     assert not without, f"nothing dies at {without}"
-    assert names.keys() >= test_failpoints.HERE, f"no longer in the source: {test_failpoints.HERE - names.keys()}"
+    assert names.keys() >= test_failpoints.HERE, (
+        f"no longer in the source: {test_failpoints.HERE - names.keys()}"
+    )
 
 
 def _words_of(path: Path) -> frozenset[str]:

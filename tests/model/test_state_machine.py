@@ -55,7 +55,7 @@ def ground(environment: dict[str, str], vault_key: str) -> Iterator[Ground]:
 
 def test_whatever_happens_each_is_live_once_or_somebody_is_told(ground: Ground) -> None:
     number = int(os.environ.get("MODEL_SEED", "1"))
-    examples = int(os.environ.get("MODEL_EXAMPLES", "60"))
+    examples = int(os.environ.get("MODEL_EXAMPLES", "40"))
     steps = int(os.environ.get("MODEL_STEPS", "40"))
     print(f"MODEL_SEED={number} MODEL_EXAMPLES={examples} MODEL_STEPS={steps}")
 
