@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench chaos audit lock clean
+.PHONY: help up demo test check format bench live-check chaos audit lock clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -16,7 +16,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	done)
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 up: $(STAMP) ## start everything on this machine: engines, API, workers, Flower, sandbox
 	@exec $(BIN)/slipway up
@@ -44,6 +44,9 @@ bench: $(STAMP) ## measure, beside a reference measured in the same run
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --only-binary :all: libfaketime==3.0.1 || echo "No wrong clock, then (or: apt-get install libfaketime)." >&2
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
+
+live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok
+	@exec $(BIN)/slipway live-check $(PLATFORM)
 
 audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
 	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file .venv/audit.txt

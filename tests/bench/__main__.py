@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import cost, deliveries, footprint, ingest, lateness
+from tests.bench import cost, deliveries, footprint, ingest, lateness, slots, streams
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, prepared
 from tests.bench.machine import Bystanders, load, machine, warning
@@ -28,6 +28,8 @@ MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
     "cost": cost.measure,
     "lateness": lateness.measure,
     "footprint": footprint.measure,
+    "streams": streams.measure,
+    "slots": slots.measure,
 }
 
 

@@ -40,14 +40,14 @@ def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
 
 def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
     texts = [caption() for _ in range(5)]
-    due = (datetime.now(UTC) + timedelta(seconds=32)).isoformat()
+    due = (datetime.now(UTC) + timedelta(seconds=36)).isoformat()
     posts = [stack.accepted(text, "instagram", scheduled_at=due) for text in texts]
     client = redis.Redis(
         unix_socket_path=engines.valkey.url.removeprefix("redis+socket://").partition("?")[0]
     )
     client.flushall()
     for post in posts:
-        stack.becomes(post, "posted", 70)
+        stack.becomes(post, "posted", 80)
     client.flushall()
     for text in texts:
         assert len(stack.live(text)) == 1

@@ -88,4 +88,4 @@ READMES = {platform: ROOT / "adapters" / platform.value / "README.md" for platfo
 
 def expected(subject: Subject) -> tuple[str, str]:
     """What the README says of this kind: (it went out, it did not)."""
-    return told(READMES[subject.platform])[subject.kind]
+    return told(subject.readme or READMES[subject.platform])[subject.kind]

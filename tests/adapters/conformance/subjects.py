@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from adapters.contract import Adapter, MediaFacts, Platform, Track
@@ -35,6 +36,8 @@ class Subject:
     shapeless: bool = False
     """The probe could not tell the file's width and height."""
     track: Track | None = None
+    readme: Path | None = None
+    """The adapter's README, where it is not in its place."""
 
     @property
     def name(self) -> str:

@@ -85,13 +85,14 @@ def test_an_inmate_that_is_taken_over_can_open_reach_and_start_nothing(without: 
 
 def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_VAULT_KEY", "not-for-you")
+    before = _children()
     kept = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(kept, True)  # noqa: FBT003
     seen: dict[str, object] = {}
     data = samples.video()
 
     def read(offset: int, length: int) -> bytes:
-        [child] = psutil.Process().children()
+        [child] = _inmates(before)
         folder = Path(f"/proc/{child.pid}")
         status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
         seen["rights"] = (status["NoNewPrivs"], status["Seccomp"], status["CapEff"].strip("0"))
@@ -108,7 +109,16 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
         "environment": b"",
         "open": ["/dev/null", "/dev/null", "pipe", "pipe"],
     }
-    assert psutil.Process().children() == []
+    assert _inmates(before) == []
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children())
+
+
+def _inmates(before: set[psutil.Process]) -> list[psutil.Process]:
+    """Children since then; earlier ones are the run's engines."""
+    return [child for child in psutil.Process().children() if child not in before]
 
 
 def _program(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
@@ -145,12 +155,13 @@ def test_an_inmate_that_misbehaves_is_not_believed(
 
 
 def test_an_inmate_that_never_ends_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = _children()
     _program(monkeypatch, tmp_path, READY + "time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(Unanswered, match="within 0 s"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3)
     assert time.monotonic() - started < 10
-    assert psutil.Process().children() == []
+    assert _inmates(before) == []
 
 
 @pytest.mark.parametrize("code", ["sys.exit(3)", "import a_library_that_is_not_installed"])
@@ -163,12 +174,14 @@ def test_a_jail_that_does_not_start_is_not_the_files_fault(
 
 
 def test_trouble_of_the_source_comes_through_and_leaves_nobody_behind() -> None:
+    before = _children()
+
     def read(_offset: int, _length: int) -> bytes:
         raise Unanswered("HTTP 503")
 
     with pytest.raises(Unanswered, match=r"^HTTP 503$"):
         jail.inspect(MP4, 1000, read, 20)
-    assert psutil.Process().children() == []
+    assert _inmates(before) == []
 
 
 def test_only_known_demuxers_are_to_be_had() -> None:

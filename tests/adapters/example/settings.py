@@ -1,0 +1,24 @@
+"""Step 1: what ``config/platforms.py``, ``config/settings.py`` and ``SANDBOX_HOSTS`` would get: a class, two lines."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from config.platforms import App
+from config.settings import Settings
+
+
+class Mammoth(App):
+    """mammoth.example, statuses."""
+
+    api: str = Field(default="https://mammoth.example", description="REST API.")
+    www: str = Field(default="https://mammoth.example", description="Consent page.")
+
+
+class WithMammoth(Settings):
+    """The program's settings with one platform more."""
+
+    mammoth: Mammoth = Mammoth()
+
+
+HOSTS = {"api": "/mammoth", "www": "/mammoth"}

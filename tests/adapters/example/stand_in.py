@@ -1,0 +1,130 @@
+"""Step 6: Mammoth's stand-in for the sandbox, by the steps of ``adapters/sandbox/README.md``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.endpoint import Call, Endpoint, Voice, mount
+from adapters.sandbox.processing import Work
+from adapters.sandbox.world import World
+
+PLATFORM = "mammoth"
+MEDIA, KEY = "mammoth.media", "mammoth.key"
+Record = dict[str, Any]
+
+
+def _no(status: int, sentence: str, headers: dict[str, str] | None = None) -> web.Response:
+    return json_answer({"error": sentence}, status, headers)
+
+
+def _presented(call: Call) -> str | None:
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" else None
+
+
+VOICE = Voice(
+    presented=_presented,
+    unknown_token=lambda: _no(401, "The access token is invalid"),
+    expired=lambda: _no(401, "The access token has expired"),
+    revoked=lambda: _no(401, "The access token was revoked"),
+    lacks_scope=lambda scope: _no(403, f"This action is outside the authorized scopes: {scope}"),
+    rate_limited=lambda wait: _no(429, "Too many requests", {"Retry-After": str(wait)}),
+    server_error=lambda: _no(500, "Something went wrong"),
+    malformed=lambda: _no(422, "The body is not a JSON object"),
+)
+
+
+def _shown(record: Record) -> web.Response:
+    return json_answer({"id": record["key"], "state": record["state"]}, 202)
+
+
+async def _upload(call: Call) -> web.Response:
+    account = call.holder("write")
+    if not call.body:
+        raise Refused(_no(422, "The file is empty"))
+    record: Record = {"key": digits(12, "7"), "account": account["remote_id"], "state": "processing"}
+    record |= {"bytes": len(call.body), **call.mishap()}
+    call.world.store.put(MEDIA, record["key"], record)
+    await call.world.processing.begin(MEDIA, record)
+    return _shown(record)
+
+
+def _own(call: Call, account: Record, key: str) -> Record:
+    record = call.world.store.get(MEDIA, key)
+    if record is None or record["account"] != account["remote_id"]:
+        raise Refused(_no(404, "Record not found"))
+    return record
+
+
+async def _media(call: Call) -> web.Response:
+    return _shown(_own(call, call.holder("read"), call.request.match_info["id"]))
+
+
+async def _status(call: Call) -> web.Response:
+    """Live with the answer; the same key again answers with what is there."""
+    account, body = call.holder("write"), call.json()
+    key = f"{account['remote_id']}:{call.request.headers.get('Idempotency-Key', '')}"
+    known = call.world.store.get(KEY, key)
+    if known is not None:
+        return json_answer(known["status"])
+    files = [_own(call, account, str(name)) for name in body.get("media_ids", ())]
+    if not files or any(file["state"] != "ready" for file in files) or len(str(body.get("status"))) > 500:
+        raise Refused(_no(422, "Validation failed"))
+    number = digits(12, "9")
+    status: Record = {"id": number, "url": f"https://mammoth.example/@{account['username']}/{number}"}
+    status["media_ids"] = [file["key"] for file in files]
+    call.world.store.put(KEY, key, {"key": key, "status": status})
+    call.world.publish(
+        account, kind="status", remote_id=number, handle=number, caption=str(body.get("status")),
+        media=[{"sha256": None, "bytes": file["bytes"]} for file in files], url=str(status["url"]),
+        late=call.delay(), extra={"status": status},
+    )  # fmt: skip
+    return json_answer(status)
+
+
+async def _listing(call: Call) -> web.Response:
+    account = call.holder("read")
+    now = call.world.clock.now()
+    mine = [live for live in call.world.ledger.of(PLATFORM, account["remote_id"]) if live.visible_at <= now]
+    return json_answer([live.entry["extra"]["status"] for live in reversed(mine)][:40])
+
+
+async def _me(call: Call) -> web.Response:
+    account = call.holder("read")
+    return json_answer({"id": account["remote_id"], "username": account["username"]})
+
+
+async def _examine(_: Record) -> None:
+    return None
+
+
+def _conclude(world: World) -> Any:
+    def conclude(record: Record, _: None) -> None:
+        world.store.put(MEDIA, record["key"], record | {"state": "failed" if record.get("doom") else "ready"})
+
+    return conclude
+
+
+def register(app: web.Application, world: World) -> None:
+    """Serve Mammoth on `app`."""
+    kind = AccountKind(
+        new_id=lambda _: digits(10, "5"), scopes=("read", "write"), connection="user", access_prefix="mam_",
+        access_life=None,
+    )  # fmt: skip
+    world.accounts.define(PLATFORM, kind)
+    world.processing.define(
+        MEDIA, Work(pending=lambda r: r["state"] == "processing", examine=_examine, conclude=_conclude(world))
+    )
+    for method, path, step, handle in (
+        ("POST", "/api/v2/media", "upload", _upload),
+        ("GET", "/api/v1/media/{id}", "look", _media),
+        ("POST", "/api/v1/statuses", "finalize", _status),
+        ("GET", "/api/v1/accounts/verify_credentials", "read", _me),
+        ("GET", "/api/v1/accounts/{id}/statuses", "read", _listing),
+    ):
+        endpoint = Endpoint(platform=PLATFORM, step=step, handle=handle, voice=VOICE)
+        mount(app, world, method, f"/mammoth{path}", endpoint)

@@ -1,0 +1,102 @@
+"""Large videos on their way to platforms that take bytes: what a worker's memory does meanwhile.
+
+`python -m tests.bench.streams [BYTES]` runs it alone, by default with 1 GiB.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.bench.figures import Figure, Unsound
+from tests.bench.ground import Ground
+from tests.bench.processes import MIB
+from tests.bench.scale import FULL
+from tests.bench.stream_ends import digest
+
+ROOT = Path(__file__).parents[2]
+PLATFORMS = ("youtube", "tiktok")
+LARGE, SMALL = 1 << 30, 200_000_000
+MOST = 64 * MIB
+"""How much the resident memory of the process may rise."""
+LONGEST = 200.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Streamed:
+    """One upload. Bytes and seconds; ``rise`` is the highest resident memory less that before."""
+
+    platform: str
+    size: int
+    rise: int
+    before: int
+    written: int
+    """To storage, by the uploading process."""
+    seconds: float
+    files: tuple[str, ...]
+    """Files on disk that it had open between two steps."""
+
+
+def stream(platform: str, size: int) -> Streamed:
+    """Uploads a video of that size to a sink. Raises Unsound unless every byte arrived as it left."""
+    with ExitStack() as stack:
+        source, sink = (stack.enter_context(_end(name)) for name in ("source", "sink"))
+        line = [sys.executable, "-m", "tests.bench.stream_worker", platform, source, sink, str(size)]
+        ran = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, timeout=LONGEST, check=True)
+        got = requests.get(f"{sink}/taken", timeout=10).json()
+    if got != {"bytes": size, "sha256": digest(size)}:
+        raise Unsound(f"{platform} got {got}, not the {size} bytes that were sent.")
+    found = json.loads(ran.stdout)
+    return Streamed(
+        platform=platform, size=size, rise=found["most"] - found["before"], before=found["before"],
+        written=found["written"], seconds=found["seconds"], files=tuple(found["files"]),
+    )  # fmt: skip
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """Each platform that takes a video's bytes in chunks."""
+    for platform in PLATFORMS:
+        yield figure(stream(platform, LARGE if ground.scale is FULL else SMALL))
+
+
+def figure(found: Streamed) -> Figure:
+    """As the table shows it."""
+    rate = found.size / found.seconds / MIB
+    return Figure(
+        name=f"streams, {found.size / MIB:.0f} MiB to {found.platform}: memory rises by", value=found.rise / MIB,
+        unit="MiB", target=f"at most {MOST / MIB:.0f} MiB",
+        detail=f"from {found.before / MIB:.0f} MiB; {rate:.0f} MiB/s; {found.written} bytes written to disk",
+    )  # fmt: skip
+
+
+@contextmanager
+def _end(name: str) -> Iterator[str]:
+    """A process of its own, so that only the upload is in the measured one."""
+    line = [sys.executable, "-m", "tests.bench.stream_ends", name]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+def main() -> int:
+    """Exit status 1 when memory rose by more than it may."""
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else LARGE
+    found = [stream(platform, size) for platform in PLATFORMS]
+    for one in found:
+        shown = figure(one)
+        print(f"{shown.name} {shown.value:.1f} {shown.unit} ({shown.target}); {shown.detail}")
+    return int(any(one.rise > MOST or one.written for one in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

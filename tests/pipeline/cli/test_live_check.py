@@ -1,0 +1,162 @@
+"""`slipway live-check` against the sandbox: what would stop a post is found, and nothing is changed by asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from adapters.contract import Platform
+from adapters.registry import ADAPTERS
+from adapters.sandbox.platforms import PLATFORMS
+from pipeline.cli.live_reads import ROWS, MayOnlyRead
+from pipeline.store.accounts import add_account
+from pipeline.store.workspaces import create_workspace
+from tests.conftest import free_ports
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+from tests.stack import Stack, credentials
+
+KINDS = {
+    "tiktok": {}, "tiktok_business": {}, "instagram": {}, "facebook": {}, "youtube": {},
+    "pinterest": {"default_board": True}, "linkedin": {"kind": "person"},
+}  # fmt: skip
+ORGANIZATION = ("linkedin", {"kind": "organization"})
+EVERY = [*KINDS.items(), ORGANIZATION]
+
+
+@pytest.fixture(scope="module")
+def sandbox(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A sandbox alone; the module's commands know it from here on."""
+    stack = Stack(
+        environment=module_environment, folder=tmp_path_factory.mktemp("sandbox"), ports=free_ports(3)
+    )
+    try:
+        stack.start_sandbox("--pace", "instant")
+        yield stack
+    finally:
+        stack.stop()
+
+
+class Connected:
+    """One account here and over there."""
+
+    def __init__(
+        self, sandbox: Stack, ledger: Ledger, kind: str, options: dict[str, Any], *scopes: str
+    ) -> None:
+        self.name = f"ann-{uuid4().hex[:8]}"
+        self.platform = kind.partition("_")[0]
+        self.kind = kind
+        wanted = {**options, **({"scopes": list(scopes)} if scopes else {})}
+        body = {"platform": kind, "username": self.name, "options": wanted}
+        made = sandbox.control("POST", "accounts", body)
+        self.renewable = bool(made.get("refresh_token"))
+        self.remote_id, self.token = made["remote_id"], made["access_token"]
+        with ledger.database.begin() as c:
+            workspace = create_workspace(c, name=self.name)
+            self.id = add_account(
+                c, ledger.vault, workspace=workspace, platform=Platform(self.platform),
+                connection=made["connection"], remote_id=made["remote_id"], username=self.name,
+                display_name=self.name, credentials=credentials(made), settings=made.get("settings") or {},
+            )  # fmt: skip
+
+    def checked(self, terminal: Terminal, status: int = 0) -> dict[tuple[str, str], str]:
+        """(check, result) -> what was said."""
+        import json
+
+        ended = terminal.run("live-check", self.platform, "--account", str(self.id), "--json")
+        assert ended.status == status, ended
+        assert self.token not in ended.stdout + ended.stderr
+        return {(row["check"], row["result"]): row["says"] for row in json.loads(ended.stdout)}
+
+
+@pytest.mark.parametrize(("kind", "options"), EVERY, ids=str)
+def test_a_healthy_account_has_nothing_that_would_stop_a_post(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal, kind: str, options: dict[str, Any]
+) -> None:
+    account = Connected(sandbox, ledger, kind, options)
+    before = sandbox.ledger()
+    found = account.checked(terminal)
+    assert {check for check, _ in found} >= {"token", "scopes", "account", "quota"}
+    assert not [pair for pair in found if pair[1] == "fail"]
+    assert ("account", "ok") in found
+    assert ("scopes", "ok") in found
+    assert sandbox.ledger() == before
+
+
+@pytest.mark.parametrize(("kind", "options"), EVERY, ids=str)
+def test_a_revoked_grant_is_found(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal, kind: str, options: dict[str, Any]
+) -> None:
+    account = Connected(sandbox, ledger, kind, options)
+    body = {"platform": kind, "remote_id": account.remote_id, "state": "revoked"}
+    sandbox.control("POST", "tokens", body)
+    ended = terminal.run("live-check", account.platform, "--account", account.name, "--json")
+    renewable = '"warn"' in ended.stdout and "renewed before the next post" in ended.stdout
+    assert ended.status == (0 if renewable else 1), ended
+    assert renewable == account.renewable
+
+
+@pytest.mark.parametrize(("kind", "options"), EVERY, ids=str)
+def test_a_missing_scope_is_found(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal, kind: str, options: dict[str, Any]
+) -> None:
+    account = Connected(sandbox, ledger, kind, options, "something.else")
+    assert "not granted" in account.checked(terminal, 1)["scopes", "fail"]
+
+
+@pytest.mark.parametrize(("kind", "step"), [("tiktok", "creator_info"), ("instagram", "quota")])
+def test_a_spent_quota_is_found(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal, kind: str, step: str
+) -> None:
+    account = Connected(sandbox, ledger, kind, {})
+    sandbox.fault(kind, step, "quota-exhausted", None)
+    assert ("quota", "fail") in account.checked(terminal, 1)
+    sandbox.control("DELETE", "faults")
+
+
+def test_a_token_of_somebody_else_is_found(sandbox: Stack, ledger: Ledger, terminal: Terminal) -> None:
+    theirs = sandbox.control("POST", "accounts", {"platform": "tiktok", "username": "somebody-else"})
+    account = Connected(sandbox, ledger, "tiktok", {})
+    with ledger.database.begin() as c:
+        from pipeline.store.accounts import store_credentials
+
+        assert store_credentials(c, ledger.vault, account.id, credentials(theirs))
+    assert "somebody-else" in account.checked(terminal, 1)["account", "fail"]
+
+
+def test_a_person_gets_a_table_and_an_unknown_account_a_sentence(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal
+) -> None:
+    account = Connected(sandbox, ledger, "pinterest", {"default_board": True})
+    text = terminal.text("live-check", "pinterest", "--account", account.name)
+    assert text.splitlines()[0].split() == ["account", "check", "result", "says"]
+    assert "the default board is Slipway" in text
+    assert "no account of youtube" in terminal.refusal("live-check", "youtube", "--account", account.name)
+
+
+def test_a_platform_that_does_not_answer_stops_posts(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal
+) -> None:
+    account = Connected(sandbox, ledger, "youtube", {})
+    [dead] = free_ports(1)
+    ended = terminal.run(
+        "live-check", "youtube", "--account", account.name, SLIPWAY_SANDBOX__URL=f"http://127.0.0.1:{dead}"
+    )
+    assert ended.status == 1
+    assert "could not be reached" in ended.stdout
+
+
+def test_every_connection_that_can_be_made_can_be_checked() -> None:
+    assert {platform for platform, _ in ROWS} == set(ADAPTERS)
+    assert {kind for kind, _ in EVERY} == set(PLATFORMS)
+
+
+def test_the_client_of_a_check_makes_nothing_but_reads() -> None:
+    for method, path in (("POST", "/v2/post/publish/video/init/"), ("PUT", "/x"), ("DELETE", "/x")):
+        with pytest.raises(RuntimeError):
+            MayOnlyRead().call(method, f"http://127.0.0.1:9{path}")
+    with pytest.raises(RuntimeError):
+        MayOnlyRead().call("GET", "http://127.0.0.1:9/x", visible=True)
