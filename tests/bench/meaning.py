@@ -38,15 +38,16 @@ MEANING = {
         "per cent of one core. Reference: PostgreSQL and Valkey of this run alone, idle, without connections."
     ),
     "streams": (
-        "A video of 1 GiB, made up while it is read, relayed by the guarded fetcher into the adapter's own chunked upload, "
-        "to a sink that keeps a hash (it must be the file's). Each line is cut once on the way and gone on with. Memory: "
-        "the kernel's high-water mark of the uploading process less its resident memory before, after a small upload had "
-        "warmed it up. Bytes written to disk: by that process, as the kernel counts them."
+        "A video of 1 GiB, made up while it is read, relayed by the guarded fetcher into the adapter's own chunked "
+        "upload, to a sink that keeps a hash (it must be the file's). Each line is cut once on the way and gone on "
+        "with. Memory: the kernel's high-water mark of the uploading process less its resident memory before, after a "
+        "small upload had warmed it up. Bytes written to disk: by that process, as the kernel counts them."
     ),
     "slots": (
-        "Posts of one TikTok photo, all due at one moment, before one worker process with 100 slots for that queue alone, "
-        "while the sandbox takes two seconds to answer each visible call (looks and doorbells are another process's): "
-        "visible calls done a second between the 10th and 90th per cent of them, by the sandbox's ledger, which must hold "
-        "every caption once. Reference: 100 slots / 2 s. Memory: the most of that process, looked at ten times a second."
+        "Posts of one TikTok photo, all due at one moment, before one worker process with 100 slots for that queue "
+        "alone, while the sandbox takes two seconds to answer each visible call (looks and doorbells are another "
+        "process's): visible calls done a second between the 10th and 90th per cent of them, by the sandbox's ledger, "
+        "which must hold every caption once. Reference: 100 slots / 2 s. Memory: the most of that process, looked at "
+        "ten times a second."
     ),
 }
