@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 from itertools import count
 
 import pytest
 
-from adapters.contract import Adapter, Platform, Ready
+from adapters.contract import (
+    Absent,
+    Account,
+    Adapter,
+    Checkpoint,
+    Draft,
+    Finalized,
+    Platform,
+    Ready,
+    Seen,
+)
 from adapters.http import Client
+from adapters.pinterest import Pinterest
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from pipeline.domain.delivery import State
@@ -16,7 +28,7 @@ from tests.adapters.conformance.conftest import READY
 from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.lost import WENT_OUT, expected
 from tests.adapters.conformance.subjects import EVERY, Subject
-from tests.adapters.conformance.walk import Walk
+from tests.adapters.conformance.walk import Broken, Walk
 
 SEEN_BY_READS = {"token", "fault", "window", "day"}
 """Records of the sandbox that a mere read may change: a token's first use, counts of requests."""
@@ -95,6 +107,53 @@ def test_a_worker_whose_time_ran_out_sends_nothing(ground: Ground, subject: Subj
     assert ground.live(walk.account) == []
     assert walk.run().state is State.PUBLISHED or walk.state is State.BLOCKED
     assert len(ground.live(walk.account)) <= 1
+
+
+class Twice(Pinterest):
+    """Makes its visible call again, to be sure."""
+
+    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+        super().finalize(draft, account, checkpoint)
+        return super().finalize(draft, account, checkpoint)
+
+
+class Curious(Pinterest):
+    """Looks at its pin right after it was made."""
+
+    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+        made = super().finalize(draft, account, checkpoint)
+        self.look(draft, account, checkpoint, datetime.now(UTC), ())
+        return made
+
+
+class Rash(Pinterest):
+    """Takes every lost answer for a lost post."""
+
+    def look(
+        self,
+        draft: Draft,
+        account: Account,
+        checkpoint: Checkpoint,
+        armed_at: datetime | None,
+        taken: Container[str],
+    ) -> Seen:
+        seen = super().look(draft, account, checkpoint, armed_at, taken)
+        return seen if armed_at is None else Absent(checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("broken", [Twice, Curious, Rash])
+def test_the_suite_notices_an_adapter_that_breaks_the_contract(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, broken: type[Pinterest]
+) -> None:
+    monkeypatch.setattr(ground, "adapters", {**ADAPTERS, Platform.PINTEREST: broken})
+    subject = next(s for s in READY if s.name == "pinterest image, with a link")
+    ground.fault("pinterest", "finalize", WENT_OUT[0] if broken is Rash else "latency", delay_ms=0)
+    walk = Walk.of(ground, subject)
+    if broken is Rash:
+        assert len(ground.live(walk.run().account)) == 2
+    else:
+        with pytest.raises(Broken):
+            walk.run()
 
 
 def test_looks_change_nothing(ground: Ground, subject: Subject) -> None:
