@@ -117,9 +117,14 @@ class Sandbox:
 
     def ledger(self, platform: str | None = None) -> list[dict[str, Any]]:
         query = "" if platform is None else f"?platform={platform}"
-        entries: list[dict[str, Any]] = self.told("GET", f"ledger{query}")
-        on_disk = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
-        assert [entry for entry in on_disk if platform in (None, entry["platform"])] == entries
+        end = time.monotonic() + 5
+        while True:  # a post may go live between the two looks
+            entries: list[dict[str, Any]] = self.told("GET", f"ledger{query}")
+            lines = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+            on_disk = [entry for entry in lines if platform in (None, entry["platform"])]
+            if on_disk == entries or time.monotonic() > end:
+                break
+        assert on_disk == entries
         return entries
 
 

@@ -149,7 +149,8 @@ READY = "os.write(1, ASK.pack(b'R', 0, 0))\n"
 def test_an_inmate_that_misbehaves_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
 ) -> None:
-    _program(monkeypatch, tmp_path, READY + code)
+    job_first = "os.read(0, 65536)\n"  # or it may be gone before it was told what to do
+    _program(monkeypatch, tmp_path, job_first + READY + code)
     with pytest.raises(Refused, match="damaged"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
