@@ -92,7 +92,7 @@ class Control:
         if key is None:
             for fault in faults.all():
                 faults.remove(fault["id"])
-        self._world.processing.unstick()
+        await self._world.processing.unstick()
         return json_answer({"ok": True})
 
     async def tokens(self, request: web.Request) -> web.Response:

@@ -57,10 +57,16 @@ class Processing:
             for record in self._world.store.all(kind).values():
                 if "done_at" in record and work.pending(record) and not record.get("stuck"):
                     self._spawn(kind, record)
-        self.unstick()
+        self._spawn_unstuck()
 
-    def unstick(self) -> None:
-        """Go on with what was stuck on a fault that is cleared now."""
+    async def unstick(self) -> None:
+        """Go on with what was stuck on a fault that is cleared now; at instant pace return when it is done."""
+        tasks = self._spawn_unstuck()
+        if self._world.instant:
+            await asyncio.gather(*tasks)
+
+    def _spawn_unstuck(self) -> list[asyncio.Task[None]]:
+        found = []
         for kind, work in self._works.items():
             for record in list(self._world.store.all(kind).values()):
                 stuck = record.get("stuck")
@@ -69,7 +75,8 @@ class Processing:
                 del record["stuck"]
                 self._world.store.put(kind, record["key"], record)
                 if "done_at" in record and work.pending(record):
-                    self._spawn(kind, record)
+                    found.append(self._spawn(kind, record))
+        return found
 
     async def stop(self) -> None:
         """Drop all work; a restart takes it up again."""
@@ -77,10 +84,11 @@ class Processing:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _spawn(self, kind: str, record: Record) -> None:
+    def _spawn(self, kind: str, record: Record) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._work(kind, record))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def _work(self, kind: str, record: Record) -> None:
         work = self._works[kind]

@@ -88,7 +88,7 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
 def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> None:
     """Say what only a person can tell of an unknown or blocked delivery. Look at the account first.
 
-    --again on a post that is live after all publishes it twice.
+    --again on a post that is live after all publishes it twice; it is refused while the lost call may still act.
     """
     from pipeline.stages.decide import it_is_live, publish_again
 

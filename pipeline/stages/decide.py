@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
+from pipeline.stages.policy import may_appear_until
 from pipeline.store.database import row
 from pipeline.store.deliveries import lock_post, move
 from pipeline.store.reading import database_now
@@ -39,9 +41,13 @@ def it_is_live(core: Core, delivery: UUID, url: str) -> None:
 
 
 def publish_again(core: Core, delivery: UUID) -> None:
-    """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide."""
+    """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide.
+
+    Refused while the first call may still show its post: what is not there yet would be there twice.
+    """
     with core.database.begin() as c:
         found = _found(c, delivery)
+        _appears_no_more(core, delivery, found)
         done = move(
             c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.RETRYING,
             mover=Mover.DECIDE, generation=found.generation, why="a person says: publish it again",
@@ -53,6 +59,18 @@ def publish_again(core: Core, delivery: UUID) -> None:
         )  # fmt: skip
         _end(c, delivery, done=done)
     core.doorbell.now()
+
+
+def _appears_no_more(core: Core, delivery: UUID, found: Any) -> None:
+    adapter = core.adapters.get(Platform(found.platform))
+    if adapter is None:
+        return
+    until = may_appear_until(found.armed_deadline, core.settings, adapter.capabilities)
+    if until is not None and found.now <= until:
+        raise CannotDecide(
+            f"Delivery {delivery} may still appear until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: the call that "
+            "publishes it had no answer yet. Look at the account again after that, then decide."
+        )
 
 
 def _kept(core: Core, delivery: UUID, found: Any) -> bytes | None:
@@ -86,8 +104,8 @@ def _found(c: Connection, delivery: UUID) -> Any:
     lock_post(c, first.post_id)
     found = row(
         c,
-        """SELECT post_id, platform, state, reason, generation, fence, armed_at, checkpoint FROM deliveries
-           WHERE id = :id FOR UPDATE""",
+        """SELECT post_id, platform, state, reason, generation, fence, armed_at, armed_deadline, checkpoint,
+                  now() AS now FROM deliveries WHERE id = :id FOR UPDATE""",
         id=delivery,
     )
     if found is None or State(found.state) not in DECIDABLE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
@@ -33,6 +33,17 @@ def settle_window(s: Settings, can: Capabilities) -> timedelta:
     return timedelta(seconds=s.publish.settle_window) if s.publish.settle_window else can.settle_window
 
 
+def may_appear_until(armed_deadline: datetime | None, s: Settings, can: Capabilities) -> datetime | None:
+    """When a call that was armed with this deadline can show nothing any more; None where none was armed.
+
+    Its bytes leave before the deadline, the platform may act as long as the call lasts, and show it a settle window
+    later.
+    """
+    if armed_deadline is None:
+        return None
+    return armed_deadline + timedelta(seconds=s.publish.call) + settle_window(s, can)
+
+
 def look_first(s: Settings, can: Capabilities) -> timedelta:
     """The first pause before a look at what a platform works on."""
     return timedelta(seconds=s.publish.look_first) if s.publish.look_first else can.look_every[0]
@@ -40,9 +51,8 @@ def look_first(s: Settings, can: Capabilities) -> timedelta:
 
 def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:
     """Where a held delivery stands, by the database's clock at the claim."""
-    late = held.armed_deadline is not None and (
-        held.now > held.armed_deadline + timedelta(seconds=s.publish.call) + settle_window(s, can)
-    )
+    appears_until = may_appear_until(held.armed_deadline, s, can)
+    late = appears_until is not None and held.now > appears_until
     return Standing(
         spent=held.spent,
         looks=held.looks,

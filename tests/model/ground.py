@@ -123,19 +123,23 @@ class Setting(RuleBasedStateMachine):
         ring_checks(self.core)
 
     def _person(self) -> None:
-        """Looks at the account and says what is there, once nothing can appear any more."""
+        """Looks at the account and says what is there; "not there" is refused while it may still appear."""
         for d in self._all():
-            if d.state not in decide.DECIDABLE or self.shore.coming(str(d.id)):
+            if d.state not in decide.DECIDABLE:
                 continue
             if self.shore.live(str(d.id)):
                 decide.it_is_live(self.core, d.id, f"https://shore.example/{self.shore.live(str(d.id))[0]}")
                 self.ground.did("a person: live")
-            elif d.reason != Reason.RECONNECT and self._all_late(d):
-                decide.publish_again(self.core, d.id)
+            elif d.reason != Reason.RECONNECT and self._says_again(d.id):
                 self.ground.did("a person: again")
 
-    def _all_late(self, d: Any) -> bool:
-        return d.armed_deadline is None or d.armed_deadline < d.now
+    def _says_again(self, delivery: UUID) -> bool:
+        try:
+            decide.publish_again(self.core, delivery)
+        except decide.CannotDecide:
+            self.ground.did("a person: too early")
+            return False
+        return True
 
     def _reconnect(self) -> None:
         with self.core.database.begin() as c:

@@ -176,13 +176,16 @@ class Deliveries(Setting):
         self._try(message[0], lambda: self._run(*message), weather.plan)
         self.shore.calm()
 
-    @precondition(lambda self: self.paused)
     @rule(
         n=st.integers(0, 3),
         weather=_weather("publish.", "status."),
         ends=st.sampled_from([False, False, False, True]),
     )
     def a_paused_worker_goes_on(self, n: int, weather: Weather, ends: bool) -> None:
+        """Or works on a message, when none is paused: what is drawn must not depend on how fast anything went."""
+        if not self.paused:
+            self._deliver("publish.step", n, weather)
+            return
         self._sets_in(weather)
         self._go(self.paused.pop(n % len(self.paused)), END if ends else weather.plan)
         self.shore.calm()
@@ -205,14 +208,13 @@ class Deliveries(Setting):
             self._lie(n)
 
     def _lie(self, n: int) -> None:
-        """Says "publish again" of something that is live or may become so: whatever follows is theirs."""
+        """Says "publish again" of something that is live, which is believed: whatever follows is theirs."""
         mine = [d for d in self._all() if d.state in decide.DECIDABLE]
         if mine:
             one = mine[n % len(mine)]
-            if self.shore.live(str(one.id)) or self.shore.coming(str(one.id)):
+            if self.shore.live(str(one.id)) and self._says_again(one.id):
                 self.lied.add(str(one.id))
                 self.ground.did("a lie")
-                decide.publish_again(self.core, one.id)
 
     # --- what must be true -------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Rules:
     settle_window: bool = True  #: absence counts only after it
     due_at_arm: bool = True  #: arm asks for the time
     armed_is_untouchable: bool = True  #: no edit and no cancel after arm
-    patient_person: bool = True  #: says "publish again" only when nothing can appear any more
+    patient_decide: bool = True  #: "publish again" is refused until nothing can appear any more
 
 
 class Worker(NamedTuple):
@@ -144,7 +144,7 @@ def _people(w: World, rules: Rules) -> Iterator[Step]:
         again = _raise_fence(w)._replace(state="retrying", armed=False, absent=False, crashes=0)
         if w.live:
             yield "a person sees it live and says so", _raise_fence(w)._replace(state="published")
-        elif w.window or not rules.patient_person:
+        elif w.window or not rules.patient_decide:
             yield "a person sees nothing and says: again", again
     if w.state == "blocked":
         yield "a person resumes it", w._replace(state="unknown" if w.armed else "retrying", crashes=0)

@@ -39,6 +39,8 @@ def test_it_is_live_publishes_closes_the_attempt_and_is_a_move_of_its_own(
 def test_again_starts_from_scratch_and_the_open_attempt_is_closed(terminal: Terminal, ledger: Ledger) -> None:
     post = unknown(ledger)
     delivery = str(post.deliveries[0])
+    assert "may still appear until" in terminal.refusal("delivery", "decide", delivery, "--again")
+    ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
     before = ledger.delivery(post.deliveries[0])
     assert before.checkpoint is not None
     assert terminal.json("delivery", "decide", delivery, "--again")["state"] == "retrying"

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from adapters.contract import Platform
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages import decide
 from pipeline.stages.decide import CannotDecide
+from pipeline.stages.policy import settle_window
 from pipeline.store.database import new_id
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import Post
 
+LONG = timedelta(hours=1)
 URL = "https://t.example/seen"
 
 
@@ -36,7 +41,9 @@ def test_a_person_saw_it_live(house: House, state: State, *, armed: bool) -> Non
 def test_a_person_saw_that_it_is_not_there(house: House) -> None:
     post = standing(house, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
     [delivery] = post.deliveries
-    house.ledger.change(delivery, "looks = 9, crashes = 2, absent_at = now()")
+    house.ledger.change(
+        delivery, "looks = 9, crashes = 2, absent_at = now(), armed_deadline = now() - :long", long=LONG
+    )
     decide.publish_again(house.core, delivery)
     found = house.ledger.delivery(delivery)
     assert (found.state, found.armed_at, found.armed_deadline, found.absent_at, found.looks, found.crashes) == (
@@ -46,6 +53,23 @@ def test_a_person_saw_that_it_is_not_there(house: House) -> None:
     assert [a.outcome for a in house.ledger.attempts(delivery)] == ["decided"]
     again = house.ledger.armed(post)
     assert [a.outcome for a in house.ledger.attempts(again.id)] == ["decided", None]
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.BLOCKED])
+def test_what_may_still_appear_is_not_published_again(house: House, state: State) -> None:
+    post = standing(house, state, armed=True)
+    [delivery] = post.deliveries
+    can = house.core.adapters[Platform.TIKTOK].capabilities
+    window = timedelta(seconds=house.core.settings.publish.call) + settle_window(house.core.settings, can)
+    for ago, allowed in ((timedelta(0), False), (window - timedelta(seconds=30), False), (window, True)):
+        house.ledger.change(delivery, "armed_deadline = now() - :ago", ago=ago)
+        if allowed:
+            decide.publish_again(house.core, delivery)
+        else:
+            with pytest.raises(CannotDecide, match=r"may still appear until .* UTC"):
+                decide.publish_again(house.core, delivery)
+            assert house.ledger.state(delivery) is state
+    assert house.ledger.state(delivery) is State.RETRYING
 
 
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
