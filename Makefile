@@ -42,7 +42,6 @@ bench: $(STAMP) ## measure, beside a reference measured in the same run
 	@exec $(BIN)/python -m tests.bench
 
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --only-binary :all: libfaketime==3.0.1 || echo "No wrong clock, then (or: apt-get install libfaketime)." >&2
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
 
 live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok

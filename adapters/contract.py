@@ -224,6 +224,10 @@ class Rate:
     per: timedelta
 
 
+DailyPer = Literal["account", "app"]
+"""Whose posts a platform counts together: those of one account, or of all that are connected through our app there."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
     """What a platform does and how fast, read by the core; each adapter's ``limits.py`` fills it in."""
@@ -242,7 +246,9 @@ class Capabilities:
     keeps: tuple[str, ...] = ()
     """Checkpoint keys that survive a person's "publish again": what makes a repeat recognisable over there."""
     daily_posts: int | None = None
-    """Posts per account and rolling 24 h that the platform is known to allow."""
+    """Posts per rolling 24 h that the platform is known to allow."""
+    daily_per: DailyPer = "account"
+    """Whose ``daily_posts`` they are."""
 
 
 # --- connecting an account -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ def misfits(s: Settings) -> list[str]:
             s.reachability.slice * 2 < s.broker.visibility_timeout,
             f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s) must be under half of "
             f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s)",
+        ),
+        (
+            re.fullmatch(r"https?://[^/@?#\s]+[^?#\s]*", s.files_url) is not None,
+            f"SLIPWAY_FILES__PUBLIC_URL, or else SLIPWAY_API__PUBLIC_URL ({s.files_url}), must be like "
+            "https://files.example.com: the URLs of uploaded files begin with it",
+        ),
+        (
+            s.files.store != "s3" or bool(s.files.bucket),
+            "SLIPWAY_FILES__STORE is s3 and SLIPWAY_FILES__BUCKET is empty: there is no bucket to put files into",
         ),
         (
             s.publish.backoff <= s.publish.backoff_cap,

@@ -91,3 +91,8 @@ class LinkedIn(App):
     api: str = Field(default="https://api.linkedin.com", description="REST API.")
     www: str = Field(default="https://www.linkedin.com", description="Consent page and tokens.")
     version: str = Field(default="202609", description="LinkedIn-Version header (YYYYMM).")
+    ask_for: Literal["either", "person", "organization"] = Field(
+        default="either",
+        description="Asked for at connect where nothing is said: person (an app with Sign In and Share on LinkedIn); "
+        "organization, or either for the person to choose (an app with the Community Management API).",
+    )

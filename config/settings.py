@@ -73,9 +73,13 @@ class Api(Group):
         default="",
         description="How the outside world reaches this server (https://…); OAuth and uploads need it.",
     )
+    operator_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token for the operator API over all workspaces, 32 characters or more; empty = none.",
+    )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
     posts_per_minute: int = Field(
-        default=0, ge=0, description="Posts a key may create per minute; 0 = no limit."
+        default=0, ge=0, description="Posts a key may send, edit, validate or retry per minute; 0 = no limit."
     )
 
 
@@ -112,6 +116,42 @@ class Reachability(Group):
     max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest media file, in bytes.")
 
 
+class Files(Group):
+    """Files that clients upload: where they lie, how large they may be, how long they stay."""
+
+    store: Literal["folder", "s3"] = Field(
+        default="folder",
+        description="'folder' = a folder all processes share; 's3' = an S3-compatible bucket.",
+    )
+    folder: str = Field(default="", description="The folder; empty = files/ under SLIPWAY_FOLDER.")
+    bucket: str = Field(default="", description="Name of the bucket. It needs no public access.")
+    endpoint: str = Field(
+        default="", description="URL of an S3-compatible server; empty = Amazon's of the region."
+    )
+    region: str = Field(default="us-east-1", description="Region of the bucket.")
+    access_key: str = Field(
+        default="", description="Access key id; empty = what the AWS environment or the machine's role says."
+    )
+    secret_key: SecretStr = Field(default=SecretStr(""), description="Secret of the access key.")
+    path_style: bool = Field(
+        default=True, description="Bucket in the path (MinIO and most others) instead of in the host name."
+    )
+    public_url: str = Field(
+        default="",
+        description="Origin that files are served from, best one without cookies; empty = SLIPWAY_API__PUBLIC_URL.",
+    )
+    max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest uploaded file, in bytes.")
+    quota: int = Field(
+        default=50 * 1024**3, ge=0, description="Bytes that a workspace may keep; 0 = no limit."
+    )
+    keep_days: float = Field(
+        default=30,
+        ge=1,
+        description="Days a file stays after its upload and its last use; unsettled posts keep theirs longer.",
+    )
+    upload_time: float = Field(default=3600, gt=0, description="Longest time of one upload, in seconds.")
+
+
 class Delay(Group):
     """Turning due times into doorbells."""
 
@@ -127,6 +167,16 @@ class Delay(Group):
     batch: int = Field(default=2000, ge=1, le=5000, description="Deliveries released in one transaction.")
     ahead: int = Field(
         default=2000, ge=1, description="Deliveries per platform that may stand in its queue at once."
+    )
+    backlog_age: float = Field(
+        default=300,
+        gt=0,
+        description="Seconds after which what should have gone out is backlog: it goes out at backlog_rate.",
+    )
+    backlog_rate: float = Field(
+        default=100,
+        ge=0,
+        description="Deliveries of the backlog released per second and platform; 0 = as fast as they can.",
     )
     queued_lease: float = Field(
         default=300, ge=300, description="Seconds after which a queued delivery nobody took is rung again."
@@ -147,6 +197,9 @@ class Publish(Group):
     )
     backoff_cap: float = Field(default=900, gt=0, description="Longest pause between attempts, in seconds.")
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
+    replays: float = Field(
+        default=60, gt=0, description="Dead letters sent again per minute and platform, over all replays."
+    )
     prepares_per_day: int = Field(default=10, ge=1, description="Prepares from scratch per delivery and day.")
     settle_window: float = Field(
         default=0, ge=0, description="Seconds; if not 0, replaces every platform's settle window (tests)."
@@ -164,6 +217,20 @@ class Worker(Group):
     slots: int = Field(default=32, ge=1, le=500, description="Threads of one worker process.")
     shutdown: float = Field(
         default=30, gt=0, description="Seconds a stopping worker may use to finish its slices."
+    )
+    canary: float = Field(
+        default=5, gt=0, description="Seconds between two canaries that go through every queue."
+    )
+    silent: float = Field(
+        default=120,
+        gt=0,
+        description="Seconds without a canary taken after which a queue makes /readyz answer 503.",
+    )
+    deaf: float = Field(
+        default=60,
+        gt=0,
+        description="Seconds in which a worker with a free slot took nothing although a queue of its holds messages, "
+        "after which it ends itself.",
     )
 
 
@@ -221,6 +288,7 @@ class Settings(Group):
     api: Api = Api()
     ingest: Ingest = Ingest()
     reachability: Reachability = Reachability()
+    files: Files = Files()
     delay: Delay = Delay()
     publish: Publish = Publish()
     worker: Worker = Worker()
@@ -246,6 +314,29 @@ class Settings(Group):
         """The exact origins outside https that media may come from: the sandbox's media host while it is on."""
         parts = urlsplit(self.sandbox.media_url)
         return frozenset({f"{parts.scheme}://{parts.netloc}"} if self.sandbox.media_url else ())
+
+    @property
+    def own_url(self) -> str:
+        """How clients reach the API: the public URL, else where it listens."""
+        host = "127.0.0.1" if self.api.host in {"0.0.0.0", "::"} else self.api.host  # noqa: S104  compared only
+        host = f"[{host}]" if ":" in host else host
+        return (self.api.public_url or f"http://{host}:{self.api.port}").rstrip("/")
+
+    @property
+    def files_url(self) -> str:
+        """What the URL of every uploaded file begins with, without the slash after it."""
+        return (self.files.public_url or self.own_url).rstrip("/")
+
+    @property
+    def files_origin(self) -> str:
+        """Scheme, host and port of those URLs."""
+        parts = urlsplit(self.files_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def files_folder(self) -> Path:
+        """Where uploaded files lie when they lie in a folder."""
+        return Path(self.files.folder) if self.files.folder else self.folder / "files"
 
 
 def names() -> dict[str, str]:

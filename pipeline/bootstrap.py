@@ -14,6 +14,10 @@ from pipeline.broker import configured
 from pipeline.core import Core
 from pipeline.dispatch import Doorbell
 from pipeline.media.fetch import Fetcher, FetchPolicy
+from pipeline.media.files import Files
+from pipeline.media.files_address import Addresses, upload_keys
+from pipeline.media.storage import Folder, Storage
+from pipeline.media.storage_bucket import Bucket
 from pipeline.pacing import Pacer, redis_client
 from pipeline.pulse import Pulse
 from pipeline.store.database import Database
@@ -60,17 +64,35 @@ def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
     )
 
 
+def storage(s: Settings) -> Storage:
+    """Where uploaded files lie."""
+    if s.files.store == "folder":
+        return Folder(s.files_folder)
+    return Bucket(
+        bucket=s.files.bucket, endpoint=s.files.endpoint, region=s.files.region, access_key=s.files.access_key,
+        secret_key=s.files.secret_key, path_style=s.files.path_style,
+    )  # fmt: skip
+
+
 def build(s: Settings) -> Core:
     """A Core for these settings. Raises VaultError when there is no usable vault key."""
+    database = Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait)
+    fetcher = Fetcher(FetchPolicy(allowed_origins=s.media_origins))
     client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
     return Core(
         settings=s,
-        database=Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait),
+        database=database,
         vault=Vault(s.vault.keys.get_secret_value()),
         doorbell=Doorbell(configured(s, patient=False)),
         pacer=Pacer(client, on=not s.sandbox.lifted),
         pulse=Pulse(client),
-        fetcher=Fetcher(FetchPolicy(allowed_origins=s.media_origins)),
+        fetcher=fetcher,
+        files=Files(
+            database=database,
+            storage=storage(s),
+            fetcher=fetcher,
+            addresses=Addresses(public=s.files_url, keys=upload_keys(s.vault.keys.get_secret_value())),
+        ),
         adapters=ADAPTERS,
         platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
     )

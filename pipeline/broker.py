@@ -15,6 +15,7 @@ from kombu.entity import Queue
 from config.settings import Settings
 from pipeline.queues import ALL, DELAY, REACHABILITY, UPKEEP
 
+INCLUDED = ("pipeline.worker.tasks", "pipeline.worker.guarded")
 TICK_LIVES = 900
 """Seconds after which a tick that nobody took is dropped.
 
@@ -44,7 +45,7 @@ def broker_options(s: Settings) -> dict[str, Any]:
 
 def configured(s: Settings, *, patient: bool = True) -> Celery:
     """A Celery app for these settings. Not ``patient``: for ringing only, where a broker that is away costs nothing."""
-    app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=["pipeline.worker.tasks"])
+    app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=INCLUDED)
     app.conf.update(
         task_queues=[Queue(name) for name in ALL],  # type: ignore[no-untyped-call]
         task_default_queue=UPKEEP,
@@ -77,11 +78,15 @@ def configured(s: Settings, *, patient: bool = True) -> Celery:
 
 
 def _beats(s: Settings) -> dict[str, Any]:
-    """Beat only ticks idempotent sweeps: two of them are harmless, and so are those that an outage has piled up."""
+    """Beat only ticks idempotent sweeps: two of them are harmless, and so are those that an outage has piled up.
 
-    def tick(task: str, every: float, queue: str) -> dict[str, Any]:
+    A canary goes through every queue: whoever takes it out notes that, and `/readyz` tells how long ago that was.
+    """
+
+    def tick(task: str, every: float, queue: str, *args: str) -> dict[str, Any]:
         return {
             "task": task,
+            "args": args,
             "schedule": schedule(timedelta(seconds=every)),
             "options": {"queue": queue, "expires": TICK_LIVES},
         }
@@ -95,4 +100,7 @@ def _beats(s: Settings) -> dict[str, Any]:
         "upkeep.credentials": tick("upkeep.credentials", 60, UPKEEP),
         "upkeep.resume": tick("upkeep.resume", 10, UPKEEP),
         "upkeep.recheck": tick("upkeep.recheck", 60, UPKEEP),
+        "upkeep.counts": tick("upkeep.counts", 10, UPKEEP),
+        "upkeep.files": tick("upkeep.files", 600, UPKEEP),
+        **{f"canary.{queue}": tick("canary", s.worker.canary, queue, queue) for queue in ALL},
     }

@@ -12,6 +12,7 @@ from adapters.http import Client
 from config.settings import Settings
 from pipeline.dispatch import Doorbell
 from pipeline.media.fetch import Fetcher
+from pipeline.media.files import Files
 from pipeline.pacing import Pacer
 from pipeline.pulse import Pulse
 from pipeline.store.database import Database
@@ -29,6 +30,7 @@ class Core:
     pacer: Pacer
     pulse: Pulse
     fetcher: Fetcher
+    files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
 

@@ -13,6 +13,8 @@ from redis.exceptions import RedisError
 FADES = 12
 """Seconds a mark lasts; the beat comes every three."""
 
+MEMORY = "pulse:memory"
+
 
 class Pulse:
     """Marks in Redis, one a queue."""
@@ -30,6 +32,24 @@ class Pulse:
             return bool(self._client.exists(f"pulse:{queue}"))
         except (RedisError, OSError):
             return False
+
+    def length(self, queue: str) -> int | None:
+        """How many messages wait in a queue; None when Redis is away."""
+        try:
+            return self._client.llen(queue)
+        except (RedisError, OSError):
+            return None
+
+    def remembers(self) -> bool:
+        """Whether the broker still has what ``remember`` wrote; True when it is away: then nothing can be told."""
+        try:
+            return bool(self._client.exists(MEMORY))
+        except (RedisError, OSError):
+            return True
+
+    def remember(self) -> None:
+        """Leaves a mark that only a broker that forgot everything loses. Raises RedisError."""
+        self._client.set(MEMORY, 1)
 
     def empty(self, queues: Sequence[str]) -> frozenset[str]:
         """Those of the queues in which no message waits; none when Redis is away: then nothing is known of them."""

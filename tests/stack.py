@@ -85,7 +85,8 @@ class Stack:
         """The platforms' stand-ins, and wait until they answer."""
         self.start(
             "sandbox", "adapters.sandbox", "--port", str(self.ports[0]), "--media-port", str(self.ports[1]),
-            "--folder", str(self.folder / "sandbox"), *flags, SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
+            "--folder", str(self.folder / "sandbox"), "--uploads", f"{self.api}/files/", *flags,
+            SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
         )  # fmt: skip
         until(lambda: _answers(f"{self.sandbox}/control/health"), 60)
 

@@ -3,7 +3,8 @@
 PlatformSettings.hosts: ``graph`` (https://graph.facebook.com), ``graph_video`` (https://graph-video.facebook.com),
 ``rupload`` (https://rupload.facebook.com), ``www`` (https://www.facebook.com). options: ``feed_mode``
 (``two_phase``, the default, or ``direct``: the post is made visible by the call that makes it), ``byte_upload``
-(true: reels go up as bytes; else Facebook pulls them; videos that are no reels always go up as bytes).
+(true: reels go up as bytes; else Facebook pulls them; videos that are no reels always go up as bytes). Never tried
+against live Facebook: README.md.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Callable, Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
     Checkpoint,
-    Credentials,
     Draft,
     Ended,
     Finalized,
@@ -28,7 +29,6 @@ from adapters.contract import (
     Problem,
     Published,
     Ready,
-    RemoteAccount,
     Seen,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected, Unavailable
@@ -42,7 +42,7 @@ from adapters.graph_api import GONE, INTERRUPTED, Known, Reply, Usage
 from adapters.http import Client
 
 
-class Facebook:
+class Facebook(Connecting):
     """See the module; the contract of each method is in ``adapters.contract``."""
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
@@ -150,24 +150,6 @@ class Facebook:
 
     def _page(self, account: Account) -> Page:
         return Page(self._client, self._settings, account)
-
-    # --- accounts ----------------------------------------------------------------------------------------------------
-
-    def refresh(self, account: Account) -> Credentials:
-        """A new Page token from the user token that is kept as the refresh token."""
-        return self._login.refresh(account)
-
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """Facebook's consent page; Meta documents no PKCE for it."""
-        return self._login.authorize_url(redirect_uri, state)
-
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The person's token of 60 days behind a code."""
-        return self._login.exchange(code, redirect_uri)
-
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The Pages on which the person may create content, each with its own token."""
-        return self._login.discover(credentials)
 
 
 def _on(at: Progress, usage: Usage | None = None, wait: timedelta = timedelta(0)) -> Pending:

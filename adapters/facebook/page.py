@@ -33,6 +33,7 @@ from adapters.facebook.wire import (
 )
 from adapters.graph_api import Graph, Reply, answered, fault_of, rebased, refusal, rupload, usage_of
 from adapters.http import Client, SizedBody
+from adapters.source import opened
 
 
 class Page:
@@ -78,7 +79,7 @@ class Page:
             self._token,
             TABLE,
             headers={"offset": str(offset), "file_size": str(size)},
-            chunks=media.stream(offset, size - offset),
+            chunks=opened(media, offset, size - offset),
             length=size - offset,
             limit=_time_for(size - offset),
         )
@@ -92,15 +93,13 @@ class Page:
 
     def transfer(self, media: Media, at: Progress) -> Reply[Offsets]:
         """One chunk; answers which is wanted next, also when this one was not (its answer had been lost)."""
-        if media.stream is None:
-            raise Unsupported("A Facebook video is sent as bytes, and they are not at hand")
         length = at.end - at.start
         fields = {
             "upload_phase": "transfer",
             "upload_session_id": at.session or "",
             "start_offset": str(at.start),
         }
-        kind, body = _multipart(fields, media.stream(at.start, length), length)
+        kind, body = _multipart(fields, opened(media, at.start, length), length)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
         url = f"{self._settings.hosts['graph_video']}/{self._settings.version}/{self._id}/videos"
         answer = answered(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
 from adapters.contract import Draft, MediaFacts
 from adapters.facebook import limits
-from adapters.graph_api import Wire
+from adapters.progress import Steps, doubled
 
 
 class Shape(StrEnum):
@@ -33,7 +31,7 @@ class Step(StrEnum):
     DONE = "nothing is left to prepare"
 
 
-class Progress(Wire):
+class Progress(Steps):
     """What is known of an unfinished publish; an empty checkpoint is the beginning."""
 
     photos: tuple[str, ...] = ()
@@ -57,19 +55,11 @@ class Progress(Wire):
     cuts: int = 0
     restarts: int = 0
 
-    def then(self, **changed: Any) -> Progress:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
-
-    def checkpoint(self) -> Mapping[str, Any]:
-        """As JSON-able facts, without what is still as at the beginning."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
     @property
     def backoff(self) -> timedelta:
         """The pause before the next read: doubled each time, up to a minute."""
         first = limits.FIRST_POST_READ if self.post else limits.FIRST_POLL
-        return min(limits.LONGEST_POLL, first * int(2 ** min(self.polls, 8)))
+        return doubled(first, self.polls, limits.LONGEST_POLL)
 
 
 def shape_of(draft: Draft) -> Shape:

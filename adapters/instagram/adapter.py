@@ -4,7 +4,8 @@ PlatformSettings.hosts: ``graph`` (https://graph.instagram.com), ``facebook_grap
 ``rupload`` (https://rupload.facebook.com), ``www`` (consent, https://www.instagram.com), ``api``
 (https://api.instagram.com), and ``facebook_www`` (https://www.facebook.com) where accounts are connected through
 Facebook Login. options: ``connection`` (``instagram_login``, the default, or ``facebook_login``: which one a new
-account is connected through), ``byte_upload`` (true: reels of facebook_login accounts go up as bytes).
+account is connected through), ``byte_upload`` (true: reels of facebook_login accounts go up as bytes). Never tried
+against live Instagram: README.md.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
     Checkpoint,
-    Credentials,
     Draft,
     Finalized,
     Pending,
@@ -28,7 +29,6 @@ from adapters.contract import (
     Problem,
     Published,
     Ready,
-    RemoteAccount,
     Seen,
 )
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
@@ -43,7 +43,7 @@ from adapters.instagram.progress import Progress, Step, next_step, waited_for
 from adapters.instagram.wire import Created
 
 
-class Instagram:
+class Instagram(Connecting):
     """See the module; the contract of each method is in ``adapters.contract``."""
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
@@ -124,24 +124,6 @@ class Instagram:
 
     def _containers(self, account: Account) -> Containers:
         return Containers(self._client, self._settings, account)
-
-    # --- accounts ----------------------------------------------------------------------------------------------------
-
-    def refresh(self, account: Account) -> Credentials:
-        """60 more days for a token that still lives (Instagram's must be a day old); there is no refresh token."""
-        return self._login.refresh(account)
-
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """The consent page of the configured connection; Meta documents no PKCE for it."""
-        return self._login.authorize_url(redirect_uri, state)
-
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The token of 60 days behind a code."""
-        return self._login.exchange(code, redirect_uri)
-
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The professional accounts that a token reaches."""
-        return self._login.discover(credentials)
 
 
 def _on(at: Progress) -> Pending:

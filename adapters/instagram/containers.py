@@ -17,6 +17,7 @@ from adapters.instagram import limits
 from adapters.instagram.errors import TABLE
 from adapters.instagram.progress import is_carousel
 from adapters.instagram.wire import ContainerStatus, Created, MediaList, MediaNode, Quotas
+from adapters.source import opened, size_of
 
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """The Graph host for each kind of connection: its tokens work on no other."""
@@ -60,9 +61,7 @@ class Containers:
 
     def send_bytes(self, media: Media, upload_uri: str) -> None:
         """The whole video to the container's upload address; see ``sends_bytes``."""
-        if media.stream is None or media.facts is None:
-            raise Unavailable("The video's bytes are not at hand")
-        size = media.facts.bytes
+        size = size_of(media)
         rupload(
             self._client,
             "Instagram",
@@ -70,7 +69,7 @@ class Containers:
             self._token,
             TABLE,
             headers={"offset": "0", "file_size": str(size)},
-            chunks=media.stream(0, size),
+            chunks=opened(media, 0, size),
             length=size,
             limit=timedelta(seconds=30 + size / limits.UPLOAD_FLOOR),
         )

@@ -22,13 +22,14 @@ from adapters.instagram.containers import Containers
 from adapters.instagram.errors import EXPIRED, expired, of_status
 from adapters.instagram.progress import Progress
 from adapters.instagram.wire import ContainerStatus, MediaNode
+from adapters.progress import doubled
 
 
 def backoff(draft: Draft, polls: int) -> timedelta:
     """The pause before read number ``polls`` + 1: doubled each time, up to a minute."""
     video = any(media.kind == "video" for media in draft.media)
     first = limits.FIRST_POLL_VIDEO if video else limits.FIRST_POLL_IMAGE
-    return min(limits.LONGEST_POLL, first * int(2 ** min(polls, 8)))
+    return doubled(first, polls, limits.LONGEST_POLL)
 
 
 def judged(draft: Draft, at: Progress, status: ContainerStatus | None) -> Ready | Pending | Ended:
@@ -74,7 +75,7 @@ def judged_after_arm(at: Progress, status: ContainerStatus | None) -> Seen:
         case "ERROR":
             return Ended(error=of_status(status.status))
         case _:
-            pause = min(limits.LONGEST_POLL, limits.FIRST_POLL_VIDEO * int(2 ** min(at.polls, 8)))
+            pause = doubled(limits.FIRST_POLL_VIDEO, at.polls, limits.LONGEST_POLL)
             return Pending(checkpoint=at.then(polls=at.polls + 1).checkpoint(), wait=pause)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from adapters.contract import Draft
-from adapters.graph_api import Wire
+from adapters.progress import Steps
 
 
 class Step(StrEnum):
@@ -20,7 +18,7 @@ class Step(StrEnum):
     POLL = "read a container's status"
 
 
-class Progress(Wire):
+class Progress(Steps):
     """What is known of an unfinished publish; an empty checkpoint is the beginning."""
 
     quota_read: bool = False
@@ -38,14 +36,6 @@ class Progress(Wire):
     """Times that a PUBLISHED container's post was looked for in the account's list."""
     restarts: int = 0
     """Times that containers were given up and made anew."""
-
-    def then(self, **changed: Any) -> Progress:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
-
-    def checkpoint(self) -> Mapping[str, Any]:
-        """As JSON-able facts, without what is still as at the beginning."""
-        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def is_carousel(draft: Draft) -> bool:

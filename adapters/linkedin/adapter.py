@@ -2,7 +2,8 @@
 
 PlatformSettings.hosts: ``api`` (https://api.linkedin.com), ``www`` (consent, tokens and posts' addresses,
 https://www.linkedin.com); bytes go where the answers say. ``version``: the ``LinkedIn-Version`` header, YYYYMM.
-options: ``connection`` (``person``, the default, or ``organization``: what a person is connecting). Accounts:
+options: ``connection`` (``person`` or ``organization``: what a person is connecting) and, where that is not said,
+``ask_for`` (the same words, or ``either``, the default: whoever the person chooses among those found). Accounts:
 ``connection`` is one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
 """
 
@@ -13,12 +14,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import ClassVar
 
+from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
     Checkpoint,
-    Credentials,
     Draft,
     Ended,
     Finalized,
@@ -28,7 +29,6 @@ from adapters.contract import (
     Prepared,
     Problem,
     Ready,
-    RemoteAccount,
     Seen,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, Permanent, RateLimited, Unavailable
@@ -41,7 +41,7 @@ from adapters.linkedin.login import Login
 from adapters.linkedin.progress import File, Next, Progress, judged, next_step, pause, renewed, unread
 
 
-class LinkedIn:
+class LinkedIn(Connecting):
     """See the module; the contract of each method is in ``adapters.contract``."""
 
     platform: ClassVar[Platform] = Platform.LINKEDIN
@@ -116,24 +116,6 @@ class LinkedIn:
             version=self._settings.version,
             token=account.credentials.access_token,
         )
-
-    # --- accounts ----------------------------------------------------------------------------------------------------
-
-    def refresh(self, account: Account) -> Credentials:
-        """New tokens for old; approved partners only, everybody else is told to connect again."""
-        return self._login.refresh(account)
-
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """The consent page of the configured connection; PKCE is for native apps only."""
-        return self._login.authorize_url(redirect_uri, state)
-
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The grant behind a code."""
-        return self._login.exchange(code, redirect_uri)
-
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The member, and the organizations that the member may post for."""
-        return self._login.discover(credentials)
 
 
 def _started(draft: Draft, account: Account, calls: Calls, index: int) -> File:

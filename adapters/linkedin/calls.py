@@ -10,20 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from adapters.contract import Media
-from adapters.errors import AdapterError, Unavailable
-from adapters.http import Answer, Client, DeadlinePassed, NoAnswer, NotSent, SizedBody
+from adapters.error_table import Step
+from adapters.errors import AdapterError
+from adapters.http import Answer, Client, SizedBody
 from adapters.linkedin import limits
-from adapters.linkedin.errors import GONE, Step, of_answer, of_upload, unclear
-from adapters.linkedin.source import bytes_of, size_of
+from adapters.linkedin.errors import GONE, SERVICE, of_answer, of_upload, unclear
 from adapters.linkedin.wire import (
     ImageStarted,
     ImageUpload,
+    Me,
     MediaStatus,
     Organization,
     Part,
@@ -34,10 +35,9 @@ from adapters.linkedin.wire import (
     Roles,
     VideoStarted,
     VideoUpload,
-    Wire,
 )
-
-WireT = TypeVar("WireT", bound=Wire)
+from adapters.source import bytes_of, size_of
+from adapters.speech import Model, Request, bearer, read, send
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class Calls:
     def start_image(self, owner: str) -> ImageUpload:
         """An address for an image's bytes; invisible, may be asked for again."""
         body = {"initializeUploadRequest": {"owner": owner}}
-        return self._ask("POST", "images?action=initializeUpload", ImageStarted, json_body=body).value
+        return self._ask("POST", "images?action=initializeUpload", ImageStarted, json=body).value
 
     def start_video(self, owner: str, media: Media) -> VideoUpload:
         """Addresses for a video's parts; invisible, may be asked for again."""
@@ -63,12 +63,12 @@ class Calls:
             "uploadThumbnail": False,
         }
         body = {"initializeUploadRequest": request}
-        return self._ask("POST", "videos?action=initializeUpload", VideoStarted, json_body=body).value
+        return self._ask("POST", "videos?action=initializeUpload", VideoStarted, json=body).value
 
     def send_image(self, media: Media, url: str) -> None:
         """The whole image; this address wants the token."""
         content_type = media.facts.content_type if media.facts else "application/octet-stream"
-        headers = {"Content-Type": content_type, "Authorization": self._bearer()}
+        headers = {"Content-Type": content_type, **self._bearer()}
         self._put(url, headers, bytes_of(media, 0, size_of(media)))
 
     def send_part(self, media: Media, part: Part) -> str:
@@ -84,7 +84,7 @@ class Calls:
         """Tells that all parts are there, in their order."""
         request = {"video": video, "uploadToken": token, "uploadedPartIds": list(part_ids)}
         body = {"finalizeUploadRequest": request}
-        answer = self._send("POST", "videos?action=finalizeUpload", json_body=body)
+        answer = self._send("POST", "videos?action=finalizeUpload", json=body)
         if answer.status != HTTPStatus.OK:
             raise of_answer(answer, Step.PREPARE)
 
@@ -100,7 +100,7 @@ class Calls:
 
     def create_post(self, body: Mapping[str, Any]) -> Answer:
         """The one visible call. Its success has no body: the post's name is in the header ``x-restli-id``."""
-        return self._send("POST", "posts", step=Step.FINALIZE, json_body=body)
+        return self._send("POST", "posts", step=Step.FINALIZE, json=body)
 
     def posts(self, author: str) -> Sequence[Post]:
         """An organization's posts, the last changed first; a member's cannot be listed."""
@@ -108,11 +108,11 @@ class Calls:
         finder = {"X-RestLi-Method": "FINDER"}
         return self._ask("GET", "posts", Posts, step=Step.LOOK, params=params, more_headers=finder).elements
 
-    def person(self) -> Person:
-        """Whose token it is (OpenID Connect, unversioned)."""
-        headers = {"Authorization": self._bearer()}
-        answer = send(self.client, "GET", f"{self.api}/v2/userinfo", step=Step.PREPARE, headers=headers)
-        return read(answer, Person, Step.PREPARE)
+    def member(self, *, basic: bool) -> Person | Me:
+        """Whose token it is (unversioned): by scope ``r_basicprofile``, else by OpenID Connect."""
+        url = f"{self.api}/v2/{'me' if basic else 'userinfo'}"
+        answer = self._speak(Request(method="GET", url=url, headers=self._bearer()), Step.PREPARE)
+        return self._read(answer, Me, Step.PREPARE) if basic else self._read(answer, Person, Step.PREPARE)
 
     def roles(self) -> Sequence[Role]:
         """What the person may do for which organizations."""
@@ -124,9 +124,9 @@ class Calls:
         return self._ask("GET", f"organizations/{quote(number, safe='')}", Organization)
 
     def _ask(
-        self, method: str, path: str, model: type[WireT], *, step: Step = Step.PREPARE, **what: Any
-    ) -> WireT:
-        return read(self._send(method, path, step=step, **what), model, step)
+        self, method: str, path: str, model: type[Model], *, step: Step = Step.PREPARE, **what: Any
+    ) -> Model:
+        return self._read(self._send(method, path, step=step, **what), model, step)
 
     def _send(
         self,
@@ -138,50 +138,29 @@ class Calls:
         **what: Any,
     ) -> Answer:
         headers = {
-            "Authorization": self._bearer(),
+            **self._bearer(),
             "LinkedIn-Version": self.version,
             "X-Restli-Protocol-Version": "2.0.0",
             "Content-Type": "application/json",
             **(more_headers or {}),
         }
-        return send(self.client, method, f"{self.api}/rest/{path}", step=step, headers=headers, **what)
+        return self._speak(
+            Request(method=method, url=f"{self.api}/rest/{path}", headers=headers, **what), step
+        )
 
     def _put(self, url: str, headers: Mapping[str, str], body: SizedBody) -> Answer:
         limit = timedelta(seconds=30 + body.length / limits.UPLOAD_FLOOR)
-        answer = send(self.client, "PUT", url, step=Step.PREPARE, headers=headers, body=body, limit=limit)
+        request = Request(method="PUT", url=url, headers=headers, body=body, limit=limit)
+        answer = self._speak(request, Step.PREPARE)
         if answer.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise of_upload(answer)
         return answer
 
-    def _bearer(self) -> str:
-        return f"Bearer {self.token.get_secret_value()}"
+    def _speak(self, request: Request, step: Step) -> Answer:
+        return send(self.client, SERVICE, request, step)
 
+    def _read(self, answer: Answer, model: type[Model], step: Step) -> Model:
+        return read(answer, model, SERVICE, step, of_answer)
 
-def send(client: Client, method: str, url: str, *, step: Step, **what: Any) -> Answer:
-    """The answer, whatever its status.
-
-    Raises Unavailable when nothing left (code ``deadline_passed`` when it no longer might), or when no answer came
-    and the step is harmless; OutcomeUnknown when the visible call was left without an answer.
-    """
-    try:
-        return client.call(method, url, visible=step is Step.FINALIZE, **what)
-    except DeadlinePassed:
-        raise Unavailable(
-            "The time to send had run out before the first byte.", code="deadline_passed"
-        ) from None
-    except NotSent:
-        raise Unavailable(
-            "LinkedIn could not be reached; nothing was sent.", code="platform_unreachable"
-        ) from None
-    except NoAnswer:
-        raise unclear(step, platform_code="no_answer") from None
-
-
-def read(answer: Answer, model: type[WireT], step: Step) -> WireT:
-    """A success as its model; raises what any other answer means."""
-    if answer.status != HTTPStatus.OK:
-        raise of_answer(answer, step)
-    try:
-        return model.model_validate_json(answer.body)
-    except ValidationError:
-        raise unclear(step, platform_code="unreadable_answer", status=answer.status) from None
+    def _bearer(self) -> dict[str, str]:
+        return bearer(self.token.get_secret_value())

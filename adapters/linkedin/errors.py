@@ -12,55 +12,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 
 from pydantic import ValidationError
 
+from adapters.error_table import Row, Step, asked_to_wait, until_utc_midnight
+from adapters.error_table import built as built_of
+from adapters.error_table import unclear as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
-    OutcomeUnknown,
     PermissionMissing,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 from adapters.http import Answer
 from adapters.linkedin import limits
 from adapters.linkedin.wire import Fault, OAuthFault
 
-
-class Step(StrEnum):
-    """Where in a publish we are: that decides what silence and unlisted codes mean."""
-
-    PREPARE = "prepare"
-    FINALIZE = "finalize"
-    LOOK = "look"
-
+SERVICE = "LinkedIn"
+unclear = partial(unclear_of, SERVICE)
 
 GONE = "not_found"
 DENIED = "permission_missing"
 STALE_UPLOAD = "upload_expired"
 DUPLICATE = "DUPLICATE_POST"
 _POST_URN = re.compile(r"urn:li:(?:share|ugcPost):\d+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """What one code means. ``wait`` None: the core's backoff decides. ``next_day``: until 00:00 UTC."""
-
-    error: type[AdapterError]
-    code: str
-    message: str
-    next_action: str | None = None
-    wait: timedelta | None = None
-    next_day: bool = False
-    ambiguous: bool = False
 
 
 _OPERATOR = "Ask the operator of this server: the LinkedIn settings have to change."
@@ -135,7 +117,7 @@ TABLE: Mapping[tuple[int, str | None], Row] = {
         error=RateLimited,
         code="rate_limited",
         message="LinkedIn's daily allowance is spent; it begins anew at 00:00 UTC.",
-        next_day=True,
+        wait=until_utc_midnight,
     ),
 }
 
@@ -218,41 +200,7 @@ def fault_of(answer: Answer) -> Fault:
         return Fault()
 
 
-def unclear(step: Step, *, platform_code: str | None = None, status: int | None = None) -> AdapterError:
-    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Step.FINALIZE:
-        message = "LinkedIn gave no clear answer to the publish; whether it went out is being looked at."
-        return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
-    return Unavailable("LinkedIn gave no clear answer.", platform_code=platform_code, http_status=status)
-
-
 def built(row: Row, answer: Answer, platform_code: str) -> AdapterError:
-    """The error of a table's row. LinkedIn's own Retry-After wins over the row's wait."""
-    if issubclass(row.error, Retryable):
-        wait = until_next_day(datetime.now(UTC)) if row.next_day else row.wait
-        return row.error(
-            row.message,
-            retry_after=_retry_after(answer) or wait,
-            code=row.code,
-            platform_code=platform_code,
-            http_status=answer.status,
-            next_action=row.next_action,
-        )
-    return row.error(
-        row.message,
-        code=row.code,
-        platform_code=platform_code,
-        http_status=answer.status,
-        next_action=row.next_action,
-    )
-
-
-def until_next_day(now: datetime) -> timedelta:
-    """How long until 00:00 UTC, when LinkedIn's daily allowances begin anew."""
-    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now
-
-
-def _retry_after(answer: Answer) -> timedelta | None:
-    value = answer.headers.get("Retry-After", "").strip()
-    plain = value.isascii() and value.isdecimal() and 0 < int(value) <= 86_400  # noqa: PLR2004 - a day
-    return timedelta(seconds=int(value)) if plain else None
+    """The error of a table's row. LinkedIn's own Retry-After, a day at the most, wins over the row's wait."""
+    asked = asked_to_wait(answer, most=timedelta(days=1))
+    return built_of(row, platform_code=platform_code, status=answer.status, asked=asked)

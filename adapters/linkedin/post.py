@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from adapters.contract import CannotTell, Checkpoint, Draft, Ended, Pending, Published, Seen
+from adapters.error_table import Step
 from adapters.errors import OutcomeUnknown, Rejected
 from adapters.http import Answer
 from adapters.linkedin.commentary import little_text
-from adapters.linkedin.errors import DUPLICATE, Step, duplicate_of, of_answer, unclear
+from adapters.linkedin.errors import DUPLICATE, duplicate_of, of_answer, unclear
 from adapters.linkedin.wire import Post
 
 _URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")

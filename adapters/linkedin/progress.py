@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from pydantic import Field
 
@@ -13,7 +11,8 @@ from adapters.contract import Draft, Ended, Pending, Ready
 from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
 from adapters.linkedin import limits
 from adapters.linkedin.errors import GONE, STALE_UPLOAD
-from adapters.linkedin.wire import MediaStatus, Part, Wire
+from adapters.linkedin.wire import MediaStatus, Part
+from adapters.progress import Steps, doubled
 
 
 class Next(StrEnum):
@@ -26,7 +25,7 @@ class Next(StrEnum):
     NOTHING = "all is there"
 
 
-class File(Wire):
+class File(Steps):
     """One file of the post at LinkedIn; without a URN it is not begun."""
 
     urn: str = ""
@@ -45,16 +44,12 @@ class File(Wire):
     """Closing was refused: perhaps it was closed before, by a call whose answer was lost."""
     available: bool = False
 
-    def then(self, **changed: Any) -> File:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
-
     def is_stale(self, now: datetime) -> bool:
         """Whether the upload address is dead, or about to be."""
         return self.ends is not None and (now + limits.URL_MARGIN).timestamp() * 1000 >= self.ends
 
 
-class Progress(Wire):
+class Progress(Steps):
     """What is known of an unfinished publish; an empty checkpoint is the beginning."""
 
     media: tuple[File, ...] = ()
@@ -62,14 +57,6 @@ class Progress(Wire):
     """The token may not read how far media are processed: the post is made at once."""
     polls: int = 0
     restarts: int = 0
-
-    def then(self, **changed: Any) -> Progress:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
-
-    def checkpoint(self) -> Mapping[str, Any]:
-        """As JSON-able facts, without what is still as at the beginning."""
-        return self.model_dump(mode="json", exclude_defaults=True)
 
     def file(self, index: int) -> File:
         """What is known of one file."""
@@ -106,7 +93,7 @@ def next_step(draft: Draft, at: Progress) -> tuple[Next, int]:
 def pause(draft: Draft, polls: int) -> timedelta:
     """The pause before the next read: doubled each time, up to a minute."""
     first = limits.FIRST_POLL_VIDEO if draft.kind == "video" else limits.FIRST_POLL_IMAGE
-    return min(limits.LONGEST_POLL, first * int(2 ** min(polls, 8)))
+    return doubled(first, polls, limits.LONGEST_POLL)
 
 
 def judged(draft: Draft, at: Progress, index: int, media: MediaStatus | None) -> Ready | Pending | Ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 MediaState = Literal["WAITING_UPLOAD", "PROCESSING", "AVAILABLE", "PROCESSING_FAILED"]
 
@@ -129,9 +129,22 @@ class Posts(Wire):
 class Person(Wire):
     """OpenID Connect's ``userinfo``."""
 
-    sub: str
+    id: str = Field(alias="sub")
     name: str = ""
     email: str | None = Field(default=None, repr=False)
+
+
+class Me(Wire):
+    """The member's own profile, as ``r_basicprofile`` shows it; ``id`` is the one in ``urn:li:person:…``."""
+
+    id: str
+    localizedFirstName: str = ""  # noqa: N815 their name
+    localizedLastName: str = ""  # noqa: N815 their name
+
+    @property
+    def name(self) -> str:
+        """Both names, as a person writes them."""
+        return f"{self.localizedFirstName} {self.localizedLastName}".strip()
 
 
 class Role(Wire):
@@ -153,16 +166,6 @@ class Organization(Wire):
 
     localizedName: str = ""  # noqa: N815 their name
     vanityName: str = ""  # noqa: N815 their name
-
-
-class Grant(Wire):
-    """The token endpoint's answer; a refresh token is given to approved partners only."""
-
-    access_token: SecretStr
-    expires_in: int | None = None
-    refresh_token: SecretStr | None = None
-    refresh_token_expires_in: int | None = None
-    scope: str = ""
 
 
 class OAuthFault(Wire):

@@ -11,12 +11,12 @@ from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
     Checkpoint,
-    Credentials,
     Draft,
     Finalized,
     Pending,
@@ -26,7 +26,6 @@ from adapters.contract import (
     Problem,
     Published,
     Ready,
-    RemoteAccount,
     Seen,
 )
 from adapters.errors import Rejected, Unavailable
@@ -40,7 +39,7 @@ from adapters.pinterest.looking import search, url_of
 from adapters.pinterest.progress import Next, Progress, judged, next_step, prepared, renewed
 
 
-class Pinterest:
+class Pinterest(Connecting):
     """See the module; the contract of each method is in ``adapters.contract``."""
 
     platform: ClassVar[Platform] = Platform.PINTEREST
@@ -106,24 +105,6 @@ class Pinterest:
 
     def _calls(self, account: Account) -> Calls:
         return Calls(self._client, self._settings.hosts["api"], account.credentials.access_token)
-
-    # --- accounts ----------------------------------------------------------------------------------------------------
-
-    def refresh(self, account: Account) -> Credentials:
-        """New tokens for old; the refresh token rotates."""
-        return self._login.refresh(account)
-
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """The consent page; Pinterest documents no PKCE."""
-        return self._login.authorize_url(redirect_uri, state)
-
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The grant behind a code."""
-        return self._login.exchange(code, redirect_uri)
-
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The one account of a grant, with its boards."""
-        return self._login.discover(credentials)
 
 
 def _next(draft: Draft, at: Progress) -> Next:

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from adapters.contract import Media
+from adapters.error_table import Step
 from adapters.errors import AdapterError, Unavailable
-from adapters.http import Answer, Client, DeadlinePassed, NoAnswer, NotSent
+from adapters.http import Client, NoAnswer, NotSent
 from adapters.pinterest import limits
-from adapters.pinterest.errors import GONE, INTERRUPTED, Step, of_answer, unclear
+from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, of_answer
 from adapters.pinterest.form import form_of
-from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, Registered, UserAccount, Wire
-
-WireT = TypeVar("WireT", bound=Wire)
+from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, Registered, UserAccount
+from adapters.speech import Model, Request, bearer, read, send, unreachable
 
 
 class Calls:
@@ -33,7 +33,7 @@ class Calls:
 
     def register(self) -> Registered:
         """A place for a video's bytes; invisible, may be asked for again."""
-        return self._ask("POST", "media", Registered, json_body={"media_type": "video"})
+        return self._ask("POST", "media", Registered, json={"media_type": "video"})
 
     def upload(self, media: Media, url: str, parameters: Mapping[str, str]) -> None:
         """The video as a form to the bucket. The token does not go along: the bucket is another party.
@@ -48,7 +48,7 @@ class Calls:
                 "POST", url, headers={"Content-Type": content_type}, body=body, limit=limit
             )
         except NotSent:
-            raise _unreachable() from None
+            raise unreachable(SERVICE) from None
         except NoAnswer:
             raise _interrupted("no_answer", None) from None
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -60,7 +60,7 @@ class Calls:
 
     def create_pin(self, body: Mapping[str, Any]) -> Pin:
         """The one visible call."""
-        return self._ask("POST", "pins", Pin, step=Step.FINALIZE, json_body=body)
+        return self._ask("POST", "pins", Pin, step=Step.FINALIZE, json=body)
 
     def pins(self, board_id: str, bookmark: str | None) -> PinPage:
         """A page of a board."""
@@ -76,7 +76,7 @@ class Calls:
         params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
         return self._ask("GET", "boards", BoardPage, params=params)
 
-    def _found(self, path: str, model: type[WireT]) -> WireT | None:
+    def _found(self, path: str, model: type[Model]) -> Model | None:
         try:
             return self._ask("GET", path, model)
         except AdapterError as error:
@@ -85,49 +85,12 @@ class Calls:
             raise
 
     def _ask(
-        self, method: str, path: str, model: type[WireT], *, step: Step = Step.PREPARE, **what: Any
-    ) -> WireT:
-        answer = send(
-            self._client,
-            method,
-            f"{self._api}/{path}",
-            step=step,
-            headers={"Authorization": f"Bearer {self._token.get_secret_value()}"},
-            **what,
-        )
-        return read(answer, model, step)
-
-
-def send(client: Client, method: str, url: str, *, step: Step, **what: Any) -> Answer:
-    """The answer, whatever its status.
-
-    Raises Unavailable when nothing left (code ``deadline_passed`` when it no longer might), or when no answer came
-    and the step is harmless; OutcomeUnknown when the visible call was left without an answer.
-    """
-    try:
-        return client.call(method, url, visible=step is Step.FINALIZE, **what)
-    except DeadlinePassed:
-        raise Unavailable(
-            "The time to send had run out before the first byte.", code="deadline_passed"
-        ) from None
-    except NotSent:
-        raise _unreachable() from None
-    except NoAnswer:
-        raise unclear(step, platform_code="no_answer") from None
-
-
-def read(answer: Answer, model: type[WireT], step: Step) -> WireT:
-    """A success as its model; raises what any other answer means."""
-    if answer.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-        raise of_answer(answer, step)
-    try:
-        return model.model_validate_json(answer.body)
-    except ValidationError:
-        raise unclear(step, platform_code="unreadable_answer", status=answer.status) from None
-
-
-def _unreachable() -> Unavailable:
-    return Unavailable("Pinterest could not be reached; nothing was sent.", code="platform_unreachable")
+        self, method: str, path: str, model: type[Model], *, step: Step = Step.PREPARE, **what: Any
+    ) -> Model:
+        headers = bearer(self._token.get_secret_value())
+        request = Request(method=method, url=f"{self._api}/{path}", headers=headers, **what)
+        answer = send(self._client, SERVICE, request, step)
+        return read(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.CREATED))
 
 
 def _interrupted(platform_code: str, status: int | None) -> Unavailable:

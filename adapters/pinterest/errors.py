@@ -11,50 +11,32 @@ Sources: Pinterest's OpenAPI description of API v5, 5.23.0 (SPEC); answers a Tri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 
 from pydantic import ValidationError
 
+from adapters.error_table import Row, Step, asked_to_wait
+from adapters.error_table import built as built_of
+from adapters.error_table import unclear as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
-    OutcomeUnknown,
     PermissionMissing,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 from adapters.http import Answer
 from adapters.pinterest import limits
 from adapters.pinterest.wire import Fault
 
-
-class Step(StrEnum):
-    """Where in a publish we are: that decides what silence and unlisted answers mean."""
-
-    PREPARE = "prepare"
-    FINALIZE = "finalize"
-    LOOK = "look"
-
+SERVICE = "Pinterest"
+unclear = partial(unclear_of, SERVICE)
 
 GONE = "not_found"
 INTERRUPTED = "upload_interrupted"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """What one answer means. ``wait`` None: the core's backoff decides."""
-
-    error: type[AdapterError]
-    code: str
-    message: str
-    next_action: str | None = None
-    wait: timedelta | None = None
 
 
 _RECONNECT = "Connect the Pinterest account again and grant every permission asked for."
@@ -157,32 +139,14 @@ def of_oauth(answer: Answer) -> AdapterError:
     return built(row, answer, None if code is None else str(code))
 
 
-def unclear(step: Step, *, platform_code: str | None = None, status: int | None = None) -> AdapterError:
-    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Step.FINALIZE:
-        message = "Pinterest gave no clear answer to the publish; whether it went out is being looked at."
-        return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
-    return Unavailable("Pinterest gave no clear answer.", platform_code=platform_code, http_status=status)
-
-
 def built(row: Row, answer: Answer, platform_code: str | None) -> AdapterError:
-    """The error of a table's row. The platform's own word on when to come back wins over the row's."""
-    code = platform_code or f"http_{answer.status}"
-    if issubclass(row.error, Retryable):
-        return row.error(
-            row.message,
-            retry_after=_asked_to_wait(answer) or row.wait,
-            code=row.code,
-            platform_code=code,
-            http_status=answer.status,
-            next_action=row.next_action,
-        )
-    return row.error(
-        row.message,
-        code=row.code,
-        platform_code=code,
-        http_status=answer.status,
-        next_action=row.next_action,
+    """The error of a table's row. Pinterest's own word (on a 429 x-ratelimit-reset too) wins over the row's wait."""
+    names = ("Retry-After", "x-ratelimit-reset")
+    asked = asked_to_wait(
+        answer, *names[: 2 if answer.status == HTTPStatus.TOO_MANY_REQUESTS else 1], most=limits.RESET_MOST
+    )
+    return built_of(
+        row, platform_code=platform_code or f"http_{answer.status}", status=answer.status, asked=asked
     )
 
 
@@ -196,13 +160,3 @@ def _fault(answer: Answer) -> Fault:
 def _by_words(status: int, fault: Fault) -> Row | None:
     said = f"{fault.message} {fault.message_detail}".casefold()
     return next((row for (of, words), row in WORDS.items() if of == status and words in said), None)
-
-
-def _asked_to_wait(answer: Answer) -> timedelta | None:
-    """Retry-After, or on a 429 x-ratelimit-reset, where they are a plain number of seconds."""
-    names = ("Retry-After", "x-ratelimit-reset")
-    for name in names if answer.status == HTTPStatus.TOO_MANY_REQUESTS else names[:1]:
-        value = answer.headers.get(name, "").strip()
-        if value.isascii() and value.isdecimal() and 0 < int(value) <= limits.RESET_MOST:
-            return timedelta(seconds=int(value))
-    return None

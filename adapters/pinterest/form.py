@@ -6,13 +6,13 @@ Source: Pinterest's OpenAPI description 5.23.0 (media/create) and Amazon S3's PO
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from secrets import token_hex
 
 from adapters.contract import Media
-from adapters.errors import Unavailable
 from adapters.http import SizedBody
+from adapters.source import opened, size_of
 
 
 def form_of(media: Media, parameters: Mapping[str, str]) -> tuple[str, SizedBody]:
@@ -20,35 +20,12 @@ def form_of(media: Media, parameters: Mapping[str, str]) -> tuple[str, SizedBody
 
     Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
     """
-    if media.stream is None or media.facts is None:
-        raise Unavailable("The video has no source to read from.", code="media_unavailable")
-    boundary, size = f"slipway-{token_hex(16)}", media.facts.bytes
+    boundary, size = f"slipway-{token_hex(16)}", size_of(media)
     head = b"".join(_field(boundary, name, value) for name, value in parameters.items())
-    head += _file(boundary, media.facts.content_type)
+    head += _file(boundary, media.facts.content_type if media.facts else "video/mp4")
     tail = f"\r\n--{boundary}--\r\n".encode()
-    chunks = chain((head,), opened(media.stream(0, size), size), (tail,))
+    chunks = chain((head,), opened(media, 0, size), (tail,))
     return f"multipart/form-data; boundary={boundary}", SizedBody(chunks, len(head) + size + len(tail))
-
-
-def opened(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
-    """Exactly ``length`` bytes, the first piece already here: a dead source is noticed before anything is sent."""
-    head = next(pieces, None)
-    if head is None:
-        raise Unavailable("The video's source gave no bytes.", code="media_unavailable")
-    return _exactly(chain((head,), pieces), length)
-
-
-def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
-    seen = 0
-    for piece in pieces:
-        seen += len(piece)
-        if seen > length:
-            break
-        yield piece
-    if seen != length:
-        raise Unavailable(
-            f"The video's source gave {seen} bytes instead of {length}.", code="media_unavailable"
-        )
 
 
 def _field(boundary: str, name: str, value: str) -> bytes:

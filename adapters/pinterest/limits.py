@@ -48,7 +48,7 @@ PAGES = 5
 CLOCK_SKEW = timedelta(seconds=60)
 """How far Pinterest's ``created_at`` may lie before our armed time."""
 BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second
-RESET_MOST = 86_400  # seconds; RATE: the longest bucket is a day (Trial access)
+RESET_MOST = timedelta(days=1)  # RATE: the longest bucket is a day (Trial access)
 
 CAPABILITIES = Capabilities(
     pulls_media=True,  # images, by image_url and multiple_image_urls; a video's bytes go through us

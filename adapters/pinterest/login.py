@@ -11,20 +11,19 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.errors import CredentialsRevoked, Rejected
+from adapters.error_table import Step
 from adapters.http import Client
+from adapters.oauth_login import Grant, code_form, no_grant_yet, refresh_form
+from adapters.oauth_login import credentials as credentials_of
 from adapters.pinterest import limits
-from adapters.pinterest.calls import Calls, send
-from adapters.pinterest.errors import Step, of_oauth, unclear
-from adapters.pinterest.wire import Board, Grant
+from adapters.pinterest.calls import Calls
+from adapters.pinterest.errors import SERVICE, of_oauth
+from adapters.pinterest.wire import Board
+from adapters.speech import Request, read, send
 
 SCOPES = ("boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read")
 
@@ -49,27 +48,16 @@ class Login:
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
         """The grant behind a code. Raises Rejected (code ``code_refused``) when Pinterest does not take it."""
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        try:
-            return self._token(form, None)
-        except CredentialsRevoked as refusal:  # the table speaks of refreshes: here there was no grant yet
-            raise Rejected(
-                "Pinterest did not accept the code of this consent.",
-                code="code_refused",
-                platform_code=refusal.platform_code,
-                http_status=refusal.http_status,
-                next_action="Start connecting the account again.",
-            ) from None
+        with no_grant_yet(SERVICE):
+            return self._token(code_form(code, redirect_uri), None)
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old. Raises CredentialsRevoked when Pinterest no longer renews the grant."""
-        token = account.credentials.refresh_token
-        if token is None:
-            raise CredentialsRevoked(
-                "There is no refresh token for this Pinterest account.",
-                next_action="Connect the Pinterest account again.",
-            )
-        form = {"grant_type": "refresh_token", "refresh_token": token.get_secret_value()}
+        form = refresh_form(
+            account,
+            "There is no refresh token for this Pinterest account.",
+            "Connect the Pinterest account again.",
+        )
         return self._token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
@@ -88,42 +76,18 @@ class Login:
         )
 
     def _token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
-        answer = send(
-            self.client,
-            "POST",
-            f"{self.settings.hosts['api']}/oauth/token",
-            step=Step.PREPARE,
+        request = Request(
+            method="POST",
+            url=f"{self.settings.hosts['api']}/oauth/token",
             headers={"Authorization": f"Basic {self._app()}"},
             form={**form, "continuous_refresh": "true"},
         )
-        if answer.status != HTTPStatus.OK:
-            raise of_oauth(answer)
-        try:
-            return _credentials(Grant.model_validate_json(answer.body), old)
-        except ValidationError:
-            raise unclear(Step.PREPARE, platform_code="unreadable_answer", status=answer.status) from None
+        answer = send(self.client, SERVICE, request, Step.PREPARE)
+        return credentials_of(read(answer, Grant, SERVICE, Step.PREPARE, lambda said, _: of_oauth(said)), old)
 
     def _app(self) -> str:
         secret = self.settings.app_secret.get_secret_value()
         return b64encode(f"{self.settings.app_id}:{secret}".encode()).decode()
-
-
-def _credentials(grant: Grant, old: Credentials | None) -> Credentials:
-    """The grant as we keep it; what Pinterest does not repeat stays as it was."""
-    now = datetime.now(UTC)
-    scopes = tuple(grant.scope.replace(",", " ").split())
-    ends = _after(now, grant.refresh_token_expires_in)
-    return Credentials(
-        access_token=grant.access_token,
-        refresh_token=grant.refresh_token or (old.refresh_token if old else None),
-        expires_at=_after(now, grant.expires_in),
-        refresh_expires_at=ends or (old.refresh_expires_at if old else None),
-        scopes=scopes or (old.scopes if old else ()),
-    )
-
-
-def _after(now: datetime, seconds: int | None) -> datetime | None:
-    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def _boards(calls: Calls) -> list[dict[str, Any]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
 from pydantic import Field
 
@@ -13,7 +11,8 @@ from adapters.contract import Ended, Pending, Prepared, Ready
 from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
 from adapters.pinterest import limits
 from adapters.pinterest.errors import GONE
-from adapters.pinterest.wire import MediaStatus, Wire
+from adapters.pinterest.wire import MediaStatus
+from adapters.progress import Steps, doubled
 
 
 class Next(StrEnum):
@@ -25,7 +24,7 @@ class Next(StrEnum):
     NOTHING = "all is there"
 
 
-class Progress(Wire):
+class Progress(Steps):
     """What is known of an unfinished publish; an empty checkpoint is the beginning."""
 
     board_id: str | None = None
@@ -38,18 +37,10 @@ class Progress(Wire):
     polls: int = 0
     restarts: int = 0
 
-    def then(self, **changed: Any) -> Progress:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
-
-    def checkpoint(self) -> Mapping[str, Any]:
-        """As JSON-able facts, without what is still as at the beginning."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
     @property
     def backoff(self) -> timedelta:
         """The pause before the next read: doubled each time, up to a minute."""
-        return min(limits.LONGEST_POLL, limits.FIRST_POLL * int(2 ** min(self.polls, 8)))
+        return doubled(limits.FIRST_POLL, self.polls, limits.LONGEST_POLL)
 
 
 def next_step(at: Progress, *, video: bool) -> Next:

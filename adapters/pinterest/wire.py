@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 RemoteId = Annotated[str, Field(pattern=r"^\d+$")]
 
@@ -83,13 +83,3 @@ class UserAccount(Wire):
     username: str
     id: str | None = None
     business_name: str | None = None
-
-
-class Grant(Wire):
-    """The token endpoint's answer. The refresh token rotates: the one in here replaces the one that was sent."""
-
-    access_token: SecretStr
-    refresh_token: SecretStr | None = None
-    expires_in: int | None = None
-    refresh_token_expires_in: int | None = None
-    scope: str = ""

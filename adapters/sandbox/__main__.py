@@ -23,6 +23,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, required=True, help="port of the platforms and the control API")
     parser.add_argument("--media-port", type=int, required=True, help="port of the media host")
+    parser.add_argument(
+        "--uploads", default="", metavar="URL", help="what URLs begin with that can be pulled, too"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="where ledger, state and media are kept")
     parser.add_argument("--pace", choices=("real", "instant"), default="real", help="(default: %(default)s)")
     parser.add_argument("--no-quotas", action="store_true", help="lift rate limits and daily caps")
@@ -42,6 +45,7 @@ def main() -> None:
             port=arguments.port,
             media_port=arguments.media_port,
             folder=arguments.folder,
+            uploads=arguments.uploads,
             control_token=token,
             quotas=not arguments.no_quotas,
             pace=arguments.pace,

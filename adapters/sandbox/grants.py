@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from adapters.sandbox.store import Record
     from adapters.sandbox.world import World
 
@@ -83,6 +85,33 @@ def redeem(
     if account is None:
         raise GrantRefused("code", "The account is gone.")
     world.accounts.drop(code)
+    return account, found
+
+
+def redeem_form(
+    world: World, platform: str, form: Mapping[str, Any], client: str = "client_id"
+) -> tuple[Record, Record]:
+    """The same by the fields of RFC 6749 section 4.1.3; ``client``: what the vendor calls the app's id."""
+    return redeem(
+        world,
+        platform,
+        form.get("code"),
+        client_id=form.get(client),
+        secret=form.get("client_secret"),
+        redirect_uri=form.get("redirect_uri"),
+        verifier=form.get("code_verifier"),
+    )
+
+
+def use_refresh(world: World, platform: str, text: str) -> tuple[Record, Record]:
+    """Use a rotating refresh token: the account it is for, and what is known of the token. Raises GrantRefused."""
+    found = world.accounts.token(platform, text)
+    if found is None or found["role"] != "refresh" or world.accounts.state(found) != "valid":
+        raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
+    account = world.accounts.find(platform, found["remote_id"])
+    if account is None:
+        raise GrantRefused("code", "The account is gone.")
+    world.accounts.use(text, found)
     return account, found
 
 

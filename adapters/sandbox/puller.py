@@ -1,6 +1,7 @@
 """Fetches media as the platforms do that pull: from a URL, no redirects, bounded.
 
-Only the sandbox's own media host can be reached, whatever the URL says; every other host is "unreachable".
+Only the sandbox's own media host and the application's uploaded files can be reached, whatever the URL says; every
+other host is "unreachable".
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ class Puller:
         self._known: dict[str, Pulled] = {}
 
     def reachable(self, url: str) -> bool:
-        """Whether the URL lies on the sandbox's own media host."""
+        """Whether the URL lies on the sandbox's own media host, or among the application's uploaded files."""
+        uploads = self._world.settings.uploads
+        if uploads and url.startswith(uploads):
+            return True
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port

@@ -21,6 +21,8 @@ class SandboxSettings:
     """Ledger, journal, media and half-received uploads; one sandbox per folder."""
     control_token: str = field(repr=False)
     host: str = "127.0.0.1"
+    uploads: str = ""
+    """What the URLs of files begin with that can be pulled as well as the media host's: the application's own."""
     quotas: bool = True
     """Rate limits and daily caps are enforced."""
     pace: Literal["real", "instant"] = "real"

@@ -1,7 +1,8 @@
 """Publishing for accounts connected through TikTok for Business: the Accounts API v1.3.
 
 TikTok fetches everything itself, and the publish call is the visible step, for drafts too: its ``share_id`` comes with
-the answer only. A chosen sound can be attached here, where one of TikTok's commercial charts shows it.
+the answer only. A chosen sound can be attached here, where one of TikTok's commercial charts shows it. Never tried
+against TikTok itself: README.md.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ from adapters.contract import (
     Seen,
     Track,
 )
+from adapters.error_table import Step
 from adapters.errors import AdapterError, OutcomeUnknown, PermissionMissing, Rejected, Unavailable
 from adapters.http import Client
+from adapters.speech import Request
 from adapters.tiktok import music, posts
 from adapters.tiktok.allowed import Allowed
 from adapters.tiktok.charts import MEMORY, WINDOWS, Chart, charted, clips_of, namesake
-from adapters.tiktok.errors import BAD_SOUND, Step, of_failure
+from adapters.tiktok.errors import BAD_SOUND, of_failure
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.seen import Found, earliest, fits_business, judged, pause
-from adapters.tiktok.speech import Request, business_answer, send
+from adapters.tiktok.speech import business_answer, send
 from adapters.tiktok.wire import BusinessPage, BusinessStatus, ChartPage, PostingSettings, Shared, Wire
 
 WireT = TypeVar("WireT", bound=Wire)

@@ -2,6 +2,7 @@
 
 Videos are uploaded (FILE_UPLOAD): the last byte is the visible step, and its ``publish_id`` is known before.
 Photos are fetched by TikTok: ``content/init`` itself is the visible step, and its id comes with the answer only.
+Never tried against TikTok itself: README.md.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from adapters.contract import (
     Ready,
     Seen,
 )
+from adapters.error_table import Step, asked_to_wait
 from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import Client
+from adapters.speech import Request
 from adapters.tiktok import posts
 from adapters.tiktok.allowed import Allowed
-from adapters.tiktok.errors import Step, of_failure, of_upload
+from adapters.tiktok.errors import of_failure, of_upload
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.seen import Found, earliest, fits_photo, judged, pause
-from adapters.tiktok.speech import Request, creator_answer, retry_after, send
+from adapters.tiktok.speech import creator_answer, send
 from adapters.tiktok.upload import Handle, Life, Plan, put
 from adapters.tiktok.wire import (
     PostingSettings,
@@ -128,7 +131,7 @@ class Creator:
             if handle.was_armed:
                 return _next(replace(handle, recheck=True), checkpoint)
             return Pending(checkpoint=_without_upload(checkpoint))
-        raise of_upload(answer.status, Step.PREPARE, retry_after(answer))
+        raise of_upload(answer.status, Step.PREPARE, asked_to_wait(answer))
 
     def _reread(self, account: Account, handle: Handle, checkpoint: Checkpoint) -> Prepared:
         """Learn from TikTok how far the upload is, and go on from there."""
@@ -171,7 +174,7 @@ class Creator:
             raise Unavailable("The upload's address has expired; nothing was sent.", code="upload_expired")
         answer = send(self.client, put(draft, handle), Step.FINALIZE)
         if answer.status not in STORED:
-            raise of_upload(answer.status, Step.FINALIZE, retry_after(answer))
+            raise of_upload(answer.status, Step.FINALIZE, asked_to_wait(answer))
         return Pending(checkpoint=checkpoint, wait=CAPABILITIES.look_every[0])
 
     # --- look --------------------------------------------------------------------------------------------------------

@@ -11,101 +11,88 @@ business-api.tiktok.com/portal/docs?id=1737172488964097 (general return codes) a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 
+from adapters.error_table import Row, Step, built, until_utc_midnight
+from adapters.error_table import unclear as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
-    OutcomeUnknown,
     PermissionMissing,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 
-
-class Step(StrEnum):
-    """Where in a publish we are: that decides what silence and unlisted codes mean."""
-
-    PREPARE = "prepare"
-    FINALIZE = "finalize"
-    LOOK = "look"
+SERVICE = "TikTok"
+unclear = partial(unclear_of, SERVICE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """What one code means. ``wait`` None: the core's backoff decides. ``next_day``: until 00:00 UTC, at least 1 h."""
-
-    error: type[AdapterError]
-    code: str
-    message: str
-    next_action: str | None = None
-    wait: timedelta | None = None
-    next_day: bool = False
-    ambiguous: bool = False
+def until_next_day(now: datetime) -> timedelta:
+    """How long until 00:00 UTC, but at least an hour: whether TikTok counts by day or by 24 h is not said."""
+    return max(until_utc_midnight(now), timedelta(hours=1))
 
 
 _MINUTE = timedelta(minutes=1)
 _RECONNECT = "Connect the TikTok account again."
 _OPERATOR = "Ask the operator of this server: the TikTok app's configuration has to change."
 
-_EXPIRED = Case(
+_EXPIRED = Row(
     error=CredentialsExpired, code="credentials_expired", message="TikTok no longer takes the token."
 )
-_SCOPE = Case(
+_SCOPE = Row(
     error=PermissionMissing,
     code="permission_missing",
     message="TikTok says the account's grant lacks the permission this post needs.",
     next_action="Connect the TikTok account again and grant every permission asked for.",
 )
-_TOO_MANY_POSTS = Case(
+_TOO_MANY_POSTS = Row(
     error=RateLimited,
     code="daily_limit",
     message="TikTok says this account has posted as often as it may through apps today.",
-    next_day=True,
+    wait=until_next_day,
 )
-_SPAM = Case(
+_SPAM = Row(
     error=Rejected,
     code="spam_risk",
     message="TikTok refused the post as a spam risk.",
     next_action="Change the text or the media, or post from the TikTok app.",
 )
-_BANNED = Case(
+_BANNED = Row(
     error=Rejected,
     code="account_banned",
     message="TikTok has banned this account from posting.",
     next_action="Open the TikTok app to see why, then post again.",
 )
-_BUSY = Case(error=RateLimited, code="rate_limited", message="TikTok asked us to slow down.", wait=_MINUTE)
-_UNVERIFIED = Case(
+_BUSY = Row(error=RateLimited, code="rate_limited", message="TikTok asked us to slow down.", wait=_MINUTE)
+_UNVERIFIED = Row(
     error=Rejected,
     code="url_ownership_unverified",
     message="TikTok fetches this media itself, and its address is not in a verified URL property of our app.",
     next_action=_OPERATOR,
 )
-_BAD_REQUEST = Case(
+_BAD_REQUEST = Row(
     error=Rejected,
     code="invalid_request",
     message="TikTok refused the request as invalid.",
     next_action="Check text, settings and media of the post.",
 )
-_UNKNOWN_ID = Case(
+_UNKNOWN_ID = Row(
     error=Rejected,
     code="unknown_publish_id",
     message="TikTok does not know this publish id for this account.",
 )
 
 # Content Posting API: errors of init, creator_info, status/fetch and video/list.
-CREATOR: Mapping[str, Case] = {
+CREATOR: Mapping[str, Row] = {
     "invalid_param": _BAD_REQUEST,
     "invalid_params": _BAD_REQUEST,
     "invalid_file_upload": replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file."),
-    "app_version_check_failed": Case(
+    "app_version_check_failed": Row(
         error=Rejected,
         code="app_too_old",
         message="The account's TikTok app is older than 31.8 and cannot receive drafts.",
@@ -115,7 +102,7 @@ CREATOR: Mapping[str, Case] = {
     "scope_not_authorized": _SCOPE,
     "scope_permission_missed": _SCOPE,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
-    "spam_risk_too_many_pending_share": Case(
+    "spam_risk_too_many_pending_share": Row(
         error=RateLimited,
         code="too_many_drafts",
         message="TikTok says five drafts are already waiting in the account's inbox.",
@@ -125,27 +112,27 @@ CREATOR: Mapping[str, Case] = {
     "spam_risk_user_banned_from_posting": _BANNED,
     "spam_risk": _SPAM,
     "spam_risk_text": _SPAM,
-    "reached_active_user_cap": Case(
+    "reached_active_user_cap": Row(
         error=RateLimited,
         code="app_user_cap",
         message="TikTok says our app has reached its number of active users for 24 hours.",
         wait=timedelta(hours=24),
     ),
-    "unaudited_client_can_only_post_to_private_accounts": Case(
+    "unaudited_client_can_only_post_to_private_accounts": Row(
         error=Rejected,
         code="app_unaudited",
         message="TikTok has not audited our app yet: it may post to private accounts only, as SELF_ONLY.",
         next_action=_OPERATOR,
     ),
     "url_ownership_unverified": _UNVERIFIED,
-    "privacy_level_option_mismatch": Case(
+    "privacy_level_option_mismatch": Row(
         error=Rejected,
         code="privacy_not_allowed",
         message="TikTok does not let this account post with the chosen privacy_level.",
         next_action="Choose a privacy_level the account allows.",
     ),
     "rate_limit_exceeded": _BUSY,
-    "internal_error": Case(
+    "internal_error": Row(
         error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
     ),
     "invalid_publish_id": _UNKNOWN_ID,
@@ -153,46 +140,46 @@ CREATOR: Mapping[str, Case] = {
 }
 
 _MEDIA = "Mend the media: see the limits of TikTok."
-_PULL = Case(
+_PULL = Row(
     error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its address."
 )
 # status FAILED, both products: final, nothing went out. Names not in the vendor's lists were seen by clients.
-FAIL_REASONS: Mapping[str, Case] = {
-    "file_format_check_failed": Case(
+FAIL_REASONS: Mapping[str, Row] = {
+    "file_format_check_failed": Row(
         error=Rejected,
         code="media_format",
         message="TikTok does not take this file format.",
         next_action=_MEDIA,
     ),
-    "duration_check_failed": Case(
+    "duration_check_failed": Row(
         error=Rejected,
         code="media_duration",
         message="TikTok does not take a video of this length.",
         next_action=_MEDIA,
     ),
-    "frame_rate_check_failed": Case(
+    "frame_rate_check_failed": Row(
         error=Rejected,
         code="media_frame_rate",
         message="TikTok does not take this frame rate.",
         next_action=_MEDIA,
     ),
-    "picture_size_check_failed": Case(
+    "picture_size_check_failed": Row(
         error=Rejected,
         code="media_dimensions",
         message="TikTok does not take pictures of this size.",
         next_action=_MEDIA,
     ),
-    "internal": Case(
+    "internal": Row(
         error=Unavailable, code="platform_unavailable", message="TikTok failed inside, for good."
     ),
     "video_pull_failed": _PULL,
     "photo_pull_failed": _PULL,
     "video_download_failed": _PULL,
     "photo_download_failed": _PULL,
-    "publish_cancelled": Case(
+    "publish_cancelled": Row(
         error=Rejected, code="publish_cancelled", message="The publish was cancelled at TikTok."
     ),
-    "auth_removed": Case(
+    "auth_removed": Row(
         error=CredentialsRevoked,
         code="reconnect_required",
         message="The account's owner has removed our app's access at TikTok.",
@@ -206,8 +193,8 @@ FAIL_REASONS: Mapping[str, Case] = {
 
 # PUT to an upload URL (media-transfer-guide; 429 is in no table of it). What is not here is unclear, 403, 404 and 416
 # for the last chunk too: all three are also what a complete upload may be told, and status/fetch is strong proof.
-UPLOAD: Mapping[int, Case] = {
-    400: Case(
+UPLOAD: Mapping[int, Row] = {
+    400: Row(
         error=Rejected,
         code="invalid_upload",
         message="TikTok refused the upload's headers or sizes as malformed.",
@@ -215,46 +202,44 @@ UPLOAD: Mapping[int, Case] = {
     429: _BUSY,
 }
 
-_REVOKED = Case(
+_REVOKED = Row(
     error=CredentialsRevoked,
     code="reconnect_required",
     message="TikTok refused the account's grant for good.",
     next_action=_RECONNECT,
 )
-_APP = Case(
+_APP = Row(
     error=PermissionMissing,
     code="app_misconfigured",
     message="TikTok does not know our app by its id and secret.",
     next_action=_OPERATOR,
 )
 # The flat OAuth errors: RFC 6749's words, which the page uses too. The token call is never visible.
-OAUTH: Mapping[str, Case] = {
+OAUTH: Mapping[str, Row] = {
     "invalid_grant": _REVOKED,
     "invalid_request": _REVOKED,
     "access_denied": _REVOKED,
     "invalid_client": _APP,
     "unauthorized_client": _APP,
     "invalid_scope": _SCOPE,
-    "server_error": Case(error=Unavailable, code="platform_unavailable", message="TikTok failed inside."),
-    "temporarily_unavailable": Case(
+    "server_error": Row(error=Unavailable, code="platform_unavailable", message="TikTok failed inside."),
+    "temporarily_unavailable": Row(
         error=Unavailable, code="platform_unavailable", message="TikTok is not available right now."
     ),
     "rate_limit_exceeded": _BUSY,
 }
 
 _FILE = replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file.", next_action=_MEDIA)
-_CONFIG = Case(
+_CONFIG = Row(
     error=Rejected,
     code="app_not_allowed",
     message="TikTok does not let our app do this: it is blocked or not approved.",
     next_action=_OPERATOR,
 )
 _QUOTA = replace(_BUSY, wait=timedelta(minutes=5))
-_SYSTEM = Case(
-    error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
-)
+_SYSTEM = Row(error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True)
 # API for Business: general return codes, HTTP 200 all of them.
-BUSINESS: Mapping[int, Case] = {
+BUSINESS: Mapping[int, Row] = {
     **dict.fromkeys((40000, 40002, 40006, 40007, 41002, 40700), _BAD_REQUEST),
     **dict.fromkeys((40001, 40125), _SCOPE),
     **dict.fromkeys((40102, 40104, 40105), _EXPIRED),
@@ -262,13 +247,13 @@ BUSINESS: Mapping[int, Case] = {
     **dict.fromkeys((40113, 40118, 40124), _CONFIG),
     **dict.fromkeys((40016, 40100, 40133), _QUOTA),
     40050: replace(_SYSTEM, code="duplicate_request", message="TikTok calls this a duplicated request."),
-    40202: Case(
+    40202: Row(
         error=Unavailable, code="conflict", message="TikTok was changing the same thing at that moment."
     ),
     **dict.fromkeys((40902, 40903, 40913), _PULL),
     **dict.fromkeys((40905, 40906, 40907, 40908, 40910, 40914, 40915), _FILE),
     **dict.fromkeys((50000, 50002, 51305, 51065), _SYSTEM),
-    60001: Case(
+    60001: Row(
         error=Unavailable,
         code="platform_maintenance",
         message="TikTok is under maintenance.",
@@ -279,18 +264,18 @@ BAD_SOUND = 51065
 """A generic system error *and* the answer to a music_sound_id it does not like; ``business.py`` tells them apart."""
 
 # What a refused parameter (40000, 40002, …) may really be about, by words in its message; no code is documented.
-BUSINESS_WORDS: Mapping[str, Case] = {
+BUSINESS_WORDS: Mapping[str, Row] = {
     "url_ownership_unverified": _UNVERIFIED,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
 }
 
 # Where no code of theirs can be read. 429 and 401 are answered before anything is done; the rest is unclear.
-BARE: Mapping[int, Case] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
-BUSINESS_BARE: Mapping[int, Case] = {
+BARE: Mapping[int, Row] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
+BUSINESS_BARE: Mapping[int, Row] = {
     **BARE,
     **dict.fromkeys(
         (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
-        Case(error=Rejected, code="wrong_endpoint", message="TikTok has no such address: our mistake."),
+        Row(error=Rejected, code="wrong_endpoint", message="TikTok has no such address: our mistake."),
     ),
 }
 
@@ -299,90 +284,49 @@ def of_creator(
     code: str | None, status: int, step: Step, retry_after: timedelta | None = None
 ) -> AdapterError:
     """The error behind a v2 answer that is not ``ok``; ``code`` None when the answer could not be read."""
-    case = CREATOR.get(code or "") or BARE.get(status)
-    return _of_case(case, code or f"http_{status}", status, step, retry_after)
+    row = CREATOR.get(code or "") or BARE.get(status)
+    return _of_row(row, code or f"http_{status}", status, step, retry_after)
 
 
 def of_business(
     code: int | None, message: str, status: int, step: Step, retry_after: timedelta | None = None
 ) -> AdapterError:
     """The error behind a Business answer whose code is not 0; ``code`` None when the answer could not be read."""
-    case = BUSINESS.get(code) if code is not None else BUSINESS_BARE.get(status)
-    if case is _BAD_REQUEST:
-        case = next((row for word, row in BUSINESS_WORDS.items() if word in message), case)
+    row = BUSINESS.get(code) if code is not None else BUSINESS_BARE.get(status)
+    if row is _BAD_REQUEST:
+        row = next((about for word, about in BUSINESS_WORDS.items() if word in message), row)
     platform_code = f"http_{status}" if code is None else str(code)
-    return _of_case(case, platform_code, status, step, retry_after)
+    return _of_row(row, platform_code, status, step, retry_after)
 
 
 def of_failure(reason: str | None) -> AdapterError:
     """Why a publish ended as FAILED. An unlisted reason is not tried again: we do not know that it would help."""
-    case = FAIL_REASONS.get(reason or "")
-    if case is None:
+    row = FAIL_REASONS.get(reason or "")
+    if row is None:
         spam = (reason or "").startswith("spam_risk")
-        case = (
-            _SPAM if spam else Case(error=Rejected, code="platform_failed", message="TikTok failed the post.")
+        row = (
+            _SPAM if spam else Row(error=Rejected, code="platform_failed", message="TikTok failed the post.")
         )
-    return built(case, platform_code=reason or None)
+    return built(row, platform_code=reason or None)
 
 
 def of_upload(status: int, step: Step, retry_after: timedelta | None = None) -> AdapterError:
     """The error behind an upload answer that is neither 201 nor 206."""
-    return _of_case(UPLOAD.get(status), f"http_{status}", status, step, retry_after)
+    return _of_row(UPLOAD.get(status), f"http_{status}", status, step, retry_after)
 
 
 def of_oauth(code: str | None, status: int, retry_after: timedelta | None = None) -> AdapterError:
     """The error behind a token endpoint's refusal."""
-    case = OAUTH.get(code or "")
-    if case is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        case = _BUSY
-    return _of_case(case, code or f"http_{status}", status, Step.PREPARE, retry_after)
+    row = OAUTH.get(code or "")
+    if row is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        row = _BUSY
+    return _of_row(row, code or f"http_{status}", status, Step.PREPARE, retry_after)
 
 
-def _of_case(
-    case: Case | None, platform_code: str, status: int, step: Step, retry_after: timedelta | None
+def _of_row(
+    row: Row | None, platform_code: str, status: int, step: Step, retry_after: timedelta | None
 ) -> AdapterError:
     server_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if case is None or (step is Step.FINALIZE and (case.ambiguous or server_fault)):
+    if row is None or (step is Step.FINALIZE and (row.ambiguous or server_fault)):
         return unclear(step, platform_code=platform_code, status=status)
-    return built(case, platform_code=platform_code, status=status, retry_after=retry_after)
-
-
-def unclear(step: Step, *, platform_code: str | None = None, status: int | None = None) -> AdapterError:
-    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Step.FINALIZE:
-        message = "TikTok gave no clear answer to the publish; whether it went out is being looked at."
-        return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
-    return Unavailable("TikTok gave no clear answer.", platform_code=platform_code, http_status=status)
-
-
-def built(
-    case: Case,
-    *,
-    platform_code: str | None = None,
-    status: int | None = None,
-    retry_after: timedelta | None = None,
-) -> AdapterError:
-    """The error of a table's row. The platform's own Retry-After wins over the row's wait."""
-    if not issubclass(case.error, Retryable):
-        return case.error(
-            case.message,
-            code=case.code,
-            platform_code=platform_code,
-            http_status=status,
-            next_action=case.next_action,
-        )
-    wait = until_next_day(datetime.now(UTC)) if case.next_day else case.wait
-    return case.error(
-        case.message,
-        retry_after=retry_after or wait,
-        code=case.code,
-        platform_code=platform_code,
-        http_status=status,
-        next_action=case.next_action,
-    )
-
-
-def until_next_day(now: datetime) -> timedelta:
-    """How long until 00:00 UTC, but at least an hour: whether TikTok counts by day or by 24 h is not said."""
-    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return max(midnight - now, timedelta(hours=1))
+    return built(row, platform_code=platform_code, status=status, asked=retry_after)

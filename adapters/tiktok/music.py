@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from adapters.contract import Track
+from adapters.error_table import Step, asked_to_wait
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.http import Answer, Client
-from adapters.tiktok.errors import Step
-from adapters.tiktok.speech import Request, retry_after, send
+from adapters.speech import Request
+from adapters.tiktok.speech import send
 from adapters.tiktok.wire import Embed
 
 LONGEST_LINK = 2048
@@ -144,7 +145,7 @@ def _embed(answer: Answer) -> Embed:
             "There is no such TikTok post, or it is private or cannot be embedded.", answer.status
         )
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = retry_after(answer) or timedelta(minutes=1)
+        wait = asked_to_wait(answer) or timedelta(minutes=1)
         raise RateLimited(
             "TikTok asked us to look up fewer sounds.", retry_after=wait, http_status=answer.status
         )

@@ -13,28 +13,27 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Account, Credentials, RemoteAccount
+from adapters.error_table import Step, asked_to_wait
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import Client
-from adapters.tiktok.errors import Step, of_oauth
-from adapters.tiktok.speech import Request, business_answer, creator_answer, retry_after, send
+from adapters.oauth_login import Grant, code_form, refresh_form
+from adapters.oauth_login import credentials as credentials_of
+from adapters.speech import Model, Request
+from adapters.tiktok.errors import of_oauth
+from adapters.tiktok.speech import business_answer, creator_answer, send
 from adapters.tiktok.wire import (
     BusinessProfile,
-    Grant,
     OAuthError,
     PostingSettings,
     TokenInfo,
     UserInfo,
-    Wire,
 )
-
-WireT = TypeVar("WireT", bound=Wire)
 
 CREATOR_SCOPES = ("user.info.basic", "video.publish", "video.upload", "video.list")
 BUSINESS_SCOPES = (
@@ -46,6 +45,7 @@ BUSINESS_SCOPES = (
     "video.upload",
 )
 _DIGEST = 32
+_NO_MORE, _AGAIN = "TikTok no longer renews the account's grant.", "Connect the TikTok account again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,22 +73,22 @@ class CreatorOAuth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """The grant behind a code; a code is good for one try."""
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return self._token(form if code_verifier is None else {**form, "code_verifier": code_verifier}, None)
+        return self._token(code_form(code, redirect_uri, code_verifier), None)
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old; the refresh token may have changed and is returned either way."""
-        old = _refresh_token(account)
-        return self._token({"grant_type": "refresh_token", "refresh_token": old.get_secret_value()}, account)
+        return self._token(refresh_form(account, _NO_MORE, _AGAIN), account)
 
     def _token(self, form: Mapping[str, str], account: Account | None) -> Credentials:
         app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
         answer = send(self.client, request, Step.PREPARE)
         try:
-            return _credentials(Grant.model_validate_json(answer.body), account)
+            return credentials_of(
+                Grant.model_validate_json(answer.body), account.credentials if account else None
+            )
         except ValidationError:  # errors come flat, with whatever status
-            raise of_oauth(_oauth_code(answer.body), answer.status, retry_after(answer)) from None
+            raise of_oauth(_oauth_code(answer.body), answer.status, asked_to_wait(answer)) from None
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """The one account of a grant. Its handle comes from creator_info: ``user/info`` needs one more scope for it."""
@@ -104,7 +104,7 @@ class CreatorOAuth:
             ),
         )
 
-    def _ask(self, method: str, path: str, credentials: Credentials, model: type[WireT]) -> WireT:
+    def _ask(self, method: str, path: str, credentials: Credentials, model: type[Model]) -> Model:
         token = credentials.access_token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=UTF-8"}
         answer = send(
@@ -147,13 +147,15 @@ class BusinessOAuth:
             "auth_code": code,
             "redirect_uri": _with_slash(redirect_uri),
         }
-        return _credentials(self._post("/tt_user/oauth2/token/", body, Grant), None)
+        return credentials_of(self._post("/tt_user/oauth2/token/", body, Grant), None)
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old; the refresh token may have changed and is returned either way."""
-        body = {"grant_type": "refresh_token", "refresh_token": _refresh_token(account).get_secret_value()}
+        body = refresh_form(account, _NO_MORE, _AGAIN)
         try:
-            return _credentials(self._post("/tt_user/oauth2/refresh_token/", body, Grant), account)
+            return credentials_of(
+                self._post("/tt_user/oauth2/refresh_token/", body, Grant), account.credentials
+            )
         except (
             CredentialsExpired
         ) as refusal:  # 40102, 40105 about a refresh token: there is nothing left to refresh
@@ -163,7 +165,7 @@ class BusinessOAuth:
                 raise
             raise _revoked(refusal.platform_code) from None
 
-    def _post(self, path: str, body: Mapping[str, Any], model: type[WireT]) -> WireT:
+    def _post(self, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
         app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.api}{path}", json={**app, **body})
         return business_answer(send(self.client, request, Step.PREPARE), Step.PREPARE, model)
@@ -216,34 +218,4 @@ def _oauth_code(body: bytes) -> str | None:
 
 
 def _revoked(platform_code: str | None = None) -> CredentialsRevoked:
-    return CredentialsRevoked(
-        "TikTok no longer renews the account's grant.",
-        platform_code=platform_code,
-        next_action="Connect the TikTok account again.",
-    )
-
-
-def _refresh_token(account: Account) -> SecretStr:
-    token = account.credentials.refresh_token
-    if token is None:
-        raise _revoked()
-    return token
-
-
-def _credentials(grant: Grant, account: Account | None) -> Credentials:
-    """The grant as we keep it; what TikTok does not repeat stays as it was."""
-    now, old = datetime.now(UTC), account.credentials if account else None
-    scopes = tuple(scope for scope in (grant.scope or "").replace(",", " ").split() if scope)
-    refresh_ends = _after(now, grant.refresh_expires_in)
-    old_refresh = old.refresh_token if old else None
-    return Credentials(
-        access_token=SecretStr(grant.access_token),
-        refresh_token=SecretStr(grant.refresh_token) if grant.refresh_token else old_refresh,
-        expires_at=_after(now, grant.expires_in),
-        refresh_expires_at=refresh_ends or (old.refresh_expires_at if old else None),
-        scopes=scopes or (old.scopes if old else ()),
-    )
-
-
-def _after(now: datetime, seconds: int | None) -> datetime | None:
-    return None if seconds is None else now + timedelta(seconds=seconds)
+    return CredentialsRevoked(_NO_MORE, platform_code=platform_code, next_action=_AGAIN)

@@ -6,18 +6,15 @@ The publish is done by the last byte, so everything but the last chunk is ``prep
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import Enum
-from itertools import chain
 from typing import Any
 
-from adapters.contract import Checkpoint, Draft, Media
-from adapters.errors import Unavailable
-from adapters.http import SizedBody
+from adapters.contract import Checkpoint, Draft
+from adapters.source import bytes_of
+from adapters.speech import Request
 from adapters.tiktok.limits import CHUNK_LEAST, CHUNK_WANTED, UPLOAD_URL_LIFE
-from adapters.tiktok.speech import Request
 
 BEFORE, AFTER = 120.0, 300.0
 """Seconds before the upload URL's end when nothing new is begun on it, and after it when it is surely dead."""
@@ -129,30 +126,6 @@ def put(draft: Draft, handle: Handle) -> Request:
             "Content-Type": media.facts.content_type if media.facts else "video/mp4",
             "Content-Range": f"bytes {first}-{end - 1}/{handle.plan.size}",
         },
-        body=SizedBody(_opened(media, first, end - first), end - first),
+        body=bytes_of(media, first, end - first),
         limit=CHUNK_TIME,
     )
-
-
-def _opened(media: Media, first: int, length: int) -> Iterator[bytes]:
-    """The bytes, the first piece already here: a dead source is noticed before anything is sent."""
-    if media.stream is None:
-        raise Unavailable("The media has no source to read from.", code="media_unavailable")
-    pieces = media.stream(first, length)
-    head = next(pieces, None)
-    if head is None:
-        raise Unavailable("The media's source gave no bytes.", code="media_unavailable")
-    return _exactly(chain((head,), pieces), length)
-
-
-def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
-    seen = 0
-    for piece in pieces:
-        seen += len(piece)
-        if seen > length:
-            break
-        yield piece
-    if seen != length:
-        raise Unavailable(
-            f"The media's source gave {seen} bytes instead of {length}.", code="media_unavailable"
-        )

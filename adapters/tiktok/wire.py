@@ -124,18 +124,6 @@ class UserInfo(Wire):
     user: User
 
 
-class Grant(Wire):
-    """What both token endpoints answer; the two products name the refresh token's life differently."""
-
-    access_token: str = Field(min_length=1)
-    expires_in: int | None = None
-    refresh_token: str | None = None
-    refresh_expires_in: int | None = Field(
-        default=None, validation_alias=AliasChoices("refresh_expires_in", "refresh_token_expires_in")
-    )
-    scope: str | None = None
-
-
 class OAuthError(Wire):
     """The flat error of the v2 OAuth endpoints."""
 

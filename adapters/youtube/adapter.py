@@ -35,12 +35,13 @@ from adapters.contract import (
     RemoteAccount,
     Seen,
 )
+from adapters.error_table import Step
 from adapters.errors import AdapterError, Unavailable, Unsupported
 from adapters.http import Client
 from adapters.youtube import limits, looking, resource
 from adapters.youtube import problems as rules
 from adapters.youtube.channel import Channels
-from adapters.youtube.errors import Step, case_of, of_answer, unclear
+from adapters.youtube.errors import of_answer, row_of, unclear
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.preparing import after, ends_session
 from adapters.youtube.progress import Progress, Todo
@@ -136,7 +137,7 @@ class YouTube:
             case Stored():
                 return Pending(checkpoint=at.checkpoint(), wait=self.capabilities.look_every[0])
             case Refused(answer=answer):
-                case = case_of(answer)
+                case = row_of(answer)
                 if case is not None and case.of_insert:  # the upload is over, and this is how it ended
                     return Ended(error=of_answer(answer, Step.LOOK))
                 if not ends_session(answer):

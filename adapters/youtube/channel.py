@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from adapters.error_table import Step
 from adapters.http import Client
-from adapters.youtube.errors import Step
+from adapters.speech import Request, bearer
 from adapters.youtube.limits import PAGE
-from adapters.youtube.speech import Request, bearer, read
+from adapters.youtube.speech import read
 from adapters.youtube.wire import (
     Channel,
     ChannelListResponse,

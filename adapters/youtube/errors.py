@@ -15,48 +15,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
-from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
+from adapters.error_table import Row, Step, asked_to_wait, built
+from adapters.error_table import unclear as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
-    OutcomeUnknown,
     PermissionMissing,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 from adapters.http import Answer
 from adapters.youtube import limits
 from adapters.youtube.wire import Envelope, OAuthFault
 
-
-class Step(StrEnum):
-    """Where in a publish we are: that decides what silence and unlisted codes mean."""
-
-    PREPARE = "prepare"
-    FINALIZE = "finalize"
-    LOOK = "look"
+SERVICE = "YouTube"
+unclear = partial(unclear_of, SERVICE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """What one reason means. ``wait`` None: the core's backoff decides. ``midnight``: until the quotas' new day."""
+class About(Row):
+    """A row that also knows whether it can only be ``of_insert``: about a new video."""
 
-    error: type[AdapterError]
-    code: str
-    message: str
-    next_action: str | None = None
-    wait: timedelta | None = None
-    midnight: bool = False
     of_insert: bool = False
-    ambiguous: bool = False
+
+
+def until_midnight(now: datetime) -> timedelta:
+    """How long until midnight Pacific time, when the quotas are new; ``now`` is aware."""
+    pacific = _pacific()
+    tomorrow = now.astimezone(pacific).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time(), tzinfo=pacific).astimezone(UTC) - now.astimezone(UTC)
+
+
+def _pacific() -> tzinfo:
+    try:
+        return ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:  # a machine without zone data: the later of the two midnights is safe
+        return timezone(timedelta(hours=-8))
 
 
 _RECONNECT = "Connect the YouTube channel again and grant every permission asked for."
@@ -64,28 +66,28 @@ _OPERATOR = "Ask the operator of this server: the app's project at Google has to
 _STUDIO = "Open YouTube Studio to see what is wrong with the channel, then connect it again."
 
 
-def _refused(code: str, message: str, next_action: str | None = None) -> Case:
-    return Case(error=Rejected, code=code, message=message, next_action=next_action, of_insert=True)
+def _refused(code: str, message: str, next_action: str | None = None) -> About:
+    return About(error=Rejected, code=code, message=message, next_action=next_action, of_insert=True)
 
 
-def _person(code: str, message: str, next_action: str) -> Case:
-    return Case(error=PermissionMissing, code=code, message=message, next_action=next_action)
+def _person(code: str, message: str, next_action: str) -> About:
+    return About(error=PermissionMissing, code=code, message=message, next_action=next_action)
 
 
-_EXPIRED = Case(
+_EXPIRED = About(
     error=CredentialsExpired, code="credentials_expired", message="YouTube no longer takes the access token."
 )
-_BUSY = Case(
+_BUSY = About(
     error=RateLimited,
     code="rate_limited",
     message="YouTube asked us to slow down.",
     wait=limits.SHORT_BUSY,
 )
-_QUOTA = Case(
+_QUOTA = About(
     error=RateLimited,
     code="quota_exhausted",
     message="Our project's YouTube quota for today is spent; it is new at midnight Pacific time.",
-    midnight=True,
+    wait=until_midnight,
 )
 _METADATA = _refused(
     "invalid_metadata", "YouTube refused the video's texts or settings.", "Change the caption."
@@ -93,12 +95,12 @@ _METADATA = _refused(
 _CLOSED = _person("channel_closed", "YouTube says the channel or its Google account is closed.", _STUDIO)
 _SUSPENDED = _person("channel_suspended", "YouTube has suspended the channel or its account.", _STUDIO)
 _FORBIDDEN = _person("permission_missing", "YouTube says the grant does not allow this.", _RECONNECT)
-_FAILED_INSIDE = Case(
+_FAILED_INSIDE = About(
     error=Unavailable, code="platform_unavailable", message="YouTube failed inside.", ambiguous=True
 )
 
 # Data API and upload server: ``error.errors[0].reason``, or ``error.status`` where there is no reason.
-REASONS: Mapping[str, Case] = {
+REASONS: Mapping[str, About] = {
     # 400
     "invalidTitle": _refused("invalid_title", "YouTube refused the video's title.", "Change the caption."),
     "invalidDescription": _refused(
@@ -118,7 +120,7 @@ REASONS: Mapping[str, Case] = {
         ),
         _METADATA,
     ),
-    "uploadLimitExceeded": Case(
+    "uploadLimitExceeded": About(
         error=RateLimited,
         code="daily_limit",
         message="YouTube says this channel has uploaded as many videos as it may for now.",
@@ -152,15 +154,15 @@ REASONS: Mapping[str, Case] = {
     "backendError": _FAILED_INSIDE,
 }
 # Where no reason of theirs is listed. 429 and 401 are answered before anything is done; the rest is unclear.
-BARE: Mapping[int, Case] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
+BARE: Mapping[int, About] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
 
 
 # --- what may become of an upload that was taken ---------------------------------------------------------------------
 
 _MEND = "Mend the video file and send the post again."
 _FILE = _refused("invalid_media", "YouTube cannot process this video file.", _MEND)
-_AGAIN = Case(error=Unavailable, code="processing_failed", message="YouTube failed to process the upload.")
-FAILURES: Mapping[str, Case] = {
+_AGAIN = About(error=Unavailable, code="processing_failed", message="YouTube failed to process the upload.")
+FAILURES: Mapping[str, About] = {
     "conversion": _FILE,
     "invalidFile": replace(_FILE, message="YouTube says this is no valid video file."),
     "emptyFile": replace(_FILE, message="YouTube says the file is empty."),
@@ -168,7 +170,7 @@ FAILURES: Mapping[str, Case] = {
     "codec": replace(_FILE, message="YouTube does not take the video's codec."),
     "uploadAborted": replace(_AGAIN, code="upload_aborted", message="YouTube says the upload was aborted."),
 }
-PROCESSING_FAILURES: Mapping[str, Case] = {
+PROCESSING_FAILURES: Mapping[str, About] = {
     "uploadFailed": replace(_AGAIN, message="YouTube says the upload failed."),
     "transcodeFailed": replace(_FILE, message="YouTube could not transcode the video."),
     "streamingFailed": _AGAIN,
@@ -177,7 +179,7 @@ PROCESSING_FAILURES: Mapping[str, Case] = {
 _APPEAL = "Open YouTube Studio to see the claim; change the video, or appeal there."
 _CLAIMED = _refused("content_claimed", "YouTube rejected the video over somebody's rights in it.", _APPEAL)
 _POLICY = _refused("content_policy", "YouTube rejected the video under its rules.", _APPEAL)
-REJECTIONS: Mapping[str, Case] = {
+REJECTIONS: Mapping[str, About] = {
     **dict.fromkeys(("copyright", "claim", "trademark"), _CLAIMED),
     **dict.fromkeys(("inappropriate", "termsOfUse", "legal"), _POLICY),
     "duplicate": _refused(
@@ -195,14 +197,14 @@ REJECTIONS: Mapping[str, Case] = {
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
-_REVOKED = Case(
+_REVOKED = About(
     error=CredentialsRevoked,
     code="reconnect_required",
     message="Google no longer renews the grant: it was withdrawn, or it has expired.",
     next_action="Connect the YouTube channel again.",
 )
 _APP = _person("app_misconfigured", "Google does not know our app by its id and secret.", _OPERATOR)
-OAUTH: Mapping[str, Case] = {
+OAUTH: Mapping[str, About] = {
     "invalid_grant": _REVOKED,
     **dict.fromkeys(("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"), _APP),
     **dict.fromkeys(("invalid_scope", "access_denied"), _FORBIDDEN),
@@ -228,24 +230,24 @@ def reason_of(answer: Answer) -> str | None:
     return named or fault.status
 
 
-def case_of(answer: Answer) -> Case | None:
+def row_of(answer: Answer) -> About | None:
     """The row for a refusal, by its reason, else by its status."""
     return REASONS.get(reason_of(answer) or "") or BARE.get(answer.status)
 
 
 def of_answer(answer: Answer, step: Step) -> AdapterError:
     """The error behind an answer that is no success."""
-    case, code = case_of(answer), reason_of(answer) or f"http_{answer.status}"
+    row, code = row_of(answer), reason_of(answer) or f"http_{answer.status}"
     broken = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if step is Step.FINALIZE and (case is None or case.ambiguous or broken):
+    if step is Step.FINALIZE and (row is None or row.ambiguous or broken):
         return unclear(step, platform_code=code, status=answer.status)
-    if case is None and broken:
-        case = _FAILED_INSIDE
-    if case is None:
+    if row is None and broken:
+        row = _FAILED_INSIDE
+    if row is None:
         return AdapterError(
             "YouTube refused for an unlisted reason.", platform_code=code, http_status=answer.status
         )
-    return built(case, platform_code=code, status=answer.status, retry_after=retry_after(answer))
+    return built(row, platform_code=code, status=answer.status, asked=asked_to_wait(answer))
 
 
 def of_oauth(answer: Answer) -> AdapterError:
@@ -254,75 +256,19 @@ def of_oauth(answer: Answer) -> AdapterError:
         code = OAuthFault.model_validate_json(answer.body).error
     except ValidationError:
         code = f"http_{answer.status}"
-    case = OAUTH.get(code)
-    if case is None and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        case = _FAILED_INSIDE
-    if case is None and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        case = _BUSY
-    if case is None:
+    row = OAUTH.get(code)
+    if row is None and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        row = _FAILED_INSIDE
+    if row is None and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        row = _BUSY
+    if row is None:
         return AdapterError(
             "Google refused the tokens for an unlisted reason.", platform_code=code, http_status=answer.status
         )
-    return built(case, platform_code=code, status=answer.status, retry_after=retry_after(answer))
+    return built(row, platform_code=code, status=answer.status, asked=asked_to_wait(answer))
 
 
-def of_failure(table: Mapping[str, Case], reason: str | None) -> AdapterError:
+def of_failure(table: Mapping[str, About], reason: str | None) -> AdapterError:
     """Why a taken upload ended. An unlisted reason is not tried again: we do not know that it would help."""
     unlisted = _refused("platform_failed", "YouTube failed or rejected the video.", _APPEAL)
     return built(table.get(reason or "", unlisted), platform_code=reason)
-
-
-def unclear(step: Step, *, platform_code: str | None = None, status: int | None = None) -> AdapterError:
-    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Step.FINALIZE:
-        message = "YouTube gave no clear answer to the last upload; whether it went out is being looked at."
-        return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
-    return Unavailable("YouTube gave no clear answer.", platform_code=platform_code, http_status=status)
-
-
-def built(
-    case: Case,
-    *,
-    platform_code: str | None = None,
-    status: int | None = None,
-    retry_after: timedelta | None = None,
-) -> AdapterError:
-    """The error of a table's row. The platform's own Retry-After wins over the row's wait."""
-    if not issubclass(case.error, Retryable):
-        return case.error(
-            case.message,
-            code=case.code,
-            platform_code=platform_code,
-            http_status=status,
-            next_action=case.next_action,
-        )
-    wait = until_midnight(datetime.now(UTC)) if case.midnight else case.wait
-    return case.error(
-        case.message,
-        retry_after=retry_after or wait,
-        code=case.code,
-        platform_code=platform_code,
-        http_status=status,
-        next_action=case.next_action,
-    )
-
-
-def retry_after(answer: Answer) -> timedelta | None:
-    """Google's Retry-After where it is a plain number of seconds."""
-    value = answer.headers.get("Retry-After", "").strip()
-    plain = value.isascii() and value.isdecimal() and len(value) <= 6  # noqa: PLR2004 - eleven days are plenty
-    return timedelta(seconds=int(value)) if plain else None
-
-
-def until_midnight(now: datetime) -> timedelta:
-    """How long until midnight Pacific time, when the quotas are new; ``now`` is aware."""
-    pacific = _pacific()
-    tomorrow = now.astimezone(pacific).date() + timedelta(days=1)
-    return datetime.combine(tomorrow, time(), tzinfo=pacific).astimezone(UTC) - now.astimezone(UTC)
-
-
-def _pacific() -> tzinfo:
-    try:
-        return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a machine without zone data: the later of the two midnights is safe
-        return timezone(timedelta(hours=-8))

@@ -60,5 +60,6 @@ CAPABILITIES = Capabilities(
     settle_window=timedelta(minutes=2),  # ours: the session itself answers; this covers bytes still under way
     look_every=(timedelta(seconds=10), timedelta(minutes=2)),  # ours: 1 unit a look of 10 000 a day [quota]
     look_limit=timedelta(hours=2),
-    daily_posts=100,  # [quota] videos.insert a day for the whole project, so no account can have more
+    daily_posts=100,  # [quota] videos.insert a day …
+    daily_per="app",  # … for the whole project, whichever channel they go to
 )

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Account, Credentials, RemoteAccount
-from adapters.errors import CredentialsRevoked, PermissionMissing
+from adapters.error_table import Step
+from adapters.errors import PermissionMissing
 from adapters.http import Client
+from adapters.oauth_login import Grant, code_form, refresh_form
+from adapters.oauth_login import credentials as credentials_of
+from adapters.speech import Request
 from adapters.youtube.channel import Channels
-from adapters.youtube.errors import Step, of_oauth, unclear
-from adapters.youtube.speech import Request, send
-from adapters.youtube.wire import Channel, Grant
+from adapters.youtube.errors import of_oauth, unclear
+from adapters.youtube.speech import send
+from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"
 READ_SCOPE = "https://www.googleapis.com/auth/youtube.readonly"
@@ -57,8 +60,7 @@ class OAuth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """The grant behind a code. PermissionMissing when the person unticked a permission we cannot do without."""
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        got = self._token(form if code_verifier is None else {**form, "code_verifier": code_verifier}, None)
+        got = self._token(code_form(code, redirect_uri, code_verifier), None)
         missing = [scope.rpartition("/")[2] for scope in SCOPES if got.scopes and scope not in got.scopes]
         if missing:
             raise PermissionMissing(
@@ -69,12 +71,10 @@ class OAuth:
 
     def refresh(self, account: Account) -> Credentials:
         """A new access token; the refresh token mostly stays and is returned either way."""
-        old = account.credentials.refresh_token
-        if old is None:
-            raise CredentialsRevoked(
-                "No refresh token is kept for this channel.", next_action="Connect the YouTube channel again."
-            )
-        return self._token({"grant_type": "refresh_token", "refresh_token": old.get_secret_value()}, account)
+        form = refresh_form(
+            account, "No refresh token is kept for this channel.", "Connect the YouTube channel again."
+        )
+        return self._token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """The channel that the person chose on the consent page; none for an account without a channel."""
@@ -84,7 +84,7 @@ class OAuth:
             _remote(channel, credentials) for channel in channels.mine("snippet,contentDetails,status")
         )
 
-    def _token(self, form: Mapping[str, str], account: Account | None) -> Credentials:
+    def _token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
         app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.tokens}/token", form={**app, **form})
         answer = send(self.client, request, Step.PREPARE)
@@ -94,7 +94,7 @@ class OAuth:
             grant = Grant.model_validate_json(answer.body)
         except ValidationError:
             raise unclear(Step.PREPARE, platform_code="unreadable_answer", status=answer.status) from None
-        return _credentials(grant, account)
+        return credentials_of(grant, old)
 
 
 def _remote(channel: Channel, credentials: Credentials) -> RemoteAccount:
@@ -111,23 +111,3 @@ def _remote(channel: Channel, credentials: Credentials) -> RemoteAccount:
         credentials=credentials,
         settings={name: value for name, value in known.items() if value is not None},
     )
-
-
-def _credentials(grant: Grant, account: Account | None) -> Credentials:
-    """The grant as we keep it; what Google does not repeat stays as it was."""
-    now, old = datetime.now(UTC), account.credentials if account else None
-    scopes = tuple((grant.scope or "").split())
-    return Credentials(
-        access_token=SecretStr(grant.access_token),
-        refresh_token=SecretStr(grant.refresh_token)
-        if grant.refresh_token
-        else (old.refresh_token if old else None),
-        expires_at=_after(now, grant.expires_in),
-        refresh_expires_at=_after(now, grant.refresh_token_expires_in)
-        or (old.refresh_expires_at if old else None),
-        scopes=scopes or (old.scopes if old else ()),
-    )
-
-
-def _after(now: datetime, seconds: int | None) -> datetime | None:
-    return None if seconds is None else now + timedelta(seconds=seconds)

@@ -8,12 +8,13 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from adapters.contract import Pending, Prepared, Ready
+from adapters.error_table import Step
 from adapters.errors import AdapterError, Retryable, Unavailable
 from adapters.http import Answer
+from adapters.speech import NO_ANSWER
 from adapters.youtube import limits
-from adapters.youtube.errors import Step, case_of, of_answer, unclear
+from adapters.youtube.errors import of_answer, row_of, unclear
 from adapters.youtube.progress import Progress
-from adapters.youtube.speech import NO_ANSWER
 from adapters.youtube.upload import Complete, Garbled, Gone, Heard, Refused, Stored
 
 _SPENT = frozenset({"quota_exhausted", "daily_limit"})
@@ -56,7 +57,7 @@ def ends_session(answer: Answer) -> bool:
 
     A spent quota is one of them because a session repeats its last word: it would say so for ever.
     """
-    case = case_of(answer)
+    case = row_of(answer)
     return not is_broken(answer) and (case is None or case.of_insert or case.code in _SPENT)
 
 
@@ -73,7 +74,7 @@ def _stored(at: Progress, heard: Stored, *, probing: bool) -> Prepared:
 
 
 def _refused(at: Progress, answer: Answer, *, probing: bool) -> Prepared:
-    error, case = of_answer(answer, Step.PREPARE), case_of(answer)
+    error, case = of_answer(answer, Step.PREPARE), row_of(answer)
     if is_broken(answer) or (case is None and not probing):  # the session itself knows better
         return _cut(at, error)
     if probing and ends_session(answer) and not (case and case.of_insert):

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from itertools import chain
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
 from adapters.contract import Draft, Media
+from adapters.error_table import Step, asked_to_wait
 from adapters.errors import Unavailable
-from adapters.http import Answer, Client, SizedBody
+from adapters.http import Answer, Client
+from adapters.source import bytes_of
+from adapters.speech import Request, bearer
 from adapters.youtube import resource
-from adapters.youtube.errors import Step, of_answer, retry_after, unclear
+from adapters.youtube.errors import of_answer, unclear
 from adapters.youtube.limits import CHUNK, CHUNK_TIME
 from adapters.youtube.progress import Progress
-from adapters.youtube.speech import Request, bearer, send
+from adapters.youtube.speech import send
 from adapters.youtube.wire import Video
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -136,7 +137,7 @@ class Upload:
                 "Content-Type": at.content_type,
                 "Content-Range": f"bytes {at.offset}-{at.offset + length - 1}/{at.size}",
             },
-            body=SizedBody(_opened(media, at.offset, length), length),
+            body=bytes_of(media, at.offset, length),
             limit=CHUNK_TIME,
         )
         return self._heard(send(self.client, request, step), at)
@@ -166,7 +167,7 @@ class Upload:
         location = answer.headers.get("Location")
         session = _trusted(location, self.api) if location else at.session or ""
         offset = min(int(match[1]) + 1, at.size) if match else 0
-        return Stored(offset=offset, session=session, wait=retry_after(answer))
+        return Stored(offset=offset, session=session, wait=asked_to_wait(answer))
 
 
 def _trusted(location: str, api: str) -> str:
@@ -181,27 +182,3 @@ def _trusted(location: str, api: str) -> str:
 def _is_google(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
-
-
-def _opened(media: Media, first: int, length: int) -> Iterator[bytes]:
-    """The bytes, the first piece already here: a dead source is noticed before anything is sent."""
-    if media.stream is None:
-        raise Unavailable("The media has no source to read from.", code="media_unavailable")
-    pieces = media.stream(first, length)
-    head = next(pieces, None)
-    if head is None:
-        raise Unavailable("The media's source gave no bytes.", code="media_unavailable")
-    return _exactly(chain((head,), pieces), length)
-
-
-def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
-    seen = 0
-    for piece in pieces:
-        seen += len(piece)
-        if seen > length:
-            break
-        yield piece
-    if seen != length:
-        raise Unavailable(
-            f"The media's source gave {seen} bytes instead of {length}.", code="media_unavailable"
-        )

@@ -183,13 +183,3 @@ class PlaylistItemListResponse(Wire):
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
-
-
-class Grant(Wire):
-    """Tokens; Google names these fields with underscores. A refresh mostly returns no refresh token."""
-
-    access_token: str = Field(min_length=1, alias="access_token")
-    refresh_token: str | None = Field(default=None, alias="refresh_token")
-    expires_in: int | None = Field(default=None, alias="expires_in")
-    refresh_token_expires_in: int | None = Field(default=None, alias="refresh_token_expires_in")
-    scope: str | None = None

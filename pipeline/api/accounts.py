@@ -20,7 +20,9 @@ async def index(request: Request) -> Response:
     """List the accounts the key may publish to: the active ones of its scope."""
     site = site_of(request)
     caller = await site.keyring.caller(request)
-    return success("Accounts retrieved", await site.reading.run(partial(_accounts, site, caller)))
+    return success(
+        "Accounts retrieved", await site.reading.run(partial(_accounts, site, caller), caller.key_id)
+    )
 
 
 async def subscription(request: Request) -> Response:
@@ -31,6 +33,6 @@ async def subscription(request: Request) -> Response:
 
 def _accounts(site: Site, caller: Caller) -> dict[str, Any]:
     with site.core.database.begin() as c:
-        found = find_accounts(c, caller.workspace_id)
+        found = find_accounts(c, caller.workspace_id, caller.accounts)
     active = [rendering.account(a, caller) for a in found if a.status is AccountStatus.ACTIVE]
     return {**rendering.scope(caller), "accounts": active}

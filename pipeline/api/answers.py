@@ -188,9 +188,10 @@ class Parts(Shape):
 
 
 class Readiness(Shape):
-    """All parts."""
+    """All parts, and for each queue the seconds since a worker took something out; null: never yet."""
 
     parts: Parts
+    queues: dict[str, float | None]
 
 
 class Nothing(Shape):
@@ -198,9 +199,10 @@ class Nothing(Shape):
 
 
 class Unready(Failure):
-    """The database is away."""
+    """The database is away, or nobody takes messages out of a queue."""
 
     parts: Parts
+    queues: dict[str, float | None] | None = None
 
 
 class Success(Shape):

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from fastapi import FastAPI
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -15,15 +16,45 @@ from starlette.routing import Match, Route
 
 from config.logs import secrets_of, set_up
 from pipeline import bootstrap
-from pipeline.api import accounts, connect, health, posts, reference, reference_steering, steering
+from pipeline.api import (
+    accounts,
+    connect,
+    files_routes,
+    health,
+    operator_dead_letters,
+    posts,
+    reference,
+    reference_page,
+    reference_steering,
+    steering,
+)
 from pipeline.api.edge import Edge
 from pipeline.api.envelope import away, refused, unrouted
+from pipeline.api.files_schema import FileBody
+from pipeline.api.short_way import ShortWay
 from pipeline.api.site import site
 from pipeline.core import Core
 from pipeline.stages.request import Refusal
 from pipeline.store.database import Unreachable
 
 BASE = "/api/partner/v1"
+
+
+class PostSegment(Convertor[str]):
+    """The part of an address that names a post: whatever is there, but not a verb that has an address of its own."""
+
+    regex = "(?!(?:retry|cancel|delete|validate)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        """As it stands: whether it is an id is the handler's question."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+
+register_url_convertor("post", PostSegment())
 
 
 def create_app(core: Core | None = None) -> FastAPI:
@@ -42,17 +73,19 @@ def create_app(core: Core | None = None) -> FastAPI:
             if core is None:
                 own.database.close()
 
-    app = FastAPI(
+    app = ShortWay(
         title="Slipway Partner API",
         version="1",
         description="One post, six platforms, once each, on time.",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads its script from a CDN; the specification stands at /openapi.json
+        docs_url=None,  # FastAPI's page loads its script from a CDN; ours stands at /reference
         redoc_url=None,
         redirect_slashes=False,  # a redirect has an empty body, which known clients take for a failure
     )
-    app.openapi = lambda: reference.describe(app, reference_steering.BODIES)  # type: ignore[method-assign]
+    app.openapi = lambda: reference.describe(app, (*reference_steering.BODIES, FileBody))  # type: ignore[method-assign]
     _route(app)
+    app.short("POST", f"{BASE}/posts", posts.create)
+    operator_dead_letters.route(app)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(Unreachable, _away)
     app.add_exception_handler(HTTPException, _unrouted)
@@ -71,10 +104,11 @@ def _route(app: FastAPI) -> None:
         openapi_extra=reference.LIST_EXTRA, operation_id="listPosts",
     )  # fmt: skip
     add(
-        f"{BASE}/posts/{{post_id}}", posts.show, methods=["GET"], responses=reference.SHOW,
+        f"{BASE}/posts/{{post_id:post}}", posts.show, methods=["GET"], responses=reference.SHOW,
         openapi_extra=reference.SHOW_EXTRA, operation_id="getPost",
     )  # fmt: skip
     _route_steering(app)
+    files_routes.route(app, BASE)
     add(
         f"{BASE}/accounts", accounts.index, methods=["GET"], responses=reference.ACCOUNTS,
         openapi_extra=reference.READ_EXTRA, operation_id="listAccounts",
@@ -91,10 +125,15 @@ def _route(app: FastAPI) -> None:
         f"{BASE}/connect/{{platform}}/callback", connect.callback, methods=["GET"], response_class=HTMLResponse,
         responses=reference.CALLBACK, openapi_extra=reference.CALLBACK_EXTRA, operation_id="connectCallback",
     )  # fmt: skip
+    add(
+        f"{BASE}/connect/{{platform}}/choice", connect.choose, methods=["POST"], response_class=HTMLResponse,
+        responses=reference.CHOICE, openapi_extra=reference.CHOICE_EXTRA, operation_id="connectChoice",
+    )  # fmt: skip
     add(  # TikTok for Business takes only addresses that end in a slash
         f"{BASE}/connect/{{platform}}/callback/", connect.callback, methods=["GET"], response_class=HTMLResponse,
         include_in_schema=False,
     )  # fmt: skip
+    app.add_route("/reference", reference_page.show, include_in_schema=False)
     add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
     add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")
     add("/metrics", health.metrics, methods=["GET"], responses=reference.METRICS, operation_id="metrics")
@@ -103,7 +142,7 @@ def _route(app: FastAPI) -> None:
 def _route_steering(app: FastAPI) -> None:
     add, told = app.add_api_route, reference_steering
     add(
-        f"{BASE}/posts/{{post_id}}", steering.update, methods=["PATCH"], responses=told.UPDATE,
+        f"{BASE}/posts/{{post_id:post}}", steering.update, methods=["PATCH"], responses=told.UPDATE,
         openapi_extra=told.UPDATE_EXTRA, operation_id="updatePost",
     )  # fmt: skip
     add(

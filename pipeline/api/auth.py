@@ -1,4 +1,4 @@
-"""Who is asking, and whether they may: the Bearer key, its workspace's plan and subscription."""
+"""Who is asking, and whether they may: the Bearer key, what it was made for, its workspace's plan and subscription."""
 
 from __future__ import annotations
 
@@ -40,14 +40,21 @@ class Keyring:
         """Whom the request speaks for. Raises Refusal 401, Unreachable."""
         caller = await self._look_up(_token(request))
         if caller is None:
-            raise _unauthorized("The API key is unknown or was revoked.")
+            raise _unauthorized("The API key is unknown or was revoked, or it has expired.")
         self._touch(caller.key_id)
         return caller
 
+    async def writer(self, request: Request) -> Caller:
+        """The same, for what changes something. Raises Refusal 403 too."""
+        caller = await self.caller(request)
+        require_writing(caller)
+        return caller
+
     async def publisher(self, request: Request) -> Caller:
-        """The same, for what only a paid plan may do. Raises Refusal 401, 402 and 403 too."""
+        """The same, for what only a paid plan may do. Raises Refusal 402 too."""
         caller = await self.caller(request)
         require_plan(caller)
+        require_writing(caller)
         return caller
 
     async def _look_up(self, token: str) -> Caller | None:
@@ -59,7 +66,7 @@ class Keyring:
             self._known[name] = (time.monotonic(), task)
         try:
             # shielded: others wait for the same look-up when this client hangs up
-            found = await asyncio.shield(task)
+            found = task.result() if task.done() else await asyncio.shield(task)
         except BaseException:
             self._forget(name, task)
             raise
@@ -100,6 +107,18 @@ class Keyring:
     def _write(self, key: UUID) -> None:
         with self._core.database.begin() as c:
             touch_key(c, key)
+
+
+def require_writing(caller: Caller) -> None:
+    """Raises Refusal 403 for a key that was made for reading."""
+    if caller.read_only:
+        raise out_of_scope("This key may only read: make one without --read-only.")
+
+
+def out_of_scope(message: str) -> HttpRefusal:
+    """The key is good, but not for this: named as in RFC 6750 section 3.1, whose invalid_token the 401 is."""
+    challenge = 'Bearer error="insufficient_scope"'
+    return HttpRefusal(403, "insufficient_scope", message, headers={"WWW-Authenticate": challenge})
 
 
 def require_plan(caller: Caller) -> None:

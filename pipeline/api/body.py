@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from email.message import Message
+from functools import lru_cache
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from pipeline.api.envelope import HttpRefusal
 
@@ -18,10 +19,14 @@ async def read_body(request: Request, most: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > most):  # noqa: PLR2004
         raise _too_large(most)
-    chunks, size = [], 0
+    chunks, size, more = [], 0, True
     try:
         async with asyncio.timeout(SECONDS):
-            async for chunk in request.stream():
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise HttpRefusal(400, "invalid_json", "The body ended before it was complete.")
+                chunk, more = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 if size > most:
                     raise _too_large(most)
@@ -30,8 +35,6 @@ async def read_body(request: Request, most: int) -> bytes:
         raise HttpRefusal(
             408, "request_timeout", f"The body did not arrive within {SECONDS:.0f} seconds."
         ) from None
-    except ClientDisconnect:
-        raise HttpRefusal(400, "invalid_json", "The body ended before it was complete.") from None
     return b"".join(chunks)
 
 
@@ -44,11 +47,16 @@ def require_json(request: Request, body: bytes) -> None:
         if body:
             raise _unsupported("The body has no Content-Type: send application/json.")
         return
-    kind = Message()
-    kind["Content-Type"] = given
-    charset = str(kind.get_param("charset", "utf-8")).lower()
-    if kind.get_content_type() != "application/json" or charset not in ("utf-8", "utf8"):
+    if not _is_json(given):
         raise _unsupported(f"Content-Type {_clipped(given)} is not read: send application/json in UTF-8.")
+
+
+@lru_cache(maxsize=100)
+def _is_json(content_type: str) -> bool:
+    kind = Message()
+    kind["Content-Type"] = content_type
+    charset = str(kind.get_param("charset", "utf-8")).lower()
+    return kind.get_content_type() == "application/json" and charset in ("utf-8", "utf8")
 
 
 def _too_large(most: int) -> HttpRefusal:

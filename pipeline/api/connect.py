@@ -1,10 +1,12 @@
-"""POST /connect/{platform} and its callback: where to send a person who adds an account, and taking them back."""
+"""POST /connect/{platform}, its callback and its choice: where to send a person, taking them back, and as whom."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from pydantic import Field, ValidationError
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from adapters.contract import Platform
 from pipeline.api import connect_page as page
 from pipeline.api import json_reader
+from pipeline.api.auth import out_of_scope
 from pipeline.api.body import read_body, require_json
 from pipeline.api.envelope import HttpRefusal, away, refused, success
 from pipeline.api.fields import Identity, at_most
@@ -21,8 +24,10 @@ from pipeline.api.hostile import hostile
 from pipeline.api.issue import issue, of_pydantic
 from pipeline.api.schema import Body, invalid
 from pipeline.api.site import Site, site_of
-from pipeline.stages.connect import Connected, Started, decline, finish, start
+from pipeline.stages.connect import Started, decline, finish, start
+from pipeline.stages.connected import Choice, Connected
 from pipeline.stages.consent import WayBack, way_back
+from pipeline.stages.picking import pick
 from pipeline.stages.request import Refusal
 from pipeline.store.database import Unreachable
 
@@ -30,6 +35,8 @@ log = logging.getLogger("slipway.api")
 
 CHOSEN = 100
 """Remote ids that one grant may name."""
+FORM = 20_000
+"""Bytes of an answered choice that are read."""
 
 
 class ConnectBody(Body):
@@ -46,21 +53,25 @@ class ConnectBody(Body):
     )
     remote_ids: Annotated[list[str], at_most(CHOSEN)] | None = Field(
         None, min_length=1, max_length=CHOSEN,
-        description="Only these of the accounts that are found, by the platform's own ids; else all.",
+        description="Only these of the accounts that are found, by the platform's own ids, or * for all; "
+        "else, where several are found, the person picks on the page they come back to.",
     )  # fmt: skip
 
 
 async def begin(request: Request) -> Response:
     """Open a grant: the address to send the person to, good for ten minutes and one use."""
     site = site_of(request)
-    caller = await site.keyring.caller(request)
+    caller = await site.keyring.writer(request)
     platform = _platform(request)
     raw = await read_body(request, site.core.settings.api.max_body)
     require_json(request, raw)
     wanted = _wanted(raw)
+    if caller.accounts is not None and wanted.reconnect is None:
+        raise out_of_scope("This key is bound to certain accounts: it may connect them again, but no others.")
     work = partial(
         start, site.core, caller.workspace_id, platform, caller.key_id, connection=wanted.connection,
         reconnect=wanted.reconnect, chosen=wanted.remote_ids,
+        within=caller.accounts,
     )  # fmt: skip
     opened: Started = await site.connecting.run(work, caller.key_id)
     data = {"url": opened.url, "expires_in": int(opened.lives.total_seconds())}
@@ -69,9 +80,25 @@ async def begin(request: Request) -> Response:
 
 async def callback(request: Request) -> Response:
     """Take a person back from the consent page. A client that shows its key here must be the one that began."""
+    return await _page(request, _finished)
+
+
+async def choose(request: Request) -> Response:
+    """Take the answer to which accounts are meant; a key that is shown must be the one that began."""
+    return await _page(request, _picked)
+
+
+async def _page(
+    request: Request, work: Callable[[Request, Platform], Awaitable[list[Connected] | Choice]]
+) -> Response:
+    """Whatever comes of it, a person reads a page."""
     platform = _platform(request)
     try:
-        return page.connected(platform.value, await _finished(request, platform))
+        found = await work(request, platform)
+        if isinstance(found, Choice):
+            nested = request.url.path.endswith("/")
+            return page.choice(platform.value, found, "../choice" if nested else "choice")
+        return page.connected(platform.value, found)
     except Refusal as refusal:
         return _with_headers_of(
             refused(refusal), page.not_connected(refusal.status, platform.value, refusal.message)
@@ -84,14 +111,35 @@ async def callback(request: Request) -> Response:
         return page.not_connected(500, platform.value, "Something went wrong here; nothing was connected.")
 
 
-async def _finished(request: Request, platform: Platform) -> list[Connected]:
+async def _finished(request: Request, platform: Platform) -> list[Connected] | Choice:
     site = site_of(request)
     back = way_back(request.scope["query_string"].decode("ascii", "replace"))
-    starter = (await site.keyring.caller(request)).key_id if "authorization" in request.headers else None
-    return await site.connecting.run(partial(_finish, site, platform, back, starter))
+    work = partial(_finish, site, platform, back, await _starter(request))
+    return await site.connecting.run(work)
 
 
-def _finish(site: Site, platform: Platform, back: WayBack, starter: UUID | None) -> list[Connected]:
+async def _picked(request: Request, platform: Platform) -> list[Connected]:
+    site = site_of(request)
+    given = parse_qsl((await read_body(request, FORM)).decode("utf-8", "replace"), keep_blank_values=True)
+    told = dict(given)
+    try:
+        grant = UUID(told.get("grant", ""))
+        places = {int(value) for name, value in given if name == "pick"}
+    except ValueError:
+        raise Refusal(400, "invalid_choice", "This answer cannot be read. Start connecting again.") from None
+    starter = await _starter(request)
+    work = partial(pick, site.core, platform, grant, told.get("ticket", ""), places, starter)
+    return await site.connecting.run(work)
+
+
+async def _starter(request: Request) -> UUID | None:
+    """None: a browser, which has no key."""
+    if "authorization" not in request.headers:
+        return None
+    return (await site_of(request).keyring.caller(request)).key_id
+
+
+def _finish(site: Site, platform: Platform, back: WayBack, starter: UUID | None) -> list[Connected] | Choice:
     if back.code is None:
         raise decline(site.core, platform, back.state, back.error or "", starter)
     return finish(site.core, platform, back.state, back.code, starter)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.api.envelope import unforeseen
 
 log = logging.getLogger("slipway.api")
 
-REQUEST_ID = "X-Request-Id"
+_ID = b"x-request-id"
 DRAIN_BYTES = 16 * 1024**2
 """Unread body that is read and thrown away before a refusal is sent: a client that is still sending would otherwise
 see its connection reset instead of the answer. Larger bodies are cut off."""
@@ -48,10 +47,11 @@ class _Exchange:
     """One request and its answer, on their way through."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        self.id = _request_id(headers.get(REQUEST_ID))
+        # names come in lower case (ASGI 3.0, HTTP connection scope)
+        found = dict(scope["headers"])
+        self.id = _request_id(found.get(_ID))
         self.started = False
-        self._unread = _has_body(headers)
+        self._unread = found.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in found
         self._http_1 = scope["http_version"].startswith("1")  # HTTP/2 closes streams, not connections
         self._receive, self._send = receive, send
 
@@ -62,15 +62,15 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID] = self.id
-            await self._drain()
-            if self._unread and self._http_1:
-                headers["Connection"] = "close"
+            headers = [*message["headers"], (_ID, self.id.encode())]
+            if self._unread and not await self._drained() and self._http_1:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
             self.started = True
         await self._send(message)
 
-    async def _drain(self) -> None:
+    async def _drained(self) -> bool:
+        """Reads what is left of the body, up to a point; whether that was all."""
         read = 0
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -78,11 +78,9 @@ class _Exchange:
                     read += len((await self.receive()).get("body", b""))
         except TimeoutError:
             log.info("request %s: its body came too slowly and was cut off", self.id)
+        return not self._unread
 
 
-def _request_id(given: str | None) -> str:
-    return given if given and _SANE.fullmatch(given) else uuid.uuid4().hex
-
-
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+def _request_id(given: bytes | None) -> str:
+    name = given.decode("latin-1") if given else ""
+    return name if _SANE.fullmatch(name) else os.urandom(16).hex()

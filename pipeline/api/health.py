@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 
 from redis.exceptions import RedisError
@@ -11,9 +13,9 @@ from starlette.responses import Response
 from pipeline.api.envelope import failure, success
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.site import Site, site_of
-from pipeline.queues import REACHABILITY
+from pipeline.queues import ALL, REACHABILITY
+from pipeline.store import canaries
 from pipeline.store.database import Unreachable
-from pipeline.store.reading import answers
 
 
 async def healthz(_request: Request) -> Response:
@@ -22,12 +24,23 @@ async def healthz(_request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Each part and whether it answers. Only without the database nothing can be done: 503."""
+    """Each part and whether it answers, and how long ago a canary was taken out of each queue, in seconds.
+
+    503 without the database, for then nothing can be done; and when a queue that was once consumed no longer is. Posts
+    are taken then all the same: who only wants to know whether to send requests here asks ``healthz``.
+    """
     site = site_of(request)
-    parts = await site.knowing.run(partial(_parts, site))
-    if not parts["database"]:
+    parts, silences = await site.knowing.run(partial(_known, site))
+    if silences is None:
         return failure(503, "unavailable", "The database cannot be reached.", more={"parts": parts})
-    return success("Ready", {"parts": parts})
+    queues = {queue: _seconds(silences.get(queue)) for queue in ALL}
+    limit = site.core.settings.worker.silent
+    if silent := [
+        f"{queue} ({age:.0f} s)" for queue, age in queues.items() if age is not None and age > limit
+    ]:
+        said = f"Nobody takes messages out of {', '.join(silent)}."
+        return failure(503, "unavailable", said, more={"parts": parts, "queues": queues})
+    return success("Ready", {"parts": parts, "queues": queues})
 
 
 async def metrics(request: Request) -> Response:
@@ -35,21 +48,28 @@ async def metrics(request: Request) -> Response:
     return Response(await site_of(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _parts(site: Site) -> dict[str, bool]:
-    return {
-        "database": _database(site),
+def _known(site: Site) -> tuple[dict[str, bool], Mapping[str, timedelta] | None]:
+    silences = _silences(site)
+    parts = {
+        "database": silences is not None,
         "broker": _broker(site),
         # Away: posts are still taken, with a warning, and go out when a worker is back.
         "workers": site.core.pulse.alive(REACHABILITY),
     }
+    return parts, silences
 
 
-def _database(site: Site) -> bool:
+def _silences(site: Site) -> Mapping[str, timedelta] | None:
+    """None: the database does not answer."""
     try:
-        with site.core.database.begin() as c:
-            return answers(c)
+        with site.core.database.once() as c:
+            return canaries.silences(c)
     except Unreachable:
-        return False
+        return None
+
+
+def _seconds(silence: timedelta | None) -> float | None:
+    return None if silence is None else round(silence.total_seconds(), 1)
 
 
 def _broker(site: Site) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
@@ -35,6 +36,15 @@ class Lane:
             raise
         running.add_done_callback(lambda _done: self._leave(key))
         return await asyncio.wrap_future(running)
+
+    @contextmanager
+    def place(self, key: UUID | None = None) -> Iterator[None]:
+        """A place in the line for work that needs no thread of this lane. Raises Refusal 503 or 429 when it is full."""
+        self._enter(key)
+        try:
+            yield
+        finally:
+            self._leave(key)
 
     def close(self) -> None:
         """Takes nothing new and waits for what runs."""

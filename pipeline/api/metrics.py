@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,7 +19,9 @@ from redis.exceptions import RedisError
 
 from pipeline.api.lane import Lane
 from pipeline.queues import ALL
+from pipeline.store.canaries import silences
 from pipeline.store.database import Database, Unreachable
+from pipeline.store.dead_letters import Cause, Which, causes
 from pipeline.store.reading import count_deliveries, count_posts, limit_time
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,6 +39,8 @@ class Count(Collector):
     posts: Mapping[str, int] | None
     deliveries: Mapping[tuple[str, str], int] | None
     queues: Mapping[str, int] | None
+    silences: Mapping[str, timedelta]
+    causes: Sequence[Cause]
     unacknowledged: int = field(default=0)
 
     def collect(self) -> Iterator[Metric]:
@@ -57,8 +63,28 @@ class Count(Collector):
         for (platform, state), n in (self.deliveries or {}).items():
             deliveries.add_metric([platform, state], n)
         yield deliveries
+        yield from self._operators()
         if self.queues is not None:
             yield from self._queues(self.queues)
+
+    def _operators(self) -> Iterator[Metric]:
+        """What somebody has to look at."""
+        letters = GaugeMetricFamily(
+            "slipway_dead_letters", "Deliveries that failed or wait for a person, and nobody dealt with.",
+            labels=["platform", "class"],
+        )  # fmt: skip
+        totals: Counter[tuple[str, str]] = Counter()
+        for cause in self.causes:
+            totals[cause.platform, cause.error_class or ""] += cause.letters
+        for labels, n in totals.items():
+            letters.add_metric(labels, n)
+        yield letters
+        quiet = GaugeMetricFamily(
+            "slipway_queue_silence_seconds", "Seconds since a worker took a canary out of the queue.", labels=["queue"]
+        )  # fmt: skip
+        for queue, silence in self.silences.items():
+            quiet.add_metric([queue], silence.total_seconds())
+        yield quiet
 
     def _queues(self, lengths: Mapping[str, int]) -> Iterator[Metric]:
         queues = GaugeMetricFamily(
@@ -92,21 +118,21 @@ class Metrics:
         return self._text
 
     def _count(self) -> bytes:
-        posts, deliveries = self._ledger()
         queues, unacknowledged = self._queues()
         registry = CollectorRegistry()
-        registry.register(
-            Count(posts=posts, deliveries=deliveries, queues=queues, unacknowledged=unacknowledged)
-        )
+        registry.register(Count(**self._ledger(), queues=queues, unacknowledged=unacknowledged))
         return generate_latest(registry)
 
-    def _ledger(self) -> tuple[Mapping[str, int] | None, Mapping[tuple[str, str], int] | None]:
+    def _ledger(self) -> dict[str, Any]:
         try:
             with self._database.begin() as c:
                 limit_time(c, LONGEST)
-                return count_posts(c), count_deliveries(c)
+                return {
+                    "posts": count_posts(c), "deliveries": count_deliveries(c), "silences": silences(c),
+                    "causes": causes(c, Which()),
+                }  # fmt: skip
         except Unreachable:
-            return None, None
+            return {"posts": None, "deliveries": None, "silences": {}, "causes": ()}
 
     def _queues(self) -> tuple[Mapping[str, int] | None, int]:
         try:

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from adapters.contract import Platform
 from pipeline.api import answers
 from pipeline.api.connect import ConnectBody
+from pipeline.api.reference_codes import spell_out
+from pipeline.api.reference_intro import introduce
+from pipeline.api.reference_samples import add_samples
 from pipeline.api.schema import EXTERNAL_ID, PostBody
 from pipeline.domain.post import PostStatus
 
@@ -21,8 +24,13 @@ _ID_HEADER = {
     "X-Request-Id": {"schema": {"type": "string"}, "description": "The client's own id, or a new one."}
 }
 _WAIT_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-_LIMIT_HEADERS = {
-    f"RateLimit-{name}": {"schema": {"type": "integer"}} for name in ("Limit", "Remaining", "Reset")
+LIMIT_HEADERS = {
+    f"RateLimit-{name}": {"schema": {"type": "integer"}, "description": description}
+    for name, description in (
+        ("Limit", "Posts a minute of this key; the three are left out where there is no limit."),
+        ("Remaining", "Posts that it may send at once."),
+        ("Reset", "Seconds until it may send as many as ever, or after a refusal until it may send again."),
+    )
 }
 
 
@@ -34,33 +42,59 @@ def says(
 
 
 READ: Responses = {
-    401: says(answers.Failure, "invalid_token: the key is missing, malformed, unknown or revoked."),
+    401: says(answers.Failure, "invalid_token: the key is missing, malformed, unknown, revoked or expired."),
     500: says(answers.Failure, "internal_error: a fault of this server."),
     503: says(answers.Failure, "unavailable: the database is away, or too much is under way.", _WAIT_HEADER),
 }
+_POST_ID = "$response.body#/data/id"
+_STEERED: Mapping[str, Any] = {"post_ids": [_POST_ID]}
+LINKS: dict[str, Any] = {
+    **{
+        name: {"operationId": name, "parameters": {"post_id": _POST_ID}} for name in ("getPost", "updatePost")
+    },
+    **{name: {"operationId": name, "requestBody": _STEERED} for name in ("retryPosts", "cancelPosts")},
+    "deletePosts": {"operationId": "deletePosts", "requestBody": {"postIds": [_POST_ID]}},
+}
+"""What may be done with a post that was taken."""
+READ_ONLY: Responses = {403: says(answers.Failure, "insufficient_scope: the key may only read.")}
+BUSY: Responses = {
+    429: says(answers.Failure, "rate_limited: this key has too many requests under way.", _WAIT_HEADER)
+}
 CREATE: Responses = {
-    201: says(answers.ScheduledAnswer, "The post was stored."),
-    200: says(
-        answers.ScheduledAnswer, "An equal request was taken before: the original post, duplicate: true."
-    ),
+    201: {**says(answers.ScheduledAnswer, "The post was stored.", LIMIT_HEADERS), "links": LINKS},
+    200: {
+        **says(
+            answers.ScheduledAnswer,
+            "An equal request was taken before: the original post, duplicate: true.",
+            LIMIT_HEADERS,
+        ),
+        "links": LINKS,
+    },
     400: says(
         answers.Failure,
         "invalid_json, unknown_accounts, missing_accounts, validation_failed, invalid_music_url or media_unreachable.",
     ),
     402: says(answers.Failure, "subscription_required: no active Creator, Professional or Business plan."),
-    403: says(answers.Failure, "tier_not_allowed: the Scheduler tier."),
+    403: says(
+        answers.Failure, "tier_not_allowed: the Scheduler tier; insufficient_scope: the key may only read."
+    ),
     408: says(answers.Failure, "request_timeout: the body did not arrive in time."),
     409: says(answers.Failure, "create_failed: the external_id was used for another body."),
     413: says(answers.Failure, "payload_too_large."),
     415: says(answers.Failure, "unsupported_media_type: the body is not application/json in UTF-8."),
     422: says(answers.Invalid, "invalid_payload: JSON, but not this schema."),
-    429: says(answers.Failure, "rate_limited.", {**_WAIT_HEADER, **_LIMIT_HEADERS}),
+    429: says(
+        answers.Failure,
+        "rate_limited: this key has sent its posts for now, or has too many requests under way.",
+        {**_WAIT_HEADER, **LIMIT_HEADERS},
+    ),
     **READ,
     500: says(answers.Failure, "create_failed: safe to repeat."),
 }
 LIST: Responses = {
     200: says(answers.PageAnswer, "A page of posts."),
     422: says(answers.Invalid, "invalid_payload: a value of the query."),
+    **BUSY,
     **READ,
 }
 SHOW: Responses = {
@@ -70,12 +104,17 @@ SHOW: Responses = {
         {"ETag": {"schema": {"type": "string"}, "description": "Its version, for If-Match."}},
     ),
     404: says(answers.Failure, "not_found: not there, or not within the key's scope."),
+    **BUSY,
     **READ,
 }
-ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **READ}
+ACCOUNTS: Responses = {200: says(answers.AccountsAnswer, "The accounts."), **BUSY, **READ}
 SUBSCRIPTION: Responses = {200: says(answers.SubscriptionAnswer, "The subscription."), **READ}
 CONNECT: Responses = {
     201: says(answers.ConsentAnswer, "Send the person to this address."),
+    403: says(
+        answers.Failure,
+        "insufficient_scope: the key may only read, or is bound to accounts and was to connect others.",
+    ),
     400: says(answers.Failure, "invalid_json, or validation_failed: there is no such connection."),
     404: says(answers.Failure, "not_found: no such platform, or no such account to connect again."),
     408: CREATE[408],
@@ -83,20 +122,27 @@ CONNECT: Responses = {
     413: CREATE[413],
     415: CREATE[415],
     422: CREATE[422],
-    429: says(answers.Failure, "rate_limited: this key has too many requests under way.", _WAIT_HEADER),
+    **BUSY,
     **READ,
     500: says(answers.Failure, "not_configured: the message names the setting; internal_error."),
 }
 _PEOPLE: dict[str, Any] = {"content": {"text/html": {}}, "headers": _ID_HEADER}
 CALLBACK: Responses = {
-    200: {"description": "The accounts that were connected.", **_PEOPLE},
+    200: {
+        "description": "The accounts that were connected, or a form that asks which of them to connect.",
+        **_PEOPLE,
+    },
     400: {
         "description": "The answer cannot be read, is unknown or late, or the code was refused.",
         **_PEOPLE,
     },
     401: {"description": "A key was shown, and it is unknown or was revoked.", **_PEOPLE},
     403: {"description": "The person said no, a permission is missing, or somebody else began.", **_PEOPLE},
-    404: says(answers.Failure, "not_found: no such platform."),
+    404: {
+        "description": "not_found: no such platform.",
+        "headers": _ID_HEADER,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+    },
     409: {"description": "Used before, no account, or not the account to connect again.", **_PEOPLE},
     500: {"description": "A fault of this server.", **_PEOPLE},
     502: {"description": "The platform did not answer, or refused.", **_PEOPLE},
@@ -176,6 +222,19 @@ CALLBACK_EXTRA = {
         _query("error", {"type": "string"}, "What it gives instead, access_denied for one."),
     ]
 }
+CHOICE: Responses = {
+    **CALLBACK,
+    408: {"description": "The form did not arrive in time.", **_PEOPLE},
+    413: {"description": "The form is too large.", **_PEOPLE},
+}
+CHOICE_EXTRA: dict[str, Any] = {
+    "parameters": [_PLATFORM],
+    "requestBody": {
+        "required": True,
+        "description": "The form of the page that the callback shows where several accounts were found.",
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+    },
+}
 
 
 def describe(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> dict[str, Any]:
@@ -194,5 +253,8 @@ def describe(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> dict[str, 
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "<public id>.<secret>"}
         }
+        introduce(spec)
+        spell_out(spec)
+        add_samples(spec)
         app.openapi_schema = spec
     return app.openapi_schema

@@ -9,7 +9,18 @@ from pydantic import BaseModel
 from pipeline.api import answers
 from pipeline.api import answers_steering as told
 from pipeline.api.changes import CancelBody, DeleteBody, PatchBody, RetryBody
-from pipeline.api.reference import CREATE, READ, SECURED, SHOW, SHOW_EXTRA, Responses, says
+from pipeline.api.reference import (
+    BUSY,
+    CREATE,
+    LIMIT_HEADERS,
+    READ,
+    READ_ONLY,
+    SECURED,
+    SHOW,
+    SHOW_EXTRA,
+    Responses,
+    says,
+)
 
 BODIES: tuple[type[BaseModel], ...] = (PatchBody, RetryBody, CancelBody, DeleteBody)
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The version of the post, for If-Match."}}
@@ -17,16 +28,14 @@ ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The version of th
 _BODY: Responses = {
     400: says(answers.Failure, "invalid_json, or too_many_post_ids."),
     **{status: CREATE[status] for status in (408, 413, 415, 422)},
-    429: says(
-        answers.Failure, "rate_limited: this key has too many requests under way.",
-        {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
-    ),
+    **BUSY,
     **READ,
+    **READ_ONLY,
 }  # fmt: skip
-_PLAN: Responses = {status: CREATE[status] for status in (402, 403)}
+_PLAN: Responses = {status: CREATE[status] for status in (402, 403, 429)}
 
 UPDATE: Responses = {
-    200: says(told.EditedAnswer, "The post was changed, all of it.", ETAG),
+    200: says(told.EditedAnswer, "The post was changed, all of it.", {**ETAG, **LIMIT_HEADERS}),
     **_BODY,
     **_PLAN,
     400: says(
@@ -40,11 +49,15 @@ UPDATE: Responses = {
     ),
     412: says(answers.Failure, "precondition_failed: it is no longer the version of If-Match."),
 }
-RETRY: Responses = {200: says(told.RetriedAnswer, "What became of each post."), **_BODY, **_PLAN}
+RETRY: Responses = {
+    200: says(told.RetriedAnswer, "What became of each post.", LIMIT_HEADERS),
+    **_BODY,
+    **_PLAN,
+}
 CANCEL: Responses = {200: says(told.CanceledAnswer, "What became of each post."), **_BODY}
 DELETE: Responses = {200: says(told.DeletedAnswer, "What became of each post."), **_BODY}
 VALIDATE: Responses = {
-    200: says(told.ValidatedAnswer, "What would become of the post, good or bad."),
+    200: says(told.ValidatedAnswer, "What would become of the post, good or bad.", LIMIT_HEADERS),
     **_BODY,
     **_PLAN,
     400: says(answers.Failure, "invalid_json."),

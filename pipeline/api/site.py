@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import redis
@@ -10,33 +12,53 @@ from starlette.requests import Request
 
 from pipeline.api.auth import Keyring
 from pipeline.api.fields import FLAT_CAPTION, LONGEST_CAPTION, Rules
+from pipeline.api.files_filing import Filing, filing
+from pipeline.api.grouping import Grouping
 from pipeline.api.lane import Lane
 from pipeline.api.metrics import Metrics
 from pipeline.api.rate import Meter
 from pipeline.core import Core
 from pipeline.pacing import redis_client
+from pipeline.stages.group_commit import MOST, Asked, take
+from pipeline.stages.request import Accepted
+from pipeline.store.keys import Caller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """One server process. The lanes keep apart: waiting posts, reads, keys and health, consents, and stopping."""
+    """One server process. The lanes keep apart: waiting posts, mass work, reads, keys, consents, stopping."""
 
     core: Core
     posting: Lane
+    grouping: Grouping[Asked, Accepted | None]
+    bulk: Lane
     reading: Lane
     knowing: Lane
     connecting: Lane
     steering: Lane
+    filing: Filing
     keyring: Keyring
     meter: Meter
     metrics: Metrics
     broker: redis.Redis
     rules: Rules
 
+    def lane_of(self, caller: Caller) -> Lane:
+        """Where the posts of this key stand in line."""
+        return self.bulk if caller.bulk else self.posting
+
+    async def metered(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
+        """Takes posts from the key's bucket; the headers for the answer. Raises Refusal 429 when it holds too few."""
+        if not self.meter.per_minute:
+            return {}
+        return await self.knowing.run(partial(self.meter.take, caller.key_id, posts))
+
     def close(self) -> None:
         """Lets what runs finish, then gives the connections back."""
-        for lane in (self.posting, self.reading, self.knowing, self.connecting, self.steering):
+        self.grouping.close()
+        for lane in (self.posting, self.bulk, self.reading, self.knowing, self.connecting, self.steering):
             lane.close()
+        self.filing.lane.close()
         self.broker.close()
 
 
@@ -48,19 +70,23 @@ def site(core: Core) -> Site:
         core=core,
         # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
         posting=Lane("posting", threads=64, line=256, per_key=128),
-        reading=Lane("reading", threads=8, line=256),
+        grouping=Grouping("grouping", partial(take, core), most=MOST),
+        # Narrow, and never waiting: however many a bulk key sends at once, others find threads and connections.
+        bulk=Lane("bulk", threads=4, line=64, per_key=16),
+        reading=Lane("reading", threads=8, line=256, per_key=64),
         knowing=knowing,
         # People who come back from a consent page wait for the platform's answers, seconds at times.
         connecting=Lane("connecting", threads=8, line=64, per_key=32),
         # Never behind posts that wait for their checks: who wants to stop a post is in a hurry.
         steering=Lane("steering", threads=4, line=128, per_key=32),
+        filing=filing(),
         keyring=Keyring(core, knowing),
         meter=Meter(broker, core.settings.api.posts_per_minute),
         metrics=Metrics(core.database, broker, knowing),
         broker=broker,
         rules=Rules(
             caption=FLAT_CAPTION if core.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
-            media_origins=core.settings.media_origins,
+            media_origins=core.settings.media_origins | {core.settings.files_origin},
         ),
     )
 

@@ -9,6 +9,7 @@ import click
 
 from pipeline.api.timestamp import written
 from pipeline.cli import EXAMPLE
+from pipeline.cli.connect import connect
 from pipeline.cli.opening import ask_sandbox, house, ledger, vault
 from pipeline.cli.printing import json_option, show, show_one
 
@@ -33,6 +34,9 @@ unchecked_option = click.option(
 @click.group()
 def command() -> None:
     """Accounts at the platforms; their credentials are sealed at rest."""
+
+
+command.add_command(connect)
 
 
 @command.command(
@@ -126,7 +130,7 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         }
         for s in found
     ]  # fmt: skip
-    show(rows, as_json=as_json, empty="No accounts. `slipway account add --help` says how to add one.")
+    show(rows, as_json=as_json, empty="No accounts. `slipway account connect PLATFORM` adds some.")
 
 
 @command.command(epilog=f"{TOKENS}\n\n{EXAMPLE}slipway account reconnect acme < tokens.json")

@@ -1,4 +1,4 @@
-"""`slipway connect`: adds an account by asking its owner, in a browser, on the platform's own page."""
+"""`slipway account connect`: adds an account by asking its owner, in a browser, on the platform's own page."""
 
 from __future__ import annotations
 
@@ -23,29 +23,38 @@ ANSWER = timedelta(minutes=2)
 """How long the platform's answers are waited for once the person is back."""
 
 
-@click.command(epilog=EXAMPLE + "slipway connect tiktok --workspace Acme --connection creator")
+@click.command(epilog=EXAMPLE + "slipway account connect linkedin --workspace Acme")
 @click.argument("platform")
 @click.option("--workspace", required=True, help="Name or id.")
-@click.option("--connection", help="The platform's product, e.g. creator, business, facebook_login.")
+@click.option(
+    "--connection",
+    help="The platform's product, e.g. business, facebook_login, organization; default its usual one.",
+)
 @click.option(
     "--reconnect", metavar="ACCOUNT", help="Id or username of an account to connect again, and no other."
 )
 @click.option("--only", multiple=True, metavar="ID", help="Store only this remote id; may be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Store all that are found, without asking which.")
 @json_option
-def command(
+def connect(
     platform: str,
     *,
     workspace: str,
     connection: str | None,
     reconnect: str | None,
     only: tuple[str, ...],
+    everything: bool,
     as_json: bool,
 ) -> None:
-    """Connect accounts at PLATFORM: prints the address to open in a browser, and waits until that is done."""
+    """Connect accounts at PLATFORM: prints the address to open in a browser, and waits until that is done.
+
+    Where the login opens several accounts (a LinkedIn member and organizations, Facebook Pages), the browser comes back
+    to a page on which to tick those to connect.
+    """
     from pipeline.cli.account import account_of, platform_of
     from pipeline.stages.connect import start
     from pipeline.stages.request import Refusal
-    from pipeline.store.grants import CLI
+    from pipeline.store.grants import ALL, CLI
     from pipeline.store.workspaces import find_workspace
 
     kind = platform_of(platform)
@@ -54,7 +63,8 @@ def command(
             home = find_workspace(c, workspace).id
             again = account_of(c, reconnect).id if reconnect else None
         try:
-            opened = start(core, home, kind, CLI, connection=connection, reconnect=again, chosen=only or None)
+            chosen = ALL if everything else only or None
+            opened = start(core, home, kind, CLI, connection=connection, reconnect=again, chosen=chosen)
         except Refusal as refusal:
             raise click.ClickException(refusal.message) from None
         _tell(opened)
@@ -87,9 +97,13 @@ def _wait(core: Core, opened: Started) -> Standing:
 def _accounts(found: Standing) -> list[dict[str, object]]:
     if found.outcome is None:
         what = (
-            "the platform's answer did not arrive" if found.is_used else "nobody came back from the platform"
+            "neither the platform's answer nor a choice arrived"
+            if found.is_used
+            else "nobody came back from the platform"
         )
-        raise click.ClickException(f"Nothing was connected: {what} in time. Start `slipway connect` again.")
+        raise click.ClickException(
+            f"Nothing was connected: {what} in time. Start `slipway account connect` again."
+        )
     if error := found.outcome.get("error"):
         raise click.ClickException(error["message"])
     return list(found.outcome["accounts"])

@@ -25,7 +25,7 @@ def serve() -> None:
     from pipeline.cli.serve import become
     from pipeline.embedded.sandbox import arguments, environment
 
-    become(*arguments(settings().sandbox), environment=environment(settings().sandbox))
+    become(*arguments(settings()), environment=environment(settings().sandbox))
 
 
 @command.command(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli import EXAMPLE
 from pipeline.cli.opening import ledger
 from pipeline.cli.printing import json_option, show, show_one
+from pipeline.cli.span import SPAN
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+
+if TYPE_CHECKING:
+    from pipeline.store.late_policy import LatePolicy
 
 
 @click.group()
@@ -42,10 +47,12 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
 @json_option
 def list_(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
+    from pipeline.store.late_policy import policies
     from pipeline.store.workspaces import list_workspaces
 
     with ledger() as c:
-        found = [_shown(workspace) for workspace in list_workspaces(c)]
+        late = policies(c)
+        found = [{**_shown(w), "late": _late(late.get(w.id))} for w in list_workspaces(c)]
     show(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
 
 
@@ -65,6 +72,40 @@ def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bo
         found = find_workspace(c, workspace)
         store_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
         show_one(_shown(find_workspace(c, str(found.id))), as_json=as_json)
+
+
+@command.command(
+    epilog="Examples:\n\n\b\n  slipway workspace set-late Acme hold --after 2h\n"
+    "  slipway workspace set-late Acme publish"
+)
+@click.argument("workspace")
+@click.argument("on_late", metavar="publish|skip|hold", type=click.Choice(["publish", "skip", "hold"]))
+@click.option("--after", type=SPAN, help="How late is too late: 30m, 2h, 1d. Not for publish.")
+@json_option
+def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: bool) -> None:
+    """Say what becomes of late posts of WORKSPACE that have no expires_at: publish, skip (fail) or hold for a person.
+
+    It counts at once, for posts that wait already too.
+    """
+    from pipeline.store.late_policy import LatePolicy, set_policy
+    from pipeline.store.workspaces import find_workspace
+
+    if (after is None) != (on_late == "publish") or after == timedelta(0):
+        raise click.ClickException(
+            "Say after what time skip and hold begin: --after 2h. `publish` takes none."
+        )
+    policy = (
+        None if after is None else LatePolicy(after=after, on_late="skip" if on_late == "skip" else "hold")
+    )
+    with ledger() as c:
+        found = find_workspace(c, workspace)
+        set_policy(c, found.id, policy)
+    show_one({"id": found.id, "name": found.name, "late": _late(policy)}, as_json=as_json)
+
+
+def _late(policy: LatePolicy | None) -> str:
+    """In a word: what is done, and after how long."""
+    return "publish" if policy is None else f"{policy.on_late} after {policy.after}"
 
 
 def _shown(workspace: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def sandbox_part(s: Settings, environment: Mapping[str, str]) -> Part | None:
         return None
     program = Program(
         name="sandbox",
-        argv=[sys.executable, *sandbox.arguments(s.sandbox)],
+        argv=[sys.executable, *sandbox.arguments(s)],
         environment={**environment, **sandbox.environment(s.sandbox)},
     )
     return Part(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from config.settings import Sandbox, SettingsError
+from config.settings import Sandbox, Settings, SettingsError
 
 
-def arguments(s: Sandbox) -> list[str]:
+def arguments(settings: Settings) -> list[str]:
     """What `python` is called with. Raises SettingsError when it has no addresses or no token."""
+    s = settings.sandbox
     if not s.control_token.get_secret_value():
         raise SettingsError(
             "SLIPWAY_SANDBOX__CONTROL_TOKEN is empty: the sandbox's control API needs a token."
@@ -18,7 +19,7 @@ def arguments(s: Sandbox) -> list[str]:
     lifted = ["--pace", "instant", "--no-quotas"] if s.lifted else []
     return [
         "-m", "adapters.sandbox", "--host", host, "--port", str(port), "--media-port", str(media_port),
-        "--folder", str(s.folder), *lifted,
+        "--folder", str(s.folder), "--uploads", f"{settings.files_url}/files/", *lifted,
     ]  # fmt: skip
 
 

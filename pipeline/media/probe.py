@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.contract import MediaFacts
 from pipeline.media import jail
-from pipeline.media.fetch import Fetcher
+from pipeline.media.opened import Opener
 from pipeline.media.refusal import Refused
 from pipeline.media.sniff import HEAD, Container, Kind, sniff
 from pipeline.media.source import Patience, Source
@@ -13,7 +13,7 @@ _PAGES = frozenset({"application/json", "application/xml", "application/xhtml+xm
 """Served types that say plainly "not a file of media", whatever the bytes; platforms that pull believe them too."""
 
 
-def probe(fetcher: Fetcher, url: str, expected: Kind, *, patience: Patience | None = None) -> MediaFacts:
+def probe(fetcher: Opener, url: str, expected: Kind, *, patience: Patience | None = None) -> MediaFacts:
     """The facts of the file at ``url``, which is to be an image or a video.
 
     Raises Refused (it will not do as it is), Unanswered (it may later), jail.JailBroken (this installation is at

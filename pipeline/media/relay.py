@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected, Unavailable
-from pipeline.media.fetch import CHUNK, Fetcher, Ranged
+from pipeline.media.fetch import CHUNK
+from pipeline.media.opened import Opened, Opener
 from pipeline.media.refusal import Refused, Unanswered
 
 TRIES = 4
@@ -17,7 +18,7 @@ _GONE_PART, _PRECONDITION = 416, 412
 Stream = Callable[[int, int], Iterator[bytes]]
 
 
-def relay(fetcher: Fetcher, url: str, facts: MediaFacts) -> Stream:
+def relay(fetcher: Opener, url: str, facts: MediaFacts) -> Stream:
     """``Media.stream`` of the adapters' contract for a file that was checked to be ``facts``.
 
     ``stream(first, length)`` yields exactly ``length`` bytes. Raises Unavailable when the source does not answer,
@@ -33,7 +34,7 @@ def relay(fetcher: Fetcher, url: str, facts: MediaFacts) -> Stream:
     return stream
 
 
-def _stream(fetcher: Fetcher, url: str, facts: MediaFacts, at: int, end: int) -> Iterator[bytes]:
+def _stream(fetcher: Opener, url: str, facts: MediaFacts, at: int, end: int) -> Iterator[bytes]:
     tries = TRIES + (end - at) // STRETCH
     reason = ""
     while at < end:
@@ -58,7 +59,7 @@ def _stream(fetcher: Fetcher, url: str, facts: MediaFacts, at: int, end: int) ->
             )  # some servers hand out a range in slices: fine, as long as they lead on
 
 
-def _check(source: Ranged, facts: MediaFacts) -> None:
+def _check(source: Opened, facts: MediaFacts) -> None:
     size_differs = source.total_bytes is not None and source.total_bytes != facts.bytes
     tag_differs = facts.etag is not None and source.etag is not None and source.etag != facts.etag
     if size_differs or tag_differs:

@@ -6,7 +6,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from pipeline.media.fetch import CHUNK, Fetcher, Ranged
+from pipeline.media.fetch import CHUNK
+from pipeline.media.opened import Opened, Opener
 from pipeline.media.refusal import Refused, Unanswered
 
 BLOCK = 256 * 1024
@@ -31,13 +32,13 @@ class Patience:
 class Source:
     """One remote file. ``open`` fills in what the server says; ``read`` serves any place in it. Not thread-safe."""
 
-    def __init__(self, fetcher: Fetcher, url: str, patience: Patience) -> None:
+    def __init__(self, fetcher: Opener, url: str, patience: Patience) -> None:
         self._fetcher = fetcher
         self._url = url
         self._patience = patience
         self._until = time.monotonic() + patience.seconds
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._stream: Ranged | None = None
+        self._stream: Opened | None = None
         self._at = 0
         self._bytes = self._requests = 0
         self.size = 0
@@ -129,7 +130,7 @@ class Source:
             raise Unanswered("the file changed while it was being looked at")
         self._bytes += 0 if stream.ranged else at
 
-    def _ask(self, first: int, length: int) -> Ranged:
+    def _ask(self, first: int, length: int) -> Opened:
         self._requests += 1
         if self._requests > self._patience.requests:
             raise Refused(f"more than {self._patience.requests} reads would be needed to tell what it is")

@@ -8,13 +8,13 @@ from adapters.contract import RemoteAccount
 from pipeline.domain.account import AccountStatus
 from pipeline.stages.request import Refusal
 from pipeline.store.accounts import AccountRow
-from pipeline.store.grants import CLI, Grant
+from pipeline.store.grants import ALL, CLI, Grant
 
 
 def storable(
     grant: Grant, found: Iterable[RemoteAccount], known: Sequence[AccountRow]
 ) -> list[RemoteAccount]:
-    """The same account when one is connected again, else the chosen ones, else all; each once.
+    """The same account when one is connected again, else those chosen beforehand, else all; each once.
 
     ``known``: the workspace's accounts. Raises Refusal 409 ``no_accounts``, ``wrong_account`` or ``account_inactive``.
     """
@@ -49,7 +49,7 @@ def _chosen(grant: Grant, found: Iterable[RemoteAccount], known: Sequence[Accoun
     if again:
         chosen, about = [a for a in found if key(a) == key(again[0])], name_of(again[0])
     else:
-        chosen = [a for a in found if grant.chosen is None or a.remote_id in grant.chosen]
+        chosen = [a for a in found if grant.chosen in (None, ALL) or a.remote_id in grant.chosen]
         about = "the chosen ones"
     if not chosen:
         raise Refusal(

@@ -12,11 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
-
-from sqlalchemy import Connection
 
 from adapters.contract import Adapter, Platform, RemoteAccount
 from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked, NeedsPerson, Permanent
@@ -24,30 +21,17 @@ from pipeline.core import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.failpoint import failpoint
 from pipeline.stages.candidates import name_of, storable
-from pipeline.stages.consent import DENIED, new_secrets, redirect_uri
+from pipeline.stages.connected import AGAIN, Choice, Connected, keep, refusal_of
+from pipeline.stages.consent import DENIED, NOT_GRANTED, new_secrets, redirect_uri
+from pipeline.stages.picking import is_to_pick, offered
 from pipeline.stages.request import Refusal
 from pipeline.store import grants as store
-from pipeline.store.accounts import AccountRow, add_account, find_accounts
-from pipeline.store.grants import CLI, LIFE, Grant, GrantRefused, Starter, Unusable
+from pipeline.store.accounts import AccountRow, find_accounts
+from pipeline.store.grants import CLI, LIFE, Grant, GrantRefused, Starter
+from pipeline.store.ownership import Accounts, accounts_within
 from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
-
-AGAIN = "Start connecting the account again."
-_UNUSABLE = {
-    Unusable.UNKNOWN: (400, f"Nobody here is waiting for this answer, or it is long over. {AGAIN}"),
-    Unusable.USED: (409, f"This answer was used before. If the account is not connected: {AGAIN}"),
-    Unusable.EXPIRED: (400, f"The ten minutes for this are over. {AGAIN}"),
-    Unusable.OTHER_PLATFORM: (
-        400,
-        f"This answer came from another platform than the one that was asked. {AGAIN}",
-    ),
-    Unusable.OTHER_STARTER: (403, "Somebody else started this: only the key that did can finish it."),
-    Unusable.KEY_REVOKED: (
-        403,
-        "The key that started this was revoked meanwhile. Start again with another one.",
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,19 +44,6 @@ class Started:
     lives: timedelta = LIFE
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connected:
-    """An account that can be published to from now on."""
-
-    id: UUID
-    platform: Platform
-    connection: str
-    remote_id: str
-    username: str
-    display_name: str
-    was_known: bool
-
-
 def start(
     core: Core,
     workspace: UUID,
@@ -82,15 +53,20 @@ def start(
     connection: str | None = None,
     reconnect: UUID | None = None,
     chosen: Sequence[str] | None = None,
+    within: Accounts = None,
 ) -> Started:
-    """Opens a grant. ``reconnect``: an account of the workspace; ``chosen``: remote ids that may be stored, else all.
+    """Opens a grant, good for ten minutes and one use.
+
+    ``reconnect``: an account of the workspace. ``chosen``: remote ids that may be stored, ``*`` for all; else the
+    person picks. ``within``: the only accounts that exist for who asks.
 
     Raises Refusal: 400 for what cannot be asked, 404 when there is no such account, 409 when it is out of use, 500
     ``not_configured`` with the setting's name.
     """
     if platform not in core.adapters:
         raise Refusal(400, "validation_failed", f"{platform.value} accounts cannot be connected yet.")
-    known = _to_reconnect(core, workspace, platform, reconnect, starter) if reconnect else None
+    mine = accounts_within([reconnect] if reconnect else [], within) or ()
+    known = _to_reconnect(core, workspace, platform, reconnect, mine, starter) if reconnect else None
     connection = known.connection if known else connection
     back, secrets = redirect_uri(core.settings, platform), new_secrets()
     try:
@@ -108,8 +84,8 @@ def start(
 
 def finish(
     core: Core, platform: Platform, state: str, code: str, starter: Starter | None = None
-) -> list[Connected]:
-    """Uses the grant up, asks the platform whose accounts the code opens, and stores them.
+) -> list[Connected] | Choice:
+    """Uses the grant up, asks the platform whose accounts the code opens, and stores them, or lets the person choose.
 
     ``starter`` None: a browser, known by its state alone. Raises Refusal: 400, 403 or 409 for a state that cannot be
     used, 409 ``wrong_account`` when another account than the one to reconnect came back, 400 ``code_refused``, 403
@@ -122,8 +98,10 @@ def finish(
         failpoint("connect.answered")
         with core.database.begin() as c:
             known = find_accounts(c, grant.workspace_id)
-            connected = [_store(c, core, grant, one, known) for one in storable(grant, found, known)]
-            store.end_grant(c, grant.id, {"accounts": [_told(one) for one in connected]})
+            usable = storable(grant, found, known)
+            if is_to_pick(grant, usable):
+                return offered(c, core, grant, usable)
+            connected = keep(c, core, grant, usable, known)
     for one in connected:
         log.info("connected %s account %s for workspace %s", platform.value, one.id, grant.workspace_id)
     return connected
@@ -140,17 +118,17 @@ def decline(
         refusal = Refusal(403, "access_denied", said)
     else:
         log.warning("%s sent a person back with error %.60r", name, error)
-        said = f"{name} could not connect the account; nothing was changed. {AGAIN}"
+        said = f"{name} could not connect the account; nothing was changed. {NOT_GRANTED.get(error, AGAIN)}"
         refusal = Refusal(502, "platform_refused", said)
     _note(core, grant, refusal)
     return refusal
 
 
 def _to_reconnect(
-    core: Core, workspace: UUID, platform: Platform, account: UUID, starter: Starter
+    core: Core, workspace: UUID, platform: Platform, account: UUID, mine: Sequence[UUID], starter: Starter
 ) -> AccountRow:
     with core.database.begin() as c:
-        found = find_accounts(c, workspace, [account])
+        found = find_accounts(c, workspace, mine)
     if not found or found[0].platform is not platform:
         raise Refusal(404, "not_found", f"There is no {platform.value} account {account} here.")
     if found[0].status is AccountStatus.INACTIVE and starter != CLI:
@@ -181,9 +159,8 @@ def _used(core: Core, platform: Platform, state: str, starter: Starter | None) -
         with core.database.begin() as c:
             return store.use_grant(c, core.vault, platform, state, starter)
     except GrantRefused as error:
-        status, message = _UNUSABLE[error.reason]
         log.warning("a state was refused for %s: %s", platform.value, error.reason.value)
-        raise Refusal(status, f"state_{error.reason.value}", message) from None
+        raise refusal_of(error) from None
     except VaultError:
         raise Refusal(409, "state_unusable", f"The keys were changed meanwhile. {AGAIN}") from None
 
@@ -225,25 +202,3 @@ def _of_platform(error: AdapterError) -> Refusal:
     if isinstance(error, NeedsPerson):
         return Refusal(403, error.code, said)
     return Refusal(502, "platform_unavailable", said)
-
-
-def _store(
-    c: Connection, core: Core, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
-) -> Connected:
-    identity = add_account(
-        c, core.vault, workspace=grant.workspace_id, platform=grant.platform, connection=one.connection,
-        remote_id=one.remote_id, username=one.username, display_name=one.display_name,
-        credentials=one.credentials, settings=one.settings,
-    )  # fmt: skip
-    return Connected(
-        id=identity, platform=grant.platform, connection=one.connection, remote_id=one.remote_id,
-        username=one.username, display_name=one.display_name, was_known=identity in {a.id for a in known},
-    )  # fmt: skip
-
-
-def _told(one: Connected) -> dict[str, Any]:
-    return {
-        "id": str(one.id), "platform": one.platform.value, "username": one.username,
-        "display_name": one.display_name, "connection": one.connection,
-        "was": "known; its tokens are replaced" if one.was_known else "new",
-    }  # fmt: skip

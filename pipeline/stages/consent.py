@@ -31,6 +31,9 @@ PATH = "/api/partner/v1/connect/{platform}/callback"
 
 DENIED = frozenset({"access_denied", "user_cancelled_login", "user_cancelled_authorize"})
 """What platforms send back when the person said no; the last two are LinkedIn's."""
+_LACKS = "Our app there may not ask for all of this: ask for another connection, or let the operator look at the app."
+NOT_GRANTED = {"invalid_scope": _LACKS, "unauthorized_scope_error": _LACKS, "unauthorized_client": _LACKS}
+"""What platforms send back when our app lacks a product or a scope (RFC 6749 section 4.1.2.1, LinkedIn), in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

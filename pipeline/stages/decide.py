@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
+from pipeline.failpoint import failpoint
 from pipeline.stages.policy import may_appear_until
 from pipeline.store.database import row
 from pipeline.store.deliveries import lock_post, move
@@ -58,6 +59,7 @@ def publish_again(core: Core, delivery: UUID) -> None:
             },
         )  # fmt: skip
         _end(c, delivery, done=done)
+    failpoint("decide.again")
     core.doorbell.now()
 
 
@@ -94,6 +96,7 @@ def resume(core: Core, delivery: UUID) -> None:
             c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
         ):
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+    failpoint("decide.resumed")
     core.doorbell.now()
 
 

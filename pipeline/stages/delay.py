@@ -15,6 +15,8 @@ from sqlalchemy import Connection
 from adapters.errors import Permanent
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.failpoint import failpoint
+from pipeline.store import paces
 from pipeline.store import release as store
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries import error_fields, move
@@ -43,17 +45,34 @@ def sweep(core: Core) -> int:
 
 def _release(core: Core, platform: str) -> int:
     """Batches until nothing is due or the platform's queue is as long as its workers can take soon."""
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
     sent = 0
     while True:
         with core.database.begin() as c:
             room = core.settings.delay.ahead - store.queued_count(c, platform)
             batch = min(room, core.settings.delay.batch)
-            rings = store.release(c, platform, batch, lease) if batch > 0 else []
+            rings = _due(core, c, platform, batch) if batch > 0 else []
+        if rings:
+            failpoint("delay.released")
         core.doorbell.publish(rings)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
             return sent
+
+
+def _due(core: Core, c: Connection, platform: str, batch: int) -> list[store.Ring]:
+    """What is due now, and at its own rate what an outage or a pause has kept back, the oldest of each workspace first.
+
+    The backlog is no burst, takes no more than half of the room, and who posts now does not stand behind it.
+    """
+    lease = timedelta(seconds=core.settings.delay.queued_lease)
+    rate, age = core.settings.delay.backlog_rate, timedelta(seconds=core.settings.delay.backlog_age)
+    if not rate or not store.has_backlog(c, platform, age):
+        return store.release(c, platform, batch, lease)
+    room = min(max(1, batch // 2), paces.room(c, "backlog", platform, rate))
+    old = store.release(c, platform, room, lease, older=age) if room else []
+    if old:
+        paces.went(c, "backlog", platform, len(old), rate)
+    return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
 
 
 def _looks(core: Core) -> int:
@@ -62,6 +81,8 @@ def _looks(core: Core) -> int:
     while True:
         with core.database.begin() as c:
             rings = store.ring_looks(c, core.settings.delay.batch, lease)
+        if rings:
+            failpoint("delay.looks-rung")
         core.doorbell.looks(rings)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
@@ -77,6 +98,7 @@ def _late(core: Core) -> None:
         for delivery, post, state, generation, on_late in late:
             with core.database.begin() as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
+            failpoint("delay.late")
         if len(late) < batch:
             return
 
@@ -84,12 +106,13 @@ def _late(core: Core) -> None:
 def _skip_or_hold(
     c: Connection, delivery: UUID, post: UUID, state: State, generation: int, on_late: str
 ) -> None:
-    error = jsonb(error_fields(TooLate("It was not published before its expires_at.")))
+    said = "It was not published in time: past its expires_at, or later than its workspace allows."
+    error = jsonb(error_fields(TooLate(said)))
     move(
         c, delivery=delivery, post=post, origin=state, mover=Mover.DELAY, generation=generation,
         target=State.FAILED if on_late == "skip" else State.BLOCKED,
         reason=None if on_late == "skip" else Reason.PERSON_NEEDED,
-        changes={"error": error}, why=f"past expires_at, on_late is {on_late}",
+        changes={"error": error}, why=f"too late, on_late is {on_late}",
     )  # fmt: skip
 
 

@@ -104,14 +104,14 @@ def edit(core: Core, caller: Caller, post_id: UUID, change: Change, if_match: st
             checks = _checks(core, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
         if links.undecided(fresh) and plan.renewed:
-            fresh = dict(links.wait_for(core, fresh))
+            fresh = dict(links.wait_for(core, fresh, bulk=caller.bulk))
         links.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
         rules.refuse_misfits(core, plan.content, list(plan.accounts.values()), checks)
         if done := _apply(core, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed")
-            core.doorbell.checks(links.undecided(fresh))
+            core.doorbell.checks(links.undecided(fresh), bulk=caller.bulk)
             ring_first(core, firsts)
             return edited
     raise Refusal(409, "post_in_flight", "Others changed the post again and again. Read it and repeat.")
@@ -130,7 +130,7 @@ def _found(
     c: Connection, caller: Caller, post_id: UUID, change: Change, if_match: str | None, *, lock: bool
 ) -> Steered:
     """The post, if it may be changed now."""
-    post = store.read(c, caller.workspace_id, post_id, lock=lock)
+    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
     if "external_id" in change.given:
@@ -146,7 +146,7 @@ def _found(
 def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | None) -> None:
     if if_match is None or if_match.strip() == "*":
         return
-    view = read_post(c, caller.workspace_id, post_id)
+    view = read_post(c, caller.workspace_id, post_id, caller.accounts)
     now = None if view is None else f'"{version_of(view)}"'
     if now not in [tag.strip() for tag in if_match.split(",")]:
         raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")

@@ -50,9 +50,13 @@ def open_checks(
     return checks
 
 
-def wait_for(core: Core, checks: Mapping[int, Check]) -> Mapping[int, Check]:
-    """Rings for the open checks and waits a little, holding no connection; nobody to wait for, no waiting."""
-    if not core.doorbell.checks(undecided(checks)) or not core.pulse.alive(REACHABILITY):
+def wait_for(core: Core, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
+    """Rings for the open checks and waits a little, holding no connection; nobody to wait for, no waiting.
+
+    ``bulk``: mass work rings on its own queue and never waits.
+    """
+    rang = core.doorbell.checks(undecided(checks), bulk=bulk)
+    if bulk or not rang or not core.pulse.alive(REACHABILITY):
         return checks
     until = time.monotonic() + core.settings.reachability.wait
     while time.monotonic() < until and any(_open(check) for check in checks.values()):

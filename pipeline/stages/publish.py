@@ -56,7 +56,7 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
     lease = timedelta(seconds=core.settings.publish.lease)
     with core.database.once() as c:
         claimed = store.claim_several(c, core.vault, items, lease)
-    failpoint("publish.claimed")
+    failpoint("publish.claimed-several")
     taken = {held.id for held in claimed}
     for held in claimed:
         _one_of_several(core, held, deadline)

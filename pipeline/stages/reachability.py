@@ -21,11 +21,12 @@ from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
 from pipeline.failpoint import failpoint
+from pipeline.media.opened import Opener
 from pipeline.media.probe import probe
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.stages.fitting import Content, misfits
 from pipeline.store import checks as store
-from pipeline.store import waiting
+from pipeline.store import files, waiting
 from pipeline.store.accounts import find_accounts
 from pipeline.store.checks import Check
 from pipeline.store.database import jsonb
@@ -63,7 +64,15 @@ def _see(core: Core, taken: Check) -> dict[str, Any]:
         if not isinstance(adapter, ResolvesMusic):
             raise Refused("music links cannot be resolved here")
         return asdict(adapter.resolve_music(taken.url))
-    return asdict(probe(core.fetcher, taken.url, taken.purpose))
+    return asdict(probe(_opener(core, taken), taken.url, taken.purpose))
+
+
+def _opener(core: Core, taken: Check) -> Opener:
+    """Uploaded files are asked for in the name of the check's workspace; for other URLs it is all the same."""
+    if core.files.addresses.name_in(taken.url) is None:
+        return core.fetcher
+    with core.database.begin() as c:
+        return core.files.opener(files.workspace_of_check(c, taken.id))
 
 
 def _sentence(error: Exception) -> str:

@@ -21,11 +21,17 @@ from pipeline.stages.request import Refusal
 from pipeline.store.accounts import AccountRow, find_accounts
 from pipeline.store.checks import Check
 from pipeline.store.keys import Caller
+from pipeline.store.ownership import accounts_within
 
 
 def accounts_of(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
     """The accounts in the order asked. Raises Refusal for unknown and inactive ones, and when there is none."""
-    found = {a.id: a for a in find_accounts(c, caller.workspace_id, ids)}
+    found = {a.id: a for a in find_accounts(c, caller.workspace_id, accounts_within(ids, caller.accounts))}
+    return chosen(found, ids)
+
+
+def chosen(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
+    """Those of the caller's accounts that were named. Raises Refusal as ``accounts_of``."""
     bad = [i for i in ids if i not in found or found[i].status is AccountStatus.INACTIVE]
     if bad:
         names = ", ".join(map(str, bad))

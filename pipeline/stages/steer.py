@@ -91,7 +91,7 @@ def _each(post_ids: Sequence[UUID], work: Callable[[UUID], None]) -> Done:
 
 
 def _locked(c: Connection, caller: Caller, post_id: UUID) -> Steered:
-    post = store.read(c, caller.workspace_id, post_id, lock=True)
+    post = store.read(c, caller.workspace_id, post_id, lock=True, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
     return post
@@ -131,7 +131,7 @@ def _take_back(core: Core, c: Connection, post: Steered, parts: Sequence[Part]) 
 
 def _delete(core: Core, caller: Caller, post_id: UUID, deleted: Deleted) -> None:
     with core.database.begin() as c:
-        post = store.read(c, caller.workspace_id, post_id, lock=True)
+        post = store.read(c, caller.workspace_id, post_id, lock=True, accounts=caller.accounts)
         if post is None:
             deleted.skipped.append(post_id)
             return
@@ -156,7 +156,7 @@ def _delete(core: Core, caller: Caller, post_id: UUID, deleted: Deleted) -> None
 def _retry(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
     for _ in range(TRIES):
         with core.database.begin() as c:
-            seen = store.read(c, caller.workspace_id, post_id, lock=False)
+            seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
             if seen is None:
                 raise Refusal(404, "not_found", "There is no such post.")
             _failed(seen, account_ids)
@@ -172,7 +172,7 @@ def _retry(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUID
             recompute(c, post.id)
             advance(core, c, post.id)
         failpoint("steer.retried")
-        core.doorbell.checks(links.undecided(checks))
+        core.doorbell.checks(links.undecided(checks), bulk=caller.bulk)
         core.doorbell.now()
         return
     raise Refusal(409, "post_in_flight", "The post was changed by others again and again. Repeat it.")

@@ -25,6 +25,7 @@ from pipeline.stages.warnings import of_account, of_checks
 from pipeline.store.accounts import AccountRow, find_accounts
 from pipeline.store.checks import Check
 from pipeline.store.keys import Caller
+from pipeline.store.ownership import accounts_within
 from pipeline.store.reading import database_now
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def validate(core: Core, caller: Caller, request: PostRequest) -> Validated:
         wanted = links.links_of(request.media, music)
         checks: Mapping[int, Check] = links.open_checks(core, c, caller.workspace_id, wanted)
     if links.undecided(checks):
-        checks = links.wait_for(core, checks)
+        checks = links.wait_for(core, checks, bulk=caller.bulk)
     told.refused += [_of_refusal(r, _where(request, n)) for n, r in links.unreachable(checks)]
     _judge(core, request, told, checks)
     with core.database.begin() as c:
@@ -81,7 +82,7 @@ def _ask_rules(core: Core, c: Connection, caller: Caller, request: PostRequest, 
         said = f"An equal request was taken before: it would be answered with its post, {earlier.id}."
         told.warnings.append(Finding(code="DUPLICATE", message=said, field="external_id"))
     _collect(told, "accounts", lambda: rules.accounts_of(c, caller, request.account_ids))
-    usable = find_accounts(c, caller.workspace_id, request.account_ids)
+    usable = find_accounts(c, caller.workspace_id, accounts_within(request.account_ids, caller.accounts))
     order = {identity: n for n, identity in enumerate(request.account_ids)}
     told.accounts = sorted(
         (a for a in usable if a.status is not AccountStatus.INACTIVE), key=lambda a: order[a.id]

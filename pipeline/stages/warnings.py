@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from pipeline.core import Core
-from pipeline.stages.fitting import Content, misfits
+from pipeline.stages.fitting import Content, Misfit, misfits
 from pipeline.stages.request import Warned
+from pipeline.stages.rules import name_of
 from pipeline.store.accounts import AccountRow
 from pipeline.store.checks import Check
 from pipeline.store.quota import planned_in_day
@@ -26,13 +27,15 @@ def warnings_for(
     """All of them, those about the media first."""
     facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
     track = checks[-1].track if -1 in checks else None
-    found = [*of_checks(content, checks)]
-    found += [
-        Warned(field=m.problem.field, message=m.sentence, code=m.problem.code)
-        for m in misfits(core, content, accounts, facts, track)
-        if m.problem.severity == "warn"
-    ]
+    found = [*of_checks(content, checks), *of_misfits(misfits(core, content, accounts, facts, track))]
     return found + [w for account in accounts for w in of_account(core, c, account, due_at)]
+
+
+def of_misfits(found: Iterable[Misfit]) -> Iterator[Warned]:
+    """What will go out differently than asked."""
+    for m in found:
+        if m.problem.severity == "warn":
+            yield Warned(field=m.problem.field, message=m.sentence, code=m.problem.code)
 
 
 def of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
@@ -56,20 +59,33 @@ def of_account(
     core: Core, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
 ) -> Iterator[Warned]:
     """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
-    name = f"{account.platform} account {account.username} ({account.id})"
+    yield from of_grant(account, due_at)
+    if daily_posts(core, account) is not None:
+        yield from of_day(core, account, planned_in_day(c, account.id, due_at) + unstored)
+
+
+def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
+    """A grant that ends before the post is due."""
     dies = account.refresh_expires_at if account.renewable else account.expires_at
     if dies is not None and dies <= due_at:
         yield Warned(
             field="accounts", code="TOKEN_EXPIRES_BEFORE_DUE",
-            message=f"{name}: its grant ends {dies.isoformat()}, before the post is due. Connect it again in time.",
+            message=f"{name_of(account)}: its grant ends {dies.isoformat()}, before the post is due. "
+            "Connect it again in time.",
         )  # fmt: skip
-    allowed = core.adapters[account.platform].capabilities.daily_posts
-    if allowed is None or core.settings.sandbox.lifted:
-        return
-    planned = planned_in_day(c, account.id, due_at) + unstored
-    if planned > allowed:
+
+
+def daily_posts(core: Core, account: AccountRow) -> int | None:
+    """How many posts a day the account's platform takes; None where that is not counted."""
+    return None if core.settings.sandbox.lifted else core.adapters[account.platform].capabilities.daily_posts
+
+
+def of_day(core: Core, account: AccountRow, planned: int) -> Iterator[Warned]:
+    """A day that is too full. ``planned``: posts of the 24 hours up to this one's due time, this one included."""
+    allowed = daily_posts(core, account)
+    if allowed is not None and planned > allowed:
         yield Warned(
             field="accounts", code="DAILY_QUOTA_EXCEEDED",
-            message=f"{name}: {planned} posts fall into the day before this one is due; the platform takes {allowed}. "
-            "It will go out later.",
+            message=f"{name_of(account)}: {planned} posts fall into the day before this one is due; the platform takes "
+            f"{allowed}. It will go out later.",
         )  # fmt: skip

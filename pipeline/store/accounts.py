@@ -63,7 +63,7 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
            VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re, :renewable)
            ON CONFLICT (workspace_id, platform, connection, remote_id) DO NOTHING RETURNING id""",
         id=identity, w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name,
-        s=jsonb(dict(settings)), sealed=vault.seal(_plain(credentials), identity), e=credentials.expires_at,
+        s=jsonb(dict(settings)), sealed=vault.seal(as_plain(credentials), identity), e=credentials.expires_at,
         re=credentials.refresh_expires_at, renewable=credentials.refresh_token is not None,
     )  # fmt: skip
     if added is not None:
@@ -105,7 +105,7 @@ def store_credentials(
                       refresh_rotates = coalesce(CAST(:rotated AS boolean), refresh_rotates)
                WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
                RETURNING id""",
-            id=account, sealed=vault.seal(_plain(credentials), account), e=credentials.expires_at,
+            id=account, sealed=vault.seal(as_plain(credentials), account), e=credentials.expires_at,
             re=credentials.refresh_expires_at, version=version, rotated=rotated,
             renewable=credentials.refresh_token is not None,
         )
@@ -152,7 +152,7 @@ def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
         remote_id=m[prefix + "remote_id"],
         username=m[prefix + "username"],
         settings=m[prefix + "settings"],
-        credentials=_credentials(plain),
+        credentials=credentials_of(plain),
     )
 
 
@@ -227,7 +227,8 @@ def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], versi
     )  # fmt: skip
 
 
-def _plain(credentials: Credentials) -> dict[str, Any]:
+def as_plain(credentials: Credentials) -> dict[str, Any]:
+    """As JSON, secrets included: only to be sealed."""
     return {
         "access_token": credentials.access_token.get_secret_value(),
         "refresh_token": credentials.refresh_token.get_secret_value() if credentials.refresh_token else None,
@@ -239,7 +240,9 @@ def _plain(credentials: Credentials) -> dict[str, Any]:
     }
 
 
-def _credentials(plain: Mapping[str, Any]) -> Credentials:
+def credentials_of(plain: Mapping[str, Any]) -> Credentials:
+    """What ``as_plain`` wrote down."""
+
     def moment(name: str) -> datetime | None:
         return datetime.fromisoformat(plain[name]) if plain[name] else None
 

@@ -25,6 +25,10 @@ LIFE = timedelta(minutes=10)
 KEPT = timedelta(days=1)
 """How long a grant is remembered, so that a late comer is told what happened to it."""
 
+ALL = ("*",)
+"""A choice made beforehand: everything that is found."""
+NOBODY_PICKED = {"error": {"code": "nobody_picked", "message": "Nobody picked an account in time."}}
+
 CLI: Literal["cli"] = "cli"
 Starter = UUID | Literal["cli"]
 """Who started a grant: an API key, by its id, or the command line."""
@@ -60,8 +64,9 @@ class Grant:
     starter: Starter
     account_id: UUID | None
     chosen: tuple[str, ...] | None
+    """Remote ids that may be stored, ``("*",)`` for all; None: the person picks where there are several."""
     redirect_uri: str
-    verifier: SecretStr
+    verifier: SecretStr = SecretStr("")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +95,11 @@ def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
 ) -> None:
     """Remembers that a person is sent away with this state."""
     row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=KEPT)
+    row(  # what nobody picked is not kept: tokens are in it
+        c,
+        """UPDATE grants SET outcome = :nobody WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
+        nobody=jsonb(NOBODY_PICKED), life=LIFE,
+    )  # fmt: skip
     identity = new_id()
     row(
         c,
@@ -117,7 +127,8 @@ def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, start
                WHERE state_sha256 = :state AND platform = :p AND used_at IS NULL AND expires_at > now()
                  AND (CAST(:anybody AS boolean) OR key_id IS NOT DISTINCT FROM CAST(:key AS uuid))
                  AND (key_id IS NULL OR EXISTS (
-                     SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL))
+                     SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
+                     AND (k.expires_at IS NULL OR k.expires_at > now())))
                FOR UPDATE)
            UPDATE grants g SET used_at = now(), verifier = NULL FROM taken
            WHERE g.id = taken.id AND g.used_at IS NULL
@@ -129,10 +140,15 @@ def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, start
         raise GrantRefused(_why(c, platform, state, starter))
     return Grant(
         id=found.id, workspace_id=found.workspace_id, platform=platform, connection=found.connection,
-        starter=found.key_id or CLI, account_id=found.account_id,
+        starter=starter_of(found.key_id), account_id=found.account_id,
         chosen=None if found.chosen is None else tuple(found.chosen), redirect_uri=found.redirect_uri,
         verifier=SecretStr(vault.open(found.sealed, found.id)["verifier"]),
     )  # fmt: skip
+
+
+def starter_of(key: UUID | None) -> Starter:
+    """Who a row names as its starter."""
+    return key or CLI
 
 
 def end_grant(c: Connection, grant: UUID, outcome: Mapping[str, Any]) -> None:
@@ -141,13 +157,17 @@ def end_grant(c: Connection, grant: UUID, outcome: Mapping[str, Any]) -> None:
 
 
 def standing(c: Connection, state: str, patience: timedelta) -> Standing:
-    """How far the grant of this state is. ``patience``: how long after its use an outcome may be waited for."""
+    """How far the grant of this state is.
+
+    ``patience``: how long after its use an answer may be waited for; a person who picks has ten minutes.
+    """
     found = row(
         c,
-        """SELECT used_at IS NOT NULL AS used, outcome,
-                  coalesce(used_at + :patience, expires_at) < now() AS over
+        """SELECT used_at IS NOT NULL AS used, CASE WHEN outcome ? 'offered' THEN NULL ELSE outcome END AS outcome,
+                  coalesce(used_at + CASE WHEN outcome ? 'offered' THEN :life ELSE :patience END, expires_at) < now()
+                  AS over
            FROM grants WHERE state_sha256 = :state""",
-        state=_hash(state), patience=patience,
+        state=_hash(state), patience=patience, life=LIFE,
     )  # fmt: skip
     if found is None:
         return Standing(is_used=False, is_over=True)
@@ -164,7 +184,7 @@ def _why(c: Connection, platform: Platform, state: str, starter: Starter | None)
         return Unusable.UNKNOWN
     checks = (
         (found.platform != platform, Unusable.OTHER_PLATFORM),
-        (starter is not None and (found.key_id or CLI) != starter, Unusable.OTHER_STARTER),
+        (starter is not None and starter_of(found.key_id) != starter, Unusable.OTHER_STARTER),
         (found.used_at is not None, Unusable.USED),
         (found.expired, Unusable.EXPIRED),
     )

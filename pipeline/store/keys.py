@@ -2,6 +2,9 @@
 
 A key reads ``<public_id>.<secret>``: the public half finds the row, the secret half is 256 random bits. SHA-256
 without a salt is right for those: there is no dictionary of 256-bit numbers to try.
+
+A key speaks for its workspace, unless it was made for less: reading only, some accounts, a while. None of that can be
+changed afterwards: whoever holds the key knows what it may do. Rotation changes the secret and nothing else.
 """
 
 from __future__ import annotations
@@ -9,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -34,6 +38,31 @@ class Caller:
     plan: Plan
     subscription: Subscription
     time_zone: str
+    read_only: bool = False
+    accounts: Sequence[UUID] | None = None
+    """The only ones it may see and publish to, sorted; None: all of the workspace's."""
+    bulk: bool = False
+    """Whether its requests stand in the line of mass work."""
+
+    @property
+    def realm(self) -> str:
+        """Within what its external ids are unique: keys that see the same posts share them, others never meet."""
+        if self.accounts is None:
+            return ""
+        return hashlib.sha256(b"".join(a.bytes for a in self.accounts)).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a new key is good for; by default everything, for ever."""
+
+    read_only: bool = False
+    accounts: Sequence[UUID] | None = None
+    expires_at: datetime | None = None
+    bulk: bool = False
+
+
+ANYTHING = Terms()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,38 +76,72 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    expires_at: datetime | None
+    rotated_at: datetime | None
+    earlier_until: datetime | None
+    """Until when the secret before the last rotation works."""
+    read_only: bool
+    accounts: Sequence[UUID] | None
+    bulk: bool
 
 
-def create_key(c: Connection, workspace: UUID, name: str) -> str:
-    """A new key for a workspace; the return value is the only time the whole of it is seen."""
+class OutsideWorkspace(Exception):
+    """An account that a key was to be bound to is not the workspace's."""
+
+
+def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = ANYTHING) -> str:
+    """A new key for a workspace; the return value is the only time the whole of it is seen. Raises OutsideWorkspace."""
+    accounts = None if terms.accounts is None else sorted(set(terms.accounts))
+    _require_own(c, workspace, accounts or ())
     public, secret = PREFIX + secrets.token_hex(8), secrets.token_urlsafe(32)
     row(
         c,
-        """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name)
-           VALUES (:id, :workspace, :public, :hash, :name) RETURNING id""",
-        id=new_id(), workspace=workspace, public=public, hash=_hash(secret), name=name,
+        """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, expires_at, bulk)
+           VALUES (:id, :workspace, :public, :hash, :name, :read_only, :accounts, :expires, :bulk) RETURNING id""",
+        id=new_id(), workspace=workspace, public=public, hash=_hash(secret), name=name, read_only=terms.read_only,
+        accounts=accounts, expires=terms.expires_at, bulk=terms.bulk,
     )  # fmt: skip
     return f"{public}.{secret}"
 
 
+def rotate_key(c: Connection, public_id: str, overlap: timedelta) -> str | None:
+    """A new secret for a live key; the old one works for ``overlap`` longer. None when there is no such live key.
+
+    Rotated again meanwhile, the secret before the old one stops at once: two work at a time, never three.
+    """
+    public, secret = public_id.partition(".")[0], secrets.token_urlsafe(32)
+    found = row(
+        c,
+        """UPDATE keys SET earlier_sha256 = secret_sha256, earlier_until = now() + :overlap, secret_sha256 = :hash,
+                  rotated_at = now()
+           WHERE public_id = :public AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+           RETURNING id""",
+        public=public, hash=_hash(secret), overlap=overlap,
+    )  # fmt: skip
+    return None if found is None else f"{public}.{secret}"
+
+
 def find_caller(c: Connection, token: str) -> Caller | None:
-    """Who this token speaks for; None for anything malformed, unknown or revoked."""
+    """Who this token speaks for; None for anything malformed, unknown, revoked or expired."""
     public, dot, secret = token.partition(".")
     if not (dot and public and secret and token.isascii()) or len(token) > LONGEST or "\0" in token:
         return None
     found = row(
         c,
-        """SELECT k.id, k.secret_sha256, k.workspace_id, w.kind, w.owner_user_id, w.plan, w.subscription, w.time_zone
+        """SELECT k.id, k.secret_sha256, CASE WHEN k.earlier_until > now() THEN k.earlier_sha256 END AS earlier_sha256,
+                  k.read_only, k.accounts, k.bulk, k.workspace_id, w.kind, w.owner_user_id, w.plan, w.subscription,
+                  w.time_zone
            FROM keys k JOIN workspaces w ON w.id = k.workspace_id
-           WHERE k.public_id = :public AND k.revoked_at IS NULL""",
+           WHERE k.public_id = :public AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
         public=public,
     )
-    if found is None or not hmac.compare_digest(bytes(found.secret_sha256), _hash(secret)):
+    if found is None or not _opens(secret, found.secret_sha256, found.earlier_sha256):
         return None
     return Caller(
         key_id=found.id, workspace_id=found.workspace_id, kind=WorkspaceKind(found.kind),
         owner_user_id=found.owner_user_id, plan=Plan(found.plan), subscription=Subscription(found.subscription),
-        time_zone=found.time_zone,
+        time_zone=found.time_zone, read_only=found.read_only, bulk=found.bulk,
+        accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
     )  # fmt: skip
 
 
@@ -96,7 +159,8 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
     """Keys of a workspace, or all."""
     found = rows(
         c,
-        """SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at FROM keys
+        """SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
+                  earlier_until, read_only, accounts, bulk FROM keys
            WHERE CAST(:workspace AS uuid) IS NULL OR workspace_id = :workspace ORDER BY created_at""",
         workspace=workspace,
     )
@@ -113,6 +177,20 @@ def revoke_key(c: Connection, public_id: str) -> bool:
         )
         is not None
     )
+
+
+def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> None:
+    own = rows(
+        c, "SELECT id FROM accounts WHERE workspace_id = :w AND id = ANY(CAST(:ids AS uuid[]))", w=workspace,
+        ids=list(accounts),
+    )  # fmt: skip
+    if strangers := set(accounts) - {r.id for r in own}:
+        raise OutsideWorkspace(", ".join(sorted(map(str, strangers))))
+
+
+def _opens(secret: str, *hashes: bytes | None) -> bool:
+    shown = _hash(secret)
+    return any(hmac.compare_digest(bytes(h), shown) for h in hashes if h is not None)
 
 
 def _hash(secret: str) -> bytes:

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from pipeline.store.counts import counted
 from pipeline.store.database import jsonb, row, rows
+from pipeline.store.ownership import Accounts, posts_within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +70,7 @@ def find_replay(
         """SELECT r.post_id, r.body_sha256, p.status, p.due_at, p.created_at
            FROM replays r JOIN posts p ON p.id = r.post_id
            WHERE r.workspace_id = :w AND r.token = :t
-             AND (r.token LIKE 'id:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
+             AND (r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
                   AND p.status NOT IN ('canceled', 'failed')))""",
         w=workspace, t=token, window=window,
     )  # fmt: skip
@@ -195,12 +197,17 @@ _POST_COLUMNS = """id, workspace_id, caption, media, music_url, tiktok, pinteres
                    source, external_id, created_at, updated_at, now() AS now"""
 
 
-def read_post(c: Connection, workspace: UUID, post: UUID) -> PostView | None:
-    """One post of a workspace; None when it is another's, deleted, or not there: all the same to the reader."""
+def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = None) -> PostView | None:
+    """One post of a workspace, for who is bound to ``accounts``.
+
+    None when it is another's, out of their sight, deleted, or not there: all the same to the reader.
+    """
+    within, bound = posts_within(accounts)
     found = row(
         c,
-        f"SELECT {_POST_COLUMNS} FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL",
-        id=post, w=workspace,
+        f"""SELECT {_POST_COLUMNS} FROM posts
+            WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
+        id=post, w=workspace, **bound,
     )  # fmt: skip
     return None if found is None else _with_deliveries(c, [found])[0]
 
@@ -214,15 +221,15 @@ def list_posts(
     until: datetime | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
+    accounts: Accounts = None,
 ) -> list[PostView]:
-    """Newest first. ``before``: where the last page ended. ``pending`` includes scheduled posts whose time has come."""
-    wanted = {"pending": "(status = 'pending' OR (status = 'scheduled' AND due_at <= now()))",
-              "scheduled": "status = 'scheduled' AND due_at > now()"}  # fmt: skip
-    clauses = ["workspace_id = :w", "deleted_at IS NULL"]
-    values: dict[str, Any] = {"w": workspace, "n": limit}
-    if status is not None:
-        clauses.append(wanted.get(status, "status = :status"))
-        values |= {} if status in wanted else {"status": status}
+    """Newest first, those in sight of who is bound to ``accounts``. ``before``: where the last page ended.
+
+    ``pending`` includes scheduled posts whose time has come.
+    """
+    within, bound = posts_within(accounts)
+    clauses = ["workspace_id = :w", "deleted_at IS NULL", within]
+    values: dict[str, Any] = {"w": workspace, "n": limit, "status": status, **bound}
     if since is not None:
         clauses.append("created_at >= :since")
         values["since"] = since
@@ -232,25 +239,49 @@ def list_posts(
     if before is not None:
         clauses.append("(created_at, id) < (:before_at, :before_id)")
         values |= {"before_at": before[0], "before_id": before[1]}
-    found = rows(
-        c,
-        f"SELECT {_POST_COLUMNS} FROM posts WHERE {' AND '.join(clauses)} ORDER BY created_at DESC, id DESC LIMIT :n",
-        **values,
-    )
+    sql = _LISTS.get(status or "any", _LISTS["one"])
+    found = rows(c, sql.format(columns=_POST_COLUMNS, where=" AND ".join(clauses)), **values)
     return _with_deliveries(c, found)
 
 
+_NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
+_LISTS = {
+    "any": f"SELECT {{columns}} FROM posts WHERE {{where}} {_NEWEST}",
+    "one": f"SELECT {{columns}} FROM posts WHERE {{where}} AND status = :status {_NEWEST}",
+    # the sum keeps the planner from sorting all that are due later: nearly all of this status are
+    "scheduled": f"""SELECT {{columns}} FROM posts
+                     WHERE {{where}} AND status = 'scheduled' AND due_at + interval '0' > now() {_NEWEST}""",
+    # apart, for each has an index and the two together have none; those whose time has come are few
+    "pending": f"""WITH due AS MATERIALIZED (
+                       SELECT * FROM posts WHERE {{where}} AND status = 'scheduled' AND due_at <= now())
+                   SELECT {{columns}} FROM (
+                       (SELECT * FROM posts WHERE {{where}} AND status = 'pending' {_NEWEST})
+                       UNION ALL SELECT * FROM due) posts {_NEWEST}""",
+}
+"""Lists of posts, by the status that is asked for."""
+
+
 def count_by_status(
-    c: Connection, workspace: UUID, since: datetime | None = None, until: datetime | None = None
+    c: Connection,
+    workspace: UUID,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    accounts: Accounts = None,
 ) -> dict[str, int]:
-    """How many posts of a workspace there are of each status, as a reader sees them."""
+    """How many posts of a workspace there are of each status, as a reader bound to ``accounts`` sees them.
+
+    Of all of them that is known without counting; of a span of time, or for who is bound to accounts, rows are counted.
+    """
+    if since is None and until is None and accounts is None:
+        return counted(c, workspace)
+    within, bound = posts_within(accounts)
     found = rows(
         c,
-        """SELECT CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS word,
-                  count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
+        f"""SELECT CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS word,
+                  count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL AND {within}
              AND (CAST(:since AS timestamptz) IS NULL OR created_at >= :since)
              AND (CAST(:until AS timestamptz) IS NULL OR created_at <= :until) GROUP BY 1""",
-        w=workspace, since=since, until=until,
+        w=workspace, since=since, until=until, **bound,
     )  # fmt: skip
     return {r.word: r.n for r in found}
 

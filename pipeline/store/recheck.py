@@ -15,6 +15,7 @@ class Due:
     """One file of one post."""
 
     post_id: UUID
+    workspace_id: UUID
     url: str
     purpose: str
     bytes: int | None
@@ -35,9 +36,10 @@ def take_due(c: Connection, limit: int) -> list[Due]:
                        AND (p.rechecked_at IS NULL OR p.rechecked_at < p.due_at - interval '15 minutes')))
                ORDER BY p.due_at LIMIT :n FOR UPDATE SKIP LOCKED
            ), taken AS (
-               UPDATE posts p SET rechecked_at = now() FROM due WHERE p.id = due.id RETURNING p.id
+               UPDATE posts p SET rechecked_at = now() FROM due WHERE p.id = due.id RETURNING p.id, p.workspace_id
            )
-           SELECT t.id AS post_id, k.url, k.purpose, (k.facts ->> 'bytes')::bigint AS bytes, k.facts ->> 'etag' AS etag
+           SELECT t.id AS post_id, t.workspace_id, k.url, k.purpose, (k.facts ->> 'bytes')::bigint AS bytes,
+                  k.facts ->> 'etag' AS etag
            FROM taken t JOIN post_checks pc ON pc.post_id = t.id JOIN checks k ON k.id = pc.check_id
            WHERE k.purpose <> 'music'""",
         n=limit,

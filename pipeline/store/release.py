@@ -18,6 +18,8 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries import recompute
 from pipeline.store.held import Held
 
+NOW, EVER = timedelta(0), timedelta(days=36_500)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ring:
@@ -50,7 +52,8 @@ SELECT x.id FROM w CROSS JOIN LATERAL (
     SELECT id, next_at, row_number() OVER (ORDER BY next_at) AS turn FROM (
         SELECT id, next_at FROM deliveries d
         WHERE platform = :platform AND workspace_id = w.workspace_id AND state IN ('scheduled', 'retrying')
-          AND next_at <= now() AND NOT EXISTS (
+          AND next_at <= now() - CAST(:older AS interval) AND next_at > now() - CAST(:younger AS interval)
+          AND NOT EXISTS (
               SELECT FROM pauses WHERE scope = 'account' AND target = d.account_id::text)
         ORDER BY next_at LIMIT :n
     ) due
@@ -97,6 +100,17 @@ def waiting_platforms(c: Connection) -> list[str]:
     return [r.platform for r in found]
 
 
+def has_backlog(c: Connection, platform: str, older: timedelta) -> bool:
+    """Whether something of a platform should have gone out this long ago; one look into the index."""
+    found = row(
+        c,
+        """SELECT 1 AS one FROM deliveries WHERE platform = :p AND state IN ('scheduled', 'retrying')
+             AND next_at <= now() - CAST(:older AS interval) LIMIT 1""",
+        p=platform, older=older,
+    )  # fmt: skip
+    return found is not None
+
+
 def queued_count(c: Connection, platform: str) -> int:
     """How many already stand in a platform's queue; the index holds only queued rows, and ``ahead`` bounds them."""
     found = row(
@@ -105,9 +119,20 @@ def queued_count(c: Connection, platform: str) -> int:
     return int(found.n) if found else 0
 
 
-def release(c: Connection, platform: str, limit: int, lease: timedelta) -> list[Ring]:
-    """Queues up to ``limit`` due deliveries of a platform; the messages go out after the caller's commit."""
-    ids = [r.id for r in rows(c, _CANDIDATES, platform=platform, n=limit)]
+def release(
+    c: Connection,
+    platform: str,
+    limit: int,
+    lease: timedelta,
+    *,
+    older: timedelta = NOW,
+    younger: timedelta = EVER,
+) -> list[Ring]:
+    """Queues up to ``limit`` due deliveries of a platform; the messages go out after the caller's commit.
+
+    ``older``, ``younger``: only those whose time came at least, and less than, this long ago.
+    """
+    ids = [r.id for r in rows(c, _CANDIDATES, platform=platform, n=limit, older=older, younger=younger)]
     if not ids:
         return []
     order = {identity: n for n, identity in enumerate(ids)}
@@ -119,21 +144,32 @@ def release(c: Connection, platform: str, limit: int, lease: timedelta) -> list[
     return [_ring(r) for r in sorted(found, key=lambda r: order[r.id])]
 
 
+_LATE = """
+(SELECT d.id, d.post_id, d.state, d.generation, p.on_late
+ FROM posts p JOIN deliveries d ON d.post_id = p.id
+ WHERE p.on_late <> 'publish' AND p.expires_at < now() AND p.status IN ('scheduled', 'pending', 'retry')
+   AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
+   AND d.error ->> 'code' IS DISTINCT FROM 'expired'
+ ORDER BY d.id LIMIT :n)
+UNION ALL  -- what the workspace says of a post that says nothing itself
+(SELECT d.id, d.post_id, d.state, d.generation, w.on_late
+ FROM workspaces w
+ JOIN deliveries d ON d.workspace_id = w.id AND d.platform = ANY(CAST(:platforms AS text[]))
+   AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
+ JOIN posts p ON p.id = d.post_id AND p.expires_at IS NULL
+ WHERE w.late_after IS NOT NULL AND d.due_at < now() - w.late_after
+   AND d.error ->> 'code' IS DISTINCT FROM 'expired'
+ ORDER BY d.id LIMIT :n)
+LIMIT :n
+"""
+
+
 def late_ones(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
-    """Due deliveries whose post says what to do when it is too late: (delivery, post, state, generation, on_late).
+    """Due deliveries that are too late by their post's or workspace's word: (delivery, post, state, generation, word).
 
     Not those that were held for it before and that a person then let go on.
     """
-    found = rows(
-        c,
-        """SELECT d.id, d.post_id, d.state, d.generation, p.on_late
-           FROM posts p JOIN deliveries d ON d.post_id = p.id
-           WHERE p.on_late <> 'publish' AND p.expires_at < now() AND p.status IN ('scheduled', 'pending', 'retry')
-             AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
-             AND d.error ->> 'code' IS DISTINCT FROM 'expired'
-           ORDER BY d.id LIMIT :n""",
-        n=limit,
-    )
+    found = rows(c, _LATE, n=limit, platforms=list(Platform))
     return [(r.id, r.post_id, r.state, r.generation, r.on_late) for r in found]
 
 

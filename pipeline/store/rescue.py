@@ -93,9 +93,21 @@ def resume(c: Connection, limit: int) -> int:
     )
 
 
-def resume_one(c: Connection, delivery: UUID, post: UUID, generation: int, *, armed: bool, why: str) -> bool:
-    """One blocked delivery goes on where it has to. An open attempt of an un-armed one is simply gone on with."""
-    now = database_now(c)
+def resume_one(
+    c: Connection,
+    delivery: UUID,
+    post: UUID,
+    generation: int,
+    *,
+    armed: bool,
+    why: str,
+    at: datetime | None = None,
+) -> bool:
+    """One blocked delivery goes on where it has to. An open attempt of an un-armed one is simply gone on with.
+
+    ``at``: not before that moment; None is now.
+    """
+    now = at or database_now(c)
     return move(
         c, delivery=delivery, post=post, origin=State.BLOCKED, target=resumes_as(armed=armed), mover=Mover.RESUME,
         generation=generation, why=why,

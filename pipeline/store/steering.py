@@ -19,6 +19,7 @@ from adapters.contract import Platform
 from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.store.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.ownership import Accounts
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.steering")
@@ -96,8 +97,10 @@ FROM post_checks pc JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = :id O
 """
 
 
-def read(c: Connection, workspace: UUID, post: UUID, *, lock: bool) -> Steered | None:
-    """A post as it is steered; None when it is another's, deleted, or not there.
+def read(
+    c: Connection, workspace: UUID, post: UUID, *, lock: bool, accounts: Accounts = None
+) -> Steered | None:
+    """A post as who is bound to ``accounts`` steers it; None: another's, out of sight, deleted, or not there.
 
     ``lock``: the post, then its deliveries in id order. They are read after they were locked, by a statement of its
     own: one that waited for a lock would still see the attempts as they were before.
@@ -108,6 +111,8 @@ def read(c: Connection, workspace: UUID, post: UUID, *, lock: bool) -> Steered |
     if lock:
         rows(c, "SELECT id FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
     parts = [_part(r) for r in rows(c, _PARTS, id=post, haunted=HAUNTED)]
+    if accounts is not None and any(p.account_id not in accounts for p in parts):
+        return None
     checks = {
         r.position: Check(
             id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipeline.core import Core
+from pipeline.upkeep.expire_files import expire_files
 from pipeline.upkeep.fill_urls import fill_urls
+from pipeline.upkeep.fold_counts import fold_counts
 from pipeline.upkeep.recheck_media import recheck_media
 from pipeline.upkeep.refresh_credentials import refresh_credentials
 from pipeline.upkeep.rescue_dropped import rescue_dropped
@@ -19,5 +21,7 @@ CHORES: Mapping[str, Callable[[Core], int]] = {
     "credentials": refresh_credentials,
     "resume": resume_blocked,
     "recheck": recheck_media,
+    "files": expire_files,
+    "counts": fold_counts,
 }
 """Task name -> chore; each answers how many rows it helped."""

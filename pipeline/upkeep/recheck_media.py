@@ -32,7 +32,9 @@ def recheck_media(core: Core) -> int:
 
 def _look(core: Core, one: store.Due) -> str | None:
     try:
-        facts = probe(core.fetcher, one.url, "video" if one.purpose == "video" else "image")
+        facts = probe(
+            core.files.opener(one.workspace_id), one.url, "video" if one.purpose == "video" else "image"
+        )
     except FetchFailed as error:
         return error.reason
     changed = one.etag is not None and facts.etag is not None and facts.etag != one.etag

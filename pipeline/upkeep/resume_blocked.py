@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.store.rescue import resume
 
 BATCH = 200
@@ -13,5 +14,6 @@ def resume_blocked(core: Core) -> int:
     with core.database.begin() as c:
         resumed = resume(c, BATCH)
     if resumed:
+        failpoint("resume.committed")
         core.doorbell.now()
     return resumed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core import Core
+from pipeline.queues import REACHABILITY
 from pipeline.stages.reachability import advance
 from pipeline.store import checks as store
 from pipeline.store.waiting import stranded_posts
@@ -12,8 +13,10 @@ BATCH = 500
 
 def ring_checks(core: Core) -> int:
     """How many checks were rung and posts moved."""
+    # what nobody takes is not rung for again and again: the queue would grow as long as its worker is away
+    room = max(0, BATCH - (core.pulse.length(REACHABILITY) or 0))
     with core.database.begin() as c:
-        due = store.due_checks(c, BATCH)
+        due = store.due_checks(c, room)
         stranded = stranded_posts(c, BATCH)
     core.doorbell.checks(due)
     for post in stranded:

@@ -8,6 +8,7 @@ from pipeline.bootstrap import core
 from pipeline.queues import REACHABILITY
 from pipeline.stages import delay, publish, reachability, status
 from pipeline.upkeep import CHORES
+from pipeline.upkeep.take_canary import take_canary
 from pipeline.worker.app import app
 
 
@@ -45,6 +46,12 @@ def reachability_check(check: str) -> None:
 def reachability_pulse() -> None:
     """Somebody consumes this queue: requests may wait for a check."""
     core().pulse.beat(REACHABILITY)
+
+
+@app.task(name="canary")
+def canary(queue: str) -> None:
+    """Somebody consumes this queue: `/readyz` may say so."""
+    take_canary(core(), queue)
 
 
 def _chore(name: str) -> None:

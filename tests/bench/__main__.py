@@ -10,16 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import cost, deliveries, footprint, ingest, lateness, slots, streams
+from tests.bench import cost, deliveries, flushed, footprint, ingest, lateness, reading, slots, streams
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, prepared
 from tests.bench.machine import Bystanders, load, machine, warning
 from tests.bench.meaning import MEANING
-from tests.bench.scale import FULL, LIMIT, QUICK
+from tests.bench.scale import FULL, LIMIT, PATIENT, QUICK
 from tests.bench.table import lines, report
 
 MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
@@ -30,6 +31,8 @@ MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
     "footprint": footprint.measure,
     "streams": streams.measure,
     "slots": slots.measure,
+    "reading": reading.measure,
+    "flushed": flushed.measure,
 }
 
 
@@ -44,8 +47,11 @@ def main() -> int:
     when = datetime.now(UTC)
     if said := warning(busy):
         _say(said)
-    with prepared(QUICK if wanted.quick else FULL, _say) as ground:
-        found, failed, others = _measured(ground, wanted.names or list(MEASUREMENTS))
+    scale, limit = QUICK if wanted.quick else FULL, LIMIT
+    if wanted.posts:
+        scale, limit = replace(scale, posts_to_read=wanted.posts), PATIENT
+    with prepared(scale, _say) as ground:
+        found, failed, others = _measured(ground, wanted.names or list(MEASUREMENTS), limit)
         about = machine(ground)
     seconds = time.monotonic() - began
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
@@ -79,13 +85,18 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything into a file, too")
     parser.add_argument("--quick", action="store_true", help="under two minutes; too short to quote")
+    parser.add_argument(
+        "--posts", type=int, metavar="N", help="posts that `reading` reads among; 10000000: half an hour"
+    )
     wanted = parser.parse_args()
     if wrong := [name for name in wanted.names if name not in MEASUREMENTS]:
         parser.error(f"there is no measurement {', '.join(wrong)}; there are {', '.join(MEASUREMENTS)}")
     return wanted
 
 
-def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str, str], dict[str, float]]:
+def _measured(
+    ground: Ground, names: list[str], limit: float
+) -> tuple[list[Figure], dict[str, str], dict[str, float]]:
     found: list[Figure] = []
     failed: dict[str, str] = {}
     others: dict[str, float] = {}
@@ -93,7 +104,7 @@ def _measured(ground: Ground, names: list[str]) -> tuple[list[Figure], dict[str,
         began = Bystanders.now()
         _say(f"{name} …")
         try:
-            with _limited(LIMIT):
+            with _limited(limit):
                 found.extend(MEASUREMENTS[name](ground))  # what came before a failure is kept
         except (Exception, TookTooLong) as error:  # noqa: BLE001  said below; the other measurements are worth having
             failed[name] = f"{type(error).__name__}: {error}"

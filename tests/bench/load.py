@@ -17,6 +17,8 @@ from typing import Any
 
 AHEAD = timedelta(days=90)
 """How far into the future posts are scheduled, at random: no account's day gets full."""
+TIMES = 5000
+"""Different due times of one run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,26 +59,37 @@ class Run:
         self.order, self.report = order, Report()
         self._number = 0
         self._cpu = 0.0
+        self._times = self._moments()
+        self._written = [self._write(account) for account in order.accounts]
         self.first = self.last = float("inf")
 
     def request(self) -> bytes:
-        """The next post; no two are equal."""
-        o = self.order
+        """The next post; no two are equal. Written once and filled in, so that the client stays lean."""
         n, self._number = self._number, self._number + 1
+        return self._written[n % len(self._written)] % (n, random.choice(self._times))
+
+    def _write(self, account: str) -> bytes:
+        o = self.order
         body: dict[str, Any] = {
-            "caption": f"{o.word} {n}",
+            "caption": f"{o.word} NUMBER",
             "media": {"type": "slideshow", "urls": [o.image]},
-            "accounts": [{"id": o.accounts[n % len(o.accounts)]}],
+            "accounts": [{"id": account}],
         }
         if not o.immediate:
-            ahead = timedelta(hours=1) + random.random() * AHEAD
-            body["scheduled_at"] = (datetime.now(UTC) + ahead).isoformat()
-        raw = json.dumps(body).encode()
+            body["scheduled_at"] = "TIME"
+        raw = json.dumps(body).replace("%", "%%").replace("NUMBER", "%09d")
+        raw = raw.replace("TIME", "%s") if not o.immediate else f"{raw}%.0s"
         head = (
             f"POST /api/partner/v1/posts HTTP/1.1\r\nHost: {o.host}:{o.port}\r\nAuthorization: Bearer {o.key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(raw.encode() % (0, self._times[0]))}\r\n\r\n"
         )
-        return head.encode() + raw
+        return head.replace("%", "%%").encode() + raw.encode()
+
+    @staticmethod
+    def _moments() -> list[bytes]:
+        now = datetime.now(UTC)
+        moments = (now + timedelta(hours=1) + random.random() * AHEAD for _ in range(TIMES))
+        return [m.isoformat(timespec="microseconds").encode() for m in moments]
 
     def answered(self, status: int, body: bytes, since: float) -> bool:
         """Notes an answer; whether to go on."""

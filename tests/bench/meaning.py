@@ -6,9 +6,15 @@ MEANING = {
         "connections that each have one request under way; p50 and p99 from the first byte sent to the last received. "
         "Body: a slideshow of one picture for one of 200 TikTok accounts, no two equal, scheduled within 90 days "
         "(`due at once`: without a time, so that each rings the doorbell); the picture's check is decided and fresh. "
-        "Client, API, PostgreSQL and Valkey share the machine. Reference: the same server with the storing transaction "
-        "left out (tests/bench/uncommitted.py). After every run the table must hold as many new posts as there were "
-        "201 answers, and none after a reference run."
+        "Client, API, PostgreSQL and Valkey share the machine. First reference: the same server and statements, rolled "
+        "back instead of committed (tests/bench/uncommitted.py). Second: the storing statement left out whole "
+        "(tests/bench/unstored.py). After every run the table must hold as many new posts as there were 201 answers, "
+        "and none after a reference run."
+    ),
+    "reading": (
+        "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; before a moment far back) and of "
+        "GET /posts/{id}, in a workspace with so many generated posts of every status and one delivery each; one "
+        "client, one connection, one API process. The summary's counts are told, not counted, but for a span of time."
     ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
@@ -49,5 +55,12 @@ MEANING = {
         "process's): visible calls done a second between the 10th and 90th per cent of them, by the sandbox's ledger, "
         "which must hold every caption once. Reference: 100 slots / 2 s. Memory: the most of that process, looked at "
         "ten times a second."
+    ),
+    "flushed": (
+        "A hundred thousand posts wait for a time weeks ahead; seven a second are due, and two hundred more at one "
+        "moment; right after it the broker gets a FLUSHALL, with most of their messages in its queues. Seconds from "
+        "due_at to the commit right before the visible call: of posts due after the flush, and of those due before it "
+        "that had not gone out by then. One publish and one upkeep worker. The sandbox's ledger must hold no caption "
+        "twice. Reference: the same posts a minute before, without the flush."
     ),
 }

@@ -28,6 +28,8 @@ class Scale:
     settle: float
     """Before the footprint is taken."""
     footprint: float
+    posts_to_read: int
+    reads: int
 
 
 FULL = Scale(
@@ -36,6 +38,7 @@ FULL = Scale(
     of_a_kind=200, kinds_of_a_platform=99, idle=10,
     late_posts=60, late_tasks=30,
     settle=10, footprint=30,
+    posts_to_read=1_000_000, reads=500,
 )  # fmt: skip
 QUICK = Scale(
     clients=(64,), processes=(1, 2), warm=0.5, load=1.5,
@@ -43,6 +46,9 @@ QUICK = Scale(
     of_a_kind=30, kinds_of_a_platform=1, idle=2,
     late_posts=8, late_tasks=5,
     settle=2, footprint=5,
+    posts_to_read=100_000, reads=100,
 )  # fmt: skip
 LIMIT = 180.0
 """Seconds a measurement may take before it is broken off."""
+PATIENT = 2400.0
+"""The same, where so many posts were asked for that making them takes longer."""

@@ -1,6 +1,6 @@
 """A clock that is wrong: the environment of one process whose wall clock is five minutes ahead.
 
-By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel of that name on PyPI or of Debian's package.
+By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel that the dev group names or of Debian's package.
 Only the wall clock is moved, as a wrong clock of a machine is: the monotonic clocks are left alone.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 AHEAD = 300
 PLACES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime")
-MISSING = "libfaketime is not there: `uv pip install libfaketime` or `apt-get install libfaketime`"
+MISSING = "libfaketime does not work here: `apt-get install libfaketime` has one built for this machine"
 
 
 def wrong() -> dict[str, str] | None:

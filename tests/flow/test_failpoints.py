@@ -64,7 +64,12 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, tmp_path:
     text = caption()
     media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
     post = _worker_dies(
-        stack, "reachability", CHECKS, tmp_path, lambda: stack.accepted(text, "tiktok", media=media), **SOON
+        stack,
+        "reachability",
+        CHECKS,
+        tmp_path,
+        lambda: stack.accepted(text, "tiktok", media=media),
+        more=SOON,
     )
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
@@ -202,15 +207,25 @@ def _restarted_api(stack: Stack) -> None:
 
 
 def _worker_dies(
-    stack: Stack, group: str, names: Sequence[str], tmp_path: Path, work: Callable[[], str], **more: str
+    stack: Stack,
+    group: str,
+    names: Sequence[str],
+    tmp_path: Path,
+    work: Callable[[], str],
+    meanwhile: Callable[[str], object] = lambda _post: None,
+    more: Mapping[str, str] = {},
 ) -> str:
-    """Does some work with a worker that dies at each of these points once, and is started again each time."""
+    """Does some work with a worker that dies at each of these points once, and is started again each time.
+
+    ``meanwhile``: told the post again and again, to make time pass for it.
+    """
     points = _points(names, tmp_path)
     stack.kill(group)
     stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
     post = work()
 
     def died_everywhere() -> bool:
+        meanwhile(post)
         if all((tmp_path / name).exists() for name in names):
             return True
         if stack.parts[group].poll() is not None:

@@ -6,7 +6,7 @@ from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import person
 from adapters.sandbox.facebook.voice import PLATFORM, USER, VOICE, ok
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
 from adapters.sandbox.graph_voice import arguments, refuse
 from adapters.sandbox.store import Record
 from adapters.sandbox.windows import DAY
@@ -43,15 +43,7 @@ async def token(call: Call) -> web.Response:
     try:
         if given.get("grant_type") == "fb_exchange_token":
             return _longer(call, given)
-        _, found = redeem(
-            call.world,
-            PLATFORM,
-            given.get("code"),
-            client_id=given.get("client_id"),
-            secret=given.get("client_secret"),
-            redirect_uri=given.get("redirect_uri"),
-            verifier=given.get("code_verifier"),
-        )
+        _, found = redeem_form(call.world, PLATFORM, given)
     except GrantRefused as refusal:
         code, sentence = _WRONG[refusal.reason]
         raise refuse(code, None, sentence) from None

@@ -5,7 +5,7 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, redeem
+from adapters.sandbox.grants import GrantRefused, redeem_form
 from adapters.sandbox.graph_voice import VOICE, arguments, ok, presented, refuse
 from adapters.sandbox.instagram.container import PLATFORM
 from adapters.sandbox.store import Record
@@ -46,15 +46,7 @@ async def token(call: Call) -> web.Response:
     if given.get("grant_type") != "authorization_code":
         raise refuse(100, None, "grant_type must be authorization_code.")
     try:
-        account, code = redeem(
-            call.world,
-            PLATFORM,
-            given.get("code"),
-            client_id=given.get("client_id"),
-            secret=given.get("client_secret"),
-            redirect_uri=given.get("redirect_uri"),
-            verifier=given.get("code_verifier"),
-        )
+        account, code = redeem_form(call.world, PLATFORM, given)
     except GrantRefused as refusal:
         raise _refused(refusal) from None
     accounts = call.world.accounts

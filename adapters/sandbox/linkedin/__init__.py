@@ -8,7 +8,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.linkedin import asset, oauth, people, post, upload
-from adapters.sandbox.linkedin.voice import ORGANIZATION, PERSON, PLATFORM, READ_ORGANIZATION, WRITE
+from adapters.sandbox.linkedin.voice import ORGANIZATION, PERSON, PLATFORM, SCOPES, WRITE
 from adapters.sandbox.windows import DAY
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _PATHS = (
     ("GET", "/linkedin/rest/organizations", people.ORGANIZATIONS),
     ("GET", "/linkedin/rest/organizations/{id:\\d+}", people.ORGANIZATION_NODE),
     ("GET", "/linkedin/v2/userinfo", people.USERINFO),
+    ("GET", "/linkedin/v2/me", people.ME),
     ("GET", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
     ("POST", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
     ("POST", "/linkedin-www/oauth/v2/accessToken", oauth.TOKEN),
@@ -41,7 +42,7 @@ def _is_organization(options: "Record") -> bool:
 
 def _scopes(options: "Record") -> tuple[str, ...]:
     if _is_organization(options):
-        return ("openid", "profile", WRITE[ORGANIZATION], READ_ORGANIZATION)
+        return tuple(scope for scope in SCOPES if scope != WRITE[PERSON])
     return ("openid", "profile", WRITE[PERSON])
 
 

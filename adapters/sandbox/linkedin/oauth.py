@@ -11,7 +11,7 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk, asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
 from adapters.sandbox.linkedin import people
 from adapters.sandbox.linkedin.voice import PERSON, PLATFORM, SCOPES, VOICE
 from adapters.sandbox.store import Record
@@ -90,15 +90,7 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem(
-        call.world,
-        PLATFORM,
-        form.get("code"),
-        client_id=form.get("client_id"),
-        secret=form.get("client_secret"),
-        redirect_uri=form.get("redirect_uri"),
-        verifier=form.get("code_verifier"),
-    )
+    account, code = redeem_form(call.world, PLATFORM, form)
     issued = call.world.accounts.issue(account, like=code)
     body = {"access_token": issued["access_token"], "expires_in": issued["expires_in"]}
     if "refresh_token" in issued:

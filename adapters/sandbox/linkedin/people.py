@@ -1,7 +1,7 @@
 """Who is who on the LinkedIn stand-in: the member of a token, and the organizations a member may post for.
 
-learn.microsoft.com: "Sign In with LinkedIn using OpenID Connect" and "Organization Access Control by Role", read
-2026-11-24.
+learn.microsoft.com: "Sign In with LinkedIn using OpenID Connect", "Profile API" and "Organization Access Control by
+Role", read 2026-11-24.
 """
 
 import hashlib
@@ -13,11 +13,14 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.linkedin.voice import (
+    BASIC,
+    LIST_ORGANIZATIONS,
     ORGANIZATION,
     PERSON,
     PLATFORM,
     VOICE,
     denied,
+    may,
     member,
     no,
     ok,
@@ -52,6 +55,13 @@ def person_of(account: Record) -> str:
     return hashlib.sha256(account["remote_id"].encode()).hexdigest()[:10]
 
 
+async def me(call: Call) -> web.Response:
+    """GET /v2/me, for a token with the scope r_basicprofile."""
+    account = call.holder(BASIC)
+    first, _, last = account["display_name"].partition(" ")
+    return ok({"id": person_of(account), "localizedFirstName": first, "localizedLastName": last})
+
+
 async def userinfo(call: Call) -> web.Response:
     """GET /v2/userinfo, for a token with the scopes openid and profile."""
     account = call.holder("openid")
@@ -75,6 +85,8 @@ def _organizations(call: Call, account: Record) -> list[str]:
 async def acls(call: Call) -> web.Response:
     """GET /rest/organizationAcls?q=roleAssignee."""
     account = member(call)
+    if not may(call, account, LIST_ORGANIZATIONS):
+        raise denied()
     query = call.request.query
     if query.get("q") != "roleAssignee":
         raise refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
@@ -129,6 +141,7 @@ async def organizations(call: Call) -> web.Response:
 
 
 USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=userinfo, voice=VOICE)
+ME = Endpoint(platform=PLATFORM, step="oauth", handle=me, voice=VOICE)
 ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=acls, voice=VOICE)
 ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=organization, voice=VOICE)
 ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=organizations, voice=VOICE)

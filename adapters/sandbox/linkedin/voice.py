@@ -14,8 +14,9 @@ from adapters.sandbox.store import Record
 PLATFORM = "linkedin"
 PERSON, ORGANIZATION = "urn:li:person:", "urn:li:organization:"
 WRITE = {PERSON: "w_member_social", ORGANIZATION: "w_organization_social"}
-READ_ORGANIZATION = "r_organization_social"
-SCOPES = ("openid", "profile", *WRITE.values(), READ_ORGANIZATION)
+READ_ORGANIZATION, LIST_ORGANIZATIONS = "r_organization_social", "rw_organization_admin"
+BASIC = "r_basicprofile"
+SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
 """Everything an app can be granted."""
 
 _OLDEST_VERSION = 202512

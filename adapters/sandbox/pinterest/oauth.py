@@ -9,7 +9,7 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem, use_refresh
 from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, invalid, no, ok
 from adapters.sandbox.store import Record
 
@@ -67,22 +67,10 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
         case "refresh_token":
             check_client(call.world, PLATFORM, client, secret)
             text = form.get("refresh_token", "")
-            account, found = _refreshable(call, text)
+            account, found = use_refresh(call.world, PLATFORM, text)
             return _issued(call, account, found, "refresh_token", text)
         case _:
             raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
-
-
-def _refreshable(call: Call, text: str) -> tuple[Record, Record]:
-    accounts = call.world.accounts
-    found = accounts.token(PLATFORM, text)
-    if found is None or found["role"] != "refresh" or accounts.state(found) != "valid":
-        raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
-    account = accounts.find(PLATFORM, found["remote_id"])
-    if account is None:
-        raise GrantRefused("code", "The account is gone.")
-    accounts.use(text, found)
-    return account, found
 
 
 def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str | None) -> web.Response:

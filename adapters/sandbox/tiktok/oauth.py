@@ -11,7 +11,7 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk, asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_form, use_refresh
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok.voice import OAUTH_VOICE, PLATFORM, VOICE, log_id, oauth_no
 
@@ -70,27 +70,12 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem(
-        call.world,
-        PLATFORM,
-        form.get("code"),
-        client_id=form.get("client_key"),
-        secret=form.get("client_secret"),
-        redirect_uri=form.get("redirect_uri"),
-        verifier=form.get("code_verifier"),
-    )
+    account, code = redeem_form(call.world, PLATFORM, form, "client_key")
     return _issued(call, account, code)
 
 
 def _rotate(call: Call, text: str) -> web.Response:
-    accounts = call.world.accounts
-    given = accounts.token(PLATFORM, text)
-    if given is None or given["role"] != "refresh" or accounts.state(given) != "valid":
-        raise GrantRefused("code", "The refresh token is invalid or expired.")
-    account = accounts.find(PLATFORM, given["remote_id"])
-    if account is None:
-        raise GrantRefused("code", "The account is gone.")
-    accounts.use(text, given)
+    account, given = use_refresh(call.world, PLATFORM, text)
     return _issued(call, account, given, text)
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
 from adapters.sandbox.store import Record
 from adapters.sandbox.windows import DAY
 from adapters.sandbox.youtube.voice import PLATFORM, VOICE
@@ -93,15 +93,7 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem(
-        call.world,
-        PLATFORM,
-        form.get("code"),
-        client_id=form.get("client_id"),
-        secret=form.get("client_secret"),
-        redirect_uri=form.get("redirect_uri"),
-        verifier=form.get("code_verifier"),
-    )
+    account, code = redeem_form(call.world, PLATFORM, form)
     body = _granted(call, account, code)
     if _gets_refresh_token(call, account, code):
         more = {"scopes": code["scopes"]} if "scopes" in code else {}

@@ -10,16 +10,14 @@ import pytest
 from facebook_business import video_uploader  # type: ignore[import-untyped]
 from facebook_business.adobjects.page import Page  # type: ignore[import-untyped]
 from facebook_business.adobjects.post import Post  # type: ignore[import-untyped]
-from facebook_business.api import FacebookAdsApi  # type: ignore[import-untyped]
 from facebook_business.exceptions import FacebookRequestError  # type: ignore[import-untyped]
-from facebook_business.session import FacebookSession  # type: ignore[import-untyped]
 
 from adapters.contract import Account
 from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.meta_sdk import sdk
 from tests.adapters.conformance.subjects import EVERY, PHOTOS
 
 FACEBOOK = next(s for s in EVERY if s.name == "facebook reel")
-VERSION = "v25.0"
 
 
 @pytest.fixture
@@ -29,11 +27,8 @@ def account(ground: Ground) -> Account:
 
 @pytest.fixture
 def api(ground: Ground, account: Account) -> Iterator[Any]:
-    """The SDK with one thing changed: where the graph is."""
-    session = FacebookSession(access_token=account.credentials.access_token.get_secret_value(), timeout=20)
-    session.GRAPH = f"{ground.base}/facebook"
-    yield FacebookAdsApi(session, api_version=VERSION)
-    session.requests.close()
+    with sdk(ground, account) as made:
+        yield made
 
 
 def _photo(ground: Ground, page: Any, name: str) -> str:

@@ -35,7 +35,8 @@ from tests.adapters.facebook.material import (
     post_state,
     settings_for,
 )
-from tests.adapters.instagram.graph_server import GraphServer, Told, closed_port, fault
+from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 PREPARED = {"photos": ["1", "2"], "post": POST}
 LINK = f"https://www.facebook.com/{POST}"
@@ -54,7 +55,7 @@ def run(facebook: Facebook, draft: Draft, start: Mapping[str, Any]) -> Prepared:
 # --- prepare ---------------------------------------------------------------------------------------------------------
 
 
-def test_photos_become_an_unpublished_post(server: GraphServer, facebook: Facebook) -> None:
+def test_photos_become_an_unpublished_post(server: VendorServer, facebook: Facebook) -> None:
     server.tell(photo(1), photo(2), POSTED, HIDDEN)
     assert run(facebook, photos(), {}) == Ready(checkpoint=PREPARED)
     assert server.calls == [
@@ -71,7 +72,7 @@ def test_photos_become_an_unpublished_post(server: GraphServer, facebook: Facebo
     assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {TOKEN}"}
 
 
-def test_one_photo_takes_the_same_way(server: GraphServer, facebook: Facebook) -> None:
+def test_one_photo_takes_the_same_way(server: VendorServer, facebook: Facebook) -> None:
     server.tell(photo(1), POSTED, HIDDEN)
     assert run(facebook, photos(1), {}) == Ready(checkpoint={"photos": ["1"], "post": POST})
 
@@ -86,18 +87,18 @@ def test_one_photo_takes_the_same_way(server: GraphServer, facebook: Facebook) -
     ],
 )
 def test_another_worker_goes_on_from_any_checkpoint(
-    server: GraphServer, facebook: Facebook, checkpoint: dict[str, Any], script: list[str]
+    server: VendorServer, facebook: Facebook, checkpoint: dict[str, Any], script: list[str]
 ) -> None:
     server.tell(*script)
     assert run(facebook, photos(), checkpoint) == Ready(checkpoint=PREPARED)
 
 
-def test_the_direct_form_prepares_the_photos_only(server: GraphServer, direct: Facebook) -> None:
+def test_the_direct_form_prepares_the_photos_only(server: VendorServer, direct: Facebook) -> None:
     server.tell(photo(1), photo(2))
     assert run(direct, photos(), {}) == Ready(checkpoint={"photos": ["1", "2"]})
 
 
-def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: GraphServer, facebook: Facebook) -> None:
+def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: VendorServer, facebook: Facebook) -> None:
     server.tell(*[Told(status=400, body=fault(100, 33))] * 6)
     said: Prepared = Pending(checkpoint=PREPARED)
     waits = []
@@ -110,14 +111,14 @@ def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: GraphServer,
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_restarts_are_bounded(server: GraphServer, facebook: Facebook) -> None:
+def test_restarts_are_bounded(server: VendorServer, facebook: Facebook) -> None:
     server.tell(Told(status=400, body=fault(100, 33)))
     with pytest.raises(Unavailable):
         facebook.prepare(photos(), account(), {**PREPARED, "polls": 5, "restarts": 3})
 
 
 def test_a_post_found_visible_before_arming_is_never_made_anew(
-    server: GraphServer, facebook: Facebook
+    server: VendorServer, facebook: Facebook
 ) -> None:
     server.tell(SHOWN, SHOWN)
     said = facebook.prepare(photos(), account(), PREPARED)
@@ -131,7 +132,7 @@ FULL = {"X-App-Usage": '{"call_count":96,"total_time":1,"total_cputime":1}'}
 
 
 def test_a_nearly_spent_allowance_keeps_what_was_made_and_waits(
-    server: GraphServer, facebook: Facebook
+    server: VendorServer, facebook: Facebook
 ) -> None:
     server.tell(Told(body=photo(1), headers=FULL))
     said = facebook.prepare(photos(), account(), {})
@@ -139,7 +140,7 @@ def test_a_nearly_spent_allowance_keeps_what_was_made_and_waits(
 
 
 def test_a_nearly_spent_allowance_refuses_before_the_visible_call(
-    server: GraphServer, facebook: Facebook
+    server: VendorServer, facebook: Facebook
 ) -> None:
     usage = (
         '{"134":[{"type":"pages","call_count":99,"total_time":1,"total_cputime":1,'
@@ -167,7 +168,7 @@ def test_a_nearly_spent_allowance_refuses_before_the_visible_call(
     ],
 )
 def test_refusals_of_a_photo(
-    server: GraphServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
+    server: VendorServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
 ) -> None:
     server.tell(answer)
     with pytest.raises(expected) as caught:
@@ -179,7 +180,7 @@ def test_refusals_of_a_photo(
 # --- finalize --------------------------------------------------------------------------------------------------------
 
 
-def test_showing_the_post_is_one_request(server: GraphServer, facebook: Facebook, client: Client) -> None:
+def test_showing_the_post_is_one_request(server: VendorServer, facebook: Facebook, client: Client) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(photos(), account(), PREPARED)
     assert said == Pending(checkpoint={**PREPARED, "live": POST})
@@ -188,7 +189,7 @@ def test_showing_the_post_is_one_request(server: GraphServer, facebook: Facebook
     assert [visible for _, _, visible in client.calls] == [True]
 
 
-def test_the_direct_form_posts_in_one_request(server: GraphServer, direct: Facebook) -> None:
+def test_the_direct_form_posts_in_one_request(server: VendorServer, direct: Facebook) -> None:
     server.tell(POSTED)
     said = direct.finalize(photos(), account(), {"photos": ["1", "2"]})
     assert said == Pending(checkpoint={"photos": ["1", "2"], "live": POST})
@@ -201,7 +202,7 @@ def test_the_direct_form_posts_in_one_request(server: GraphServer, direct: Faceb
 
 @pytest.mark.parametrize("live", [{"live": POST}, {"accepted": True, "video_id": "1"}])
 def test_a_clear_yes_is_never_asked_for_twice(
-    server: GraphServer, facebook: Facebook, live: dict[str, Any]
+    server: VendorServer, facebook: Facebook, live: dict[str, Any]
 ) -> None:
     assert facebook.finalize(photos(), account(), {**PREPARED, **live}).checkpoint == {  # type: ignore[union-attr]
         **PREPARED,
@@ -212,7 +213,7 @@ def test_a_clear_yes_is_never_asked_for_twice(
 
 @pytest.mark.parametrize("checkpoint", [{}, {"photos": ["1"]}, {"photos": ["1", "2"]}])
 def test_nothing_prepared_sends_nothing(
-    server: GraphServer, facebook: Facebook, checkpoint: dict[str, Any]
+    server: VendorServer, facebook: Facebook, checkpoint: dict[str, Any]
 ) -> None:
     with pytest.raises(Unavailable):
         facebook.finalize(photos(), account(), checkpoint)
@@ -238,7 +239,7 @@ def test_nothing_prepared_sends_nothing(
     ],
 )
 def test_an_unclear_answer_leaves_the_outcome_unknown(
-    server: GraphServer, facebook: Facebook, answer: Told
+    server: VendorServer, facebook: Facebook, answer: Told
 ) -> None:
     server.tell(answer)
     with pytest.raises(OutcomeUnknown):
@@ -249,7 +250,7 @@ def test_an_unclear_answer_leaves_the_outcome_unknown(
 @pytest.mark.parametrize("mode", ["facebook", "direct"])
 @pytest.mark.parametrize("pair", [(506, None), (100, 1366051), (1366051, None)])
 def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_try(
-    request: pytest.FixtureRequest, server: GraphServer, mode: str, pair: tuple[int, int | None]
+    request: pytest.FixtureRequest, server: VendorServer, mode: str, pair: tuple[int, int | None]
 ) -> None:
     adapter: Facebook = request.getfixturevalue(mode)
     at: dict[str, Any] = dict(PREPARED) if mode == "facebook" else {"photos": ["1", "2"]}
@@ -268,21 +269,21 @@ def test_no_connection_sends_nothing(client: Client) -> None:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def test_after_the_clear_yes_the_link_is_read(server: GraphServer, facebook: Facebook) -> None:
+def test_after_the_clear_yes_the_link_is_read(server: VendorServer, facebook: Facebook) -> None:
     server.tell(SHOWN)
     said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NOBODY)
     assert said == Published(remote_id=POST, url=LINK)
 
 
 @pytest.mark.parametrize("answer", [Told(status=400, body=fault(100, 33)), Told(status=500), Told(drop=True)])
-def test_a_failed_read_never_unpublishes(server: GraphServer, facebook: Facebook, answer: Told) -> None:
+def test_a_failed_read_never_unpublishes(server: VendorServer, facebook: Facebook, answer: Told) -> None:
     server.tell(answer)
     said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NOBODY)
     assert isinstance(said, Published)
     assert (said.remote_id, said.url) == (POST, None)
 
 
-def test_is_published_is_the_proof_both_ways(server: GraphServer, facebook: Facebook) -> None:
+def test_is_published_is_the_proof_both_ways(server: VendorServer, facebook: Facebook) -> None:
     server.tell(SHOWN, HIDDEN)
     said = facebook.look(photos(), account(), PREPARED, ARMED, NOBODY)
     assert said == Published(remote_id=POST, url=LINK)
@@ -292,26 +293,26 @@ def test_is_published_is_the_proof_both_ways(server: GraphServer, facebook: Face
 
 @pytest.mark.parametrize("answer", [Told(status=400, body=fault(100, 33)), Told(body=f'{{"id":"{POST}"}}')])
 def test_a_post_that_cannot_be_read_proves_nothing(
-    server: GraphServer, facebook: Facebook, answer: Told
+    server: VendorServer, facebook: Facebook, answer: Told
 ) -> None:
     server.tell(answer)
     assert isinstance(facebook.look(photos(), account(), PREPARED, ARMED, NOBODY), CannotTell)
 
 
-def test_armed_without_a_post_cannot_be_told(server: GraphServer, facebook: Facebook) -> None:
+def test_armed_without_a_post_cannot_be_told(server: VendorServer, facebook: Facebook) -> None:
     assert isinstance(facebook.look(photos(), account(), {}, ARMED, NOBODY), CannotTell)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("checkpoint", [{}, {"photos": ["1"]}, {"photos": ["1", "2"]}])
 def test_unarmed_with_nothing_to_read_goes_back_to_prepare(
-    server: GraphServer, facebook: Facebook, checkpoint: dict[str, Any]
+    server: VendorServer, facebook: Facebook, checkpoint: dict[str, Any]
 ) -> None:
     assert facebook.look(photos(), account(), checkpoint, None, NOBODY) == Ready(checkpoint=checkpoint)
     assert server.asked == []
 
 
-def test_unarmed_and_readable_is_ready(server: GraphServer, facebook: Facebook) -> None:
+def test_unarmed_and_readable_is_ready(server: VendorServer, facebook: Facebook) -> None:
     server.tell(HIDDEN)
     assert facebook.look(photos(), account(), PREPARED, None, NOBODY) == Ready(checkpoint=PREPARED)
 
@@ -339,7 +340,7 @@ DIRECT_ABSENT = Absent(checkpoint={**DIRECT, "again": True})
     ],
 )
 def test_a_direct_post_is_found_by_text_and_time(
-    server: GraphServer, direct: Facebook, posts: list[str], expected: object
+    server: VendorServer, direct: Facebook, posts: list[str], expected: object
 ) -> None:
     server.tell(f'{{"data":[{",".join(posts)}]}}')
     assert direct.look(photos(), account(), DIRECT, ARMED, frozenset({"taken"})) == expected
@@ -347,7 +348,7 @@ def test_a_direct_post_is_found_by_text_and_time(
     assert server.asked[0].query["since"] == str(int((ARMED - timedelta(seconds=5)).timestamp()))
 
 
-def test_two_direct_posts_alike_cannot_be_told_apart(server: GraphServer, direct: Facebook) -> None:
+def test_two_direct_posts_alike_cannot_be_told_apart(server: VendorServer, direct: Facebook) -> None:
     server.tell(f'{{"data":[{listed("1_1")},{listed("1_2")}]}}')
     assert isinstance(direct.look(photos(), account(), DIRECT, ARMED, NOBODY), CannotTell)
 
@@ -363,7 +364,7 @@ def test_two_direct_posts_alike_cannot_be_told_apart(server: GraphServer, direct
     ],
 )
 def test_a_read_that_fails_is_raised_as_its_class(
-    server: GraphServer,
+    server: VendorServer,
     facebook: Facebook,
     armed_at: Any,
     answer: Told,
@@ -374,7 +375,7 @@ def test_a_read_that_fails_is_raised_as_its_class(
         facebook.look(photos(), account(), PREPARED, armed_at, NOBODY)
 
 
-def test_a_changed_caption_is_not_ours(server: GraphServer, direct: Facebook) -> None:
+def test_a_changed_caption_is_not_ours(server: VendorServer, direct: Facebook) -> None:
     server.tell(f'{{"data":[{listed("1_1")}]}}')
     draft = replace(photos(), caption="Some other pictures")
     assert direct.look(draft, account(), DIRECT, ARMED, NOBODY) == DIRECT_ABSENT

@@ -25,7 +25,8 @@ from tests.adapters.facebook.material import (
     reel,
     video,
 )
-from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.vendor_server import Told, VendorServer
 
 MIB = 1024 * 1024
 LONG = '{"access_token":"EAA-long","token_type":"bearer","expires_in":5183944}'
@@ -63,7 +64,7 @@ def test_what_facebook_takes_is_let_through(facebook: Facebook, draft: Draft) ->
     ],
 )
 def test_over_a_limit_is_one_problem_and_no_request(
-    server: GraphServer, facebook: Facebook, draft: Draft, field: str, found: object
+    server: VendorServer, facebook: Facebook, draft: Draft, field: str, found: object
 ) -> None:
     (problem,) = facebook.problems(draft, account())
     assert (problem.severity, problem.field, problem.found) == ("refuse", field, found)
@@ -87,7 +88,7 @@ def test_consent(facebook: Facebook) -> None:
     assert parse_qs(url.query)["scope"] == ["pages_show_list,pages_read_engagement,pages_manage_posts"]
 
 
-def test_a_code_becomes_a_long_user_token(server: GraphServer, facebook: Facebook) -> None:
+def test_a_code_becomes_a_long_user_token(server: VendorServer, facebook: Facebook) -> None:
     server.tell('{"access_token":"EAA-short","token_type":"bearer"}', LONG)
     credentials = facebook.exchange("code", "https://app.example.com/back", None)
     assert credentials.access_token.get_secret_value() == "EAA-long"
@@ -98,7 +99,7 @@ def page(number: str, tasks: str) -> str:
     return f'{{"id":"{number}","name":"Page {number}","access_token":"EAA-{number}","tasks":[{tasks}]}}'
 
 
-def test_pages_come_with_their_own_tokens(server: GraphServer, facebook: Facebook) -> None:
+def test_pages_come_with_their_own_tokens(server: VendorServer, facebook: Facebook) -> None:
     usable = page(PAGE, '"MANAGE","CREATE_CONTENT"')
     server.tell(
         f'{{"data":[{usable}],"paging":{{"cursors":{{"after":"QVFI"}},"next":"https://x/next"}}}}',
@@ -116,7 +117,7 @@ def test_pages_come_with_their_own_tokens(server: GraphServer, facebook: Faceboo
     assert USER_TOKEN not in repr(found)
 
 
-def test_pages_of_a_business_are_found_through_the_token(server: GraphServer, facebook: Facebook) -> None:
+def test_pages_of_a_business_are_found_through_the_token(server: VendorServer, facebook: Facebook) -> None:
     scopes = f'{{"data":{{"granular_scopes":[{{"scope":"pages_manage_posts","target_ids":["{PAGE}"]}}]}}}}'
     alone = f'{{"id":"{PAGE}","name":"P","access_token":"EAA-p"}}'
     server.tell('{"data":[]}', scopes, alone)
@@ -130,7 +131,7 @@ def test_pages_of_a_business_are_found_through_the_token(server: GraphServer, fa
     assert server.asked[1].query["access_token"] == f"990602627938098|{SECRET}"
 
 
-def test_refresh_makes_a_new_page_token(server: GraphServer, facebook: Facebook) -> None:
+def test_refresh_makes_a_new_page_token(server: VendorServer, facebook: Facebook) -> None:
     server.tell(LONG, f'{{"id":"{PAGE}","name":"P","access_token":"EAA-p2"}}')
     fresh = facebook.refresh(account())
     assert fresh.access_token.get_secret_value() == "EAA-p2"
@@ -151,7 +152,7 @@ def test_refresh_makes_a_new_page_token(server: GraphServer, facebook: Facebook)
     ],
 )
 def test_a_refresh_that_fails(
-    server: GraphServer, facebook: Facebook, script: list[Told], expected: type[AdapterError]
+    server: VendorServer, facebook: Facebook, script: list[Told], expected: type[AdapterError]
 ) -> None:
     server.tell(*script)
     with pytest.raises(expected) as caught:
@@ -160,7 +161,7 @@ def test_a_refresh_that_fails(
     assert USER_TOKEN not in repr(caught.value)
 
 
-def test_a_page_without_a_kept_user_token_needs_its_person(server: GraphServer, facebook: Facebook) -> None:
+def test_a_page_without_a_kept_user_token_needs_its_person(server: VendorServer, facebook: Facebook) -> None:
     with pytest.raises(CredentialsRevoked):
         facebook.refresh(account(refresh_token=None))
     assert server.asked == []

@@ -33,7 +33,8 @@ from tests.adapters.facebook.material import (
     video,
     video_status,
 )
-from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.vendor_server import Told, VendorServer
 
 UPLOAD_URL = "https://rupload.facebook.com/video-upload/v25.0/123"
 STARTED = {"video_id": "123", "upload_url": UPLOAD_URL}
@@ -73,7 +74,7 @@ def test_what_fits_a_reel_becomes_one(facts: dict[str, Any], shape: Shape) -> No
 # --- reels -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_reel_is_pulled_by_url(server: GraphServer, facebook: Facebook) -> None:
+def test_a_reel_is_pulled_by_url(server: VendorServer, facebook: Facebook) -> None:
     server.tell(REEL_STARTED, video_status("uploading").replace("completed", "not_started"), SUCCESS, UP)
     said = run(facebook, reel())
     assert said[-1] == Ready(checkpoint=SENT)
@@ -88,7 +89,7 @@ def test_a_reel_is_pulled_by_url(server: GraphServer, facebook: Facebook) -> Non
     assert server.asked[2].headers["authorization"] == f"OAuth {TOKEN}"
 
 
-def test_a_reels_bytes_go_on_where_they_were_cut(server: GraphServer, client: Client) -> None:
+def test_a_reels_bytes_go_on_where_they_were_cut(server: VendorServer, client: Client) -> None:
     adapter = Facebook(client, settings_for(server.base, byte_upload=True))
     content = bytes(range(250)) * 4
     server.tell(REEL_STARTED, HALF_UP.replace("400", "0"), Told(drop=True), HALF_UP, SUCCESS, UP)
@@ -101,13 +102,13 @@ def test_a_reels_bytes_go_on_where_they_were_cut(server: GraphServer, client: Cl
     assert second.body == content[400:]
 
 
-def test_cuts_are_bounded(server: GraphServer, facebook: Facebook) -> None:
+def test_cuts_are_bounded(server: VendorServer, facebook: Facebook) -> None:
     server.tell(Told(drop=True))
     with pytest.raises(Unavailable):
         facebook.prepare(reel(), account(), {**STARTED, "offset": 0, "cuts": 5})
 
 
-def test_bytes_that_arrived_although_cut_are_not_sent_again(server: GraphServer, facebook: Facebook) -> None:
+def test_bytes_that_arrived_although_cut_are_not_sent_again(server: VendorServer, facebook: Facebook) -> None:
     server.tell(UP)
     said = facebook.prepare(reel(), account(), {**STARTED, "cuts": 1})
     assert isinstance(said, Ready)
@@ -115,7 +116,7 @@ def test_bytes_that_arrived_although_cut_are_not_sent_again(server: GraphServer,
 
 @pytest.mark.parametrize("look", [False, True])
 def test_an_error_object_counts_whatever_the_phase_says(
-    server: GraphServer, facebook: Facebook, look: bool
+    server: VendorServer, facebook: Facebook, look: bool
 ) -> None:
     server.tell(TOO_LOW)
     if look:
@@ -128,13 +129,13 @@ def test_an_error_object_counts_whatever_the_phase_says(
 
 
 @pytest.mark.parametrize("word", ["upload_failed", "expired"])
-def test_a_failed_upload_is_begun_anew(server: GraphServer, facebook: Facebook, word: str) -> None:
+def test_a_failed_upload_is_begun_anew(server: VendorServer, facebook: Facebook, word: str) -> None:
     server.tell(video_status(word))
     said = facebook.prepare(reel(), account(), SENT)
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_finishing_a_reel_is_one_request(server: GraphServer, facebook: Facebook, client: Client) -> None:
+def test_finishing_a_reel_is_one_request(server: VendorServer, facebook: Facebook, client: Client) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(reel(), account(), SENT)
     assert said == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
@@ -149,7 +150,7 @@ def test_finishing_a_reel_is_one_request(server: GraphServer, facebook: Facebook
 
 
 @pytest.mark.parametrize("code", [1363040, 1363127, 1363128, 1363129, 368, 6000, 382])
-def test_a_listed_refusal_of_the_finish(server: GraphServer, facebook: Facebook, code: int) -> None:
+def test_a_listed_refusal_of_the_finish(server: VendorServer, facebook: Facebook, code: int) -> None:
     server.tell(Told(status=400, body=fault(code)))
     with pytest.raises(Rejected):
         facebook.finalize(reel(), account(), SENT)
@@ -158,7 +159,7 @@ def test_a_listed_refusal_of_the_finish(server: GraphServer, facebook: Facebook,
 @pytest.mark.parametrize("draft", [reel(), landscape()])
 @pytest.mark.parametrize("answer", [Told(drop=True), Told(status=500, body=fault(2)), Told(body="")])
 def test_a_lost_finish_is_unknown(
-    server: GraphServer, facebook: Facebook, draft: Draft, answer: Told
+    server: VendorServer, facebook: Facebook, draft: Draft, answer: Told
 ) -> None:
     server.tell(answer)
     at = SENT if shape_of(draft) is Shape.REEL else SESSION
@@ -170,7 +171,7 @@ def test_a_lost_finish_is_unknown(
 # --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: GraphServer, facebook: Facebook) -> None:
+def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: VendorServer, facebook: Facebook) -> None:
     content = bytes(range(250)) * 4
     server.tell(
         VIDEO_STARTED.replace("1048576", "600"),
@@ -193,7 +194,9 @@ def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: GraphServer, f
 @pytest.mark.parametrize(
     "data", ['{"start_offset":600,"end_offset":1000}', '"{\\"start_offset\\":600,\\"end_offset\\":1000}"']
 )
-def test_a_chunk_that_had_arrived_is_not_an_error(server: GraphServer, facebook: Facebook, data: str) -> None:
+def test_a_chunk_that_had_arrived_is_not_an_error(
+    server: VendorServer, facebook: Facebook, data: str
+) -> None:
     error = fault(6001, 1363037).replace('"is_transient"', f'"error_data": {data}, "is_transient"')
     server.tell(Told(status=400, body=error))
     said = facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
@@ -211,20 +214,20 @@ def test_a_chunk_that_had_arrived_is_not_an_error(server: GraphServer, facebook:
     ],
 )
 def test_a_refused_chunk(
-    server: GraphServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
+    server: VendorServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
 ) -> None:
     server.tell(answer)
     with pytest.raises(expected):
         facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
 
 
-def test_known_bytes_are_skipped(server: GraphServer, facebook: Facebook) -> None:
+def test_known_bytes_are_skipped(server: VendorServer, facebook: Facebook) -> None:
     server.tell(VIDEO_STARTED.replace("}", ',"skip_upload":true}'))
     said = run(facebook, landscape())
     assert said[-1] == Ready(checkpoint={"video_id": "123", "session": "777"})
 
 
-def test_finishing_a_video_is_one_request(server: GraphServer, facebook: Facebook) -> None:
+def test_finishing_a_video_is_one_request(server: VendorServer, facebook: Facebook) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(landscape(), account(), SESSION)
     assert said == Pending(checkpoint={**SESSION, "accepted": True}, wait=timedelta(seconds=5))
@@ -236,7 +239,7 @@ def test_finishing_a_video_is_one_request(server: GraphServer, facebook: Faceboo
     }
 
 
-def test_a_video_without_bytes_at_hand_is_unsupported(server: GraphServer, facebook: Facebook) -> None:
+def test_a_video_without_bytes_at_hand_is_unsupported(server: VendorServer, facebook: Facebook) -> None:
     draft = landscape()
     bare = replace(draft, media=(replace(draft.media[0], stream=None),))
     with pytest.raises(Unsupported):
@@ -251,7 +254,7 @@ TOLD = '"status":"not_started","publish_status":"published"'
 
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
-def test_live_is_published_under_the_video_id(server: GraphServer, facebook: Facebook, draft: Draft) -> None:
+def test_live_is_published_under_the_video_id(server: VendorServer, facebook: Facebook, draft: Draft) -> None:
     server.tell(LIVE)
     said = facebook.look(draft, account(), SENT, ARMED, NOBODY)
     assert said == Published(remote_id="123", url=f"{server.base}/www/reel/123/")
@@ -279,7 +282,7 @@ def test_live_is_published_under_the_video_id(server: GraphServer, facebook: Fac
     ],
 )
 def test_what_a_status_means_after_arming(
-    server: GraphServer, facebook: Facebook, answer: str, accepted: bool, expected: type[object]
+    server: VendorServer, facebook: Facebook, answer: str, accepted: bool, expected: type[object]
 ) -> None:
     server.tell(answer)
     at = {**SENT, "accepted": True} if accepted else SENT
@@ -291,14 +294,14 @@ def test_what_a_status_means_after_arming(
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
 def test_a_video_that_is_not_found_proves_nothing(
-    server: GraphServer, facebook: Facebook, draft: Draft
+    server: VendorServer, facebook: Facebook, draft: Draft
 ) -> None:
     server.tell(Told(status=400, body=fault(100, 33)))
     assert isinstance(facebook.look(draft, account(), SENT, ARMED, NOBODY), CannotTell)
 
 
 def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(
-    server: GraphServer, facebook: Facebook
+    server: VendorServer, facebook: Facebook
 ) -> None:
     server.tell(HALF_UP, UP)
     said = facebook.look(reel(), account(), SENT, None, NOBODY)
@@ -308,7 +311,7 @@ def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(
     assert facebook.look(reel(), account(), unsent, None, NOBODY) == Ready(checkpoint=unsent)
 
 
-def test_unarmed_but_live_is_published(server: GraphServer, facebook: Facebook) -> None:
+def test_unarmed_but_live_is_published(server: VendorServer, facebook: Facebook) -> None:
     server.tell(LIVE, LIVE)
     assert isinstance(facebook.look(reel(), account(), SENT, None, NOBODY), Published)
     assert isinstance(facebook.prepare(reel(), account(), SENT), Pending)

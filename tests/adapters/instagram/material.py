@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Platform, PlatformSettings
+from tests.adapters.files import short_video
 
 TOKEN = "IGAA-secret-token"
 SECRET = "app-secret-value"
@@ -78,25 +78,7 @@ def image(number: int = 1, **facts: Any) -> Media:
 
 
 def video(content: bytes = b"v" * 1000, **facts: Any) -> Media:
-    known = MediaFacts(
-        content_type="video/mp4",
-        bytes=len(content),
-        width=1080,
-        height=1920,
-        duration=20.0,
-        codec="h264",
-        fps=30.0,
-    )
-
-    def stream(first: int, length: int) -> Iterator[bytes]:
-        yield content[first : first + length]
-
-    return Media(
-        url="https://cdn.example.com/v.mp4",
-        kind="video",
-        facts=replace(known, **facts),
-        stream=stream,
-    )
+    return short_video(content, **facts)
 
 
 def photo_post(caption: str = "One picture") -> Draft:

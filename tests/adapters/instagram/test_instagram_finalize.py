@@ -22,7 +22,7 @@ from adapters.graph_api import BASE_TABLE
 from adapters.http import Client
 from adapters.instagram import Instagram
 from adapters.instagram.errors import TABLE
-from tests.adapters.instagram.graph_server import GraphServer, Told, closed_port, fault
+from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import (
     CONTAINER,
     IG,
@@ -33,12 +33,13 @@ from tests.adapters.instagram.material import (
     photo_post,
     settings_for,
 )
+from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 READY = {"quota_read": True, "container": CONTAINER}
 
 
 def test_the_visible_call_is_one_request_and_hands_back_the_media_id(
-    server: GraphServer, instagram: Instagram, client: Client
+    server: VendorServer, instagram: Instagram, client: Client
 ) -> None:
     server.tell(PUBLISHED)
     said = instagram.finalize(photo_post(), account(), READY)
@@ -48,19 +49,19 @@ def test_the_visible_call_is_one_request_and_hands_back_the_media_id(
     assert [visible for _, _, visible in client.calls] == [True]
 
 
-def test_facebook_login_publishes_on_its_own_host(server: GraphServer, instagram: Instagram) -> None:
+def test_facebook_login_publishes_on_its_own_host(server: VendorServer, instagram: Instagram) -> None:
     server.tell(PUBLISHED)
     instagram.finalize(photo_post(), account("facebook_login"), READY)
     assert server.calls == [f"POST /facebook_graph/v25.0/{IG}/media_publish"]
 
 
-def test_what_is_live_already_is_never_sent_again(server: GraphServer, instagram: Instagram) -> None:
+def test_what_is_live_already_is_never_sent_again(server: VendorServer, instagram: Instagram) -> None:
     live = {**READY, "media_id": MEDIA_ID}
     assert instagram.finalize(photo_post(), account(), live) == Pending(checkpoint=live)
     assert server.asked == []
 
 
-def test_without_a_container_nothing_is_sent(server: GraphServer, instagram: Instagram) -> None:
+def test_without_a_container_nothing_is_sent(server: VendorServer, instagram: Instagram) -> None:
     with pytest.raises(Unavailable):
         instagram.finalize(photo_post(), account(), {"quota_read": True})
     assert server.asked == []
@@ -123,7 +124,7 @@ UNCLEAR: list[tuple[int, int | None]] = [
 
 @pytest.mark.parametrize(("code", "subcode", "expected"), REFUSALS)
 def test_a_listed_refusal_was_given_before_acting(
-    server: GraphServer,
+    server: VendorServer,
     instagram: Instagram,
     code: int,
     subcode: int | None,
@@ -139,7 +140,7 @@ def test_a_listed_refusal_was_given_before_acting(
 
 @pytest.mark.parametrize(("code", "subcode"), UNCLEAR)
 def test_everything_else_leaves_the_outcome_unknown(
-    server: GraphServer, instagram: Instagram, code: int, subcode: int | None
+    server: VendorServer, instagram: Instagram, code: int, subcode: int | None
 ) -> None:
     server.tell(Told(status=400, body=fault(code, subcode)))
     with pytest.raises(OutcomeUnknown):
@@ -179,7 +180,7 @@ def test_no_row_that_proves_nothing_is_a_wait_or_a_reconnect(row: object) -> Non
     ],
 )
 def test_an_unclear_answer_is_never_read_as_a_refusal(
-    server: GraphServer, instagram: Instagram, answer: Told
+    server: VendorServer, instagram: Instagram, answer: Told
 ) -> None:
     server.tell(answer)
     with pytest.raises(OutcomeUnknown):
@@ -192,14 +193,14 @@ def test_a_call_that_never_left_is_unavailable(client: Client) -> None:
         Instagram(client, settings_for(base)).finalize(photo_post(), account(), READY)
 
 
-def test_a_right_to_send_that_ran_out_sends_nothing(server: GraphServer) -> None:
+def test_a_right_to_send_that_ran_out_sends_nothing(server: VendorServer) -> None:
     late = Instagram(Client(may_send=lambda: False), settings_for(server.base))
     with pytest.raises(Unavailable):
         late.finalize(photo_post(), account(), READY)
     assert server.asked == []
 
 
-def test_the_vendors_example_of_not_ready_un_arms(server: GraphServer, instagram: Instagram) -> None:
+def test_the_vendors_example_of_not_ready_un_arms(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=400, body=NOT_READY))
     with pytest.raises(Unavailable) as caught:
         instagram.finalize(photo_post(), account(), READY)
@@ -218,7 +219,7 @@ def test_the_vendors_example_of_not_ready_un_arms(server: GraphServer, instagram
     ],
 )
 def test_a_throttle_waits_as_long_as_it_says(
-    server: GraphServer, instagram: Instagram, headers: dict[str, str], wait: timedelta
+    server: VendorServer, instagram: Instagram, headers: dict[str, str], wait: timedelta
 ) -> None:
     server.tell(Told(status=403, body=fault(4, transient=True), headers=headers))
     with pytest.raises(RateLimited) as caught:
@@ -226,7 +227,7 @@ def test_a_throttle_waits_as_long_as_it_says(
     assert caught.value.retry_after == wait
 
 
-def test_the_daily_limit_is_asked_again_hourly(server: GraphServer, instagram: Instagram) -> None:
+def test_the_daily_limit_is_asked_again_hourly(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=400, body=fault(9, 2207042)))
     with pytest.raises(RateLimited) as caught:
         instagram.finalize(photo_post(), account(), READY)
@@ -235,7 +236,7 @@ def test_the_daily_limit_is_asked_again_hourly(server: GraphServer, instagram: I
 
 @pytest.mark.parametrize(("status", "expected"), [(429, RateLimited), (401, CredentialsExpired)])
 def test_a_bare_429_or_401_is_a_refusal(
-    server: GraphServer, instagram: Instagram, status: int, expected: type[Retryable]
+    server: VendorServer, instagram: Instagram, status: int, expected: type[Retryable]
 ) -> None:
     server.tell(Told(status=status, body=""))
     with pytest.raises(expected):
@@ -265,7 +266,7 @@ PREPARE_ROWS: list[tuple[int, int | None, type[AdapterError]]] = [
 
 @pytest.mark.parametrize(("code", "subcode", "expected"), PREPARE_ROWS)
 def test_each_row_at_a_container(
-    server: GraphServer,
+    server: VendorServer,
     instagram: Instagram,
     code: int,
     subcode: int | None,

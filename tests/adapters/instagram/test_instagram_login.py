@@ -12,7 +12,7 @@ from adapters.contract import Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from adapters.http import Client
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import (
     IG,
     REFRESHED,
@@ -21,12 +21,13 @@ from tests.adapters.instagram.material import (
     account,
     settings_for,
 )
+from tests.adapters.vendor_server import Told, VendorServer
 
 BACK = "https://app.example.com/back"
 
 
 @pytest.fixture
-def through_facebook(server: GraphServer, client: Client) -> Instagram:
+def through_facebook(server: VendorServer, client: Client) -> Instagram:
     return Instagram(client, settings_for(server.base, connection="facebook_login"))
 
 
@@ -61,7 +62,7 @@ def test_consent_through_facebook(through_facebook: Instagram) -> None:
         '{"data":[{"access_token":"IGQ-short","user_id":"178","permissions":"instagram_business_basic"}]}',
     ],
 )
-def test_a_code_becomes_a_token_of_sixty_days(server: GraphServer, instagram: Instagram, short: str) -> None:
+def test_a_code_becomes_a_token_of_sixty_days(server: VendorServer, instagram: Instagram, short: str) -> None:
     server.tell(short, REFRESHED)
     credentials = instagram.exchange("AQB-code#_", BACK, None)
     assert credentials.access_token.get_secret_value() == "IGAA-new-token"
@@ -96,7 +97,7 @@ def test_a_code_becomes_a_token_of_sixty_days(server: GraphServer, instagram: In
     ],
 )
 def test_a_code_that_is_not_taken(
-    server: GraphServer, instagram: Instagram, answer: Told, expected: type[AdapterError]
+    server: VendorServer, instagram: Instagram, answer: Told, expected: type[AdapterError]
 ) -> None:
     server.tell(answer)
     with pytest.raises(expected) as caught:
@@ -104,7 +105,7 @@ def test_a_code_that_is_not_taken(
     assert SECRET not in repr(caught.value)
 
 
-def test_a_facebook_code_becomes_a_long_user_token(server: GraphServer, through_facebook: Instagram) -> None:
+def test_a_facebook_code_becomes_a_long_user_token(server: VendorServer, through_facebook: Instagram) -> None:
     server.tell('{"access_token":"EAA-short","token_type":"bearer","expires_in":5000}', REFRESHED)
     credentials = through_facebook.exchange("code", BACK, None)
     assert lives_sixty_days(credentials)
@@ -125,7 +126,7 @@ def test_a_facebook_code_becomes_a_long_user_token(server: GraphServer, through_
         f'{{"user_id":"{IG}","username":"slipway","name":"Slip Way","id":"app-scoped"}}',
     ],
 )
-def test_the_account_behind_an_instagram_token(server: GraphServer, instagram: Instagram, said: str) -> None:
+def test_the_account_behind_an_instagram_token(server: VendorServer, instagram: Instagram, said: str) -> None:
     server.tell(said)
     (found,) = instagram.discover(Credentials(access_token=SecretStr(TOKEN)))
     assert (found.remote_id, found.username, found.connection) == (IG, "slipway", "instagram_login")
@@ -140,7 +141,7 @@ PAGE = (
 PAGE_ALONE = '{"id":"2","name":"No Instagram","access_token":"EAA-page2"}'
 
 
-def test_the_accounts_behind_a_facebook_token(server: GraphServer, through_facebook: Instagram) -> None:
+def test_the_accounts_behind_a_facebook_token(server: VendorServer, through_facebook: Instagram) -> None:
     server.tell(f'{{"data":[{PAGE},{PAGE_ALONE}]}}')
     (found,) = through_facebook.discover(Credentials(access_token=SecretStr("EAA-user")))
     assert (found.remote_id, found.connection) == (IG, "facebook_login")
@@ -149,7 +150,7 @@ def test_the_accounts_behind_a_facebook_token(server: GraphServer, through_faceb
 
 
 def test_an_empty_list_is_read_through_the_tokens_own_scopes(
-    server: GraphServer, through_facebook: Instagram
+    server: VendorServer, through_facebook: Instagram
 ) -> None:
     scopes = (
         '{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["134895793791914"]},'
@@ -169,7 +170,7 @@ def test_an_empty_list_is_read_through_the_tokens_own_scopes(
     }
 
 
-def test_refresh_of_an_instagram_token(server: GraphServer, instagram: Instagram) -> None:
+def test_refresh_of_an_instagram_token(server: VendorServer, instagram: Instagram) -> None:
     server.tell(REFRESHED)
     credentials = instagram.refresh(account())
     assert credentials.access_token.get_secret_value() == "IGAA-new-token"
@@ -178,7 +179,7 @@ def test_refresh_of_an_instagram_token(server: GraphServer, instagram: Instagram
     assert server.asked[0].query == {"grant_type": "ig_refresh_token", "access_token": TOKEN}
 
 
-def test_refresh_of_a_facebook_token(server: GraphServer, instagram: Instagram) -> None:
+def test_refresh_of_a_facebook_token(server: VendorServer, instagram: Instagram) -> None:
     server.tell(REFRESHED)
     assert lives_sixty_days(instagram.refresh(account("facebook_login")))
     assert server.asked[0].query["fb_exchange_token"] == TOKEN
@@ -187,7 +188,7 @@ def test_refresh_of_a_facebook_token(server: GraphServer, instagram: Instagram) 
 @pytest.mark.parametrize("connection", ["instagram_login", "facebook_login"])
 @pytest.mark.parametrize("subcode", [None, 463, 460])
 def test_a_dead_token_needs_its_person(
-    server: GraphServer, instagram: Instagram, connection: str, subcode: int | None
+    server: VendorServer, instagram: Instagram, connection: str, subcode: int | None
 ) -> None:
     server.tell(Told(status=400, body=fault(190, subcode)))
     with pytest.raises(CredentialsRevoked) as caught:
@@ -196,13 +197,13 @@ def test_a_dead_token_needs_its_person(
     assert caught.value.next_action
 
 
-def test_a_passing_failure_at_refresh_revokes_nothing(server: GraphServer, instagram: Instagram) -> None:
+def test_a_passing_failure_at_refresh_revokes_nothing(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=500, body=""))
     with pytest.raises(Unavailable):
         instagram.refresh(account())
 
 
-def test_a_token_too_young_to_refresh_is_asked_for_later(server: GraphServer, instagram: Instagram) -> None:
+def test_a_token_too_young_to_refresh_is_asked_for_later(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=400, body=fault(100)))
     with pytest.raises(Unavailable) as caught:
         instagram.refresh(account())

@@ -17,7 +17,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_server import GraphServer, Told, fault
+from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import (
     ARMED,
     CONTAINER,
@@ -33,6 +33,7 @@ from tests.adapters.instagram.material import (
     reel,
     status,
 )
+from tests.adapters.vendor_server import Told, VendorServer
 
 READY = {"quota_read": True, "container": CONTAINER}
 LIVE = {**READY, "media_id": MEDIA_ID}
@@ -46,7 +47,7 @@ def listing(*nodes: str) -> str:
 # --- after our own clear yes ---------------------------------------------------------------------------------------
 
 
-def test_the_link_is_read_once_the_media_id_is_known(server: GraphServer, instagram: Instagram) -> None:
+def test_the_link_is_read_once_the_media_id_is_known(server: VendorServer, instagram: Instagram) -> None:
     server.tell(f'{{"id":"{MEDIA_ID}","permalink":"{PERMALINK}","timestamp":"2026-11-24T12:00:03+0000"}}')
     said = instagram.look(photo_post(), account(), LIVE, ARMED, NOBODY)
     assert said == Published(remote_id=MEDIA_ID, url=PERMALINK)
@@ -67,7 +68,7 @@ def test_the_link_is_read_once_the_media_id_is_known(server: GraphServer, instag
         Told(body="<html>"),
     ],
 )
-def test_a_failed_read_never_unpublishes(server: GraphServer, instagram: Instagram, answer: Told) -> None:
+def test_a_failed_read_never_unpublishes(server: VendorServer, instagram: Instagram, answer: Told) -> None:
     server.tell(answer)
     said = instagram.look(photo_post(), account(), LIVE, ARMED, NOBODY)
     assert isinstance(said, Published)
@@ -77,7 +78,7 @@ def test_a_failed_read_never_unpublishes(server: GraphServer, instagram: Instagr
 # --- armed, outcome unknown ----------------------------------------------------------------------------------------
 
 
-def test_published_is_found_by_caption_and_time(server: GraphServer, instagram: Instagram) -> None:
+def test_published_is_found_by_caption_and_time(server: VendorServer, instagram: Instagram) -> None:
     older = node("0", "One picture", "2026-11-24T11:59:00+0000")
     other = node("2", "Another picture")
     server.tell(status("PUBLISHED"), listing(other, OURS, older))
@@ -93,14 +94,14 @@ def test_published_is_found_by_caption_and_time(server: GraphServer, instagram: 
     }
 
 
-def test_spaces_that_instagram_folds_still_match(server: GraphServer, instagram: Instagram) -> None:
+def test_spaces_that_instagram_folds_still_match(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("PUBLISHED"), listing(node("1", "One\\npicture ")))
     said = instagram.look(photo_post("One\n\n picture"), account(), READY, ARMED, NOBODY)
     assert isinstance(said, Published)
     assert said.remote_id == "1"
 
 
-def test_what_other_deliveries_own_is_not_ours(server: GraphServer, instagram: Instagram) -> None:
+def test_what_other_deliveries_own_is_not_ours(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("PUBLISHED"), listing(OURS, node("9", "One picture")))
     said = instagram.look(photo_post(), account(), READY, ARMED, frozenset({"9"}))
     assert isinstance(said, Published)
@@ -109,7 +110,7 @@ def test_what_other_deliveries_own_is_not_ours(server: GraphServer, instagram: I
 
 @pytest.mark.parametrize("nodes", [(), (OURS, node("9", "One picture"))])
 def test_none_or_two_candidates_are_asked_again_then_settled_under_the_container(
-    server: GraphServer, instagram: Instagram, nodes: tuple[str, ...]
+    server: VendorServer, instagram: Instagram, nodes: tuple[str, ...]
 ) -> None:
     server.tell(*[status("PUBLISHED"), listing(*nodes)] * 6)
     checkpoint: Any = READY
@@ -126,13 +127,13 @@ def test_none_or_two_candidates_are_asked_again_then_settled_under_the_container
     )
 
 
-def test_finished_means_the_same_container_again(server: GraphServer, instagram: Instagram) -> None:
+def test_finished_means_the_same_container_again(server: VendorServer, instagram: Instagram) -> None:
     server.tell(FINISHED)
     said = instagram.look(photo_post(), account(), {**READY, "polls": 2}, ARMED, NOBODY)
     assert said == Ready(checkpoint=READY)
 
 
-def test_in_progress_waits(server: GraphServer, instagram: Instagram) -> None:
+def test_in_progress_waits(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("IN_PROGRESS"))
     said = instagram.look(photo_post(), account(), READY, ARMED, NOBODY)
     assert said == Pending(checkpoint={**READY, "polls": 1}, wait=timedelta(seconds=5))
@@ -150,7 +151,7 @@ def test_in_progress_waits(server: GraphServer, instagram: Instagram) -> None:
     ],
 )
 def test_an_end_without_a_post_says_whether_to_try_again(
-    server: GraphServer,
+    server: VendorServer,
     instagram: Instagram,
     armed_at: datetime | None,
     answer: str,
@@ -166,13 +167,13 @@ def test_an_end_without_a_post_says_whether_to_try_again(
 
 @pytest.mark.parametrize("pair", [(100, 33), (24, 2207008)])
 def test_no_container_found_proves_nothing_after_arming(
-    server: GraphServer, instagram: Instagram, pair: tuple[int, int]
+    server: VendorServer, instagram: Instagram, pair: tuple[int, int]
 ) -> None:
     server.tell(Told(status=400, body=fault(*pair)))
     assert isinstance(instagram.look(photo_post(), account(), READY, ARMED, NOBODY), CannotTell)
 
 
-def test_armed_without_a_container_cannot_be_told(server: GraphServer, instagram: Instagram) -> None:
+def test_armed_without_a_container_cannot_be_told(server: VendorServer, instagram: Instagram) -> None:
     children = {"quota_read": True, "children": ["c1", "c2"], "ready": 2}
     assert isinstance(instagram.look(carousel(), account(), children, ARMED, NOBODY), CannotTell)
     assert server.asked == []
@@ -191,7 +192,7 @@ def test_armed_without_a_container_cannot_be_told(server: GraphServer, instagram
     ],
 )
 def test_a_read_that_fails_is_raised_as_its_class(
-    server: GraphServer,
+    server: VendorServer,
     instagram: Instagram,
     armed_at: datetime | None,
     answer: Told,
@@ -205,19 +206,19 @@ def test_a_read_that_fails_is_raised_as_its_class(
 # --- not armed -------------------------------------------------------------------------------------------------------
 
 
-def test_unarmed_finished_is_ready(server: GraphServer, instagram: Instagram) -> None:
+def test_unarmed_finished_is_ready(server: VendorServer, instagram: Instagram) -> None:
     server.tell(FINISHED)
     assert instagram.look(photo_post(), account(), READY, None, NOBODY) == Ready(checkpoint=READY)
 
 
-def test_unarmed_in_progress_waits_longer_each_time(server: GraphServer, instagram: Instagram) -> None:
+def test_unarmed_in_progress_waits_longer_each_time(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("IN_PROGRESS"))
     said = instagram.look(reel(), account(), {**READY, "polls": 2}, None, NOBODY)
     assert said == Pending(checkpoint={**READY, "polls": 3}, wait=timedelta(seconds=20))
 
 
 def test_unarmed_children_are_read_until_prepare_has_something_to_do(
-    server: GraphServer, instagram: Instagram
+    server: VendorServer, instagram: Instagram
 ) -> None:
     server.tell(status("FINISHED"), status("FINISHED"))
     at: Any = {"quota_read": True, "children": ["c1", "c2"]}
@@ -239,14 +240,14 @@ def test_unarmed_children_are_read_until_prepare_has_something_to_do(
     ],
 )
 def test_unarmed_with_nothing_to_read_goes_back_to_prepare(
-    server: GraphServer, instagram: Instagram, checkpoint: dict[str, Any]
+    server: VendorServer, instagram: Instagram, checkpoint: dict[str, Any]
 ) -> None:
     said = instagram.look(reel(), account(), checkpoint, None, NOBODY)
     assert said == Ready(checkpoint=checkpoint)
     assert server.asked == []
 
 
-def test_unarmed_but_published_is_published(server: GraphServer, instagram: Instagram) -> None:
+def test_unarmed_but_published_is_published(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("PUBLISHED"), listing(OURS))
     said = instagram.look(photo_post(), account(), READY, None, NOBODY)
     assert isinstance(said, Published)
@@ -254,7 +255,7 @@ def test_unarmed_but_published_is_published(server: GraphServer, instagram: Inst
 
 
 @pytest.mark.parametrize("checkpoint", [{}, READY, LIVE, {**READY, "media_id": "7"}])
-def test_look_only_ever_reads(server: GraphServer, instagram: Instagram, checkpoint: dict[str, Any]) -> None:
+def test_look_only_ever_reads(server: VendorServer, instagram: Instagram, checkpoint: dict[str, Any]) -> None:
     if checkpoint:
         server.tell(FINISHED)
     instagram.look(photo_post(), account(), checkpoint, None, NOBODY)

@@ -20,7 +20,7 @@ from adapters.errors import (
 )
 from adapters.http import Client
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_server import GraphServer, Told, closed_port, fault
+from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import (
     CONTAINER,
     CREATED,
@@ -39,6 +39,7 @@ from tests.adapters.instagram.material import (
     status,
     video,
 )
+from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 
 def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[Prepared]:
@@ -56,7 +57,7 @@ def created(container: str) -> str:
     return f'{{"id":"{container}"}}'
 
 
-def test_an_image_post_is_quota_container_polls_and_ready(server: GraphServer, instagram: Instagram) -> None:
+def test_an_image_post_is_quota_container_polls_and_ready(server: VendorServer, instagram: Instagram) -> None:
     server.tell(QUOTA, CREATED, status("IN_PROGRESS"), FINISHED)
     said = run(instagram, photo_post(), account(), {})
     assert [answer for answer in said if isinstance(answer, Ready)] == [
@@ -79,7 +80,7 @@ def test_an_image_post_is_quota_container_polls_and_ready(server: GraphServer, i
     assert waits == [timedelta(0), timedelta(seconds=1), timedelta(seconds=1)]
 
 
-def test_a_reel_is_pulled_by_url(server: GraphServer, instagram: Instagram) -> None:
+def test_a_reel_is_pulled_by_url(server: VendorServer, instagram: Instagram) -> None:
     server.tell(QUOTA, CREATED, FINISHED)
     run(instagram, reel(), account(), {})
     assert server.asked[1].json == {
@@ -89,7 +90,7 @@ def test_a_reel_is_pulled_by_url(server: GraphServer, instagram: Instagram) -> N
     }
 
 
-def test_polls_back_off_up_to_a_minute(server: GraphServer, instagram: Instagram) -> None:
+def test_polls_back_off_up_to_a_minute(server: VendorServer, instagram: Instagram) -> None:
     server.tell(*[status("IN_PROGRESS")] * 6, FINISHED)
     said = run(instagram, reel(), account(), {"container": CONTAINER})
     waits = [answer.wait.total_seconds() for answer in said if isinstance(answer, Pending)]
@@ -97,7 +98,7 @@ def test_polls_back_off_up_to_a_minute(server: GraphServer, instagram: Instagram
 
 
 def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
-    server: GraphServer, instagram: Instagram
+    server: VendorServer, instagram: Instagram
 ) -> None:
     server.tell(
         QUOTA,
@@ -132,7 +133,7 @@ def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
     }
 
 
-def test_a_video_in_a_carousel_is_a_video_child(server: GraphServer, instagram: Instagram) -> None:
+def test_a_video_in_a_carousel_is_a_video_child(server: VendorServer, instagram: Instagram) -> None:
     server.tell(CREATED)
     draft = Draft(delivery_id="d", caption="x", kind="slideshow", media=(*carousel().media[:1], video()))
     instagram.prepare(draft, account(), {"quota_read": True, "children": ["c1"]})
@@ -171,7 +172,7 @@ CAROUSEL_CHECKPOINTS: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("checkpoint", "script"), CAROUSEL_CHECKPOINTS)
 def test_another_worker_goes_on_from_any_checkpoint(
-    server: GraphServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
+    server: VendorServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
 ) -> None:
     server.tell(*script)
     last = run(instagram, carousel(), account(), checkpoint)[-1]
@@ -184,7 +185,7 @@ def test_another_worker_goes_on_from_any_checkpoint(
     assert len(server.asked) == len(script)
 
 
-def test_bytes_go_up_through_rupload_on_facebook_login(server: GraphServer, client: Client) -> None:
+def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, client: Client) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
     run(adapter, reel(video(b"0123456789" * 100)), account("facebook_login"), {})
@@ -203,7 +204,7 @@ def test_bytes_go_up_through_rupload_on_facebook_login(server: GraphServer, clie
 
 @pytest.mark.parametrize(("connection", "wanted"), [("instagram_login", True), ("facebook_login", False)])
 def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
-    server: GraphServer, client: Client, connection: str, wanted: bool
+    server: VendorServer, client: Client, connection: str, wanted: bool
 ) -> None:
     server.tell(CREATED)
     adapter = Instagram(client, settings_for(server.base, byte_upload=wanted))
@@ -220,7 +221,7 @@ def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
         Told(status=400, body='{"debug_info":{"retriable":false,"type":"OffsetInvalidError","message":"…"}}'),
     ],
 )
-def test_a_cut_upload_starts_a_new_container(server: GraphServer, client: Client, answer: Told) -> None:
+def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: Client, answer: Told) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(answer)
     at = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
@@ -228,7 +229,7 @@ def test_a_cut_upload_starts_a_new_container(server: GraphServer, client: Client
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, client: Client) -> None:
+def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, client: Client) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
@@ -245,7 +246,7 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: GraphServer, c
     [(401, CredentialsExpired), (403, PermissionMissing), (429, RateLimited), (418, AdapterError)],
 )
 def test_other_refusals_of_an_upload(
-    server: GraphServer, client: Client, status: int, expected: type[AdapterError]
+    server: VendorServer, client: Client, status: int, expected: type[AdapterError]
 ) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     body = '{"debug_info":{"retriable":false,"type":"NotAuthorizedError","message":"…"}}'
@@ -257,7 +258,7 @@ def test_other_refusals_of_an_upload(
     assert server.calls == ["POST /rupload/ig-api-upload/1"]
 
 
-def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: GraphServer, client: Client) -> None:
+def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: VendorServer, client: Client) -> None:
     def gone(first: int, length: int) -> Iterator[bytes]:
         yield b"the first bytes"
         raise Rejected("the file changed", code="media_changed")
@@ -274,7 +275,7 @@ def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: GraphServer
 # --- quota and allowance ---------------------------------------------------------------------------------------------
 
 
-def test_an_exhausted_quota_waits_and_makes_no_container(server: GraphServer, instagram: Instagram) -> None:
+def test_an_exhausted_quota_waits_and_makes_no_container(server: VendorServer, instagram: Instagram) -> None:
     server.tell(QUOTA.replace('"quota_usage":2', '"quota_usage":50'))
     with pytest.raises(RateLimited) as caught:
         instagram.prepare(photo_post(), account(), {})
@@ -296,7 +297,7 @@ def test_an_exhausted_quota_waits_and_makes_no_container(server: GraphServer, in
     ],
 )
 def test_a_nearly_spent_allowance_waits_before_anything_is_made(
-    server: GraphServer, instagram: Instagram, header: str, value: str, wait: timedelta
+    server: VendorServer, instagram: Instagram, header: str, value: str, wait: timedelta
 ) -> None:
     server.tell(Told(body=QUOTA, headers={header: value}))
     with pytest.raises(RateLimited) as caught:
@@ -306,7 +307,7 @@ def test_a_nearly_spent_allowance_waits_before_anything_is_made(
 
 @pytest.mark.parametrize("header", ['{"call_count":95}', "not json", "[]", '{"call_count":"many"}'])
 def test_room_or_an_unreadable_header_stops_nothing(
-    server: GraphServer, instagram: Instagram, header: str
+    server: VendorServer, instagram: Instagram, header: str
 ) -> None:
     server.tell(Told(body=QUOTA, headers={"X-App-Usage": header}))
     assert instagram.prepare(photo_post(), account(), {}) == Pending(checkpoint={"quota_read": True})
@@ -315,14 +316,14 @@ def test_room_or_an_unreadable_header_stops_nothing(
 # --- ends ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_expired_container_is_dropped_at_once(server: GraphServer, instagram: Instagram) -> None:
+def test_an_expired_container_is_dropped_at_once(server: VendorServer, instagram: Instagram) -> None:
     server.tell(status("EXPIRED"))
     said = instagram.prepare(photo_post(), account(), {"quota_read": True, "container": CONTAINER})
     assert said == Pending(checkpoint={"restarts": 1})
 
 
 def test_a_permanent_subcode_in_the_status_text_is_a_rejection(
-    server: GraphServer, instagram: Instagram
+    server: VendorServer, instagram: Instagram
 ) -> None:
     server.tell(status("ERROR", "Error: Media upload has failed with error code 2207026"))
     with pytest.raises(Rejected) as caught:
@@ -332,7 +333,7 @@ def test_a_permanent_subcode_in_the_status_text_is_a_rejection(
 
 @pytest.mark.parametrize("text", ["Error: … 2207053", "Error: … 2207999", "Error"])
 def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
-    server: GraphServer, instagram: Instagram, text: str
+    server: VendorServer, instagram: Instagram, text: str
 ) -> None:
     server.tell(*[status("ERROR", text)] * 4)
     waits = []
@@ -349,7 +350,7 @@ def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
 
 @pytest.mark.parametrize("pair", [(100, 33), (24, 2207008), (24, 2207006)])
 def test_a_container_not_found_is_read_again_before_it_is_given_up(
-    server: GraphServer, instagram: Instagram, pair: tuple[int, int]
+    server: VendorServer, instagram: Instagram, pair: tuple[int, int]
 ) -> None:
     server.tell(*[Told(status=400, body=fault(*pair))] * 4)
     checkpoint: Mapping[str, Any] = {"container": CONTAINER}
@@ -362,7 +363,7 @@ def test_a_container_not_found_is_read_again_before_it_is_given_up(
 
 
 def test_a_container_found_published_before_arming_is_never_made_anew(
-    server: GraphServer, instagram: Instagram
+    server: VendorServer, instagram: Instagram
 ) -> None:
     server.tell(status("PUBLISHED"))
     said = instagram.prepare(photo_post(), account(), {"container": CONTAINER})
@@ -387,7 +388,7 @@ def test_a_container_found_published_before_arming_is_never_made_anew(
     ],
 )
 def test_silence_and_passing_trouble_before_arming_are_unavailable(
-    server: GraphServer, instagram: Instagram, answer: Told
+    server: VendorServer, instagram: Instagram, answer: Told
 ) -> None:
     server.tell(answer)
     with pytest.raises(Unavailable):
@@ -399,13 +400,13 @@ def test_no_connection_is_unavailable(client: Client) -> None:
         Instagram(client, settings_for(base)).prepare(photo_post(), account(), {})
 
 
-def test_a_stale_token_is_for_the_core_to_refresh(server: GraphServer, instagram: Instagram) -> None:
+def test_a_stale_token_is_for_the_core_to_refresh(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=401, body=fault(190, 463)))
     with pytest.raises(CredentialsExpired):
         instagram.prepare(photo_post(), account(), {})
 
 
-def test_no_secret_is_in_what_is_raised_or_shown(server: GraphServer, instagram: Instagram) -> None:
+def test_no_secret_is_in_what_is_raised_or_shown(server: VendorServer, instagram: Instagram) -> None:
     server.tell(Told(status=400, body=fault(190, message=f"Malformed access token {TOKEN}")))
     with pytest.raises(AdapterError) as caught:
         instagram.prepare(photo_post(), account(), {})
@@ -415,7 +416,7 @@ def test_no_secret_is_in_what_is_raised_or_shown(server: GraphServer, instagram:
 
 
 def test_their_words_are_passed_on_unless_they_quote_the_token(
-    server: GraphServer, instagram: Instagram
+    server: VendorServer, instagram: Instagram
 ) -> None:
     body = fault(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
     server.tell(Told(status=400, body=body), Told(status=400, body=body.replace("Too tall.", TOKEN)))

@@ -10,7 +10,6 @@ import pytest
 from adapters.contract import Adapter, Draft, Media
 from adapters.http import Client
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_server import GraphServer
 from tests.adapters.instagram.material import (
     account,
     carousel,
@@ -20,6 +19,7 @@ from tests.adapters.instagram.material import (
     settings_for,
     video,
 )
+from tests.adapters.vendor_server import VendorServer
 
 MIB = 1024 * 1024
 
@@ -85,7 +85,7 @@ def test_what_instagram_takes_is_let_through(client: Client, draft: Draft) -> No
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
 def test_over_a_limit_is_one_problem_that_names_it_and_no_request(
-    server: GraphServer, instagram: Instagram, draft: Draft, field: str, limit: object, found: object
+    server: VendorServer, instagram: Instagram, draft: Draft, field: str, limit: object, found: object
 ) -> None:
     (problem,) = instagram.problems(draft, account())
     assert (problem.severity, problem.code, problem.field) == ("refuse", "validation_failed", field)

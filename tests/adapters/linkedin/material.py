@@ -24,7 +24,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.linkedin import LinkedIn
-from tests.adapters.pinterest.vendor_server import Told
+from tests.adapters.vendor_server import Told
 
 TOKEN = "AQV-secret-token"
 REFRESH = "AQR-secret-token"

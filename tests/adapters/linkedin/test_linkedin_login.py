@@ -13,9 +13,10 @@ from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejec
 from adapters.http import Client
 from adapters.linkedin import LinkedIn
 from adapters.linkedin.progress import File, Progress
-from adapters.linkedin.wire import Grant, ImageStarted, VideoStarted
+from adapters.linkedin.wire import ImageStarted, VideoStarted
+from adapters.oauth_login import Grant
 from tests.adapters.linkedin import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 BACK = "https://slipway.example/back"
 
@@ -31,7 +32,10 @@ def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
 @pytest.mark.parametrize(
     ("connection", "scope"),
     [
-        (None, "openid profile w_member_social"),
+        (
+            None,
+            "r_basicprofile w_member_social w_organization_social r_organization_social rw_organization_admin",
+        ),
         ("person", "openid profile w_member_social"),
         ("organization", "w_organization_social r_organization_social rw_organization_admin"),
     ],
@@ -157,9 +161,27 @@ def test_discover_finds_the_organizations_that_may_be_posted_for(
     assert server.asked[0].query == {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
 
 
-def test_discover_without_known_scopes_goes_by_the_setting(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell('{"sub":"8675309"}', '{"elements":[]}')
-    assert linkedin.discover(granted())[0].connection == "person"
+def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: LinkedIn) -> None:
+    profile = '{"id":"8675309","localizedFirstName":"Ada","localizedLastName":"Casa"}'
+    server.tell(profile, ROLES, '{"localizedName":"Casa Inc"}', Told(status=403, body=m.DENIED))
+    found = linkedin.discover(granted("r_basicprofile", "w_member_social", "rw_organization_admin"))
+    assert [(a.connection, a.display_name) for a in found] == [
+        ("person", "Ada Casa"), ("organization", "Casa Inc"), ("organization", "2"),
+    ]  # fmt: skip
+    assert found[0].remote_id == m.MEMBER
+    assert server.calls[0] == "GET /api/v2/me"
+
+
+def test_the_setting_says_what_is_asked_for_where_nobody_does(server: VendorServer) -> None:
+    asks = LinkedIn(Client(), m.settings_for(server.base, ask_for="person"))
+    assert "scope=openid+profile+w_member_social&" in asks.authorize_url(BACK, "s", None) + "&"
+
+
+def test_discover_without_known_scopes_goes_by_what_was_asked(
+    server: VendorServer, linkedin: LinkedIn
+) -> None:
+    server.tell('{"sub":"8675309"}', '{"elements":[]}', '{"elements":[]}')
+    assert [found.connection for found in linkedin.discover(granted())] == ["person"]
     asks = LinkedIn(Client(), m.settings_for(server.base, connection="organization"))
     assert asks.discover(granted()) == ()
 

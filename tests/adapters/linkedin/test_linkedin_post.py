@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import CannotTell, Ended, Pending, Published
+from adapters.error_table import until_utc_midnight
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -23,9 +24,8 @@ from adapters.errors import (
 from adapters.http import Client
 from adapters.linkedin import LinkedIn
 from adapters.linkedin.commentary import little_text, units
-from adapters.linkedin.errors import until_next_day
 from tests.adapters.linkedin import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")
@@ -169,7 +169,7 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
         linkedin.finalize(m.draft_of(), MEMBER, AT)
     assert late.value.retry_after is not None
     assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
-    assert until_next_day(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
+    assert until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
 
 
 def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: LinkedIn) -> None:

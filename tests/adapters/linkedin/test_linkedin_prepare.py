@@ -22,7 +22,7 @@ from adapters.errors import (
 from adapters.http import Client
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")

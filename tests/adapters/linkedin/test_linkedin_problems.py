@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Draft
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin import material as m
-from tests.adapters.pinterest.vendor_server import VendorServer
+from tests.adapters.vendor_server import VendorServer
 
 BROKEN: list[tuple[Draft, str, Any, Any]] = [
     (m.draft_of(caption="x" * 3001), "caption", 3000, 3001),

@@ -9,11 +9,12 @@ import pytest
 
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.oauth_login import Grant
 from adapters.pinterest import Pinterest
 from adapters.pinterest.progress import Progress
-from adapters.pinterest.wire import Grant, Registered
+from adapters.pinterest.wire import Registered
 from tests.adapters.pinterest import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
 

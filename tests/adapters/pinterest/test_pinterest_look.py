@@ -11,7 +11,7 @@ from adapters.contract import CannotTell, Published, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer
+from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 WHO = m.account()
 AT = {"board_id": m.BOARD}

@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Draft
 from adapters.pinterest import Pinterest, limits
 from tests.adapters.pinterest import material as m
-from tests.adapters.pinterest.vendor_server import VendorServer
+from tests.adapters.vendor_server import VendorServer
 
 MB = 1024 * 1024
 

@@ -23,7 +23,7 @@ from adapters.errors import (
 from adapters.http import Client
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest import material as m
-from tests.adapters.pinterest.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 UPLOADED = Told(status=204, body="")
 WHO = m.account()

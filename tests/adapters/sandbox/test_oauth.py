@@ -106,7 +106,7 @@ VENDORS = [
     Vendor(
         platform="linkedin",
         page="/linkedin-www/oauth/v2/authorization",
-        scope="openid profile w_member_social w_organization_social r_organization_social",
+        scope="openid profile w_member_social w_organization_social r_organization_social rw_organization_admin",
         token="/linkedin-www/oauth/v2/accessToken",
         denied="user_cancelled_authorize",
     ),

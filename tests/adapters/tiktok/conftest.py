@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from adapters.contract import PlatformSettings
 from adapters.http import Client
 from adapters.tiktok import TikTok
-from tests.adapters.tiktok.stand_in import StandIn, running
+from tests.adapters.stand_in import StandIn, running
 
 
 @pytest.fixture

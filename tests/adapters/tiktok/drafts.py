@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ from adapters.contract import (
     Credentials,
     Draft,
     Media,
-    MediaFacts,
     Pending,
     Platform,
     Prepared,
@@ -23,6 +22,7 @@ from adapters.contract import (
     Track,
 )
 from adapters.tiktok import TikTok
+from tests.adapters.files import Stream, facts, stream
 
 TOKEN = "act.very-secret-token"
 REFRESH = "rft.very-secret-token"
@@ -30,34 +30,6 @@ UPLOAD_TOKEN = "Xza123"
 ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CAPTION = "Me and me casa #cat"
 SECRETS = (TOKEN, REFRESH, UPLOAD_TOKEN, "app-very-secret", "business-very-secret")
-
-Stream = Callable[[int, int], Iterator[bytes]]
-
-
-def content(first: int, length: int) -> bytes:
-    """The bytes of the made-up video: different at every offset, so that a shifted upload shows."""
-    pattern = bytes(range(251))
-    start = first % 251
-    return (pattern * (length // 251 + 2))[start : start + length]
-
-
-def stream(first: int, length: int) -> Iterator[bytes]:
-    """The made-up video in pieces, as the fetcher gives it."""
-    for at in range(first, first + length, 1_000_000):
-        yield content(at, min(1_000_000, first + length - at))
-
-
-def facts(**changes: Any) -> MediaFacts:
-    known = {
-        "content_type": "video/mp4",
-        "bytes": 1000,
-        "width": 1080,
-        "height": 1920,
-        "duration": 12.5,
-        "codec": "h264",
-        "fps": 30.0,
-    }
-    return MediaFacts(**{**known, **changes})
 
 
 def video(*, options: dict[str, Any] | None = None, source: Stream = stream, **changes: Any) -> Draft:

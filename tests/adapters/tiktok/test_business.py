@@ -13,9 +13,9 @@ from adapters.contract import CannotTell, Draft, Ended, Pending, Published, Read
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import Client
 from adapters.tiktok import TikTok
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import ARMED, CAPTION, TOKEN, account, photos, prepared, through_json, video
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"

@@ -11,9 +11,9 @@ import pytest
 from adapters.contract import Account, Draft, Pending, Published, Ready
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import ARMED, account, photos, prepared, through_json, track, video
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"

@@ -22,9 +22,9 @@ from adapters.errors import (
 from adapters.http import Client
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import ARMED, CAPTION, account, photos, through_json, video
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 STATUS = "/tiktok/v2/post/publish/status/fetch/"

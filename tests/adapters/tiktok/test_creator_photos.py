@@ -11,9 +11,9 @@ from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import Client
 from adapters.tiktok import TikTok
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepared
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"

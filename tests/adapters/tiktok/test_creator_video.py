@@ -12,9 +12,10 @@ from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import Client
 from adapters.tiktok import TikTok
+from tests.adapters.files import content
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
-from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, content, prepared, through_json, video
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
+from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, prepared, through_json, video
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"

@@ -20,9 +20,9 @@ from adapters.errors import (
 )
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import BUSINESS, CREATOR, until_next_day
+from tests.adapters.stand_in import Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import account, photos, prepared, video
-from tests.adapters.tiktok.stand_in import Reply, StandIn
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"

@@ -13,8 +13,8 @@ from adapters.contract import ResolvesMusic, Track
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
 from adapters.tiktok.music import recognise_music_link, sound_in
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 OEMBED = "/tiktok-www/oembed"

@@ -20,9 +20,9 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.tiktok import TikTok
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import REFRESH, TOKEN, account
-from tests.adapters.tiktok.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.contract import Draft, Media, Problem
 from adapters.tiktok import TikTok
+from tests.adapters.stand_in import StandIn
 from tests.adapters.tiktok.drafts import account, image, photos, track, video
-from tests.adapters.tiktok.stand_in import StandIn
 
 Make = Callable[..., TikTok]
 MB = 1024 * 1024

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pydantic import SecretStr
 
 from adapters.errors import AdapterError
+from adapters.oauth_login import Grant
+from adapters.speech import Request
 from adapters.tiktok import TikTok
 from adapters.tiktok.oauth import BusinessOAuth
-from adapters.tiktok.speech import Request
-from adapters.tiktok.wire import Grant, UploadStarted
+from adapters.tiktok.wire import UploadStarted
+from tests.adapters.stand_in import Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepared, video
-from tests.adapters.tiktok.stand_in import Reply, StandIn
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -31,7 +33,7 @@ def test_values_that_hold_secrets_do_not_show_them(tiktok: Make) -> None:
     oauths = [adapter._oauth("creator"), adapter._oauth("business")]
     assert isinstance(oauths[1], BusinessOAuth)
     clean(
-        repr(Grant(access_token=SECRETS[0], refresh_token=SECRETS[1])),
+        repr(Grant(access_token=SecretStr(SECRETS[0]), refresh_token=SecretStr(SECRETS[1]))),
         str(UploadStarted(publish_id="p", upload_url=url)),
         repr(Request(method="PUT", url=url, headers={"Access-Token": SECRETS[0]}, json={"s": SECRETS[3]})),
         repr(account()),

@@ -11,9 +11,10 @@ from pydantic import SecretStr
 from adapters.contract import PlatformSettings
 from adapters.http import Client
 from adapters.youtube import YouTube
+from tests.adapters.stand_in import Reply, StandIn, running
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import APP_SECRET
-from tests.adapters.youtube.stand_in import Reply, Session, StandIn, running
+from tests.adapters.youtube.upload_session import Session
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ from adapters.contract import (
     Credentials,
     Draft,
     Media,
-    MediaFacts,
     Pending,
     Platform,
     Prepared,
@@ -23,6 +22,7 @@ from adapters.contract import (
 )
 from adapters.youtube import YouTube
 from adapters.youtube.limits import CHUNK
+from tests.adapters.files import Stream, facts, stream
 
 TOKEN = "ya29.very-secret-token"
 REFRESH = "1//very-secret-refresh"
@@ -32,34 +32,6 @@ CAPTION = "Me and me casa #cat"
 DELIVERY = "7b0c7c5e-1111-4222-8333-444455556666"
 BIG = 2 * CHUNK + 1234
 """Two chunks, and a last one."""
-
-Stream = Callable[[int, int], Iterator[bytes]]
-
-
-def content(first: int, length: int) -> bytes:
-    """The bytes of the made-up video: different at every offset, so that a shifted upload shows."""
-    pattern = bytes(range(251))
-    start = first % 251
-    return (pattern * (length // 251 + 2))[start : start + length]
-
-
-def stream(first: int, length: int) -> Iterator[bytes]:
-    """The made-up video in pieces, as the fetcher gives it."""
-    for at in range(first, first + length, 1_000_000):
-        yield content(at, min(1_000_000, first + length - at))
-
-
-def facts(**changes: Any) -> MediaFacts:
-    known = {
-        "content_type": "video/mp4",
-        "bytes": 1000,
-        "width": 1080,
-        "height": 1920,
-        "duration": 12.5,
-        "codec": "h264",
-        "fps": 30.0,
-    }
-    return MediaFacts(**{**known, **changes})
 
 
 def video(*, caption: str = CAPTION, source: Stream | None = stream, **changes: Any) -> Draft:

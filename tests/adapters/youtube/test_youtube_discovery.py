@@ -17,9 +17,11 @@ from adapters.contract import Credentials
 from adapters.youtube import YouTube, limits, wire
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
 from adapters.youtube.oauth import SCOPES
+from tests.adapters.files import content
+from tests.adapters.stand_in import Reply, Seen, StandIn
 from tests.adapters.youtube import vendor
-from tests.adapters.youtube.drafts import ARMED, BIG, TOKEN, account, content, prepared, video
-from tests.adapters.youtube.stand_in import Reply, Seen, Session, StandIn
+from tests.adapters.youtube.drafts import ARMED, BIG, TOKEN, account, prepared, video
+from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 Json = Mapping[str, Any]

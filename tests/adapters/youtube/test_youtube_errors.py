@@ -12,16 +12,17 @@ from pydantic import ValidationError
 
 from adapters.contract import Pending
 from adapters.errors import AdapterError, RateLimited
+from adapters.oauth_login import Grant
+from adapters.speech import Request
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, OAUTH, PROCESSING_FAILURES, REASONS, REJECTIONS, until_midnight
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.progress import Kept, Progress
-from adapters.youtube.speech import Request
 from adapters.youtube.upload import Stored, Upload
-from adapters.youtube.wire import Grant
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import APP_SECRET, BIG, REFRESH, TOKEN, account, video
-from tests.adapters.youtube.stand_in import DROP, Reply, Session, StandIn
+from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 UPLOAD = "/youtube/upload/youtube/v3/videos"

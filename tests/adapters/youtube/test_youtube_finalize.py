@@ -14,9 +14,11 @@ from adapters.http import Client
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK
+from tests.adapters.files import content
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
-from tests.adapters.youtube.drafts import ARMED, BIG, account, content, prepared, through_json, video
-from tests.adapters.youtube.stand_in import DROP, Reply, Session, StandIn
+from tests.adapters.youtube.drafts import ARMED, BIG, account, prepared, through_json, video
+from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 Open = Callable[[int], Session]

@@ -22,9 +22,9 @@ from adapters.http import Client
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
 from adapters.youtube.limits import CHUNK, LIST_PAGES, PROCESSING
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import ARMED, BIG, DELIVERY, account, video
-from tests.adapters.youtube.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., YouTube]
 UPLOAD = "/youtube/upload/youtube/v3/videos"

@@ -14,9 +14,9 @@ from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing,
 from adapters.youtube import YouTube
 from adapters.youtube.errors import OAUTH
 from adapters.youtube.oauth import SCOPES
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import APP_SECRET, REFRESH, TOKEN, account
-from tests.adapters.youtube.stand_in import DROP, Reply, StandIn
 
 Make = Callable[..., YouTube]
 TOKENS = "/google-oauth/token"

@@ -16,6 +16,8 @@ from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
 from adapters.youtube.upload import _trusted
+from tests.adapters.files import content
+from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import (
     BIG,
@@ -23,13 +25,12 @@ from tests.adapters.youtube.drafts import (
     DELIVERY,
     TOKEN,
     account,
-    content,
     prepared,
     slideshow,
     through_json,
     video,
 )
-from tests.adapters.youtube.stand_in import DROP, Reply, Session, StandIn
+from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 Open = Callable[[int], Session]

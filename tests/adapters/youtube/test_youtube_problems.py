@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from adapters.contract import Adapter, Draft, Problem
 from adapters.youtube import YouTube, limits, resource, text
-from tests.adapters.youtube.drafts import account, facts, slideshow, video
-from tests.adapters.youtube.stand_in import StandIn
+from tests.adapters.files import facts
+from tests.adapters.stand_in import StandIn
+from tests.adapters.youtube.drafts import account, slideshow, video
 
 Make = Callable[..., YouTube]
 HOURS_12 = 12 * 3600.0

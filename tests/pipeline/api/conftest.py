@@ -109,9 +109,12 @@ class Server:
 @contextmanager
 def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     """A server with these settings, answering."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if (given := environment.get("SLIPWAY_API__PORT")) is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    else:
+        port = int(given)
     log = folder / "api.log"
     core = build(load(dict(environment)))
     with log.open("wb") as output, requests.Session() as http:

@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import requests
 
 from adapters.contract import Platform
 from pipeline.api.connect_page import NAMES
-from tests.conftest import Engines, environment_of, free_ports
-from tests.pipeline.stages.consents import Home, allow, deny, query_of
-from tests.stack import FAST, Stack, running
+from tests.conftest import Engines
+from tests.pipeline.stages.consents import Home, allow, deny, picked, query_of, reception
+from tests.stack import Stack
 
 BASE = "/api/partner/v1/connect"
 
@@ -26,10 +26,7 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect-api")
-    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with running(environment, folder, free_ports(3)) as stack:
-        stack.start_sandbox()
-        stack.start_api()
+    with reception(engines, module_database_url, vault_key, folder) as stack:
         yield stack
 
 
@@ -74,7 +71,7 @@ class Text(HTMLParser):
         self.words.append(data)
 
 
-def read(answer: requests.Response, status: int) -> str:
+def read(answer: requests.Response, status: int, *, form: bool = False) -> str:
     """The page's text; every page keeps to itself, and shows nothing of its address."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -85,11 +82,13 @@ def read(answer: requests.Response, status: int) -> str:
     style, *others = answer.headers["Content-Security-Policy"].split("; ")[1:]
     assert re.fullmatch(r"style-src 'sha256-\S+'", style)
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
-    assert others == ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+    action = "'self'" if form else "'none'"
+    assert others == ["base-uri 'none'", f"form-action {action}", "frame-ancestors 'none'"]
     page = Text()
     page.feed(answer.text)
     assert {"html", "title", "main", "h1"} <= set(page.tags)
-    assert not {"script", "img", "link", "iframe", "form", "a"} & set(page.tags)
+    assert not {"script", "img", "link", "iframe", "a"} & set(page.tags)
+    assert ("form" in page.tags) is form
     for name, value in query_of(answer.url).items():
         assert value not in answer.text, name
     return " ".join(" ".join(page.words).split())
@@ -104,7 +103,11 @@ def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: Home) ->
     url = opened(home, "facebook")
     answer = requests.get(url, params={"auto": "allow", "username": f"{one},{two}"}, timeout=20)
     assert answer.url.startswith(f"{home.stack.api}{BASE}/facebook/callback?")
-    text = read(answer, 200)
+    asked = read(answer, 200, form=True)
+    assert "This login may publish as 2 Facebook accounts" in asked
+    assert home.accounts() == []
+    chosen = picked(answer, one, two)
+    text = read(chosen, 200)
     assert "2 Facebook accounts are connected" in text
     assert one in text
     assert two in text
@@ -115,6 +118,24 @@ def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: Home) ->
     ).json()["data"]["accounts"]
     assert sorted(a["username"] for a in listed) == sorted([one, two])
     assert "used before" in read(visit(answer.url), 409)
+    assert "used before" in read(picked(answer, one), 409)
+
+
+def test_only_what_was_ticked_is_connected(home: Home) -> None:
+    member, acme = home.person("linkedin"), home.person("linkedin", kind="organization")
+    page = visit(allow(opened(home, "linkedin"), member))
+    assert "person" in read(page, 200, form=True)
+    assert "Nothing was ticked" in read(picked(page), 400)
+    other = Home.new(home.stack)
+    assert "Somebody else" in read(picked(page, acme, Authorization=f"Bearer {other.key}"), 403)
+    assert acme in read(picked(page, acme, Authorization=f"Bearer {home.key}"), 200)
+    assert [a.connection for a in home.accounts()] == ["organization"]
+
+
+@pytest.mark.parametrize("form", [{}, {"grant": "x"}, {"grant": str(UUID(int=7)), "pick": "one"}])
+def test_an_answer_that_is_none_is_a_page_too(home: Home, form: dict[str, str]) -> None:
+    answer = requests.post(f"{home.stack.api}{BASE}/linkedin/choice", data=form, timeout=20)
+    assert "cannot be read" in read(answer, 400)
 
 
 def test_the_host_header_changes_nothing(home: Home) -> None:
@@ -258,6 +279,7 @@ def test_the_specification_knows_both_addresses(home: Home) -> None:
         "201",
         "400",
         "401",
+        "403",
         "404",
         "408",
         "409",

@@ -1,4 +1,4 @@
-"""`slipway connect` as a person uses it: the address is opened in a browser, the command sees it through."""
+"""`slipway account connect` as a person uses it: the address is opened in a browser, the command sees it through."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import Engines, environment_of, free_ports
-from tests.pipeline.stages.consents import Home, allow, deny
-from tests.stack import FAST, Stack, running
+from tests.conftest import Engines
+from tests.pipeline.stages.consents import Home, allow, deny, picked, reception
+from tests.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,7 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect-cli")
-    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with running(environment, folder, free_ports(3)) as stack:
-        stack.start_sandbox()
-        stack.start_api()
+    with reception(engines, module_database_url, vault_key, folder) as stack:
         yield stack
 
 
@@ -39,7 +36,7 @@ def home(stack: Stack) -> Home:
 def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command under way, and the address it shows."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "connect", *words, "--workspace", str(home.workspace)],
+        [sys.executable, "-m", "pipeline.cli", "account", "connect", *words, "--workspace", str(home.workspace)],
         env=home.stack.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
@@ -70,6 +67,37 @@ def test_it_waits_for_the_person_and_prints_the_accounts(home: Home) -> None:
     assert process.returncode == 0, told
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
     assert [a.username for a in home.accounts()] == [page]
+
+
+def test_the_person_picks_as_whom_to_publish(home: Home) -> None:
+    member = home.person("linkedin")
+    casa, other = (home.person("linkedin", kind="organization") for _ in range(2))
+    with connecting(home, "linkedin", "--json") as (process, url):
+        page = requests.get(allow(url, member), timeout=20)
+        assert process.poll() is None, "it waits for the choice"
+        assert picked(page, casa).status_code == 200
+        printed, told = process.communicate(timeout=20)
+    assert process.returncode == 0, told
+    assert [(a["username"], a["connection"]) for a in json.loads(printed)] == [(casa, "organization")]
+    assert other not in {a.username for a in home.accounts()}
+
+
+def test_all_is_taken_without_asking(home: Home) -> None:
+    pages = [home.person("facebook") for _ in range(2)]
+    with connecting(home, "facebook", "--all", "--json") as (process, url):
+        assert requests.get(allow(url, *pages), timeout=20).status_code == 200
+        printed, told = process.communicate(timeout=20)
+    assert process.returncode == 0, told
+    assert {a["username"] for a in json.loads(printed)} == set(pages)
+
+
+def test_the_old_name_is_gone() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "connect", "tiktok"], check=False, text=True, capture_output=True,
+        cwd=Path(__file__).parents[3], timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "There is no command 'connect'." in ran.stderr
 
 
 def test_it_says_what_went_wrong(home: Home) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import click
 import pytest
 
-from pipeline.cli import account, delivery, demo, key, pause, post, vault_rotate, workspace
+NAMES = [
+    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "vault-rotate",
+    "workspace",
+]  # fmt: skip
 
 
 def leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
@@ -18,9 +22,11 @@ def leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
         yield name, command
 
 
-MODULES = (account, delivery, demo, key, pause, post, vault_rotate, workspace)
-NAMES = [module.__name__.rpartition(".")[2].replace("_", "-") for module in MODULES]
-COMMANDS = dict(pair for name, m in zip(NAMES, MODULES, strict=True) for pair in leaves(name, m.command))
+COMMANDS = {
+    words: command
+    for name in NAMES
+    for words, command in leaves(name, import_module(f"pipeline.cli.{name.replace('-', '_')}").command)
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -29,7 +29,8 @@ def test_a_workspace_changes_plan_and_keeps_its_subscription_unless_told(
 def test_a_personal_workspace_has_an_owner(terminal: Terminal) -> None:
     made = terminal.json("workspace", "create", "Ann", "--kind", "personal", "--plan", "creator")
     assert made["owner_user_id"]
-    assert made in terminal.json("workspace", "list")
+    [listed] = [w for w in terminal.json("workspace", "list") if w["id"] == made["id"]]
+    assert made.items() <= listed.items()
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal) -> None:
@@ -56,6 +57,56 @@ def test_a_key_is_shown_once_and_is_no_longer_let_in_once_revoked(terminal: Term
     with ledger.database.begin() as c:
         assert find_caller(c, key) is None
     assert terminal.json("key", "list", "Keys")[0]["revoked_at"].endswith("Z")
+
+
+def test_a_key_is_made_for_less_and_listed_so(terminal: Terminal, ledger: Ledger) -> None:
+    made = terminal.json("workspace", "create", "Less")
+    account = ledger.account(UUID(made["id"]))
+    [name] = [a["username"] for a in terminal.json("account", "list", "--workspace", "Less")]
+    less = terminal.json(
+        "key", "create", "Less", "--read-only", "--account", name, "--account", str(account), "--expires", "90d",
+        "--bulk",
+    )  # fmt: skip
+    assert (less["read_only"], less["accounts"], less["bulk"]) == (True, [str(account)], True)
+    with ledger.database.begin() as c:
+        caller = find_caller(c, less["key"])
+    assert caller is not None
+    assert (caller.read_only, caller.accounts, caller.bulk) == (True, (account,), True)
+    [listed] = terminal.json("key", "list", "Less")
+    assert (listed["read_only"], listed["accounts"]) == (True, [str(account)])
+    assert listed["expires_at"] == less["expires_at"]
+    assert listed["last_used_at"] is None
+    assert "read, 1 account, bulk" in terminal.text("key", "list", "Less")
+
+
+def test_a_key_is_rotated_and_the_old_secret_ends(terminal: Terminal, ledger: Ledger) -> None:
+    terminal.text("workspace", "create", "Turn")
+    old = terminal.json("key", "create", "Turn")["key"]
+    done = terminal.run("key", "rotate", old.partition(".")[0], "--overlap", "24h")
+    assert "shown only once" in done.stderr
+    assert "The old one works until" in done.stderr
+    turned = terminal.json("key", "rotate", old, "--overlap", "0s")
+    with ledger.database.begin() as c:
+        opened = [find_caller(c, key) is not None for key in (old, done.stdout.strip(), turned["key"])]
+    assert opened == [False, False, True]
+    assert terminal.json("key", "list", "Turn")[0]["rotated_at"].endswith("Z")
+
+
+def test_what_a_key_cannot_be_made_for_is_a_sentence(terminal: Terminal, ledger: Ledger) -> None:
+    terminal.text("workspace", "create", "Wrong")
+    stranger = str(ledger.account(ledger.workspace()))
+    assert "`slipway account list`" in terminal.refusal("key", "create", "Wrong", "--account", stranger)
+    for options, said in (
+        (("--expires", "2001-01-01T00:00:00Z"), "is in the past"),
+        (("--expires", "2090-01-01T00:00:00"), "has no offset"),
+        (("--expires", "soon"), "90d"),
+    ):
+        ended = terminal.run("key", "create", "Wrong", *options)
+        assert (ended.status, ended.stdout) == (2, "")
+        assert said in ended.stderr
+    assert terminal.json("key", "list", "Wrong") == []
+    assert "`slipway key list`" in terminal.refusal("key", "rotate", "slw_live_0")
+    assert "24h" in terminal.run("key", "rotate", "slw_live_0", "--overlap", "999999w").stderr
 
 
 def test_no_database_and_no_tables_are_sentences(terminal: Terminal, empty_database_url: str) -> None:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 from uuid import UUID, uuid4
 
 import requests
 
 from adapters.contract import Account, Platform
-from pipeline.stages.connect import Connected, Started, decline, finish, start
+from pipeline.stages.connect import Started, decline, finish, start
+from pipeline.stages.connected import Choice, Connected
 from pipeline.stages.consent import WayBack, way_back
 from pipeline.store.accounts import AccountRow, find_accounts, read_account
 from pipeline.store.database import row
 from pipeline.store.grants import Starter
 from pipeline.store.keys import create_key, find_caller
 from pipeline.store.workspaces import create_workspace
-from tests.stack import Stack
+from tests.conftest import Engines, environment_of, free_ports
+from tests.stack import FAST, Stack, running
+
+
+@contextmanager
+def reception(
+    engines: Engines, database_url: str, vault_key: str, folder: Path, *, api: bool = True
+) -> Iterator[Stack]:
+    """The sandbox's consent pages, and our own server that people come back to."""
+    environment = environment_of(database_url, engines.valkey.url, vault_key, folder) | FAST
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        if api:
+            stack.start_api()
+        yield stack
 
 
 def allow(url: str, *usernames: str, **more: str) -> str:
@@ -35,8 +54,52 @@ def sent_back(url: str, answers: dict[str, str]) -> str:
     return answer.headers["Location"]
 
 
+def as_stored(found: list[Connected] | Choice) -> list[Connected]:
+    assert not isinstance(found, Choice), "several were found, and none was chosen"
+    return found
+
+
 def query_of(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+class Form(HTMLParser):
+    """The form of a page: where it goes, what it carries, and the words beside each box."""
+
+    def __init__(self, page: requests.Response) -> None:
+        super().__init__()
+        self.action = ""
+        self.hidden: dict[str, str] = {}
+        self.boxes: dict[str, str] = {}
+        self._box = ""
+        self.feed(page.text)
+        self.action = urljoin(page.url, self.action)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.action = told["action"]
+        elif tag == "input" and told["type"] == "hidden":
+            self.hidden[told["name"]] = told["value"]
+        elif tag == "input":
+            self._box = told["value"]
+            self.boxes[self._box] = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._box:
+            self.boxes[self._box] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "label":
+            self._box = ""
+
+
+def picked(page: requests.Response, *usernames: str, **headers: str) -> requests.Response:
+    """Ticks the boxes beside these names and presses the button."""
+    form = Form(page)
+    ticked = [box for box, words in form.boxes.items() if any(name in words for name in usernames)]
+    data = {**form.hidden, "pick": ticked}
+    return requests.post(form.action, data=data, headers=headers, timeout=20)
 
 
 @dataclass(kw_only=True)
@@ -57,10 +120,11 @@ class Home:
         assert caller is not None
         return cls(stack=stack, workspace=workspace, key=key, key_id=caller.key_id)
 
-    def person(self, platform: str, username: str | None = None) -> str:
+    def person(self, platform: str, username: str | None = None, **options: Any) -> str:
         """Makes an account over there; its username."""
         name = username or f"ann{uuid4().hex[:8]}"
-        made = self.stack.control("POST", "accounts", {"platform": platform, "username": name})
+        body = {"platform": platform, "username": name, "options": options}
+        made = self.stack.control("POST", "accounts", body)
         self.stack.remote[name] = made["remote_id"]
         return name
 
@@ -80,13 +144,12 @@ class Home:
         back: WayBack = way_back(urlsplit(url).query)
         if back.code is None:
             raise decline(self.stack.core, platform, back.state, back.error or "", starter)
-        return finish(self.stack.core, platform, back.state, back.code, starter)
+        return as_stored(finish(self.stack.core, platform, back.state, back.code, starter))
 
     def connect_tiktok(self, username: str, **more: Any) -> Connected:
         opened = self.start(Platform.TIKTOK, **more)
-        [one] = finish(
-            self.stack.core, Platform.TIKTOK, opened.state, self.code("tiktok", username), self.key_id
-        )
+        code = self.code("tiktok", username)
+        [one] = as_stored(finish(self.stack.core, Platform.TIKTOK, opened.state, code, self.key_id))
         return one
 
     def accounts(self) -> list[AccountRow]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import uuid4
 
 import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
 from pipeline.stages.connect import finish
+from pipeline.stages.connected import Choice
 from pipeline.stages.consent import redirect_uri, way_back
+from pipeline.stages.picking import pick
 from pipeline.stages.request import Refusal
 from pipeline.store.connections import deactivate
-from pipeline.store.grants import CLI
+from pipeline.store.grants import ALL, CLI, standing
 from pipeline.store.keys import revoke_key
-from tests.conftest import Engines, environment_of, free_ports
-from tests.pipeline.stages.consents import Home, allow, deny, query_of
+from tests.conftest import Engines
+from tests.pipeline.stages.consents import Home, allow, as_stored, deny, query_of, reception
 from tests.pipeline.store.ledger import together
-from tests.stack import FAST, Stack, running
+from tests.stack import Stack
 
 TIKTOK, FACEBOOK, INSTAGRAM = Platform.TIKTOK, Platform.FACEBOOK, Platform.INSTAGRAM
 YOUTUBE = Platform.YOUTUBE
@@ -31,9 +35,7 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect")
-    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with running(environment, folder, free_ports(3)) as stack:
-        stack.start_sandbox()
+    with reception(engines, module_database_url, vault_key, folder, api=False) as stack:
         yield stack
 
 
@@ -65,7 +67,7 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = finish(home.stack.core, TIKTOK, opened.state, home.code("tiktok", ann))
+    [one] = as_stored(finish(home.stack.core, TIKTOK, opened.state, home.code("tiktok", ann)))
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
     account, version, status = home.opened(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
@@ -85,11 +87,93 @@ def test_all_pages_are_stored_or_the_chosen_ones(home: Home) -> None:
     one, two, three = (home.person("facebook") for _ in range(3))
     url = home.start(FACEBOOK, chosen=[home.stack.remote[two]]).url
     assert [a.username for a in home.come_back(FACEBOOK, allow(url, one, two, three))] == [two]
-    found = home.come_back(FACEBOOK, allow(home.start(FACEBOOK).url, one, two, three))
+    found = home.come_back(FACEBOOK, allow(home.start(FACEBOOK, chosen=ALL).url, one, two, three))
     assert {a.username: a.was_known for a in found} == {one: False, two: True, three: False}
     assert sorted(a.username for a in home.accounts()) == sorted([one, two, three])
     with pytest.raises(Refusal, match="about the chosen ones"):
         home.come_back(FACEBOOK, allow(home.start(FACEBOOK, chosen=["1"]).url, one))
+
+
+def offered(home: Home, platform: Platform, url: str) -> Choice:
+    """What a person may choose from; nothing is stored yet, and no token stands anywhere in the clear."""
+    back = way_back(urlsplit(url).query)
+    found = finish(home.stack.core, platform, back.state, back.code or "")
+    assert isinstance(found, Choice)
+    stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.grant))
+    for one in found.accounts:
+        assert one.credentials.access_token.get_secret_value() not in stored + repr(found)
+    assert found.ticket not in stored + repr(found)
+    return found
+
+
+def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
+    one, two = home.person("facebook"), home.person("facebook")
+    choice = offered(home, FACEBOOK, allow(home.start(FACEBOOK).url, one, two))
+    assert home.accounts() == []
+    core, place = home.stack.core, [a.username for a in choice.accounts].index(two)
+
+    def refusal(*args: Any) -> tuple[int, str]:
+        with pytest.raises(Refusal) as caught:
+            pick(core, *args)
+        return caught.value.status, caught.value.code
+
+    assert refusal(FACEBOOK, choice.grant, choice.ticket, ()) == (400, "nothing_picked")
+    assert refusal(FACEBOOK, choice.grant, choice.ticket, (7,)) == (400, "nothing_picked")
+    assert refusal(FACEBOOK, choice.grant, choice.ticket + "x", (0,)) == (400, "state_unknown")
+    assert refusal(FACEBOOK, uuid4(), choice.ticket, (0,)) == (400, "state_unknown")
+    assert refusal(INSTAGRAM, choice.grant, choice.ticket, (0,)) == (400, "state_other_platform")
+    assert refusal(FACEBOOK, choice.grant, choice.ticket, (0,), CLI) == (403, "state_other_starter")
+
+    def use() -> str:
+        try:
+            return pick(core, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
+        except Refusal as refused:
+            return refused.code
+
+    assert sorted(together(*[use] * 4)) == sorted([two, *["state_used"] * 3])
+    [stored] = home.accounts()
+    assert stored.username == two
+    token = choice.accounts[place].credentials.access_token
+    assert home.opened(stored.id)[0].credentials.access_token == token
+
+
+def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
+    pages = [home.person("facebook") for _ in range(2)]
+    opened = home.start(FACEBOOK)
+    choice = offered(home, FACEBOOK, allow(opened.url, *pages))
+    home.sql(
+        "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.grant
+    )
+    with pytest.raises(Refusal, match="ten minutes for this are over"):
+        pick(home.stack.core, FACEBOOK, choice.grant, choice.ticket, (0, 1))
+    with home.stack.core.database.begin() as c:
+        assert standing(c, opened.state, timedelta(minutes=2)).is_over
+    home.start(FACEBOOK)
+    told = home.sql(
+        "SELECT outcome #>> '{error,code}', outcome ? 'offered' FROM grants WHERE id = :id", id=choice.grant
+    )
+    assert told == ("nobody_picked", False)
+    assert home.accounts() == []
+
+
+@pytest.mark.parametrize("picks", ["person", "organization"])
+def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, picks: str) -> None:
+    ann = home.person("linkedin")
+    acme = home.person("linkedin", kind="organization")
+    choice = offered(home, Platform.LINKEDIN, allow(home.start(Platform.LINKEDIN).url, ann))
+    found = [(a.connection, a.username) for a in choice.accounts]
+    assert ("person", ann) in found
+    assert ("organization", acme) in found
+    place = found.index((picks, ann if picks == "person" else acme))
+    [one] = pick(home.stack.core, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
+    assert (one.connection, one.remote_id) == (picks, choice.accounts[place].remote_id)
+    assert [a.remote_id for a in home.accounts()] == [one.remote_id]
+
+
+def test_an_app_that_may_not_ask_for_that_is_told_so(home: Home) -> None:
+    opened = home.start(Platform.LINKEDIN)
+    with pytest.raises(Refusal, match="Our app there may not ask for all of this"):
+        home.come_back(Platform.LINKEDIN, f"https://x/?error=unauthorized_scope_error&state={opened.state}")
 
 
 def test_a_state_is_good_for_one_use(home: Home) -> None:
@@ -98,7 +182,7 @@ def test_a_state_is_good_for_one_use(home: Home) -> None:
 
     def use() -> str:
         try:
-            return finish(home.stack.core, TIKTOK, opened.state, code)[0].username
+            return as_stored(finish(home.stack.core, TIKTOK, opened.state, code))[0].username
         except Refusal as refusal:
             return refusal.code
 
@@ -269,7 +353,8 @@ def test_the_redirect_comes_from_the_settings(public: str, sandbox: str, found: 
     ["", "http://post.example", "post.example", "https://a:b@post.example", "https://post.example/?q=1"],
 )
 def test_an_unusable_public_url_is_named(public: str) -> None:
-    s = Settings.model_validate({"api": {"public_url": public}})
+    files = {"public_url": "https://files.example"}
+    s = Settings.model_validate({"api": {"public_url": public}, "files": files})
     with pytest.raises(Refusal, match="SLIPWAY_API__PUBLIC_URL") as caught:
         redirect_uri(s, TIKTOK)
     assert caught.value.code == "not_configured"

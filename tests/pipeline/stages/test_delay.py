@@ -77,6 +77,7 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
     from pipeline.upkeep.rescue_dropped import rescue_dropped
 
+    house.core.pulse.remember()
     assert rescue_dropped(house.core) == 1
     assert house.messages("publish.tiktok") == 1
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from adapters.contract import Platform
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
-from pipeline.store.quota import planned_in_day, room_in_day, sent_in_day
-from tests.pipeline.store.ledger import HOUR, Ledger
+from pipeline.store.quota import lock_day, planned_in_day, room_in_day, sent_in_day
+from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 DAY = timedelta(days=1)
 
@@ -57,3 +58,41 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
         assert planned_in_day(c, account, now + HOUR + timedelta(minutes=1)) == 3
         assert planned_in_day(c, account, now + 3 * DAY + HOUR) == 1
+
+
+def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
+    one, two = (shared.account(shared.workspace(), Platform.YOUTUBE) for _ in range(2))
+    other = shared.account(shared.workspace(), Platform.PINTEREST)
+    shared.armed(shared.post([one]))
+    with shared.database.begin() as c:
+        before = sent_in_day(c, two, "app")
+    for account in (one, two, other):
+        shared.armed(shared.post([account]))
+    shared.post([two], due=HOUR)
+    with shared.database.begin() as c:
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        assert sent_in_day(c, one, "app") == sent_in_day(c, two, "app") == before + 2
+        assert (sent_in_day(c, one), sent_in_day(c, two)) == (2, 1)
+        assert room_in_day(c, two, before + 3, "app") == timedelta(0)
+        assert room_in_day(c, two, before + 2, "app") > timedelta(0)
+        assert room_in_day(c, two, 2) == timedelta(0)
+        soon = now + HOUR + timedelta(minutes=1)
+        assert planned_in_day(c, one, soon, "app") - planned_in_day(c, one, now, "app") >= 1
+        assert planned_in_day(c, two, soon) == 2
+
+
+def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    waiting = [shared.claimed(shared.post([account])) for _ in range(8)]
+
+    def arm(nth: int) -> datetime | None:
+        with shared.database.begin() as c:
+            lock_day(c, account)
+            if room_in_day(c, account, 3):
+                return None
+            return store.arm(c, shared.vault, waiting[nth], {}, HOUR)
+
+    armed = together(*(lambda n=n: arm(n) for n in range(len(waiting))))
+    assert len([moment for moment in armed if moment is not None]) == 3
+    with shared.database.begin() as c:
+        assert sent_in_day(c, account) == 3

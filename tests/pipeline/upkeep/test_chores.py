@@ -6,6 +6,7 @@ from adapters.contract import CannotTell, Platform, Published, Seen
 from adapters.errors import Unavailable
 from pipeline.broker import configured
 from pipeline.domain.delivery import Reason, State
+from pipeline.queues import ALL
 from pipeline.store.database import row
 from pipeline.upkeep import CHORES
 from pipeline.upkeep.fill_urls import fill_urls
@@ -20,9 +21,10 @@ from tests.pipeline.store.ledger import HOUR, Post
 
 def test_every_chore_has_its_tick_and_every_tick_its_chore(house: House) -> None:
     ticks = configured(house.core.settings).conf.beat_schedule
+    assert {t["options"]["queue"] for t in ticks.values() if t["task"] == "canary"} == set(ALL)
     assert {f"upkeep.{name}" for name in CHORES} == {t for t in ticks if t.startswith("upkeep.")}
     for name, tick in ticks.items():
-        assert tick["task"] == name
+        assert tick["task"] == name or (tick["task"], f"canary.{tick['args'][0]}") == ("canary", name)
         assert tick["options"]["expires"] >= 1
 
 

@@ -20,6 +20,9 @@ ALTER TABLE keys
     ADD COLUMN earlier_sha256 bytea CHECK (octet_length(earlier_sha256) = 32),
     ADD COLUMN earlier_until timestamptz,
     ADD CONSTRAINT keys_earlier CHECK ((earlier_sha256 IS NULL) = (earlier_until IS NULL));
+-- An external id is unique among the keys that see the same posts, and replays knows it: a bound key that was told
+-- that an id is taken would learn of a post it must not see.
+DROP INDEX posts_external;
 """
 
 

@@ -6,13 +6,11 @@ status that was not found may be sent again, by the same key and with the same f
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
-
-from pydantic import ValidationError
 
 from adapters.contract import (
     Absent,
@@ -33,15 +31,19 @@ from adapters.contract import (
     RemoteAccount,
     Seen,
 )
+from adapters.error_table import Step
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
-from adapters.http import Answer, Client, NoAnswer, NotSent, SizedBody
+from adapters.http import Client
+from adapters.oauth_login import Grant, code_form
+from adapters.oauth_login import credentials as credentials_of
+from adapters.source import bytes_of, size_of
+from adapters.speech import Model, Request, bearer, read, send
 from tests.adapters.example.mammoth import limits
-from tests.adapters.example.mammoth.errors import of_answer, unclear
+from tests.adapters.example.mammoth.errors import SERVICE, of_answer
 from tests.adapters.example.mammoth.problems import problems
-from tests.adapters.example.mammoth.wire import STATUSES, Attachment, Me, Status, Token, Wire
+from tests.adapters.example.mammoth.wire import Attachment, Me, Status, Statuses
 from tests.adapters.example.word import MAMMOTH
 
-WireT = TypeVar("WireT", bound=Wire)
 SCOPES = "read write"
 
 
@@ -70,7 +72,7 @@ class Mammoth:
             return Pending(checkpoint={**checkpoint, "media": [*sent, made.id]})
         if ready == len(sent):
             return Ready(checkpoint=checkpoint)
-        state = self._read(Attachment, account, f"/api/v1/media/{sent[ready]}").state
+        state = self._ask(Attachment, "GET", f"/api/v1/media/{sent[ready]}", account).state
         if state == "failed":
             raise Rejected("Mammoth could not process the file.", code="media_failed")
         if state == "processing":
@@ -84,8 +86,9 @@ class Mammoth:
             raise Unavailable("The files are not ready.", code="not_prepared")
         body = {"status": draft.caption, "media_ids": list(sent)}
         key = {"Idempotency-Key": draft.delivery_id}
-        answer = self._ask("POST", "/api/v1/statuses", account, visible=True, json_body=body, headers=key)
-        made = _read(Status, answer, visible=True)
+        made = self._ask(
+            Status, "POST", "/api/v1/statuses", account, step=Step.FINALIZE, json=body, headers=key
+        )
         return Published(remote_id=made.id, url=made.url)
 
     def look(
@@ -103,22 +106,15 @@ class Mammoth:
         if not sent:
             return CannotTell(reason="No files are known by which the status could be told.")
         path = f"/api/v1/accounts/{account.remote_id}/statuses"
-        answer = self._ask("GET", path, account, params={"limit": limits.LISTED})
-        try:
-            listed = STATUSES.validate_json(answer.body)
-        except ValidationError:
-            raise unclear(visible=False, status=answer.status) from None
-        ours = [status for status in listed if status.media_ids == sent and status.id not in taken]
+        listed = self._ask(Statuses, "GET", path, account, step=Step.LOOK, params={"limit": limits.LISTED})
+        ours = [status for status in listed.root if status.media_ids == sent and status.id not in taken]
         return Published(remote_id=ours[0].id, url=ours[0].url) if ours else Absent(checkpoint=checkpoint)
 
     def _send(self, draft: Draft, account: Account, index: int) -> Attachment:
         media = draft.media[index]
-        if media.facts is None or media.stream is None:
-            raise Unavailable("The file's size or bytes are not at hand.", code="media_unavailable")
-        body = SizedBody(media.stream(0, media.facts.bytes), media.facts.bytes)
-        kind = {"Content-Type": media.facts.content_type}
-        answer = self._ask("POST", "/api/v2/media", account, body=body, headers=kind)
-        return _read(Attachment, answer, visible=False)
+        body = bytes_of(media, 0, size_of(media))
+        kind = {"Content-Type": media.facts.content_type} if media.facts else {}
+        return self._ask(Attachment, "POST", "/api/v2/media", account, body=body, headers=kind)
 
     # --- accounts ----------------------------------------------------------------------------------------------------
 
@@ -138,18 +134,16 @@ class Mammoth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """The grant behind a code."""
-        form = {
-            "grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri,
-            "code_verifier": code_verifier or "", "client_id": self._settings.app_id,
+        app = {
+            "client_id": self._settings.app_id,
             "client_secret": self._settings.app_secret.get_secret_value(),
-        }  # fmt: skip
-        token = _read(Token, self._ask("POST", "/oauth/token", None, form=form), visible=False)
-        return Credentials(access_token=token.access_token, scopes=tuple(token.scope.split()))
+        }
+        form = {**code_form(code, redirect_uri, code_verifier or ""), **app}
+        return credentials_of(self._ask(Grant, "POST", "/oauth/token", None, form=form), None)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """The one account of a token."""
-        answer = self._ask("GET", "/api/v1/accounts/verify_credentials", credentials)
-        me = _read(Me, answer, visible=False)
+        me = self._ask(Me, "GET", "/api/v1/accounts/verify_credentials", credentials)
         return (
             RemoteAccount(
                 remote_id=me.id, username=me.username, display_name=me.username, connection="user",
@@ -159,35 +153,19 @@ class Mammoth:
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 
-    def _read(self, model: type[WireT], account: Account, path: str) -> WireT:
-        return _read(model, self._ask("GET", path, account), visible=False)
-
     def _ask(
         self,
+        model: type[Model],
         method: str,
         path: str,
         whose: Account | Credentials | None,
         *,
-        visible: bool = False,
+        step: Step = Step.PREPARE,
+        headers: Mapping[str, str] | None = None,
         **call: Any,
-    ) -> Answer:
-        headers = dict(call.pop("headers", {}))
+    ) -> Model:
         grant = whose.credentials if isinstance(whose, Account) else whose
-        if grant is not None:
-            headers["Authorization"] = f"Bearer {grant.access_token.get_secret_value()}"
-        try:
-            answer = self._client.call(method, self._api + path, headers=headers, visible=visible, **call)
-        except NotSent:
-            raise Unavailable("Mammoth could not be reached; nothing was sent.") from None
-        except NoAnswer:
-            raise unclear(visible=visible) from None
-        if answer.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
-            raise of_answer(answer, visible=visible)
-        return answer
-
-
-def _read(model: type[WireT], answer: Answer, *, visible: bool) -> WireT:
-    try:
-        return model.model_validate_json(answer.body)
-    except ValidationError:
-        raise unclear(visible=visible, status=answer.status) from None
+        token = {} if grant is None else bearer(grant.access_token.get_secret_value())
+        request = Request(method=method, url=self._api + path, headers={**token, **(headers or {})}, **call)
+        answer = send(self._client, SERVICE, request, step)
+        return read(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.ACCEPTED))

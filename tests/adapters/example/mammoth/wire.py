@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, RootModel
 
 
 class Wire(BaseModel):
@@ -35,11 +35,5 @@ class Me(Wire):
     username: str
 
 
-class Token(Wire):
-    """A grant; it does not expire by time."""
-
-    access_token: SecretStr
-    scope: str = ""
-
-
-STATUSES = TypeAdapter(tuple[Status, ...])
+class Statuses(RootModel[tuple[Status, ...]]):
+    """A page of them."""

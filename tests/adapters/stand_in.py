@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers with scripted bodies and remembers what it was sent."""
+"""A real HTTP server on loopback: scripted answers by method and path, and what it was sent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import socket
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from requests.structures import CaseInsensitiveDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +46,41 @@ class Seen:
     def form(self) -> dict[str, str]:
         return {key: value[0] for key, value in parse_qs(self.body.decode()).items()}
 
+    @property
+    def range(self) -> str:
+        return self.headers.get("Content-Range", "")
+
+
+Answering = Callable[[Seen], Reply]
+
 
 class StandIn:
-    """Scripted answers by method and path; the last one of a script is repeated."""
+    """Scripted answers by method and path; the last one of a script is repeated. A script may be a function."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.lock = threading.Lock()
-        self._replies: defaultdict[tuple[str, str], deque[Reply]] = defaultdict(deque)
+        self._replies: defaultdict[tuple[str, str], deque[Reply | Answering]] = defaultdict(deque)
         self.url = ""
 
-    def on(self, method: str, path: str, *replies: Reply | str) -> None:
-        made = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
+    def on(self, method: str, path: str, *replies: Reply | str | Answering) -> None:
+        made = [Reply(reply) if isinstance(reply, str) else reply for reply in replies]
         self._replies[method, path] = deque(made)
 
-    def reply(self, method: str, path: str) -> Reply:
+    def reply(self, seen: Seen) -> Reply:
         with self.lock:
-            script = self._replies[method, path]
+            self.seen.append(seen)
+            script = self._replies[seen.method, seen.path]
             if not script:
-                return Reply(f"nothing is scripted for {method} {path}", status=418)
-            return script.popleft() if len(script) > 1 else script[0]
+                return Reply(f"nothing is scripted for {seen.method} {seen.path}", status=418)
+            answer = script.popleft() if len(script) > 1 else script[0]
+            return answer if isinstance(answer, Reply) else answer(seen)
+
+    def ranges(self) -> list[str]:
+        return [seen.range for seen in self.seen if seen.method == "PUT"]
+
+    def calls(self) -> list[str]:
+        return [f"{seen.method} {seen.path.removeprefix('/youtube')}" for seen in self.seen]
 
     def paths(self) -> list[str]:
         return [seen.path for seen in self.seen]
@@ -74,20 +91,16 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
-        stand_in = self.server.stand_in
         seen = Seen(
             method=self.command,
             path=parts.path,
             query={key: value[0] for key, value in parse_qs(parts.query).items()},
-            headers=dict(self.headers.items()),
+            headers=CaseInsensitiveDict(self.headers.items()),
             body=body,
         )
-        with stand_in.lock:
-            stand_in.seen.append(seen)
-        reply = stand_in.reply(self.command, parts.path)
+        reply = self.server.stand_in.reply(seen)
         if reply.drop:
             self.close_connection = True
             with suppress(OSError):  # the other side may have left first

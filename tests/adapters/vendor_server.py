@@ -61,7 +61,7 @@ class VendorServer:
             def _any(self) -> None:
                 outer.answer(self)
 
-            do_GET = do_POST = do_PUT = _any  # noqa: N815 - the names http.server calls
+            do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 - the names http.server calls
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

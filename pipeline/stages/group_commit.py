@@ -1,0 +1,216 @@
+"""Group commit: posts that arrive together are stored by one transaction; each is answered only after its commit.
+
+Only what is plain goes this way: a repeat, or a request that breaks no rule and whose media are all known to be good.
+Everything else (refusals, media to be looked at, equal requests within one group or in two processes) is left to
+``ingest.accept``, one by one, in the order of the contract. So is a group that the database refused: whoever was at
+fault then harms nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.core import Core
+from pipeline.failpoint import failpoint
+from pipeline.stages import links, rules
+from pipeline.stages.draught import Draught, content_of, drawn, new_post, repeated, ring, taken, token_of
+from pipeline.stages.fitting import misfits
+from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
+from pipeline.stages.warnings import daily_posts, of_day, of_grant, of_misfits
+from pipeline.store import group as store
+from pipeline.store.accounts import AccountRow
+from pipeline.store.checks import Check
+from pipeline.store.database import Unreachable
+from pipeline.store.keys import Caller
+from pipeline.store.ownership import accounts_within
+from pipeline.store.posts import NewPost
+
+log = logging.getLogger("slipway.ingest")
+
+MOST = 64
+"""Posts in one transaction: more would only make the first of them wait for the last."""
+
+_DAY = timedelta(days=1)
+_NOT_AWAY = ("40", "55", "57014")
+"""SQLSTATE classes of what a statement, not the server, ran into: a deadlock, a lock, a time limit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One request of a group."""
+
+    caller: Caller
+    request: PostRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What the database says about a whole group."""
+
+    now: datetime
+    tokens: Sequence[str | None]
+    replays: Mapping[tuple[UUID, str], store.Known]
+    accounts: Mapping[UUID, AccountRow]
+    checks: Mapping[store.Link, Check]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    """A post that breaks no rule, and what its client should know."""
+
+    draught: Draught
+    post: NewPost
+    warnings: list[Warned]
+
+
+def take(core: Core, group: Sequence[Asked]) -> list[Accepted | None]:
+    """The answers, in order; None = this one is to be taken alone. Raises Unreachable: then it is for all of them."""
+    try:
+        answers, stored = _taken(core, group)
+    except Unreachable as error:
+        if not _refused(error):
+            raise
+        log.warning("a group of %s posts is taken one by one: %s", len(group), error)
+        return [None] * len(group)
+    except Exception:
+        log.exception("a group of %s posts is taken one by one", len(group))
+        return [None] * len(group)
+    failpoint("ingest.committed")
+    ring(core, stored)
+    return answers
+
+
+def _taken(core: Core, group: Sequence[Asked]) -> tuple[list[Accepted | None], list[Draught]]:
+    with core.database.once() as c:
+        return _worked(core, c, group)
+
+
+def _worked(core: Core, c: Connection, group: Sequence[Asked]) -> tuple[list[Accepted | None], list[Draught]]:
+    known = _ask(core, c, group)
+    answers: list[Accepted | None] = [None] * len(group)
+    candidates: dict[int, _Candidate] = {}
+    mine: set[tuple[UUID, str]] = set()
+    for n, asked in enumerate(group):
+        found = _judged(core, known, asked, known.tokens[n])
+        if isinstance(found, Accepted):
+            answers[n] = found
+        elif found is not None and _first(mine, found.post):
+            candidates[n] = found
+    stored = _store(core, c, list(candidates.values()))
+    for n, candidate in candidates.items():
+        if candidate.post.id in stored:
+            answers[n] = taken(candidate.draught, candidate.post, candidate.warnings)
+    return answers, [c.draught for c in candidates.values() if c.post.id in stored]
+
+
+def _ask(core: Core, c: Connection, group: Sequence[Asked]) -> _Known:
+    """A question each for replays, accounts and checks, whatever the size of the group."""
+    tokens = [token_of(core, a.caller, a.request) for a in group]
+    pairs = [(a.caller.workspace_id, t) for a, t in zip(group, tokens, strict=True) if t is not None]
+    wanted = {
+        (a.caller.workspace_id, purpose, url)
+        for a in group
+        for _, purpose, url in links.links_of(a.request.media, None)
+    }
+    now, replays = store.find_replays(c, pairs, timedelta(seconds=core.settings.ingest.dedupe_window))
+    accounts = store.find_accounts(c, {i for a in group for i in a.request.account_ids})
+    checks = store.find_good(c, list(wanted), timedelta(seconds=core.settings.reachability.fresh))
+    return _Known(now=now, tokens=tokens, replays=replays, accounts=accounts, checks=checks)
+
+
+def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> Accepted | _Candidate | None:
+    """A repeat, a post that may be stored, or None: for ``accept``, which knows what to say and to whom to ring."""
+    caller, request = asked.caller, asked.request
+    if token is not None and (found := known.replays.get((caller.workspace_id, token))):
+        same = found.body_sha256 == request.body_sha256
+        return repeated(found.post_id, due_at=found.due_at, created_at=found.created_at) if same else None
+    checks = _checks_of(known, asked)
+    if checks is None or request.music_url is not None:
+        return None
+    try:
+        accounts = rules.chosen(_visible(known, asked), request.account_ids)
+        draught = drawn(core, caller, request, token=token, accounts=accounts, now=known.now)
+        draught.checks = checks
+        problems = misfits(core, content_of(request), accounts, links.facts_of(checks), None)
+    except Refusal:
+        return None
+    except Exception:
+        log.exception("a post is taken on its own: its rules could not be asked")
+        return None
+    if any(rules.refuses(core, m) for m in problems):
+        return None
+    grants = [w for a in accounts for w in of_grant(a, draught.due_at)]
+    return _Candidate(
+        draught=draught, post=new_post(core, draught), warnings=[*of_misfits(problems), *grants]
+    )
+
+
+def _visible(known: _Known, asked: Asked) -> dict[UUID, AccountRow]:
+    """The accounts that this caller may name."""
+    mine = asked.caller.workspace_id
+    ids = accounts_within(asked.request.account_ids, asked.caller.accounts) or ()
+    found = [a for a in map(known.accounts.get, ids) if a is not None]
+    return {a.id: a for a in found if a.workspace_id == mine}
+
+
+def _checks_of(known: _Known, asked: Asked) -> dict[int, Check] | None:
+    """A good check of each of its media; None when one is missing."""
+    checks = {}
+    for position, purpose, url in links.links_of(asked.request.media, None):
+        found = known.checks.get((asked.caller.workspace_id, purpose, url))
+        if found is None:
+            return None
+        checks[position] = found
+    return checks
+
+
+def _first(mine: set[tuple[UUID, str]], post: NewPost) -> bool:
+    """Whether no neighbour has this post's token: who comes second finds the first one's post, once it is stored."""
+    if post.replay_token is None:
+        return True
+    token = (post.workspace_id, post.replay_token)
+    if token in mine:
+        return False
+    mine.add(token)
+    return True
+
+
+def _store(core: Core, c: Connection, candidates: Sequence[_Candidate]) -> set[UUID]:
+    """The one commit: a single statement, which is its own transaction."""
+    if not candidates:
+        return set()
+    days = [
+        (candidate, account)
+        for candidate in candidates
+        for account in candidate.draught.accounts
+        if daily_posts(core, account) is not None
+    ]
+    window = timedelta(seconds=core.settings.ingest.dedupe_window)
+    stored, planned = store.store_posts(
+        c, [k.post for k in candidates], window, [(account.id, k.post.due_at) for k, account in days]
+    )
+    _warn_of_days(core, days, planned)
+    return stored
+
+
+def _warn_of_days(core: Core, days: Iterable[tuple[_Candidate, AccountRow]], planned: Iterable[int]) -> None:
+    """As if they had been stored one after the other: each counts itself and its neighbours before it."""
+    before: dict[UUID, list[datetime]] = {}
+    for (candidate, account), stored in zip(days, planned, strict=True):
+        due = candidate.post.due_at
+        mine = before.setdefault(account.id, [])
+        mine.append(due)
+        count = stored + sum(due - _DAY < other <= due for other in mine)
+        candidate.warnings.extend(of_day(core, account, count))
+
+
+def _refused(error: Unreachable) -> bool:
+    """Whether the server is there and has only turned this statement down."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return bool(state) and str(state).startswith(_NOT_AWAY)

@@ -1,0 +1,117 @@
+"""How late posts are when the broker forgets everything while a hundred thousand wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from adapters.contract import Platform
+from pipeline.store.database import rows
+from tests.bench.figures import Figure, Unsound, percentile
+from tests.bench.filling import accounts, await_published, fill, warm
+from tests.bench.ground import Ground, start_workers
+from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.scale import FULL
+from tests.stack import Stack
+
+WAITING, QUICKLY = 100_000, 5_000
+STREAM, BURST = 200, 200
+"""Posts due one after the other, and at one moment: the flush comes while the queue holds most of the latter."""
+APART, FIRST, MIDDLE, AFTER = 0.15, 6.0, 10.0, 0.3
+"""Seconds: between two posts of the stream, until the first, from there to the burst, from there to the flush."""
+ACCOUNTS = 50
+
+
+def measure(ground: Ground) -> Iterator[Figure]:
+    """Lateness of what came after the flush, and of what stood in the queues when it came."""
+    number = WAITING if ground.scale is FULL else QUICKLY
+    with ground.stack(impatient=True) as stack:
+        start_workers(stack, 1)
+        start_workers(stack, 1, "upkeep")
+        stack.start("beat", "pipeline.cli", "beat")
+        warm(stack, TIKTOK_PHOTO)
+        mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+        far = datetime.now(UTC) + timedelta(days=30)
+        fill(stack, TIKTOK_PHOTO, mine, [far], word="waiting")
+        _multiply(stack, number - 1)
+        ground.say(f"  {number} wait")
+        calm, storm = (_run(ground, stack, mine, word, flush=word == "storm") for word in ("calm", "storm"))
+    kinds = {"due after it": (storm.after, calm.after), "due before it": (storm.before, calm.before)}
+    for what, (found, usual) in kinds.items():
+        for share, name in ((0.5, "p50"), (0.99, "p99")):
+            yield Figure(
+                name=f"flushed broker, {what}, {name}", value=percentile(found, share), unit="s",
+                reference=percentile(usual, share), against="the same posts without a flush",
+                detail=f"{len(found)} posts, {number} waiting, {storm.lost} messages lost" * (name == "p99"),
+            )  # fmt: skip
+
+
+_MULTIPLY = """
+WITH p AS (
+    INSERT INTO posts (id, workspace_id, caption, media, due_at, status)
+    SELECT uuidv7(), workspace_id, 'waiting', media, due_at + n * interval '1 second', status
+    FROM posts, generate_series(1, :number) n WHERE caption = 'waiting 0'
+    RETURNING id, workspace_id, due_at
+)
+INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
+SELECT uuidv7(), p.id, p.workspace_id, d.account_id, d.platform, 'scheduled', p.due_at, p.due_at
+FROM p, (SELECT d.* FROM deliveries d JOIN posts o ON o.id = d.post_id WHERE o.caption = 'waiting 0') d
+RETURNING 1
+"""
+
+
+def _multiply(stack: Stack, number: int) -> None:
+    """As many more like the one that waits; none of them is ever sent, so none needs files of its own."""
+    with stack.core.database.begin() as c:
+        rows(c, _MULTIPLY, number=number)
+    with stack.core.database.once() as c:  # what autovacuum does within a minute on a running system
+        c.exec_driver_sql("VACUUM (ANALYZE) posts, deliveries")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """Seconds from due to arm of what was due after the moment of the flush, and of what had not gone out by then."""
+
+    after: Sequence[float]
+    before: Sequence[float]
+    lost: int
+
+
+def _run(ground: Ground, stack: Stack, mine: Sequence[UUID], word: str, *, flush: bool) -> _Run:
+    """A stream and a burst in its middle, and the broker forgetting everything right after that, or not."""
+    lead = stack.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    start = datetime.now(UTC) + timedelta(seconds=FIRST)
+    burst = start + timedelta(seconds=MIDDLE)
+    stream = [start + timedelta(seconds=APART * n) for n in range(STREAM)]
+    fill(stack, TIKTOK_PHOTO, mine, stream, word=f"{word} stream", lead=lead)
+    fill(stack, TIKTOK_PHOTO, mine, [burst] * BURST, word=f"{word} burst")
+    client = ground.engines.valkey.client()
+    time.sleep(max(0.0, (burst - datetime.now(UTC)).total_seconds() + AFTER))
+    lost = int(client.llen("publish.tiktok") or 0)
+    if flush:
+        client.flushall()
+    client.close()
+    moment = datetime.now(UTC)
+    ground.say(f"  {word}: {lost} messages in the queue")
+    await_published(stack, word, STREAM + BURST, 75)
+    if len({str(x["caption"]) for x in stack.ledger()}) != len(stack.ledger()):
+        raise Unsound("A post went live twice.")
+    return _late(stack, word, moment, lost)
+
+
+def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
+    with stack.core.database.once() as c:
+        done = rows(
+            c,
+            """SELECT d.due_at, a.armed_at FROM posts p JOIN deliveries d ON d.post_id = p.id
+               JOIN attempts a ON a.delivery_id = d.id
+               WHERE starts_with(p.caption, :word) AND a.armed_at > :moment""",
+            word=word, moment=moment,
+        )  # fmt: skip
+    late = [((r.armed_at - r.due_at).total_seconds(), r.due_at > moment) for r in done]
+    if any(seconds < 0 for seconds, _ in late):
+        raise Unsound("A post was early.")
+    return _Run(after=[s for s, new in late if new], before=[s for s, new in late if not new], lost=lost)

@@ -1,0 +1,148 @@
+"""The gaps beside the publish itself: deaths while time becomes work, while upkeep helps, while a person decides."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.queues import PUBLISH
+from pipeline.store.database import row
+from tests.flow.ledger import caption, slideshow
+from tests.flow.test_failpoints import _points, _worker_dies
+from tests.stack import Stack, until
+
+DELAYS = ("delay.released", "delay.looks-rung", "delay.late")
+CHORES = ("rescue.moved", "rescue.found", "resume.committed")
+WORDS = ("decide.again", "decide.resumed", "dead_letters.replayed")
+SEVERAL = "publish.claimed-several"
+HERE = frozenset((*DELAYS, *CHORES, *WORDS, SEVERAL))
+LONG_AGO = "updated_at = now() - interval '1 minute'"
+UNHELD = """state = 'queued' OR
+            state IN ('preparing', 'processing', 'unknown') AND lease_until > now() + interval '10 s'"""
+BLOCKED = "state = 'blocked', "
+DUE = "due_at = now(), next_at = now()"
+
+
+def change(stack: Stack, post: str, assignments: str, where: str = "true") -> str | None:
+    """Puts a post's delivery where this test needs it; its id, or None when it is not there to be put."""
+    with stack.core.database.begin() as c:
+        sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :p AND ({where}) RETURNING id"  # noqa: S608
+        found = row(c, sql, p=post)
+    return None if found is None else str(found.id)
+
+
+def waiting(stack: Stack, text: str, **more: Any) -> str:
+    """A post whose time comes when the test says so."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    post = stack.accepted(text, "tiktok", media=slideshow(stack), scheduled_at=later, **more)
+    stack.reaches(post, "scheduled")
+    return post
+
+
+def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+    text, never = caption(), caption()
+    expires = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    late = waiting(stack, never, expires_at=expires, on_late="skip")
+
+    def meanwhile(post: str) -> None:
+        change(stack, post, LONG_AGO, UNHELD)
+        if all((tmp_path / name).exists() for name in DELAYS[:2]):
+            with stack.core.database.begin() as c:
+                row(
+                    c,
+                    "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = :p RETURNING id",
+                    p=late,
+                )
+            change(stack, late, "next_at = now()")
+
+    post = _worker_dies(stack, "publish", DELAYS, tmp_path, lambda: stack.accepted(text, "tiktok"), meanwhile)
+    _ends(stack, post, text)
+    stack.becomes(late, "failed", 60)
+    assert stack.live(never) == []
+
+
+def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+    text, back = caption(), caption()
+    again, dropped = waiting(stack, back), waiting(stack, text)
+    moved, found, _ = (tmp_path / name for name in CHORES)
+    held = f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 second', {DUE}"
+    blocked = f"{BLOCKED} reason = 'reconnect', {DUE}"
+
+    def meanwhile(_: str) -> None:
+        """One death after the other: they run side by side, and one would keep another from being reached."""
+        if not moved.exists():
+            change(stack, dropped, held, "state IN ('scheduled', 'queued')")
+        elif not found.exists():
+            change(stack, dropped, LONG_AGO, UNHELD)
+        else:
+            change(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
+
+    _worker_dies(stack, "upkeep", CHORES, tmp_path, lambda: dropped, meanwhile)
+    for post, words in ((dropped, text), (again, back)):
+        _ends(stack, post, words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "state"),
+    [
+        (
+            "decide.again",
+            ("delivery", "decide", "--again"),
+            "state = 'blocked', reason = 'is_it_live', armed_at = now()",
+        ),
+        ("decide.resumed", ("delivery", "resume"), "state = 'blocked', reason = 'person_needed'"),
+        ("dead_letters.replayed", ("dead-letter", "replay"), "state = 'failed'"),
+    ],
+)
+def test_a_person_whose_command_dies_after_the_commit_is_heard(
+    stack: Stack, tmp_path: Path, name: str, words: tuple[str, ...], state: str
+) -> None:
+    text = caption()
+    post = waiting(stack, text)
+    with stack.core.database.begin() as c:
+        row(c, "UPDATE posts SET due_at = now() WHERE id = :p RETURNING id", p=post)
+    delivery = change(stack, post, f"{state}, {DUE}")
+    assert delivery
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words, delivery], capture_output=True, check=False, timeout=60,
+        env={**stack.environment, "FAILPOINTS": _points([name], tmp_path)},
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL, ended
+    stack.becomes(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+
+
+def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, tmp_path: Path) -> None:
+    texts = [caption() for _ in range(2)]
+    posts = [waiting(stack, text) for text in texts]
+    stack.kill("publish")
+    stack.start_worker("publish", None, 8, FAILPOINTS=_points([SEVERAL], tmp_path))
+    queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
+    handful = [[change(stack, post, queued), 0] for post in posts]
+    queue = next(q for p, q in PUBLISH.items() if p == "tiktok")
+    stack.core.doorbell._app.send_task("publish.step", args=["tiktok", handful], queue=queue)
+    until(lambda: stack.parts["publish"].poll() is not None, 60)
+    assert (tmp_path / SEVERAL).exists()
+    for post in posts:
+        assert change(stack, post, "lease_until = now()", "state = 'publishing'"), "both were claimed"
+    stack.start_worker("publish")
+    for post in posts:
+        stack.becomes(post, "posted", 90)
+    assert [len(stack.live(text)) for text in texts] == [1, 1]
+
+
+def _ends(stack: Stack, post: str, text: str) -> None:
+    """It is posted, once."""
+
+    def posted() -> bool:
+        change(stack, post, LONG_AGO, UNHELD)
+        return bool(stack.read(post)["status"] == "posted")
+
+    until(posted, 90, lambda: str(stack.read(post)))
+    assert len(stack.live(text)) == 1

@@ -1,0 +1,149 @@
+"""A server that dies at each point of an upload: the client sends the same again until it gets an answer.
+
+What the deaths leave in storage is named in the ledger, and upkeep removes it; the file is whole, once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.core import Core
+from pipeline.store.database import rows
+from pipeline.store.keys import create_key
+from pipeline.store.workspaces import create_workspace
+from pipeline.upkeep.expire_files import expire_files
+from tests.conftest import free_ports
+from tests.pipeline.api.conftest import BASE, ROOT, until
+from tests.pipeline.media import samples
+from tests.pipeline.media.bucket import objects_in, serving_bucket
+
+POINTS = {
+    "folder": ("files.written", "files.finished", "files.committed"),
+    "s3": ("files.finished",),
+}
+ONE_PROCESS = """
+import asyncio, sys
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from pipeline.api.app import app
+asyncio.run(Server(app, address="127.0.0.1", port=int(sys.argv[1]), interface=Interfaces.ASGI).serve())
+"""
+PNG = samples.image("PNG").ljust(3_000_000, b"\0")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of a storage."""
+    if request.param == "s3":
+        with serving_bucket() as settings:
+            yield settings
+    else:
+        yield {"SLIPWAY_FILES__STORE": "folder"}
+
+
+@contextmanager
+def served(environment: dict[str, str], log: Path) -> Iterator[str]:
+    """The API, answering."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ONE_PROCESS, environment["SLIPWAY_API__PORT"]],
+            env=environment, cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    api = f"http://127.0.0.1:{environment['SLIPWAY_API__PORT']}"
+    try:
+        until(lambda: _answers(api), "a server to answer", 60)
+        yield api
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+
+
+@pytest.fixture
+def core(environment: dict[str, str], store: dict[str, str]) -> Iterator[Core]:
+    built = build(load(environment | store | {"SLIPWAY_API__PORT": str(free_ports(1)[0])}))
+    yield built
+    built.database.close()
+
+
+@pytest.mark.timeout(300)
+def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
+    core: Core, environment: dict[str, str], store: dict[str, str], tmp_path: Path
+) -> None:
+    points = POINTS[store["SLIPWAY_FILES__STORE"]]
+    given = environment | store | {"SLIPWAY_API__PORT": str(core.settings.api.port)}
+    with core.database.begin() as c:
+        key = create_key(c, create_workspace(c, name="Tests"), "tests")
+    made: dict[str, str] = {}
+    for name in points:
+        with served(given | {"FAILPOINTS": f"{name}=kill@{tmp_path / name}"}, tmp_path / "log") as api:
+            made = made or _opened(api, key)
+            with pytest.raises(requests.ConnectionError):
+                _sent(made["uploadUrl"])
+        assert (tmp_path / name).exists()
+    with served(given, tmp_path / "log"):
+        stored = _sent(made["uploadUrl"])
+        assert stored.status_code == 200
+        assert stored.json()["data"]["size"] == len(PNG)
+        assert requests.get(made["url"], timeout=30).content == PNG
+    left = _notes(core)
+    assert len(left) == len({*points} - {"files.committed"}), "every death before the commit left its note"
+    assert expire_files(core) == 0, "an upload of today may still be under way"
+    with core.database.begin() as c:
+        c.exec_driver_sql("UPDATE file_puts SET begun_at = now() - interval '2 days'")
+    _dies_in_upkeep(given, tmp_path)
+    assert expire_files(core) == len(left)
+    assert _notes(core) == []
+    assert len(_lying(core, store)) == 1
+
+
+def _dies_in_upkeep(environment: dict[str, str], folder: Path) -> None:
+    """Between an object's end and its row's: the next time does both again."""
+    code = "from pipeline.bootstrap import core; from pipeline.upkeep import CHORES; CHORES['files'](core())"
+    died = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False,
+        env={**environment, "FAILPOINTS": f"files.removed=kill@{folder / 'files.removed'}"},
+    )  # fmt: skip
+    assert died.returncode == -signal.SIGKILL
+
+
+def _opened(api: str, key: str) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = requests.post(
+        f"{api}{BASE}/files", json={"contentType": "image/png"}, headers=headers, timeout=30
+    )
+    made: dict[str, str] = answer.json()["data"]
+    return made
+
+
+def _sent(url: str) -> requests.Response:
+    return requests.put(url, data=PNG, headers={"Content-Type": "image/png"}, timeout=30)
+
+
+def _answers(api: str) -> bool:
+    try:
+        return requests.get(f"{api}/healthz", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def _notes(core: Core) -> list[str]:
+    with core.database.begin() as c:
+        return [r.object for r in rows(c, "SELECT object FROM file_puts")]
+
+
+def _lying(core: Core, store: dict[str, str]) -> list[str]:
+    if store["SLIPWAY_FILES__STORE"] == "s3":
+        return objects_in(store)
+    return [str(path) for path in core.settings.files_folder.rglob("*") if path.is_file()]

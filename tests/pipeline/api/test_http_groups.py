@@ -1,0 +1,117 @@
+"""Many clients at once: whatever the server makes of them together, each gets the answer it would get alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline.store import checks
+from pipeline.store.posts import list_posts
+
+from .conftest import ABSENT, BASE, Server, Tenant, serving
+
+URL = "https://cdn.example.com/seen.jpg"
+FACTS = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080}
+
+
+@pytest.fixture(scope="module")
+def two(
+    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Server]]:
+    """Two servers on one database, as two processes of one."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
+        yield [one, other]
+
+
+@pytest.fixture
+def seen(two: list[Server]) -> Tenant:
+    """A tenant with a picture that was found good."""
+    tenant = two[0].tenant()
+    with two[0].core.database.begin() as c:
+        check = checks.open_check(c, tenant.workspace, "image", URL)
+        checks.decide_check(c, check.id, "good", facts=FACTS, seen="ok")
+    return tenant
+
+
+def body(tenant: Tenant, **more: Any) -> dict[str, Any]:
+    return {
+        "caption": f"A picture {os.urandom(4).hex()}", "media": {"type": "slideshow", "urls": [URL]},
+        "accounts": [{"id": tenant.accounts["tiktok"]}], "scheduled_at": "2098-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+
+
+def at_once(servers: list[Server], tenant: Tenant, bodies: list[dict[str, Any]]) -> list[requests.Response]:
+    def send(n: int) -> requests.Response:
+        url = f"{servers[n % len(servers)].url}{BASE}/posts"
+        return requests.post(url, json=bodies[n], headers=tenant.headers, timeout=60)
+
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(send, range(len(bodies))))
+
+
+def stored(server: Server, tenant: Tenant) -> int:
+    with server.core.database.begin() as c:
+        return len(list_posts(c, tenant.workspace, limit=1000))
+
+
+def test_equal_requests_at_two_servers_make_one_post_and_get_one_answer(
+    two: list[Server], seen: Tenant
+) -> None:
+    for more in ({}, {"external_id": "the same"}):
+        before = stored(two[0], seen)
+        found = at_once(two, seen, [body(seen, **more)] * 24)
+        assert Counter(a.status_code for a in found) == {201: 1, 200: 23}
+        answers = [a.json()["data"] for a in found]
+        assert len({a["id"] for a in answers}) == 1
+        assert {(a["status"], a["scheduled_at"]) for a in answers} == {
+            ("scheduled", "2098-01-01T00:00:00.000Z")
+        }
+        assert stored(two[0], seen) == before + 1
+
+
+def test_bad_requests_among_good_ones_get_their_own_answers(two: list[Server], seen: Tenant) -> None:
+    wrong: list[tuple[int, str, dict[str, Any]]] = [
+        (400, "unknown_accounts", {"accounts": [{"id": ABSENT}]}),
+        (400, "missing_accounts", {"accounts": []}),
+        (400, "validation_failed", {"scheduled_at": "2020-01-01T00:00:00Z"}),
+        (422, "invalid_payload", {"caption": ""}),
+        (400, "invalid_music_url", {"music_url": "https://elsewhere.example/1"}),
+    ]
+    good = [body(seen) for _ in range(20)]
+    bad = [body(seen, **more) for _, _, more in wrong] * 2
+    found = at_once(two, seen, [b for pair in zip(good[:10], bad, strict=True) for b in pair] + good[10:])
+    assert [a.status_code for a in found[0:20:2] + found[20:]] == [201] * 20
+    assert [(a.status_code, a.json()["error_code"]) for a in found[1:20:2]] == [
+        (s, c) for s, c, _ in wrong
+    ] * 2
+    assert stored(two[0], seen) == 20
+
+
+def test_media_nobody_has_seen_are_waited_for_beside_posts_that_are_not(
+    two: list[Server], seen: Tenant
+) -> None:
+    new = {"type": "slideshow", "urls": [URL, "https://cdn.example.com/new.jpg"]}
+    found = at_once(two, seen, [body(seen), body(seen, media=new), body(seen)])
+    assert [a.status_code for a in found] == [201] * 3
+    assert [len(a.json()["data"].get("warnings", ())) for a in found] == [0, 1, 0]
+
+
+def test_a_short_way_is_no_other_way(two: list[Server], seen: Tenant) -> None:
+    """The address in another spelling meets the framework's route, whose answers are the same."""
+    asked = body(seen, external_id="short")
+    short = two[0].post(asked, seen.key)
+    long = two[0].send(
+        "POST", f"{BASE}/%70osts", seen.key, json.dumps(asked).encode(),
+        **{"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert (short.status_code, long.status_code) == (201, 200)
+    assert short.json()["data"]["id"] == long.json()["data"]["id"]
+    assert {k.lower() for k in short.headers} == {k.lower() for k in long.headers}

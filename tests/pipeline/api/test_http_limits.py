@@ -1,0 +1,179 @@
+"""How much one key may send, and that mass work slows nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from uuid import uuid4
+
+import pytest
+import requests
+from sqlalchemy import text
+
+from pipeline.api.rate import Meter
+from pipeline.pacing import redis_client
+from pipeline.queues import REACHABILITY, REACHABILITY_BULK
+from pipeline.store.keys import Terms, create_key, find_caller
+from tests.pipeline.api.conftest import ABSENT, BASE, Server, Tenant, serving, until, video
+
+PATIENCE = 100
+"""Seconds; never waited for."""
+
+
+@pytest.fixture(scope="module")
+def metered(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Three posts a minute, and checks waited for longer than any client does."""
+    environment = {
+        **module_environment, "SLIPWAY_API__POSTS_PER_MINUTE": "3", "SLIPWAY_REACHABILITY__WAIT": str(PATIENCE),
+    }  # fmt: skip
+    with serving(environment, tmp_path_factory.mktemp("metered")) as running:
+        yield running
+
+
+def ask(server: Server, key: str, method: str, path: str, body: object) -> requests.Response:
+    sent = json.dumps(body).encode()
+    return server.send(method, BASE + path, key, sent, **{"Content-Type": "application/json"})
+
+
+def remaining(answer: requests.Response) -> str | None:
+    return answer.headers.get("RateLimit-Remaining")
+
+
+# --- the bucket ------------------------------------------------------------------------------------------------------
+
+
+def test_posts_edits_and_validations_take_from_one_bucket(metered: Server) -> None:
+    tenant = metered.tenant()
+    body = video(tenant, scheduled_at="2090-01-01T00:00:00Z")
+    post = metered.post(body, tenant.key)
+    edit = ask(metered, tenant.key, "PATCH", f"/posts/{post.json()['data']['id']}", {"caption": "new"})
+    check = ask(metered, tenant.key, "POST", "/posts/validate", body)
+    assert [a.status_code for a in (post, edit, check)] == [201, 200, 200]
+    assert [remaining(a) for a in (post, edit, check)] == ["2", "1", "0"]
+    for method, path in (("POST", "/posts"), ("PATCH", f"/posts/{ABSENT}"), ("POST", "/posts/validate")):
+        refused = ask(metered, tenant.key, method, path, {})
+        assert (refused.status_code, refused.json()["error_code"]) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 20
+        assert (refused.headers["RateLimit-Limit"], remaining(refused)) == ("3", "0")
+        assert int(refused.headers["RateLimit-Reset"]) <= int(refused.headers["Retry-After"])
+
+
+def test_a_retry_takes_one_for_each_post(metered: Server) -> None:
+    tenant = metered.tenant()
+    ids = [str(uuid4()) for _ in range(20)]
+    assert remaining(ask(metered, tenant.key, "POST", "/posts/retry", {"post_ids": ids[:2]})) == "1"
+    refused = ask(metered, tenant.key, "POST", "/posts/retry", {"post_ids": ids[:2]})
+    assert (refused.status_code, remaining(refused)) == (429, "1")
+    assert remaining(ask(metered, tenant.key, "POST", "/posts/retry", {"post_ids": ids[:1]})) == "0"
+    whole = metered.tenant()
+    assert remaining(ask(metered, whole.key, "POST", "/posts/retry", {"post_ids": ids})) == "0", "never none"
+
+
+def test_reading_and_stopping_are_not_counted(metered: Server) -> None:
+    tenant = metered.tenant()
+    ids = {"post_ids": [str(uuid4())]}
+    assert ask(metered, tenant.key, "POST", "/posts/retry", {"post_ids": [str(uuid4()) for _ in range(3)]}).ok
+    for _ in range(4):
+        assert ask(metered, tenant.key, "POST", "/posts/cancel", ids).status_code == 200
+        assert ask(metered, tenant.key, "POST", "/posts/delete", ids).status_code == 200
+        assert metered.get("/posts", tenant.key).status_code == 200
+
+
+def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
+    tenant = metered.tenant()
+    with metered.core.database.begin() as c:
+        other = create_key(c, tenant.workspace, "other")
+    ids = {"post_ids": [str(uuid4()) for _ in range(3)]}
+    assert [ask(metered, key, "POST", "/posts/retry", ids).status_code for key in (tenant.key, other)] == [
+        200
+    ] * 2
+
+
+# --- mass work -------------------------------------------------------------------------------------------------------
+
+
+def bulk_key(server: Server, tenant: Tenant) -> str:
+    with server.core.database.begin() as c:
+        return create_key(c, tenant.workspace, "bulk", Terms(bulk=True))
+
+
+def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
+    """Whoever waited would be longer than the client's own patience."""
+    tenant = metered.tenant()
+    metered.core.pulse.beat(REACHABILITY)  # somebody is said to check, and nobody does
+    broker = metered.core.pulse._client
+    before = int(str(broker.llen(REACHABILITY_BULK)))
+    media = {"type": "video", "url": f"https://cdn.example.com/{os.urandom(8).hex()}.mp4"}
+    answer = metered.post(video(tenant, media=media), bulk_key(metered, tenant))
+    assert answer.status_code == 201
+    assert "REACHABILITY_PENDING" in {w["code"] for w in answer.json()["data"]["warnings"]}
+    assert int(str(broker.llen(REACHABILITY_BULK))) == before + 1
+    broker.delete(f"pulse:{REACHABILITY}")
+
+
+def test_mass_work_has_a_line_of_its_own_and_others_pass_it(server: Server) -> None:
+    """One bulk key sends seventeen posts that the database holds up: one is told to come again, others pass by."""
+    tenant = server.tenant()
+    key, external = bulk_key(server, tenant), os.urandom(8).hex()
+    body = video(tenant, external_id=external)
+
+    def send(_: int) -> requests.Response:
+        return requests.post(
+            f"{server.url}{BASE}/posts", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=60
+        )
+
+    with ThreadPoolExecutor(17) as clients, server.core.database.engine.connect() as holder:
+        holder.execute(
+            text("INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, '', :p)"),
+            {"w": tenant.workspace, "t": f"id:{external}", "p": uuid4()},
+        )
+        sent = [clients.submit(send, n) for n in range(17)]
+        done, held = wait(sent, timeout=60, return_when=FIRST_COMPLETED)
+        assert [answer.result().status_code for answer in done] == [429]
+        for n in range(20):
+            media = {"type": "video", "url": f"https://cdn.example.com/{n}.mp4"}
+            assert server.post(video(tenant, media=media), tenant.key).status_code == 201
+        assert not any(answer.done() for answer in held)
+        holder.rollback()
+        codes = sorted(answer.result().status_code for answer in held)
+    assert codes == [200] * 15 + [201]
+
+
+# --- two servers -----------------------------------------------------------------------------------------------------
+
+
+def test_equal_requests_at_two_servers_at_once_make_one_post(server: Server, metered: Server) -> None:
+    for external in ({"external_id": os.urandom(8).hex()}, {}):
+        tenant = server.tenant()
+        body = video(tenant, **external)
+
+        def send(n: int, tenant: Tenant = tenant, body: dict[str, object] = body) -> requests.Response:
+            url = (server, metered)[n % 2].url
+            return requests.post(f"{url}{BASE}/posts", json=body, headers=tenant.headers, timeout=60)
+
+        with ThreadPoolExecutor(6) as clients:
+            answers = list(clients.map(send, range(6)))
+        assert sorted(a.status_code for a in answers) == [200] * 5 + [201]
+        assert len({a.json()["data"]["id"] for a in answers}) == 1
+        assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 1
+
+
+def test_one_key_has_one_bucket_in_all_processes(metered: Server) -> None:
+    tenant, ids = metered.tenant(), {"post_ids": [str(uuid4()) for _ in range(2)]}
+    with metered.core.database.begin() as c:
+        caller = find_caller(c, tenant.key)
+    assert caller is not None
+    broker = metered.core.settings.broker
+    with redis_client(broker.url.get_secret_value(), broker.sentinel_master) as client:
+        assert Meter(client, 3).take(caller.key_id, 2)["RateLimit-Remaining"] == "1"
+    assert ask(metered, tenant.key, "POST", "/posts/retry", ids).status_code == 429
+
+
+def test_a_key_that_expires_is_refused_within_a_second_at_any_server(server: Server) -> None:
+    tenant = server.tenant()
+    assert server.get("/accounts", tenant.key).status_code == 200
+    with server.core.database.begin() as c:
+        c.execute(text("UPDATE keys SET expires_at = now() WHERE workspace_id = :w"), {"w": tenant.workspace})
+    until(lambda: server.get("/accounts", tenant.key).status_code == 401, "the key to be refused")

@@ -1,0 +1,94 @@
+"""A part is away: what is answered then, what is stored, and what happens when it is back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import text
+
+from config.settings import load
+from pipeline.api import answers
+from pipeline.bootstrap import build
+from pipeline.pacing import redis_client
+from pipeline.queues import ALL
+from pipeline.stages import delay
+from pipeline.store.canaries import taken
+from tests.conftest import Engines
+
+from .conftest import Server, Tenant, serving, until, video
+
+NOBODY = "redis+socket:///tmp/nobody-is-here?virtual_host=0"
+
+
+def test_broker_away_a_post_is_taken_and_the_bell_rings_when_it_is_back(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with serving({**environment, "SLIPWAY_BROKER__URL": NOBODY}, tmp_path) as server:
+        tenant = server.tenant()
+        answer = server.post(video(tenant), tenant.key)
+        assert answer.status_code == 201
+        ready = server.send("GET", "/readyz").json()["data"]["parts"]
+        assert ready == {"database": True, "broker": False, "workers": False}
+    back = build(load(environment))
+    with back.database.begin() as c:
+        c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
+    assert delay.sweep(back) == 1
+    client = redis_client(environment["SLIPWAY_BROKER__URL"])
+    assert client.llen("publish.tiktok") == 1
+    client.close()
+    back.database.close()
+
+
+def test_database_away_nothing_is_half_done_and_the_same_request_is_taken_later(
+    environment: dict[str, str], tmp_path: Path, engines: Engines
+) -> None:
+    name = environment["SLIPWAY_STORE__URL"].partition("?")[0].rpartition("/")[2]
+    with serving(environment, tmp_path) as server, engines.postgres.connect() as postgres:
+        tenant = server.tenant()
+        body = video(tenant, external_id=uuid4().hex)
+        server.core.database.close()
+        _allow(postgres, name, allowed=False)
+        answer = server.post(body, tenant.key)
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
+        assert server.send("GET", "/readyz").status_code == 503
+        _allow(postgres, name, allowed=True)
+        with server.core.database.begin() as c:
+            for table in ("posts", "deliveries", "replays"):
+                assert c.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0  # noqa: S608
+        until(lambda: server.post(body, tenant.key).status_code in {200, 201}, "the post to be taken")
+        with server.core.database.begin() as c:
+            assert c.execute(text("SELECT count(*) FROM posts")).scalar() == 1
+
+
+def _allow(postgres: psycopg.Connection[object], name: str, *, allowed: bool) -> None:
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}".encode())
+    if not allowed:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        postgres.execute(ended, [name])
+
+
+def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:
+    first = server.send("GET", "/readyz").json()["data"]["queues"]
+    assert first == dict.fromkeys(ALL), "never consumed yet: nobody is to be missed"
+    with server.core.database.begin() as c:
+        for queue in ALL:
+            taken(c, queue)
+    good = server.send("GET", "/readyz")
+    answers.ReadinessAnswer.model_validate_json(good.content)
+    assert all(0 <= age < 100 for age in good.json()["data"]["queues"].values())
+    with server.core.database.begin() as c:
+        c.execute(text("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'"))
+    bad = server.send("GET", "/readyz")
+    answers.Unready.model_validate_json(bad.content)
+    assert bad.status_code == 503
+    assert "status (600 s)" in bad.json()["message"]
+    assert bad.json()["parts"]["database"] is True
+    assert server.send("GET", "/healthz").status_code == 200
+    assert server.post(video(tenant), tenant.key).status_code == 201, "posts are taken all the same"
+    silence = 'slipway_queue_silence_seconds{queue="status"} 60'
+    assert silence in server.send("GET", "/metrics").text
+    with server.core.database.begin() as c:
+        taken(c, "status")
+    assert server.send("GET", "/readyz").status_code == 200

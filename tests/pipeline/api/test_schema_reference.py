@@ -1,0 +1,143 @@
+"""The OpenAPI document says all there is to say, with examples that are true; and its page shows it to anybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from pipeline.api.app import create_app
+from pipeline.api.reference_codes import CODES, codes_of, refusals
+from pipeline.api.reference_page import prose
+from tests.pipeline.api.conftest import ROOT, Server
+
+KEYLESS = {
+    "connectCallback", "connectChoice", "getFile", "healthz", "metrics", "putFile", "readyz",
+}  # fmt: skip
+"""Asked by browsers, by who holds a signed address, and by who watches the server."""
+FOR_PEOPLE = re.compile(
+    r"state_\w+|code_refused|access_denied|platform_\w+|wrong_account|no_account\w*|\w+_choice"
+)
+"""Codes of the pages that end a consent: no program reads them."""
+ELSEWHERE = {"invalid_callback", "not_your_account", "nothing_picked", "permission_missing"}
+VOID = {"meta", "br", "link", "input"}
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict[str, Any]:
+    return create_app().openapi()
+
+
+def operations(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in spec["paths"].values():
+        yield from item.values()
+
+
+def test_every_operation_has_a_name_a_sentence_a_chapter_and_asks_for_a_key_or_is_known_not_to(
+    spec: dict[str, Any],
+) -> None:
+    names = [o["operationId"] for o in operations(spec)]
+    assert len(names) == len(set(names))
+    for o in operations(spec):
+        assert o["summary"]
+        assert o["tags"][0] in {tag["name"] for tag in spec["tags"]}
+        assert o.get("security") == (None if o["operationId"] in KEYLESS else [{"key": []}]), o["operationId"]
+    assert set(names) > KEYLESS
+
+
+def test_every_refusal_names_its_codes_and_shows_each(spec: dict[str, Any]) -> None:
+    for status, answer in refusals(spec):
+        codes = codes_of(answer["description"])
+        assert codes, (status, answer["description"])
+        assert list(answer["content"]["application/json"]["examples"]) == codes
+
+
+def test_every_code_that_the_source_raises_is_known(spec: dict[str, Any]) -> None:
+    raised = set()
+    for folder in ("api", "stages"):
+        for source in (ROOT / "pipeline" / folder).glob("*.py"):
+            raised |= set(re.findall(r'Refusal\(\s*\d{3},\s*"(\w+)"', source.read_text()))
+    assert len(raised) > 15
+    assert {code for code in raised if not FOR_PEOPLE.fullmatch(code)} - ELSEWHERE <= set(CODES)
+    told = {code for _, answer in refusals(spec) for code in codes_of(answer["description"])}
+    assert told == set(CODES), "each stands at an operation"
+
+
+def test_every_body_and_answer_has_an_example_that_fits(spec: dict[str, Any]) -> None:
+    checked = 0
+    for operation in operations(spec):
+        for told in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in [told["content"][k] for k in told.get("content", {}) if k == "application/json"]:
+                schema = {**content["schema"], "components": spec["components"]}
+                examples = [e["value"] for e in content.get("examples", {}).values()] or [content["example"]]
+                for example in examples:
+                    jsonschema_rs.validate(schema, example)
+                    checked += 1
+    assert checked > 100
+
+
+def test_a_post_that_was_taken_leads_to_what_may_be_done_with_it(spec: dict[str, Any]) -> None:
+    links = spec["paths"]["/api/partner/v1/posts"]["post"]["responses"]["201"]["links"]
+    assert {link["operationId"] for link in links.values()} == {
+        "getPost", "updatePost", "retryPosts", "cancelPosts", "deletePosts",
+    }  # fmt: skip
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What the page is made of; every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.hrefs: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        assert not [name for name in given if name in {"src", "style"} or name.startswith("on")]
+        self.tags.add(tag)
+        self.open += [] if tag in VOID else [tag]
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.hrefs += [value for name, value in attrs if name == "href" and value]
+        assert tag != "pre" or given["tabindex"] == "0", "what scrolls is reached by the keyboard"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_the_page_is_whole_and_loads_nothing(server: Server, spec: dict[str, Any]) -> None:
+    answer = server.http.get(f"{server.url}/reference", timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    page = Page()
+    page.feed(answer.text)
+    assert not page.open
+    assert not page.tags & {"script", "img", "link", "iframe", "form", "input"}
+    assert len(page.ids) == len(set(page.ids))
+    assert {o["operationId"] for o in operations(spec)} <= set(page.ids)
+    inside = {href[1:] for href in page.hrefs if href.startswith("#")}
+    assert inside <= set(page.ids)
+    assert {href for href in page.hrefs if not href.startswith("#")} == {"/openapi.json"}
+    text = " ".join(page.words)
+    assert set(CODES) <= set(re.findall(r"\w+", text))
+    assert server.http.get(f"{server.url}/openapi.json", timeout=30).json() == spec
+
+
+def test_prose_knows_paragraphs_bold_and_code_and_escapes_the_rest() -> None:
+    assert prose("**One.** `a <b>`\n\n<two>\n") == (
+        "<p><b>One.</b> <code>a &lt;b&gt;</code></p>\n<p>&lt;two&gt;</p>"
+    )

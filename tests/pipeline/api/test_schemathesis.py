@@ -1,0 +1,69 @@
+"""Every operation, asked whatever its schema allows and forbids: no 5xx, no status, header or shape we did not promise.
+
+``SLIPWAY_SCHEMATHESIS=500`` asks so many times per operation and phase instead, with another seed every time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.contract import Platform
+from tests.pipeline.api.conftest import ROOT, Server, serving
+
+EXAMPLES = int(os.environ.get("SLIPWAY_SCHEMATHESIS", "0"))
+CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "response_schema_conformance", "negative_data_rejection", "unsupported_method", "allow_header_conformance",
+    "use_after_free", "ensure_resource_availability", "ignored_auth",
+)  # fmt: skip
+CONNECTIONS = {Platform.TIKTOK: ("BUSINESS_",)}
+"""Connections that have an app of their own."""
+FEW = ("--generation-deterministic", "--no-shrink")
+MANY = ("--generation-database", "none")
+SIZES = """
+[generation]
+max-examples = {each}
+[phases.stateful]
+max-steps = 8
+[phases.stateful.checks]
+negative_data_rejection.enabled = false  # it takes ?offset= for an object, and it is as if it were left out
+[phases.stateful.generation]
+max-examples = {walks}
+"""
+
+
+@pytest.mark.timeout(3600 if EXAMPLES else 300)
+def test_the_server_keeps_what_the_specification_promises(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    settings = {
+        **environment, "SLIPWAY_API__PUBLIC_URL": "https://posts.example.com",
+        **{f"SLIPWAY_{p.name}__{kind}APP_ID": "an-app" for p in Platform for kind in ("", *CONNECTIONS.get(p, ()))},
+    }  # fmt: skip
+    with serving(settings, tmp_path) as server:
+        _asked(server, tmp_path)
+
+
+def _asked(server: Server, tmp_path: Path) -> None:
+    tenant = server.tenant(platforms=tuple(Platform))
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color",
+        "--header", f"Authorization: Bearer {tenant.key}", "--checks", ",".join(CHECKS),
+        "--phases", "examples,coverage,fuzzing,stateful", "--warnings", "off",
+        "--request-timeout", "60", "--suppress-health-check", "all", "--continue-on-failure",
+        *(MANY if EXAMPLES else FEW),
+    ]  # fmt: skip
+    environment = {
+        **os.environ, "SCHEMATHESIS_HOOKS": "tests.pipeline.api.scenes", "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore", "SCENE_ACCOUNTS": " ".join(tenant.accounts.values()),
+    }  # fmt: skip
+    sizes = SIZES.format(each=EXAMPLES or 8, walks=EXAMPLES or 60)
+    (tmp_path / "schemathesis.toml").write_text(sizes)  # found where the command is run
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    assert "Traceback" not in server.log.read_text()

@@ -1,0 +1,156 @@
+"""`slipway account connect` at every platform and product, from the consent page to sealed tokens and back again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from adapters.contract import Platform
+from pipeline.store.grants import CLI
+from tests.conftest import Engines
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.stages.consents import Home, allow, query_of, reception
+from tests.stack import Stack, until
+
+GUARD = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """One product of a platform: who signs in there, and which account that is to be for us."""
+
+    platform: Platform
+    connection: str
+    signs_in: tuple[str, ...]
+    """The sandbox's accounts of one person, by its names for the platforms; the first goes to the consent page."""
+    is_for: int = 0
+    """Which of them is connected."""
+    refreshes: bool = True
+    """It comes with a refresh token (Instagram and LinkedIn have none, or only for partners)."""
+
+    def person(self, home: Home) -> tuple[str, str]:
+        """Makes one: the name to sign in with, and the remote id that has to come of it."""
+        first, *others = self.signs_in
+        if self.connection == "organization":
+            acme = home.person("linkedin", kind="organization")
+            return home.person("linkedin", administers=[acme]), home.stack.remote[acme]
+        name, ids = home.person(first), []
+        ids.append(home.stack.remote[name])
+        for other in others:
+            home.person(other, name)
+            ids.append(home.stack.remote[name])
+        return name, ids[self.is_for]
+
+
+WAYS = (
+    Way(platform=Platform.TIKTOK, connection="creator", signs_in=("tiktok",)),
+    Way(platform=Platform.TIKTOK, connection="business", signs_in=("tiktok_business",)),
+    Way(platform=Platform.INSTAGRAM, connection="instagram_login", signs_in=("instagram",), refreshes=False),
+    Way(
+        platform=Platform.INSTAGRAM,
+        connection="facebook_login",
+        signs_in=("facebook", "instagram"),
+        is_for=1,
+        refreshes=False,
+    ),
+    Way(platform=Platform.FACEBOOK, connection="page", signs_in=("facebook",)),
+    Way(platform=Platform.YOUTUBE, connection="channel", signs_in=("youtube",)),
+    Way(platform=Platform.PINTEREST, connection="user", signs_in=("pinterest",)),
+    Way(platform=Platform.LINKEDIN, connection="person", signs_in=("linkedin",), refreshes=False),
+    Way(platform=Platform.LINKEDIN, connection="organization", signs_in=("linkedin",), refreshes=False),
+)
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("connect-everywhere")
+    with reception(engines, module_database_url, vault_key, folder) as stack:
+        yield stack
+
+
+@pytest.fixture
+def home(stack: Stack) -> Home:
+    return Home.new(stack)
+
+
+def address(terminal: Terminal) -> str:
+    """What the command under way asks to open."""
+    told = terminal.folder / "stderr"
+    until(lambda: told.is_file() and "Waiting for up to 10 minutes" in told.read_text(), GUARD)
+    [found] = re.findall(r"^  (http\S+)$", told.read_text(), re.MULTILINE)
+    return str(found)
+
+
+def visit(url: str, **headers: str) -> tuple[int, str]:
+    """The page that a person reads there."""
+    answer = requests.get(url, headers=headers, timeout=GUARD)
+    return answer.status_code, answer.text
+
+
+def connected_by_command(home: Home, way: Way, terminal: Terminal, name: str) -> str:
+    """From the command to the accounts it prints; the address that the person came back with."""
+    words = ("account", "connect", way.platform, "--connection", way.connection, "--json", "--workspace")
+    with ThreadPoolExecutor(1) as threads:
+        running_ = threads.submit(terminal.run, *words, str(home.workspace))
+        url = address(terminal)
+        back = allow(url, name)
+        asked, brought = query_of(url), query_of(back)
+        assert (brought["state"], len(brought["state"])) == (asked["state"], 43)
+        assert back.startswith(asked["redirect_uri"])
+        assert (
+            asked["redirect_uri"].rstrip("/")
+            == f"{home.stack.api}/api/partner/v1/connect/{way.platform}/callback"
+        )
+        theirs = visit(back, Authorization=f"Bearer {home.key}")
+        assert theirs[0] == 403, "the command line began, no key may finish"
+        other = Platform.TIKTOK if way.platform is not Platform.TIKTOK else Platform.YOUTUBE
+        assert visit(back.replace(f"/{way.platform}/", f"/{other}/"))[0] == 400, "no other platform either"
+        assert visit(back)[0] == 200, "and none of them used it up"
+        ended = running_.result(GUARD)
+    assert ended.status == 0, ended
+    assert [one["connection"] for one in json.loads(ended.stdout)] == [way.connection]
+    return back
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.platform}-{way.connection}")
+def test_consent_redirect_exchange_discovery_and_the_same_account_again(
+    home: Home, zygote: subprocess.Popen[str], tmp_path: Path, way: Way
+) -> None:
+    terminal = Terminal(environment=home.stack.environment, zygote=zygote, folder=tmp_path)
+    name, remote_id = way.person(home)
+    back = connected_by_command(home, way, terminal, name)
+
+    [stored] = home.accounts()
+    assert (stored.remote_id, stored.connection, stored.platform) == (remote_id, way.connection, way.platform)
+    account, version, status = home.opened(stored.id)
+    credentials = account.credentials
+    assert (version, status, credentials.refresh_token is not None) == (1, "active", way.refreshes)
+    everything = repr(home.sql("SELECT a.*, g.* FROM accounts a, grants g WHERE a.id = :id", id=stored.id))
+    for secret in filter(None, (credentials.access_token, credentials.refresh_token)):
+        assert secret.get_secret_value() not in everything, "sealed at rest"
+    assert query_of(back)["state"] not in everything
+    assert visit(back)[0] == 409, "a state is good for one use"
+
+    late = home.start(way.platform, CLI, connection=way.connection)
+    home.sql("UPDATE grants SET expires_at = now() WHERE used_at IS NULL RETURNING id")
+    assert "ten minutes" in visit(allow(late.url, name))[1]
+
+    stranger, _ = way.person(home)
+    status_code, page = visit(allow(home.start(way.platform, CLI, reconnect=stored.id).url, stranger))
+    assert (status_code, "but this is about" in page) == (409, True), (
+        "only the same account is connected again"
+    )
+    assert (home.opened(stored.id)[1:], len(home.accounts())) == ((1, "active"), 1)
+    assert visit(allow(home.start(way.platform, CLI, reconnect=stored.id).url, name))[0] == 200
+    assert (home.opened(stored.id)[1:], len(home.accounts())) == ((2, "active"), 1)
+    assert home.opened(stored.id)[0].credentials.access_token != credentials.access_token

@@ -1,0 +1,51 @@
+"""An S3 server of a test: moto's, over HTTP on loopback, its objects in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
+
+from pipeline.media.storage_bucket import Bucket
+
+NAME = "slipway-tests"
+
+
+@contextmanager
+def serving_bucket() -> Iterator[dict[str, str]]:
+    """The settings that name a fresh, empty bucket on a server of its own."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        requests.post(f"{endpoint}/moto-api/reset", timeout=10).raise_for_status()
+        requests.put(f"{endpoint}/{NAME}", timeout=10).raise_for_status()
+        yield {
+            "SLIPWAY_FILES__STORE": "s3", "SLIPWAY_FILES__BUCKET": NAME, "SLIPWAY_FILES__ENDPOINT": endpoint,
+            "SLIPWAY_FILES__ACCESS_KEY": "tester", "SLIPWAY_FILES__SECRET_KEY": "a secret of the tests",
+        }  # fmt: skip
+    finally:
+        server.stop()
+
+
+def bucket_of(settings: dict[str, str]) -> Bucket:
+    """The storage those settings make."""
+    return Bucket(
+        bucket=settings["SLIPWAY_FILES__BUCKET"], endpoint=settings["SLIPWAY_FILES__ENDPOINT"], region="us-east-1",
+        access_key=settings["SLIPWAY_FILES__ACCESS_KEY"],
+        secret_key=SecretStr(settings["SLIPWAY_FILES__SECRET_KEY"]), path_style=True,
+    )  # fmt: skip
+
+
+def objects_in(settings: dict[str, str]) -> list[str]:
+    """Every key that lies in the bucket, asked of the server itself."""
+    answer = requests.get(
+        f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=10
+    )
+    return [part.partition("</Key>")[0] for part in answer.text.split("<Key>")[1:]]

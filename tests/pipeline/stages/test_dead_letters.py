@@ -1,0 +1,291 @@
+"""Dead letters: what they are, sent again one after the other and never twice, or given up for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import Reason, State
+from pipeline.stages import dead_letters, delay
+from pipeline.stages.steer import cancel
+from pipeline.store.database import jsonb, new_id, row
+from pipeline.store.dead_letters import OPERATOR, Scope, Which, causes, crashes_of, discards_of, list_letters
+from tests.pipeline.stages.house import VIDEO, House, moved_in
+from tests.pipeline.store.ledger import Post, together
+
+GONE = {"code": "unavailable", "class": "Unavailable", "fault": "platform", "message": "It is down."}
+POISON = {
+    "code": "poison",
+    "class": "AdapterError",
+    "fault": "us",
+    "message": "It crashed its worker 3 times.",
+}
+
+
+@pytest.fixture
+def home(house: House) -> House:
+    house.account("one")
+    house.decided()
+    return house
+
+
+def dead(
+    house: House, state: State = State.FAILED, error: dict[str, Any] | None = None, account: str = "one"
+) -> Post:
+    """A delivery that died of this, with media that were looked at just now."""
+    platform = Platform.PINTEREST if account == "two" else Platform.TIKTOK
+    post = house.ledger.post([house.accounts[account]], checks={0: checked(house)}, platform=platform)
+    house.ledger.put(post, state)
+    house.ledger.change(post.deliveries[0], "error = CAST(:error AS jsonb)", error=jsonb(error or GONE))
+    return post
+
+
+def checked(house: House) -> UUID:
+    return house.check_ids(VIDEO)[0]
+
+
+def scope_of(house: House) -> Scope:
+    return Scope(workspace=house.workspace)
+
+
+def listed(house: House, scope: Scope | None = None, **which: Any) -> list[UUID]:
+    with house.core.database.begin() as c:
+        wanted = Which(scope=scope or scope_of(house), **which)
+        return [one.id for one in list_letters(c, wanted, limit=1000)]
+
+
+def ids(*posts: Post) -> list[UUID]:
+    return [d for post in posts for d in post.deliveries]
+
+
+def replay(house: House, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.Dealt:
+    return dead_letters.replay(house.core, scope_of(house), letters, who="a test", per_minute=per_minute)
+
+
+def discard(house: House, letters: Sequence[UUID]) -> dead_letters.Dealt:
+    return dead_letters.discard(house.core, scope_of(house), letters, why="not worth it", who="a test")
+
+
+# --- what is one -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_failed_and_person_needed_are_dead_and_nothing_else_is(home: House, state: State) -> None:
+    post = dead(home, state)
+    assert (ids(post)[0] in listed(home)) is (state in {State.FAILED, State.BLOCKED})
+
+
+@pytest.mark.parametrize("reason", [Reason.RECONNECT, Reason.IS_IT_LIVE])
+def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: House, reason: Reason) -> None:
+    post = home.ledger.post([home.accounts["one"]])
+    home.ledger.put(post, State.BLOCKED, reason=reason, armed=reason is Reason.IS_IT_LIVE)
+    assert ids(post)[0] not in listed(home)
+
+
+def test_a_deleted_posts_letter_is_gone(home: House) -> None:
+    post = dead(home)
+    with home.core.database.begin() as c:
+        row(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=post.id)
+    assert listed(home) == []
+
+
+def test_they_are_found_by_what_they_died_of(home: House) -> None:
+    home.account("two", Platform.PINTEREST)
+    down, poison, other = dead(home), dead(home, State.BLOCKED, POISON), dead(home, account="two")
+    home.ledger.change(ids(down)[0], "updated_at = now() - interval '2 hours'")
+    hour = timedelta(hours=1)
+    for which, found in (
+        ({"error_class": "Unavailable"}, [down, other]),
+        ({"code": "poison"}, [poison]),
+        ({"platform": "pinterest"}, [other]),
+        ({"account": home.accounts["one"]}, [down, poison]),
+        ({"older": hour}, [down]),
+        ({"younger": hour}, [poison, other]),
+        ({"older": hour, "code": "poison"}, []),
+    ):
+        assert listed(home, **which) == ids(*found), which
+    with home.core.database.begin() as c:
+        told = [(x.platform, x.error_class, x.letters) for x in causes(c, Which(scope=scope_of(home)))]
+    assert sorted(told) == [
+        ("pinterest", "Unavailable", 1), ("tiktok", "AdapterError", 1), ("tiktok", "Unavailable", 1),
+    ]  # fmt: skip
+
+
+def test_the_list_goes_on_where_it_ended(home: House) -> None:
+    posts = [dead(home) for _ in range(5)]
+    with home.core.database.begin() as c:
+        first = list_letters(c, Which(scope=scope_of(home)), limit=2)
+        rest = list_letters(c, Which(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id))
+    assert [x.id for x in (*first, *rest)] == ids(*posts)
+
+
+def test_nobody_sees_or_touches_anothers(home: House) -> None:
+    other = moved_in(home.core, home.ledger)
+    other.account("one")
+    other.decided()
+    theirs = dead(other)
+    narrow = Scope(workspace=other.workspace, accounts=[new_id()])
+    for scope in (scope_of(home), narrow):
+        assert ids(theirs)[0] not in listed(other, scope)
+        for done in (
+            dead_letters.replay(home.core, scope, ids(theirs), who="x"),
+            dead_letters.discard(home.core, scope, ids(theirs), why="x", who="x"),
+        ):
+            assert (done.done, list(done.skipped)) == ([], ids(theirs))
+    assert other.ledger.states(theirs) == [State.FAILED]
+    assert ids(theirs)[0] in listed(other, OPERATOR)
+    bound = Scope(workspace=other.workspace, accounts=[other.accounts["one"]])
+    assert listed(other, bound) == ids(theirs)
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_one_is_sent_again_and_is_dead_no_more(home: House) -> None:
+    post = dead(home)
+    assert replay(home, ids(post)).done == ids(post)
+    found = home.ledger.delivery(ids(post)[0])
+    assert (found.state, found.spent, found.generation, found.error) == ("scheduled", 0, 1, None)
+    assert found.due_at < found.now, "its due time is the customer's"
+    assert listed(home) == []
+    moves = home.ledger.moves(ids(post)[0])
+    assert moves[-2:] == [("retry", "failed", "accepted"), ("reachability", "accepted", "scheduled")]
+    again = replay(home, ids(post))
+    assert (again.done, list(again.skipped)) == ([], ids(post))
+
+
+def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home: House) -> None:
+    post = home.ledger.post([home.accounts["one"]])
+    held = home.ledger.claimed(post)
+    dead_now = "state = 'blocked', reason = 'person_needed', lease_until = NULL, crashes = 3"
+    home.ledger.change(held.id, dead_now)
+    with home.core.database.begin() as c:
+        for target in ("queued", "queued", "blocked"):
+            row(
+                c,
+                """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+                   VALUES (:id, 'rescue', 'publishing', :target, 0, 1) RETURNING id""",
+                id=held.id, target=target,
+            )  # fmt: skip
+    assert replay(home, [held.id]).done == [held.id]
+    assert home.ledger.delivery(held.id).crashes == 0
+    with home.core.database.begin() as c:
+        assert crashes_of(c, held.id) == 3
+    assert home.ledger.states(post) == [State.RETRYING]
+    assert home.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
+
+
+def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House) -> None:
+    mixed = [dead(home), dead(home, State.BLOCKED, POISON), dead(home), dead(home)]
+    with home.core.database.begin() as c:
+        row(c, "WITH gone AS (DELETE FROM paces) SELECT 1 AS one")
+    replay(home, ids(*mixed[:2]), 1)
+    replay(home, ids(*mixed[2:]), 1)
+    times = [home.ledger.delivery(d).next_at for d in ids(*mixed)]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
+    assert gaps == [60, 60, 60]
+    delay.slot(home.core)
+    assert [home.ledger.state(d) for d in ids(*mixed)] == [
+        State.QUEUED, State.RETRYING, State.SCHEDULED, State.SCHEDULED,
+    ]  # fmt: skip
+
+
+def test_media_that_changed_are_looked_at_again_first(home: House) -> None:
+    changed = dead(home, error={**GONE, "code": "media_changed"})
+    assert replay(home, ids(changed)).done == ids(changed)
+    assert home.ledger.states(changed) == [State.ACCEPTED]
+    assert home.messages("reachability.bulk") >= 1
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.BLOCKED}))
+def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: House, state: State) -> None:
+    post = dead(home, state)
+    before = home.ledger.delivery(ids(post)[0])
+    assert replay(home, ids(post)).done == []
+    assert discard(home, ids(post)).done == []
+    after = home.ledger.delivery(ids(post)[0])
+    assert (after.state, after.generation, after.next_at) == (before.state, before.generation, before.next_at)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.BLOCKED])
+def test_one_that_was_armed_is_a_persons_to_look_at(home: House, state: State) -> None:
+    post = dead(home, state)
+    home.ledger.change(ids(post)[0], "armed_at = now()")
+    for dealt in (replay(home, ids(post)), discard(home, ids(post))):
+        assert "slipway delivery decide" in dealt.skipped[ids(post)[0]]
+    assert home.ledger.states(post) == [state]
+
+
+def test_one_that_late_proof_shows_live_is_never_sent_again(home: House) -> None:
+    post = home.ledger.post([home.accounts["one"]], State.FAILED, checks={0: checked(home)})
+    with home.core.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
+               SELECT id, account_id, 1, 0, 1, now(), 'failed', '[{"remote_id": "7"}]' FROM deliveries
+               WHERE id = :id RETURNING id""",
+            id=ids(post)[0],
+        )
+    assert "live" in replay(home, ids(post)).skipped[ids(post)[0]]
+    assert home.ledger.states(post) == [State.FAILED]
+
+
+def test_of_many_replays_at_once_one_sends_it_again(home: House) -> None:
+    posts = [dead(home) for _ in range(4)]
+    done = together(*[lambda: replay(home, ids(*posts)).done] * 4)
+    assert sorted(d for some in done for d in some) == sorted(ids(*posts))
+    assert {home.ledger.delivery(d).generation for d in ids(*posts)} == {1}
+
+
+def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: House) -> None:
+    home.account("two")
+    check = checked(home)
+    post = home.ledger.post([home.accounts["one"], home.accounts["two"]], checks={0: check})
+    home.ledger.change(post.deliveries[0], "state = 'failed'")
+    assert "under way" in replay(home, post.deliveries[:1]).skipped[post.deliveries[0]]
+    home.ledger.change(post.deliveries[1], "state = 'failed'")
+    assert replay(home, post.deliveries[:1]).done == post.deliveries[:1]
+
+
+# --- given up --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "status"),
+    [(State.FAILED, State.FAILED, "failed"), (State.BLOCKED, State.CANCELLED, "canceled")],
+)
+def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
+    home: House, state: State, after: State, status: str
+) -> None:
+    post = dead(home, state)
+    assert discard(home, ids(post)).done == ids(post)
+    assert listed(home) == []
+    assert (home.ledger.states(post), home.status(post.id)) == ([after], status)
+    with home.core.database.begin() as c:
+        [one] = discards_of(c, ids(post)[0])
+    assert (one.why, one.who) == ("not worth it", "a test")
+    assert discard(home, ids(post)).done == []
+    assert replay(home, ids(post)).done == []
+
+
+def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> None:
+    from pipeline.stages.steer import retry
+
+    post = dead(home)
+    discard(home, ids(post))
+    assert retry(home.core, home.caller, [post.id]).ids == [post.id]
+    home.ledger.change(ids(post)[0], "state = 'failed'")
+    assert listed(home) == ids(post)
+
+
+def test_a_replayed_one_can_be_taken_back(home: House) -> None:
+    post = dead(home)
+    replay(home, ids(post), 1)
+    assert cancel(home.core, home.caller, [post.id]).ids == [post.id]
+    assert home.ledger.states(post) == [State.CANCELLED]

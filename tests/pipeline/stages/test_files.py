@@ -1,0 +1,179 @@
+"""Uploaded files as media of posts: checked and relayed out of storage, in the name of one workspace, never over HTTP.
+
+Their public URLs lead to a port where nobody listens: whatever is read of them did not come over the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Media
+from adapters.errors import Rejected, Unavailable
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.core import Core
+from pipeline.domain.delivery import State
+from pipeline.media.files_intake import Intake
+from pipeline.media.storage import Folder
+from pipeline.stages import reachability
+from pipeline.stages.drafts import draft_of
+from pipeline.store import checks
+from pipeline.store import deliveries as held_store
+from pipeline.store import files as store
+from pipeline.store.database import new_id
+from pipeline.upkeep.recheck_media import recheck_media
+from tests.conftest import free_ports
+from tests.pipeline.media import samples
+from tests.pipeline.media.servers import Site, status
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import LEASE, Ledger
+
+
+@pytest.fixture(scope="module")
+def core(module_environment: dict[str, str], site: Site) -> Iterator[Core]:
+    here = {
+        "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
+        "SLIPWAY_FILES__PUBLIC_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
+    }
+    built = build(load(module_environment | here))
+    yield built
+    built.database.close()
+
+
+def uploaded(house: House, data: bytes, kind: str = "video/mp4") -> str:
+    """The URL of a file that this house's workspace has uploaded."""
+    files, name = house.core.files, house.core.files.addresses.new_name(kind)
+    url, key = files.addresses.url_of(name), new_id().hex
+    intake = Intake(content_type=kind, most=len(data), sink=files.storage.begin(key))
+    intake.write(data)
+    digest = intake.finish()
+    with house.core.database.begin() as c:
+        identity = store.open_file(
+            c, workspace=house.workspace, key=None, name=name, url=url, content_type=kind, filename=None
+        )
+        store.begin_put(c, identity, key)
+        file = store.find_upload(c, identity)
+        assert file is not None
+        content = store.Content(object=key, size=len(data), sha256=digest)
+        assert store.finish_put(c, file, content, 0) == "stored"
+    return url
+
+
+def checked(house: House, url: str, purpose: checks.Purpose = "video") -> checks.Check:
+    """The check of a URL after one look at it."""
+    with house.core.database.begin() as c:
+        made = checks.open_check(c, house.workspace, purpose, url)
+    reachability.check(house.core, made.id)
+    with house.core.database.begin() as c:
+        return checks.read_checks(c, [made.id])[made.id]
+
+
+def media_of(house: House, core: Core, url: str) -> Media:
+    """What an adapter would be given of a post with this video."""
+    account = house.account("one")
+    check = checked(house, url).id
+    post = house.ledger.post([account], State.QUEUED, checks={0: check})
+    with core.database.begin() as c:
+        c.exec_driver_sql(
+            "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', %(u)s::text) WHERE id = %(id)s",
+            {"u": url, "id": post.id},
+        )
+    with core.database.once() as c:
+        held = held_store.claim(c, core.vault, post.deliveries[0], 0, LEASE)
+    assert held is not None
+    return draft_of(core, held).media[0]
+
+
+def test_a_check_reads_the_file_out_of_storage(house: House) -> None:
+    data = samples.video(movflags="faststart")
+    found = checked(house, uploaded(house, data))
+    assert (found.verdict, found.seen) == ("good", "ok")
+    facts = found.media_facts
+    assert facts is not None
+    assert (facts.bytes, facts.width, facts.height, facts.codec) == (len(data), 320, 180, "h264")
+
+
+def test_a_large_file_whose_index_stands_last_is_found_out(house: House) -> None:
+    data = samples.video(noisy=True, frames=40)
+    assert len(data) > 3_000_000
+    assert checked(house, uploaded(house, data)).verdict == "good"
+
+
+def test_an_image_where_a_video_is_due_is_refused_as_any_other(house: House) -> None:
+    found = checked(house, uploaded(house, samples.image("PNG"), "image/png"))
+    assert (found.verdict, found.seen) == ("refused", "it is an image (image/png), not a video")
+
+
+def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
+    house: House, site: Site, core: Core, ledger: Ledger
+) -> None:
+    url = uploaded(house, samples.video())
+    site.routes["/gone"] = status(404)
+    stranger = moved_in(core, ledger)
+    seen = {
+        (found.verdict, found.seen)
+        for found in (
+            checked(stranger, url),
+            checked(stranger, f"{core.settings.files_url}/files/nothing.mp4"),
+            checked(stranger, f"{site.origin}/gone"),
+            checked(house, url + "?another=spelling"),
+        )
+    }
+    assert seen == {("refused", "HTTP 404")}
+    assert checked(house, url).verdict == "good"
+
+
+def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, core: Core) -> None:
+    data = samples.video()
+    url = uploaded(house, data)
+    media = media_of(house, core, url)
+    assert media.url == url
+    assert media.stream is not None
+    assert b"".join(media.stream(0, len(data))) == data
+    assert b"".join(media.stream(1000, 2000)) == data[1000:3000]
+
+
+def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_again(
+    house: House, core: Core
+) -> None:
+    url = uploaded(house, samples.video())
+    away = replace(core, files=replace(core.files, storage=Folder(core.settings.files_folder / "nowhere")))
+    media = media_of(house, away, url)
+    assert media.stream is not None
+    with pytest.raises(Unavailable):
+        list(media.stream(0, 10))
+    with core.database.begin() as c:
+        c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": url})
+    gone = media_of(house, core, uploaded(house, samples.video()))
+    with core.database.begin() as c:
+        c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": gone.url})
+    assert gone.stream is not None
+    with pytest.raises(Rejected) as caught:
+        list(gone.stream(0, 10))
+    assert caught.value.code == "media_unreachable"
+
+
+def test_another_look_before_the_time_finds_the_file_too(house: House, core: Core) -> None:
+    url = uploaded(house, samples.video())
+    check = checked(house, url).id
+    post = house.ledger.post([house.account("one")], checks={0: check})
+    with core.database.begin() as c:
+        c.exec_driver_sql(
+            """UPDATE posts SET due_at = now() + interval '10 minutes', created_at = now() - interval '1 hour'
+               WHERE id = %(id)s""",
+            {"id": post.id},
+        )
+    assert recheck_media(core) >= 1
+    assert warnings(core, post.deliveries[0]) == []
+
+
+def warnings(core: Core, delivery: UUID) -> list[str]:
+    with core.database.begin() as c:
+        found = c.exec_driver_sql(
+            "SELECT why FROM moves WHERE delivery_id = %(id)s AND mover = 'recheck'", {"id": delivery}
+        )
+        return [r.why for r in found]

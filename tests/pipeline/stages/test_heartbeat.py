@@ -1,0 +1,72 @@
+"""A lease that lives as long as the bytes of an upload move, and no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Draft, Media
+from adapters.errors import Unavailable
+from pipeline.stages.heartbeat import Heart, _with, beating
+from pipeline.store.lease import extend
+from tests.pipeline.stages.house import House
+from tests.pipeline.store.ledger import Ledger
+
+PIECES = [b"ab", b"cd", b"ef"]
+
+
+def source(_first: int, _length: int) -> Iterator[bytes]:
+    yield from PIECES
+
+
+MEDIA = Media(url="https://media.example/v.mp4", kind="video", stream=source)
+DRAFT = Draft(delivery_id="d", caption="c", kind="video", media=(MEDIA,))
+
+
+def reading(media: Media) -> Iterator[bytes]:
+    assert media.stream is not None
+    return media.stream(0, 6)
+
+
+def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
+    beats: list[int] = []
+    eager, lazy = (Heart(beat=lambda: beats.append(1), every=every) for every in (0, 3600))
+    assert list(reading(_with(eager, MEDIA))) == PIECES
+    assert len(beats) == len(PIECES)
+    assert list(reading(_with(lazy, MEDIA))) == PIECES
+    assert len(beats) == len(PIECES), "an upload that is done soon asks the database nothing"
+
+
+def test_media_without_a_way_to_its_bytes_stay_as_they_are(house: House, ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.post([house.account("one")]))
+    bare = Draft(delivery_id="d", caption="c", kind="video", media=(Media(url="u", kind="video"),))
+    assert beating(house.core, held, bare) == bare
+
+
+def test_an_upload_keeps_its_claim_while_bytes_move(
+    house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.heartbeat.PER_LEASE", 1e12)  # every piece is time for a beat
+    held = ledger.claimed(ledger.post([house.account("one")]))
+    lease = timedelta(seconds=house.core.settings.publish.lease)
+    ledger.change(held.id, "lease_until = now() + interval '1 s'")
+    upload = reading(beating(house.core, held, DRAFT).media[0])
+    next(upload)
+    left = ledger.delivery(held.id).lease_until - held.now
+    assert left >= lease, "written anew, from now"
+
+    ledger.change(held.id, "fence = fence + 1")
+    with pytest.raises(Unavailable) as lost:
+        next(upload)
+    assert lost.value.code == "claim_lost"
+
+
+def test_a_lease_that_ran_out_is_not_brought_back(house: House, ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.post([house.account("one")]))
+    with house.core.database.once() as c:
+        assert extend(c, held, timedelta(minutes=3))
+    ledger.change(held.id, "lease_until = now()")
+    with house.core.database.once() as c:
+        assert not extend(c, held, timedelta(minutes=3))

@@ -1,0 +1,159 @@
+"""Counts of posts are those that counting the rows gives, whatever was done to them and whoever folds meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import sqlalchemy as sa
+from alembic import command
+
+from pipeline.domain.delivery import State
+from pipeline.store import counts, migrate, posts
+from pipeline.store.database import Database, rows
+from pipeline.upkeep.fold_counts import fold_counts
+from tests.pipeline.store.ledger import HOUR, Ledger, together
+
+_BY_ROWS = """SELECT workspace_id, status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY 1, 2"""
+_KNOWN = """SELECT workspace_id, status, sum(n) AS n
+            FROM (SELECT * FROM post_counts UNION ALL SELECT * FROM post_deltas) x GROUP BY 1, 2 HAVING sum(n) <> 0"""
+
+
+def agrees(database: Database) -> bool:
+    """Whether what is known is what is there, of all workspaces and in one look."""
+    with database.begin() as c:
+        c.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        there, known = (
+            {(r.workspace_id, r.status, int(r.n)) for r in rows(c, sql)} for sql in (_BY_ROWS, _KNOWN)
+        )
+    return there == known
+
+
+def fold(database: Database) -> int:
+    with database.begin() as c:
+        return counts.fold(c)
+
+
+def change(ledger: Ledger, sql: str, post: object) -> None:
+    with ledger.database.begin() as c:
+        c.exec_driver_sql(sql, {"id": post})
+
+
+def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    made = [shared.post([account], due=HOUR) for _ in range(4)]
+
+    def known() -> dict[str, int]:
+        with shared.database.begin() as c:
+            return posts.count_by_status(c, workspace)
+
+    assert known() == {"scheduled": 4}
+    for sql, expected in (
+        ("UPDATE posts SET status = 'posted' WHERE id = %(id)s", {"scheduled": 3, "posted": 1}),
+        ("UPDATE posts SET caption = 'another' WHERE id = %(id)s", {"scheduled": 3, "posted": 1}),
+        ("UPDATE posts SET deleted_at = now() WHERE id = %(id)s", {"scheduled": 3}),
+        ("UPDATE posts SET status = 'failed' WHERE id = %(id)s", {"scheduled": 3}),
+        ("UPDATE posts SET deleted_at = NULL WHERE id = %(id)s", {"scheduled": 3, "failed": 1}),
+    ):
+        change(shared, sql, made[0].id)
+        assert known() == expected
+        fold(shared.database)
+        assert known() == expected
+    change(shared, "UPDATE posts SET due_at = now() WHERE id = %(id)s", made[1].id)
+    assert known() == {"scheduled": 2, "pending": 1, "failed": 1}
+    assert agrees(shared.database)
+
+
+def test_a_group_of_posts_is_one_row(shared: Ledger) -> None:
+    fold(shared.database)
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        c.exec_driver_sql(
+            """INSERT INTO posts (id, workspace_id, caption, media, due_at, status)
+               SELECT gen_random_uuid(), %(w)s, 'x', '{}', now(), 'posted' FROM generate_series(1, 50)""",
+            {"w": workspace},
+        )
+    assert fold(shared.database) == 1
+    with shared.database.begin() as c:
+        assert counts.counted(c, workspace) == {"posted": 50}
+
+
+def test_nothing_that_was_not_committed_is_counted(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    shared.post([shared.account(workspace)], State.PUBLISHED)
+    with shared.database.begin() as c:
+        c.exec_driver_sql("UPDATE posts SET status = 'failed' WHERE workspace_id = %(w)s", {"w": workspace})
+        fold(shared.database)
+        c.rollback()
+    fold(shared.database)
+    with shared.database.begin() as c:
+        assert counts.counted(c, workspace) == {"posted": 1}
+
+
+def test_posting_moving_and_folding_at_once_lose_nothing(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    done = threading.Event()
+
+    def post() -> None:
+        for _ in range(25):
+            made = shared.post([account], due=HOUR)
+            change(shared, "UPDATE posts SET status = 'posted' WHERE id = %(id)s", made.id)
+
+    def folding() -> None:
+        while not done.is_set():
+            fold(shared.database)
+
+    folders = [threading.Thread(target=folding) for _ in range(2)]
+    for folder in folders:
+        folder.start()
+    together(*[post] * 4)
+    done.set()
+    for folder in folders:
+        folder.join()
+    with shared.database.begin() as c:
+        assert counts.counted(c, workspace) == {"posted": 100}
+    assert agrees(shared.database)
+
+
+def test_who_folds_while_another_does_has_nothing_to_do(shared: Ledger) -> None:
+    shared.fresh()
+    with shared.database.begin() as c:
+        assert counts.fold(c) > 0
+        assert fold(shared.database) == 0
+    assert fold(shared.database) == 0
+
+
+def test_posts_that_were_there_before_are_counted(empty_database_url: str) -> None:
+    engine = sa.create_engine(empty_database_url)
+    config = migrate._config()
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.exec_driver_sql(
+            """INSERT INTO workspaces (id, name, kind, plan, subscription)
+               VALUES (gen_random_uuid(), 'w', 'workspace', 'business', 'active')"""
+        )
+        connection.exec_driver_sql(
+            """INSERT INTO posts (id, workspace_id, caption, media, due_at, status, deleted_at)
+               SELECT gen_random_uuid(), w.id, 'x', '{}', now(), (ARRAY['posted', 'failed', 'retry'])[1 + mod(n, 3)],
+                      CASE WHEN n = 1 THEN now() END FROM workspaces w, generate_series(1, 30) n"""
+        )
+        command.upgrade(config, "0007")
+        connection.commit()
+    engine.dispose()
+    database = Database(empty_database_url)
+    assert agrees(database)
+    database.close()
+
+
+def test_the_chore_folds(shared: Ledger) -> None:
+    from dataclasses import dataclass
+
+    @dataclass
+    class Core:
+        database: Database
+
+    shared.fresh()
+    assert fold_counts(Core(shared.database)) > 0  # type: ignore[arg-type]
+    assert fold_counts(Core(shared.database)) == 0  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""Files leave when nothing needs them any more, never before; uploads that never came leave, too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from pipeline.domain.delivery import State
+from pipeline.media.storage import Folder, Missing
+from pipeline.store import checks
+from pipeline.store import files as store
+from pipeline.store.database import new_id, row
+from pipeline.upkeep.expire_files import expire_files
+from tests.pipeline.stages.house import GOOD_VIDEO, House
+
+
+def uploaded(house: House, age: str = "31 days") -> store.File:
+    """A file that was stored this long ago."""
+    files, key = house.core.files, new_id().hex
+    name = files.addresses.new_name("video/mp4")
+    sink = files.storage.begin(key)
+    sink.write(b"bytes")
+    sink.finish()
+    with house.core.database.begin() as c:
+        identity = store.open_file(
+            c, workspace=house.workspace, key=None, name=name, url=files.addresses.url_of(name),
+            content_type="video/mp4", filename=None,
+        )  # fmt: skip
+        store.begin_put(c, identity, key)
+        file = store.find_upload(c, identity)
+        assert file is not None
+        assert store.finish_put(c, file, store.Content(object=key, size=5, sha256=bytes(32)), 0) == "stored"
+    back(house, "files", "stored_at", age, "id", str(identity))
+    return replace(file, object=key)
+
+
+def back(house: House, table: str, column: str, age: str, by: str, value: str) -> None:
+    """Puts a time of a row back by an interval."""
+    with house.core.database.engine.begin() as c:
+        sql = f"UPDATE {table} SET {column} = now() - '{age}'::interval WHERE {by} = %s"  # noqa: S608
+        c.exec_driver_sql(sql, (value,))
+
+
+def used(house: House, file: store.File, state: State, age: str = "31 days") -> UUID:
+    """A post of this file whose one delivery is in this state, checked that long ago."""
+    with house.core.database.begin() as c:
+        check = checks.open_check(c, house.workspace, "video", file.url)
+        row(
+            c,
+            """UPDATE checks SET verdict = 'good', facts = CAST(:f AS jsonb),
+                      decided_at = now() - CAST(:age AS interval) WHERE id = :id RETURNING id""",
+            f=json.dumps(GOOD_VIDEO), age=age, id=check.id,
+        )  # fmt: skip
+    post = house.ledger.post([house.accounts["one"]], state, checks={0: check.id})
+    return post.id
+
+
+def there(house: House, file: store.File) -> bool:
+    """Whether the file can be used; then its bytes lie in storage, else neither its row nor its bytes do."""
+    with house.core.database.begin() as c:
+        found = store.find_own(c, house.workspace, file.name)
+        known = row(c, "SELECT id FROM files WHERE id = :id", id=file.id)
+    assert file.object is not None
+    if found is None:
+        assert known is None
+        with pytest.raises(Missing):
+            house.core.files.storage.open(file.object, 0, 1)
+        return False
+    part = house.core.files.storage.open(file.object, 0, 5)
+    assert part.read(5) == b"bytes"
+    part.close()
+    return True
+
+
+def test_an_old_file_goes_a_young_one_stays(house: House) -> None:
+    old, young = uploaded(house), uploaded(house, "29 days")
+    assert expire_files(house.core) == 1
+    assert (there(house, old), there(house, young)) == (False, True)
+    assert expire_files(house.core) == 0
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_unsettled_post_keeps_its_files_a_settled_one_does_not(house: House, state: State) -> None:
+    file = uploaded(house)
+    used(house, file, state)
+    expire_files(house.core)
+    assert there(house, file) is (state not in (State.PUBLISHED, State.FAILED, State.CANCELLED))
+
+
+def test_a_deleted_post_keeps_nothing(house: House) -> None:
+    file = uploaded(house)
+    post = used(house, file, State.SCHEDULED)
+    back(house, "posts", "deleted_at", "1 day", "id", str(post))
+    expire_files(house.core)
+    assert not there(house, file)
+
+
+def test_a_file_that_was_looked_at_lately_stays(house: House) -> None:
+    used_lately, being_checked = uploaded(house), uploaded(house)
+    used(house, used_lately, State.PUBLISHED, age="29 days")
+    with house.core.database.begin() as c:
+        checks.open_check(c, house.workspace, "video", being_checked.url)
+    expire_files(house.core)
+    assert (there(house, used_lately), there(house, being_checked)) == (True, True)
+
+
+def test_the_use_of_another_workspace_does_not_count(house: House) -> None:
+    file = uploaded(house)
+    with house.core.database.begin() as c:
+        checks.open_check(c, house.ledger.workspace(), "video", file.url)
+    expire_files(house.core)
+    assert not there(house, file)
+
+
+def test_storage_that_is_away_leaves_the_row_for_the_next_time(house: House, tmp_path: Path) -> None:
+    file = uploaded(house)
+    away = replace(house.core, files=replace(house.core.files, storage=Folder(tmp_path / "nowhere")))
+    assert expire_files(away) == 0
+    with house.core.database.begin() as c:
+        assert row(c, "SELECT id FROM files WHERE id = :id", id=file.id) is not None
+        assert store.find_own(c, house.workspace, file.name) is None, "nobody may use it from now on"
+    assert expire_files(house.core) == 1
+    assert not there(house, file)
+
+
+def test_uploads_that_never_came_go_after_a_day_and_an_upload_under_way_does_not(house: House) -> None:
+    waiting = [_waiting(house) for _ in range(3)]
+    old, begun, _young = waiting
+    for one in (old, begun):
+        back(house, "files", "created_at", "2 days", "id", str(one))
+    with house.core.database.begin() as c:
+        store.begin_put(c, begun, "x/begun")
+    assert expire_files(house.core) == 1
+    with house.core.database.begin() as c:
+        assert [store.find_upload(c, one) is not None for one in waiting] == [False, True, True]
+
+
+def test_what_was_given_up_can_no_longer_be_finished(house: House) -> None:
+    identity = _waiting(house)
+    with house.core.database.begin() as c:
+        store.begin_put(c, identity, "x/late")
+        file = store.find_upload(c, identity)
+    assert file is not None
+    house.core.settings.files_folder.mkdir()
+    back(house, "file_puts", "begun_at", "2 days", "object", "x/late")
+    assert expire_files(house.core) == 1
+    with house.core.database.begin() as c:
+        content = store.Content(object="x/late", size=5, sha256=bytes(32))
+        assert store.finish_put(c, file, content, 0) == "gone"
+
+
+def _waiting(house: House) -> UUID:
+    name = house.core.files.addresses.new_name("video/mp4")
+    with house.core.database.begin() as c:
+        return store.open_file(
+            c, workspace=house.workspace, key=None, name=name, url=house.core.files.addresses.url_of(name),
+            content_type="video/mp4", filename=None,
+        )  # fmt: skip

@@ -1,0 +1,98 @@
+"""Real workers: one whose consumer hangs ends itself, one that is only busy goes on, and one that is told to ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings
+from pipeline.bootstrap import build
+from pipeline.domain.delivery import State
+from pipeline.queues import PUBLISH, UPKEEP
+from pipeline.store.release import Ring
+from pipeline.store.vault import Vault
+from pipeline.worker.watchdog import DEAF
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import Ledger
+from tests.stack import until
+
+ROOT = Path(__file__).parents[3]
+Start = Callable[[str, str], subprocess.Popen[bytes]]
+HANGS = ("worker.received", "publish.claimed")
+
+
+@pytest.fixture
+def house(settings: Settings, vault_key: str) -> Iterator[House]:
+    core = build(settings)
+    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
+    made = moved_in(core, ledger)
+    made.account("one")
+    yield made
+    ledger.database.close()
+    core.database.close()
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts a worker with one slot for one queue, that hangs at a failpoint."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def starting(queue: str, failpoints: str) -> subprocess.Popen[bytes]:
+        more = {"SLIPWAY_WORKER__DEAF": "4", "FAILPOINTS": failpoints}
+        with (tmp_path / f"{queue}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", "1",
+                 "-Q", queue, "-n", f"{queue}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"],
+                env={**environment, **more}, cwd=ROOT, stdout=log, stderr=log,
+            )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield starting
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def canary(house: House, queue: str) -> None:
+    house.core.doorbell._app.send_task("canary", args=[queue], queue=queue)
+
+
+def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(house: House, start: Start, tmp_path: Path) -> None:
+    platform_queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
+    busy = start(platform_queue, f"publish.claimed=hang@{tmp_path / 'publish.claimed'}")
+    post = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    house.core.doorbell.publish([Ring(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)])
+    until((tmp_path / "publish.claimed").exists, 60)
+    for _ in range(3):
+        canary(house, platform_queue)  # from here on its queue is never empty, and its one slot never free
+
+    deaf = start(UPKEEP, f"worker.received=hang@{tmp_path / 'worker.received'}")
+    canary(house, UPKEEP)
+    until((tmp_path / "worker.received").exists, 60)
+    canary(house, UPKEEP)
+    assert deaf.wait(60) == DEAF
+    assert "this worker ends" in (tmp_path / f"{UPKEEP}.log").read_text()
+    assert busy.poll() is None, "busy for longer than the other was deaf"
+    assert house.messages(platform_queue) > 0
+
+
+def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(house: House, start: Start) -> None:
+    from pipeline.store.canaries import silences
+
+    worker = start(UPKEEP, "")
+    canary(house, UPKEEP)
+
+    def taken() -> bool:
+        with house.core.database.begin() as c:
+            return UPKEEP in silences(c)
+
+    until(taken, 60)
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
