@@ -255,9 +255,8 @@ def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
 
 def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
     """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
-    return not held.alone and account_status(origin, None) is not account_status(
-        verdict.state, verdict.reason
-    )
+    word = account_status(verdict.state, verdict.reason)
+    return not (held.alone or word is PostStatus.PENDING or word is account_status(origin, None))
 
 
 def move(  # noqa: PLR0913  the same
