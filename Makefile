@@ -69,7 +69,7 @@ $(UV):
 
 # Where a proxy looks into TLS, only the machine's own certificates will do: that is the second try.
 SYNC := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
-	$(BIN)/uv sync --quiet --frozen --all-extras --inexact
+	$(BIN)/uv sync --quiet --frozen --all-extras --inexact --compile-bytecode
 
 # The stamp is newer than the lock file and pyproject.toml exactly when what they name is installed.
 $(STAMP): pyproject.toml uv.lock | $(UV)

@@ -25,15 +25,20 @@ log = logging.getLogger("slipway.dispatch")
 
 
 SPREAD = 200
-"""Messages that a batch is spread over before two deliveries share one: with fewer, slots would stand idle."""
+"""Messages that wait in a queue before two deliveries share one: with fewer, slots would stand idle."""
+LOOKS_SPREAD = 4
+"""The same of looks, each of which is one short read."""
 HANDFUL = 10
 REMEMBERED = 1000
 """Slots of which a process knows that it rang them."""
 
 
-def handfuls(rings: Sequence[Ring]) -> Iterable[Sequence[Ring]]:
-    """A message costs the worker as much as the delivery it carries; with thousands due, a few travel together."""
-    size = max(1, min(HANDFUL, len(rings) // SPREAD))
+def handfuls(rings: Sequence[Ring], *, spread: int, standing: int = 0) -> Iterable[Sequence[Ring]]:
+    """A message costs the worker as much as the delivery it carries; with many due, a few travel together.
+
+    ``standing``: how many already stand in the queue, so that every slot has its work without these.
+    """
+    size = max(1, min(HANDFUL, (standing + len(rings)) // spread))
     return (rings[n : n + size] for n in range(0, len(rings), size))
 
 
@@ -61,8 +66,11 @@ class Doorbell:
         self._app = app
         self._rung = _Rung()
 
-    def publish(self, rings: Sequence[Ring]) -> bool:
-        """Queued deliveries, each on its platform's queue; a few in one message when very many are due."""
+    def publish(self, rings: Sequence[Ring], *, standing: int = 0) -> bool:
+        """Queued deliveries, each on its platform's queue; a few in one message when very many are due.
+
+        ``standing``: how many already stood in these queues.
+        """
         by_platform: dict[str, list[Ring]] = {}
         for ring in rings:
             by_platform.setdefault(ring.platform, []).append(ring)
@@ -74,14 +82,14 @@ class Doorbell:
                 None,
             )
             for platform, mine in by_platform.items()
-            for few in handfuls(mine)
+            for few in handfuls(mine, spread=SPREAD, standing=standing)
         )
 
     def looks(self, rings: Sequence[Ring]) -> bool:
         """Deliveries to be looked at."""
         return self._send(
             ("status.look", STATUS, [[[str(r.delivery), r.generation, r.fence] for r in few]], None)
-            for few in handfuls(rings)
+            for few in handfuls(rings, spread=LOOKS_SPREAD)
         )
 
     def slots(self, ends: Sequence[datetime]) -> bool:

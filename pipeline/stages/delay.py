@@ -48,12 +48,12 @@ def _release(core: Core, platform: str) -> int:
     sent = 0
     while True:
         with core.database.begin() as c:
-            room = core.settings.delay.ahead - store.queued_count(c, platform)
-            batch = min(room, core.settings.delay.batch)
+            standing = store.queued_count(c, platform)
+            batch = min(core.settings.delay.ahead - standing, core.settings.delay.batch)
             rings = _due(core, c, platform, batch) if batch > 0 else []
         if rings:
             failpoint("delay.released")
-        core.doorbell.publish(rings)
+        core.doorbell.publish(rings, standing=standing)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
             return sent

@@ -6,6 +6,7 @@ Nothing learnt is thrown away: a late result is kept with its attempt, and proof
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
@@ -15,10 +16,27 @@ from pipeline.domain.verdict import Verdict, of_conflict
 from pipeline.store import deliveries as store
 from pipeline.store import late
 from pipeline.store.accounts import mark_reconnect
+from pipeline.store.deliveries import Settling
 from pipeline.store.held import Held
 from pipeline.store.ownership import RemoteIdTaken
 
 log = logging.getLogger("slipway.settling")
+
+
+def is_plain(one: Settling) -> bool:
+    """One statement stores it, and nothing has to be asked or marked first."""
+    verdict = one.verdict
+    return not (verdict.refresh or verdict.reconnect or store.needs_post(one.held, verdict, one.held.state))
+
+
+def settle_together(core: Core, seen: Sequence[Settling]) -> list[datetime | None]:
+    """Stores several plain ones with one commit; beside each its ``next_at``, or None when its claim was lost.
+
+    Raises RemoteIdTaken, with nothing stored, when one of them is another delivery's post.
+    """
+    lease = timedelta(seconds=core.settings.delay.queued_lease)
+    with core.database.begin() as c:
+        return store.settle_several(c, core.vault, seen, queued_lease=lease)
 
 
 def settle(

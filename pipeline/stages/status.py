@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from adapters.contract import Absent, Ready
@@ -25,28 +25,37 @@ from pipeline.stages.drafts import draft_of
 from pipeline.stages.policy import policy_of, standing_of
 from pipeline.stages.publish import ring_at
 from pipeline.store import deliveries as store
+from pipeline.store.deliveries import Settling
 from pipeline.store.held import Held
-from pipeline.store.ownership import Taken
+from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import Ring
 
 log = logging.getLogger("slipway.status")
 
+TOGETHER = timedelta(seconds=1)
+"""The longest that something seen waits for the next look of its message before it is stored."""
+
 
 def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message, claimed in one statement."""
+    """A handful of looks in one message, claimed in one statement and, as far as they can be, stored in one."""
     lease = timedelta(seconds=core.settings.publish.lease)
-    half = Deadline(lease / 2)
+    half, soon = Deadline(lease / 2), Deadline(TOGETHER)
     with core.database.once() as c:
         claimed = store.claim_looks(c, core.vault, items, lease)
     failpoint("status.claimed")
+    seen: list[Settling] = []
     for held in claimed:
         if not half.may_send():
-            return  # the rest is rung again when its lease runs out
+            break  # the rest is rung again when its lease runs out
         try:
-            _look(core, held)
+            seen.append(_look(core, held))
         except Exception:
             # rung again when its lease runs out; the others of the message are not its fault
             log.exception("a look at %s broke off", held.id)
+        if not soon.may_send():
+            _settle_all(core, seen)
+            seen, soon = [], Deadline(TOGETHER)
+    _settle_all(core, seen)
 
 
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
@@ -57,14 +66,16 @@ def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | Non
     if held is None:
         return None
     failpoint("status.claimed")
-    return _look(core, held)
+    return _settle(core, _look(core, held))
 
 
-def _look(core: Core, held: Held) -> State | None:
+def _look(core: Core, held: Held) -> Settling:
     can = core.adapters[held.account.platform].capabilities
     verdict, absent = _verdict(core, held, standing_of(held, core.settings, can))
     failpoint("status.looked")
-    return _settle(core, held, verdict, absent=absent)
+    # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
+    mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
+    return Settling(held=held, verdict=verdict, mover=mover, looked=True, absent=absent)
 
 
 def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]:
@@ -83,18 +94,40 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
     return decide.of_look(seen, standing, policy), absent
 
 
-def _settle(core: Core, held: Held, verdict: Verdict, *, absent: bool) -> State | None:
+def _settle_all(core: Core, seen: Sequence[Settling]) -> None:
+    """Those that are one statement each share a commit; one that does not fit costs the others nothing."""
+    together = [one for one in seen if settling.is_plain(one)]
+    each = [one for one in seen if one not in together] if len(together) > 1 else seen
+    if len(together) > 1:
+        try:
+            moments = settling.settle_together(core, together)
+        except RemoteIdTaken:
+            each = seen
+        else:
+            for one, when in zip(together, moments, strict=True):
+                _settled(core, one, one.verdict, when)
+    for one in each:
+        try:
+            _settle(core, one)
+        except Exception:
+            log.exception("a look at %s could not be stored", one.held.id)
+
+
+def _settle(core: Core, one: Settling) -> State | None:
+    verdict = one.verdict
     if verdict.refresh:
-        verdict = credentials.after_expiry(core, held, verdict)
-    # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
-    mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
-    verdict, when = settling.settle(core, held, verdict, mover, looked=True, absent=absent)
+        verdict = credentials.after_expiry(core, one.held, verdict)
+    verdict, when = settling.settle(core, one.held, verdict, one.mover, looked=True, absent=one.absent)
+    return _settled(core, one, verdict, when)
+
+
+def _settled(core: Core, one: Settling, verdict: Verdict, when: datetime | None) -> State | None:
     if when is None:
-        settling.claim_was_lost(core, held, verdict, armed=False)
+        settling.claim_was_lost(core, one.held, verdict, armed=False)
         return None
     failpoint("status.settled")
     if verdict.state is State.QUEUED:
-        core.doorbell.publish([Ring.of(held)])
+        core.doorbell.publish([Ring.of(one.held)])
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
         ring_at(core, when)
     return verdict.state

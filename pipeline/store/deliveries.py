@@ -7,7 +7,9 @@ change the post's public word touches the delivery alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +21,7 @@ from adapters.contract import Checkpoint
 from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import jsonb, row, rows, run_many
 from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_rows
 from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
@@ -194,6 +196,31 @@ def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: t
     return moment
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settling:
+    """A held delivery and what became of it, not stored yet."""
+
+    held: Held
+    verdict: Verdict
+    mover: Mover
+    looked: bool = False
+    absent: bool = False
+    not_before: datetime | None = None
+
+    def values(self, vault: Vault, origin: State, queued_lease: timedelta) -> dict[str, Any]:
+        """Of the one statement that stores it."""
+        held, verdict = self.held, self.verdict
+        require(origin, self.mover, verdict.state)
+        word = account_status(verdict.state, verdict.reason)
+        # the most urgent word is the post's, whatever its other deliveries say
+        known = held.alone or word is PostStatus.PENDING
+        return _settled(vault, held, verdict) | {
+            "origin": origin, "mover": self.mover, "looked": self.looked, "absent": self.absent,
+            "not_before": self.not_before, "lease": queued_lease, "word": word if known else None,
+            "why": _why(verdict),
+        }  # fmt: skip
+
+
 def settle(  # noqa: PLR0913  one statement's worth of facts, all named
     c: Connection,
     vault: Vault,
@@ -206,34 +233,47 @@ def settle(  # noqa: PLR0913  one statement's worth of facts, all named
     absent: bool = False,
     not_before: datetime | None = None,
     queued_lease: timedelta = timedelta(minutes=5),
-    why: str | None = None,
 ) -> datetime | None:
     """Stores what became of a held delivery; returns its ``next_at``, or None when the claim was lost meanwhile.
 
     The post's status is recomputed in the same transaction whenever its public word could change; ``needs_post`` tells
     whether that takes a transaction or the one statement alone. Raises RemoteIdTaken, with nothing stored.
     """
-    require(origin, mover, verdict.state)
-    word = account_status(verdict.state, verdict.reason)
-    # the most urgent word is the post's, whatever its other deliveries say
-    known = held.alone or word is PostStatus.PENDING
+    one = Settling(
+        held=held, verdict=verdict, mover=mover, looked=looked, absent=absent, not_before=not_before
+    )
+    values = one.values(vault, origin, queued_lease)
     locks = needs_post(held, verdict, origin)
     if locks:
         lock_post(c, held.post_id)
+    with _remote_id_told():
+        found = row(c, _SETTLE, **values)
+    if found is not None and locks:
+        recompute(c, held.post_id)
+    return None if found is None else found.next_at
+
+
+def settle_several(
+    c: Connection, vault: Vault, some: Sequence[Settling], *, queued_lease: timedelta = timedelta(minutes=5)
+) -> list[datetime | None]:
+    """Stores several that need no look at their posts, in the caller's one transaction; else as ``settle``."""
+    order = sorted(
+        range(len(some)), key=lambda n: some[n].held.post_id
+    )  # posts in id order: the one lock order
+    with _remote_id_told():
+        found = run_many(c, _SETTLE, [some[n].values(vault, some[n].held.state, queued_lease) for n in order])
+    moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
+    return [moments[n] for n in range(len(some))]
+
+
+@contextmanager
+def _remote_id_told() -> Iterator[None]:
     try:
-        found = row(c, _SETTLE, **_settled(vault, held, verdict), origin=origin, mover=mover, looked=looked,
-                    absent=absent, not_before=not_before, lease=queued_lease, word=word if known else None,
-                    why=why or _why(verdict))  # fmt: skip
+        yield
     except IntegrityError as error:
         if is_remote_id_taken(error):
             raise RemoteIdTaken from error
         raise
-    if found is None:
-        return None
-    if locks:
-        recompute(c, held.post_id)
-    moment: datetime = found.next_at
-    return moment
 
 
 def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
@@ -255,9 +295,8 @@ def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
 
 def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
     """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
-    return not held.alone and account_status(origin, None) is not account_status(
-        verdict.state, verdict.reason
-    )
+    word = account_status(verdict.state, verdict.reason)
+    return not (held.alone or word is PostStatus.PENDING or word is account_status(origin, None))
 
 
 def move(  # noqa: PLR0913  the same

@@ -15,6 +15,7 @@ from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look, look_all
 from pipeline.store.accounts import read_account
+from pipeline.store.database import new_id
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing, raising
 from tests.pipeline.store.ledger import Post
@@ -231,3 +232,43 @@ def test_one_look_that_breaks_does_not_take_the_others_along(house: House, unkno
     script = Script(look=lambda _: CannotTell(reason="?"))
     look_all(playing(house.core, script), items)
     assert script.made("look") == 2
+
+
+def several(house: House, states: list[State]) -> list[Post]:
+    account = house.accounts.get("one") or house.account("one")
+    return [house.ledger.post([account], state) for state in states]
+
+
+def look_at(house: House, posts: list[Post], see: Script) -> None:
+    held = [house.ledger.delivery(p.deliveries[0]) for p in posts]
+    look_all(playing(house.core, see), [(d.id, d.generation, d.fence) for d in held])
+
+
+def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: House) -> None:
+    posts = several(house, [State.UNKNOWN, State.PROCESSING, State.UNKNOWN])
+    seen = iter([Published(remote_id="a"), Pending(checkpoint={"x": 1}), Published(remote_id="b")])
+    look_at(house, posts, Script(look=lambda _: next(seen)))
+    found = [house.ledger.delivery(p.deliveries[0]) for p in posts]
+    assert sorted(d.state for d in found) == ["processing", "published", "published"]
+    assert {d.remote_id for d in found} == {"a", "b", None}
+    assert sorted(house.status(p.id) for p in posts) == ["pending", "posted", "posted"]
+
+
+def test_one_that_is_anothers_post_costs_the_others_nothing(house: House) -> None:
+    posts = several(house, [State.UNKNOWN] * 3)
+    seen = iter([Published(remote_id="a"), Published(remote_id="a"), Published(remote_id="b")])
+    look_at(house, posts, Script(look=lambda _: next(seen)))
+    found = sorted(house.ledger.delivery(p.deliveries[0]).state for p in posts)
+    assert found == ["blocked", "published", "published"]
+
+
+def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_nothing(house: House) -> None:
+    posts = several(house, [State.UNKNOWN] * 3)
+
+    def overtaken(_: object) -> Published:
+        house.ledger.change(posts[0].deliveries[0], "fence = fence + 1")
+        return Published(remote_id=str(new_id()))
+
+    look_at(house, posts, Script(look=overtaken))
+    assert [house.ledger.delivery(p.deliveries[0]).state for p in posts] == ["published"] * 3
+    assert house.ledger.moves(posts[0].deliveries[0])[-1] == ("proof", "unknown", "published")
