@@ -24,11 +24,12 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import credentials, settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
+from pipeline.stages.heartbeat import beating
 from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
 from pipeline.store.held import Held
 from pipeline.store.ownership import Taken
-from pipeline.store.quota import room_in_day
+from pipeline.store.quota import lock_day, room_in_day
 from pipeline.store.release import Ring
 
 log = logging.getLogger("slipway.publish")
@@ -109,7 +110,7 @@ class Slice:
     def _work(self) -> Verdict:
         if held_back := self._held_back():
             return held_back
-        draft = draft_of(self.core, self.held)
+        draft = beating(self.core, self.held, draft_of(self.core, self.held))
         self._refuse_problems(draft)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
@@ -121,10 +122,9 @@ class Slice:
         if self.held.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         can = self.adapter.capabilities
-        pace = not self.core.settings.sandbox.lifted
-        if can.daily_posts is not None and pace:
+        if self._daily is not None:
             with self.core.database.once() as c:
-                wait = room_in_day(c, self.held.account_id, can.daily_posts)
+                wait = room_in_day(c, self.held.account_id, self._daily, can.daily_per)
             if wait:
                 return Verdict(state=State.SCHEDULED, wait=wait)
         if self.held.checkpoint:
@@ -168,14 +168,31 @@ class Slice:
         # asked only now, right before it is used: a bucket of the visible call says nothing about the invisible ones
         if wait := self.core.pacer.wait(self.held.account.id, "finalize", self.adapter.capabilities.rates):
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
-        with self.core.database.once() as c:
-            self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())
+        if wait := self._arm(checkpoint):
+            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
             return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
         failpoint("publish.armed")  # from here on a crash means unknown: looked at, never sent again
         result = self.adapter.finalize(draft, self.held.account, checkpoint)
         failpoint("publish.answered")
         return self._of_finalized(draft, result)
+
+    @property
+    def _daily(self) -> int | None:
+        return None if self.core.settings.sandbox.lifted else self.adapter.capabilities.daily_posts
+
+    def _arm(self, checkpoint: Checkpoint) -> timedelta:
+        """Arms, or says how long the day is still full: counted under a lock, so that no two take its last place."""
+        if self._daily is None:
+            with self.core.database.once() as c:
+                self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())
+            return timedelta(0)
+        account, per = self.held.account_id, self.adapter.capabilities.daily_per
+        with self.core.database.begin() as c:
+            lock_day(c, account, per)
+            if not (wait := room_in_day(c, account, self._daily, per)):
+                self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())
+        return wait
 
     def _of_finalized(self, draft: Draft, result: Finalized) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):

@@ -61,7 +61,8 @@ def of_account(
     """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
     yield from of_grant(account, due_at)
     if daily_posts(core, account) is not None:
-        yield from of_day(core, account, planned_in_day(c, account.id, due_at) + unstored)
+        per = core.adapters[account.platform].capabilities.daily_per
+        yield from of_day(core, account, planned_in_day(c, account.id, due_at, per) + unstored)
 
 
 def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
