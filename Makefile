@@ -4,6 +4,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up demo test check format bench live-check chaos audit lock clean
 
+# Dozens of processes are started: each would compile all of its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -25,7 +28,7 @@ demo: $(STAMP) ## publish two posts to the sandbox and watch them arrive
 	@exec $(BIN)/slipway demo
 
 test: $(STAMP) ## run the tests, on real engines and real workers
-	$(BIN)/pytest -n 3 --dist loadscope
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
 	$(BIN)/ruff check $(CODE)

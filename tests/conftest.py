@@ -20,7 +20,20 @@ from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
 
 TEMPLATE = "migrated"
+HERE = Path(__file__).parent
+LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
+"""Where tests take long: begun first, so that no worker has one of them left when the others are done."""
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, the rest as it was found."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    where = item.path.relative_to(HERE).as_posix()
+    return next((n for n, start in enumerate(LONGEST_FIRST) if where.startswith(start)), len(LONGEST_FIRST))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import DailyPer, Platform
 from pipeline.core import Core
 from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
@@ -30,6 +31,7 @@ from pipeline.store.database import Unreachable
 from pipeline.store.keys import Caller
 from pipeline.store.ownership import accounts_within
 from pipeline.store.posts import NewPost
+from pipeline.store.quota import planned_in_day
 
 log = logging.getLogger("slipway.ingest")
 
@@ -185,26 +187,34 @@ def _store(core: Core, c: Connection, candidates: Sequence[_Candidate]) -> set[U
     """The one commit: a single statement, which is its own transaction."""
     if not candidates:
         return set()
+    window = timedelta(seconds=core.settings.ingest.dedupe_window)
     days = [
         (candidate, account)
         for candidate in candidates
         for account in candidate.draught.accounts
         if daily_posts(core, account) is not None
     ]
-    window = timedelta(seconds=core.settings.ingest.dedupe_window)
-    stored, planned = store.store_posts(
-        c, [k.post for k in candidates], window, [(account.id, k.post.due_at) for k, account in days]
+    own = [(k, account) for k, account in days if _per(core, account) == "account"]
+    shared = [(k, account) for k, account in days if _per(core, account) != "account"]
+    of_app = [planned_in_day(c, a.id, k.post.due_at, _per(core, a)) for k, a in shared]
+    stored, of_accounts = store.store_posts(
+        c, [k.post for k in candidates], window, [(account.id, k.post.due_at) for k, account in own]
     )
-    _warn_of_days(core, days, planned)
+    _warn_of_days(core, own + shared, of_accounts + of_app)
     return stored
+
+
+def _per(core: Core, account: AccountRow) -> DailyPer:
+    return core.adapters[account.platform].capabilities.daily_per
 
 
 def _warn_of_days(core: Core, days: Iterable[tuple[_Candidate, AccountRow]], planned: Iterable[int]) -> None:
     """As if they had been stored one after the other: each counts itself and its neighbours before it."""
-    before: dict[UUID, list[datetime]] = {}
+    before: dict[UUID | Platform, list[datetime]] = {}
     for (candidate, account), stored in zip(days, planned, strict=True):
         due = candidate.post.due_at
-        mine = before.setdefault(account.id, [])
+        whose = account.id if _per(core, account) == "account" else account.platform
+        mine = before.setdefault(whose, [])
         mine.append(due)
         count = stored + sum(due - _DAY < other <= due for other in mine)
         candidate.warnings.extend(of_day(core, account, count))
@@ -212,5 +222,5 @@ def _warn_of_days(core: Core, days: Iterable[tuple[_Candidate, AccountRow]], pla
 
 def _refused(error: Unreachable) -> bool:
     """Whether the server is there and has only turned this statement down."""
-    state = getattr(error.__cause__, "sqlstate", None)
+    state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
     return bool(state) and str(state).startswith(_NOT_AWAY)

@@ -88,9 +88,6 @@ def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:
     return _execute(connection, sql, values).fetchone()
 
 
-plain_rows = rows
-
-
 def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, Any]]) -> list[Any | None]:
     """One statement for each of several sets of values, sent together; the first row of each, or None.
 

@@ -1,7 +1,6 @@
 """Many new posts at once: what is known about all of them in a few questions, and one statement that stores them.
 
 Lists travel as PostgreSQL array literals, one text each: the driver's own list adapter costs more than the insert.
-Statements go straight to the driver: for a few rows SQLAlchemy's result costs three times the question.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.store.accounts import ACCOUNT_FIELDS, AccountRow
 from pipeline.store.checks import Check, Purpose, fingerprint
-from pipeline.store.database import plain_rows
+from pipeline.store.database import rows
 from pipeline.store.posts import NewPost
 
 Link = tuple[UUID, Purpose, str]
@@ -40,7 +39,7 @@ def find_replays(
     c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
 ) -> tuple[datetime, dict[tuple[UUID, str], Known]]:
     """The database's clock, and the posts that these tokens of these workspaces stand for (as ``find_replay``)."""
-    found = plain_rows(
+    found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
         """SELECT now() AS now, r.* FROM (SELECT) one LEFT JOIN (
@@ -63,9 +62,7 @@ def find_replays(
 
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, AccountRow]:
     """These accounts, whosever they are: whether a caller may know of one is the caller's workspace's question."""
-    found = plain_rows(
-        c, f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])", ids=_plain(ids)
-    )
+    found = rows(c, f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])", ids=_plain(ids))
     return {
         r.id: AccountRow(
             id=r.id, workspace_id=r.workspace_id, platform=Platform(r.platform), connection=r.connection,
@@ -79,7 +76,7 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, AccountRow]:
 
 def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, Check]:
     """The youngest good check of each link that is young enough to be used again."""
-    found = plain_rows(
+    found = rows(
         c,
         """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id
            FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
@@ -151,7 +148,7 @@ def store_posts(
     ``days``: accounts and due times; for each of them comes back how many posts, sent or still to send, fell into the
     24 hours before it, these posts not counted (every part of a statement sees the tables as they were before it).
     """
-    found = plain_rows(
+    found = rows(
         c, _STORE, window=window, **_post_columns(posts), **_part_columns(posts),
         a_id=_plain(a for a, _ in days), a_due=_moments(due for _, due in days),
     )  # fmt: skip
