@@ -74,8 +74,9 @@ WITH d AS (
       AND armed_at IS NULL AND due_at <= now() AND lease_until > now()
       AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
           (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
-      AND NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
-                      AND p.expires_at <= now())
+      AND (deliveries.error ->> 'code' = 'expired'  -- it was held for that, and a person let it go on
+           OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
+                          AND p.expires_at <= now())) IS TRUE
     RETURNING id, armed_at
 ), attempt AS (
     UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL

@@ -1,6 +1,6 @@
 """A clock that is wrong: the environment of one process whose wall clock is five minutes ahead.
 
-By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel that the dev group names or of Debian's package.
+By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel in the dev group or of Debian's package.
 Only the wall clock is moved, as a wrong clock of a machine is: the monotonic clocks are left alone.
 """
 

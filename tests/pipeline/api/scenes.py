@@ -20,7 +20,9 @@ _PLAY = ("fuzzing", "stateful")
 
 
 @schemathesis.hook
-def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _sent: dict[str, Any]) -> None:
+def before_call(
+    _context: schemathesis.HookContext, case: schemathesis.Case[Any], _sent: dict[str, Any]
+) -> None:
     """Lets most posts be ones that are taken."""
     meta, body = case.meta, case.body
     if meta is None or not isinstance(body, dict) or meta.generation.mode is not GenerationMode.POSITIVE:

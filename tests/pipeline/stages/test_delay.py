@@ -12,8 +12,10 @@ from config.settings import Settings
 from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
 from pipeline.stages import decide, delay
+from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
 from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 PAST = timedelta(seconds=-1)
@@ -105,3 +107,4 @@ def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(house: Hous
     assert house.ledger.states(post) == [State.RETRYING]
     delay.slot(house.core)
     assert house.ledger.states(post) == [State.QUEUED]
+    assert publish(playing(house.core, Script()), post.deliveries[0], 0) is State.PUBLISHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -246,7 +247,9 @@ def look_at(house: House, posts: list[Post], see: Script) -> None:
 
 def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: House) -> None:
     posts = several(house, [State.UNKNOWN, State.PROCESSING, State.UNKNOWN])
-    seen = iter([Published(remote_id="a"), Pending(checkpoint={"x": 1}), Published(remote_id="b")])
+    seen: Iterator[Seen] = iter(
+        [Published(remote_id="a"), Pending(checkpoint={"x": 1}), Published(remote_id="b")]
+    )
     look_at(house, posts, Script(look=lambda _: next(seen)))
     found = [house.ledger.delivery(p.deliveries[0]) for p in posts]
     assert sorted(d.state for d in found) == ["processing", "published", "published"]
