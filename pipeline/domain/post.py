@@ -32,7 +32,7 @@ _WORDS = {
     State.SCHEDULED: PostStatus.SCHEDULED,
     State.PREPARING: PostStatus.SCHEDULED,
     State.QUEUED: PostStatus.SCHEDULED,
-    State.PUBLISHING: PostStatus.SCHEDULED,  # one that is prepared ahead of its time is not under way for its client
+    State.PUBLISHING: PostStatus.PENDING,
     State.PROCESSING: PostStatus.PENDING,
     State.UNKNOWN: PostStatus.PENDING,
     State.RETRYING: PostStatus.RETRY,

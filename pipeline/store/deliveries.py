@@ -213,8 +213,8 @@ class Settling:
         held, verdict = self.held, self.verdict
         require(origin, self.mover, verdict.state)
         word = account_status(verdict.state, verdict.reason)
-        # the most urgent word is the post's, whatever its other deliveries say
-        known = held.alone or word is PostStatus.PENDING
+        # a post with one delivery reads as that one does; else the most urgent word is the post's, whatever the others say
+        known = changes_word(held, verdict, origin) if held.alone else word is PostStatus.PENDING
         return _settled(vault, held, verdict) | {
             "origin": origin, "mover": self.mover, "looked": self.looked, "absent": self.absent,
             "not_before": self.not_before, "lease": queued_lease, "word": word if known else None,
@@ -294,10 +294,17 @@ def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def changes_word(held: Held, verdict: Verdict, origin: State) -> bool:
+    """Whether the account reads differently afterwards: one that is held already reads as under way."""
+    words = (account_status(origin, None), account_status(verdict.state, verdict.reason))
+    before, after = (as_read(word, held.due_at, held.now) for word in words)
+    return before is not after
+
+
 def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
     """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
     word = account_status(verdict.state, verdict.reason)
-    return not (held.alone or word is PostStatus.PENDING or word is account_status(origin, None))
+    return not held.alone and word is not PostStatus.PENDING and changes_word(held, verdict, origin)
 
 
 def move(  # noqa: PLR0913  the same

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.post import PostStatus, as_read
 from pipeline.store import deliveries as store
 from pipeline.store.accounts import add_account
 from pipeline.store.checks import Purpose, open_check
@@ -232,6 +233,13 @@ class Ledger:
         assert found is not None
         status: str = found.status
         return status
+
+    def reads(self, post: Post) -> str:
+        """The post's word as a client reads it now."""
+        with self.database.begin() as c:
+            found = row(c, "SELECT status, due_at, now() AS now FROM posts WHERE id = :id", id=post.id)
+        assert found is not None
+        return as_read(PostStatus(found.status), found.due_at, found.now)
 
     def attempts(self, delivery: UUID) -> list[Any]:
         with self.database.begin() as c:

@@ -214,7 +214,7 @@ def test_the_post_says_what_its_deliveries_say(
     post = shared.fresh(accounts=accounts)
     for nth in range(accounts):
         assert settle(shared, shared.armed(post, nth), verdict)
-    assert shared.status(post) == status
+    assert shared.reads(post) == status
 
 
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
