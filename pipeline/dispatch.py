@@ -26,7 +26,7 @@ log = logging.getLogger("slipway.dispatch")
 
 SPREAD = 200
 """Messages that wait in a queue before two deliveries share one: with fewer, slots would stand idle."""
-LOOKS_SPREAD = 4
+LOOKS_SPREAD = 2
 """The same of looks, each of which is one short read."""
 HANDFUL = 10
 REMEMBERED = 1000
