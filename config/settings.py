@@ -158,6 +158,9 @@ class Delay(Group):
     slot: float = Field(
         default=0.1, gt=0, le=1, description="Seconds of one slot of time; one doorbell per slot."
     )
+    look_slot: float = Field(
+        default=0.5, gt=0, le=5, description="Seconds of one slot of time for looks after the visible call."
+    )
     horizon: float = Field(
         default=5, gt=0, description="Seconds ahead for which slots are rung at the broker."
     )

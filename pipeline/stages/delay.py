@@ -38,7 +38,8 @@ def sweep(core: Core) -> int:
     sent = slot(core)
     horizon = timedelta(seconds=core.settings.delay.horizon)
     with core.database.begin() as c:
-        ends = store.due_slots(c, min(horizon, timedelta(seconds=2 * core.settings.delay.sweep)), _slot(core))
+        soon = min(horizon, timedelta(seconds=2 * core.settings.delay.sweep))
+        ends = store.due_slots(c, soon, _slot(core), timedelta(seconds=core.settings.delay.look_slot))
     core.doorbell.slots(ends)
     return sent
 

@@ -17,7 +17,7 @@ from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
 from pipeline.core import Core
 from pipeline.domain import verdict as decide
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
 from pipeline.domain.schedule import slot_end
 from pipeline.domain.verdict import Verdict
 from pipeline.failpoint import failpoint
@@ -254,14 +254,19 @@ class Slice:
         if verdict.state is State.QUEUED:
             self.core.doorbell.publish([Ring.of(self.held)])
         elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-            ring_at(self.core, when)
+            ring_at(self.core, when, verdict.state)
 
 
 class ClaimLost(Exception):
     """Somebody else holds the delivery now: this worker stops."""
 
 
-def ring_at(core: Core, when: datetime) -> None:
-    """A doorbell for a time within the horizon; anything later is the sweep's to ring: a wrong clock costs a second."""
-    if when - datetime.now(UTC) <= timedelta(seconds=core.settings.delay.horizon):
-        core.doorbell.slots([slot_end(when, timedelta(seconds=core.settings.delay.slot))])
+def ring_at(core: Core, when: datetime, state: State = State.SCHEDULED) -> None:
+    """A doorbell for a time within the horizon; anything later is the sweep's to ring: a wrong clock costs a second.
+
+    After the visible call nothing is late any more: those looks come together in wider slots.
+    """
+    delay = core.settings.delay
+    if when - datetime.now(UTC) <= timedelta(seconds=delay.horizon):
+        width = delay.look_slot if state in ALWAYS_ARMED else delay.slot
+        core.doorbell.slots([slot_end(when, timedelta(seconds=width))])

@@ -129,5 +129,5 @@ def _settled(core: Core, one: Settling, verdict: Verdict, when: datetime | None)
     if verdict.state is State.QUEUED:
         core.doorbell.publish([Ring.of(one.held)])
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-        ring_at(core, when)
+        ring_at(core, when, verdict.state)
     return verdict.state

@@ -27,7 +27,7 @@ from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
 
 # ``state || ''``: a delivery is found by its id. Of a state the planner believes what was true at the last ANALYZE,
-# hardly any row, and would walk that state's partial index instead, dead entries and all (measured: ten times the cost).
+# hardly any row, and would walk that state's partial index, dead entries and all (measured: ten times the cost).
 _CLAIM = f"""
 WITH due AS (
     SELECT x.id FROM deliveries x
@@ -215,7 +215,7 @@ class Settling:
         held, verdict = self.held, self.verdict
         require(origin, self.mover, verdict.state)
         word = account_status(verdict.state, verdict.reason)
-        # a post with one delivery reads as that one does; of others the most urgent word is the post's, whatever else is
+        # a post with one delivery reads as that one does; of others the most urgent word is the post's in any case
         known = changes_word(held, verdict, origin) if held.alone else word is PostStatus.PENDING
         return _settled(vault, held, verdict) | {
             "origin": origin, "mover": self.mover, "looked": self.looked, "absent": self.absent,

@@ -173,8 +173,13 @@ def late_ones(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str
     return [(r.id, r.post_id, r.state, r.generation, r.on_late) for r in found]
 
 
-def due_slots(c: Connection, horizon: timedelta, slot: timedelta) -> list[datetime]:
-    """The ends of the slots of time within the horizon in which something becomes due."""
+def due_slots(
+    c: Connection, horizon: timedelta, slot: timedelta, after: timedelta | None = None
+) -> list[datetime]:
+    """The ends of the slots of time within the horizon in which something becomes due.
+
+    ``after``: the width of the slots for looks after the visible call (default: as the others').
+    """
     seconds = slot.total_seconds()
     found = rows(
         c,
@@ -182,10 +187,11 @@ def due_slots(c: Connection, horizon: timedelta, slot: timedelta) -> list[dateti
            WHERE platform = ANY(CAST(:platforms AS text[])) AND state IN ('scheduled', 'retrying')
              AND next_at > now() AND next_at <= now() + :horizon
            UNION
-           SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
+           SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / w.s) * w.s) AS at
+           FROM deliveries, LATERAL (SELECT CASE WHEN state = 'preparing' THEN :s ELSE :after END AS s) w
            WHERE state IN ('preparing', 'processing', 'unknown') AND next_at > now() AND next_at <= now() + :horizon
            ORDER BY at LIMIT 1000""",
-        s=seconds, horizon=horizon, platforms=list(Platform),
+        s=seconds, after=(after or slot).total_seconds(), horizon=horizon, platforms=list(Platform),
     )  # fmt: skip
     return [r.at for r in found]
 
