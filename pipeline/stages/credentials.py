@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Account, Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import Answer, Client, NoAnswer
 from pipeline.core import Core
 from pipeline.domain.delivery import Reason, State
@@ -105,7 +105,10 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
             verdict, state=State.BLOCKED, reason=Reason.RECONNECT, error=error, spent=True,
             closes=Outcome.REFUSED,
         )  # fmt: skip
-    wait = getattr(error, "retry_after", None) or timedelta(seconds=core.settings.publish.backoff)
+    # an app of ours that is not set up right asks seldom: it goes on by itself once an operator has mended it
+    s = core.settings.publish
+    usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)
+    wait = getattr(error, "retry_after", None) or usual
     return replace(verdict, wait=max(wait, verdict.wait), error=error)
 
 

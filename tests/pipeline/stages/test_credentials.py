@@ -1,14 +1,23 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from adapters.contract import Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Unavailable
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    PermissionMissing,
+    Unavailable,
+)
 from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import State
 from pipeline.stages.credentials import refresh
+from pipeline.stages.publish import publish
 from pipeline.store import accounts
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing, raising
@@ -91,3 +100,14 @@ def test_what_a_person_connected_meanwhile_stays(house: House, account: UUID) ->
 
     assert isinstance(refresh(playing(house.core, Script(refresh=refused)), account, 2), CredentialsRevoked)
     assert stands(house) == ("by hand", 3, AccountStatus.ACTIVE)
+
+
+def test_an_app_of_ours_that_is_not_set_up_right_asks_seldom(house: House, account: UUID) -> None:
+    post = house.ledger.post([account], State.QUEUED)
+    script = Script(
+        finalize=raising(CredentialsExpired("old")), refresh=raising(PermissionMissing("our app"))
+    )
+    assert publish(playing(house.core, script), post.deliveries[0], 0) is State.RETRYING
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.spent == 0
+    assert found.next_at - found.now > timedelta(seconds=house.core.settings.publish.backoff_cap - 60)
