@@ -222,19 +222,22 @@ def _worker_dies(
     points = _points(names, tmp_path)
     stack.kill(group)
     stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
-    post = work()
+    try:
+        post = work()
 
-    def died_everywhere() -> bool:
-        meanwhile(post)
-        if all((tmp_path / name).exists() for name in names):
-            return True
-        if stack.parts[group].poll() is not None:
-            stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
-        return False
+        def died_everywhere() -> bool:
+            meanwhile(post)
+            if all((tmp_path / name).exists() for name in names):
+                return True
+            if stack.parts[group].poll() is not None:
+                stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
+            return False
 
-    until(died_everywhere, 90, lambda: f"only died at {[p.name for p in tmp_path.iterdir()]}")
-    until(lambda: stack.parts[group].poll() is not None, 20)
-    stack.start_worker(group)
+        until(died_everywhere, 90, lambda: f"only died at {[p.name for p in tmp_path.iterdir()]}")
+        until(lambda: stack.parts[group].poll() is not None, 20)
+    finally:
+        stack.kill(group)  # whatever it has not died at yet is not left for the next test
+        stack.start_worker(group)
     return post
 
 
