@@ -35,7 +35,9 @@ def stack(
 def calm(stack: Stack) -> Iterator[None]:
     """No fault of an earlier test is left, the usual worker runs, and accounts have their whole day's quota."""
     stack.control("DELETE", "faults")
-    until(stack.core.pulse.remembers, 60)  # a broker that forgot everything is filled again by upkeep, not by delay
+    until(
+        stack.core.pulse.remembers, 60
+    )  # a broker that forgot everything is filled again by upkeep, not by delay
     stack.owner = f"tester{uuid4().hex[:8]}"
     for platform in Platform:
         stack.accounts[platform] = stack.connect(platform, stack.owner)
