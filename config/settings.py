@@ -214,6 +214,26 @@ class Publish(Group):
     )
 
 
+class Mark(Group):
+    """The mark outside the database, by which one that was restored from a backup is recognised."""
+
+    folder: str = Field(
+        default="",
+        description="Its folder, one for all that keep it, in no backup and never restored; empty = mark/ under "
+        "SLIPWAY_FOLDER.",
+    )
+    keep: bool = Field(
+        default=True,
+        description="Whether processes here keep it; false where the folder cannot be shared. One publish worker must.",
+    )
+    lease: float = Field(
+        default=30,
+        ge=2,
+        le=600,
+        description="Seconds ahead of now up to which posts may be sent; moved on every third of that.",
+    )
+
+
 class Worker(Group):
     """Celery workers."""
 
@@ -294,6 +314,7 @@ class Settings(Group):
     files: Files = Files()
     delay: Delay = Delay()
     publish: Publish = Publish()
+    mark: Mark = Mark()
     worker: Worker = Worker()
     vault: Vault = Vault()
     sandbox: Sandbox = Sandbox()
@@ -340,6 +361,11 @@ class Settings(Group):
     def files_folder(self) -> Path:
         """Where uploaded files lie when they lie in a folder."""
         return Path(self.files.folder) if self.files.folder else self.folder / "files"
+
+    @property
+    def mark_folder(self) -> Path:
+        """Where the mark outside the database lies."""
+        return Path(self.mark.folder) if self.mark.folder else self.folder / "mark"
 
 
 def names() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +14,13 @@ from config.settings import Settings, settings
 from pipeline.broker import configured
 from pipeline.core import Core
 from pipeline.dispatch import Doorbell
+from pipeline.keeper import Keeper
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files import Files
 from pipeline.media.files_address import Addresses, upload_keys
 from pipeline.media.storage import Folder, Storage
 from pipeline.media.storage_bucket import Bucket
+from pipeline.outside import Outside
 from pipeline.pacing import Pacer, redis_client
 from pipeline.pulse import Pulse
 from pipeline.store.database import Database
@@ -74,14 +77,22 @@ def storage(s: Settings) -> Storage:
     )  # fmt: skip
 
 
-def build(s: Settings) -> Core:
-    """A Core for these settings. Raises VaultError when there is no usable vault key."""
+def build(s: Settings, *, keeps: bool = True) -> Core:
+    """A Core for these settings. Raises VaultError when there is no usable vault key.
+
+    ``keeps``: it keeps the mark, if the settings say so; a command that comes and goes does not.
+    """
     database = Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait)
     fetcher = Fetcher(FetchPolicy(allowed_origins=s.media_origins))
     client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
     return Core(
         settings=s,
         database=database,
+        keeper=Keeper(
+            database,
+            Outside(s.mark_folder) if keeps and s.mark.keep else None,
+            timedelta(seconds=s.mark.lease),
+        ),
         vault=Vault(s.vault.keys.get_secret_value()),
         doorbell=Doorbell(configured(s, patient=False)),
         pacer=Pacer(client, on=not s.sandbox.lifted),

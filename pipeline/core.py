@@ -11,6 +11,7 @@ from adapters.contract import Adapter, Platform, PlatformSettings
 from adapters.http import Client
 from config.settings import Settings
 from pipeline.dispatch import Doorbell
+from pipeline.keeper import Keeper
 from pipeline.media.fetch import Fetcher
 from pipeline.media.files import Files
 from pipeline.pacing import Pacer
@@ -25,6 +26,7 @@ class Core:
 
     settings: Settings
     database: Database
+    keeper: Keeper
     vault: Vault
     doorbell: Doorbell
     pacer: Pacer

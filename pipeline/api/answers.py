@@ -180,11 +180,12 @@ class Consent(Shape):
 
 
 class Parts(Shape):
-    """Whether each part answers."""
+    """Whether each part answers. ``mark``: whether anything may be sent; false after a restore, or without workers."""
 
     database: bool
     broker: bool
     workers: bool
+    mark: bool
 
 
 class Readiness(Shape):
@@ -199,7 +200,7 @@ class Nothing(Shape):
 
 
 class Unready(Failure):
-    """The database is away, or nobody takes messages out of a queue."""
+    """The database is away, nothing may be sent, or nobody takes messages out of a queue."""
 
     parts: Parts
     queues: dict[str, float | None] | None = None

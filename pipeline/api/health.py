@@ -13,8 +13,10 @@ from starlette.responses import Response
 from pipeline.api.envelope import failure, success
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.site import Site, site_of
+from pipeline.keeper import NEXT
 from pipeline.queues import ALL, REACHABILITY
-from pipeline.store import canaries
+from pipeline.stages.restore import IN_DOUBT
+from pipeline.store import canaries, marks
 from pipeline.store.database import Unreachable
 
 
@@ -26,15 +28,18 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Each part and whether it answers, and how long ago a canary was taken out of each queue, in seconds.
 
-    503 without the database, for then nothing can be done; and when a queue that was once consumed no longer is. Posts
-    are taken then all the same: who only wants to know whether to send requests here asks ``healthz``.
+    503 without the database, for then nothing can be done; when a restore of it is not accepted yet, or nobody keeps
+    the mark, for then nothing is sent; and when a queue that was once consumed no longer is. Posts are taken then all
+    the same: who only wants to know whether to send requests here asks ``healthz``.
     """
     site = site_of(request)
-    parts, silences = await site.knowing.run(partial(_known, site))
-    if silences is None:
+    parts, silences, kept = await site.knowing.run(partial(_known, site))
+    if silences is None or kept is None:
         return failure(503, "unavailable", "The database cannot be reached.", more={"parts": parts})
     queues = {queue: _seconds(silences.get(queue)) for queue in ALL}
     limit = site.core.settings.worker.silent
+    if closed := _closed(kept, timedelta(seconds=limit)):
+        return failure(503, "unavailable", closed, more={"parts": parts, "queues": queues})
     if silent := [
         f"{queue} ({age:.0f} s)" for queue, age in queues.items() if age is not None and age > limit
     ]:
@@ -48,24 +53,35 @@ async def metrics(request: Request) -> Response:
     return Response(await site_of(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _known(site: Site) -> tuple[dict[str, bool], Mapping[str, timedelta] | None]:
-    silences = _silences(site)
+def _known(site: Site) -> tuple[dict[str, bool], Mapping[str, timedelta] | None, marks.Kept | None]:
+    silences, kept = _ledger(site)
     parts = {
         "database": silences is not None,
         "broker": _broker(site),
         # Away: posts are still taken, with a warning, and go out when a worker is back.
         "workers": site.core.pulse.alive(REACHABILITY),
+        "mark": kept is not None and kept.open,
     }
-    return parts, silences
+    return parts, silences, kept
 
 
-def _silences(site: Site) -> Mapping[str, timedelta] | None:
+def _ledger(site: Site) -> tuple[Mapping[str, timedelta] | None, marks.Kept | None]:
     """None: the database does not answer."""
     try:
         with site.core.database.once() as c:
-            return canaries.silences(c)
+            return canaries.silences(c), marks.read(c)
     except Unreachable:
-        return None
+        return None, None
+
+
+def _closed(kept: marks.Kept, limit: timedelta) -> str | None:
+    """Why nothing is sent, when that is not only for a moment."""
+    if kept.doubt is not None:
+        return f"{IN_DOUBT}: {NEXT}."
+    over = None if kept.inside.until is None else kept.now - kept.inside.until
+    if over is not None and over > limit:
+        return f"Nobody has kept the mark for {over.total_seconds():.0f} s, so nothing is sent: see the workers' logs."
+    return None
 
 
 def _seconds(silence: timedelta | None) -> float | None:

@@ -151,7 +151,11 @@ CALLBACK: Responses = {
 ALIVE: Responses = {200: says(answers.AliveAnswer, "Alive.")}
 READY: Responses = {
     200: says(answers.ReadinessAnswer, "The database answers; the other parts as told."),
-    503: says(answers.Unready, "unavailable: the database is away.", _WAIT_HEADER),
+    503: says(
+        answers.Unready,
+        "unavailable: the database is away, or nothing is sent: the message says why.",
+        _WAIT_HEADER,
+    ),
 }
 METRICS: Responses = {
     200: {

@@ -20,8 +20,11 @@ NO_TABLES = "42P01"
 
 
 @contextmanager
-def ledger() -> Iterator[Connection]:
-    """One transaction on the ledger, committed at the end. Raises ClickException when there is none to be had."""
+def ledger(*, warn: bool = True) -> Iterator[Connection]:
+    """One transaction on the ledger, committed at the end. Raises ClickException when there is none to be had.
+
+    ``warn``: on standard error, when nothing is sent because a restore of the database is not accepted.
+    """
     from config.settings import settings
     from pipeline.store.database import Database
 
@@ -29,23 +32,40 @@ def ledger() -> Iterator[Connection]:
         database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
             with database.begin() as c:
+                if warn:
+                    _warn_of_doubt(c)
                 yield c
         finally:
             database.close()
 
 
 @contextmanager
-def house() -> Iterator[Core]:
-    """Everything wired up, for commands that ring the doorbell or speak to platforms. Raises ClickException."""
+def house(*, warn: bool = True) -> Iterator[Core]:
+    """Everything wired up, for commands that ring the doorbell or speak to platforms. Raises ClickException.
+
+    ``warn``: as ``ledger``.
+    """
     from config.settings import settings
     from pipeline.bootstrap import build
 
     with sentences():
-        core = build(settings())
+        core = build(settings(), keeps=False)
         try:
+            if warn:
+                with core.database.once() as c:
+                    _warn_of_doubt(c)
             yield core
         finally:
             core.database.close()
+
+
+def _warn_of_doubt(c: Connection) -> None:
+    from pipeline.keeper import NEXT
+    from pipeline.stages.restore import IN_DOUBT
+    from pipeline.store.marks import read
+
+    if read(c).doubt is not None:
+        click.echo(f"Note: {IN_DOUBT}: {NEXT}.", err=True)
 
 
 def vault() -> Vault:

@@ -35,5 +35,21 @@ def moment(text: str) -> datetime:
     return found
 
 
-SPAN, MOMENT = span, moment
+def past(text: str) -> datetime:
+    """A time that has been, in UTC: as ISO 8601, so long ago, or `now`. Raises BadParameter."""
+    now = datetime.now(UTC)
+    try:
+        found = now - span("0s" if text == "now" else text) if _is_length(text) else timestamp.read(text)
+    except timestamp.NotATime as error:
+        raise click.BadParameter(f"{text!r}: {error} Or say how long ago: 90m, or now.") from None
+    if found > now:
+        raise click.BadParameter(f"{text} is still to come.")
+    return found
+
+
+def _is_length(text: str) -> bool:
+    return text == "now" or _SHAPE.fullmatch(text) is not None
+
+
+SPAN, MOMENT, PAST = span, moment, past
 """As ``type=`` of an option."""

@@ -139,14 +139,17 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
         Mover.RETRY: frozenset({S.ACCEPTED}),
         # cancelled: the account was taken off the post
         Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED, S.CANCELLED}),
+        Mover.RESTORE: frozenset({S.UNKNOWN}),  # it was sent again after the backup
     },
     S.PUBLISHED: {},
     S.CANCELLED: {
         # the account was put on the post again
         Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),
+        Mover.RESTORE: frozenset({S.UNKNOWN}),  # the same
     },
 }
-"""state -> who -> where to. EDIT and CANCEL further need that the delivery is not armed (``may_be_changed``)."""
+"""state -> who -> where to. EDIT and CANCEL further need that the delivery is not armed (``may_be_changed``),
+RESTORE of one that is settled that it was sent again after the backup."""
 
 
 class ForbiddenMove(Exception):

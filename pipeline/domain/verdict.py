@@ -103,6 +103,8 @@ class Standing:
     """An earlier look, itself late enough, already found nothing."""
     late_enough: bool = False
     """Now is later than the attempt's deadline + the HTTP deadline + the settle window."""
+    in_doubt: bool = False
+    """It was found in a restored database, which may lack a later attempt: what its own handle says proves nothing."""
 
 
 def of_prepared(result: Prepared) -> Verdict | None:
@@ -166,6 +168,8 @@ def of_look(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
     """What a look saw. ``standing.armed_for`` tells whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
+    if standing.in_doubt:
+        return _of_look_in_doubt(seen, standing, policy)
     if isinstance(seen, Ended):
         return _ended(seen, standing, policy)
     if standing.armed_for is None:
@@ -190,6 +194,16 @@ def of_look_error(error: Exception, standing: Standing, policy: Policy, state: S
         state=state, wait=wait, refresh=isinstance(error, CredentialsExpired), uncounted=True,
         reconnect=isinstance(error, NeedsPerson), error=_surprise(error),
     )  # fmt: skip
+
+
+def _of_look_in_doubt(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
+    """Only life can be proven. What two looks did not find, the first of them late enough, a person has to tell."""
+    if isinstance(seen, Pending):
+        return _of_wait(State.PROCESSING, None, seen.wait, standing, policy)
+    if standing.absent_before and standing.late_enough:
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_in_doubt())
+    wait = policy.look_first if standing.late_enough else max(policy.settle, policy.look_first)
+    return Verdict(state=State.UNKNOWN, wait=wait)
 
 
 def _of_look_unarmed(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
@@ -301,6 +315,14 @@ def _lost() -> AdapterError:
 def _too_slow() -> AdapterError:
     return AdapterError(
         "The platform did not finish preparing the media in time.", code="preparing_timed_out"
+    )
+
+
+def _in_doubt() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "It may have gone out before the database was restored, and the platform does not show it.",
+        code="restored",
+        next_action="Look at the account: say it is live with its URL, or publish it again.",
     )
 
 

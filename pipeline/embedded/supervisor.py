@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -24,8 +25,12 @@ from pipeline.embedded.process import end_leftovers, until
 from pipeline.embedded.summary import Summary, summary
 from pipeline.embedded.valkey import Valkey
 from pipeline.embedded.watch import Say, Watch
+from pipeline.keeper import NEXT, Keeper
+from pipeline.outside import Outside
 from pipeline.pulse import Pulse
 from pipeline.queues import REACHABILITY
+from pipeline.stages.restore import IN_DOUBT
+from pipeline.store.database import Database
 
 LOOK = 0.25
 """Seconds between two looks at the parts."""
@@ -80,6 +85,7 @@ class Supervisor:
             self._seed(environment)
         self._watch(parts(s, environment))
         self._until("the workers", self._workers_listen)
+        self._tell_of_doubt(s)
         return summary(s, self._folder)
 
     def watch(self) -> None:
@@ -173,6 +179,15 @@ class Supervisor:
             return False
         finally:
             client.close()
+
+    def _tell_of_doubt(self, s: Settings) -> None:
+        """That nothing is sent, because the ledger is older than what was."""
+        database = Database(s.store.url.get_secret_value(), pool=1)
+        try:
+            if Keeper(database, Outside(s.mark_folder), timedelta(seconds=s.mark.lease)).doubt() is not None:
+                self._say("up", f"{IN_DOUBT}: {NEXT}.")
+        finally:
+            database.close()
 
     def _check(self) -> None:
         if self._stop.is_set():

@@ -20,6 +20,7 @@ from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
 from pipeline.stages.reachability import advance
+from pipeline.stages.restore import said_in_doubt
 from pipeline.stages.steer import MEDIA_FAULTS
 from pipeline.store import dead_letters as store
 from pipeline.store import steering
@@ -53,7 +54,7 @@ def replay(
     """
     gap = timedelta(minutes=1) / (per_minute or core.settings.publish.replays)
     checks: list[UUID] = []
-    dealt = _each(letters, lambda delivery: checks.extend(_replay(core, scope, delivery, gap, who)))
+    dealt = _each(core, letters, lambda delivery: checks.extend(_replay(core, scope, delivery, gap, who)))
     failpoint("dead_letters.replayed")
     core.doorbell.checks(checks, bulk=True)
     return dealt
@@ -61,11 +62,13 @@ def replay(
 
 def discard(core: Core, scope: Scope, letters: Sequence[UUID], *, why: str, who: str) -> Dealt:
     """Gives them up: a failed one stays failed, a blocked one is cancelled. Its author may still retry or edit it."""
-    return _each(letters, lambda delivery: _discard(core, scope, delivery, why, who))
+    return _each(core, letters, lambda delivery: _discard(core, scope, delivery, why, who))
 
 
-def _each(letters: Sequence[UUID], work: Callable[[UUID], None]) -> Dealt:
+def _each(core: Core, letters: Sequence[UUID], work: Callable[[UUID], None]) -> Dealt:
     dealt = Dealt()
+    if said := said_in_doubt(core):
+        return Dealt(skipped=dict.fromkeys(letters, said))
     for delivery in dict.fromkeys(letters):
         try:
             work(delivery)

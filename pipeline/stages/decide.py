@@ -13,6 +13,7 @@ from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.failpoint import failpoint
 from pipeline.stages.policy import may_appear_until
+from pipeline.stages.restore import said_in_doubt
 from pipeline.store.database import row
 from pipeline.store.deliveries import lock_post, move
 from pipeline.store.reading import database_now
@@ -28,6 +29,7 @@ DECIDABLE = frozenset({State.UNKNOWN, State.BLOCKED})
 
 def it_is_live(core: Core, delivery: UUID, url: str) -> None:
     """A person saw the post: the delivery is published, with the address they give. Raises CannotDecide."""
+    _refuse_in_doubt(core)
     with core.database.begin() as c:
         found = _found(c, delivery)
         done = move(
@@ -35,7 +37,7 @@ def it_is_live(core: Core, delivery: UUID, url: str) -> None:
             mover=Mover.DECIDE, generation=found.generation, why=f"a person says it is live: {url}",
             changes={
                 "published_at": database_now(c), "url": url, "error": None, "lease_until": None,
-                "fence": found.fence + 1, "delivered_as": "post",
+                "fence": found.fence + 1, "delivered_as": "post", "in_doubt": False,
             },
         )  # fmt: skip
         _end(c, delivery, done=done)
@@ -46,6 +48,7 @@ def publish_again(core: Core, delivery: UUID) -> None:
 
     Refused while the first call may still show its post: what is not there yet would be there twice.
     """
+    _refuse_in_doubt(core)
     with core.database.begin() as c:
         found = _found(c, delivery)
         _appears_no_more(core, delivery, found)
@@ -55,7 +58,7 @@ def publish_again(core: Core, delivery: UUID) -> None:
             changes={
                 "next_at": database_now(c), "armed_at": None, "armed_deadline": None, "absent_at": None,
                 "lease_until": None, "fence": found.fence + 1, "working_since": None, "crashes": 0, "surprises": 0,
-                "looks": 0, "checkpoint": _kept(core, delivery, found),
+                "looks": 0, "checkpoint": _kept(core, delivery, found), "in_doubt": False,
             },
         )  # fmt: skip
         _end(c, delivery, done=done)
@@ -87,6 +90,7 @@ def _kept(core: Core, delivery: UUID, found: Any) -> bytes | None:
 
 def resume(core: Core, delivery: UUID) -> None:
     """Lets a blocked delivery go on: armed ones are looked at again, the others tried again. Raises CannotDecide."""
+    _refuse_in_doubt(core)
     with core.database.begin() as c:
         found = _found(c, delivery)
         if State(found.state) is not State.BLOCKED:
@@ -98,6 +102,11 @@ def resume(core: Core, delivery: UUID) -> None:
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
     failpoint("decide.resumed")
     core.doorbell.now()
+
+
+def _refuse_in_doubt(core: Core) -> None:
+    if said := said_in_doubt(core):
+        raise CannotDecide(said)
 
 
 def _found(c: Connection, delivery: UUID) -> Any:

@@ -23,7 +23,12 @@ from pipeline.store.deliveries import error_fields, move
 
 
 def slot(core: Core) -> int:
-    """A doorbell rang: queue what is due. Returns how many messages went out."""
+    """A doorbell rang: queue what is due. Returns how many messages went out.
+
+    Nothing at all while the mark is not ahead of now: what would be released could not be armed.
+    """
+    if not core.keeper.open():
+        return 0
     _late(core)
     sent = 0
     with core.database.once() as c:

@@ -26,6 +26,7 @@ from pipeline.stages import links, rules
 from pipeline.stages.fitting import Content
 from pipeline.stages.publish import ring_at
 from pipeline.stages.request import Refusal, Warned
+from pipeline.stages.restore import refuse_in_doubt
 from pipeline.stages.standing import in_flight, status_now, version_of
 from pipeline.stages.warnings import warnings_for
 from pipeline.store import steering as store
@@ -96,8 +97,10 @@ class _Plan:
 def edit(core: Core, caller: Caller, post_id: UUID, change: Change, if_match: str | None = None) -> Edited:
     """Changes a post. Raises Refusal (nothing was changed) and Unreachable.
 
-    404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as a new post has them.
+    404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as a new post has them ·
+    503 unavailable while a restore of the database is not accepted.
     """
+    refuse_in_doubt(core)
     for _ in range(TRIES):
         with core.database.begin() as c:
             plan = _plan(core, c, caller, _found(c, caller, post_id, change, if_match, lock=False), change)

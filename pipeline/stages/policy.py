@@ -62,4 +62,5 @@ def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:
         waited=timedelta(0) if held.working_since is None else held.now - held.working_since,
         absent_before=held.absent_at is not None,
         late_enough=late,
+        in_doubt=held.in_doubt,
     )

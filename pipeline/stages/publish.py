@@ -36,14 +36,18 @@ log = logging.getLogger("slipway.publish")
 
 
 def publish(core: Core, delivery: UUID, generation: int) -> State | None:
-    """One slice of work on one delivery; None when somebody else has it, or the message is stale."""
-    lease = timedelta(seconds=core.settings.publish.lease)
+    """One slice of work on one delivery; None when somebody else has it, the message is stale, or nothing may be sent.
+
+    What is not claimed while nothing may be sent stays queued: it is rung again when its lease has run out.
+    """
+    if not core.keeper.open():
+        return None
     # the deadline is taken before the claim is sent, never after
     deadline = Deadline(timedelta(seconds=core.settings.publish.slice))
-    with core.database.once() as c:
-        held = store.claim(c, core.vault, delivery, generation, lease)
-    if held is None:
+    claimed = _claim(core, [(delivery, generation)])
+    if not claimed:
         return None
+    [held] = claimed
     failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
     return Slice(core, held, deadline).run()
 
@@ -53,10 +57,10 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
     if len(items) == 1:
         publish(core, *items[0])
         return
+    if not core.keeper.open():
+        return
     deadline = Deadline(timedelta(seconds=core.settings.publish.slice))
-    lease = timedelta(seconds=core.settings.publish.lease)
-    with core.database.once() as c:
-        claimed = store.claim_several(c, core.vault, items, lease)
+    claimed = _claim(core, items)
     failpoint("publish.claimed-several")
     taken = {held.id for held in claimed}
     for held in claimed:
@@ -67,6 +71,19 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
             core.doorbell.publish(
                 [Ring(delivery=delivery, platform=platform, generation=generation, fence=0)]
             )
+
+
+def _claim(core: Core, items: Sequence[tuple[UUID, int]]) -> Sequence[Held]:
+    """Those that are there to be taken. Asked once more when only the mark stood in the way."""
+    claimed = _claim_once(core, items)
+    return claimed or (_claim_once(core, items) if core.keeper.reopened() else ())
+
+
+def _claim_once(core: Core, items: Sequence[tuple[UUID, int]]) -> Sequence[Held]:
+    with core.database.once() as c:
+        return store.claim_several(
+            c, core.vault, items, timedelta(seconds=core.settings.publish.lease)
+        )  # fmt: skip
 
 
 def _one_of_several(core: Core, held: Held, deadline: Deadline) -> None:
@@ -182,7 +199,14 @@ class Slice:
         return None if self.core.settings.sandbox.lifted else self.adapter.capabilities.daily_posts
 
     def _arm(self, checkpoint: Checkpoint) -> timedelta:
-        """Arms, or says how long the day is still full: counted under a lock, so that no two take its last place."""
+        """Arms, or says how long the day is still full. Once more when only the mark stood in the way."""
+        wait = self._arm_once(checkpoint)
+        if self.armed_at is None and not wait and self.core.keeper.reopened():
+            wait = self._arm_once(checkpoint)
+        return wait
+
+    def _arm_once(self, checkpoint: Checkpoint) -> timedelta:
+        """The day is counted under a lock, so that no two take its last place."""
         if self._daily is None:
             with self.core.database.once() as c:
                 self.armed_at = store.arm(c, self.core.vault, self.held, checkpoint, self.deadline.left())

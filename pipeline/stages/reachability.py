@@ -39,7 +39,12 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 
 
 def check(core: Core, check_id: UUID) -> str | None:
-    """One try of one URL: the verdict's name, ``postponed``, or None when it is decided or taken."""
+    """One try of one URL: the verdict's name, ``postponed``, or None when it is decided or taken.
+
+    None too while a restore is not accepted: a verdict would fail posts that may be live. It is rung again.
+    """
+    if core.keeper.doubt() is not None:
+        return None
     lease = timedelta(seconds=core.settings.reachability.lease)
     with core.database.begin() as c:
         taken = store.claim_check(c, check_id, lease)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from adapters.contract import Absent, Ready
+from adapters.contract import Absent, Adapter, CannotTell, Pending, Published, Ready, Seen
 from adapters.errors import AdapterError
 from pipeline.core import Core
 from pipeline.domain import verdict as decide
@@ -29,6 +29,7 @@ from pipeline.store.deliveries import Settling
 from pipeline.store.held import Held
 from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import Ring
+from pipeline.store.restores import has_twin
 
 log = logging.getLogger("slipway.status")
 
@@ -37,7 +38,12 @@ TOGETHER = timedelta(seconds=1)
 
 
 def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message, claimed in one statement and, as far as they can be, stored in one."""
+    """A handful of looks in one message, claimed in one statement and, as far as they can be, stored in one.
+
+    None while it is in doubt what was sent: what a handle out of a backup says is not the last word.
+    """
+    if not core.keeper.open():
+        return
     lease = timedelta(seconds=core.settings.publish.lease)
     half, soon = Deadline(lease / 2), Deadline(TOGETHER)
     with core.database.once() as c:
@@ -59,7 +65,9 @@ def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
 
 
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:
-    """One look at one delivery; None when the message is stale."""
+    """One look at one delivery; None when the message is stale, or nothing is looked at now."""
+    if not core.keeper.open():
+        return None
     lease = timedelta(seconds=core.settings.publish.lease)
     with core.database.once() as c:
         held = store.claim_look(c, core.vault, delivery, generation, fence, lease)
@@ -84,14 +92,29 @@ def _verdict(core: Core, held: Held, standing: Standing) -> tuple[Verdict, bool]
     if wait := core.pacer.wait(held.account.id, "look", adapter.capabilities.rates):
         return Verdict(state=held.state, wait=wait), held.absent_at is not None
     try:
-        taken = Taken(core.database, account=held.account_id, delivery=held.id)
-        seen = adapter.look(draft_of(core, held), held.account, held.checkpoint, held.armed_at, taken)
+        seen = _seen(core, held, adapter)
     except Exception as error:
         if not isinstance(error, AdapterError):
             log.exception("unforeseen while looking at %s", held.id)
         return decide.of_look_error(error, standing, policy, held.state), held.absent_at is not None
-    absent = isinstance(seen, Absent | Ready) and standing.armed_for is not None and standing.late_enough
-    return decide.of_look(seen, standing, policy), absent
+    verdict = decide.of_look(seen, standing, policy)
+    proves_nothing = verdict.state is State.UNKNOWN if held.in_doubt else isinstance(seen, Absent | Ready)
+    return verdict, proves_nothing and standing.armed_for is not None and standing.late_enough
+
+
+def _seen(core: Core, held: Held, adapter: Adapter) -> Seen:
+    """What the platform shows. Of one in doubt: by the handle of the backup, else by what a newer one would show."""
+    draft = draft_of(core, held)
+    taken = Taken(core.database, account=held.account_id, delivery=held.id)
+    if not held.in_doubt:
+        return adapter.look(draft, held.account, held.checkpoint, held.armed_at, taken)
+    with core.database.once() as c:
+        if has_twin(c, held.id):
+            return CannotTell(reason="More than one post with this text may have gone out on this account")
+    seen = adapter.look(draft, held.account, held.checkpoint, held.armed_at, taken)
+    if held.checkpoint and not isinstance(seen, Published | Pending):
+        return adapter.look(draft, held.account, {}, held.armed_at, taken)
+    return seen
 
 
 def _settle_all(core: Core, seen: Sequence[Settling]) -> None:

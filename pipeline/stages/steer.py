@@ -21,6 +21,7 @@ from pipeline.stages import links, rules
 from pipeline.stages.edit import refuse_in_flight
 from pipeline.stages.reachability import advance
 from pipeline.stages.request import Refusal
+from pipeline.stages.restore import refuse_in_doubt
 from pipeline.stages.standing import status_now
 from pipeline.store import steering as store
 from pipeline.store.checks import Check
@@ -59,6 +60,7 @@ def cancel(
     core: Core, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> Done:
     """Takes back what has not been sent yet. Of a post with one of these in flight nothing is changed."""
+    refuse_in_doubt(core)
     return _each(post_ids, lambda post: _cancel(core, caller, post, account_ids))
 
 
@@ -66,11 +68,13 @@ def retry(
     core: Core, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> Done:
     """Sends again what failed, never what is posted or may be: media are checked anew where that is needed."""
+    refuse_in_doubt(core)
     return _each(post_ids, lambda post: _retry(core, caller, post, account_ids))
 
 
 def delete(core: Core, caller: Caller, post_ids: Sequence[UUID]) -> Deleted:
     """Cancels, then hides. Posts that are out, over or in flight stay."""
+    refuse_in_doubt(core)
     deleted = Deleted()
     for post_id in dict.fromkeys(post_ids):
         _delete(core, caller, post_id, deleted)

@@ -23,6 +23,7 @@ from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, rows, run_many
 from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_rows
+from pipeline.store.marks import OPEN
 from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
 
@@ -33,7 +34,7 @@ WITH due AS (
     SELECT x.id FROM deliveries x
     JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[])) AS asked (id, generation)
       ON x.id = asked.id AND x.generation = asked.generation
-    WHERE x.state || '' = 'queued' AND (x.crashes = 0 OR :single)
+    WHERE x.state || '' = 'queued' AND (x.crashes = 0 OR :single) AND {OPEN}
     ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
 ), d AS (
     UPDATE deliveries u SET state = 'publishing', fence = fence + 1, lease_until = now() + :lease,
@@ -59,7 +60,8 @@ WITH due AS (
     JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[]), CAST(:fences AS bigint[]))
       AS asked (id, generation, fence)
       ON x.id = asked.id AND x.generation = asked.generation AND x.fence = asked.fence
-    WHERE x.state || '' IN ('preparing', 'processing', 'unknown') ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
+    WHERE x.state || '' IN ('preparing', 'processing', 'unknown') AND {OPEN}
+    ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
 ), d AS (
     UPDATE deliveries u SET fence = u.fence + 1, lease_until = now() + :lease, updated_at = now()
     FROM due WHERE u.id = due.id
@@ -68,7 +70,7 @@ WITH due AS (
 SELECT {HELD_COLUMNS} FROM d {HELD_JOIN}
 """
 
-_ARM = """
+_ARM = f"""
 WITH d AS (
     UPDATE deliveries SET armed_at = now(), armed_deadline = now() + :left, checkpoint = :checkpoint,
            absent_at = NULL, working_since = now(), looks = 0, updated_at = now()
@@ -79,6 +81,8 @@ WITH d AS (
       AND (deliveries.error ->> 'code' = 'expired'  -- it was held for that, and a person let it go on
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
                           AND p.expires_at <= now())) IS TRUE
+      AND {OPEN}
+      AND (generation = 0 OR NOT EXISTS (SELECT FROM brought_forward b WHERE b.delivery_id = deliveries.id))
     RETURNING id, armed_at
 ), attempt AS (
     UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL
@@ -187,7 +191,9 @@ def save_checkpoint(
 
 
 def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: timedelta) -> datetime | None:
-    """The point of no return, committed before the visible call. None: not due, paused, edited, or the claim is lost.
+    """The point of no return, committed before the visible call.
+
+    None: not due, paused, edited, the mark is not ahead of now, or the claim is lost.
 
     ``left``: what remains of the slice; after it the holder sends nothing any more.
     """

@@ -42,6 +42,8 @@ class Held:
     armed_deadline: datetime | None
     working_since: datetime | None
     absent_at: datetime | None
+    in_doubt: bool
+    """Armed by a restore: only proof of life or a person moves it on."""
     remote_id: str | None
     url: str | None
     checkpoint: Checkpoint
@@ -61,7 +63,7 @@ class Held:
 
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at
-          armed_deadline working_since absent_at remote_id url checkpoint error"""
+          armed_deadline working_since absent_at in_doubt remote_id url checkpoint error"""
 HELD_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
             p.caption, p.media, p.music_url, p.tiktok, p.pinterest,

@@ -17,6 +17,7 @@ from adapters.contract import Platform
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import recompute
 from pipeline.store.held import Held
+from pipeline.store.marks import OPEN
 
 NOW, EVER = timedelta(0), timedelta(days=36_500)
 
@@ -70,11 +71,11 @@ SELECT id FROM posts WHERE id IN (
 ORDER BY id FOR UPDATE SKIP LOCKED
 """
 
-_RELEASE = """
+_RELEASE = f"""
 WITH due AS (
     SELECT id, state FROM deliveries
     WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('scheduled', 'retrying') AND next_at <= now()
-      AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[])))
+      AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[]))) AND {OPEN}
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), d AS (
     UPDATE deliveries x SET state = 'queued', lease_until = now() + :lease, updated_at = now()

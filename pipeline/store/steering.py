@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import Mover, Reason, State, require
+from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require
 from pipeline.store.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.ownership import Accounts
@@ -28,6 +28,9 @@ HAUNTED = timedelta(hours=1)
 """How long after absence was proven an upload that was armed once counts as one that might still be completed: by a
 worker that was stopped between its last check and its first byte. As long as the shortest-lived upload address lives.
 """
+
+
+GOES_OUT = frozenset({State.ACCEPTED, State.SCHEDULED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,6 +177,8 @@ WITH d AS (
         notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp()
     WHERE id = :id AND state = :origin AND generation = :generation
     RETURNING id, generation, fence
+), forward AS (
+    INSERT INTO brought_forward (delivery_id) SELECT id FROM d WHERE :forward ON CONFLICT DO NOTHING
 ), attempt AS (
     UPDATE attempts SET closed_at = now(), outcome = 'decided' FROM d WHERE delivery_id = d.id AND closed_at IS NULL
 ), move AS (
@@ -200,12 +205,14 @@ def put(  # noqa: PLR0913  one statement's worth of facts, all named
     """Moves a locked delivery and raises its generation, so that everything under way for the old one is dead.
 
     Its open attempt was never armed and is closed; its checkpoint starts empty (``keep``: unless that one has to be
-    finished), and the old one goes to the clean-up list. Raises LookupError when the lock was not held: a bug.
+    finished), and the old one goes to the clean-up list. One that now goes out earlier than an older database would
+    say is not armed before that is noted beside the mark. Raises LookupError when the lock was not held: a bug.
     """
     require(part.state, mover, target)
     done = row(
         c, _PUT, id=part.id, origin=part.state, target=target, generation=part.generation, mover=mover, due=due_at,
         next=next_at, keep=keep, error=jsonb(None if error is None else dict(error)), why=why,
+        forward=target in GOES_OUT and (part.state in SETTLED or due_at < part.due_at),
     )  # fmt: skip
     if done is None:
         raise LookupError(f"Delivery {part.id} moved under its lock.")

@@ -12,7 +12,9 @@ BATCH = 500
 
 
 def ring_checks(core: Core) -> int:
-    """How many checks were rung and posts moved."""
+    """How many checks were rung and posts moved: none while a restore of the database is not accepted."""
+    if core.keeper.doubt() is not None:
+        return 0
     # what nobody takes is not rung for again and again: the queue would grow as long as its worker is away
     room = max(0, BATCH - (core.pulse.length(REACHABILITY) or 0))
     with core.database.begin() as c:

@@ -72,10 +72,10 @@ def test_settled_is_settled() -> None:
     assert {S.PUBLISHED, S.FAILED, S.CANCELLED} == SETTLED
     assert set(State) - SETTLED == UNSETTLED
     assert MOVES[S.PUBLISHED] == {}
-    assert set(MOVES[S.CANCELLED]) == {Mover.EDIT}, (
-        "an edit may put an account on the post again, nothing else may"
+    assert set(MOVES[S.CANCELLED]) == {Mover.EDIT, Mover.RESTORE}, (
+        "an edit may put an account on the post again, and a restore may have to know that one did"
     )
-    assert set(MOVES[S.FAILED]) == {Mover.RETRY, Mover.EDIT}
+    assert set(MOVES[S.FAILED]) == {Mover.RETRY, Mover.EDIT, Mover.RESTORE}
     assert MOVES[S.FAILED][Mover.RETRY] == {S.ACCEPTED}
     assert S.FAILED in MOVES[S.FAILED][Mover.EDIT], (
         "an edited failed post stays failed until it is given a time"
@@ -83,8 +83,8 @@ def test_settled_is_settled() -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_restore_takes_anything_unsettled_to_unknown(state: State) -> None:
-    assert MOVES[state].get(Mover.RESTORE) == (frozenset({S.UNKNOWN}) if state in UNSETTLED else None)
+def test_restore_takes_anything_that_is_not_published_to_unknown(state: State) -> None:
+    assert MOVES[state].get(Mover.RESTORE) == (None if state is S.PUBLISHED else frozenset({S.UNKNOWN}))
 
 
 @pytest.mark.parametrize("state", State)

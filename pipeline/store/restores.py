@@ -1,0 +1,226 @@
+"""What may have gone out between a backup and its restore: finding it, turning it into unknown, and listing it.
+
+The lock order is that of everywhere: the mark, then posts, then their deliveries, each in id order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import Mover, State, require
+from pipeline.store.database import jsonb, row, rows
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """From when to when it is in doubt what was sent. ``since`` None: from the beginning."""
+
+    since: datetime | None
+    until: datetime
+    forward: Collection[UUID] = frozenset()
+    """Deliveries that a person brought forward in that time."""
+    taken_since: bool = True
+    """Those of posts taken since the restore too, when they are due: a repeat of one that was lost looks like these."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubtful:
+    """A delivery of the list. ``origin``: what the backup says of it; ``state``: where it stands now."""
+
+    id: UUID
+    post_id: UUID
+    workspace: str
+    platform: str
+    username: str
+    due_at: datetime
+    why: str
+    origin: str
+    state: str
+    reason: str | None
+    url: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restore:
+    """A restore that a person accepted."""
+
+    epoch: UUID
+    accepted_at: datetime
+    why: str
+    since: datetime | None
+    until: datetime | None
+    note: str | None
+
+
+_WHY = """CASE WHEN d.id = ANY(CAST(:forward AS uuid[])) THEN 'brought forward since the backup'
+               WHEN d.created_at > :until THEN 'taken since the restore'
+               WHEN d.armed_at IS NOT NULL THEN 'sent before the backup, outcome open'
+               ELSE 'due in the time in doubt' END"""
+_IN_DOUBT = """d.state <> 'published' AND (d.id = ANY(CAST(:forward AS uuid[])) OR (
+    d.state NOT IN ('failed', 'cancelled') AND (
+        d.due_at <= :until OR d.armed_at IS NOT NULL
+        OR (:taken_since AND d.created_at > :until AND d.due_at <= now()))))"""
+_FACTS = """d.id, d.post_id, w.name AS workspace, d.platform, a.username, d.due_at, d.state, d.reason, d.url
+FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id"""
+
+
+def find(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
+    """What may have gone out, by the state of things in the backup; earliest due first."""
+    found = rows(
+        c,
+        f"""SELECT {_WHY} AS why, d.state AS origin, {_FACTS}
+            WHERE {_IN_DOUBT} ORDER BY d.due_at, d.id LIMIT :n""",
+        **_values(span), n=limit,
+    )  # fmt: skip
+    return [Doubtful(**r._mapping) for r in found]
+
+
+def counts(c: Connection, span: Span) -> dict[tuple[str, str], int]:
+    """How many there are, by platform and why."""
+    found = rows(
+        c,
+        f"""SELECT d.platform, {_WHY} AS why, count(*) AS n FROM deliveries d
+            WHERE {_IN_DOUBT} GROUP BY 1, 2 ORDER BY 1, 2""",
+        **_values(span),
+    )
+    return {(r.platform, r.why): r.n for r in found}
+
+
+_TURN = """
+WITH d AS (
+    UPDATE deliveries x SET
+        state = 'unknown', reason = NULL, in_doubt = true, generation = x.generation + 1, fence = x.fence + 1,
+        armed_at = least(now(), coalesce(x.armed_at, CASE
+            WHEN x.id = ANY(CAST(:forward AS uuid[])) OR x.created_at > CAST(:since AS timestamptz)
+            THEN coalesce(CAST(:since AS timestamptz), x.created_at)
+            ELSE greatest(CAST(:since AS timestamptz), x.due_at) END)),
+        armed_deadline = :deadline, lease_until = NULL, next_at = now(), working_since = now(), absent_at = NULL,
+        looks = 0, error = CAST(:error AS jsonb), updated_at = now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:origins AS text[])) AS o (id, origin)
+    WHERE x.id = o.id AND x.state = o.origin
+    RETURNING x.id, x.account_id, x.generation, x.fence, x.armed_at, o.origin
+), still_open AS (
+    UPDATE attempts SET armed_at = coalesce(attempts.armed_at, d.armed_at), generation = d.generation, fence = d.fence
+    FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING delivery_id
+), attempt AS (
+    INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at)
+    SELECT d.id, d.account_id, 1 + (SELECT count(*) FROM attempts y WHERE y.delivery_id = d.id), d.generation, d.fence,
+           d.armed_at
+    FROM d WHERE NOT EXISTS (SELECT FROM attempts y WHERE y.delivery_id = d.id AND y.closed_at IS NULL)
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+    SELECT id, 'restore', origin, 'unknown', generation, fence, :said FROM d
+)
+SELECT id FROM d
+"""
+
+
+_TWINS = """
+UPDATE doubted SET twin = true FROM (
+    SELECT x.delivery_id, count(*) OVER (PARTITION BY d.account_id, p.caption) AS n
+    FROM doubted x JOIN deliveries d ON d.id = x.delivery_id JOIN posts p ON p.id = d.post_id WHERE x.epoch = :epoch) t
+WHERE doubted.epoch = :epoch AND doubted.delivery_id = t.delivery_id AND t.n > 1 RETURNING doubted.delivery_id
+"""
+
+
+def turn(
+    c: Connection,
+    found: Sequence[Doubtful],
+    span: Span,
+    epoch: UUID,
+    *,
+    deadline: datetime,
+    error: Mapping[str, Any] | None,
+    said: str,
+) -> None:
+    """Makes unknown what was found, each in the state it was found in. Raises LookupError when one has moved since.
+
+    ``deadline``: until when a worker of before the restore may still send.
+    """
+    ordered = sorted(found, key=lambda one: (one.post_id, one.id))
+    for n in range(0, len(ordered), CHUNK):
+        some = ordered[n : n + CHUNK]
+        for one in some:
+            require(State(one.state), Mover.RESTORE, State.UNKNOWN)
+        ids, posts = [one.id for one in some], sorted({one.post_id for one in some})
+        rows(c, "SELECT id FROM posts WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE", ids=posts)
+        rows(
+            c,
+            "SELECT id FROM deliveries WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE",
+            ids=ids,
+        )
+        turned = rows(
+            c, _TURN, ids=ids, origins=[one.state for one in some], since=span.since, forward=list(span.forward),
+            deadline=deadline, error=jsonb(error), said=said,
+        )  # fmt: skip
+        if len(turned) < len(some):
+            raise LookupError("Deliveries moved while they were listed. Accept it again.")
+        _list(c, epoch, some)
+        # an unknown delivery is the most urgent there is: the post reads as it does
+        row(
+            c,
+            """UPDATE posts SET status = 'pending', updated_at = now()
+               WHERE id = ANY(CAST(:ids AS uuid[])) AND status <> 'pending' RETURNING id""",
+            ids=posts,
+        )
+    row(c, _TWINS, epoch=epoch)
+
+
+def _list(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
+    row(
+        c,
+        """INSERT INTO doubted (epoch, delivery_id, origin, why)
+           SELECT :epoch, * FROM unnest(CAST(:ids AS uuid[]), CAST(:origins AS text[]), CAST(:whys AS text[]))
+           RETURNING epoch""",
+        epoch=epoch, ids=[one.id for one in some], origins=[one.origin for one in some],
+        whys=[one.why for one in some],
+    )  # fmt: skip
+
+
+def note(c: Connection, epoch: UUID, why: str, span: Span | None, said: str | None) -> None:
+    """That a person accepted it. ``span`` None: they say that nothing was sent."""
+    row(
+        c,
+        """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
+           RETURNING epoch""",
+        epoch=epoch, why=why, since=span and span.since, until=span and span.until, note=said,
+    )  # fmt: skip
+
+
+def last(c: Connection) -> Restore | None:
+    """The newest restore that was accepted."""
+    found = row(
+        c,
+        "SELECT epoch, accepted_at, why, since, until, note FROM restores ORDER BY accepted_at DESC LIMIT 1",
+    )
+    return None if found is None else Restore(**found._mapping)
+
+
+def listed(c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False) -> list[Doubtful]:
+    """The list of an accepted restore, and where each stands now. ``waiting``: only those a person has to decide."""
+    found = rows(
+        c,
+        f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
+            WHERE x.epoch = :epoch AND (NOT :waiting OR (d.in_doubt AND d.state IN ('blocked', 'unknown')))
+            ORDER BY d.due_at, d.id LIMIT :n""",
+        epoch=epoch, n=limit, waiting=waiting,
+    )  # fmt: skip
+    return [Doubtful(**r._mapping) for r in found]
+
+
+def has_twin(c: Connection, delivery: UUID) -> bool:
+    """Whether another delivery of the list had the same text for the same account: then no look can tell them apart."""
+    found = row(c, "SELECT 1 AS one FROM doubted WHERE delivery_id = :id AND twin LIMIT 1", id=delivery)
+    return found is not None
+
+
+def _values(span: Span) -> dict[str, Any]:
+    return {"until": span.until, "forward": list(span.forward), "taken_since": span.taken_since}

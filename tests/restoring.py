@@ -1,0 +1,73 @@
+"""Backing up and putting back a database of the tests, in each of the ways an operator has."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from pipeline.embedded.postgres import ROLE, _binary
+from pipeline.store.database import Database
+from tests.conftest import Engines
+
+
+class Backups:
+    """Of one database. Whoever is connected to it is cut off, as by a server that stops."""
+
+    def __init__(self, engines: Engines, url: str, folder: Path) -> None:
+        self._engines, self._dump = engines, folder / "slipway.dump"
+        self._name = make_url(url).database or ""
+        self._copy = f"{self._name}_backup"
+
+    def copy(self) -> None:
+        """A copy of its files, made by the server."""
+        self._alone(
+            f"DROP DATABASE IF EXISTS {self._copy}", f"CREATE DATABASE {self._copy} TEMPLATE {self._name}"
+        )
+
+    def put_back(self) -> None:
+        """The copy of its files."""
+        self._alone(
+            f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name} TEMPLATE {self._copy}"
+        )
+
+    def dump(self) -> None:
+        """What `pg_dump` makes, while everything runs."""
+        self._tool("pg_dump", "--format=custom", f"--file={self._dump}", self._name)
+
+    def load(self) -> None:
+        """What `pg_restore` makes of that, in a database of the same name."""
+        self._alone(f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name}")
+        self._tool("pg_restore", "--exit-on-error", f"--dbname={self._name}", str(self._dump))
+
+    def gone(self) -> None:
+        """The copy is removed."""
+        self._alone(f"DROP DATABASE IF EXISTS {self._copy}")
+
+    def _alone(self, *statements: str) -> None:
+        with self._engines.postgres.connect() as c:
+            c.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._name]
+            )
+            for statement in statements:
+                c.execute(statement)  # names of this file
+
+    def _tool(self, name: str, *words: str) -> None:
+        to = [f"--host={self._engines.postgres.sockets}", f"--username={ROLE}", "--no-password"]
+        subprocess.run([_binary(name), *to, *words], check=True, capture_output=True, timeout=60)
+
+
+WAYS: Mapping[str, tuple[Callable[[Backups], None], Callable[[Backups], None]]] = {
+    "files": (Backups.copy, Backups.put_back),
+    "dump": (Backups.dump, Backups.load),
+}
+
+
+def reconnect(database: Database) -> None:
+    """Forgets connections that were cut off: what the pool does by itself at the first error."""
+    database.engine.dispose()
+
+
+__all__ = ["WAYS", "Backups", "reconnect"]
