@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 
 from pipeline.embedded.postgres import ROLE, _binary
-from pipeline.store.database import Database
+from pipeline.store.database import Database, rows
 from tests.conftest import Engines
 
 
@@ -17,6 +17,7 @@ class Backups:
     """Of one database. Whoever is connected to it is cut off, as by a server that stops."""
 
     def __init__(self, engines: Engines, url: str, folder: Path) -> None:
+        self._url = url
         self._engines, self._dump = engines, folder / "slipway.dump"
         self._name = make_url(url).database or ""
         self._copy = f"{self._name}_backup"
@@ -58,11 +59,49 @@ class Backups:
         to = [f"--host={self._engines.postgres.sockets}", f"--username={ROLE}", "--no-password"]
         subprocess.run([_binary(name), *to, *words], check=True, capture_output=True, timeout=60)
 
+    def rows(self) -> None:
+        """A backup of the rows alone."""
+        database = Database(self._url)
+        keep_rows(database)
+        database.close()
+
+    def rows_back(self) -> None:
+        """The rows into the same tables."""
+        database = Database(self._url)
+        put_rows_back(database)
+        database.close()
+
 
 WAYS: Mapping[str, tuple[Callable[[Backups], None], Callable[[Backups], None]]] = {
     "files": (Backups.copy, Backups.put_back),
     "dump": (Backups.dump, Backups.load),
+    "rows": (Backups.rows, Backups.rows_back),
 }
+
+
+def keep_rows(database: Database) -> None:
+    """A backup of the rows alone, beside their tables: quick, for what is done with older rows."""
+    with database.begin() as c:
+        c.exec_driver_sql("DROP SCHEMA IF EXISTS backup CASCADE")
+        c.exec_driver_sql("CREATE SCHEMA backup")
+        for table in _tables(c):
+            c.exec_driver_sql(f"CREATE TABLE backup.{table} AS TABLE {table}")
+
+
+def put_rows_back(database: Database) -> None:
+    """The rows of the backup into the same tables, as `pg_restore --data-only` does."""
+    with database.begin() as c:
+        c.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
+        for table in _tables(c):
+            c.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  names out of the catalog
+            c.exec_driver_sql(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}")  # noqa: S608
+
+
+def _tables(c: Connection) -> list[str]:
+    found = rows(
+        c, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    )
+    return [r.tablename for r in found]
 
 
 def reconnect(database: Database) -> None:
@@ -70,4 +109,4 @@ def reconnect(database: Database) -> None:
     database.engine.dispose()
 
 
-__all__ = ["WAYS", "Backups", "reconnect"]
+__all__ = ["WAYS", "Backups", "keep_rows", "put_rows_back", "reconnect"]

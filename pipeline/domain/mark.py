@@ -30,7 +30,7 @@ class Inside:
     """The newest number it ever meant to write outside."""
     until: datetime | None
     moved: bool
-    """The table is not the one the epoch was begun in: it was made anew out of a dump, or copied."""
+    """It is not the row that the keeper wrote: it came out of a dump, or was copied."""
 
 
 class Judgement(StrEnum):

@@ -18,16 +18,21 @@ _SAME_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database(
 OPEN = f"""EXISTS (
     SELECT FROM mark m WHERE m.epoch IS NULL OR (
         m.held_at IS NULL AND m.until > now() AND m.started = pg_postmaster_start_time()
-        AND m.relation = m.tableoid AND m.database = {_SAME_DATABASE}))"""
+        AND m.relation = m.tableoid AND m.writer = m.xmin AND m.database = {_SAME_DATABASE}))"""
 """Whether this very database, on this run of its server, was compared with the mark outside, and that is ahead of now.
 
 Part of the statements that release, claim and arm. One in which nobody has kept a mark yet is held back by the keeper
-alone. A copy has other numbers for its database or table, and a server that was restored was started.
+alone. A copy has another number for its database; out of a dump, the row has another writer and its table another
+number; and a server whose files were put back was started.
 """
+
+_MINE = "pg_current_xact_id()::xid"
+_STAYS_MINE = f"CASE WHEN writer = xmin THEN {_MINE} ELSE writer END"
+"""What every other update of the row has to write, for it makes the row its own transaction's."""
 
 _READ = f"""
 SELECT epoch, n, until, marked_at, held_at, held_why, doubt_since, doubt_until, now() AS now,
-       coalesce(relation <> tableoid OR database <> {_SAME_DATABASE}, false) AS moved, {OPEN} AS open,
+       coalesce(relation <> tableoid OR writer <> xmin OR database <> {_SAME_DATABASE}, false) AS moved, {OPEN} AS open,
        pg_postmaster_start_time() AS server
 FROM mark
 """
@@ -87,7 +92,7 @@ def intend(c: Connection, epoch: UUID, lease: timedelta) -> Intent:
     found = row(
         c,
         f"""UPDATE mark SET n = CASE WHEN epoch = :epoch THEN n + 1 ELSE 1 END, epoch = :epoch,
-                   database = {_SAME_DATABASE}, relation = tableoid
+                   database = {_SAME_DATABASE}, relation = tableoid, writer = {_MINE}
             RETURNING n, now() AS now, pg_postmaster_start_time() AS server""",
         epoch=epoch,
     )
@@ -109,9 +114,9 @@ def confirm(c: Connection, intent: Intent) -> bool:
     )  # fmt: skip
     found = row(
         c,
-        f"""UPDATE mark SET until = :until, marked_at = now(), started = :server
+        f"""UPDATE mark SET until = :until, marked_at = now(), started = :server, writer = {_MINE}
             WHERE epoch = :epoch AND n >= :n AND held_at IS NULL AND pg_postmaster_start_time() = :server
-              AND relation = tableoid AND database = {_SAME_DATABASE} RETURNING n""",
+              AND relation = tableoid AND writer = xmin AND database = {_SAME_DATABASE} RETURNING n""",
         epoch=intent.mark.epoch, n=intent.mark.n, until=intent.mark.until, server=intent.server,
     )  # fmt: skip
     return found is not None
@@ -126,7 +131,8 @@ def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | N
     """From now on nothing is sent. Found again, the span only grows; what a person declared stays that."""
     row(
         c,
-        """UPDATE mark SET held_why = CASE WHEN held_why = 'declared' THEN held_why ELSE :why END,
+        f"""UPDATE mark SET writer = {_STAYS_MINE},
+                  held_why = CASE WHEN held_why = 'declared' THEN held_why ELSE :why END,
                   held_at = coalesce(held_at, now()),
                   doubt_since = CASE WHEN held_at IS NULL THEN CAST(:since AS timestamptz)
                                      WHEN doubt_since IS NULL OR CAST(:since AS timestamptz) IS NULL THEN NULL
@@ -141,7 +147,8 @@ def let_go(c: Connection) -> None:
     """The mark that was lost is there again, and in step."""
     row(
         c,
-        "UPDATE mark SET held_at = NULL, held_why = NULL, doubt_since = NULL, doubt_until = NULL RETURNING n",
+        f"""UPDATE mark SET held_at = NULL, held_why = NULL, doubt_since = NULL, doubt_until = NULL,
+                   writer = {_STAYS_MINE} RETURNING n""",
     )
 
 
@@ -151,7 +158,7 @@ def begin_epoch(c: Connection, epoch: UUID) -> datetime:
     found = row(
         c,
         f"""UPDATE mark SET epoch = :epoch, n = 1, until = NULL, marked_at = now(), started = NULL,
-                   database = {_SAME_DATABASE}, relation = tableoid RETURNING now() AS now""",
+                   database = {_SAME_DATABASE}, relation = tableoid, writer = {_MINE} RETURNING now() AS now""",
         epoch=epoch,
     )
     if found is None:

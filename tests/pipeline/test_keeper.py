@@ -63,7 +63,7 @@ def kept(database: Database) -> marks.Kept:
 
 def change(database: Database, assignments: str) -> None:
     with database.begin() as c:
-        row(c, f"UPDATE mark SET {assignments} RETURNING n")  # noqa: S608
+        row(c, f"UPDATE mark SET {assignments}, writer = pg_current_xact_id()::xid RETURNING n")  # noqa: S608
 
 
 def old(database: Database) -> None:
@@ -162,7 +162,7 @@ def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
 def test_files_put_back_under_a_server_that_was_started_again_are_recognised(
     database: Database, outside: Outside
 ) -> None:
-    """Same database, same table: only the server's start tells, and the number."""
+    """Same database, same row: only the server's start tells, and the number."""
     assert keeper(database, outside).open()
     change(database, "started = started - interval '1 hour'")  # as the files of before a restart say
     assert not kept(database).open, "nothing is sent before it was compared"

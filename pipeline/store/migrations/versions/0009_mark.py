@@ -13,10 +13,12 @@ CREATE TABLE mark (
     n bigint NOT NULL DEFAULT 0,  -- the newest number that may stand outside
     until timestamptz,  -- nothing is armed from this moment on; NULL: not confirmed since the epoch began
     marked_at timestamptz,  -- when it was confirmed last: a backup that holds this row was made later
-    -- the server's start, and the database and table the epoch was begun in: a copy of them is another one
+    -- whose row this is: the server's start, the database and table, and the transaction that wrote it (its xmin): in a
+    -- copy, or out of a dump, one of these is another
     started timestamptz,
     database oid,
     relation oid,
+    writer xid,
     -- a mismatch was found: nothing is sent until a person has accepted it
     held_at timestamptz,
     held_why text CHECK (held_why IN ('restored', 'lost', 'declared')),

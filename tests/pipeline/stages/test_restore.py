@@ -1,0 +1,547 @@
+"""A database that was put back, on real engines: nothing that went out since its backup is sent again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from adapters.contract import (
+    Absent,
+    Account,
+    CannotTell,
+    Draft,
+    Ended,
+    Finalized,
+    Pending,
+    Published,
+    Ready,
+    Seen,
+)
+from adapters.errors import Rejected, Unavailable
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.core import Core
+from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
+from pipeline.outside import Outside
+from pipeline.stages import dead_letters, decide, delay, reachability, restore, steer
+from pipeline.stages.edit import Change, edit
+from pipeline.stages.publish import publish, publish_all
+from pipeline.stages.request import Refusal
+from pipeline.stages.restore import CannotAccept, Word
+from pipeline.stages.status import look
+from pipeline.store import marks, restores
+from pipeline.store.checks import open_check
+from pipeline.store.database import row, rows
+from pipeline.store.dead_letters import OPERATOR
+from pipeline.store.marks import Doubt
+from pipeline.store.vault import Vault
+from pipeline.upkeep.ring_checks import ring_checks
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.restoring import keep_rows, put_rows_back
+
+LATE = "armed_deadline = now() - interval '1 hour'"
+LONG_AGO = timedelta(hours=2)
+PLAIN = Word()
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """A house whose database is backed up and put back, and the platform beside it, which is not."""
+
+    house: House
+    core: Core
+    outside: Outside
+    script: Script
+    environment: dict[str, str]
+
+    def back_up(self) -> None:
+        assert self.core.keeper.open()
+        keep_rows(self.core.database)
+
+    def put_back(self) -> None:
+        put_rows_back(self.core.database)
+        _forget(self)
+
+    def accept(self, word: Word = PLAIN) -> set[UUID]:
+        return {one.id for one in restore.accept(self.core, self.outside, word)}
+
+    def doubt(self) -> Doubt:
+        found = self.core.keeper.doubt()
+        assert found is not None
+        return found
+
+    def post(self, state: State = State.SCHEDULED, **more: Any) -> Post:
+        return self.house.ledger.post([self.house.account("one")], state, **more)
+
+    def goes_out(self, post: Post) -> State | None:
+        """Its time has come: it is released and published."""
+        delay.slot(self.core)
+        delivery = self.house.ledger.delivery(post.deliveries[0])
+        return publish(self.core, delivery.id, delivery.generation)
+
+    def sent(self, post: Post) -> int:
+        """How often the platform was told to show it."""
+        return sum(call == ("finalize", str(post.deliveries[0])) for call in self.script.calls)
+
+    def seen(self, delivery: UUID) -> State | None:
+        now = self.house.ledger.delivery(delivery)
+        return look(self.core, now.id, now.generation, now.fence)
+
+
+@pytest.fixture
+def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Iterator[Scene]:
+    settings = load(environment)
+    script = Script()
+
+    def finalize(draft: Draft, _: Account) -> Finalized:
+        script.calls.append(("finalize", draft.delivery_id))
+        return Published(remote_id=draft.delivery_id)
+
+    script.finalize = finalize
+    core = playing(build(settings), script)
+    ledger = Ledger(database_url, Vault(vault_key))
+    yield Scene(
+        house=moved_in(core, ledger), core=core, outside=Outside(settings.mark_folder),
+        script=script, environment=environment,
+    )  # fmt: skip
+    ledger.database.close()
+    core.database.close()
+
+
+# --- what went out is not sent again ---------------------------------------------------------------------------------
+
+
+def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_is_once(scene: Scene) -> None:
+    out, later = scene.post(), scene.post(due=HOUR)
+    scene.back_up()
+    assert scene.goes_out(out) is State.PUBLISHED
+    scene.put_back()
+    assert scene.house.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
+    assert scene.goes_out(out) is None
+    assert scene.house.ledger.states(out) == [State.SCHEDULED], "not even released"
+
+    assert scene.accept() == {*out.deliveries}
+    assert scene.house.ledger.states(out) == [State.UNKNOWN]
+    assert scene.house.ledger.status(out) == "pending"
+    assert scene.house.ledger.moves(out.deliveries[0])[-1] == ("restore", "scheduled", "unknown")
+    assert scene.goes_out(out) is None
+    assert scene.goes_out(later) is None, "not yet"
+    scene.house.ledger.change(later.deliveries[0], "due_at = now(), next_at = now()")
+    assert scene.goes_out(later) is State.PUBLISHED
+    assert (scene.sent(out), scene.sent(later)) == (1, 1)
+
+
+def test_whatever_was_under_way_in_the_backup_becomes_unknown_and_reads_as_pending(scene: Scene) -> None:
+    posts = {state: scene.post(state, due=-HOUR) for state in State}
+    before = {state: scene.house.ledger.delivery(post.deliveries[0]) for state, post in posts.items()}
+    scene.back_up()
+    scene.put_back()
+    for old in before.values():
+        assert publish(scene.core, old.id, 0) is None, "an old message"
+        assert look(scene.core, old.id, old.generation, old.fence) is None
+    publish_all(scene.core, "tiktok", [(old.id, 0) for old in before.values()])
+    assert scene.accept() == {before[state].id for state in UNSETTLED}
+    for state in UNSETTLED:
+        after = scene.house.ledger.delivery(before[state].id)
+        assert (after.state, after.in_doubt, after.reason, after.lease_until) == ("unknown", True, None, None)
+        assert after.generation == before[state].generation + 1, "messages of before mean nothing any more"
+        assert scene.house.ledger.status(posts[state]) == "pending"
+        [attempt] = [a for a in scene.house.ledger.attempts(after.id) if a.closed_at is None]
+        assert attempt.armed_at is not None, "it counts as a post of the day"
+    for state in SETTLED:
+        assert scene.house.ledger.delivery(before[state].id)[:-1] == before[state][:-1], state
+    assert scene.script.calls == []
+
+
+def test_it_is_looked_for_from_when_it_can_have_gone_out_and_no_earlier(scene: Scene) -> None:
+    handled, long_due = scene.post(State.UNKNOWN, due=-HOUR), scene.post(due=-HOUR)
+    due = scene.post(due=timedelta(seconds=2))
+    armed = scene.house.ledger.delivery(handled.deliveries[0]).armed_at
+    scene.back_up()
+    scene.put_back()
+    since = scene.doubt().since
+    scene.accept()
+
+    def armed_at(post: Post) -> Any:
+        return scene.house.ledger.delivery(post.deliveries[0]).armed_at
+
+    assert armed_at(handled) == armed
+    assert armed_at(long_due) == since
+    found = scene.house.ledger.delivery(due.deliveries[0])
+    assert found.armed_at == min(found.due_at, found.updated_at)
+    doubt = scene.outside.read()
+    assert doubt is not None
+    assert found.armed_deadline > found.now, "a worker of before may still be about to send"
+
+
+# --- what a person brought forward -----------------------------------------------------------------------------------
+
+
+def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene: Scene) -> None:
+    scene.house.decided()
+    scene.house.account("one")
+    post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
+    [delivery] = [d.id for d in scene.house.deliveries(post)]
+    scene.back_up()
+    edit(scene.core, scene.house.caller, post, Change(given=frozenset({"scheduled_at"})))
+    noted: list[bool] = []
+
+    def finalize(draft: Draft, _: Account) -> Finalized:
+        noted.append(delivery in scene.outside.noted(None))
+        return Published(remote_id=draft.delivery_id)
+
+    scene.script.finalize = finalize
+    delay.slot(scene.core)
+    assert publish(scene.core, delivery, 1) is State.PUBLISHED
+    assert noted == [True], "it stood outside before the visible call"
+    scene.put_back()
+    assert scene.house.ledger.delivery(delivery).due_at > scene.house.now()
+    assert scene.accept() == {delivery}
+
+
+def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene) -> None:
+    scene.house.decided()
+    scene.house.account("one")
+    post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
+    later = Change(given=frozenset({"scheduled_at"}), scheduled_at=scene.house.now() + 2 * HOUR)
+    edit(scene.core, scene.house.caller, post, later)
+    edit(scene.core, scene.house.caller, post, Change(given=frozenset({"caption"}), caption="other"))
+    with scene.core.database.begin() as c:
+        assert not marks.any_brought_forward(c)
+
+
+@pytest.mark.parametrize("by", ["its author", "an operator"])
+def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, by: str) -> None:
+    scene.house.decided()
+    post, other = scene.post(State.FAILED), scene.post(State.FAILED)
+    [delivery] = post.deliveries
+    scene.house.ledger.change(delivery, 'error = \'{"code": "x"}\'')
+    scene.back_up()
+    if by == "its author":
+        assert steer.retry(scene.core, scene.house.caller, [post.id]).ids == [post.id]
+    else:
+        assert dead_letters.replay(scene.core, OPERATOR, [delivery], who="a test").done == [delivery]
+    _good(scene, post)
+    assert scene.goes_out(post) is State.PUBLISHED
+    scene.put_back()
+    assert scene.accept() == {delivery}
+    assert scene.house.ledger.moves(delivery)[-1] == ("restore", "failed", "unknown")
+    assert scene.house.ledger.status(post) == "pending"
+    assert scene.house.ledger.states(other) == [State.FAILED]
+
+
+# --- what looks make of it -------------------------------------------------------------------------------------------
+
+
+def doubted(scene: Scene, *posts: Post, seen: Seen) -> None:
+    """They are in doubt, and the platform shows this of each; what a lost call can still show has been shown."""
+    scene.back_up()
+    scene.put_back()
+    scene.accept()
+    scene.script.look = lambda _: seen
+    for post in posts:
+        scene.house.ledger.change(post.deliveries[0], LATE)
+
+
+def test_what_the_platform_shows_is_published(scene: Scene) -> None:
+    post = scene.post()
+    doubted(scene, post, seen=Published(remote_id="r"))
+    assert scene.seen(post.deliveries[0]) is State.PUBLISHED
+    assert [a.outcome for a in scene.house.ledger.attempts(post.deliveries[0])] == ["published"]
+
+
+def test_nothing_but_life_proves_anything_and_a_person_has_the_last_word(scene: Scene) -> None:
+    seen: list[Seen] = [
+        Absent(checkpoint={"handle": "again"}), Ready(checkpoint={"handle": "again"}), CannotTell(reason="?"),
+        Ended(error=Rejected("no")), Ended(error=Unavailable("later")),
+    ]  # fmt: skip
+    posts = [scene.post(State.PREPARING) for _ in seen]
+    doubted(scene, *posts, seen=seen[0])
+    for post, shown in zip(posts, seen, strict=True):
+        _nothing_is_proven_by(scene, post, shown)
+
+
+def _nothing_is_proven_by(scene: Scene, post: Post, shown: Seen) -> None:
+    [delivery] = post.deliveries
+    scene.script.look = lambda _: shown
+    scene.house.ledger.change(delivery, "armed_deadline = now()")
+    assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
+    assert scene.seen(delivery) is State.UNKNOWN
+    with pytest.raises(decide.CannotDecide, match="may still appear"):
+        decide.publish_again(scene.core, delivery)
+    scene.house.ledger.change(delivery, LATE)
+    assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
+    assert scene.seen(delivery) is State.BLOCKED
+    found = scene.house.ledger.delivery(delivery)
+    assert (found.reason, found.error["code"]) == (Reason.IS_IT_LIVE, "restored")
+    decide.publish_again(scene.core, delivery)
+    assert scene.goes_out(post) is State.PUBLISHED
+    assert scene.sent(post) == 1
+    found = scene.house.ledger.delivery(delivery)
+    assert not found.in_doubt, "from here on it is one like any other"
+
+
+def test_what_the_platform_still_works_on_is_waited_for(scene: Scene) -> None:
+    post = scene.post(State.PROCESSING)
+    doubted(scene, post, seen=Pending(checkpoint={}, wait=timedelta(seconds=5)))
+    assert scene.seen(post.deliveries[0]) is State.PROCESSING
+    scene.script.look = lambda _: Published(remote_id="r")
+    assert scene.seen(post.deliveries[0]) is State.PUBLISHED
+
+
+def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(scene: Scene) -> None:
+    post = scene.post(State.PREPARING)
+    [delivery] = post.deliveries
+    scene.house.ledger.change(
+        delivery, "checkpoint = :sealed", sealed=scene.core.vault.seal({"handle": "old"}, delivery)
+    )
+    doubted(scene, post, seen=Ended(error=Rejected("no")))
+    scene.seen(delivery)
+    assert scene.script.calls == [("look", {"handle": "old"}), ("look", {})]
+
+
+def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(scene: Scene) -> None:
+    account = scene.house.account("one")
+    one, two = scene.house.ledger.posts(2, [account])
+    other = scene.post()
+    doubted(scene, one, two, other, seen=Published(remote_id="r"))
+    for post in (one, two):
+        for _ in range(2):
+            scene.seen(post.deliveries[0])
+        assert scene.house.ledger.states(post) == [State.BLOCKED]
+    assert scene.seen(other.deliveries[0]) is State.PUBLISHED, "on another account"
+
+
+def test_the_database_itself_refuses_to_make_one_in_doubt_sendable(scene: Scene) -> None:
+    post = scene.post()
+    doubted(scene, post, seen=CannotTell(reason="?"))
+    for change in (
+        "state = 'retrying', armed_at = NULL",
+        "state = 'failed'",
+        "armed_at = NULL, state = 'blocked', reason = 'person_needed'",
+    ):
+        with pytest.raises(DBAPIError, match="doubted_stays_armed"):
+            scene.house.ledger.change(post.deliveries[0], change)
+
+
+# --- while it is not accepted ----------------------------------------------------------------------------------------
+
+
+def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_taken(scene: Scene) -> None:
+    scene.house.decided()
+    post, failed, lost = scene.post(due=HOUR), scene.post(State.FAILED), scene.post(State.UNKNOWN)
+    scene.back_up()
+    scene.put_back()
+    caller, core = scene.house.caller, scene.core
+    changes: list[Callable[[], object]] = [
+        lambda: edit(core, caller, post.id, Change(given=frozenset({"caption"}), caption="new")),
+        lambda: steer.cancel(core, caller, [post.id]),
+        lambda: steer.delete(core, caller, [post.id]),
+        lambda: steer.retry(core, caller, [failed.id]),
+    ]
+    for work in changes:
+        with pytest.raises(Refusal, match="restored from a backup") as refused:
+            work()
+        assert (refused.value.status, refused.value.code) == (503, "unavailable")
+    decisions: list[Callable[[], None]] = [
+        lambda: decide.it_is_live(core, lost.deliveries[0], "https://t.example/1"),
+        lambda: decide.publish_again(core, lost.deliveries[0]),
+        lambda: decide.resume(core, lost.deliveries[0]),
+    ]
+    for decision in decisions:
+        with pytest.raises(decide.CannotDecide, match="`slipway restore status`"):
+            decision()
+    replayed = dead_letters.replay(core, OPERATOR, failed.deliveries, who="a test")
+    assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
+    assert scene.house.ledger.states(post) + scene.house.ledger.states(failed) == [
+        State.SCHEDULED,
+        State.FAILED,
+    ]
+
+    taken = scene.house.accept(account_ids=[scene.house.accounts["one"]]).id
+    assert [d.state for d in scene.house.deliveries(taken)] == ["scheduled"]
+    scene.accept()
+    edit(core, caller, post.id, Change(given=frozenset({"caption"}), caption="new"))
+    assert steer.cancel(core, caller, [post.id]).ids == [post.id]
+
+
+def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
+    link = "https://media.example/gone.mp4"
+    post = scene.post(State.ACCEPTED)
+    with scene.core.database.begin() as c:
+        check = open_check(c, scene.house.workspace, "video", link).id
+        row(
+            c,
+            "INSERT INTO post_checks (post_id, position, check_id) VALUES (:p, 0, :c) RETURNING position",
+            p=post.id, c=check,
+        )  # fmt: skip
+    scene.back_up()
+    scene.put_back()
+    assert reachability.check(scene.core, check) is None
+    assert ring_checks(scene.core) == 0
+    assert scene.house.ledger.states(post) == [State.ACCEPTED]
+    assert scene.accept() == {*post.deliveries}
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_what_was_taken_since_the_restore_may_be_a_repeat_unless_the_person_knows_better(
+    scene: Scene, *, repeats: bool
+) -> None:
+    scene.back_up()
+    _expire(scene)
+    scene.put_back()
+    scene.doubt()
+    new, later = scene.post(), scene.post(due=HOUR)
+    assert scene.accept(Word(taken_since=repeats)) == ({*new.deliveries} if repeats else set())
+    assert scene.house.ledger.states(later) == [State.SCHEDULED]
+    if not repeats:
+        assert scene.goes_out(new) is State.PUBLISHED
+
+
+def test_what_became_due_while_nothing_ran_is_not_in_doubt(scene: Scene) -> None:
+    """Nothing was sent after the mark: what was due then is only late."""
+    post = scene.post(due=timedelta(minutes=5))
+    scene.back_up()
+    _expire(scene)
+    scene.put_back()
+    scene.house.ledger.change(
+        post.deliveries[0],
+        "due_at = now() - interval '5 minutes', next_at = now(), created_at = now() - interval '1 day'",
+    )
+    assert scene.accept() == set()
+    assert scene.goes_out(post) is State.PUBLISHED
+
+
+# --- a person's word -------------------------------------------------------------------------------------------------
+
+
+def test_nothing_sent_lets_everything_go_on_and_is_kept_with_its_reason(scene: Scene) -> None:
+    post = scene.post()
+    scene.back_up()
+    scene.put_back()
+    assert scene.accept(Word(nothing_sent="moved")) == set()
+    assert scene.goes_out(post) is State.PUBLISHED
+    with scene.core.database.begin() as c:
+        accepted = restores.last(c)
+    assert accepted is not None
+    assert (accepted.why, accepted.until, accepted.note) == ("restored", None, "moved")
+
+
+def test_without_a_mark_the_person_has_to_say_until_when(scene: Scene) -> None:
+    post, later = scene.post(), scene.post(due=HOUR)
+    scene.back_up()
+    scene.put_back()
+    (scene.outside.folder / "mark.json").unlink()
+    assert scene.doubt().why == "lost"
+    with pytest.raises(CannotAccept, match="--until"):
+        scene.accept()
+    assert scene.accept(Word(until=scene.house.now())) == {*post.deliveries}
+    assert scene.house.ledger.states(later) == [State.SCHEDULED]
+    assert scene.core.keeper.open()
+
+
+def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: Path) -> None:
+    scene.post()
+    scene.back_up()
+    scene.put_back()
+    scene.doubt()
+    with pytest.raises(CannotAccept, match="where the workers' is"):
+        restore.accept(scene.core, Outside(tmp_path / "elsewhere"), Word())
+
+
+def test_where_nothing_is_in_doubt_there_is_nothing_to_accept(scene: Scene) -> None:
+    assert scene.core.keeper.open()
+    with pytest.raises(CannotAccept, match="in step"):
+        scene.accept()
+
+
+def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> None:
+    post, later = scene.post(), scene.post(due=HOUR)
+    assert scene.core.keeper.open()
+    since = scene.house.now() - LONG_AGO
+    restore.declare(scene.core, scene.outside, since=since, until=None)
+    _forget(scene)
+    assert scene.goes_out(post) is None
+    doubt = scene.doubt()
+    assert (doubt.why, doubt.since) == ("declared", since)
+    assert scene.accept() == {*post.deliveries}
+    assert scene.house.ledger.states(later) == [State.SCHEDULED]
+
+
+def test_put_back_again_after_it_was_accepted_it_is_in_doubt_again(scene: Scene) -> None:
+    post = scene.post()
+    scene.back_up()
+    for _ in range(2):
+        scene.put_back()
+        assert scene.goes_out(post) is None
+        assert scene.accept() == {*post.deliveries}
+    assert scene.core.keeper.open()
+
+
+def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same(
+    scene: Scene,
+) -> None:
+    post = scene.post()
+    scene.back_up()
+    scene.put_back()
+    before = scene.doubt()
+    words = [sys.executable, "-m", "pipeline.cli", "restore", "accept"]
+    ended = subprocess.run(
+        words,
+        env={**os.environ, **scene.environment, "FAILPOINTS": "restore.begun=kill"},
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    mark = scene.outside.read()
+    assert mark is not None
+    assert mark.n == 1, "the new epoch stands outside already"
+    assert scene.goes_out(post) is None
+    assert scene.house.ledger.states(post) == [State.SCHEDULED]
+    assert scene.doubt() == before
+    assert scene.accept() == {*post.deliveries}
+    assert scene.core.keeper.open()
+
+
+# --- ------------------------------------------------------------------------------------------------------------------
+
+
+def _expire(scene: Scene) -> None:
+    """An hour passes in which nothing is sent."""
+    with scene.core.database.begin() as c:
+        row(c, "UPDATE backup.mark SET marked_at = now() - interval '1 hour' RETURNING n")
+    mark = scene.outside.read()
+    assert mark is not None
+    scene.outside.begin(replace(mark, until=mark.until - HOUR))
+
+
+def _forget(scene: Scene) -> None:
+    """As a process that has just been started."""
+    scene.core.keeper._sure_until = float("-inf")
+
+
+def _good(scene: Scene, post: Post) -> None:
+    """Its media are checked, and it waits for its time."""
+    with scene.core.database.begin() as c:
+        for one in rows(c, "SELECT id FROM checks WHERE verdict IS NULL"):
+            row(
+                c,
+                """UPDATE checks SET verdict = 'good', facts = '{"content_type": "video/mp4", "bytes": 10}',
+                          decided_at = now() WHERE id = :id RETURNING id""",
+                id=one.id,
+            )
+        reachability.advance(scene.core, c, post.id)
+    scene.house.ledger.change(post.deliveries[0], "next_at = now()")
