@@ -37,15 +37,20 @@ SURE = 0.5
 
 
 class Keeper:
-    """One a process. ``outside`` None: others keep the mark, and this one only goes by what the database says."""
+    """One a process. ``outside`` None: others keep the mark, and this one only goes by what the database says.
 
-    def __init__(self, database: Database, outside: Outside | None, lease: timedelta) -> None:
+    ``logs``: what it finds, once; whoever tells a person by itself needs no log.
+    """
+
+    def __init__(
+        self, database: Database, outside: Outside | None, lease: timedelta, *, logs: bool = True
+    ) -> None:
         self.outside = outside
         self.lease = lease
         self._database = database
         self._lock = threading.Lock()
         self._sure_until = float("-inf")
-        self._said = ""
+        self._logs, self._said = logs, ""
 
     def open(self) -> bool:
         """Whether anything may be sent; advances the mark when it is time to. Raises Unreachable."""
@@ -136,7 +141,7 @@ class Keeper:
 
     def _say(self, how: Callable[[str], None], sentence: str) -> None:
         """Once, not every second."""
-        if sentence != self._said:
+        if self._logs and sentence != self._said:
             how(sentence)
             self._said = sentence
 

@@ -90,7 +90,9 @@ def declare(core: Core, outside: Outside, *, since: datetime, until: datetime | 
 
 def accept(core: Core, outside: Outside, word: Word) -> Sequence[Doubtful]:
     """Turns what may have gone out into unknown, begins a new epoch; what was turned. Raises CannotAccept, OSError."""
-    keeper = Keeper(core.database, outside, timedelta(seconds=core.settings.mark.lease))
+    keeper = Keeper(
+        core.database, outside, timedelta(seconds=core.settings.mark.lease), logs=False
+    )  # fmt: skip
     keeper.open()  # whether there still is a mismatch, and until when
     epoch = uuid4()
     with core.database.begin() as c:

@@ -16,9 +16,9 @@ from pipeline.store.database import row, rows
 _SAME_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
 OPEN = f"""EXISTS (
-    SELECT FROM mark m WHERE m.epoch IS NULL OR (
-        m.held_at IS NULL AND m.until > now() AND m.started = pg_postmaster_start_time()
-        AND m.relation = m.tableoid AND m.writer = m.xmin AND m.database = {_SAME_DATABASE}))"""
+    SELECT FROM mark m WHERE m.held_at IS NULL AND (m.epoch IS NULL OR (
+        m.until > now() AND m.started = pg_postmaster_start_time()
+        AND m.relation = m.tableoid AND m.writer = m.xmin AND m.database = {_SAME_DATABASE})))"""
 """Whether this very database, on this run of its server, was compared with the mark outside, and that is ahead of now.
 
 Part of the statements that release, claim and arm. One in which nobody has kept a mark yet is held back by the keeper

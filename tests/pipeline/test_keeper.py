@@ -181,6 +181,7 @@ def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, o
     doubt = kept(database).doubt
     assert doubt is not None
     assert (doubt.why, doubt.since) == ("restored", None)
+    assert not kept(database).open
 
 
 def test_a_mark_that_is_gone_holds_everything_and_one_that_comes_back_lets_go(

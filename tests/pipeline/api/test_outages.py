@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,11 +16,13 @@ from pipeline.bootstrap import build
 from pipeline.pacing import redis_client
 from pipeline.queues import ALL
 from pipeline.stages import delay
+from pipeline.store import marks
 from pipeline.store.canaries import taken
 from tests.conftest import Engines
 
-from .conftest import Server, Tenant, serving, until, video
+from .conftest import BASE, Server, Tenant, serving, until, video
 
+JSON = {"Content-Type": "application/json"}
 NOBODY = "redis+socket:///tmp/nobody-is-here?virtual_host=0"
 
 
@@ -30,7 +34,7 @@ def test_broker_away_a_post_is_taken_and_the_bell_rings_when_it_is_back(
         answer = server.post(video(tenant), tenant.key)
         assert answer.status_code == 201
         ready = server.send("GET", "/readyz").json()["data"]["parts"]
-        assert ready == {"database": True, "broker": False, "workers": False}
+        assert ready == {"database": True, "broker": False, "workers": False, "mark": True}
     back = build(load(environment))
     with back.database.begin() as c:
         c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
@@ -91,4 +95,52 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     assert silence in server.send("GET", "/metrics").text
     with server.core.database.begin() as c:
         taken(c, "status")
+    assert server.send("GET", "/readyz").status_code == 200
+
+
+def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_before(
+    server: Server, tenant: Tenant
+) -> None:
+    post = server.post(video(tenant), tenant.key).json()["data"]["id"]
+    with server.core.database.begin() as c:
+        marks.hold(c, "restored", since=None, until=datetime.now(UTC))
+    try:
+        bad = server.send("GET", "/readyz")
+        answers.Unready.model_validate_json(bad.content)
+        assert bad.status_code == 503
+        assert "`slipway restore status`" in bad.json()["message"]
+        assert bad.json()["parts"]["mark"] is False
+        assert server.send("GET", "/healthz").status_code == 200
+
+        for method, path, body in (
+            ("PATCH", f"/posts/{post}", {"caption": "new"}),
+            ("POST", "/posts/retry", {"post_ids": [post]}),
+            ("POST", "/posts/cancel", {"post_ids": [post]}),
+            ("POST", "/posts/delete", {"postIds": [post]}),
+        ):
+            refused = server.send(method, f"{BASE}{path}", tenant.key, json.dumps(body).encode(), **JSON)
+            assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable"), path
+            assert "Retry-After" in refused.headers
+        assert server.send("GET", f"{BASE}/posts/{post}", tenant.key).status_code == 200
+        body = video(tenant) | {"caption": "another"}
+        assert server.post(body, tenant.key).status_code == 201, "posts are taken all the same"
+    finally:
+        with server.core.database.begin() as c:
+            marks.let_go(c)
+    assert server.send("GET", "/readyz").status_code == 200
+
+
+def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
+    assert server.core.keeper.open()
+    with server.core.database.begin() as c:
+        c.execute(
+            text("UPDATE mark SET until = now() - interval '10 minutes', writer = pg_current_xact_id()::xid")
+        )
+    bad = server.send("GET", "/readyz")
+    assert bad.status_code == 503
+    assert "Nobody has kept the mark for 600 s" in bad.json()["message"]
+    with server.core.database.begin() as c:
+        c.execute(
+            text("UPDATE mark SET until = now() + interval '1 minute', writer = pg_current_xact_id()::xid")
+        )
     assert server.send("GET", "/readyz").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -118,6 +119,18 @@ def test_a_look_after_arm(seen: Seen, standing: Standing, policy: Policy, state:
     if verdict.state is State.RETRYING and isinstance(seen, Ready | Absent):
         assert standing.absent_before
         assert standing.late_enough
+
+
+@given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
+def test_a_look_at_what_a_restore_left_in_doubt(
+    seen: Seen, standing: Standing, policy: Policy, state: State
+) -> None:
+    verdict = of_look(seen, replace(standing, in_doubt=True), policy)
+    never_wrong(verdict, armed=True)
+    assert verdict.state in MOVES[state][Mover.STATUS]
+    assert verdict.state in (State.PUBLISHED, State.PROCESSING, State.UNKNOWN, State.BLOCKED)
+    assert (verdict.state is State.PUBLISHED) == isinstance(seen, Published)
+    assert not verdict.disarm
 
 
 @given(SEEN, UNARMED, POLICIES)

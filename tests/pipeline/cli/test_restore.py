@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.delivery import State
+from pipeline.keeper import Keeper
+from pipeline.outside import Outside
+from pipeline.store.database import Database
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.restoring import keep_rows, put_rows_back
+
+
+@pytest.fixture
+def outside(terminal: Terminal) -> Outside:
+    return Outside(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
+
+
+@pytest.fixture
+def restored(terminal: Terminal, ledger: Ledger, outside: Outside) -> Iterator[Post]:
+    """A post that was due when the database was put back, which a worker has noticed."""
+    post = ledger.fresh(due=-HOUR)
+    worker(ledger.database, outside)
+    keep_rows(ledger.database)
+    put_rows_back(ledger.database)
+    worker(ledger.database, outside)
+    yield post
+    terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
+    if ledger.state(post.deliveries[0]) is not State.PUBLISHED:
+        ledger.change(post.deliveries[0], "state = 'cancelled', in_doubt = false, armed_at = NULL")
+
+
+def worker(database: Database, outside: Outside) -> bool:
+    return Keeper(database, outside, timedelta(seconds=30)).open()
+
+
+def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(
+    terminal: Terminal, ledger: Ledger, outside: Outside
+) -> None:
+    assert worker(ledger.database, outside)
+    assert terminal.json("restore", "status")["state"] == "in step"
+    assert terminal.json("restore", "list") == []
+    assert "in step" in terminal.refusal("restore", "accept")
+
+
+def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_they_stand(
+    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+) -> None:
+    [delivery] = restored.deliveries
+    mark = outside.read()
+    assert mark is not None
+    told = terminal.json("restore", "status")
+    assert (told["state"], told["until"][:19]) == ("in doubt", mark.until.isoformat()[:19])
+    assert told["since"] < told["found_at"]
+    assert told["deliveries"] == [{"platform": "tiktok", "why": "due in the time in doubt", "number": 1}]
+    text = terminal.text("restore", "status")
+    assert "slipway restore accept" in text
+    [listed] = terminal.json("restore", "list")
+    assert (listed["id"], listed["in_backup"], listed["state"]) == (str(delivery), "scheduled", "scheduled")
+    assert ledger.state(delivery) is State.SCHEDULED, "looking changes nothing"
+
+    ended = terminal.run("delivery", "show", str(delivery))
+    assert ended.status == 0
+    assert "`slipway restore status`" in ended.stderr, "every command says so"
+    assert terminal.run("pause", "list").stderr == ended.stderr
+
+    [accepted] = terminal.json("restore", "accept")
+    assert accepted["id"] == str(delivery)
+    assert ledger.state(delivery) is State.UNKNOWN
+    assert terminal.json("restore", "status")["state"] == "in step"
+    assert terminal.run("delivery", "show", str(delivery)).stderr == ""
+    [waits] = terminal.json("restore", "list", "--waiting")
+    assert (waits["id"], waits["in_backup"], waits["state"]) == (str(delivery), "scheduled", "unknown")
+    terminal.text("delivery", "decide", str(delivery), "--live", "https://t.example/1")
+    assert terminal.json("restore", "list", "--waiting") == []
+    [done] = terminal.json("restore", "list")
+    assert (done["state"], done["url"]) == ("published", "https://t.example/1")
+
+
+def test_before_any_worker_ran_the_command_sees_it_by_itself(
+    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+) -> None:
+    terminal.text("restore", "accept", "--nothing-sent", "not yet")
+    keep_rows(ledger.database)
+    put_rows_back(ledger.database)
+    assert terminal.json("restore", "status")["state"] == "in doubt"
+    assert [one["id"] for one in terminal.json("restore", "list")] == [str(restored.deliveries[0])]
+    [accepted] = terminal.json("restore", "accept")
+    assert accepted["id"] == str(restored.deliveries[0])
+    assert worker(ledger.database, outside)
+
+
+def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
+    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+) -> None:
+    terminal.text("restore", "accept", "--nothing-sent", "not yet")
+    keep_rows(ledger.database)
+    put_rows_back(ledger.database)
+    (outside.folder / "mark.json").unlink()
+    told = terminal.json("restore", "status")
+    assert (told["state"], told["until"]) == ("in doubt", "nobody knows")
+    assert "--until" in terminal.text("restore", "status")
+    assert "--until" in terminal.refusal("restore", "list")
+    assert "--until" in terminal.refusal("restore", "accept")
+    ended = terminal.run("restore", "accept", "--until", "2099-01-01T00:00:00Z")
+    assert ended.status == 2
+    assert "is still to come" in ended.stderr
+    listed = terminal.json("restore", "list", "--until", "now")
+    assert str(restored.deliveries[0]) in {one["id"] for one in listed}
+    accepted = terminal.json("restore", "accept", "--until", "now")
+    assert [one["id"] for one in accepted] == [one["id"] for one in listed]
+    assert worker(ledger.database, outside)
+
+
+def test_a_person_declares_it_and_takes_it_back(terminal: Terminal, ledger: Ledger, outside: Outside) -> None:
+    assert worker(ledger.database, outside)
+    told = terminal.json("restore", "declare", "--since", "20h")
+    assert "declare" in told["why"]
+    assert not worker(ledger.database, outside)
+    terminal.text("restore", "accept", "--nothing-sent", "a mistake")
+    assert worker(ledger.database, outside)
+
+
+def test_where_the_mark_is_not_kept_and_where_it_is_damaged_is_said(
+    terminal: Terminal, ledger: Ledger, outside: Outside
+) -> None:
+    assert "SLIPWAY_MARK__KEEP" in terminal.refusal("restore", "status", SLIPWAY_MARK__KEEP="false")
+    assert worker(ledger.database, outside)
+    good = (outside.folder / "mark.json").read_text()
+    (outside.folder / "mark.json").write_text("half a ma")
+    assert "is no mark" in terminal.refusal("restore", "status")
+    (outside.folder / "mark.json").write_text(good)
