@@ -1,0 +1,148 @@
+"""Yesterday's database is put back: what went out since is found or asked about, and never sent again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline.queues import GROUPS
+from pipeline.store.pauses import lift, pause
+from tests.conftest import Engines
+from tests.flow.ledger import caption, delivery, slideshow, states_of
+from tests.restoring import Backups
+from tests.stack import Stack, until
+
+PARTS = ("api", "beat", *GROUPS)
+
+
+@pytest.fixture
+def backups(engines: Engines, stack: Stack, tmp_path: Path) -> Iterator[Backups]:
+    yield Backups(engines, stack.environment["SLIPWAY_STORE__URL"], tmp_path)
+    for part in PARTS:
+        if stack.parts[part].poll() is not None:
+            _start(stack, part)
+
+
+def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
+    stack: Stack, backups: Backups
+) -> None:
+    texts = {name: caption() for name in ("before", "found", "asked", "forward", "held", "later", "lost")}
+    hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    _hold(stack, "pinterest", "linkedin", "youtube")
+    posts = {
+        "before": stack.accepted(texts["before"], "tiktok"),
+        # the platform shows whose it is
+        "found": stack.accepted(texts["found"], "pinterest", media=slideshow(stack)),
+        # nobody lets us list a member's posts
+        "asked": stack.accepted(texts["asked"], "linkedin", media=slideshow(stack)),
+        "forward": stack.accepted(texts["forward"], "linkedin", media=slideshow(stack), scheduled_at=hour),
+        # due in the time in doubt, and never sent
+        "held": stack.accepted(texts["held"], "youtube"),
+        "later": stack.accepted(texts["later"], "tiktok", scheduled_at=hour),
+    }
+    stack.becomes(posts["before"], "posted")
+    backups.dump()
+
+    _let_go(stack, "pinterest", "linkedin")
+    _patch(stack, posts["forward"], {"scheduled_at": None})
+    lost = stack.accepted(texts["lost"], "tiktok")
+    for name in ("found", "asked", "forward"):
+        stack.becomes(posts[name], "posted", 60)
+    stack.becomes(lost, "posted", 60)
+    went_out = {"before", "found", "asked", "forward", "lost"}
+    assert {name for name, text in texts.items() if stack.live(text)} == went_out
+
+    _put_back(stack, backups)
+    ready = until(lambda: _says(stack, 503), 60)
+    assert "`slipway restore status`" in ready["message"]
+    doubted = {"found", "asked", "forward", "held"}
+    ids = {name: delivery(stack, post) for name, post in posts.items()}
+    listed = {one["id"]: one for one in _slipway(stack, "restore", "list")}
+    assert {name for name, identity in ids.items() if identity in listed} == doubted
+    assert stack.state(posts["found"], "pinterest")["state"] == "scheduled", "so says the backup"
+    assert (
+        requests.get(f"{stack.api}/api/partner/v1/posts/{lost}", headers=_key(stack), timeout=10).status_code
+        == 404
+    )
+
+    accepted = {one["id"] for one in _slipway(stack, "restore", "accept")}
+    assert accepted == set(listed)
+    until(lambda: _says(stack, 200), 60)
+    stack.reaches(posts["found"], "published", "pinterest", 60)
+    for name, platform in (("asked", "linkedin"), ("forward", "linkedin"), ("held", "youtube")):
+        stack.reaches(posts[name], "blocked", platform, 60)
+    waiting = {one["id"]: one["reason"] for one in _slipway(stack, "restore", "list", "--waiting")}
+    assert {ids[name]: "is_it_live" for name in doubted - {"found"}}.items() <= waiting.items()
+    assert ids["found"] not in waiting
+
+    _slipway(stack, "delivery", "decide", ids["asked"], "--live", "https://www.linkedin.com/feed/update/1")
+    _let_go(stack, "youtube")
+    _slipway(stack, "delivery", "decide", ids["held"], "--again")
+    _patch(stack, posts["later"], {"scheduled_at": None})
+    for name in ("asked", "held", "later"):
+        stack.becomes(posts[name], "posted", 60)
+    assert "unknown" not in states_of(stack, posts["later"])
+    assert {name: len(stack.live(text)) for name, text in texts.items()} == dict.fromkeys(texts, 1)
+
+
+def _put_back(stack: Stack, backups: Backups) -> None:
+    """Everything is killed, the database is made anew out of the dump, and everything is started."""
+    for part in PARTS:
+        stack.kill(part)
+    backups.load()
+    stack.core.database.engine.dispose()
+    for part in PARTS:
+        _start(stack, part)
+
+
+def _start(stack: Stack, part: str) -> None:
+    if part in GROUPS:
+        stack.start_worker(part)
+    else:
+        {"api": stack.start_api, "beat": stack.start_beat}[part]()
+
+
+def _says(stack: Stack, status: int) -> Any:
+    answer = requests.get(f"{stack.api}/readyz", timeout=10)
+    return answer.json() if answer.status_code == status else None
+
+
+def _slipway(stack: Stack, *words: str) -> Any:
+    """A command of an operator."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words, "--json"], env=stack.environment, capture_output=True,
+        text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def _patch(stack: Stack, post: str, body: dict[str, Any]) -> None:
+    answer = requests.patch(
+        f"{stack.api}/api/partner/v1/posts/{post}", json=body, headers=_key(stack), timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def _key(stack: Stack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.key}"}
+
+
+def _hold(stack: Stack, *platforms: str) -> None:
+    with stack.core.database.begin() as c:
+        for platform in platforms:
+            pause(c, "account", str(stack.accounts[platform]), "a test")
+
+
+def _let_go(stack: Stack, *platforms: str) -> None:
+    with stack.core.database.begin() as c:
+        for platform in platforms:
+            lift(c, "account", str(stack.accounts[platform]))
