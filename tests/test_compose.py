@@ -133,6 +133,16 @@ def test_durability_is_not_switched_off() -> None:
     assert "--maxmemory-policy noeviction" in SERVICES["valkey"]["command"][-1]
 
 
+def test_the_mark_lies_outside_the_database_where_all_of_ours_see_it() -> None:
+    docker = (ROOT / "config" / "Dockerfile").read_text()
+    [home] = re.findall(r"SLIPWAY_FOLDER=(\S+)", docker)
+    [folders] = re.findall(r"install .*?((?: /\S+)+)$", docker, re.MULTILINE)
+    assert f"{home}/mark" in folders.split(), "made for our user, or the volume would be root's"
+    for name in OURS:
+        assert f"mark:{home}/mark" in SERVICES[name]["volumes"], name
+    assert not any("mark" in volume for volume in SERVICES["postgres"]["volumes"])
+
+
 @pytest.mark.parametrize("name", ANSWERING)
 def test_each_service_starts_and_its_health_check_is_content(
     name: str, running: dict[str, Path], production: dict[str, str], ports: dict[str, str]

@@ -115,9 +115,9 @@ def confirm(c: Connection, intent: Intent) -> bool:
     found = row(
         c,
         f"""UPDATE mark SET until = :until, marked_at = now(), started = :server, writer = {_MINE}
-            WHERE epoch = :epoch AND n >= :n AND held_at IS NULL AND pg_postmaster_start_time() = :server
+            WHERE epoch = :epoch AND held_at IS NULL AND pg_postmaster_start_time() = :server
               AND relation = tableoid AND writer = xmin AND database = {_SAME_DATABASE} RETURNING n""",
-        epoch=intent.mark.epoch, n=intent.mark.n, until=intent.mark.until, server=intent.server,
+        epoch=intent.mark.epoch, until=intent.mark.until, server=intent.server,
     )  # fmt: skip
     return found is not None
 

@@ -107,6 +107,12 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def may_send(running: Running) -> bool:
+    """Whether the mark is kept and nothing is in doubt."""
+    answer = requests.get(f"{running.said['api']}/readyz", timeout=5).json()
+    return bool(answer["ok"] and answer["data"]["parts"]["mark"])
+
+
 def status(url: str, **sent: Any) -> int:
     try:
         return requests.get(url, timeout=5, **sent).status_code
@@ -180,6 +186,7 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
             second.process.wait()
         with up(place) as third:
             assert third.said["accounts"] == first.said["accounts"]
+            assert until(lambda: may_send(third), 30), "a kill is no restore"
             third.process.send_signal(signal.SIGTERM)
             assert third.process.wait(60) == 0
             assert nothing_left(place, third)
