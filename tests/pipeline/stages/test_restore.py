@@ -55,6 +55,7 @@ from tests.restoring import keep_rows, put_rows_back
 LATE = "armed_deadline = now() - interval '1 hour'"
 LONG_AGO = timedelta(hours=2)
 PLAIN = Word()
+BEGUN = "restore.begun"
 
 
 @dataclass(kw_only=True)
@@ -501,7 +502,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     words = [sys.executable, "-m", "pipeline.cli", "restore", "accept"]
     ended = subprocess.run(
         words,
-        env={**os.environ, **scene.environment, "FAILPOINTS": "restore.begun=kill"},
+        env={**os.environ, **scene.environment, "FAILPOINTS": f"{BEGUN}=kill"},
         check=False,
         timeout=60,
     )
