@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.core import Core
+    from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
 NO_TABLES = "42P01"
@@ -25,18 +26,24 @@ def ledger(*, warn: bool = True) -> Iterator[Connection]:
 
     ``warn``: on standard error, when nothing is sent because a restore of the database is not accepted.
     """
+    with database() as opened, opened.begin() as c:
+        if warn:
+            _warn_of_doubt(c)
+        yield c
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """The ledger, for what takes several transactions. Raises ClickException when there is none to be had."""
     from config.settings import settings
     from pipeline.store.database import Database
 
     with sentences():
-        database = Database(settings().store.url.get_secret_value(), pool=1)
+        opened = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            with database.begin() as c:
-                if warn:
-                    _warn_of_doubt(c)
-                yield c
+            yield opened
         finally:
-            database.close()
+            opened.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Lengths of time as options take them: `30m`, `24h`, `90d`; and moments as an ISO 8601 time or so far from now."""
+"""Lengths of time as options take them: `30m`, `24h`, `90d`; and moments as an ISO 8601 time or so far away."""
 
 from __future__ import annotations
 

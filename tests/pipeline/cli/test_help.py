@@ -9,7 +9,8 @@ import click
 import pytest
 
 NAMES = [
-    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "restore",
+    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "receipts",
+    "restore",
     "vault-rotate", "workspace",
 ]  # fmt: skip
 

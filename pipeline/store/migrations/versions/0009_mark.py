@@ -1,9 +1,12 @@
-"""By what a restored database is recognised, and what becomes of deliveries that may have gone out since its backup."""
+"""By what a restored database is recognised, and what becomes of deliveries that may have gone out since its backup.
+
+After 0010, which was there first: a database that has it must not take this one for applied.
+"""
 
 from alembic import op
 
 revision = "0009"
-down_revision = "0008"
+down_revision = "0010"
 
 SCHEMA = """
 CREATE TABLE mark (
