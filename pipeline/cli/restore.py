@@ -13,7 +13,7 @@ from pipeline.api.timestamp import written
 from pipeline.cli import EXAMPLE
 from pipeline.cli.opening import house, ledger
 from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import PAST
+from pipeline.cli.span import UNTIL_NOW
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 until_option = click.option(
     "--until",
-    type=PAST,
+    type=UNTIL_NOW,
     help="Until when posts were sent, where the mark was lost: a time, 3h (ago), or now.",
 )
 taken_option = click.option(
@@ -122,7 +122,9 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 
 
 @command.command(epilog=EXAMPLE + "slipway restore declare --since 2027-02-01T03:00:00Z")
-@click.option("--since", type=PAST, required=True, help="When the backup was made: a time, or 20h (ago).")
+@click.option(
+    "--since", type=UNTIL_NOW, required=True, help="When the backup was made: a time, or 20h (ago)."
+)
 @until_option
 @json_option
 def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:

@@ -36,20 +36,21 @@ def moment(text: str) -> datetime:
 
 
 def past(text: str) -> datetime:
-    """A time that has been, in UTC: as ISO 8601, so long ago, or `now`. Raises BadParameter."""
-    now = datetime.now(UTC)
+    """A time gone by, in UTC. Raises BadParameter."""
     try:
-        found = now - span("0s" if text == "now" else text) if _is_length(text) else timestamp.read(text)
+        return datetime.now(UTC) - span(text) if _SHAPE.fullmatch(text) else timestamp.read(text)
     except timestamp.NotATime as error:
-        raise click.BadParameter(f"{text!r}: {error} Or say how long ago: 90m, or now.") from None
+        raise click.BadParameter(f"{text!r}: {error} Or say how long ago: 30d.") from None
+
+
+def until_now(text: str) -> datetime:
+    """The same, or `now`, and nothing that is still to come. Raises BadParameter."""
+    now = datetime.now(UTC)
+    found = now if text == "now" else past(text)
     if found > now:
         raise click.BadParameter(f"{text} is still to come.")
     return found
 
 
-def _is_length(text: str) -> bool:
-    return text == "now" or _SHAPE.fullmatch(text) is not None
-
-
-SPAN, MOMENT, PAST = span, moment, past
+SPAN, MOMENT, PAST, UNTIL_NOW = span, moment, past, until_now
 """As ``type=`` of an option."""

@@ -23,7 +23,7 @@ from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, rows, run_many
 from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_rows
-from pipeline.store.marks import OPEN
+from pipeline.store.marks import NOTED, OPEN
 from pipeline.store.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.vault import Vault
 
@@ -82,7 +82,7 @@ WITH d AS (
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
                           AND p.expires_at <= now())) IS TRUE
       AND {OPEN}
-      AND (generation = 0 OR NOT EXISTS (SELECT FROM brought_forward b WHERE b.delivery_id = deliveries.id))
+      AND (generation = 0 OR {NOTED})
     RETURNING id, armed_at
 ), attempt AS (
     UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL

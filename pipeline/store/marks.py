@@ -26,6 +26,10 @@ alone. A copy has another number for its database; out of a dump, the row has an
 number; and a server whose files were put back was started.
 """
 
+NOTED = """NOT EXISTS (SELECT FROM brought_forward b, mark k
+                        WHERE b.delivery_id = deliveries.id AND k.epoch IS NOT NULL)"""
+"""Whether it stands outside that a delivery was brought forward, where there is an outside; part of arming."""
+
 _MINE = "pg_current_xact_id()::xid"
 _STAYS_MINE = f"CASE WHEN writer = xmin THEN {_MINE} ELSE writer END"
 """What every other update of the row has to write, for it makes the row its own transaction's."""
