@@ -94,7 +94,7 @@ class Stack:
         """One worker process of a group."""
         name = name or group
         self.start(
-            name, "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", str(slots),
+            name, "celery", "-A", "pipeline.worker.app", "worker", "-c", str(slots),
             "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
             **more,
         )  # fmt: skip

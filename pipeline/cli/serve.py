@@ -39,10 +39,10 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
 
     chosen = _queues(group, queues, GROUPS)
     s = settings()
-    # Its SIGTERM is Celery's warm shutdown: take nothing new, finish what runs, go. Celery's soft shutdown would always
-    # sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown); who stops us keeps the time.
+    # Its SIGTERM is Celery's warm shutdown, kept to SLIPWAY_WORKER__SHUTDOWN by worker/pool.py and worker/ending.py.
+    # Celery's soft one would always sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     become(
-        *CELERY, "worker", "--pool", "threads", "--concurrency", str(slots or s.worker.slots),
+        *CELERY, "worker", "--concurrency", str(slots or s.worker.slots),
         "--queues", ",".join(chosen), "--hostname", name or f"{group}@%h", "--loglevel", s.log.level,
         "--without-gossip", "--without-mingle", *(["--task-events"] if group == "publish" else []),
     )  # fmt: skip
