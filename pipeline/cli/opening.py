@@ -15,20 +15,19 @@ if TYPE_CHECKING:
     from pipeline.core import Core
     from pipeline.store.vault import Vault
 
-NO_TABLES = "42P01"
-"""undefined_table (postgresql.org/docs/18/errcodes-appendix.html)."""
-
 
 @contextmanager
 def ledger() -> Iterator[Connection]:
     """One transaction on the ledger, committed at the end. Raises ClickException when there is none to be had."""
     from config.settings import settings
     from pipeline.store.database import Database
+    from pipeline.store.schema import require_fit
 
     with sentences():
         database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
             with database.begin() as c:
+                require_fit(c)
                 yield c
         finally:
             database.close()
@@ -39,10 +38,13 @@ def house() -> Iterator[Core]:
     """Everything wired up, for commands that ring the doorbell or speak to platforms. Raises ClickException."""
     from config.settings import settings
     from pipeline.bootstrap import build
+    from pipeline.store.schema import require_fit
 
     with sentences():
         core = build(settings())
         try:
+            with core.database.once() as c:
+                require_fit(c)
             yield core
         finally:
             core.database.close()
@@ -75,9 +77,8 @@ def ask_sandbox(method: str, path: str, **sent: Any) -> Any:
 @contextmanager
 def sentences() -> Iterator[None]:
     """Turns the errors an operator can do something about into ClickException; others are bugs and pass."""
-    from sqlalchemy.exc import ProgrammingError
-
     from pipeline.store.database import Unreachable
+    from pipeline.store.schema import Unfit
     from pipeline.store.vault import VaultError
     from pipeline.store.workspaces import NoSuchWorkspace
 
@@ -93,10 +94,8 @@ def sentences() -> Iterator[None]:
         raise click.ClickException(f"{error} `slipway settings list` shows where it is set.") from None
     except UnicodeEncodeError:
         raise click.ClickException("An argument is not valid UTF-8: type it again.") from None
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) != NO_TABLES:
-            raise
-        raise click.ClickException("The database has no tables yet: run `slipway migrate`.") from None
+    except Unfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 def identity(text: str, noun: str) -> UUID:

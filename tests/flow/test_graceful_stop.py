@@ -24,9 +24,9 @@ LONG = {"SLIPWAY_PUBLISH__LEASE": "120", "SLIPWAY_REACHABILITY__LEASE": "120"}
 """Leases that would keep what was not handed back for longer than these tests wait."""
 
 
-def start(stack: Stack, name: str, group: str = "publish", slots: int = 4, **more: str) -> None:
+def start(stack: Stack, name: str, group: str = "publish", **more: str) -> None:
     """As production does."""
-    stack.start(name, "pipeline.cli", "worker", group, "--slots", str(slots), "--name", f"{name}@%h", **more)
+    stack.start(name, "pipeline.cli", "worker", group, "--slots", "4", "--name", f"{name}@%h", **more)
     until(lambda: f"{name}@" in (text := said(stack, name)) and "ready" in text, 60)
 
 
@@ -63,7 +63,7 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     assert len(stack.live(text)) < 40, "it stopped in the midst"
     assert stack.core.pulse.length(PUBLISH["linkedin"]) > 20, "the broker has what it did not begin"  # type: ignore[operator, index]
     stack.control("DELETE", "faults")
-    start(stack, "second", slots=8, **LONG)
+    start(stack, "second", **LONG)
     for post in posts:
         stack.becomes(post, "posted", 60)
     assert sorted(line["caption"] for line in stack.live(text)) == sorted(f"{text} {n}." for n in range(40))
