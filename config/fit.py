@@ -44,6 +44,11 @@ def misfits(s: Settings) -> list[str]:
             f"SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s): a stopping worker would cut the visible call it has begun",
         ),
         (
+            s.reachability.wait + SETTLING.total_seconds() <= s.api.shutdown,
+            f"SLIPWAY_API__SHUTDOWN ({s.api.shutdown} s) must be at least {SETTLING.total_seconds():g} s over "
+            f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut posts off",
+        ),
+        (
             s.publish.slice * 2 < s.broker.visibility_timeout,
             f"SLIPWAY_PUBLISH__SLICE ({s.publish.slice:g} s) must be under half of "
             f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s): "

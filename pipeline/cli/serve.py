@@ -21,7 +21,7 @@ def api() -> None:
     s = settings().api
     become(
         "-m", "granian", "--interface", "asgi", "--no-ws", "--host", s.host, "--port", str(s.port),
-        "--workers", str(s.processes), "--respawn-failed-workers", "--workers-kill-timeout", "10",
+        "--workers", str(s.processes), "--respawn-failed-workers", "--workers-kill-timeout", str(s.shutdown),
         "--log-level", settings().log.level.lower(), "pipeline.api.app:app",
     )  # fmt: skip
 

@@ -100,9 +100,9 @@ def test_each_migration_expands_or_says_which_code_it_needs(empty_database_url: 
             assert not open_ones, f"{step.revision}: {sorted(open_ones)}. See {MIGRATIONS / 'README.md'}"
 
 
-def applied(url: str) -> Iterator[tuple[Script, set[str]]]:
+def applied(url: str) -> list[tuple[Script, set[str]]]:
     """Each migration, and what it took away from the tables before it."""
-    engine = sa.create_engine(url)
+    engine, steps = sa.create_engine(url), []
     with engine.connect() as c:
         config = migrate._config()
         config.attributes["connection"] = c
@@ -111,9 +111,10 @@ def applied(url: str) -> Iterator[tuple[Script, set[str]]]:
             c.commit()
             command.upgrade(config, step.revision)
             after = read(c)
-            yield step, findings(before, after)
+            steps.append((step, findings(before, after)))
             before = after
     engine.dispose()
+    return steps
 
 
 @pytest.mark.parametrize(
