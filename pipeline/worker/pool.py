@@ -35,4 +35,4 @@ class Pool(TaskPool):
     @property
     def busy(self) -> bool:
         """Whether something still runs."""
-        return bool(self._running)
+        return not all(future.done() for future in tuple(self._running))
