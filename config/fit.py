@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from config.settings import Settings
+
+
+SETTLING = timedelta(seconds=2)
+"""How long storing an answer may take after the call that brought it."""
 
 
 def misfits(s: Settings) -> list[str]:
@@ -32,6 +37,16 @@ def misfits(s: Settings) -> list[str]:
             s.publish.call < s.publish.slice,
             f"SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s) must be under SLIPWAY_PUBLISH__SLICE "
             f"({s.publish.slice:g} s): one call could outlive its slice",
+        ),
+        (
+            s.publish.call + SETTLING.total_seconds() <= s.worker.shutdown,
+            f"SLIPWAY_WORKER__SHUTDOWN ({s.worker.shutdown:g} s) must be at least {SETTLING.total_seconds():g} s over "
+            f"SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s): a stopping worker would cut the visible call it has begun",
+        ),
+        (
+            s.reachability.wait + SETTLING.total_seconds() <= s.api.shutdown,
+            f"SLIPWAY_API__SHUTDOWN ({s.api.shutdown} s) must be at least {SETTLING.total_seconds():g} s over "
+            f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut posts off",
         ),
         (
             s.publish.slice * 2 < s.broker.visibility_timeout,

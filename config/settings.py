@@ -69,6 +69,9 @@ class Api(Group):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     processes: int = Field(default=1, ge=1, le=64, description="Server processes.")
+    shutdown: int = Field(
+        default=15, ge=1, le=1800, description="Seconds a stopping server gives to requests under way."
+    )
     public_url: str = Field(
         default="",
         description="How the outside world reaches this server (https://…); OAuth and uploads need it.",
@@ -239,7 +242,9 @@ class Worker(Group):
 
     slots: int = Field(default=32, ge=1, le=500, description="Threads of one worker process.")
     shutdown: float = Field(
-        default=30, gt=0, description="Seconds a stopping worker may use to finish its slices."
+        default=30,
+        gt=0,
+        description="Seconds a stopping worker may use to finish what it has begun; the rest is handed back.",
     )
     canary: float = Field(
         default=5, gt=0, description="Seconds between two canaries that go through every queue."

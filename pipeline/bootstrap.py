@@ -12,6 +12,7 @@ from adapters.contract import Platform, PlatformSettings
 from adapters.registry import ADAPTERS
 from config.settings import Settings, settings
 from pipeline.broker import configured
+from pipeline.closing import Closing
 from pipeline.core import Core
 from pipeline.dispatch import Doorbell
 from pipeline.keeper import Keeper
@@ -25,6 +26,9 @@ from pipeline.pacing import Pacer, redis_client
 from pipeline.pulse import Pulse
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
+
+#: This process's end, whoever builds a Core in it.
+CLOSING = Closing()
 
 #: Where the sandbox serves each vendor's host: one path prefix per host.
 SANDBOX_HOSTS = {
@@ -106,6 +110,7 @@ def build(s: Settings, *, keeps: bool = True) -> Core:
         ),
         adapters=ADAPTERS,
         platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
+        closing=CLOSING,
     )
 
 

@@ -15,7 +15,7 @@ from kombu.entity import Queue
 from config.settings import Settings
 from pipeline.queues import ALL, DELAY, REACHABILITY, UPKEEP
 
-INCLUDED = ("pipeline.worker.tasks", "pipeline.worker.guarded")
+INCLUDED = ("pipeline.worker.tasks", "pipeline.worker.guarded", "pipeline.worker.ending")
 TICK_LIVES = 900
 """Seconds after which a tick that nobody took is dropped.
 
@@ -57,6 +57,7 @@ def configured(s: Settings, *, patient: bool = True) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,  # deliveries are counted in the ledger, so a poison task cannot loop for ever
         worker_prefetch_multiplier=1,
+        worker_pool="pipeline.worker.pool:Pool",  # threads, and a stop that ends in its time
         task_send_sent_event=False,  # measured elsewhere: sent events cost two fifths of the throughput
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -64,8 +65,6 @@ def configured(s: Settings, *, patient: bool = True) -> Celery:
         broker_pool_acquire_timeout=5,
         broker_transport_options=broker_options(s) | ({} if patient else {"max_retries": 0}),
         visibility_timeout=s.broker.visibility_timeout,
-        worker_soft_shutdown_timeout=s.worker.shutdown,
-        worker_enable_soft_shutdown_on_idle=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         event_queue_expires=60,
         timezone="UTC",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from adapters.contract import Adapter, Platform, PlatformSettings
 from adapters.http import Client
+from config.fit import SETTLING
 from config.settings import Settings
+from pipeline.closing import Closing
 from pipeline.dispatch import Doorbell
 from pipeline.keeper import Keeper
 from pipeline.media.fetch import Fetcher
@@ -35,10 +37,16 @@ class Core:
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
+    closing: Closing = field(default_factory=Closing)
 
     def adapter(self, platform: Platform, client: Client) -> Adapter:
         """The platform's adapter for one slice of work; KeyError when there is none (ingest refuses such posts)."""
         return self.adapters[platform](client, self.platform_settings[platform])
+
+    def may_begin(self) -> bool:
+        """Whether one more call may begin; after a word to stop, only one whose answer can still be stored in time."""
+        left = self.closing.left()
+        return left is None or left > timedelta(seconds=self.settings.publish.call) + SETTLING
 
     def client(self, **more: Any) -> Client:
         """A client for calls that make nothing visible."""

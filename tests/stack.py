@@ -61,6 +61,8 @@ class Stack:
     remote: dict[str, str] = field(default_factory=dict)
     owner: str = "tester"
     """Username of the accounts in use."""
+    tree: Path = Path(__file__).parent.parent
+    """The code that its parts run."""
 
     def __post_init__(self) -> None:
         self.environment |= {
@@ -79,7 +81,7 @@ class Stack:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
                 [sys.executable, "-m", *command], env={**self.environment, **more}, stdout=log, stderr=log,
-                start_new_session=True, cwd=Path(__file__).parent.parent,
+                start_new_session=True, cwd=self.tree,
             )  # fmt: skip
 
     def start_sandbox(self, *flags: str) -> None:
@@ -95,7 +97,7 @@ class Stack:
         """One worker process of a group."""
         name = name or group
         self.start(
-            name, "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", str(slots),
+            name, "celery", "-A", "pipeline.worker.app", "worker", "-c", str(slots),
             "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
             **more,
         )  # fmt: skip

@@ -21,6 +21,7 @@ import requests
 import yaml
 from dotenv import dotenv_values
 
+from config.settings import load
 from pipeline.embedded.process import until
 from tests.conftest import Engines, free_ports
 
@@ -31,6 +32,8 @@ OURS = [name for name, service in SERVICES.items() if service["image"] == "slipw
 ANSWERING = [name for name in OURS if "healthcheck" in SERVICES[name]]
 PORTS = {"8000": "SLIPWAY_API__PORT", "5555": "SLIPWAY_FLOWER__PORT"}
 STARTS_WITHIN = 60.0
+CLOSING = 5
+"""Seconds beyond its time that a part takes to close its lines."""
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,7 @@ def running(
         process.wait()
     assert ended == []
     assert alive == []
+    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0)
 
 
 def command_of(name: str) -> list[str]:
@@ -141,6 +145,18 @@ def test_the_mark_lies_outside_the_database_where_all_of_ours_see_it() -> None:
     for name in OURS:
         assert f"mark:{home}/mark" in SERVICES[name]["volumes"], name
     assert not any("mark" in volume for volume in SERVICES["postgres"]["volumes"])
+
+
+def test_every_part_is_given_longer_to_stop_than_it_takes() -> None:
+    s = load({})
+    takes = {
+        "api": s.api.shutdown,
+        **{name: s.worker.shutdown for name in OURS if name.startswith("worker-")},
+    }
+    for name in OURS:
+        given = re.fullmatch(r"(\d+)s", SERVICES[name].get("stop_grace_period", "10s"))  # Docker's default
+        assert given, name
+        assert int(given[1]) > takes.get(name, 0) + CLOSING, name
 
 
 @pytest.mark.parametrize("name", ANSWERING)

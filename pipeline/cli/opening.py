@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
-NO_TABLES = "42P01"
-"""undefined_table (postgresql.org/docs/18/errcodes-appendix.html)."""
-
 
 @contextmanager
 def ledger(*, warn: bool = True) -> Iterator[Connection]:
@@ -37,10 +34,13 @@ def database() -> Iterator[Database]:
     """The ledger, for what takes several transactions. Raises ClickException when there is none to be had."""
     from config.settings import settings
     from pipeline.store.database import Database
+    from pipeline.store.schema import require_fit
 
     with sentences():
         opened = Database(settings().store.url.get_secret_value(), pool=1)
         try:
+            with opened.once() as c:
+                require_fit(c)
             yield opened
         finally:
             opened.close()
@@ -54,12 +54,14 @@ def house(*, warn: bool = True) -> Iterator[Core]:
     """
     from config.settings import settings
     from pipeline.bootstrap import build
+    from pipeline.store.schema import require_fit
 
     with sentences():
         core = build(settings(), keeps=False)
         try:
-            if warn:
-                with core.database.once() as c:
+            with core.database.once() as c:
+                require_fit(c)
+                if warn:
                     _warn_of_doubt(c)
             yield core
         finally:
@@ -102,9 +104,8 @@ def ask_sandbox(method: str, path: str, **sent: Any) -> Any:
 @contextmanager
 def sentences() -> Iterator[None]:
     """Turns the errors an operator can do something about into ClickException; others are bugs and pass."""
-    from sqlalchemy.exc import ProgrammingError
-
     from pipeline.store.database import Unreachable
+    from pipeline.store.schema import Unfit
     from pipeline.store.vault import VaultError
     from pipeline.store.workspaces import NoSuchWorkspace
 
@@ -120,10 +121,8 @@ def sentences() -> Iterator[None]:
         raise click.ClickException(f"{error} `slipway settings list` shows where it is set.") from None
     except UnicodeEncodeError:
         raise click.ClickException("An argument is not valid UTF-8: type it again.") from None
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) != NO_TABLES:
-            raise
-        raise click.ClickException("The database has no tables yet: run `slipway migrate`.") from None
+    except Unfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 def identity(text: str, noun: str) -> UUID:

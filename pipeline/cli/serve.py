@@ -17,10 +17,11 @@ def api() -> None:
     """Serve HTTP: the Partner API, health and metrics."""
     from config.settings import settings
 
+    require_fit()
     s = settings().api
     become(
         "-m", "granian", "--interface", "asgi", "--no-ws", "--host", s.host, "--port", str(s.port),
-        "--workers", str(s.processes), "--respawn-failed-workers", "--workers-kill-timeout", "10",
+        "--workers", str(s.processes), "--respawn-failed-workers", "--workers-kill-timeout", str(s.shutdown),
         "--log-level", settings().log.level.lower(), "pipeline.api.app:app",
     )  # fmt: skip
 
@@ -39,10 +40,11 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
 
     chosen = _queues(group, queues, GROUPS)
     s = settings()
-    # Its SIGTERM is Celery's warm shutdown: take nothing new, finish what runs, go. Celery's soft shutdown would always
-    # sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown); who stops us keeps the time.
+    require_fit()
+    # Its SIGTERM is Celery's warm shutdown, kept to SLIPWAY_WORKER__SHUTDOWN by worker/pool.py and worker/ending.py.
+    # Celery's soft one would always sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     become(
-        *CELERY, "worker", "--pool", "threads", "--concurrency", str(slots or s.worker.slots),
+        *CELERY, "worker", "--concurrency", str(slots or s.worker.slots),
         "--queues", ",".join(chosen), "--hostname", name or f"{group}@%h", "--loglevel", s.log.level,
         "--without-gossip", "--without-mingle", *(["--task-events"] if group == "publish" else []),
     )  # fmt: skip
@@ -76,15 +78,36 @@ def flower() -> None:
 
 @click.command(epilog="Example:\n\n  slipway migrate")
 def migrate() -> None:
-    """Bring the database's tables up to date. Safe to run twice, or from two places at once."""
+    """Bring the database's tables up to date while older parts go on. Safe to run twice, or from two places at once."""
     from config.settings import settings
-    from pipeline.store.migrate import upgrade
+    from pipeline.store.migrate import Stuck, upgrade
 
-    upgrade(settings().store.url.get_secret_value())
-    click.echo("The tables are up to date.")
+    try:
+        at = upgrade(settings().store.url.get_secret_value())
+    except Stuck as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"The tables are up to date ({at}).")
 
 
 commands = [api, worker, beat, flower, migrate]
+
+
+def require_fit() -> None:
+    """Ends with a sentence when tables and code do not fit. A part starts without a database, as it goes on without."""
+    from config.settings import settings
+    from pipeline.store import schema
+    from pipeline.store.database import Database, Unreachable
+
+    database = Database(settings().store.url.get_secret_value(), pool=1)
+    try:
+        with database.once() as c:
+            schema.require_fit(c)
+    except schema.Unfit as error:
+        raise click.ClickException(str(error)) from None
+    except Unreachable:
+        click.echo("The database does not answer; starting without it.", err=True)
+    finally:
+        database.close()
 
 
 def become(*arguments: str, environment: Mapping[str, str] | None = None) -> NoReturn:

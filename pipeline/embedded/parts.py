@@ -18,7 +18,7 @@ ASKS_FOR_PASSWORD = 401
 STOPS_AT_ONCE = 10.0
 """Seconds a part without work of its own gets to end."""
 LATER = 5.0
-"""Seconds beyond SLIPWAY_WORKER__SHUTDOWN until a worker that does not end is killed."""
+"""Seconds beyond SLIPWAY_WORKER__SHUTDOWN, or SLIPWAY_API__SHUTDOWN, until a part that does not end is killed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +66,7 @@ def parts(s: Settings, environment: Mapping[str, str]) -> list[Part]:
         Part(
             program=program("api", "api"),
             turn=2,
+            patience=s.api.shutdown + LATER,
             answers=lambda: _status(f"{origin(s.api.host, s.api.port)}/healthz") == requests.codes.ok,
         ),
         Part(program=program("beat", "beat"), turn=1),

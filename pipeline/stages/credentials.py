@@ -94,7 +94,12 @@ def refresh(core: Core, account_id: UUID, version: int, *, ahead: bool = False) 
 
 
 def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
-    """A platform called the token stale: refresh it, then the delivery goes on at once, or waits for a person."""
+    """A platform called the token stale: refresh it, then the delivery goes on at once, or waits for a person.
+
+    A process about to end leaves it to the next one: what a refresh brings must be stored, or nobody has it.
+    """
+    if not core.may_begin():
+        return verdict
     error = refresh(core, held.account_id, held.credentials_version)
     if error is None:
         return verdict

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from adapters.contract import Adapter, Checkpoint, Draft, Finalized, Pending, Published, Ready
@@ -28,6 +29,7 @@ from pipeline.stages.heartbeat import beating
 from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
 from pipeline.store.held import Held
+from pipeline.store.lease import give_back
 from pipeline.store.ownership import Taken
 from pipeline.store.quota import lock_day, room_in_day
 from pipeline.store.release import Ring
@@ -48,8 +50,9 @@ def publish(core: Core, delivery: UUID, generation: int) -> State | None:
     if not claimed:
         return None
     [held] = claimed
-    failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
-    return Slice(core, held, deadline).run()
+    with core.closing.holding(partial(hand_back, core, [held])):
+        failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
+        return Slice(core, held, deadline).run()
 
 
 def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
@@ -63,8 +66,9 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
     claimed = _claim(core, items)
     failpoint("publish.claimed-several")
     taken = {held.id for held in claimed}
-    for held in claimed:
-        _one_of_several(core, held, deadline)
+    with core.closing.holding(partial(hand_back, core, claimed)):
+        for held in claimed:
+            _one_of_several(core, held, deadline)
     # whatever was not taken is somebody else's, stale, or has crashed a worker: that one travels alone
     for delivery, generation in items:
         if delivery not in taken:
@@ -84,6 +88,14 @@ def _claim_once(core: Core, items: Sequence[tuple[UUID, int]]) -> Sequence[Held]
         return store.claim_several(
             c, core.vault, items, timedelta(seconds=core.settings.publish.lease)
         )  # fmt: skip
+
+
+def hand_back(core: Core, some: Sequence[Held]) -> None:
+    """This process ends in the middle of these: not armed goes into the queue at once, armed is looked at at once."""
+    with core.database.begin() as c:
+        rings = give_back(c, some, timedelta(seconds=core.settings.delay.queued_lease))
+    failpoint("publish.handed-back")
+    core.doorbell.publish(rings)
 
 
 def _one_of_several(core: Core, held: Held, deadline: Deadline) -> None:
@@ -135,7 +147,9 @@ class Slice:
         return self._finalize(draft, prepared.checkpoint)
 
     def _held_back(self) -> Verdict | None:
-        """Reasons to wait that cost nothing: a dead grant, a full day, an empty bucket."""
+        """Reasons to wait that cost nothing: a process about to end, a dead grant, a full day, an empty bucket."""
+        if not self.core.may_begin():
+            return Verdict(state=State.QUEUED)
         if self.held.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         can = self.adapter.capabilities
@@ -176,12 +190,15 @@ class Slice:
                 return waits
             scratch = False
             failpoint("publish.checkpointed")
-            if self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2:
+            late = self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2
+            if late or not self.core.may_begin():
                 return Verdict(state=State.QUEUED)  # the end of a slice: rung again, goes on from here
 
     def _finalize(self, draft: Draft, checkpoint: Checkpoint) -> Verdict:
         if self.held.due_at > self.held.now:  # prepared ahead of time: hold it until it is due
             return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)  # until due_at: see _not_before
+        if not self.core.may_begin():  # the last safe point
+            return Verdict(state=State.QUEUED, checkpoint=checkpoint)
         # asked only now, right before it is used: a bucket of the visible call says nothing about the invisible ones
         if wait := self.core.pacer.wait(self.held.account.id, "finalize", self.adapter.capabilities.rates):
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
@@ -230,7 +247,8 @@ class Slice:
         with self.core.database.once() as c:
             stored = store.save_checkpoint(c, self.core.vault, self.held, result.checkpoint, scratch=False)
         waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
-        if not stored:  # the claim is lost: settling keeps the handle with its attempt
+        # the claim is lost: settling keeps the handle with its attempt; or this process ends: another one looks
+        if not stored or not self.core.may_begin():
             return decide.of_finalized(waits)
         failpoint("publish.handle-stored")
         try:

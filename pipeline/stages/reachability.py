@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -50,7 +51,19 @@ def check(core: Core, check_id: UUID) -> str | None:
         taken = store.claim_check(c, check_id, lease)
     if taken is None:
         return None
-    failpoint("reachability.claimed")
+    with core.closing.holding(partial(_hand_back, core, taken)):
+        failpoint("reachability.claimed")
+        return _tried(core, taken)
+
+
+def _hand_back(core: Core, taken: Check) -> None:
+    """This process ends in the middle of it: another one tries it at once."""
+    with core.database.begin() as c:
+        store.give_back_check(c, taken.id)
+    core.doorbell.checks([taken.id])
+
+
+def _tried(core: Core, taken: Check) -> str:
     try:
         facts = _see(core, taken)
     except (Refused, Permanent) as error:

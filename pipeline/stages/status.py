@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from adapters.contract import Absent, Adapter, CannotTell, Pending, Published, Ready, Seen
@@ -27,6 +28,7 @@ from pipeline.stages.publish import ring_at
 from pipeline.store import deliveries as store
 from pipeline.store.deliveries import Settling
 from pipeline.store.held import Held
+from pipeline.store.lease import give_back_looks
 from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import Ring
 from pipeline.store.restores import has_twin
@@ -48,9 +50,17 @@ def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
     half, soon = Deadline(lease / 2), Deadline(TOGETHER)
     with core.database.once() as c:
         claimed = store.claim_looks(c, core.vault, items, lease)
-    failpoint("status.claimed")
+    with core.closing.holding(partial(_hand_back, core, claimed)):
+        failpoint("status.claimed")
+        _look_at_each(core, claimed, half, soon)
+
+
+def _look_at_each(core: Core, claimed: Sequence[Held], half: Deadline, soon: Deadline) -> None:
     seen: list[Settling] = []
-    for held in claimed:
+    for number, held in enumerate(claimed):
+        if not core.may_begin():
+            _hand_back(core, claimed[number:])
+            break
         if not half.may_send():
             break  # the rest is rung again when its lease runs out
         try:
@@ -62,6 +72,12 @@ def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
             _settle_all(core, seen)
             seen, soon = [], Deadline(TOGETHER)
     _settle_all(core, seen)
+
+
+def _hand_back(core: Core, some: Sequence[Held]) -> None:
+    """This process ends before it looked at these: whoever sweeps next rings them again."""
+    with core.database.begin() as c:
+        give_back_looks(c, some)
 
 
 def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | None:

@@ -127,6 +127,11 @@ def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> No
     )  # fmt: skip
 
 
+def give_back_check(c: Connection, check: UUID) -> None:
+    """Whoever took it will not decide it; taking and deciding are compare-and-set, so a late decision does no harm."""
+    row(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id", id=check)
+
+
 def due_checks(c: Connection, limit: int) -> list[UUID]:
     """Undecided checks whose next try has come and that nobody works on: the net under lost messages."""
     found = rows(

@@ -21,6 +21,8 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from pipeline.store.revision import revision_of_code
+
 
 class Unreachable(Exception):
     """The database cannot be used right now. Nothing was committed, unless it went away in the commit itself."""
@@ -39,7 +41,7 @@ class Database:
             pool_recycle=1800,
             connect_args={
                 "connect_timeout": 5,
-                "application_name": "slipway",
+                "application_name": f"slipway/{revision_of_code()}",  # `slipway migrate` asks who is connected
                 "prepare_threshold": 2,
                 # a line that goes silent is given up within seconds, or it would hold its thread for hours
                 "keepalives_idle": 10,

@@ -13,4 +13,6 @@ def refresh_credentials(core: Core) -> int:
     """How many accounts were refreshed."""
     with core.database.begin() as c:
         soon = store.expiring(c, BATCH)
-    return sum(refresh(core, account, version, ahead=True) is None for account, version in soon)
+    return sum(
+        core.may_begin() and refresh(core, account, version, ahead=True) is None for account, version in soon
+    )

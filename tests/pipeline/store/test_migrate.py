@@ -1,9 +1,27 @@
+"""`slipway migrate`: beside itself, beside readers and writers, and beside code that a step would break."""
+
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
 import sqlalchemy as sa
 
-from pipeline.store.migrate import head, upgrade
+from pipeline.store import migrate
+from pipeline.store.database import Database
+from pipeline.store.migrate import Stuck, head, upgrade
+from pipeline.store.revision import revision_of_code
+from pipeline.store.schema import Unfit, mark, oldest_code, require_fit
 from tests.pipeline.store.ledger import together
+from tests.pipeline.store.more import more, number
+from tests.stack import until
+
+ADDS = "op.execute('ALTER TABLE posts ADD note text')"
+TAKES = "op.execute('ALTER TABLE posts DROP COLUMN source')"
 
 
 def tables(url: str) -> dict[str, int]:
@@ -14,11 +32,24 @@ def tables(url: str) -> dict[str, int]:
 
 
 def revisions(url: str) -> list[str]:
-    engine = sa.create_engine(url)
-    with engine.connect() as c:
-        found = [r.version_num for r in c.execute(sa.text("SELECT version_num FROM alembic_version"))]
-    engine.dispose()
-    return found
+    with connected(url) as c:
+        return [str(name) for (name,) in c.execute("SELECT version_num FROM alembic_version").fetchall()]
+
+
+@contextmanager
+def connected(url: str, name: str = "a test") -> Iterator[psycopg.Connection]:
+    """A line of somebody else's, in autocommit mode."""
+    plain = url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, application_name=name, autocommit=True) as c:
+        yield c
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits as a test can."""
+    monkeypatch.setattr(migrate, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr(migrate, "PAUSE", 0.05)
+    monkeypatch.setattr(migrate, "TRIES", 3)
 
 
 def test_four_at_once_and_again_bring_a_database_to_the_same_head(empty_database_url: str) -> None:
@@ -30,3 +61,102 @@ def test_four_at_once_and_again_bring_a_database_to_the_same_head(empty_database
     )
     assert upgrade(empty_database_url) == head()
     assert tables(empty_database_url) == known
+
+
+def test_two_at_once_make_an_index_without_stopping_anybody(database_url: str, tmp_path: Path) -> None:
+    folder = more(tmp_path, "index_concurrently('noted', 'ON posts (caption)')")
+    assert together(*[lambda: upgrade(database_url, folder)] * 2) == [number(1)] * 2
+    with connected(database_url) as c:
+        [valid] = c.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'noted'::regclass").fetchall()
+    assert valid == (True,)
+
+
+def test_an_index_that_was_left_half_made_is_made_again(database_url: str, tmp_path: Path) -> None:
+    with connected(database_url) as c:
+        c.execute("CREATE INDEX noted ON posts (caption)")
+        c.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'noted'::regclass")
+    upgrade(database_url, more(tmp_path, "index_concurrently('noted', 'ON posts (caption)')"))
+    with connected(database_url) as c:
+        [valid] = c.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'noted'::regclass").fetchall()
+    assert valid == (True,)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_step_that_does_not_get_its_lock_says_who_is_in_its_way(database_url: str, tmp_path: Path) -> None:
+    folder = more(tmp_path, "op.execute('CREATE TABLE note (id int)')", ADDS)
+    with connected(database_url, "report") as reader, reader.transaction():
+        reader.execute("SELECT FROM posts")
+        with pytest.raises(Stuck) as stuck:
+            upgrade(database_url, folder)
+        assert f"report (pid {reader.info.backend_pid}) has had a transaction open" in str(stuck.value)
+        assert revisions(database_url) == [number(1)], "what came before it is made"
+    assert upgrade(database_url, folder) == number(2)
+
+
+def test_nobody_queues_for_long_behind_a_step_that_waits(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr(migrate, "TRIES", 1000)
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'posts'::regclass"
+    with connected(database_url) as reader, connected(database_url) as other, ThreadPoolExecutor(1) as pool:
+        with reader.transaction():
+            reader.execute("SELECT FROM posts")
+            migrating = pool.submit(upgrade, database_url, more(tmp_path, ADDS))
+            until(lambda: bool(other.execute(waits).fetchall()), 30)
+            other.execute(
+                "SELECT FROM posts"
+            )  # without a limit it would wait for both, and this test for ever
+            assert not migrating.done()
+        assert migrating.result(60) == number(1)
+
+
+@pytest.mark.parametrize("name", ["slipway", "slipway/0001"])
+def test_a_contract_step_waits_until_older_code_is_gone(database_url: str, tmp_path: Path, name: str) -> None:
+    folder = more(tmp_path, ADDS, TAKES, minimum_code=number(1))
+    with connected(database_url, name), connected(database_url, f"slipway/{number(1)}"):
+        with pytest.raises(Stuck) as stuck:
+            upgrade(database_url, folder)
+        assert f"(1 of {name.partition('/')[2] or 'an unknown revision'})" in str(stuck.value)
+        assert revisions(database_url) == [number(1)]
+    with connected(database_url, f"slipway/{number(1)}"):
+        assert upgrade(database_url, folder) == number(2)
+
+
+def test_a_connection_tells_the_revision_of_its_code(database_url: str) -> None:
+    database = Database(database_url)
+    with connected(database_url) as c, database.begin():
+        found = c.execute("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
+        assert (f"slipway/{revision_of_code()}",) in found.fetchall()
+    database.close()
+
+
+def test_code_and_tables_that_do_not_fit_are_told_apart(database_url: str, tmp_path: Path) -> None:
+    database = Database(database_url)
+    with database.begin() as c:
+        require_fit(c)
+        assert oldest_code(c) == ""
+    upgrade(database_url, more(tmp_path, ADDS, TAKES, minimum_code=number(0)))
+    with database.begin() as c:
+        require_fit(c)
+        assert oldest_code(c) == number(0), "the mark is in the step's transaction"
+        c.exec_driver_sql(mark(number(1)))
+        with pytest.raises(Unfit, match=f"serve none before {number(1)} any more: start the newer version"):
+            require_fit(c)
+        c.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        with pytest.raises(Unfit, match=f"at 0001 and this code needs {number(0)}: run `slipway migrate`"):
+            require_fit(c)
+        c.exec_driver_sql("DROP TABLE alembic_version")
+        with pytest.raises(Unfit, match="has no tables yet: run `slipway migrate`"):
+            require_fit(c)
+    database.close()
+
+
+def test_an_older_release_finds_nothing_to_do_in_newer_tables(database_url: str, tmp_path: Path) -> None:
+    assert upgrade(database_url, more(tmp_path, ADDS)) == number(1)
+    assert upgrade(database_url) == number(1)
+
+
+def test_only_a_revision_is_a_mark() -> None:
+    with pytest.raises(ValueError, match="is not a revision"):
+        mark("1'; DROP TABLE posts; --")

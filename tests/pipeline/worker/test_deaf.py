@@ -46,7 +46,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
         more = {"SLIPWAY_WORKER__DEAF": "4", "FAILPOINTS": failpoints}
         with (tmp_path / f"{queue}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-P", "threads", "-c", "1",
+                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-c", "1",
                  "-Q", queue, "-n", f"{queue}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"],
                 env={**environment, **more}, cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip

@@ -1,0 +1,126 @@
+"""Workers told to stop in the midst of work: gone in their time, with status 0; the rest is somebody else's at once.
+
+The sandbox's ledger judges that each post is live once. That nothing had to be rescued (no lease ran out, no crash was
+counted) is told by the moves: a rescue is one.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from adapters.contract import Platform
+from pipeline.queues import DELAY, PUBLISH, STATUS
+from pipeline.store.database import rows
+from tests.flow.ledger import caption, states_of
+from tests.flow.test_failpoints import _points
+from tests.stack import FAST, Stack, until
+
+SHUTDOWN = float(FAST["SLIPWAY_WORKER__SHUTDOWN"])
+SLACK = 15
+"""Seconds beyond its time that a worker gets to close its lines, on a machine that is busy with other tests."""
+LONG = {"SLIPWAY_PUBLISH__LEASE": "120", "SLIPWAY_REACHABILITY__LEASE": "120"}
+"""Leases that would keep what was not handed back for longer than these tests wait."""
+
+
+def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_was_rescued(
+    stack: Stack,
+) -> None:
+    text = caption()
+    stack.kill("publish")
+    start(stack, "first", "publish", **LONG)
+    is_ready(stack, "first")
+    stack.fault("linkedin", "finalize", "latency", times=None, delay_ms=500)
+    posts = [stack.accepted(f"{text} {n}.", "linkedin") for n in range(40)]
+    until(lambda: len(stack.live(text)) >= 4, 60)
+    assert stops(stack, "first") == [0], said(stack, "first")
+    assert len(stack.live(text)) < 40, "it stopped in the midst"
+    stack.control("DELETE", "faults")
+    start(stack, "second", "publish", **LONG)
+    for post in posts:
+        stack.becomes(post, "posted", 60)
+    assert sorted(line["caption"] for line in stack.live(text)) == sorted(f"{text} {n}." for n in range(40))
+    assert rescues(stack, *posts) == []
+    assert not any("unknown" in states_of(stack, post) for post in posts)
+    assert stops(stack, "second") == [0], said(stack, "second")
+
+
+def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, tmp_path: Path) -> None:
+    """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can ring."""
+    (tmp_path / "dies").mkdir()
+    stack.kill("publish")
+    stack.kill("reachability")
+    dies = f"{hanging(tmp_path / 'dies', 'publish.claimed')},{_points(['publish.handed-back'], tmp_path)}"
+    start(
+        stack, "first", "publish", "--queues", queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
+        FAILPOINTS=hanging(tmp_path, "publish.claimed", "publish.armed", "status.claimed"), **LONG,
+    )  # fmt: skip
+    start(stack, "dies", "publish", "--queues", queues("facebook"), FAILPOINTS=dies, **LONG)
+    start(stack, "checks", "reachability", FAILPOINTS=hanging(tmp_path, "reachability.claimed"), **LONG)
+    is_ready(stack, "first", "dies", "checks")
+    texts, posts = {}, {}
+    for place, platform, name in (
+        ("reachability.claimed", "youtube", f"sample.mp4?unseen={uuid4().hex}"),
+        ("publish.claimed", "instagram", "sample.mp4"), ("publish.armed", "tiktok", "sample.mp4"),
+        ("status.claimed", "linkedin", "sample.mp4"), ("dies/publish.claimed", "facebook", "sample.mp4"),
+    ):  # fmt: skip
+        texts[platform] = caption()
+        posts[platform] = stack.accepted(
+            texts[platform], platform, media={"type": "video", "url": stack.media(name)}
+        )
+        until((tmp_path / place).exists, 30)
+
+    assert stops(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], said(stack, "first")
+    assert (tmp_path / "publish.handed-back").exists()
+    start(stack, "second", "publish", **LONG)
+    stack.start_worker("reachability")
+    for platform, post in posts.items():
+        stack.becomes(post, "posted", 60)
+        assert len(stack.live(texts[platform])) == 1
+    armed = posts.pop("tiktok")
+    assert rescues(stack, *posts.values()) == []
+    assert rescues(stack, armed) == ["unknown"], "its call was cut: looked at, never sent again unseen"
+    assert stops(stack, "second") == [0], said(stack, "second")
+
+
+def start(stack: Stack, name: str, *words: str, **more: str) -> None:
+    """As production does; ``words``: its group and options."""
+    stack.start(name, "pipeline.cli", "worker", *words, "--slots", "4", "--name", f"{name}@%h", **more)
+
+
+def is_ready(stack: Stack, *names: str) -> None:
+    until(lambda: all(" ready" in said(stack, name) for name in names), 60)
+
+
+def stops(stack: Stack, *names: str) -> list[int]:
+    """SIGTERM to these processes, and their statuses: they must be gone in their time."""
+    for name in names:
+        stack.parts[name].send_signal(signal.SIGTERM)
+    return [stack.parts[name].wait(SHUTDOWN + SLACK) for name in names]
+
+
+def said(stack: Stack, name: str) -> str:
+    return (stack.folder / f"{name}.log").read_text()
+
+
+def queues(*names: str) -> str:
+    return ",".join(PUBLISH[Platform(name)] if name in set(Platform) else name for name in names)
+
+
+def hanging(where: Path, *names: str) -> str:
+    """FAILPOINTS at which one thread hangs for ever, and leaves a file there."""
+    return _points(names, where).replace("=kill@", "=hang@")
+
+
+def rescues(stack: Stack, *posts: str) -> Iterable[str]:
+    """Where upkeep had to move deliveries of these posts."""
+    with stack.core.database.begin() as c:
+        found = rows(
+            c,
+            """SELECT m.target FROM moves m JOIN deliveries d ON d.id = m.delivery_id
+               WHERE d.post_id = ANY(CAST(:posts AS uuid[])) AND m.mover = 'rescue'""",
+            posts=[UUID(post) for post in posts],
+        )
+    return [r.target for r in found]

@@ -1,0 +1,34 @@
+"""The migrations of this code and some of a test's own after them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pipeline.store.revision import MIGRATIONS, revision_of_code
+
+
+def number(n: int) -> str:
+    """The revision of a test's nth migration; the 0th is the code's own newest."""
+    return f"{int(revision_of_code()) + n:04}"
+
+
+def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:
+    """A folder with all of them. ``minimum_code``: what the last one says."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for n, body in enumerate(bodies, 1):
+        last = f"minimum_code = {minimum_code!r}" if minimum_code and n == len(bodies) else ""
+        (folder / "versions" / f"{number(n)}_more.py").write_text(
+            f"""from alembic import op
+from pipeline.store.migrating import index_concurrently
+
+revision, down_revision = {number(n)!r}, {number(n - 1)!r}
+{last}
+
+
+def upgrade() -> None:
+    {body}
+"""
+        )
+    return folder

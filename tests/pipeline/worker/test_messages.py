@@ -1,0 +1,159 @@
+"""Messages between versions: what any version ever sent is understood, and what none here knows harms nothing.
+
+``messages/v1.json`` holds one message of each kind, as it lay in the broker. It is never changed, only added to, in a
+file of the next number: see the README of ``pipeline/worker``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from config.settings import load
+from pipeline.bootstrap import build
+from pipeline.domain.delivery import State
+from pipeline.pacing import redis_client
+from pipeline.queues import ALL, REACHABILITY, UPKEEP
+from pipeline.store import checks
+from pipeline.store.canaries import silences
+from pipeline.store.database import rows
+from pipeline.store.vault import Vault
+from pipeline.upkeep.rescue_dropped import rescue_dropped
+from tests.conftest import free_ports
+from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.worker.wire import SAMPLES, Message, frozen, put, sent, shape
+from tests.stack import until
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """One real worker on all queues; the platforms are a port where nobody listens."""
+
+    house: House
+    client: redis.Redis
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def done(self) -> bool:
+        """Nothing waits, nothing is in hand."""
+        return not self.client.hlen("unacked") and not any(self.client.llen(queue) for queue in ALL)
+
+    def errors(self) -> str:
+        return "\n".join(line for line in self.log.read_text().splitlines() if " ERROR " in line)
+
+
+@pytest.fixture
+def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Iterator[Worker]:
+    nobody, no_media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    environment |= {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": no_media}
+    settings = load(environment)
+    core, log = build(settings), tmp_path / "worker.log"
+    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
+    house = moved_in(core, ledger)
+    house.account("one")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-c", "4", "-Q", ",".join(ALL),
+             "--without-gossip", "--without-mingle", "-l", "WARNING"],
+            env=environment, cwd=ROOT, stdout=out, stderr=out,
+        )  # fmt: skip
+    client = redis_client(settings.broker.url.get_secret_value())
+    yield Worker(house=house, client=client, process=process, log=log)
+    process.terminate()
+    assert process.wait(60) == 0
+    client.close()
+    ledger.database.close()
+    core.database.close()
+
+
+def test_everything_this_code_sends_is_frozen(settings: Any) -> None:
+    known = {shape(message) for message in frozen()}
+    new = {shape(message) for message in sent(settings)} - known
+    assert not new, f"a message has a new shape: give it a new name. See pipeline/worker/README.md. {new}"
+
+
+def test_only_the_doorbell_rings() -> None:
+    calls = ("send_task", "apply_async", ".delay(")
+    found = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py")
+        if any(call in path.read_text() for call in calls)
+    }  # fmt: skip
+    assert found == {"pipeline/dispatch.py"}
+
+
+def test_everything_ever_sent_is_understood(worker: Worker) -> None:
+    house, ledger = worker.house, worker.house.ledger
+    house.core.pulse.remember()  # a broker that has forgotten everything would be filled with today's messages
+    one = [house.accounts["one"]]
+    queued = [p.deliveries[0] for p in ledger.posts(3, one, State.QUEUED)]
+    looked = [p.deliveries[0] for p in ledger.posts(3, one, State.UNKNOWN)]
+    for delivery in looked:  # not the sweep's to ring: taken by the frozen message, or by nobody
+        ledger.change(delivery, "next_at = now() + interval '1 hour'")
+    [due] = ledger.post(one, due=-HOUR / 60).deliveries
+    with house.core.database.begin() as c:
+        url = f"{house.core.settings.sandbox.media_url}/f.jpg"
+        check = checks.open_check(c, house.workspace, "image", url).id
+        rows(c, "UPDATE checks SET next_at = now() + interval '1 hour' WHERE id = :id RETURNING id", id=check)
+    for message in filled(frozen(), [*queued, *looked, check]):
+        put(worker.client, message)
+    until(worker.done, 60)
+    assert worker.errors() == ""
+    assert all(("publish", "queued", "publishing") in ledger.moves(d) for d in queued)
+    assert all(ledger.delivery(d).fence > 1 for d in looked)
+    assert ("delay", "scheduled", "queued") in ledger.moves(due)
+    with house.core.database.begin() as c:
+        assert checks.tries_of(c, check) >= 1
+        assert silences(c).keys() >= {m["queue"] for m in frozen() if m["headers"]["task"] == "canary"}
+    assert house.core.pulse.alive(REACHABILITY)
+
+
+def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> None:
+    """A newer version's message, other arguments under a known name, and no message at all."""
+    house, ledger = worker.house, worker.house.ledger
+    posts = ledger.posts(4, [house.accounts["one"]], State.QUEUED)
+    mine = [p.deliveries[0] for p in posts]
+    step = next(m for m in filled(frozen(), [*mine, *SAMPLES[4:]]) if m["headers"]["task"] == "publish.step")
+    put(worker.client, renamed(step, "publish.step.2"))
+    put(worker.client, with_arguments(step, ["tiktok", [{"delivery": str(mine[1]), "generation": 0}]]))
+    put(worker.client, with_arguments(step, ["tiktok", [[str(mine[2]), 0]], {"more": 1}]))
+    put(worker.client, {**step, "body": f"not a message about {mine[3]}"})
+    put(worker.client, renamed({**step, "queue": UPKEEP}, "upkeep.unheard-of"))
+    until(worker.done, 60)
+    assert worker.process.poll() is None
+    assert "Received unregistered task of type 'publish.step.2'" in worker.log.read_text()
+    for delivery in mine:
+        found = ledger.delivery(delivery)
+        assert (found.state, found.fence, found.crashes, found.spent) == ("queued", 0, 0, 0), "nobody took it"
+        ledger.change(delivery, "updated_at = now() - interval '11 seconds'")
+    assert rescue_dropped(house.core) >= len(mine), "its queue stands empty: rung again, not after a lease"
+    until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in mine), 60)
+    with house.core.database.begin() as c:
+        assert not rows(c, "SELECT FROM deliveries WHERE crashes > 0")
+
+
+def filled(messages: list[Message], ids: list[UUID]) -> Iterator[Message]:
+    """The frozen messages about rows of this test."""
+    text = json.dumps(messages)
+    for sample, mine in zip(SAMPLES, ids, strict=False):
+        text = text.replace(str(sample), str(mine))
+    yield from json.loads(text)
+
+
+def renamed(message: Message, task: str) -> Message:
+    return {**message, "headers": {**message["headers"], "task": task}}
+
+
+def with_arguments(message: Message, args: list[Any]) -> Message:
+    return {**message, "body": [args, *message["body"][1:]]}

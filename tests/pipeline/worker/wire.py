@@ -1,0 +1,150 @@
+"""Messages as they lie in the broker: what this code sends, and what two of them have in common."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import redis
+from celery.beat import Scheduler
+
+from adapters.contract import Platform
+from config.settings import Settings
+from pipeline.broker import configured
+from pipeline.dispatch import LOOKS_SPREAD, SPREAD, Doorbell
+from pipeline.pacing import redis_client
+from pipeline.queues import ALL
+from pipeline.store.release import Ring
+
+Message = dict[str, Any]
+"""``queue`` and the message in it, its body as JSON."""
+FROZEN = Path(__file__).parent / "messages"
+SAMPLES = [UUID(int=0x01A2_0000_0000_7000_8000_0000_0000_0000 + n) for n in range(1, 8)]
+"""The ids in the frozen messages: three deliveries to send, three to look at, a check."""
+
+
+def frozen() -> list[Message]:
+    """Every message that any version has ever sent, one of each kind."""
+    return [m for file in sorted(FROZEN.glob("v*.json")) for m in json.loads(file.read_text())]
+
+
+def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
+    """Into its queue, as kombu does; what was to end long ago ends in a while."""
+    raw = {name: value for name, value in message.items() if name != "queue"}
+    if raw["headers"]["expires"]:
+        later = datetime.now(UTC) + timedelta(minutes=15)
+        raw["headers"] = {**raw["headers"], "expires": later.isoformat()}
+    body = raw["body"] if isinstance(raw["body"], str) else json.dumps(raw["body"])
+    client.lpush(message["queue"], json.dumps({**raw, "body": base64.b64encode(body.encode()).decode()}))
+
+
+def take(client: redis.Redis) -> list[Message]:
+    """All that lie there, oldest first; the queues are empty then."""
+    found = []
+    for queue in ALL:
+        while raw := client.rpop(queue):
+            message = json.loads(raw)  # type: ignore[arg-type]
+            body = json.loads(base64.b64decode(message.pop("body")))
+            found.append({"queue": queue, **message, "body": body})
+    return found
+
+
+def sent(s: Settings) -> list[Message]:
+    """Everything this code can send: the doorbell's every method, and beat's every tick."""
+    app = configured(s)
+    bell, client = Doorbell(app), redis_client(s.broker.url.get_secret_value())
+    assert RINGS.keys() == {
+        name for name, _ in inspect.getmembers(Doorbell, inspect.isfunction) if not name.startswith("_")
+    }
+    for ring in RINGS.values():
+        ring(bell)
+    beat = Scheduler(app=app)
+    beat.setup_schedule()
+    for entry in beat.schedule.values():
+        beat.apply_async(entry, advance=False)
+    found = take(client)
+    client.close()
+    return found
+
+
+def shape(message: Message) -> str:
+    """What a task has to understand of a message: the same for two that differ in ids, numbers and times only."""
+    headers = message["headers"]
+    args, kwargs, embedded = message["body"]
+    return json.dumps(
+        {
+            "queue": _shape(message["queue"]), "task": headers["task"], "args": _shape(args),
+            "kwargs": kwargs, "embedded": embedded, "eta": headers["eta"] is not None,
+            "expires": headers["expires"] is not None,
+            "type": (message["content-type"], message["content-encoding"]),
+        },
+        sort_keys=True,
+    )  # fmt: skip
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, list):
+        shapes = [_shape(one) for one in value]
+        # a handful may hold one or several; what stands for one thing is as long as it is
+        return [one for one, _ in groupby(shapes)] if all(isinstance(one, list) for one in value) else shapes
+    if isinstance(value, str):
+        return next(kind for kind, fits in _KINDS.items() if fits(value))
+    return type(value).__name__
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+_KINDS: Mapping[str, Callable[[str], bool]] = {
+    "uuid": _is_uuid,
+    "platform": lambda text: text in set(Platform),
+    "publish queue": lambda text: text in {f"publish.{p}" for p in Platform},
+    "queue": lambda text: text in ALL,
+    "text": lambda _: True,
+}
+
+
+def _ring(n: int) -> Ring:
+    return Ring(delivery=SAMPLES[n], platform="tiktok", generation=0, fence=1)
+
+
+def _publish(bell: Doorbell) -> None:
+    bell.publish([_ring(0)])
+    bell.publish([_ring(1), _ring(2)], standing=2 * SPREAD)
+
+
+def _looks(bell: Doorbell) -> None:
+    bell.looks([_ring(3)])
+    bell.looks([_ring(4), _ring(5)] * LOOKS_SPREAD)
+
+
+def _slots(bell: Doorbell) -> None:
+    now = datetime.now(UTC)
+    bell.slots([now + timedelta(seconds=1)])
+
+
+def _checks(bell: Doorbell) -> None:
+    bell.checks([SAMPLES[6]])
+    bell.checks([SAMPLES[6]], bulk=True)
+
+
+RINGS: Mapping[str, Callable[[Doorbell], object]] = {
+    "publish": _publish,
+    "looks": _looks,
+    "slots": _slots,
+    "now": lambda bell: bell.now(),
+    "checks": _checks,
+}
+"""The doorbell's methods, each with all the kinds of message it sends."""

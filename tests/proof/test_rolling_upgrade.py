@@ -1,0 +1,173 @@
+"""An older version and this one side by side on one database and one broker, as in a rolling upgrade.
+
+The older one is real: its tree is taken out of the git history and run with today's dependencies. The tables are
+today's; posts go in through both; the older parts are stopped one by one. The sandbox's ledger judges.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.queues import GROUPS
+from pipeline.store.database import rows
+from pipeline.store.schema import revision_of_tables
+from tests.conftest import Engines, environment_of, free_ports
+from tests.stack import FAST, Stack, until
+
+ROOT = Path(__file__).parents[2]
+BEFORE = "eb57548dd3bb7d473e893acd38d9463982cef151"
+"""The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
+release this becomes the tag of the release before it."""
+PARTS = ("api", "beat", *(f"worker-{group}" for group in GROUPS))
+STOPS_WITHIN = 40
+"""Seconds. A part that is stopped has SLIPWAY_WORKER__SHUTDOWN (5 s here) and a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its tree."""
+    git = shutil.which("git")
+    known = git and subprocess.run(
+        [git, "-C", str(ROOT), "cat-file", "-e", f"{BEFORE}^{{commit}}"], check=False, capture_output=True
+    )
+    if not git or not known or known.returncode:
+        pytest.skip(f"there is no git history here with {BEFORE} in it: the version before cannot be run")
+    folder = tmp_path_factory.mktemp("older")
+    archive = folder / "tree.tar"
+    subprocess.run([git, "-C", str(ROOT), "archive", f"--output={archive}", BEFORE], check=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+@dataclass(kw_only=True)
+class Fleet:
+    """Parts of one version. ``stack`` has its own API's port, and the database and broker that both share."""
+
+    stack: Stack
+    name: str
+
+    def starts(self) -> None:
+        for part in PARTS:
+            words = part.split("-")
+            extra = ["--slots", "8", "--name", f"{self.name}-{part}@%h"] if words[0] == "worker" else []
+            self.stack.start(f"{self.name}-{part}", "pipeline.cli", *words, *extra)
+        until(lambda: all(self._is_up(part) for part in PARTS), 90, self._said)
+
+    def stops(self, part: str) -> None:
+        """SIGTERM to the one process."""
+        process = self.stack.parts[f"{self.name}-{part}"]
+        assert process.poll() is None, self._log(part)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOPS_WITHIN) == 0, self._log(part)
+
+    def _is_up(self, part: str) -> bool:
+        said = self._log(part)
+        return {"api": "Started worker", "beat": "beat: Starting"}.get(part, " ready") in said
+
+    def _log(self, part: str) -> str:
+        return (self.stack.folder / f"{self.name}-{part}.log").read_text()
+
+    def _said(self) -> str:
+        return "\n".join(f"--- {part}\n{self._log(part)[-2000:]}" for part in PARTS)
+
+
+@dataclass(kw_only=True)
+class Client:
+    """Posts through any API and keeps its own list."""
+
+    word: str = field(default_factory=lambda: f"upgrade {uuid4().hex[:12]}")
+    posts: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def sends(self, through: Stack, *platforms: str, due: timedelta | None = None) -> str:
+        text = f"{self.word} {next(self._numbers)}."
+        later = None if due is None else (datetime.now(UTC) + due).isoformat()
+        post = through.accepted(text, *platforms, scheduled_at=later)
+        self.posts[post] = (text, platforms)
+        return post
+
+    def wanted(self) -> Counter[tuple[str, str]]:
+        return Counter((text, platform) for text, platforms in self.posts.values() for platform in platforms)
+
+    def live(self, stack: Stack) -> Counter[tuple[str, str]]:
+        return Counter((str(line["caption"]), line["platform"]) for line in stack.live(self.word))
+
+
+@pytest.fixture(scope="module")
+def fleets(
+    engines: Engines,
+    older: Path,
+    module_database_url: str,
+    vault_key: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Fleet, Fleet]]:
+    """The older version and this one, nothing of either started yet but the sandbox."""
+    folder = tmp_path_factory.mktemp("rolling")
+    sandbox, media, old_api, new_api = free_ports(4)
+    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+    new = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, new_api])
+    old = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, old_api], tree=older)
+    try:
+        new.start_sandbox()
+        new.seed(*Platform)
+        old.key, old.accounts = new.key, new.accounts
+        yield Fleet(stack=old, name="old"), Fleet(stack=new, name="new")
+    finally:
+        old.stop()
+        new.stop()
+
+
+@pytest.mark.timeout(600)
+def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
+    fleets: tuple[Fleet, Fleet], older: Path
+) -> None:
+    old, new = fleets
+    known = max(path.name[:4] for path in (older / "pipeline/store/migrations/versions").glob("0*.py"))
+    with new.stack.core.database.begin() as c:
+        assert known < revision_of_tables(c), "the older version works on tables it does not know"
+    client = Client()
+
+    old.starts()
+    first = [client.sends(old.stack, *Platform), client.sends(old.stack, "instagram", "linkedin")]
+    for post in first:
+        old.stack.becomes(post, "posted", 120)
+
+    new.starts()
+    client.sends(
+        old.stack, "facebook", due=timedelta(seconds=60)
+    )  # due when nothing of the older version is left
+    for n in range(12):
+        client.sends(
+            (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
+        )
+    for part in (*(f"worker-{group}" for group in GROUPS), "beat", "api"):
+        client.sends(old.stack, "linkedin", "facebook")
+        client.sends(new.stack, "instagram", "tiktok")
+        old.stops(part)
+    client.sends(new.stack, *Platform)
+
+    for post in client.posts:
+        new.stack.becomes(post, "posted", 150)
+    assert client.live(new.stack) == client.wanted()
+    with new.stack.core.database.begin() as c:
+        moved = rows(
+            c,
+            """SELECT DISTINCT m.target, d.crashes FROM moves m JOIN deliveries d ON d.id = m.delivery_id
+               WHERE d.post_id = ANY(CAST(:posts AS uuid[])) AND (m.target = 'unknown' OR d.crashes > 0)""",
+            posts=[UUID(post) for post in client.posts],
+        )
+    assert not moved, "nothing was doubtful, and no stop was a crash"
