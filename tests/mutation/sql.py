@@ -7,26 +7,27 @@ a lock, an order or an assignment less. What is sent by a function is tried by t
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
-from queue import SimpleQueue
+from types import FunctionType
+from typing import Any
+
+import pytest
 
 from tests.mutation.survivors import Mutant
 
 FILES = [Path("pipeline/store") / f"{name}.py" for name in ("deliveries", "lease", "release", "rescue")]
-COPIED = ("pipeline", "adapters", "config", "tests", "pyproject.toml", "docker-compose.yml", "README.md")
+OWN = "tests/pipeline/store/"
+"""The store's own tests: they are asked first, for they tell soonest."""
 RESULTS = "sql.json"
-PATIENCE = 300
-"""Seconds after which a run has hung, which counts as noticed."""
 _STATUS = {0: "survived", 1: "killed", 2: "killed", 3: "killed"}
 
 _SPAN = r"(?::\w+|CAST\([^()]*\))"
@@ -74,6 +75,11 @@ class Change:
     new: str
 
     @property
+    def module(self) -> str:
+        """The module's name."""
+        return ".".join(self.file.with_suffix("").parts)
+
+    @property
     def name(self) -> str:
         """As its result is kept."""
         return f"{self.where} {self.start}: {self.old} → {self.new}"
@@ -96,15 +102,14 @@ def changes() -> list[Change]:
 
 
 def tried(some: Sequence[Change], folder: Path, at_once: int) -> None:
-    """Tries each, so many at once, in copies of the repository in `folder`, where the results are kept too."""
+    """Tries each, so many at once, each in a process of its own that has all tests read already. `folder`: mutmut's."""
     tests = _tests_of(folder / "mutmut-stats.json")
-    copies: SimpleQueue[Path] = SimpleQueue()
-    for n in range(at_once if some else 0):
-        copies.put(_copied(folder / f"sql-{n}"))
     known = _results(folder)
-    with ThreadPoolExecutor(at_once) as pool:
-        ends = pool.map(partial(_try, tests, copies), some)
-        for n, (change, status) in enumerate(zip(some, ends, strict=True), 1):
+    pytest.main(["--collect-only", "-qqq", "-p", "no:cacheprovider", *_folders(tests)])
+    with get_context("fork").Pool(at_once, maxtasksperchild=1) as pool:
+        for n, (change, status) in enumerate(
+            zip(some, pool.imap(partial(_try, tests), some), strict=True), 1
+        ):
             known[change.name] = status
             (folder / RESULTS).write_text(json.dumps(known, indent=1))
             print(f"{n}/{len(some)} {status}: {change.where}  {change.old} → {change.new}", flush=True)
@@ -128,38 +133,37 @@ def _tests_of(stats: Path) -> dict[str, list[str]]:
     return {name.replace(".x_", "."): sorted(tests) for name, tests in known.items()}
 
 
-def _try(tests: Mapping[str, Sequence[str]], copies: SimpleQueue[Path], change: Change) -> str:
-    module = ".".join(change.file.with_suffix("").parts)
-    nodes = sorted(set(chain.from_iterable(tests.get(f"{module}.{user}", ()) for user in change.users)))
+def _folders(tests: Mapping[str, Sequence[str]]) -> list[str]:
+    return sorted({node.partition("::")[0] for nodes in tests.values() for node in nodes})
+
+
+def _try(tests: Mapping[str, Sequence[str]], change: Change) -> str:
+    """In a process of its own: changes the code that is loaded, then runs the tests that go through it."""
+    nodes = sorted({node for user in change.users for node in tests.get(f"{change.module}.{user}", ())})
     if not nodes:
         return "no tests"
-    copy = copies.get()
-    try:
-        (copy / change.file).write_text(change.applied())
-        return _status(copy, nodes)
-    finally:
-        shutil.copy2(change.file, copy / change.file)
-        copies.put(copy)
+    _put(change)
+    own = [node for node in nodes if node.startswith(OWN)]
+    others = [node for node in nodes if node not in own]
+    statuses = (_status(some) for some in (own, others) if some)
+    return next((status for status in statuses if status != "survived"), "survived")
 
 
-def _status(copy: Path, nodes: Sequence[str]) -> str:
-    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *nodes]
-    try:
-        ran = subprocess.run(pytest, check=False, cwd=copy, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    if ran.returncode not in _STATUS:
-        raise RuntimeError(f"pytest could not run (status {ran.returncode}):\n{ran.stdout}\n{ran.stderr}")
-    return _STATUS[ran.returncode]
+def _status(nodes: Sequence[str]) -> str:
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return _STATUS[pytest.main(["-x", "-q", "-p", "no:cacheprovider", *nodes])]
 
 
-def _copied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in COPIED:
-        copy = shutil.copytree if Path(name).is_dir() else shutil.copy2
-        copy(name, folder / name)
-    return folder
+def _put(change: Change) -> None:
+    """Every function of the module, whoever has imported it, and its statements become those of the changed text."""
+    loaded = importlib.import_module(change.module)
+    fresh: dict[str, Any] = {"__name__": change.module}
+    exec(compile(change.applied(), str(change.file), "exec"), fresh)  # noqa: S102
+    for name, now in vars(loaded).items():
+        if isinstance(now, FunctionType) and now.__module__ == change.module:
+            now.__code__ = fresh[name].__code__
+        elif isinstance(now, str) and not name.startswith("__"):
+            setattr(loaded, name, fresh[name])
 
 
 def _of_file(file: Path) -> Iterator[Change]:

@@ -49,6 +49,8 @@ class Script:
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
     can: Capabilities = CAPABILITIES
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    armed_at: list[datetime | None] = field(default_factory=list)
+    """What each look was told."""
 
     def made(self, call: str) -> int:
         return sum(name == call for name, _ in self.calls)
@@ -84,6 +86,7 @@ class Scripted:
         taken: Container[str],
     ) -> Seen:
         self.script.calls.append(("look", dict(checkpoint)))
+        self.script.armed_at.append(armed_at)
         return self.script.look(taken)
 
     def refresh(self, account: Account) -> Credentials:

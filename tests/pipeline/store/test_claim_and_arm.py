@@ -133,6 +133,23 @@ def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
     assert take([(new_id(), 0)]) == []
 
 
+def test_a_handful_waits_for_nobody(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    queued, unknown = (shared.posts(2, [account], state) for state in (State.QUEUED, State.UNKNOWN))
+
+    def take() -> list[Held]:
+        with shared.database.once() as c:
+            return store.claim_several(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
+
+    def look() -> list[Held]:
+        with shared.database.once() as c:
+            return store.claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
+
+    for posts, job in ((queued, take), (unknown, look)):
+        assert [h.id for h in shared.while_locked(posts[0].deliveries[0], job)] == posts[1].deliveries
+
+
 def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> None:
     workspace = shared.workspace()
     posts = shared.posts(4, [shared.account(workspace)], State.UNKNOWN)
@@ -140,7 +157,7 @@ def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> No
     items = [(one, 0, 1), (two, 1, 1), (three, 0, 7), (four, 0, 1)]
     with shared.database.once() as c:
         held = store.claim_looks(c, shared.vault, items, LEASE)
-    assert {(h.id, h.fence) for h in held} == {(one, 2), (four, 2)}
+    assert {(h.id, h.fence, h.lease_until - h.now) for h in held} == {(one, 2, LEASE), (four, 2, LEASE)}
 
 
 # --- claiming a look -------------------------------------------------------------------------------------------------
@@ -172,8 +189,10 @@ def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) 
 def test_arming_is_one_committed_statement(shared: Ledger) -> None:
     post = shared.fresh()
     held = shared.claimed(post)
+    shared.change(held.id, "looks = 3, absent_at = now()")
     assert arm(shared, held)
     row = shared.delivery(held.id)
+    assert (row.looks, row.absent_at) == (0, None), "what was seen before says nothing of this call"
     assert row.armed_at is not None
     assert row.armed_deadline - row.armed_at == MINUTE
     assert row.working_since == row.armed_at
@@ -206,6 +225,36 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
     assert not arm(shared, held)
     assert shared.delivery(held.id).armed_at == before
     assert [a.armed_at for a in shared.attempts(held.id)] == [None]
+
+
+PAST, FUTURE = timedelta(seconds=-1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("expires", "on_late", "may"),
+    [
+        (PAST, "skip", False),
+        (PAST, "hold", False),
+        (PAST, "publish", True),
+        (FUTURE, "skip", True),
+        (None, "publish", True),
+    ],
+)
+def test_a_post_is_sent_after_its_own_deadline_only_if_its_author_said_so(
+    shared: Ledger, expires: timedelta | None, on_late: str, *, may: bool
+) -> None:
+    shared.fresh(expires=PAST, on_late="skip")  # another's deadline is no matter of this one
+    held = shared.claimed(shared.fresh(expires=expires, on_late=on_late))
+    assert arm(shared, held) is may
+
+
+@pytest.mark.parametrize(("code", "may"), [("expired", True), ("platform_unavailable", False)])
+def test_one_that_was_held_for_being_late_is_sent_when_a_person_let_it_go(
+    shared: Ledger, code: str, *, may: bool
+) -> None:
+    held = shared.claimed(shared.fresh(expires=PAST, on_late="hold"))
+    shared.change(held.id, "error = jsonb_build_object('code', CAST(:code AS text))", code=code)
+    assert arm(shared, held) is may
 
 
 def test_every_scope_of_a_pause_keeps_from_arming_and_lets_go_again(ledger: Ledger) -> None:

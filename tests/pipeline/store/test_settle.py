@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from itertools import cycle
@@ -23,6 +24,7 @@ from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import release
 from pipeline.store.rescue import Rescue, dropped, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+from tests.stack import until
 
 
 def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any) -> bool:
@@ -78,6 +80,7 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
 ) -> None:
     post = shared.fresh()
     held = shared.armed(post)
+    held_since = shared.delivery(held.id).armed_at
     refused = Verdict(
         state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, wait=timedelta(seconds=30), error=Unavailable("x")
     )  # fmt: skip
@@ -85,9 +88,11 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
     found = shared.delivery(held.id)
     assert (found.armed_at, found.armed_deadline, found.working_since) == (None, None, None)
     assert timedelta(seconds=25) < found.next_at - found.now <= timedelta(seconds=30)
-    assert shared.attempts(held.id)[0].armed_at is not None, "the attempt remembers"
+    assert shared.attempts(held.id)[0].armed_at == held_since, "the attempt remembers"
     assert shared.armed(post) is not None
-    assert [a.outcome for a in shared.attempts(held.id)] == ["refused", None]
+    first, second = shared.attempts(held.id)
+    assert (first.outcome, first.armed_at, second.outcome) == ("refused", held_since, None)
+    assert second.armed_at > held_since
 
 
 def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> None:
@@ -245,6 +250,32 @@ def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(sh
         )
         assert done == [True, True]
         assert shared.status(post) == "partial"
+
+
+def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(ledger: Ledger) -> None:
+    """The post with the lowest id is locked by somebody: nothing after it may be locked while that is waited for."""
+    posts = sorted(ledger.posts(3, [ledger.account(ledger.workspace())], State.UNKNOWN), key=lambda p: p.id)
+    some = [
+        store.Settling(held=ledger.held(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS)
+        for p in reversed(posts)
+    ]
+
+    def all_of_them() -> list[Any]:
+        with ledger.database.begin() as c:
+            return store.settle_several(c, ledger.vault, some)
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.database.begin() as c:
+            store.lock_post(c, posts[0].id)
+            storing = pool.submit(all_of_them)
+            until(ledger.waits, 10)
+            ids = [p.id for p in posts]
+            free = rows(c, "SELECT id FROM posts WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED", ids=ids)
+        moments = storing.result(20)
+    assert {r.id for r in free} == set(ids)
+    assert moments == [ledger.delivery(one.held.id).next_at for one in some], (
+        "in the order in which they were given"
+    )
 
 
 def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
