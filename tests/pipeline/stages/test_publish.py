@@ -19,6 +19,7 @@ from adapters.contract import (
     Pending,
     Platform,
     Prepared,
+    Problem,
     Published,
     Rate,
     Ready,
@@ -38,6 +39,7 @@ from pipeline.queues import PUBLISH
 from pipeline.stages.publish import publish, publish_all
 from pipeline.store import accounts
 from pipeline.store.pauses import lift, pause
+from pipeline.store.quota import lock_day, sent_in_day
 from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
@@ -151,7 +153,8 @@ def test_a_handle_that_shows_nothing_yet_is_looked_at_again_soon(
 
 def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(house: House, post: Post) -> None:
     """After the visible call nothing is late any more: those share a slot that is wider."""
-    hour = house.with_settings(delay={"look_slot": 3600.0, "horizon": 10.0})
+    # slots of a width that no other test has: each is rung once by a process
+    hour = house.with_settings(delay={"look_slot": 3600.0, "slot": 0.0137, "horizon": 10.0})
     account = house.accounts["one"]
 
     def rings(says: Callable[..., Any]) -> int:
@@ -225,7 +228,9 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post:
     script = Script(prepare=prepare)
     assert send(house, script, post) is State.SCHEDULED
     assert script.made("finalize") == 0
-    assert house.ledger.held(post.deliveries[0]).checkpoint == {"handle": "h"}
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.next_at - found.updated_at == timedelta(seconds=5)
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}
     with house.core.database.begin() as c:
         lift(c, "account", account)
     assert send(house, Script(), post) is State.PUBLISHED
@@ -272,6 +277,26 @@ def test_a_full_day_waits_for_room(house: House) -> None:
     assert script.made("prepare") == 1
 
 
+def test_the_last_place_of_a_day_is_given_once(house: House, post: Post) -> None:
+    """Whoever sends for the same app meanwhile: it is counted, under a lock, together with the arming."""
+    other = house.ledger.post([house.account("two")], State.QUEUED)
+    with house.core.database.begin() as c:
+        allowed = sent_in_day(c, house.accounts["two"], "app") + 1
+    script = Script(can=replace(CAPABILITIES, daily_posts=allowed, daily_per="app"))
+    with ThreadPoolExecutor(1) as pool:
+        with house.core.database.begin() as c:
+            lock_day(c, house.accounts["two"], "app")
+            sent = pool.submit(send, house, script, post)
+            until(house.ledger.waits, 10)
+            house.ledger.armed(other)
+        assert sent.result(20) is State.SCHEDULED
+    found = house.ledger.delivery(post.deliveries[0])
+    assert script.made("finalize") == 0
+    assert (found.armed_at, found.spent) == (None, 0)
+    assert timedelta(hours=23) < found.next_at - found.now < timedelta(hours=25)
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
+
+
 def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> None:
     few = house.with_settings(publish={"prepares_per_day": 2})
 
@@ -288,6 +313,22 @@ def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> No
     assert (found.spent, found.next_at - found.now > HOUR) == (0, True)
     house.ledger.change(post.deliveries[0], "prepares_on = CURRENT_DATE - 1")
     assert send(few, script, post) is State.PREPARING, "a new day"
+
+
+def test_what_the_adapter_refuses_never_reaches_the_platform(house: House, post: Post) -> None:
+    """Asked again before anything is prepared: the limits, or what is known of the media, may have changed."""
+    problems = [
+        Problem(severity="warn", code="trimmed", field="caption", message="It will be cut."),
+        Problem(severity="refuse", code="MUSIC_NOT_SUPPORTED", field="music", message="No music here."),
+        Problem(severity="refuse", code="validation_failed", field="caption", message="Too long."),
+    ]
+    script = Script(problems=problems)
+    assert send(house, script, post) is State.FAILED
+    assert script.calls == []
+    error = house.ledger.delivery(post.deliveries[0]).error
+    assert (error["code"], error["message"]) == ("MUSIC_NOT_SUPPORTED", "No music here.; Too long.")
+    warned = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert send(house, Script(problems=problems[:1]), warned) is State.PUBLISHED
 
 
 # --- what the platform refuses ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.delivery import Mover, State
+from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
 from pipeline.store.database import new_id
@@ -68,6 +68,11 @@ def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
     shared.change(post.deliveries[0], "generation = 1")
     assert claim(shared, post, 0) is None
     assert claim(shared, post, 1) is not None
+    shared.change(post.deliveries[0], "state = 'queued', generation = 2")
+    assert claim(shared, post, 2) is not None
+    assert [a.generation for a in shared.attempts(post.deliveries[0])] == [2], (
+        "the attempt that is gone on with"
+    )
 
 
 def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_none_is_open(
@@ -174,6 +179,13 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
     got = [h for h in together(*[look] * 16) if h is not None]
     assert [h.fence for h in got] == [2]
     assert got[0].state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - LOOKED_AT))
+def test_only_what_is_to_be_looked_at_can_be_claimed_for_a_look(shared: Ledger, state: State) -> None:
+    held = shared.held(shared.fresh(state).deliveries[0])
+    with shared.database.once() as c:
+        assert store.claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
 
 
 @pytest.mark.parametrize(("generation", "fence"), [(1, 1), (0, 0), (0, 2)])
