@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -49,8 +50,11 @@ PROCESSING = Verdict(state=State.PROCESSING, wait=timedelta(seconds=9), checkpoi
 
 def test_published_is_stored_with_its_proof_and_closes_the_attempt(shared: Ledger) -> None:
     held = shared.armed(shared.fresh())
+    shared.change(held.id, """error = '{"code": "said before"}'""")
+    due = shared.delivery(held.id).next_at
     assert settle(shared, held, published("live-1"))
     found = shared.delivery(held.id)
+    assert (found.error, found.next_at, found.working_since) == (None, due, None)
     assert (found.remote_id, found.url, found.delivered_as) == ("live-1", "https://example.test/r", "post")
     assert found.notes == {"music_confirmed": True}
     assert found.published_at is not None
@@ -119,6 +123,26 @@ def test_looks_are_counted_while_one_waits_and_start_over_afterwards(shared: Led
     again = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED, checkpoint={})
     assert settle(shared, shared.held(delivery), again, Mover.STATUS, looked=True)
     assert shared.delivery(delivery).looks == 0
+
+
+@pytest.mark.parametrize("state", [State.PREPARING, State.PROCESSING, State.UNKNOWN])
+def test_the_time_that_a_platform_takes_is_counted_from_the_first_moment_on(
+    shared: Ledger, state: State
+) -> None:
+    [delivery] = shared.fresh(state).deliveries
+    said = {"code": "said before"}
+    shared.change(delivery, "working_since = NULL, error = CAST(:said AS jsonb)", said=json.dumps(said))
+    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS, looked=True)
+    first = shared.delivery(delivery)
+    assert (first.working_since, first.looks) == (first.updated_at, 1)
+    assert first.error == (None if state is State.PROCESSING else said)
+    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS)
+    again = shared.delivery(delivery)
+    assert (again.working_since, again.looks) == (first.working_since, 1), "nobody looked"
+    blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
+    assert settle(shared, shared.held(delivery), blocked, Mover.STATUS, looked=True)
+    waits = shared.delivery(delivery)
+    assert (waits.working_since, waits.looks) == (first.working_since, 0), "a person may find it live yet"
 
 
 def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Ledger) -> None:
@@ -220,6 +244,20 @@ def test_the_post_says_what_its_deliveries_say(
     for nth in range(accounts):
         assert settle(shared, shared.armed(post, nth), verdict)
     assert shared.reads(post) == status
+
+
+@pytest.mark.parametrize(("due", "word"), [(timedelta(hours=1), "scheduled"), (timedelta(0), "pending")])
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_what_is_put_back_before_its_time_is_scheduled_again_and_after_it_is_late(
+    shared: Ledger, due: timedelta, word: str, accounts: int
+) -> None:
+    post = shared.fresh(accounts=accounts, due=due)
+    held = shared.claimed(post)
+    with shared.database.begin() as c:
+        store.lock_post(c, post.id)
+        assert store.recompute(c, post.id) == "pending"
+    assert settle(shared, held, Verdict(state=State.SCHEDULED))
+    assert shared.status(post) == word
 
 
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
