@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench live-check chaos audit lock clean
+.PHONY: help up demo test check format bench live-check chaos mutation audit lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,6 +47,9 @@ bench: $(STAMP) ## measure, beside a reference measured in the same run
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
 
+mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="pipeline.domain.verdict.*": only those)
+	@exec nice $(BIN)/python -m tests.mutation $(ARGS)
+
 live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok
 	@exec $(BIN)/slipway live-check $(PLATFORM)
 
@@ -58,7 +61,7 @@ lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 	$(BIN)/uv lock
 
 clean: ## remove the environment and caches; data in .slipway stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):

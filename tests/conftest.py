@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,8 @@ from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
 
 TEMPLATE = "migrated"
+SHARED = "SHARED_POSTGRES"
+"""Environment variable: folder of a server that runs already and has the template, for who starts a thousand runs."""
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Where tests take long: begun first, so that no worker has one of them left when the others are done."""
@@ -27,13 +29,15 @@ _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, the rest as it was found."""
+    """The long ones first, the rest by file: what is asked for one by one shares its module's fixtures too."""
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> tuple[int, str]:
     where = item.path.relative_to(HERE).as_posix()
-    return next((n for n, start in enumerate(LONGEST_FIRST) if where.startswith(start)), len(LONGEST_FIRST))
+    return next(
+        (n for n, start in enumerate(LONGEST_FIRST) if where.startswith(start)), len(LONGEST_FIRST)
+    ), where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,27 +54,38 @@ def engines() -> Iterator[Engines]:
     """PostgreSQL and Valkey out of the wheels, for the whole run; they die with it, however it ends."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir="/tmp"))
     try:
-        with Postgres(folder) as postgres, Valkey(folder) as valkey:
+        with _postgres(folder) as postgres, Valkey(folder) as valkey:
             yield Engines(folder=folder, postgres=postgres, valkey=valkey)
     finally:
         shutil.rmtree(folder)
 
 
+def _postgres(folder: Path) -> AbstractContextManager[Postgres]:
+    shared = os.environ.get(SHARED)
+    return nullcontext(Postgres(Path(shared))) if shared else Postgres(folder)
+
+
 @pytest.fixture(scope="session")
 def migrated(engines: Engines) -> str:
     """Name of a database with today's tables and no rows; a template, never to be connected to."""
+    if SHARED not in os.environ:
+        make_template(engines.postgres)
+    return TEMPLATE
+
+
+def make_template(postgres: Postgres) -> None:
+    """The database that ``migrated`` names."""
     from pipeline.store.migrate import upgrade
 
-    with engines.postgres.connect() as connection:
+    with postgres.connect() as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    upgrade(engines.postgres.url_of(TEMPLATE))
-    return TEMPLATE
+    upgrade(postgres.url_of(TEMPLATE))
 
 
 @contextmanager
 def database(engines: Engines, template: str) -> Iterator[str]:
     """SQLAlchemy URL of a fresh copy of `template`, gone afterwards with whoever is still connected."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     with engines.postgres.connect() as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

@@ -79,3 +79,9 @@ def test_looks_get_rarer_up_to_the_longest_pause(looks: int, first: timedelta, l
     pause = look_pause(looks, first, longest)
     assert min(first, longest) <= pause <= longest
     assert look_pause(looks + 1, first, longest) >= pause
+
+
+def test_doubling_ends_before_a_pause_is_longer_than_time_itself() -> None:
+    day, ever = timedelta(days=1), timedelta.max
+    assert look_pause(1000, day, ever) == day * 2**20
+    assert backoff(1000, base=day, cap=ever, chance=1.0) == day * 2**20

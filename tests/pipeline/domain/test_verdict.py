@@ -48,10 +48,16 @@ LIVE = Published(remote_id="r1", url="https://example.test/r1")
 ZERO = timedelta(0)
 
 
-def shape(verdict: Verdict, **expected: Any) -> None:
-    """All fields: those named are as named, all others have their defaults."""
+def shape(verdict: Verdict, error: Exception | str | None = None, **expected: Any) -> None:
+    """All fields: those named are as named, all others have their defaults. A text is the code of an error of ours."""
     want = Verdict(**{"state": verdict.state, **expected})
     assert verdict == want
+    if isinstance(error, str):
+        assert verdict.error is not None
+        assert verdict.error.code == error
+        assert verdict.error.message
+    else:
+        assert verdict.error is error
 
 
 # --- prepare and finalize: the rows of the table ---------------------------------------------------------------------
@@ -87,37 +93,54 @@ def test_rate_limited_costs_nothing(standing: Standing) -> None:
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
     shape(
-        of_error(error, standing, POLICY), state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes
-    )
+        of_error(error, standing, POLICY), error, state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes
+    )  # fmt: skip
 
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
-    verdict = of_error(RateLimited("slow down"), Standing(spent=4), POLICY)
-    shape(verdict, state=State.RETRYING, wait=POLICY.cap)
+    error = RateLimited("slow down")
+    shape(of_error(error, Standing(spent=4), POLICY), error, state=State.RETRYING, wait=POLICY.cap)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: Standing) -> None:
     armed = standing.armed_for is not None
     closes = Outcome.REFUSED if armed else None
-    verdict = of_error(CredentialsExpired("stale"), standing, POLICY)
-    shape(verdict, state=State.RETRYING, refresh=True, disarm=armed, closes=closes)
+    error = CredentialsExpired("stale")
+    shape(
+        of_error(error, standing, POLICY),
+        error,
+        state=State.RETRYING,
+        refresh=True,
+        disarm=armed,
+        closes=closes,
+    )
 
 
 def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
-    verdict = of_error(CredentialsExpired("stale"), replace(BEFORE, stale_before=True), POLICY)
-    shape(verdict, state=State.RETRYING, wait=seconds(5), refresh=True, spent=True, closes=Outcome.REFUSED)
-    verdict = of_error(CredentialsExpired("stale"), Standing(spent=4, stale_before=True), POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+    error = CredentialsExpired("stale")
+    verdict = of_error(error, replace(BEFORE, stale_before=True), POLICY)
+    shape(
+        verdict,
+        error,
+        state=State.RETRYING,
+        wait=seconds(5),
+        refresh=True,
+        spent=True,
+        closes=Outcome.REFUSED,
+    )
+    verdict = of_error(error, Standing(spent=4, stale_before=True), POLICY)
+    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 def test_unavailable_is_tried_again_after_a_growing_pause(standing: Standing) -> None:
     armed = standing.armed_for is not None
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
-        verdict = of_error(Unavailable("down"), replace(standing, spent=spent), POLICY)
+        error = Unavailable("down")
+        verdict = of_error(error, replace(standing, spent=spent), POLICY)
         shape(
-            verdict, state=State.RETRYING, wait=seconds(wait), spent=True, closes=Outcome.REFUSED, disarm=armed
+            verdict, error, state=State.RETRYING, wait=seconds(wait), spent=True, closes=Outcome.REFUSED, disarm=armed
         )  # fmt: skip
 
 
@@ -129,8 +152,9 @@ def test_unavailable_with_retry_after_waits_that() -> None:
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 def test_the_last_try_fails(standing: Standing) -> None:
     armed = standing.armed_for is not None
-    verdict = of_error(Unavailable("down"), replace(standing, spent=4), POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    error = Unavailable("down")
+    verdict = of_error(error, replace(standing, spent=4), POLICY)
+    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
@@ -138,8 +162,7 @@ def test_the_last_try_fails(standing: Standing) -> None:
 def test_rejected_fails(error: AdapterError, standing: Standing) -> None:
     armed = standing.armed_for is not None
     verdict = of_error(error, standing, POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
-    assert verdict.error is error
+    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
@@ -148,21 +171,22 @@ def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: Standing
     armed = standing.armed_for is not None
     verdict = of_error(error, standing, POLICY)
     shape(
-        verdict, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True,
+        verdict, error, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True,
         closes=Outcome.REFUSED, disarm=armed,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
 def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_looks(error: Exception) -> None:
+    told = error if isinstance(error, AdapterError) else "internal_error"
     verdict = of_error(error, BEFORE, POLICY)
     shape(
-        verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, surprise=True
+        verdict, told, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, surprise=True
     )  # fmt: skip
     assert of_error(error, Standing(surprises=1), POLICY).state is State.RETRYING
     verdict = of_error(error, Standing(surprises=2), POLICY)
     shape(
-        verdict, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
+        verdict, told, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
         surprise=True,
     )  # fmt: skip
 
@@ -173,6 +197,7 @@ def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
     assert "ValueError" in str(verdict.error)
     assert "sk-123" not in str(verdict.error)
     unknown = of_error(ValueError("token sk-123"), AFTER, POLICY).error
+    assert "ValueError" in str(unknown)
     assert isinstance(unknown, OutcomeUnknown)
     assert "sk-123" not in str(unknown)
 
@@ -181,14 +206,17 @@ def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
 @pytest.mark.parametrize("spent", [0, 4])
 def test_the_unforeseen_after_arm_is_looked_at(error: Exception, spent: int) -> None:
     verdict = of_error(error, replace(AFTER, spent=spent, surprises=9), POLICY)
-    shape(verdict, state=State.UNKNOWN, wait=POLICY.look_first)
+    told = error if isinstance(error, OutcomeUnknown) else OutcomeUnknown.code
+    shape(verdict, told, state=State.UNKNOWN, wait=POLICY.look_first)
     assert isinstance(verdict.error, OutcomeUnknown)
 
 
 def test_a_post_that_another_delivery_has_needs_a_person() -> None:
     verdict = of_conflict(LIVE)
-    shape(verdict, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(verdict, "remote_id_taken", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert "r1" in str(verdict.error)
+    assert verdict.error is not None
+    assert verdict.error.next_action
 
 
 # --- look: the rows of the table -------------------------------------------------------------------------------------
@@ -217,11 +245,20 @@ def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing,
 def test_look_pending_past_the_limit() -> None:
     past = POLICY.look_limit
     verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, waited=past), POLICY)
-    shape(verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, checkpoint={})
+    late = "preparing_timed_out"
+    shape(
+        verdict,
+        late,
+        state=State.RETRYING,
+        wait=seconds(5),
+        spent=True,
+        closes=Outcome.REFUSED,
+        checkpoint={},
+    )
     verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, waited=past), POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+    shape(verdict, late, state=State.FAILED, spent=True, closes=Outcome.FAILED)
     verdict = of_look(Pending(checkpoint=HANDLE), replace(AFTER, waited=past), POLICY)
-    shape(verdict, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(verdict, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     just_under = replace(AFTER, waited=POLICY.look_limit - timedelta(microseconds=1))
     assert of_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING
 
@@ -241,26 +278,30 @@ def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent)
     shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
     second = of_look(seen, replace(AFTER, late_enough=True, absent_before=True), POLICY)
     shape(
-        second, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.ABSENT, disarm=True,
+        second, "proven_absent", state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.ABSENT, disarm=True,
         checkpoint=seen.checkpoint,
     )  # fmt: skip
 
 
 def test_proven_absence_of_the_last_try_fails() -> None:
     verdict = of_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
+    shape(verdict, "proven_absent", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
 
 
 def test_absent_before_arm_starts_from_scratch() -> None:
     verdict = of_look(Absent(), BEFORE, POLICY)
-    shape(verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, checkpoint={})
+    shape(
+        verdict, "proven_absent", state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED,
+        checkpoint={},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 def test_ended_for_good_fails_after_one_look(standing: Standing) -> None:
     armed = standing.armed_for is not None
-    verdict = of_look(Ended(error=Rejected("too long")), standing, POLICY)
-    shape(verdict, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    error = Rejected("too long")
+    verdict = of_look(Ended(error=error), standing, POLICY)
+    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
@@ -271,16 +312,18 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
     armed = standing.armed_for is not None
     verdict = of_look(Ended(error=error), standing, POLICY)
     shape(
-        verdict, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.FAILED, disarm=armed, checkpoint={}
+        verdict, error, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.FAILED, disarm=armed,
+        checkpoint={},
     )  # fmt: skip
     last = of_look(Ended(error=error), replace(standing, spent=4), POLICY)
-    shape(last, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    shape(last, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
-    verdict = of_look(Ended(error=PermissionMissing("scope")), AFTER, POLICY)
+    error = PermissionMissing("scope")
+    verdict = of_look(Ended(error=error), AFTER, POLICY)
     shape(
-        verdict, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.FAILED,
+        verdict, error, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.FAILED,
         disarm=True, checkpoint={},
     )  # fmt: skip
 
@@ -300,16 +343,18 @@ def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exc
     for standing in (replace(AFTER, looks=2), replace(AFTER, looks=2, waited=timedelta(days=30), spent=9)):
         verdict = of_look_error(error, standing, POLICY, state)
         revoked = isinstance(error, CredentialsRevoked | PermissionMissing)
-        shape(verdict, state=state, wait=seconds(20), reconnect=revoked, uncounted=True)
-        assert verdict.error is not None
+        told = error if isinstance(error, AdapterError) else "internal_error"
+        shape(verdict, told, state=state, wait=seconds(20), reconnect=revoked, uncounted=True)
+        assert "ValueError" in str(verdict.error) or isinstance(error, AdapterError)
 
 
 def test_a_stale_token_while_looking_is_refreshed_once_at_once_then_at_the_pace_of_looks() -> None:
-    verdict = of_look_error(CredentialsExpired("stale"), replace(AFTER, looks=2), POLICY, State.UNKNOWN)
-    shape(verdict, state=State.UNKNOWN, refresh=True, uncounted=True)
+    error = CredentialsExpired("stale")
+    verdict = of_look_error(error, replace(AFTER, looks=2), POLICY, State.UNKNOWN)
+    shape(verdict, error, state=State.UNKNOWN, refresh=True, uncounted=True)
     again = replace(AFTER, looks=2, stale_before=True)
-    verdict = of_look_error(CredentialsExpired("stale"), again, POLICY, State.UNKNOWN)
-    shape(verdict, state=State.UNKNOWN, wait=seconds(20), refresh=True, uncounted=True)
+    verdict = of_look_error(error, again, POLICY, State.UNKNOWN)
+    shape(verdict, error, state=State.UNKNOWN, wait=seconds(20), refresh=True, uncounted=True)
 
 
 def test_a_rate_limited_look_waits_what_it_is_told() -> None:
@@ -335,7 +380,7 @@ def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked()
     seen: Seen = CannotTell(reason="no such call")
     shape(of_look(seen, replace(AFTER, looks=1), POLICY), state=State.UNKNOWN, wait=seconds(10))
     past = of_look(seen, replace(AFTER, waited=POLICY.look_limit), POLICY)
-    shape(past, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(past, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert past.error is not None
     assert past.error.next_action
     shape(of_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))

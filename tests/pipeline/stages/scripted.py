@@ -47,8 +47,11 @@ class Script:
     finalize: Callable[[Draft, Account], Finalized] = lambda draft, _: Published(remote_id=draft.delivery_id)
     look: Callable[[Container[str]], Seen] = lambda _: Published(remote_id="seen")
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
+    problems: Sequence[Problem] = ()
     can: Capabilities = CAPABILITIES
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    armed_at: list[datetime | None] = field(default_factory=list)
+    """What each look was told."""
 
     def made(self, call: str) -> int:
         return sum(name == call for name, _ in self.calls)
@@ -65,7 +68,7 @@ class Scripted:
         self._client = client
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        return ()
+        return self.script.problems
 
     def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
         self.script.calls.append(("prepare", dict(checkpoint)))
@@ -84,6 +87,7 @@ class Scripted:
         taken: Container[str],
     ) -> Seen:
         self.script.calls.append(("look", dict(checkpoint)))
+        self.script.armed_at.append(armed_at)
         return self.script.look(taken)
 
     def refresh(self, account: Account) -> Credentials:

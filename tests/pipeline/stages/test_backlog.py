@@ -110,6 +110,11 @@ def test_a_full_platform_still_takes_some_of_both(house: House) -> None:
     assert (len(out & ids(*old)), len(out & ids(*now))) == (4, 4)
 
 
+def test_a_platform_with_room_for_one_takes_one(house: House) -> None:
+    house.ledger.posts(5, [house.accounts["one"]], due=LONG_AGO)
+    assert delay.slot(house.with_settings(delay={"ahead": 1}).core) == 1
+
+
 def test_it_can_be_switched_off(house: House) -> None:
     house.ledger.posts(50, [house.accounts["one"]], due=LONG_AGO)
     assert delay.slot(house.with_settings(delay={"backlog_rate": 0}).core) == 50

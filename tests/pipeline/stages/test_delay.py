@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,12 +11,13 @@ from adapters.contract import Platform
 from config.settings import Settings
 from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
+from pipeline.domain.schedule import slot_end
 from pipeline.stages import decide, delay
 from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.stages.scripted import Script, playing
-from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 PAST = timedelta(seconds=-1)
 
@@ -50,6 +51,7 @@ def test_no_more_than_a_platform_can_take_soon(house: House) -> None:
     few = house.with_settings(delay={"ahead": 10, "batch": 4})
     assert delay.slot(few.core) == 10
     assert delay.slot(few.core) == 0
+    assert delay.slot(house.with_settings(delay={"ahead": 5}).core) == 0, "its workers are fewer now"
     with house.core.database.begin() as c:
         c.exec_driver_sql("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
     assert delay.slot(few.core) == 10
@@ -61,6 +63,35 @@ def test_the_sweep_rings_ahead_for_what_is_due_soon(house: House) -> None:
     before = house.messages("delay")
     assert delay.sweep(house.core) == 0
     assert house.messages("delay") == before + 1
+
+
+@pytest.mark.parametrize(("horizon", "rung"), [(60, 2), (6, 1)])
+def test_the_sweep_looks_two_of_its_turns_ahead_but_no_further_than_the_horizon(
+    house: House, horizon: float, rung: int
+) -> None:
+    for seconds in (3, 8, 13):
+        house.ledger.post([house.accounts["one"]], due=timedelta(seconds=seconds))
+    slow = house.with_settings(delay={"sweep": 5.0, "horizon": horizon})
+    delay.sweep(slow.core)
+    assert house.messages("delay") == rung
+
+
+def test_looks_after_the_visible_call_share_wider_slots(house: House) -> None:
+    looks = house.ledger.posts(5, [house.accounts["one"]], State.PROCESSING)
+    for n, post in enumerate(looks):
+        house.ledger.change(post.deliveries[0], "next_at = now() + make_interval(secs => :s)", s=20 + n * 0.3)
+    due = [
+        house.ledger.post([house.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)
+    ]
+    wide = house.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
+    delay.sweep(wide.core)
+
+    def slots(posts: list[Post], width: float) -> set[datetime]:
+        moments = [house.ledger.delivery(p.deliveries[0]).next_at for p in posts]
+        return {slot_end(at, timedelta(seconds=width)) for at in moments}
+
+    assert len(slots(looks, 7)) < len(slots(due, 0.1)) == 5
+    assert house.messages("delay") == len(slots(looks, 7) | slots(due, 0.1))
 
 
 def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str, str]) -> None:
@@ -97,6 +128,7 @@ def test_what_is_too_late_is_treated_as_its_author_asked(
     assert {house.status(p.id) for p in posts} == {status}
     if state is not State.QUEUED:
         assert house.ledger.delivery(posts[0].deliveries[0]).error["code"] == "expired"
+        assert house.ledger.last_why(posts[0].deliveries[0]) == f"too late, on_late is {on_late}"
 
 
 def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(house: House) -> None:

@@ -11,7 +11,19 @@ from uuid import UUID
 
 import pytest
 
-from adapters.contract import Account, Draft, Finalized, Pending, Platform, Prepared, Published, Rate, Ready
+from adapters.contract import (
+    Account,
+    CannotTell,
+    Draft,
+    Finalized,
+    Pending,
+    Platform,
+    Prepared,
+    Problem,
+    Published,
+    Rate,
+    Ready,
+)
 from adapters.errors import (
     CredentialsExpired,
     CredentialsRevoked,
@@ -27,6 +39,7 @@ from pipeline.queues import PUBLISH
 from pipeline.stages.publish import publish, publish_all
 from pipeline.store import accounts
 from pipeline.store.pauses import lift, pause
+from pipeline.store.quota import lock_day, sent_in_day
 from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
@@ -122,11 +135,55 @@ def test_a_handle_that_can_be_asked_at_once_is(house: House, post: Post) -> None
     script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "p"}), look=look)
     assert send(house, script, post) is State.PUBLISHED
     assert seen == [{"publish_id": "p"}], "the handle is committed before it is asked"
-    script = Script(
-        finalize=lambda *_: Pending(checkpoint={"publish_id": "q"}), look=raising(Unavailable("x"))
+    found = house.ledger.delivery(post.deliveries[0])
+    assert script.armed_at == [found.armed_at]
+    assert found.prepares == 0, "a handle of the visible call is no preparation from scratch"
+
+
+@pytest.mark.parametrize("shows", [raising(Unavailable("x")), lambda _: CannotTell(reason="?")])
+def test_a_handle_that_shows_nothing_yet_is_looked_at_again_soon(
+    house: House, post: Post, shows: Callable[..., Any]
+) -> None:
+    script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "q"}), look=shows)
+    assert send(house, script, post) is State.PROCESSING
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.next_at - found.updated_at == CAPABILITIES.look_every[0]
+    assert house.ledger.held(found.id).checkpoint == {"publish_id": "q"}
+
+
+def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(house: House, post: Post) -> None:
+    """After the visible call nothing is late any more: those share a slot that is wider."""
+    # slots of a width that no other test has: each is rung once by a process
+    hour = house.with_settings(delay={"look_slot": 3600.0, "slot": 0.0137, "horizon": 10.0})
+    account = house.accounts["one"]
+
+    def rings(says: Callable[..., Any]) -> int:
+        before = house.messages("delay")
+        for _ in range(3):
+            send(hour, Script(finalize=says), house.ledger.post([account], State.QUEUED))
+        return house.messages("delay") - before
+
+    waits = iter((timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=3)))
+    assert rings(lambda *_: Pending(checkpoint={"c": 1}, wait=next(waits))) in (1, 2), (
+        "two around a full hour"
     )
-    second = house.ledger.post([house.accounts["one"]], State.QUEUED)
-    assert send(house, script, second) is State.PROCESSING
+    limits = iter((timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=30)))
+    assert rings(lambda *_: raising(RateLimited("slow", retry_after=next(limits)))()) == 2, (
+        "the horizon is nearer"
+    )
+    assert rings(raising(Rejected("no"))) == 0
+    assert rings(lambda draft, _: Published(remote_id=draft.delivery_id)) == 0
+    assert rings(raising(PermissionMissing("scope"))) == 0
+
+
+def test_who_is_in_a_hurry_looks_sooner_than_the_platform_asks(house: House, post: Post) -> None:
+    hurried = house.with_settings(publish={"look_first": 2.0})
+    for asked, wait in ((60, 2), (1, 1)):
+        script = Script(finalize=lambda *_, s=asked: Pending(checkpoint={"c": 1}, wait=timedelta(seconds=s)))
+        other = house.ledger.post([house.accounts["one"]], State.QUEUED)
+        assert send(hurried, script, other) is State.PROCESSING
+        found = house.ledger.delivery(other.deliveries[0])
+        assert found.next_at - found.updated_at == timedelta(seconds=wait)
 
 
 def test_the_end_of_a_slice_is_rung_again(house: House, post: Post) -> None:
@@ -171,7 +228,9 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post:
     script = Script(prepare=prepare)
     assert send(house, script, post) is State.SCHEDULED
     assert script.made("finalize") == 0
-    assert house.ledger.held(post.deliveries[0]).checkpoint == {"handle": "h"}
+    found = house.ledger.delivery(post.deliveries[0])
+    assert found.next_at - found.updated_at == timedelta(seconds=5)
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}
     with house.core.database.begin() as c:
         lift(c, "account", account)
     assert send(house, Script(), post) is State.PUBLISHED
@@ -218,6 +277,26 @@ def test_a_full_day_waits_for_room(house: House) -> None:
     assert script.made("prepare") == 1
 
 
+def test_the_last_place_of_a_day_is_given_once(house: House, post: Post) -> None:
+    """Whoever sends for the same app meanwhile: it is counted, under a lock, together with the arming."""
+    other = house.ledger.post([house.account("two")], State.QUEUED)
+    with house.core.database.begin() as c:
+        allowed = sent_in_day(c, house.accounts["two"], "app") + 1
+    script = Script(can=replace(CAPABILITIES, daily_posts=allowed, daily_per="app"))
+    with ThreadPoolExecutor(1) as pool:
+        with house.core.database.begin() as c:
+            lock_day(c, house.accounts["two"], "app")
+            sent = pool.submit(send, house, script, post)
+            until(house.ledger.waits, 10)
+            house.ledger.armed(other)
+        assert sent.result(20) is State.SCHEDULED
+    found = house.ledger.delivery(post.deliveries[0])
+    assert script.made("finalize") == 0
+    assert (found.armed_at, found.spent) == (None, 0)
+    assert timedelta(hours=23) < found.next_at - found.now < timedelta(hours=25)
+    assert house.ledger.held(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
+
+
 def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> None:
     few = house.with_settings(publish={"prepares_per_day": 2})
 
@@ -234,6 +313,22 @@ def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> No
     assert (found.spent, found.next_at - found.now > HOUR) == (0, True)
     house.ledger.change(post.deliveries[0], "prepares_on = CURRENT_DATE - 1")
     assert send(few, script, post) is State.PREPARING, "a new day"
+
+
+def test_what_the_adapter_refuses_never_reaches_the_platform(house: House, post: Post) -> None:
+    """Asked again before anything is prepared: the limits, or what is known of the media, may have changed."""
+    problems = [
+        Problem(severity="warn", code="trimmed", field="caption", message="It will be cut."),
+        Problem(severity="refuse", code="MUSIC_NOT_SUPPORTED", field="music", message="No music here."),
+        Problem(severity="refuse", code="validation_failed", field="caption", message="Too long."),
+    ]
+    script = Script(problems=problems)
+    assert send(house, script, post) is State.FAILED
+    assert script.calls == []
+    error = house.ledger.delivery(post.deliveries[0]).error
+    assert (error["code"], error["message"]) == ("MUSIC_NOT_SUPPORTED", "No music here.; Too long.")
+    warned = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    assert send(house, Script(problems=problems[:1]), warned) is State.PUBLISHED
 
 
 # --- what the platform refuses ---------------------------------------------------------------------------------------
@@ -400,7 +495,25 @@ def test_a_refusal_that_comes_after_the_claim_was_lost_is_kept_and_moves_nothing
     assert house.ledger.attempts(delivery)[0].late[0]["error"]["message"] == "no"
 
 
-def test_a_post_that_another_delivery_has_needs_a_person_and_is_never_lost(house: House, post: Post) -> None:
+def test_a_claim_that_is_lost_between_two_steps_stops_the_worker(house: House, post: Post) -> None:
+    [delivery] = post.deliveries
+
+    def prepare(_: Any) -> Prepared:
+        lose(house, delivery)
+        return Pending(checkpoint={"step": 1})
+
+    script = Script(prepare=prepare)
+    assert send(house, script, post) is None
+    assert [name for name, _ in script.calls] == ["prepare"]
+    assert house.ledger.state(delivery) is State.QUEUED
+    assert house.ledger.held(delivery).checkpoint == {}
+    [attempt] = house.ledger.attempts(delivery)
+    assert attempt.late[0]["error"]["message"] == "the claim was lost"
+
+
+def test_a_post_that_another_delivery_has_needs_a_person_and_is_never_lost(
+    house: House, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
     def same(*_: object) -> Finalized:
         return Published(remote_id="the same")
 
@@ -412,10 +525,11 @@ def test_a_post_that_another_delivery_has_needs_a_person_and_is_never_lost(house
     assert "the same" in found.error["message"]
     assert found.armed_at is not None
     assert house.status(post.id) == "pending"
+    assert f"ALARM delivery {found.id}: The platform names the post the same" in caplog.text
 
 
 def test_a_post_that_another_delivery_has_after_the_claim_was_lost_needs_a_person_too(
-    house: House, post: Post
+    house: House, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     [delivery] = post.deliveries
     other = house.ledger.post([house.accounts["one"]], State.QUEUED)
@@ -429,6 +543,8 @@ def test_a_post_that_another_delivery_has_after_the_claim_was_lost_needs_a_perso
     found = house.ledger.delivery(delivery)
     assert (found.state, found.reason) == ("blocked", "is_it_live")
     assert house.ledger.attempts(delivery)[0].late[0]["remote_id"] == "same"
+    assert f"ALARM delivery {delivery}: " in caplog.text
+    assert "None" not in caplog.text
 
 
 # --- several in one message ------------------------------------------------------------------------------------------
@@ -457,6 +573,11 @@ def test_what_does_not_fit_into_the_slice_is_handed_back_and_rung_again(house: H
     assert {house.ledger.state(p.deliveries[0]) for p in posts} == {State.QUEUED}
 
 
+def test_a_message_of_one_is_as_any_other(house: House, post: Post) -> None:
+    publish_all(playing(house.core, Script()), "tiktok", [(post.deliveries[0], 0)])
+    assert house.ledger.states(post) == [State.PUBLISHED]
+
+
 def test_one_that_crashed_a_worker_travels_alone(house: House) -> None:
     account = house.account("one")
     posts = [house.ledger.post([account], State.QUEUED) for _ in range(2)]
@@ -476,18 +597,8 @@ def test_one_whose_row_is_locked_for_a_moment_is_waited_for(house: House, post: 
                 "SELECT id FROM deliveries WHERE id = %(id)s FOR UPDATE", {"id": post.deliveries[0]}
             )
             sent = pool.submit(publish, core, post.deliveries[0], 0)
-            until(lambda: _waits(house), 10)
+            until(house.ledger.waits, 10)
         assert sent.result(20) is State.PUBLISHED
-
-
-def _waits(house: House) -> bool:
-    """Whether some statement on this database waits for a lock."""
-    with house.ledger.database.begin() as c:
-        found = c.exec_driver_sql(
-            """SELECT count(*) AS n FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-        ).one()
-    return bool(found.n)
 
 
 def test_no_connection_is_held_while_the_platform_is_spoken_to(house: House, post: Post, core: Core) -> None:

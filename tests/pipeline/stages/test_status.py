@@ -16,10 +16,11 @@ from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look, look_all
 from pipeline.store.accounts import read_account
-from pipeline.store.database import new_id
+from pipeline.store.database import new_id, rows
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing, raising
 from tests.pipeline.store.ledger import Post
+from tests.stack import until
 
 LATE = "armed_deadline = now() - interval '1 hour'"
 
@@ -46,7 +47,10 @@ def wait(house: House, post: Post) -> float:
 
 
 def test_found_live_it_is_published(house: House, unknown: Post) -> None:
-    assert see(house, unknown, Published(remote_id="r", url="https://t.example/r")) is State.PUBLISHED
+    armed_at = house.ledger.delivery(unknown.deliveries[0]).armed_at
+    script = Script(look=lambda _: Published(remote_id="r", url="https://t.example/r"))
+    assert see(house, unknown, script) is State.PUBLISHED
+    assert script.armed_at == [armed_at], "the adapter looks from there on"
     found = house.ledger.delivery(unknown.deliveries[0])
     assert (found.remote_id, found.url, found.error) == ("r", "https://t.example/r", None)
     assert [a.outcome for a in house.ledger.attempts(found.id)] == ["published"]
@@ -153,6 +157,12 @@ def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None
         assert see(house, unknown, script) is State.UNKNOWN
     assert script.made("look") == 1
     assert wait(house, unknown) > 25
+    [delivery] = unknown.deliveries
+    assert house.ledger.delivery(delivery).absent_at is None
+    house.ledger.change(delivery, "absent_at = now() - interval '1 minute'")
+    seen = house.ledger.delivery(delivery).absent_at
+    assert see(house, unknown, script) is State.UNKNOWN
+    assert house.ledger.delivery(delivery).absent_at == seen, "a look that was not made has seen nothing else"
 
 
 def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_needs_a_person(
@@ -182,6 +192,32 @@ def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: H
     assert see(house, unknown, Script(look=looking)) is None
     assert house.ledger.state(delivery) is State.PUBLISHED
     assert house.ledger.attempts(delivery)[0].late[0]["remote_id"] == "late"
+
+
+def test_a_handle_seen_by_a_look_that_lost_its_claim_is_not_taken(house: House, unknown: Post) -> None:
+    """Only who made the visible call knows better than the ledger where to look."""
+    [delivery] = unknown.deliveries
+
+    def looking(_: Any) -> Seen:
+        house.ledger.change(delivery, "fence = fence + 5")
+        return Pending(checkpoint={"publish_id": "older"})
+
+    assert see(house, unknown, Script(look=looking)) is None
+    assert house.ledger.held(delivery).checkpoint == {}
+
+
+def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(house: House) -> None:
+    wide = house.with_settings(delay={"look_slot": 3001.0, "horizon": 10.0})
+
+    def rings(seen: Seen) -> int:
+        before = house.messages("delay")
+        for post in several(house, [State.PROCESSING] * 3):
+            see(wide, post, seen)
+        return house.messages("delay") - before
+
+    assert rings(Pending(checkpoint={}, wait=timedelta(seconds=2))) in (1, 2), "they share a slot"
+    assert rings(Pending(checkpoint={}, wait=timedelta(seconds=30))) == 0, "the sweep's to ring"
+    assert rings(Ended(error=Rejected("no"))) == 0
 
 
 # --- before arm ------------------------------------------------------------------------------------------------------
@@ -255,6 +291,76 @@ def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: 
     assert sorted(d.state for d in found) == ["processing", "published", "published"]
     assert {d.remote_id for d in found} == {"a", "b", None}
     assert sorted(house.status(p.id) for p in posts) == ["pending", "posted", "posted"]
+
+
+def transactions(house: House, posts: list[Post]) -> int:
+    """How many commits stored what these deliveries say now."""
+    ids = [p.deliveries[0] for p in posts]
+    with house.core.database.begin() as c:
+        return len(
+            {r.x for r in rows(c, "SELECT xmin::text AS x FROM deliveries WHERE id = ANY(:ids)", ids=ids)}
+        )
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(house: House, number: int) -> None:
+    posts = several(house, [State.PREPARING] * number)
+    before = house.messages("publish.tiktok")
+    brief = house.with_settings(delay={"queued_lease": 77.0})
+    look_at(brief, posts, Script(look=lambda _: Ready(checkpoint={"container": 1})))
+    found = [house.ledger.delivery(p.deliveries[0]) for p in posts]
+    assert {(d.state, d.lease_until - d.updated_at) for d in found} == {("queued", timedelta(seconds=77))}
+    assert transactions(house, posts) == 1
+    assert house.messages("publish.tiktok") == before + number
+
+
+@pytest.mark.parametrize(
+    ("error", "refreshed", "stands"),
+    [
+        (CredentialsExpired("stale"), 1, AccountStatus.ACTIVE),
+        (CredentialsRevoked("gone"), 0, AccountStatus.RECONNECT),
+    ],
+)
+def test_one_that_needs_more_than_a_statement_gets_it_and_the_others_their_one_commit(
+    house: House, error: Exception, refreshed: int, stands: AccountStatus
+) -> None:
+    """A stale token is refreshed and a dead grant marked, whoever shares the message."""
+    posts = several(house, [State.UNKNOWN] * 3)
+    seen: Iterator[Seen | None] = iter([None, CannotTell(reason="?"), CannotTell(reason="?")])
+
+    def looking(_: object) -> Seen:
+        shows = next(seen)
+        if shows is None:
+            raise error
+        return shows
+
+    script = Script(look=looking)
+    look_at(house, posts, script)
+    assert script.made("refresh") == refreshed
+    with house.core.database.begin() as c:
+        assert read_account(c, house.core.vault, house.accounts["one"])[2] is stands
+    assert [house.ledger.delivery(p.deliveries[0]).looks for p in posts] == [1, 1, 1], "each is stored once"
+    assert transactions(house, posts) == 2
+
+
+def test_a_slow_platform_costs_the_rest_of_a_message_its_turn_but_not_what_was_seen(house: House) -> None:
+    """Half of the lease is for looking; who was not looked at by then is rung again when it runs out."""
+    posts = several(house, [State.UNKNOWN] * 3)
+    brief = house.with_settings(publish={"lease": 0.5})
+
+    def slow(_: object) -> Seen:
+        until(lambda: half_of_it_is_over(house, posts), 10)
+        return CannotTell(reason="?")
+
+    script = Script(look=slow)
+    look_at(brief, posts, script)
+    assert script.made("look") == 1
+    assert sum(house.ledger.delivery(p.deliveries[0]).looks for p in posts) == 1
+
+
+def half_of_it_is_over(house: House, posts: list[Post]) -> bool:
+    found = house.ledger.delivery(posts[0].deliveries[0])
+    return bool(found.now - found.updated_at > timedelta(seconds=0.3))
 
 
 def test_one_that_is_anothers_post_costs_the_others_nothing(house: House) -> None:

@@ -254,6 +254,22 @@ class Ledger:
             )
         return [(r.mover, r.origin, r.target) for r in found]
 
+    def while_locked(self, delivery: UUID, job: Callable[[], T]) -> T:
+        """What a job comes to that somebody else's lock on a delivery must not hold up."""
+        with ThreadPoolExecutor(1) as pool, self.database.begin() as c:
+            row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=delivery)
+            return pool.submit(job).result(10)
+
+    def waits(self) -> bool:
+        """Whether some statement on this database waits for a lock."""
+        with self.database.begin() as c:
+            found = rows(
+                c,
+                """SELECT pid FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'""",
+            )
+        return bool(found)
+
     def last_why(self, delivery: UUID) -> str:
         with self.database.begin() as c:
             found = row(

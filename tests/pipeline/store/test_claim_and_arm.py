@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.delivery import Mover, State
+from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
 from pipeline.store.database import new_id
@@ -68,6 +68,11 @@ def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
     shared.change(post.deliveries[0], "generation = 1")
     assert claim(shared, post, 0) is None
     assert claim(shared, post, 1) is not None
+    shared.change(post.deliveries[0], "state = 'queued', generation = 2")
+    assert claim(shared, post, 2) is not None
+    assert [a.generation for a in shared.attempts(post.deliveries[0])] == [2], (
+        "the attempt that is gone on with"
+    )
 
 
 def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_none_is_open(
@@ -133,6 +138,23 @@ def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
     assert take([(new_id(), 0)]) == []
 
 
+def test_a_handful_waits_for_nobody(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    queued, unknown = (shared.posts(2, [account], state) for state in (State.QUEUED, State.UNKNOWN))
+
+    def take() -> list[Held]:
+        with shared.database.once() as c:
+            return store.claim_several(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
+
+    def look() -> list[Held]:
+        with shared.database.once() as c:
+            return store.claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
+
+    for posts, job in ((queued, take), (unknown, look)):
+        assert [h.id for h in shared.while_locked(posts[0].deliveries[0], job)] == posts[1].deliveries
+
+
 def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> None:
     workspace = shared.workspace()
     posts = shared.posts(4, [shared.account(workspace)], State.UNKNOWN)
@@ -140,7 +162,7 @@ def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> No
     items = [(one, 0, 1), (two, 1, 1), (three, 0, 7), (four, 0, 1)]
     with shared.database.once() as c:
         held = store.claim_looks(c, shared.vault, items, LEASE)
-    assert {(h.id, h.fence) for h in held} == {(one, 2), (four, 2)}
+    assert {(h.id, h.fence, h.lease_until - h.now) for h in held} == {(one, 2, LEASE), (four, 2, LEASE)}
 
 
 # --- claiming a look -------------------------------------------------------------------------------------------------
@@ -159,6 +181,13 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
     assert got[0].state is State.UNKNOWN
 
 
+@pytest.mark.parametrize("state", sorted(set(State) - LOOKED_AT))
+def test_only_what_is_to_be_looked_at_can_be_claimed_for_a_look(shared: Ledger, state: State) -> None:
+    held = shared.held(shared.fresh(state).deliveries[0])
+    with shared.database.once() as c:
+        assert store.claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
+
+
 @pytest.mark.parametrize(("generation", "fence"), [(1, 1), (0, 0), (0, 2)])
 def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) -> None:
     [delivery] = shared.fresh(State.PREPARING).deliveries
@@ -172,8 +201,10 @@ def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) 
 def test_arming_is_one_committed_statement(shared: Ledger) -> None:
     post = shared.fresh()
     held = shared.claimed(post)
+    shared.change(held.id, "looks = 3, absent_at = now()")
     assert arm(shared, held)
     row = shared.delivery(held.id)
+    assert (row.looks, row.absent_at) == (0, None), "what was seen before says nothing of this call"
     assert row.armed_at is not None
     assert row.armed_deadline - row.armed_at == MINUTE
     assert row.working_since == row.armed_at
@@ -206,6 +237,36 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
     assert not arm(shared, held)
     assert shared.delivery(held.id).armed_at == before
     assert [a.armed_at for a in shared.attempts(held.id)] == [None]
+
+
+PAST, FUTURE = timedelta(seconds=-1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("expires", "on_late", "may"),
+    [
+        (PAST, "skip", False),
+        (PAST, "hold", False),
+        (PAST, "publish", True),
+        (FUTURE, "skip", True),
+        (None, "publish", True),
+    ],
+)
+def test_a_post_is_sent_after_its_own_deadline_only_if_its_author_said_so(
+    shared: Ledger, expires: timedelta | None, on_late: str, *, may: bool
+) -> None:
+    shared.fresh(expires=PAST, on_late="skip")  # another's deadline is no matter of this one
+    held = shared.claimed(shared.fresh(expires=expires, on_late=on_late))
+    assert arm(shared, held) is may
+
+
+@pytest.mark.parametrize(("code", "may"), [("expired", True), ("platform_unavailable", False)])
+def test_one_that_was_held_for_being_late_is_sent_when_a_person_let_it_go(
+    shared: Ledger, code: str, *, may: bool
+) -> None:
+    held = shared.claimed(shared.fresh(expires=PAST, on_late="hold"))
+    shared.change(held.id, "error = jsonb_build_object('code', CAST(:code AS text))", code=code)
+    assert arm(shared, held) is may
 
 
 def test_every_scope_of_a_pause_keeps_from_arming_and_lets_go_again(ledger: Ledger) -> None:

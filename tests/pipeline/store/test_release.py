@@ -178,6 +178,43 @@ def _counter(ledger: Ledger) -> int:
     return int(found.n or 0)
 
 
+def ring_looks(c: Connection) -> list[Ring]:
+    return store.ring_looks(c, 10, LEASE)
+
+
+def ring_lost(c: Connection) -> list[Ring]:
+    return store.ring_lost(c, 10, LEASE, empty=["tiktok"], quiet=NOW)
+
+
+def ring_lost_looks(c: Connection) -> list[Ring]:
+    return store.ring_lost_looks(c, 10, LEASE, held=HOUR, quiet=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "job", "change"),
+    [
+        (State.SCHEDULED, lambda c: store.release(c, "tiktok", 10, LEASE), "updated_at = now()"),
+        (State.UNKNOWN, ring_looks, "updated_at = now()"),
+        (State.QUEUED, ring_lost, "updated_at = now()"),
+        (State.UNKNOWN, ring_lost_looks, "lease_until = now() + interval '2 hours'"),
+    ],
+    ids=["release", "ring_looks", "ring_lost", "ring_lost_looks"],
+)
+def test_what_somebody_has_locked_is_passed_over(
+    ledger: Ledger, state: State, job: Callable[[Connection], list[Ring]], change: str
+) -> None:
+    locked, free = ledger.fresh(state), ledger.fresh(state)
+    for post in (locked, free):
+        ledger.change(post.deliveries[0], change)
+
+    def ring() -> list[Ring]:
+        with ledger.database.begin() as c:
+            return job(c)
+
+    rings = ledger.while_locked(locked.deliveries[0], ring)
+    assert [r.delivery for r in rings] == free.deliveries
+
+
 # --- slots -----------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +275,8 @@ def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledge
     post, taken = ledger.fresh(State.QUEUED), ledger.fresh(State.QUEUED)
     with ledger.database.begin() as c:
         assert store.ring_lost(c, 10, LEASE) == []
+        assert store.ring_lost(c, 10, LEASE, empty=["tiktok"]) == [], "they were rung just now"
+        assert len(store.ring_lost(c, 1, LEASE, empty=["tiktok"], quiet=NOW)) == 1
     ledger.change(post.deliveries[0], "lease_until = now() - interval '1 second'")
     ledger.claimed(taken)
     ledger.change(taken.deliveries[0], "lease_until = now() - interval '1 second'")
@@ -261,3 +300,25 @@ def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledge
     ledger.change(due[0].deliveries[0], "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
         assert [(r.delivery, r.fence) for r in store.ring_looks(c, 10, LEASE)] == [(due[0].deliveries[0], 3)]
+
+
+def test_looks_whose_rings_were_lost_are_rung_again_but_not_those_that_somebody_took(ledger: Ledger) -> None:
+    rung = [ledger.fresh(s) for s in (State.PREPARING, State.PROCESSING, State.UNKNOWN)]
+    taken, later, done = ledger.fresh(State.UNKNOWN), ledger.fresh(State.UNKNOWN), ledger.fresh(State.BLOCKED)
+    long, short = "now() + interval '5 minutes'", "now() + interval '2 minutes'"
+    for post in (*rung, later, done):
+        ledger.change(post.deliveries[0], f"lease_until = {long}")
+    ledger.change(taken.deliveries[0], f"lease_until = {short}")
+    ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
+    holding = timedelta(minutes=3)
+    with ledger.database.begin() as c:
+        assert store.ring_lost_looks(c, 10, LEASE, held=holding) == [], "they were rung just now"
+        assert store.ring_lost_looks(c, 10, LEASE, held=timedelta(minutes=9), quiet=NOW) == []
+        [first] = store.ring_lost_looks(c, 1, LEASE, held=holding, quiet=NOW)
+    with ledger.database.begin() as c:
+        others = store.ring_lost_looks(c, 10, LEASE, held=holding, quiet=NOW)
+    assert {r.delivery for r in (first, *others)} == {p.deliveries[0] for p in rung}
+    assert {r.fence for r in others} <= {2, 3}
+    assert first.fence == 2, "an earlier message for the same look finds nothing"
+    found = ledger.delivery(others[-1].delivery)
+    assert found.lease_until - found.updated_at == LEASE

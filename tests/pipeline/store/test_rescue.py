@@ -135,11 +135,11 @@ def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger
         assert resume(c, 100) == 0
         assert activate(c, account) == "reconnect", "its error still stands"
         c.exec_driver_sql("UPDATE accounts SET status = 'active', error = NULL")
-        assert resume(c, 100) == 2
-        assert resume(c, 100) == 0
+        assert [resume(c, 1) for _ in range(3)] == [1, 1, 0]
     assert ledger.states(unarmed) == [State.RETRYING]
     assert ledger.states(armed) == [State.UNKNOWN]
     assert ledger.states(other) == [State.BLOCKED]
+    assert ledger.last_why(unarmed.deliveries[0]) == "the account is connected again"
     found = ledger.delivery(unarmed.deliveries[0])
     assert (found.reason, found.crashes, found.surprises, found.working_since) == (None, 0, 0, None)
     assert found.next_at <= found.now

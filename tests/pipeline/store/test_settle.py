@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from itertools import cycle
@@ -23,6 +25,7 @@ from pipeline.store.ownership import RemoteIdTaken, Taken
 from pipeline.store.release import release
 from pipeline.store.rescue import Rescue, dropped, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+from tests.stack import until
 
 
 def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any) -> bool:
@@ -47,8 +50,11 @@ PROCESSING = Verdict(state=State.PROCESSING, wait=timedelta(seconds=9), checkpoi
 
 def test_published_is_stored_with_its_proof_and_closes_the_attempt(shared: Ledger) -> None:
     held = shared.armed(shared.fresh())
+    shared.change(held.id, """error = '{"code": "said before"}'""")
+    due = shared.delivery(held.id).next_at
     assert settle(shared, held, published("live-1"))
     found = shared.delivery(held.id)
+    assert (found.error, found.next_at, found.working_since) == (None, due, None)
     assert (found.remote_id, found.url, found.delivered_as) == ("live-1", "https://example.test/r", "post")
     assert found.notes == {"music_confirmed": True}
     assert found.published_at is not None
@@ -78,6 +84,7 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
 ) -> None:
     post = shared.fresh()
     held = shared.armed(post)
+    held_since = shared.delivery(held.id).armed_at
     refused = Verdict(
         state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, wait=timedelta(seconds=30), error=Unavailable("x")
     )  # fmt: skip
@@ -85,9 +92,11 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
     found = shared.delivery(held.id)
     assert (found.armed_at, found.armed_deadline, found.working_since) == (None, None, None)
     assert timedelta(seconds=25) < found.next_at - found.now <= timedelta(seconds=30)
-    assert shared.attempts(held.id)[0].armed_at is not None, "the attempt remembers"
+    assert shared.attempts(held.id)[0].armed_at == held_since, "the attempt remembers"
     assert shared.armed(post) is not None
-    assert [a.outcome for a in shared.attempts(held.id)] == ["refused", None]
+    first, second = shared.attempts(held.id)
+    assert (first.outcome, first.armed_at, second.outcome) == ("refused", held_since, None)
+    assert second.armed_at > held_since
 
 
 def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> None:
@@ -114,6 +123,26 @@ def test_looks_are_counted_while_one_waits_and_start_over_afterwards(shared: Led
     again = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED, checkpoint={})
     assert settle(shared, shared.held(delivery), again, Mover.STATUS, looked=True)
     assert shared.delivery(delivery).looks == 0
+
+
+@pytest.mark.parametrize("state", [State.PREPARING, State.PROCESSING, State.UNKNOWN])
+def test_the_time_that_a_platform_takes_is_counted_from_the_first_moment_on(
+    shared: Ledger, state: State
+) -> None:
+    [delivery] = shared.fresh(state).deliveries
+    said = {"code": "said before"}
+    shared.change(delivery, "working_since = NULL, error = CAST(:said AS jsonb)", said=json.dumps(said))
+    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS, looked=True)
+    first = shared.delivery(delivery)
+    assert (first.working_since, first.looks) == (first.updated_at, 1)
+    assert first.error == (None if state is State.PROCESSING else said)
+    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS)
+    again = shared.delivery(delivery)
+    assert (again.working_since, again.looks) == (first.working_since, 1), "nobody looked"
+    blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
+    assert settle(shared, shared.held(delivery), blocked, Mover.STATUS, looked=True)
+    waits = shared.delivery(delivery)
+    assert (waits.working_since, waits.looks) == (first.working_since, 0), "a person may find it live yet"
 
 
 def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Ledger) -> None:
@@ -217,6 +246,20 @@ def test_the_post_says_what_its_deliveries_say(
     assert shared.reads(post) == status
 
 
+@pytest.mark.parametrize(("due", "word"), [(timedelta(hours=1), "scheduled"), (timedelta(0), "pending")])
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_what_is_put_back_before_its_time_is_scheduled_again_and_after_it_is_late(
+    shared: Ledger, due: timedelta, word: str, accounts: int
+) -> None:
+    post = shared.fresh(accounts=accounts, due=due)
+    held = shared.claimed(post)
+    with shared.database.begin() as c:
+        store.lock_post(c, post.id)
+        assert store.recompute(c, post.id) == "pending"
+    assert settle(shared, held, Verdict(state=State.SCHEDULED))
+    assert shared.status(post) == word
+
+
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
     """A post with one account that waits for a person and one that the platform is working on is pending."""
     post = shared.fresh(accounts=2)
@@ -245,6 +288,32 @@ def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(sh
         )
         assert done == [True, True]
         assert shared.status(post) == "partial"
+
+
+def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(ledger: Ledger) -> None:
+    """The post with the lowest id is locked by somebody: nothing after it may be locked while that is waited for."""
+    posts = sorted(ledger.posts(3, [ledger.account(ledger.workspace())], State.UNKNOWN), key=lambda p: p.id)
+    some = [
+        store.Settling(held=ledger.held(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS)
+        for p in reversed(posts)
+    ]
+
+    def all_of_them() -> list[Any]:
+        with ledger.database.begin() as c:
+            return store.settle_several(c, ledger.vault, some)
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.database.begin() as c:
+            store.lock_post(c, posts[0].id)
+            storing = pool.submit(all_of_them)
+            until(ledger.waits, 10)
+            ids = [p.id for p in posts]
+            free = rows(c, "SELECT id FROM posts WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED", ids=ids)
+        moments = storing.result(20)
+    assert {r.id for r in free} == set(ids)
+    assert moments == [ledger.delivery(one.held.id).next_at for one in some], (
+        "in the order in which they were given"
+    )
 
 
 def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:

@@ -1,0 +1,101 @@
+"""`python -m tests.mutation [NAME …] [--sql PATTERN …] [--alive]`: break the code in every small way, one by one.
+
+Without arguments everything is broken anew. With names (as `mutmut results` prints them, or patterns of them), patterns
+of statements (``store.deliveries._ARM``) or ``--alive`` only those, with what an earlier run saw of which test goes
+where. Exit status: 0, or 1 when a mutant lives that ``tests/MUTANTS.md`` does not list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pipeline.embedded.postgres import Postgres
+from tests.conftest import SHARED, make_template
+from tests.mutation import sql
+from tests.mutation.survivors import Listed, Mutant, listed, mutants, said
+
+FOLDER = Path("mutants")
+AT_ONCE = 2
+"""Mutants tried at the same time."""
+MEMORY, ROOM = "/dev/shm", 4 << 30
+"""Thousands of databases are made and dropped: in memory, where there is so much of it, that is ten times as fast."""
+
+
+def main() -> int:
+    """Runs the mutants on one server, then judges."""
+    wanted = _arguments()
+    some = bool(wanted.names or wanted.sql or wanted.alive)
+    if not some:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=_base()))
+    try:
+        with Postgres(folder) as postgres:
+            make_template(postgres)
+            os.environ[SHARED] = str(folder)
+            if wanted.names or wanted.alive or not some:
+                _python([*wanted.names, *(m.name for m in mutants() if wanted.alive and m.alive)])
+            if wanted.sql or wanted.alive or not some:
+                sql.tried(_statements(wanted), FOLDER, AT_ONCE)
+    finally:
+        shutil.rmtree(folder)
+    return report([*mutants(), *sql.mutants(FOLDER)], listed(), whole=not some or wanted.alive)
+
+
+def _base() -> str:
+    return MEMORY if Path(MEMORY).is_dir() and shutil.disk_usage(MEMORY).free > ROOM else "/tmp"
+
+
+def _python(names: Sequence[str]) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mutmut finds mypy, too
+    subprocess.run(
+        ["mutmut", "run", "--max-children", str(AT_ONCE), *names],  # noqa: S607
+        check=True, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+
+
+def _statements(wanted: argparse.Namespace) -> list[sql.Change]:
+    patterns = wanted.sql or ([] if wanted.alive else ["*"])
+    alive = {m.name for m in sql.mutants(FOLDER) if wanted.alive and m.alive}
+    return [c for c in sql.changes() if c.name in alive or any(fnmatchcase(c.where, p) for p in patterns)]
+
+
+def report(found: Sequence[Mutant], entries: Sequence[Listed], *, whole: bool) -> int:
+    """Says how the mutants ended; 1 when one lives, or was not tried, that is on no list."""
+    print("\n" + ", ".join(f"{n} {status}" for status, n in Counter(m.status for m in found).most_common()))
+    alive = [m for m in found if m.alive and (whole or m.status != "not checked")]
+    unlisted = [m for m in alive if not m.only_wording and not any(entry.names(m) for entry in entries)]
+    for entry in entries if whole else ():
+        if not any(entry.names(m) for m in alive):
+            print(f"MUTANTS.md lists what does not live any more: {entry.where}  {entry.change}")
+    for mutant in unlisted:
+        print(said(mutant))
+    print(f"{len(alive)} live, {len(unlisted)} of them on no list")
+    return 1 if unlisted else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make mutation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: make mutation ARGS=\"'pipeline.domain.verdict.*' --sql store.deliveries._ARM\"",
+    )  # fmt: skip
+    parser.add_argument("names", nargs="*", metavar="NAME", help="mutants of the Python code")
+    parser.add_argument(
+        "--sql", action="append", metavar="PATTERN", help="statements whose mutants are tried"
+    )
+    parser.add_argument(
+        "--alive", action="store_true", help="what lived, or was not reached, when it was last tried"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What became of the mutants, and which of the living ones ``tests/MUTANTS.md`` lists."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import walk_mutatable_files
+
+LIST = Path(__file__).parent.parent / "MUTANTS.md"
+DEAD = {"killed", "timeout", "caught by type check"}
+_ENTRY = re.compile(r"^ {4}(\S+) {2,}(.+)$")
+_LITERAL = re.compile(r'"[^"]*"')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mutant:
+    """One change of one function. `where`: ``domain.verdict.of_error``; old and new: the lines that differ, as one."""
+
+    name: str
+    where: str
+    status: str
+    old: str = ""
+    new: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """No test and no type noticed it."""
+        return self.status not in DEAD
+
+    @property
+    def only_wording(self) -> bool:
+        """Only the letters of sentences changed (mutmut writes them in capitals, in small letters, or between XX)."""
+        if self.new.replace("XX", "").casefold() != self.old.casefold():
+            return False
+        before, after = _LITERAL.findall(self.old), _LITERAL.findall(self.new)
+        return all(" " in one for one, other in zip(before, after, strict=True) if one != other)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """An entry of the list: a function, and a part of its old line; after an arrow, a part of the new one."""
+
+    where: str
+    change: str
+
+    def names(self, mutant: Mutant) -> bool:
+        """Whether it means this mutant."""
+        old, _, new = self.change.partition(" → ")
+        return mutant.where == self.where and old in mutant.old and new in mutant.new
+
+
+def listed(path: Path = LIST) -> list[Listed]:
+    """The entries of the list: its lines that are set in by four blanks."""
+    found = [_ENTRY.match(line) for line in path.read_text().splitlines()]
+    return [Listed(where=m[1], change=m[2].strip()) for m in found if m]
+
+
+def mutants() -> list[Mutant]:
+    """All of them, as ``mutants/`` has them stored; of the living ones with what they change."""
+    found = []
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        found += [
+            _mutant(name, status_by_exit_code[code], path) for name, code in data.exit_code_by_key.items()
+        ]
+    return found
+
+
+def said(mutant: Mutant) -> str:
+    """A living mutant, as a person reads it."""
+    return f"{mutant.status}: {mutant.name}\n    {mutant.where}  {mutant.old} → {mutant.new}"
+
+
+def _mutant(name: str, status: str, path: Path) -> Mutant:
+    if status in DEAD:
+        return Mutant(name=name, where=_where(name), status=status)
+    lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
+    old, new = (" ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
+    return Mutant(name=name, where=_where(name), status=status, old=old, new=new)
+
+
+def _where(name: str) -> str:
+    """``pipeline.stages.publish.xǁSliceǁrun__mutmut_3`` is a mutant of ``stages.publish.Slice.run``."""
+    module, _, mangled = name.partition("__mutmut_")[0].rpartition(".")
+    function = mangled.removeprefix("x_") if mangled.startswith("x_") else mangled[2:].replace("ǁ", ".")
+    return f"{module.removeprefix('pipeline.')}.{function}"

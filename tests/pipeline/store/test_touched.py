@@ -1,0 +1,148 @@
+"""What touches a delivery touches that one alone, and says when: that tells lost rings from late ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries, lease, release
+from pipeline.store.held import Held
+from pipeline.store.rescue import Dropped, Rescue, rescue
+from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
+
+NOW = timedelta(0)
+RETRY = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED)
+Job = Callable[[Connection, Ledger, Held], object]
+
+
+def _move(c: Connection, _: Ledger, held: Held) -> object:
+    return deliveries.move(
+        c, delivery=held.id, post=held.post_id, origin=held.state, target=State.CANCELLED, mover=Mover.CANCEL,
+        generation=held.generation,
+    )  # fmt: skip
+
+
+def _rescue(c: Connection, _: Ledger, held: Held) -> object:
+    one = Dropped(
+        id=held.id, post_id=held.post_id, platform="tiktok", generation=held.generation, fence=held.fence, crashes=0,
+        armed_at=None,
+    )  # fmt: skip
+    return rescue(c, one, Rescue(target=State.QUEUED, why="test"), LEASE)
+
+
+JOBS: dict[str, tuple[State, str, Job]] = {
+    "claim": (
+        State.QUEUED, "fence = 1",
+        lambda c, on, h: deliveries.claim(c, on.vault, h.id, h.generation, LEASE),
+    ),
+    "claim of a look": (
+        State.UNKNOWN, "fence = 1",
+        lambda c, on, h: deliveries.claim_look(c, on.vault, h.id, h.generation, h.fence, LEASE),
+    ),
+    "checkpoint": (
+        State.PUBLISHING, "fence = 1",
+        lambda c, on, h: deliveries.save_checkpoint(c, on.vault, h, {"step": 1}, scratch=True),
+    ),
+    "arm": (
+        State.PUBLISHING, "fence = 1",
+        lambda c, on, h: deliveries.arm(c, on.vault, h, {"handle": "h"}, LEASE),
+    ),
+    "settle": (
+        State.PUBLISHING, "fence = 1",
+        lambda c, on, h: deliveries.settle(c, on.vault, h, RETRY, Mover.PUBLISH, origin=State.PUBLISHING),
+    ),
+    "move": (State.SCHEDULED, "fence = 1", _move),
+    "rescue": (State.PUBLISHING, "lease_until = now() - interval '1 second'", _rescue),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "change", "job"), JOBS.values(), ids=JOBS.keys())
+def test_one_is_touched_and_none_beside_it(shared: Ledger, state: State, change: str, job: Job) -> None:
+    """Three of one account that look the same; the one in the middle is meant."""
+    posts = shared.posts(3, [shared.account(shared.workspace())], state)
+    for post in posts:
+        shared.change(post.deliveries[0], f"{change}, updated_at = now() - interval '1 hour'")
+    before, held, after = (shared.held(p.deliveries[0]) for p in posts)
+    others = [(shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p)) for h, p in zip(
+        (before, after), (posts[0], posts[2]), strict=True)]  # fmt: skip
+    with shared.database.begin() as c:
+        assert job(c, shared, held)
+    touched = shared.delivery(held.id)
+    assert touched.now - touched.updated_at < timedelta(minutes=30)
+    assert others == [(shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p)) for h, p in zip(
+        (before, after), (posts[0], posts[2]), strict=True)]  # fmt: skip
+
+
+RINGS: dict[str, tuple[State, str, Callable[[Connection], list[Any]]]] = {
+    "release": (State.SCHEDULED, "fence = 0", lambda c: release.release(c, "tiktok", 1, LEASE)),
+    "looks": (State.UNKNOWN, "fence = 0", lambda c: release.ring_looks(c, 1, LEASE)),
+    "lost": (
+        State.QUEUED, "lease_until = now() - interval '1 second'",
+        lambda c: release.ring_lost(c, 1, LEASE),
+    ),
+    "lost looks": (
+        State.UNKNOWN, "lease_until = now() + interval '2 hours'",
+        lambda c: release.ring_lost_looks(c, 1, LEASE, held=HOUR),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "change", "job"), RINGS.values(), ids=RINGS.keys())
+def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
+    ledger: Ledger, state: State, change: str, job: Callable[[Connection], list[Any]]
+) -> None:
+    posts = ledger.posts(3, [ledger.account(ledger.workspace())], state)
+    for hours, post in ((1, posts[0]), (3, posts[1]), (2, posts[2])):
+        ledger.change(
+            post.deliveries[0],
+            f"""{change}, updated_at = now() - interval '1 hour',
+                next_at = now() - make_interval(hours => :hours)""",
+            hours=hours,
+        )
+        if "- interval" in change:
+            ledger.change(post.deliveries[0], "lease_until = next_at")
+    untouched = [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])]
+    with ledger.database.begin() as c:
+        [ring] = job(c)
+    assert ring.delivery == posts[1].deliveries[0]
+    found = ledger.delivery(ring.delivery)
+    assert found.now - found.updated_at < timedelta(minutes=30)
+    assert found.lease_until - found.updated_at == LEASE
+    assert (ring.generation, ring.fence) == (found.generation, found.fence)
+    assert [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])] == untouched
+
+
+LOST = {
+    "claimed by another": "fence = fence + 1",
+    "edited": "generation = generation + 1",
+    "put back": "state = 'queued'",
+    "over": "lease_until = now() - interval '1 millisecond'",
+}
+
+
+@pytest.mark.parametrize("change", LOST.values(), ids=LOST.keys())
+def test_a_claim_that_was_lost_is_not_lengthened_and_stores_no_step(shared: Ledger, change: str) -> None:
+    held = shared.claimed(shared.fresh())
+    shared.change(held.id, change)
+    before = shared.delivery(held.id)
+    with shared.database.once() as c:
+        assert not lease.extend(c, held, HOUR)
+        if change != LOST["over"]:  # whoever has it meanwhile has raised the fence
+            assert not deliveries.save_checkpoint(c, shared.vault, held, {"step": 1}, scratch=False)
+    after = shared.delivery(held.id)
+    assert (after.lease_until, after.checkpoint) == (before.lease_until, before.checkpoint)
+
+
+def test_a_claim_is_lengthened_from_now_and_no_other_with_it(shared: Ledger) -> None:
+    held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
+    with shared.database.once() as c:
+        assert lease.extend(c, held, HOUR)
+    found, untouched = shared.delivery(held.id), shared.delivery(other.id)
+    assert timedelta(minutes=59) < found.lease_until - found.now <= HOUR
+    assert untouched.lease_until - untouched.now <= LEASE
