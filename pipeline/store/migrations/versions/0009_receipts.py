@@ -6,7 +6,7 @@ live and is edited by one of them within the seconds until its receipt is writte
 
 from alembic import op
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 
 SCHEMA = """

@@ -1,12 +1,9 @@
-"""By what a restored database is recognised, and what becomes of deliveries that may have gone out since its backup.
-
-After 0010, which was there first: a database that has it must not take this one for applied.
-"""
+"""How a restored database is recognised, and what becomes of what may have gone out since its backup."""
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0010"
+revision = "0010"
+down_revision = "0009"
 
 SCHEMA = """
 CREATE TABLE mark (
