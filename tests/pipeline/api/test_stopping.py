@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,17 +50,15 @@ def api(environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[subp
     }  # fmt: skip
     with (tmp_path / "api.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "api"],
-            env={**environment, **more},
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-        )
+            [sys.executable, "-m", "pipeline.cli", "api"], env={**environment, **more}, cwd=ROOT,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     try:
         until(lambda: listens(port), "a server to answer", 60)
         yield process
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # its workers with it
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
