@@ -101,6 +101,7 @@ def _beats(s: Settings) -> dict[str, Any]:
         "upkeep.resume": tick("upkeep.resume", 10, UPKEEP),
         "upkeep.recheck": tick("upkeep.recheck", 60, UPKEEP),
         "upkeep.counts": tick("upkeep.counts", 10, UPKEEP),
+        "upkeep.receipts": tick("upkeep.receipts", 5, UPKEEP),
         "upkeep.files": tick("upkeep.files", 600, UPKEEP),
         **{f"canary.{queue}": tick("canary", s.worker.canary, queue, queue) for queue in ALL},
     }

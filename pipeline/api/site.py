@@ -19,7 +19,7 @@ from pipeline.api.metrics import Metrics
 from pipeline.api.rate import Meter
 from pipeline.core import Core
 from pipeline.pacing import redis_client
-from pipeline.stages.group_commit import MOST, Asked, take
+from pipeline.stages.group_commit import MOST, Asked, GroupCommit
 from pipeline.stages.request import Accepted
 from pipeline.store.keys import Caller
 
@@ -70,7 +70,7 @@ def site(core: Core) -> Site:
         core=core,
         # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
         posting=Lane("posting", threads=64, line=256, per_key=128),
-        grouping=Grouping("grouping", partial(take, core), most=MOST),
+        grouping=Grouping("grouping", GroupCommit(core).take, most=MOST),
         # Narrow, and never waiting: however many a bulk key sends at once, others find threads and connections.
         bulk=Lane("bulk", threads=4, line=64, per_key=16),
         reading=Lane("reading", threads=8, line=256, per_key=64),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.core import Core
+    from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
 NO_TABLES = "42P01"
@@ -22,16 +23,22 @@ NO_TABLES = "42P01"
 @contextmanager
 def ledger() -> Iterator[Connection]:
     """One transaction on the ledger, committed at the end. Raises ClickException when there is none to be had."""
+    with database() as opened, opened.begin() as c:
+        yield c
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """The ledger, for what takes several transactions. Raises ClickException when there is none to be had."""
     from config.settings import settings
     from pipeline.store.database import Database
 
     with sentences():
-        database = Database(settings().store.url.get_secret_value(), pool=1)
+        opened = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            with database.begin() as c:
-                yield c
+            yield opened
         finally:
-            database.close()
+            opened.close()
 
 
 @contextmanager

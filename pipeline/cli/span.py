@@ -1,4 +1,4 @@
-"""Lengths of time as options take them: `30m`, `24h`, `90d`; and moments as an ISO 8601 time or so far from now."""
+"""Lengths of time as options take them: `30m`, `24h`, `90d`; and moments as an ISO 8601 time or so far away."""
 
 from __future__ import annotations
 
@@ -35,5 +35,13 @@ def moment(text: str) -> datetime:
     return found
 
 
-SPAN, MOMENT = span, moment
+def past(text: str) -> datetime:
+    """A time gone by, in UTC. Raises BadParameter."""
+    try:
+        return datetime.now(UTC) - span(text) if _SHAPE.fullmatch(text) else timestamp.read(text)
+    except timestamp.NotATime as error:
+        raise click.BadParameter(f"{text!r}: {error} Or say how long ago: 30d.") from None
+
+
+SPAN, MOMENT, PAST = span, moment, past
 """As ``type=`` of an option."""

@@ -253,7 +253,7 @@ def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) 
     """Stores it. When work on each of its deliveries starts."""
     post, says = plan.post, plan.content
     store.rewrite(
-        c, post.id, caption=says.caption, media=says.media, music_url=says.music_url, tiktok=says.tiktok,
+        c, post, caption=says.caption, media=says.media, music_url=says.music_url, tiktok=says.tiktok,
         pinterest=says.pinterest, due_at=plan.due_at,
     )  # fmt: skip
     store.pin(c, post.id, links.pins_of(checks))

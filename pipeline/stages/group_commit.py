@@ -1,15 +1,15 @@
 """Group commit: posts that arrive together are stored by one transaction; each is answered only after its commit.
 
-Only what is plain goes this way: a repeat, or a request that breaks no rule and whose media are all known to be good.
-Everything else (refusals, media to be looked at, equal requests within one group or in two processes) is left to
-``ingest.accept``, one by one, in the order of the contract. So is a group that the database refused: whoever was at
-fault then harms nobody else.
+Only what is plain goes this way: a request that breaks no rule and whose media are all known to be good, or a repeat.
+Nobody is asked beforehand whether it is one: a token that is taken keeps a post from being stored, and then the post
+that has it is looked up. Everything else (refusals, media to be looked at) is left to ``ingest.accept``, one by one, in
+the order of the contract. So is a group that the database refused: whoever was at fault then harms nobody else.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -22,6 +22,7 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
 from pipeline.stages.draught import Draught, content_of, drawn, new_post, repeated, ring, taken, token_of
 from pipeline.stages.fitting import misfits
+from pipeline.stages.good_checks import GoodChecks
 from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
 from pipeline.stages.warnings import daily_posts, of_day, of_grant, of_misfits
 from pipeline.store import group as store
@@ -56,8 +57,6 @@ class _Known:
     """What the database says about a whole group."""
 
     now: datetime
-    tokens: Sequence[str | None]
-    replays: Mapping[tuple[UUID, str], store.Known]
     accounts: Mapping[UUID, AccountRow]
     checks: Mapping[store.Link, Check]
 
@@ -71,67 +70,83 @@ class _Candidate:
     warnings: list[Warned]
 
 
-def take(core: Core, group: Sequence[Asked]) -> list[Accepted | None]:
-    """The answers, in order; None = this one is to be taken alone. Raises Unreachable: then it is for all of them."""
-    try:
-        answers, stored = _taken(core, group)
-    except Unreachable as error:
-        if not _refused(error):
-            raise
-        log.warning("a group of %s posts is taken one by one: %s", len(group), error)
-        return [None] * len(group)
-    except Exception:
-        log.exception("a group of %s posts is taken one by one", len(group))
-        return [None] * len(group)
-    failpoint("ingest.committed")
-    ring(core, stored)
-    return answers
+class GroupCommit:
+    """Takes groups, one after the other: for one thread."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._good = GoodChecks(timedelta(seconds=core.settings.reachability.fresh))
+
+    def take(self, group: Sequence[Asked]) -> list[Accepted | None]:
+        """The answers, in order; None = this one is to be taken alone. Raises Unreachable, for all of them."""
+        try:
+            with self._core.database.once() as c:
+                answers, stored = _worked(self._core, c, self._good, group)
+        except Unreachable as error:
+            if not _refused(error):
+                raise
+            log.warning("a group of %s posts is taken one by one: %s", len(group), error)
+            return [None] * len(group)
+        except Exception:
+            log.exception("a group of %s posts is taken one by one", len(group))
+            self._good.forget()
+            return [None] * len(group)
+        failpoint("ingest.committed")
+        ring(self._core, stored)
+        return answers
 
 
-def _taken(core: Core, group: Sequence[Asked]) -> tuple[list[Accepted | None], list[Draught]]:
-    with core.database.once() as c:
-        return _worked(core, c, group)
-
-
-def _worked(core: Core, c: Connection, group: Sequence[Asked]) -> tuple[list[Accepted | None], list[Draught]]:
-    known = _ask(core, c, group)
-    answers: list[Accepted | None] = [None] * len(group)
+def _worked(
+    core: Core, c: Connection, good: GoodChecks, group: Sequence[Asked]
+) -> tuple[list[Accepted | None], list[Draught]]:
+    tokens = [token_of(core, asked.caller, asked.request) for asked in group]
+    known = _ask(c, good, group)
     candidates: dict[int, _Candidate] = {}
     mine: set[tuple[UUID, str]] = set()
-    for n, asked in enumerate(group):
-        found = _judged(core, known, asked, known.tokens[n])
-        if isinstance(found, Accepted):
-            answers[n] = found
-        elif found is not None and _first(mine, found.post):
+    for n, (asked, token) in enumerate(zip(group, tokens, strict=True)):
+        found = _judged(core, known, asked, token)
+        if found is not None and _first(mine, found.post):
             candidates[n] = found
     stored = _store(core, c, list(candidates.values()))
+    answers: list[Accepted | None] = [None] * len(group)
     for n, candidate in candidates.items():
         if candidate.post.id in stored:
             answers[n] = taken(candidate.draught, candidate.post, candidate.warnings)
-    return answers, [c.draught for c in candidates.values() if c.post.id in stored]
+    repeats = {n: t for n, t in enumerate(tokens) if answers[n] is None and t is not None}
+    for n, answer in _repeated(core, c, group, repeats):
+        answers[n] = answer
+    return answers, [k.draught for k in candidates.values() if k.post.id in stored]
 
 
-def _ask(core: Core, c: Connection, group: Sequence[Asked]) -> _Known:
-    """A question each for replays, accounts and checks, whatever the size of the group."""
-    tokens = [token_of(core, a.caller, a.request) for a in group]
-    pairs = [(a.caller.workspace_id, t) for a, t in zip(group, tokens, strict=True) if t is not None]
+def _ask(c: Connection, good: GoodChecks, group: Sequence[Asked]) -> _Known:
+    """One question for the clock and the accounts, whatever the size of the group, and one for checks not yet known."""
     wanted = {
         (a.caller.workspace_id, purpose, url)
         for a in group
         for _, purpose, url in links.links_of(a.request.media, None)
     }
-    now, replays = store.find_replays(c, pairs, timedelta(seconds=core.settings.ingest.dedupe_window))
-    accounts = store.find_accounts(c, {i for a in group for i in a.request.account_ids})
-    checks = store.find_good(c, list(wanted), timedelta(seconds=core.settings.reachability.fresh))
-    return _Known(now=now, tokens=tokens, replays=replays, accounts=accounts, checks=checks)
+    now, accounts = store.find_accounts(c, {i for a in group for i in a.request.account_ids})
+    return _Known(now=now, accounts=accounts, checks=good.find(c, wanted, now))
 
 
-def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> Accepted | _Candidate | None:
-    """A repeat, a post that may be stored, or None: for ``accept``, which knows what to say and to whom to ring."""
+def _repeated(
+    core: Core, c: Connection, group: Sequence[Asked], tokens: Mapping[int, str]
+) -> Iterator[tuple[int, Accepted]]:
+    """Of those that were not stored: the posts that equal requests made."""
+    if not tokens:
+        return
+    window = timedelta(seconds=core.settings.ingest.dedupe_window)
+    names = {n: (group[n].caller.workspace_id, token) for n, token in tokens.items()}
+    replays = store.find_replays(c, list(dict.fromkeys(names.values())), window)
+    for n, name in names.items():
+        found = replays.get(name)
+        if found is not None and found.body_sha256 == group[n].request.body_sha256:
+            yield n, repeated(found.post_id, due_at=found.due_at, created_at=found.created_at)
+
+
+def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> _Candidate | None:
+    """A post that may be stored, or None: for ``accept``, which knows what to say and to whom to ring."""
     caller, request = asked.caller, asked.request
-    if token is not None and (found := known.replays.get((caller.workspace_id, token))):
-        same = found.body_sha256 == request.body_sha256
-        return repeated(found.post_id, due_at=found.due_at, created_at=found.created_at) if same else None
     checks = _checks_of(known, asked)
     if checks is None or request.music_url is not None:
         return None

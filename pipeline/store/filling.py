@@ -24,14 +24,22 @@ def without_url(c: Connection, vault: Vault, limit: int) -> list[Held]:
 
 
 def fill(c: Connection, held: Held, remote_id: str, url: str) -> bool:
-    """Stores the address; the remote id too, unless another delivery owns it (then the address is somebody else's)."""
+    """Stores the address; the remote id too, unless another delivery owns it (then the address is somebody else's).
+
+    A move from published to published tells of it: the receipt before has no address yet.
+    """
     try:
         with c.begin_nested():
             return (
                 row(
                     c,
-                    """UPDATE deliveries SET url = :url, remote_id = :r, updated_at = now()
-                       WHERE id = :id AND state = 'published' AND url IS NULL RETURNING id""",
+                    """WITH d AS (
+                           UPDATE deliveries SET url = :url, remote_id = :r, updated_at = now()
+                           WHERE id = :id AND state = 'published' AND url IS NULL RETURNING id, generation, fence
+                       )
+                       INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+                       SELECT id, 'urls', 'published', 'published', generation, fence, 'its address was found' FROM d
+                       RETURNING delivery_id""",
                     id=held.id, url=url, r=remote_id,
                 )
                 is not None

@@ -37,33 +37,39 @@ class Known:
 
 def find_replays(
     c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
-) -> tuple[datetime, dict[tuple[UUID, str], Known]]:
-    """The database's clock, and the posts that these tokens of these workspaces stand for (as ``find_replay``)."""
+) -> dict[tuple[UUID, str], Known]:
+    """The posts that these tokens of these workspaces stand for (as ``find_replay``)."""
     found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
-        """SELECT now() AS now, r.* FROM (SELECT) one LEFT JOIN (
-               SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, p.due_at, p.created_at
-               FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
-                    LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
-                    LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
-               WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
-                     AND p.status NOT IN ('canceled', 'failed'))) r ON true""",
+        """SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, p.due_at, p.created_at
+           FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
+                LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
+                LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
+           WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
+                 AND p.status NOT IN ('canceled', 'failed'))""",
         w=_plain(w for w, _ in tokens), t=_quoted(t for _, t in tokens), window=window,
     )  # fmt: skip
-    return found[0].now, {
+    return {
         (r.workspace_id, r.token): Known(
             post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
         )
         for r in found
-        if r.post_id is not None
     }
 
 
-def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, AccountRow]:
-    """These accounts, whosever they are: whether a caller may know of one is the caller's workspace's question."""
-    found = rows(c, f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])", ids=_plain(ids))
-    return {
+def find_accounts(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, AccountRow]]:
+    """The database's clock, and these accounts, whosever they are.
+
+    Whether a caller may know of one is the caller's workspace's question.
+    """
+    found = rows(
+        c,
+        f"""SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
+                SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
+        ids=_plain(ids),
+    )
+    return found[0].now, {
         r.id: AccountRow(
             id=r.id, workspace_id=r.workspace_id, platform=Platform(r.platform), connection=r.connection,
             remote_id=r.remote_id, username=r.username, display_name=r.display_name, status=AccountStatus(r.status),
@@ -71,14 +77,15 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, AccountRow]:
             renewable=r.renewable, error=r.error,
         )
         for r in found
+        if r.id is not None
     }  # fmt: skip
 
 
-def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, Check]:
-    """The youngest good check of each link that is young enough to be used again."""
+def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
+    """The youngest good check of each link that is young enough to be used again, and when it was decided."""
     found = rows(
         c,
-        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id
+        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
            FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
                  AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
@@ -86,8 +93,9 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
         sha=_bytes(fingerprint(url) for _, _, url in links),
     )  # fmt: skip
     return {
-        (r.workspace_id, r.purpose, r.url): Check(
-            id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen
+        (r.workspace_id, r.purpose, r.url): (
+            Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
+            r.decided_at,
         )
         for r in found
     }

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import Mover, Reason, State, require
+from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.ownership import Accounts
@@ -132,7 +133,7 @@ def _part(r: Any) -> Part:
 
 def rewrite(
     c: Connection,
-    post: UUID,
+    post: Steered,
     *,
     caption: str,
     media: Mapping[str, Any],
@@ -141,13 +142,21 @@ def rewrite(
     pinterest: Mapping[str, Any] | None,
     due_at: datetime,
 ) -> None:
-    """Replaces what a post says and when it is due. Its media are looked at again ahead of their time."""
+    """Replaces what a post says and when it is due. Its media are looked at again ahead of their time.
+
+    What it said is kept as a hash: receipts are written later, and tell what an account got.
+    """
+    row(
+        c,
+        """INSERT INTO rewrites (post_id, content_sha256, due_at) VALUES (:id, :sha, :due) RETURNING post_id""",
+        id=post.id, sha=content_sha256(post.caption, post.media), due=post.due_at,
+    )  # fmt: skip
     row(
         c,
         """UPDATE posts SET caption = :caption, media = :media, music_url = :music, tiktok = :tiktok,
                   pinterest = :pinterest, due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
            WHERE id = :id RETURNING id""",
-        id=post, caption=caption, media=jsonb(dict(media)), music=music_url,
+        id=post.id, caption=caption, media=jsonb(dict(media)), music=music_url,
         tiktok=jsonb(None if tiktok is None else dict(tiktok)),
         pinterest=jsonb(None if pinterest is None else dict(pinterest)), due=due_at,
     )  # fmt: skip

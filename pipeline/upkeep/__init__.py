@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipeline.core import Core
+from pipeline.upkeep.append_receipts import append_receipts
 from pipeline.upkeep.expire_files import expire_files
 from pipeline.upkeep.fill_urls import fill_urls
 from pipeline.upkeep.fold_counts import fold_counts
@@ -23,5 +24,6 @@ CHORES: Mapping[str, Callable[[Core], int]] = {
     "recheck": recheck_media,
     "files": expire_files,
     "counts": fold_counts,
+    "receipts": append_receipts,
 }
 """Task name -> chore; each answers how many rows it helped."""

@@ -19,7 +19,7 @@ import psycopg
 import requests
 
 from pipeline.store.database import Unreachable
-from tests.chaos import card, clock, plan
+from tests.chaos import card, clock, disk, plan
 from tests.chaos.client import Client, Sent
 from tests.chaos.conductor import Conductor
 from tests.chaos.house import House, built, sites
@@ -55,6 +55,7 @@ def main() -> int:
     }  # fmt: skip
     say(f"seed {seed}, {wanted.posts} posts, {minutes:g} minutes, {about['platforms']}")
     with built(seed, max(4, wanted.posts // 400), skew) as house:
+        about["full disk"] = "the database's own" if house.disk else disk.MISSING
         run = Run(house, seed, wanted.posts, minutes * 60, say)
         try:
             verdict = run()

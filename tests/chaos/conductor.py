@@ -22,9 +22,11 @@ AIM = 2.5
 """Seconds a strike waits for its victim to hold an armed delivery."""
 COUNTED = ("kill publish", "failpoint publish")
 """What is a kill of a publish worker: not a pause, nor an order to go."""
-WEATHERED, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends")
+WEATHERED, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends", "disk")
 PAUSE = 9.0
 """Seconds a stopped process sleeps: longer than its lease of 6."""
+FULL = 5.0
+"""Seconds a disk stays full."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,7 +71,7 @@ class Conductor:
     def __init__(self, house: House, strikes: Sequence[Strike], say: Callable[[str], None]) -> None:
         self.house, self.score = house, Score()
         self._say = say
-        self._strikes = list(strikes)
+        self._strikes = [s for s in strikes if house.disk or s.kind != "fill disk"]
         self._start = time.monotonic()
         now = datetime.now(UTC) - timedelta(minutes=1)
         self.parts = {name: Part(name=name, since=now) for name in house.stack.parts if name != "sandbox"}
@@ -146,12 +148,18 @@ class Conductor:
                 house.crash_valkey(forget=verb == "empty")
             case "stop", _:
                 house.crash_postgres()
+            case "fill", _:
+                house.fill_disk()
+                self._stopped.add(what)
+                self._later.append((time.monotonic() + FULL, self._free_disk))
             case _:
                 house.terminate_backends()
         return f"in flight: {self.score.kill(f'{verb} {what}', held)}"
 
     def _is_possible(self, strike: Strike) -> bool:
         what = strike.kind.partition(" ")[2]
+        if what in ("postgres", "disk") and "disk" in self._stopped:  # it could not come back
+            return False
         return what in WEATHERED or what in ENGINES or bool(self._able(what))
 
     def _able(self, what: str) -> list[str]:
@@ -199,6 +207,10 @@ class Conductor:
         )
         self._later.append((time.monotonic() + PAUSE, lambda: self._go_on(name)))
         return f"{name} for {PAUSE:g} s, {state}"
+
+    def _free_disk(self) -> None:
+        self.house.free_disk()
+        self._stopped.discard("disk")
 
     def _go_on(self, name: str) -> None:
         self._stopped.discard(name)

@@ -26,6 +26,7 @@ from pipeline.embedded.process import until as seen
 from pipeline.embedded.valkey import Valkey
 from pipeline.store.accounts import add_account
 from pipeline.store.migrate import upgrade
+from tests.chaos.disk import Disk
 from tests.chaos.proxy import Door, Doors
 from tests.conftest import environment_of, free_ports
 from tests.stack import FAST, Stack, credentials, running
@@ -97,6 +98,8 @@ class House:
     broker: Door
     skew: Mapping[str, str] | None
     """Environment of a process with a wrong clock; None: there is none."""
+    disk: Disk | None
+    """The database's own; None: it cannot be filled here."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
     def start(self, name: str, gap: str | None = None) -> Path | None:
@@ -154,6 +157,28 @@ class House:
         seen(lambda: child.ended() is not None, 10)
         self.postgres.start()
 
+    def fill_disk(self) -> None:
+        """From now on the database finds no room."""
+        if self.disk is not None:
+            self.disk.fill()
+
+    def free_disk(self) -> None:
+        """Room again. A server that gave up over it is started again, and recovers."""
+        if self.disk is not None:
+            self.disk.free()
+            seen(self._is_up, 60)
+
+    def _is_up(self) -> bool:
+        child = self.postgres.child
+        assert child is not None
+        if child.ended() is not None:
+            self.postgres.start()
+        try:
+            self.postgres.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def crash_valkey(self, *, forget: bool) -> None:
         """Killed and started again; ``forget``: without anything it had on disk."""
         child = self.valkey.child
@@ -204,6 +229,7 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
     folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-", dir="/tmp"))
     with ExitStack() as ends:
         ends.callback(shutil.rmtree, folder)
+        disk = _disk(folder, ends)
         postgres, valkey = ends.enter_context(Postgres(folder)), ends.enter_context(Valkey(folder))
         upgrade(postgres.url)
         names = (*PUBLISHERS, "reachability", "upkeep", "beat", "api")
@@ -234,9 +260,22 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
             database=database,
             broker=broker,
             skew=skew,
+            disk=disk,
         )
         _furnish(house, accounts, sites())
         yield house
+
+
+def _disk(folder: Path, ends: ExitStack) -> Disk | None:
+    """A disk of its own, with the database's empty cluster on it, if that can be had."""
+    disk = Disk(folder)
+    if not disk.mount():
+        return None
+    ends.callback(disk.unmount)
+    with Postgres(folder):
+        pass
+    disk.move_in(folder / "postgres")
+    return disk
 
 
 def _furnish(house: House, accounts: int, wanted: Sequence[str]) -> None:

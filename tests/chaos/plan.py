@@ -25,6 +25,7 @@ STRIKES: Mapping[str, float] = {
     "empty valkey": 2,  # SIGKILL, and it has forgotten everything when it is back
     "stop postgres": 2,  # immediate: as a crash of the server
     "terminate backends": 3,
+    "fill disk": 2,  # the database's: it can neither write nor grow
     "delay database": 1,
     "cut database": 2,
     "hole database": 1,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from pipeline.store.database import row
+from pipeline.domain.receipt_chain import verify
+from pipeline.store.database import row, rows
 from tests.stack import Stack
 
 
@@ -38,6 +40,17 @@ def states_of(stack: Stack, post: str) -> set[str]:
         )
     assert found is not None
     return set(found.states)
+
+
+def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:
+    """What was written of a post, oldest first, out of a chain that holds."""
+    with stack.core.database.begin() as c:
+        found = rows(
+            c, "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence", w=stack.workspace
+        )
+    if found:
+        verify(r.line.encode() for r in found)
+    return [line for r in found if (line := json.loads(r.line))["post"] == post]
 
 
 def account(stack: Stack, platform: str) -> Any:

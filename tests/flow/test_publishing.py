@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from adapters.contract import Platform
-from tests.flow.ledger import caption, slideshow, urls
+from tests.flow.ledger import caption, receipts, slideshow, urls
 from tests.stack import Stack, until
 
 
@@ -23,6 +24,17 @@ def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
     until(
         lambda: urls(stack.read(post["id"])) == wanted or None, 40, lambda: f"{urls(stack.read(post['id']))}"
     )
+    receipted(stack, post["id"], live)
+
+
+def receipted(stack: Stack, post: str, live: list[dict[str, Any]]) -> None:
+    """Soon each account's last receipt names what the sandbox says is live."""
+    there = {line["platform"]: ("published", line["remote_id"], line["url"]) for line in live}
+
+    def told() -> dict[str, tuple[str, str, str]]:
+        return {r["platform"]: (r["outcome"], r["remote_id"], r["url"]) for r in receipts(stack, post)}
+
+    until(lambda: told() == there, 40, lambda: f"{told()} of {there}")
 
 
 def test_a_video_goes_live_once_on_all_six_platforms(stack: Stack) -> None:

@@ -9,8 +9,8 @@ import click
 import pytest
 
 NAMES = [
-    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "vault-rotate",
-    "workspace",
+    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "receipts",
+    "vault-rotate", "workspace",
 ]  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""What the tests of receipts share: deliveries that end, and the receipts they have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Published
+from adapters.errors import Rejected
+from pipeline.domain.delivery import Mover, State
+from pipeline.domain.receipt_chain import Verified, verify
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store import deliveries as store
+from pipeline.store.database import row, rows
+from pipeline.store.held import Held
+from tests.pipeline.stages.house import House
+from tests.pipeline.store.ledger import Post
+
+FAILED = Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=Rejected("no"))
+
+
+def told(house: House, workspace: UUID | None = None) -> list[dict[str, Any]]:
+    """The receipts of a workspace, oldest first; their chain holds."""
+    with house.core.database.begin() as c:
+        found = rows(
+            c,
+            "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence",
+            w=workspace or house.workspace,
+        )
+    lines = [r.line for r in found]
+    assert not lines or verified(lines).receipts == len(lines)
+    return [json.loads(line) for line in lines]
+
+
+def verified(lines: list[str]) -> Verified:
+    return verify(line.encode() for line in lines)
+
+
+def settle(c: Connection, house: House, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH) -> None:
+    assert store.settle(c, house.ledger.vault, held, verdict, mover, origin=held.state) is not None
+
+
+def ends(house: House, post: Post, verdict: Verdict | None = None, nth: int = 0) -> Held:
+    """Its nth delivery is armed, called, and settled."""
+    held = house.ledger.armed(post, nth)
+    with house.core.database.begin() as c:
+        settle(c, house, held, verdict or live(held.id))
+    return held
+
+
+def live(remote: object) -> Verdict:
+    return Verdict(
+        state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED,
+        published=Published(remote_id=str(remote), url=f"https://t.example/{remote}"),
+    )  # fmt: skip
+
+
+def posted(house: House, number: int = 1) -> list[Post]:
+    """Published a moment ago, by moves alone: for what only counts them."""
+    posts = house.ledger.posts(number, [house.accounts["one"]], State.PUBLISHED)
+    with house.core.database.begin() as c:
+        for post in posts:
+            move(c, post.deliveries[0])
+    return posts
+
+
+def move(c: Connection, delivery: UUID) -> None:
+    row(
+        c,
+        """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+           VALUES (:d, 'publish', 'publishing', 'published', 0, 1) RETURNING id""",
+        d=delivery,
+    )
+
+
+def progress(house: House) -> Any:
+    with house.core.database.begin() as c:
+        return row(c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM receipt_progress")

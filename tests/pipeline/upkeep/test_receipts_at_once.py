@@ -1,0 +1,179 @@
+"""Several chores at once, moves that commit out of order, deaths: one receipt for each last word, in a whole chain."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import State
+from pipeline.store import receipts
+from pipeline.store.database import row
+from pipeline.upkeep.append_receipts import append_receipts
+from tests.pipeline.stages.house import House
+from tests.pipeline.store.ledger import together
+from tests.pipeline.upkeep.receipted import live, move, posted, progress, settle, told
+from tests.stack import until
+
+# --- several at once, and what commits late --------------------------------------------------------------------------
+
+
+def test_four_chores_at_once_write_what_one_would(house: House) -> None:
+    other = house.ledger.fresh(State.PUBLISHED)
+    posts = posted(house, 120)
+    with house.core.database.begin() as c:
+        for _ in range(30):
+            move(c, other.deliveries[0])
+    write = partial(append_receipts, house.core, batch=15, batches=100)
+    assert sum(together(*[write] * 4)) == 150
+    assert sorted(r["post"] for r in told(house)) == sorted(str(p.id) for p in posts)
+    assert len(told(house, other.workspace)) == 30
+
+
+def test_who_comes_while_another_writes_has_nothing_to_do(house: House) -> None:
+    posted(house, 3)
+    with house.core.database.begin() as c:
+        assert receipts.add_receipts(c, 10) == 3
+        assert append_receipts(house.core) == 0
+        c.rollback()
+    assert append_receipts(house.core) == 3
+    assert len(told(house)) == 3
+
+
+def test_a_move_that_commits_after_later_ones_is_not_passed_over(house: House) -> None:
+    held = house.ledger.armed(house.ledger.post([house.accounts["one"]]))
+    with house.core.database.begin() as c:
+        settle(c, house, held, live("slow"))  # its id is given; who comes later commits earlier
+        for _ in range(3):
+            posted(house)
+            assert append_receipts(house.core) == 1, "nobody waits for it"
+    assert append_receipts(house.core) == 1
+    assert told(house)[-1]["remote_id"] == "slow"
+    assert progress(house).done == progress(house).last
+
+
+def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(house: House) -> None:
+    """Stopped between the two it has no transaction id yet, only its lock."""
+    post = house.ledger.post([house.accounts["one"]], State.PUBLISHED)
+    with house.core.database.begin() as c:
+        c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
+        given = row(c, "SELECT nextval(pg_get_serial_sequence('moves', 'id')) AS id")
+        assert given
+        for _ in range(3):
+            posted(house)
+            assert append_receipts(house.core) == 1
+        row(
+            c,
+            """INSERT INTO moves (id, delivery_id, mover, origin, target, generation, fence) OVERRIDING SYSTEM VALUE
+               VALUES (:id, :d, 'publish', 'publishing', 'published', 0, 1) RETURNING id""",
+            id=given.id, d=post.deliveries[0],
+        )  # fmt: skip
+    assert append_receipts(house.core) == 1
+    assert told(house)[-1]["post"] == str(post.id)
+
+
+def test_where_somebody_always_writes_the_search_goes_on_all_the_same(house: House) -> None:
+    """Each writer ends after the next one has begun."""
+    writer, done = writing(house), []
+    for _ in range(4):
+        posted(house)
+        append_receipts(house.core)
+        done.append(progress(house).done)
+        last, writer = writer, writing(house)
+        last.close()
+    writer.close()
+    assert done == sorted(set(done)), "further at every tick"
+    assert len(told(house)) == 4
+
+
+def writing(house: House) -> Connection:
+    c = house.core.database.engine.connect()
+    c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
+    return c
+
+
+# --- deaths ----------------------------------------------------------------------------------------------------------
+
+CHORE = """
+from config.settings import settings
+from pipeline.bootstrap import build
+from pipeline.upkeep import CHORES
+CHORES["receipts"](build(settings()))
+"""
+
+
+@pytest.mark.parametrize(("point", "written"), [("receipts.added", 0), ("receipts.committed", 3)])
+def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
+    house: House, environment: dict[str, str], tmp_path: Path, point: str, written: int
+) -> None:
+    posts = posted(house, 3)
+    ended = subprocess.run(
+        [sys.executable, "-c", CHORE], capture_output=True, check=False, timeout=60,
+        env={**environment, "FAILPOINTS": f"{point}=kill@{tmp_path / 'once'}"},
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL, ended
+    assert len(told(house)) == written
+    posts += posted(house)
+    # its session holds the lock until the server notices
+    until(lambda: append_receipts(house.core) or None, 20)
+    assert [r["post"] for r in told(house)] == [str(p.id) for p in posts]
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+FILLED = (
+    """INSERT INTO posts (id, workspace_id, caption, media, due_at, status)
+       SELECT md5(n::text)::uuid, (SELECT id FROM workspaces LIMIT 1), 'x', '{}', now(), 'posted'
+       FROM generate_series(1, 20000) n""",
+    """INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, published_at)
+       SELECT p.id, p.id, p.workspace_id, (SELECT id FROM accounts LIMIT 1), 'tiktok', 'published', now(), now(), now()
+       FROM posts p""",
+    """INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
+       SELECT id, account_id, 1, 0, 1 FROM deliveries""",
+    """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+       SELECT d.id, 'publish', x.origin, x.target, 0, 1 FROM deliveries d,
+           (VALUES ('scheduled', 'queued'), ('queued', 'publishing'), ('publishing', 'published')) AS x (origin, target)
+       ORDER BY d.id""",
+    """INSERT INTO rewrites (post_id, content_sha256, due_at) SELECT id, 'x', due_at FROM posts""",
+    """INSERT INTO receipts (workspace_id, sequence, move_id, issued_at, line)
+       SELECT gen_random_uuid(), 1, id, now(), 'x' FROM moves WHERE target = 'published' AND id < 59000""",
+    """UPDATE receipt_progress SET done = 58000""",
+)
+
+
+def test_the_search_reads_no_table_from_end_to_end(house: House) -> None:
+    with house.core.database.begin() as c:
+        for sql in FILLED:
+            c.exec_driver_sql(sql)
+    searches = [
+        f"(GENERIC_PLAN, FORMAT JSON) {receipts._WITHOUT.replace(':done', '$1').replace(':n', '$2')}",
+        f"(FORMAT JSON) {receipts._WITHOUT.replace(':done', '58000').replace(':n', '500')}",
+        f"(FORMAT JSON) {receipts._SEEN}",
+    ]
+    for _ in ("never counted", "counted"):
+        with house.core.database.once() as c:
+            driver: Any = c.connection.driver_connection
+            for search in searches:
+                reads_little(driver.execute(f"EXPLAIN {search}").fetchone()[0][0]["Plan"])
+            c.exec_driver_sql("ANALYZE")
+
+
+def reads_little(plan: Mapping[str, Any]) -> None:
+    nodes = list(nodes_of(plan))
+    whole = {n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"} - {"accounts"}
+    assert not whole, plan
+    assert "moves_last_word" in {n.get("Index Name") for n in nodes}
+    assert not {n["Node Type"] for n in nodes} & {"Hash Join", "Merge Join", "Hash"}, plan
+
+
+def nodes_of(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes_of(child)
