@@ -43,7 +43,7 @@ class Mutant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """An entry of the list: a function, the part of a line that is changed, and after an arrow a part of the new one."""
+    """An entry of the list: a function, the part of a line that is changed; after an arrow, a part of the new one."""
 
     where: str
     change: str
