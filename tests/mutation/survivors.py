@@ -43,7 +43,7 @@ class Mutant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """An entry of the list: a function, and a part of its old line; after an arrow, a part of the new one."""
+    """An entry of the list: a function, the part of a line that is changed; after an arrow, a part of the new one."""
 
     where: str
     change: str
@@ -51,7 +51,8 @@ class Listed:
     def names(self, mutant: Mutant) -> bool:
         """Whether it means this mutant."""
         old, _, new = self.change.partition(" → ")
-        return mutant.where == self.where and old in mutant.old and new in mutant.new
+        changed = old in mutant.old and old not in mutant.new
+        return mutant.where == self.where and changed and new in mutant.new
 
 
 def listed(path: Path = LIST) -> list[Listed]:

@@ -52,6 +52,8 @@ class Script:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     armed_at: list[datetime | None] = field(default_factory=list)
     """What each look was told."""
+    clients: list[Client] = field(default_factory=list)
+    """What each slice was given to speak with."""
 
     def made(self, call: str) -> int:
         return sum(name == call for name, _ in self.calls)
@@ -65,7 +67,7 @@ class Scripted:
     script: ClassVar[Script]
 
     def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+        self.script.clients.append(client)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         return self.script.problems

@@ -46,6 +46,13 @@ def test_what_is_due_is_queued_and_rung(house: House) -> None:
     assert delay.slot(house.core) == 0, "ringing twice does nothing"
 
 
+@pytest.mark.parametrize("number", [4, 5])
+def test_all_looks_that_are_due_are_rung_however_many(house: House, number: int) -> None:
+    looks = house.ledger.posts(number, [house.accounts["one"]], State.UNKNOWN)
+    assert delay.slot(house.with_settings(delay={"batch": 2}).core) == number
+    assert {house.ledger.delivery(p.deliveries[0]).fence for p in looks} == {2}
+
+
 def test_no_more_than_a_platform_can_take_soon(house: House) -> None:
     house.ledger.posts(25, [house.accounts["one"]])
     few = house.with_settings(delay={"ahead": 10, "batch": 4})

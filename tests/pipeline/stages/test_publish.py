@@ -32,6 +32,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
+from adapters.http import DeadlinePassed
 from pipeline.core import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
@@ -41,6 +42,7 @@ from pipeline.store import accounts
 from pipeline.store.pauses import lift, pause
 from pipeline.store.quota import lock_day, sent_in_day
 from pipeline.upkeep.rescue_dropped import rescue_dropped
+from tests.pipeline.media.servers import Site
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
 from tests.pipeline.store.ledger import HOUR, Post, credentials
@@ -117,12 +119,25 @@ def test_what_the_platform_works_on_is_looked_at_later(house: House, post: Post)
     assert send(house, script, post) is State.PREPARING
     found = house.ledger.delivery(post.deliveries[0])
     assert (found.armed_at, found.prepares) == (None, 1)
+    assert (found.looks, found.absent_at) == (0, None), "nobody has looked yet"
     assert timedelta(seconds=5) < found.next_at - found.now <= wait
     assert house.ledger.held(found.id).checkpoint == {"c": 1}
     script = Script(finalize=lambda *_: Pending(checkpoint={"c": 2}, wait=wait))
     assert send(house, script, post) is State.PROCESSING
     assert house.ledger.held(found.id).checkpoint == {"c": 2}
     assert house.ledger.delivery(found.id).armed_at is not None
+
+
+def test_what_comes_up_before_its_time_is_gone_on_with_when_it_can_be(house: House) -> None:
+    """Only what is prepared waits for the customer's time; a platform at work, or away, is asked again soon."""
+    for script, wait in (
+        (Script(prepare=lambda _: Pending(checkpoint={"c": 1}, wait=timedelta(seconds=7))), 7),
+        (Script(prepare=raising(Unavailable("down", retry_after=timedelta(seconds=8)))), 8),
+    ):
+        post = house.ledger.post([house.account("one")], State.QUEUED, due=HOUR)
+        assert send(house, script, post) in (State.PREPARING, State.RETRYING)
+        found = house.ledger.delivery(post.deliveries[0])
+        assert found.next_at - found.updated_at == timedelta(seconds=wait)
 
 
 def test_a_handle_that_can_be_asked_at_once_is(house: House, post: Post) -> None:
@@ -251,6 +266,39 @@ def test_an_edit_while_it_is_prepared_wins(house: House, post: Post) -> None:
     assert house.ledger.held(post.deliveries[0]).checkpoint == {}, "an old container carries the old caption"
 
 
+def test_the_bucket_of_the_invisible_steps_is_asked_before_them(house: House) -> None:
+    account = house.account("one")
+    rates = (Rate(step="prepare", count=6, per=timedelta(minutes=1)),)
+    script = Script(can=replace(CAPABILITIES, rates=rates))
+    first, second = (house.ledger.post([account], State.QUEUED) for _ in range(2))
+    assert send(house, script, first) is State.PUBLISHED
+    assert send(house, script, second) is State.SCHEDULED
+    assert script.made("prepare") == 1
+    found = house.ledger.delivery(second.deliveries[0])
+    assert timedelta(seconds=8) < found.next_at - found.now <= timedelta(seconds=10)
+    house.ledger.change(found.id, "checkpoint = :c", c=house.core.vault.seal({"handle": "h"}, found.id))
+    assert send(house, script, second) is State.PUBLISHED, "what is begun needs no place in it"
+
+
+def test_a_worker_that_comes_too_late_sends_no_first_byte(house: House, post: Post, site: Site) -> None:
+    """Its slice ran out between arming and the call: whoever holds it meanwhile may be sending."""
+    script = Script()
+
+    def finalize(*_: object) -> Finalized:
+        try:
+            script.clients[-1].call("GET", f"{site.origin}/visible-{post.id}", visible=True)
+        except DeadlinePassed as error:
+            raise Unavailable("too late to send") from error
+        return Published(remote_id="sent")
+
+    script.finalize = finalize
+    none = house.with_settings(publish={"slice": 0.0})
+    assert send(none, script, post) is State.RETRYING
+    assert f"/visible-{post.id}" not in site.paths()
+    assert send(house, script, post) is State.PUBLISHED
+    assert site.paths().count(f"/visible-{post.id}") == 1
+
+
 def test_the_bucket_of_the_visible_call_is_asked_right_before_it(house: House) -> None:
     account = house.account("one")
     rates = (Rate(step="finalize", count=6, per=timedelta(minutes=1)),)
@@ -275,6 +323,18 @@ def test_a_full_day_waits_for_room(house: House) -> None:
     found = house.ledger.delivery(second.deliveries[0])
     assert timedelta(hours=23) < found.next_at - found.now <= timedelta(hours=24)
     assert script.made("prepare") == 1
+
+
+def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
+    house: House, post: Post
+) -> None:
+    other = house.ledger.post([house.account("two")], State.QUEUED)
+    house.ledger.armed(other)
+    with house.core.database.begin() as c:
+        sent = sent_in_day(c, house.accounts["two"], "app")
+    script = Script(can=replace(CAPABILITIES, daily_posts=sent, daily_per="app"))
+    assert send(house, script, post) is State.SCHEDULED
+    assert script.calls == []
 
 
 def test_the_last_place_of_a_day_is_given_once(house: House, post: Post) -> None:
@@ -310,7 +370,7 @@ def test_preparing_from_scratch_is_capped_by_day(house: House, post: Post) -> No
     assert send(few, script, post) is State.RETRYING
     assert script.calls == []
     found = house.ledger.delivery(post.deliveries[0])
-    assert (found.spent, found.next_at - found.now > HOUR) == (0, True)
+    assert (found.spent, found.next_at - found.updated_at) == (0, 6 * HOUR)
     house.ledger.change(post.deliveries[0], "prepares_on = CURRENT_DATE - 1")
     assert send(few, script, post) is State.PREPARING, "a new day"
 

@@ -51,9 +51,20 @@ def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -
     assert (found.state, found.crashes, found.fence) == ("queued", 1, held.fence + 1)
     assert found.lease_until > found.now
     assert shared.moves(held.id)[-1] == ("rescue", "publishing", "queued")
+    assert shared.last_why(held.id) == BACK.why
     assert not stores(shared, held), "the old holder can store nothing any more"
     with shared.database.once() as c:
         assert store.arm(c, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
+
+
+def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ago_first(
+    ledger: Ledger,
+) -> None:
+    held = [ledger.claimed(ledger.fresh()) for _ in range(3)]
+    for minutes, one in zip((1, 3, 2), held, strict=True):
+        ledger.change(one.id, "lease_until = now() - make_interval(mins => :m)", m=minutes)
+    with ledger.database.begin() as c:
+        assert [d.id for d in dropped(c, 2)] == [held[1].id, held[2].id]
 
 
 def test_crashes_add_up_over_claims(shared: Ledger) -> None:

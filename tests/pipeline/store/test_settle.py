@@ -260,6 +260,24 @@ def test_what_is_put_back_before_its_time_is_scheduled_again_and_after_it_is_lat
     assert shared.status(post) == word
 
 
+def test_what_became_due_while_it_was_held_is_late_when_it_is_put_back(shared: Ledger) -> None:
+    post = shared.fresh(due=timedelta(hours=1))
+    held = shared.claimed(post)
+    with shared.database.begin() as c:
+        store.lock_post(c, post.id)
+        assert store.recompute(c, post.id) == "pending"
+    shared.change(held.id, "due_at = now()")
+    assert settle(shared, held, Verdict(state=State.SCHEDULED))
+    assert shared.status(post) == "pending"
+
+
+def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledger) -> None:
+    [delivery] = shared.fresh(State.UNKNOWN).deliveries
+    before = shared.moves(delivery)
+    assert settle(shared, shared.held(delivery), Verdict(state=State.UNKNOWN), Mover.STATUS, looked=True)
+    assert shared.moves(delivery) == before
+
+
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
     """A post with one account that waits for a person and one that the platform is working on is pending."""
     post = shared.fresh(accounts=2)

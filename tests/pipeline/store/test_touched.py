@@ -118,6 +118,16 @@ def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
     assert [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])] == untouched
 
 
+@pytest.mark.parametrize("change", ["generation = generation + 1", "state = 'retrying'"])
+def test_a_move_that_somebody_was_faster_than_moves_nothing(shared: Ledger, change: str) -> None:
+    held = shared.held(shared.fresh().deliveries[0])
+    shared.change(held.id, change)
+    before = shared.delivery(held.id)[:-1]
+    with shared.database.begin() as c:
+        assert not _move(c, shared, held)
+    assert shared.delivery(held.id)[:-1] == before
+
+
 LOST = {
     "claimed by another": "fence = fence + 1",
     "edited": "generation = generation + 1",

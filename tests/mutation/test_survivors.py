@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.sql import FILES, changes
+from tests.mutation.survivors import LIST, Listed, Mutant, listed
+
+
+def mutant(old: str, new: str, status: str = "survived") -> Mutant:
+    return Mutant(name="n", where="stages.publish.f", status=status, old=old, new=new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "means"),
+    [
+        ("a = zip(x, y, strict=True)", "a = zip(x, y, strict=False)", True),
+        ("a = zip(x, y, strict=True)", "a = zip(x, y, )", True),
+        ("a = zip(x, y, strict=True)", "b = zip(x, y, strict=True)", False),
+        ("a = list(x)", "a = zip(x, y)", False),
+    ],
+)
+def test_an_entry_means_only_what_changes_the_part_it_names(old: str, new: str, *, means: bool) -> None:
+    entry = Listed(where="stages.publish.f", change="zip(x, y, strict=True) → zip(x, y")
+    assert entry.names(mutant(old, new)) is means
+    assert not Listed(where="stages.publish.g", change=entry.change).names(mutant(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wording"),
+    [
+        ('say("It is late.")', 'say("it is late.")', True),
+        ('say("It is late.")', 'say("XXIt is late.XX")', True),
+        ('code="late"', 'code="LATE"', False),
+        ('say("It is late.")', "say(None)", False),
+    ],
+)
+def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, wording: bool) -> None:
+    assert mutant(old, new).only_wording is wording
+
+
+def test_what_nobody_noticed_or_tried_lives() -> None:
+    said = ("survived", "no tests", "not checked", "suspicious", "killed", "timeout", "caught by type check")
+    assert [mutant("a", "b", status).alive for status in said] == [True] * 4 + [False] * 3
+
+
+def test_every_entry_of_the_list_names_a_line_that_is_there() -> None:
+    entries = listed()
+    assert len(entries) > 10
+    for entry in entries:
+        module = next(p for p in _modules(entry.where) if p.exists())
+        assert entry.change.partition(" → ")[0] in " ".join(module.read_text().split()), (LIST, entry)
+
+
+def _modules(where: str) -> list[Path]:
+    parts = where.split(".")
+    return [Path("pipeline", *parts[:n]).with_suffix(".py") for n in range(1, len(parts))]
+
+
+def test_every_statement_of_the_ledger_is_broken_and_every_change_is_one() -> None:
+    made = changes()
+    broken = {change.where for change in made}
+    assert {"store.deliveries._CLAIM", "store.deliveries._ARM", "store.deliveries._SETTLE"} <= broken
+    assert {change.file for change in made} == set(FILES)
+    for change in made:
+        text = change.file.read_text()
+        assert change.applied() != text
+        assert text[change.start :].startswith(change.old)
+        assert change.users
