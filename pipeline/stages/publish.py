@@ -44,7 +44,7 @@ def publish(core: Core, delivery: UUID, generation: int) -> State | None:
         held = store.claim(c, core.vault, delivery, generation, lease)
     if held is None:
         return None
-    failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
+    failpoint("publish.claimed", held.id)  # a crash here: the lease runs out, not armed -> queued again
     return Slice(core, held, deadline).run()
 
 
@@ -57,7 +57,7 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
     lease = timedelta(seconds=core.settings.publish.lease)
     with core.database.once() as c:
         claimed = store.claim_several(c, core.vault, items, lease)
-    failpoint("publish.claimed-several")
+    failpoint("publish.claimed-several", *(held.id for held in claimed))
     taken = {held.id for held in claimed}
     for held in claimed:
         _one_of_several(core, held, deadline)
@@ -145,7 +145,7 @@ class Slice:
         scratch = not checkpoint
         while True:
             result = self.adapter.prepare(draft, self.held.account, checkpoint)
-            failpoint("publish.prepared")
+            failpoint("publish.prepared", self.held.id)
             if isinstance(result, Ready):
                 return result
             waits = decide.of_prepared(result)
@@ -158,7 +158,7 @@ class Slice:
             if waits is not None:
                 return waits
             scratch = False
-            failpoint("publish.checkpointed")
+            failpoint("publish.checkpointed", self.held.id)
             if self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2:
                 return Verdict(state=State.QUEUED)  # the end of a slice: rung again, goes on from here
 
@@ -172,9 +172,10 @@ class Slice:
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
             return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
-        failpoint("publish.armed")  # from here on a crash means unknown: looked at, never sent again
+        # from here on a crash means unknown: looked at, never sent again
+        failpoint("publish.armed", self.held.id)
         result = self.adapter.finalize(draft, self.held.account, checkpoint)
-        failpoint("publish.answered")
+        failpoint("publish.answered", self.held.id)
         return self._of_finalized(draft, result)
 
     @property
@@ -208,7 +209,7 @@ class Slice:
         waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
         if not stored:  # the claim is lost: settling keeps the handle with its attempt
             return decide.of_finalized(waits)
-        failpoint("publish.handle-stored")
+        failpoint("publish.handle-stored", self.held.id)
         try:
             seen = self.adapter.look(
                 draft, self.held.account, result.checkpoint, self.armed_at,
@@ -227,12 +228,13 @@ class Slice:
         can = self.adapter.capabilities
         standing = standing_of(self.held, self.core.settings, can)
         if self.armed_at is not None:
+            failpoint("publish.raised", self.held.id)
             standing = replace(standing, armed_for=timedelta(0))
         return decide.of_error(error, standing, policy_of(self.core.settings, can))
 
     def _settle(self, verdict: Verdict) -> State | None:
         """Stores the verdict. When the claim was lost meanwhile, what was learnt is kept as late proof."""
-        failpoint("publish.settling")
+        failpoint("publish.settling", self.held.id)
         if verdict.refresh:
             verdict = credentials.after_expiry(self.core, self.held, verdict)
         verdict, when = settling.settle(
@@ -241,7 +243,7 @@ class Slice:
         if when is None:
             settling.claim_was_lost(self.core, self.held, verdict, armed=self.armed_at is not None)
             return None
-        failpoint("publish.settled")
+        failpoint("publish.settled", self.held.id)
         self._ring(verdict, when)
         return verdict.state
 

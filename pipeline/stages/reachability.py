@@ -45,7 +45,7 @@ def check(core: Core, check_id: UUID) -> str | None:
         taken = store.claim_check(c, check_id, lease)
     if taken is None:
         return None
-    failpoint("reachability.claimed")
+    failpoint("reachability.claimed", taken.id)
     try:
         facts = _see(core, taken)
     except (Refused, Permanent) as error:
@@ -80,9 +80,10 @@ def _sentence(error: Exception) -> str:
 
 
 def _decide(core: Core, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str) -> str:
+    failpoint("reachability.seen", taken.id)
     with core.database.begin() as c:
         _conclude(core, c, taken, verdict, facts, seen)
-    failpoint("reachability.decided")
+    failpoint("reachability.decided", taken.id)
     core.doorbell.now()
     return verdict
 
@@ -100,6 +101,7 @@ def _unanswered(core: Core, taken: Check, seen: str) -> str:
 
     The check is locked first: a post that pins it now is either seen here, or sees what is decided here.
     """
+    failpoint("reachability.seen", taken.id)
     grace = timedelta(seconds=core.settings.reachability.grace)
     with core.database.begin() as c:
         if not store.lock_undecided(c, taken.id):
@@ -109,6 +111,7 @@ def _unanswered(core: Core, taken: Check, seen: str) -> str:
             _postpone(c, taken, seen, grace)
         else:
             _conclude(core, c, taken, "unanswered", None, seen)
+    failpoint("reachability.unanswered", taken.id)
     core.doorbell.now()
     return "postponed" if patient else "unanswered"
 

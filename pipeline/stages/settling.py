@@ -13,6 +13,7 @@ from adapters.contract import Published
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Verdict, of_conflict
+from pipeline.failpoint import failpoint
 from pipeline.store import deliveries as store
 from pipeline.store import late
 from pipeline.store.accounts import mark_reconnect
@@ -57,6 +58,7 @@ def settle(
         fields = store.error_fields(verdict.error) or {}
         with core.database.once() as c:
             mark_reconnect(c, held.account_id, fields, held.credentials_version)
+        failpoint("settling.marked", held.id)
     queued_lease = timedelta(seconds=core.settings.delay.queued_lease)
     try:
         together = store.needs_post(held, verdict, held.state)
@@ -75,6 +77,7 @@ def settle(
 
 def claim_was_lost(core: Core, held: Held, verdict: Verdict, *, armed: bool) -> None:
     """Keeps what was learnt. ``armed``: this holder made the visible call, so its handle tells where to look."""
+    failpoint("settling.lost", held.id)
     if verdict.published is not None:
         _proof(core, held, verdict.published)
     elif verdict.checkpoint is not None and armed:
