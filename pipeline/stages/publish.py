@@ -27,6 +27,7 @@ from pipeline.stages.drafts import draft_of
 from pipeline.stages.heartbeat import beating
 from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
+from pipeline.store.disarming import disarm
 from pipeline.store.held import Held
 from pipeline.store.ownership import Taken
 from pipeline.store.quota import lock_day, room_in_day
@@ -236,6 +237,10 @@ class Slice:
         """Stores the verdict. When the claim was lost meanwhile, what was learnt is kept as late proof."""
         failpoint("publish.settling", self.held.id)
         if verdict.refresh:
+            if verdict.disarm:  # the refusal is proof, and kept before anybody else is called
+                with self.core.database.once() as c:
+                    disarm(c, self.held, verdict.error)
+                failpoint("publish.disarmed", self.held.id)
             verdict = credentials.after_expiry(self.core, self.held, verdict)
         verdict, when = settling.settle(
             self.core, self.held, verdict, Mover.PUBLISH, not_before=self._not_before(verdict)

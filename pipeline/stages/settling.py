@@ -54,19 +54,18 @@ def settle(
 
     When the post already belongs to another delivery, a person has to tell which of the two it is.
     """
-    if verdict.reconnect and verdict.error is not None:
-        fields = store.error_fields(verdict.error) or {}
-        with core.database.once() as c:
-            mark_reconnect(c, held.account_id, fields, held.credentials_version)
-        failpoint("settling.marked", held.id)
     queued_lease = timedelta(seconds=core.settings.delay.queued_lease)
     try:
-        together = store.needs_post(held, verdict, held.state)
+        together = verdict.reconnect or store.needs_post(held, verdict, held.state)
         with core.database.begin() if together else core.database.once() as c:
-            return verdict, store.settle(
+            when = store.settle(
                 c, core.vault, held, verdict, mover, origin=held.state, looked=looked, absent=absent,
                 not_before=not_before, queued_lease=queued_lease,
             )  # fmt: skip
+            if verdict.reconnect:
+                fields = store.error_fields(verdict.error) or {}
+                mark_reconnect(c, held.account_id, fields, held.credentials_version)
+            return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:
             raise
