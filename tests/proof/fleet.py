@@ -77,6 +77,7 @@ class Fleet:
         usual = {
             "video": {"type": "video", "url": self.stack.media("sample.mp4")},
             "slideshow": slideshow(self.stack),
+            "photo": slideshow(self.stack, 1),
         }
         for kind, files in {**usual, **media}.items():
             mine = [way for way in WAYS if kind_of(way) == kind]
@@ -99,7 +100,11 @@ class Fleet:
     # --- dying -------------------------------------------------------------------------------------------------------
 
     def dies(
-        self, *points: str, whose: Mapping[str, UUID] | None = None, group: str = "publish", **more: str
+        self,
+        *points: str,
+        whose: Mapping[str, UUID] | None = None,
+        group: str = "publish",
+        settings: Mapping[str, str] = {},
     ) -> None:
         """A worker comes to a point on every way and is killed; then the next one, until there is none of these left.
 
@@ -107,7 +112,7 @@ class Fleet:
         """
         self.aim(*(point for point in points if point not in self._aimed), whose=whose)
         while self._left(points):
-            self.start(group, **more)
+            self.start(group, settings)
             self.tick(*points)
             self.come(*points, group=group)
             self.fall(*points, group=group)
@@ -122,10 +127,10 @@ class Fleet:
             self._armed |= {f"{point}[{file.name}]": file for file in self._aimed[point].values()}
             self.died[point] = set()
 
-    def start(self, group: str = "publish", **more: str) -> None:
+    def start(self, group: str = "publish", settings: Mapping[str, str] = {}) -> None:
         """A worker, in the place of the one that was there."""
         self.stack.kill(group)
-        self.stack.start_worker(group, None, SLOTS, **arming(self._armed, "hang"), **more)
+        self.stack.start_worker(group, None, SLOTS, **arming(self._armed, "hang"), **settings)
 
     def tick(self, *points: str) -> None:
         """So many at once that each way has its own."""
@@ -210,28 +215,33 @@ class Fleet:
 
         until(blocked, 60, lambda: str(self._tell()))
 
-    def ends(self, left: Collection[str] = ()) -> None:
-        """A worker that lives: all is published, but for what is ``left`` to a person to say whether it is live.
+    def ends(self, among: Collection[str] = ()) -> frozenset[str]:
+        """A worker that lives: all is published, but for what is left to a person, which may be ``among`` these only.
 
-        The sandbox's ledger judges: each is live once, and what is left once at the most.
+        The sandbox's ledger judges: each is live once, and what is left once at the most. Returns what is left.
         """
         self.staff()
         self.start()
-        waiting = [self.deliveries[way] for way in left]
+        waiting = [self.deliveries[way] for way in among]
 
         def over() -> bool:
             with self.stack.core.database.begin() as c:
                 rows(c, _LOOKED_LONG_ENOUGH, ids=waiting)
-            return not self._unsettled(left)
+            return not self._unsettled(among)
 
-        until(over, 90, lambda: f"{self._unsettled(left)} do not end: {self._tell()}")
+        until(over, 90, lambda: f"{self._unsettled(among)} do not end: {self._tell()}")
+        left = frozenset(way for way in among if self._delivery(way).state == "blocked")
         live = {way: len(self.live(way)) for way in WAYS}
         assert {way: n for way, n in live.items() if n != 1 and not (way in left and n == 0)} == {}
+        return left
 
-    def _unsettled(self, left: Collection[str]) -> list[str]:
-        ends = {True: ("blocked", "is_it_live"), False: ("published", None)}
-        found = {way: self._delivery(way) for way in WAYS}
-        return [way for way, d in found.items() if (d.state, d.reason) != ends[way in left]]
+    def _unsettled(self, among: Collection[str]) -> list[str]:
+        return [way for way in WAYS if not self._is_over(way, may_be_left=way in among)]
+
+    def _is_over(self, way: str, *, may_be_left: bool) -> bool:
+        found = self._delivery(way)
+        waits = may_be_left and (found.state, found.reason) == ("blocked", "is_it_live")
+        return found.state == "published" or waits
 
     def judge(self, points: Collection[str]) -> None:
         """Whether workers died at each of these on each way, but where the table says that they never come there."""

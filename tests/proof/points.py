@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.proof.ways import WAYS, ways
+from tests.proof.ways import PICTURES, WAYS, ways
 
 WAY = (
     "publish.",
@@ -47,11 +47,11 @@ BESIDE: Mapping[str, str] = {
 }
 """Points that begin so, and are no platform's: they have their death in ``tests/deaths.py`` alone."""
 
-_PULLED = ways("tiktok", "pinterest", kind="slideshow") | ways("tiktok business", "instagram", "facebook")
-_WITH_HANDLE = ways("instagram", "youtube") | ways("facebook", kind="slideshow")
+_PULLED = ways("tiktok", "pinterest", kinds=PICTURES) | ways("tiktok business", "instagram", "facebook")
+_WITH_HANDLE = ways("instagram", "youtube") | ways("facebook", kinds=PICTURES)
 NOT_THERE: Mapping[str, Mapping[str, str]] = {
     "publish.checkpointed": dict.fromkeys(
-        ways("tiktok", "pinterest", kind="slideshow") | ways("tiktok business"),
+        ways("tiktok", "pinterest", kinds=PICTURES) | ways("tiktok business"),
         "its only step before the visible call leaves nothing to keep",
     ),
     "publish.beat": dict.fromkeys(_PULLED, "the platform fetches the files, no byte goes through us"),
@@ -59,7 +59,7 @@ NOT_THERE: Mapping[str, Mapping[str, str]] = {
         WAYS.keys() - _WITH_HANDLE, "the visible call answers with no handle that is asked at once"
     ),
     "publish.disarmed": dict.fromkeys(
-        WAYS.keys() - ways("pinterest", kind="slideshow"), "a stale token shows before the visible call"
+        WAYS.keys() - ways("pinterest", kinds=PICTURES), "a stale token shows before the visible call"
     ),
     "credentials.answered": dict.fromkeys(
         ways("instagram", "facebook", "linkedin member"), "its grant cannot be renewed once it has ended"
@@ -68,7 +68,7 @@ NOT_THERE: Mapping[str, Mapping[str, str]] = {
 }
 """Point -> way -> why it is never met there. The proof fails where that is not so."""
 
-NEVER_TELLS_ABSENCE = ways("tiktok", kind="slideshow") | ways(
+NEVER_TELLS_ABSENCE = ways("tiktok", kinds=PICTURES) | ways(
     "tiktok business", "pinterest", "linkedin member", "linkedin organization"
 )
 """Nothing there proves that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""

@@ -15,8 +15,12 @@ def test_checks(fleet: Fleet) -> None:
     """Media nobody has seen, first without an answer."""
     new = uuid4().hex
     video = {"type": "video", "url": fleet.stack.media(f"sample.mp4?{new}")}
-    photos = {"type": "slideshow", "urls": [fleet.stack.media(f"sample-{n}.jpg?{new}") for n in (1, 2)]}
-    fleet.post("reachability", media={"video": video, "slideshow": photos})
+    urls = [fleet.stack.media(f"sample-{n}.jpg?{new}") for n in (1, 2, 3)]
+    media = {
+        kind: {"type": "slideshow", "urls": some}
+        for kind, some in (("slideshow", urls[:2]), ("photo", urls[2:]))
+    }
+    fleet.post("reachability", media={"video": video, **media})
     fleet.stack.fault("media", "media", "5xx", times=None)
     fleet.dies("reachability.unanswered", whose=checks(fleet), group="reachability")
     fleet.stack.control("DELETE", "faults")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+PICTURES = ("slideshow", "photo")
+KINDS = ("video", *PICTURES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +18,7 @@ class Site:
     """As the sandbox calls it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the sandbox makes its accounts of."""
-    kinds: tuple[str, ...] = ("video", "slideshow")
+    kinds: tuple[str, ...] = KINDS
 
 
 SITES: Mapping[str, Site] = {
@@ -31,9 +34,9 @@ SITES: Mapping[str, Site] = {
 WAYS: Mapping[str, Site] = {f"{name}: {kind}": site for name, site in SITES.items() for kind in site.kinds}
 
 
-def ways(*sites: str, kind: str = "") -> frozenset[str]:
-    """The ways of these sites, of all kinds of post unless one is named."""
-    return frozenset(way for way in WAYS if way.partition(":")[0] in sites and way.endswith(kind))
+def ways(*sites: str, kinds: Collection[str] = KINDS) -> frozenset[str]:
+    """The ways of these sites, of all kinds of post unless some are named."""
+    return frozenset(way for way in WAYS if way.partition(":")[0] in sites and kind_of(way) in kinds)
 
 
 def kind_of(way: str) -> str:
