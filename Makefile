@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench live-check chaos mutation audit lock clean
+.PHONY: help up demo test check format bench live-check chaos proof mutation audit lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,6 +46,9 @@ bench: $(STAMP) ## measure, beside a reference measured in the same run
 
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
+
+proof: $(STAMP) ## kill a worker at every point of a post's way, on every platform: live once, or left to a person
+	$(BIN)/pytest tests/proof --timeout 300 --durations=0
 
 mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="pipeline.domain.verdict.*": only those)
 	@exec nice $(BIN)/python -m tests.mutation $(ARGS)

@@ -18,14 +18,26 @@ from cryptography.fernet import Fernet
 from config.settings import PREFIX, Settings, load
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
+from tests import forked
+from tests.deaths import Deaths, dying
+from tests.forked import Zygote
 
 TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"
 """Environment variable: folder of a server that runs already and has the template, for who starts a thousand runs."""
 HERE = Path(__file__).parent
+PROOF = HERE / "proof"
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Where tests take long: begun first, so that no worker has one of them left when the others are done."""
 _numbers = count(1)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The proof is a lane of its own (`make proof`): it is collected only where the command line names it."""
+    if collection_path != PROOF:
+        return None
+    named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    return None if any(path.is_relative_to(PROOF) for path in named) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -154,6 +166,20 @@ def module_environment(
     """What the processes of this module's tests are started with."""
     folder = tmp_path_factory.mktemp("slipway")
     return environment_of(module_database_url, module_broker_url, vault_key, folder)
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """What the short processes of a run are forked from."""
+    with forked.zygote() as process:
+        yield process
+
+
+@pytest.fixture
+def deaths(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deaths]:
+    """The failpoints at which a process dies in this test: at each, or the test fails."""
+    with dying(request.node, tmp_path, lambda: request.getfixturevalue("zygote")) as mine:
+        yield mine
 
 
 @pytest.fixture

@@ -178,13 +178,22 @@ class Stack:
         for platform in platforms:
             self.accounts[platform] = self.connect(platform, self.owner)
 
-    def connect(self, platform: str, username: str, settings: Mapping[str, Any] | None = None) -> UUID:
-        """Adds (or connects again) one sandbox account."""
-        options = {"default_board": True} if platform == "pinterest" else {}
+    def connect(
+        self,
+        platform: str,
+        username: str,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> UUID:
+        """Adds (or connects again) one sandbox account. ``name``: ours for it, where a platform has several."""
+        usual = {"default_board": True} if platform == "pinterest" else {}
+        options = dict(usual if options is None else options)
         made = self.control(
             "POST", "accounts", {"platform": platform, "username": username, "options": options}
         )
-        self.remote[platform] = made["remote_id"]
+        self.remote[name or platform] = made["remote_id"]
         with self.core.database.begin() as c:
             return add_account(
                 c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),

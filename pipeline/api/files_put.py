@@ -53,6 +53,7 @@ class _Put:
         self.intake.drop()
         if self.key is not None:
             self.site.core.files.storage.remove(self.key)
+            failpoint("files.abandoned")
             with self.site.core.database.begin() as c:
                 store.forget_put(c, self.key)
 
@@ -154,6 +155,7 @@ def _begin(site: Site, file: File, declared: int) -> _Put:
         if declared > min(most, room):
             raise _too_large(site, room)
         store.begin_put(c, file.id, key)
+    failpoint("files.begun")
     try:
         sink = site.core.files.storage.begin(key)
     except StorageAway as error:

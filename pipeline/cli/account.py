@@ -12,6 +12,7 @@ from pipeline.cli import EXAMPLE
 from pipeline.cli.connect import connect
 from pipeline.cli.opening import ask_sandbox, house, ledger, vault
 from pipeline.cli.printing import json_option, show, show_one
+from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -157,6 +158,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
                 remote_id=known.remote_id, username=known.username, display_name=known.display_name,
                 credentials=credentials, settings={},
             )  # fmt: skip
+        failpoint("account.usable-again")
         resume_blocked(core)
     show_one({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
 
@@ -186,6 +188,7 @@ def activate(account: str, *, as_json: bool) -> None:
         with core.database.begin() as c:
             known = account_of(c, account)
             status = store_active(c, known.id)
+        failpoint("account.usable-again")
         resume_blocked(core)
     show_one({"id": str(known.id), "status": status.value}, as_json=as_json)
     if status == "reconnect":

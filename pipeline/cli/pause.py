@@ -11,6 +11,7 @@ from pipeline.api.timestamp import written
 from pipeline.cli import EXAMPLE
 from pipeline.cli.opening import house, ledger
 from pipeline.cli.printing import json_option, show, show_one
+from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -96,6 +97,7 @@ def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
             found = TARGETS[scope](c, target or "")
             if not store_lift(c, scope, found):
                 raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
+        failpoint("pause.lifted")
         core.doorbell.now()
     show_one({"scope": scope, "target": found, "paused": False}, as_json=as_json)
 

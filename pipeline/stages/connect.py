@@ -179,6 +179,7 @@ def _noted(core: Core, grant: Grant) -> Iterator[None]:
 
 
 def _note(core: Core, grant: Grant, refusal: Refusal) -> None:
+    failpoint("connect.noting")
     with core.database.begin() as c:
         store.end_grant(c, grant.id, {"error": {"code": refusal.code, "message": refusal.message}})
 

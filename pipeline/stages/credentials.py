@@ -87,10 +87,14 @@ def refresh(core: Core, account_id: UUID, version: int, *, ahead: bool = False) 
             return Unavailable("Another worker is refreshing this account.", retry_after=SOON)
         past = history(c, account_id)
     turn = _Turn(id=account_id, version=version, account=account, past=past, ahead=ahead)
-    failpoint("credentials.claimed")
+    failpoint("credentials.claimed", account_id)
     if turn.is_risky and past.unanswered >= MOST_UNANSWERED:
-        return _refused(core, turn, _silent(account), unanswered=False)
-    return _ask(core, turn)
+        error: AdapterError | None = _refused(core, turn, _silent(account), unanswered=False)
+    else:
+        error = _ask(core, turn)
+    # the account knows how it went, the delivery that asked does not yet
+    failpoint("credentials.ended", account_id)
+    return error
 
 
 def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
@@ -129,7 +133,7 @@ def _ask(core: Core, turn: _Turn) -> AdapterError | None:
         log.exception("unforeseen while refreshing account %s", turn.id)
         unforeseen = Unavailable(f"The account could not be refreshed ({type(error).__name__}).")
         return _refused(core, turn, unforeseen, unanswered=True)
-    failpoint("credentials.answered")
+    failpoint("credentials.answered", turn.id)
     if not _keep(core, turn, fresh):
         log.warning("account %s was connected anew while it was being refreshed", turn.id)
     return None
@@ -155,6 +159,7 @@ def _keep(core: Core, turn: _Turn, fresh: Credentials) -> bool:
 
 def _refused(core: Core, turn: _Turn, error: AdapterError, *, unanswered: bool) -> AdapterError:
     """Gives the turn back. A misconfigured app of ours, or a platform that is away, disconnects nobody."""
+    failpoint("credentials.refused", turn.id)
     pause = getattr(error, "retry_after", None) or timedelta(0)
     if unanswered:
         pause = max(pause, AFTER_SILENCE)

@@ -55,7 +55,7 @@ def replay(
     gap = timedelta(minutes=1) / (per_minute or core.settings.publish.replays)
     checks: list[UUID] = []
     dealt = _each(core, letters, lambda delivery: checks.extend(_replay(core, scope, delivery, gap, who)))
-    failpoint("dead_letters.replayed")
+    failpoint("dead_letters.replayed", *dealt.done)
     core.doorbell.checks(checks, bulk=True)
     return dealt
 
@@ -75,6 +75,7 @@ def _each(core: Core, letters: Sequence[UUID], work: Callable[[UUID], None]) -> 
         except Skipped as skipped:
             dealt.skipped[delivery] = str(skipped)
         else:
+            failpoint("dead_letters.dealt", delivery)
             dealt.done.append(delivery)
     return dealt
 

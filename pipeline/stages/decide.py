@@ -62,7 +62,7 @@ def publish_again(core: Core, delivery: UUID) -> None:
             },
         )  # fmt: skip
         _end(c, delivery, done=done)
-    failpoint("decide.again")
+    failpoint("decide.again", delivery)
     core.doorbell.now()
 
 
@@ -100,7 +100,7 @@ def resume(core: Core, delivery: UUID) -> None:
             c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
         ):
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
-    failpoint("decide.resumed")
+    failpoint("decide.resumed", delivery)
     core.doorbell.now()
 
 

@@ -58,7 +58,7 @@ def _release(core: Core, platform: str) -> int:
             batch = min(core.settings.delay.ahead - standing, core.settings.delay.batch)
             rings = _due(core, c, platform, batch) if batch > 0 else []
         if rings:
-            failpoint("delay.released")
+            failpoint("delay.released", *(ring.delivery for ring in rings))
         core.doorbell.publish(rings, standing=standing)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
@@ -88,7 +88,7 @@ def _looks(core: Core) -> int:
         with core.database.begin() as c:
             rings = store.ring_looks(c, core.settings.delay.batch, lease)
         if rings:
-            failpoint("delay.looks-rung")
+            failpoint("delay.looks-rung", *(ring.delivery for ring in rings))
         core.doorbell.looks(rings)
         sent += len(rings)
         if len(rings) < core.settings.delay.batch:
@@ -104,7 +104,7 @@ def _late(core: Core) -> None:
         for delivery, post, state, generation, on_late in late:
             with core.database.begin() as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
-            failpoint("delay.late")
+            failpoint("delay.late", delivery)
         if len(late) < batch:
             return
 

@@ -113,7 +113,7 @@ def edit(core: Core, caller: Caller, post_id: UUID, change: Change, if_match: st
         rules.refuse_misfits(core, plan.content, list(plan.accounts.values()), checks)
         if done := _apply(core, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
-            failpoint("edit.committed")
+            failpoint("edit.committed", post_id)
             core.doorbell.checks(links.undecided(fresh), bulk=caller.bulk)
             ring_first(core, firsts)
             return edited

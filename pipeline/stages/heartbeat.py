@@ -17,6 +17,7 @@ from datetime import timedelta
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.store.database import Unreachable
 from pipeline.store.held import Held
 from pipeline.store.lease import extend
@@ -70,5 +71,6 @@ def _beat(core: Core, held: Held, lease: timedelta) -> None:
     except Unreachable:  # the lease is good for five more beats; what follows the upload asks again
         log.warning("the lease of %s could not be extended: the database did not answer", held.id)
         return
+    failpoint("publish.beat", held.id)
     if not is_ours:
         raise Unavailable("The claim was lost while its file was being sent.", code="claim_lost")

@@ -35,7 +35,7 @@ def accept(core: Core, caller: Caller, request: PostRequest) -> Accepted:
         links.refuse_unreachable(draught.checks)
         _fit(core, draught, draught.checks)
     accepted = _store(core, draught)
-    failpoint("ingest.committed")
+    failpoint("ingest.committed", accepted.id)
     ring(core, [draught])
     return accepted
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
 from pipeline.stages.drafts import urls_of
 from pipeline.stages.request import Refusal
@@ -55,6 +56,7 @@ def wait_for(core: Core, checks: Mapping[int, Check], *, bulk: bool = False) -> 
 
     ``bulk``: mass work rings on its own queue and never waits.
     """
+    failpoint("links.opened", *undecided(checks))
     rang = core.doorbell.checks(undecided(checks), bulk=bulk)
     if bulk or not rang or not core.pulse.alive(REACHABILITY):
         return checks

@@ -28,6 +28,7 @@ from pipeline.stages.drafts import draft_of
 from pipeline.stages.heartbeat import beating
 from pipeline.stages.policy import look_first, policy_of, standing_of
 from pipeline.store import deliveries as store
+from pipeline.store.disarming import disarm
 from pipeline.store.held import Held
 from pipeline.store.lease import give_back
 from pipeline.store.ownership import Taken
@@ -51,7 +52,7 @@ def publish(core: Core, delivery: UUID, generation: int) -> State | None:
         return None
     [held] = claimed
     with core.closing.holding(partial(hand_back, core, [held])):
-        failpoint("publish.claimed")  # a crash here: the lease runs out, not armed -> queued again
+        failpoint("publish.claimed", held.id)  # a crash here: the lease runs out, not armed -> queued again
         return Slice(core, held, deadline).run()
 
 
@@ -64,7 +65,7 @@ def publish_all(core: Core, platform: str, items: Sequence[tuple[UUID, int]]) ->
         return
     deadline = Deadline(timedelta(seconds=core.settings.publish.slice))
     claimed = _claim(core, items)
-    failpoint("publish.claimed-several")
+    failpoint("publish.claimed-several", *(held.id for held in claimed))
     taken = {held.id for held in claimed}
     with core.closing.holding(partial(hand_back, core, claimed)):
         for held in claimed:
@@ -176,7 +177,7 @@ class Slice:
         scratch = not checkpoint
         while True:
             result = self.adapter.prepare(draft, self.held.account, checkpoint)
-            failpoint("publish.prepared")
+            failpoint("publish.prepared", self.held.id)
             if isinstance(result, Ready):
                 return result
             waits = decide.of_prepared(result)
@@ -189,7 +190,7 @@ class Slice:
             if waits is not None:
                 return waits
             scratch = False
-            failpoint("publish.checkpointed")
+            failpoint("publish.checkpointed", self.held.id)
             late = self.deadline.left() < timedelta(seconds=self.core.settings.publish.slice) / 2
             if late or not self.core.may_begin():
                 return Verdict(state=State.QUEUED)  # the end of a slice: rung again, goes on from here
@@ -206,9 +207,10 @@ class Slice:
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
             return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
-        failpoint("publish.armed")  # from here on a crash means unknown: looked at, never sent again
+        # from here on a crash means unknown: looked at, never sent again
+        failpoint("publish.armed", self.held.id)
         result = self.adapter.finalize(draft, self.held.account, checkpoint)
-        failpoint("publish.answered")
+        failpoint("publish.answered", self.held.id)
         return self._of_finalized(draft, result)
 
     @property
@@ -250,7 +252,7 @@ class Slice:
         # the claim is lost: settling keeps the handle with its attempt; or this process ends: another one looks
         if not stored or not self.core.may_begin():
             return decide.of_finalized(waits)
-        failpoint("publish.handle-stored")
+        failpoint("publish.handle-stored", self.held.id)
         try:
             seen = self.adapter.look(
                 draft, self.held.account, result.checkpoint, self.armed_at,
@@ -269,13 +271,18 @@ class Slice:
         can = self.adapter.capabilities
         standing = standing_of(self.held, self.core.settings, can)
         if self.armed_at is not None:
+            failpoint("publish.raised", self.held.id)
             standing = replace(standing, armed_for=timedelta(0))
         return decide.of_error(error, standing, policy_of(self.core.settings, can))
 
     def _settle(self, verdict: Verdict) -> State | None:
         """Stores the verdict. When the claim was lost meanwhile, what was learnt is kept as late proof."""
-        failpoint("publish.settling")
+        failpoint("publish.settling", self.held.id)
         if verdict.refresh:
+            if verdict.disarm:  # the refusal is proof, and kept before anybody else is called
+                with self.core.database.once() as c:
+                    disarm(c, self.held, verdict.error)
+                failpoint("publish.disarmed", self.held.id)
             verdict = credentials.after_expiry(self.core, self.held, verdict)
         verdict, when = settling.settle(
             self.core, self.held, verdict, Mover.PUBLISH, not_before=self._not_before(verdict)
@@ -283,7 +290,7 @@ class Slice:
         if when is None:
             settling.claim_was_lost(self.core, self.held, verdict, armed=self.armed_at is not None)
             return None
-        failpoint("publish.settled")
+        failpoint("publish.settled", self.held.id)
         self._ring(verdict, when)
         return verdict.state
 

@@ -52,7 +52,7 @@ def check(core: Core, check_id: UUID) -> str | None:
     if taken is None:
         return None
     with core.closing.holding(partial(_hand_back, core, taken)):
-        failpoint("reachability.claimed")
+        failpoint("reachability.claimed", taken.id)
         return _tried(core, taken)
 
 
@@ -98,9 +98,10 @@ def _sentence(error: Exception) -> str:
 
 
 def _decide(core: Core, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str) -> str:
+    failpoint("reachability.seen", taken.id)
     with core.database.begin() as c:
         _conclude(core, c, taken, verdict, facts, seen)
-    failpoint("reachability.decided")
+    failpoint("reachability.decided", taken.id)
     core.doorbell.now()
     return verdict
 
@@ -118,6 +119,7 @@ def _unanswered(core: Core, taken: Check, seen: str) -> str:
 
     The check is locked first: a post that pins it now is either seen here, or sees what is decided here.
     """
+    failpoint("reachability.seen", taken.id)
     grace = timedelta(seconds=core.settings.reachability.grace)
     with core.database.begin() as c:
         if not store.lock_undecided(c, taken.id):
@@ -127,6 +129,7 @@ def _unanswered(core: Core, taken: Check, seen: str) -> str:
             _postpone(c, taken, seen, grace)
         else:
             _conclude(core, c, taken, "unanswered", None, seen)
+    failpoint("reachability.unanswered", taken.id)
     core.doorbell.now()
     return "postponed" if patient else "unanswered"
 

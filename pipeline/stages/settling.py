@@ -13,6 +13,7 @@ from adapters.contract import Published
 from pipeline.core import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Verdict, of_conflict
+from pipeline.failpoint import failpoint
 from pipeline.store import deliveries as store
 from pipeline.store import late
 from pipeline.store.accounts import mark_reconnect
@@ -53,18 +54,18 @@ def settle(
 
     When the post already belongs to another delivery, a person has to tell which of the two it is.
     """
-    if verdict.reconnect and verdict.error is not None:
-        fields = store.error_fields(verdict.error) or {}
-        with core.database.once() as c:
-            mark_reconnect(c, held.account_id, fields, held.credentials_version)
     queued_lease = timedelta(seconds=core.settings.delay.queued_lease)
     try:
-        together = store.needs_post(held, verdict, held.state)
+        together = verdict.reconnect or store.needs_post(held, verdict, held.state)
         with core.database.begin() if together else core.database.once() as c:
-            return verdict, store.settle(
+            when = store.settle(
                 c, core.vault, held, verdict, mover, origin=held.state, looked=looked, absent=absent,
                 not_before=not_before, queued_lease=queued_lease,
             )  # fmt: skip
+            if verdict.reconnect:
+                fields = store.error_fields(verdict.error) or {}
+                mark_reconnect(c, held.account_id, fields, held.credentials_version)
+            return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:
             raise
@@ -75,6 +76,7 @@ def settle(
 
 def claim_was_lost(core: Core, held: Held, verdict: Verdict, *, armed: bool) -> None:
     """Keeps what was learnt. ``armed``: this holder made the visible call, so its handle tells where to look."""
+    failpoint("settling.lost", held.id)
     if verdict.published is not None:
         _proof(core, held, verdict.published)
     elif verdict.checkpoint is not None and armed:

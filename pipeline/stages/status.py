@@ -51,7 +51,7 @@ def look_all(core: Core, items: Sequence[tuple[UUID, int, int]]) -> None:
     with core.database.once() as c:
         claimed = store.claim_looks(c, core.vault, items, lease)
     with core.closing.holding(partial(_hand_back, core, claimed)):
-        failpoint("status.claimed")
+        failpoint("status.claimed", *(held.id for held in claimed))
         _look_at_each(core, claimed, half, soon)
 
 
@@ -89,14 +89,14 @@ def look(core: Core, delivery: UUID, generation: int, fence: int) -> State | Non
         held = store.claim_look(c, core.vault, delivery, generation, fence, lease)
     if held is None:
         return None
-    failpoint("status.claimed")
+    failpoint("status.claimed", held.id)
     return _settle(core, _look(core, held))
 
 
 def _look(core: Core, held: Held) -> Settling:
     can = core.adapters[held.account.platform].capabilities
     verdict, absent = _verdict(core, held, standing_of(held, core.settings, can))
-    failpoint("status.looked")
+    failpoint("status.looked", held.id)
     # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
     mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
     return Settling(held=held, verdict=verdict, mover=mover, looked=True, absent=absent)
@@ -164,7 +164,7 @@ def _settled(core: Core, one: Settling, verdict: Verdict, when: datetime | None)
     if when is None:
         settling.claim_was_lost(core, one.held, verdict, armed=False)
         return None
-    failpoint("status.settled")
+    failpoint("status.settled", one.held.id)
     if verdict.state is State.QUEUED:
         core.doorbell.publish([Ring.of(one.held)])
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):

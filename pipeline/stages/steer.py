@@ -78,7 +78,7 @@ def delete(core: Core, caller: Caller, post_ids: Sequence[UUID]) -> Deleted:
     deleted = Deleted()
     for post_id in dict.fromkeys(post_ids):
         _delete(core, caller, post_id, deleted)
-        failpoint("steer.deleted")
+        failpoint("steer.deleted", post_id)
     return deleted
 
 
@@ -121,6 +121,7 @@ def _cancel(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUI
             word = status_now(post)
             raise Refusal(400, "validation_failed", f"The post is {word}: there is nothing left to cancel.")
         _take_back(core, c, post, open_ones)
+    failpoint("steer.cancelled", post_id)
 
 
 def _take_back(core: Core, c: Connection, post: Steered, parts: Sequence[Part]) -> None:
@@ -175,7 +176,7 @@ def _retry(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUID
                 _accept(core, c, post, part)
             recompute(c, post.id)
             advance(core, c, post.id)
-        failpoint("steer.retried")
+        failpoint("steer.retried", post_id)
         core.doorbell.checks(links.undecided(checks), bulk=caller.bulk)
         core.doorbell.now()
         return

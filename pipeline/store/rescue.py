@@ -78,8 +78,11 @@ def rescue(c: Connection, one: Dropped, how: Rescue, lease: timedelta) -> int | 
     return fence
 
 
-def resume(c: Connection, limit: int) -> int:
-    """Blocked deliveries whose account is connected again go on: armed ones as unknown, the others as retrying."""
+def resume(c: Connection, limit: int) -> list[UUID]:
+    """Blocked deliveries whose account is connected again go on: armed ones as unknown, the others as retrying.
+
+    Returns those that did.
+    """
     found = rows(
         c,
         """SELECT d.id, d.post_id, d.generation, d.armed_at FROM deliveries d JOIN accounts a ON a.id = d.account_id
@@ -88,9 +91,11 @@ def resume(c: Connection, limit: int) -> int:
         n=limit,
     )
     why = "the account is connected again"
-    return sum(
-        resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why) for r in found
-    )
+    return [
+        r.id
+        for r in found
+        if resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why)
+    ]
 
 
 def resume_one(

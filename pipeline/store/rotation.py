@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.failpoint import failpoint
 from pipeline.store.database import Database, row, rows
 from pipeline.store.vault import Vault, VaultError
 
@@ -76,6 +77,7 @@ def _shelf(
                 _one(c, shelf, r.id, r.sealed, vault, newest, count)
         if not found:
             return count
+        failpoint("rotation.sealed")
         after = found[-1].id
         told(count)
 

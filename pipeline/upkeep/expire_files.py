@@ -38,6 +38,7 @@ def expire_files(core: Core) -> int:
 def _cleared(core: Core, objects: list[str], forget: Callable[[Connection, str], None]) -> int:
     """Removes objects, then the rows that named them; a storage that is away leaves both for the next time."""
     for number, key in enumerate(objects):
+        failpoint("files.removing")
         try:
             core.files.storage.remove(key)
         except StorageAway as error:

@@ -7,6 +7,7 @@ import logging
 from adapters.contract import Published
 from adapters.errors import AdapterError
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.stages.drafts import draft_of
 from pipeline.store import filling as store
 from pipeline.store.held import Held
@@ -34,8 +35,12 @@ def _fill(core: Core, held: Held) -> bool:
             log.exception("unforeseen while looking for the address of %s", held.id)
         log.info("no address for %s yet: %s", held.id, error)
         seen = None
+    failpoint("urls.looked", held.id)
+    found = False
     with core.database.begin() as c:
         if isinstance(seen, Published) and seen.url:
-            return store.fill(c, held, seen.remote_id, seen.url)
-        store.ask_again(c, held)
-    return False
+            found = store.fill(c, held, seen.remote_id, seen.url)
+        else:
+            store.ask_again(c, held)
+    failpoint("urls.stored", held.id)
+    return found

@@ -14,6 +14,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.queues import PUBLISH
 from pipeline.stages import delay
 from pipeline.store import checks as checks_store
@@ -86,6 +87,7 @@ def _once(core: Core, some: Callable[[Connection, timedelta], list[Ring]]) -> It
             rings = some(c, now - began)
         if not rings:
             return
+        failpoint("rebuild.found", *(ring.delivery for ring in rings))
         yield rings
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.media.probe import probe
 from pipeline.media.refusal import FetchFailed
 from pipeline.store import recheck as store
@@ -22,8 +23,10 @@ def recheck_media(core: Core) -> int:
     with core.database.begin() as c:
         due = store.take_due(c, BATCH)
     for one in due:
+        failpoint("recheck.taken", one.post_id)
         trouble = _look(core, one)
         if trouble:
+            failpoint("recheck.looked", one.post_id)
             log.warning("media of post %s: %s %s", one.post_id, one.url, trouble)
             with core.database.begin() as c:
                 store.warn(c, one.post_id, f"{one.url}: {trouble}")

@@ -58,6 +58,7 @@ def _refill(core: Core) -> int:
         return 0
     try:
         rung = rebuild_broker(core, per_second=REFILL, told=lambda _: None)
+        failpoint("rescue.refilled")
         core.pulse.remember()
     except (BrokerAway, RedisError) as error:
         log.warning("the broker had forgotten everything and is away again: %s", error)
@@ -73,7 +74,7 @@ def _ring_deliveries(core: Core, lease: timedelta, empty: Sequence[str]) -> int:
         with core.database.begin() as c:
             lost = ring_lost(c, BATCH, lease, empty=empty)
         if lost:
-            failpoint("rescue.found")
+            failpoint("rescue.found", *(ring.delivery for ring in lost))
         core.doorbell.publish(lost)
         rung += len(lost)
         if len(lost) < BATCH:
@@ -86,6 +87,8 @@ def _ring_looks(core: Core, lease: timedelta) -> int:
     while True:
         with core.database.begin() as c:
             looks = ring_lost_looks(c, BATCH, lease, held=held)
+        if looks:
+            failpoint("rescue.looks-found", *(ring.delivery for ring in looks))
         core.doorbell.looks(looks)
         rung += len(looks)
         if len(looks) < BATCH:
@@ -98,7 +101,7 @@ def _rescue(core: Core, one: Dropped, lease: timedelta) -> None:
         fence = store.rescue(c, one, how, lease)
     if fence is None:
         return
-    failpoint("rescue.moved")
+    failpoint("rescue.moved", one.id)
     log.warning("delivery %s: %s; now %s", one.id, how.why, how.target)
     if how.target is State.QUEUED:
         core.doorbell.publish(

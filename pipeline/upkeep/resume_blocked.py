@@ -14,6 +14,6 @@ def resume_blocked(core: Core) -> int:
     with core.database.begin() as c:
         resumed = resume(c, BATCH)
     if resumed:
-        failpoint("resume.committed")
+        failpoint("resume.committed", *resumed)
         core.doorbell.now()
-    return resumed
+    return len(resumed)

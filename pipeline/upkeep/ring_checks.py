@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core import Core
+from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
 from pipeline.stages.reachability import advance
 from pipeline.store import checks as store
@@ -24,4 +25,5 @@ def ring_checks(core: Core) -> int:
     for post in stranded:
         with core.database.begin() as c:
             advance(core, c, post.id)
+        failpoint("checks.advanced", post.id)
     return len(due) + len(stranded)

@@ -29,6 +29,7 @@ from pipeline.store.migrate import upgrade
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import Door, Doors
 from tests.conftest import environment_of, free_ports
+from tests.deaths import arming
 from tests.stack import FAST, Stack, credentials, running
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")
@@ -105,7 +106,7 @@ class House:
     def start(self, name: str, gap: str | None = None) -> Path | None:
         """Starts one part. ``gap``: the failpoint at which it kills itself once; the file that then exists."""
         once = None if gap is None else Path(tempfile.mktemp(prefix="gap-", dir=self.folder))  # noqa: S306
-        more = {} if once is None else {"FAILPOINTS": f"{gap}=kill@{once}"}
+        more = {} if gap is None or once is None else arming({gap: once})
         if name == SKEWED:
             more |= self.skew or {}
         more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace(

@@ -1,14 +1,13 @@
 """Every named gap between two commits, or a commit and a call: a process dies in each, and nothing is lost or doubled.
 
-The names are read from the source (``tests/model/test_points.py``): a new one fails the suite until a process dies at
-it here or in ``test_killed_workers``. One process dies at several names in turn, so that few starts are needed.
+Which test dies where stands in ``tests/deaths.py``. One process dies at several points in turn, so that few starts are
+needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,40 +18,25 @@ from adapters.contract import Platform
 from pipeline.stages.connect import start
 from pipeline.store.accounts import find_accounts
 from pipeline.store.grants import CLI
+from tests.deaths import Deaths
 from tests.flow.ledger import caption, slideshow
 from tests.pipeline.stages.consents import allow
 from tests.stack import Stack, until
 
-LOOKS = ("publish.settled", "status.claimed", "status.looked", "status.settled")
-REFRESHES = ("credentials.claimed", "credentials.answered")
-CHECKS = ("reachability.claimed", "reachability.decided")
-REQUESTS = (
-    "ingest.committed",
-    "edit.committed",
-    "steer.retried",
-    "steer.deleted",
-    "connect.used",
-    "connect.answered",
-)
-HERE = frozenset((*LOOKS, *REFRESHES, *CHECKS, *REQUESTS))
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
 
 
-@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
-def test_a_worker_that_dies_around_each_look_leaves_one_post(
-    stack: Stack, platform: str, tmp_path: Path
-) -> None:
+def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
     text = caption()
-    with_deaths = LOOKS if platform == "tiktok" else LOOKS[:2]
-    post = _worker_dies(stack, "publish", with_deaths, tmp_path, lambda: stack.accepted(text, platform))
+    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"))
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
     text = caption()
     stack.tokens("tiktok", "expired")
-    post = _worker_dies(stack, "publish", REFRESHES, tmp_path, lambda: stack.accepted(text, "tiktok"))
+    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"))
     # nobody may ask a third time with a token that may have been used: then a person connects the account again
     if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
         stack.reconnect("tiktok")
@@ -60,31 +44,26 @@ def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, tmp_path:
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
     text = caption()
     media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
-    post = _worker_dies(
-        stack,
-        "reachability",
-        CHECKS,
-        tmp_path,
-        lambda: stack.accepted(text, "tiktok", media=media),
-        more=SOON,
+    post = worker_dies(
+        stack, "reachability", deaths, lambda: stack.accepted(text, "tiktok", media=media), more=SOON
     )
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
 @pytest.mark.timeout(300)
-def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, tmp_path: Path) -> None:
-    stack.environment["FAILPOINTS"] = _points(REQUESTS, tmp_path)
+def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, deaths: Deaths) -> None:
+    stack.environment |= deaths.at()
     try:
         _restarted_api(stack)
-        for name in REQUESTS:
-            _SCENES[name](stack)
-            assert (tmp_path / name).exists(), name
+        for point in deaths.points:
+            _SCENES[point](stack)
     finally:
-        del stack.environment["FAILPOINTS"]
+        for name in deaths.at():
+            del stack.environment[name]
 
 
 # --- what the client of an API that dies does ------------------------------------------------------------------------
@@ -206,43 +185,38 @@ def _restarted_api(stack: Stack) -> None:
     stack.start_api()
 
 
-def _worker_dies(
+def worker_dies(
     stack: Stack,
     group: str,
-    names: Sequence[str],
-    tmp_path: Path,
+    deaths: Deaths,
     work: Callable[[], str],
     meanwhile: Callable[[str], object] = lambda _post: None,
     more: Mapping[str, str] = {},
 ) -> str:
-    """Does some work with a worker that dies at each of these points once, and is started again each time.
+    """Does some work with a worker that dies at each of the test's points once, and is started again each time.
 
     ``meanwhile``: told the post again and again, to make time pass for it.
     """
-    points = _points(names, tmp_path)
+    environment = {**deaths.at(), **more}
     stack.kill(group)
-    stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
+    stack.start_worker(group, None, 8, **environment)
     try:
         post = work()
 
         def died_everywhere() -> bool:
             meanwhile(post)
-            if all((tmp_path / name).exists() for name in names):
+            if all(map(deaths.died, deaths.points)):
                 return True
             if stack.parts[group].poll() is not None:
-                stack.start_worker(group, None, 8, FAILPOINTS=points, **more)
+                stack.start_worker(group, None, 8, **environment)
             return False
 
-        until(died_everywhere, 90, lambda: f"only died at {[p.name for p in tmp_path.iterdir()]}")
+        until(died_everywhere, 90, lambda: f"only died at {list(filter(deaths.died, deaths.points))}")
         until(lambda: stack.parts[group].poll() is not None, 20)
     finally:
         stack.kill(group)  # whatever it has not died at yet is not left for the next test
         stack.start_worker(group)
     return post
-
-
-def _points(names: Sequence[str], tmp_path: Path) -> str:
-    return ",".join(f"{name}=kill@{tmp_path / name}" for name in names)
 
 
 def _state_in(stack: Stack, post: str, *states: str) -> str | None:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.queues import PUBLISH
 from pipeline.store.database import row
+from tests.deaths import Deaths, points_of
 from tests.flow.ledger import caption, slideshow
-from tests.flow.test_failpoints import _points, _worker_dies
+from tests.flow.test_failpoints import worker_dies
 from tests.stack import Stack, until
 
-DELAYS = ("delay.released", "delay.looks-rung", "delay.late")
-CHORES = ("rescue.moved", "rescue.found", "resume.committed")
-WORDS = ("decide.again", "decide.resumed", "dead_letters.replayed")
-SEVERAL = "publish.claimed-several"
-HERE = frozenset((*DELAYS, *CHORES, *WORDS, SEVERAL))
 LONG_AGO = "updated_at = now() - interval '1 minute'"
 UNHELD = """state = 'queued' OR
             state IN ('preparing', 'processing', 'unknown') AND lease_until > now() + interval '10 s'"""
@@ -45,14 +41,14 @@ def waiting(stack: Stack, text: str, **more: Any) -> str:
     return post
 
 
-def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
     text, never = caption(), caption()
     expires = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
     late = waiting(stack, never, expires_at=expires, on_late="skip")
 
     def meanwhile(post: str) -> None:
         change(stack, post, LONG_AGO, UNHELD)
-        if all((tmp_path / name).exists() for name in DELAYS[:2]):
+        if deaths.died("delay.released") and deaths.died("delay.looks-rung"):
             with stack.core.database.begin() as c:
                 row(
                     c,
@@ -61,48 +57,48 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
                 )
             change(stack, late, "next_at = now()")
 
-    post = _worker_dies(stack, "publish", DELAYS, tmp_path, lambda: stack.accepted(text, "tiktok"), meanwhile)
+    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"), meanwhile)
     _ends(stack, post, text)
     stack.becomes(late, "failed", 60)
     assert stack.live(never) == []
 
 
-def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, tmp_path: Path) -> None:
+def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
     text, back = caption(), caption()
     again, dropped = waiting(stack, back), waiting(stack, text)
-    moved, found, _ = (tmp_path / name for name in CHORES)
     held = f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 second', {DUE}"
     blocked = f"{BLOCKED} reason = 'reconnect', {DUE}"
 
     def meanwhile(_: str) -> None:
         """One death after the other: they run side by side, and one would keep another from being reached."""
-        if not moved.exists():
+        if not deaths.died("rescue.moved"):
             change(stack, dropped, held, "state IN ('scheduled', 'queued')")
-        elif not found.exists():
+        elif not deaths.died("rescue.found"):
             change(stack, dropped, LONG_AGO, UNHELD)
         else:
             change(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
 
-    _worker_dies(stack, "upkeep", CHORES, tmp_path, lambda: dropped, meanwhile)
+    worker_dies(stack, "upkeep", deaths, lambda: dropped, meanwhile)
     for post, words in ((dropped, text), (again, back)):
         _ends(stack, post, words)
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "state"),
-    [
-        (
-            "decide.again",
-            ("delivery", "decide", "--again"),
-            "state = 'blocked', reason = 'is_it_live', armed_at = now()",
-        ),
-        ("decide.resumed", ("delivery", "resume"), "state = 'blocked', reason = 'person_needed'"),
-        ("dead_letters.replayed", ("dead-letter", "replay"), "state = 'failed'"),
-    ],
-)
+COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "decide.again": (
+        ("delivery", "decide", "--again"),
+        "state = 'blocked', reason = 'is_it_live', armed_at = now()",
+    ),
+    "decide.resumed": (("delivery", "resume"), "state = 'blocked', reason = 'person_needed'"),
+    "dead_letters.replayed": (("dead-letter", "replay"), "state = 'failed'"),
+}
+"""The command that dies at a point, and what it is about."""
+
+
+@pytest.mark.parametrize("point", points_of("whose_command_dies_after_the_commit_is_heard"))
 def test_a_person_whose_command_dies_after_the_commit_is_heard(
-    stack: Stack, tmp_path: Path, name: str, words: tuple[str, ...], state: str
+    stack: Stack, point: str, deaths: Deaths
 ) -> None:
+    words, state = COMMANDS[point]
     text = caption()
     post = waiting(stack, text)
     with stack.core.database.begin() as c:
@@ -111,24 +107,23 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
     assert delivery
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *words, delivery], capture_output=True, check=False, timeout=60,
-        env={**stack.environment, "FAILPOINTS": _points([name], tmp_path)},
+        env={**stack.environment, **deaths.at()},
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL, ended
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, tmp_path: Path) -> None:
+def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, deaths: Deaths) -> None:
     texts = [caption() for _ in range(2)]
     posts = [waiting(stack, text) for text in texts]
     stack.kill("publish")
-    stack.start_worker("publish", None, 8, FAILPOINTS=_points([SEVERAL], tmp_path))
+    stack.start_worker("publish", None, 8, **deaths.at())
     queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
     handful = [[change(stack, post, queued), 0] for post in posts]
     queue = next(q for p, q in PUBLISH.items() if p == "tiktok")
     stack.core.doorbell._app.send_task("publish.step", args=["tiktok", handful], queue=queue)
     until(lambda: stack.parts["publish"].poll() is not None, 60)
-    assert (tmp_path / SEVERAL).exists()
     for post in posts:
         assert change(stack, post, "lease_until = now()", "state = 'publishing'"), "both were claimed"
     stack.start_worker("publish")

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import redis
 
 from tests.conftest import Engines
+from tests.deaths import Deaths, points_of
 from tests.flow.ledger import caption, states_of
 from tests.stack import Stack, until
 
 
-@pytest.mark.parametrize("gap", ["publish.claimed", "publish.prepared", "publish.checkpointed"])
+@pytest.mark.parametrize("point", points_of("before_arm_leaves_nothing_sent_and_nothing_lost"))
 def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
-    stack: Stack, gap: str, tmp_path: Path
+    stack: Stack, point: str, deaths: Deaths
 ) -> None:
-    _killed_at(stack, gap, tmp_path)
+    if point == "publish.beat":  # the lease is written anew while bytes move, and these come late
+        stack.fault("media", "media", "latency", delay_ms=1500)
+    _killed(stack, deaths, "tiktok")
 
 
-@pytest.mark.parametrize(
-    ("gap", "platform"),
-    [
-        ("publish.armed", "tiktok"),
-        ("publish.answered", "tiktok"),
-        ("publish.settling", "tiktok"),
-        ("publish.armed", "instagram"),
-        ("publish.answered", "instagram"),
-        ("publish.handle-stored", "instagram"),
-    ],
-)
+@pytest.mark.parametrize("point", points_of("after_arm_leaves_a_look_never_a_second_post"))
 def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
-    stack: Stack, gap: str, platform: str, tmp_path: Path
+    stack: Stack, point: str, deaths: Deaths
 ) -> None:
-    post = _killed_at(stack, gap, tmp_path, platform)
+    """On one platform; ``make proof`` does it on each."""
+    if point == "publish.raised":
+        stack.fault("tiktok", "finalize", "effect-then-drop")
+    post = _killed(stack, deaths, "instagram" if point == "publish.handle-stored" else "tiktok")
     assert "unknown" in states_of(stack, post)
 
 
@@ -53,16 +48,14 @@ def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
         assert len(stack.live(text)) == 1
 
 
-def _killed_at(stack: Stack, gap: str, tmp_path: Path, platform: str = "tiktok") -> str:
-    """Publishes with a worker that dies at this point once; another takes over."""
+def _killed(stack: Stack, deaths: Deaths, platform: str) -> str:
+    """Publishes with a worker that dies at the test's point once; another takes over."""
     text = caption()
-    once = tmp_path / "once"
     stack.kill("publish")
-    stack.start_worker("publish", FAILPOINTS=f"{gap}=kill@{once}")
+    stack.start_worker("publish", None, 8, **deaths.at())
     media = {"type": "video", "url": stack.media("sample.mp4")}
     post = stack.accepted(text, platform, media=media)
     until(lambda: stack.parts["publish"].poll() is not None or None, 30)
-    assert once.exists()
     stack.start_worker("publish")
     stack.becomes(post, "posted", 90)
     assert len(stack.live(text)) == 1

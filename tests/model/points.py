@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "pipeline"
 
 
+@lru_cache(maxsize=1)
 def failpoints() -> dict[str, list[str]]:
     """Name -> the places, as file and line, that it names; a name that is not written out is an error."""
     found: dict[str, list[str]] = {}
@@ -19,7 +21,8 @@ def failpoints() -> dict[str, list[str]]:
 
 
 def _calls(path: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    source = path.read_text()
+    for node in ast.walk(ast.parse(source)) if "failpoint(" in source else ():
         if (
             isinstance(node, ast.Call)
             and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint"

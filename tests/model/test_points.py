@@ -1,35 +1,94 @@
-"""A failpoint at which nothing dies in the flow tests fails the suite."""
+"""Every failpoint has its death, on every platform where it is on a post's way; and no death names another.
+
+A failpoint is a call in the source. A death is a row of ``tests/deaths.py`` (a test that fails unless a process came to
+its points) or of ``tests/proof/points.py`` (the same on each platform, `make proof`).
+"""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
-from tests.flow import test_failpoints, test_failpoints_beside
+import pytest
+
+from adapters.contract import Platform
+from adapters.registry import ADAPTERS
+from adapters.sandbox.platforms import PLATFORMS
+from tests.chaos.plan import GAPS
+from tests.deaths import DEATHS, ROOT, arming
 from tests.model.points import failpoints
+from tests.proof import points as proof
+from tests.proof.ways import SITES, WAYS
 
-TESTS = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 
 
-def test_every_failpoint_has_a_death() -> None:
-    names = failpoints()
-    assert len(names) > 15
-    here = test_failpoints.HERE | test_failpoints_beside.HERE
-    named = {
-        word
-        for path in TESTS.rglob("test_*.py")
-        if "FAILPOINTS" in path.read_text()
-        for word in _words_of(path)
+def test_every_failpoint_has_a_death_and_every_death_a_failpoint() -> None:
+    assert {point for row in DEATHS.values() for point in row} == failpoints().keys()
+    assert GAPS.keys() <= failpoints().keys()
+
+
+@pytest.mark.parametrize("test", DEATHS)
+def test_every_row_is_a_test_that_takes_its_points_from_it(test: str) -> None:
+    path, _, name = test.partition("::")
+    arguments = _tests_in(ROOT / path)[name.partition("[")[0]]
+    assert "deaths" in arguments, "without the fixture nothing fails when nothing dies"
+
+
+def test_every_failpoint_on_a_posts_way_is_proven_on_every_platform_once() -> None:
+    proven = Counter(point for row in proof.PROVEN.values() for point in row)
+    on_the_way = {point for point in failpoints() if point.startswith(proof.WAY)}
+    assert proven.keys() == on_the_way - proof.BESIDE.keys()
+    assert proof.BESIDE.keys() <= on_the_way
+    assert proven.most_common(1)[0][1] == 1
+
+
+def test_every_row_of_the_proof_is_a_test_that_has_a_fleet() -> None:
+    tests = {name: a for path in (TESTS / "proof").glob("test_*.py") for name, a in _tests_in(path).items()}
+    assert tests.keys() == proof.PROVEN.keys()
+    assert all("fleet" in arguments for arguments in tests.values())
+
+
+def test_the_proof_goes_to_every_platform_and_product() -> None:
+    assert {site.platform for site in SITES.values()} == PLATFORMS.keys()
+    assert {Platform(name.partition("_")[0]) for name in PLATFORMS} == ADAPTERS.keys()
+    assert {"linkedin member", "linkedin organization"} < SITES.keys(), "one platform, two protocols"
+
+
+def test_what_is_not_so_everywhere_is_said_of_ways_that_there_are() -> None:
+    proven = {point for row in proof.PROVEN.values() for point in row}
+    for point, ways in proof.NOT_THERE.items():
+        assert point in proven
+        assert ways.keys() < WAYS.keys(), f"{point} is nowhere proven, or not of a way"
+        assert all(ways.values()), f"why not at {point}?"
+
+
+def test_nobody_arms_a_failpoint_by_hand() -> None:
+    spelt = {
+        path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py") if _spells(path, "FAILPOINTS")
     }
-    without = {name: places for name, places in names.items() if name not in here | named}
-    assert not without, f"nothing dies at {without}"
-    assert names.keys() >= here, f"no longer in the source: {here - names.keys()}"
+    assert spelt == {"deaths.py", "model/test_points.py"}, "rows of DEATHS are armed by the fixture `deaths`"
 
 
-def _words_of(path: Path) -> frozenset[str]:
-    """The strings written out in a file."""
-    return frozenset(
-        node.value
+def test_a_death_at_no_failpoint_fails_before_anything_starts() -> None:
+    with pytest.raises(AssertionError, match=r"publish\.imagined"):
+        arming({"publish.armed": Path("once"), "publish.imagined[id]": Path("twice")})
+
+
+def _tests_in(path: Path) -> dict[str, list[str]]:
+    """Name -> its arguments."""
+    found = ast.parse(path.read_text()).body
+    return {
+        node.name: [a.arg for a in node.args.args]
+        for node in found
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+def _spells(path: Path, word: str) -> bool:
+    """Whether it is written out in the code, as a name, a keyword or a string of its own."""
+    return word in path.read_text() and any(
+        word in (getattr(node, "arg", None), getattr(node, "value", None), getattr(node, "id", None))
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )

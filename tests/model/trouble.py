@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection
@@ -97,7 +98,7 @@ class Gaps:
     def __init__(self) -> None:
         self.met: set[str] = set()
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, *_: UUID) -> None:
         self.met.add(name)
         worker: Worker | None = getattr(_LOCAL, "worker", None)
         if worker is not None:

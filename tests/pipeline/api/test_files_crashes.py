@@ -24,14 +24,12 @@ from pipeline.store.keys import create_key
 from pipeline.store.workspaces import create_workspace
 from pipeline.upkeep.expire_files import expire_files
 from tests.conftest import free_ports
+from tests.deaths import Deaths
 from tests.pipeline.api.conftest import BASE, ROOT, until
 from tests.pipeline.media import samples
 from tests.pipeline.media.bucket import objects_in, serving_bucket
 
-POINTS = {
-    "folder": ("files.written", "files.finished", "files.committed"),
-    "s3": ("files.finished",),
-}
+IN_UPKEEP = ("files.removing", "files.removed")
 ONE_PROCESS = """
 import asyncio, sys
 from granian.constants import Interfaces
@@ -79,19 +77,18 @@ def core(environment: dict[str, str], store: dict[str, str]) -> Iterator[Core]:
 
 @pytest.mark.timeout(300)
 def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
-    core: Core, environment: dict[str, str], store: dict[str, str], tmp_path: Path
+    core: Core, environment: dict[str, str], store: dict[str, str], tmp_path: Path, deaths: Deaths
 ) -> None:
-    points = POINTS[store["SLIPWAY_FILES__STORE"]]
+    points = [point for point in deaths.points if point not in IN_UPKEEP]
     given = environment | store | {"SLIPWAY_API__PORT": str(core.settings.api.port)}
     with core.database.begin() as c:
         key = create_key(c, create_workspace(c, name="Tests"), "tests")
     made: dict[str, str] = {}
-    for name in points:
-        with served(given | {"FAILPOINTS": f"{name}=kill@{tmp_path / name}"}, tmp_path / "log") as api:
+    for point in points:
+        with served(given | deaths.at(point), tmp_path / "log") as api:
             made = made or _opened(api, key)
             with pytest.raises(requests.ConnectionError):
-                _sent(made["uploadUrl"])
-        assert (tmp_path / name).exists()
+                _sent(made["uploadUrl"], PNG if point != "files.abandoned" else b"not an image")
     with served(given, tmp_path / "log"):
         stored = _sent(made["uploadUrl"])
         assert stored.status_code == 200
@@ -102,20 +99,12 @@ def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
     assert expire_files(core) == 0, "an upload of today may still be under way"
     with core.database.begin() as c:
         c.exec_driver_sql("UPDATE file_puts SET begun_at = now() - interval '2 days'")
-    _dies_in_upkeep(given, tmp_path)
+    for point in filter(deaths.points.__contains__, IN_UPKEEP):
+        deaths.of(given, point, "chore", "files")
+        assert _notes(core) == left, "between an object's end and its row's: the next time does both again"
     assert expire_files(core) == len(left)
     assert _notes(core) == []
     assert len(_lying(core, store)) == 1
-
-
-def _dies_in_upkeep(environment: dict[str, str], folder: Path) -> None:
-    """Between an object's end and its row's: the next time does both again."""
-    code = "from pipeline.bootstrap import core; from pipeline.upkeep import CHORES; CHORES['files'](core())"
-    died = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=False,
-        env={**environment, "FAILPOINTS": f"files.removed=kill@{folder / 'files.removed'}"},
-    )  # fmt: skip
-    assert died.returncode == -signal.SIGKILL
 
 
 def _opened(api: str, key: str) -> dict[str, str]:
@@ -127,8 +116,8 @@ def _opened(api: str, key: str) -> dict[str, str]:
     return made
 
 
-def _sent(url: str) -> requests.Response:
-    return requests.put(url, data=PNG, headers={"Content-Type": "image/png"}, timeout=30)
+def _sent(url: str, data: bytes = PNG) -> requests.Response:
+    return requests.put(url, data=data, headers={"Content-Type": "image/png"}, timeout=30)
 
 
 def _answers(api: str) -> bool:

@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.store.vault import Vault
-from tests.pipeline.cli import terminal as terminals
+from tests.forked import Zygote
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
 
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[subprocess.Popen[str]]:
-    with terminals.zygote() as process:
-        yield process
-
-
 @pytest.fixture(scope="module")
-def terminal(module_environment: dict[str, str], zygote: subprocess.Popen[str]) -> Terminal:
+def terminal(module_environment: dict[str, str], zygote: Zygote) -> Terminal:
     """A terminal whose commands work on this module's database."""
     folder = Path(module_environment["SLIPWAY_FOLDER"])
     return Terminal(environment=module_environment, zygote=zygote, folder=folder)

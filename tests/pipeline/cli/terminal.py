@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """What a command left."""
-
-    status: int
-    stdout: str
-    stderr: str
+from tests.forked import Ended, Zygote, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,23 +15,12 @@ class Terminal:
     """Where commands are typed; ``environment`` is theirs."""
 
     environment: dict[str, str]
-    zygote: subprocess.Popen[str]
+    zygote: Zygote
     folder: Path
 
     def run(self, *words: str, stdin: str = "", **more: str) -> Ended:
-        files = {name: self.folder / name for name in ("stdin", "stdout", "stderr")}
-        files["stdin"].write_text(stdin)
-        files["stdout"].write_text("")
-        files["stderr"].write_text("")
-        order = {"words": words, "environment": {**self.environment, **more}, "folder": str(self.folder)}
-        assert self.zygote.stdin
-        assert self.zygote.stdout
-        self.zygote.stdin.write(
-            json.dumps({**order, **{name: str(file) for name, file in files.items()}}) + "\n"
-        )
-        self.zygote.stdin.flush()
-        status = int(self.zygote.stdout.readline())
-        return Ended(status=status, stdout=files["stdout"].read_text(), stderr=files["stderr"].read_text())
+        environment = {**self.environment, **more}
+        return run(self.zygote, self.folder, environment, stdin, words=words)
 
     def text(self, *words: str, **more: str) -> str:
         """What a person reads."""
@@ -61,17 +39,3 @@ class Terminal:
         assert ended.stderr.startswith("Error: "), ended
         assert ended.stderr.count("\n") == 1, ended
         return ended.stderr
-
-
-@contextmanager
-def zygote() -> Iterator[subprocess.Popen[str]]:
-    """What the commands of a test run are forked from."""
-    script = [sys.executable, "-m", "tests.pipeline.cli.zygote"]
-    root = Path(__file__).parents[3]
-    with subprocess.Popen(
-        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
-    ) as process:
-        yield process
-        assert process.stdin
-        process.stdin.close()
-        assert process.wait(30) == 0

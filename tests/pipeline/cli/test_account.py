@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts import mark_reconnect, read_account
+from pipeline.store.rescue import resume
 from tests.conftest import free_ports
+from tests.deaths import Deaths
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack
@@ -163,6 +166,20 @@ def test_one_out_of_use_comes_back_unless_its_grant_had_died(terminal: Terminal,
     assert ended.status == 1
     assert f"slipway account reconnect {name}" in ended.stderr
     assert status(ledger, name) is AccountStatus.RECONNECT
+
+
+def test_what_waited_for_an_account_goes_on_though_the_command_died(
+    terminal: Terminal, ledger: Ledger, deaths: Deaths
+) -> None:
+    account = ledger.account(ledger.workspace())
+    terminal.text("account", "deactivate", str(account))
+    post = ledger.post([account])
+    ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
+    ended = terminal.run("account", "activate", str(account), **deaths.at())
+    assert ended.status == -signal.SIGKILL
+    assert (status(ledger, str(account)), ledger.states(post)) == (AccountStatus.ACTIVE, [State.BLOCKED])
+    with ledger.database.begin() as c:
+        assert resume(c, 100) == post.deliveries, "the chore lets it go on"
 
 
 def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another_are_refused(

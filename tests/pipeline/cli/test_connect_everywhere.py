@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.store.grants import CLI
 from tests.conftest import Engines
+from tests.forked import Zygote
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.stages.consents import Home, allow, query_of, reception
 from tests.stack import Stack, until
@@ -124,7 +124,7 @@ def connected_by_command(home: Home, way: Way, terminal: Terminal, name: str) ->
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.platform}-{way.connection}")
 def test_consent_redirect_exchange_discovery_and_the_same_account_again(
-    home: Home, zygote: subprocess.Popen[str], tmp_path: Path, way: Way
+    home: Home, zygote: Zygote, tmp_path: Path, way: Way
 ) -> None:
     terminal = Terminal(environment=home.stack.environment, zygote=zygote, folder=tmp_path)
     name, remote_id = way.person(home)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline.store import deliveries as store
 from pipeline.store.release import release
+from tests.deaths import Deaths
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import LEASE, Ledger, Post
 
@@ -46,6 +48,17 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_lifted(
     assert terminal.json("pause", "list") == []
     assert due.deliveries[0] in released(ledger)
     assert may_arm(ledger, after)
+
+
+def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
+    terminal: Terminal, ledger: Ledger, deaths: Deaths
+) -> None:
+    post = ledger.fresh(due=-timedelta(seconds=2))
+    terminal.text("pause", "platform", "tiktok", "--why", "looking into it")
+    assert post.deliveries[0] not in released(ledger)
+    assert terminal.run("pause", "lift", "platform", "tiktok", **deaths.at()).status == -signal.SIGKILL
+    assert terminal.json("pause", "list") == []
+    assert post.deliveries[0] in released(ledger), "the sweep needs no ring"
 
 
 def test_pausing_again_only_changes_the_reason(terminal: Terminal) -> None:

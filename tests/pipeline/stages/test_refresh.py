@@ -20,6 +20,7 @@ from pipeline.store.accounts import store_credentials
 from pipeline.store.expiry import expiring
 from pipeline.upkeep.refresh_credentials import refresh_credentials
 from tests.conftest import Engines, environment_of, free_ports
+from tests.deaths import Deaths, arming, points_of
 from tests.pipeline.stages.consents import Home
 from tests.pipeline.store.ledger import together
 from tests.stack import FAST, Stack, running, until
@@ -106,15 +107,18 @@ def test_two_processes_make_one_refresh(home: Home, ann: UUID) -> None:
     assert home.opened(ann)[1:] == (2, "active")
 
 
-def test_a_crash_between_answer_and_store_costs_nobody_the_account(
-    home: Home, ann: UUID, tmp_path: Path
+@pytest.mark.parametrize("point", points_of("around_a_refresh_costs_nobody_the_account"))
+def test_a_crash_around_a_refresh_costs_nobody_the_account(
+    home: Home, ann: UUID, point: str, deaths: Deaths
 ) -> None:
-    crash = f"credentials.answered=kill@{tmp_path / 'once'}"
-    home.stack.start("crashing", "tests.pipeline.stages.refresher", str(ann), "1", FAILPOINTS=crash)
-    assert home.stack.parts["crashing"].wait(20) == -signal.SIGKILL
-    assert home.opened(ann)[1:] == (1, "active")
-    assert isinstance(refresh(home.stack.core, ann, 1), Unavailable), "its claim still holds"
-    set_facts(home, ann, "refreshing_until = now() - interval '1 second'")
+    if point == "credentials.refused":
+        home.stack.fault("tiktok", "refresh", "5xx")
+    deaths.of(home.stack.environment, point, "refresh", str(ann), 1)
+    kept = 2 if point == "credentials.ended" else 1
+    assert home.opened(ann)[1:] == (kept, "active")
+    if kept == 1:
+        assert isinstance(refresh(home.stack.core, ann, 1), Unavailable), "its claim still holds"
+        set_facts(home, ann, "refreshing_until = now() - interval '1 second'")
     assert refresh(home.stack.core, ann, 1) is None
     assert home.opened(ann)[1:] == (2, "active")
     assert works(home, ann)
@@ -250,10 +254,13 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None
     assert due(home) == []
 
 
-def test_a_new_token_outlives_a_database_that_went_away(engines: Engines, home: Home, ann: UUID) -> None:
+def test_a_new_token_outlives_a_database_that_went_away(
+    engines: Engines, home: Home, ann: UUID, tmp_path: Path
+) -> None:
     name = home.stack.core.database.engine.url.database
     home.stack.start(
-        "patient", "tests.pipeline.stages.refresher", str(ann), "1", FAILPOINTS="credentials.answered=stop",
+        "patient", "tests.pipeline.stages.refresher", str(ann), "1",
+        **arming({"credentials.answered": tmp_path / "once"}, "stop"),
     )  # fmt: skip
     patient = home.stack.parts["patient"]
     until(lambda: _is_stopped(patient.pid) or None, 20)

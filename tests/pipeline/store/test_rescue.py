@@ -143,10 +143,10 @@ def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger
     ledger.change(unarmed.deliveries[0], "crashes = 2, surprises = 2")
     with ledger.database.begin() as c:
         mark_reconnect(c, account, {"code": "reconnect_required"}, 1)
-        assert resume(c, 100) == 0
+        assert resume(c, 100) == []
         assert activate(c, account) == "reconnect", "its error still stands"
         c.exec_driver_sql("UPDATE accounts SET status = 'active', error = NULL")
-        assert [resume(c, 1) for _ in range(3)] == [1, 1, 0]
+        assert [len(resume(c, 1)) for _ in range(3)] == [1, 1, 0]
     assert ledger.states(unarmed) == [State.RETRYING]
     assert ledger.states(armed) == [State.UNKNOWN]
     assert ledger.states(other) == [State.BLOCKED]

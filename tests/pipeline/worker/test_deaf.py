@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,13 @@ from pipeline.queues import PUBLISH, UPKEEP
 from pipeline.store.release import Ring
 from pipeline.store.vault import Vault
 from pipeline.worker.watchdog import DEAF
+from tests.deaths import Deaths
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]
-Start = Callable[[str, str], subprocess.Popen[bytes]]
-HANGS = ("worker.received", "publish.claimed")
+Start = Callable[[str, Mapping[str, str]], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     """Starts a worker with one slot for one queue, that hangs at a failpoint."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def starting(queue: str, failpoints: str) -> subprocess.Popen[bytes]:
-        more = {"SLIPWAY_WORKER__DEAF": "4", "FAILPOINTS": failpoints}
+    def starting(queue: str, hangs: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        more = {"SLIPWAY_WORKER__DEAF": "4", **hangs}
         with (tmp_path / f"{queue}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-c", "1",
@@ -63,18 +63,20 @@ def canary(house: House, queue: str) -> None:
     house.core.doorbell._app.send_task("canary", args=[queue], queue=queue)
 
 
-def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
+    house: House, start: Start, tmp_path: Path, deaths: Deaths
+) -> None:
     platform_queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
-    busy = start(platform_queue, f"publish.claimed=hang@{tmp_path / 'publish.claimed'}")
+    busy = start(platform_queue, deaths.at("publish.claimed", does="hang"))
     post = house.ledger.post([house.accounts["one"]], State.QUEUED)
     house.core.doorbell.publish([Ring(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)])
-    until((tmp_path / "publish.claimed").exists, 60)
+    until(lambda: deaths.died("publish.claimed"), 60)
     for _ in range(3):
         canary(house, platform_queue)  # from here on its queue is never empty, and its one slot never free
 
-    deaf = start(UPKEEP, f"worker.received=hang@{tmp_path / 'worker.received'}")
+    deaf = start(UPKEEP, deaths.at("worker.received", does="hang"))
     canary(house, UPKEEP)
-    until((tmp_path / "worker.received").exists, 60)
+    until(lambda: deaths.died("worker.received"), 60)
     canary(house, UPKEEP)
     assert deaf.wait(60) == DEAF
     assert "this worker ends" in (tmp_path / f"{UPKEEP}.log").read_text()
@@ -85,7 +87,7 @@ def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(house: House, start: S
 def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(house: House, start: Start) -> None:
     from pipeline.store.canaries import silences
 
-    worker = start(UPKEEP, "")
+    worker = start(UPKEEP, {})
     canary(house, UPKEEP)
 
     def taken() -> bool:

@@ -1,6 +1,6 @@
-"""Runs the command in a fresh process for each order, forked from one that has imported everything already.
+"""Runs the command, or a piece of work, in a fresh process for each order, forked from one that has imported all.
 
-Each is the whole command: its own environment, folder, streams and exit status. Only the second of imports that every
+Each is the whole process: its own environment, folder, streams and exit status. Only the second of imports that every
 start costs is paid once.
 """
 
@@ -19,6 +19,7 @@ import pipeline.stages.connect
 import pipeline.stages.decide
 import pipeline.store.rotation
 import pipeline.upkeep  # noqa: F401  this and those above are what is paid once
+import tests.works
 from pipeline.cli import main
 
 
@@ -33,10 +34,13 @@ def become(order: dict[str, Any]) -> NoReturn:
     ):
         os.dup2(os.open(order[name], flags), number)
         setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    sys.argv = ["slipway", *order["words"]]
     status: Any = 0
     try:
-        main()
+        if "call" in order:
+            getattr(tests.works, order["call"])(*order["arguments"])
+        else:
+            sys.argv = ["slipway", *order["words"]]
+            main()
     except SystemExit as end:
         status = end.code or 0
     except BaseException:  # noqa: BLE001  as the interpreter would, at the end of a process

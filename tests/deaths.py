@@ -1,0 +1,156 @@
+"""At which failpoints each test has a process die: one row a test, and every failpoint in one of them.
+
+A test takes its points from here, by the fixture ``deaths``, and fails when no process came to one of them. That the
+rows and the source name the same failpoints is checked too (``tests/model/test_points.py``). What else dies on each
+platform stands in ``tests/proof``.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.forked import Zygote, run
+from tests.model import points as known
+
+ROOT = Path(__file__).parents[1]
+
+_FLOW, _PIPELINE = "tests/flow/test_failpoints", "tests/pipeline"
+_FILES = f"{_PIPELINE}/api/test_files_crashes.py::test_whenever_the_server_dies_the_client_repeats_and_gets_its_file"
+DEATHS: Mapping[str, tuple[str, ...]] = {
+    # --- real workers, an API and commands of a running system, judged by the sandbox's ledger
+    "tests/flow/test_killed_workers.py::test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost": (
+        "publish.claimed", "publish.prepared", "publish.checkpointed", "publish.beat",
+    ),
+    "tests/flow/test_killed_workers.py::test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post": (
+        "publish.armed", "publish.answered", "publish.raised", "publish.handle-stored", "publish.settling",
+    ),
+    f"{_FLOW}.py::test_a_worker_that_dies_around_each_look_leaves_one_post": (
+        "publish.settled", "status.claimed", "status.looked", "status.settled",
+    ),
+    f"{_FLOW}.py::test_a_worker_that_dies_in_a_refresh_leaves_one_post": (
+        "credentials.claimed", "credentials.answered",
+    ),
+    f"{_FLOW}.py::test_a_worker_that_dies_over_a_check_leaves_one_post": (
+        "reachability.claimed", "reachability.decided",
+    ),
+    f"{_FLOW}.py::test_an_api_that_dies_after_each_commit_keeps_its_word": (
+        "ingest.committed", "edit.committed", "steer.retried", "steer.deleted", "connect.used", "connect.answered",
+    ),
+    f"{_FLOW}_beside.py::test_a_worker_that_dies_while_time_becomes_work_leaves_one_post": (
+        "delay.released", "delay.looks-rung", "delay.late",
+    ),
+    f"{_FLOW}_beside.py::test_an_upkeep_that_dies_while_it_helps_leaves_one_post": (
+        "rescue.moved", "rescue.found", "resume.committed",
+    ),
+    f"{_FLOW}_beside.py::test_a_person_whose_command_dies_after_the_commit_is_heard": (
+        "decide.again", "decide.resumed", "dead_letters.replayed",
+    ),
+    f"{_FLOW}_beside.py::test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each": (
+        "publish.claimed-several",
+    ),
+    # --- one process, one piece of work
+    f"{_FILES}[folder]": (
+        "files.begun", "files.abandoned", "files.written", "files.finished", "files.committed", "files.removing",
+        "files.removed",
+    ),
+    f"{_FILES}[s3]": (
+        "files.finished", "files.removed",
+    ),
+    f"{_PIPELINE}/cli/test_pause.py::test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted": ("pause.lifted",),
+    f"{_PIPELINE}/cli/test_account.py::test_what_waited_for_an_account_goes_on_though_the_command_died": (
+        "account.usable-again",
+    ),
+    f"{_PIPELINE}/stages/test_refresh.py::test_a_crash_around_a_refresh_costs_nobody_the_account": (
+        "credentials.answered", "credentials.refused", "credentials.ended",
+    ),
+    f"{_PIPELINE}/worker/test_deaf.py::test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on": (
+        "worker.received", "publish.claimed",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it": (
+        "publish.disarmed",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again": (
+        "settling.lost",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_a_url_is_looked_at_again_whenever_a_look_at_it_died": (
+        "reachability.seen", "reachability.unanswered",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_a_request_that_died_while_its_media_were_looked_at_stored_nothing": (
+        "links.opened",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_what_a_person_asked_of_many_is_asked_again_for_the_rest": (
+        "steer.cancelled", "dead_letters.dealt",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_a_no_that_was_not_noted_changed_nothing": ("connect.noting",),
+    f"{_PIPELINE}/test_crashes.py::test_an_address_is_found_once_more": ("urls.looked", "urls.stored"),
+    f"{_PIPELINE}/test_crashes.py::test_what_was_to_be_rung_is_rung_by_the_next": (
+        "rebuild.found", "rescue.refilled", "rescue.looks-found",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_media_whose_second_look_died_keep_no_post_back": (
+        "recheck.taken", "recheck.looked",
+    ),
+    f"{_PIPELINE}/test_crashes.py::test_stranded_posts_are_moved_by_the_next": ("checks.advanced",),
+    f"{_PIPELINE}/test_crashes.py::test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next": ("rotation.sealed",),
+}  # fmt: skip
+"""Test -> the points. One that is parametrized by ``point`` dies at one of them each time."""
+
+
+def points_of(test: str) -> tuple[str, ...]:
+    """The row of a test, for its parametrization; ``test`` is the end of its name in the table."""
+    [row] = [points for name, points in DEATHS.items() if name.endswith(test)]
+    return row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deaths:
+    """The failpoints of one test, and the files that tell that a process came to them."""
+
+    points: tuple[str, ...]
+    folder: Path
+    zygote: Callable[[], Zygote]
+
+    def at(self, *points: str, does: str = "kill") -> dict[str, str]:
+        """The environment of a process that dies at these (default: at all), at each once."""
+        return arming({point: self.folder / point for point in points or self.points}, does)
+
+    def died(self, point: str) -> bool:
+        """Whether a process came to it."""
+        return (self.folder / point).exists()
+
+    def of(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
+        """Has a process of its own do a piece of work (``tests.works``) and die at this point of it."""
+        ended = run(
+            self.zygote(), self.folder.parent, {**environment, **self.at(point)}, call=call, arguments=arguments
+        )  # fmt: skip
+        assert ended.status == -signal.SIGKILL, f"it lived on past {point}: {ended}"
+
+
+def arming(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
+    """The one place that spells what ``pipeline.failpoint`` reads: point -> the file that makes it happen once."""
+    unknown = {point.partition("[")[0] for point in files} - known.failpoints().keys()
+    assert not unknown, f"there is no failpoint {unknown}"
+    return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}
+
+
+@contextmanager
+def dying(test: pytest.Function, folder: Path, zygote: Callable[[], Zygote]) -> Iterator[Deaths]:
+    """The failpoints at which a process dies in this test: at each, or the test fails."""
+    mine = Deaths(points=_row(test), folder=folder / "deaths", zygote=zygote)
+    mine.folder.mkdir()
+    yield mine
+    lived = [point for point in mine.points if not mine.died(point)]
+    assert not lived, f"nothing came to {lived}"
+
+
+def _row(test: pytest.Function) -> tuple[str, ...]:
+    name = f"{test.path.relative_to(ROOT)}::{test.originalname}"
+    whole = name + test.name.removeprefix(test.originalname)
+    row = DEATHS.get(whole) or DEATHS[name]
+    params = test.callspec.params if hasattr(test, "callspec") else {}
+    return (str(params["point"]),) if "point" in params else row

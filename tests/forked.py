@@ -1,0 +1,54 @@
+"""Fresh processes in a few milliseconds each, forked from one that has imported everything (``tests/zygote.py``)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Zygote = subprocess.Popen[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """What a process left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@contextmanager
+def zygote() -> Iterator[Zygote]:
+    """What the processes of a test run are forked from."""
+    script = [sys.executable, "-m", "tests.zygote"]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def run(
+    process: Zygote, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
+) -> Ended:
+    """Hands one order over, ``words`` of the command or a ``call`` into ``tests.works``, and waits for its end."""
+    files = {name: folder / name for name in ("stdin", "stdout", "stderr")}
+    files["stdin"].write_text(stdin)
+    files["stdout"].write_text("")
+    files["stderr"].write_text("")
+    order |= {"environment": dict(environment), "folder": str(folder)}
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(order | {name: str(file) for name, file in files.items()}) + "\n")
+    process.stdin.flush()
+    status = int(process.stdout.readline())
+    return Ended(status=status, stdout=files["stdout"].read_text(), stderr=files["stderr"].read_text())

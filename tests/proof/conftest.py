@@ -1,0 +1,53 @@
+"""One system for the proof, and a fleet of posts on it for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Engines, environment_of, free_ports
+from tests.forked import Zygote
+from tests.proof.fleet import Fleet
+from tests.proof.points import PROVEN
+from tests.stack import FAST, Stack, running, until
+
+SETTINGS = FAST | {
+    # longer than all need to come to a point; that they run out is the tests' to say
+    "SLIPWAY_PUBLISH__SLICE": "60",
+    "SLIPWAY_PUBLISH__LEASE": "130",
+    "SLIPWAY_PUBLISH__CALL": "5",
+    # what happens here on purpose again and again is rare out there
+    "SLIPWAY_PUBLISH__CRASHES": "50",
+    "SLIPWAY_PUBLISH__TRIES": "20",
+}
+
+
+@pytest.fixture(scope="package")
+def stack(
+    engines: Engines, package_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """API, beat, a worker of each group and the sandbox."""
+    folder: Path = tmp_path_factory.mktemp("proof")
+    environment = environment_of(package_database_url, engines.valkey.url, vault_key, folder) | SETTINGS
+    with running(environment, folder, free_ports(3)) as stack:
+        stack.start_sandbox()
+        stack.start_beat()
+        for group in ("publish", "reachability", "upkeep"):
+            stack.start_worker(group)
+        stack.start_api()
+        stack.seed()
+        until(lambda: stack.core.pulse.alive("reachability"), 60)
+        until(stack.core.pulse.remembers, 60)
+        yield stack
+
+
+@pytest.fixture
+def fleet(stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[Fleet]:
+    """Accounts at every site. When the test is over, everyone died at each of its points."""
+    stack.control("DELETE", "faults")
+    fleet = Fleet(stack=stack, folder=tmp_path, zygote=zygote)
+    fleet.connect()
+    yield fleet
+    fleet.judge(PROVEN[request.node.originalname])
