@@ -54,6 +54,9 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
     f"{_FLOW}_beside.py::test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each": (
         "publish.claimed-several",
     ),
+    "tests/flow/test_graceful_stop.py::test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once": (
+        "publish.claimed", "publish.armed", "publish.handed-back", "status.claimed", "reachability.claimed",
+    ),
     # --- one process, one piece of work
     f"{_FILES}[folder]": (
         "files.begun", "files.abandoned", "files.written", "files.finished", "files.committed", "files.removing",
@@ -62,6 +65,13 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
     f"{_FILES}[s3]": (
         "files.finished", "files.removed",
     ),
+    f"{_PIPELINE}/stages/test_restore.py::"
+    "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": ("restore.begun",),
+    f"{_PIPELINE}/test_keeper.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
+        "mark.intended", "mark.advanced",
+    ),
+    f"{_PIPELINE}/upkeep/test_receipts_at_once.py::"
+    "test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on": ("receipts.added", "receipts.committed"),
     f"{_PIPELINE}/cli/test_pause.py::test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted": ("pause.lifted",),
     f"{_PIPELINE}/cli/test_account.py::test_what_waited_for_an_account_goes_on_though_the_command_died": (
         "account.usable-again",
@@ -136,6 +146,11 @@ def arming(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
     unknown = {point.partition("[")[0] for point in files} - known.failpoints().keys()
     assert not unknown, f"there is no failpoint {unknown}"
     return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}
+
+
+def together(*armed: Mapping[str, str]) -> dict[str, str]:
+    """Several of ``arming`` in one environment."""
+    return {"FAILPOINTS": ",".join(word for one in armed for word in one.values())}
 
 
 @contextmanager

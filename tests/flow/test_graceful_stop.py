@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, STATUS
 from pipeline.store.database import rows
+from tests.deaths import Deaths, arming, together
 from tests.flow.ledger import caption, states_of
-from tests.flow.test_failpoints import _points
 from tests.stack import FAST, Stack, until
 
 SHUTDOWN = float(FAST["SLIPWAY_WORKER__SHUTDOWN"])
@@ -47,18 +47,18 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     assert stops(stack, "second") == [0], said(stack, "second")
 
 
-def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, tmp_path: Path) -> None:
+def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, deaths: Deaths) -> None:
     """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can ring."""
-    (tmp_path / "dies").mkdir()
+    (deaths.folder / "dies").mkdir()
     stack.kill("publish")
     stack.kill("reachability")
-    dies = f"{hanging(tmp_path / 'dies', 'publish.claimed')},{_points(['publish.handed-back'], tmp_path)}"
+    dies = together(hanging(deaths.folder / "dies", "publish.claimed"), deaths.at("publish.handed-back"))
     start(
         stack, "first", "publish", "--queues", queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
-        FAILPOINTS=hanging(tmp_path, "publish.claimed", "publish.armed", "status.claimed"), **LONG,
+        **hanging(deaths.folder, "publish.claimed", "publish.armed", "status.claimed"), **LONG,
     )  # fmt: skip
-    start(stack, "dies", "publish", "--queues", queues("facebook"), FAILPOINTS=dies, **LONG)
-    start(stack, "checks", "reachability", FAILPOINTS=hanging(tmp_path, "reachability.claimed"), **LONG)
+    start(stack, "dies", "publish", "--queues", queues("facebook"), **dies, **LONG)
+    start(stack, "checks", "reachability", **hanging(deaths.folder, "reachability.claimed"), **LONG)
     is_ready(stack, "first", "dies", "checks")
     texts, posts = {}, {}
     for place, platform, name in (
@@ -70,10 +70,10 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: St
         posts[platform] = stack.accepted(
             texts[platform], platform, media={"type": "video", "url": stack.media(name)}
         )
-        until((tmp_path / place).exists, 30)
+        until((deaths.folder / place).exists, 30)
 
     assert stops(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], said(stack, "first")
-    assert (tmp_path / "publish.handed-back").exists()
+    assert deaths.died("publish.handed-back")
     start(stack, "second", "publish", **LONG)
     stack.start_worker("reachability")
     for platform, post in posts.items():
@@ -109,9 +109,9 @@ def queues(*names: str) -> str:
     return ",".join(PUBLISH[Platform(name)] if name in set(Platform) else name for name in names)
 
 
-def hanging(where: Path, *names: str) -> str:
-    """FAILPOINTS at which one thread hangs for ever, and leaves a file there."""
-    return _points(names, where).replace("=kill@", "=hang@")
+def hanging(where: Path, *names: str) -> dict[str, str]:
+    """Points at which one thread hangs for as long as the file that it leaves there."""
+    return arming({name: where / name for name in names}, "hang")
 
 
 def rescues(stack: Stack, *posts: str) -> Iterable[str]:

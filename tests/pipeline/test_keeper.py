@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pipeline.outside import Outside
 from pipeline.store import marks
 from pipeline.store.database import Database, row
 from tests.conftest import Engines
+from tests.deaths import Deaths
 from tests.pipeline.store.ledger import together
 from tests.restoring import WAYS, Backups, reconnect
 
@@ -71,10 +72,10 @@ def old(database: Database) -> None:
     change(database, "marked_at = now() - interval '11 seconds'")
 
 
-def died(url: str, outside: Outside, at: str) -> None:
+def died(url: str, outside: Outside, at: Mapping[str, str]) -> None:
     """A process keeps the mark and dies there."""
     words = [sys.executable, "-c", KEEP, url, str(outside.folder)]
-    ended = subprocess.run(words, env={**os.environ, "FAILPOINTS": f"{at}=kill"}, check=False, timeout=60)
+    ended = subprocess.run(words, env={**os.environ, **at}, check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
 
 
@@ -116,14 +117,14 @@ def test_two_that_move_it_on_at_once_agree(database: Database, outside: Outside)
 
 
 @pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.parametrize("at", ["mark.intended", "mark.advanced"])
+@pytest.mark.parametrize("point", ["mark.intended", "mark.advanced"])
 def test_who_dies_between_the_two_halves_raises_no_alarm(
-    database: Database, database_url: str, outside: Outside, at: str, *, begun: bool
+    database: Database, database_url: str, outside: Outside, deaths: Deaths, point: str, *, begun: bool
 ) -> None:
     if begun:
         assert keeper(database, outside).open()
         old(database)
-    died(database_url, outside, at)
+    died(database_url, outside, deaths.at(point))
     assert kept(database).inside.n == 1 + begun
     if begun:
         change(database, "marked_at = now() - interval '1 day', until = now() - interval '1 day'")

@@ -18,6 +18,7 @@ SETTINGS = FAST | {
     "SLIPWAY_PUBLISH__SLICE": "60",
     "SLIPWAY_PUBLISH__LEASE": "130",
     "SLIPWAY_PUBLISH__CALL": "5",
+    "SLIPWAY_WORKER__SHUTDOWN": "7",
     # what happens here on purpose again and again is rare out there
     "SLIPWAY_PUBLISH__CRASHES": "50",
     "SLIPWAY_PUBLISH__TRIES": "20",

@@ -44,6 +44,7 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
 
 BESIDE: Mapping[str, str] = {
     "rescue.refilled": "about the broker, and no delivery",
+    "publish.handed-back": "a worker that was told to stop gives rows back, whatever their platform",
 }
 """Points that begin so, and are no platform's: they have their death in ``tests/deaths.py`` alone."""
 

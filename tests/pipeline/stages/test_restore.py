@@ -47,6 +47,7 @@ from pipeline.store.dead_letters import OPERATOR
 from pipeline.store.marks import Doubt
 from pipeline.store.vault import Vault
 from pipeline.upkeep.ring_checks import ring_checks
+from tests.deaths import Deaths
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
@@ -55,7 +56,6 @@ from tests.restoring import keep_rows, put_rows_back
 LATE = "armed_deadline = now() - interval '1 hour'"
 LONG_AGO = timedelta(hours=2)
 PLAIN = Word()
-BEGUN = "restore.begun"
 
 
 @dataclass(kw_only=True)
@@ -493,7 +493,7 @@ def test_put_back_again_after_it_was_accepted_it_is_in_doubt_again(scene: Scene)
 
 
 def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same(
-    scene: Scene,
+    scene: Scene, deaths: Deaths
 ) -> None:
     post = scene.post()
     scene.back_up()
@@ -502,7 +502,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     words = [sys.executable, "-m", "pipeline.cli", "restore", "accept"]
     ended = subprocess.run(
         words,
-        env={**os.environ, **scene.environment, "FAILPOINTS": f"{BEGUN}=kill"},
+        env={**os.environ, **scene.environment, **deaths.at()},
         check=False,
         timeout=60,
     )

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from pipeline.domain.delivery import State
 from pipeline.store import receipts
 from pipeline.store.database import row
 from pipeline.upkeep.append_receipts import append_receipts
+from tests.deaths import Deaths
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import together
 from tests.pipeline.upkeep.receipted import live, move, posted, progress, settle, told
@@ -111,12 +111,12 @@ CHORES["receipts"](build(settings()))
 
 @pytest.mark.parametrize(("point", "written"), [("receipts.added", 0), ("receipts.committed", 3)])
 def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
-    house: House, environment: dict[str, str], tmp_path: Path, point: str, written: int
+    house: House, environment: dict[str, str], deaths: Deaths, point: str, written: int
 ) -> None:
     posts = posted(house, 3)
     ended = subprocess.run(
         [sys.executable, "-c", CHORE], capture_output=True, check=False, timeout=60,
-        env={**environment, "FAILPOINTS": f"{point}=kill@{tmp_path / 'once'}"},
+        env={**environment, **deaths.at(point)},
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL, ended
     assert len(told(house)) == written

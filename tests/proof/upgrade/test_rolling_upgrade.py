@@ -27,7 +27,7 @@ from pipeline.store.schema import revision_of_tables
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BEFORE = "eb57548dd3bb7d473e893acd38d9463982cef151"
 """The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
 release this becomes the tag of the release before it."""
