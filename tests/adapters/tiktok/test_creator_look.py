@@ -212,24 +212,24 @@ def test_a_complete_or_silent_upload_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("draft", "checkpoint", "kind"),
+    ("draft", "made", "kind"),
     [
-        (video(), {}, Pending),
-        (video(), upload(offset=0), Pending),
-        (video(), upload(), Ready),
-        (video(), upload(100), Absent),
-        (video(), upload(-1000, was_armed=True), Absent),
-        (video(), upload(100, was_armed=True), Pending),
-        (photos(), {}, Pending),
-        (photos(), {"allowed": ALLOWED}, Ready),
-        (photos(post_mode="MEDIA_UPLOAD"), {}, Ready),
+        (video(), dict, Pending),
+        (video(), lambda: upload(offset=0), Pending),
+        (video(), upload, Ready),
+        (video(), lambda: upload(100), Absent),
+        (video(), lambda: upload(-1000, was_armed=True), Absent),
+        (video(), lambda: upload(100, was_armed=True), Pending),
+        (photos(), dict, Pending),
+        (photos(), lambda: {"allowed": ALLOWED}, Ready),
+        (photos(post_mode="MEDIA_UPLOAD"), dict, Ready),
     ],
 )
 def test_what_was_never_armed_is_never_published(
-    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[Seen]
+    platform: StandIn, tiktok: Make, draft: Draft, made: Callable[[], dict[str, Any]], kind: type[Seen]
 ) -> None:
     platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
-    assert isinstance(look(tiktok, draft, checkpoint, armed_at=None), kind)
+    assert isinstance(look(tiktok, draft, made(), armed_at=None), kind)
     assert platform.seen == []
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from config.settings import load
+from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
@@ -26,6 +28,9 @@ def test_a_workspace_says_what_becomes_of_late_posts(terminal: Terminal) -> None
 
 
 def test_the_broker_is_rung_full_again(terminal: Terminal, ledger: Ledger) -> None:
+    kept = build(load(terminal.environment))
+    assert kept.keeper.open(), "a worker keeps the mark: nothing is released before"
+    kept.database.close()
     ledger.fresh(State.QUEUED)
     ledger.fresh()
     assert terminal.json("broker", "rebuild") == {"deliveries": 1, "looks": 0, "checks": 0, "released": 1}

@@ -96,6 +96,7 @@ def test_only_the_doorbell_rings() -> None:
 def test_everything_ever_sent_is_understood(worker: Worker) -> None:
     house, ledger = worker.house, worker.house.ledger
     house.core.pulse.remember()  # a broker that has forgotten everything would be filled with today's messages
+    assert house.core.keeper.open(), "somebody keeps the mark already: nothing is sent before"
     one = [house.accounts["one"]]
     queued = [p.deliveries[0] for p in ledger.posts(3, one, State.QUEUED)]
     looked = [p.deliveries[0] for p in ledger.posts(3, one, State.UNKNOWN)]
