@@ -27,13 +27,9 @@ from pipeline.store.schema import revision_of_tables
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, until
 
-<<<<<<< HEAD:tests/proof/upgrade/test_rolling_upgrade.py
-ROOT = Path(__file__).parents[3]
-=======
 SINCE = ("SLIPWAY_MARK__",)
 """Settings that the older version does not know: it is started without them, as it was."""
-ROOT = Path(__file__).parents[2]
->>>>>>> 6fca5e071febbbccfe0104295bbb9638e1ac4be6:tests/proof/test_rolling_upgrade.py
+ROOT = Path(__file__).parents[3]
 BEFORE = "eb57548dd3bb7d473e893acd38d9463982cef151"
 """The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
 release this becomes the tag of the release before it."""
