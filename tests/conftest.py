@@ -27,6 +27,8 @@ SHARED = "SHARED_POSTGRES"
 """Environment variable: folder of a server that runs already and has the template, for who starts a thousand runs."""
 HERE = Path(__file__).parent
 PROOF = HERE / "proof"
+MEMORY, ROOM = "/dev/shm", 4 << 30
+"""The file system in memory, and the bytes that have to be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Where tests take long: begun first, so that no worker has one of them left when the others are done."""
 _numbers = count(1)
@@ -61,10 +63,19 @@ class Engines:
     valkey: Valkey
 
 
+def where_databases_are_quick() -> str:
+    """In memory, where there is room for a whole run: tests make hundreds of databases, and none has to outlive them.
+
+    Not for benchmarks: what a commit costs is what they measure.
+    """
+    has_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > ROOM  # noqa: PTH112
+    return MEMORY if has_room else "/tmp"
+
+
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
     """PostgreSQL and Valkey out of the wheels, for the whole run; they die with it, however it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir=where_databases_are_quick()))
     try:
         with _postgres(folder) as postgres, Valkey(folder) as valkey:
             yield Engines(folder=folder, postgres=postgres, valkey=valkey)

@@ -19,15 +19,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.embedded.postgres import Postgres
-from tests.conftest import SHARED, make_template
+from tests.conftest import SHARED, make_template, where_databases_are_quick
 from tests.mutation import sql
 from tests.mutation.survivors import Listed, Mutant, listed, mutants, said
 
 FOLDER = Path("mutants")
 AT_ONCE = 2
 """Mutants tried at the same time."""
-MEMORY, ROOM = "/dev/shm", 4 << 30
-"""Thousands of databases are made and dropped: in memory, where there is so much of it, that is ten times as fast."""
 
 
 def main() -> int:
@@ -36,7 +34,7 @@ def main() -> int:
     some = bool(wanted.names or wanted.sql or wanted.alive)
     if not some:
         shutil.rmtree(FOLDER, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=_base()))
+    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=where_databases_are_quick()))
     try:
         with Postgres(folder) as postgres:
             make_template(postgres)
@@ -48,10 +46,6 @@ def main() -> int:
     finally:
         shutil.rmtree(folder)
     return report([*mutants(), *sql.mutants(FOLDER)], listed(), whole=not some or wanted.alive)
-
-
-def _base() -> str:
-    return MEMORY if Path(MEMORY).is_dir() and shutil.disk_usage(MEMORY).free > ROOM else "/tmp"
 
 
 def _python(names: Sequence[str]) -> None:
