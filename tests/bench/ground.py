@@ -100,7 +100,12 @@ def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str
 def command_of(stack: Stack, name: str) -> list[str]:
     """What a running part was started with, from its module's name on."""
     words = psutil.Process(stack.parts[name].pid).cmdline()
-    return words[words.index("-m") + 1 :]
+    if "-m" in words:
+        return words[words.index("-m") + 1 :]
+    title = " ".join(
+        words
+    )  # where setproctitle is installed, Celery writes its own: [celeryd: NAME] -active- (WORDS)
+    return ["celery", *title[title.index("(") + 1 : title.rindex(")")].split()]
 
 
 def replaced(words: list[str], old: str, new: str) -> list[str]:
