@@ -24,7 +24,7 @@ from adapters.contract import Platform
 from pipeline.queues import GROUPS
 from pipeline.store.database import rows
 from pipeline.store.schema import revision_of_tables
-from tests.conftest import Engines, environment_of, free_ports
+from tests.conftest import free_ports
 from tests.stack import FAST, Stack, until
 
 SINCE = ("SLIPWAY_MARK__",)
@@ -111,16 +111,12 @@ class Client:
 
 @pytest.fixture(scope="module")
 def fleets(
-    engines: Engines,
-    older: Path,
-    module_database_url: str,
-    vault_key: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    older: Path, module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Fleet, Fleet]]:
     """The older version and this one, nothing of either started yet but the sandbox."""
     folder = tmp_path_factory.mktemp("rolling")
     sandbox, media, old_api, new_api = free_ports(4)
-    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+    environment = module_environment | {"SLIPWAY_FOLDER": str(folder)} | FAST
     new = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, new_api])
     known = {name: value for name, value in environment.items() if not name.startswith(SINCE)}
     old = Stack(environment=known, folder=folder, ports=[sandbox, media, old_api], tree=older)
