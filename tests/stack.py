@@ -108,10 +108,7 @@ class Stack:
 
     def start_api(self, processes: int = 1) -> None:
         """The HTTP server, and wait until it answers."""
-        self.start(
-            "api", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.ports[2]),
-            "--workers", str(processes), "pipeline.api.app:app",
-        )  # fmt: skip
+        self.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
         until(lambda: _answers(f"{self.api}/healthz"), 60)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:

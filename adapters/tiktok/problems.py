@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -178,13 +179,18 @@ def _media(draft: Draft, connection: str) -> Iterator[Problem]:
 def _fetched(field: str, media: Media) -> Iterator[Problem]:
     """TikTok fetches this itself, and not from bare IP addresses. Only https is looked at: http is no customer's."""
     parts = urlsplit(media.url)
-    try:
-        ip_address(parts.hostname or "")
-    except ValueError:
-        return
-    if parts.scheme == "https":
+    if parts.scheme == "https" and _is_address(parts.hostname or ""):
         message = "TikTok fetches this file itself, from a host name only; this address is a bare IP address."
         yield _refuse(field, message, "a host name", "an IP address")
+
+
+@lru_cache(maxsize=1000)
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The HTTP server: ``granian --interface asgi pipeline.api.app:app``. Routes, and what becomes of their exceptions."""
+"""The HTTP server (``slipway api``): routes, and what becomes of their exceptions."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.api.envelope import unforeseen
+from pipeline.api.envelope import stopping, unforeseen
 
 log = logging.getLogger("slipway.api")
 
@@ -36,6 +36,10 @@ class Edge:
         exchange = _Exchange(scope, receive, send)
         try:
             await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # only a server that stops cancels: its time is over
+            if not exchange.started:
+                await stopping()(scope, exchange.receive, exchange.send)
+            raise
         except Exception:
             log.exception("request %s failed: %s %r", exchange.id, scope["method"], scope["path"])
             if exchange.started:

@@ -62,6 +62,11 @@ def away() -> Response:
     return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a moment.")
 
 
+def stopping() -> Response:
+    """The server ends before the work does. What was stored meanwhile is found by the repeat."""
+    return failure(503, "unavailable", "The server is being stopped. Repeat the request in a moment.")
+
+
 def unforeseen(method: str, path: str) -> Response:
     """A bug of ours: said without any of its insides."""
     creating = method == "POST" and path.rstrip("/").endswith("/posts")

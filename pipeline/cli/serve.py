@@ -15,15 +15,8 @@ CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 @click.command(epilog="Example:\n\n  SLIPWAY_API__PORT=9000 slipway api")
 def api() -> None:
     """Serve HTTP: the Partner API, health and metrics."""
-    from config.settings import settings
-
     require_fit()
-    s = settings().api
-    become(
-        "-m", "granian", "--interface", "asgi", "--no-ws", "--host", s.host, "--port", str(s.port),
-        "--workers", str(s.processes), "--respawn-failed-workers", "--workers-kill-timeout", str(s.shutdown),
-        "--log-level", settings().log.level.lower(), "pipeline.api.app:app",
-    )  # fmt: skip
+    become("-m", "pipeline.api.serve", "pipeline.api.app:app")
 
 
 @click.command(

@@ -46,7 +46,10 @@ def _with(ground: Ground, stack: Stack, mine: list[str], processes: int) -> Iter
     stack.kill("api")
     for app, against in REFERENCES.items():
         some = [load for load in loads if app == "uncommitted" or load == (max(ground.scale.clients), False)]
-        stack.start(app, *replaced(command, "pipeline.api.app:app", f"tests.bench.{app}:app"))
+        stack.start(
+            app, *replaced(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
+            SLIPWAY_API__PROCESSES=str(processes),
+        )  # fmt: skip
         bare = {load: _run(ground, stack, mine, *load, app=app) for load in _served(stack, app, some)}
         stack.kill(app)
         for load, ours in zip(loads, durable, strict=True):

@@ -16,7 +16,7 @@ from tests.bench.ground import DURABLE, Ground
 from tests.bench.processes import cpu_seconds
 
 BUSY = 1.0
-PACKAGES = ("celery", "kombu", "granian", "fastapi", "psycopg", "sqlalchemy")
+PACKAGES = ("celery", "kombu", "uvicorn", "uvloop", "fastapi", "psycopg", "sqlalchemy")
 
 
 def machine(ground: Ground) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A real server on real engines: granian in a process of its own, spoken to over a socket."""
+"""A real server on real engines: `slipway api` in a process of its own, spoken to over a socket."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     core = build(load(dict(environment)))
     with log.open("wb") as output, requests.Session() as http:
         process = subprocess.Popen(
-            [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws", "--host", "127.0.0.1",
-             "--port", str(port), "pipeline.api.app:app"],
-            env=dict(environment), cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
+            [sys.executable, "-m", "pipeline.cli", "api"],
+            env={**environment, "SLIPWAY_API__PORT": str(port)}, cwd=ROOT, stdout=output, stderr=output,
+            start_new_session=True,
         )  # fmt: skip
         try:
             server = Server(url=f"http://127.0.0.1:{port}", log=log, core=core, http=http)

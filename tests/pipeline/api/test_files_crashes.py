@@ -30,13 +30,6 @@ from tests.pipeline.media import samples
 from tests.pipeline.media.bucket import objects_in, serving_bucket
 
 IN_UPKEEP = ("files.removing", "files.removed")
-ONE_PROCESS = """
-import asyncio, sys
-from granian.constants import Interfaces
-from granian.server.embed import Server
-from pipeline.api.app import app
-asyncio.run(Server(app, address="127.0.0.1", port=int(sys.argv[1]), interface=Interfaces.ASGI).serve())
-"""
 PNG = samples.image("PNG").ljust(3_000_000, b"\0")
 
 
@@ -55,7 +48,7 @@ def served(environment: dict[str, str], log: Path) -> Iterator[str]:
     """The API, answering."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", ONE_PROCESS, environment["SLIPWAY_API__PORT"]],
+            [sys.executable, "-m", "pipeline.cli", "api"],
             env=environment, cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     api = f"http://127.0.0.1:{environment['SLIPWAY_API__PORT']}"

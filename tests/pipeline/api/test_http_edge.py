@@ -31,7 +31,7 @@ from .conftest import BASE, Server, Tenant, video
         ("POST", f"{BASE}/accounts", 405, "GET"),
         ("PATCH", "/healthz", 405, "GET"),
         ("POST", f"{BASE}/posts/x", 405, "GET, PATCH"),
-        ("BREW", f"{BASE}/posts", 405, "GET, POST"),
+        ("PROPFIND", f"{BASE}/posts", 405, "GET, POST"),
     ],
 )
 def test_unknown_routes_and_methods_answer_in_the_same_envelope(

@@ -1,0 +1,180 @@
+"""Connections before there is a request: heads that come too slowly, too large, or as no HTTP at all."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+from pipeline.api import connection
+from pipeline.api.connection import HEAD_BYTES
+from tests.pipeline.api.conftest import BASE, Server, Tenant, until
+
+HURRY = 0.3
+"""Seconds."""
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[socket.socket]:
+    """A connection to the server."""
+    with connected(server) as it:
+        yield it
+
+
+@contextmanager
+def connected(server: Server) -> Iterator[socket.socket]:
+    where = urlsplit(server.url)
+    with socket.create_connection((where.hostname, where.port), timeout=20) as line:
+        yield line
+
+
+def rest(line: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    found = b""
+    while part := line.recv(65536):
+        found += part
+    return found
+
+
+def refusal(raw: bytes) -> tuple[int, Mapping[str, str], dict[str, object]]:
+    """Status, headers and body of one whole answer."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert int(headers["content-length"]) == len(body)
+    return int(first.split()[1]), headers, json.loads(body)
+
+
+def test_a_head_that_does_not_end_is_refused_while_it_arrives(line: socket.socket) -> None:
+    line.sendall(
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaa\r\n" * (HEAD_BYTES // 32)
+    )
+    status, headers, body = refusal(rest(line))
+    assert (status, body["error_code"], body["ok"]) == (431, "headers_too_large", False)
+    assert headers["connection"] == "close"
+    assert headers["x-request-id"]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A server of nothing but connections, whose heads have a moment only."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", HURRY)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            size, more = 0, True
+            while more:
+                message = await receive()
+                size, more = size + len(message["body"]), message["more_body"]
+            said = str(size).encode()
+            head = {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b"%d" % len(said))],
+            }
+            await send(head)
+            await send({"type": "http.response.body", "body": said})
+
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=connection.Connection, lifespan="off", log_config=None)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started, "the server to start")
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["nothing", "half a head"])
+def test_a_head_has_its_time(hurried: tuple[str, int], sent: bytes) -> None:
+    with socket.create_connection(hurried, timeout=20) as line:
+        line.sendall(sent)
+        status, _, body = refusal(rest(line))
+    assert (status, body["error_code"]) == (408, "request_timeout")
+
+
+def test_a_head_on_a_connection_in_use_has_its_time_too(hurried: tuple[str, int]) -> None:
+    with socket.create_connection(hurried, timeout=20) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert line.recv(65536).endswith(b"\r\n\r\n0")
+        line.sendall(b"GET / HTTP/1.1\r\n")
+        assert refusal(rest(line))[0] == 408
+
+
+def test_the_time_of_a_head_is_not_its_bodys(hurried: tuple[str, int]) -> None:
+    with socket.create_connection(hurried, timeout=20) as line:
+        line.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        over = time.monotonic() + 2 * HURRY
+        until(lambda: time.monotonic() > over, "that time to be over")
+        line.sendall(b"abc")
+        assert line.recv(65536).endswith(b"\r\n\r\n3")
+
+
+def test_what_is_no_http_gets_an_answer_in_our_words(line: socket.socket) -> None:
+    line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 what TLS begins with\r\n\r\n")
+    status, _, body = refusal(rest(line))
+    assert (status, body["code"], body["error_code"]) == (400, 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["two lengths", "two different lengths", "a blank in a name", "no method of HTTP"],
+)
+def test_what_two_readers_could_read_in_two_ways_is_read_by_none(line: socket.socket, head: bytes) -> None:
+    line.sendall(head)
+    raw = rest(line)
+    assert refusal(raw)[0] == 400
+    assert raw.count(b"HTTP/1.1") == 1, "nothing that follows is taken for a request"
+
+
+def test_a_head_in_small_pieces_is_a_head(line: socket.socket, tenant: Tenant) -> None:
+    for part in (
+        b"GET /health", b"z HTTP/1.1\r\nHo", b"st: x\r\nConnection: close\r\n", b"\r\n",
+    ):  # fmt: skip
+        line.sendall(part)
+    assert rest(line).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_head_answer_has_no_body_and_the_connection_goes_on(line: socket.socket) -> None:
+    line.sendall(b"HEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += line.recv(65536)
+    assert found.endswith(b"\r\n\r\n")
+    line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert rest(line).startswith(b"HTTP/1.1 200 ")
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order(
+    line: socket.socket, tenant: Tenant
+) -> None:
+    asked = f"GET {BASE}/subscription HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tenant.key}\r\n".encode()
+    line.sendall(
+        asked + b"X-Request-Id: one\r\n\r\n" + asked + b"X-Request-Id: two\r\nConnection: close\r\n\r\n"
+    )
+    raw = rest(line)
+    assert raw.count(b"HTTP/1.1 200 OK") == 2
+    assert raw.index(b"x-request-id: one") < raw.index(b"x-request-id: two")
+
+
+def test_an_upgrade_we_do_not_speak_is_a_plain_request(line: socket.socket) -> None:
+    line.sendall(
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    )
+    assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
