@@ -38,7 +38,7 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=wait,
-            pool_use_lifo=True,  # few connections, whose server processes know what they do: a tenth more posts a second
+            pool_use_lifo=True,  # few connections, whose server processes have plans and caches at hand
             pool_recycle=1800,
             connect_args={
                 "connect_timeout": 5,
