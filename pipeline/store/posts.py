@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from pipeline.store.counts import counted
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.ownership import Accounts, posts_within
+from pipeline.store.spans import counted_within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,10 +271,14 @@ def count_by_status(
 ) -> dict[str, int]:
     """How many posts of a workspace there are of each status, as a reader bound to ``accounts`` sees them.
 
-    Of all of them that is known without counting; of a span of time, or for who is bound to accounts, rows are counted.
+    That is known without counting, of a span of time too; for who is bound to accounts, rows are counted.
     """
-    if since is None and until is None and accounts is None:
-        return counted(c, workspace)
+    if accounts is None:
+        return (
+            counted(c, workspace)
+            if since is None and until is None
+            else counted_within(c, workspace, since, until)
+        )
     within, bound = posts_within(accounts)
     found = rows(
         c,
