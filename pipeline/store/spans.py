@@ -73,8 +73,9 @@ SELECT status, CAST(sum(n) AS bigint) AS n FROM (
         SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
         AND created_at >= p.starts_at AND created_at < p.ends_at GROUP BY status) x WHERE p.minutes = 0) parts
 GROUP BY status
-UNION ALL SELECT 'overdue', (SELECT count(*) FROM posts WHERE workspace_id = :w AND status = 'scheduled'
-                             AND deleted_at IS NULL AND due_at <= now() AND created_at >= :first AND created_at < :end)
+UNION ALL SELECT 'overdue', (  -- the sums keep the planner from reading all that are scheduled and were made then
+    SELECT count(*) FROM posts WHERE workspace_id = :w AND status = 'scheduled' AND deleted_at IS NULL
+    AND due_at <= now() AND created_at + interval '0' >= :first AND created_at + interval '0' < :end)
 """
 
 
