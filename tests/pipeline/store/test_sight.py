@@ -27,7 +27,8 @@ FROM p, unnest(CAST(:accounts AS uuid[]), CAST(:later AS interval[])) AS x (a, l
 _BY_ROWS = """
 SELECT id, created_at, CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS word
 FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
-AND created_at BETWEEN coalesce(:since, CAST('-infinity' AS timestamptz)) AND coalesce(:until, CAST('infinity' AS timestamptz))
+AND created_at >= coalesce(:since, CAST('-infinity' AS timestamptz))
+AND created_at <= coalesce(:until, CAST('infinity' AS timestamptz))
 AND (SELECT array_agg(account_id) FROM deliveries WHERE post_id = posts.id) <@ CAST(:accounts AS uuid[])
 ORDER BY created_at DESC, id DESC"""
 
