@@ -24,6 +24,7 @@ BASE = "/api/partner/v1"
 AGAINST = "GET /subscription, which reads no post"
 TARGET = "p99 under 10 ms"
 WARM = 20
+"""Reads that are not counted; more than it takes until PostgreSQL keeps a statement's plan."""
 
 _POSTS = """
 INSERT INTO posts (id, workspace_id, caption, media, due_at, status, created_at, updated_at)
@@ -73,7 +74,8 @@ def measure(ground: Ground) -> Iterator[Figure]:
         until(client.answers, READY, lambda: "the API does not answer")
         reference = client.times([f"{BASE}/subscription"], ground.scale.reads)
         for name, (reader, paths) in _asked(stack, client, bound, many).items():
-            found = reader.times(paths, ground.scale.reads)
+            # one that is slow is not asked as often, or it alone would take the time of all
+            found = reader.times(paths, ground.scale.reads // (10 if reader is bound else 1))
             yield Figure(
                 name=f"{name}, {many:,} posts, p99", value=percentile(found, 0.99) * 1000, unit="ms",
                 reference=percentile(reference, 0.99) * 1000, against=AGAINST, target=TARGET,
