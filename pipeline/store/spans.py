@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.counts import told
+from pipeline.store.counts import OVERDUE_WITHIN, told
 from pipeline.store.database import rows
 
 MINUTES = (43_200, 1_440, 60, 1)
@@ -58,7 +58,7 @@ def _apart(first: int, end: int, lengths: tuple[int, ...]) -> Iterator[tuple[int
     yield from _apart(down, end, lengths[1:])
 
 
-_COUNTED = """
+_COUNTED = f"""
 WITH piece AS (
     SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
                AS x (minutes, starts_at, ends_at))
@@ -73,10 +73,7 @@ SELECT status, CAST(sum(n) AS bigint) AS n FROM (
         SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
         AND created_at >= p.starts_at AND created_at < p.ends_at GROUP BY status) x WHERE p.minutes = 0) parts
 GROUP BY status
-UNION ALL SELECT 'overdue', (  -- the sums keep the planner from reading all that are scheduled and were made then
-    SELECT count(*) FROM posts WHERE workspace_id = :w AND status = 'scheduled' AND deleted_at IS NULL
-    AND due_at <= now() AND created_at + interval '0' >= :first AND created_at + interval '0' < :end)
-"""
+UNION ALL {OVERDUE_WITHIN}"""
 
 
 def counted_within(
