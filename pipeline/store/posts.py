@@ -258,19 +258,21 @@ _LISTS = {
                      WHERE {{where}} AND status = 'scheduled' AND due_at + interval '0' > now() {_NEWEST}""",
     # apart, for each has an index and the two together have none; those whose time has come are few
     "pending": f"""WITH due AS MATERIALIZED (
-                       SELECT * FROM posts WHERE {{where}} AND status = 'scheduled' AND due_at <= now())
+                       SELECT * FROM posts WHERE {{where}} AND status = 'scheduled'
+                       AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()))
                    SELECT {{columns}} FROM (
                        (SELECT * FROM posts WHERE {{where}} AND status = 'pending' {_NEWEST})
                        UNION ALL SELECT * FROM due) posts {_NEWEST}""",
 }
-"""Lists of posts, by the status that is asked for."""
+"""Lists of posts, by the status that is asked for. (Why overdue ones are asked for like that: ``counts.py``.)"""
 _OF_ACCOUNTS = f"""
 SELECT DISTINCT ON (created_at, id) {{columns}}
 FROM unnest(CAST(:within AS uuid[])) AS one (account), LATERAL (
-    SELECT posts.* FROM (SELECT account_id, post_id, created_at AS made FROM deliveries) d
-    JOIN posts ON posts.id = d.post_id AND posts.created_at = d.made
+    SELECT posts.* FROM (SELECT account_id, post_id, created_at AS made FROM deliveries) d, LATERAL (
+        SELECT * FROM posts WHERE id = d.post_id AND created_at = d.made AND {{where}}
+        OFFSET 0) posts  -- so that the planner goes along the index, one by one: else it joins all before it sorts
     WHERE d.account_id = one.account AND d.made >= coalesce(:since, CAST('-infinity' AS timestamptz))
-      AND d.made <= least(CAST(:until AS timestamptz), CAST(:before_at AS timestamptz), 'infinity') AND {{where}}
+      AND d.made <= least(CAST(:until AS timestamptz), CAST(:before_at AS timestamptz), 'infinity')
     ORDER BY d.made DESC, d.post_id DESC LIMIT :n) posts
 {_NEWEST}
 """
