@@ -12,9 +12,10 @@ MEANING = {
         "and none after a reference run."
     ),
     "reading": (
-        "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; before a moment far back) and of "
-        "GET /posts/{id}, in a workspace with so many generated posts of every status and one delivery each; one "
-        "client, one connection, one API process. The summary's counts are told, not counted, but for a span of time."
+        "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
+        "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "
+        "a second, and one delivery each; one client, one connection, one API process. The summary's counts are told, "
+        "not counted, but for a key bound to accounts: of these accounts' posts the rows are counted."
     ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "

@@ -15,7 +15,8 @@ from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 _BY_ROWS = """SELECT workspace_id, status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY 1, 2"""
 _KNOWN = """SELECT workspace_id, status, sum(n) AS n
-            FROM (SELECT * FROM post_counts UNION ALL SELECT * FROM post_deltas) x GROUP BY 1, 2 HAVING sum(n) <> 0"""
+            FROM (SELECT * FROM post_counts UNION ALL SELECT workspace_id, status, n FROM post_deltas) x
+            GROUP BY 1, 2 HAVING sum(n) <> 0"""
 
 
 def agrees(database: Database) -> bool:

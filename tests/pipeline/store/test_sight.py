@@ -1,0 +1,78 @@
+"""Who is bound to accounts lists and counts what looking at every post would give, however posts came to accounts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.store.database import row, rows
+from pipeline.store.posts import count_by_status, list_posts
+from tests.pipeline.store.ledger import Ledger
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+STATUSES = ("posted", "failed", "scheduled", "pending")
+_POST = """
+WITH p AS (INSERT INTO posts (id, workspace_id, caption, media, due_at, status, created_at, deleted_at)
+           VALUES (gen_random_uuid(), :w, 'x', '{}', :at, :status, :at, CAST(:deleted AS timestamptz)) RETURNING *)
+INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, created_at)
+SELECT gen_random_uuid(), p.id, p.workspace_id, a, 'tiktok', 'failed', p.due_at, p.due_at, p.created_at + later
+FROM p, unnest(CAST(:accounts AS uuid[]), CAST(:later AS interval[])) AS x (a, later) RETURNING id
+"""
+_BY_ROWS = """
+SELECT id, created_at, CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS word
+FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
+AND created_at >= coalesce(:since, CAST('-infinity' AS timestamptz))
+AND created_at <= coalesce(:until, CAST('infinity' AS timestamptz))
+AND (SELECT array_agg(account_id) FROM deliveries WHERE post_id = posts.id) <@ CAST(:accounts AS uuid[])
+ORDER BY created_at DESC, id DESC"""
+
+_WHICH = st.sets(st.integers(0, 3), min_size=1)
+_MOMENTS = st.integers(-4, 4).map(lambda n: NOON + n * timedelta(minutes=1))  # few: many posts of one moment
+_MADE = st.tuples(_WHICH, st.sets(st.integers(0, 3)), st.sampled_from(STATUSES), _MOMENTS, st.booleans())
+"""A post: accounts it went to at first, those an edit added, its status, when it was made, whether it is deleted."""
+_BOUND = st.one_of(st.none(), _MOMENTS)
+
+
+def make(c: sa.Connection, workspace: UUID, accounts: list[UUID], made: tuple[Any, ...]) -> None:
+    first, added, status, at, deleted = made
+    parts = [(n, timedelta(0)) for n in first] + [(n, timedelta(seconds=61)) for n in added - first]
+    row(
+        c, _POST, w=workspace, at=at, status=status, deleted=at if deleted else None,
+        accounts=[accounts[n] for n, _ in parts], later=[later for _, later in parts],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def accounts(shared: Ledger) -> list[UUID]:
+    workspace = shared.workspace()
+    return [shared.account(workspace) for _ in range(4)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(made=st.lists(_MADE, min_size=1, max_size=14), within=_WHICH, since=_BOUND, until=_BOUND)
+def test_pages_and_totals_are_those_of_every_post(
+    shared: Ledger, accounts: list[UUID], made: list[tuple[Any, ...]], within: set[int],
+    since: datetime | None, until: datetime | None,
+) -> None:  # fmt: skip
+    workspace, mine = shared.workspace(), [accounts[n] for n in within]
+    with shared.database.begin() as c:
+        for one in made:
+            make(c, workspace, accounts, one)
+        there = rows(c, _BY_ROWS, w=workspace, accounts=mine, since=since, until=until)
+        for status in (None, *STATUSES):
+            seen, before = [], None
+            while page := list_posts(
+                c, workspace, status=status, since=since, until=until, before=before, limit=3, accounts=mine
+            ):
+                seen += [post.id for post in page]
+                before = (page[-1].created_at, page[-1].id)
+            assert seen == [r.id for r in there if status in {None, r.word}]
+        counted = count_by_status(c, workspace, since, until, mine)
+        words = [r.word for r in there]
+        assert counted == {word: words.count(word) for word in words}

@@ -1,0 +1,259 @@
+"""Counts of a span of time are those that counting its rows gives, whatever was done to them and whoever folds."""
+# ruff: noqa: S608  statements of this file are put together from its own parts; values are always bound
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from alembic import command
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.store import counts, migrate
+from pipeline.store.database import Database, row, rows
+from pipeline.store.posts import count_by_status
+from pipeline.store.spans import END, EPOCH, MINUTES, pieces
+from tests.pipeline.store.ledger import Ledger, together
+
+Step = tuple[Any, ...]
+"""Something done to posts: its name, and what with (``take``)."""
+TICK = timedelta(microseconds=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+STATUSES = ("scheduled", "pending", "posted", "failed")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""A whole hour: what lies around it is in different minutes, hours and days."""
+
+_BY_ROWS = """SELECT CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS word,
+                     count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
+              AND created_at >= coalesce(:since, CAST('-infinity' AS timestamptz))
+              AND created_at <= coalesce(:until, CAST('infinity' AS timestamptz)) GROUP BY 1"""
+_SPANS_BY_ROWS = """
+SELECT workspace_id, m AS minutes, date_bin(make_interval(mins => m), created_at, timestamptz 'epoch') AS at, status,
+       count(*) AS n
+FROM posts, unnest(ARRAY[1, 60, 1440, 43200]) AS m WHERE deleted_at IS NULL GROUP BY 1, 2, 3, 4"""
+_SPANS = "SELECT workspace_id, minutes, starts_at AS at, status, n FROM post_spans"
+_STORE = """INSERT INTO posts (id, workspace_id, caption, media, due_at, status, created_at)
+            SELECT gen_random_uuid(), %(w)s, 'x', '{}', now() + %(due)s, %(status)s, at
+            FROM unnest(%(times)s::timestamptz[]) AS at"""
+_SOME = "WHERE id IN (SELECT id FROM posts WHERE workspace_id = %(w)s ORDER BY id LIMIT %(n)s)"
+_CHANGES = (
+    f"UPDATE posts SET deleted_at = now() {_SOME}",
+    f"UPDATE posts SET deleted_at = NULL {_SOME}",
+    f"UPDATE posts SET created_at = created_at + interval '61 minutes' {_SOME}",
+    f"UPDATE posts SET due_at = now() {_SOME}",
+    f"UPDATE posts SET caption = 'another' {_SOME}",
+    f"DELETE FROM posts {_SOME}",
+    *(f"UPDATE posts SET status = '{status}' {_SOME}" for status in STATUSES),
+)  # fmt: skip
+_FOLD_OF_THE_VERSION_BEFORE = """
+WITH taken AS (DELETE FROM post_deltas RETURNING workspace_id, status, n)
+INSERT INTO post_counts (workspace_id, status, n)
+SELECT workspace_id, status, sum(n) FROM taken GROUP BY workspace_id, status
+ON CONFLICT (workspace_id, status) DO UPDATE SET n = post_counts.n + excluded.n"""
+
+_OFFSETS = st.one_of(
+    st.sampled_from([timedelta(0), TICK, -TICK, MINUTE - TICK, MINUTE, DAY, -DAY, 30 * DAY]),
+    st.timedeltas(timedelta(minutes=-3), timedelta(minutes=3)),
+    st.timedeltas(timedelta(hours=-30), timedelta(hours=30)),
+    st.timedeltas(timedelta(days=-70), timedelta(days=70)),
+)
+_TIMES = _OFFSETS.map(lambda offset: NOON + offset)
+_BOUNDS = st.one_of(
+    st.none(), _TIMES, st.sampled_from([datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+)
+_STORED = st.tuples(
+    st.just("store"),
+    st.lists(_TIMES, min_size=1, max_size=8),
+    st.sampled_from(STATUSES),
+    st.sampled_from([-DAY, DAY]),
+)
+_CHANGED = st.tuples(st.just("change"), st.sampled_from(_CHANGES), st.integers(1, 5))
+_FOLDED = st.tuples(st.sampled_from(["fold", "fold as before"]))
+_STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _FOLDED), min_size=1, max_size=10)
+
+
+# --- taking a span apart ---------------------------------------------------------------------------------------------
+
+
+@given(since=_BOUNDS, until=_BOUNDS)
+@example(since=None, until=None)
+def test_the_pieces_are_the_span_without_gaps_or_overlaps(
+    since: datetime | None, until: datetime | None
+) -> None:
+    found = pieces(since, until)
+    first, last = max(since or EPOCH, EPOCH), min(until or END, END)
+    if first > last:
+        assert found == []
+        return
+    assert (found[0].starts_at, found[-1].ends_at) == (first, last + TICK)
+    assert all(a.ends_at == b.starts_at for a, b in pairwise(found))
+    assert all(piece.starts_at < piece.ends_at for piece in found)
+
+
+@given(since=_BOUNDS, until=_BOUNDS)
+def test_pieces_are_whole_spans_but_for_less_than_a_minute_at_either_end(
+    since: datetime | None, until: datetime | None
+) -> None:
+    for n, piece in enumerate(found := pieces(since, until)):
+        if piece.minutes == 0:
+            assert n in {0, len(found) - 1}
+            assert (
+                piece.ends_at - piece.starts_at < 2 * MINUTE
+            )  # both ends, where no whole minute lies between
+            continue
+        length = timedelta(minutes=piece.minutes)
+        assert (piece.starts_at - EPOCH) % length == (piece.ends_at - EPOCH) % length == timedelta(0)
+        longer = [one for one in MINUTES if one > piece.minutes]
+        most = 2 * longer[-1] // piece.minutes if longer else None
+        assert most is None or (piece.ends_at - piece.starts_at) / length < most
+
+
+def test_bounds_are_moments_whatever_zone_they_are_written_in() -> None:
+    there = datetime.fromisoformat("2026-03-01T14:00:00.5+02:00")
+    assert pieces(there, there + DAY) == pieces(
+        NOON + timedelta(seconds=0.5), NOON + timedelta(days=1, seconds=0.5)
+    )
+
+
+# --- against the rows ------------------------------------------------------------------------------------------------
+
+
+def by_rows(
+    c: sa.Connection, workspace: UUID, since: datetime | None, until: datetime | None
+) -> dict[str, int]:
+    return {r.word: r.n for r in rows(c, _BY_ROWS, w=workspace, since=since, until=until)}
+
+
+def take(c: sa.Connection, workspace: UUID, step: Step) -> None:
+    match step:
+        case "store", times, status, due:
+            c.exec_driver_sql(_STORE, {"w": workspace, "times": times, "status": status, "due": due})
+        case "change", sql, n:
+            c.exec_driver_sql(sql, {"w": workspace, "n": n})
+        case ("fold",):
+            counts.fold(c)
+        case _:
+            c.exec_driver_sql(_FOLD_OF_THE_VERSION_BEFORE)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=_STEPS, spans=st.lists(st.tuples(_BOUNDS, _BOUNDS), min_size=4, max_size=12))
+def test_a_span_has_what_counting_its_rows_gives(
+    shared: Ledger, steps: list[Step], spans: list[tuple[datetime | None, datetime | None]]
+) -> None:
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        for step in steps:
+            take(c, workspace, step)
+            known = [count_by_status(c, workspace, *span) for span in spans]
+            assert known == [by_rows(c, workspace, *span) for span in spans]
+        counts.fold(c)
+        spans_known, spans_there = (
+            {tuple(r) for r in rows(c, f"SELECT * FROM ({sql}) x WHERE workspace_id = :w", w=workspace)}
+            for sql in (_SPANS, _SPANS_BY_ROWS)
+        )
+        assert spans_known == spans_there, "no span too many, none missing, and none of zero"
+
+
+def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    done = threading.Event()
+    minute = NOON + 15 * timedelta(seconds=1)
+
+    def store() -> None:
+        for _ in range(20):
+            with shared.database.begin() as c:
+                take(c, workspace, ("store", [minute, minute + MINUTE], "scheduled", DAY))
+            with shared.database.begin() as c:
+                take(c, workspace, ("change", f"UPDATE posts SET status = 'posted' {_SOME}", 3))
+
+    def fold() -> None:
+        while not done.is_set():
+            with shared.database.begin() as c:
+                counts.fold(c)
+
+    def read() -> None:
+        seen = 0
+        while not done.is_set():
+            with shared.database.begin() as c:
+                known = count_by_status(c, workspace, NOON, minute + 2 * MINUTE)
+            total = sum(known.values())
+            assert total % 2 == 0, "two are stored at once"
+            assert total >= seen, "posts are only added"
+            seen = total
+
+    def stored() -> None:
+        together(store, store)
+        done.set()
+
+    together(stored, fold, fold, read)
+    with shared.database.begin() as c:
+        assert sum(count_by_status(c, workspace, NOON, minute + MINUTE).values()) == 80
+
+
+# --- posts that were there before ------------------------------------------------------------------------------------
+
+
+class Upgraded:
+    """A database on its way from the version before, with somebody who writes meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = sa.create_engine(url)
+        self.workspace = UUID(int=1)
+        self.to("0010")
+        with self.engine.begin() as c:
+            c.exec_driver_sql(
+                """INSERT INTO workspaces (id, name, kind, plan, subscription)
+                   VALUES (%(w)s, 'w', 'workspace', 'business', 'active')""",
+                {"w": self.workspace},
+            )
+
+    def to(self, revision: str) -> None:
+        config = migrate._config()
+        with self.engine.connect() as c:
+            config.attributes["connection"] = c
+            command.upgrade(config, revision)
+            c.commit()
+
+    def steps(self, *steps: Step) -> None:
+        with self.engine.begin() as c:
+            for step in steps:
+                take(c, self.workspace, step)
+
+
+def test_posts_that_were_there_before_are_counted_once_whoever_wrote_when(empty_database_url: str) -> None:
+    upgraded = Upgraded(empty_database_url)
+    times = [NOON + n * timedelta(seconds=40) for n in range(8)]
+    new: Step = ("store", times, "scheduled", DAY)
+    some: list[Step] = [("change", sql, 2 + n) for n, sql in enumerate(_CHANGES)]
+    upgraded.steps(
+        new, ("fold as before",), new, *some
+    )  # folded, and appended by functions that know no minute
+    upgraded.to("0011")
+    upgraded.steps(*some, new)
+    upgraded.steps(("fold as before",))  # between the two steps
+    upgraded.steps(*some, new, new)  # appended, not folded
+    with upgraded.engine.connect() as writer:  # who is in the middle of it while the rows are counted
+        for step in (new, *some):
+            take(writer, upgraded.workspace, step)
+        upgraded.to("0012")
+        writer.commit()
+    upgraded.engine.dispose()
+    database = Database(empty_database_url)
+    for steps in ((), (("fold",),), (new,), some, (("fold",),)):
+        with database.begin() as c:
+            for step in steps:
+                take(c, upgraded.workspace, step)
+            for since, until in ((None, NOON + 3 * MINUTE), (times[1], times[-2]), (NOON - DAY, NOON + DAY)):
+                assert count_by_status(c, upgraded.workspace, since, until) == by_rows(
+                    c, upgraded.workspace, since, until
+                )
+    with database.begin() as c:
+        assert row(c, "SELECT FROM post_deltas") is None
+        assert {tuple(r) for r in rows(c, _SPANS)} == {tuple(r) for r in rows(c, _SPANS_BY_ROWS)}
+    database.close()
