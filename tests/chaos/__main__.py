@@ -148,9 +148,11 @@ class Run:
     def _progress(self) -> None:
         taken = sum(one.is_taken for one in self.sent)
         armed = self.conductor.score.armed
-        self.say(
-            f"… {taken} posts taken, {len(self.house.stack.ledger())} live, {armed} kills between arm and answer"
-        )
+        with (self.house.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
+            live = sum(
+                1 for _ in ledger
+            )  # asking the sandbox for it would, in a long run, be a part of the storm
+        self.say(f"… {taken} posts taken, {live} live, {armed} kills between arm and answer")
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ import requests
 
 from tests.chaos.plan import Planned
 
-CLIENTS = 8
+FEWEST, EACH = 8, 2000
+"""Threads that post, and one more for each of so many posts: an answer may take seconds."""
 PATIENCE = 12.0
 """Seconds it waits for one answer."""
 
@@ -60,7 +61,9 @@ class Client:
         self._next = iter(sent)
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(CLIENTS)]
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(max(FEWEST, len(sent) // EACH))
+        ]
         self._start = 0.0
 
     def start(self) -> None:
