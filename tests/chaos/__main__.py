@@ -30,7 +30,9 @@ PER_MINUTE = 900
 """Posts a minute for which a run is made longer than two minutes."""
 SETTLED = frozenset({"published", "failed", "cancelled"})
 DRAIN = 420.0
-"""Seconds everything gets to come to rest: more than the 300 of a queued lease."""
+"""Seconds in which at least one more has to come to rest: more than the 300 of a queued lease."""
+READING = 0.2
+"""Part of the time that may go into reading how far it is: of very many posts that is work for our API, too."""
 OVERTIME = 90.0
 """Seconds a run may last longer when there were too few kills between arm and answer."""
 CALM = 15.0
@@ -89,7 +91,7 @@ class Run:
         )
         until(self._answers, 90, lambda: "the API does not answer")
         until(lambda: house.stack.core.pulse.alive("reachability") or None, 90)
-        self.conductor = Conductor(house, plan.strikes(seed, seconds), say)
+        self.conductor = Conductor(house, plan.strikes(seed, number, seconds), say)
         self._chance = random.Random(f"tokens {seed}")
         self._told = 0.0
 
@@ -173,25 +175,33 @@ class Run:
 
     def _drained(self) -> dict[tuple[str, str, str], Said]:
         """Reads through our API until all is settled, or nothing moves any more but what waits for a person."""
-        start = changed = time.monotonic()
+        start = changed = fewer = time.monotonic()
         last: dict[tuple[str, str, str], Said] = {}
+        fewest = len(self.sent) * len(self.house.owners)
         while True:
             self.conductor.tick()
             self._people()
+            began = time.monotonic()
             said = self._said()
+            taken = time.monotonic() - began
             if said != last:
                 last, changed = said, time.monotonic()
             open_ones = [s for s in said.values() if s.state not in SETTLED]
+            if len(open_ones) < fewest:
+                fewest, fewer = len(open_ones), time.monotonic()
             calm = time.monotonic() - changed > CALM and all(
                 s.state in ("blocked", "unknown") for s in open_ones
             )
-            if not open_ones or calm or time.monotonic() - start > DRAIN:
+            if not open_ones or calm or time.monotonic() - fewer > DRAIN:
                 self.notes["drain_s"] = round(changed - start)
                 return said
             if time.monotonic() - self._told > 10:
                 self._told = time.monotonic()
                 self.say(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
-            time.sleep(1)
+            rest = time.monotonic() + max(1.0, taken * (1 / READING - 1))
+            while time.monotonic() < rest:
+                self.conductor.tick()
+                time.sleep(0.5)
 
     def _said(self) -> dict[tuple[str, str, str], Said]:
         site_of = {o.id: (site, o.remote_id) for site, mine in self.house.owners.items() for o in mine}

@@ -10,6 +10,9 @@ SOONEST = 31.0
 """Seconds ahead of its sending that a scheduled post is due at least: nearer ones count as immediate."""
 EVERY = 2.0
 """Seconds between two strikes on average."""
+MANY = 20_000
+"""Posts of a run from which on strikes come more rarely: a worker that was killed takes seconds to start, and between
+two strikes the load has to get on, or all that a long run tests is how much can be piled up."""
 STRIKES: Mapping[str, float] = {
     "kill publish": 30,  # SIGKILL while it holds an armed delivery, where one can be had
     "kill publish blind": 6,  # SIGKILL whatever it does
@@ -117,10 +120,10 @@ def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[
     return made
 
 
-def strikes(seed: int, seconds: float) -> list[Strike]:
-    """One of each kind first, the rest by weight, in random order at jittered times."""
+def strikes(seed: int, number: int, seconds: float) -> list[Strike]:
+    """One of each kind first, the rest by weight, in random order at jittered times; ``number``: of the posts."""
     chance = random.Random(f"strikes {seed}")
-    number = max(1, int(seconds / EVERY))
+    number = max(1, int(seconds / (EVERY * max(1.0, number / MANY))))
     kinds = list(STRIKES)
     chance.shuffle(kinds)
     drawn = kinds[:number]

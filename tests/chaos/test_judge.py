@@ -134,8 +134,9 @@ def test_a_seed_is_a_run() -> None:
     sites = ["facebook", "tiktok", "youtube"]
     assert plan.posts(7, 50, 120, sites) == plan.posts(7, 50, 120, sites)
     assert plan.posts(7, 50, 120, sites) != plan.posts(8, 50, 120, sites)
-    assert plan.strikes(7, 120) == plan.strikes(7, 120)
-    assert {strike.kind for strike in plan.strikes(7, 120)} == set(plan.STRIKES)
+    assert plan.strikes(7, 300, 120) == plan.strikes(7, 300, 120)
+    assert {strike.kind for strike in plan.strikes(7, 300, 120)} == set(plan.STRIKES)
+    assert len(plan.strikes(7, 5 * plan.MANY, 3000)) * 5 == len(plan.strikes(7, 300, 3000))
     assert plan.weather(7, 60, sites, 1) == plan.weather(7, 60, sites, 1)
     for post in plan.posts(7, 50, 120, sites):
         assert post.due is None or post.due - post.at >= plan.SOONEST
