@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +60,22 @@ def test_a_line_is_canonical_json_whose_hash_anybody_can_make() -> None:
     assert body["at"] == "2027-01-31T12:00:00.000Z"
     assert (body["sequence"], body["previous"], body["workspace"]) == (1, None, str(ACME))
     assert forged(line) == line, "sorted keys, no blanks, UTF-8, SHA-256 of all but the hash"
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is nine hours ahead of UTC."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_times_are_told_in_utc_wherever_the_machine_stands(elsewhere: None) -> None:
+    assert time.timezone == -9 * 3600
+    for at in (FACTS["at"], datetime(2027, 1, 31, 7, tzinfo=timezone(timedelta(hours=-5)))):
+        assert b'"at":"2027-01-31T12:00:00.000Z"' in chain(1, at=at)[0]
 
 
 @given(st.text(), st.integers(-(2**53) + 1, 2**53 - 1), st.lists(st.text()))
