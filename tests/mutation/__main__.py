@@ -61,7 +61,7 @@ def _python(names: Sequence[str], at_once: int) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mutmut finds mypy, too
     subprocess.run(
         ["mutmut", "run", "--max-children", str(at_once), *names],  # noqa: S607
-        check=True, env={**os.environ, "PATH": path},
+        check=True, env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": "-p tests.mutation.nearest"},
     )  # fmt: skip
 
 

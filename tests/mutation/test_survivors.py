@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.nearest import distance
 from tests.mutation.sql import FILES, changes
 from tests.mutation.survivors import LIST, Listed, Mutant, listed
 
@@ -38,6 +39,20 @@ def test_an_entry_means_only_what_changes_the_part_it_names(old: str, new: str, 
 )
 def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, wording: bool) -> None:
     assert mutant(old, new).only_wording is wording
+
+
+@pytest.mark.parametrize(
+    ("mutant", "far"),
+    [
+        ("pipeline.store.deliveries.x_settle__mutmut_12", [0, 1, 2]),
+        ("pipeline.store.deliveries.x__settled__mutmut_12", [1, 1, 2]),
+        ("pipeline.stages.publish.xǁSliceǁ_of_error__mutmut_3", [2, 2, 0]),
+        ("fail", [None, None, None]),
+    ],
+)
+def test_who_tries_a_mutant_asks_first_who_can_tell_soonest(mutant: str, far: list[int | None]) -> None:
+    tests = ("store/test_settle.py", "store/test_moves.py", "stages/test_publish.py")
+    assert [distance(Path("tests/pipeline", test), mutant) for test in tests] == far
 
 
 def test_what_nobody_noticed_or_tried_lives() -> None:

@@ -20,6 +20,7 @@ from adapters.contract import (
     Absent,
     Account,
     CannotTell,
+    Checkpoint,
     Draft,
     Ended,
     Finalized,
@@ -303,15 +304,27 @@ def test_what_the_platform_still_works_on_is_waited_for(scene: Scene) -> None:
     assert scene.seen(post.deliveries[0]) is State.PUBLISHED
 
 
-def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(scene: Scene) -> None:
+OLD = {"handle": "old"}
+
+
+@pytest.mark.parametrize(("checkpoint", "shown", "asked"), [
+    (OLD, Ended(error=Rejected("no")), [OLD, {}]), (OLD, CannotTell(reason="?"), [OLD, {}]),
+    (OLD, Pending(checkpoint=OLD), [OLD]), (OLD, Published(remote_id="r"), [OLD]),
+    ({}, CannotTell(reason="?"), [{}]),
+])  # fmt: skip
+def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
+    scene: Scene, checkpoint: Checkpoint, shown: Seen, asked: list[Checkpoint]
+) -> None:
     post = scene.post(State.PREPARING)
     [delivery] = post.deliveries
-    scene.house.ledger.change(
-        delivery, "checkpoint = :sealed", sealed=scene.core.vault.seal({"handle": "old"}, delivery)
-    )
-    doubted(scene, post, seen=Ended(error=Rejected("no")))
+    if checkpoint:
+        sealed = scene.core.vault.seal(checkpoint, delivery)
+        scene.house.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
+    doubted(scene, post, seen=shown)
+    armed_at = scene.house.ledger.delivery(delivery).armed_at
     scene.seen(delivery)
-    assert scene.script.calls == [("look", {"handle": "old"}), ("look", {})]
+    assert scene.script.calls == [("look", handle) for handle in asked]
+    assert scene.script.armed_at == [armed_at] * len(asked), "the adapter looks from there on"
 
 
 def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(scene: Scene) -> None:
