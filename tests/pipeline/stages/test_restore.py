@@ -214,6 +214,19 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
     assert scene.accept() == {delivery}
 
 
+def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
+    post = scene.post()
+    delay.slot(scene.core)
+    scene.core.keeper._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
+    with scene.core.database.begin() as c:
+        row(
+            c,
+            """UPDATE mark SET until = now() - interval '1 second', writer = pg_current_xact_id()::xid
+               RETURNING n""",
+        )
+    assert publish(scene.core, post.deliveries[0], 0) is State.PUBLISHED
+
+
 def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene) -> None:
     scene.house.decided()
     scene.house.account("one")

@@ -271,6 +271,21 @@ def test_what_became_due_while_it_was_held_is_late_when_it_is_put_back(shared: L
     assert shared.status(post) == "pending"
 
 
+def test_a_post_is_touched_only_when_its_word_changes(shared: Ledger) -> None:
+    """Its author reads when that was."""
+    post = shared.fresh(accounts=2)
+    touched = []
+    for nth in range(2):
+        assert settle(shared, shared.armed(post, nth), PROCESSING)
+        with shared.database.begin() as c:
+            touched += rows(c, "SELECT status, updated_at FROM posts WHERE id = :id", id=post.id)
+    with shared.database.begin() as c:
+        store.lock_post(c, post.id)
+        assert store.recompute(c, post.id) == "pending"
+        touched += rows(c, "SELECT status, updated_at FROM posts WHERE id = :id", id=post.id)
+    assert touched == touched[:1] * 3
+
+
 def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledger) -> None:
     [delivery] = shared.fresh(State.UNKNOWN).deliveries
     before = shared.moves(delivery)
