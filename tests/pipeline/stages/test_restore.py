@@ -132,6 +132,7 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
     assert scene.goes_out(out) is State.PUBLISHED
     scene.put_back()
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
+    assert delay.slot(scene.core) == 0
     assert scene.goes_out(out) is None
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "not even released"
 
