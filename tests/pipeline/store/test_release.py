@@ -66,6 +66,23 @@ def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledg
     assert {p.deliveries[0] for p in small} <= set(first[:8])
 
 
+def test_what_is_not_due_takes_nobodys_place_in_a_batch(ledger: Ledger) -> None:
+    due = ledger.posts(2, [ledger.account(ledger.workspace())])
+    ledger.fresh(due=HOUR)
+    assert {r.delivery for r in release(ledger, 2)} == {p.deliveries[0] for p in due}
+
+
+def test_old_and_new_can_be_told_apart(ledger: Ledger) -> None:
+    old, new = ledger.fresh(due=-2 * HOUR), ledger.fresh()
+    with ledger.database.begin() as c:
+        assert [r.delivery for r in store.release(c, "tiktok", 9, LEASE, older=HOUR)] == old.deliveries
+    assert ledger.states(new) == [State.SCHEDULED]
+    old = ledger.fresh(due=-2 * HOUR)
+    with ledger.database.begin() as c:
+        assert [r.delivery for r in store.release(c, "tiktok", 9, LEASE, younger=HOUR)] == new.deliveries
+    assert ledger.states(old) == [State.SCHEDULED]
+
+
 @pytest.mark.parametrize("limit", [1, 7])
 def test_a_batch_is_no_larger_than_asked(ledger: Ledger, limit: int) -> None:
     workspace = ledger.workspace()
