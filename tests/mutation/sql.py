@@ -190,12 +190,7 @@ def _place(raw: bytes, node: ast.expr) -> tuple[int, str]:
 def _statements(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     """Each text with SQL in it, and the name of the constant or function that it belongs to."""
     for top in tree.body:
-        name = (
-            top.targets[0].id
-            if isinstance(top, ast.Assign) and isinstance(top.targets[0], ast.Name)
-            else None
-        )
-        owner = name or getattr(top, "name", None)
+        owner = _constant(top) or getattr(top, "name", None)
         if owner:
             yield from ((str(owner), node) for node in _texts(top) if _is_sql(node))
 
@@ -216,8 +211,20 @@ def _is_sql(node: ast.expr) -> bool:
 
 
 def _users(tree: ast.Module, owner: str) -> Iterator[str]:
+    """The functions that send it, whatever other texts it is part of."""
     for top in tree.body:
-        if isinstance(top, ast.FunctionDef) and (
-            top.name == owner or any(isinstance(n, ast.Name) and n.id == owner for n in ast.walk(top))
-        ):
+        if isinstance(top, ast.FunctionDef) and (top.name == owner or _names(top, owner)):
             yield top.name
+        elif (name := _constant(top)) is not None and name != owner and _names(top, owner):
+            yield from _users(tree, name)
+
+
+def _constant(top: ast.stmt) -> str | None:
+    """The name that a line of the module gives to something."""
+    if isinstance(top, ast.Assign) and isinstance(top.targets[0], ast.Name):
+        return top.targets[0].id
+    return None
+
+
+def _names(top: ast.stmt, owner: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == owner for node in ast.walk(top))

@@ -83,3 +83,8 @@ def test_every_statement_of_the_ledger_is_broken_and_every_change_is_one() -> No
         assert change.applied() != text
         assert text[change.start :].startswith(change.old)
         assert change.users
+
+
+def test_a_text_that_is_part_of_others_is_sent_by_whoever_sends_those() -> None:
+    users = {change.users for change in changes() if change.where == "store.lease._HELD"}
+    assert users == {frozenset({"give_back", "give_back_looks"})}

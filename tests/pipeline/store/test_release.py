@@ -66,6 +66,14 @@ def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledg
     assert {p.deliveries[0] for p in small} <= set(first[:8])
 
 
+def test_only_what_goes_to_the_platform_that_is_asked_for(ledger: Ledger) -> None:
+    """The others may be paused, or have enough before them."""
+    other = ledger.fresh(platform=Platform.PINTEREST)
+    mine = ledger.fresh()
+    assert [r.delivery for r in release(ledger)] == mine.deliveries
+    assert ledger.states(other) == [State.SCHEDULED]
+
+
 def test_what_is_not_due_takes_nobodys_place_in_a_batch(ledger: Ledger) -> None:
     due = ledger.posts(2, [ledger.account(ledger.workspace())])
     ledger.fresh(due=HOUR)

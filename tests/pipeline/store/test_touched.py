@@ -156,14 +156,3 @@ def test_a_claim_is_lengthened_from_now_and_no_other_with_it(shared: Ledger) -> 
     found, untouched = shared.delivery(held.id), shared.delivery(other.id)
     assert timedelta(minutes=59) < found.lease_until - found.now <= HOUR
     assert untouched.lease_until - untouched.now <= LEASE
-
-
-def test_a_look_that_is_given_back_is_held_by_nobody_and_the_others_stay_as_they_are(shared: Ledger) -> None:
-    held, other = (shared.held(shared.fresh(State.UNKNOWN).deliveries[0]) for _ in range(2))
-    for one in (held, other):
-        shared.change(one.id, "lease_until = now() + interval '3 minutes'")
-    before = shared.delivery(other.id)[:-1]
-    with shared.database.begin() as c:
-        lease.give_back_looks(c, [held])
-    assert shared.delivery(held.id).lease_until is None
-    assert shared.delivery(other.id)[:-1] == before
