@@ -66,10 +66,20 @@ def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledg
     assert {p.deliveries[0] for p in small} <= set(first[:8])
 
 
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])
+def test_what_waits_is_found_in_whatever_workspace(ledger: Ledger, state: State) -> None:
+    accounts = [ledger.account(ledger.workspace()) for _ in range(4)]
+    posts = [ledger.post([account], state) for account in reversed(accounts)]
+    assert {r.delivery for r in release(ledger)} == {p.deliveries[0] for p in posts}
+    with ledger.database.begin() as c:
+        assert store.waiting_platforms(c) == []
+
+
 def test_only_what_goes_to_the_platform_that_is_asked_for(ledger: Ledger) -> None:
     """The others may be paused, or have enough before them."""
-    other = ledger.fresh(platform=Platform.PINTEREST)
-    mine = ledger.fresh()
+    workspace = ledger.workspace()
+    other = ledger.post([ledger.account(workspace, Platform.PINTEREST)], platform=Platform.PINTEREST)
+    mine = ledger.post([ledger.account(workspace)])
     assert [r.delivery for r in release(ledger)] == mine.deliveries
     assert ledger.states(other) == [State.SCHEDULED]
 

@@ -284,6 +284,12 @@ def test_a_post_is_touched_when_its_stored_word_changes_and_only_then(
     assert told == touched
 
 
+def test_a_question_to_a_person_whether_it_is_live_leaves_a_pending_post_as_it_is(shared: Ledger) -> None:
+    post = shared.fresh()
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert not _touched(shared, post, shared.armed(post), doubtful, Mover.PUBLISH)
+
+
 def _touched(ledger: Ledger, post: Post, held: Held, verdict: Verdict, mover: Mover) -> bool:
     """Whether this touches a post that nobody has touched for an hour."""
     with ledger.database.begin() as c:
