@@ -294,6 +294,7 @@ def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: 
     assert sorted(d.state for d in found) == ["processing", "published", "published"]
     assert {d.remote_id for d in found} == {"a", "b", None}
     assert sorted(house.status(p.id) for p in posts) == ["pending", "posted", "posted"]
+    assert transactions(house, posts) == 1
 
 
 def transactions(house: House, posts: list[Post]) -> int:

@@ -48,7 +48,8 @@ def test_the_oldest_first(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     account = ledger.account(workspace)
     posts = [ledger.post([account], due=timedelta(minutes=-n)) for n in (1, 3, 2)]
-    assert [r.delivery for r in release(ledger)] == [posts[n].deliveries[0] for n in (1, 2, 0)]
+    batches = [release(ledger, 1), release(ledger, 9)]
+    assert [r.delivery for rings in batches for r in rings] == [posts[n].deliveries[0] for n in (1, 2, 0)]
 
 
 def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Published
-from adapters.errors import CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
+from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
@@ -288,6 +288,27 @@ def test_a_question_to_a_person_whether_it_is_live_leaves_a_pending_post_as_it_i
     post = shared.fresh()
     doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert not _touched(shared, post, shared.armed(post), doubtful, Mover.PUBLISH)
+
+
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_a_question_to_a_person_whether_it_is_live_makes_a_post_of_later_pending(
+    shared: Ledger, accounts: int
+) -> None:
+    post = shared.fresh(State.PREPARING, accounts=accounts, due=timedelta(hours=1))
+    assert shared.status(post) == "scheduled"
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert settle(shared, shared.held(post.deliveries[0]), doubtful, Mover.STATUS)
+    assert shared.status(post) == "pending"
+
+
+@pytest.mark.parametrize(("error", "why"), [
+    (None, ""), (Unavailable("down"), "Unavailable: down"), (Rejected("x" * 600), "Rejected: " + "x" * 490),
+])  # fmt: skip
+def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | None, why: str) -> None:
+    held = shared.claimed(shared.fresh())
+    assert settle(shared, held, Verdict(state=State.RETRYING, error=error))
+    assert shared.last_why(held.id) == why
+    assert shared.delivery(held.id).absent_at is None, "nobody looked"
 
 
 def _touched(ledger: Ledger, post: Post, held: Held, verdict: Verdict, mover: Mover) -> bool:
