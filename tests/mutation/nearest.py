@@ -20,10 +20,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def distance(test: Path, mutant: str) -> int | None:
-    """From a test's file to a mutant: 0 in the file of its name, 1 in its folder, 2 elsewhere; None: it is none."""
+    """From a test's file to a mutant: 0 in a file of its name, 1 in its folder, 2 elsewhere; None: it is none."""
     if (found := _MUTANT.fullmatch(mutant)) is None:
         return None
     folder, *names = found.groups()
     if test.parent.name != folder:
         return 2
-    return int(not set(names) & set(test.stem.split("_")))
+    return int(not set("_".join(names).split("_")) & set(test.stem.split("_")))

@@ -93,6 +93,20 @@ def test_what_is_not_due_takes_nobodys_place_in_a_batch(ledger: Ledger) -> None:
     assert {r.delivery for r in release(ledger, 2)} == {p.deliveries[0] for p in due}
 
 
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])
+def test_a_backlog_is_what_should_have_gone_out_that_long_ago(ledger: Ledger, state: State) -> None:
+    def has_backlog(platform: str = "tiktok") -> bool:
+        with ledger.database.begin() as c:
+            return store.has_backlog(c, platform, HOUR)
+
+    ledger.fresh(state, due=-HOUR / 2)
+    ledger.fresh(State.FAILED, due=-2 * HOUR)
+    assert not has_backlog()
+    ledger.fresh(state, due=-2 * HOUR)
+    assert has_backlog()
+    assert not has_backlog("pinterest")
+
+
 def test_old_and_new_can_be_told_apart(ledger: Ledger) -> None:
     old, new = ledger.fresh(due=-2 * HOUR), ledger.fresh()
     with ledger.database.begin() as c:

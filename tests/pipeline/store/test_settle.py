@@ -301,6 +301,15 @@ def test_a_question_to_a_person_whether_it_is_live_makes_a_post_of_later_pending
     assert shared.status(post) == "pending"
 
 
+def test_what_goes_on_at_one_account_does_not_speak_for_the_others(shared: Ledger) -> None:
+    post = shared.fresh(State.PREPARING, accounts=2, due=timedelta(hours=1))
+    shared.change(post.deliveries[0], "state = 'retrying'")
+    with shared.database.begin() as c:
+        assert store.recompute(c, post.id) == "retry"
+    assert settle(shared, shared.held(post.deliveries[1]), Verdict(state=State.QUEUED), Mover.STATUS)
+    assert shared.status(post) == "retry"
+
+
 @pytest.mark.parametrize(("error", "why"), [
     (None, ""), (Unavailable("down"), "Unavailable: down"), (Rejected("x" * 600), "Rejected: " + "x" * 490),
 ])  # fmt: skip
