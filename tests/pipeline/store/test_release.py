@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,11 +13,14 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import LOOKED_AT, WAITING, State
+from pipeline.domain.schedule import slot_end
 from pipeline.store import release as store
+from pipeline.store.database import rows
+from pipeline.store.late_policy import LatePolicy, set_policy
 from pipeline.store.pauses import Scope, lift, pause
 from pipeline.store.release import Ring
-from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
+from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, Post, together
 
 NOW = timedelta(0)
 
@@ -167,6 +171,30 @@ def test_a_retried_one_whose_post_is_being_edited_is_left_for_the_next_time(ledg
     assert [r.delivery for r in release(ledger)] == post.deliveries
 
 
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "state = 'publishing', fence = 1, lease_until = now() + interval '3 minutes'",
+        "state = 'cancelled'",
+        "next_at = now() + interval '1 hour'",
+    ],
+)
+def test_what_somebody_changes_between_choosing_and_releasing_is_left_as_it_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Its post is another's turn too, and may be sent by somebody by now."""
+    changed, mine = ledger.fresh(State.RETRYING, accounts=2).deliveries
+
+    def interrupted(c: Connection, sql: str, **values: object) -> list[object]:
+        found = rows(c, sql, **values)
+        if sql == store._CANDIDATES:
+            ledger.change(changed, meanwhile)
+        return found
+
+    monkeypatch.setattr(store, "rows", interrupted)
+    assert [r.delivery for r in release(ledger)] == [mine]
+
+
 def test_pauses_hold_back_and_let_go(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     account, other = ledger.account(workspace), ledger.account(ledger.workspace())
@@ -288,6 +316,36 @@ def test_slots_are_those_in_which_something_becomes_due_within_the_horizon(ledge
         assert any(timedelta(0) <= end - due < width + timedelta(milliseconds=1) for end in ends)
 
 
+@pytest.mark.parametrize("state", State)
+def test_a_slot_is_rung_for_what_comes_up_and_not_for_what_has_or_will_much_later(
+    ledger: Ledger, state: State
+) -> None:
+    soon, *others = ledger.posts(3, [ledger.account(ledger.workspace())], state)
+    for post, when in zip((soon, *others), ("1 minute", "-1 second", "1 hour"), strict=True):
+        ledger.change(post.deliveries[0], "next_at = now() + CAST(:when AS interval)", when=when)
+    width = timedelta(seconds=7)
+    with ledger.database.begin() as c:
+        ends = store.due_slots(c, timedelta(minutes=5), width)
+    assert ends == (
+        [slot_end(ledger.delivery(soon.deliveries[0]).next_at, width)] if state in WAITING | LOOKED_AT else []
+    )
+
+
+def test_of_more_slots_than_are_rung_at_once_the_next_ones_are(ledger: Ledger) -> None:
+    ledger.posts(1100, [ledger.account(ledger.workspace())])
+    with ledger.database.begin() as c:
+        c.exec_driver_sql(
+            """UPDATE deliveries SET next_at = now() + make_interval(secs => 2000 - n) FROM (
+                   SELECT id, row_number() OVER (ORDER BY id) AS n FROM deliveries) x WHERE x.id = deliveries.id"""
+        )
+        c.exec_driver_sql("ANALYZE deliveries")
+        ends = store.due_slots(c, HOUR, timedelta(seconds=1))
+        [last] = rows(c, "SELECT now() + interval '1901 seconds' AS at")
+    assert len(ends) == 1000
+    assert ends == sorted(ends)
+    assert max(ends) < last.at
+
+
 def _ids(ledger: Ledger) -> list[UUID]:
     with ledger.database.begin() as c:
         return [r.id for r in c.exec_driver_sql("SELECT id FROM deliveries").all()]
@@ -310,6 +368,47 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
     assert {(d, state, generation, on_late) for d, _, state, generation, on_late in found} == {
         (late.deliveries[0], "scheduled", 0, "skip"), (held.deliveries[0], "retrying", 0, "hold"),
     }  # fmt: skip
+
+
+def late(ledger: Ledger, post: Post) -> list[UUID]:
+    with ledger.database.begin() as c:
+        found = {delivery for delivery, *_ in store.late_ones(c, 10_000)}
+    return [delivery for delivery in post.deliveries if delivery in found]
+
+
+def by_its_post(ledger: Ledger) -> Post:
+    return ledger.fresh(accounts=2, due=-HOUR, expires=timedelta(seconds=-1), on_late="skip")
+
+
+def by_its_workspace(ledger: Ledger) -> Post:
+    post = ledger.fresh(accounts=2, due=-HOUR)
+    with ledger.database.begin() as c:
+        set_policy(c, post.workspace, LatePolicy(after=HOUR / 2, on_late="skip"))
+    return post
+
+
+@pytest.mark.parametrize("made", [by_its_post, by_its_workspace])
+@pytest.mark.parametrize("other", sorted(set(State) - WAITING))
+@pytest.mark.parametrize("waits", sorted(WAITING))
+def test_what_waits_and_is_too_late_is_found_wherever_its_posts_other_account_stands(
+    shared: Ledger, made: Callable[[Ledger], Post], waits: State, other: State
+) -> None:
+    post = made(shared)
+    for state, delivery in zip((waits, other), post.deliveries, strict=True):
+        shared.put(replace(post, deliveries=[delivery]), state)
+    assert late(shared, post) == post.deliveries[:1]
+
+
+@pytest.mark.parametrize("made", [by_its_post, by_its_workspace])
+def test_what_is_too_late_waits_for_its_next_try_to_be_told_so(
+    shared: Ledger, made: Callable[[Ledger], Post]
+) -> None:
+    post = made(shared)
+    shared.put(post, State.RETRYING)
+    assert late(shared, post) == post.deliveries
+    for delivery in post.deliveries:
+        shared.change(delivery, "next_at = now() + interval '1 hour'")
+    assert late(shared, post) == []
 
 
 def test_one_that_was_held_for_being_late_is_not_held_again_once_a_person_let_it_go(ledger: Ledger) -> None:
