@@ -22,7 +22,7 @@ from pathlib import Path
 from pipeline.embedded.postgres import Postgres
 from tests.conftest import SHARED, make_template, where_databases_are_quick
 from tests.mutation import sql
-from tests.mutation.survivors import Listed, Mutant, listed, mutants, said
+from tests.mutation.survivors import Listed, Mutant, listed, mutants, said, unexplained
 
 FOLDER = Path("mutants")
 LEFT = "not checked"
@@ -52,7 +52,7 @@ def main() -> int:
 def _names(wanted: argparse.Namespace) -> list[str]:
     """Of the Python code; names and patterns of them."""
     if not wanted.left:
-        return [*wanted.names, *(m.name for m in mutants() if wanted.alive and m.alive)]
+        return [*wanted.names, *(m.name for m in unexplained(mutants(), listed()) if wanted.alive)]
     patterns = wanted.names or ([] if wanted.sql else ["*"])
     return [m.name for m in mutants() if m.status == LEFT and any(fnmatchcase(m.name, p) for p in patterns)]
 
@@ -68,7 +68,7 @@ def _python(names: Sequence[str], at_once: int) -> None:
 def _statements(wanted: argparse.Namespace) -> list[sql.Change]:
     patterns = wanted.sql or ([] if wanted.alive else ["*"])
     known = {m.name: m for m in sql.mutants(FOLDER)}
-    alive = {name for name, m in known.items() if wanted.alive and m.alive}
+    alive = {m.name for m in unexplained([*known.values()], listed()) if wanted.alive}
     some = [c for c in sql.changes() if c.name in alive or any(fnmatchcase(c.where, p) for p in patterns)]
     return [c for c in some if known[c.name].status == LEFT] if wanted.left else some
 
@@ -77,7 +77,7 @@ def report(found: Sequence[Mutant], entries: Sequence[Listed], *, whole: bool) -
     """Says how the mutants ended; 1 when one lives, or was not tried, that is on no list."""
     print("\n" + ", ".join(f"{n} {status}" for status, n in Counter(m.status for m in found).most_common()))
     alive = [m for m in found if m.alive and (whole or m.status != LEFT)]
-    unlisted = [m for m in alive if not m.only_wording and not any(entry.names(m) for entry in entries)]
+    unlisted = unexplained(alive, entries)
     for entry in entries if whole else ():
         if not any(entry.names(m) for m in alive):
             print(f"MUTANTS.md lists what does not live any more: {entry.where}  {entry.change}")
@@ -97,7 +97,9 @@ def _arguments() -> argparse.Namespace:
         "--sql", action="append", metavar="PATTERN", help="statements whose mutants are tried"
     )
     parser.add_argument(
-        "--alive", action="store_true", help="what lived, or was not reached, when it was last tried"
+        "--alive",
+        action="store_true",
+        help="what lived on no list, or was not reached, when it was last tried",
     )
     parser.add_argument("--left", action="store_true", help="only what no run has come to yet")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="so many at a time (default: 2)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def listed(path: Path = LIST) -> list[Listed]:
     """The entries of the list: its lines that are set in by four blanks."""
     found = [_ENTRY.match(line) for line in path.read_text().splitlines()]
     return [Listed(where=m[1], change=m[2].strip()) for m in found if m]
+
+
+def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Mutant]:
+    """The living ones of which not only the wording changed and that no entry means."""
+    changed = [m for m in found if m.alive and not m.only_wording]
+    return [m for m in changed if not any(entry.names(m) for entry in entries)]
 
 
 def mutants() -> list[Mutant]:
