@@ -22,10 +22,9 @@ from pathlib import Path
 from pipeline.embedded.postgres import Postgres
 from tests.conftest import SHARED, make_template, where_databases_are_quick
 from tests.mutation import sql
-from tests.mutation.survivors import Listed, Mutant, listed, mutants, said, unexplained
+from tests.mutation.survivors import UNTRIED, Listed, Mutant, listed, mutants, said, unexplained
 
 FOLDER = Path("mutants")
-LEFT = "not checked"
 
 
 def main() -> int:
@@ -54,14 +53,17 @@ def _names(wanted: argparse.Namespace) -> list[str]:
     if not wanted.left:
         return [*wanted.names, *(m.name for m in unexplained(mutants(), listed()) if wanted.alive)]
     patterns = wanted.names or ([] if wanted.sql else ["*"])
-    return [m.name for m in mutants() if m.status == LEFT and any(fnmatchcase(m.name, p) for p in patterns)]
+    return [
+        m.name for m in mutants() if m.status == UNTRIED and any(fnmatchcase(m.name, p) for p in patterns)
+    ]
 
 
 def _python(names: Sequence[str], at_once: int) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mutmut finds mypy, too
+    options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.mutation.nearest"
     subprocess.run(
         ["mutmut", "run", "--max-children", str(at_once), *names],  # noqa: S607
-        check=True, env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": "-p tests.mutation.nearest"},
+        check=True, env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": options},
     )  # fmt: skip
 
 
@@ -70,13 +72,13 @@ def _statements(wanted: argparse.Namespace) -> list[sql.Change]:
     known = {m.name: m for m in sql.mutants(FOLDER)}
     alive = {m.name for m in unexplained([*known.values()], listed()) if wanted.alive}
     some = [c for c in sql.changes() if c.name in alive or any(fnmatchcase(c.where, p) for p in patterns)]
-    return [c for c in some if known[c.name].status == LEFT] if wanted.left else some
+    return [c for c in some if known[c.name].status == UNTRIED] if wanted.left else some
 
 
 def report(found: Sequence[Mutant], entries: Sequence[Listed], *, whole: bool) -> int:
     """Says how the mutants ended; 1 when one lives, or was not tried, that is on no list."""
     print("\n" + ", ".join(f"{n} {status}" for status, n in Counter(m.status for m in found).most_common()))
-    alive = [m for m in found if m.alive and (whole or m.status != LEFT)]
+    alive = [m for m in found if m.alive and (whole or m.status != UNTRIED)]
     unlisted = unexplained(alive, entries)
     for entry in entries if whole else ():
         if not any(entry.names(m) for m in alive):

@@ -22,9 +22,10 @@ from typing import Any
 
 import pytest
 
-from tests.mutation.survivors import Mutant
+from tests.mutation.survivors import UNTRIED, Mutant
 
-FILES = [Path("pipeline/store") / f"{name}.py" for name in ("deliveries", "lease", "release", "rescue")]
+MODULES = ("deliveries", "disarming", "late", "lease", "quota", "release", "rescue")
+FILES = [Path("pipeline/store", name).with_suffix(".py") for name in MODULES]
 OWN = "tests/pipeline/store/"
 """The store's own tests: they are asked first, for they tell soonest."""
 RESULTS = "sql.json"
@@ -118,7 +119,7 @@ def tried(some: Sequence[Change], folder: Path, at_once: int) -> None:
 def mutants(folder: Path) -> list[Mutant]:
     """What is known of all of them."""
     known = _results(folder)
-    return [change.mutant(known.get(change.name, "not checked")) for change in changes()]
+    return [change.mutant(known.get(change.name, UNTRIED)) for change in changes()]
 
 
 def _results(folder: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 
 LIST = Path(__file__).parent.parent / "MUTANTS.md"
+UNTRIED = "not checked"
 DEAD = {"killed", "timeout", "caught by type check"}
 _ENTRY = re.compile(r"^ {4}(\S+) {2,}(.+)$")
 _LITERAL = re.compile(r'"[^"]*"')
@@ -63,9 +64,11 @@ def listed(path: Path = LIST) -> list[Listed]:
 
 
 def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Mutant]:
-    """The living ones of which not only the wording changed and that no entry means."""
-    changed = [m for m in found if m.alive and not m.only_wording]
-    return [m for m in changed if not any(entry.names(m) for entry in entries)]
+    """The living ones of which not only the wording changed and that no entry means, and those that nobody tried."""
+    return [
+        m for m in found
+        if m.alive and (m.status == UNTRIED or not (m.only_wording or any(entry.names(m) for entry in entries)))
+    ]  # fmt: skip
 
 
 def mutants() -> list[Mutant]:

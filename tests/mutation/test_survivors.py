@@ -6,7 +6,7 @@ import pytest
 
 from tests.mutation.nearest import distance
 from tests.mutation.sql import FILES, changes
-from tests.mutation.survivors import LIST, Listed, Mutant, listed
+from tests.mutation.survivors import LIST, UNTRIED, Listed, Mutant, listed, unexplained
 
 
 def mutant(old: str, new: str, status: str = "survived") -> Mutant:
@@ -58,6 +58,12 @@ def test_who_tries_a_mutant_asks_first_who_can_tell_soonest(mutant: str, far: li
 def test_what_nobody_noticed_or_tried_lives() -> None:
     said = ("survived", "no tests", "not checked", "suspicious", "killed", "timeout", "caught by type check")
     assert [mutant("a", "b", status).alive for status in said] == [True] * 4 + [False] * 3
+
+
+def test_what_nobody_tried_is_explained_by_nothing() -> None:
+    entry = Listed(where="stages.publish.f", change="a → b")
+    some = [mutant("a", "b"), mutant("a", "c"), mutant('"it is"', '"It is"'), mutant("a", "b", UNTRIED)]
+    assert unexplained(some, [entry]) == [some[1], some[3]]
 
 
 def test_every_entry_of_the_list_names_a_line_that_is_there() -> None:
