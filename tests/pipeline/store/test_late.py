@@ -55,12 +55,14 @@ def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledge
     with shared.database.begin() as c:
         verdict = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=LIVE)
         assert store.settle(c, shared.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is None
+    before = shared.delivery(held.id)
     assert prove(shared, held) == Proven(settled=True)
     found = shared.delivery(held.id)
     assert (found.state, found.remote_id, found.url, found.delivered_as, found.notes) == (
         "published", "live-1", "https://example.test/1", "inbox_draft", {"n": 1},
     )  # fmt: skip
-    assert found.generation == held.generation + 1, "old messages die"
+    assert (found.generation, found.fence) == (before.generation + 1, before.fence + 1), "old messages die"
+    assert shared.last_why(held.id) == "late proof"
     assert (found.error, found.lease_until) == (None, None)
     assert shared.status(post) == "posted"
     [attempt] = shared.attempts(held.id)
