@@ -163,7 +163,7 @@ def _put(change: Change) -> None:
     for name, now in vars(loaded).items():
         if isinstance(now, FunctionType) and now.__module__ == change.module:
             now.__code__ = fresh[name].__code__
-        elif isinstance(now, str) and not name.startswith("__"):
+        elif isinstance(now, str | dict) and not name.startswith("__"):
             setattr(loaded, name, fresh[name])
 
 

@@ -234,11 +234,11 @@ def test_a_late_handle_of_an_attempt_that_is_closed_is_not_taken(shared: Ledger)
 
 def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) -> None:
     """Neither their rows are touched, nor is it waited for who holds them."""
-    other = shared.armed(shared.fresh())
-    lose(shared, other)
+    other, held = shared.armed(shared.fresh()), shared.armed(shared.fresh())
+    for one in (other, held):
+        lose(shared, one)
+    shared.change(other.id, "armed_at = :at", at=shared.delivery(held.id).armed_at)  # at the same moment
     before = shared.delivery(other.id)[:-1], shared.attempts(other.id)
-    held = shared.armed(shared.fresh())
-    lose(shared, held)
     shared.change(held.id, "updated_at = now() - interval '1 hour'")
 
     def keep() -> bool:
