@@ -71,7 +71,7 @@ def settle(
             raise
         doubtful = of_conflict(verdict.published)
     log.error("ALARM delivery %s: %s", held.id, doubtful.error)
-    return settle(core, held, doubtful, mover, looked=looked)
+    return settle(core, held, doubtful, mover)
 
 
 def claim_was_lost(core: Core, held: Held, verdict: Verdict, *, armed: bool) -> None:

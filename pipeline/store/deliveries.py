@@ -392,7 +392,7 @@ def error_fields(error: Exception | None) -> dict[str, Any] | None:
         "class": kind.__name__,
         "fault": fault,
         "retryable": "Retryable" in names,
-        "message": getattr(error, "message", str(error)),
+        "message": str(error),
         "next_action": getattr(error, "next_action", None),
         "platform_code": getattr(error, "platform_code", None),
     }

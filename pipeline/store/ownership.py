@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.store.database import Database, row
@@ -47,7 +48,8 @@ class RemoteIdTaken(Exception):
 
 def is_remote_id_taken(error: IntegrityError) -> bool:
     """Whether that is why the database refused a row."""
-    return getattr(getattr(error.orig, "diag", None), "constraint_name", None) == "deliveries_remote"
+    cause = error.orig
+    return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "deliveries_remote"
 
 
 class Taken:

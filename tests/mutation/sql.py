@@ -22,9 +22,10 @@ from typing import Any
 
 import pytest
 
-from tests.mutation.survivors import Mutant
+from tests.mutation.survivors import UNTRIED, Mutant
 
-FILES = [Path("pipeline/store") / f"{name}.py" for name in ("deliveries", "lease", "release", "rescue")]
+MODULES = ("deliveries", "disarming", "late", "lease", "quota", "release", "rescue")
+FILES = [Path("pipeline/store", name).with_suffix(".py") for name in MODULES]
 OWN = "tests/pipeline/store/"
 """The store's own tests: they are asked first, for they tell soonest."""
 RESULTS = "sql.json"
@@ -118,7 +119,7 @@ def tried(some: Sequence[Change], folder: Path, at_once: int) -> None:
 def mutants(folder: Path) -> list[Mutant]:
     """What is known of all of them."""
     known = _results(folder)
-    return [change.mutant(known.get(change.name, "not checked")) for change in changes()]
+    return [change.mutant(known.get(change.name, UNTRIED)) for change in changes()]
 
 
 def _results(folder: Path) -> dict[str, str]:
@@ -162,7 +163,7 @@ def _put(change: Change) -> None:
     for name, now in vars(loaded).items():
         if isinstance(now, FunctionType) and now.__module__ == change.module:
             now.__code__ = fresh[name].__code__
-        elif isinstance(now, str) and not name.startswith("__"):
+        elif isinstance(now, str | dict) and not name.startswith("__"):
             setattr(loaded, name, fresh[name])
 
 
@@ -190,12 +191,7 @@ def _place(raw: bytes, node: ast.expr) -> tuple[int, str]:
 def _statements(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     """Each text with SQL in it, and the name of the constant or function that it belongs to."""
     for top in tree.body:
-        name = (
-            top.targets[0].id
-            if isinstance(top, ast.Assign) and isinstance(top.targets[0], ast.Name)
-            else None
-        )
-        owner = name or getattr(top, "name", None)
+        owner = _constant(top) or getattr(top, "name", None)
         if owner:
             yield from ((str(owner), node) for node in _texts(top) if _is_sql(node))
 
@@ -216,8 +212,20 @@ def _is_sql(node: ast.expr) -> bool:
 
 
 def _users(tree: ast.Module, owner: str) -> Iterator[str]:
+    """The functions that send it, whatever other texts it is part of."""
     for top in tree.body:
-        if isinstance(top, ast.FunctionDef) and (
-            top.name == owner or any(isinstance(n, ast.Name) and n.id == owner for n in ast.walk(top))
-        ):
+        if isinstance(top, ast.FunctionDef) and (top.name == owner or _names(top, owner)):
             yield top.name
+        elif (name := _constant(top)) is not None and name != owner and _names(top, owner):
+            yield from _users(tree, name)
+
+
+def _constant(top: ast.stmt) -> str | None:
+    """The name that a line of the module gives to something."""
+    if isinstance(top, ast.Assign) and isinstance(top.targets[0], ast.Name):
+        return top.targets[0].id
+    return None
+
+
+def _names(top: ast.stmt, owner: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == owner for node in ast.walk(top))

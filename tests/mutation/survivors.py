@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 
 LIST = Path(__file__).parent.parent / "MUTANTS.md"
+UNTRIED = "not checked"
 DEAD = {"killed", "timeout", "caught by type check"}
 _ENTRY = re.compile(r"^ {4}(\S+) {2,}(.+)$")
 _LITERAL = re.compile(r'"[^"]*"')
@@ -59,6 +61,14 @@ def listed(path: Path = LIST) -> list[Listed]:
     """The entries of the list: its lines that are set in by four blanks."""
     found = [_ENTRY.match(line) for line in path.read_text().splitlines()]
     return [Listed(where=m[1], change=m[2].strip()) for m in found if m]
+
+
+def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Mutant]:
+    """The living ones of which not only the wording changed and that no entry means, and those that nobody tried."""
+    return [
+        m for m in found
+        if m.alive and (m.status == UNTRIED or not (m.only_wording or any(entry.names(m) for entry in entries)))
+    ]  # fmt: skip
 
 
 def mutants() -> list[Mutant]:

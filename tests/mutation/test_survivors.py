@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.nearest import distance
 from tests.mutation.sql import FILES, changes
-from tests.mutation.survivors import LIST, Listed, Mutant, listed
+from tests.mutation.survivors import LIST, UNTRIED, Listed, Mutant, listed, unexplained
 
 
 def mutant(old: str, new: str, status: str = "survived") -> Mutant:
@@ -40,9 +41,29 @@ def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, word
     assert mutant(old, new).only_wording is wording
 
 
+@pytest.mark.parametrize(
+    ("mutant", "far"),
+    [
+        ("pipeline.store.deliveries.x_settle_several__mutmut_12", [0, 1, 2]),
+        ("pipeline.store.deliveries.x__settled__mutmut_12", [1, 1, 2]),
+        ("pipeline.stages.publish.xǁSliceǁ_of_error__mutmut_3", [2, 2, 0]),
+        ("fail", [None, None, None]),
+    ],
+)
+def test_who_tries_a_mutant_asks_first_who_can_tell_soonest(mutant: str, far: list[int | None]) -> None:
+    tests = ("store/test_settle.py", "store/test_moves.py", "stages/test_publish.py")
+    assert [distance(Path("tests/pipeline", test), mutant) for test in tests] == far
+
+
 def test_what_nobody_noticed_or_tried_lives() -> None:
     said = ("survived", "no tests", "not checked", "suspicious", "killed", "timeout", "caught by type check")
     assert [mutant("a", "b", status).alive for status in said] == [True] * 4 + [False] * 3
+
+
+def test_what_nobody_tried_is_explained_by_nothing() -> None:
+    entry = Listed(where="stages.publish.f", change="a → b")
+    some = [mutant("a", "b"), mutant("a", "c"), mutant('"it is"', '"It is"'), mutant("a", "b", UNTRIED)]
+    assert unexplained(some, [entry]) == [some[1], some[3]]
 
 
 def test_every_entry_of_the_list_names_a_line_that_is_there() -> None:
@@ -68,3 +89,8 @@ def test_every_statement_of_the_ledger_is_broken_and_every_change_is_one() -> No
         assert change.applied() != text
         assert text[change.start :].startswith(change.old)
         assert change.users
+
+
+def test_a_text_that_is_part_of_others_is_sent_by_whoever_sends_those() -> None:
+    users = {change.users for change in changes() if change.where == "store.lease._HELD"}
+    assert users == {frozenset({"give_back", "give_back_looks"})}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -47,10 +48,10 @@ def forged(line: bytes, **changes: Any) -> bytes:
     return (json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
-def broken(lines: list[bytes], **kept: Any) -> tuple[Flaw, int | None]:
+def broken(lines: list[bytes], **kept: Any) -> Broken:
     with pytest.raises(Broken) as caught:
         verify(lines, **kept)
-    return caught.value.flaw, caught.value.line
+    return caught.value
 
 
 def test_a_line_is_canonical_json_whose_hash_anybody_can_make() -> None:
@@ -59,6 +60,22 @@ def test_a_line_is_canonical_json_whose_hash_anybody_can_make() -> None:
     assert body["at"] == "2027-01-31T12:00:00.000Z"
     assert (body["sequence"], body["previous"], body["workspace"]) == (1, None, str(ACME))
     assert forged(line) == line, "sorted keys, no blanks, UTF-8, SHA-256 of all but the hash"
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is nine hours ahead of UTC."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_times_are_told_in_utc_wherever_the_machine_stands(elsewhere: None) -> None:
+    assert time.timezone == -9 * 3600
+    for at in (FACTS["at"], datetime(2027, 1, 31, 7, tzinfo=timezone(timedelta(hours=-5)))):
+        assert b'"at":"2027-01-31T12:00:00.000Z"' in chain(1, at=at)[0]
 
 
 @given(st.text(), st.integers(-(2**53) + 1, 2**53 - 1), st.lists(st.text()))
@@ -87,39 +104,81 @@ def test_a_later_part_holds_and_follows_the_head_that_was_kept() -> None:
     lines = chain(5)
     found = verify(lines[2:], after=head_of(lines[1]), head=head_of(lines[4]))
     assert (found.first, found.receipts) == (3, 3)
-    assert broken(lines[3:], after=head_of(lines[1])) == (Flaw.MISSING, 1)
-    assert broken(lines[1:], after=head_of(lines[1])) == (Flaw.REORDERED, 1)
-    assert broken(lines[2:], after=Head(sequence=2, hash="0" * 64)) == (Flaw.OTHER_CHAIN, 1)
+    kept = head_of(lines[1])
+    other = Head(sequence=2, hash="0" * 64)
+    for some, after, sentence in (
+        (lines[3:], kept, "line 1 is missing: receipt 3 should come first"),
+        (lines[1:], kept, "line 1 is reordered: it is receipt 2, and 3 should come first"),
+        (
+            lines[2:], other,
+            "line 1 is not the chain of that head: it does not follow receipt 2 as it was kept",
+        ),
+    ):  # fmt: skip
+        assert str(broken(some, after=after)) == sentence
 
 
-TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], Flaw, int | None]] = {
-    "a fact": (lambda x: [*x[:2], x[2].replace(b"r2", b"r9"), *x[3:]], Flaw.ALTERED, 3),
-    "a fact, hashed anew": (lambda x: [*x[:2], forged(x[2], remote_id="r9"), *x[3:]], Flaw.ALTERED, 4),
-    "blanks": (lambda x: [*x[:2], x[2].replace(b":", b": ", 1), *x[3:]], Flaw.ALTERED, 3),
-    "a key twice": (lambda x: [*x[:2], x[2].replace(b"{", b'{"url":null,', 1), *x[3:]], Flaw.ALTERED, 3),
-    "one taken out": (lambda x: [*x[:2], *x[3:]], Flaw.MISSING, 3),
-    "two taken out": (lambda x: [x[0], *x[3:]], Flaw.MISSING, 2),
-    "two exchanged": (lambda x: [x[0], x[2], x[1], *x[3:]], Flaw.REORDERED, 2),
-    "one moved to the end": (lambda x: [*x[:1], *x[2:], x[1]], Flaw.REORDERED, 2),
-    "one twice": (lambda x: [*x[:3], x[2], *x[3:]], Flaw.REORDERED, 4),
-    "one of another workspace": (lambda x: [*x[:2], chain(5, OTHER)[2], *x[3:]], Flaw.OTHER_WORKSPACE, 3),
-    "the first one, hashed anew": (lambda x: [forged(x[0], previous="0" * 64), *x[1:]], Flaw.ALTERED, 1),
-    "a blank line": (lambda x: [*x[:2], b"\n", *x[2:]], Flaw.ALTERED, 3),
-    "no JSON": (lambda x: [*x[:2], b"\xff\xfe", *x[3:]], Flaw.ALTERED, 3),
-    "another object": (lambda x: [*x[:2], b'{"a":1}\n', *x[3:]], Flaw.ALTERED, 3),
-    "a list": (lambda x: [*x[:2], b"[]\n", *x[3:]], Flaw.ALTERED, 3),
-    "a number that is none": (lambda x: [*x[:2], forged(x[2], sequence=True), *x[3:]], Flaw.ALTERED, 3),
-    "brackets without end": (lambda x: [*x[:2], b"[" * (LONGEST - 1), *x[3:]], Flaw.ALTERED, 3),
-    "a line without end": (lambda x: [*x[:2], b"9" * (LONGEST + 1), *x[3:]], Flaw.ALTERED, 3),
-    "nothing left": (lambda _: [], Flaw.EMPTY, None),
+ALTERED = "its hash is not that of its content"
+FORM = "it is not one JSON object in canonical form (RFC 8785)"
+LACKS = "it lacks workspace, sequence, previous or hash"
+TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "a fact": (lambda x: [*x[:2], x[2].replace(b"r2", b"r9"), *x[3:]], f"line 3 is altered: {ALTERED}"),
+    "a fact, hashed anew": (
+        lambda x: [*x[:2], forged(x[2], remote_id="r9"), *x[3:]],
+        "line 4 is altered: it was not written after receipt 3 as it stands here: one of both was replaced",
+    ),
+    "blanks": (lambda x: [*x[:2], x[2].replace(b":", b": ", 1), *x[3:]], f"line 3 is altered: {FORM}"),
+    "a key twice": (lambda x: [*x[:2], x[2].replace(b"{", b'{"url":null,', 1), *x[3:]], f"line 3 is altered: {FORM}"),
+    "one taken out": (lambda x: [*x[:2], *x[3:]], "line 3 is missing: receipt 3 should come before it"),
+    "two taken out": (lambda x: [x[0], *x[3:]], "line 2 is missing: receipts 2 to 3 should come before it"),
+    "two exchanged": (
+        lambda x: [x[0], x[2], x[1], *x[3:]],
+        "line 2 is reordered: receipt 2 should stand here, and stands on line 3",
+    ),
+    "one moved to the end": (
+        lambda x: [*x[:1], *x[2:], x[1]], "line 2 is reordered: receipt 2 should stand here, and stands on line 5",
+    ),
+    "one moved behind a damaged one": (
+        lambda x: [x[0], x[2], b"no JSON", x[1], x[4]],
+        "line 2 is reordered: receipt 2 should stand here, and stands on line 4",
+    ),
+    "one taken out for that of another workspace": (
+        lambda x: [x[0], x[2], chain(2, OTHER)[1]], "line 2 is missing: receipt 2 should come before it",
+    ),
+    "one twice": (lambda x: [*x[:3], x[2], *x[3:]], "line 4 is reordered: it is receipt 3, and 4 should stand here"),
+    "one of another workspace": (
+        lambda x: [*x[:2], chain(5, OTHER)[2], *x[3:]],
+        f"line 3 is from another workspace: it belongs to {OTHER}, the others to {ACME}",
+    ),
+    "the first one, hashed anew": (
+        lambda x: [forged(x[0], previous="0" * 64), *x[1:]],
+        "line 1 is altered: a chain's first receipt, and no other, follows nothing",
+    ),
+    "a later one that follows nothing": (
+        lambda x: [forged(x[1], previous=None)],
+        "line 1 is altered: a chain's first receipt, and no other, follows nothing",
+    ),
+    "a blank line": (lambda x: [*x[:2], b"\n", *x[2:]], "line 3 is altered: it is not JSON"),
+    "no JSON": (lambda x: [*x[:2], b"\xff\xfe", *x[3:]], "line 3 is altered: it is not JSON"),
+    "another object": (lambda x: [*x[:2], b'{"a":1}\n', *x[3:]], f"line 3 is altered: {LACKS}"),
+    "a list": (lambda x: [*x[:2], b"[]\n", *x[3:]], f"line 3 is altered: {FORM}"),
+    "a number that is none": (lambda x: [*x[:2], forged(x[2], sequence=True), *x[3:]], f"line 3 is altered: {LACKS}"),
+    "a number before the first": (lambda x: [forged(x[0], sequence=0)], f"line 1 is altered: {LACKS}"),
+    "brackets without end": (lambda x: [*x[:2], b"[" * LONGEST, *x[3:]], "line 3 is altered: it is not JSON"),
+    "a line without end": (
+        lambda x: [*x[:2], b"9" * (LONGEST + 1), *x[3:]], "line 3 is altered: it is longer than any receipt",
+    ),
+    "nothing left": (lambda _: [], "empty: there is no receipt in it"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", TAMPERED)
 def test_tampering_of_each_kind_is_caught_at_its_line(what: str) -> None:
-    tamper, flaw, line = TAMPERED[what]
+    tamper, sentence = TAMPERED[what]
     lines = chain(5)
-    assert broken(tamper(lines)) == (flaw, line)
+    found = broken(tamper(lines))
+    assert str(found) == sentence
+    where = "" if found.line is None else f"line {found.line} is "
+    assert f"{where}{found.flaw}: {found.why}" == sentence
     assert verify(lines).receipts == 5
 
 
@@ -127,11 +186,18 @@ def test_only_a_head_that_was_kept_tells_of_a_cut_and_of_a_chain_made_anew() -> 
     lines = chain(5)
     kept = head_of(lines[4])
     assert verify(lines[:3]).receipts == 3
-    assert broken(lines[:3], head=kept) == (Flaw.MISSING, None)
+    assert str(broken(lines[:3], head=kept)) == (
+        "missing: it ends with receipt 3; receipts 4 to 5 should follow"
+    )
     anew = chain(5, url="https://elsewhere.example")
     assert verify(anew).receipts == 5
-    assert broken(anew, head=kept) == (Flaw.OTHER_CHAIN, 5)
-    assert broken(lines[3:], head=head_of(lines[1])) == (Flaw.MISSING, None)
+    assert str(broken(anew, head=kept)) == (
+        "line 5 is not the chain of that head: receipt 5 has another hash than the head that was kept"
+    )
+    assert str(broken(lines[3:], head=head_of(lines[1]))) == (
+        "missing: it begins with receipt 4, after the head that was kept"
+    )
+    assert verify(lines[3:], head=head_of(lines[3])).first == 4
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255), st.integers(0, 3))
@@ -140,7 +206,7 @@ def test_no_byte_of_a_line_can_be_another(place: int, flip: int, number: int) ->
     data = bytearray(lines[number])
     data[place % (len(data) - 1)] ^= flip  # all but its line break
     lines[number] = bytes(data)
-    assert broken(lines)[1] == number + 1
+    assert broken(lines).line == number + 1
 
 
 @given(st.permutations(range(4)))
@@ -150,12 +216,21 @@ def test_no_other_order_holds(order: list[int]) -> None:
     if moved == lines:
         assert verify(moved).receipts == 4
     else:
-        assert broken(moved)[0] in (Flaw.REORDERED, Flaw.MISSING)
+        assert broken(moved).flaw in (Flaw.REORDERED, Flaw.MISSING)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "0:" + "a" * 64, "1:" + "A" * 64, "x:" + "a" * 64, "1:" + "a" * 63, "\u0661:" + "a" * 64],
+    [
+        "",
+        "1",
+        "0:" + "a" * 64,
+        "1:" + "A" * 64,
+        "x:" + "a" * 64,
+        "1:" + "a" * 63,
+        "\u0661:" + "a" * 64,
+        "1\u0661:" + "a" * 64,
+    ],
 )
 def test_what_is_no_head_is_refused(text: str) -> None:
     with pytest.raises(NoHead, match="slipway receipts head"):

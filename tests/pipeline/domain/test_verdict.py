@@ -283,6 +283,27 @@ def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent)
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(), CannotTell(reason="?")])
+def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_enough(seen: Seen) -> None:
+    doubtful = replace(AFTER, in_doubt=True)
+    for before in (False, True):
+        early = of_look(seen, replace(doubtful, absent_before=before), POLICY)
+        shape(early, state=State.UNKNOWN, wait=POLICY.settle)
+    first = of_look(seen, replace(doubtful, late_enough=True), POLICY)
+    shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
+    second = of_look(seen, replace(doubtful, late_enough=True, absent_before=True), POLICY)
+    shape(second, "restored", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert second.error is not None
+    assert second.error.next_action
+
+
+def test_what_the_platform_works_on_and_a_restore_left_in_doubt_keeps_the_handle_it_has() -> None:
+    seen = Pending(checkpoint=HANDLE, wait=seconds(7))
+    shape(
+        of_look(seen, replace(AFTER, in_doubt=True), POLICY), state=State.PROCESSING, wait=seconds(7)
+    )  # fmt: skip
+
+
 def test_proven_absence_of_the_last_try_fails() -> None:
     verdict = of_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
     shape(verdict, "proven_absent", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)

@@ -462,6 +462,8 @@ def test_a_stale_token_is_refreshed_and_the_post_goes_out(house: House, post: Po
     found = house.ledger.delivery(post.deliveries[0])
     assert (found.spent, found.armed_at) == (0, None)
     assert found.next_at <= found.now, "at once"
+    [refused] = house.ledger.attempts(found.id)
+    assert (refused.outcome, refused.error["message"]) == ("refused", "stale"), "what came of it is known"
     assert status(house) == (AccountStatus.ACTIVE, 2)
     assert send(house, script, post) is State.PUBLISHED
     assert script.made("refresh") == 1

@@ -20,6 +20,7 @@ from adapters.contract import (
     Absent,
     Account,
     CannotTell,
+    Checkpoint,
     Draft,
     Ended,
     Finalized,
@@ -131,6 +132,7 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
     assert scene.goes_out(out) is State.PUBLISHED
     scene.put_back()
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
+    assert delay.slot(scene.core) == 0
     assert scene.goes_out(out) is None
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "not even released"
 
@@ -211,6 +213,19 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
     scene.put_back()
     assert scene.house.ledger.delivery(delivery).due_at > scene.house.now()
     assert scene.accept() == {delivery}
+
+
+def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
+    post = scene.post()
+    delay.slot(scene.core)
+    scene.core.keeper._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
+    with scene.core.database.begin() as c:
+        row(
+            c,
+            """UPDATE mark SET until = now() - interval '1 second', writer = pg_current_xact_id()::xid
+               RETURNING n""",
+        )
+    assert publish(scene.core, post.deliveries[0], 0) is State.PUBLISHED
 
 
 def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene) -> None:
@@ -303,15 +318,27 @@ def test_what_the_platform_still_works_on_is_waited_for(scene: Scene) -> None:
     assert scene.seen(post.deliveries[0]) is State.PUBLISHED
 
 
-def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(scene: Scene) -> None:
+OLD = {"handle": "old"}
+
+
+@pytest.mark.parametrize(("checkpoint", "shown", "asked"), [
+    (OLD, Ended(error=Rejected("no")), [OLD, {}]), (OLD, CannotTell(reason="?"), [OLD, {}]),
+    (OLD, Pending(checkpoint=OLD), [OLD]), (OLD, Published(remote_id="r"), [OLD]),
+    ({}, CannotTell(reason="?"), [{}]),
+])  # fmt: skip
+def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
+    scene: Scene, checkpoint: Checkpoint, shown: Seen, asked: list[Checkpoint]
+) -> None:
     post = scene.post(State.PREPARING)
     [delivery] = post.deliveries
-    scene.house.ledger.change(
-        delivery, "checkpoint = :sealed", sealed=scene.core.vault.seal({"handle": "old"}, delivery)
-    )
-    doubted(scene, post, seen=Ended(error=Rejected("no")))
+    if checkpoint:
+        sealed = scene.core.vault.seal(checkpoint, delivery)
+        scene.house.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
+    doubted(scene, post, seen=shown)
+    armed_at = scene.house.ledger.delivery(delivery).armed_at
     scene.seen(delivery)
-    assert scene.script.calls == [("look", {"handle": "old"}), ("look", {})]
+    assert scene.script.calls == [("look", handle) for handle in asked]
+    assert scene.script.armed_at == [armed_at] * len(asked), "the adapter looks from there on"
 
 
 def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
@@ -11,10 +12,12 @@ from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
+from pipeline.store.database import row
 from pipeline.store.held import Held
 from pipeline.store.late import Proven, keep_late_handle, keep_late_proof, settle_by_proof
 from pipeline.store.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+from tests.stack import until
 
 LIVE = Published(remote_id="live-1", url="https://example.test/1", delivered_as="inbox_draft", notes={"n": 1})
 ABSENT = Verdict(state=State.RETRYING, spent=True, closes=Outcome.ABSENT, disarm=True)
@@ -52,12 +55,14 @@ def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledge
     with shared.database.begin() as c:
         verdict = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=LIVE)
         assert store.settle(c, shared.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is None
+    before = shared.delivery(held.id)
     assert prove(shared, held) == Proven(settled=True)
     found = shared.delivery(held.id)
     assert (found.state, found.remote_id, found.url, found.delivered_as, found.notes) == (
         "published", "live-1", "https://example.test/1", "inbox_draft", {"n": 1},
     )  # fmt: skip
-    assert found.generation == held.generation + 1, "old messages die"
+    assert (found.generation, found.fence) == (before.generation + 1, before.fence + 1), "old messages die"
+    assert shared.last_why(held.id) == "late proof"
     assert (found.error, found.lease_until) == (None, None)
     assert shared.status(post) == "posted"
     [attempt] = shared.attempts(held.id)
@@ -148,7 +153,8 @@ def test_proof_that_names_anothers_post_needs_a_person_and_keeps_its_evidence(sh
     assert prove(shared, thief).settled
     lose(shared, owner)
     absent(shared, owner)
-    assert shared.state(owner.id) is State.RETRYING
+    before = shared.delivery(owner.id)
+    assert before.state == "retrying"
     proven = prove(shared, owner)
     assert proven.settled
     assert proven.alarm is not None
@@ -156,6 +162,8 @@ def test_proof_that_names_anothers_post_needs_a_person_and_keeps_its_evidence(sh
     assert (found.state, found.reason) == (State.BLOCKED, Reason.IS_IT_LIVE)
     assert found.armed_at is not None, "or an edit would send it again"
     assert found.error["code"] == "remote_id_taken"
+    assert (found.generation, found.fence) == (before.generation + 1, before.fence + 1), "old messages die"
+    assert shared.last_why(owner.id).startswith("ALARM: The platform names the post live-1")
     assert shared.attempts(owner.id)[0].late[0]["remote_id"] == "live-1"
     assert shared.status(shared_post(owner)) == "pending"
 
@@ -197,7 +205,66 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
             "the second attempt has its own"
         )
     assert shared.held(first.id).checkpoint == {"handle": "first"}
-    assert len(shared.attempts(first.id)[0].late) == 2
+    assert shared.attempts(first.id)[0].late == [{"handle": True}] * 2
+    assert shared.attempts(first.id)[1].late is None
+
+
+@pytest.mark.parametrize("change", ["state = 'processing'", "state = 'publishing', lease_until = now()"])
+def test_a_late_handle_is_not_taken_while_somebody_knows_better(shared: Ledger, change: str) -> None:
+    held = shared.armed(shared.fresh())
+    lose(shared, held)
+    shared.change(held.id, change)
+    with shared.database.begin() as c:
+        assert not keep_late_handle(c, shared.vault, held, {"handle": "late"})
+    assert shared.held(held.id).checkpoint == {"handle": "first"}
+
+
+def test_a_late_handle_of_an_attempt_that_is_closed_is_not_taken(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    lose(shared, held)
+    with shared.database.begin() as c:
+        row(
+            c,
+            "UPDATE attempts SET closed_at = now(), outcome = 'refused' WHERE delivery_id = :id RETURNING id",
+            id=held.id,
+        )
+    with shared.database.begin() as c:
+        assert not keep_late_handle(c, shared.vault, held, {"handle": "late"})
+
+
+def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) -> None:
+    """Neither their rows are touched, nor is it waited for who holds them."""
+    other, held = shared.armed(shared.fresh()), shared.armed(shared.fresh())
+    for one in (other, held):
+        lose(shared, one)
+    shared.change(other.id, "armed_at = :at", at=shared.delivery(held.id).armed_at)  # at the same moment
+    before = shared.delivery(other.id)[:-1], shared.attempts(other.id)
+    shared.change(held.id, "updated_at = now() - interval '1 hour'")
+
+    def keep() -> bool:
+        with shared.database.begin() as c:
+            return keep_late_handle(c, shared.vault, held, {"handle": "late"})
+
+    assert shared.while_locked(other.id, keep)
+    found = shared.delivery(held.id)
+    assert found.now - found.updated_at < timedelta(minutes=30)
+    assert prove(shared, held).settled
+    assert (shared.delivery(other.id)[:-1], shared.attempts(other.id)) == before
+
+
+def test_what_is_late_waits_for_who_is_changing_the_delivery(shared: Ledger) -> None:
+    held = shared.armed(shared.fresh())
+    lose(shared, held)
+    with ThreadPoolExecutor(1) as pool:
+        with shared.database.begin() as c:
+            row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
+            proving = pool.submit(prove, shared, held)
+            until(shared.waits, 10)
+            found = row(
+                c, "SELECT late FROM attempts WHERE delivery_id = :id FOR UPDATE SKIP LOCKED", id=held.id
+            )
+        assert proving.result(20) == Proven(settled=True)
+    assert found is not None, "the delivery first, then its attempts: the one lock order"
 
 
 def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_each_other(

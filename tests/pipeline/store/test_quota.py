@@ -60,6 +60,30 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
         assert planned_in_day(c, account, now + 3 * DAY + HOUR) == 1
 
 
+def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    made = {state: shared.post([account], state, due=HOUR) for state in State}
+
+    def planned(ahead: timedelta) -> int:
+        with shared.database.begin() as c:
+            now = c.exec_driver_sql("SELECT now() AS now").one().now
+            return planned_in_day(c, account, now + ahead)
+
+    soon = HOUR + timedelta(minutes=1)
+    waits = [State.ACCEPTED, State.SCHEDULED, State.RETRYING]
+    armed = [State.PROCESSING, State.UNKNOWN]
+    assert planned(soon) == len(waits) + len(armed)
+    assert planned(HOUR / 2) == len(armed), "none of it is due by then"
+    assert planned(DAY + HOUR / 2) == len(waits), "what was sent is more than a day ago by then"
+    assert planned(DAY + soon) == 0
+    with shared.database.begin() as c:
+        c.exec_driver_sql(
+            "UPDATE attempts SET closed_at = now(), outcome = 'refused' WHERE delivery_id = %(id)s",
+            {"id": made[State.UNKNOWN].deliveries[0]},
+        )
+    assert planned(soon) == len(waits) + 1
+
+
 def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
     one, two = (shared.account(shared.workspace(), Platform.YOUTUBE) for _ in range(2))
     other = shared.account(shared.workspace(), Platform.PINTEREST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,11 +13,14 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import LOOKED_AT, WAITING, State
+from pipeline.domain.schedule import slot_end
 from pipeline.store import release as store
+from pipeline.store.database import rows
+from pipeline.store.late_policy import LatePolicy, set_policy
 from pipeline.store.pauses import Scope, lift, pause
 from pipeline.store.release import Ring
-from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
+from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, Post, together
 
 NOW = timedelta(0)
 
@@ -48,7 +52,10 @@ def test_the_oldest_first(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     account = ledger.account(workspace)
     posts = [ledger.post([account], due=timedelta(minutes=-n)) for n in (1, 3, 2)]
-    assert [r.delivery for r in release(ledger)] == [posts[n].deliveries[0] for n in (1, 2, 0)]
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("ANALYZE deliveries")  # so few are read as they lie there, not from an index
+    batches = [release(ledger, 1), release(ledger, 9)]
+    assert [r.delivery for rings in batches for r in rings] == [posts[n].deliveries[0] for n in (1, 2, 0)]
 
 
 def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledger: Ledger) -> None:
@@ -64,6 +71,55 @@ def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledg
     assert len(first) == 500
     assert single.deliveries[0] in first[:3]
     assert {p.deliveries[0] for p in small} <= set(first[:8])
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])
+def test_what_waits_is_found_in_whatever_workspace(ledger: Ledger, state: State) -> None:
+    accounts = [ledger.account(ledger.workspace()) for _ in range(4)]
+    posts = [ledger.post([account], state) for account in reversed(accounts)]
+    assert {r.delivery for r in release(ledger)} == {p.deliveries[0] for p in posts}
+    with ledger.database.begin() as c:
+        assert store.waiting_platforms(c) == []
+
+
+def test_only_what_goes_to_the_platform_that_is_asked_for(ledger: Ledger) -> None:
+    """The others may be paused, or have enough before them."""
+    workspace = ledger.workspace()
+    other = ledger.post([ledger.account(workspace, Platform.PINTEREST)], platform=Platform.PINTEREST)
+    mine = ledger.post([ledger.account(workspace)])
+    assert [r.delivery for r in release(ledger)] == mine.deliveries
+    assert ledger.states(other) == [State.SCHEDULED]
+
+
+def test_what_is_not_due_takes_nobodys_place_in_a_batch(ledger: Ledger) -> None:
+    due = ledger.posts(2, [ledger.account(ledger.workspace())])
+    ledger.fresh(due=HOUR)
+    assert {r.delivery for r in release(ledger, 2)} == {p.deliveries[0] for p in due}
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])
+def test_a_backlog_is_what_should_have_gone_out_that_long_ago(ledger: Ledger, state: State) -> None:
+    def has_backlog(platform: str = "tiktok") -> bool:
+        with ledger.database.begin() as c:
+            return store.has_backlog(c, platform, HOUR)
+
+    ledger.fresh(state, due=-HOUR / 2)
+    ledger.fresh(State.FAILED, due=-2 * HOUR)
+    assert not has_backlog()
+    ledger.fresh(state, due=-2 * HOUR)
+    assert has_backlog()
+    assert not has_backlog("pinterest")
+
+
+def test_old_and_new_can_be_told_apart(ledger: Ledger) -> None:
+    old, new = ledger.fresh(due=-2 * HOUR), ledger.fresh()
+    with ledger.database.begin() as c:
+        assert [r.delivery for r in store.release(c, "tiktok", 9, LEASE, older=HOUR)] == old.deliveries
+    assert ledger.states(new) == [State.SCHEDULED]
+    old = ledger.fresh(due=-2 * HOUR)
+    with ledger.database.begin() as c:
+        assert [r.delivery for r in store.release(c, "tiktok", 9, LEASE, younger=HOUR)] == new.deliveries
+    assert ledger.states(old) == [State.SCHEDULED]
 
 
 @pytest.mark.parametrize("limit", [1, 7])
@@ -113,6 +169,30 @@ def test_a_retried_one_whose_post_is_being_edited_is_left_for_the_next_time(ledg
         editing.exec_driver_sql("SELECT 1 FROM posts WHERE id = %(id)s FOR UPDATE", {"id": post.id})
         assert [r.delivery for r in release(ledger)] == other.deliveries
     assert [r.delivery for r in release(ledger)] == post.deliveries
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "state = 'publishing', fence = 1, lease_until = now() + interval '3 minutes'",
+        "state = 'cancelled'",
+        "next_at = now() + interval '1 hour'",
+    ],
+)
+def test_what_somebody_changes_between_choosing_and_releasing_is_left_as_it_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Its post is another's turn too, and may be sent by somebody by now."""
+    changed, mine = ledger.fresh(State.RETRYING, accounts=2).deliveries
+
+    def interrupted(c: Connection, sql: str, **values: object) -> list[object]:
+        found = rows(c, sql, **values)
+        if sql == store._CANDIDATES:
+            ledger.change(changed, meanwhile)
+        return found
+
+    monkeypatch.setattr(store, "rows", interrupted)
+    assert [r.delivery for r in release(ledger)] == [mine]
 
 
 def test_pauses_hold_back_and_let_go(ledger: Ledger) -> None:
@@ -236,6 +316,36 @@ def test_slots_are_those_in_which_something_becomes_due_within_the_horizon(ledge
         assert any(timedelta(0) <= end - due < width + timedelta(milliseconds=1) for end in ends)
 
 
+@pytest.mark.parametrize("state", State)
+def test_a_slot_is_rung_for_what_comes_up_and_not_for_what_has_or_will_much_later(
+    ledger: Ledger, state: State
+) -> None:
+    soon, *others = ledger.posts(3, [ledger.account(ledger.workspace())], state)
+    for post, when in zip((soon, *others), ("1 minute", "-1 second", "1 hour"), strict=True):
+        ledger.change(post.deliveries[0], "next_at = now() + CAST(:when AS interval)", when=when)
+    width = timedelta(seconds=7)
+    with ledger.database.begin() as c:
+        ends = store.due_slots(c, timedelta(minutes=5), width)
+    assert ends == (
+        [slot_end(ledger.delivery(soon.deliveries[0]).next_at, width)] if state in WAITING | LOOKED_AT else []
+    )
+
+
+def test_of_more_slots_than_are_rung_at_once_the_next_ones_are(ledger: Ledger) -> None:
+    ledger.posts(1100, [ledger.account(ledger.workspace())])
+    with ledger.database.begin() as c:
+        c.exec_driver_sql(
+            """UPDATE deliveries SET next_at = now() + make_interval(secs => 2000 - n) FROM (
+                   SELECT id, row_number() OVER (ORDER BY id) AS n FROM deliveries) x WHERE x.id = deliveries.id"""
+        )
+        c.exec_driver_sql("ANALYZE deliveries")
+        ends = store.due_slots(c, HOUR, timedelta(seconds=1))
+        [last] = rows(c, "SELECT now() + interval '1901 seconds' AS at")
+    assert len(ends) == 1000
+    assert ends == sorted(ends)
+    assert max(ends) < last.at
+
+
 def _ids(ledger: Ledger) -> list[UUID]:
     with ledger.database.begin() as c:
         return [r.id for r in c.exec_driver_sql("SELECT id FROM deliveries").all()]
@@ -258,6 +368,47 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
     assert {(d, state, generation, on_late) for d, _, state, generation, on_late in found} == {
         (late.deliveries[0], "scheduled", 0, "skip"), (held.deliveries[0], "retrying", 0, "hold"),
     }  # fmt: skip
+
+
+def late(ledger: Ledger, post: Post) -> list[UUID]:
+    with ledger.database.begin() as c:
+        found = {delivery for delivery, *_ in store.late_ones(c, 10_000)}
+    return [delivery for delivery in post.deliveries if delivery in found]
+
+
+def by_its_post(ledger: Ledger) -> Post:
+    return ledger.fresh(accounts=2, due=-HOUR, expires=timedelta(seconds=-1), on_late="skip")
+
+
+def by_its_workspace(ledger: Ledger) -> Post:
+    post = ledger.fresh(accounts=2, due=-HOUR)
+    with ledger.database.begin() as c:
+        set_policy(c, post.workspace, LatePolicy(after=HOUR / 2, on_late="skip"))
+    return post
+
+
+@pytest.mark.parametrize("made", [by_its_post, by_its_workspace])
+@pytest.mark.parametrize("other", sorted(set(State) - WAITING))
+@pytest.mark.parametrize("waits", sorted(WAITING))
+def test_what_waits_and_is_too_late_is_found_wherever_its_posts_other_account_stands(
+    shared: Ledger, made: Callable[[Ledger], Post], waits: State, other: State
+) -> None:
+    post = made(shared)
+    for state, delivery in zip((waits, other), post.deliveries, strict=True):
+        shared.put(replace(post, deliveries=[delivery]), state)
+    assert late(shared, post) == post.deliveries[:1]
+
+
+@pytest.mark.parametrize("made", [by_its_post, by_its_workspace])
+def test_what_is_too_late_waits_for_its_next_try_to_be_told_so(
+    shared: Ledger, made: Callable[[Ledger], Post]
+) -> None:
+    post = made(shared)
+    shared.put(post, State.RETRYING)
+    assert late(shared, post) == post.deliveries
+    for delivery in post.deliveries:
+        shared.change(delivery, "next_at = now() + interval '1 hour'")
+    assert late(shared, post) == []
 
 
 def test_one_that_was_held_for_being_late_is_not_held_again_once_a_person_let_it_go(ledger: Ledger) -> None:

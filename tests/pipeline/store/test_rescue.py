@@ -3,8 +3,10 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+import pytest
+
 from adapters.errors import OutcomeUnknown
-from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
 from pipeline.domain.verdict import Verdict
 from pipeline.store import deliveries as store
 from pipeline.store.accounts import mark_reconnect
@@ -65,6 +67,14 @@ def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ag
         ledger.change(one.id, "lease_until = now() - make_interval(mins => :m)", m=minutes)
     with ledger.database.begin() as c:
         assert [d.id for d in dropped(c, 2)] == [held[1].id, held[2].id]
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, *sorted(LOOKED_AT)])
+def test_what_is_not_being_published_was_not_dropped(shared: Ledger, state: State) -> None:
+    [delivery] = shared.fresh(state).deliveries
+    shared.change(delivery, "lease_until = now() - interval '1 second'")
+    with shared.database.begin() as c:
+        assert delivery not in [one.id for one in dropped(c, 10_000)]
 
 
 def test_crashes_add_up_over_claims(shared: Ledger) -> None:
@@ -132,6 +142,15 @@ def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared:
 
 
 # --- going on after a person acted -----------------------------------------------------------------------------------
+
+
+def test_what_goes_on_together_takes_its_posts_in_the_one_order(ledger: Ledger) -> None:
+    posts = ledger.posts(4, [ledger.account(ledger.workspace())], State.BLOCKED)
+    for post in reversed(posts):  # as they lie there, the last one is the first
+        ledger.change(post.deliveries[0], "reason = 'reconnect'")
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("ANALYZE deliveries")
+        assert resume(c, 100) == [p.deliveries[0] for p in sorted(posts, key=lambda p: p.id)]
 
 
 def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger) -> None:

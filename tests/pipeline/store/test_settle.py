@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Published
-from adapters.errors import CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
+from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store import deliveries as store
@@ -269,6 +269,69 @@ def test_what_became_due_while_it_was_held_is_late_when_it_is_put_back(shared: L
     shared.change(held.id, "due_at = now()")
     assert settle(shared, held, Verdict(state=State.SCHEDULED))
     assert shared.status(post) == "pending"
+
+
+@pytest.mark.parametrize(("accounts", "touched"), [(1, [False, True]), (2, [True, False, False, True])])
+def test_a_post_is_touched_when_its_stored_word_changes_and_only_then(
+    shared: Ledger, accounts: int, touched: list[bool]
+) -> None:
+    """Its author reads when that was. One that is due reads as pending while it is stored as scheduled."""
+    post = shared.fresh(accounts=accounts)
+    told = [
+        _touched(shared, post, shared.armed(post, nth), PROCESSING, Mover.PUBLISH) for nth in range(accounts)
+    ]
+    told += [_touched(shared, post, shared.held(d), FAILED, Mover.STATUS) for d in post.deliveries]
+    assert told == touched
+
+
+def test_a_question_to_a_person_whether_it_is_live_leaves_a_pending_post_as_it_is(shared: Ledger) -> None:
+    post = shared.fresh()
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert not _touched(shared, post, shared.armed(post), doubtful, Mover.PUBLISH)
+
+
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_a_question_to_a_person_whether_it_is_live_makes_a_post_of_later_pending(
+    shared: Ledger, accounts: int
+) -> None:
+    post = shared.fresh(State.PREPARING, accounts=accounts, due=timedelta(hours=1))
+    assert shared.status(post) == "scheduled"
+    doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert settle(shared, shared.held(post.deliveries[0]), doubtful, Mover.STATUS)
+    assert shared.status(post) == "pending"
+
+
+def test_what_goes_on_at_one_account_does_not_speak_for_the_others(shared: Ledger) -> None:
+    post = shared.fresh(State.PREPARING, accounts=2, due=timedelta(hours=1))
+    shared.change(post.deliveries[0], "state = 'retrying'")
+    with shared.database.begin() as c:
+        assert store.recompute(c, post.id) == "retry"
+    assert settle(shared, shared.held(post.deliveries[1]), Verdict(state=State.QUEUED), Mover.STATUS)
+    assert shared.status(post) == "retry"
+
+
+@pytest.mark.parametrize(("error", "why"), [
+    (None, ""), (Unavailable("down"), "Unavailable: down"), (Rejected("x" * 600), "Rejected: " + "x" * 490),
+])  # fmt: skip
+def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | None, why: str) -> None:
+    held = shared.claimed(shared.fresh())
+    assert settle(shared, held, Verdict(state=State.RETRYING, error=error))
+    assert shared.last_why(held.id) == why
+    assert shared.delivery(held.id).absent_at is None, "nobody looked"
+
+
+def _touched(ledger: Ledger, post: Post, held: Held, verdict: Verdict, mover: Mover) -> bool:
+    """Whether this touches a post that nobody has touched for an hour."""
+    with ledger.database.begin() as c:
+        row(
+            c,
+            "UPDATE posts SET updated_at = now() - interval '1 hour' WHERE id = :id RETURNING id",
+            id=post.id,
+        )
+    assert settle(ledger, held, verdict, mover)
+    with ledger.database.begin() as c:
+        [found] = rows(c, "SELECT now() - updated_at AS ago FROM posts WHERE id = :id", id=post.id)
+    return bool(found.ago < timedelta(minutes=30))
 
 
 def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledger) -> None:

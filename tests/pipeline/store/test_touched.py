@@ -109,6 +109,7 @@ def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
             ledger.change(post.deliveries[0], "lease_until = next_at")
     untouched = [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])]
     with ledger.database.begin() as c:
+        c.exec_driver_sql("ANALYZE deliveries")  # so few are read as they lie there, not from an index
         [ring] = job(c)
     assert ring.delivery == posts[1].deliveries[0]
     found = ledger.delivery(ring.delivery)

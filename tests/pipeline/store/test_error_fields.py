@@ -1,0 +1,54 @@
+"""What is stored and shown of an error: whose fault it is decides who acts on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    CredentialsRevoked,
+    OutcomeUnknown,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    Unsupported,
+)
+from pipeline.store.deliveries import error_fields
+
+FAULTS: dict[type[AdapterError], tuple[str, bool]] = {
+    Unavailable: ("platform", True),
+    RateLimited: ("platform", True),
+    CredentialsExpired: ("platform", True),
+    OutcomeUnknown: ("platform", False),
+    Rejected: ("customer", False),
+    Unsupported: ("customer", False),
+    CredentialsRevoked: ("customer", False),
+    PermissionMissing: ("customer", False),
+    AdapterError: ("us", False),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_an_error_of_a_platform_is_kept_with_whose_fault_it_is(kind: type[AdapterError]) -> None:
+    fault, retryable = FAULTS[kind]
+    plain = {
+        "code": kind.code,
+        "class": kind.__name__,
+        "fault": fault,
+        "retryable": retryable,
+        "message": "No.",
+    }
+    assert error_fields(kind("No.")) == {**plain, "next_action": None, "platform_code": None}
+    told = kind("No.", code="ours", platform_code="E42", next_action="Wait.")
+    more = {"code": "ours", "next_action": "Wait.", "platform_code": "E42"}
+    assert error_fields(told) == {**plain, **more}
+
+
+def test_a_bug_is_our_fault_and_no_error_is_none() -> None:
+    assert error_fields(ZeroDivisionError("by zero")) == {
+        "code": "internal_error", "class": "ZeroDivisionError", "fault": "us", "retryable": False,
+        "message": "by zero", "next_action": None, "platform_code": None,
+    }  # fmt: skip
+    assert error_fields(None) is None
