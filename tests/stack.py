@@ -91,7 +91,7 @@ class Stack:
             "--folder", str(self.folder / "sandbox"), "--uploads", f"{self.api}/files/", *flags,
             SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
         )  # fmt: skip
-        until(lambda: _answers(f"{self.sandbox}/control/health"), 60)
+        until(lambda: answers(f"{self.sandbox}/control/health"), 60)
 
     def start_worker(self, group: str, name: str | None = None, slots: int = 8, **more: str) -> None:
         """One worker process of a group."""
@@ -109,7 +109,7 @@ class Stack:
     def start_api(self, processes: int = 1) -> None:
         """The HTTP server, and wait until it answers."""
         self.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
-        until(lambda: _answers(f"{self.api}/healthz"), 60)
+        until(lambda: answers(f"{self.api}/healthz"), 60)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
         """Ends one part by its process id, its whole session with it."""
@@ -288,7 +288,8 @@ def until(happens: Callable[[], T | None], seconds: float, why: Callable[[], str
     raise AssertionError(why() if why else "it did not happen in time")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether somebody is there and says that all is well."""
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:

@@ -25,7 +25,7 @@ from pipeline.queues import GROUPS
 from pipeline.store.database import rows
 from pipeline.store.schema import revision_of_tables
 from tests.conftest import free_ports
-from tests.stack import FAST, Stack, until
+from tests.stack import FAST, Stack, answers, until
 
 SINCE = ("SLIPWAY_MARK__",)
 """Settings that the older version does not know: it is started without them, as it was."""
@@ -77,8 +77,9 @@ class Fleet:
         assert process.wait(STOPS_WITHIN) == 0, self._log(part)
 
     def _is_up(self, part: str) -> bool:
-        said = self._log(part)
-        return {"api": "Started worker", "beat": "beat: Starting"}.get(part, " ready") in said
+        if part == "api":  # each version's server has its own words for it
+            return answers(f"{self.stack.api}/healthz")
+        return {"beat": "beat: Starting"}.get(part, " ready") in self._log(part)
 
     def _log(self, part: str) -> str:
         return (self.stack.folder / f"{self.name}-{part}.log").read_text()
