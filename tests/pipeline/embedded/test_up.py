@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -97,9 +97,15 @@ def up(place: Place) -> Iterator[Running]:
         process.stdout.close()
 
 
-def nothing_left(place: Place, running: Running) -> bool:
-    alive = [pid for pid, born in running.family.items() if birth(pid) == born]
-    return not alive and not any(listens(port) for port in place.ports)
+def left(place: Place, running: Running) -> list[str]:
+    """Processes that still run, and ports that still listen. A dead one that its new parent has not noticed is dead."""
+    found = [f"port {port} listens" for port in place.ports if listens(port)]
+    for pid, born in running.family.items():
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if birth(pid) == born and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"process {pid} runs: {process.cmdline()}")
+    return found
 
 
 def listens(port: int) -> bool:
@@ -150,7 +156,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
         running.family.update(family)
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
-        assert nothing_left(place, running)
+        assert left(place, running) == []
 
 
 def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(place: Place) -> None:
@@ -189,9 +195,9 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
             assert until(lambda: may_send(third), 30), "a kill is no restore"
             third.process.send_signal(signal.SIGTERM)
             assert third.process.wait(60) == 0
-            assert nothing_left(place, third)
-    assert nothing_left(place, first)
-    assert nothing_left(place, second)
+            assert left(place, third) == []
+    assert left(place, first) == []
+    assert left(place, second) == []
 
 
 def test_a_busy_port_is_said_with_who_holds_it_and_which_setting_moves_it(place: Place) -> None:
