@@ -21,6 +21,8 @@ HEAD_SECONDS = 30.0
 """Longest time from the first byte of a request, or from a new connection, to the end of its head."""
 HEAD_BYTES = 65_536
 """What may have arrived of a head that is not complete."""
+GO_ON = b"HTTP/1.1 100 "
+"""What a client with ``Expect: 100-continue`` waits for before it sends its body: no answer yet."""
 
 
 class Joined:
@@ -33,11 +35,11 @@ class Joined:
 
     def write(self, data: bytes) -> None:
         """The head is the first that is written, the first part of the body the second."""
-        if self._head is None:
-            self._transport.write(data)
-        elif self._head:
+        if self._head:
             self._transport.write(self._head + data)
             self._head = None
+        elif self._head is None or data.startswith(GO_ON):
+            self._transport.write(data)
         else:
             self._head = data
 

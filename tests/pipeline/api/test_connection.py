@@ -102,6 +102,16 @@ def test_a_head_has_its_time(hurried: tuple[str, int], sent: bytes) -> None:
     assert (status, body["error_code"]) == (408, "request_timeout")
 
 
+def test_who_asks_before_sending_a_body_is_told_to_go_on(hurried: tuple[str, int]) -> None:
+    with socket.create_connection(hurried, timeout=20) as line:
+        line.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert line.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.sendall(b"abc")
+        answer = line.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\n3")
+
+
 def test_a_head_on_a_connection_in_use_has_its_time_too(hurried: tuple[str, int]) -> None:
     with socket.create_connection(hurried, timeout=20) as line:
         line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
