@@ -20,8 +20,9 @@ from pipeline.stages.group_commit import Asked
 from pipeline.stages.ingest import accept
 from pipeline.stages.request import Accepted, PostRequest
 from pipeline.stages.standing import version_of
-from pipeline.store import posts as store
+from pipeline.store import post_views
 from pipeline.store.keys import Caller
+from pipeline.store.totals import count_by_status
 
 
 async def create(request: Request) -> Response:
@@ -84,11 +85,11 @@ def json_of(raw: bytes) -> Any:
 
 def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
     with site.core.database.begin() as c:
-        found = store.list_posts(
+        found = post_views.list_posts(
             c, caller.workspace_id, status=wanted.status, since=wanted.since, until=wanted.until,
             before=wanted.before, limit=wanted.limit + 1, accounts=caller.accounts,
         )  # fmt: skip
-        counted = store.count_by_status(c, caller.workspace_id, wanted.since, wanted.until, caller.accounts)
+        counted = count_by_status(c, caller.workspace_id, wanted.since, wanted.until, caller.accounts)
     shown, more = found[: wanted.limit], len(found) > wanted.limit
     return {
         "summary": rendering.summary(counted), "posts": [rendering.post(p) for p in shown],
@@ -96,9 +97,9 @@ def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read(site: Site, caller: Caller, post: UUID) -> store.PostView | None:
+def _read(site: Site, caller: Caller, post: UUID) -> post_views.PostView | None:
     with site.core.database.begin() as c:
-        return store.read_post(c, caller.workspace_id, post, caller.accounts)
+        return post_views.read_post(c, caller.workspace_id, post, caller.accounts)
 
 
 def identity_of(text: str) -> UUID | None:

@@ -14,7 +14,7 @@ from pipeline.domain.post import OPEN, PostStatus, account_status, as_read, stat
 from pipeline.stages.request import Accepted
 from pipeline.store.accounts import AccountRow
 from pipeline.store.keys import Caller
-from pipeline.store.posts import DeliveryView, PostView
+from pipeline.store.post_views import DeliveryView, PostView
 
 
 def accepted(a: Accepted) -> dict[str, Any]:

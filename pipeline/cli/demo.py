@@ -151,7 +151,7 @@ def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
     from pipeline.cli.comparing import Ours
     from pipeline.store.accounts import list_accounts
     from pipeline.store.database import Database
-    from pipeline.store.posts import read_post
+    from pipeline.store.post_views import read_post
 
     database = Database(stage.settings.store.url.get_secret_value(), pool=1)
     try:

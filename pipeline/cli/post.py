@@ -16,7 +16,7 @@ from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipeline.store.posts import DeliveryView, PostView
+    from pipeline.store.post_views import DeliveryView, PostView
 
 SHORT = 40
 """Characters of a caption in a list."""
@@ -34,7 +34,7 @@ def command() -> None:
 @json_option
 def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> None:
     """List posts, newest first."""
-    from pipeline.store.posts import list_posts
+    from pipeline.store.post_views import list_posts
     from pipeline.store.workspaces import find_workspace
 
     with ledger() as c:
@@ -56,7 +56,7 @@ def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> N
 def show_post(post: str, *, as_json: bool) -> None:
     """Show one post: its deliveries, their states, addresses and errors."""
     from pipeline.store.inspection import workspace_of_post
-    from pipeline.store.posts import read_post
+    from pipeline.store.post_views import read_post
 
     wanted = identity(post, "post")
     with ledger() as c:

@@ -34,7 +34,7 @@ from pipeline.store.accounts import AccountRow, find_accounts
 from pipeline.store.checks import Check
 from pipeline.store.deliveries import error_fields, recompute
 from pipeline.store.keys import Caller
-from pipeline.store.posts import read_post
+from pipeline.store.post_views import read_post
 from pipeline.store.steering import Part, Steered
 
 FIELDS = ("caption", "media", "accounts", "scheduled_at", "music_url", "tiktok", "pinterest")

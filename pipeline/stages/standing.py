@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from pipeline.domain.delivery import SETTLED, State, may_be_changed
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
-from pipeline.store.posts import PostView
+from pipeline.store.post_views import PostView
 from pipeline.store.steering import Part, Steered
 
 

@@ -1,8 +1,8 @@
 """How many posts a workspace has of each status: what was folded, and what has been appended since. Counts no rows.
 
-Triggers on ``posts`` append a row per change (one for a whole group of new posts); upkeep folds them. Nobody updates a
-counter while storing a post: that one row would be the line in which all posts of a workspace stand. What is folded
-is counted by spans of time as well, by a trigger: ``spans.py`` reads these.
+Triggers on ``posts`` append a row per change (one for a whole group of new posts); upkeep folds them (``folding.py``).
+Nobody updates a counter while storing a post: that one row would be the line in which all posts of a workspace stand.
+What is folded is counted by spans of time as well, by a trigger: ``spans.py`` reads these.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
-
-_FOLDING = 7_002_007
-"""The advisory lock of whoever folds; another one has nothing to do meanwhile."""
-
+from pipeline.store.database import rows
 
 _ALL = """
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
@@ -49,19 +45,3 @@ def told(found: Iterable[Any]) -> dict[str, int]:
     by_status["scheduled"] = by_status.get("scheduled", 0) - overdue
     by_status["pending"] = by_status.get("pending", 0) + overdue
     return {status: n for status, n in by_status.items() if n}
-
-
-def fold(c: Connection) -> int:
-    """Adds what was appended to the counters; how many rows that were. Zero while somebody else does it."""
-    if not rows(c, "SELECT 1 AS mine WHERE pg_try_advisory_xact_lock(:n)", n=_FOLDING):
-        return 0
-    found = row(
-        c,
-        """WITH taken AS (DELETE FROM post_deltas RETURNING workspace_id, status, n),
-           added AS (
-               INSERT INTO post_counts (workspace_id, status, n)
-               SELECT workspace_id, status, sum(n) FROM taken GROUP BY workspace_id, status
-               ON CONFLICT (workspace_id, status) DO UPDATE SET n = post_counts.n + excluded.n)
-           SELECT count(*) AS n FROM taken""",
-    )
-    return int(found.n) if found else 0

@@ -19,15 +19,16 @@ from pipeline.store.database import rows
 
 MINUTES = (43_200, 1_440, 60, 1)
 """Lengths of the spans in ``post_spans``, each a multiple of the next; they are laid end to end from the epoch."""
-EPOCH, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""No post is made outside: the database's clock says when."""
 _TICK = timedelta(microseconds=1)
 """What a timestamp of PostgreSQL counts."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = EPOCH + 60 * timedelta(minutes=51_840_000) - _TICK
+"""No post is made outside (it ends in 7883): the database's clock says when. Whole spans of every length lie within."""
 _TICKS = timedelta(minutes=1) // _TICK
 
 
 class Piece(NamedTuple):
-    """A part of a span: whole spans of so many minutes; 0: less than a minute, whose rows are counted."""
+    """A part of a span: whole spans of so many minutes; 0: less than the shortest, whose rows are counted."""
 
     minutes: int
     starts_at: datetime
@@ -35,11 +36,11 @@ class Piece(NamedTuple):
     """The first moment that is not in it."""
 
 
-def pieces(since: datetime | None, until: datetime | None) -> list[Piece]:
+def pieces(since: datetime | None, until: datetime | None, lengths: tuple[int, ...] = MINUTES) -> list[Piece]:
     """``since`` to ``until``, both of them in it, in few pieces in their order. None: without end on that side."""
     first = ((EPOCH if since is None else max(since, EPOCH)) - EPOCH) // _TICK
     last = ((END if until is None else min(until, END)) - EPOCH) // _TICK
-    return [Piece(n, EPOCH + a * _TICK, EPOCH + b * _TICK) for n, a, b in _apart(first, last + 1, MINUTES)]
+    return [Piece(n, EPOCH + a * _TICK, EPOCH + b * _TICK) for n, a, b in _apart(first, last + 1, lengths)]
 
 
 def _apart(first: int, end: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:

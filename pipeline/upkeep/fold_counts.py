@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core import Core
-from pipeline.store.counts import fold
+from pipeline.store.folding import fold
 
 
 def fold_counts(core: Core) -> int:

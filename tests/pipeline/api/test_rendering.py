@@ -11,7 +11,7 @@ import pytest
 from pipeline.api import answers, rendering
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus
-from pipeline.store.posts import DeliveryView, PostView
+from pipeline.store.post_views import DeliveryView, PostView
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

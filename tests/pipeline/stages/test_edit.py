@@ -22,7 +22,7 @@ from pipeline.stages.standing import version_of
 from pipeline.store import checks, deliveries, steering, waiting
 from pipeline.store.connections import deactivate
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.posts import PostView, read_post
+from pipeline.store.post_views import PostView, read_post
 from tests.pipeline.stages.house import GOOD_VIDEO, VIDEO, House
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together

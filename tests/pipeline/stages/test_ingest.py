@@ -84,7 +84,7 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
         media={**SLIDESHOW, "width": 1080}, tiktok={"title": "t", "auto_add_music": True}, external_id="x-1",
         expires_at=ready.now() + HOUR, on_late="hold", caption="日本語 \U0001f600",
     )  # fmt: skip
-    from pipeline.store.posts import read_post
+    from pipeline.store.post_views import read_post
 
     with ready.core.database.begin() as c:
         found = read_post(c, ready.workspace, accepted.id)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from pipeline.domain.delivery import State
-from pipeline.store import counts, migrate, posts
+from pipeline.store import counts, folding, migrate, totals
 from pipeline.store.database import Database, rows
 from pipeline.upkeep.fold_counts import fold_counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
@@ -31,7 +31,7 @@ def agrees(database: Database) -> bool:
 
 def fold(database: Database) -> int:
     with database.begin() as c:
-        return counts.fold(c)
+        return folding.fold(c)
 
 
 def change(ledger: Ledger, sql: str, post: object) -> None:
@@ -46,7 +46,7 @@ def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
 
     def known() -> dict[str, int]:
         with shared.database.begin() as c:
-            return posts.count_by_status(c, workspace)
+            return totals.count_by_status(c, workspace)
 
     assert known() == {"scheduled": 4}
     for sql, expected in (
@@ -120,7 +120,7 @@ def test_posting_moving_and_folding_at_once_lose_nothing(shared: Ledger) -> None
 def test_who_folds_while_another_does_has_nothing_to_do(shared: Ledger) -> None:
     shared.fresh()
     with shared.database.begin() as c:
-        assert counts.fold(c) > 0
+        assert folding.fold(c) > 0
         assert fold(shared.database) == 0
     assert fold(shared.database) == 0
 

@@ -12,7 +12,9 @@ import pytest
 from pipeline.domain.delivery import State
 from pipeline.store import posts as store
 from pipeline.store.database import new_id
+from pipeline.store.post_views import list_posts, read_post
 from pipeline.store.posts import NewDelivery, NewPost
+from pipeline.store.totals import count_by_status
 from tests.pipeline.store.ledger import HOUR, MEDIA, Ledger, together
 
 WINDOW = timedelta(minutes=10)
@@ -144,7 +146,7 @@ def test_a_post_is_stored_whole(shared: Ledger) -> None:
     )  # fmt: skip
     assert keep(shared, post)
     with shared.database.begin() as c:
-        found = store.read_post(c, workspace, post.id)
+        found = read_post(c, workspace, post.id)
         pins = c.exec_driver_sql(
             "SELECT position FROM post_checks WHERE post_id = %(id)s", {"id": post.id}
         ).all()
@@ -166,17 +168,17 @@ def test_many_posts_are_stored_in_one_go(shared: Ledger) -> None:
         posts = [new(shared, account, None) for _ in range(300)]
         store.insert_posts(c, posts)
     with shared.database.begin() as c:
-        assert store.count_by_status(c, workspace) == {"pending": 300}
+        assert count_by_status(c, workspace) == {"pending": 300}
 
 
 def test_a_post_of_another_workspace_or_a_deleted_one_is_not_there(shared: Ledger) -> None:
     post = shared.fresh()
     with shared.database.begin() as c:
-        assert store.read_post(c, post.workspace, post.id) is not None
-        assert store.read_post(c, shared.workspace(), post.id) is None
+        assert read_post(c, post.workspace, post.id) is not None
+        assert read_post(c, shared.workspace(), post.id) is None
         c.exec_driver_sql("UPDATE posts SET deleted_at = now() WHERE id = %(id)s", {"id": post.id})
-        assert store.read_post(c, post.workspace, post.id) is None
-        assert store.list_posts(c, post.workspace) == []
+        assert read_post(c, post.workspace, post.id) is None
+        assert list_posts(c, post.workspace) == []
 
 
 def test_lists_are_newest_first_in_pages_without_gaps_or_repeats(shared: Ledger) -> None:
@@ -186,7 +188,7 @@ def test_lists_are_newest_first_in_pages_without_gaps_or_repeats(shared: Ledger)
     before = None
     for _ in range(9):
         with shared.database.begin() as c:
-            page = store.list_posts(c, workspace, before=before, limit=4)
+            page = list_posts(c, workspace, before=before, limit=4)
         seen += [p.id for p in page]
         if not page:
             break
@@ -202,23 +204,23 @@ def test_scheduled_reads_as_pending_once_its_time_has_come(shared: Ledger) -> No
 
     def listed(status: str) -> list[UUID]:
         with shared.database.begin() as c:
-            return [p.id for p in store.list_posts(c, workspace, status=status)]
+            return [p.id for p in list_posts(c, workspace, status=status)]
 
     assert listed("pending") == [due.id]
     assert listed("scheduled") == [later.id]
     assert listed("posted") == [done.id]
     assert listed("draft") == []
     with shared.database.begin() as c:
-        assert store.count_by_status(c, workspace) == {"pending": 1, "scheduled": 1, "posted": 1}
-        assert store.count_by_status(c, workspace, since=datetime.now(UTC) + HOUR) == {}
+        assert count_by_status(c, workspace) == {"pending": 1, "scheduled": 1, "posted": 1}
+        assert count_by_status(c, workspace, since=datetime.now(UTC) + HOUR) == {}
 
 
 def test_lists_can_be_bounded_by_the_time_of_creation(shared: Ledger) -> None:
     post = shared.fresh()
     with shared.database.begin() as c:
-        [found] = store.list_posts(c, post.workspace)
+        [found] = list_posts(c, post.workspace)
         at = found.created_at
         tick = timedelta(microseconds=1)
-        assert len(store.list_posts(c, post.workspace, since=at, until=at)) == 1
-        assert store.list_posts(c, post.workspace, since=at + tick) == []
-        assert store.list_posts(c, post.workspace, until=at - tick) == []
+        assert len(list_posts(c, post.workspace, since=at, until=at)) == 1
+        assert list_posts(c, post.workspace, since=at + tick) == []
+        assert list_posts(c, post.workspace, until=at - tick) == []

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
-from pipeline.store.posts import count_by_status, list_posts
+from pipeline.store.post_views import list_posts
+from pipeline.store.totals import count_by_status
 from tests.pipeline.store.ledger import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,15 +10,15 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from alembic import command
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store import counts, migrate
+from pipeline.store import folding
 from pipeline.store.database import Database, row, rows
-from pipeline.store.posts import count_by_status
 from pipeline.store.spans import END, EPOCH, MINUTES, pieces
+from pipeline.store.totals import count_by_status
 from tests.pipeline.store.ledger import Ledger, together
+from tests.pipeline.store.upgraded import Upgraded
 
 Step = tuple[Any, ...]
 """Something done to posts: its name, and what with (``take``)."""
@@ -136,7 +136,7 @@ def take(c: sa.Connection, workspace: UUID, step: Step) -> None:
         case "change", sql, n:
             c.exec_driver_sql(sql, {"w": workspace, "n": n})
         case ("fold",):
-            counts.fold(c)
+            folding.fold(c)
         case _:
             c.exec_driver_sql(_FOLD_OF_THE_VERSION_BEFORE)
 
@@ -152,7 +152,7 @@ def test_a_span_has_what_counting_its_rows_gives(
             take(c, workspace, step)
             known = [count_by_status(c, workspace, *span) for span in spans]
             assert known == [by_rows(c, workspace, *span) for span in spans]
-        counts.fold(c)
+        folding.fold(c)
         spans_known, spans_there = (
             {tuple(r) for r in rows(c, f"SELECT * FROM ({sql}) x WHERE workspace_id = :w", w=workspace)}
             for sql in (_SPANS, _SPANS_BY_ROWS)
@@ -175,7 +175,7 @@ def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) ->
     def fold() -> None:
         while not done.is_set():
             with shared.database.begin() as c:
-                counts.fold(c)
+                folding.fold(c)
 
     def read() -> None:
         seen = 0
@@ -199,55 +199,34 @@ def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) ->
 # --- posts that were there before ------------------------------------------------------------------------------------
 
 
-class Upgraded:
-    """A database on its way from the version before, with somebody who writes meanwhile."""
-
-    def __init__(self, url: str) -> None:
-        self.engine = sa.create_engine(url)
-        self.workspace = UUID(int=1)
-        self.to("0010")
-        with self.engine.begin() as c:
-            c.exec_driver_sql(
-                """INSERT INTO workspaces (id, name, kind, plan, subscription)
-                   VALUES (%(w)s, 'w', 'workspace', 'business', 'active')""",
-                {"w": self.workspace},
-            )
-
-    def to(self, revision: str) -> None:
-        config = migrate._config()
-        with self.engine.connect() as c:
-            config.attributes["connection"] = c
-            command.upgrade(config, revision)
-            c.commit()
-
-    def steps(self, *steps: Step) -> None:
-        with self.engine.begin() as c:
-            for step in steps:
-                take(c, self.workspace, step)
-
-
 def test_posts_that_were_there_before_are_counted_once_whoever_wrote_when(empty_database_url: str) -> None:
-    upgraded = Upgraded(empty_database_url)
+    upgraded = Upgraded(empty_database_url, "0010")
+
+    def steps(*taken: Step) -> None:
+        with upgraded.engine.begin() as c:
+            for step in taken:
+                take(c, upgraded.workspace, step)
+
     times = [NOON + n * timedelta(seconds=40) for n in range(8)]
     new: Step = ("store", times, "scheduled", DAY)
     some: list[Step] = [("change", sql, 2 + n) for n, sql in enumerate(_CHANGES)]
-    upgraded.steps(
-        new, ("fold as before",), new, *some
-    )  # folded, and appended by functions that know no minute
+    steps(new, ("fold as before",), new, *some)  # folded, and appended by functions that know no minute
     upgraded.to("0011")
-    upgraded.steps(*some, new)
-    upgraded.steps(("fold as before",))  # between the two steps
-    upgraded.steps(*some, new, new)  # appended, not folded
+    steps(*some, new)
+    steps(("fold as before",))  # between the two steps
+    steps(*some, new, new)  # appended, not folded
     with upgraded.engine.connect() as writer:  # who is in the middle of it while the rows are counted
         for step in (new, *some):
             take(writer, upgraded.workspace, step)
         upgraded.to("0012")
         writer.commit()
+    upgraded.to("head")
     upgraded.engine.dispose()
     database = Database(empty_database_url)
-    for steps in ((), (("fold",),), (new,), some, (("fold",),)):
+    later: list[list[Step]] = [[], [("fold",)], [new], some, [("fold",)]]
+    for more in later:
         with database.begin() as c:
-            for step in steps:
+            for step in more:
                 take(c, upgraded.workspace, step)
             for since, until in ((None, NOON + 3 * MINUTE), (times[1], times[-2]), (NOON - DAY, NOON + DAY)):
                 assert count_by_status(c, upgraded.workspace, since, until) == by_rows(

@@ -1,0 +1,64 @@
+"""How many posts of each status go to none but certain accounts, told without counting them.
+
+A key that is bound to accounts sees the posts that go to none but these (``ownership.py``). So posts are counted by the
+set of accounts they go to, by the hour, day, 30 days and (all there are) some 98 years: the totals of such a key are
+those of all sets within its accounts. Triggers append to ``account_set_deltas`` (migration 0014), folding adds that up.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.counts import OVERDUE_WITHIN, told
+from pipeline.store.database import rows
+from pipeline.store.ownership import posts_within
+from pipeline.store.spans import pieces
+
+MINUTES = (51_840_000, 43_200, 1_440, 60)
+"""Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post."""
+_WITHIN = "CAST(:within AS uuid[])"
+_COUNTED = f"""
+WITH piece AS (
+    SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
+               AS x (minutes, starts_at, ends_at)),
+mine AS MATERIALIZED (
+    SELECT id FROM account_sets WHERE workspace_id = :w AND accounts[1] = ANY({_WITHIN}) AND accounts <@ {_WITHIN})
+SELECT status, CAST(sum(n) AS bigint) AS n FROM (
+    SELECT x.status, x.n FROM piece p, mine, LATERAL (
+        SELECT status, sum(n) AS n FROM account_set_spans s WHERE s.set_id = mine.id AND s.minutes = p.minutes
+        AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at GROUP BY status) x
+    UNION ALL SELECT d.status, d.n
+    FROM account_set_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
+    WHERE d.workspace_id = :w AND d.accounts <@ {_WITHIN} AND d.hour >= whole.a AND d.hour < whole.b
+    UNION ALL SELECT x.status, x.n FROM piece p, LATERAL (
+        SELECT status, count(*) AS n FROM posts WHERE id IN (
+            SELECT post_id FROM deliveries WHERE account_id = ANY({_WITHIN})
+            AND created_at >= p.starts_at AND created_at < p.ends_at)
+        AND workspace_id = :w AND deleted_at IS NULL
+        AND created_at >= p.starts_at AND created_at < p.ends_at AND {{within}} GROUP BY status) x
+        WHERE p.minutes = 0) parts
+GROUP BY status
+UNION ALL {OVERDUE_WITHIN} AND {{within}}"""
+
+
+def counted_for(
+    c: Connection, workspace: UUID, accounts: list[UUID], since: datetime | None, until: datetime | None
+) -> dict[str, int]:
+    """Posts made from ``since`` to ``until`` that go to none but these accounts, by status as a reader sees them."""
+    found = pieces(since, until, MINUTES)
+    if not found:
+        return {}
+    within, bound = posts_within(accounts)
+    minutes, starts, ends = (list(column) for column in zip(*found, strict=True))
+    values = {
+        "minutes": minutes,
+        "starts": starts,
+        "ends": ends,
+        "first": starts[0],
+        "end": ends[-1],
+        **bound,
+    }
+    return told(rows(c, _COUNTED.format(within=within), w=workspace, **values))
