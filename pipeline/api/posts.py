@@ -22,6 +22,7 @@ from pipeline.stages.request import Accepted, PostRequest
 from pipeline.stages.standing import version_of
 from pipeline.store import post_views
 from pipeline.store.keys import Caller
+from pipeline.store.post_pages import list_posts
 from pipeline.store.totals import count_by_status
 
 
@@ -85,7 +86,7 @@ def json_of(raw: bytes) -> Any:
 
 def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
     with site.core.database.begin() as c:
-        found = post_views.list_posts(
+        found = list_posts(
             c, caller.workspace_id, status=wanted.status, since=wanted.since, until=wanted.until,
             before=wanted.before, limit=wanted.limit + 1, accounts=caller.accounts,
         )  # fmt: skip

@@ -34,7 +34,7 @@ def command() -> None:
 @json_option
 def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> None:
     """List posts, newest first."""
-    from pipeline.store.post_views import list_posts
+    from pipeline.store.post_pages import list_posts
     from pipeline.store.workspaces import find_workspace
 
     with ledger() as c:

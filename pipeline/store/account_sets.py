@@ -19,23 +19,25 @@ from pipeline.store.spans import pieces
 
 MINUTES = (51_840_000, 43_200, 1_440, 60)
 """Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post."""
-_WITHIN = "CAST(:within AS uuid[])"
+WITHIN = "CAST(:within AS uuid[])"
+MINE = f"""SELECT id FROM account_sets
+           WHERE workspace_id = :w AND accounts[1] = ANY({WITHIN}) AND accounts <@ {WITHIN}"""
+"""The sets that have none but these accounts."""
 _COUNTED = f"""
 WITH piece AS (
     SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
                AS x (minutes, starts_at, ends_at)),
-mine AS MATERIALIZED (
-    SELECT id FROM account_sets WHERE workspace_id = :w AND accounts[1] = ANY({_WITHIN}) AND accounts <@ {_WITHIN})
+mine AS MATERIALIZED ({MINE})
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
     SELECT x.status, x.n FROM piece p, mine, LATERAL (
         SELECT status, sum(n) AS n FROM account_set_spans s WHERE s.set_id = mine.id AND s.minutes = p.minutes
         AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at GROUP BY status) x
     UNION ALL SELECT d.status, d.n
     FROM account_set_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
-    WHERE d.workspace_id = :w AND d.accounts <@ {_WITHIN} AND d.hour >= whole.a AND d.hour < whole.b
+    WHERE d.workspace_id = :w AND d.accounts <@ {WITHIN} AND d.hour >= whole.a AND d.hour < whole.b
     UNION ALL SELECT x.status, x.n FROM piece p, LATERAL (
         SELECT status, count(*) AS n FROM posts WHERE id IN (
-            SELECT post_id FROM deliveries WHERE account_id = ANY({_WITHIN})
+            SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
             AND created_at >= p.starts_at AND created_at < p.ends_at)
         AND workspace_id = :w AND deleted_at IS NULL
         AND created_at >= p.starts_at AND created_at < p.ends_at AND {{within}} GROUP BY status) x

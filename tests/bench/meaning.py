@@ -14,8 +14,8 @@ MEANING = {
     "reading": (
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
         "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "
-        "a second, and one delivery each; one client, one connection, one API process. The summary's counts are told, "
-        "not counted, but for a key bound to accounts: of these accounts' posts the rows are counted."
+        "a second, each to one of 21 accounts (the last has one post of a thousand), every twelfth to two; also for "
+        "keys bound to 1 and to 10 of them, and to the last. One client, one connection, one API process."
     ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from pipeline.store import checks
-from pipeline.store.post_views import list_posts
+from pipeline.store.post_pages import list_posts
 
 from .conftest import ABSENT, BASE, Server, Tenant, serving
 

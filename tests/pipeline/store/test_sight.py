@@ -12,15 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
-from pipeline.store.post_views import list_posts
+from pipeline.store.folding import fold
+from pipeline.store.post_pages import list_posts
 from pipeline.store.totals import count_by_status
 from tests.pipeline.store.ledger import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-STATUSES = ("posted", "failed", "scheduled", "pending")
+STATUSES = ("posted", "failed", "scheduled", "scheduled", "pending")
 _POST = """
 WITH p AS (INSERT INTO posts (id, workspace_id, caption, media, due_at, status, created_at, deleted_at)
-           VALUES (gen_random_uuid(), :w, 'x', '{}', :at, :status, :at, CAST(:deleted AS timestamptz)) RETURNING *)
+           VALUES (gen_random_uuid(), :w, 'x', '{}', now() + :due, :status, :at, CAST(:deleted AS timestamptz))
+           RETURNING *)
 INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, created_at)
 SELECT gen_random_uuid(), p.id, p.workspace_id, a, 'tiktok', 'failed', p.due_at, p.due_at, p.created_at + later
 FROM p, unnest(CAST(:accounts AS uuid[]), CAST(:later AS interval[])) AS x (a, later) RETURNING id
@@ -34,19 +36,31 @@ AND (SELECT array_agg(account_id) FROM deliveries WHERE post_id = posts.id) <@ C
 ORDER BY created_at DESC, id DESC"""
 
 _WHICH = st.sets(st.integers(0, 3), min_size=1)
-_MOMENTS = st.integers(-4, 4).map(lambda n: NOON + n * timedelta(minutes=1))  # few: many posts of one moment
-_MADE = st.tuples(_WHICH, st.sets(st.integers(0, 3)), st.sampled_from(STATUSES), _MOMENTS, st.booleans())
-"""A post: accounts it went to at first, those an edit added, its status, when it was made, whether it is deleted."""
+_MOMENTS = st.integers(-4, 4).map(lambda n: NOON + n * timedelta(minutes=20))  # few: many posts of one moment
+_MADE = st.tuples(
+    _WHICH,
+    st.sets(st.integers(0, 3)),
+    st.sampled_from(STATUSES),
+    _MOMENTS,
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+"""A post: accounts it went to at first, those an edit added, its status, when it was made, whether it is deleted, and
+overdue, and whether counts are folded after it."""
 _BOUND = st.one_of(st.none(), _MOMENTS)
 
 
 def make(c: sa.Connection, workspace: UUID, accounts: list[UUID], made: tuple[Any, ...]) -> None:
-    first, added, status, at, deleted = made
+    first, added, status, at, deleted, overdue, folded = made
     parts = [(n, timedelta(0)) for n in first] + [(n, timedelta(seconds=61)) for n in added - first]
     row(
         c, _POST, w=workspace, at=at, status=status, deleted=at if deleted else None,
+        due=timedelta(hours=-1 if overdue else 1),
         accounts=[accounts[n] for n, _ in parts], later=[later for _, later in parts],
     )  # fmt: skip
+    if folded:
+        fold(c)
 
 
 @pytest.fixture(scope="module")

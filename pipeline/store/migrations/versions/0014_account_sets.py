@@ -28,6 +28,8 @@ CREATE TABLE account_set_spans (
     n bigint NOT NULL,
     PRIMARY KEY (set_id, minutes, starts_at, status)
 ) WITH (fillfactor = 80);
+-- the newest hours in which posts were made that have a status
+CREATE INDEX account_set_spans_hours ON account_set_spans (set_id, status, starts_at DESC) WHERE minutes = 60;
 
 CREATE TABLE account_set_deltas (
     -- as post_deltas: appended to, never updated

@@ -1,0 +1,120 @@
+"""Pages of posts for who is bound to accounts: the posts that go to none but these.
+
+Whatever most posts are is found along the deliveries of each account, newest first. Other statuses may be rare, and far
+apart: the counts by sets of accounts tell the hours in which such posts were made, and only these are looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.account_sets import MINE, WITHIN, counted_for
+from pipeline.store.counts import counted
+from pipeline.store.database import rows
+from pipeline.store.ownership import posts_within
+from pipeline.store.post_views import POST_COLUMNS
+from pipeline.store.spans import END, EPOCH
+
+_HOUR = timedelta(hours=1)
+_NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
+_ALONG = f"""
+SELECT DISTINCT ON (created_at, id) {POST_COLUMNS}
+FROM unnest({WITHIN}) AS one (account), LATERAL (
+    SELECT posts.* FROM (SELECT account_id, post_id, created_at AS made FROM deliveries) d, LATERAL (
+        SELECT * FROM posts WHERE id = d.post_id AND created_at = d.made AND {{where}}
+        OFFSET 0) posts  -- so that the planner goes along the index, one by one: else it joins all before it sorts
+    WHERE d.account_id = one.account AND d.made >= coalesce(:since, CAST('-infinity' AS timestamptz))
+      AND d.made <= least(CAST(:until AS timestamptz), CAST(:before_at AS timestamptz), 'infinity')
+    ORDER BY d.made DESC, d.post_id DESC LIMIT :n) posts
+{_NEWEST}
+"""
+"""A post has a delivery that was made with it, in one transaction and so at the same moment, to one of the accounts it
+goes to; those that edits added are younger and passed over."""
+_DUE = f"""
+SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
+AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()) ORDER BY created_at + interval '0' DESC,
+id DESC LIMIT :n
+"""
+_HOURS = f"""
+WITH mine AS MATERIALIZED ({MINE}),
+span AS MATERIALIZED (
+    SELECT x.* FROM mine, LATERAL (
+        SELECT starts_at AS hour, n, row_number() OVER (ORDER BY starts_at DESC) AS place FROM account_set_spans
+        WHERE set_id = mine.id AND minutes = 60 AND status = :status AND starts_at BETWEEN :first AND :last
+        ORDER BY starts_at DESC LIMIT :n) x)
+SELECT hour, CAST(sum(n) AS bigint) AS n FROM (
+    SELECT hour, n FROM span
+    UNION ALL SELECT hour, n FROM account_set_deltas
+    WHERE workspace_id = :w AND accounts <@ {WITHIN} AND status = :status AND hour BETWEEN :first AND :last) x
+WHERE hour >= coalesce((SELECT max(hour) FROM span WHERE place = :n), :first)
+GROUP BY hour ORDER BY hour DESC LIMIT :n
+"""
+"""The newest hours with posts of a status, and how many. As far back as no set has others that were left out."""
+_OF_HOURS = f"""
+SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), LATERAL (
+    SELECT * FROM posts WHERE {{where}} AND status = :status AND {{also}}
+    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' AND {{found}} OFFSET 0) posts
+{_NEWEST}
+"""
+_BY_ACCOUNT = f"""id IN (SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
+                         AND created_at >= h.hour AND created_at < h.hour + interval '1 hour')"""
+
+
+def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Rows of POST_COLUMNS that are true of ``where``, newest first, ``n`` at the most; ``status``: None for any."""
+    within, bound = posts_within(accounts)
+    where, values = f"{where} AND {within}", {**values, **bound}
+    match values["status"]:
+        case None:
+            return rows(c, _ALONG.format(where=where), **values)
+        case "posted":
+            return rows(c, _ALONG.format(where=f"status = :status AND {where}"), **values)
+        case "pending":
+            due = rows(c, _DUE.format(where=where), **values)
+            found = [*due, *_by_hours(c, accounts, where, values)]
+            return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)[: values["n"]]
+        case _:
+            return _by_hours(c, accounts, where, values)
+
+
+def _by_hours(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> list[Any]:
+    """Hours are taken as long as posts are missing: overdue ones are counted as scheduled, and passed over."""
+    sql = _OF_HOURS.format(
+        where=where,
+        also="due_at > now()" if values["status"] == "scheduled" else "true",
+        found=_BY_ACCOUNT if _rarer(c, accounts, values) else "true",
+    )
+    first = max(values["since"] or EPOCH, EPOCH)
+    last = min(filter(None, (values["until"], values["before_at"], END)))
+    found: list[Any] = []
+    while len(found) < values["n"] and (hours := rows(c, _HOURS, first=_whole(first), last=last, **values)):
+        taken = _enough(hours, values["n"] - len(found), last)
+        found += rows(c, sql, hours=taken, **values)
+        last = taken[-1] - timedelta(microseconds=1)
+    return found[: values["n"]]
+
+
+def _enough(hours: Sequence[Any], wanted: int, last: datetime) -> list[datetime]:
+    """The first of these hours, until there are as many posts; of the hour that ``last`` is in some are too young."""
+    taken: list[datetime] = []
+    for hour in hours:
+        taken.append(hour.hour)
+        wanted -= hour.n if hour.hour + _HOUR <= last else 0
+        if wanted <= 0:
+            break
+    return taken
+
+
+def _rarer(c: Connection, accounts: list[UUID], values: Mapping[str, Any]) -> bool:
+    """Whether there are fewer posts of these accounts than the workspace has of that status."""
+    mine = sum(counted_for(c, values["w"], accounts, None, None).values())
+    return mine < counted(c, values["w"]).get(values["status"], 0)
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment - (moment - EPOCH) % _HOUR
