@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -41,20 +42,17 @@ AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()) 
 id DESC LIMIT :n
 """
 _HOURS = f"""
-WITH mine AS MATERIALIZED ({MINE}),
-span AS MATERIALIZED (
-    SELECT x.* FROM mine, LATERAL (
-        SELECT starts_at AS hour, n, row_number() OVER (ORDER BY starts_at DESC) AS place FROM account_set_spans
-        WHERE set_id = mine.id AND minutes = 60 AND status = :status AND starts_at BETWEEN :first AND :last
-        ORDER BY starts_at DESC LIMIT :n) x)
+WITH mine AS MATERIALIZED ({MINE})
 SELECT hour, CAST(sum(n) AS bigint) AS n FROM (
-    SELECT hour, n FROM span
+    SELECT x.* FROM mine, LATERAL (
+        SELECT starts_at AS hour, n FROM account_set_spans
+        WHERE set_id = mine.id AND minutes = 60 AND status = :status AND starts_at BETWEEN :first AND :last
+        ORDER BY starts_at DESC LIMIT :n) x
     UNION ALL SELECT hour, n FROM account_set_deltas
     WHERE workspace_id = :w AND accounts <@ {WITHIN} AND status = :status AND hour BETWEEN :first AND :last) x
-WHERE hour >= coalesce((SELECT max(hour) FROM span WHERE place = :n), :first)
 GROUP BY hour ORDER BY hour DESC LIMIT :n
 """
-"""The newest hours with posts of a status, and how many. As far back as no set has others that were left out."""
+"""The newest hours with posts of a status, and how many; none is left out that is newer than the last of them."""
 _OF_HOURS = f"""
 SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), LATERAL (
     SELECT * FROM posts WHERE {{where}} AND status = :status AND {{also}}
@@ -83,7 +81,7 @@ def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, A
 
 
 def _by_hours(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> list[Any]:
-    """Hours are taken as long as posts are missing: overdue ones are counted as scheduled, and passed over."""
+    """Hours are taken as long as posts are missing: of some all are younger than is asked for, or overdue by now."""
     sql = _OF_HOURS.format(
         where=where,
         also="due_at > now()" if values["status"] == "scheduled" else "true",
@@ -93,21 +91,16 @@ def _by_hours(c: Connection, accounts: list[UUID], where: str, values: Mapping[s
     last = min(filter(None, (values["until"], values["before_at"], END)))
     found: list[Any] = []
     while len(found) < values["n"] and (hours := rows(c, _HOURS, first=_whole(first), last=last, **values)):
-        taken = _enough(hours, values["n"] - len(found), last)
+        taken = _enough(hours, values["n"] - len(found))
         found += rows(c, sql, hours=taken, **values)
         last = taken[-1] - timedelta(microseconds=1)
     return found[: values["n"]]
 
 
-def _enough(hours: Sequence[Any], wanted: int, last: datetime) -> list[datetime]:
-    """The first of these hours, until there are as many posts; of the hour that ``last`` is in some are too young."""
-    taken: list[datetime] = []
-    for hour in hours:
-        taken.append(hour.hour)
-        wanted -= hour.n if hour.hour + _HOUR <= last else 0
-        if wanted <= 0:
-            break
-    return taken
+def _enough(hours: Sequence[Any], wanted: int) -> list[datetime]:
+    """The first of these hours, until there are as many posts."""
+    before = accumulate((hour.n for hour in hours), initial=0)
+    return [hour.hour for hour, n in zip(hours, before, strict=False) if n < wanted]
 
 
 def _rarer(c: Connection, accounts: list[UUID], values: Mapping[str, Any]) -> bool:
