@@ -98,3 +98,21 @@ def test_pages_and_totals_are_those_of_every_post(
         counted = count_by_status(c, workspace, since, until, mine)
         words = [r.word for r in there]
         assert counted == {word: words.count(word) for word in words}
+
+
+def test_a_page_goes_on_in_the_hours_before_until_it_is_full(shared: Ledger, accounts: list[UUID]) -> None:
+    """In the newest hour some are overdue, so no longer scheduled, and of the next some are on the page before."""
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        for hour in range(4):
+            for n in range(4):
+                at = NOON + timedelta(hours=hour, minutes=n)
+                make(c, workspace, accounts, ({0}, set(), "scheduled", at, False, hour == 3, n == 0))
+        there = rows(c, _BY_ROWS, w=workspace, accounts=accounts[:1], since=None, until=None)
+        pages, before = [], None
+        for _ in range(4):
+            page = list_posts(c, workspace, status="scheduled", before=before, limit=3, accounts=accounts[:1])
+            before = (page[-1].created_at, page[-1].id)
+            pages.append([post.id for post in page])
+    expected = [r.id for r in there if r.word == "scheduled"]
+    assert pages == [expected[n : n + 3] for n in (0, 3, 6, 9)]
