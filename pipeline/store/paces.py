@@ -32,11 +32,13 @@ def next_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datet
 def room(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
     """How many may go out now: what a second allows (or the time that one takes), less what went out in it.
 
-    Holds the row until the commit: two who ask at once get it one after the other.
+    Holds the row until the commit; who asks meanwhile gets nothing, and need not wait for what is being sent already.
     """
     row(
         c,
-        """INSERT INTO paces (kind, platform, free_at) VALUES (:kind, :platform, '-infinity')
+        # not to be asked of a row that is there: ON CONFLICT waits for who is just changing it
+        """INSERT INTO paces (kind, platform, free_at) SELECT :kind, :platform, '-infinity'
+           WHERE NOT EXISTS (SELECT FROM paces WHERE kind = :kind AND platform = :platform)
            ON CONFLICT DO NOTHING RETURNING kind""",
         kind=kind, platform=platform,
     )  # fmt: skip
@@ -44,7 +46,7 @@ def room(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
         c,
         """SELECT extract(epoch FROM clock_timestamp() - greatest(free_at, clock_timestamp() - CAST(:most AS interval)))
                   AS seconds
-           FROM paces WHERE kind = :kind AND platform = :platform FOR UPDATE""",
+           FROM paces WHERE kind = :kind AND platform = :platform FOR UPDATE SKIP LOCKED""",
         kind=kind, platform=platform, most=_most(per_second),
     )  # fmt: skip
     return 0 if found is None else max(0, int(float(found.seconds) * per_second + CLOCK))

@@ -147,22 +147,24 @@ def release(
 
 _LATE = """
 (SELECT d.id, d.post_id, d.state, d.generation, p.on_late
- FROM posts p JOIN deliveries d ON d.post_id = p.id
+ FROM posts p, LATERAL (
+     SELECT * FROM deliveries WHERE post_id = p.id AND state IN ('scheduled', 'retrying') AND next_at <= now()
+       AND error ->> 'code' IS DISTINCT FROM 'expired' OFFSET 0) d
  WHERE p.on_late <> 'publish' AND p.expires_at < now() AND p.status IN ('scheduled', 'pending', 'retry')
-   AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
-   AND d.error ->> 'code' IS DISTINCT FROM 'expired'
- ORDER BY d.id LIMIT :n)
+ LIMIT :n)
 UNION ALL  -- what the workspace says of a post that says nothing itself
 (SELECT d.id, d.post_id, d.state, d.generation, w.on_late
- FROM workspaces w
- JOIN deliveries d ON d.workspace_id = w.id AND d.platform = ANY(CAST(:platforms AS text[]))
-   AND d.state IN ('scheduled', 'retrying') AND d.next_at <= now()
- JOIN posts p ON p.id = d.post_id AND p.expires_at IS NULL
- WHERE w.late_after IS NOT NULL AND d.due_at < now() - w.late_after
-   AND d.error ->> 'code' IS DISTINCT FROM 'expired'
- ORDER BY d.id LIMIT :n)
+ FROM workspaces w, unnest(CAST(:platforms AS text[])) AS one (platform), LATERAL (
+     SELECT * FROM deliveries x
+     WHERE x.platform = one.platform AND x.workspace_id = w.id AND x.state IN ('scheduled', 'retrying')
+       AND x.next_at <= now() AND x.due_at < now() - w.late_after AND x.error ->> 'code' IS DISTINCT FROM 'expired'
+       AND EXISTS (SELECT FROM posts WHERE id = x.post_id AND expires_at IS NULL)
+     ORDER BY x.next_at LIMIT :n) d
+ WHERE w.late_after IS NOT NULL)
 LIMIT :n
 """
+"""Asked at every doorbell, so only what could be late is looked at, of few posts and few workspaces: left to itself the
+planner reads all that is due, once there is much, to find the first of them in the order of an id."""
 
 
 def late_ones(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
@@ -203,9 +205,8 @@ def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
         c,
         """WITH due AS (
                SELECT id FROM deliveries
-               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now()
-                 AND (lease_until IS NULL OR lease_until < now())
-               ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
+               WHERE state IN ('preparing', 'processing', 'unknown') AND greatest(next_at, lease_until) <= now()
+               ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
            FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence""",
         n=limit, lease=lease,

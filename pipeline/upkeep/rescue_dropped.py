@@ -2,9 +2,8 @@
 
 Queued and never taken: rung again when its lease has run out, or within seconds when its queue holds no message at
 all, or when the broker has forgotten everything: one that was flushed, or came back without its memory, must cost
-nobody minutes. Publishing and not
-armed: nothing was sent, so it goes back to the queue and the crash is counted; after too many it waits for a person,
-with its evidence. Publishing and armed: unknown, looked at.
+nobody minutes. Publishing and not armed: nothing was sent, so it goes back to the queue and the crash is counted; after
+too many it waits for a person, with its evidence. Publishing and armed: unknown, looked at.
 """
 
 from __future__ import annotations
@@ -63,8 +62,10 @@ def _refill(core: Core) -> int:
     except (BrokerAway, RedisError) as error:
         log.warning("the broker had forgotten everything and is away again: %s", error)
         return 0
-    log.warning("the broker had forgotten everything: %s", rung)
-    return rung.deliveries + rung.looks + rung.checks
+    total = rung.deliveries + rung.looks + rung.checks
+    # a new one is empty too, and no reason to be alarmed
+    log.log(logging.WARNING if total else logging.INFO, "the broker had forgotten everything: %s", rung)
+    return total
 
 
 def _ring_deliveries(core: Core, lease: timedelta, empty: Sequence[str]) -> int:
