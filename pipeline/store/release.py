@@ -199,19 +199,19 @@ def due_slots(
     return [r.at for r in found]
 
 
+_RING_LOOKS = """
+WITH due AS (
+    SELECT id FROM deliveries
+    WHERE state IN ('preparing', 'processing', 'unknown') AND greatest(next_at, lease_until) <= now()
+    ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
+UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence
+"""
+
+
 def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
     """Due looks that nobody holds; raising the fence here makes an earlier message for the same look a no-op."""
-    found = rows(
-        c,
-        """WITH due AS (
-               SELECT id FROM deliveries
-               WHERE state IN ('preparing', 'processing', 'unknown') AND greatest(next_at, lease_until) <= now()
-               ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
-           UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
-           FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence""",
-        n=limit, lease=lease,
-    )  # fmt: skip
-    return [_ring(r) for r in found]
+    return [_ring(r) for r in rows(c, _RING_LOOKS, n=limit, lease=lease)]
 
 
 def ring_lost(
