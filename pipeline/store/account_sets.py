@@ -1,8 +1,9 @@
 """How many posts of each status go to none but certain accounts, told without counting them.
 
 A key that is bound to accounts sees the posts that go to none but these (``ownership.py``). So posts are counted by the
-set of accounts they go to, by the hour, day, 30 days and (all there are) some 98 years: the totals of such a key are
-those of all sets within its accounts. Triggers append to ``account_set_deltas`` (migration 0014), folding adds that up.
+set of accounts they go to, by ten minutes, the hour, day, 30 days and (all there are) some 98 years: the totals of such
+a key are those of all sets within its accounts. Triggers append to ``account_set_deltas`` (migration 0014), and folding
+adds that up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pipeline.store.database import rows
 from pipeline.store.ownership import posts_within
 from pipeline.store.spans import pieces
 
-MINUTES = (51_840_000, 43_200, 1_440, 60)
+MINUTES = (51_840_000, 43_200, 1_440, 60, 10)
 """Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post."""
 WITHIN = "CAST(:within AS uuid[])"
 MINE = f"""SELECT id FROM account_sets
@@ -34,7 +35,7 @@ SELECT status, CAST(sum(n) AS bigint) AS n FROM (
         AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at GROUP BY status) x
     UNION ALL SELECT d.status, d.n
     FROM account_set_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
-    WHERE d.workspace_id = :w AND d.accounts <@ {WITHIN} AND d.hour >= whole.a AND d.hour < whole.b
+    WHERE d.workspace_id = :w AND d.accounts <@ {WITHIN} AND d.starts_at >= whole.a AND d.starts_at < whole.b
     UNION ALL SELECT x.status, x.n FROM piece p, LATERAL (
         SELECT status, count(*) AS n FROM posts WHERE id IN (
             SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})

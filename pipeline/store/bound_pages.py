@@ -48,8 +48,8 @@ SELECT hour, CAST(sum(n) AS bigint) AS n FROM (
         SELECT starts_at AS hour, n FROM account_set_spans
         WHERE set_id = mine.id AND minutes = 60 AND status = :status AND starts_at BETWEEN :first AND :last
         ORDER BY starts_at DESC LIMIT :n) x
-    UNION ALL SELECT hour, n FROM account_set_deltas
-    WHERE workspace_id = :w AND accounts <@ {WITHIN} AND status = :status AND hour BETWEEN :first AND :last) x
+    UNION ALL SELECT date_bin('1 hour', starts_at, timestamptz 'epoch'), n FROM account_set_deltas
+    WHERE workspace_id = :w AND accounts <@ {WITHIN} AND status = :status AND starts_at BETWEEN :first AND :last) x
 GROUP BY hour ORDER BY hour DESC LIMIT :n
 """
 """The newest hours with posts of a status, and how many; none is left out that is newer than the last of them."""

@@ -21,7 +21,7 @@ SELECT count(*) AS n FROM taken
 _SETS = """
 WITH taken AS (DELETE FROM account_set_deltas RETURNING *),
 net AS MATERIALIZED (
-    SELECT CAST(md5(concat(workspace_id, accounts)) AS uuid) AS set_id, workspace_id, accounts, hour, status,
+    SELECT CAST(md5(concat(workspace_id, accounts)) AS uuid) AS set_id, workspace_id, accounts, starts_at, status,
            sum(n) AS n
     FROM taken GROUP BY 2, 3, 4, 5 HAVING sum(n) <> 0),
 sets AS (
@@ -29,7 +29,7 @@ sets AS (
     ON CONFLICT (id) DO NOTHING),
 added AS (
     INSERT INTO account_set_spans AS s (set_id, minutes, starts_at, status, n)
-    SELECT set_id, m, date_bin(make_interval(mins => m), hour, timestamptz 'epoch'), status, sum(n)
+    SELECT set_id, m, date_bin(make_interval(mins => m), starts_at, timestamptz 'epoch'), status, sum(n)
     FROM net, unnest(CAST(:minutes AS integer[])) AS m GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0
     ON CONFLICT (set_id, minutes, starts_at, status) DO UPDATE SET n = s.n + excluded.n
     RETURNING *)

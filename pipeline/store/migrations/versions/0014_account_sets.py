@@ -20,7 +20,7 @@ CREATE TABLE account_sets (
 CREATE INDEX account_sets_lowest ON account_sets (workspace_id, (accounts[1]));
 
 CREATE TABLE account_set_spans (
-    -- as post_spans, of the posts that go to a set of accounts: by 60, 1440, 43200 and 51840000 minutes
+    -- as post_spans, of the posts that go to a set of accounts: by 10, 60, 1440, 43200 and 51840000 minutes
     set_id uuid NOT NULL,
     minutes integer NOT NULL,
     starts_at timestamptz NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE account_set_deltas (
     workspace_id uuid NOT NULL,
     accounts uuid[] NOT NULL,
     status text NOT NULL,
-    hour timestamptz NOT NULL,  -- in which the posts were made
+    starts_at timestamptz NOT NULL,  -- of the ten minutes in which the posts were made
     n bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX account_set_deltas_workspace ON account_set_deltas (workspace_id);
@@ -47,8 +47,8 @@ LOCK TABLE posts, deliveries IN SHARE ROW EXCLUSIVE MODE;
 -- the plans of these functions are kept while tables grow from nothing: none may read one whole
 CREATE FUNCTION new_deliveries_are_counted() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-    INSERT INTO account_set_deltas (workspace_id, accounts, status, hour, n)
-    SELECT p.workspace_id, y.accounts, p.status, date_bin('1 hour', p.created_at, timestamptz 'epoch'), sum(y.n)
+    INSERT INTO account_set_deltas (workspace_id, accounts, status, starts_at, n)
+    SELECT p.workspace_id, y.accounts, p.status, date_bin('10 minutes', p.created_at, timestamptz 'epoch'), sum(y.n)
     FROM (SELECT post_id, array_agg(account_id) AS accounts FROM added GROUP BY post_id) more,
          LATERAL (SELECT * FROM posts WHERE id = more.post_id AND deleted_at IS NULL LIMIT 1) p,
          LATERAL (SELECT array_agg(account_id ORDER BY account_id) AS now,
@@ -64,8 +64,8 @@ CREATE TRIGGER new_deliveries_are_counted AFTER INSERT ON deliveries REFERENCING
 
 CREATE FUNCTION moved_posts_are_counted_by_accounts() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-    INSERT INTO account_set_deltas (workspace_id, accounts, status, hour, n)
-    SELECT w, accounts, s, date_bin('1 hour', made, timestamptz 'epoch'), n
+    INSERT INTO account_set_deltas (workspace_id, accounts, status, starts_at, n)
+    SELECT w, accounts, s, date_bin('10 minutes', made, timestamptz 'epoch'), n
     FROM (SELECT array_agg(account_id ORDER BY account_id) AS accounts FROM deliveries WHERE post_id = NEW.id) x,
          (VALUES (OLD.workspace_id, OLD.status, OLD.created_at, -1, OLD.deleted_at),
                  (NEW.workspace_id, NEW.status, NEW.created_at, 1, NEW.deleted_at)) AS y (w, s, made, n, deleted)
