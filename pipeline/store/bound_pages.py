@@ -14,9 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.account_sets import MINE, WITHIN, counted_for
-from pipeline.store.counts import counted
-from pipeline.store.database import rows
+from pipeline.store.account_sets import MINE, MINUTES, WITHIN
+from pipeline.store.database import row, rows
 from pipeline.store.ownership import posts_within
 from pipeline.store.post_views import POST_COLUMNS
 from pipeline.store.spans import END, EPOCH
@@ -62,6 +61,11 @@ SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), LA
 _BY_ACCOUNT = f"""id IN (SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
                          AND created_at >= h.hour AND created_at < h.hour + interval '1 hour')"""
 
+_RARER = f"""
+SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {MINUTES[0]} AND set_id IN ({MINE})), 0)
+       < coalesce((SELECT n FROM post_counts WHERE workspace_id = :w AND status = :status), 0) AS rarer
+"""
+
 
 def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> Sequence[Any]:
     """Rows of POST_COLUMNS that are true of ``where``, newest first, ``n`` at the most; ``status``: None for any."""
@@ -74,18 +78,18 @@ def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, A
             return rows(c, _ALONG.format(where=f"status = :status AND {where}"), **values)
         case "pending":
             due = rows(c, _DUE.format(where=where), **values)
-            found = [*due, *_by_hours(c, accounts, where, values)]
+            found = [*due, *_by_hours(c, where, values)]
             return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)[: values["n"]]
         case _:
-            return _by_hours(c, accounts, where, values)
+            return _by_hours(c, where, values)
 
 
-def _by_hours(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> list[Any]:
+def _by_hours(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
     """Hours are taken as long as posts are missing: of some all are younger than is asked for, or overdue by now."""
     sql = _OF_HOURS.format(
         where=where,
         also="due_at > now()" if values["status"] == "scheduled" else "true",
-        found=_BY_ACCOUNT if _rarer(c, accounts, values) else "true",
+        found=_BY_ACCOUNT if _rarer(c, values) else "true",
     )
     first = max(values["since"] or EPOCH, EPOCH)
     last = min(filter(None, (values["until"], values["before_at"], END)))
@@ -103,10 +107,10 @@ def _enough(hours: Sequence[Any], wanted: int) -> list[datetime]:
     return [hour.hour for hour, n in zip(hours, before, strict=False) if n < wanted]
 
 
-def _rarer(c: Connection, accounts: list[UUID], values: Mapping[str, Any]) -> bool:
-    """Whether there are fewer posts of these accounts than the workspace has of that status."""
-    mine = sum(counted_for(c, values["w"], accounts, None, None).values())
-    return mine < counted(c, values["w"]).get(values["status"], 0)
+def _rarer(c: Connection, values: Mapping[str, Any]) -> bool:
+    """Whether there are fewer posts of these accounts than the workspace has of that status, or nearly so."""
+    found = row(c, _RARER, **values)
+    return found is not None and bool(found.rarer)
 
 
 def _whole(moment: datetime) -> datetime:

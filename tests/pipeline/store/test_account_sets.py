@@ -39,7 +39,7 @@ _SPANS_BY_ROWS = """
 SELECT workspace_id, accounts, m AS minutes, date_bin(make_interval(mins => m), created_at, timestamptz 'epoch') AS at,
        status, count(*) AS n
 FROM posts p JOIN (SELECT post_id, array_agg(account_id ORDER BY account_id) AS accounts FROM deliveries
-                   GROUP BY post_id) d ON d.post_id = p.id, unnest(ARRAY[10, 60, 1440, 43200, 51840000]) AS m
+                   GROUP BY post_id) d ON d.post_id = p.id, unnest(ARRAY[10, 60, 360, 1440, 7200, 43200, 51840000]) AS m
 WHERE deleted_at IS NULL GROUP BY 1, 2, 3, 4, 5"""
 _SPANS = """SELECT workspace_id, accounts, minutes, starts_at AS at, status, n
             FROM account_set_spans s JOIN account_sets a ON a.id = s.set_id"""

@@ -20,7 +20,7 @@ CREATE TABLE account_sets (
 CREATE INDEX account_sets_lowest ON account_sets (workspace_id, (accounts[1]));
 
 CREATE TABLE account_set_spans (
-    -- as post_spans, of the posts that go to a set of accounts: by 10, 60, 1440, 43200 and 51840000 minutes
+    -- as post_spans, of the posts that go to a set of accounts: by 10, 60, 360, 1440, 7200, 43200 and 51840000 minutes
     set_id uuid NOT NULL,
     minutes integer NOT NULL,
     starts_at timestamptz NOT NULL,

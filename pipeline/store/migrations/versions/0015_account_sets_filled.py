@@ -27,7 +27,7 @@ sets AS (
 INSERT INTO account_set_spans (set_id, minutes, starts_at, status, n)
 SELECT CAST(md5(concat(workspace_id, accounts)) AS uuid), m,
        date_bin(make_interval(mins => m), at, timestamptz 'epoch'), status, sum(n)
-FROM least, unnest(ARRAY[10, 60, 1440, 43200, 51840000]) AS m
+FROM least, unnest(ARRAY[10, 60, 360, 1440, 7200, 43200, 51840000]) AS m
 GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0
 """
 
