@@ -411,12 +411,15 @@ def test_what_is_too_late_waits_for_its_next_try_to_be_told_so(
     assert late(shared, post) == []
 
 
-def test_one_that_was_held_for_being_late_is_not_held_again_once_a_person_let_it_go(ledger: Ledger) -> None:
-    post = ledger.fresh(State.RETRYING, expires=timedelta(seconds=-1), on_late="hold")
-    ledger.change(post.deliveries[0], """error = '{"code": "expired"}'""")
-    with ledger.database.begin() as c:
-        assert store.late_ones(c, 100) == []
-    assert len(release(ledger)) == 1
+@pytest.mark.parametrize("made", [by_its_post, by_its_workspace])
+def test_one_that_was_held_for_being_late_is_not_held_again_once_a_person_let_it_go(
+    shared: Ledger, made: Callable[[Ledger], Post]
+) -> None:
+    post = made(shared)
+    shared.put(post, State.RETRYING)
+    shared.change(post.deliveries[0], """error = '{"code": "expired"}'""")
+    shared.change(post.deliveries[1], """error = '{"code": "another"}'""")
+    assert late(shared, post) == post.deliveries[1:]
 
 
 # --- rings that were lost --------------------------------------------------------------------------------------------
