@@ -15,21 +15,18 @@ from sqlalchemy import Connection
 
 from pipeline.store.counts import OVERDUE_WITHIN, told
 from pipeline.store.database import rows
-from pipeline.store.ownership import posts_within
-from pipeline.store.spans import pieces
+from pipeline.store.ownership import WITHIN, posts_within
+from pipeline.store.spans import CENTURY, PIECE, bounds, pieces
 
-MINUTES = (51_840_000, 43_200, 7_200, 1_440, 360, 60, 10)
-"""Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post. They
-lie closer than those of ``spans.py``: each is read once for every set."""
-WITHIN = "CAST(:within AS uuid[])"
-MINE = f"""SELECT id FROM account_sets
+MINUTES = (CENTURY, 43_200, 7_200, 1_440, 360, 60, 10)
+"""Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post. They lie
+closer than those of ``spans.py``: each is read once for every set."""
+SETS_WITHIN = f"""SELECT id FROM account_sets
            WHERE workspace_id = :w AND accounts[1] = ANY({WITHIN}) AND accounts <@ {WITHIN}"""
 """The sets that have none but these accounts."""
 _COUNTED = f"""
-WITH piece AS (
-    SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
-               AS x (minutes, starts_at, ends_at)),
-mine AS MATERIALIZED ({MINE})
+WITH {PIECE},
+mine AS MATERIALIZED ({SETS_WITHIN})
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
     SELECT x.status, x.n FROM piece p, mine, LATERAL (
         SELECT status, sum(n) AS n FROM account_set_spans s WHERE s.set_id = mine.id AND s.minutes = p.minutes
@@ -56,13 +53,4 @@ def counted_for(
     if not found:
         return {}
     within, bound = posts_within(accounts)
-    minutes, starts, ends = (list(column) for column in zip(*found, strict=True))
-    values = {
-        "minutes": minutes,
-        "starts": starts,
-        "ends": ends,
-        "first": starts[0],
-        "end": ends[-1],
-        **bound,
-    }
-    return told(rows(c, _COUNTED.format(within=within), w=workspace, **values))
+    return told(rows(c, _COUNTED.format(within=within), w=workspace, **bounds(found), **bound))

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.account_sets import MINE, MINUTES, WITHIN
+from pipeline.store.account_sets import SETS_WITHIN
 from pipeline.store.database import row, rows
-from pipeline.store.ownership import posts_within
+from pipeline.store.ownership import WITHIN, posts_within
 from pipeline.store.post_views import POST_COLUMNS
-from pipeline.store.spans import END, EPOCH
+from pipeline.store.spans import CENTURY, END, EPOCH
 
 _HOUR = timedelta(hours=1)
 _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
@@ -37,11 +37,12 @@ FROM unnest({WITHIN}) AS one (account), LATERAL (
 goes to; those that edits added are younger and passed over."""
 _DUE = f"""
 SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
-AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()) ORDER BY created_at + interval '0' DESC,
-id DESC LIMIT :n
+AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
+ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 """
+"""Overdue ones, found by their index (``counts.py``) and not by looking for them among all, from the newest on."""
 _HOURS = f"""
-WITH mine AS MATERIALIZED ({MINE})
+WITH mine AS MATERIALIZED ({SETS_WITHIN})
 SELECT hour, CAST(sum(n) AS bigint) AS n FROM (
     SELECT x.* FROM mine, LATERAL (
         SELECT starts_at AS hour, n FROM account_set_spans
@@ -60,9 +61,8 @@ SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), LA
 """
 _BY_ACCOUNT = f"""id IN (SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
                          AND created_at >= h.hour AND created_at < h.hour + interval '1 hour')"""
-
 _RARER = f"""
-SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {MINUTES[0]} AND set_id IN ({MINE})), 0)
+SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {CENTURY} AND set_id IN ({SETS_WITHIN})), 0)
        < coalesce((SELECT n FROM post_counts WHERE workspace_id = :w AND status = :status), 0) AS rarer
 """
 

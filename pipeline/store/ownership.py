@@ -18,13 +18,15 @@ from pipeline.store.database import Database, row
 
 Accounts = Sequence[UUID] | None
 """The accounts somebody is bound to; None: to no certain ones, all of the workspace's."""
+WITHIN = "CAST(:within AS uuid[])"
+"""These accounts in a statement; ``posts_within`` gives its value."""
 
 
 def posts_within(accounts: Accounts) -> tuple[str, Mapping[str, Any]]:
     """A condition on the table ``posts``, true of those that go to none but these accounts, and its values."""
     if accounts is None:
         return "true", {}
-    beyond = "d.account_id <> ALL(CAST(:within AS uuid[]))"
+    beyond = f"d.account_id <> ALL({WITHIN})"
     return f"NOT EXISTS (SELECT FROM deliveries d WHERE d.post_id = posts.id AND {beyond})", {
         "within": list(accounts)
     }

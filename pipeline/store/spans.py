@@ -7,9 +7,9 @@ within it, and less than a minute at either end: only there are rows counted. Fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,12 +17,14 @@ from sqlalchemy import Connection
 from pipeline.store.counts import OVERDUE_WITHIN, told
 from pipeline.store.database import rows
 
+CENTURY = 51_840_000
+"""Minutes: 1200 times 30 days, some 98 years. From the epoch that is until 2068."""
 MINUTES = (43_200, 1_440, 60, 1)
 """Lengths of the spans in ``post_spans``, each a multiple of the next; they are laid end to end from the epoch."""
 _TICK = timedelta(microseconds=1)
 """What a timestamp of PostgreSQL counts."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-END = EPOCH + 60 * timedelta(minutes=51_840_000) - _TICK
+END = EPOCH + 60 * timedelta(minutes=CENTURY) - _TICK
 """No post is made outside (it ends in 7883): the database's clock says when. Whole spans of every length lie within."""
 _TICKS = timedelta(minutes=1) // _TICK
 
@@ -59,10 +61,12 @@ def _apart(first: int, end: int, lengths: tuple[int, ...]) -> Iterator[tuple[int
     yield from _apart(down, end, lengths[1:])
 
 
-_COUNTED = f"""
-WITH piece AS (
+PIECE = """piece AS (
     SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
-               AS x (minutes, starts_at, ends_at))
+               AS x (minutes, starts_at, ends_at))"""
+"""The pieces as a table of a statement; its values are those of ``bounds``."""
+_COUNTED = f"""
+WITH {PIECE}
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
     SELECT x.status, x.n FROM piece p, LATERAL (
         SELECT status, sum(n) AS n FROM post_spans s WHERE s.workspace_id = :w AND s.minutes = p.minutes
@@ -77,6 +81,12 @@ GROUP BY status
 UNION ALL {OVERDUE_WITHIN}"""
 
 
+def bounds(found: Sequence[Piece]) -> dict[str, Any]:
+    """Values of PIECE, and of OVERDUE_WITHIN for the span that the pieces are of."""
+    minutes, starts, ends = (list(column) for column in zip(*found, strict=True))
+    return {"minutes": minutes, "starts": starts, "ends": ends, "first": starts[0], "end": ends[-1]}
+
+
 def counted_within(
     c: Connection, workspace: UUID, since: datetime | None, until: datetime | None
 ) -> dict[str, int]:
@@ -84,6 +94,4 @@ def counted_within(
     found = pieces(since, until)
     if not found:
         return {}
-    minutes, starts, ends = (list(column) for column in zip(*found, strict=True))
-    values = {"minutes": minutes, "starts": starts, "ends": ends, "first": starts[0], "end": ends[-1]}
-    return told(rows(c, _COUNTED, w=workspace, **values))
+    return told(rows(c, _COUNTED, w=workspace, **bounds(found)))

@@ -105,18 +105,16 @@ class Fleet:
         whose: Mapping[str, UUID] | None = None,
         group: str = "publish",
         settings: Mapping[str, str] = {},
-        singly: bool = False,
     ) -> None:
         """A worker comes to a point on every way and is killed; then the next one, until there is none of these left.
 
         ``whose``: what the points are about on each way, its delivery unless it is said.
-        ``singly``: a worker comes there with one at a time, and is killed with that.
         """
         self.aim(*(point for point in points if point not in self._aimed), whose=whose)
         while self._left(points):
             self.start(group, settings)
             self.tick(*points)
-            self.come(*points, group=group, singly=singly)
+            self.come(*points, group=group)
             self.fall(*points, group=group)
 
     def aim(self, *points: str, whose: Mapping[str, UUID] | None = None) -> None:
@@ -141,8 +139,8 @@ class Fleet:
                 queue = DELAY if task == "delay.slot" else UPKEEP
                 self.stack.core.doorbell._app.send_task(task, queue=queue)
 
-    def come(self, *points: str, group: str = "publish", singly: bool = False) -> None:
-        """Waits until each way that has not died at all of these is at one of them; ``singly``: until one is.
+    def come(self, *points: str, group: str = "publish") -> None:
+        """Waits until each way that has not died at all of these is at one of them.
 
         A way on which one of them is never met goes on meanwhile. It is let through: killed in its visible call it
         would be in doubt, and that is another test.
@@ -153,8 +151,6 @@ class Fleet:
             assert worker.poll() is None, f"the {group} worker ended by itself: see {self.stack.folder}"
             here = {way for point, way in self._met(points) if way not in self.died[point]}
             left = {way for _, way in self._left(points)}
-            if singly:
-                return bool(here)
             return here >= left and not any(self._is_being_sent(way) for way in self._spared(points) - left)
 
         until(

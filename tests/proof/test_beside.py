@@ -49,7 +49,7 @@ def test_too_late(fleet: Fleet) -> None:
         sql = "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = ANY(CAST(:p AS uuid[])) RETURNING id"
         assert len(rows(c, sql, p=list(fleet.posts.values()))) == len(fleet.posts)
     fleet.change("next_at = now()")
-    fleet.dies("delay.late", singly=True)
+    fleet.dies("delay.late")
     fleet.stack.start_worker("publish")
     for post in fleet.posts.values():
         fleet.stack.becomes(post, "failed", 60)

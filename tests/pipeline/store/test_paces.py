@@ -1,0 +1,16 @@
+"""A rate is kept by all together, and who finds another at it has nothing to wait for."""
+
+from __future__ import annotations
+
+from pipeline.store import paces
+from tests.pipeline.store.ledger import Ledger
+
+
+def test_who_asks_while_another_sends_gets_nothing_and_does_not_wait(ledger: Ledger) -> None:
+    with ledger.database.begin() as c:
+        assert paces.room(c, "backlog", "tiktok", 10) == 10, "the first ever"
+    with ledger.database.begin() as first, ledger.database.begin() as second:
+        assert paces.room(first, "backlog", "tiktok", 10) == 10
+        paces.went(first, "backlog", "tiktok", 10, 10)
+        assert paces.room(second, "backlog", "tiktok", 10) == 0
+        assert paces.room(second, "backlog", "youtube", 10) == 10, "another platform's is another rate"
