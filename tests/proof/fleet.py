@@ -232,8 +232,8 @@ class Fleet:
         The sandbox's ledger judges: each is live once, and what is left once at the most. Returns what is left.
         """
         self.staff()
-        if self.stack.parts["publish"].poll() is not None:  # one that lives may hold something: killed, it keeps that
-            self.start()
+        if self.stack.parts["publish"].poll() is not None:
+            self.start()  # only where none lives: one that is killed keeps what it holds for its whole lease
         waiting = [self.deliveries[way] for way in among]
 
         def over() -> bool:
