@@ -36,7 +36,7 @@ def broker_options(s: Settings) -> dict[str, Any]:
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "unacked_restore_limit": 1000,
-        "queue_order_strategy": "round_robin",
+        "queue_order_strategy": "pipeline.worker.turns:BegunFirst",
     }
     if s.broker.sentinel_master:
         options["master_name"] = s.broker.sentinel_master

@@ -93,12 +93,15 @@ class Stack:
         )  # fmt: skip
         until(lambda: answers(f"{self.sandbox}/control/health"), 60)
 
-    def start_worker(self, group: str, name: str | None = None, slots: int = 8, **more: str) -> None:
-        """One worker process of a group."""
+    def start_worker(
+        self, group: str, name: str | None = None, slots: int = 8, queues: Sequence[str] = (), **more: str
+    ) -> None:
+        """One worker process of a group; ``queues``: only these of its queues."""
         name = name or group
         self.start(
             name, "celery", "-A", "pipeline.worker.app", "worker", "-c", str(slots),
-            "-Q", ",".join(GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
+            "-Q", ",".join(queues or GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle",
+            "-l", "WARNING",
             **more,
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pipeline.stages import delay, publish, reachability, status
 from pipeline.upkeep import CHORES
 from pipeline.upkeep.take_canary import take_canary
 from pipeline.worker.app import app
+from pipeline.worker.coalesced import Coalesced
 
 
 @app.task(name="publish.step")
@@ -24,16 +25,20 @@ def status_look(deliveries: list[tuple[str, int, int]]) -> None:
     status.look_all(core(), [(UUID(d), generation, fence) for d, generation, fence in deliveries])
 
 
+_slot = Coalesced(lambda: delay.slot(core()))
+_sweep = Coalesced(lambda: delay.sweep(core()))
+
+
 @app.task(name="delay.slot")
 def delay_slot() -> None:
     """A slot of time has come."""
-    delay.slot(core())
+    _slot()
 
 
 @app.task(name="delay.sweep")
 def delay_sweep() -> None:
     """The 1 s net under lost doorbells."""
-    delay.sweep(core())
+    _sweep()
 
 
 @app.task(name="reachability.check")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,16 +105,19 @@ class Fleet:
         whose: Mapping[str, UUID] | None = None,
         group: str = "publish",
         settings: Mapping[str, str] = {},
+        queues: Sequence[str] = (),
     ) -> None:
         """A worker comes to a point on every way and is killed; then the next one, until there is none of these left.
 
-        ``whose``: what the points are about on each way, its delivery unless it is said.
+        ``whose``: what the points are about on each way, its delivery unless it is said. ``queues``: all that it
+        serves. One that serves doorbells alone comes to a point with what it does at once, for only one of them looks
+        at a time, and is killed with that: nothing else goes on in it meanwhile.
         """
         self.aim(*(point for point in points if point not in self._aimed), whose=whose)
         while self._left(points):
-            self.start(group, settings)
+            self.start(group, settings, queues)
             self.tick(*points)
-            self.come(*points, group=group)
+            self.come(*points, group=group, singly=list(queues) == [DELAY])
             self.fall(*points, group=group)
 
     def aim(self, *points: str, whose: Mapping[str, UUID] | None = None) -> None:
@@ -127,10 +130,12 @@ class Fleet:
             self._armed |= {f"{point}[{file.name}]": file for file in self._aimed[point].values()}
             self.died[point] = set()
 
-    def start(self, group: str = "publish", settings: Mapping[str, str] = {}) -> None:
+    def start(
+        self, group: str = "publish", settings: Mapping[str, str] = {}, queues: Sequence[str] = ()
+    ) -> None:
         """A worker, in the place of the one that was there."""
         self.stack.kill(group)
-        self.stack.start_worker(group, None, SLOTS, **arming(self._armed, "hang"), **settings)
+        self.stack.start_worker(group, None, SLOTS, queues, **arming(self._armed, "hang"), **settings)
 
     def tick(self, *points: str) -> None:
         """So many at once that each way has its own."""
@@ -139,8 +144,8 @@ class Fleet:
                 queue = DELAY if task == "delay.slot" else UPKEEP
                 self.stack.core.doorbell._app.send_task(task, queue=queue)
 
-    def come(self, *points: str, group: str = "publish") -> None:
-        """Waits until each way that has not died at all of these is at one of them.
+    def come(self, *points: str, group: str = "publish", singly: bool = False) -> None:
+        """Waits until each way that has not died at all of these is at one of them; ``singly``: until one is.
 
         A way on which one of them is never met goes on meanwhile. It is let through: killed in its visible call it
         would be in doubt, and that is another test.
@@ -151,6 +156,8 @@ class Fleet:
             assert worker.poll() is None, f"the {group} worker ended by itself: see {self.stack.folder}"
             here = {way for point, way in self._met(points) if way not in self.died[point]}
             left = {way for _, way in self._left(points)}
+            if singly:
+                return not here.isdisjoint(left)
             return here >= left and not any(self._is_being_sent(way) for way in self._spared(points) - left)
 
         until(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from pipeline.queues import DELAY
 from pipeline.store.database import rows
 from tests.proof.fleet import Fleet
 from tests.proof.points import PROVEN
@@ -49,7 +50,7 @@ def test_too_late(fleet: Fleet) -> None:
         sql = "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = ANY(CAST(:p AS uuid[])) RETURNING id"
         assert len(rows(c, sql, p=list(fleet.posts.values()))) == len(fleet.posts)
     fleet.change("next_at = now()")
-    fleet.dies("delay.late")
+    fleet.dies("delay.late", queues=[DELAY])
     fleet.stack.start_worker("publish")
     for post in fleet.posts.values():
         fleet.stack.becomes(post, "failed", 60)

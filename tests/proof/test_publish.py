@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from pipeline.queues import PUBLISH
+from pipeline.queues import DELAY, PUBLISH
 from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.proof.fleet import Fleet
 from tests.proof.points import NEVER_TELLS, NEVER_TELLS_ABSENCE
@@ -20,7 +20,8 @@ DUE = "due_at = now(), next_at = now()"
 
 def test_before_arm(fleet: Fleet) -> None:
     fleet.post()
-    fleet.dies("delay.released", "publish.claimed", "publish.prepared", "publish.checkpointed")
+    fleet.dies("delay.released", queues=[DELAY])
+    fleet.dies("publish.claimed", "publish.prepared", "publish.checkpointed")
     fleet.ends()
 
 
@@ -59,7 +60,7 @@ def test_lost_answers(fleet: Fleet) -> None:
         fleet.stack.fault(site.platform, "finalize", "effect-then-drop", account=account)
     fleet.post("upkeep")
     fleet.dies("publish.raised")
-    fleet.dies("delay.looks-rung")
+    fleet.dies("delay.looks-rung", queues=[DELAY])
     fleet.aim("status.claimed")
     fleet.start()  # only where somebody takes what stands in their queue can a look that stands in none be told
     fleet.change(
