@@ -31,6 +31,8 @@ PER_MINUTE = 900
 SETTLED = frozenset({"published", "failed", "cancelled"})
 DRAIN = 420.0
 """Seconds in which at least one more has to come to rest: more than the 300 of a queued lease."""
+ANSWERS = 60.0
+"""Seconds in which the client has to get at least one more answer after the storm, or it gives up what is left."""
 READING = 0.2
 """Part of the time that may go into reading how far it is: of very many posts that is work for our API, too."""
 OVERTIME = 90.0
@@ -147,7 +149,8 @@ class Run:
             return
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
 
-    def _progress(self) -> None:
+    def _progress(self) -> int:
+        """Says how far it is. Returns how many posts were taken."""
         taken = sum(one.is_taken for one in self.sent)
         armed = self.conductor.score.armed
         with (self.house.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
@@ -155,17 +158,25 @@ class Run:
                 1 for _ in ledger
             )  # asking the sandbox for it would, in a long run, be a part of the storm
         self.say(f"… {taken} posts taken, {live} live, {armed} kills between arm and answer")
+        return taken
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
     def _lull(self) -> None:
-        """The weather clears, everybody is at work again, the client gets its last answers."""
+        """The weather clears, everybody is at work again; the client goes on until it has its last answers, or no more.
+
+        In a long run it stands far behind its plan by then: what it could not send in the storm it sends now.
+        """
         self.house.stack.control("DELETE", "faults")
         until(lambda: self._ticked(self._answers()), 60, lambda: "the API did not come back")
-        end = time.monotonic() + 60
-        while not self.client.is_done and time.monotonic() < end:
+        taken, changed = 0, time.monotonic()
+        while not self.client.is_done and time.monotonic() < changed + ANSWERS:
             self.conductor.tick()
             time.sleep(0.05)
+            if time.monotonic() - self._told > 10:
+                self._told = time.monotonic()
+                if (now := self._progress()) > taken:
+                    taken, changed = now, time.monotonic()
         self.client.stop()
         self.say("the storm is over, draining …")
 
