@@ -1,8 +1,8 @@
-"""The program inside the jail: reads one hostile file through its pipe and says what it is. Started by ``jail.py``.
+"""What goes on inside the jail: one hostile file is read through a pipe, and it is said what it is.
 
-It runs as ``python -I inmate.py`` with an empty environment. It loads all it needs, gives up every right, says that it
-is ready, and only then gets to see the first byte. It asks for bytes by (offset, length) on its standard output and
-gets them on its standard input; there is no name of the file, no network and no other file to be had in here.
+An inmate is a process that ``warden.py`` forked, for one file. Its libraries are loaded; it gives up every right, says
+that it is ready, and only then gets to see the first byte. It asks for bytes by (offset, length) and gets them through
+its pipes; there is no name of the file, no network and no other file to be had in here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import cache
 from typing import Any, NoReturn
 
 ASK = struct.Struct(">cQI")
@@ -74,7 +74,7 @@ class RangeFile:
 
 
 class Pipe:
-    """The two ends the inmate was born with."""
+    """The two ends an inmate was born with."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming, self._outgoing = incoming, outgoing
@@ -106,7 +106,7 @@ class Pipe:
 
 
 def _limit() -> None:
-    """What can be taken away before the libraries are loaded."""
+    """What can be taken away first."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS has the name, and refuses to set it
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -201,17 +201,19 @@ def _heif(job: Mapping[str, Any], file: RangeFile, boxes: Any) -> dict[str, Any]
 
 
 def _reader(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
-    """Loads what this job needs, all of it: after the lock not even a module can be read any more."""
-    from pipeline.media import boxes, seccomp  # noqa: F401, PLC0415
+    """All that this job needs is loaded: after the lock not even a module can be read any more."""
+    from pipeline.media import boxes  # noqa: PLC0415
 
     if job["reader"] == "av":
         av = _av()
         return lambda file: _video(job, file, av, boxes)
     if job["reader"] == "pillow":
-        return _pillow(job)
+        image = _pillow()
+        return lambda file: _image(job, file, image)
     return lambda file: _heif(job, file, boxes)
 
 
+@cache
 def _av() -> Any:
     import pkgutil  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
@@ -224,7 +226,8 @@ def _av() -> Any:
     return av
 
 
-def _pillow(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
+@cache
+def _pillow() -> Any:
     from importlib import import_module  # noqa: PLC0415
 
     from PIL import AvifImagePlugin, Image  # noqa: PLC0415
@@ -235,17 +238,22 @@ def _pillow(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    return lambda file: _image(job, file, Image)
+    return Image
 
 
-def main() -> None:
+def load() -> None:
+    """Everything any job needs: an inmate is forked with it."""
+    from pipeline.media import boxes, seccomp  # noqa: F401, PLC0415
+
+    _av()
+    _pillow()
+
+
+def serve(incoming: int, outgoing: int) -> NoReturn:
     """One job from start to end. Anything that goes wrong before ``ready`` is our fault, after it the file's."""
     _limit()
-    outgoing = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not look like words of ours
-    pipe = Pipe(0, outgoing)
+    pipe = Pipe(incoming, outgoing)
     job = json.loads(pipe.hear())
-    sys.path.append(str(Path(__file__).parents[2]))
     read = _reader(job)
     _lock()
     pipe.say(READY)
@@ -256,7 +264,3 @@ def main() -> None:
     answer = json.dumps(seen).encode()
     pipe.say(ANSWER, 0, len(answer), answer)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

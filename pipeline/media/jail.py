@@ -1,14 +1,19 @@
-"""Runs the program that reads hostile files, and is all it ever gets to talk to."""
+"""The processes that read hostile files, seen from outside: this is all they ever get to talk to."""
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Lock, Timer
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,11 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.media.inmate import ANSWER, ASK, GET, PIECE, READY, SIZE
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.media.sniff import Container
+from pipeline.media.warden import END, FORK, ORDER, TOLD
 
-PROGRAM = Path(__file__).with_name("inmate.py")
+PROGRAM = Path(__file__).with_name("warden.py")
 MAX_ANSWER = 4096
 START_SECONDS = 20.0
-"""For loading the libraries (0.1 s on an idle machine)."""
+"""For loading the libraries (0.2 s on an idle machine), and for whatever the warden is told."""
 _SAYS = {
     "unreadable": "it is damaged, or not really {type}",
     "cut_short": "the file ends before its media do: it is not whole",
@@ -57,12 +63,12 @@ def inspect(container: Container, size: int, read: Callable[[int, int], bytes], 
     and whatever ``read`` raises.
     """
     job = {"reader": container.reader, "format": container.format, "size": size}
-    with _inmate() as process:
-        with _killed_after(process, START_SECONDS):
-            _start(process, job)
-        with _killed_after(process, seconds) as killed:
+    with _inmate() as inmate:
+        with _killed_after(inmate, START_SECONDS):
+            _start(inmate, job)
+        with _killed_after(inmate, seconds) as killed:
             try:
-                seen = _serve(process, size, read)
+                seen = _serve(inmate, size, read)
             except (_Escaped, BrokenPipeError):
                 if killed.is_set():
                     raise Unanswered(f"could not be read within {seconds:.0f} s") from None
@@ -72,38 +78,134 @@ def inspect(container: Container, size: int, read: Callable[[int, int], bytes], 
     return seen
 
 
+class Warden:
+    """The process that forks the inmates (``warden.py``). It ends with this one, and its inmates end with it.
+
+    Raises JailBroken when it does not begin.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._line, theirs = socket.socketpair()
+        self._line.settimeout(START_SECONDS)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  our own file by our own interpreter
+                [sys.executable, "-I", str(PROGRAM)],
+                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={}, cwd="/", close_fds=True, start_new_session=True,
+            )  # fmt: skip
+        try:
+            self._heard()
+        except _Escaped:
+            raise JailBroken(f"the jail did not start (exit {self.close()})") from None
+
+    def fork(self, incoming: int, outgoing: int) -> int:
+        """The process id of an inmate that has these ends of its pipes. Raises _Escaped when the warden is no more."""
+        return self._told(FORK, 0, [incoming, outgoing])
+
+    def end(self, pid: int) -> None:
+        """It is dead when this returns; it may have been before. Without its warden it dies of its closed pipes."""
+        with suppress(_Escaped):
+            self._told(END, pid)
+
+    def close(self) -> int:
+        """Ends it, and its inmates. Returns its exit status."""
+        self._line.close()
+        self._process.kill()
+        return self._process.wait()
+
+    def _told(self, what: bytes, pid: int, ends: Sequence[int] = ()) -> int:
+        with self._lock:
+            try:
+                socket.send_fds(self._line, [ORDER.pack(what, pid)], ends)
+            except OSError:
+                raise _Escaped from None
+            return self._heard()
+
+    def _heard(self) -> int:
+        data = b""
+        while len(data) < TOLD.size:
+            try:
+                piece = self._line.recv(TOLD.size - len(data))
+            except OSError:
+                raise _Escaped from None
+            if not piece:
+                raise _Escaped
+            data += piece
+        (pid,) = TOLD.unpack(data)
+        return int(pid)
+
+
+class Guard:
+    """The warden of this process: begun when the first inmate is needed, and anew should it have died."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._warden: Warden | None = None
+
+    def fork(self, incoming: int, outgoing: int) -> tuple[Warden, int]:
+        """An inmate, and whose it is. Raises JailBroken."""
+        with self._lock:
+            if self._warden is not None:
+                try:
+                    return self._warden, self._warden.fork(incoming, outgoing)
+                except _Escaped:
+                    self._warden.close()
+            self._warden = None  # also when the next one does not begin
+            self._warden = Warden()
+            try:
+                return self._warden, self._warden.fork(incoming, outgoing)
+            except _Escaped:
+                raise JailBroken("the jail ended as soon as it had started") from None
+
+
+    def close(self) -> None:
+        """Ends what there is."""
+        with self._lock:
+            if self._warden is not None:
+                self._warden.close()
+                self._warden = None
+
+
+guard = Guard()
+atexit.register(guard.close)
+
+
+@dataclass(frozen=True, slots=True)
+class Inmate:
+    """A process in the jail, from outside: our ends of its pipes."""
+
+    into: IO[bytes]
+    out: IO[bytes]
+    kill: Callable[[], None]
+    """It is dead when this returns. May be called again, from any thread."""
+
+
 @contextmanager
-def _inmate() -> Iterator[subprocess.Popen[bytes]]:
+def _inmate() -> Iterator[Inmate]:
     """The child: no environment, no descriptors but its pipes, its own session; dead at the end whatever happens."""
-    process = subprocess.Popen(  # noqa: S603  our own file by our own interpreter
-        [sys.executable, "-I", str(PROGRAM)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-        close_fds=True,
-        start_new_session=True,
-        bufsize=0,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        process.wait()
+    incoming, into = os.pipe()
+    out, outgoing = os.pipe()
+    with open(into, "wb", 0) as writer, open(out, "rb", 0) as reader:  # noqa: PTH123  descriptors, not paths
+        try:
+            warden, pid = guard.fork(incoming, outgoing)
+        finally:
+            os.close(incoming)
+            os.close(outgoing)
+        try:
+            yield Inmate(writer, reader, partial(warden.end, pid))
+        finally:
+            warden.end(pid)
 
 
 @contextmanager
-def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[Event]:
+def _killed_after(inmate: Inmate, seconds: float) -> Iterator[Event]:
     """Blocking reads and writes below end because the child does."""
     killed = Event()
 
     def kill() -> None:
         killed.set()
-        process.kill()
+        inmate.kill()
 
     timer = Timer(seconds, kill)
     timer.daemon = True
@@ -114,26 +216,18 @@ def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[
         timer.cancel()
 
 
-def _ends(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    if process.stdin is None or process.stdout is None:
-        raise JailBroken("the jail has no pipes")
-    return process.stdin, process.stdout
-
-
-def _start(process: subprocess.Popen[bytes], job: dict[str, object]) -> None:
-    into, out = _ends(process)
+def _start(inmate: Inmate, job: dict[str, object]) -> None:
     try:
-        _send(into, json.dumps(job).encode())
-        what, _, _ = ASK.unpack(_exactly(out, ASK.size))
+        _send(inmate.into, json.dumps(job).encode())
+        what, _, _ = ASK.unpack(_exactly(inmate.out, ASK.size))
     except (_Escaped, BrokenPipeError):
-        process.kill()
-        raise JailBroken(f"the jail did not start (exit {process.wait()})") from None
+        raise JailBroken("an inmate died before it was ready") from None
     if what != READY:
         raise JailBroken("the jail did not say that it is ready")
 
 
-def _serve(process: subprocess.Popen[bytes], size: int, read: Callable[[int, int], bytes]) -> Seen:
-    into, out = _ends(process)
+def _serve(inmate: Inmate, size: int, read: Callable[[int, int], bytes]) -> Seen:
+    into, out = inmate.into, inmate.out
     while True:
         what, offset, length = ASK.unpack(_exactly(out, ASK.size))
         if what == GET and offset < size and 0 < length <= PIECE:

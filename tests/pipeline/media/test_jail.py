@@ -7,7 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
@@ -85,14 +89,13 @@ def test_an_inmate_that_is_taken_over_can_open_reach_and_start_nothing(without: 
 
 def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_VAULT_KEY", "not-for-you")
-    before = _children()
     kept = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(kept, True)  # noqa: FBT003
     seen: dict[str, object] = {}
     data = samples.video()
 
     def read(offset: int, length: int) -> bytes:
-        [child] = _inmates(before)
+        [child] = _inmates()
         folder = Path(f"/proc/{child.pid}")
         status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
         seen["rights"] = (status["NoNewPrivs"], status["Seccomp"], status["CapEff"].strip("0"))
@@ -109,22 +112,33 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
         "environment": b"",
         "open": ["/dev/null", "/dev/null", "pipe", "pipe"],
     }
-    assert _inmates(before) == []
+    assert _inmates() == []
 
 
-def _children() -> set[psutil.Process]:
-    return set(psutil.Process().children())
+def _warden() -> psutil.Process:
+    warden = jail.guard._warden
+    assert warden is not None
+    return psutil.Process(warden._process.pid)
 
 
-def _inmates(before: set[psutil.Process]) -> list[psutil.Process]:
-    """Children since then; earlier ones are the run's engines."""
-    return [child for child in psutil.Process().children() if child not in before]
+def _inmates() -> list[psutil.Process]:
+    return _warden().children()
 
 
-def _program(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
-    program = folder / "inmate.py"
-    program.write_text("import os, struct, sys, time\nASK = struct.Struct('>cQI')\n" + code)
-    monkeypatch.setattr(jail, "PROGRAM", program)
+def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Inmates that do this."""
+    before = "import os, struct, sys, time\nASK = struct.Struct('>cQI')\n"
+
+    @contextmanager
+    def taken_over() -> Iterator[jail.Inmate]:
+        program = [sys.executable, "-c", before + code]
+        with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            yield jail.Inmate(process.stdin, process.stdout, process.kill)
+            process.kill()
+
+    monkeypatch.setattr(jail, "_inmate", taken_over)
 
 
 READY = "os.write(1, ASK.pack(b'R', 0, 0))\n"
@@ -146,43 +160,111 @@ READY = "os.write(1, ASK.pack(b'R', 0, 0))\n"
         "os.write(1, ASK.pack(b'A', 0, 12) + b'{\"extra\": 1}')",
     ],
 )
-def test_an_inmate_that_misbehaves_is_not_believed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
-) -> None:
+def test_an_inmate_that_misbehaves_is_not_believed(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     job_first = "os.read(0, 65536)\n"  # or it may be gone before it was told what to do
-    _program(monkeypatch, tmp_path, job_first + READY + code)
+    _program(monkeypatch, job_first + READY + code)
     with pytest.raises(Refused, match="damaged"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
-def test_an_inmate_that_never_ends_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = _children()
-    _program(monkeypatch, tmp_path, READY + "time.sleep(60)")
+def test_an_inmate_that_never_ends_is_killed() -> None:
+    """It hangs in a read that nobody answers."""
+    data = samples.video()
+    never = Event()
+
+    def read(offset: int, length: int) -> bytes:
+        assert not never.wait(0.5)
+        return data[offset : offset + length]
+
+    with pytest.raises(Unanswered, match="within 0 s"):
+        jail.inspect(MP4, len(data), read, 0.3)
+    assert _inmates() == []
+
+
+def test_one_that_spins_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    _program(monkeypatch, READY + "time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(Unanswered, match="within 0 s"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3)
     assert time.monotonic() - started < 10
-    assert _inmates(before) == []
 
 
 @pytest.mark.parametrize("code", ["sys.exit(3)", "import a_library_that_is_not_installed"])
 def test_a_jail_that_does_not_start_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
 ) -> None:
-    _program(monkeypatch, tmp_path, code)
+    program = tmp_path / "warden.py"
+    program.write_text(f"import sys\n{code}")
+    monkeypatch.setattr(jail, "PROGRAM", program)
+    monkeypatch.setattr(jail, "guard", jail.Guard())
     with pytest.raises(jail.JailBroken, match="did not start"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
-def test_trouble_of_the_source_comes_through_and_leaves_nobody_behind() -> None:
-    before = _children()
+def test_an_inmate_that_dies_before_it_is_ready_is_not_the_files_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _program(monkeypatch, "sys.exit(3)")
+    with pytest.raises(jail.JailBroken, match="before it was ready"):
+        jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
+
+def _seen() -> jail.Seen:
+    data = samples.video()
+    return jail.inspect(MP4, len(data), lambda o, n: data[o : o + n], 20)
+
+
+def test_a_warden_that_died_is_replaced() -> None:
+    first = _seen()
+    dead = _warden()
+    dead.kill()
+    dead.wait()
+    assert _seen() == first
+    assert _warden() != dead
+
+
+def test_many_at_once_see_each_their_own_file() -> None:
+    pictures = {width: samples.image("PNG", size=(width, 40)) for width in range(20, 44)}
+    png = sniff(pictures[20])
+    assert png is not None
+
+    def width_of(data: bytes) -> int | None:
+        return jail.inspect(png, len(data), lambda o, n: data[o : o + n], 20).width
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(width_of, pictures.values())) == list(pictures)
+    assert _inmates() == []
+
+
+_HOLDS_ONE = """
+import sys
+sys.path.append(sys.argv[1])
+from pipeline.media import jail
+with jail._inmate():
+    print(jail.guard._warden._process.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_when_a_worker_is_killed_its_warden_and_inmates_end() -> None:
+    words = [sys.executable, "-c", _HOLDS_ONE, str(ROOT)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        warden = psutil.Process(int(worker.stdout.readline()))
+        family = [warden, *warden.children()]
+        assert len(family) == 2
+        worker.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_trouble_of_the_source_comes_through_and_leaves_nobody_behind() -> None:
     def read(_offset: int, _length: int) -> bytes:
         raise Unanswered("HTTP 503")
 
     with pytest.raises(Unanswered, match=r"^HTTP 503$"):
         jail.inspect(MP4, 1000, read, 20)
-    assert _inmates(before) == []
+    assert _inmates() == []
 
 
 def test_only_known_demuxers_are_to_be_had() -> None:
