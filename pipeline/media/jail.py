@@ -158,7 +158,6 @@ class Guard:
             except _Escaped:
                 raise JailBroken("the jail ended as soon as it had started") from None
 
-
     def close(self) -> None:
         """Ends what there is."""
         with self._lock:
