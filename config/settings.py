@@ -172,7 +172,9 @@ class Delay(Group):
     )
     batch: int = Field(default=2000, ge=1, le=5000, description="Deliveries released in one transaction.")
     ahead: int = Field(
-        default=2000, ge=1, description="Deliveries per platform that may stand in its queue at once."
+        default=2000,
+        ge=1,
+        description="Deliveries per platform that may stand in its queue: fewer than are taken in queued_lease.",
     )
     backlog_age: float = Field(
         default=300,

@@ -7,8 +7,10 @@ An uncertain ring (the broker's answer was lost) is at worst rung twice, which d
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from uuid import UUID
@@ -30,7 +32,9 @@ LOOKS_SPREAD = 2
 """The same of looks, each of which is one short read."""
 HANDFUL = 10
 REMEMBERED = 1000
-"""Slots of which a process knows that it rang them."""
+"""Slots, and checks, of which a process knows that it rang them."""
+ASKED = 5.0
+"""Seconds in which a check that nobody has tried since is not rung again: the net under lost rings is cast as often."""
 
 
 def handfuls(rings: Sequence[Ring], *, spread: int, standing: int = 0) -> Iterable[Sequence[Ring]]:
@@ -43,20 +47,29 @@ def handfuls(rings: Sequence[Ring], *, spread: int, standing: int = 0) -> Iterab
 
 
 class _Rung:
-    """The slots this process rang lately."""
+    """What this process rang for in the last ``within`` seconds."""
 
-    def __init__(self) -> None:
-        self._ends: OrderedDict[datetime, None] = OrderedDict()
+    def __init__(self, within: float = math.inf) -> None:
+        self._within = within
+        self._rung: OrderedDict[Hashable, float] = OrderedDict()
         self._lock = Lock()
 
-    def first(self, end: datetime) -> bool:
+    def first(self, what: Hashable) -> bool:
+        """Whether it is new; from now on it is not."""
+        now = time.monotonic()
         with self._lock:
-            if end in self._ends:
+            if self._rung.get(what, -math.inf) > now - self._within:
                 return False
-            self._ends[end] = None
-            while len(self._ends) > REMEMBERED:
-                self._ends.popitem(last=False)
+            self._rung[what] = now
+            while len(self._rung) > REMEMBERED:
+                self._rung.popitem(last=False)
             return True
+
+    def forget(self, what: Iterable[Hashable]) -> None:
+        """That ring did not arrive."""
+        with self._lock:
+            for one in what:
+                self._rung.pop(one, None)
 
 
 class Doorbell:
@@ -65,6 +78,7 @@ class Doorbell:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._rung = _Rung()
+        self._asked = _Rung(ASKED)
 
     def publish(self, rings: Sequence[Ring], *, standing: int = 0) -> bool:
         """Queued deliveries, each on its platform's queue; a few in one message when very many are due.
@@ -106,6 +120,16 @@ class Doorbell:
         """One message per URL to check."""
         queue = REACHABILITY_BULK if bulk else REACHABILITY
         return self._send(("reachability.check", queue, [str(i)], None) for i in ids)
+
+    def asked(self, tried: Mapping[UUID, int], *, bulk: bool = False) -> bool:
+        """URLs that requests wait for, and how often each was tried: many ask for one that was not looked at yet."""
+        new = [
+            (check, tries, bulk) for check, tries in tried.items() if self._asked.first((check, tries, bulk))
+        ]
+        rang = self.checks([check for check, *_ in new], bulk=bulk)
+        if not rang:
+            self._asked.forget(new)
+        return rang
 
     def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
         """True when the broker took them all. False is said in the log and healed by the sweep."""

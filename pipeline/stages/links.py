@@ -57,7 +57,8 @@ def wait_for(core: Core, checks: Mapping[int, Check], *, bulk: bool = False) -> 
     ``bulk``: mass work rings on its own queue and never waits.
     """
     failpoint("links.opened", *undecided(checks))
-    rang = core.doorbell.checks(undecided(checks), bulk=bulk)
+    tried = {check.id: check.tries for check in checks.values() if check.verdict is None}
+    rang = core.doorbell.asked(tried, bulk=bulk)
     if bulk or not rang or not core.pulse.alive(REACHABILITY):
         return checks
     until = time.monotonic() + core.settings.reachability.wait

@@ -32,6 +32,7 @@ class Check:
     verdict: Verdict | None
     facts: Mapping[str, Any] | None
     seen: str | None
+    tries: int = 0
 
     @property
     def media_facts(self) -> MediaFacts | None:
@@ -44,7 +45,7 @@ class Check:
         return Track(**self.facts) if self.facts and self.purpose == "music" else None
 
 
-_COLUMNS = "id, purpose, url, verdict, facts, seen"
+_COLUMNS = "id, purpose, url, verdict, facts, seen, tries"
 
 
 def fingerprint(url: str) -> bytes:

@@ -42,6 +42,9 @@ SETTINGS = FAST | {
     "SLIPWAY_PUBLISH__CRASHES": "50",
     "SLIPWAY_PUBLISH__TRIES": "20",
     "SLIPWAY_PUBLISH__PREPARES_PER_DAY": "100",
+    # What stands in the queues has to be taken within a lease (SLIPWAY_DELAY__QUEUED_LEASE), or it is rung twice: of so
+    # many parts two cores do ten a second of each platform at the most.
+    "SLIPWAY_DELAY__AHEAD": "300",
     # Quotas and paces of the platforms would make a run of hours out of one of minutes.
     "SLIPWAY_SANDBOX__LIFTED": "true",
     "SLIPWAY_LOG__LEVEL": "WARNING",
