@@ -26,10 +26,11 @@ CREATE TABLE account_set_spans (
     starts_at timestamptz NOT NULL,
     status text NOT NULL,
     n bigint NOT NULL,
-    PRIMARY KEY (set_id, minutes, starts_at, status)
-) WITH (fillfactor = 80);
+    PRIMARY KEY (set_id, minutes, starts_at, status) INCLUDE (n)  -- so that counting reads nothing but this index
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);  -- it can while vacuumed
 -- the newest hours in which posts were made that have a status
-CREATE INDEX account_set_spans_hours ON account_set_spans (set_id, status, starts_at DESC) WHERE minutes = 60;
+CREATE INDEX account_set_spans_hours ON account_set_spans (set_id, status, starts_at DESC) INCLUDE (n)
+    WHERE minutes = 60;
 
 CREATE TABLE account_set_deltas (
     -- as post_deltas: appended to, never updated
