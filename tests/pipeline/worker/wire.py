@@ -140,11 +140,17 @@ def _checks(bell: Doorbell) -> None:
     bell.checks([SAMPLES[6]], bulk=True)
 
 
+def _asked(bell: Doorbell) -> None:
+    assert bell.asked({SAMPLES[6]: 0})
+    assert bell.asked({SAMPLES[6]: 0}, bulk=True)
+
+
 RINGS: Mapping[str, Callable[[Doorbell], object]] = {
     "publish": _publish,
     "looks": _looks,
     "slots": _slots,
     "now": lambda bell: bell.now(),
     "checks": _checks,
+    "asked": _asked,
 }
 """The doorbell's methods, each with all the kinds of message it sends."""
