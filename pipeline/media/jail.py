@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,6 +71,8 @@ def inspect(container: Container, size: int, read: Callable[[int, int], bytes], 
             except (_Escaped, BrokenPipeError):
                 if killed.is_set():
                     raise Unanswered(f"could not be read within {seconds:.0f} s") from None
+                if not inmate.kill():
+                    raise JailBroken("the warden died, and with it what read the file") from None
                 seen = Seen(error="unreadable")
     if seen.error is not None:
         raise Refused(_SAYS.get(seen.error, _SAYS["unreadable"]).format(type=container.content_type))
@@ -103,10 +104,16 @@ class Warden:
         """The process id of an inmate that has these ends of its pipes. Raises _Escaped when the warden is no more."""
         return self._told(FORK, 0, [incoming, outgoing])
 
-    def end(self, pid: int) -> None:
-        """It is dead when this returns; it may have been before. Without its warden it dies of its closed pipes."""
-        with suppress(_Escaped):
+    def end(self, pid: int) -> bool:
+        """It is dead when this returns; it may have been before. False: there is no warden any more to do it.
+
+        Then it dies of its closed pipes, and that it died says nothing about the file it read.
+        """
+        try:
             self._told(END, pid)
+        except _Escaped:
+            return False
+        return True
 
     def close(self) -> int:
         """Ends it, and its inmates. Returns its exit status."""
@@ -118,9 +125,10 @@ class Warden:
         with self._lock:
             try:
                 socket.send_fds(self._line, [ORDER.pack(what, pid)], ends)
-            except OSError:
+                return self._heard()
+            except (OSError, _Escaped):
+                self._line.close()  # or an answer that comes late would be taken for the next one's
                 raise _Escaped from None
-            return self._heard()
 
     def _heard(self) -> int:
         data = b""
@@ -158,16 +166,9 @@ class Guard:
             except _Escaped:
                 raise JailBroken("the jail ended as soon as it had started") from None
 
-    def close(self) -> None:
-        """Ends what there is."""
-        with self._lock:
-            if self._warden is not None:
-                self._warden.close()
-                self._warden = None
-
 
 guard = Guard()
-atexit.register(guard.close)
+"""Closed by nobody: while a thread still reads a file, no inmate may die of anything but that file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +177,8 @@ class Inmate:
 
     into: IO[bytes]
     out: IO[bytes]
-    kill: Callable[[], None]
-    """It is dead when this returns. May be called again, from any thread."""
+    kill: Callable[[], bool]
+    """It is dead when this returns, or (False) has no warden any more. May be called again, from any thread."""
 
 
 @contextmanager

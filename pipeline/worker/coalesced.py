@@ -32,6 +32,7 @@ class Coalesced:
             return False
         try:
             self._running.acquire()
+            # a pace, not a synchronisation: the lock above is that
             time.sleep(max(0.0, self._free_at - time.monotonic()))
         finally:
             self._waiting.release()  # before the work begins: who comes now may have something it does not see

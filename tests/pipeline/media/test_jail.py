@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -135,7 +136,12 @@ def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            yield jail.Inmate(process.stdin, process.stdout, process.kill)
+
+            def kill() -> bool:
+                process.kill()
+                return True
+
+            yield jail.Inmate(process.stdin, process.stdout, kill)
             process.kill()
 
     monkeypatch.setattr(jail, "_inmate", taken_over)
@@ -181,7 +187,7 @@ def test_an_inmate_that_never_ends_is_killed() -> None:
     assert _inmates() == []
 
 
-def test_one_that_spins_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_asks_for_nothing_and_never_answers_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     _program(monkeypatch, READY + "time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(Unanswered, match="within 0 s"):
@@ -221,6 +227,23 @@ def test_a_warden_that_died_is_replaced() -> None:
     dead.wait()
     assert _seen() == first
     assert _warden() != dead
+
+
+def test_when_the_warden_goes_in_the_middle_it_is_not_the_files_fault() -> None:
+    """A file that could not be read for our own reasons is looked at again, and no post fails for it."""
+    data = samples.video()
+
+    def read(offset: int, length: int) -> bytes:
+        [inmate] = _inmates()
+        warden = jail.guard._warden
+        assert warden is not None
+        warden._line.shutdown(socket.SHUT_RDWR)
+        inmate.wait(20)
+        return data[offset : offset + length]
+
+    with pytest.raises(jail.JailBroken, match="warden died"):
+        jail.inspect(MP4, len(data), read, 20)
+    assert _seen().width == 320
 
 
 def test_many_at_once_see_each_their_own_file() -> None:
