@@ -121,8 +121,11 @@ class Doorbell:
         queue = REACHABILITY_BULK if bulk else REACHABILITY
         return self._send(("reachability.check", queue, [str(i)], None) for i in ids)
 
-    def asked(self, tried: Mapping[UUID, int], *, bulk: bool = False) -> bool:
-        """URLs that requests wait for, and how often each was tried: many ask for one that was not looked at yet."""
+    def checks_once(self, tried: Mapping[UUID, int], *, bulk: bool = False) -> bool:
+        """Rings for checks that requests wait for, ``tried`` so often: not again for what nobody tried since.
+
+        Many requests may wait for one URL. What was lost meanwhile is rung by upkeep, as ever.
+        """
         new = [
             (check, tries, bulk) for check, tries in tried.items() if self._asked.first((check, tries, bulk))
         ]

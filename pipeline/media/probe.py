@@ -16,7 +16,7 @@ _PAGES = frozenset({"application/json", "application/xml", "application/xhtml+xm
 def probe(fetcher: Opener, url: str, expected: Kind, *, patience: Patience | None = None) -> MediaFacts:
     """The facts of the file at ``url``, which is to be an image or a video.
 
-    Raises Refused (it will not do as it is), Unanswered (it may later), jail.JailBroken (this installation is at
+    Raises Refused (it will not do as it is), Unanswered (it may later), inmates.JailBroken (this installation is at
     fault). Width and height are as shown: after rotation, and with square pixels.
     """
     source = Source(fetcher, url, Patience() if patience is None else patience)

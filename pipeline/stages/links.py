@@ -58,7 +58,7 @@ def wait_for(core: Core, checks: Mapping[int, Check], *, bulk: bool = False) -> 
     """
     failpoint("links.opened", *undecided(checks))
     tried = {check.id: check.tries for check in checks.values() if check.verdict is None}
-    rang = core.doorbell.asked(tried, bulk=bulk)
+    rang = core.doorbell.checks_once(tried, bulk=bulk)
     if bulk or not rang or not core.pulse.alive(REACHABILITY):
         return checks
     until = time.monotonic() + core.settings.reachability.wait

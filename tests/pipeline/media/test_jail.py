@@ -17,7 +17,7 @@ from threading import Event
 import psutil
 import pytest
 
-from pipeline.media import jail
+from pipeline.media import inmates, jail
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.media.sniff import Container, sniff
 from tests.pipeline.media import samples
@@ -117,7 +117,7 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
 
 
 def _warden() -> psutil.Process:
-    warden = jail.guard._warden
+    warden = inmates.guard._warden
     assert warden is not None
     return psutil.Process(warden._process.pid)
 
@@ -131,7 +131,7 @@ def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     before = "import os, struct, sys, time\nASK = struct.Struct('>cQI')\n"
 
     @contextmanager
-    def taken_over() -> Iterator[jail.Inmate]:
+    def taken_over() -> Iterator[inmates.Inmate]:
         program = [sys.executable, "-c", before + code]
         with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
             assert process.stdin is not None
@@ -141,10 +141,10 @@ def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
                 process.kill()
                 return True
 
-            yield jail.Inmate(process.stdin, process.stdout, kill)
+            yield inmates.Inmate(process.stdin, process.stdout, kill)
             process.kill()
 
-    monkeypatch.setattr(jail, "_inmate", taken_over)
+    monkeypatch.setattr(jail, "inmate", taken_over)
 
 
 READY = "os.write(1, ASK.pack(b'R', 0, 0))\n"
@@ -201,9 +201,9 @@ def test_a_jail_that_does_not_start_is_not_the_files_fault(
 ) -> None:
     program = tmp_path / "warden.py"
     program.write_text(f"import sys\n{code}")
-    monkeypatch.setattr(jail, "PROGRAM", program)
-    monkeypatch.setattr(jail, "guard", jail.Guard())
-    with pytest.raises(jail.JailBroken, match="did not start"):
+    monkeypatch.setattr(inmates, "PROGRAM", program)
+    monkeypatch.setattr(inmates, "guard", inmates.Guard())
+    with pytest.raises(inmates.JailBroken, match="did not start"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
@@ -211,7 +211,7 @@ def test_an_inmate_that_dies_before_it_is_ready_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _program(monkeypatch, "sys.exit(3)")
-    with pytest.raises(jail.JailBroken, match="before it was ready"):
+    with pytest.raises(inmates.JailBroken, match="before it was ready"):
         jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
@@ -235,13 +235,13 @@ def test_when_the_warden_goes_in_the_middle_it_is_not_the_files_fault() -> None:
 
     def read(offset: int, length: int) -> bytes:
         [inmate] = _inmates()
-        warden = jail.guard._warden
+        warden = inmates.guard._warden
         assert warden is not None
         warden._line.shutdown(socket.SHUT_RDWR)
         inmate.wait(20)
         return data[offset : offset + length]
 
-    with pytest.raises(jail.JailBroken, match="warden died"):
+    with pytest.raises(inmates.JailBroken, match="warden died"):
         jail.inspect(MP4, len(data), read, 20)
     assert _seen().width == 320
 
@@ -262,9 +262,9 @@ def test_many_at_once_see_each_their_own_file() -> None:
 _HOLDS_ONE = """
 import sys
 sys.path.append(sys.argv[1])
-from pipeline.media import jail
-with jail._inmate():
-    print(jail.guard._warden._process.pid, flush=True)
+from pipeline.media import inmates
+with inmates.inmate():
+    print(inmates.guard._warden._process.pid, flush=True)
     sys.stdin.read()
 """
 

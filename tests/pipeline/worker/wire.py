@@ -140,9 +140,9 @@ def _checks(bell: Doorbell) -> None:
     bell.checks([SAMPLES[6]], bulk=True)
 
 
-def _asked(bell: Doorbell) -> None:
-    assert bell.asked({SAMPLES[6]: 0})
-    assert bell.asked({SAMPLES[6]: 0}, bulk=True)
+def _checks_once(bell: Doorbell) -> None:
+    assert bell.checks_once({SAMPLES[6]: 0})
+    assert bell.checks_once({SAMPLES[6]: 0}, bulk=True)
 
 
 RINGS: Mapping[str, Callable[[Doorbell], object]] = {
@@ -151,6 +151,6 @@ RINGS: Mapping[str, Callable[[Doorbell], object]] = {
     "slots": _slots,
     "now": lambda bell: bell.now(),
     "checks": _checks,
-    "asked": _asked,
+    "checks_once": _checks_once,
 }
 """The doorbell's methods, each with all the kinds of message it sends."""
