@@ -1,6 +1,6 @@
 """Pages of posts for who is bound to accounts: the posts that go to none but these.
 
-Whatever most posts are is found along the deliveries of each account, newest first. Other statuses may be rare, and far
+Whatever most posts are is found along the deliveries of the accounts, newest first. Other statuses may be rare, and far
 apart: the counts by sets of accounts tell the hours in which such posts were made, and only these are looked into.
 """
 
@@ -22,19 +22,25 @@ from pipeline.store.spans import CENTURY, END, EPOCH
 
 _HOUR = timedelta(hours=1)
 _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
+_NEXT = f"""
+    SELECT DISTINCT made, post FROM unnest({WITHIN}) AS one (account), LATERAL (
+        SELECT created_at AS made, post_id AS post FROM deliveries WHERE account_id = one.account
+        AND created_at >= :from_at AND (created_at, post_id) < (:to_at, :to_id)
+        ORDER BY created_at DESC, post_id DESC LIMIT :many) x
+    ORDER BY made DESC, post DESC LIMIT :many"""
+"""What may be the next posts: an index tells."""
 _ALONG = f"""
-SELECT DISTINCT ON (created_at, id) {POST_COLUMNS}
-FROM unnest({WITHIN}) AS one (account), LATERAL (
-    SELECT posts.* FROM (SELECT account_id, post_id, created_at AS made FROM deliveries) d, LATERAL (
-        SELECT * FROM posts WHERE id = d.post_id AND created_at = d.made AND {{where}}
-        OFFSET 0) posts  -- so that the planner goes along the index, one by one: else it joins all before it sorts
-    WHERE d.account_id = one.account AND d.made >= coalesce(:since, CAST('-infinity' AS timestamptz))
-      AND d.made <= least(CAST(:until AS timestamptz), CAST(:before_at AS timestamptz), 'infinity')
-    ORDER BY d.made DESC, d.post_id DESC LIMIT :n) posts
-{_NEWEST}
+SELECT {POST_COLUMNS} FROM ({_NEXT}) next,
+LATERAL (SELECT * FROM posts WHERE id = next.post AND created_at = next.made AND {{where}} OFFSET 0) posts
+ORDER BY next.made DESC, next.post DESC LIMIT :missing
 """
 """A post has a delivery that was made with it, in one transaction and so at the same moment, to one of the accounts it
-goes to; those that edits added are younger and passed over."""
+goes to; those that edits added are younger and passed over. Nothing is read of more posts than are shown."""
+_LAST = f"SELECT made, post FROM ({_NEXT}) next ORDER BY made DESC, post DESC LIMIT 1 OFFSET :many - 1"
+"""The last of them, if there are so many."""
+_MOST_AT_ONCE = 10_000
+_HIGHEST = UUID(int=2**128 - 1)
+"""No post's id: it is no UUIDv7."""
 _DUE = f"""
 SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
 AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
@@ -73,15 +79,33 @@ def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, A
     where, values = f"{where} AND {within}", {**values, **bound}
     match values["status"]:
         case None:
-            return rows(c, _ALONG.format(where=where), **values)
+            return _along(c, where, values)
         case "posted":
-            return rows(c, _ALONG.format(where=f"status = :status AND {where}"), **values)
+            return _along(c, f"status = :status AND {where}", values)
         case "pending":
             due = rows(c, _DUE.format(where=where), **values)
             found = [*due, *_by_hours(c, where, values)]
             return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)[: values["n"]]
         case _:
             return _by_hours(c, where, values)
+
+
+def _along(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
+    """Some that may be the next ones are not in sight: more are asked for, and of twice as many each time."""
+    found: list[Any] = []
+    many, from_at, to = 2 * values["n"], values["since"] or EPOCH, _end(values)
+    while True:
+        where_to = {**values, "from_at": from_at, "to_at": to[0], "to_id": to[1], "many": many}
+        found += rows(c, _ALONG.format(where=where), missing=values["n"] - len(found), **where_to)
+        if len(found) == values["n"] or (last := row(c, _LAST, **where_to)) is None:
+            return found
+        to, many = (last.made, last.post), min(2 * many, _MOST_AT_ONCE)
+
+
+def _end(values: Mapping[str, Any]) -> tuple[datetime, UUID]:
+    """What every post that is asked for comes before, by when it was made and its id."""
+    until = (values["until"] or END, _HIGHEST)
+    return until if values["before_at"] is None else min(until, (values["before_at"], values["before_id"]))
 
 
 def _by_hours(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:

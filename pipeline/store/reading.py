@@ -28,6 +28,14 @@ def limit_time(c: Connection, longest: timedelta) -> None:
     row(c, "SELECT set_config('statement_timeout', :ms, true)", ms=str(int(longest.total_seconds() * 1000)))
 
 
+def plan_once(c: Connection) -> None:
+    """Every further statement of this transaction is planned once for all values, not anew for each.
+
+    For statements whose plan is always the same, and takes longer to be made than they take to be done.
+    """
+    row(c, "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+
+
 def count_posts(c: Connection) -> dict[str, int]:
     """Posts of all workspaces by stored status, without deleted ones. Reads the whole table."""
     found = rows(c, "SELECT status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY status")

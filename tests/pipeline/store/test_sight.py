@@ -116,3 +116,25 @@ def test_a_page_goes_on_in_the_hours_before_until_it_is_full(shared: Ledger, acc
             pages.append([post.id for post in page])
     expected = [r.id for r in there if r.word == "scheduled"]
     assert pages == [expected[n : n + 3] for n in (0, 3, 6, 9)]
+
+
+def test_posts_out_of_sight_do_not_end_a_page(shared: Ledger, accounts: list[UUID]) -> None:
+    """However many the accounts share with others, what is in sight is found behind them, and the page after it."""
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        for n in range(40):
+            theirs = {0} if n in {0, 1, 2, 20} else {0, 1}
+            make(
+                c,
+                workspace,
+                accounts,
+                (theirs, set(), "posted", NOON + timedelta(minutes=n), False, False, False),
+            )
+        there = rows(c, _BY_ROWS, w=workspace, accounts=accounts[:1], since=None, until=None)
+        found, before = [], None
+        for _ in range(3):
+            page = list_posts(c, workspace, before=before, limit=2, accounts=accounts[:1])
+            before = (page[-1].created_at, page[-1].id) if page else before
+            found.append([post.id for post in page])
+    expected = [r.id for r in there]
+    assert found == [expected[:2], expected[2:], []]
