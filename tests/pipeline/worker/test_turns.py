@@ -13,7 +13,7 @@ from pipeline.broker import broker_options
 from pipeline.queues import DELAY, GROUPS, PUBLISH, STATUS
 
 EACH = 24
-OTHERS = (*PUBLISH.values(), DELAY)
+BEGINNING = tuple(PUBLISH.values())
 
 
 def taken(broker_url: str, number: int, *standing: str) -> list[str]:
@@ -39,15 +39,21 @@ def taken(broker_url: str, number: int, *standing: str) -> list[str]:
     return found
 
 
-def test_half_of_what_is_taken_are_looks_and_the_others_have_equal_parts(broker_url: str) -> None:
-    found = Counter(taken(broker_url, 2 * EACH, STATUS, *OTHERS))
+def test_after_each_message_that_begins_something_come_a_look_and_a_doorbell(broker_url: str) -> None:
+    found = Counter(taken(broker_url, 3 * EACH, STATUS, DELAY, *BEGINNING))
     assert abs(found[STATUS] - EACH) <= 1
-    rest = [found[queue] for queue in OTHERS]
+    assert abs(found[DELAY] - EACH) <= 1
+    rest = [found[queue] for queue in BEGINNING]
     assert max(rest) - min(rest) <= 1
 
 
-def test_where_no_look_waits_the_others_are_served_in_turn(broker_url: str) -> None:
-    found = Counter(taken(broker_url, 2 * len(OTHERS), *OTHERS))
+def test_half_of_what_is_taken_are_looks_where_no_doorbell_waits(broker_url: str) -> None:
+    found = Counter(taken(broker_url, 2 * EACH, STATUS, *BEGINNING))
+    assert abs(found[STATUS] - EACH) <= 1
+
+
+def test_where_neither_waits_the_others_are_served_in_turn(broker_url: str) -> None:
+    found = Counter(taken(broker_url, 2 * len(BEGINNING), *BEGINNING))
     assert set(found.values()) == {2}
 
 
