@@ -23,6 +23,7 @@ from pipeline.stages.standing import version_of
 from pipeline.store import post_views
 from pipeline.store.keys import Caller
 from pipeline.store.post_pages import list_posts
+from pipeline.store.reading import plan_once
 from pipeline.store.totals import count_by_status
 
 
@@ -86,6 +87,7 @@ def json_of(raw: bytes) -> Any:
 
 def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
     with site.core.database.begin() as c:
+        plan_once(c)
         found = list_posts(
             c, caller.workspace_id, status=wanted.status, since=wanted.since, until=wanted.until,
             before=wanted.before, limit=wanted.limit + 1, accounts=caller.accounts,

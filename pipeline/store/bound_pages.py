@@ -60,13 +60,14 @@ GROUP BY hour ORDER BY hour DESC LIMIT :n
 """
 """The newest hours with posts of a status, and how many; none is left out that is newer than the last of them."""
 _OF_HOURS = f"""
-SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), LATERAL (
+SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), {{among}} LATERAL (
     SELECT * FROM posts WHERE {{where}} AND status = :status AND {{also}}
-    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' AND {{found}} OFFSET 0) posts
+    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' OFFSET 0) posts
 {_NEWEST}
 """
-_BY_ACCOUNT = f"""id IN (SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
-                         AND created_at >= h.hour AND created_at < h.hour + interval '1 hour')"""
+_BY_ACCOUNT = f"""LATERAL (
+    SELECT DISTINCT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
+    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' OFFSET 0) d,"""
 _RARER = f"""
 SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {CENTURY} AND set_id IN ({SETS_WITHIN})), 0)
        < coalesce((SELECT n FROM post_counts WHERE workspace_id = :w AND status = :status), 0) AS rarer
@@ -93,7 +94,7 @@ def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, A
 def _along(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
     """Some that may be the next ones are not in sight: more are asked for, and of twice as many each time."""
     found: list[Any] = []
-    many, from_at, to = 2 * values["n"], values["since"] or EPOCH, _end(values)
+    many, from_at, to = values["n"] * 5 // 4 + 8, values["since"] or EPOCH, _end(values)
     while True:
         where_to = {**values, "from_at": from_at, "to_at": to[0], "to_id": to[1], "many": many}
         found += rows(c, _ALONG.format(where=where), missing=values["n"] - len(found), **where_to)
@@ -110,10 +111,11 @@ def _end(values: Mapping[str, Any]) -> tuple[datetime, UUID]:
 
 def _by_hours(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
     """Hours are taken as long as posts are missing: of some all are younger than is asked for, or overdue by now."""
+    rarer = _rarer(c, values)
     sql = _OF_HOURS.format(
-        where=where,
+        where=f"id = d.post_id AND {where}" if rarer else where,
         also="due_at > now()" if values["status"] == "scheduled" else "true",
-        found=_BY_ACCOUNT if _rarer(c, values) else "true",
+        among=_BY_ACCOUNT if rarer else "",
     )
     first = max(values["since"] or EPOCH, EPOCH)
     last = min(filter(None, (values["until"], values["before_at"], END)))

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from pipeline.store.account_sets import counted_for
 from pipeline.store.counts import counted
 from pipeline.store.ownership import Accounts
-from pipeline.store.reading import plan_once
 from pipeline.store.spans import counted_within
 
 
@@ -22,9 +21,8 @@ def count_by_status(
     accounts: Accounts = None,
 ) -> dict[str, int]:
     """How many posts of a workspace there are of each status, as a reader bound to ``accounts`` sees them."""
-    if accounts is None and since is None and until is None:
-        return counted(c, workspace)
-    plan_once(c)
     if accounts is not None:
         return counted_for(c, workspace, list(accounts), since, until)
+    if since is None and until is None:
+        return counted(c, workspace)
     return counted_within(c, workspace, since, until)
