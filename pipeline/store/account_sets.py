@@ -29,9 +29,9 @@ WITH {PIECE},
 mine AS MATERIALIZED ({SETS_WITHIN})
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
     SELECT x.status, x.n FROM piece p, LATERAL (
-        SELECT status, sum(n) AS n FROM account_set_spans s
+        SELECT status, n FROM account_set_spans s
         WHERE s.set_id = ANY(ARRAY(SELECT id FROM mine)) AND s.minutes = p.minutes
-        AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at GROUP BY status) x
+        AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at) x
     UNION ALL SELECT d.status, d.n
     FROM account_set_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
     WHERE d.workspace_id = :w AND d.accounts <@ {WITHIN} AND d.starts_at >= whole.a AND d.starts_at < whole.b
