@@ -24,7 +24,6 @@ from pipeline.embedded.process import LEASH, Child, Program, ask, kill, until
 
 ROLE = "slipway"
 DATABASE = "slipway"
-_MIB = 2**20
 SETTINGS = {
     # Durable always, benchmarks included: a fact is a fact once COMMIT has answered.
     "fsync": "on",
@@ -34,7 +33,7 @@ SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     # what is listed and counted of ten million posts lies there at hand; taken as it is used, a 32nd of what there is
-    "shared_buffers": f"{min(512, max(128, psutil.virtual_memory().total // 32 // _MIB))}MB",
+    "shared_buffers": f"{min(512, max(128, psutil.virtual_memory().total // 32 // 2**20))}MB",
     # the data lie on a solid-state disk or in memory: a row by its index costs hardly more than one read in order
     "random_page_cost": "1.1",
     "timezone": "UTC",

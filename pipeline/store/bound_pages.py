@@ -39,6 +39,7 @@ goes to; those that edits added are younger and passed over. Nothing is read of 
 _LAST = f"SELECT made, post FROM ({_NEXT}) next ORDER BY made DESC, post DESC LIMIT 1 OFFSET :many - 1"
 """The last of them, if there are so many."""
 _MOST_AT_ONCE = 10_000
+"""Of these, read from the index of each account; to show a page a quarter more than it holds will mostly do."""
 _HIGHEST = UUID(int=2**128 - 1)
 """No post's id: it is no UUIDv7."""
 _DUE = f"""
@@ -68,6 +69,7 @@ SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), {{
 _BY_ACCOUNT = f"""LATERAL (
     SELECT DISTINCT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
     AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' OFFSET 0) d,"""
+"""Where these accounts have few posts: first those they have in the hour, then whether they are of the status."""
 _RARER = f"""
 SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {CENTURY} AND set_id IN ({SETS_WITHIN})), 0)
        < coalesce((SELECT n FROM post_counts WHERE workspace_id = :w AND status = :status), 0) AS rarer
@@ -96,9 +98,9 @@ def _along(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
     found: list[Any] = []
     many, from_at, to = values["n"] * 5 // 4 + 8, values["since"] or EPOCH, _end(values)
     while True:
-        where_to = {**values, "from_at": from_at, "to_at": to[0], "to_id": to[1], "many": many}
-        found += rows(c, _ALONG.format(where=where), missing=values["n"] - len(found), **where_to)
-        if len(found) == values["n"] or (last := row(c, _LAST, **where_to)) is None:
+        stretch = {**values, "from_at": from_at, "to_at": to[0], "to_id": to[1], "many": many}
+        found += rows(c, _ALONG.format(where=where), missing=values["n"] - len(found), **stretch)
+        if len(found) == values["n"] or (last := row(c, _LAST, **stretch)) is None:
             return found
         to, many = (last.made, last.post), min(2 * many, _MOST_AT_ONCE)
 
