@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from contextlib import suppress
@@ -147,13 +148,26 @@ class Postgres:
             env={"LC_ALL": "C", "PATH": os.defpath},
         )
         if made.returncode:
-            raise EngineError(f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}")
+            raise EngineError(
+                f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}{self._barred()}"
+            )
         fresh.rename(self._data)
 
     def _ensure_database(self) -> None:
         with self.connect() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+
+    def _barred(self) -> str:
+        """What to do where root put the program into a folder that the user it runs as may not enter."""
+        above = reversed(_binary("postgres").parents)
+        shut = next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
+        if self._user == "-" or shut is None:
+            return ""
+        return (
+            f"\nIt refuses to run as root, so it runs as {self._user}, who may not enter {shut}: "
+            f"`chmod o+x {shut}`, put Slipway into another folder, or start it as an ordinary user."
+        )
 
     def _own(self, folder: Path) -> None:
         if self._user != "-":
