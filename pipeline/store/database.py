@@ -17,11 +17,15 @@ import psycopg
 from psycopg import Cursor
 from psycopg.rows import no_result
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.store.revision import revision_of_code
+
+IDLE = 15.0
+"""Seconds a transaction may stand open with nothing asked. Whoever is frozen or cut off in the middle of one would else
+hold what it has locked for as long as the server waits for its machine: two hours (Linux, tcp_keepalive_time)."""
 
 
 class Unreachable(Exception):
@@ -31,7 +35,7 @@ class Unreachable(Exception):
 class Database:
     """One engine. ``begin`` is a transaction; nothing is ever sent to a platform inside one."""
 
-    def __init__(self, url: str, *, pool: int = 12, wait: float = 5) -> None:
+    def __init__(self, url: str, *, pool: int = 12, wait: float = 5, idle: float = IDLE) -> None:
         self._autocommit = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
@@ -51,6 +55,7 @@ class Database:
                 "tcp_user_timeout": 20_000,
             },
         )
+        event.listen(self._autocommit, "connect", _Forgetful(idle))
         self.engine: Engine = self._autocommit.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
@@ -79,6 +84,22 @@ class Database:
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
+
+
+class _Forgetful:
+    """Tells the server how soon it may give up a client that says nothing.
+
+    Asked once connected: poolers take no options on connecting.
+    """
+
+    def __init__(self, idle: float) -> None:
+        self._sql = (
+            f"SET idle_in_transaction_session_timeout = {int(idle * 1000)}; SET tcp_keepalives_idle = 10; "
+            "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+        ).encode()
+
+    def __call__(self, driver: psycopg.Connection[Any], _: object) -> None:
+        driver.execute(self._sql)
 
 
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:

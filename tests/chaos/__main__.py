@@ -37,6 +37,8 @@ READING = 0.2
 """Part of the time that may go into reading how far it is: of very many posts that is work for our API, too."""
 OVERTIME = 90.0
 """Seconds a run may last longer when there were too few kills between arm and answer."""
+STILL = 240
+"""Seconds without one tick after which a run is given up, where it stands: it would say nothing for ever."""
 CALM = 15.0
 """Seconds without any change, after which only what waits for a person is left."""
 
@@ -110,7 +112,7 @@ class Run:
         start = time.monotonic()
         mend = start + 15
         while (now := time.monotonic()) < start + self.seconds or not self._is_over(now - start):
-            self.conductor.tick()
+            self._tick()
             while self._weather and self._weather[0][0] <= now - start:
                 self._order(self._weather.pop(0)[1])
             if now >= mend:
@@ -145,8 +147,11 @@ class Run:
         """Persons notice that an account has to be connected again, and do it."""
         try:
             again = self.house.reconnect()
-        except (psycopg.OperationalError, Unreachable):  # the database is down: they try again later
-            return
+        except (
+            psycopg.OperationalError,
+            Unreachable,
+        ):  # the database is down, or who holds the row is stopped
+            return  # they try again later
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
 
     def _progress(self) -> int:
@@ -171,7 +176,7 @@ class Run:
         until(lambda: self._ticked(self._answers()), 60, lambda: "the API did not come back")
         taken, changed = 0, time.monotonic()
         while not self.client.is_done and time.monotonic() < changed + ANSWERS:
-            self.conductor.tick()
+            self._tick()
             time.sleep(0.05)
             if time.monotonic() - self._told > 10:
                 self._told = time.monotonic()
@@ -180,8 +185,12 @@ class Run:
         self.client.stop()
         self.say("the storm is over, draining …")
 
-    def _ticked(self, answer: bool | None) -> bool | None:
+    def _tick(self) -> None:
+        signal.alarm(STILL)
         self.conductor.tick()
+
+    def _ticked(self, answer: bool | None) -> bool | None:
+        self._tick()
         return answer
 
     def _drained(self) -> dict[tuple[str, str, str], Said]:
@@ -190,7 +199,7 @@ class Run:
         last: dict[tuple[str, str, str], Said] = {}
         fewest = len(self.sent) * len(self.house.owners)
         while True:
-            self.conductor.tick()
+            self._tick()
             self._people()
             began = time.monotonic()
             said = self._said()
@@ -211,7 +220,7 @@ class Run:
                 self.say(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
             rest = time.monotonic() + max(1.0, taken * (1 / READING - 1))
             while time.monotonic() < rest:
-                self.conductor.tick()
+                self._tick()
                 time.sleep(0.5)
 
     def _said(self) -> dict[tuple[str, str, str], Said]:
@@ -234,7 +243,7 @@ class Run:
 
     def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         def asked() -> dict[str, Any] | None:
-            self.conductor.tick()
+            self._tick()
             try:
                 answer = requests.get(
                     f"{self.house.stack.api}/api/partner/v1/{path}", params=dict(query), timeout=30,
@@ -309,6 +318,11 @@ def _tally(said: Sequence[Said]) -> str:
     return ", ".join(f"{sum(s.state == state for s in said)} {state}" for state in states)
 
 
+def _stands_still(*_: object) -> None:
+    signal.alarm(STILL)  # the way out may stand still as well
+    raise RuntimeError(f"Nothing moved for {STILL} s: the run is given up at the line above.")
+
+
 def _machine() -> str:
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} cores, {system}, load {os.getloadavg()[0]:.1f} at the start"
@@ -330,4 +344,6 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     os.environ.pop("SLIPWAY_SETTINGS_FILE", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGALRM, _stands_still)
+    signal.alarm(STILL)
     sys.exit(main())

@@ -49,6 +49,8 @@ SETTINGS = FAST | {
     "SLIPWAY_SANDBOX__LIFTED": "true",
     "SLIPWAY_LOG__LEVEL": "WARNING",
 }
+IMPATIENT = "&options=-c%20lock_timeout%3D3s"
+"""Ends the URL of the run's own connections: who stops a worker that holds a row must not wait for that row himself."""
 LATENCY_MS = 600
 """Every visible call takes this long over there, so that kills find somebody between arm and answer."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -247,7 +249,8 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
         database = doors.add(folder / "door" / ".s.PGSQL.5432", behind)
         broker = doors.add(folder / "door" / "valkey", valkey.socket)
         environment = (
-            environment_of(postgres.url, valkey.url, Fernet.generate_key().decode(), folder) | SETTINGS
+            environment_of(postgres.url + IMPATIENT, valkey.url, Fernet.generate_key().decode(), folder)
+            | SETTINGS
         )
         stack = ends.enter_context(running(environment, folder, free_ports(3)))
         stack.environment |= {

@@ -165,3 +165,29 @@ def test_a_connection_that_was_cut_is_unreachable_and_the_next_one_works(
     with database.begin() as c:
         assert row(c, "SELECT 1 AS one") is not None
     database.close()
+
+
+def test_who_is_frozen_in_a_transaction_does_not_hold_its_rows_for_ever(
+    module_database_url: str, shared: Ledger
+) -> None:
+    workspace = shared.workspace()
+    frozen, other = Database(module_database_url, pool=1, idle=0.3), Database(module_database_url, pool=1)
+
+    def name_it(c: Connection, name: str) -> None:
+        row(c, "UPDATE workspaces SET name = :name WHERE id = :id RETURNING id", name=name, id=workspace)
+
+    def freezes() -> None:
+        with frozen.begin() as c:
+            name_it(c, "frozen")
+            with other.begin() as theirs:  # waits in the server, until that gives up who has the row
+                name_it(theirs, "other")
+            row(c, "SELECT 1 AS one")  # back, and too late
+
+    with pytest.raises(Unreachable):
+        freezes()
+    with frozen.once() as c:
+        found = row(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)
+    assert found is not None
+    assert found.name == "other"
+    frozen.close()
+    other.close()
