@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
+from pipeline.api.connection import WHOLE
 from pipeline.api.envelope import HttpRefusal
 
 SECONDS = 30.0
@@ -19,22 +20,28 @@ async def read_body(request: Request, most: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > most):  # noqa: PLR2004
         raise _too_large(most)
-    chunks, size, more = [], 0, True
+    if WHOLE in request.scope:
+        return await _read(request, most)
     try:
         async with asyncio.timeout(SECONDS):
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise HttpRefusal(400, "invalid_json", "The body ended before it was complete.")
-                chunk, more = message.get("body", b""), message.get("more_body", False)
-                size += len(chunk)
-                if size > most:
-                    raise _too_large(most)
-                chunks.append(chunk)
+            return await _read(request, most)
     except TimeoutError:
         raise HttpRefusal(
             408, "request_timeout", f"The body did not arrive within {SECONDS:.0f} seconds."
         ) from None
+
+
+async def _read(request: Request, most: int) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise HttpRefusal(400, "invalid_json", "The body ended before it was complete.")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

@@ -21,6 +21,8 @@ HEAD_SECONDS = 30.0
 """Longest time from the first byte of a request, or from a new connection, to the end of its head."""
 HEAD_BYTES = 65_536
 """What may have arrived of a head that is not complete."""
+WHOLE = "slipway.whole"
+"""In a request's scope, once all of its body is here: nothing is left to wait for."""
 GO_ON = b"HTTP/1.1 100 "
 """What a client with ``Expect: 100-continue`` waits for before it sends its body: no answer yet."""
 
@@ -97,6 +99,11 @@ class Connection(HttpToolsProtocol):
         joined = Joined(self.transport)
         self.cycle.transport = cast("asyncio.Transport", joined)
         self.cycle.on_response = partial(self._answered, joined)
+
+    def on_message_complete(self) -> None:
+        """The parser met the end of a body."""
+        super().on_message_complete()
+        self.scope[WHOLE] = True  # type: ignore[literal-required]  # ours
 
     def _answered(self, joined: Joined) -> None:
         joined.flush()

@@ -15,6 +15,7 @@ from pipeline.stages.request import Refusal
 RETRY_AFTER = 2
 """Seconds a client should wait when a part of us is away or full."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ALWAYS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
     503: {"Retry-After": str(RETRY_AFTER)},
@@ -91,5 +92,5 @@ def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -
 
 def _answer(code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> Response:
     # "replace": a lone surrogate that was shown back must not turn a refusal into an error of ours
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    content = _JSON.encode(body).encode("utf-8", "replace")
     return Response(content, code, dict(headers or {}), "application/json")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,35 +23,28 @@ class Lane:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._line, self._per_key = line, per_key or line
         self._inside: Counter[UUID | None] = Counter()
+        self._all = 0
         self._lock = threading.Lock()
 
     async def run(self, work: Callable[[], T], key: UUID | None = None) -> T:
         """Does the work on a thread. Raises what it raises, and Refusal 503 or 429 when the line is full."""
-        self._enter(key)
+        self.enter(key)
         try:
             running = self._pool.submit(work)
         except BaseException:
-            self._leave(key)
+            self.leave(key)
             raise
-        running.add_done_callback(lambda _done: self._leave(key))
+        running.add_done_callback(lambda _done: self.leave(key))
         return await asyncio.wrap_future(running)
-
-    @contextmanager
-    def place(self, key: UUID | None = None) -> Iterator[None]:
-        """A place in the line for work that needs no thread of this lane. Raises Refusal 503 or 429 when it is full."""
-        self._enter(key)
-        try:
-            yield
-        finally:
-            self._leave(key)
 
     def close(self) -> None:
         """Takes nothing new and waits for what runs."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _enter(self, key: UUID | None) -> None:
+    def enter(self, key: UUID | None) -> None:
+        """Takes a place in the line, for work that needs no thread of it, too. Raises Refusal 503 or 429 when full."""
         with self._lock:
-            if self._inside.total() >= self._line:
+            if self._all >= self._line:
                 raise HttpRefusal(
                     503, "unavailable", "Too many requests are being worked on. Repeat it in a moment."
                 )
@@ -62,9 +54,12 @@ class Lane:
                     headers={"Retry-After": str(RETRY_AFTER)},
                 )  # fmt: skip
             self._inside[key] += 1
+            self._all += 1
 
-    def _leave(self, key: UUID | None) -> None:
+    def leave(self, key: UUID | None) -> None:
+        """Gives the place back."""
         with self._lock:
+            self._all -= 1
             self._inside[key] -= 1
             if not self._inside[key]:
                 del self._inside[key]

@@ -45,8 +45,11 @@ async def _taken(site: Site, caller: Caller, wanted: PostRequest) -> Accepted:
     """With its neighbours in one transaction if it is plain, else on its own; mass work keeps to its narrow lane."""
     lane = site.lane_of(caller)
     if not caller.bulk:
-        with lane.place(caller.key_id):
+        lane.enter(caller.key_id)
+        try:
             found = await site.grouping.ask(Asked(caller=caller, request=wanted))
+        finally:
+            lane.leave(caller.key_id)
         if found is not None:
             return found
     return await lane.run(partial(accept, site.core, caller, wanted), caller.key_id)

@@ -120,6 +120,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "media.video": tuple(Video.model_fields), "media.slideshow": tuple(Slideshow.model_fields),
 }  # fmt: skip
 """The keys of every object, by where it stands."""
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 TAGGED = {"media": ("video", "slideshow")}
 """Words that pydantic puts into the paths of its unions."""
 
@@ -156,7 +157,7 @@ def invalid(issues: Sequence[Mapping[str, Any]]) -> Refusal:
 def fingerprint(body: Mapping[str, Any]) -> bytes:
     """SHA-256 of the body in one canonical spelling, without the id it is filed under."""
     rest = {name: value for name, value in body.items() if name != "external_id"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).digest()
+    return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
 
 
 def _known(loc: Sequence[str | int]) -> Sequence[str]:

@@ -12,7 +12,6 @@ from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import IMMEDIATE, is_immediate, next_at, slot_end
 from pipeline.stages import links, rules
-from pipeline.stages.fitting import Content
 from pipeline.stages.request import Accepted, PostRequest, Warned
 from pipeline.store.accounts import AccountRow
 from pipeline.store.checks import Check
@@ -53,7 +52,7 @@ def drawn(
     """Clock, then sections against accounts: the order of the contract. Raises Refusal."""
     due_at = rules.due_at_of(request.scheduled_at, now)
     rules.refuse_expired(request.expires_at, now)
-    rules.refuse_mixed(core, content_of(request), accounts)
+    rules.refuse_mixed(core, request, accounts)
     return Draught(
         caller=caller, request=request, accounts=accounts, due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now), token=token, checks={},
@@ -105,10 +104,3 @@ def ring(core: Core, draughts: Iterable[Draught]) -> None:
         core.doorbell.now()
     if slots:
         core.doorbell.slots(sorted(slots))
-
-
-def content_of(r: PostRequest) -> Content:
-    """What the request says, without its accounts."""
-    return Content(
-        caption=r.caption, media=r.media, music_url=r.music_url, tiktok=r.tiktok, pinterest=r.pinterest
-    )

@@ -23,9 +23,8 @@ from pipeline.domain.post import EDITABLE, PostStatus
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
-from pipeline.stages.fitting import Content
 from pipeline.stages.publish import ring_at
-from pipeline.stages.request import Refusal, Warned
+from pipeline.stages.request import Content, Refusal, Warned
 from pipeline.stages.restore import refuse_in_doubt
 from pipeline.stages.standing import in_flight, status_now, version_of
 from pipeline.stages.warnings import warnings_for

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
 from pipeline.core import Core
 from pipeline.stages.drafts import options_of, urls_of
+from pipeline.stages.request import Content
 from pipeline.store.accounts import AccountRow
+
+_NONE = Credentials(access_token=SecretStr(""))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,17 +27,6 @@ class Misfit:
     def sentence(self) -> str:
         """Names the account, then rule, limit and value found."""
         return f"{self.account.platform} account {self.account.username} ({self.account.id}): {self.problem.message}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Content:
-    """What a post says, without its accounts."""
-
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
 
 
 def misfits(
@@ -82,5 +73,5 @@ def _seen(account: AccountRow) -> Account:
         remote_id=account.remote_id,
         username=account.username,
         settings=account.settings,
-        credentials=Credentials(access_token=SecretStr("")),
+        credentials=_NONE,
     )

@@ -20,7 +20,7 @@ from adapters.contract import DailyPer, Platform
 from pipeline.core import Core
 from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
-from pipeline.stages.draught import Draught, content_of, drawn, new_post, repeated, ring, taken, token_of
+from pipeline.stages.draught import Draught, drawn, new_post, repeated, ring, taken, token_of
 from pipeline.stages.fitting import misfits
 from pipeline.stages.good_checks import GoodChecks
 from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
@@ -154,7 +154,7 @@ def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> _Cand
         accounts = rules.chosen(_visible(known, asked), request.account_ids)
         draught = drawn(core, caller, request, token=token, accounts=accounts, now=known.now)
         draught.checks = checks
-        problems = misfits(core, content_of(request), accounts, links.facts_of(checks), None)
+        problems = misfits(core, request, accounts, links.facts_of(checks), None)
     except Refusal:
         return None
     except Exception:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from pipeline.core import Core
 from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
-from pipeline.stages.draught import Draught, content_of, drawn, new_post, repeated, ring, taken, token_of
+from pipeline.stages.draught import Draught, drawn, new_post, repeated, ring, taken, token_of
 from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
 from pipeline.stages.warnings import warnings_for
 from pipeline.store import posts as store
@@ -78,7 +78,7 @@ def _replay(
 
 
 def _fit(core: Core, draught: Draught, checks: Mapping[int, Check]) -> None:
-    rules.refuse_misfits(core, content_of(draught.request), draught.accounts, checks)
+    rules.refuse_misfits(core, draught.request, draught.accounts, checks)
 
 
 def _store(core: Core, draught: Draught) -> Accepted:
@@ -94,10 +94,8 @@ def _store(core: Core, draught: Draught) -> Accepted:
                 raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
             return winner
         store.insert_posts(c, [post])
-        warnings = warnings_for(
-            core, c, content_of(draught.request), draught.accounts, post.due_at, draught.checks
-        )
+        warnings = warnings_for(core, c, draught.request, draught.accounts, post.due_at, draught.checks)
     return taken(draught, post, warnings)
 
 
-__all__ = ["Accepted", "PostRequest", "Refusal", "Warned", "accept", "content_of"]
+__all__ = ["Accepted", "PostRequest", "Refusal", "Warned", "accept"]

@@ -25,7 +25,8 @@ from pipeline.failpoint import failpoint
 from pipeline.media.opened import Opener
 from pipeline.media.probe import probe
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.stages.fitting import Content, misfits
+from pipeline.stages.fitting import misfits
+from pipeline.stages.request import Content
 from pipeline.store import checks as store
 from pipeline.store import files, waiting
 from pipeline.store.accounts import find_accounts

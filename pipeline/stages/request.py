@@ -10,18 +10,24 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PostRequest:
-    """A post as a client sends it: shape and types are right; what needs accounts, clock or media is still to check."""
+class Content:
+    """What a post says, without its accounts."""
 
     caption: str
     media: Mapping[str, Any]
     """``{"type": "video", "url": …}`` or ``{"type": "slideshow", "urls": […]}``, with the optional facts, as sent."""
-    account_ids: Sequence[UUID]
-    """In the order sent, duplicates removed."""
-    scheduled_at: datetime | None = None
     music_url: str | None = None
     tiktok: Mapping[str, Any] | None = None
     pinterest: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostRequest(Content):
+    """A post as a client sends it: shape and types are right; what needs accounts, clock or media is still to check."""
+
+    account_ids: Sequence[UUID]
+    """In the order sent, duplicates removed."""
+    scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     on_late: str = "publish"
     external_id: str | None = None

@@ -15,9 +15,9 @@ from adapters.contract import Platform, ResolvesMusic
 from pipeline.core import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
-from pipeline.stages.fitting import Content, Misfit, misfits
+from pipeline.stages.fitting import Misfit, misfits
 from pipeline.stages.links import facts_of, track_of
-from pipeline.stages.request import Refusal
+from pipeline.stages.request import Content, Refusal
 from pipeline.store.accounts import AccountRow, find_accounts
 from pipeline.store.checks import Check
 from pipeline.store.keys import Caller

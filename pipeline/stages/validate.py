@@ -19,7 +19,7 @@ from pipeline.domain.schedule import is_immediate
 from pipeline.stages import links, rules
 from pipeline.stages.drafts import urls_of
 from pipeline.stages.fitting import Misfit, misfits
-from pipeline.stages.ingest import content_of, replay_of
+from pipeline.stages.ingest import replay_of
 from pipeline.stages.request import PostRequest, Refusal
 from pipeline.stages.warnings import of_account, of_checks
 from pipeline.store.accounts import AccountRow, find_accounts
@@ -91,13 +91,13 @@ def _ask_rules(core: Core, c: Connection, caller: Caller, request: PostRequest, 
     told.due_at = _collect(told, "scheduled_at", lambda: rules.due_at_of(request.scheduled_at, now))
     told.immediate = is_immediate(request.scheduled_at, now)
     _collect(told, "expires_at", lambda: rules.refuse_expired(request.expires_at, now))
-    told.refused += [_of_refusal(r) for r in rules.mixed(core, content_of(request), told.accounts)]
+    told.refused += [_of_refusal(r) for r in rules.mixed(core, request, told.accounts)]
 
 
 def _judge(core: Core, request: PostRequest, told: Validated, checks: Mapping[int, Check]) -> None:
     built = [a for a in told.accounts if a.platform in core.adapters]
     facts, track = links.facts_of(checks), links.track_of(checks)
-    for misfit in misfits(core, content_of(request), built, facts, track):
+    for misfit in misfits(core, request, built, facts, track):
         (told.refused if rules.refuses(core, misfit) else told.warnings).append(_of_misfit(misfit))
 
 
@@ -105,7 +105,7 @@ def _warn(
     core: Core, c: Connection, request: PostRequest, told: Validated, checks: Mapping[int, Check]
 ) -> None:
     told.warnings += [
-        Finding(code=w.code, message=w.message, field=w.field) for w in of_checks(content_of(request), checks)
+        Finding(code=w.code, message=w.message, field=w.field) for w in of_checks(request, checks)
     ]
     for account in told.accounts:
         if told.due_at is not None and account.platform in core.adapters:

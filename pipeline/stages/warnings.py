@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pipeline.core import Core
-from pipeline.stages.fitting import Content, Misfit, misfits
-from pipeline.stages.request import Warned
+from pipeline.stages.fitting import Misfit, misfits
+from pipeline.stages.request import Content, Warned
 from pipeline.stages.rules import name_of
 from pipeline.store.accounts import AccountRow
 from pipeline.store.checks import Check

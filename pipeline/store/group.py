@@ -48,7 +48,7 @@ def find_replays(
                 LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
            WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
                  AND p.status NOT IN ('canceled', 'failed'))""",
-        w=_plain(w for w, _ in tokens), t=_quoted(t for _, t in tokens), window=window,
+        w=_ids(w for w, _ in tokens), t=_quoted(t for _, t in tokens), window=window,
     )  # fmt: skip
     return {
         (r.workspace_id, r.token): Known(
@@ -67,7 +67,7 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UU
         c,
         f"""SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
                 SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
-        ids=_plain(ids),
+        ids=_ids(ids),
     )
     return found[0].now, {
         r.id: AccountRow(
@@ -89,7 +89,7 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
            FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
                  AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
-        w=_plain(w for w, _, _ in links), p=_plain(p for _, p, _ in links), within=within,
+        w=_ids(w for w, _, _ in links), p=_plain(p for _, p, _ in links), within=within,
         sha=_bytes(fingerprint(url) for _, _, url in links),
     )  # fmt: skip
     return {
@@ -158,7 +158,7 @@ def store_posts(
     """
     found = rows(
         c, _STORE, window=window, **_post_columns(posts), **_part_columns(posts),
-        a_id=_plain(a for a, _ in days), a_due=_moments(due for _, due in days),
+        a_id=_ids(a for a, _ in days), a_due=_moments(due for _, due in days),
     )  # fmt: skip
     planned = {r.i: r.planned for r in found if r.id is None}
     return {r.id for r in found if r.id is not None}, [planned[i] for i in range(1, len(days) + 1)]
@@ -166,9 +166,9 @@ def store_posts(
 
 def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     return {
-        "id": _plain(p.id for p in posts),
-        "workspace": _plain(p.workspace_id for p in posts),
-        "key": _plain(p.key_id or "NULL" for p in posts),
+        "id": _ids(p.id for p in posts),
+        "workspace": _ids(p.workspace_id for p in posts),
+        "key": _ids(p.key_id for p in posts),
         "token": _quoted(p.replay_token for p in posts),
         "sha": _bytes(p.body_sha256 for p in posts),
         "caption": _quoted(p.caption for p in posts),
@@ -188,15 +188,15 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
-        "d_id": _plain(d.id for _, d in parts),
+        "d_id": _ids(d.id for _, d in parts),
         "d_post": _plain(i for i, _ in parts),
-        "d_account": _plain(d.account_id for _, d in parts),
+        "d_account": _ids(d.account_id for _, d in parts),
         "d_platform": _plain(d.platform for _, d in parts),
         "d_state": _plain(d.state for _, d in parts),
         "d_next": _moments(d.next_at for _, d in parts),
         "c_post": _plain(i for i, _, _ in pins),
         "c_position": _plain(n for _, n, _ in pins),
-        "c_check": _plain(check for _, _, check in pins),
+        "c_check": _ids(check for _, _, check in pins),
     }
 
 
@@ -205,8 +205,13 @@ def _array(words: Iterable[str]) -> str:
 
 
 def _plain(values: Iterable[object]) -> str:
-    """Of words that need no quotes: ids, numbers, our own words."""
+    """Of words that need no quotes: numbers, our own words."""
     return _array(map(str, values))
+
+
+def _ids(values: Iterable[UUID | None]) -> str:
+    """Without dashes, which PostgreSQL can do without: they would cost more than the digits."""
+    return _array("NULL" if v is None else v.hex for v in values)
 
 
 def _quoted(values: Iterable[str | None]) -> str:
