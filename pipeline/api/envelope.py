@@ -93,4 +93,19 @@ def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -
 def _answer(code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> Response:
     # "replace": a lone surrogate that was shown back must not turn a refusal into an error of ours
     content = _JSON.encode(body).encode("utf-8", "replace")
-    return Response(content, code, dict(headers or {}), "application/json")
+    return _Json(content, code, headers)
+
+
+class _Json(Response):
+    """A response whose headers need no looking at: they are ours."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """As HTTP/1.1 and ASGI want them: names in lower case."""
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", b"application/json"),
+            *(
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in (headers or {}).items()
+            ),
+        ]

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
+from adapters.http import Client
 from pipeline.core import Core
 from pipeline.stages.drafts import options_of, urls_of
 from pipeline.stages.request import Content
 from pipeline.store.accounts import AccountRow
 
-_NONE = Credentials(access_token=SecretStr(""))
+_NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
+_NO_CALLS = Client()
+"""Judging a draft asks nobody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +43,7 @@ def misfits(
     return [
         Misfit(account=account, problem=problem)
         for account in accounts
-        for problem in core.adapter(account.platform, core.client()).problems(
+        for problem in core.adapter(account.platform, _NO_CALLS).problems(
             _draft(content, account, facts, track), _seen(account)
         )
     ]
@@ -73,5 +76,5 @@ def _seen(account: AccountRow) -> Account:
         remote_id=account.remote_id,
         username=account.username,
         settings=account.settings,
-        credentials=_NONE,
+        credentials=_NO_CREDENTIALS,
     )

@@ -22,7 +22,7 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import links, rules
 from pipeline.stages.draught import Draught, drawn, new_post, repeated, ring, taken, token_of
 from pipeline.stages.fitting import misfits
-from pipeline.stages.good_checks import GoodChecks
+from pipeline.stages.remembered import GoodChecks, KnownAccounts
 from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
 from pipeline.stages.warnings import daily_posts, of_day, of_grant, of_misfits
 from pipeline.store import group as store
@@ -75,13 +75,14 @@ class GroupCommit:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._known = KnownAccounts()
         self._good = GoodChecks(timedelta(seconds=core.settings.reachability.fresh))
 
     def take(self, group: Sequence[Asked]) -> list[Accepted | None]:
         """The answers, in order; None = this one is to be taken alone. Raises Unreachable, for all of them."""
         try:
             with self._core.database.once() as c:
-                answers, stored = _worked(self._core, c, self._good, group)
+                answers, stored = _worked(self._core, c, self._ask(c, group), group)
         except Unreachable as error:
             if not _refused(error):
                 raise
@@ -89,18 +90,28 @@ class GroupCommit:
             return [None] * len(group)
         except Exception:
             log.exception("a group of %s posts is taken one by one", len(group))
+            self._known.forget()
             self._good.forget()
             return [None] * len(group)
         failpoint("ingest.committed")
         ring(self._core, stored)
         return answers
 
+    def _ask(self, c: Connection, group: Sequence[Asked]) -> _Known:
+        """One question for the clock and the accounts, whatever the size of the group, and for what is not known."""
+        wanted = {
+            (a.caller.workspace_id, purpose, url)
+            for a in group
+            for _, purpose, url in links.links_of(a.request.media, None)
+        }
+        now, accounts = self._known.find(c, {i for a in group for i in a.request.account_ids})
+        return _Known(now=now, accounts=accounts, checks=self._good.find(c, wanted, now))
+
 
 def _worked(
-    core: Core, c: Connection, good: GoodChecks, group: Sequence[Asked]
+    core: Core, c: Connection, known: _Known, group: Sequence[Asked]
 ) -> tuple[list[Accepted | None], list[Draught]]:
     tokens = [token_of(core, asked.caller, asked.request) for asked in group]
-    known = _ask(c, good, group)
     candidates: dict[int, _Candidate] = {}
     mine: set[tuple[UUID, str]] = set()
     for n, (asked, token) in enumerate(zip(group, tokens, strict=True)):
@@ -116,17 +127,6 @@ def _worked(
     for n, answer in _repeated(core, c, group, repeats):
         answers[n] = answer
     return answers, [k.draught for k in candidates.values() if k.post.id in stored]
-
-
-def _ask(c: Connection, good: GoodChecks, group: Sequence[Asked]) -> _Known:
-    """One question for the clock and the accounts, whatever the size of the group, and one for checks not yet known."""
-    wanted = {
-        (a.caller.workspace_id, purpose, url)
-        for a in group
-        for _, purpose, url in links.links_of(a.request.media, None)
-    }
-    now, accounts = store.find_accounts(c, {i for a in group for i in a.request.account_ids})
-    return _Known(now=now, accounts=accounts, checks=good.find(c, wanted, now))
 
 
 def _repeated(

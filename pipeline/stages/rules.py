@@ -32,13 +32,14 @@ def accounts_of(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[
 
 def chosen(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
     """Those of the caller's accounts that were named. Raises Refusal as ``accounts_of``."""
-    bad = [i for i in ids if i not in found or found[i].status is AccountStatus.INACTIVE]
-    if bad:
-        names = ", ".join(map(str, bad))
+    named = [found.get(i) for i in ids]
+    good = [a for a in named if a is not None and a.status is not AccountStatus.INACTIVE]
+    if len(good) < len(ids):
+        names = ", ".join(str(i) for i in ids if found.get(i) not in good)
         raise Refusal(400, "unknown_accounts", f"These accounts are not yours or not active: {names}.")
     if not ids:
         raise Refusal(400, "missing_accounts", "accounts is empty: name at least one account.")
-    return [found[i] for i in ids]
+    return good
 
 
 def due_at_of(asked: datetime | None, now: datetime) -> datetime:

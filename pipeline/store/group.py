@@ -14,9 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
-from pipeline.domain.account import AccountStatus
-from pipeline.store.accounts import ACCOUNT_FIELDS, AccountRow
+from pipeline.store.accounts import ACCOUNT_FIELDS, AccountRow, account_row
 from pipeline.store.checks import Check, Purpose, fingerprint
 from pipeline.store.database import rows
 from pipeline.store.posts import NewPost
@@ -58,27 +56,21 @@ def find_replays(
     }
 
 
-def find_accounts(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, AccountRow]]:
-    """The database's clock, and these accounts, whosever they are.
-
-    Whether a caller may know of one is the caller's workspace's question.
-    """
+def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
+    """The database's clock, and which version of its row each of these accounts is at."""
     found = rows(
         c,
-        f"""SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
-                SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
+        """SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
+               SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
         ids=_ids(ids),
     )
-    return found[0].now, {
-        r.id: AccountRow(
-            id=r.id, workspace_id=r.workspace_id, platform=Platform(r.platform), connection=r.connection,
-            remote_id=r.remote_id, username=r.username, display_name=r.display_name, status=AccountStatus(r.status),
-            settings=r.settings, expires_at=r.expires_at, refresh_expires_at=r.refresh_expires_at,
-            renewable=r.renewable, error=r.error,
-        )
-        for r in found
-        if r.id is not None
-    }  # fmt: skip
+    return found[0].now, {r.id: r.version for r in found if r.id is not None}
+
+
+def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
+    """These accounts, whosever they are, and the version of the row that was read."""
+    sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
+    return {r.id: (r.version, account_row(r)) for r in rows(c, sql, ids=_ids(ids))}
 
 
 def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:

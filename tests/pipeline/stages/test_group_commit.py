@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from threading import Thread
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.core import Core
+from pipeline.domain.account import AccountStatus
 from pipeline.queues import DELAY
-from pipeline.stages.good_checks import GoodChecks
+from pipeline.stages import remembered
 from pipeline.stages.group_commit import Asked, GroupCommit
+from pipeline.stages.remembered import GoodChecks, KnownAccounts
 from pipeline.stages.request import Accepted, PostRequest
 from pipeline.store import group
 from pipeline.store.connections import deactivate
@@ -211,6 +214,42 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(ready: House, monkeypatch
         assert asked == [2], "remembered"
         assert good.find(c, [known, never], now + timedelta(seconds=fresh)).keys() == {known}
     assert asked == [2, 2], "what is not good may become it, and what was good gets too old"
+
+
+def test_an_account_is_read_once_until_its_row_changes(ready: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[set[UUID]]()
+    find = group.find_accounts
+
+    def noted(c: Connection, ids: Collection[UUID]) -> Any:
+        read.append(set(ids))
+        return find(c, ids)
+
+    monkeypatch.setattr(group, "find_accounts", noted)
+    one, two, nobody = ready.accounts["one"], ready.account("two"), new_id()
+    known = KnownAccounts()
+    with ready.core.database.once() as c:
+        for _ in range(2):
+            assert known.find(c, [one, two, nobody])[1].keys() == {one, two}
+        assert read == [{one, two}]
+        with ready.core.database.begin() as other:
+            deactivate(other, two)
+        found = known.find(c, [one, two])[1]
+        assert (found[one].status, found[two].status) == (AccountStatus.ACTIVE, AccountStatus.INACTIVE)
+        assert read == [{one, two}, {two}], "only what is another row now"
+        known.forget()
+        assert known.find(c, [one])[1] == {one: found[one]}
+    assert read == [{one, two}, {two}, {one}]
+
+
+def test_more_accounts_than_are_remembered_are_all_found(
+    ready: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "MOST", 2)
+    mine = [ready.accounts["one"], *(ready.account(f"more {n}") for n in range(4))]
+    known = KnownAccounts()
+    with ready.core.database.once() as c:
+        for ids in (mine[:2], mine[1:3], mine, mine[:1]):
+            assert known.find(c, ids)[1].keys() == set(ids)
 
 
 # --- two processes, and trouble --------------------------------------------------------------------------------------
