@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pipeline.store.counts import OVERDUE_WITHIN, told
 from pipeline.store.database import rows
 from pipeline.store.ownership import WITHIN, posts_within
-from pipeline.store.spans import CENTURY, PIECE, bounds, pieces
+from pipeline.store.spans import CENTURY, PIECE, bounds
 
 MINUTES = (CENTURY, 43_200, 7_200, 1_440, 360, 60, 10)
 """Lengths of the spans in ``account_set_spans``; by the minute there would be a row for nearly every post. They lie
@@ -28,14 +28,13 @@ _COUNTED = f"""
 WITH {PIECE},
 mine AS MATERIALIZED ({SETS_WITHIN})
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
-    SELECT x.status, x.n FROM piece p, LATERAL (
+    SELECT x.status, p.sign * x.n AS n FROM piece p, LATERAL (
         SELECT status, n FROM account_set_spans s
         WHERE s.set_id = ANY(ARRAY(SELECT id FROM mine)) AND s.minutes = p.minutes
         AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at) x
-    UNION ALL SELECT d.status, d.n
-    FROM account_set_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
-    WHERE d.workspace_id = :w AND d.accounts <@ {WITHIN} AND d.starts_at >= whole.a AND d.starts_at < whole.b
-    UNION ALL SELECT x.status, x.n FROM piece p, LATERAL (
+    UNION ALL SELECT status, n FROM account_set_deltas
+    WHERE workspace_id = :w AND accounts <@ {WITHIN} AND starts_at >= :whole AND starts_at < :whole_end
+    UNION ALL SELECT x.status, p.sign * x.n FROM piece p, LATERAL (
         SELECT status, count(*) AS n FROM posts WHERE id IN (
             SELECT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
             AND created_at >= p.starts_at AND created_at < p.ends_at)
@@ -52,8 +51,8 @@ def counted_for(
     c: Connection, workspace: UUID, accounts: list[UUID], since: datetime | None, until: datetime | None
 ) -> dict[str, int]:
     """Posts made from ``since`` to ``until`` that go to none but these accounts, by status as a reader sees them."""
-    found = pieces(since, until, MINUTES)
-    if not found:
+    values = bounds(since, until, MINUTES)
+    if values is None:
         return {}
     within, bound = posts_within(accounts)
-    return told(rows(c, _COUNTED.format(within=within), w=workspace, **bounds(found), **bound))
+    return told(rows(c, _COUNTED.format(within=within), w=workspace, **values, **bound))

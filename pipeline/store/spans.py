@@ -1,13 +1,13 @@
 """How many posts of each status were made within a span of time, told without counting them.
 
-``post_spans`` has them by the minute, hour, day and 30 days. A span is taken apart into the longest of these that lie
-within it, and less than a minute at either end: only there are rows counted. Folding adds to it what changes append to
+``post_spans`` has them by the minute, hour, day and 30 days. A span is put together from these, added and taken away,
+and half a minute at either end at the most: only there are rows counted. Folding adds to it what changes append to
 ``post_deltas`` (migration 0011), so both together are exact at any moment (``counts.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,68 +30,97 @@ _TICKS = timedelta(minutes=1) // _TICK
 
 
 class Piece(NamedTuple):
-    """A part of a span: whole spans of so many minutes; 0: less than the shortest, whose rows are counted."""
+    """Whole spans of so many minutes, to add or to take away; 0: less than the shortest, whose rows are counted."""
 
     minutes: int
     starts_at: datetime
     ends_at: datetime
     """The first moment that is not in it."""
+    sign: int
 
 
 def pieces(since: datetime | None, until: datetime | None, lengths: tuple[int, ...] = MINUTES) -> list[Piece]:
-    """``since`` to ``until``, both of them in it, in few pieces in their order. None: without end on that side."""
-    first = ((EPOCH if since is None else max(since, EPOCH)) - EPOCH) // _TICK
-    last = ((END if until is None else min(until, END)) - EPOCH) // _TICK
-    return [Piece(n, EPOCH + a * _TICK, EPOCH + b * _TICK) for n, a, b in _apart(first, last + 1, lengths)]
+    """``since`` to ``until``, both of them in it, put together from few pieces. None: without end on that side."""
+    first, end = _ticks(since, until)
+    return [Piece(n, _moment(a), _moment(b), sign) for n, a, b, sign in _apart(first, end, 1, lengths)]
 
 
-def _apart(first: int, end: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+def _ticks(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    """The first moment of a span, and the first after it."""
+    first = (EPOCH if since is None else max(since, EPOCH)) - EPOCH
+    last = (END if until is None else min(until, END)) - EPOCH
+    return first // _TICK, last // _TICK + 1
+
+
+def _moment(ticks: int) -> datetime:
+    return EPOCH + ticks * _TICK
+
+
+def _nearest(ticks: int, length: int) -> int:
+    return (ticks + length // 2) // length * length
+
+
+def _apart(first: int, end: int, sign: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
+    """Either end goes to the nearest end of a whole span: what is missing is added, and what is too much taken away."""
     if first >= end:
         return
     if not lengths:
-        yield 0, first, end
+        yield 0, first, end, sign
         return
-    length = lengths[0] * _TICKS
-    up, down = -(-first // length) * length, end // length * length
-    if up >= down:  # no whole one
-        yield from _apart(first, end, lengths[1:])
+    length, shorter = lengths[0] * _TICKS, lengths[1:]
+    a, b = _nearest(first, length), _nearest(end, length)
+    if a >= b:  # no whole one
+        yield from _apart(first, end, sign, shorter)
         return
-    yield from _apart(first, up, lengths[1:])
-    yield lengths[0], up, down
-    yield from _apart(down, end, lengths[1:])
+    yield lengths[0], a, b, sign
+    yield from _apart(first, a, sign, shorter)
+    yield from _apart(a, first, -sign, shorter)
+    yield from _apart(b, end, sign, shorter)
+    yield from _apart(end, b, -sign, shorter)
 
 
 PIECE = """piece AS (
-    SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
-               AS x (minutes, starts_at, ends_at))"""
+    SELECT * FROM unnest(CAST(:minutes AS integer[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),
+                         CAST(:signs AS integer[])) AS x (minutes, starts_at, ends_at, sign))"""
 """The pieces as a table of a statement; its values are those of ``bounds``."""
 _COUNTED = f"""
 WITH {PIECE}
 SELECT status, CAST(sum(n) AS bigint) AS n FROM (
-    SELECT x.status, x.n FROM piece p, LATERAL (
+    SELECT x.status, p.sign * x.n AS n FROM piece p, LATERAL (
         SELECT status, sum(n) AS n FROM post_spans s WHERE s.workspace_id = :w AND s.minutes = p.minutes
         AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at GROUP BY status) x
-    UNION ALL SELECT d.status, d.n
-    FROM post_deltas d, (SELECT min(starts_at) AS a, max(ends_at) AS b FROM piece WHERE minutes > 0) whole
-    WHERE d.workspace_id = :w AND d.minute >= whole.a AND d.minute < whole.b
-    UNION ALL SELECT x.status, x.n FROM piece p, LATERAL (
+    UNION ALL SELECT status, n FROM post_deltas
+    WHERE workspace_id = :w AND minute >= :whole AND minute < :whole_end
+    UNION ALL SELECT x.status, p.sign * x.n FROM piece p, LATERAL (
         SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w AND deleted_at IS NULL
         AND created_at >= p.starts_at AND created_at < p.ends_at GROUP BY status) x WHERE p.minutes = 0) parts
 GROUP BY status
 UNION ALL {OVERDUE_WITHIN}"""
 
 
-def bounds(found: Sequence[Piece]) -> dict[str, Any]:
-    """Values of PIECE, and of OVERDUE_WITHIN for the span that the pieces are of."""
-    minutes, starts, ends = (list(column) for column in zip(*found, strict=True))
-    return {"minutes": minutes, "starts": starts, "ends": ends, "first": starts[0], "end": ends[-1]}
+def bounds(
+    since: datetime | None, until: datetime | None, lengths: tuple[int, ...] = MINUTES
+) -> dict[str, Any] | None:
+    """Values of PIECE for a span, and of OVERDUE_WITHIN; None when nothing can be in it.
+
+    ``whole`` and ``whole_end`` are what all pieces of whole spans come to.
+    """
+    first, end = _ticks(since, until)
+    if first >= end:
+        return None
+    minutes, starts, ends, signs = (
+        list(column) for column in zip(*pieces(since, until, lengths), strict=True)
+    )
+    whole, whole_end = (_moment(_nearest(edge, lengths[-1] * _TICKS)) for edge in (first, end))
+    return {
+        "minutes": minutes, "starts": starts, "ends": ends, "signs": signs, "first": _moment(first),
+        "end": _moment(end), "whole": whole, "whole_end": whole_end,
+    }  # fmt: skip
 
 
 def counted_within(
     c: Connection, workspace: UUID, since: datetime | None, until: datetime | None
 ) -> dict[str, int]:
     """Posts made from ``since`` to ``until``, by status as a reader sees them."""
-    found = pieces(since, until)
-    if not found:
-        return {}
-    return told(rows(c, _COUNTED, w=workspace, **bounds(found)))
+    values = bounds(since, until)
+    return {} if values is None else told(rows(c, _COUNTED, w=workspace, **values))

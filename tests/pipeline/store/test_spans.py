@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.store import folding
 from pipeline.store.database import Database, row, rows
-from pipeline.store.spans import END, EPOCH, MINUTES, pieces
+from pipeline.store.spans import END, EPOCH, MINUTES, bounds, pieces
 from pipeline.store.totals import count_by_status
 from tests.pipeline.store.ledger import Ledger, together
 from tests.pipeline.store.upgraded import Upgraded
@@ -82,35 +82,45 @@ _STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _FOLDED), min_
 
 @given(since=_BOUNDS, until=_BOUNDS)
 @example(since=None, until=None)
-def test_the_pieces_are_the_span_without_gaps_or_overlaps(
-    since: datetime | None, until: datetime | None
-) -> None:
+@example(since=NOON - TICK, until=NOON)
+def test_the_pieces_come_to_the_span_and_nothing_else(since: datetime | None, until: datetime | None) -> None:
     found = pieces(since, until)
-    first, last = max(since or EPOCH, EPOCH), min(until or END, END)
-    if first > last:
-        assert found == []
-        return
-    assert (found[0].starts_at, found[-1].ends_at) == (first, last + TICK)
-    assert all(a.ends_at == b.starts_at for a, b in pairwise(found))
+    first, end = max(since or EPOCH, EPOCH), min(until or END, END) + TICK
     assert all(piece.starts_at < piece.ends_at for piece in found)
+    edges = sorted({first, end, *(p.starts_at for p in found), *(p.ends_at for p in found)})
+    for at, after in pairwise(edges):
+        counted = sum(p.sign for p in found if p.starts_at <= at and after <= p.ends_at)
+        assert counted == (first <= at and after <= end), f"{at} to {after} is counted {counted} times"
 
 
 @given(since=_BOUNDS, until=_BOUNDS)
-def test_pieces_are_whole_spans_but_for_less_than_a_minute_at_either_end(
+def test_pieces_are_whole_spans_but_for_half_a_minute_at_either_end(
     since: datetime | None, until: datetime | None
 ) -> None:
-    for n, piece in enumerate(found := pieces(since, until)):
+    found = pieces(since, until)
+    for piece in found:
+        taken = piece.ends_at - piece.starts_at
         if piece.minutes == 0:
-            assert n in {0, len(found) - 1}
-            assert (
-                piece.ends_at - piece.starts_at < 2 * MINUTE
-            )  # both ends, where no whole minute lies between
+            assert taken <= MINUTE / 2 or (len(found) == 1 and taken < MINUTE), "no end of a minute is nearer"
             continue
         length = timedelta(minutes=piece.minutes)
         assert (piece.starts_at - EPOCH) % length == (piece.ends_at - EPOCH) % length == timedelta(0)
         longer = [one for one in MINUTES if one > piece.minutes]
-        most = 2 * longer[-1] // piece.minutes if longer else None
-        assert most is None or (piece.ends_at - piece.starts_at) / length < most
+        if longer:
+            within = longer[-1] // 2 if any(one.minutes in longer for one in found) else longer[-1]
+            assert taken / MINUTE <= within
+
+
+@given(since=_TIMES, until=_TIMES)
+def test_what_is_not_yet_folded_is_asked_for_where_whole_spans_are(since: datetime, until: datetime) -> None:
+    values = bounds(since, until)
+    assert (values is None) == (since > until)
+    if values is not None:
+        whole = sum(
+            (p.sign * (p.ends_at - p.starts_at) for p in pieces(since, until) if p.minutes), timedelta(0)
+        )
+        assert values["whole_end"] - values["whole"] == whole
+        assert (values["first"], values["end"]) == (since, until + TICK)
 
 
 def test_bounds_are_moments_whatever_zone_they_are_written_in() -> None:
