@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +16,6 @@ from pipeline.stages.request import Refusal
 RETRY_AFTER = 2
 """Seconds a client should wait when a part of us is away or full."""
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ALWAYS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
     503: {"Retry-After": str(RETRY_AFTER)},
@@ -91,9 +91,16 @@ def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -
 
 
 def _answer(code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> Response:
-    # "replace": a lone surrogate that was shown back must not turn a refusal into an error of ours
-    content = _JSON.encode(body).encode("utf-8", "replace")
-    return _Json(content, code, headers)
+    return _Json(_json(body), code, headers)
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json(body)
+    except (
+        PydanticSerializationError
+    ):  # a lone surrogate that is shown back must not make a refusal an error of ours
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class _Json(Response):
