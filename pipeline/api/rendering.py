@@ -25,13 +25,17 @@ def accepted(a: Accepted) -> dict[str, Any]:
 
 
 def post(p: PostView) -> dict[str, Any]:
-    """One post with where each of its accounts stands."""
+    """One post with where each of its accounts stands.
+
+    Its status is computed as the store computes it, so that a time that has just come shows at once.
+    """
+    words = [_word(d, p.now) for d in p.deliveries]
     return {
-        "id": str(p.id), "caption": p.caption, "status": _status(p), "source": p.source,
+        "id": str(p.id), "caption": p.caption, "status": status_of(words), "source": p.source,
         "scheduled_at": written(p.due_at), "created_at": written(p.created_at), "updated_at": written(p.updated_at),
         "media": p.media, "music_url": p.music_url, "tiktok": p.tiktok, "pinterest": p.pinterest,
         "external_id": p.external_id, "expires_at": written(p.expires_at), "on_late": p.on_late,
-        "accounts": {"total": len(p.deliveries), "states": [_delivery(d, p.now) for d in p.deliveries]},
+        "accounts": {"total": len(p.deliveries), "states": [*map(_delivery, p.deliveries, words)]},
     }  # fmt: skip
 
 
@@ -66,19 +70,14 @@ def subscription(caller: Caller) -> dict[str, Any]:
     return {**scope(caller), "subscription": {"tier": caller.plan, "status": caller.subscription}}
 
 
-def _status(p: PostView) -> PostStatus:
-    """Computed as the store computes it, so that a time that has just come shows at once."""
-    return status_of([_word(d, p.now) for d in p.deliveries])
-
-
 def _word(d: DeliveryView, now: datetime) -> PostStatus:
     return as_read(account_status(State(d.state), Reason(d.reason) if d.reason else None), d.due_at, now)
 
 
-def _delivery(d: DeliveryView, now: datetime) -> dict[str, Any]:
+def _delivery(d: DeliveryView, word: PostStatus) -> dict[str, Any]:
     error = _error(d)
     return {
-        "account_id": str(d.account_id), "platform": d.platform, "username": d.username, "status": _word(d, now),
+        "account_id": str(d.account_id), "platform": d.platform, "username": d.username, "status": word,
         "state": d.state, "blocked_reason": d.reason, "published_at": written(d.published_at),
         "published_url": d.url, "delivered_as": d.delivered_as,
         "error_message": error["message"] if error else None, "error": error,
