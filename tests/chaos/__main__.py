@@ -10,9 +10,11 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psycopg
@@ -318,7 +320,9 @@ def _tally(said: Sequence[Said]) -> str:
     return ", ".join(f"{sum(s.state == state for s in said)} {state}" for state in states)
 
 
-def _stands_still(*_: object) -> None:
+def _stands_still(_number: int, frame: FrameType | None) -> None:
+    """Says where: what it raises may be taken for an outage there, and then the run goes on after all."""
+    traceback.print_stack(frame)
     signal.alarm(STILL)  # the way out may stand still as well
     raise RuntimeError(f"Nothing moved for {STILL} s: the run is given up at the line above.")
 
