@@ -5,13 +5,13 @@ Lists travel as PostgreSQL array literals, one text each: the driver's own list 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from pipeline.store.accounts import ACCOUNT_FIELDS, AccountRow, account_row
@@ -215,11 +215,12 @@ def _quote(value: str) -> str:
 
 
 def _jsons(values: Iterable[Any]) -> str:
-    return _quoted(None if v is None else json.dumps(dict(v)) for v in values)
+    return _quoted(None if v is None else to_json(v).decode() for v in values)
 
 
 def _moments(values: Iterable[datetime | None]) -> str:
-    return _array("NULL" if v is None else f'"{v.isoformat()}"' for v in values)
+    """In UTC, as all of ours are. A list of JSON's spells times, and null, as an array of PostgreSQL's does."""
+    return _array([to_json(list(values)).decode()[1:-1]])
 
 
 def _bytes(values: Iterable[bytes]) -> str:
