@@ -97,9 +97,8 @@ def _answer(code: int, body: Mapping[str, Any], headers: Mapping[str, str] | Non
 def _json(body: Mapping[str, Any]) -> bytes:
     try:
         return to_json(body)
-    except (
-        PydanticSerializationError
-    ):  # a lone surrogate that is shown back must not make a refusal an error of ours
+    except PydanticSerializationError:
+        # a lone surrogate that is shown back must not make a refusal an error of ours
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
