@@ -33,7 +33,7 @@ def success(
     message: str, data: Mapping[str, Any], *, code: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What was asked for."""
-    return _answer(code, {"ok": True, "code": code, "message": message, "data": data}, headers)
+    return _Answer({"ok": True, "code": code, "message": message, "data": data}, code, headers)
 
 
 def failure(
@@ -49,7 +49,7 @@ def failure(
     body: dict[str, Any] = {"ok": False, "code": code, "message": message, "error_code": error_code}
     if issues or code == 422:  # noqa: PLR2004  an HTTP status
         body["issues"] = list(issues)
-    return _answer(code, {**body, **(more or {})}, {**_ALWAYS.get(code, {}), **(headers or {})})
+    return _Answer({**body, **(more or {})}, code, {**_ALWAYS.get(code, {}), **(headers or {})})
 
 
 def refused(refusal: Refusal) -> Response:
@@ -90,28 +90,12 @@ def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -
     return failure(status, "bad_request", "The request cannot be read.", headers=headers)
 
 
-def _answer(code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None) -> Response:
-    return _Json(_json(body), code, headers)
+class _Answer(Response):
+    media_type = "application/json"
 
-
-def _json(body: Mapping[str, Any]) -> bytes:
-    try:
-        return to_json(body)
-    except PydanticSerializationError:
-        # a lone surrogate that is shown back must not make a refusal an error of ours
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-class _Json(Response):
-    """A response whose headers need no looking at: they are ours."""
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """As HTTP/1.1 and ASGI want them: names in lower case."""
-        self.raw_headers = [
-            (b"content-length", b"%d" % len(self.body)),
-            (b"content-type", b"application/json"),
-            *(
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in (headers or {}).items()
-            ),
-        ]
+    def render(self, content: Mapping[str, Any]) -> bytes:
+        try:
+            return to_json(content)
+        except PydanticSerializationError:
+            # a lone surrogate that is shown back must not make a refusal an error of ours
+            return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

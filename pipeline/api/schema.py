@@ -156,9 +156,7 @@ def invalid(issues: Sequence[Mapping[str, Any]]) -> Refusal:
 
 def fingerprint(body: Mapping[str, Any]) -> bytes:
     """SHA-256 of the body in one canonical spelling, without the id it is filed under."""
-    rest = body
-    if "external_id" in body:
-        rest = {name: value for name, value in body.items() if name != "external_id"}
+    rest = {name: value for name, value in body.items() if name != "external_id"}
     return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
 
 

@@ -57,7 +57,7 @@ class Database:
                 "tcp_user_timeout": 20_000,
             },
         )
-        event.listen(self._autocommit, "connect", _Forgetful(idle))
+        event.listen(self._autocommit, "connect", lambda driver, _record: _limit_silence(idle, driver))
         self.engine: Engine = self._autocommit.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
@@ -88,20 +88,15 @@ class Database:
         self.engine.dispose()
 
 
-class _Forgetful:
-    """Tells the server how soon it may give up a client that says nothing.
+def _limit_silence(idle: float, driver: psycopg.Connection[Any]) -> None:
+    """Tells the server how soon to give up a client that says nothing.
 
-    Asked once connected: poolers take no options on connecting.
+    Once connected: poolers take no options on connecting.
     """
-
-    def __init__(self, idle: float) -> None:
-        self._sql = (
-            f"SET idle_in_transaction_session_timeout = {int(idle * 1000)}; SET tcp_keepalives_idle = 10; "
-            "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
-        ).encode()
-
-    def __call__(self, driver: psycopg.Connection[Any], _: object) -> None:
-        driver.execute(self._sql)
+    driver.execute(
+        f"SET idle_in_transaction_session_timeout = {int(idle * 1000)}; SET tcp_keepalives_idle = 10; "
+        "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3".encode()
+    )
 
 
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:

@@ -220,7 +220,7 @@ def _jsons(values: Iterable[Any]) -> str:
 
 def _moments(values: Iterable[datetime | None]) -> str:
     """In UTC, as all of ours are. A list of JSON's spells times, and null, as an array of PostgreSQL's does."""
-    return _array([to_json(list(values)).decode()[1:-1]])
+    return "{" + to_json(list(values)).decode()[1:-1] + "}"
 
 
 def _bytes(values: Iterable[bytes]) -> str:

@@ -37,15 +37,16 @@ class Piece(NamedTuple):
     ends_at: datetime
     """The first moment that is not in it."""
     sign: int
+    """1: to add; -1: to take away."""
 
 
 def pieces(since: datetime | None, until: datetime | None, lengths: tuple[int, ...] = MINUTES) -> list[Piece]:
     """``since`` to ``until``, both of them in it, put together from few pieces. None: without end on that side."""
-    first, end = _ticks(since, until)
-    return [Piece(n, _moment(a), _moment(b), sign) for n, a, b, sign in _apart(first, end, 1, lengths)]
+    first, end = _edges(since, until)
+    return [Piece(n, _moment(a), _moment(b), sign) for n, a, b, sign in _put_together(first, end, 1, lengths)]
 
 
-def _ticks(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+def _edges(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     """The first moment of a span, and the first after it."""
     first = (EPOCH if since is None else max(since, EPOCH)) - EPOCH
     last = (END if until is None else min(until, END)) - EPOCH
@@ -60,7 +61,9 @@ def _nearest(ticks: int, length: int) -> int:
     return (ticks + length // 2) // length * length
 
 
-def _apart(first: int, end: int, sign: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
+def _put_together(
+    first: int, end: int, sign: int, lengths: tuple[int, ...]
+) -> Iterator[tuple[int, int, int, int]]:
     """Either end goes to the nearest end of a whole span: what is missing is added, and what is too much taken away."""
     if first >= end:
         return
@@ -70,13 +73,13 @@ def _apart(first: int, end: int, sign: int, lengths: tuple[int, ...]) -> Iterato
     length, shorter = lengths[0] * _TICKS, lengths[1:]
     a, b = _nearest(first, length), _nearest(end, length)
     if a >= b:  # no whole one
-        yield from _apart(first, end, sign, shorter)
+        yield from _put_together(first, end, sign, shorter)
         return
     yield lengths[0], a, b, sign
-    yield from _apart(first, a, sign, shorter)
-    yield from _apart(a, first, -sign, shorter)
-    yield from _apart(b, end, sign, shorter)
-    yield from _apart(end, b, -sign, shorter)
+    yield from _put_together(first, a, sign, shorter)
+    yield from _put_together(a, first, -sign, shorter)
+    yield from _put_together(b, end, sign, shorter)
+    yield from _put_together(end, b, -sign, shorter)
 
 
 PIECE = """piece AS (
@@ -105,7 +108,7 @@ def bounds(
 
     ``whole`` and ``whole_end`` are what all pieces of whole spans come to.
     """
-    first, end = _ticks(since, until)
+    first, end = _edges(since, until)
     if first >= end:
         return None
     minutes, starts, ends, signs = (

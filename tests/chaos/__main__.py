@@ -149,11 +149,8 @@ class Run:
         """Persons notice that an account has to be connected again, and do it."""
         try:
             again = self.house.reconnect()
-        except (
-            psycopg.OperationalError,
-            Unreachable,
-        ):  # the database is down, or who holds the row is stopped
-            return  # they try again later
+        except (psycopg.OperationalError, Unreachable):
+            return  # the database is down, or who holds the row is stopped: they try again later
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
 
     def _progress(self) -> int:

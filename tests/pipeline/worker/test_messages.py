@@ -109,9 +109,8 @@ def test_everything_ever_sent_is_understood(worker: Worker) -> None:
         rows(c, "UPDATE checks SET next_at = now() + interval '1 hour' WHERE id = :id RETURNING id", id=check)
     for message in filled(frozen(), [*queued, *looked, check]):
         put(worker.client, message)
-    until(
-        lambda: house.core.pulse.alive(REACHABILITY) or None, 60
-    )  # first of all: the mark fades in twelve seconds
+    # first of all: this mark fades in twelve seconds
+    until(lambda: house.core.pulse.alive(REACHABILITY) or None, 60)
     # one that is between its queue and the worker's hands is in neither: what it does is waited for
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in queued) or None, 60)
     until(lambda: all(ledger.delivery(d).fence > 1 for d in looked) or None, 60)
