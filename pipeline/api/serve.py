@@ -34,7 +34,7 @@ class Processes(Multiprocess):
 def configured(app: str, s: Settings) -> uvicorn.Config:
     """Uvicorn's settings out of ours."""
     return uvicorn.Config(
-        app, host=s.api.host, port=s.api.port, workers=s.api.processes, loop="uvloop", ws="none",
+        app, host=s.api.host, port=s.api.port, workers=s.api.processes, loop="pipeline.api.door:Loop", ws="none",
         http="pipeline.api.connection:Connection", proxy_headers=False, server_header=False, access_log=False,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=s.api.shutdown, log_level=s.log.level.lower(),
     )  # fmt: skip

@@ -1,0 +1,160 @@
+"""The door of several processes: they share who comes, one that hangs keeps nobody waiting, and shut is shut."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from pipeline.api.door import Door, Loop
+from tests.pipeline.api.test_stopping import api, port  # noqa: F401  fixtures: two processes, as production starts them
+
+CLIENTS = 20
+PATIENCE = 20
+"""Seconds."""
+
+
+class House:
+    """What is behind one door: who has come in."""
+
+    def __init__(self) -> None:
+        self.inside: list[asyncio.BaseTransport] = []
+        self.bell: Callable[[], None] = lambda: None
+        """Rung while somebody stands on the threshold."""
+
+    def enter(self) -> Guest:
+        self.bell()
+        return Guest(self)
+
+
+class Guest(asyncio.Protocol):
+    """A connection that can be told to go, as uvicorn's can."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._house.inside.append(transport)
+
+    def shutdown(self) -> None:
+        self._transport.close()
+
+
+@pytest.fixture
+def queue() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as it:
+        yield it
+
+
+@contextmanager
+def callers(queue: socket.socket, number: int) -> Iterator[list[socket.socket]]:
+    """Clients that stand in the queue."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(queue.getsockname(), timeout=PATIENCE))
+            for _ in range(number)
+        ]
+
+
+def played(scene: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(asyncio.wait_for(scene, PATIENCE))
+
+
+@asynccontextmanager
+async def opened(queue: socket.socket) -> AsyncIterator[tuple[Door, House]]:
+    """Everybody is out when it ends: a loop that is closed around them warns, and here that is an error."""
+    house = House()
+    door = await asyncio.get_running_loop().create_server(house.enter, sock=queue.dup(), backlog=100)
+    assert isinstance(door, Door)
+    try:
+        yield door, house
+    finally:
+        if door.is_serving():
+            door.close()
+        await door.wait_closed()
+        for line in house.inside:
+            line.close()
+
+
+async def until_it(met: Callable[[], bool]) -> None:
+    while not met():  # noqa: ASYNC110  `played` has the deadline
+        await asyncio.sleep(0.001)
+
+
+def test_who_comes_together_is_shared_evenly(queue: socket.socket) -> None:
+    async def scene() -> None:
+        async with opened(queue) as (_, one), opened(queue) as (_, other):
+            await until_it(lambda: len(one.inside) + len(other.inside) == CLIENTS)
+            assert abs(len(one.inside) - len(other.inside)) <= CLIENTS // 5
+
+    with callers(queue, CLIENTS):
+        played(scene())
+
+
+def test_a_door_alone_lets_everybody_in(queue: socket.socket) -> None:
+    async def scene() -> None:
+        async with opened(queue) as (_, house):
+            await until_it(lambda: len(house.inside) == CLIENTS)
+
+    with callers(queue, CLIENTS):
+        played(scene())
+
+
+def test_who_is_on_the_threshold_when_it_is_shut_is_sent_away_and_who_is_inside_stays(
+    queue: socket.socket,
+) -> None:
+    async def scene() -> None:
+        async with opened(queue) as (door, house):
+            await until_it(lambda: len(house.inside) == 1 and not door._entering)
+            house.bell = door.close
+            with callers(queue, 1) as (late,):
+                await until_it(lambda: not door.is_serving())
+                await door.wait_closed()
+                assert await asyncio.to_thread(late.recv, 1) == b""
+            assert not house.inside[0].is_closing()
+
+    with callers(queue, 1):
+        played(scene())
+
+
+def test_while_the_system_has_no_connection_to_give_they_wait_and_are_let_in_after(
+    queue: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with opened(queue) as (_, house):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+            try:
+                await until_it(lambda: "nobody can be let in" in caplog.text)
+                assert not house.inside
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            await until_it(lambda: len(house.inside) == 1)
+
+    with callers(queue, 1), caplog.at_level(logging.ERROR, "slipway.api"):
+        played(scene())
+
+
+def test_a_process_that_hangs_keeps_nobody_waiting(api: subprocess.Popen[bytes], port: int) -> None:  # noqa: F811
+    url = f"http://127.0.0.1:{port}/healthz"
+    servers = [p for p in psutil.Process(api.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    assert len(servers) == 2
+    for hung in servers:
+        hung.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(5):
+                assert requests.get(url, timeout=PATIENCE, headers={"Connection": "close"}).ok
+        finally:
+            hung.send_signal(signal.SIGCONT)
