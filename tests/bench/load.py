@@ -6,9 +6,10 @@ what the server does; its own CPU share is part of what it reports. Order on std
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
+import select
+import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,8 @@ from typing import Any
 
 AHEAD = timedelta(days=90)
 """How far into the future posts are scheduled, at random: no account's day gets full."""
+PATIENCE = 30
+"""Seconds for the answers that are still under way at the end."""
 TIMES = 5000
 """Different due times of one run."""
 
@@ -105,80 +108,75 @@ class Run:
             )
         return now < self.last
 
-    async def __call__(self) -> Report:
-        o, loop = self.order, asyncio.get_running_loop()
-        made = [
-            await loop.create_connection(lambda: Connection(self, loop.create_future()), o.host, o.port)
-            for _ in range(o.clients)
-        ]
-        self.first = time.perf_counter() + o.warm
-        self.last = self.first + o.seconds
-        loop.call_later(o.warm, self._counting)
-        loop.call_later(o.warm + o.seconds, self._counted)
-        for _, connection in made:
-            connection.send()
-        await asyncio.gather(*(connection.done for _, connection in made))
+    def __call__(self) -> Report:
+        o = self.order
+        connections = {c.fileno(): c for c in [Connection(self) for _ in range(o.clients)]}
+        with select.epoll() as poll:
+            for number in connections:
+                poll.register(number, select.EPOLLIN)
+            self.first = time.perf_counter() + o.warm
+            self.last = self.first + o.seconds
+            for connection in connections.values():
+                connection.send()
+            self._go_on(poll, connections, self.first)
+            before = time.process_time()
+            self._go_on(poll, connections, self.last)
+            self.report.cpu = (time.process_time() - before) / o.seconds
+            self._go_on(poll, connections, self.last + PATIENCE)
+        if connections:
+            raise TimeoutError(f"{len(connections)} requests were not answered within {PATIENCE} s.")
         self.report.seconds = o.seconds
         return self.report
 
-    def _counting(self) -> None:
-        self._cpu = time.process_time()
+    @staticmethod
+    def _go_on(poll: select.epoll, connections: dict[int, Connection], until: float) -> None:
+        """Until then, or until the last of them has ended."""
+        while connections and (left := until - time.perf_counter()) > 0:
+            for number, _ in poll.poll(left):
+                if not connections[number].goes_on():
+                    del connections[number]
 
-    def _counted(self) -> None:
-        self.report.cpu = (time.process_time() - self._cpu) / self.order.seconds
 
-
-class Connection(asyncio.Protocol):
+class Connection:
     """One client: sends, waits for the whole answer, sends the next."""
 
-    def __init__(self, run: Run, done: asyncio.Future[None]) -> None:
-        self.done = done
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._transport: asyncio.Transport
+        self._socket = socket.create_connection((run.order.host, run.order.port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._since = 0.0
         self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.fileno = self._socket.fileno
 
     def send(self) -> None:
         """The next request."""
         request = self._run.request()
         self._since = time.perf_counter()
-        self._transport.write(request)
+        self._socket.sendall(request)
 
-    def data_received(self, data: bytes) -> None:
+    def goes_on(self) -> bool:
+        """Reads what is there; False after its last answer. Raises ConnectionError."""
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionError("The server closed a connection in use.")
         self._buffer += data
         head, end, body = self._buffer.partition(b"\r\n\r\n")
         if not end or len(body) < _length(head):
-            return
+            return True
         self._buffer = b""
         if self._run.answered(int(head[9:12]), body, self._since):
             self.send()
-        else:
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.done.done():
-            return
-        if self._buffer or time.perf_counter() < self._run.last:
-            self.done.set_exception(exc or ConnectionError("The server closed a connection in use."))
-        else:
-            self.done.set_result(None)
+            return True
+        self._socket.close()
+        return False
 
 
 def _length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise ValueError(f"An answer without Content-Length: {head!r}")
-
-
-async def _main(order: Order) -> Report:
-    return await asyncio.wait_for(Run(order)(), order.warm + order.seconds + 30)
+    _, _, after = head.lower().partition(b"\r\ncontent-length:")
+    if not after:
+        raise ValueError(f"An answer without Content-Length: {head!r}")
+    return int(after.partition(b"\r\n")[0])
 
 
 if __name__ == "__main__":
-    json.dump(asdict(asyncio.run(_main(Order(**json.load(sys.stdin))))), sys.stdout)
+    json.dump(asdict(Run(Order(**json.load(sys.stdin)))()), sys.stdout)
