@@ -19,9 +19,8 @@ log = logging.getLogger("slipway.api")
 
 AFTER_YOU = 0.001
 """Seconds a process steps back for once it has let one in. Where nobody else comes forward, it takes the next one."""
-FULL = 0.1
-"""Seconds, once the system could not give it a connection: there is no file left, or no memory."""
-
+FULL = 1.0
+"""The same once the system could not give it a connection: there is no file left, or no memory."""
 
 Factory = Callable[[], Any]
 """Makes the protocol of a connection: uvicorn's, which can be told to go (``shutdown``)."""
@@ -78,8 +77,8 @@ class Door:
             line, _ = self._queue.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # another process was faster, or the client has gone
-        except OSError:
-            log.exception("nobody can be let in; tried again in %s s", FULL)
+        except OSError as error:
+            log.warning("nobody can be let in (%s); tried again in %s s", error, FULL)
             self._step_back(FULL)
             return
         self._step_back(AFTER_YOU)

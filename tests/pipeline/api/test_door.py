@@ -143,7 +143,7 @@ def test_while_the_system_has_no_connection_to_give_they_wait_and_are_let_in_aft
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             await until_it(lambda: len(house.inside) == 1)
 
-    with callers(queue, 1), caplog.at_level(logging.ERROR, "slipway.api"):
+    with callers(queue, 1), caplog.at_level(logging.WARNING, "slipway.api"):
         played(scene())
 
 
