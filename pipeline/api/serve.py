@@ -7,14 +7,19 @@ supervisors/multiprocess.py and server.py, read 2026-11-26).
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from config.settings import Settings, settings
+from pipeline.api.door import BOOK
+from pipeline.api.door_book import Book
 
 KEEP_ALIVE = 75
 """Seconds a connection may lie idle: longer than clients and proxies let it (60 is usual), so that it is they who close
@@ -47,7 +52,11 @@ def main(app: str) -> None:
     if config.workers == 1:
         uvicorn.Server(config).run()
     else:
-        Processes(config, [config.bind_socket()]).run()
+        with TemporaryDirectory(prefix="slipway-api-") as book:
+            # twice as many pages as processes: one that follows another may begin before that has ended
+            Book.write(Path(book), 2 * config.workers)
+            os.environ[BOOK] = book
+            Processes(config, [config.bind_socket()]).run()
 
 
 def _ended(_number: int, _frame: FrameType | None) -> None:

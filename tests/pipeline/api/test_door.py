@@ -1,4 +1,4 @@
-"""The door of several processes: they share who comes, one that hangs keeps nobody waiting, and shut is shut."""
+"""The door of several processes: who has fewer goes first, one that hangs keeps nobody waiting, and shut is shut."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
 
-from pipeline.api.door import Door, Loop
+from pipeline.api.door import BOOK, Door, Loop
+from pipeline.api.door_book import Book
 from tests.pipeline.api.test_stopping import api, port  # noqa: F401  fixtures: two processes, as production starts them
 
 CLIENTS = 20
@@ -25,30 +27,44 @@ PATIENCE = 20
 
 
 class House:
-    """What is behind one door: who has come in."""
+    """What is behind one door: who is inside."""
 
     def __init__(self) -> None:
-        self.inside: list[asyncio.BaseTransport] = []
+        self.inside: list[Guest] = []
         self.bell: Callable[[], None] = lambda: None
         """Rung while somebody stands on the threshold."""
 
     def enter(self) -> Guest:
         self.bell()
-        return Guest(self)
+        return Guest(self.inside)
 
 
 class Guest(asyncio.Protocol):
-    """A connection that can be told to go, as uvicorn's can."""
+    """A connection that knows of the others and can be told to go, as uvicorn's can."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    transport: asyncio.BaseTransport
+
+    def __init__(self, connections: list[Guest]) -> None:
+        self.connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._house.inside.append(transport)
+        self.transport = transport
+        self.connections.append(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.connections.remove(self)
 
     def shutdown(self) -> None:
-        self._transport.close()
+        self.transport.close()
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "book"
+    folder.mkdir()
+    Book.write(folder, 4)
+    monkeypatch.setenv(BOOK, str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -84,8 +100,9 @@ async def opened(queue: socket.socket) -> AsyncIterator[tuple[Door, House]]:
         if door.is_serving():
             door.close()
         await door.wait_closed()
-        for line in house.inside:
-            line.close()
+        for guest in house.inside:
+            guest.shutdown()
+        await until_it(lambda: not house.inside)
 
 
 async def until_it(met: Callable[[], bool]) -> None:
@@ -97,10 +114,51 @@ def test_who_comes_together_is_shared_evenly(queue: socket.socket) -> None:
     async def scene() -> None:
         async with opened(queue) as (_, one), opened(queue) as (_, other):
             await until_it(lambda: len(one.inside) + len(other.inside) == CLIENTS)
-            assert abs(len(one.inside) - len(other.inside)) <= CLIENTS // 5
+            assert abs(len(one.inside) - len(other.inside)) <= 2
 
     with callers(queue, CLIENTS):
         played(scene())
+
+
+def test_who_comes_later_goes_where_fewer_are(queue: socket.socket) -> None:
+    async def scene() -> None:
+        async with opened(queue) as (_, one):
+            await until_it(lambda: len(one.inside) == CLIENTS)
+            async with opened(queue) as (_, other):
+                with callers(queue, CLIENTS):
+                    await until_it(lambda: len(one.inside) + len(other.inside) == 2 * CLIENTS)
+                    assert len(other.inside) >= CLIENTS * 3 // 4
+                await until_it(lambda: not other.inside)
+
+    with callers(queue, CLIENTS):
+        played(scene())
+
+
+def test_the_others_are_told_of_who_has_gone(queue: socket.socket, book: Path) -> None:
+    async def scene() -> None:
+        watching = Book(book)
+        watching.tell(1)
+        async with opened(queue) as (_, house):
+            with callers(queue, 2):
+                await until_it(lambda: len(house.inside) == 2 and not watching.others_have_fewer())
+            await until_it(watching.others_have_fewer)
+        watching.close()
+
+    played(scene())
+
+
+def test_a_page_is_one_process_s_and_free_again_after_it(book: Path) -> None:
+    mine = [Book(book) for _ in range(4)]
+    with pytest.raises(RuntimeError, match="All 4 pages are taken"):
+        Book(book)
+    for n, copy in enumerate(mine):
+        copy.tell(n)
+    assert [copy.others_have_fewer() for copy in mine] == [False, True, True, True]
+    mine[0].close()
+    assert [copy.others_have_fewer() for copy in mine[1:]] == [False, True, True]
+    Book(book).close()
+    for copy in mine[1:]:
+        copy.close()
 
 
 def test_a_door_alone_lets_everybody_in(queue: socket.socket) -> None:
@@ -123,7 +181,7 @@ def test_who_is_on_the_threshold_when_it_is_shut_is_sent_away_and_who_is_inside_
                 await until_it(lambda: not door.is_serving())
                 await door.wait_closed()
                 assert await asyncio.to_thread(late.recv, 1) == b""
-            assert not house.inside[0].is_closing()
+            assert [guest.transport.is_closing() for guest in house.inside] == [False]
 
     with callers(queue, 1):
         played(scene())
