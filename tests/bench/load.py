@@ -61,7 +61,6 @@ class Run:
     def __init__(self, order: Order) -> None:
         self.order, self.report = order, Report()
         self._number = 0
-        self._cpu = 0.0
         self._times = self._moments()
         self._written = [self._write(account) for account in order.accounts]
         self.first = self.last = float("inf")
