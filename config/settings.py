@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from config.fit import misfits
+from config.consistency import misfits
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
 
 PREFIX = "SLIPWAY_"

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
-from pipeline.store.release import Ring
+from pipeline.store.deliveries.release import Ring
 
 log = logging.getLogger("slipway.dispatch")
 

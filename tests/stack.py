@@ -24,12 +24,12 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.queues import GROUPS
-from pipeline.store.accounts import add_account, store_credentials
-from pipeline.store.keys import create_key
-from pipeline.store.workspaces import create_workspace
+from pipeline.store.accounts.accounts import add_account, store_credentials
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import create_workspace
+from pipeline.wiring import build
 
 CONTROL_TOKEN = "control-of-the-tests"
 FAST = {

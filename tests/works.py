@@ -10,19 +10,23 @@ from uuid import UUID
 
 from adapters.contract import Account, Draft, Finalized, Platform, Published
 from adapters.errors import CredentialsExpired
-from pipeline.bootstrap import core
-from pipeline.stages import connect, credentials, dead_letters, reachability, steer
+from pipeline.accounts import authorize as connect
+from pipeline.accounts import refresh as credentials
+from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions import dead_letters
+from pipeline.maintenance import CHORES
+from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing
+from pipeline.stages import reachability
 from pipeline.stages.ingest import accept
-from pipeline.stages.request import PostRequest
+from pipeline.stages.post_request import PostRequest
+from pipeline.store.accounts.oauth_sessions import CLI
+from pipeline.store.auth.keys import find_caller
 from pipeline.store.database import row
-from pipeline.store.dead_letters import Scope
-from pipeline.store.grants import CLI
-from pipeline.store.keys import find_caller
-from pipeline.store.rotation import rotate
-from pipeline.upkeep import CHORES
-from pipeline.upkeep.fill_urls import fill_urls
-from pipeline.upkeep.rebuild_broker import rebuild_broker
+from pipeline.store.deliveries.dead_letters import Scope
+from pipeline.store.vault_rotation import rotate
+from pipeline.wiring import core
 from tests.pipeline.stages.scripted import Script, playing, raising
 
 

@@ -12,13 +12,6 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-import pipeline.bootstrap
-import pipeline.cli.account
-import pipeline.cli.tokens
-import pipeline.stages.connect
-import pipeline.stages.decide
-import pipeline.store.rotation
-import pipeline.upkeep  # noqa: F401  this and those above are what is paid once
 import tests.works
 from pipeline.cli import main
 

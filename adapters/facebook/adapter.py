@@ -13,7 +13,6 @@ from collections.abc import Callable, Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
@@ -32,14 +31,16 @@ from adapters.contract import (
     Seen,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.facebook import limits, looking
+from adapters.facebook import limits
+from adapters.facebook import lookup as looking
 from adapters.facebook import problems as rules
+from adapters.facebook.checkpoint import Progress, Shape, Step, next_step, shape_of
+from adapters.facebook.client import Page
 from adapters.facebook.errors import DUPLICATE
-from adapters.facebook.login import Login
-from adapters.facebook.page import Page
-from adapters.facebook.progress import Progress, Shape, Step, next_step, shape_of
+from adapters.facebook.oauth import Login
 from adapters.graph_api import GONE, INTERRUPTED, Known, Reply, Usage
 from adapters.http import Client
+from adapters.oauth_mixin import Connecting
 
 
 class Facebook(Connecting):

@@ -14,7 +14,6 @@ from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
@@ -36,11 +35,12 @@ from adapters.graph_api import INTERRUPTED
 from adapters.http import Client
 from adapters.instagram import limits
 from adapters.instagram import problems as rules
-from adapters.instagram.containers import Containers
-from adapters.instagram.login import Login
-from adapters.instagram.looking import backoff, judged, judged_after_arm, published_post, renewed
-from adapters.instagram.progress import Progress, Step, next_step, waited_for
+from adapters.instagram.checkpoint import Progress, Step, next_step, waited_for
+from adapters.instagram.client import Containers
+from adapters.instagram.lookup import backoff, judged, judged_after_arm, published_post, renewed
+from adapters.instagram.oauth import Login
 from adapters.instagram.wire import Created
+from adapters.oauth_mixin import Connecting
 
 
 class Instagram(Connecting):

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import ClassVar
 
-from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
@@ -33,12 +32,14 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, Permanent, RateLimited, Unavailable
 from adapters.http import Client
-from adapters.linkedin import limits, post
+from adapters.linkedin import limits
+from adapters.linkedin import payload as post
 from adapters.linkedin import problems as rules
-from adapters.linkedin.calls import Calls
+from adapters.linkedin.checkpoint import File, Next, Progress, judged, next_step, pause, renewed, unread
+from adapters.linkedin.client import Calls
 from adapters.linkedin.errors import DENIED, STALE_UPLOAD
-from adapters.linkedin.login import Login
-from adapters.linkedin.progress import File, Next, Progress, judged, next_step, pause, renewed, unread
+from adapters.linkedin.oauth import Login
+from adapters.oauth_mixin import Connecting
 
 
 class LinkedIn(Connecting):

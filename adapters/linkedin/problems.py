@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.linkedin import limits
-from adapters.linkedin.commentary import little_text, units
+from adapters.linkedin.text import little_text, units
 
 Found = str | int | float | None
 AUTHORS = {"person": "urn:li:person:", "organization": "urn:li:organization:"}

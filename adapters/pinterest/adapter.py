@@ -11,7 +11,6 @@ from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from adapters.connecting import Connecting
 from adapters.contract import (
     Account,
     CannotTell,
@@ -30,13 +29,15 @@ from adapters.contract import (
 )
 from adapters.errors import Rejected, Unavailable
 from adapters.http import Client
-from adapters.pinterest import limits, pin
+from adapters.oauth_mixin import Connecting
+from adapters.pinterest import limits
+from adapters.pinterest import payload as pin
 from adapters.pinterest import problems as rules
-from adapters.pinterest.calls import Calls
+from adapters.pinterest.checkpoint import Next, Progress, judged, next_step, prepared, renewed
+from adapters.pinterest.client import Calls
 from adapters.pinterest.errors import INTERRUPTED
-from adapters.pinterest.login import Login
-from adapters.pinterest.looking import search, url_of
-from adapters.pinterest.progress import Next, Progress, judged, next_step, prepared, renewed
+from adapters.pinterest.lookup import search, url_of
+from adapters.pinterest.oauth import Login
 
 
 class Pinterest(Connecting):

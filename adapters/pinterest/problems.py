@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
-from adapters.pinterest import limits, pin
+from adapters.pinterest import limits
+from adapters.pinterest import payload as pin
 
 Found = str | int | float | None
 

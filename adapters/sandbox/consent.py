@@ -13,17 +13,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Endpoint
 from adapters.sandbox.grants import GrantRefused, check_redirect
+from adapters.sandbox.responses import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from adapters.sandbox.context import World
     from adapters.sandbox.endpoint import Call, Voice
     from adapters.sandbox.store import Record
-    from adapters.sandbox.world import World
 
     Asked: TypeAlias = list[tuple[str, str]]
 

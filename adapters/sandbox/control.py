@@ -8,12 +8,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.context import World
 from adapters.sandbox.control_body import Body, fault_of, no
 from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.world import World
 
 _MEDIA_BYTES = 256 << 20
 _CODE_LIFE_S = 600.0

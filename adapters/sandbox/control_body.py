@@ -4,8 +4,8 @@ import json
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.faults import FAULTS, STEPS
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
 
 _DEFAULT_DELAY_MS = 1000

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.faults import AFTER
+from adapters.sandbox.responses import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from adapters.sandbox.context import World
     from adapters.sandbox.store import Record
-    from adapters.sandbox.world import World
 
 _RETRY_AFTER_S = 60
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST, not FIN

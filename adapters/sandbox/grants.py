@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adapters.sandbox.context import World
     from adapters.sandbox.store import Record
-    from adapters.sandbox.world import World
 
 _APP = "app"
 

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapters.sandbox.answers import json_answer
+from adapters.sandbox.responses import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp import web
 
+    from adapters.sandbox.context import World
     from adapters.sandbox.endpoint import Endpoint
-    from adapters.sandbox.world import World
 
 _VERSION = re.compile(r"v\d+\.\d+\Z")
 

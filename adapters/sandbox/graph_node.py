@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from adapters.sandbox.graph_voice import refuse
+from adapters.sandbox.graph_dialect import refuse
 
 
 def name(request: web.Request) -> str:

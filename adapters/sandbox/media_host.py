@@ -16,7 +16,7 @@ from adapters.sandbox.endpoint import reset
 from adapters.sandbox.probe import digest
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 """Names files may have: no way out of the folder."""

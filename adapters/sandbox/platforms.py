@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from adapters.sandbox import facebook, instagram, linkedin, pinterest, tiktok, tiktok_business, youtube
-from adapters.sandbox.world import World
+from adapters.sandbox.context import World
 
 Register: TypeAlias = Callable[[web.Application, World], None]
 """Adds the routes of one platform, its kind of account, and how its records are worked on."""

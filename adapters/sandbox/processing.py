@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from adapters.sandbox.context import World
     from adapters.sandbox.store import Record
-    from adapters.sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from adapters.sandbox.context import World
 from adapters.sandbox.control import mount_control
 from adapters.sandbox.media_host import media_app
 from adapters.sandbox.platforms import PLATFORMS
 from adapters.sandbox.samples import make_samples
 from adapters.sandbox.settings import SandboxSettings
-from adapters.sandbox.world import World
 
 __all__ = ["SandboxSettings", "run"]
 

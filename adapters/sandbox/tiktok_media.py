@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.sandbox.probe import VideoFacts
-from adapters.sandbox.puller import Pulled, PullFailed
 from adapters.sandbox.store import Record
+from adapters.sandbox.url_fetcher import Pulled, PullFailed
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _CODECS = ("h264", "hevc", "vp8", "vp9")
 _FRAME_RATE = (23.0, 60.0)

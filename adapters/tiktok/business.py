@@ -31,15 +31,16 @@ from adapters.contract import (
 from adapters.error_table import Step
 from adapters.errors import AdapterError, OutcomeUnknown, PermissionMissing, Rejected, Unavailable
 from adapters.http import Client
-from adapters.speech import Request
-from adapters.tiktok import music, posts
-from adapters.tiktok.allowed import Allowed
-from adapters.tiktok.charts import MEMORY, WINDOWS, Chart, charted, clips_of, namesake
+from adapters.tiktok import music
+from adapters.tiktok import payload as posts
+from adapters.tiktok.commercial_music import MEMORY, WINDOWS, Chart, charted, clips_of, namesake
+from adapters.tiktok.creator_info import Allowed
 from adapters.tiktok.errors import BAD_SOUND, of_failure
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.seen import Found, earliest, fits_business, judged, pause
-from adapters.tiktok.speech import business_answer, send
+from adapters.tiktok.lookup import Found, earliest, fits_business, judged, pause
+from adapters.tiktok.transport import business_answer, send
 from adapters.tiktok.wire import BusinessPage, BusinessStatus, ChartPage, PostingSettings, Shared, Wire
+from adapters.transport import Request
 
 WireT = TypeVar("WireT", bound=Wire)
 

@@ -31,13 +31,12 @@ from adapters.contract import (
 from adapters.error_table import Step, asked_to_wait
 from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import Client
-from adapters.speech import Request
-from adapters.tiktok import posts
-from adapters.tiktok.allowed import Allowed
+from adapters.tiktok import payload as posts
+from adapters.tiktok.creator_info import Allowed
 from adapters.tiktok.errors import of_failure, of_upload
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.seen import Found, earliest, fits_photo, judged, pause
-from adapters.tiktok.speech import creator_answer, send
+from adapters.tiktok.lookup import Found, earliest, fits_photo, judged, pause
+from adapters.tiktok.transport import creator_answer, send
 from adapters.tiktok.upload import Handle, Life, Plan, put
 from adapters.tiktok.wire import (
     PostingSettings,
@@ -47,6 +46,7 @@ from adapters.tiktok.wire import (
     VideoPage,
     Wire,
 )
+from adapters.transport import Request
 
 WireT = TypeVar("WireT", bound=Wire)
 

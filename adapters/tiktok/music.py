@@ -21,9 +21,9 @@ from adapters.contract import Track
 from adapters.error_table import Step, asked_to_wait
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.http import Answer, Client
-from adapters.speech import Request
-from adapters.tiktok.speech import send
+from adapters.tiktok.transport import send
 from adapters.tiktok.wire import Embed
+from adapters.transport import Request
 
 LONGEST_LINK = 2048
 MOST_BYTES = 256 * 1024

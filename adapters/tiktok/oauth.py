@@ -22,18 +22,12 @@ from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.error_table import Step, asked_to_wait
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import Client
-from adapters.oauth_login import Grant, code_form, refresh_form
-from adapters.oauth_login import credentials as credentials_of
-from adapters.speech import Model, Request
+from adapters.oauth import Grant, code_form, refresh_form
+from adapters.oauth import credentials as credentials_of
 from adapters.tiktok.errors import of_oauth
-from adapters.tiktok.speech import business_answer, creator_answer, send
-from adapters.tiktok.wire import (
-    BusinessProfile,
-    OAuthError,
-    PostingSettings,
-    TokenInfo,
-    UserInfo,
-)
+from adapters.tiktok.transport import business_answer, creator_answer, send
+from adapters.tiktok.wire import BusinessProfile, OAuthError, PostingSettings, TokenInfo, UserInfo
+from adapters.transport import Model, Request
 
 CREATOR_SCOPES = ("user.info.basic", "video.publish", "video.upload", "video.list")
 BUSINESS_SCOPES = (

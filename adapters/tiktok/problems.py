@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
-from adapters.tiktok import limits, posts
+from adapters.tiktok import limits
+from adapters.tiktok import payload as posts
 from adapters.tiktok.music import sound_link
 from adapters.tiktok.text import units
 

@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Any
 
 from adapters.contract import Checkpoint, Draft
-from adapters.source import bytes_of
-from adapters.speech import Request
 from adapters.tiktok.limits import CHUNK_LEAST, CHUNK_WANTED, UPLOAD_URL_LIFE
+from adapters.transport import Request
+from adapters.upload_source import bytes_of
 
 BEFORE, AFTER = 120.0, 300.0
 """Seconds before the upload URL's end when nothing new is begun on it, and after it when it is surely dead."""

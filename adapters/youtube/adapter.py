@@ -38,13 +38,15 @@ from adapters.contract import (
 from adapters.error_table import Step
 from adapters.errors import AdapterError, Unavailable, Unsupported
 from adapters.http import Client
-from adapters.youtube import limits, looking, resource
+from adapters.youtube import limits
+from adapters.youtube import lookup as looking
+from adapters.youtube import payload as resource
 from adapters.youtube import problems as rules
-from adapters.youtube.channel import Channels
+from adapters.youtube.checkpoint import Progress, Todo
+from adapters.youtube.client import Channels
 from adapters.youtube.errors import of_answer, row_of, unclear
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.preparing import after, ends_session
-from adapters.youtube.progress import Progress, Todo
 from adapters.youtube.upload import Complete, Garbled, Gone, Refused, Stored, Upload
 
 

@@ -18,12 +18,12 @@ from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.error_table import Step
 from adapters.errors import PermissionMissing
 from adapters.http import Client
-from adapters.oauth_login import Grant, code_form, refresh_form
-from adapters.oauth_login import credentials as credentials_of
-from adapters.speech import Request
-from adapters.youtube.channel import Channels
+from adapters.oauth import Grant, code_form, refresh_form
+from adapters.oauth import credentials as credentials_of
+from adapters.transport import Request
+from adapters.youtube.client import Channels
 from adapters.youtube.errors import of_oauth, unclear
-from adapters.youtube.speech import send
+from adapters.youtube.transport import send
 from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"

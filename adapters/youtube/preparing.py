@@ -11,10 +11,10 @@ from adapters.contract import Pending, Prepared, Ready
 from adapters.error_table import Step
 from adapters.errors import AdapterError, Retryable, Unavailable
 from adapters.http import Answer
-from adapters.speech import NO_ANSWER
+from adapters.transport import NO_ANSWER
 from adapters.youtube import limits
+from adapters.youtube.checkpoint import Progress
 from adapters.youtube.errors import of_answer, row_of, unclear
-from adapters.youtube.progress import Progress
 from adapters.youtube.upload import Complete, Garbled, Gone, Heard, Refused, Stored
 
 _SPENT = frozenset({"quota_exhausted", "daily_limit"})

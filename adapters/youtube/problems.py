@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, MediaFacts, Problem
-from adapters.youtube import limits, resource, text
+from adapters.youtube import limits, text
+from adapters.youtube import payload as resource
 
 Found = str | int | float | None
 

@@ -22,13 +22,13 @@ from adapters.contract import Draft, Media
 from adapters.error_table import Step, asked_to_wait
 from adapters.errors import Unavailable
 from adapters.http import Answer, Client
-from adapters.source import bytes_of
-from adapters.speech import Request, bearer
-from adapters.youtube import resource
+from adapters.transport import Request, bearer
+from adapters.upload_source import bytes_of
+from adapters.youtube import payload as resource
+from adapters.youtube.checkpoint import Progress
 from adapters.youtube.errors import of_answer, unclear
 from adapters.youtube.limits import CHUNK, CHUNK_TIME
-from adapters.youtube.progress import Progress
-from adapters.youtube.speech import send
+from adapters.youtube.transport import send
 from adapters.youtube.wire import Video
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)

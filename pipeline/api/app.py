@@ -15,27 +15,25 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 
-from config.logs import secrets_of, set_up
-from pipeline import bootstrap
-from pipeline.api import (
-    accounts,
-    connect,
-    files_routes,
-    health,
-    operator_dead_letters,
-    posts,
-    reference,
-    reference_page,
-    reference_steering,
-    steering,
-)
-from pipeline.api.edge import Edge
-from pipeline.api.envelope import away, refused, unrouted
-from pipeline.api.files_schema import FileBody
-from pipeline.api.short_way import ShortWay
-from pipeline.api.site import site
-from pipeline.core import Core
-from pipeline.stages.request import Refusal
+from config.logging import secrets_of, set_up
+from pipeline import wiring as bootstrap
+from pipeline.api import health
+from pipeline.api.accounts import connect
+from pipeline.api.accounts import routes as accounts
+from pipeline.api.files import router as files_routes
+from pipeline.api.files.schema import FileBody
+from pipeline.api.http.envelope import away, refused, unrouted
+from pipeline.api.http.middleware import Edge
+from pipeline.api.openapi import actions as reference_steering
+from pipeline.api.openapi import document as reference
+from pipeline.api.openapi import page as reference_page
+from pipeline.api.operator import dead_letters as operator_dead_letters
+from pipeline.api.posts import action_routes as steering
+from pipeline.api.posts import routes as posts
+from pipeline.api.server.fast_path import ShortWay
+from pipeline.api.state import site
+from pipeline.context import Core
+from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 
 BASE = "/api/partner/v1"

@@ -10,14 +10,15 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.envelope import failure, success
+from pipeline.api.http.envelope import failure, success
 from pipeline.api.metrics import CONTENT_TYPE
-from pipeline.api.site import Site, site_of
-from pipeline.keeper import NEXT
+from pipeline.api.state import Site, site_of
 from pipeline.queues import ALL, REACHABILITY
-from pipeline.stages.restore import IN_DOUBT
-from pipeline.store import canaries, marks
+from pipeline.recovery.restore import IN_DOUBT
+from pipeline.recovery.send_guard import NEXT
+from pipeline.store import canaries
 from pipeline.store.database import Unreachable
+from pipeline.store.recovery import epoch as marks
 
 
 async def healthz(_request: Request) -> Response:

@@ -17,12 +17,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from pipeline.api.lane import Lane
+from pipeline.api.http.worker_lane import Lane
 from pipeline.queues import ALL
 from pipeline.store.canaries import silences
 from pipeline.store.database import Database, Unreachable
-from pipeline.store.dead_letters import Cause, Which, causes
-from pipeline.store.reading import count_deliveries, count_posts, limit_time
+from pipeline.store.deliveries.dead_letters import Cause, Which, causes
+from pipeline.store.health import count_deliveries, count_posts, limit_time
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 KEPT = 5.0

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
 from pipeline.cli.connect import connect
-from pipeline.cli.opening import ask_sandbox, house, ledger, vault
-from pipeline.cli.printing import json_option, show, show_one
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import ask_sandbox, house, ledger, vault
 from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from adapters.contract import Credentials, Platform
-    from pipeline.core import Core
-    from pipeline.store.accounts import AccountRow
+    from pipeline.context import Core
+    from pipeline.store.accounts.accounts import AccountRow
 
 TOKENS = (
     'Tokens are read from standard input as JSON: {"access_token", "refresh_token"?, "expires_in"? or "expires_at"?,'
@@ -67,7 +67,7 @@ def add(
     **names: str | None,
 ) -> None:
     """Add an account with tokens from standard input; one that is known gets them as its new ones."""
-    from pipeline.cli.tokens import read
+    from pipeline.cli.token_input import read
 
     kind, pairs = platform_of(platform), dict(map(_pair, settings))
     credentials = read()
@@ -98,7 +98,7 @@ def add_sandbox(
     platform: str, *, workspace: str, username: str, settings: tuple[str, ...], as_json: bool
 ) -> None:
     """Let the sandbox make an account (it answers a wrong PLATFORM with the right ones), and add it."""
-    from pipeline.cli.tokens import of_sandbox
+    from pipeline.cli.token_input import of_sandbox
 
     pairs = dict(map(_pair, settings))
     person = ask_sandbox("POST", "accounts", json={"platform": platform, "username": username})
@@ -116,8 +116,8 @@ def add_sandbox(
 @json_option
 def list_(workspace: str | None, *, as_json: bool) -> None:
     """List accounts: who has to be connected again, until when each grant lives, and how many posts that endangers."""
-    from pipeline.store.connections import standings
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.accounts.connections import standings
+    from pipeline.store.auth.workspaces import find_workspace
 
     with ledger() as c:
         only = find_workspace(c, workspace).id if workspace else None
@@ -140,10 +140,10 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     """Give ACCOUNT (id or username) new tokens of the same remote account; posts that waited for it go on."""
-    from pipeline.cli.tokens import read
-    from pipeline.store.accounts import add_account
-    from pipeline.store.connections import waiting_for
-    from pipeline.upkeep.resume_blocked import resume_blocked
+    from pipeline.cli.token_input import read
+    from pipeline.maintenance.resume_blocked import resume_blocked
+    from pipeline.store.accounts.accounts import add_account
+    from pipeline.store.accounts.connections import waiting_for
 
     credentials = read()
     with house() as core:
@@ -168,7 +168,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
 @json_option
 def deactivate(account: str, *, as_json: bool) -> None:
     """Take ACCOUNT (id or username) out of use: new posts are refused, waiting ones set aside when they are due."""
-    from pipeline.store.connections import deactivate as store_inactive
+    from pipeline.store.accounts.connections import deactivate as store_inactive
 
     with ledger() as c:
         known = account_of(c, account)
@@ -181,8 +181,8 @@ def deactivate(account: str, *, as_json: bool) -> None:
 @json_option
 def activate(account: str, *, as_json: bool) -> None:
     """Put ACCOUNT (id or username) back in use; posts that were set aside for it go on."""
-    from pipeline.store.connections import activate as store_active
-    from pipeline.upkeep.resume_blocked import resume_blocked
+    from pipeline.maintenance.resume_blocked import resume_blocked
+    from pipeline.store.accounts.connections import activate as store_active
 
     with house() as core:
         with core.database.begin() as c:
@@ -199,8 +199,8 @@ def activate(account: str, *, as_json: bool) -> None:
 def _add(
     c: Connection, workspace: str, *, platform: Platform, connection: str, remote_id: str, **values: Any
 ) -> dict[str, Any]:
-    from pipeline.store.accounts import add_account, find_accounts
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.accounts.accounts import add_account, find_accounts
+    from pipeline.store.auth.workspaces import find_workspace
 
     found = find_workspace(c, workspace)
     before = {a.id for a in find_accounts(c, found.id)}
@@ -221,7 +221,7 @@ def _add(
 
 def account_of(c: Connection, account: str) -> AccountRow:
     """The account of this id or username. Raises ClickException."""
-    from pipeline.store.connections import NoSuchAccount, find_account
+    from pipeline.store.accounts.connections import NoSuchAccount, find_account
 
     try:
         return find_account(c, account)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house
-from pipeline.cli.printing import json_option, show_one
+from pipeline.cli.output import json_option, show_one
+from pipeline.cli.runtime import house
 
 if TYPE_CHECKING:
-    from pipeline.upkeep.rebuild_broker import Rung
+    from pipeline.maintenance.rebuild_broker import Rung
 
 
 @click.group()
@@ -25,7 +25,7 @@ def command() -> None:
 @json_option
 def rebuild(per_second: float, *, as_json: bool) -> None:
     """Ring again for everything that waits. Safe at any time, and twice; seldom needed, for upkeep does it too."""
-    from pipeline.upkeep.rebuild_broker import BrokerAway, rebuild_broker
+    from pipeline.maintenance.rebuild_broker import BrokerAway, rebuild_broker
 
     def told(rung: Rung) -> None:
         click.echo(f"\r{rung.deliveries} deliveries, {rung.looks} looks", nl=False, err=True)

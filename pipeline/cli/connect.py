@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house
-from pipeline.cli.printing import json_option, show
+from pipeline.cli.output import json_option, show
+from pipeline.cli.runtime import house
 
 if TYPE_CHECKING:
-    from pipeline.core import Core
-    from pipeline.stages.connect import Started
-    from pipeline.store.grants import Standing
+    from pipeline.accounts.authorize import Started
+    from pipeline.context import Core
+    from pipeline.store.accounts.oauth_sessions import Standing
 
 GLANCE = 0.5
 """Seconds between two looks at the grant."""
@@ -51,11 +51,11 @@ def connect(
     Where the login opens several accounts (a LinkedIn member and organizations, Facebook Pages), the browser comes back
     to a page on which to tick those to connect.
     """
+    from pipeline.accounts.authorize import start
     from pipeline.cli.account import account_of, platform_of
-    from pipeline.stages.connect import start
-    from pipeline.stages.request import Refusal
-    from pipeline.store.grants import ALL, CLI
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.stages.post_request import Refusal
+    from pipeline.store.accounts.oauth_sessions import ALL, CLI
+    from pipeline.store.auth.workspaces import find_workspace
 
     kind = platform_of(platform)
     with house() as core:
@@ -84,7 +84,7 @@ def _tell(opened: Started) -> None:
 
 
 def _wait(core: Core, opened: Started) -> Standing:
-    from pipeline.store.grants import standing
+    from pipeline.store.accounts.oauth_sessions import standing
 
     while True:
         with core.database.begin() as c:

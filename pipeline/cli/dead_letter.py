@@ -10,17 +10,17 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house, identity, ledger
-from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import SPAN
+from pipeline.cli.durations import SPAN
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import house, identity, ledger
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.stages.dead_letters import Dealt
-    from pipeline.store.dead_letters import Letter, Which
+    from pipeline.actions.dead_letters import Dealt
+    from pipeline.store.deliveries.dead_letters import Letter, Which
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 PAGE = 200
@@ -57,7 +57,7 @@ def command() -> None:
 @json_option
 def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
     """List dead letters with their cause, those that have been dead for longest first."""
-    from pipeline.store.dead_letters import list_letters
+    from pipeline.store.deliveries.dead_letters import list_letters
 
     with ledger() as c:
         rows = [_row(letter) for letter in list_letters(c, which_of(c, **chosen), limit=limit)]
@@ -69,7 +69,7 @@ def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
 @json_option
 def causes(*, as_json: bool, **chosen: Any) -> None:
     """Count dead letters by what they died of."""
-    from pipeline.store.dead_letters import causes as causes_of
+    from pipeline.store.deliveries.dead_letters import causes as causes_of
 
     with ledger() as c:
         rows = _causes(causes_of(c, which_of(c, **chosen)))
@@ -81,8 +81,8 @@ def causes(*, as_json: bool, **chosen: Any) -> None:
 @json_option
 def show_letter(letter: str, *, as_json: bool) -> None:
     """Show one with its evidence: cause, crashes, every move and attempt, and who gave it up before."""
-    from pipeline.store.dead_letters import OPERATOR, crashes_of, discards_of, find_letter
-    from pipeline.store.inspection import attempts_of, moves_of
+    from pipeline.store.deliveries.dead_letters import OPERATOR, crashes_of, discards_of, find_letter
+    from pipeline.store.deliveries.inspection import attempts_of, moves_of
 
     wanted = identity(letter, "dead-letter")
     with ledger() as c:
@@ -124,8 +124,8 @@ def replay(
     letters: tuple[str, ...], per_minute: float | None, *, yes: bool, as_json: bool, **chosen: Any
 ) -> None:
     """Send dead letters again, one after the other. What may be live is never sent again."""
-    from pipeline.stages import dead_letters as stage
-    from pipeline.store.dead_letters import OPERATOR
+    from pipeline.actions import dead_letters as stage
+    from pipeline.store.deliveries.dead_letters import OPERATOR
 
     with house() as core:
         work: Work = lambda some: stage.replay(core, OPERATOR, some, who=WHO, per_minute=per_minute)  # noqa: E731
@@ -143,8 +143,8 @@ def replay(
 @json_option
 def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Give dead letters up: a failed one stays failed, a blocked one is cancelled. Their evidence stays."""
-    from pipeline.stages import dead_letters as stage
-    from pipeline.store.dead_letters import OPERATOR
+    from pipeline.actions import dead_letters as stage
+    from pipeline.store.deliveries.dead_letters import OPERATOR
 
     if not why.strip():
         raise click.ClickException("--why is empty: say why, for whoever asks later.")
@@ -166,7 +166,7 @@ def _deal(
         if not dealt.done:
             raise click.exceptions.Exit(1)
         return
-    from pipeline.store.dead_letters import causes as causes_of
+    from pipeline.store.deliveries.dead_letters import causes as causes_of
 
     with begin() as c:
         which = which_of(c, **chosen)
@@ -181,7 +181,7 @@ def _deal(
 
 def _pages(begin: Callable[[], Any], which: Which) -> Iterator[list[UUID]]:
     """All that there were when this began, page by page; what is skipped is passed by."""
-    from pipeline.store.dead_letters import list_letters
+    from pipeline.store.deliveries.dead_letters import list_letters
 
     after = None
     while True:
@@ -206,8 +206,8 @@ def which_of(
 ) -> Which:
     """What the options choose. Raises ClickException and NoSuchWorkspace."""
     from pipeline.cli.account import account_of, platform_of
-    from pipeline.store.dead_letters import Scope, Which
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.deliveries.dead_letters import Scope, Which
 
     return Which(
         scope=Scope(workspace=find_workspace(c, workspace).id if workspace else None),

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house, identity, ledger
-from pipeline.cli.printing import json_option, show, show_one
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import house, identity, ledger
 from pipeline.domain.delivery import Reason, State
 
 if TYPE_CHECKING:
-    from pipeline.core import Core
-    from pipeline.store.inspection import AttemptFacts, Facts, MoveFacts
+    from pipeline.context import Core
+    from pipeline.store.deliveries.inspection import AttemptFacts, Facts, MoveFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
@@ -34,8 +34,8 @@ def command() -> None:
 @json_option
 def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool) -> None:
     """List deliveries, newest first."""
-    from pipeline.store.inspection import list_deliveries
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.deliveries.inspection import list_deliveries
 
     with ledger() as c:
         only = find_workspace(c, workspace).id if workspace else None
@@ -56,7 +56,7 @@ def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool
 @json_option
 def show_delivery(delivery: str, *, as_json: bool) -> None:
     """Show one delivery: every move with its mover and reason, and every attempt."""
-    from pipeline.store.inspection import attempts_of, find_delivery, moves_of
+    from pipeline.store.deliveries.inspection import attempts_of, find_delivery, moves_of
 
     wanted = identity(delivery, "delivery")
     with ledger() as c:
@@ -90,7 +90,7 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 
     --again on a post that is live after all publishes it twice; it is refused while the lost call may still act.
     """
-    from pipeline.stages.decide import it_is_live, publish_again
+    from pipeline.actions.resolve import it_is_live, publish_again
 
     if (live is not None) == again:
         raise click.ClickException("Say exactly one: --live URL if it is there, or --again if it is not.")
@@ -108,7 +108,7 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 @json_option
 def resume(delivery: str, *, as_json: bool) -> None:
     """Let a blocked delivery go on: one that was armed is looked at, never sent again; the others are tried again."""
-    from pipeline.stages.decide import resume as let_go_on
+    from pipeline.actions.resolve import resume as let_go_on
 
     wanted = identity(delivery, "delivery")
     with _deciding() as core:
@@ -117,7 +117,7 @@ def resume(delivery: str, *, as_json: bool) -> None:
 
 
 def _answer(core: Core, delivery: str, *, as_json: bool) -> None:
-    from pipeline.store.inspection import find_delivery
+    from pipeline.store.deliveries.inspection import find_delivery
 
     with core.database.begin() as c:
         found = find_delivery(c, identity(delivery, "delivery"))
@@ -184,7 +184,7 @@ def _next_step(d: Facts) -> str:
 @contextmanager
 def _deciding() -> Iterator[Core]:
     """Everything wired up; what cannot be decided is a sentence."""
-    from pipeline.stages.decide import CannotDecide
+    from pipeline.actions.resolve import CannotDecide
 
     try:
         with house() as core:

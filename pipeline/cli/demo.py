@@ -15,13 +15,13 @@ from uuid import UUID
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.printing import json_option
+from pipeline.cli.output import json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.cli.comparing import Compared, Ours
-    from pipeline.cli.demo_stage import Stage
+    from pipeline.cli.demo_compare import Compared, Ours
+    from pipeline.cli.demo_stack import Stage
 
 PLATFORMS = ("tiktok", "instagram")
 PATIENCE = 120.0
@@ -42,8 +42,8 @@ def command(ahead: int, *, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from pipeline.cli.demo_stage import stage
-    from pipeline.cli.opening import sentences
+    from pipeline.cli.demo_stack import stage
+    from pipeline.cli.runtime import sentences
 
     signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
@@ -66,8 +66,8 @@ def command(ahead: int, *, as_json: bool) -> None:
 
 def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], list[str]]:
     """Post, watch, compare."""
-    from pipeline.cli.comparing import compare
-    from pipeline.cli.following import follow
+    from pipeline.cli.demo_compare import compare
+    from pipeline.cli.demo_follow import follow
 
     accounts, marker = _accounts(stage), f"demo-{secrets.token_hex(4)}"
     bodies = _bodies(stage.summary.media, accounts, ahead, marker)
@@ -78,7 +78,7 @@ def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], l
 
 def _accounts(stage: Stage) -> list[str]:
     """The sandbox's accounts on the demo's platforms, as far as an adapter speaks for them."""
-    from pipeline.bootstrap import build
+    from pipeline.wiring import build
 
     core = build(stage.settings)
     core.database.close()
@@ -148,10 +148,10 @@ def _theirs(stage: Stage) -> list[dict[str, Any]]:
 
 def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
     """Our own rows, from the tables and not from the API."""
-    from pipeline.cli.comparing import Ours
-    from pipeline.store.accounts import list_accounts
+    from pipeline.cli.demo_compare import Ours
+    from pipeline.store.accounts.accounts import list_accounts
     from pipeline.store.database import Database
-    from pipeline.store.post_views import read_post
+    from pipeline.store.posts.views import read_post
 
     database = Database(stage.settings.store.url.get_secret_value(), pool=1)
     try:

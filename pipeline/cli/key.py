@@ -9,16 +9,16 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import ledger
-from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import MOMENT, SPAN
+from pipeline.cli.durations import MOMENT, SPAN
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import ledger
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.store.keys import Key
+    from pipeline.store.auth.keys import Key
 
 ONCE = "This key is shown only once: keep it now. Send it as `Authorization: Bearer <key>`."
 
@@ -60,8 +60,8 @@ def create(
 
     What it may do cannot be changed afterwards.
     """
-    from pipeline.store.keys import Terms, create_key
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.keys import Terms, create_key
+    from pipeline.store.auth.workspaces import find_workspace
 
     with ledger() as c:
         found = find_workspace(c, workspace)
@@ -87,7 +87,7 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
 
     The old secret works until the overlap is over; the one before that stops at once.
     """
-    from pipeline.store.keys import list_keys, rotate_key
+    from pipeline.store.auth.keys import list_keys, rotate_key
 
     shown = public_id.partition(".")[0]
     with ledger() as c:
@@ -108,8 +108,8 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 
     The last use is right to a minute.
     """
-    from pipeline.store.keys import list_keys
-    from pipeline.store.workspaces import find_workspace, list_workspaces
+    from pipeline.store.auth.keys import list_keys
+    from pipeline.store.auth.workspaces import find_workspace, list_workspaces
 
     with ledger() as c:
         only = find_workspace(c, workspace).id if workspace else None
@@ -124,7 +124,7 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def revoke(public_id: str, *, as_json: bool) -> None:
     """Take a key out of use, for good: requests that show it are refused within a second."""
-    from pipeline.store.keys import revoke_key
+    from pipeline.store.auth.keys import revoke_key
 
     shown = public_id.partition(".")[0]
     with ledger() as c:
@@ -161,7 +161,7 @@ def _may(key: Key) -> str:
 
 
 def _account(c: Connection, workspace: UUID, given: str) -> UUID:
-    from pipeline.store.accounts import find_accounts
+    from pipeline.store.accounts.accounts import find_accounts
 
     found = [a for a in find_accounts(c, workspace) if given.lower() == str(a.id) or given == a.username]
     if not found:

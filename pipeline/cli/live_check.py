@@ -11,14 +11,14 @@ import click
 
 from pipeline.cli import EXAMPLE
 from pipeline.cli.account import account_of, platform_of
-from pipeline.cli.opening import house
-from pipeline.cli.printing import json_option, show
+from pipeline.cli.output import json_option, show
+from pipeline.cli.runtime import house
 
 if TYPE_CHECKING:
     from adapters.contract import Account, Adapter, Platform
     from pipeline.cli.live_reads import Finding
-    from pipeline.core import Core
-    from pipeline.store.accounts import AccountRow
+    from pipeline.context import Core
+    from pipeline.store.accounts.accounts import AccountRow
 
 
 @click.command("live-check", epilog=EXAMPLE + "slipway live-check tiktok --account acme")
@@ -41,7 +41,7 @@ def command(platform: str, account: str | None, *, as_json: bool) -> None:
 
 def _chosen(core: Core, platform: Platform, name: str | None) -> list[AccountRow]:
     from pipeline.domain.account import AccountStatus
-    from pipeline.store.accounts import list_accounts
+    from pipeline.store.accounts.accounts import list_accounts
 
     with core.database.begin() as c:
         if name is not None:
@@ -58,7 +58,7 @@ def _chosen(core: Core, platform: Platform, name: str | None) -> list[AccountRow
 def _findings(core: Core, who: AccountRow) -> Iterator[Finding]:
     """Everything about one account; each check by itself, so that one refusal hides no other."""
     from pipeline.cli.live_reads import ROWS, Asked, ChecksLive, Finding, MayOnlyRead, expiry, scopes
-    from pipeline.store.accounts import read_account
+    from pipeline.store.accounts.accounts import read_account
 
     with core.database.begin() as c:
         account, _, _ = read_account(c, core.vault, who.id)

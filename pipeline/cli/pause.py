@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house, ledger
-from pipeline.cli.printing import json_option, show, show_one
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import house, ledger
 from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.store.pauses import Scope
+    from pipeline.store.deliveries.pauses import Scope
 
 why_option = click.option("--why", required=True, help="For whoever asks later.")
 
@@ -65,7 +65,7 @@ def account(target: str, why: str, *, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """List what is paused, since when, why, and how many due deliveries that holds."""
-    from pipeline.store.pauses import list_pauses
+    from pipeline.store.deliveries.pauses import list_pauses
 
     with ledger() as c:
         rows = [
@@ -84,7 +84,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
     """Let it go on, at once. Other pauses that hold the same deliveries stay."""
-    from pipeline.store.pauses import lift as store_lift
+    from pipeline.store.deliveries.pauses import lift as store_lift
 
     if (target is None) != (scope == "all"):
         raise click.ClickException(
@@ -103,7 +103,7 @@ def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
 
 
 def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:
-    from pipeline.store.pauses import pause
+    from pipeline.store.deliveries.pauses import pause
 
     if not why.strip():
         raise click.ClickException("--why is empty: say why, for whoever asks later.")
@@ -120,7 +120,7 @@ def _platform(_: Connection, text: str) -> str:
 
 
 def _workspace(c: Connection, text: str) -> str:
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
 
     return str(find_workspace(c, text).id)
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import identity, ledger
-from pipeline.cli.printing import json_option, show, show_one
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import identity, ledger
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipeline.store.post_views import DeliveryView, PostView
+    from pipeline.store.posts.views import DeliveryView, PostView
 
 SHORT = 40
 """Characters of a caption in a list."""
@@ -34,8 +34,8 @@ def command() -> None:
 @json_option
 def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> None:
     """List posts, newest first."""
-    from pipeline.store.post_pages import list_posts
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.posts.pages import list_posts
 
     with ledger() as c:
         found = list_posts(c, find_workspace(c, workspace).id, status=status, limit=limit)
@@ -55,8 +55,8 @@ def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> N
 @json_option
 def show_post(post: str, *, as_json: bool) -> None:
     """Show one post: its deliveries, their states, addresses and errors."""
-    from pipeline.store.inspection import workspace_of_post
-    from pipeline.store.post_views import read_post
+    from pipeline.store.deliveries.inspection import workspace_of_post
+    from pipeline.store.posts.views import read_post
 
     wanted = identity(post, "post")
     with ledger() as c:

@@ -9,17 +9,17 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import database, ledger
-from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import PAST
+from pipeline.cli.durations import PAST
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import database, ledger
 
 if TYPE_CHECKING:
     from pipeline.domain.receipt import Head
     from pipeline.domain.receipt_chain import Broken, Verified
     from pipeline.store.database import Database
-    from pipeline.store.receipts_read import WorkspaceHead
+    from pipeline.store.receipts.read import WorkspaceHead
 
 PAGE = 1000
 EXAMPLE_HEAD = "1841:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -45,8 +45,8 @@ def command() -> None:
 @json_option
 def head(workspace: str | None, *, as_json: bool) -> None:
     """Print the last receipt of each workspace as NUMBER:HASH. Keep it, or publish it: a later export must agree."""
-    from pipeline.store.receipts_read import heads
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.receipts.read import heads
 
     with ledger() as c:
         found = heads(c, find_workspace(c, workspace).id if workspace else None)
@@ -68,8 +68,8 @@ def head(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def export(workspace: str, since: datetime | None, *, as_json: bool) -> None:  # noqa: ARG001  JSON lines either way
     """Write receipts to standard output, one JSON object a line, in their order; their head to standard error."""
-    from pipeline.store.receipts_read import first_since, heads
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.receipts.read import first_since, heads
 
     with database() as opened:
         with opened.begin() as c:
@@ -132,7 +132,7 @@ def _row(h: WorkspaceHead) -> dict[str, Any]:
 
 def _pages(opened: Database, workspace: UUID, first: int, last: int) -> Iterator[list[str]]:
     """Each in a transaction of its own: an export of hours holds nothing back."""
-    from pipeline.store.receipts_read import lines
+    from pipeline.store.receipts.read import lines
 
     for start in range(first, last + 1, PAGE):
         with opened.begin() as c:

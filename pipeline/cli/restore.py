@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.timestamp import written
+from pipeline.api.http.timestamp import written
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import house, ledger
-from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import UNTIL_NOW
+from pipeline.cli.durations import UNTIL_NOW
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import house, ledger
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.outside import Outside
-    from pipeline.store.marks import Doubt
-    from pipeline.store.restores import Doubtful, Span
+    from pipeline.recovery.epoch_file import Outside
+    from pipeline.store.recovery.epoch import Doubt
+    from pipeline.store.recovery.restores import Doubtful, Span
 
 until_option = click.option(
     "--until",
@@ -76,8 +76,8 @@ def status(until: datetime | None, *, as_json: bool) -> None:
 @json_option
 def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: bool) -> None:
     """List the deliveries that may have gone out since the backup; once accepted, where each stands now."""
-    from pipeline.stages.restore import Word, span_of
-    from pipeline.store.restores import find, last, listed
+    from pipeline.recovery.restore import Word, span_of
+    from pipeline.store.recovery.restores import find, last, listed
 
     with _outside() as outside, ledger(warn=False) as c:
         doubt, accepted = _doubt(c, outside), last(c)
@@ -104,8 +104,8 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 
     Before it, stop whatever still speaks to the old database.
     """
-    from pipeline.stages.restore import Word
-    from pipeline.stages.restore import accept as accept_it
+    from pipeline.recovery.restore import Word
+    from pipeline.recovery.restore import accept as accept_it
 
     if nothing_sent is not None and not nothing_sent.strip():
         raise click.ClickException("--nothing-sent is empty: say how you know, for whoever asks later.")
@@ -129,7 +129,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 @json_option
 def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
     """Say yourself that the database was put back, where the mark went back with it (a snapshot of the machine)."""
-    from pipeline.stages.restore import declare as declare_it
+    from pipeline.recovery.restore import declare as declare_it
 
     with _outside() as outside, house(warn=False) as core:
         doubt = declare_it(core, outside, since=since, until=until)
@@ -143,8 +143,8 @@ def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
 
 def _doubt(c: Connection, outside: Outside) -> Doubt | None:
     """What was found to be in doubt, or would be by whoever keeps the mark. Stores nothing."""
-    from pipeline.domain.mark import Judgement, judge
-    from pipeline.store.marks import Doubt, lock
+    from pipeline.domain.epoch import Judgement, judge
+    from pipeline.store.recovery.epoch import Doubt, lock
 
     kept, found = lock(c), outside.read()
     if kept.doubt is not None:
@@ -158,8 +158,8 @@ def _doubt(c: Connection, outside: Outside) -> Doubt | None:
 
 
 def _told(c: Connection, doubt: Doubt | None, outside: Outside, until: datetime | None) -> dict[str, Any]:
-    from pipeline.stages.restore import Word, span_of
-    from pipeline.store.restores import counts, last
+    from pipeline.recovery.restore import Word, span_of
+    from pipeline.store.recovery.restores import counts, last
 
     if doubt is None:
         accepted = last(c)
@@ -194,7 +194,7 @@ def _needed(span: Span | None) -> Span:
 
 
 def _accepting(work: Any) -> Sequence[Doubtful]:
-    from pipeline.stages.restore import CannotAccept
+    from pipeline.recovery.restore import CannotAccept
 
     try:
         found: Sequence[Doubtful] = work()
@@ -207,7 +207,7 @@ def _accepting(work: Any) -> Sequence[Doubtful]:
 def _outside() -> Iterator[Outside]:
     """The mark's folder; what is wrong with it is a sentence."""
     from config.settings import settings
-    from pipeline.outside import Outside
+    from pipeline.recovery.epoch_file import Outside
 
     s = settings()
     if not s.mark.keep:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.printing import json_option, show
+from pipeline.cli.output import json_option, show
 
 if TYPE_CHECKING:
     from pipeline.embedded.control import Control

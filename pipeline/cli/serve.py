@@ -16,7 +16,7 @@ CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 def api() -> None:
     """Serve HTTP: the Partner API, health and metrics."""
     require_fit()
-    become("-m", "pipeline.api.serve", "pipeline.api.app:app")
+    become("-m", "pipeline.api.server.serve", "pipeline.api.app:app")
 
 
 @click.command(
@@ -88,7 +88,7 @@ commands = [api, worker, beat, flower, migrate]
 def require_fit() -> None:
     """Ends with a sentence when tables and code do not fit. A part starts without a database, as it goes on without."""
     from config.settings import settings
-    from pipeline.store import schema
+    from pipeline.store import schema_version as schema
     from pipeline.store.database import Database, Unreachable
 
     database = Database(settings().store.url.get_secret_value(), pool=1)

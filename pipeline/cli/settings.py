@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.printing import json_option, show
+from pipeline.cli.output import json_option, show
 
 HEAD = """\
 # Every setting of Slipway, with its meaning and default. Copy it to .env beside docker-compose.yml (or name the copy in

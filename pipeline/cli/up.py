@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
 def command(*, as_json: bool) -> None:
     """Start engines, API, workers, Flower and sandbox in this folder's .slipway, and stop them on Ctrl-C."""
-    from pipeline.embedded.folder import FolderError, locked
+    from pipeline.embedded.data_folder import FolderError, locked
     from pipeline.embedded.supervisor import run
 
     def tell(found: Summary) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import sentences
-from pipeline.cli.printing import json_option, show
+from pipeline.cli.output import json_option, show
+from pipeline.cli.runtime import sentences
 
 
 @click.command(
@@ -18,7 +18,7 @@ def command(*, as_json: bool) -> None:
     """Seal all credentials and checkpoints with the newest key again. Cut off, it is simply started again."""
     from config.settings import settings
     from pipeline.store.database import Database
-    from pipeline.store.rotation import Count, rotate
+    from pipeline.store.vault_rotation import Count, rotate
 
     def tell(count: Count) -> None:
         if not as_json:

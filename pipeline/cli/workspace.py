@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.opening import ledger
-from pipeline.cli.printing import json_option, show, show_one
-from pipeline.cli.span import SPAN
+from pipeline.cli.durations import SPAN
+from pipeline.cli.output import json_option, show, show_one
+from pipeline.cli.runtime import ledger
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 
 if TYPE_CHECKING:
-    from pipeline.store.late_policy import LatePolicy
+    from pipeline.store.posts.late_policy import LatePolicy
 
 
 @click.group()
@@ -33,7 +33,7 @@ def command() -> None:
 @json_option
 def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
     """Make a workspace; a personal one gets an owner of its own."""
-    from pipeline.store.workspaces import create_workspace, find_workspace
+    from pipeline.store.auth.workspaces import create_workspace, find_workspace
 
     _require_zone(time_zone)
     if not name.strip():
@@ -47,8 +47,8 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
 @json_option
 def list_(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
-    from pipeline.store.late_policy import policies
-    from pipeline.store.workspaces import list_workspaces
+    from pipeline.store.auth.workspaces import list_workspaces
+    from pipeline.store.posts.late_policy import policies
 
     with ledger() as c:
         late = policies(c)
@@ -65,8 +65,8 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bool) -> None:
     """Put WORKSPACE (name or id) on another plan. Its keys publish by it at once."""
-    from pipeline.store.workspaces import find_workspace
-    from pipeline.store.workspaces import set_plan as store_plan
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import set_plan as store_plan
 
     with ledger() as c:
         found = find_workspace(c, workspace)
@@ -87,8 +87,8 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
 
     It counts at once, for posts that wait already too.
     """
-    from pipeline.store.late_policy import LatePolicy, set_policy
-    from pipeline.store.workspaces import find_workspace
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.posts.late_policy import LatePolicy, set_policy
 
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException(

@@ -18,10 +18,10 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from pipeline.embedded.birth import birth
+from pipeline.embedded.data_folder import closed, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.folder import closed, socket_folder
 from pipeline.embedded.process import LEASH, Child, Program, ask, kill, until
+from pipeline.embedded.process_identity import birth
 
 ROLE = "slipway"
 DATABASE = "slipway"

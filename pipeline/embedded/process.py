@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.embedded.birth import birth, session_of
-from pipeline.embedded.folder import closed
+from pipeline.embedded.data_folder import closed
+from pipeline.embedded.process_identity import birth, session_of
 
-LEASH = Path(__file__).with_name("leash.py")
+LEASH = Path(__file__).with_name("spawn.py")
 PAUSE = 0.02
 """Seconds between two looks at something that has to happen."""
 

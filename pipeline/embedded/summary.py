@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from pipeline.embedded.parts import origin
+from pipeline.embedded.services import origin
 
 NOT_SEEDED: dict[str, Any] = {"workspace": "", "key": "", "accounts": {}}
 

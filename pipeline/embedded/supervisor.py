@@ -16,20 +16,20 @@ import redis
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.first_start import owners_settings, write
-from pipeline.embedded.journal import make_room
-from pipeline.embedded.parts import Part, parts, sandbox_part, slipway, wanted
+from pipeline.embedded.generated_settings import owners_settings, write
+from pipeline.embedded.log_files import make_room
 from pipeline.embedded.ports import busy
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import end_leftovers, until
+from pipeline.embedded.restart import Say, Watch
+from pipeline.embedded.services import Part, parts, sandbox_part, slipway, wanted
 from pipeline.embedded.summary import Summary, summary
 from pipeline.embedded.valkey import Valkey
-from pipeline.embedded.watch import Say, Watch
-from pipeline.keeper import NEXT, Keeper
-from pipeline.outside import Outside
-from pipeline.pulse import Pulse
+from pipeline.queue_liveness import Pulse
 from pipeline.queues import REACHABILITY
-from pipeline.stages.restore import IN_DOUBT
+from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.restore import IN_DOUBT
+from pipeline.recovery.send_guard import NEXT, Keeper
 from pipeline.store.database import Database
 
 LOOK = 0.25
@@ -136,7 +136,9 @@ class Supervisor:
     def _seed(self, environment: Mapping[str, str]) -> None:
         file = self._folder / "seed.json"
         if not file.is_file():
-            self._run("seed", [sys.executable, "-m", "pipeline.embedded.seed", str(file)], environment)
+            self._run(
+                "seed", [sys.executable, "-m", "pipeline.embedded.sample_workspace", str(file)], environment
+            )
 
     def _run(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
         """A step that has to succeed before the next."""

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import redis
 
+from pipeline.embedded.data_folder import closed, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.folder import closed, socket_folder
 from pipeline.embedded.process import Child, Program, until
 
 SETTINGS = {

@@ -14,10 +14,10 @@ from typing import Self
 
 from certifi import where as trusted_roots
 
-from pipeline.media import wire
-from pipeline.media.guard import Network, Resolver, Target, addresses, follow, system_resolver, target
+from pipeline.media import guarded_http as wire
+from pipeline.media.guarded_http import Budget, Dial
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.media.wire import Budget, Dial
+from pipeline.media.url_policy import Network, Resolver, Target, addresses, follow, system_resolver, target
 
 CHUNK = 65536
 """Bytes of one chunk of a stream."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected, Unavailable
 from pipeline.media.fetch import CHUNK
-from pipeline.media.opened import Opened, Opener
+from pipeline.media.opener import Opened, Opener
 from pipeline.media.refusal import Refused, Unanswered
 
 TRIES = 4

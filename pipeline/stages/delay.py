@@ -13,13 +13,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.failpoint import failpoint
-from pipeline.store import paces
-from pipeline.store import release as store
 from pipeline.store.database import jsonb
-from pipeline.store.deliveries import error_fields, move
+from pipeline.store.deliveries import paced_rates as paces
+from pipeline.store.deliveries import release as store
+from pipeline.store.deliveries.moves import error_fields, move
 
 
 def slot(core: Core) -> int:

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Draft, Media, MediaFacts, Platform, Track
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.media.relay import relay
-from pipeline.store.held import Held
+from pipeline.store.deliveries.claimed import Held
 
 
 def draft_of(core: Core, held: Held) -> Draft:

@@ -11,16 +11,17 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.failpoint import failpoint
-from pipeline.stages import links, rules
-from pipeline.stages.draught import Draught, drawn, new_post, repeated, ring, taken, token_of
-from pipeline.stages.request import Accepted, PostRequest, Refusal, Warned
+from pipeline.stages import media_checks as links
+from pipeline.stages import post_rules as rules
+from pipeline.stages.new_post import Draught, drawn, new_post, repeated, ring, taken, token_of
+from pipeline.stages.post_request import Accepted, PostRequest, Refusal, Warned
 from pipeline.stages.warnings import warnings_for
-from pipeline.store import posts as store
-from pipeline.store.checks import Check
-from pipeline.store.keys import Caller
-from pipeline.store.reading import database_now
+from pipeline.store.auth.keys import Caller
+from pipeline.store.checks.checks import Check
+from pipeline.store.health import database_now
+from pipeline.store.posts import posts as store
 
 
 def accept(core: Core, caller: Caller, request: PostRequest) -> Accepted:

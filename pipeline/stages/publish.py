@@ -15,25 +15,26 @@ from uuid import UUID
 
 from adapters.contract import Adapter, Checkpoint, Draft, Finalized, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
-from pipeline.core import Core
-from pipeline.domain import verdict as decide
+from pipeline.accounts import refresh as credentials
+from pipeline.context import Core
+from pipeline.domain import retry_policy as decide
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
+from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.schedule import slot_end
-from pipeline.domain.verdict import Verdict
 from pipeline.failpoint import failpoint
-from pipeline.stages import credentials, settling
+from pipeline.stages import settle as settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
-from pipeline.stages.heartbeat import beating
-from pipeline.stages.policy import look_first, policy_of, standing_of
-from pipeline.store import deliveries as store
-from pipeline.store.disarming import disarm
-from pipeline.store.held import Held
-from pipeline.store.lease import give_back
-from pipeline.store.ownership import Taken
-from pipeline.store.quota import lock_day, room_in_day
-from pipeline.store.release import Ring
+from pipeline.stages.lease_heartbeat import beating
+from pipeline.stages.retry_inputs import look_first, policy_of, standing_of
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.daily_quota import lock_day, room_in_day
+from pipeline.store.deliveries.disarm import disarm
+from pipeline.store.deliveries.lease import give_back
+from pipeline.store.deliveries.ownership import Taken
+from pipeline.store.deliveries.release import Ring
 
 log = logging.getLogger("slipway.publish")
 

@@ -18,21 +18,22 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
 from pipeline.failpoint import failpoint
-from pipeline.media.opened import Opener
-from pipeline.media.probe import probe
+from pipeline.media.opener import Opener
+from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.stages.fitting import misfits
-from pipeline.stages.request import Content
-from pipeline.store import checks as store
-from pipeline.store import files, waiting
-from pipeline.store.accounts import find_accounts
-from pipeline.store.checks import Check
+from pipeline.stages.platform_validation import misfits
+from pipeline.stages.post_request import Content
+from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.checks import checks as store
+from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb
-from pipeline.store.deliveries import error_fields, move
+from pipeline.store.deliveries.moves import error_fields, move
+from pipeline.store.files import files
+from pipeline.store.posts import awaiting_checks as waiting
 
 log = logging.getLogger("slipway.reachability")
 

@@ -15,23 +15,24 @@ from uuid import UUID
 
 from adapters.contract import Absent, Adapter, CannotTell, Pending, Published, Ready, Seen
 from adapters.errors import AdapterError
-from pipeline.core import Core
-from pipeline.domain import verdict as decide
+from pipeline.accounts import refresh as credentials
+from pipeline.context import Core
+from pipeline.domain import retry_policy as decide
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.verdict import Standing, Verdict
+from pipeline.domain.retry_policy import Standing, Verdict
 from pipeline.failpoint import failpoint
-from pipeline.stages import credentials, settling
+from pipeline.stages import settle as settling
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import draft_of
-from pipeline.stages.policy import policy_of, standing_of
 from pipeline.stages.publish import ring_at
-from pipeline.store import deliveries as store
-from pipeline.store.deliveries import Settling
-from pipeline.store.held import Held
-from pipeline.store.lease import give_back_looks
-from pipeline.store.ownership import RemoteIdTaken, Taken
-from pipeline.store.release import Ring
-from pipeline.store.restores import has_twin
+from pipeline.stages.retry_inputs import policy_of, standing_of
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.lease import give_back_looks
+from pipeline.store.deliveries.moves import Settling
+from pipeline.store.deliveries.ownership import RemoteIdTaken, Taken
+from pipeline.store.deliveries.release import Ring
+from pipeline.store.recovery.restores import has_twin
 
 log = logging.getLogger("slipway.status")
 

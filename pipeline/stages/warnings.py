@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.core import Core
-from pipeline.stages.fitting import Misfit, misfits
-from pipeline.stages.request import Content, Warned
-from pipeline.stages.rules import name_of
-from pipeline.store.accounts import AccountRow
-from pipeline.store.checks import Check
-from pipeline.store.quota import planned_in_day
+from pipeline.context import Core
+from pipeline.stages.platform_validation import Misfit, misfits
+from pipeline.stages.post_request import Content, Warned
+from pipeline.stages.post_rules import name_of
+from pipeline.store.accounts.accounts import AccountRow
+from pipeline.store.checks.checks import Check
+from pipeline.store.deliveries.daily_quota import planned_in_day
 
 
 def warnings_for(

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from pipeline.store.database import rows
-from pipeline.store.migrating import LOCK_WAIT
+from pipeline.store.migration_helpers import LOCK_WAIT
 from pipeline.store.revision import MIGRATIONS
-from pipeline.store.schema import revision_of_tables
+from pipeline.store.schema_version import revision_of_tables
 
 log = logging.getLogger("slipway.migrate")
 

@@ -1,4 +1,4 @@
-"""What `celery -A pipeline.worker.app` runs: the app of ``pipeline.broker`` with our tasks on it, logging as we do."""
+"""The Celery app that `celery -A pipeline.worker.app` runs: our tasks and our logging on ``pipeline.celery_app``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from config.logs import secrets_of, set_up
+from config.logging import secrets_of, set_up
 from config.settings import settings
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 
 app = configured(settings())
 

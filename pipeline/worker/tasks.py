@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from pipeline.bootstrap import core
+from pipeline.maintenance import CHORES
+from pipeline.maintenance.record_canary import take_canary
 from pipeline.queues import REACHABILITY
 from pipeline.stages import delay, publish, reachability, status
-from pipeline.upkeep import CHORES
-from pipeline.upkeep.take_canary import take_canary
+from pipeline.wiring import core
 from pipeline.worker.app import app
-from pipeline.worker.coalesced import Coalesced
+from pipeline.worker.coalesce import Coalesced
 
 
 @app.task(name="publish.step")

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from celery import Celery
 from redis import Redis
 
-from pipeline.broker import configured
-from pipeline.pacing import redis_client
+from pipeline.celery_app import configured
+from pipeline.rate_buckets import redis_client
 from tests.bench.figures import Unsound
 from tests.bench.ground import Ground, await_workers
 from tests.bench.noop import LATE

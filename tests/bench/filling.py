@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pipeline.media.probe import probe
-from pipeline.store import checks
+from pipeline.media.probe.probe import probe
+from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
 from tests.bench.figures import Unsound
 from tests.bench.kinds import Kind
 from tests.stack import Stack

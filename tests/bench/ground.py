@@ -14,7 +14,7 @@ import psutil
 from celery import Celery
 from cryptography.fernet import Fernet
 
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
 from pipeline.store.database import row

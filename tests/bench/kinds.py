@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
-from pipeline.store.checks import Purpose
+from pipeline.store.checks.checks import Purpose
 from tests.stack import Stack
 
 

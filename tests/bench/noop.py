@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from config.settings import settings
-from pipeline.broker import configured
-from pipeline.pacing import redis_client
+from pipeline.celery_app import configured
+from pipeline.rate_buckets import redis_client
 
 LATE = "bench:late"
 """The list in the broker that `tell` leaves lateness in."""

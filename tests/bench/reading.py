@@ -14,8 +14,8 @@ from uuid import UUID
 
 import psycopg
 
+from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
-from pipeline.store.keys import Terms, create_key
 from tests.bench.figures import Figure, Unsound, percentile
 from tests.bench.filling import accounts
 from tests.bench.ground import READY, Ground

@@ -24,7 +24,7 @@ from adapters.sandbox.platforms import PLATFORMS
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import until as seen
 from pipeline.embedded.valkey import Valkey
-from pipeline.store.accounts import add_account
+from pipeline.store.accounts.accounts import add_account
 from pipeline.store.migrate import upgrade
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import Door, Doors

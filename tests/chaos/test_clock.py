@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from config.settings import Settings
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 from tests.chaos import clock
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import Database, Unreachable, row
-from pipeline.store.workspaces import create_workspace
 from tests.chaos.house import IMPATIENT
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from cryptography.fernet import Fernet
 
-from config.logs import Json, Redactor, Text, secrets_of, set_up
+from config.logging import Json, Redactor, Text, secrets_of, set_up
 from config.settings import Log, load
 
 KEY = Fernet.generate_key().decode()

@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from adapters.contract import Platform
-from pipeline.stages.connect import start
-from pipeline.store.accounts import find_accounts
-from pipeline.store.grants import CLI
+from pipeline.accounts.authorize import start
+from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.accounts.oauth_sessions import CLI
 from tests.deaths import Deaths
 from tests.flow.ledger import caption, slideshow
 from tests.pipeline.stages.consents import allow

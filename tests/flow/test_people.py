@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.stages import decide
+from pipeline.actions import resolve as decide
 from tests.flow.ledger import account, caption, delivery, slideshow
 from tests.stack import Stack, until
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from pipeline.queues import GROUPS
-from pipeline.store.pauses import lift, pause
+from pipeline.store.deliveries.pauses import lift, pause
 from tests.conftest import Engines
 from tests.flow.ledger import caption, delivery, slideshow, states_of
 from tests.restoring import Backups

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from config.settings import load
-from pipeline.bootstrap import build
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
+from pipeline.wiring import build
 from tests.model.ground import Ground
 from tests.model.trouble import Clock, Gaps, Shaky, clock_columns, seams
 from tests.pipeline.stages.house import moved_in

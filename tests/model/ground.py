@@ -11,16 +11,17 @@ from uuid import UUID
 from hypothesis.stateful import RuleBasedStateMachine
 
 from adapters.contract import Platform
-from pipeline.core import Core
+from pipeline.actions import resolve as decide
+from pipeline.context import Core
 from pipeline.domain.delivery import SETTLED, Reason, State
-from pipeline.stages import decide, delay, publish, status
-from pipeline.stages.request import Refusal
-from pipeline.store.accounts import store_credentials
+from pipeline.maintenance.redispatch_checks import ring_checks
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.maintenance.resume_blocked import resume_blocked
+from pipeline.stages import delay, publish, status
+from pipeline.stages.post_request import Refusal
+from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.database import Unreachable, row, rows
-from pipeline.store.pauses import lift, pause
-from pipeline.upkeep.rescue_dropped import rescue_dropped
-from pipeline.upkeep.resume_blocked import resume_blocked
-from pipeline.upkeep.ring_checks import ring_checks
+from pipeline.store.deliveries.pauses import lift, pause
 from tests.model.shore import Shore, at, token
 from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky, Worker
 from tests.pipeline.stages.house import House

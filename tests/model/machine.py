@@ -11,11 +11,12 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from pipeline.actions import resolve as decide
+from pipeline.actions.cancel_delete_retry import cancel, retry
+from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
-from pipeline.stages import decide, delay
-from pipeline.stages.edit import Change, edit
-from pipeline.stages.steer import cancel, retry
+from pipeline.stages import delay
 from tests.model.ground import LEASE_AND_MORE, SETTLE_AND_MORE, Setting, is_over
 from tests.model.points import failpoints
 from tests.model.shore import FINALIZE, LOOK, PREPARE, REFRESH

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
-from pipeline.stages.edit import Change, edit
 from tests.model.ground import LEASE_AND_MORE, SETTLE_AND_MORE, Ground
 from tests.model.machine import Deliveries
 from tests.model.trouble import END, NONE, Died, Plan, Worker

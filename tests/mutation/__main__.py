@@ -92,7 +92,7 @@ def report(found: Sequence[Mutant], entries: Sequence[Listed], *, whole: bool) -
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make mutation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: make mutation ARGS=\"'pipeline.domain.verdict.*' --sql store.deliveries._ARM\"",
+        epilog="example: make mutation ARGS=\"'pipeline.domain.retry_policy.*' --sql store.deliveries._ARM\"",
     )  # fmt: skip
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants of the Python code")
     parser.add_argument(

@@ -129,7 +129,7 @@ def _results(folder: Path) -> dict[str, str]:
 
 
 def _tests_of(stats: Path) -> dict[str, list[str]]:
-    """Which tests go through which function, as mutmut has seen it: ``pipeline.store.lease.extend`` -> node ids."""
+    """Map each function (``pipeline.store.deliveries.lease.extend``) to the node ids of the tests that call it."""
     known = json.loads(stats.read_text())["tests_by_mangled_function_name"]
     return {name.replace(".x_", "."): sorted(tests) for name, tests in known.items()}
 

@@ -44,8 +44,8 @@ def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, word
 @pytest.mark.parametrize(
     ("mutant", "far"),
     [
-        ("pipeline.store.deliveries.x_settle_several__mutmut_12", [0, 1, 2]),
-        ("pipeline.store.deliveries.x__settled__mutmut_12", [1, 1, 2]),
+        ("pipeline.store.deliveries.moves.x_settle_several__mutmut_12", [0, 1, 2]),
+        ("pipeline.store.deliveries.moves.x__settled__mutmut_12", [1, 1, 2]),
         ("pipeline.stages.publish.xǁSliceǁ_of_error__mutmut_3", [2, 2, 0]),
         ("fail", [None, None, None]),
     ],

@@ -9,10 +9,10 @@ from redis import Redis
 
 from config.settings import load
 from pipeline import dispatch
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 from pipeline.dispatch import Doorbell
-from pipeline.pacing import redis_client
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
+from pipeline.rate_buckets import redis_client
 
 AWAY = "redis+socket:///tmp/nobody-is-here?virtual_host=0"
 

@@ -15,24 +15,25 @@ from cryptography.fernet import Fernet
 
 from adapters.contract import Platform, Published
 from config.settings import load
-from pipeline.bootstrap import build
+from pipeline.accounts import authorize as connect
+from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
-from pipeline.pacing import redis_client
-from pipeline.stages import connect, delay, reachability
+from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.rebuild_broker import rebuild_broker
+from pipeline.maintenance.recheck_media import recheck_media
+from pipeline.maintenance.redispatch_checks import ring_checks
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.rate_buckets import redis_client
+from pipeline.stages import delay, reachability
+from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish
-from pipeline.stages.request import Refusal
 from pipeline.stages.status import look
-from pipeline.stages.steer import cancel
+from pipeline.store.accounts.oauth_sessions import CLI
+from pipeline.store.auth.keys import create_key
 from pipeline.store.database import row, rows
-from pipeline.store.grants import CLI
-from pipeline.store.keys import create_key
-from pipeline.store.rotation import _opens, rotate
 from pipeline.store.vault import Vault
-from pipeline.upkeep.fill_urls import fill_urls
-from pipeline.upkeep.rebuild_broker import rebuild_broker
-from pipeline.upkeep.recheck_media import recheck_media
-from pipeline.upkeep.rescue_dropped import rescue_dropped
-from pipeline.upkeep.ring_checks import ring_checks
+from pipeline.store.vault_rotation import _opens, rotate
+from pipeline.wiring import build
 from tests.deaths import Deaths, points_of
 from tests.pipeline.media.servers import Site, file, serving, status
 from tests.pipeline.stages.house import House, moved_in

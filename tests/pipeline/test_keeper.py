@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.keeper import Keeper
-from pipeline.outside import Outside
-from pipeline.store import marks
+from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.send_guard import Keeper
 from pipeline.store.database import Database, row
+from pipeline.store.recovery import epoch as marks
 from tests.conftest import Engines
 from tests.deaths import Deaths
 from tests.pipeline.store.ledger import together
@@ -26,8 +26,8 @@ KEEP = """
 import sys
 from datetime import timedelta
 from pathlib import Path
-from pipeline.keeper import Keeper
-from pipeline.outside import Outside
+from pipeline.recovery.send_guard import Keeper
+from pipeline.recovery.epoch_file import Outside
 from pipeline.store.database import Database
 assert Keeper(Database(sys.argv[1], pool=2), Outside(Path(sys.argv[2])), timedelta(seconds=30)).open()
 """

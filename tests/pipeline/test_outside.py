@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.domain.mark import Mark
-from pipeline.outside import Outside, Unreadable
+from pipeline.domain.epoch import Mark
+from pipeline.recovery.epoch_file import Outside, Unreadable
 from tests.pipeline.store.ledger import together
 
 NOW = datetime(2027, 1, 31, 23, 59, tzinfo=UTC)
@@ -21,8 +21,8 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
-from pipeline.domain.mark import Mark
-from pipeline.outside import Outside
+from pipeline.domain.epoch import Mark
+from pipeline.recovery.epoch_file import Outside
 first, step, now = int(sys.argv[2]), int(sys.argv[3]), datetime.fromisoformat(sys.argv[4])
 for n in range(first, 200, step):
     assert Outside(Path(sys.argv[1])).advance(Mark(epoch=UUID(int=1), n=n, until=now + timedelta(seconds=n)))

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from adapters.contract import Rate
-from pipeline.pacing import CLOSED, Pacer, redis_client
+from pipeline.rate_buckets import CLOSED, Pacer, redis_client
 from pipeline.store.database import new_id
 from tests.conftest import Engines
 from tests.pipeline.store.ledger import together

@@ -4,8 +4,8 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from pipeline.pacing import redis_client
-from pipeline.pulse import FADES, Pulse
+from pipeline.queue_liveness import FADES, Pulse
+from pipeline.rate_buckets import redis_client
 
 
 def test_a_queue_is_alive_for_a_while_after_somebody_consumed_it(broker_url: str) -> None:

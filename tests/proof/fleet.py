@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from pipeline.actions.resolve import it_is_live, publish_again
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import DELAY, UPKEEP
-from pipeline.stages.decide import it_is_live, publish_again
 from pipeline.store.database import rows
-from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.deaths import arming
 from tests.flow.ledger import caption, slideshow
 from tests.forked import Zygote, run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import DELAY, PUBLISH
-from pipeline.upkeep.rescue_dropped import rescue_dropped
 from tests.proof.fleet import Fleet
 from tests.proof.points import NEVER_TELLS, NEVER_TELLS_ABSENCE
 from tests.proof.ways import WAYS

@@ -6,12 +6,13 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.facebook import feed, film, oauth, person, photo, post, reel, upload, video
-from adapters.sandbox.facebook.voice import PLATFORM
-from adapters.sandbox.graph_voice import token_of
+from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video
+from adapters.sandbox.facebook import video_object as film
+from adapters.sandbox.facebook.dialect import PLATFORM
+from adapters.sandbox.graph_dialect import token_of
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _HOST = "facebook"
 _PAGE_EDGES = (

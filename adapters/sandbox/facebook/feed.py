@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import photo, post
-from adapters.sandbox.facebook.voice import (
+from adapters.sandbox.facebook.dialect import (
     PLATFORM,
     VOICE,
     exhausted,
@@ -17,7 +17,7 @@ from adapters.sandbox.facebook.voice import (
     paged,
     writable_page,
 )
-from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.store import Record
 
 _SCHEDULING = ("scheduled_publish_time",)

@@ -5,11 +5,11 @@ from aiohttp import web
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import person
-from adapters.sandbox.facebook.voice import PLATFORM, USER, VOICE, ok
+from adapters.sandbox.facebook.dialect import PLATFORM, USER, VOICE, ok
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
-from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 _SHORT_S = 5400.0
 _LONG_S = 60 * DAY

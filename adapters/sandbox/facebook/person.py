@@ -7,12 +7,12 @@ from aiohttp import web
 from adapters.sandbox import graph_node
 from adapters.sandbox.consent import asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.voice import PLATFORM, TASKS, USER, VOICE, chosen, ok, paged
-from adapters.sandbox.graph_voice import presented, refuse
+from adapters.sandbox.facebook.dialect import PLATFORM, TASKS, USER, VOICE, chosen, ok, paged
+from adapters.sandbox.graph_dialect import presented, refuse
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 PERSON = "10158000000000001"
 """Everything belongs to one person."""

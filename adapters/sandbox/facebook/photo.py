@@ -6,11 +6,11 @@ from adapters.sandbox import graph_node, probe
 from adapters.sandbox.accounts import digits
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import post
-from adapters.sandbox.facebook.voice import PLATFORM, VOICE, exhausted, is_true, ok, writable_page, writer
-from adapters.sandbox.graph_voice import arguments, refuse
-from adapters.sandbox.puller import PullFailed
+from adapters.sandbox.facebook.dialect import PLATFORM, VOICE, exhausted, is_true, ok, writable_page, writer
+from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.url_fetcher import PullFailed
 
 KIND = "facebook.photo"
 _MOST_BYTES = 10_000_000

@@ -7,22 +7,13 @@ from aiohttp import web
 from adapters.sandbox import graph_node
 from adapters.sandbox.accounts import digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.voice import (
-    PLATFORM,
-    VOICE,
-    chosen,
-    exhausted,
-    is_true,
-    ok,
-    page,
-    writer,
-)
-from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.facebook.dialect import PLATFORM, VOICE, chosen, exhausted, is_true, ok, page, writer
+from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.ledger import iso
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "facebook.post"
 FEED_KINDS = ("text", "image", "photos")

@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import film
-from adapters.sandbox.facebook.voice import PLATFORM, VOICE, exhausted, ok, writable_page
-from adapters.sandbox.graph_voice import arguments, refuse
+from adapters.sandbox.facebook import video_object as film
+from adapters.sandbox.facebook.dialect import PLATFORM, VOICE, exhausted, ok, writable_page
+from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 _REELS_A_DAY = 30
 _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}

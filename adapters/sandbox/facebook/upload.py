@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import film
-from adapters.sandbox.facebook.voice import PLATFORM
-from adapters.sandbox.intake import take_in
-from adapters.sandbox.puller import PullFailed
-from adapters.sandbox.rupload_voice import VOICE, no
+from adapters.sandbox.facebook import video_object as film
+from adapters.sandbox.facebook.dialect import PLATFORM
+from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.rupload_dialect import VOICE, no
 from adapters.sandbox.store import Record
+from adapters.sandbox.upload_intake import take_in
+from adapters.sandbox.url_fetcher import PullFailed
 
 _WHOLE_PULL = 256 << 20
 

@@ -6,11 +6,10 @@ from aiohttp import web
 
 from adapters.sandbox import graph_node
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import film, post
-from adapters.sandbox.facebook.reel import check_finishable, finish
-from adapters.sandbox.facebook.voice import (
+from adapters.sandbox.facebook import post
+from adapters.sandbox.facebook import video_object as film
+from adapters.sandbox.facebook.dialect import (
     PLATFORM,
     VOICE,
     chosen,
@@ -22,10 +21,12 @@ from adapters.sandbox.facebook.voice import (
     writable_page,
     writer,
 )
-from adapters.sandbox.graph_voice import arguments, no, refuse
+from adapters.sandbox.facebook.reel import check_finishable, finish
+from adapters.sandbox.graph_dialect import arguments, no, refuse
 from adapters.sandbox.ledger import iso
-from adapters.sandbox.puller import PullFailed
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
+from adapters.sandbox.url_fetcher import PullFailed
 
 _SESSION = "facebook.upload_session"
 _CHUNK = 1 << 20

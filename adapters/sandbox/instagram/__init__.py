@@ -6,13 +6,13 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.graph_voice import token_of
+from adapters.sandbox.graph_dialect import token_of
 from adapters.sandbox.instagram import container, create, oauth, publish, read, upload
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _HOSTS = ("instagram", "facebook")
 _ACCOUNT_EDGES = (

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
 from adapters.sandbox.processing import Work
-from adapters.sandbox.puller import Pulled, PullFailed
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.url_fetcher import Pulled, PullFailed
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 PLATFORM = "instagram"
 KIND = "instagram.container"

@@ -5,15 +5,15 @@ import json
 from aiohttp import web
 
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_voice import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.graph_dialect import VOICE, arguments, no, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import own_account
-from adapters.sandbox.puller import PullFailed
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.url_fetcher import PullFailed
 
 _CONTAINERS_A_DAY = 400
 _CAPTION_MOST = 2200

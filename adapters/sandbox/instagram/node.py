@@ -1,8 +1,8 @@
 """Whose node an Instagram request speaks of."""
 
 from adapters.sandbox.endpoint import Call
+from adapters.sandbox.graph_dialect import refuse
 from adapters.sandbox.graph_node import missing, name
-from adapters.sandbox.graph_voice import refuse
 from adapters.sandbox.store import Record
 
 __all__ = ["missing", "name", "own_account"]

@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.grants import GrantRefused, redeem_form
-from adapters.sandbox.graph_voice import VOICE, arguments, ok, presented, refuse
+from adapters.sandbox.graph_dialect import VOICE, arguments, ok, presented, refuse
 from adapters.sandbox.instagram.container import PLATFORM
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 LIFE_S = 5_183_944.0
 _SHORT_S = 3600.0

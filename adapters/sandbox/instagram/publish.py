@@ -3,14 +3,14 @@
 from aiohttp import web
 
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_voice import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.graph_dialect import VOICE, arguments, no, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import own_account
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 _QUOTA = 50
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

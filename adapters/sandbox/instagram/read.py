@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_voice import VOICE, ok, refuse
+from adapters.sandbox.graph_dialect import VOICE, ok, refuse
 from adapters.sandbox.instagram import container, node
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.ledger import Live

@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.rupload_voice import VOICE, no
+from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.rupload_dialect import VOICE, no
 from adapters.sandbox.store import Record
 
 _DONE = {"success": True, "message": "Upload successful."}

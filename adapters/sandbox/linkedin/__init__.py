@@ -7,13 +7,14 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.linkedin import asset, oauth, people, post, upload
-from adapters.sandbox.linkedin.voice import ORGANIZATION, PERSON, PLATFORM, SCOPES, WRITE
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.linkedin import asset, oauth, post, upload
+from adapters.sandbox.linkedin import members as people
+from adapters.sandbox.linkedin.dialect import ORGANIZATION, PERSON, PLATFORM, SCOPES, WRITE
+from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
+    from adapters.sandbox.context import World
     from adapters.sandbox.store import Record
-    from adapters.sandbox.world import World
 
 _PATHS = (
     ("POST", "/linkedin/rest/images", asset.IMAGES),

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.linkedin.voice import (
+from adapters.sandbox.linkedin.dialect import (
     PLATFORM,
     READ_ORGANIZATION,
     VOICE,
@@ -28,11 +28,11 @@ from adapters.sandbox.linkedin.voice import (
     urn_of,
 )
 from adapters.sandbox.processing import Work
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "linkedin.asset"
 PART = 4_194_304

@@ -8,17 +8,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk, asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
-from adapters.sandbox.linkedin import people
-from adapters.sandbox.linkedin.voice import PERSON, PLATFORM, SCOPES, VOICE
+from adapters.sandbox.linkedin import members as people
+from adapters.sandbox.linkedin.dialect import PERSON, PLATFORM, SCOPES, VOICE
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 ACCESS_S = 60 * DAY
 _CODE_LIFE_S = 1800.0

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused, encode, json_answer
 from adapters.sandbox.day_count import DayCount
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import Live
 from adapters.sandbox.linkedin import post_body
 from adapters.sandbox.linkedin.asset import token_owner
-from adapters.sandbox.linkedin.little_text import shown
-from adapters.sandbox.linkedin.voice import (
+from adapters.sandbox.linkedin.dialect import (
     ORGANIZATION,
     PLATFORM,
     READ_ORGANIZATION,
@@ -28,11 +26,13 @@ from adapters.sandbox.linkedin.voice import (
     token,
     urn_of,
 )
+from adapters.sandbox.linkedin.little_text import shown
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused, encode, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _GONE = "linkedin.deleted"
 _TWIN = "linkedin.twin"

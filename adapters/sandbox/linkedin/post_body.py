@@ -2,7 +2,7 @@
 
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.voice import refuse
+from adapters.sandbox.linkedin.dialect import refuse
 from adapters.sandbox.store import Record
 
 _COMMENTARY_MOST = 3000

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.intake import take_in
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.voice import PLATFORM, VOICE, refuse
+from adapters.sandbox.linkedin.dialect import PLATFORM, VOICE, refuse
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.upload_intake import take_in
 
 _IMAGE_BYTES = 100 << 20
 _STEP = 1 << 20

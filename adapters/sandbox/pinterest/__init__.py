@@ -7,11 +7,11 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.pinterest import board, media, oauth, pin
-from adapters.sandbox.pinterest.voice import PLATFORM
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.pinterest.dialect import PLATFORM
+from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _ROOT = "/pinterest/v5"
 _PATHS = (

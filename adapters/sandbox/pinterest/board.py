@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import iso
-from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, invalid, no, ok, page_of, reader, writer
+from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, invalid, no, ok, page_of, reader, writer
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "pinterest.board"
 _NAME_MOST = 50

@@ -14,10 +14,9 @@ from aiohttp import web
 
 from adapters.sandbox import probe
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
 from adapters.sandbox.ledger import iso
-from adapters.sandbox.pinterest.voice import (
+from adapters.sandbox.pinterest.dialect import (
     PLATFORM,
     VOICE,
     invalid,
@@ -29,10 +28,11 @@ from adapters.sandbox.pinterest.voice import (
     writer,
 )
 from adapters.sandbox.processing import Work
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "pinterest.media"
 MOST_BYTES = 2_000_000_000

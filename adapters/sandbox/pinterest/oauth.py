@@ -6,11 +6,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.grants import GrantRefused, check_client, redeem, use_refresh
-from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 _CODE_LIFE_S = 600.0

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox.accounts import digits
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import Live
 from adapters.sandbox.pinterest import board, pin_body
-from adapters.sandbox.pinterest.voice import PLATFORM, VOICE, limited, no, ok, page_of, reader, writer
+from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, limited, no, ok, page_of, reader, writer
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _GONE = "pinterest.deleted"
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}

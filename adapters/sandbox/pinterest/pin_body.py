@@ -6,9 +6,9 @@ import binascii
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.pinterest import media
-from adapters.sandbox.pinterest.voice import PLATFORM, invalid
-from adapters.sandbox.puller import PullFailed
+from adapters.sandbox.pinterest.dialect import PLATFORM, invalid
 from adapters.sandbox.store import Record
+from adapters.sandbox.url_fetcher import PullFailed
 
 _MOST = {"title": 100, "description": 800, "link": 2048, "alt_text": 500, "note": 500}
 _ITEMS = (2, 5)

@@ -8,10 +8,10 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.tiktok import oauth, photo, read, task, upload, video
-from adapters.sandbox.tiktok.voice import PLATFORM
+from adapters.sandbox.tiktok.dialect import PLATFORM
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _DAY_S = 86_400.0
 _PATHS = (

@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk, asked_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_form, use_refresh
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.voice import OAUTH_VOICE, PLATFORM, VOICE, log_id, oauth_no
+from adapters.sandbox.tiktok.dialect import OAUTH_VOICE, PLATFORM, VOICE, log_id, oauth_no
 
 _BUSINESS = "tiktok_business"
 _ONLY_BUSINESS = ("user.info.username", "user.account.type", "video.insights")

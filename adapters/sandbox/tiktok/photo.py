@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
 from adapters.sandbox.tiktok.post_info import flags, limit, owned, part, privacy, text, whole
-from adapters.sandbox.tiktok.voice import PLATFORM, VOICE, invalid, no, ok
 
 _INITS_A_MINUTE = 6
 _TITLE_UNITS = 90

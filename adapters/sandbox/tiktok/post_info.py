@@ -1,12 +1,12 @@
 """Checks what a client says about a post: the rules both kinds of TikTok init share."""
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call
+from adapters.sandbox.rate_windows import MINUTE
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok.dialect import invalid, no
 from adapters.sandbox.tiktok.task import options
-from adapters.sandbox.tiktok.voice import invalid, no
 from adapters.sandbox.tiktok_media import utf16_units
-from adapters.sandbox.windows import MINUTE
 
 
 def limit(call: Call, name: str, most: int) -> None:

@@ -4,13 +4,13 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import Live
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
 from adapters.sandbox.tiktok.post_info import limit, whole
-from adapters.sandbox.tiktok.voice import PLATFORM, VOICE, invalid, no, ok
 
 _CREATOR_A_MINUTE = 20
 _STATUS_A_MINUTE = 30

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.processing import Work
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.voice import PLATFORM, no
+from adapters.sandbox.tiktok.dialect import PLATFORM, no
 from adapters.sandbox.tiktok_media import Verdict, check_film, check_pictures, film_reason
-from adapters.sandbox.windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "tiktok.task"
 WORKING = ("PROCESSING_UPLOAD", "PROCESSING_DOWNLOAD")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok.dialect import PLATFORM
 from adapters.sandbox.tiktok.video import UPLOAD_LIFE_S
-from adapters.sandbox.tiktok.voice import PLATFORM
 
 _RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})\Z")
 _TYPES = ("video/mp4", "video/quicktime", "video/webm")

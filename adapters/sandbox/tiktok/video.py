@@ -4,12 +4,12 @@ import secrets
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
 from adapters.sandbox.tiktok.post_info import flags, limit, owned, part, privacy, text, whole
-from adapters.sandbox.tiktok.voice import PLATFORM, VOICE, invalid, no, ok
 
 INITS_A_MINUTE = 6
 UPLOAD_LIFE_S = 3600.0

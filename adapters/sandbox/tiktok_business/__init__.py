@@ -9,10 +9,10 @@ from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.tiktok_business import charts, oauth, oembed, publish, read, share
 from adapters.sandbox.tiktok_business import property as url_property
-from adapters.sandbox.tiktok_business.voice import PLATFORM
+from adapters.sandbox.tiktok_business.dialect import PLATFORM
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _DAY_S = 86_400.0
 _ROOT = "/tiktok-business/open_api/v1.3"

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.voice import PLATFORM, VOICE, holder, ok, refuse
+from adapters.sandbox.tiktok_business.dialect import PLATFORM, VOICE, holder, ok, refuse
 
 WINDOWS = ("1DAY", "7DAY", "30DAY", "90DAY")
 CHARTED_CLIP = "7221171716369631233"

@@ -4,11 +4,11 @@ import json
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.voice import (
+from adapters.sandbox.tiktok_business.dialect import (
     CODE_WRONG,
     PLATFORM,
     REFRESH_EXPIRED,

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.tiktok_business.charts import sound_of
 
 _FULL_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")

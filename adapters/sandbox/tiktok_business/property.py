@@ -12,10 +12,10 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.voice import PLATFORM, VOICE, ok, refuse
+from adapters.sandbox.tiktok_business.dialect import PLATFORM, VOICE, ok, refuse
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _KIND = "tiktok_business.property"
 _DOMAIN, _PREFIX = 1, 2

@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.rate_windows import DAY, MINUTE
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business import share
 from adapters.sandbox.tiktok_business.charts import is_attachable
-from adapters.sandbox.tiktok_business.property import is_verified
-from adapters.sandbox.tiktok_business.voice import (
+from adapters.sandbox.tiktok_business.dialect import (
     PLATFORM,
     RATE_LIMIT,
     SOMETHING_WRONG,
@@ -18,8 +18,8 @@ from adapters.sandbox.tiktok_business.voice import (
     ok,
     refuse,
 )
+from adapters.sandbox.tiktok_business.property import is_verified
 from adapters.sandbox.tiktok_media import utf16_units
-from adapters.sandbox.windows import DAY, MINUTE
 
 _POSTS_A_MINUTE = 6
 _POSTS_A_DAY = 15

@@ -6,7 +6,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import Live
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business import share
-from adapters.sandbox.tiktok_business.voice import (
+from adapters.sandbox.tiktok_business.dialect import (
     BAD_PARAMETER,
     PLATFORM,
     VOICE,

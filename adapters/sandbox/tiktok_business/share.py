@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.processing import Work
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.voice import PLATFORM
+from adapters.sandbox.tiktok_business.dialect import PLATFORM
 from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, Verdict, check_film, check_pictures
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "tiktok_business.share"
 _MOST_BYTES = 1 << 30

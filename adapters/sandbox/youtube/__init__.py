@@ -8,10 +8,10 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.youtube import oauth, read, session, video
-from adapters.sandbox.youtube.voice import PLATFORM, READONLY, UPLOAD
+from adapters.sandbox.youtube.dialect import PLATFORM, READONLY, UPLOAD
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 _PATHS = (
     ("POST", "/youtube/upload/youtube/v3/videos", session.START),

@@ -9,16 +9,16 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.answers import Refused, json_answer
 from adapters.sandbox.consent import Desk
 from adapters.sandbox.endpoint import Call, Endpoint, Voice
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
-from adapters.sandbox.youtube.voice import PLATFORM, VOICE
+from adapters.sandbox.youtube.dialect import PLATFORM, VOICE
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 ACCESS_S = 3599.0
 _CODE_LIFE_S = 600.0

@@ -4,10 +4,10 @@ developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 vide
 other calls. Whether the start or the end of an upload is charged is not documented: here it is the start.
 """
 
-from adapters.sandbox.answers import Refused
 from adapters.sandbox.day_count import DayCount
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.youtube.voice import out_of_quota
+from adapters.sandbox.responses import Refused
+from adapters.sandbox.youtube.dialect import out_of_quota
 
 _ZONE = "America/Los_Angeles"
 _INSERTS = ("youtube.inserts", 100)

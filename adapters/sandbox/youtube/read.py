@@ -6,8 +6,8 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.ledger import iso
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube import video
+from adapters.sandbox.youtube.dialect import MAY_READ, PLATFORM, VOICE, etag, ok, out_of_quota, refuse
 from adapters.sandbox.youtube.quota import spend_unit
-from adapters.sandbox.youtube.voice import MAY_READ, PLATFORM, VOICE, etag, ok, out_of_quota, refuse
 
 _IDS_MOST = 50
 _PAGE, _PAGE_MOST = 5, 50

@@ -14,13 +14,13 @@ from aiohttp import web
 
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.intake import take_in
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.windows import DAY
+from adapters.sandbox.upload_intake import take_in
 from adapters.sandbox.youtube import video
+from adapters.sandbox.youtube.dialect import MAY_UPLOAD, PLATFORM, VOICE, no, out_of_quota, refuse
 from adapters.sandbox.youtube.metadata import checked
 from adapters.sandbox.youtube.quota import spend_insert
-from adapters.sandbox.youtube.voice import MAY_UPLOAD, PLATFORM, VOICE, no, out_of_quota, refuse
 
 KIND = "youtube.session"
 GRANULE = 256 << 10

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.answers import json_answer
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import iso
 from adapters.sandbox.processing import Work
+from adapters.sandbox.responses import json_answer
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.voice import PLATFORM, etag
+from adapters.sandbox.youtube.dialect import PLATFORM, etag
 
 if TYPE_CHECKING:
-    from adapters.sandbox.world import World
+    from adapters.sandbox.context import World
 
 KIND = "youtube.video"
 PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")

@@ -5,7 +5,7 @@ from typing import Any
 
 from alembic import context
 
-from pipeline.store.schema import mark
+from pipeline.store.schema_version import mark
 
 
 def note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001  alembic calls with all four by name

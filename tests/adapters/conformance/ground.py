@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from adapters.contract import Account, Adapter, Credentials, Draft, Media, Platform, PlatformSettings
 from adapters.registry import ADAPTERS
 from config.settings import Settings
-from pipeline.bootstrap import platform_settings
+from pipeline.wiring import platform_settings
 from tests.adapters.conformance.subjects import PADDED, Subject, facts_of
 from tests.conftest import free_ports
 

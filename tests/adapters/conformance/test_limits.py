@@ -8,7 +8,7 @@ from adapters.contract import Platform, Problem
 from adapters.http import Client
 from adapters.registry import ADAPTERS
 from config.settings import Settings
-from pipeline.bootstrap import platform_settings
+from pipeline.wiring import platform_settings
 from tests.adapters.conformance.over import EVERY, MODULES, NOT_OF_CONTENT, Over
 
 SETTINGS = Settings()

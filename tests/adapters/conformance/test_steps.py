@@ -8,17 +8,7 @@ from itertools import count
 
 import pytest
 
-from adapters.contract import (
-    Absent,
-    Account,
-    Adapter,
-    Checkpoint,
-    Draft,
-    Finalized,
-    Platform,
-    Ready,
-    Seen,
-)
+from adapters.contract import Absent, Account, Adapter, Checkpoint, Draft, Finalized, Platform, Ready, Seen
 from adapters.http import Client
 from adapters.pinterest import Pinterest
 from adapters.registry import ADAPTERS

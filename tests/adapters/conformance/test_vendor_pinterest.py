@@ -25,7 +25,7 @@ from openapi_generated.pinterest_client.model.pin_create import PinCreate  # typ
 from openapi_generated.pinterest_client.model_utils import model_to_dict  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from adapters.pinterest import pin
+from adapters.pinterest import payload as pin
 from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.subjects import EVERY, Subject
 

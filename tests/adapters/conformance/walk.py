@@ -31,9 +31,9 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, CredentialsExpired
 from adapters.http import Answer, Client
-from pipeline.domain import verdict as decide
+from pipeline.domain import retry_policy as decide
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.verdict import Policy, Standing, Verdict
+from pipeline.domain.retry_policy import Policy, Standing, Verdict
 from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.subjects import Subject
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import bootstrap
+from pipeline import wiring as bootstrap
 from tests.adapters.conformance.conftest import waiting_passes
 from tests.adapters.conformance.ground import Ground, sandbox
 from tests.adapters.conformance.subjects import MB2, PHOTO, PHOTOS, Subject

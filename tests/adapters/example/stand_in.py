@@ -7,10 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
-from adapters.sandbox.answers import Refused, json_answer
+from adapters.sandbox.context import World
 from adapters.sandbox.endpoint import Call, Endpoint, Voice, mount
 from adapters.sandbox.processing import Work
-from adapters.sandbox.world import World
+from adapters.sandbox.responses import Refused, json_answer
 
 PLATFORM = "mammoth"
 MEDIA, KEY = "mammoth.media", "mammoth.key"

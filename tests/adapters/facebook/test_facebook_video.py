@@ -12,7 +12,7 @@ import pytest
 from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Prepared, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable, Unsupported
 from adapters.facebook import Facebook
-from adapters.facebook.progress import Shape, shape_of
+from adapters.facebook.checkpoint import Shape, shape_of
 from adapters.http import Client
 from tests.adapters.facebook.material import (
     ARMED,

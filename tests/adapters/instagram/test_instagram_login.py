@@ -13,14 +13,7 @@ from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejec
 from adapters.http import Client
 from adapters.instagram import Instagram
 from tests.adapters.instagram.graph_fault import fault
-from tests.adapters.instagram.material import (
-    IG,
-    REFRESHED,
-    SECRET,
-    TOKEN,
-    account,
-    settings_for,
-)
+from tests.adapters.instagram.material import IG, REFRESHED, SECRET, TOKEN, account, settings_for
 from tests.adapters.vendor_server import Told, VendorServer
 
 BACK = "https://app.example.com/back"

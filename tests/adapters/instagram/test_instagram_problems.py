@@ -10,15 +10,7 @@ import pytest
 from adapters.contract import Adapter, Draft, Media
 from adapters.http import Client
 from adapters.instagram import Instagram
-from tests.adapters.instagram.material import (
-    account,
-    carousel,
-    image,
-    photo_post,
-    reel,
-    settings_for,
-    video,
-)
+from tests.adapters.instagram.material import account, carousel, image, photo_post, reel, settings_for, video
 from tests.adapters.vendor_server import VendorServer
 
 MIB = 1024 * 1024

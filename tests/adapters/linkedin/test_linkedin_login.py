@@ -12,9 +12,9 @@ from adapters.contract import Adapter, Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from adapters.http import Client
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.progress import File, Progress
+from adapters.linkedin.checkpoint import File, Progress
 from adapters.linkedin.wire import ImageStarted, VideoStarted
-from adapters.oauth_login import Grant
+from adapters.oauth import Grant
 from tests.adapters.linkedin import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 

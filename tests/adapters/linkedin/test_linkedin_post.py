@@ -23,7 +23,7 @@ from adapters.errors import (
 )
 from adapters.http import Client
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.commentary import little_text, units
+from adapters.linkedin.text import little_text, units
 from tests.adapters.linkedin import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 

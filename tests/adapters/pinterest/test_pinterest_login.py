@@ -9,9 +9,9 @@ import pytest
 
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
-from adapters.oauth_login import Grant
+from adapters.oauth import Grant
 from adapters.pinterest import Pinterest
-from adapters.pinterest.progress import Progress
+from adapters.pinterest.checkpoint import Progress
 from adapters.pinterest.wire import Registered
 from tests.adapters.pinterest import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer

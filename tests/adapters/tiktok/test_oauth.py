@@ -12,13 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, RemoteAccount
-from adapters.errors import (
-    CredentialsRevoked,
-    PermissionMissing,
-    RateLimited,
-    Rejected,
-    Unavailable,
-)
+from adapters.errors import CredentialsRevoked, PermissionMissing, RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor

@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.errors import AdapterError
-from adapters.oauth_login import Grant
-from adapters.speech import Request
+from adapters.oauth import Grant
 from adapters.tiktok import TikTok
 from adapters.tiktok.oauth import BusinessOAuth
 from adapters.tiktok.wire import UploadStarted
+from adapters.transport import Request
 from tests.adapters.stand_in import Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepared, video

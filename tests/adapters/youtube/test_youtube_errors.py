@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from adapters.contract import Pending
 from adapters.errors import AdapterError, RateLimited
-from adapters.oauth_login import Grant
-from adapters.speech import Request
+from adapters.oauth import Grant
+from adapters.transport import Request
 from adapters.youtube import YouTube
+from adapters.youtube.checkpoint import Kept, Progress
 from adapters.youtube.errors import FAILURES, OAUTH, PROCESSING_FAILURES, REASONS, REJECTIONS, until_midnight
 from adapters.youtube.oauth import OAuth
-from adapters.youtube.progress import Kept, Progress
 from adapters.youtube.upload import Stored, Upload
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import Adapter, Draft, Problem
-from adapters.youtube import YouTube, limits, resource, text
+from adapters.youtube import YouTube, limits, text
+from adapters.youtube import payload as resource
 from tests.adapters.files import facts
 from tests.adapters.stand_in import StandIn
 from tests.adapters.youtube.drafts import account, slideshow, video

@@ -22,12 +22,12 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.store.accounts import add_account
-from pipeline.store.keys import create_key
-from pipeline.store.workspaces import create_workspace, set_plan
+from pipeline.store.accounts.accounts import add_account
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import create_workspace, set_plan
+from pipeline.wiring import build
 
 BASE = "/api/partner/v1"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
-from pipeline.api import connection
-from pipeline.api.connection import HEAD_BYTES
+from pipeline.api.server import http_protocol as connection
+from pipeline.api.server.http_protocol import HEAD_BYTES
 from tests.pipeline.api.conftest import BASE, Server, Tenant, until
 
 HURRY = 0.3

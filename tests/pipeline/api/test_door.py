@@ -17,8 +17,8 @@ import psutil
 import pytest
 import requests
 
-from pipeline.api.door import BOOK, Door, Loop
-from pipeline.api.door_book import Book
+from pipeline.api.server.balancer import BOOK, Door, Loop
+from pipeline.api.server.connection_counts import Book
 from tests.pipeline.api.test_stopping import api, port  # noqa: F401  fixtures: two processes, as production starts them
 
 CLIENTS = 20

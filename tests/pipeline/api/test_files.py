@@ -17,7 +17,8 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from pipeline.api import answers, files_routes
+from pipeline.api.files import router as files_routes
+from pipeline.api.posts import response_models as answers
 from pipeline.domain.account import Plan
 from pipeline.store.database import rows
 from tests.conftest import free_ports

@@ -17,12 +17,12 @@ import pytest
 import requests
 
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.core import Core
+from pipeline.context import Core
+from pipeline.maintenance.expire_files import expire_files
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
-from pipeline.store.keys import create_key
-from pipeline.store.workspaces import create_workspace
-from pipeline.upkeep.expire_files import expire_files
+from pipeline.wiring import build
 from tests.conftest import free_ports
 from tests.deaths import Deaths
 from tests.pipeline.api.conftest import BASE, ROOT, until

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.api.grouping import Grouping
+from pipeline.api.http.batcher import Grouping
 
 
 @dataclass(kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.api import json_reader
-from pipeline.api.hostile import WIDEST, harmless, hostile
+from pipeline.api.http import strict_json as json_reader
+from pipeline.api.posts.unsafe_text import WIDEST, harmless, hostile
 
 _TEXT = st.text(
     alphabet=st.sampled_from(["a", "\0", "\ud800", "\udfff", "é", "\U0001f600", "\\", "u", "0", ","])

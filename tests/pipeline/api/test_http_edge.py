@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.api import answers
+from pipeline.api.posts import response_models as answers
 from pipeline.queues import ALL
 
 from .conftest import BASE, Server, Tenant, video

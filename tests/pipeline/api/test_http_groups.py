@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.store import checks
-from pipeline.store.post_pages import list_posts
+from pipeline.store.checks import checks
+from pipeline.store.posts.pages import list_posts
 
 from .conftest import ABSENT, BASE, Server, Tenant, serving
 

@@ -12,10 +12,10 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.api.rate import Meter
-from pipeline.pacing import redis_client
+from pipeline.api.http.rate_limit import Meter
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
-from pipeline.store.keys import Terms, create_key, find_caller
+from pipeline.rate_buckets import redis_client
+from pipeline.store.auth.keys import Terms, create_key, find_caller
 from tests.pipeline.api.conftest import ABSENT, BASE, Server, Tenant, serving, until, video
 
 PATIENCE = 100

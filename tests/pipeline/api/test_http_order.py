@@ -14,13 +14,13 @@ import requests
 from sqlalchemy import text
 
 from adapters.contract import Platform
-from pipeline.api.rate import Meter
+from pipeline.api.http.rate_limit import Meter
 from pipeline.domain.account import Plan, Subscription
-from pipeline.pacing import redis_client
 from pipeline.queues import REACHABILITY
-from pipeline.store.checks import decide_check
+from pipeline.rate_buckets import redis_client
+from pipeline.store.auth.keys import revoke_key
+from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
-from pipeline.store.keys import revoke_key
 
 from .conftest import BASE, Server, Tenant, serving, until, video
 

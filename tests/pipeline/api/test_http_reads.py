@@ -11,7 +11,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.api import answers
+from pipeline.api.posts import response_models as answers
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
 from pipeline.queues import REACHABILITY

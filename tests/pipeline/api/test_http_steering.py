@@ -11,7 +11,7 @@ import requests
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from pipeline.api import answers_steering
+from pipeline.api.posts import action_response_models as answers_steering
 from pipeline.domain.account import Plan, Subscription
 
 from .conftest import ABSENT, BASE, Server, Tenant, video
@@ -265,7 +265,7 @@ def test_validate_says_how_it_was_understood(server: Server) -> None:
 
 def _another_key(server: Server, tenant: Tenant) -> str:
     """Keys are believed for a moment: a new one is looked up anew."""
-    from pipeline.store.keys import create_key
+    from pipeline.store.auth.keys import create_key
 
     with server.core.database.begin() as c:
         return create_key(c, tenant.workspace, "another")

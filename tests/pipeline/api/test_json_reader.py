@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.api.json_reader import DEPTH, DIGITS, InvalidJson, read
+from pipeline.api.http.strict_json import DEPTH, DIGITS, InvalidJson, read
 
 TAKEN: list[tuple[bytes, Any]] = [
     (b"{}", {}),

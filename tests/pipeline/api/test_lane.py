@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.api.lane import Lane
-from pipeline.stages.request import Refusal
+from pipeline.api.http.worker_lane import Lane
+from pipeline.stages.post_request import Refusal
 
 
 def waiting(release: threading.Event) -> Callable[[], bool]:

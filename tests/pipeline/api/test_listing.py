@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.listing import Wanted, read_query, write_cursor
-from pipeline.stages.request import Refusal
+from pipeline.api.posts.pagination import Wanted, read_query, write_cursor
+from pipeline.stages.post_request import Refusal
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 

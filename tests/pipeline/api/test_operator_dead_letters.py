@@ -14,7 +14,7 @@ import requests
 from sqlalchemy import text
 
 from pipeline.domain.account import Plan
-from pipeline.store.keys import Terms, create_key
+from pipeline.store.auth.keys import Terms, create_key
 
 from .conftest import ABSENT, Server, Tenant, serving, video
 

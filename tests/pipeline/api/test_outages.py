@@ -11,13 +11,13 @@ import psycopg
 from sqlalchemy import text
 
 from config.settings import load
-from pipeline.api import answers
-from pipeline.bootstrap import build
-from pipeline.pacing import redis_client
+from pipeline.api.posts import response_models as answers
 from pipeline.queues import ALL
+from pipeline.rate_buckets import redis_client
 from pipeline.stages import delay
-from pipeline.store import marks
 from pipeline.store.canaries import taken
+from pipeline.store.recovery import epoch as marks
+from pipeline.wiring import build
 from tests.conftest import Engines
 
 from .conftest import BASE, Server, Tenant, serving, until, video

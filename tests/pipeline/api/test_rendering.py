@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.api import answers, rendering
+from pipeline.api.posts import response_models as answers
+from pipeline.api.posts import serialize as rendering
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus
-from pipeline.store.post_views import DeliveryView, PostView
+from pipeline.store.posts.views import DeliveryView, PostView
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

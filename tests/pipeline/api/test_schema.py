@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.fields import Rules
-from pipeline.api.schema import fingerprint, read_post
-from pipeline.stages.request import PostRequest, Refusal
+from pipeline.api.posts.field_types import Rules
+from pipeline.api.posts.schema import fingerprint, read_post
+from pipeline.stages.post_request import PostRequest, Refusal
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 OTHER = "6b0c8c9c-55ac-4fcb-85ec-70b5a8b0d089"

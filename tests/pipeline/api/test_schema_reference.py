@@ -11,8 +11,8 @@ import jsonschema_rs
 import pytest
 
 from pipeline.api.app import create_app
-from pipeline.api.reference_codes import CODES, codes_of, refusals
-from pipeline.api.reference_page import prose
+from pipeline.api.openapi.error_codes import CODES, codes_of, refusals
+from pipeline.api.openapi.page import prose
 from tests.pipeline.api.conftest import ROOT, Server
 
 KEYLESS = {

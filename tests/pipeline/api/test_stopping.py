@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.store.keys import create_key
-from pipeline.store.workspaces import create_workspace
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import create_workspace
+from pipeline.wiring import build
 from tests.conftest import free_ports
 from tests.pipeline.api.conftest import BASE, ROOT, until
 from tests.pipeline.media import samples

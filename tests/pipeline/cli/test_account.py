@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.accounts import mark_reconnect, read_account
-from pipeline.store.rescue import resume
+from pipeline.store.accounts.accounts import mark_reconnect, read_account
+from pipeline.store.deliveries.rescue import resume
 from tests.conftest import free_ports
 from tests.deaths import Deaths
 from tests.pipeline.cli.terminal import Terminal

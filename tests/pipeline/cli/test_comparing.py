@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.comparing import Ours, compare
+from pipeline.cli.demo_compare import Ours, compare
 
 DUE = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL = "https://www.tiktok.com/@ann/video/7"

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from adapters.contract import Platform
-from pipeline.store.grants import CLI
+from pipeline.store.accounts.oauth_sessions import CLI
 from tests.conftest import Engines
 from tests.forked import Zygote
 from tests.pipeline.cli.terminal import Terminal

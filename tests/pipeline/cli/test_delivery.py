@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.late import keep_late_proof
+from pipeline.store.deliveries.late_results import keep_late_proof
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger, Post
 

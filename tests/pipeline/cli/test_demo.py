@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_stage import Stage, stage
+from pipeline.cli.demo_stack import Stage, stage
 from pipeline.embedded.control import Control
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store.database import Database
-from pipeline.store.schema import mark
+from pipeline.store.schema_version import mark
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import until
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from config.settings import load
-from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
+from pipeline.wiring import build
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 

@@ -12,8 +12,8 @@ from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from pipeline.cli.live_reads import ROWS, MayOnlyRead
-from pipeline.store.accounts import add_account
-from pipeline.store.workspaces import create_workspace
+from pipeline.store.accounts.accounts import add_account
+from pipeline.store.auth.workspaces import create_workspace
 from tests.conftest import free_ports
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
@@ -121,7 +121,7 @@ def test_a_token_of_somebody_else_is_found(sandbox: Stack, ledger: Ledger, termi
     theirs = sandbox.control("POST", "accounts", {"platform": "tiktok", "username": "somebody-else"})
     account = Connected(sandbox, ledger, "tiktok", {})
     with ledger.database.begin() as c:
-        from pipeline.store.accounts import store_credentials
+        from pipeline.store.accounts.accounts import store_credentials
 
         assert store_credentials(c, ledger.vault, account.id, credentials(theirs))
     assert "somebody-else" in account.checked(terminal, 1)["account", "fail"]

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.store import deliveries as store
-from pipeline.store.release import release
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.release import release
 from tests.deaths import Deaths
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import LEASE, Ledger, Post

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.keeper import Keeper
-from pipeline.outside import Outside
+from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.send_guard import Keeper
 from pipeline.store.database import Database
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger, Post

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 from cryptography.fernet import Fernet
 
-from pipeline.store.accounts import read_account
-from pipeline.store.rotation import rotate
+from pipeline.store.accounts.accounts import read_account
 from pipeline.store.vault import Vault, VaultError
+from pipeline.store.vault_rotation import rotate
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from pipeline.domain.account import Plan, Subscription
-from pipeline.store.keys import find_caller
+from pipeline.store.auth.keys import find_caller
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 

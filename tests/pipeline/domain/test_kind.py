@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.contract import Platform
-from pipeline.domain.kind import KINDS, Form, form_of, kind_of
+from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
 
 
 @pytest.mark.parametrize(

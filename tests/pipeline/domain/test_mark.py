@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.mark import Inside, Judgement, Mark, judge
+from pipeline.domain.epoch import Inside, Judgement, Mark, judge
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 ONE, OTHER = UUID(int=1), UUID(int=2)

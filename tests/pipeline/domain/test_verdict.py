@@ -19,7 +19,7 @@ from adapters.errors import (
     Unsupported,
 )
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.verdict import (
+from pipeline.domain.retry_policy import (
     Outcome,
     Policy,
     Standing,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters import errors
 from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
-from pipeline.domain.verdict import (
+from pipeline.domain.retry_policy import (
     Outcome,
     Policy,
     Standing,

@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline.embedded import postgres as postgres_module
-from pipeline.embedded.birth import birth, session_of
+from pipeline.embedded.data_folder import SOCKET_PATH_LIMIT, FolderError, locked, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.folder import SOCKET_PATH_LIMIT, FolderError, locked, socket_folder
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import end_leftovers, until
+from pipeline.embedded.process_identity import birth, session_of
 from pipeline.embedded.valkey import Valkey
 
 START_BOTH = """

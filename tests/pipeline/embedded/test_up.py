@@ -22,8 +22,8 @@ import pytest
 import requests
 
 from config.settings import PREFIX
-from pipeline.embedded.birth import birth
 from pipeline.embedded.process import until
+from pipeline.embedded.process_identity import birth
 from tests.conftest import free_ports
 
 

@@ -10,7 +10,7 @@ import requests
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from pipeline.media.storage_bucket import Bucket
+from pipeline.media.files.storage_bucket import Bucket
 
 NAME = "slipway-tests"
 

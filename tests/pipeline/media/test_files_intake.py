@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.files_intake import Intake, TooLarge, TypeDiffers
-from pipeline.media.storage import Folder
+from pipeline.media.files.storage_folder import Folder
+from pipeline.media.files.upload_intake import Intake, TooLarge, TypeDiffers
 from tests.pipeline.media import samples
 
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from pipeline.media.guard import addresses, follow, is_public, target
 from pipeline.media.refusal import NOT_PUBLIC, Refused, Unanswered
+from pipeline.media.url_policy import addresses, follow, is_public, target
 
 SANDBOX = frozenset({"http://127.0.0.1:8099"})
 

@@ -17,9 +17,10 @@ from threading import Event
 import psutil
 import pytest
 
-from pipeline.media import inmates, jail
+from pipeline.media.probe import probe_client as jail
+from pipeline.media.probe import probe_pool as inmates
+from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.media.sniff import Container, sniff
 from tests.pipeline.media import samples
 
 ROOT = Path(__file__).parents[3]

@@ -6,10 +6,10 @@ import pytest
 
 from adapters.contract import MediaFacts
 from pipeline.media.fetch import Fetcher
-from pipeline.media.probe import probe
+from pipeline.media.probe.probe import probe
+from pipeline.media.probe.range_source import Patience
+from pipeline.media.probe.sniff import Kind, sniff
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.media.sniff import Kind, sniff
-from pipeline.media.source import Patience
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Answer, Handler, Site, drip, endless, file
 

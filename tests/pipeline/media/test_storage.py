@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.storage import Folder, Missing, Storage, StorageAway
-from pipeline.media.storage_bucket import PIECE, WINDOW
+from pipeline.media.files.storage_bucket import PIECE, WINDOW
+from pipeline.media.files.storage_folder import Folder, Missing, Storage, StorageAway
 from tests.conftest import free_ports
 from tests.pipeline.media.bucket import bucket_of, serving_bucket
 

@@ -14,14 +14,14 @@ from uuid import UUID, uuid4
 import requests
 
 from adapters.contract import Account, Platform
-from pipeline.stages.connect import Started, decline, finish, start
-from pipeline.stages.connected import Choice, Connected
-from pipeline.stages.consent import WayBack, way_back
-from pipeline.store.accounts import AccountRow, find_accounts, read_account
+from pipeline.accounts.authorize import Started, decline, finish, start
+from pipeline.accounts.connected_account import Choice, Connected
+from pipeline.accounts.oauth_flow import WayBack, way_back
+from pipeline.store.accounts.accounts import AccountRow, find_accounts, read_account
+from pipeline.store.accounts.oauth_sessions import Starter
+from pipeline.store.auth.keys import create_key, find_caller
+from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import row
-from pipeline.store.grants import Starter
-from pipeline.store.keys import create_key, find_caller
-from pipeline.store.workspaces import create_workspace
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, running
 

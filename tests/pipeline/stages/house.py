@@ -13,13 +13,13 @@ from uuid import UUID
 import redis
 
 from adapters.contract import Platform
-from pipeline.core import Core
-from pipeline.pacing import redis_client
+from pipeline.context import Core
+from pipeline.rate_buckets import redis_client
 from pipeline.stages.ingest import accept
-from pipeline.stages.request import Accepted, PostRequest, Refusal
-from pipeline.store import checks
+from pipeline.stages.post_request import Accepted, PostRequest, Refusal
+from pipeline.store.auth.keys import Caller, create_key, find_caller
+from pipeline.store.checks import checks
 from pipeline.store.database import rows
-from pipeline.store.keys import Caller, create_key, find_caller
 from tests.pipeline.store.ledger import Ledger
 
 GOOD_VIDEO = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from uuid import UUID
 
-from pipeline.bootstrap import core
-from pipeline.stages.credentials import refresh
+from pipeline.accounts.refresh import refresh
+from pipeline.wiring import core
 
 if __name__ == "__main__":
     print(repr(refresh(core(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)

@@ -26,7 +26,7 @@ from adapters.contract import (
     Seen,
 )
 from adapters.http import Client
-from pipeline.core import Core
+from pipeline.context import Core
 from tests.pipeline.store.ledger import credentials
 
 CAPABILITIES = Capabilities(

@@ -10,12 +10,12 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
 from pipeline.store.database import row, rows
-from pipeline.store.late_policy import LatePolicy, set_policy
+from pipeline.store.posts.late_policy import LatePolicy, set_policy
 from pipeline.store.vault import Vault
+from pipeline.wiring import build
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 

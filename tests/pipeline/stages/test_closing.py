@@ -10,21 +10,21 @@ import pytest
 
 from adapters.contract import Account, Draft, Finalized, Pending, Prepared, Published, Ready, Seen
 from adapters.errors import CredentialsExpired
-from config.fit import SETTLING
-from pipeline.closing import Closing
-from pipeline.core import Core
+from config.consistency import SETTLING
+from pipeline.context import Core
 from pipeline.domain.delivery import State
+from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import PUBLISH, REACHABILITY
+from pipeline.shutdown import Closing
 from pipeline.stages import reachability
 from pipeline.stages.publish import publish, publish_all
 from pipeline.stages.status import look_all
-from pipeline.store import checks
-from pipeline.store.accounts import read_account
+from pipeline.store.accounts.accounts import read_account
+from pipeline.store.checks import checks
 from pipeline.store.database import row
-from pipeline.store.lease import give_back
-from pipeline.store.release import ring_looks
-from pipeline.upkeep.refresh_credentials import refresh_credentials
-from pipeline.upkeep.rescue_dropped import rescue_dropped
+from pipeline.store.deliveries.lease import give_back
+from pipeline.store.deliveries.release import ring_looks
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing

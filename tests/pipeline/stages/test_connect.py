@@ -13,14 +13,14 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.stages.connect import finish
-from pipeline.stages.connected import Choice
-from pipeline.stages.consent import redirect_uri, way_back
-from pipeline.stages.picking import pick
-from pipeline.stages.request import Refusal
-from pipeline.store.connections import deactivate
-from pipeline.store.grants import ALL, CLI, standing
-from pipeline.store.keys import revoke_key
+from pipeline.accounts.account_choice import pick
+from pipeline.accounts.authorize import finish
+from pipeline.accounts.connected_account import Choice
+from pipeline.accounts.oauth_flow import redirect_uri, way_back
+from pipeline.stages.post_request import Refusal
+from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.oauth_sessions import ALL, CLI, standing
+from pipeline.store.auth.keys import revoke_key
 from tests.conftest import Engines
 from tests.pipeline.stages.consents import Home, allow, as_stored, deny, query_of, reception
 from tests.pipeline.store.ledger import together

@@ -14,11 +14,11 @@ from adapters.errors import (
     PermissionMissing,
     Unavailable,
 )
+from pipeline.accounts.refresh import refresh
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
-from pipeline.stages.credentials import refresh
 from pipeline.stages.publish import publish
-from pipeline.store import accounts
+from pipeline.store.accounts import accounts
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing, raising
 from tests.pipeline.store.ledger import credentials, together

@@ -11,11 +11,20 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
+from pipeline.actions import dead_letters
+from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import Reason, State
-from pipeline.stages import dead_letters, delay
-from pipeline.stages.steer import cancel
+from pipeline.stages import delay
 from pipeline.store.database import jsonb, new_id, row
-from pipeline.store.dead_letters import OPERATOR, Scope, Which, causes, crashes_of, discards_of, list_letters
+from pipeline.store.deliveries.dead_letters import (
+    OPERATOR,
+    Scope,
+    Which,
+    causes,
+    crashes_of,
+    discards_of,
+    list_letters,
+)
 from tests.pipeline.stages.house import VIDEO, House, moved_in
 from tests.pipeline.store.ledger import Post, together
 
@@ -275,7 +284,7 @@ def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
 
 
 def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> None:
-    from pipeline.stages.steer import retry
+    from pipeline.actions.cancel_delete_retry import retry
 
     post = dead(home)
     discard(home, ids(post))

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from adapters.contract import Platform
+from pipeline.actions import resolve as decide
+from pipeline.actions.resolve import CannotDecide
 from pipeline.domain.delivery import Reason, State
-from pipeline.stages import decide
-from pipeline.stages.decide import CannotDecide
-from pipeline.stages.policy import settle_window
+from pipeline.stages.retry_inputs import settle_window
 from pipeline.store.database import new_id
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import Post

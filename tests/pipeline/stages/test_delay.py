@@ -9,12 +9,13 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.bootstrap import build
+from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
 from pipeline.domain.schedule import slot_end
-from pipeline.stages import decide, delay
+from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
+from pipeline.wiring import build
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
@@ -115,7 +116,7 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     assert house.ledger.state(delivery) is State.QUEUED
     assert house.messages("publish.tiktok") == 0
     house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
-    from pipeline.upkeep.rescue_dropped import rescue_dropped
+    from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 
     house.core.pulse.remember()
     assert rescue_dropped(house.core) == 1

@@ -12,17 +12,20 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Account, Draft, Pending, Platform
+from pipeline.actions.edit import Change, Edited, edit
 from pipeline.domain.delivery import Reason, State
 from pipeline.queues import REACHABILITY
 from pipeline.stages import reachability
-from pipeline.stages.edit import Change, Edited, edit
+from pipeline.stages.post_request import Refusal
+from pipeline.stages.post_state import version_of
 from pipeline.stages.publish import publish
-from pipeline.stages.request import Refusal
-from pipeline.stages.standing import version_of
-from pipeline.store import checks, deliveries, steering, waiting
-from pipeline.store.connections import deactivate
+from pipeline.store.accounts.connections import deactivate
+from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.post_views import PostView, read_post
+from pipeline.store.deliveries import moves as deliveries
+from pipeline.store.posts import actions as steering
+from pipeline.store.posts import awaiting_checks as waiting
+from pipeline.store.posts.views import PostView, read_post
 from tests.pipeline.stages.house import GOOD_VIDEO, VIDEO, House
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together

@@ -14,18 +14,18 @@ import pytest
 from adapters.contract import Media
 from adapters.errors import Rejected, Unavailable
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.delivery import State
-from pipeline.media.files_intake import Intake
-from pipeline.media.storage import Folder
+from pipeline.maintenance.recheck_media import recheck_media
+from pipeline.media.files.storage_folder import Folder
+from pipeline.media.files.upload_intake import Intake
 from pipeline.stages import reachability
 from pipeline.stages.drafts import draft_of
-from pipeline.store import checks
-from pipeline.store import deliveries as held_store
-from pipeline.store import files as store
+from pipeline.store.checks import checks
 from pipeline.store.database import new_id
-from pipeline.upkeep.recheck_media import recheck_media
+from pipeline.store.deliveries import moves as held_store
+from pipeline.store.files import files as store
+from pipeline.wiring import build
 from tests.conftest import free_ports
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, status

@@ -14,16 +14,16 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.queues import DELAY
-from pipeline.stages import remembered
-from pipeline.stages.group_commit import Asked, GroupCommit
-from pipeline.stages.remembered import GoodChecks, KnownAccounts
-from pipeline.stages.request import Accepted, PostRequest
-from pipeline.store import group
-from pipeline.store.connections import deactivate
+from pipeline.stages import ingest_caches as remembered
+from pipeline.stages.ingest_batch import Asked, GroupCommit
+from pipeline.stages.ingest_caches import GoodChecks, KnownAccounts
+from pipeline.stages.post_request import Accepted, PostRequest
+from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
+from pipeline.store.posts import insert_batch as group
 from tests.pipeline.stages.house import MUSIC, House
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
-from pipeline.stages.heartbeat import Heart, _with, beating
-from pipeline.store.lease import extend
+from pipeline.stages.lease_heartbeat import Heart, _with, beating
+from pipeline.store.deliveries.lease import extend
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import Ledger
 
@@ -48,7 +48,7 @@ def test_media_without_a_way_to_its_bytes_stay_as_they_are(house: House, ledger:
 def test_an_upload_keeps_its_claim_while_bytes_move(
     house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.stages.heartbeat.PER_LEASE", 1e12)  # every piece is time for a beat
+    monkeypatch.setattr("pipeline.stages.lease_heartbeat.PER_LEASE", 1e12)  # every piece is time for a beat
     held = ledger.claimed(ledger.post([house.account("one")]))
     lease = timedelta(seconds=house.core.settings.publish.lease)
     ledger.change(held.id, "lease_until = now() + interval '1 s'")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from adapters.contract import Platform
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.queues import REACHABILITY
-from pipeline.stages.request import Accepted
-from pipeline.store import checks
-from pipeline.store.connections import deactivate
+from pipeline.stages.post_request import Accepted
+from pipeline.store.accounts.connections import deactivate
+from pipeline.store.checks import checks
 from pipeline.store.database import new_id
 from tests.pipeline.stages.house import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, House
 from tests.pipeline.store.ledger import HOUR, together
@@ -84,7 +84,7 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
         media={**SLIDESHOW, "width": 1080}, tiktok={"title": "t", "auto_add_music": True}, external_id="x-1",
         expires_at=ready.now() + HOUR, on_late="hold", caption="日本語 \U0001f600",
     )  # fmt: skip
-    from pipeline.store.post_views import read_post
+    from pipeline.store.posts.views import read_post
 
     with ready.core.database.begin() as c:
         found = read_post(c, ready.workspace, accepted.id)
@@ -414,7 +414,7 @@ def test_slides_that_are_still_checked_are_named_one_by_one(house: House, core: 
 
 def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str, str]) -> None:
     from config.settings import load
-    from pipeline.bootstrap import build
+    from pipeline.wiring import build
 
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
     deaf = build(away)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline.domain.delivery import State
-from pipeline.stages.policy import look_first, may_appear_until, policy_of, settle_window, standing_of
+from pipeline.stages.retry_inputs import look_first, may_appear_until, policy_of, settle_window, standing_of
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES
 

@@ -33,15 +33,15 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import DeadlinePassed
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import PUBLISH
 from pipeline.stages.publish import publish, publish_all
-from pipeline.store import accounts
-from pipeline.store.pauses import lift, pause
-from pipeline.store.quota import lock_day, sent_in_day
-from pipeline.upkeep.rescue_dropped import rescue_dropped
+from pipeline.store.accounts import accounts
+from pipeline.store.deliveries.daily_quota import lock_day, sent_in_day
+from pipeline.store.deliveries.pauses import lift, pause
 from tests.pipeline.media.servers import Site
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising

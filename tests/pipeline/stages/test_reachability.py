@@ -15,14 +15,14 @@ from PIL import Image
 
 from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
-from pipeline.core import Core
+from pipeline.context import Core
 from pipeline.domain.delivery import State
+from pipeline.maintenance.redispatch_checks import ring_checks
 from pipeline.stages import reachability
-from pipeline.stages.request import Accepted, Refusal
-from pipeline.store import checks
-from pipeline.store.checks import Check, Purpose
+from pipeline.stages.post_request import Accepted, Refusal
+from pipeline.store.checks import checks
+from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
-from pipeline.upkeep.ring_checks import ring_checks
 from tests.pipeline.media.servers import Answer, Site, file, status
 from tests.pipeline.stages.house import MUSIC, House
 from tests.pipeline.stages.scripted import Script, Scripted, playing

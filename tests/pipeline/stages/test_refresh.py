@@ -14,11 +14,11 @@ import pytest
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, CredentialsRevoked, Unavailable
-from pipeline.stages import credentials
-from pipeline.stages.credentials import refresh
-from pipeline.store.accounts import store_credentials
-from pipeline.store.expiry import expiring
-from pipeline.upkeep.refresh_credentials import refresh_credentials
+from pipeline.accounts import refresh as credentials
+from pipeline.accounts.refresh import refresh
+from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.store.accounts.accounts import store_credentials
+from pipeline.store.accounts.token_expiry import expiring
 from tests.conftest import Engines, environment_of, free_ports
 from tests.deaths import Deaths, arming, points_of
 from tests.pipeline.stages.consents import Home

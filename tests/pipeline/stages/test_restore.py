@@ -31,23 +31,28 @@ from adapters.contract import (
 )
 from adapters.errors import Rejected, Unavailable
 from config.settings import load
-from pipeline.bootstrap import build
-from pipeline.core import Core
+from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions import dead_letters
+from pipeline.actions import resolve as decide
+from pipeline.actions.edit import Change, edit
+from pipeline.context import Core
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
-from pipeline.outside import Outside
-from pipeline.stages import dead_letters, decide, delay, reachability, restore, steer
-from pipeline.stages.edit import Change, edit
+from pipeline.maintenance.redispatch_checks import ring_checks
+from pipeline.recovery import restore
+from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.restore import CannotAccept, Word
+from pipeline.stages import delay, reachability
+from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish, publish_all
-from pipeline.stages.request import Refusal
-from pipeline.stages.restore import CannotAccept, Word
 from pipeline.stages.status import look
-from pipeline.store import marks, restores
-from pipeline.store.checks import open_check
+from pipeline.store.checks.checks import open_check
 from pipeline.store.database import row, rows
-from pipeline.store.dead_letters import OPERATOR
-from pipeline.store.marks import Doubt
+from pipeline.store.deliveries.dead_letters import OPERATOR
+from pipeline.store.recovery import epoch as marks
+from pipeline.store.recovery import restores
+from pipeline.store.recovery.epoch import Doubt
 from pipeline.store.vault import Vault
-from pipeline.upkeep.ring_checks import ring_checks
+from pipeline.wiring import build
 from tests.deaths import Deaths
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.stages.scripted import Script, playing

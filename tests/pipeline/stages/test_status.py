@@ -15,7 +15,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look, look_all
-from pipeline.store.accounts import read_account
+from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing, raising

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Account, Draft, Pending
+from pipeline.actions.cancel_delete_retry import cancel, delete, retry
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages.publish import publish
-from pipeline.stages.steer import cancel, delete, retry
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.post_views import read_post
+from pipeline.store.posts.views import read_post
 from tests.pipeline.stages.house import VIDEO, House
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.stages.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint

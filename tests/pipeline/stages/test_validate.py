@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from adapters.contract import Platform
-from pipeline.domain.kind import KINDS, Form, form_of, kind_of
-from pipeline.stages.validate import Validated, validate
-from pipeline.store.connections import deactivate
+from pipeline.actions.validate import Validated, validate
+from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
+from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import new_id
 from tests.pipeline.stages.house import GOOD_VIDEO, House
 from tests.pipeline.store.ledger import HOUR

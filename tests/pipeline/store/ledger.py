@@ -16,14 +16,14 @@ from pydantic import SecretStr
 from adapters.contract import Credentials, Platform
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, as_read
-from pipeline.store import deliveries as store
-from pipeline.store.accounts import add_account
-from pipeline.store.checks import Purpose, open_check
+from pipeline.store.accounts.accounts import add_account
+from pipeline.store.auth.workspaces import create_workspace
+from pipeline.store.checks.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
-from pipeline.store.held import HELD_COLUMNS, HELD_JOIN, Held, held_row
-from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, Held, held_row
+from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
 from pipeline.store.vault import Vault
-from pipeline.store.workspaces import create_workspace
 
 T = TypeVar("T")
 HOUR = timedelta(hours=1)

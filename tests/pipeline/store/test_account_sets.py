@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store import folding
-from pipeline.store.account_sets import MINUTES
 from pipeline.store.database import Database, row, rows
-from pipeline.store.spans import pieces
-from pipeline.store.totals import count_by_status
+from pipeline.store.rollups import compact as folding
+from pipeline.store.rollups.account_sets import MINUTES
+from pipeline.store.rollups.count import count_by_status
+from pipeline.store.rollups.time_buckets import pieces
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 from tests.pipeline.store.upgraded import Upgraded
 

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.contract import MediaFacts, Track
 from pipeline.domain.delivery import State
-from pipeline.store import checks as store
-from pipeline.store import waiting
-from pipeline.store.checks import Check
+from pipeline.store.checks import checks as store
+from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id, row
+from pipeline.store.posts import awaiting_checks as waiting
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
 
 FACTS = {"content_type": "video/mp4", "bytes": 9}
@@ -183,7 +183,7 @@ def test_facts_are_of_media_or_of_music() -> None:
 
 def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
     """As ingest does: the open checks locked and read, then the post stored, in one transaction."""
-    from pipeline.store.posts import NewDelivery, NewPost, insert_posts
+    from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
     from tests.pipeline.store.ledger import MEDIA
 
     with ledger.database.begin() as c:

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
+from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import new_id
-from pipeline.store.held import Held
-from pipeline.store.pauses import Scope, lift, pause
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.pauses import Scope, lift, pause
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)

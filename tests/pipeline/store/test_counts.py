@@ -8,9 +8,12 @@ import sqlalchemy as sa
 from alembic import command
 
 from pipeline.domain.delivery import State
-from pipeline.store import counts, folding, migrate, totals
+from pipeline.maintenance.compact_rollups import fold_counts
+from pipeline.store import migrate
 from pipeline.store.database import Database, rows
-from pipeline.upkeep.fold_counts import fold_counts
+from pipeline.store.rollups import compact as folding
+from pipeline.store.rollups import count as totals
+from pipeline.store.rollups import totals_by_status as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 _BY_ROWS = """SELECT workspace_id, status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY 1, 2"""

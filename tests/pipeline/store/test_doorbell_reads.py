@@ -9,8 +9,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.store import release
 from pipeline.store.database import rows
+from pipeline.store.deliveries import release
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 MANY = 3000

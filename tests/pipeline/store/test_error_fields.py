@@ -15,7 +15,7 @@ from adapters.errors import (
     Unavailable,
     Unsupported,
 )
-from pipeline.store.deliveries import error_fields
+from pipeline.store.deliveries.moves import error_fields
 
 FAULTS: dict[type[AdapterError], tuple[str, bool]] = {
     Unavailable: ("platform", True),

@@ -7,9 +7,9 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials
 from pipeline.domain.delivery import State
-from pipeline.store.accounts import mark_reconnect, store_credentials
+from pipeline.store.accounts.accounts import mark_reconnect, store_credentials
+from pipeline.store.accounts.token_expiry import Endangered, endangered
 from pipeline.store.database import row
-from pipeline.store.expiry import Endangered, endangered
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 NOW = datetime.now(UTC).replace(microsecond=0)

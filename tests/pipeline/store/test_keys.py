@@ -9,8 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.store import files
-from pipeline.store.keys import (
+from pipeline.store.auth.keys import (
     Caller,
     OutsideWorkspace,
     Terms,
@@ -20,6 +19,7 @@ from pipeline.store.keys import (
     revoke_key,
     rotate_key,
 )
+from pipeline.store.files import files
 from tests.pipeline.store.ledger import Ledger
 
 DAY = timedelta(days=1)

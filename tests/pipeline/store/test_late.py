@@ -10,12 +10,12 @@ import pytest
 
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
+from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row
-from pipeline.store.held import Held
-from pipeline.store.late import Proven, keep_late_handle, keep_late_proof, settle_by_proof
-from pipeline.store.rescue import Dropped, Rescue, rescue
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.late_results import Proven, keep_late_handle, keep_late_proof, settle_by_proof
+from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, State
-from pipeline.store.held import Held
-from pipeline.store.lease import give_back, give_back_looks
-from pipeline.store.release import Ring
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.lease import give_back, give_back_looks
+from pipeline.store.deliveries.release import Ring
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 AGO = "updated_at = now() - interval '1 hour', lease_until = now() + interval '3 minutes'"

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.store import deliveries as store
-from pipeline.store import marks
 from pipeline.store.database import row
-from pipeline.store.release import release
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.release import release
+from pipeline.store.recovery import epoch as marks
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 MINE = "writer = pg_current_xact_id()::xid"

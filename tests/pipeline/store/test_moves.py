@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, Reason, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
-from pipeline.store.rescue import Dropped, Rescue, rescue
+from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 BY_STAGE = {Mover.PUBLISH, Mover.STATUS}

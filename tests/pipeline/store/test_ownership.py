@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from pipeline.store.database import new_id, rows
-from pipeline.store.ownership import accounts_within, files_within, posts_within
+from pipeline.store.deliveries.ownership import accounts_within, files_within, posts_within
 from tests.pipeline.store.ledger import Ledger
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.store import paces
+from pipeline.store.deliveries import paced_rates as paces
 from tests.pipeline.store.ledger import Ledger
 
 

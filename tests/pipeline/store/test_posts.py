@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.store import posts as store
 from pipeline.store.database import new_id
-from pipeline.store.post_pages import list_posts
-from pipeline.store.post_views import read_post
-from pipeline.store.posts import NewDelivery, NewPost
-from pipeline.store.totals import count_by_status
+from pipeline.store.posts import posts as store
+from pipeline.store.posts.pages import list_posts
+from pipeline.store.posts.posts import NewDelivery, NewPost
+from pipeline.store.posts.views import read_post
+from pipeline.store.rollups.count import count_by_status
 from tests.pipeline.store.ledger import HOUR, MEDIA, Ledger, together
 
 WINDOW = timedelta(minutes=10)

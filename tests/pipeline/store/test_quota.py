@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
-from pipeline.store.quota import lock_day, planned_in_day, room_in_day, sent_in_day
+from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.daily_quota import lock_day, planned_in_day, room_in_day, sent_in_day
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 DAY = timedelta(days=1)

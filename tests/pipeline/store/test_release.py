@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.schedule import slot_end
-from pipeline.store import release as store
 from pipeline.store.database import rows
-from pipeline.store.pauses import Scope, lift, pause
-from pipeline.store.release import Ring
+from pipeline.store.deliveries import release as store
+from pipeline.store.deliveries.pauses import Scope, lift, pause
+from pipeline.store.deliveries.release import Ring
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
 
 NOW = timedelta(0)

@@ -7,12 +7,12 @@ import pytest
 
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
-from pipeline.domain.verdict import Verdict
-from pipeline.store import deliveries as store
-from pipeline.store.accounts import mark_reconnect
-from pipeline.store.connections import activate
-from pipeline.store.held import Held
-from pipeline.store.rescue import Dropped, Rescue, dropped, rescue, resume
+from pipeline.domain.retry_policy import Verdict
+from pipeline.store.accounts.accounts import mark_reconnect
+from pipeline.store.accounts.connections import activate
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.rescue import Dropped, Rescue, dropped, rescue, resume
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
 BACK = Rescue(target=State.QUEUED, why="its worker died")

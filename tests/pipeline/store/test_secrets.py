@@ -13,18 +13,18 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from pipeline.domain.account import AccountStatus, Plan, Subscription, WorkspaceKind
-from pipeline.store import accounts
-from pipeline.store.database import new_id
-from pipeline.store.keys import Caller, create_key, find_caller, list_keys, revoke_key, touch_key
-from pipeline.store.rotation import rotate
-from pipeline.store.vault import Vault, VaultError
-from pipeline.store.workspaces import (
+from pipeline.store.accounts import accounts
+from pipeline.store.auth.keys import Caller, create_key, find_caller, list_keys, revoke_key, touch_key
+from pipeline.store.auth.workspaces import (
     NoSuchWorkspace,
     create_workspace,
     find_workspace,
     list_workspaces,
     set_plan,
 )
+from pipeline.store.database import new_id
+from pipeline.store.vault import Vault, VaultError
+from pipeline.store.vault_rotation import rotate
 from tests.pipeline.store.ledger import Ledger, credentials, together
 
 SECRET = {"token": "s3cret-value"}

@@ -17,13 +17,13 @@ import pytest
 from adapters.contract import Published
 from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
+from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.held import Held
-from pipeline.store.ownership import RemoteIdTaken, Taken
-from pipeline.store.release import release
-from pipeline.store.rescue import Rescue, dropped, rescue
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.ownership import RemoteIdTaken, Taken
+from pipeline.store.deliveries.release import release
+from pipeline.store.deliveries.rescue import Rescue, dropped, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until
 

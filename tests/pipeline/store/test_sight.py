@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
-from pipeline.store.folding import fold
-from pipeline.store.post_pages import list_posts
-from pipeline.store.totals import count_by_status
+from pipeline.store.posts.pages import list_posts
+from pipeline.store.rollups.compact import fold
+from pipeline.store.rollups.count import count_by_status
 from tests.pipeline.store.ledger import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

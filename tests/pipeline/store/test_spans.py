@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store import folding
 from pipeline.store.database import Database, row, rows
-from pipeline.store.spans import END, EPOCH, MINUTES, bounds, pieces
-from pipeline.store.totals import count_by_status
+from pipeline.store.rollups import compact as folding
+from pipeline.store.rollups.count import count_by_status
+from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, bounds, pieces
 from tests.pipeline.store.ledger import Ledger, together
 from tests.pipeline.store.upgraded import Upgraded
 

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries, lease, release
-from pipeline.store.held import Held
-from pipeline.store.rescue import Dropped, Rescue, rescue
+from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.store.deliveries import lease, release
+from pipeline.store.deliveries import moves as deliveries
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
 
 NOW = timedelta(0)

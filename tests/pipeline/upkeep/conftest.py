@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import load
-from pipeline.bootstrap import build
 from pipeline.store.vault import Vault
+from pipeline.wiring import build
 from tests.pipeline.media.servers import Site, serving
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import Ledger

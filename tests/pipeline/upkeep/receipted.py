@@ -12,10 +12,10 @@ from adapters.contract import Published
 from adapters.errors import Rejected
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt_chain import Verified, verify
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store import deliveries as store
+from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.held import Held
+from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claimed import Held
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import Post
 

@@ -10,14 +10,15 @@ import sqlalchemy as sa
 
 from adapters.contract import Published
 from adapters.errors import Rejected
+from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt import content_sha256
-from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.stages import decide, steer
-from pipeline.store import deliveries as store
+from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.maintenance.append_receipts import append_receipts
+from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows
-from pipeline.upkeep.append_receipts import append_receipts
-from pipeline.upkeep.fill_urls import fill_urls
+from pipeline.store.deliveries import moves as store
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, playing
 from tests.pipeline.stages.test_edit import change, stored

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from adapters.contract import CannotTell, Platform, Published, Seen
 from adapters.errors import Unavailable
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 from pipeline.domain.delivery import Reason, State
+from pipeline.maintenance import CHORES
+from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.recheck_media import recheck_media
+from pipeline.maintenance.resume_blocked import resume_blocked
 from pipeline.queues import ALL
 from pipeline.store.database import row
-from pipeline.upkeep import CHORES
-from pipeline.upkeep.fill_urls import fill_urls
-from pipeline.upkeep.recheck_media import recheck_media
-from pipeline.upkeep.resume_blocked import resume_blocked
 from tests.pipeline.media.servers import Site, file, status
 from tests.pipeline.stages.house import House
 from tests.pipeline.stages.scripted import Script, Scripted, playing

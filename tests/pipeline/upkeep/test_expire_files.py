@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.media.storage import Folder, Missing
-from pipeline.store import checks
-from pipeline.store import files as store
+from pipeline.maintenance.expire_files import expire_files
+from pipeline.media.files.storage_folder import Folder, Missing
+from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row
-from pipeline.upkeep.expire_files import expire_files
+from pipeline.store.files import files as store
 from tests.pipeline.stages.house import GOOD_VIDEO, House
 
 

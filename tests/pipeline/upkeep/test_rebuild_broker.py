@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from config.settings import load
-from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
-from pipeline.pacing import redis_client
+from pipeline.maintenance.rebuild_broker import BrokerAway, Rung, rebuild_broker
+from pipeline.maintenance.redispatch_checks import BATCH, ring_checks
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.rate_buckets import redis_client
 from pipeline.stages import delay
-from pipeline.upkeep.rebuild_broker import BrokerAway, Rung, rebuild_broker
-from pipeline.upkeep.rescue_dropped import rescue_dropped
-from pipeline.upkeep.ring_checks import BATCH, ring_checks
+from pipeline.wiring import build
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import HOUR
 

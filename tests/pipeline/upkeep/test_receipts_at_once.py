@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
-from pipeline.store import receipts
+from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.store.database import row
-from pipeline.upkeep.append_receipts import append_receipts
+from pipeline.store.receipts import append as receipts
 from tests.deaths import Deaths
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import together
@@ -103,8 +103,8 @@ def writing(house: House) -> Connection:
 
 CHORE = """
 from config.settings import settings
-from pipeline.bootstrap import build
-from pipeline.upkeep import CHORES
+from pipeline.wiring import build
+from pipeline.maintenance import CHORES
 CHORES["receipts"](build(settings()))
 """
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from pipeline.domain.delivery import State
-from pipeline.store.held import Held
-from pipeline.upkeep.rescue_dropped import rescue_dropped
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.store.deliveries.claimed import Held
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import together
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.worker.coalesced import SHARE, Coalesced
+from pipeline.worker.coalesce import SHARE, Coalesced
 from tests.stack import until
 
 WAIT = 30.0

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
 from pipeline.queues import PUBLISH, UPKEEP
-from pipeline.store.release import Ring
+from pipeline.store.deliveries.release import Ring
 from pipeline.store.vault import Vault
+from pipeline.wiring import build
 from pipeline.worker.watchdog import DEAF
 from tests.deaths import Deaths
 from tests.pipeline.stages.house import House, moved_in

@@ -19,15 +19,15 @@ import pytest
 import redis
 
 from config.settings import load
-from pipeline.bootstrap import build
 from pipeline.domain.delivery import State
-from pipeline.pacing import redis_client
+from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import ALL, REACHABILITY, UPKEEP
-from pipeline.store import checks
+from pipeline.rate_buckets import redis_client
 from pipeline.store.canaries import silences
+from pipeline.store.checks import checks
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
-from pipeline.upkeep.rescue_dropped import rescue_dropped
+from pipeline.wiring import build
 from tests.conftest import free_ports
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import HOUR, Ledger

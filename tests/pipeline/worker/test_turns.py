@@ -9,7 +9,7 @@ from kombu.entity import Queue
 from kombu.message import Message
 
 from config.settings import load
-from pipeline.broker import broker_options
+from pipeline.celery_app import broker_options
 from pipeline.queues import DELAY, GROUPS, PUBLISH, STATUS
 
 EACH = 24

@@ -17,11 +17,11 @@ from celery.beat import Scheduler
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.broker import configured
+from pipeline.celery_app import configured
 from pipeline.dispatch import LOOKS_SPREAD, SPREAD, Doorbell
-from pipeline.pacing import redis_client
 from pipeline.queues import ALL
-from pipeline.store.release import Ring
+from pipeline.rate_buckets import redis_client
+from pipeline.store.deliveries.release import Ring
 
 Message = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""

@@ -23,7 +23,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.queues import GROUPS
 from pipeline.store.database import rows
-from pipeline.store.schema import revision_of_tables
+from pipeline.store.schema_version import revision_of_tables
 from tests.conftest import free_ports
 from tests.stack import FAST, Stack, answers, until
 

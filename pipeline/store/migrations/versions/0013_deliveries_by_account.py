@@ -1,6 +1,6 @@
 """Deliveries by account, newest first: what a key that is bound to accounts lists and counts its posts by."""
 
-from pipeline.store.migrating import index_concurrently
+from pipeline.store.migration_helpers import index_concurrently
 
 revision = "0013"
 down_revision = "0012"

@@ -1,6 +1,6 @@
 """Looks by the moment from which nobody holds them: what is rung already is not read again at every doorbell."""
 
-from pipeline.store.migrating import index_concurrently
+from pipeline.store.migration_helpers import index_concurrently
 
 revision = "0016"
 down_revision = "0015"

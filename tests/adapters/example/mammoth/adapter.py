@@ -34,10 +34,10 @@ from adapters.contract import (
 from adapters.error_table import Step
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
 from adapters.http import Client
-from adapters.oauth_login import Grant, code_form
-from adapters.oauth_login import credentials as credentials_of
-from adapters.source import bytes_of, size_of
-from adapters.speech import Model, Request, bearer, read, send
+from adapters.oauth import Grant, code_form
+from adapters.oauth import credentials as credentials_of
+from adapters.transport import Model, Request, bearer, read, send
+from adapters.upload_source import bytes_of, size_of
 from tests.adapters.example.mammoth import limits
 from tests.adapters.example.mammoth.errors import SERVICE, of_answer
 from tests.adapters.example.mammoth.problems import problems

@@ -1,0 +1,132 @@
+"""Everything the stand-ins share: time, accounts, tokens, faults, limits, the ledger, and the fetcher of media."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from typing import TYPE_CHECKING
+
+from adapters.sandbox.accounts import Accounts
+from adapters.sandbox.clock import Clock
+from adapters.sandbox.faults import Faults
+from adapters.sandbox.graph import Graph
+from adapters.sandbox.group_fsync import Commit
+from adapters.sandbox.ledger import Ledger, Live, iso
+from adapters.sandbox.processing import Processing
+from adapters.sandbox.rate_windows import Windows
+from adapters.sandbox.store import Record, Store
+from adapters.sandbox.url_fetcher import Puller
+
+if TYPE_CHECKING:
+    from adapters.sandbox.settings import SandboxSettings
+
+_SETTING = "setting"
+
+
+class World:
+    """One sandbox. Platforms are registered on it and keep their records in `store`."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        """Read what an earlier run has left in the folder."""
+        self.settings = settings
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self.uploads = settings.folder / "uploads"
+        self.uploads.mkdir(exist_ok=True)
+        self.media = settings.folder / "media"
+        self.media.mkdir(exist_ok=True)
+        self.store = Store(settings.folder / "state.jsonl")
+        self.clock = Clock(float(self._setting("clock").get("ahead", 0.0)))
+        self.ledger = Ledger(
+            settings.folder / "ledger.jsonl",
+            start=int(self._setting("ledger").get("start", 0)),
+            missing=self.store.replayed_entries,
+        )
+        self.store.start()
+        self.commit = Commit(self.store, self.ledger)
+        self.accounts = Accounts(self.store, self.clock)
+        self.faults = Faults(self.store)
+        self.windows = Windows(self.clock, self.store)
+        self.processing = Processing(self)
+        self.puller = Puller(self)
+        self.graph = Graph(self)
+        self._numbers = itertools.count(secrets.randbits(31))
+        pace = self._setting("pace")
+        self.instant = pace.get("pace", settings.pace) == "instant"
+        self.windows.lifted = not pace.get("quotas", settings.quotas)
+
+    def number(self) -> int:
+        """A new id as TikTok forms them: the second in the upper bits, 19 digits, rising within a second."""
+        return (int(self.clock.now()) << 32) | (next(self._numbers) & 0xFFFFFFFF)
+
+    def set_pace(self, *, instant: bool, quotas: bool) -> None:
+        """Choose the pace and whether limits count; kept until the next reset."""
+        self.instant = instant
+        self.windows.lifted = not quotas
+        self.store.put(_SETTING, "pace", {"pace": "instant" if instant else "real", "quotas": quotas})
+
+    def move_clock(self, seconds: float) -> None:
+        """Jump forward in time."""
+        self.clock.move(seconds)
+        self.store.put(_SETTING, "clock", {"ahead": self.clock.ahead})
+
+    def publish(
+        self,
+        account: Record,
+        *,
+        kind: str,
+        remote_id: str,
+        handle: str,
+        caption: str,
+        media: list[Record],
+        url: str,
+        late: float = 0.0,
+        extra: Record | None = None,
+    ) -> Live:
+        """Let something go live: the one way into the ledger.
+
+        `late`: seconds until listings and reads show it. `extra["public"]` False keeps it out of public listings.
+        """
+        now = self.clock.now()
+        return self.ledger.add(
+            {
+                "at": iso(now),
+                "platform": account["platform"],
+                "account": account["remote_id"],
+                "kind": kind,
+                "remote_id": remote_id,
+                "handle": handle,
+                "caption": caption,
+                "media": media,
+                "url": url,
+                "extra": {**(extra or {}), "visible_at": now + late},
+            }
+        )
+
+    async def reset(self, *, erase_ledger: bool) -> None:
+        """Forget accounts, tokens, objects, faults and counts; the ledger file only when asked."""
+        await self.commit()
+        await self.processing.stop()
+        self.store.clear()
+        start = self.ledger.forget(erase=erase_ledger)
+        self.store.put(_SETTING, "ledger", {"start": start})
+        self.clock.ahead = 0.0
+        self.windows.clear()
+        self.faults.active = False
+        self.instant = self.settings.pace == "instant"
+        self.windows.lifted = not self.settings.quotas
+        self.puller.forget()
+        for path in self.uploads.iterdir():
+            path.unlink(missing_ok=True)
+        await self.commit()
+
+    async def close(self) -> None:
+        """Stop the work and close the files."""
+        await self.processing.stop()
+        await self.commit()
+        await self.puller.close()
+        self.commit.close()
+        self.store.close()
+        self.ledger.close()
+
+    def _setting(self, key: str) -> Record:
+        return self.store.get(_SETTING, key) or {}

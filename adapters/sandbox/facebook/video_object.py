@@ -1,0 +1,191 @@
+"""One video of the Facebook stand-in, reel or not: its three phases, its status object, its way to being live.
+
+States: uploading -> uploaded -> processing -> ready, or error; expired when it was not finished within a day.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.sandbox import probe
+from adapters.sandbox.accounts import digits
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.facebook import post
+from adapters.sandbox.facebook.dialect import PLATFORM
+from adapters.sandbox.processing import Work
+from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.store import Record
+from adapters.sandbox.url_fetcher import Pulled
+
+if TYPE_CHECKING:
+    from adapters.sandbox.context import World
+
+KIND = "facebook.video"
+MOST_BYTES = 10_000_000_000
+_CODECS = ("h264", "hevc", "vp9", "av1")
+_SHORTEST_SIDE = 540
+_REEL_S = (3.0, 90.0)
+_REEL_RATE = (23.9, 60.0)
+_PORTRAIT = (9 / 16, 0.01)
+_EDGE_S = 0.05
+_VIDEO_STATUS = {"uploaded": "upload_complete"}
+
+RATIO, RESOLUTION, LENGTH, RATE = 1363040, 1363127, 1363128, 1363129
+BAD_FILE = 6000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """What is wrong with a film."""
+
+    code: int
+    sentence: str
+
+
+def new(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
+    """Make a video that has no bytes yet, and keep it; `kind`: reel or video."""
+    record: Record = {
+        "key": digits(15, "10"),
+        "account": account["remote_id"],
+        "kind": kind,
+        "state": "uploading",
+    }
+    record |= {"created": call.world.clock.now(), "received": 0, "size": size, "facts": None, "error": None}
+    record |= {"title": "", "description": "", "wanted": "draft", "post": None, "published_at": None}
+    return keep(call.world, record | call.mishap())
+
+
+def keep(world: "World", record: Record) -> Record:
+    """Write the record down."""
+    world.store.put(KIND, record["key"], record)
+    return record
+
+
+def path(world: "World", record: Record) -> Path:
+    """Where the bytes are kept until they are looked at."""
+    return world.uploads / f"facebook-{record['key']}"
+
+
+def is_expired(world: "World", record: Record) -> bool:
+    """Whether it was left unfinished for too long."""
+    return record["state"] in ("uploading", "uploaded") and world.clock.now() >= record["created"] + DAY
+
+
+async def received(world: "World", record: Record) -> None:
+    """All bytes are there: look at them and keep what they are."""
+    place = path(world, record)
+    facts = await asyncio.to_thread(probe.video, place)
+    place.unlink(missing_ok=True)
+    adopt(record, facts, {"sha256": None if facts is None else facts.sha256, "bytes": record["size"]})
+
+
+def pulled(record: Record, found: Pulled, url: str) -> None:
+    """All bytes were fetched from a URL."""
+    record |= {"received": found.bytes, "size": found.bytes}
+    adopt(record, found.video, found.told(url))
+
+
+def adopt(record: Record, facts: probe.VideoFacts | None, told: Record) -> None:
+    """Keep what the film is; `told`: as the ledger names it."""
+    record |= {"state": "uploaded", "media": told, "facts": None}
+    if facts is not None:
+        record["facts"] = {
+            "codec": facts.codec,
+            "width": facts.width,
+            "height": facts.height,
+            "fps": facts.fps,
+            "duration": facts.duration,
+        }
+
+
+def flaw(record: Record) -> Flaw | None:
+    """Why the film cannot be used, or None."""
+    facts = record["facts"]
+    if facts is None or facts["codec"] not in _CODECS:
+        return Flaw(code=BAD_FILE, sentence="There was a problem with your video file.")
+    return _reel_flaw(facts) if record["kind"] == "reel" else None
+
+
+def _reel_flaw(facts: Record) -> Flaw | None:
+    if abs(facts["width"] / facts["height"] - _PORTRAIT[0]) > _PORTRAIT[1]:
+        return Flaw(code=RATIO, sentence="The aspect ratio must be 9:16.")
+    if facts["width"] < _SHORTEST_SIDE:
+        return Flaw(code=RESOLUTION, sentence="Resolution too low. A reel must have at least 540x960 pixels.")
+    if not _REEL_S[0] - _EDGE_S <= facts["duration"] <= _REEL_S[1] + _EDGE_S:
+        return Flaw(code=LENGTH, sentence="A reel must last from 3 to 90 seconds.")
+    if not _REEL_RATE[0] <= facts["fps"] <= _REEL_RATE[1]:
+        return Flaw(code=RATE, sentence="The frame rate must be from 24 to 60 per second.")
+    return None
+
+
+def work(world: "World") -> Work:
+    """How videos are worked on."""
+
+    async def examine(record: Record) -> str | None:
+        if "doom" in record:
+            return record["doom"] or "The video could not be processed."
+        return None
+
+    return Work(
+        pending=lambda record: record["state"] == "processing",
+        examine=examine,
+        conclude=lambda record, error: _conclude(world, record, error),
+    )
+
+
+def _conclude(world: "World", record: Record, error: str | None) -> None:
+    record |= {"state": "ready" if error is None else "error", "error": error}
+    if error is None and record["wanted"] == "published":
+        go_live(world, record)
+    keep(world, record)
+
+
+def go_live(world: "World", record: Record, late: float = 0.0) -> None:
+    """Show a video that is ready; the caller keeps the record."""
+    account = world.accounts.find(PLATFORM, record["account"])
+    if account is None or record["post"] is not None:
+        return
+    shown = post.blank(world, account, record["kind"], record["description"])
+    shown |= {"video": record["key"], "media": [record["media"]]}
+    post.show(world, account, shown, max(late, record.get("late", 0.0)))
+    record |= {"post": shown["key"], "published_at": int(world.clock.now())}
+
+
+def status(world: "World", record: Record) -> Record:
+    """The status object."""
+    state = "expired" if is_expired(world, record) else record["state"]
+    return {
+        "video_status": _VIDEO_STATUS.get(state, state),
+        "uploading_phase": {"status": _uploading(record), "bytes_transfered": record["received"]},
+        "processing_phase": _processing(record),
+        "publishing_phase": _publishing(record),
+    }
+
+
+def _uploading(record: Record) -> str:
+    if record["state"] != "uploading":
+        return "complete"
+    return "in_progress" if record["received"] else "not_started"
+
+
+def _processing(record: Record) -> Record:
+    match record["state"]:
+        case "processing":
+            return {"status": "in_progress"}
+        case "ready":
+            return {"status": "complete"}
+        case "error":
+            # As in the guide's own sample: the failure sits beside a status that does not tell it.
+            return {"status": "not_started", "error": {"message": record["error"]}}
+        case _:
+            return {"status": "not_started"}
+
+
+def _publishing(record: Record) -> Record:
+    if record["post"] is not None:
+        publish_time = record["published_at"]
+        return {"status": "complete", "publish_status": "published", "publish_time": publish_time}
+    if record["state"] == "ready":
+        return {"status": "not_started", "publish_status": "draft"}
+    return {"status": "not_started"}

@@ -1,0 +1,105 @@
+"""How Meta's graph says no: the envelope that every platform on it shares."""
+
+import itertools
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from adapters.sandbox import multipart
+from adapters.sandbox.endpoint import Call, Voice
+from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.store import Record
+
+USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
+"""On every answer."""
+
+_numbers = itertools.count()
+
+
+def ok(body: object) -> web.Response:
+    """A yes."""
+    return json_answer(body, 200, USAGE)
+
+
+def no(
+    code: int,
+    subcode: int | None,
+    message: str,
+    *,
+    status: int = 400,
+    kind: str = "OAuthException",
+    transient: bool = False,
+    headers: dict[str, str] | None = None,
+    data: Record | None = None,
+) -> web.Response:
+    """A no; `data` is its error_data."""
+    error: Record = {"message": message, "type": kind, "code": code}
+    if subcode is not None:
+        error["error_subcode"] = subcode
+    if data is not None:
+        error["error_data"] = data
+    error |= {"is_transient": transient, "error_user_title": "Request refused", "error_user_msg": message}
+    error["fbtrace_id"] = f"A{next(_numbers):022d}"
+    return json_answer({"error": error}, status, USAGE | (headers or {}))
+
+
+def refuse(code: int, subcode: int | None, message: str) -> Refused:
+    """The refusal of a request, HTTP 400."""
+    return Refused(no(code, subcode, message))
+
+
+def arguments(call: Call) -> Record:
+    """Query, form and JSON body in one; the body wins. Files of a multipart form are bytes."""
+    if call.given is None:
+        call.given = dict(call.request.query) | _body(call)
+    return call.given
+
+
+def _body(call: Call) -> Record:
+    if not call.body:
+        return {}
+    match call.request.content_type:
+        case "application/json":
+            return call.json()
+        case "multipart/form-data":
+            return multipart.fields(call.request.headers["Content-Type"], call.body)
+        case _:
+            return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def token_of(request: web.Request) -> str:
+    """The access token of header or query, where the body has not been read yet; empty when there is none."""
+    return request.headers.get("Authorization", "").partition(" ")[2] or request.query.get("access_token", "")
+
+
+def presented(call: Call) -> str | None:
+    """The access token: Bearer or OAuth header, or `access_token` in query or body."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    if scheme in ("Bearer", "OAuth") and text:
+        return text
+    return arguments(call).get("access_token")
+
+
+def _throttled(wait: int) -> web.Response:
+    minutes = max(1, -(-wait // 60))
+    usage = encode({"1": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": minutes}]})
+    headers = {"Retry-After": str(wait), "X-Business-Use-Case-Usage": usage}
+    return no(4, None, "Application request limit reached", status=429, transient=True, headers=headers)
+
+
+VOICE = Voice(
+    presented=presented,
+    unknown_token=lambda: no(190, None, "Invalid OAuth access token - Cannot parse access token"),
+    expired=lambda: no(190, 463, "Error validating access token: Session has expired."),
+    revoked=lambda: no(190, 458, "Error validating access token: The user has not authorized application."),
+    lacks_scope=lambda scope: no(10, None, f"Application does not have permission {scope}.", status=403),
+    rate_limited=_throttled,
+    server_error=lambda: no(
+        2,
+        None,
+        "An unexpected error has occurred. Please retry your request later.",
+        status=500,
+        transient=True,
+    ),
+    malformed=lambda: no(100, None, "The body is not a JSON object."),
+)

@@ -1,0 +1,96 @@
+"""How the TikTok Business stand-in words its answers: HTTP 200 with a code, 0 for yes."""
+
+import itertools
+import json
+import time
+
+from aiohttp import web
+
+from adapters.sandbox.endpoint import Call, Voice
+from adapters.sandbox.rate_windows import MINUTE
+from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.store import Record
+
+PLATFORM = "tiktok_business"
+
+BAD_PARAMETER = 40002
+NO_PERMISSION = 40001
+RATE_LIMIT = 40100
+TOKEN_EXPIRED = 40102
+REFRESH_EXPIRED = 40103
+NO_TOKEN = 40104
+TOKEN_WRONG = 40105
+REFRESH_WRONG = 40107
+CODE_WRONG = 40110
+SYSTEM_ERROR = 50000
+SOMETHING_WRONG = 51065
+
+_CALLS_A_MINUTE = 40
+_numbers = itertools.count()
+
+
+def _answer(
+    code: int, message: str, data: Record, status: int = 200, wait: int | None = None
+) -> web.Response:
+    request_id = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
+    headers = {"X-Tt-Logid": request_id}
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
+    body = {"code": code, "message": message, "request_id": request_id, "data": data}
+    return json_answer(body, status, headers)
+
+
+def ok(data: Record | None = None) -> web.Response:
+    """A yes."""
+    return _answer(0, "OK", data or {})
+
+
+def no(code: int, message: str) -> web.Response:
+    """A no: HTTP 200 all the same."""
+    return _answer(code, message, {})
+
+
+def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
+    """The refusal of a bad parameter."""
+    return Refused(no(code, message))
+
+
+def _access_token(call: Call) -> str | None:
+    return call.request.headers.get("Access-Token") or None
+
+
+VOICE = Voice(
+    presented=_access_token,
+    unknown_token=lambda: no(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
+    expired=lambda: no(TOKEN_EXPIRED, "Access token has expired."),
+    revoked=lambda: no(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
+    lacks_scope=lambda scope: no(NO_PERMISSION, f"No permission to operate: scope {scope} is missing."),
+    # The code comes with HTTP 200 from the platform itself; a 429 is the gateway in front of it.
+    rate_limited=lambda wait: _answer(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
+    server_error=lambda: _answer(SYSTEM_ERROR, "System error.", {}, 500),
+    malformed=lambda: no(40000, "The body is not a JSON object."),
+)
+
+
+def holder(call: Call, business_id: object, *scopes: str) -> Record:
+    """The account of the token, if `business_id` is its own and its minute at this endpoint has room."""
+    if not call.request.headers.get("Access-Token"):
+        raise refuse("Access token is empty.", NO_TOKEN)
+    account = call.holder(*scopes)
+    if business_id != account["remote_id"]:
+        raise refuse("No permission to operate this business_id.", NO_PERMISSION)
+    window = f"business:{account['remote_id']}:{call.request.path}"
+    if not call.world.windows.take(window, _CALLS_A_MINUTE, MINUTE):
+        raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
+    return account
+
+
+def asked(call: Call, name: str) -> object:
+    """A query parameter that is a list or an object in JSON text; None when absent."""
+    text = call.request.query.get(name)
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise refuse(f"{name}: not JSON.") from None

@@ -1,0 +1,94 @@
+"""How the YouTube stand-in words its answers: Google's error envelope."""
+
+import hashlib
+
+from aiohttp import web
+
+from adapters.sandbox.endpoint import Call, Voice
+from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.store import Record
+
+PLATFORM = "youtube"
+UPLOAD = "https://www.googleapis.com/auth/youtube.upload"
+READONLY = "https://www.googleapis.com/auth/youtube.readonly"
+WHOLE = ("https://www.googleapis.com/auth/youtube", "https://www.googleapis.com/auth/youtube.force-ssl")
+MAY_UPLOAD = (UPLOAD, *WHOLE)
+MAY_READ = (READONLY, *WHOLE)
+
+_DOMAINS = {
+    "quotaExceeded": "youtube.quota",
+    "rateLimitExceeded": "usageLimits",
+    "authError": "global",
+    "backendError": "global",
+    "insufficientPermissions": "global",
+}
+
+
+def ok(body: Record) -> web.Response:
+    """A yes."""
+    return json_answer(body)
+
+
+def no(
+    status: int,
+    reason: str,
+    message: str,
+    *,
+    domain: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> web.Response:
+    """A no."""
+    detail: Record = {
+        "domain": domain or _DOMAINS.get(reason, "youtube.video"),
+        "reason": reason,
+        "message": message,
+    }
+    error: Record = {"code": status, "message": message, "errors": [detail]}
+    if status == 401:  # noqa: PLR2004 - HTTP's own number
+        detail |= {"location": "Authorization", "locationType": "header"}
+        error["status"] = "UNAUTHENTICATED"
+    return json_answer({"error": error}, status, headers)
+
+
+def refuse(reason: str, message: str, status: int = 400) -> Refused:
+    """The refusal of a request."""
+    return Refused(no(status, reason, message))
+
+
+def etag(record: Record) -> str:
+    """An ETag that changes with the record."""
+    return hashlib.sha256(encode(record).encode()).hexdigest()[:27]
+
+
+def out_of_quota() -> web.Response:
+    """The project's day is used up."""
+    return no(403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota.")
+
+
+def _presented(call: Call) -> str | None:
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" and text else call.request.query.get("access_token")
+
+
+def _unauthorized() -> web.Response:
+    headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
+    return no(401, "authError", "Invalid Credentials", headers=headers)
+
+
+VOICE = Voice(
+    presented=_presented,
+    unknown_token=_unauthorized,
+    expired=_unauthorized,
+    revoked=_unauthorized,
+    lacks_scope=lambda _: no(
+        403, "insufficientPermissions", "Request had insufficient authentication scopes."
+    ),
+    rate_limited=lambda wait: no(
+        429,
+        "uploadRateLimitExceeded",
+        "The channel has uploaded too many videos recently. Please try again later.",
+        headers={"Retry-After": str(wait)},
+    ),
+    server_error=lambda: no(503, "backendError", "Backend Error"),
+    malformed=lambda: no(400, "parseError", "Parse Error", domain="global"),
+)

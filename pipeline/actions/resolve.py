@@ -1,0 +1,140 @@
+"""A person's word on a delivery nobody else can tell about: it is live, or publish it again; and un-blocking one."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Platform
+from pipeline.context import Core
+from pipeline.domain.delivery import Mover, State
+from pipeline.failpoint import failpoint
+from pipeline.recovery.restore import said_in_doubt
+from pipeline.stages.retry_inputs import may_appear_until
+from pipeline.store.database import row
+from pipeline.store.deliveries.moves import lock_post, move
+from pipeline.store.deliveries.rescue import resume_one
+from pipeline.store.health import database_now
+
+
+class CannotDecide(Exception):
+    """The delivery is not there, or not in a state a person's word moves; the message says which."""
+
+
+DECIDABLE = frozenset({State.UNKNOWN, State.BLOCKED})
+
+
+def it_is_live(core: Core, delivery: UUID, url: str) -> None:
+    """A person saw the post: the delivery is published, with the address they give. Raises CannotDecide."""
+    _refuse_in_doubt(core)
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        done = move(
+            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.PUBLISHED,
+            mover=Mover.DECIDE, generation=found.generation, why=f"a person says it is live: {url}",
+            changes={
+                "published_at": database_now(c), "url": url, "error": None, "lease_until": None,
+                "fence": found.fence + 1, "delivered_as": "post", "in_doubt": False,
+            },
+        )  # fmt: skip
+        _end(c, delivery, done=done)
+
+
+def publish_again(core: Core, delivery: UUID) -> None:
+    """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide.
+
+    Refused while the first call may still show its post: what is not there yet would be there twice.
+    """
+    _refuse_in_doubt(core)
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        _appears_no_more(core, delivery, found)
+        done = move(
+            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.RETRYING,
+            mover=Mover.DECIDE, generation=found.generation, why="a person says: publish it again",
+            changes={
+                "next_at": database_now(c), "armed_at": None, "armed_deadline": None, "absent_at": None,
+                "lease_until": None, "fence": found.fence + 1, "working_since": None, "crashes": 0, "surprises": 0,
+                "looks": 0, "checkpoint": _kept(core, delivery, found), "in_doubt": False,
+            },
+        )  # fmt: skip
+        _end(c, delivery, done=done)
+    failpoint("decide.again", delivery)
+    core.doorbell.now()
+
+
+def _appears_no_more(core: Core, delivery: UUID, found: Any) -> None:
+    adapter = core.adapters.get(Platform(found.platform))
+    if adapter is None:
+        return
+    until = may_appear_until(found.armed_deadline, core.settings, adapter.capabilities)
+    if until is not None and found.now <= until:
+        raise CannotDecide(
+            f"Delivery {delivery} may still appear until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: the call that "
+            "publishes it had no answer yet. Look at the account again after that, then decide."
+        )
+
+
+def _kept(core: Core, delivery: UUID, found: Any) -> bytes | None:
+    """What of the old checkpoint the platform recognises a repeat by; the rest starts from scratch."""
+    adapter = core.adapters.get(Platform(found.platform))
+    if adapter is None or found.checkpoint is None:
+        return None
+    old = core.vault.open(found.checkpoint, delivery)
+    kept = {name: old[name] for name in adapter.capabilities.keeps if name in old}
+    return core.vault.seal(kept, delivery) if kept else None
+
+
+def resume(core: Core, delivery: UUID) -> None:
+    """Lets a blocked delivery go on: armed ones are looked at again, the others tried again. Raises CannotDecide."""
+    _refuse_in_doubt(core)
+    with core.database.begin() as c:
+        found = _found(c, delivery)
+        if State(found.state) is not State.BLOCKED:
+            raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
+        armed = found.armed_at is not None
+        if not resume_one(
+            c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
+        ):
+            raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+    failpoint("decide.resumed", delivery)
+    core.doorbell.now()
+
+
+def _refuse_in_doubt(core: Core) -> None:
+    if said := said_in_doubt(core):
+        raise CannotDecide(said)
+
+
+def _found(c: Connection, delivery: UUID) -> Any:
+    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
+    if first is None:
+        raise CannotDecide(f"There is no delivery {delivery}.")
+    lock_post(c, first.post_id)
+    found = row(
+        c,
+        """SELECT post_id, platform, state, reason, generation, fence, armed_at, armed_deadline, checkpoint,
+                  now() AS now FROM deliveries WHERE id = :id FOR UPDATE""",
+        id=delivery,
+    )
+    if found is None or State(found.state) not in DECIDABLE:
+        state = found.state if found is not None else "gone"
+        raise CannotDecide(
+            f"Delivery {delivery} is {state}: only unknown and blocked ones wait for a person."
+        )
+    return found
+
+
+def _end(c: Connection, delivery: UUID, *, done: bool) -> None:
+    """Closes the open attempt as decided; the decision and the closing are one transaction."""
+    if not done:
+        raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+    row(
+        c,
+        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
+           RETURNING id""",
+        id=delivery,
+    )

@@ -1,0 +1,149 @@
+"""The bodies that steer posts: PATCH /posts/{id}, and the lists of ids to retry, cancel and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+
+from pipeline.actions.edit import FIELDS, Change
+from pipeline.api.posts.field_types import MAX_URL, Caption, Identity, Moment, Rules, at_most
+from pipeline.api.posts.schema import (
+    ACCOUNTS,
+    KEYS,
+    TAGGED,
+    AccountRef,
+    Body,
+    Pinterest,
+    Slideshow,
+    TikTok,
+    Video,
+    as_sent,
+    contradictions,
+    invalid,
+)
+from pipeline.api.posts.unsafe_text import hostile
+from pipeline.api.posts.validation_issue import issue, of_pydantic
+from pipeline.stages.post_request import Refusal
+
+RETRIED, STEERED = 20, 50
+"""Posts of one request."""
+B = TypeVar("B", bound=Body)
+
+
+class PatchBody(Body):
+    """What to change: at least one field. null clears music_url, tiktok and pinterest; scheduled_at null means now."""
+
+    caption: Caption | None = None
+    media: Annotated[Video | Slideshow, Field(discriminator="type")] | None = None
+    accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)] | None = Field(
+        None, description="Replaces the accounts: those left out are cancelled."
+    )
+    scheduled_at: Moment | None = Field(None, description="With an offset. null: as soon as possible.")
+    music_url: str | None = Field(None, max_length=MAX_URL)
+    tiktok: TikTok | None = None
+    pinterest: Pinterest | None = None
+    external_id: Any = Field(None, description="Cannot be changed: 409 external_id_immutable.")
+
+
+class RetryBody(Body):
+    """Failed and partial posts to send again, to all of their accounts that failed or only to some."""
+
+    post_ids: Annotated[list[Identity], Field(min_length=1, max_length=RETRIED)]
+    account_ids: (
+        Annotated[list[Identity], Field(min_length=1, max_length=ACCOUNTS), at_most(ACCOUNTS)] | None
+    ) = None
+
+
+class CancelBody(Body):
+    """Posts to take back, from all of their accounts or only from some."""
+
+    post_ids: Annotated[list[Identity], Field(min_length=1, max_length=STEERED)]
+    account_ids: (
+        Annotated[list[Identity], Field(min_length=1, max_length=ACCOUNTS), at_most(ACCOUNTS)] | None
+    ) = None
+
+
+class DeleteBody(Body):
+    """Posts to take away. post_ids is another name for postIds."""
+
+    postIds: Annotated[list[Identity], Field(min_length=1, max_length=STEERED)]  # noqa: N815  the contract's spelling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which posts, and which of their accounts (None: all)."""
+
+    post_ids: Sequence[UUID]
+    account_ids: Sequence[UUID] | None = None
+
+
+def read_change(body: Any, rules: Rules) -> Change:
+    """What to change. Raises Refusal 422 with everything that is wrong with it."""
+    found = _read(PatchBody, body, rules)
+    given = found.model_fields_set
+    if not given:
+        raise invalid([issue((), f"Nothing to change: send at least one of {', '.join(FIELDS)}.", "missing")])
+    null = [
+        name for name in ("caption", "media", "accounts") if name in given and getattr(found, name) is None
+    ]
+    if null:
+        raise invalid([issue((name,), "It may be left out, but not be null.", "null", None) for name in null])
+    if issues := list(contradictions(found.media, found.tiktok, found.pinterest)):
+        raise invalid(issues)
+    return Change(
+        given=frozenset(given), caption=found.caption or "", media=as_sent(found.media),
+        account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())), scheduled_at=found.scheduled_at,
+        music_url=found.music_url, tiktok=as_sent(found.tiktok), pinterest=as_sent(found.pinterest),
+    )  # fmt: skip
+
+
+def read_retry(body: Any) -> Wanted:
+    """Which posts to send again. Raises Refusal."""
+    return _ids(RetryBody, body, "post_ids", RETRIED)
+
+
+def read_cancel(body: Any) -> Wanted:
+    """Which posts to take back. Raises Refusal."""
+    return _ids(CancelBody, body, "post_ids", STEERED)
+
+
+def read_delete(body: Any) -> Wanted:
+    """Which posts to take away, by either name. Raises Refusal."""
+    if isinstance(body, dict) and "postIds" not in body and "post_ids" in body:
+        body = {"postIds" if name == "post_ids" else name: value for name, value in body.items()}
+    return _ids(DeleteBody, body, "postIds", STEERED)
+
+
+def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int) -> Wanted:
+    listed = body.get(name) if isinstance(body, dict) else None
+    if isinstance(listed, list) and len(listed) > most:
+        raise Refusal(
+            400, "too_many_post_ids", f"{most} posts at most in one request; there are {len(listed)}."
+        )
+    found = _read(model, body, Rules())
+    accounts = None if isinstance(found, DeleteBody) else found.account_ids
+    return Wanted(
+        post_ids=list(dict.fromkeys(getattr(found, name))),
+        account_ids=None if accounts is None else list(dict.fromkeys(accounts)),
+    )
+
+
+def _read(model: type[B], body: Any, rules: Rules) -> B:
+    if not isinstance(body, dict):
+        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
+    if found := hostile(body):
+        raise invalid(found)
+    try:
+        return model.model_validate(body, context=rules)
+    except ValidationError as error:
+        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, _known(model))) from None
+
+
+def _known(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
+    """The keys an object of this body may have, by where it stands."""
+    keys: Mapping[str, Sequence[str]] = {**KEYS, "": tuple(model.model_fields)}
+    return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())

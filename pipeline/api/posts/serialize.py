@@ -1,0 +1,95 @@
+"""Posts and accounts in the words of the HTTP contract, with our finer ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pipeline.api.http.timestamp import written
+from pipeline.api.posts.action_serialize import warned
+from pipeline.domain.account import WorkspaceKind
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.post import OPEN, PostStatus, account_status, as_read, status_of
+from pipeline.stages.post_request import Accepted
+from pipeline.store.accounts.accounts import AccountRow
+from pipeline.store.auth.keys import Caller
+from pipeline.store.posts.views import DeliveryView, PostView
+
+
+def accepted(a: Accepted) -> dict[str, Any]:
+    """The answer to a new post, or to a repeated one."""
+    data: dict[str, Any] = {"id": str(a.id), "status": a.status, "scheduled_at": written(a.scheduled_at)}
+    data |= warned(a.warnings)
+    return {**data, "duplicate": True} if a.duplicate else data
+
+
+def post(p: PostView) -> dict[str, Any]:
+    """One post with where each of its accounts stands.
+
+    Its status is computed as the store computes it, so that a time that has just come shows at once.
+    """
+    words = [_word(d, p.now) for d in p.deliveries]
+    return {
+        "id": str(p.id), "caption": p.caption, "status": status_of(words), "source": p.source,
+        "scheduled_at": written(p.due_at), "created_at": written(p.created_at), "updated_at": written(p.updated_at),
+        "media": p.media, "music_url": p.music_url, "tiktok": p.tiktok, "pinterest": p.pinterest,
+        "external_id": p.external_id, "expires_at": written(p.expires_at), "on_late": p.on_late,
+        "accounts": {"total": len(p.deliveries), "states": [*map(_delivery, p.deliveries, words)]},
+    }  # fmt: skip
+
+
+def summary(by_status: Mapping[str, int]) -> dict[str, Any]:
+    """Counts of a workspace's posts. Pending: still on the way; published: live somewhere (partial ones too)."""
+    every = {status.value: by_status.get(status, 0) for status in PostStatus}
+    return {
+        "total": sum(every.values()), "pending": sum(every[status] for status in OPEN),
+        "published": every[PostStatus.POSTED] + every[PostStatus.PARTIAL], "by_status": every,
+    }  # fmt: skip
+
+
+def scope(caller: Caller) -> dict[str, Any]:
+    """What the key speaks for: a workspace, or one person."""
+    personal = caller.kind is WorkspaceKind.PERSONAL
+    return {
+        "scope": caller.kind, "owner_user_id": str(caller.owner_user_id) if personal else None,
+        "workspace_id": None if personal else str(caller.workspace_id),
+    }  # fmt: skip
+
+
+def account(a: AccountRow, caller: Caller) -> dict[str, Any]:
+    """One account. ``byo`` is the customer's own; accounts hosted by the operator, the other word, we have none."""
+    return {
+        "id": str(a.id), "platform": a.platform, "type": "byo", "username": a.username,
+        "display_name": a.display_name, "status": a.status, "workspace_id": scope(caller)["workspace_id"],
+    }  # fmt: skip
+
+
+def subscription(caller: Caller) -> dict[str, Any]:
+    """The plan behind the key."""
+    return {**scope(caller), "subscription": {"tier": caller.plan, "status": caller.subscription}}
+
+
+def _word(d: DeliveryView, now: datetime) -> PostStatus:
+    return as_read(account_status(State(d.state), Reason(d.reason) if d.reason else None), d.due_at, now)
+
+
+def _delivery(d: DeliveryView, word: PostStatus) -> dict[str, Any]:
+    error = _error(d)
+    return {
+        "account_id": str(d.account_id), "platform": d.platform, "username": d.username, "status": word,
+        "state": d.state, "blocked_reason": d.reason, "published_at": written(d.published_at),
+        "published_url": d.url, "delivered_as": d.delivered_as,
+        "error_message": error["message"] if error else None, "error": error,
+        "last_attempted_at": written(d.last_attempted_at),
+    }  # fmt: skip
+
+
+_ERROR_KEYS = ("code", "class", "fault", "retryable", "message", "next_action", "platform_code")
+
+
+def _error(d: DeliveryView) -> dict[str, Any] | None:
+    """The last classified error, unless the delivery came through after all."""
+    if d.error is None or d.state in (State.PUBLISHED, State.CANCELLED):
+        return None
+    return {name: d.error.get(name) for name in _ERROR_KEYS}

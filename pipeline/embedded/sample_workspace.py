@@ -1,0 +1,107 @@
+"""The first start's workspace: a key and one sandbox account a platform.
+
+Run as ``python -m pipeline.embedded.sample_workspace FILE``.
+Everything is one transaction, and FILE (what was made, key included, readable by its owner only) is written after it:
+a start that is cut off in between finds the workspace again, renews the accounts' credentials and makes a new key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from adapters.contract import Credentials, Platform
+from config.settings import Settings, settings
+from pipeline.embedded.control import Control
+from pipeline.store.accounts.accounts import add_account
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import NoSuchWorkspace, create_workspace, find_workspace
+from pipeline.store.database import Database
+from pipeline.store.vault import Vault
+
+WORKSPACE = "Sandbox"
+OPTIONS: dict[Platform, dict[str, Any]] = {Platform.PINTEREST: {"default_board": True}}
+"""What the sandbox is asked to furnish an account with."""
+
+
+def seed(s: Settings, file: Path) -> None:
+    """Make what is missing and write down what there is. Raises ControlError when the sandbox is not there."""
+    control = Control(s.sandbox.url, s.sandbox.control_token.get_secret_value())
+    control.call("GET", "health")
+    people = {platform: _person(control, platform) for platform in Platform}
+    database = Database(s.store.url.get_secret_value(), pool=1)
+    try:
+        with database.begin() as c:
+            workspace = _workspace(c)
+            vault = Vault(s.vault.keys.get_secret_value())
+            accounts = {platform: str(_account(c, vault, workspace, p)) for platform, p in people.items()}
+            key = create_key(c, workspace, "first start")
+    finally:
+        database.close()
+    _write(file, {"workspace": str(workspace), "key": key, "accounts": accounts})
+
+
+def _workspace(c: Connection) -> UUID:
+    with suppress(NoSuchWorkspace):
+        return find_workspace(c, WORKSPACE).id
+    return create_workspace(c, name=WORKSPACE)
+
+
+def _account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
+    return add_account(
+        c,
+        vault,
+        workspace=workspace,
+        platform=Platform(person["platform"]),
+        connection=person["connection"],
+        remote_id=person["remote_id"],
+        username=person["username"],
+        display_name=person["username"],
+        credentials=_credentials(person),
+        settings=person.get("settings") or {},
+    )
+
+
+def _credentials(person: dict[str, Any]) -> Credentials:
+    now = datetime.now(UTC)
+
+    def after(name: str) -> datetime | None:
+        return now + timedelta(seconds=person[name]) if name in person else None
+
+    refresh = person.get("refresh_token")
+    return Credentials(
+        access_token=SecretStr(person["access_token"]),
+        refresh_token=SecretStr(refresh) if refresh else None,
+        expires_at=after("expires_in"),
+        refresh_expires_at=after("refresh_expires_in"),
+        scopes=tuple(person["scopes"]),
+    )
+
+
+def _person(control: Control, platform: Platform) -> dict[str, Any]:
+    """A person with an account at the sandbox."""
+    asked = {"platform": platform, "username": f"sandbox_{platform}", "options": OPTIONS.get(platform, {})}
+    person: dict[str, Any] = control.call("POST", "accounts", json=asked)
+    return person | {"platform": platform}
+
+
+def _write(file: Path, made: dict[str, Any]) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(made, out, indent=2)
+    fresh.replace(file)
+
+
+if __name__ == "__main__":
+    seed(settings(), Path(sys.argv[1]))

@@ -1,0 +1,127 @@
+"""The rules of a post that need accounts, clock or adapters: asked of a new post, of an edit, and by validate.
+
+Each raises the refusal of the contract; what can be wrong in several places at once is also told all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Platform, ResolvesMusic
+from pipeline.context import Core
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.schedule import is_immediate
+from pipeline.stages.media_checks import facts_of, track_of
+from pipeline.stages.platform_validation import Misfit, misfits
+from pipeline.stages.post_request import Content, Refusal
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.auth.keys import Caller
+from pipeline.store.checks.checks import Check
+from pipeline.store.deliveries.ownership import accounts_within
+
+
+def accounts_of(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
+    """The accounts in the order asked. Raises Refusal for unknown and inactive ones, and when there is none."""
+    found = {a.id: a for a in find_accounts(c, caller.workspace_id, accounts_within(ids, caller.accounts))}
+    return chosen(found, ids)
+
+
+def chosen(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
+    """Those of the caller's accounts that were named. Raises Refusal as ``accounts_of``."""
+    named = [found.get(i) for i in ids]
+    good = [a for a in named if a is not None and a.status is not AccountStatus.INACTIVE]
+    if len(good) < len(ids):
+        names = ", ".join(str(i) for i in ids if found.get(i) not in good)
+        raise Refusal(400, "unknown_accounts", f"These accounts are not yours or not active: {names}.")
+    if not ids:
+        raise Refusal(400, "missing_accounts", "accounts is empty: name at least one account.")
+    return good
+
+
+def due_at_of(asked: datetime | None, now: datetime) -> datetime:
+    """When it is due: now, or when asked. Raises Refusal for a time in the past."""
+    if asked is None or is_immediate(asked, now):
+        return now
+    if asked < now:
+        raise Refusal(
+            400, "validation_failed",
+            f"scheduled_at {asked.isoformat()} is in the past (now {now.isoformat()}). "
+            "Leave it out to publish at once.",
+        )  # fmt: skip
+    return asked
+
+
+def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
+    """Raises Refusal when the post's own deadline is over."""
+    if expires_at is not None and expires_at <= now:
+        raise invalid(
+            "expires_at", f"expires_at {expires_at.isoformat()} has passed (now {now.isoformat()})."
+        )
+
+
+def refuse_mixed(core: Core, content: Content, accounts: Sequence[AccountRow]) -> None:
+    """Raises the first of ``mixed``."""
+    for refusal in mixed(core, content, accounts):
+        raise refusal
+
+
+def mixed(core: Core, content: Content, accounts: Sequence[AccountRow]) -> Iterator[Refusal]:
+    """What does not go together: the request's sections and the platforms of its accounts."""
+    others = [a for a in accounts if a.platform is not Platform.TIKTOK]
+    for field, value in (("tiktok", content.tiktok), ("music_url", content.music_url)):
+        if others and value is not None:
+            name = name_of(others[0])
+            yield invalid(field, f"{field} may only be sent when all accounts are TikTok; {name} is not.")
+    if content.pinterest is not None and all(a.platform is not Platform.PINTEREST for a in accounts):
+        yield invalid(
+            "pinterest", "pinterest may only be sent when at least one account is Pinterest; none is."
+        )
+    if missing := [a for a in accounts if a.platform not in core.adapters]:
+        yield invalid(
+            "accounts", f"Publishing to {missing[0].platform} is not built yet ({name_of(missing[0])})."
+        )
+
+
+def music_link_of(core: Core, music_url: str | None) -> str | None:
+    """The link in the one spelling that is resolved. Raises Refusal when it is not a TikTok post's."""
+    if music_url is None:
+        return None
+    adapter = core.adapter(Platform.TIKTOK, core.client())
+    link = adapter.music_link(music_url) if isinstance(adapter, ResolvesMusic) else None
+    if link is None:
+        raise Refusal(
+            400, "invalid_music_url",
+            f"music_url {music_url!r} is not the link of a TikTok post "
+            "(https://www.tiktok.com/@name/video/1234567890).",
+        )  # fmt: skip
+    return link
+
+
+def refuse_misfits(
+    core: Core, content: Content, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
+) -> None:
+    """Raises Refusal with everything that keeps this content from going out to these accounts."""
+    found = misfits(core, content, accounts, facts_of(checks), track_of(checks))
+    refused = [m for m in found if refuses(core, m)]
+    if refused:
+        raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
+
+
+def refuses(core: Core, misfit: Misfit) -> bool:
+    """Whether it stops the post, or is only worth a warning."""
+    strict = core.settings.ingest.music_required and misfit.problem.code.startswith("MUSIC_")
+    return strict or misfit.problem.severity == "refuse"
+
+
+def invalid(field: str, message: str) -> Refusal:
+    """400 validation_failed about one field."""
+    return Refusal(400, "validation_failed", message, ({"path": field, "message": message, "type": "rule"},))
+
+
+def name_of(account: AccountRow) -> str:
+    """An account as sentences name it."""
+    return f"{account.platform} account {account.username} ({account.id})"

@@ -1,0 +1,116 @@
+"""Accounts as an operator sees them: until when each grant lives, what that endangers, and who is taken out of use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.account import AccountStatus
+from pipeline.store.accounts.accounts import AccountRow, list_accounts
+from pipeline.store.database import row, rows
+from pipeline.store.vault import Vault, VaultError
+
+
+class NoSuchAccount(Exception):
+    """No account has this id or username, or several have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """An account, and until when it can be published to."""
+
+    account: AccountRow
+    ends_at: datetime | None
+    """When the grant ends unless it is renewed before: the refresh token's end, or, without one, the access token's."""
+    opens: bool
+    """Whether its credentials open with the keys at hand."""
+    endangered: int
+    """Deliveries not sent yet that are due after the grant's end, or that wait for a person to connect the account."""
+
+
+_ALREADY = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def standings(c: Connection, vault: Vault, workspace: UUID | None = None) -> list[Standing]:
+    """All accounts, or those of a workspace. Opens each one's credentials to see whether they can be renewed."""
+    accounts = [a for a in list_accounts(c) if workspace in (None, a.workspace_id)]
+    renewable = _renewable(c, vault, [a.id for a in accounts])
+    ends = {a.id: a.refresh_expires_at if renewable.get(a.id) else a.expires_at for a in accounts}
+    dead = {a.id for a in accounts if a.status is not AccountStatus.ACTIVE or a.id not in renewable}
+    counted = _due_after(c, {a.id: _ALREADY if a.id in dead else ends[a.id] for a in accounts})
+    return [
+        Standing(
+            account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0)
+        )
+        for a in accounts
+    ]  # fmt: skip
+
+
+def find_account(c: Connection, id_or_username: str) -> AccountRow:
+    """By id, or by a username that only one account has. Raises NoSuchAccount."""
+    found = [
+        a for a in list_accounts(c) if id_or_username.lower() == str(a.id) or id_or_username == a.username
+    ]
+    if len(found) != 1:
+        raise NoSuchAccount(
+            f"There is no account {id_or_username!r}."
+            if not found
+            else f"Several accounts are called {id_or_username!r}: use the id."
+        )
+    return found[0]
+
+
+def deactivate(c: Connection, account: UUID) -> None:
+    """Takes an account out of use: new posts to it are refused, waiting ones are set aside when their time comes."""
+    row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=account)
+
+
+def activate(c: Connection, account: UUID) -> AccountStatus:
+    """Puts it back in use; an account whose grant had died before still has to be connected again."""
+    found = row(
+        c,
+        """UPDATE accounts SET status = CASE WHEN error IS NULL THEN 'active' ELSE 'reconnect' END
+           WHERE id = :id RETURNING status""",
+        id=account,
+    )
+    if found is None:
+        raise NoSuchAccount(f"There is no account {account}.")
+    return AccountStatus(found.status)
+
+
+def waiting_for(c: Connection, account: UUID) -> int:
+    """Deliveries set aside until this account is connected again."""
+    found = row(
+        c,
+        """SELECT count(*) AS n FROM deliveries
+           WHERE account_id = :id AND state = 'blocked' AND reason = 'reconnect'""",
+        id=account,
+    )
+    return int(found.n) if found else 0
+
+
+def _renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]:
+    """Whether each has a refresh token; one whose credentials do not open is left out."""
+    known: dict[UUID, bool] = {}
+    for r in rows(c, "SELECT id, credentials FROM accounts WHERE id = ANY(CAST(:ids AS uuid[]))", ids=ids):
+        try:
+            known[r.id] = bool(vault.open(r.credentials, r.id)["refresh_token"])
+        except VaultError:
+            continue  # said to the operator by its absence: `opens` is False
+    return known
+
+
+def _due_after(c: Connection, ends: dict[UUID, datetime | None]) -> dict[UUID, int]:
+    mortal = {identity: end for identity, end in ends.items() if end is not None}
+    found = rows(
+        c,
+        """SELECT x.id, (SELECT count(*) FROM deliveries d
+                         WHERE d.account_id = x.id AND d.due_at >= x.ends AND d.armed_at IS NULL
+                           AND d.state NOT IN ('published', 'failed', 'cancelled')) AS n
+           FROM unnest(CAST(:ids AS uuid[]), CAST(:ends AS timestamptz[])) AS x (id, ends)""",
+        ids=list(mortal), ends=list(mortal.values()),
+    )  # fmt: skip
+    return {r.id: r.n for r in found}

@@ -1,0 +1,24 @@
+"""Taking an arm back at once: the platform refused the visible call before it acted, and that is proof."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import jsonb, row
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.moves import error_fields
+
+
+def disarm(c: Connection, held: Held, error: Exception | None) -> None:
+    """Closes the attempt as refused; the holder keeps its claim. Does nothing when the claim is lost."""
+    row(
+        c,
+        """WITH d AS (
+               UPDATE deliveries SET armed_at = NULL, armed_deadline = NULL, working_since = NULL, updated_at = now()
+               WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
+               RETURNING id
+           )
+           UPDATE attempts SET closed_at = now(), outcome = 'refused', error = CAST(:error AS jsonb)
+           FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING d.id""",
+        id=held.id, generation=held.generation, fence=held.fence, error=jsonb(error_fields(error)),
+    )  # fmt: skip

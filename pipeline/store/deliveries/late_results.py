@@ -1,0 +1,142 @@
+"""Results that come after their claim was lost: never thrown away, and never let to move anything by their fence.
+
+The lock order is the one of everywhere: the post, its delivery, then the attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from adapters.contract import Checkpoint, Published
+from pipeline.domain.delivery import SETTLED, Mover, State
+from pipeline.domain.retry_policy import Verdict, of_conflict
+from pipeline.store.database import jsonb, row
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.moves import error_fields, lock_post, move
+from pipeline.store.deliveries.ownership import is_remote_id_taken
+from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proven:
+    """What late proof of life did. ``alarm``: why a person has to look."""
+
+    settled: bool
+    alarm: str | None = None
+
+
+_MINE = """
+SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id = :id AND fence >= :fence)
+            ELSE (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) END AS n
+"""
+# A claim's fence stands in its attempt until a later claim goes on with the same attempt and raises it; a look's
+# fence lies between that of the attempt it looks for and that of the next one.
+
+
+def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> int | None:
+    """Writes a late result to the attempt it belongs to, whatever became of the delivery. That attempt's number."""
+    lock_post(c, held.post_id)
+    row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
+    mine = row(c, _MINE, id=held.id, fence=held.fence, publishing=held.state is State.PUBLISHING)
+    number: int | None = None if mine is None else mine.n
+    row(
+        c,
+        """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
+           WHERE delivery_id = :id AND n = :n RETURNING id""",
+        id=held.id, n=number, late=jsonb([dict(late)]),
+    )  # fmt: skip
+    return number
+
+
+def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint) -> bool:
+    """A handle that came too late tells looks where to look: it becomes the checkpoint of the unknown it belongs to."""
+    number = keep_late_proof(c, held, {"handle": True})
+    return (
+        row(
+            c,
+            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now()
+               WHERE id = :id AND state = 'unknown' AND armed_at = (
+                   SELECT armed_at FROM attempts WHERE delivery_id = :id AND n = :n AND closed_at IS NULL)
+               RETURNING id""",
+            id=held.id, n=number, checkpoint=vault.seal(checkpoint, held.id),
+        )
+        is not None
+    )  # fmt: skip
+
+
+def settle_by_proof(c: Connection, held: Held, live: Published) -> Proven:
+    """Late proof that it is live settles the delivery from any unsettled state and raises its generation.
+
+    When the delivery is settled as something else, or the post belongs to another delivery, that is said as an alarm
+    and kept with the attempt: no state may claim more than is known.
+    """
+    number = keep_late_proof(c, held, {"remote_id": live.remote_id, "url": live.url})
+    found = row(
+        c,
+        """SELECT state, generation, fence, armed_at, remote_id, now() AS now,
+                  EXISTS (SELECT FROM attempts WHERE delivery_id = :id AND n > :n AND armed_at IS NOT NULL) AS again
+           FROM deliveries WHERE id = :id""",
+        id=held.id, n=number,
+    )  # fmt: skip
+    if found is None:
+        return Proven(settled=False)
+    if State(found.state) in SETTLED:
+        return Proven(settled=False, alarm=_contradiction(found, live))
+    alarm = "a second attempt had been armed since: it may be live twice" if found.again else None
+    try:
+        with c.begin_nested():
+            return Proven(settled=_publish(c, held, found, live, number, alarm), alarm=alarm)
+    except IntegrityError as error:
+        if not is_remote_id_taken(error):
+            raise
+    return Proven(settled=_block(c, held, found, live), alarm=str(of_conflict(live).error))
+
+
+def _contradiction(found: Any, live: Published) -> str | None:
+    """Why a settled delivery and late proof do not go together; None when they agree."""
+    if State(found.state) is not State.PUBLISHED:
+        return f"it is {found.state}, and yet the platform shows it live as {live.remote_id}"
+    if found.remote_id not in (None, live.remote_id):
+        return f"it is live twice: as {found.remote_id} and as {live.remote_id}"
+    return None
+
+
+def _publish(
+    c: Connection, held: Held, found: Any, live: Published, number: int | None, alarm: str | None
+) -> bool:
+    done = move(
+        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.PUBLISHED,
+        mover=Mover.PROOF, generation=found.generation, why="late proof" + (f"; ALARM: {alarm}" if alarm else ""),
+        changes={
+            "generation": found.generation + 1, "fence": found.fence + 1, "remote_id": live.remote_id,
+            "url": live.url, "delivered_as": live.delivered_as, "notes": jsonb(dict(live.notes) or None),
+            "published_at": found.now, "next_at": found.now, "lease_until": None, "error": None,
+        },
+    )  # fmt: skip
+    # its own attempt has been live; a later one that was never armed did nothing; an armed one stays open: unknown
+    row(
+        c,
+        """UPDATE attempts SET closed_at = now(), outcome = CASE WHEN n = :n THEN 'published' ELSE 'refused' END,
+                  remote_id = CASE WHEN n = :n THEN :remote END
+           WHERE delivery_id = :id AND closed_at IS NULL AND (n = :n OR armed_at IS NULL) RETURNING id""",
+        id=held.id, n=number, remote=live.remote_id,
+    )  # fmt: skip
+    return done
+
+
+def _block(c: Connection, held: Held, found: Any, live: Published) -> bool:
+    """A person has to tell; until then it counts as armed, so that nothing sends it again."""
+    verdict: Verdict = of_conflict(live)
+    return move(
+        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.BLOCKED,
+        reason=verdict.reason, mover=Mover.PROOF, generation=found.generation, why=f"ALARM: {verdict.error}",
+        changes={
+            "generation": found.generation + 1, "fence": found.fence + 1, "lease_until": None,
+            "armed_at": found.armed_at or found.now, "error": jsonb(error_fields(verdict.error)),
+        },
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""Keeping a claim while one long step goes on, and giving claims back when their holder has to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.release import Ring
+
+
+def extend(c: Connection, held: Held, lease: timedelta) -> bool:
+    """Writes the lease anew, from now; False when the claim was lost (rescued, edited, cancelled) or has run out."""
+    found = row(
+        c,
+        """UPDATE deliveries SET lease_until = now() + :lease
+           WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
+             AND lease_until > now() RETURNING id""",
+        id=held.id, generation=held.generation, fence=held.fence, lease=lease,
+    )  # fmt: skip
+    return found is not None
+
+
+_HELD = """
+WITH mine AS (
+    SELECT x.id, x.armed_at FROM deliveries x
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[]), CAST(:fences AS bigint[]))
+      AS held (id, generation, fence)
+      ON x.id = held.id AND x.generation = held.generation AND x.fence = held.fence
+    WHERE x.state || '' = ANY(CAST(:states AS text[]))
+    ORDER BY x.id FOR UPDATE OF x SKIP LOCKED  -- the holder still at work has it locked: then it is his, or its lease's
+)
+"""
+
+_GIVE_BACK = f"""{_HELD}, d AS (
+    UPDATE deliveries u SET state = 'queued', fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+    FROM mine WHERE u.id = mine.id AND mine.armed_at IS NULL
+    RETURNING u.id, u.platform, u.generation, u.fence
+), armed AS (  -- what was armed only ever becomes unknown: rescued as after a crash, but now
+    UPDATE deliveries u SET lease_until = now() FROM mine WHERE u.id = mine.id AND mine.armed_at IS NOT NULL
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+    SELECT id, 'publish', 'publishing', 'queued', generation, fence, 'its worker had to end' FROM d
+)
+SELECT id AS delivery, platform, generation, fence FROM d
+"""
+
+
+def give_back(c: Connection, some: Sequence[Held], lease: timedelta) -> list[Ring]:
+    """Publishing deliveries whose holder ends: not armed is queued again under a new fence and uncounted.
+
+    The messages go out after the caller's commit. ``lease``: of what is queued.
+    """
+    return [Ring(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_of(some, "publishing"))]
+
+
+def give_back_looks(c: Connection, some: Sequence[Held]) -> None:
+    """Looks whose holder ends: due and held by nobody, so that the next sweep rings them."""
+    rows(
+        c,
+        f"{_HELD} UPDATE deliveries u SET lease_until = NULL FROM mine WHERE u.id = mine.id RETURNING u.id",
+        **_of(some, "preparing", "processing", "unknown"),
+    )
+
+
+def _of(some: Sequence[Held], *states: str) -> dict[str, list[object]]:
+    return {
+        "ids": [held.id for held in some], "generations": [held.generation for held in some],
+        "fences": [held.fence for held in some], "states": list(states),
+    }  # fmt: skip

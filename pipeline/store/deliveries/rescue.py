@@ -1,0 +1,120 @@
+"""Deliveries whose holder is gone: finding them, and taking the claim away from whoever may still believe in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import Mover, Reason, State, require, resumes_as
+from pipeline.store.database import jsonb, row, rows
+from pipeline.store.deliveries.moves import error_fields, lock_post, move, recompute
+from pipeline.store.health import database_now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """A delivery whose holder's lease ran out."""
+
+    id: UUID
+    post_id: UUID
+    platform: str
+    generation: int
+    fence: int
+    crashes: int
+    armed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescue:
+    """What becomes of a dropped delivery."""
+
+    target: State
+    why: str
+    reason: Reason | None = None
+    wait: timedelta = timedelta(0)
+    error: Exception | None = None
+
+
+def dropped(c: Connection, limit: int) -> list[Dropped]:
+    """Publishing deliveries whose lease ran out: their worker died or hangs."""
+    found = rows(
+        c,
+        """SELECT id, post_id, platform, generation, fence, crashes, armed_at FROM deliveries
+           WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
+        n=limit,
+    )
+    return [Dropped(**r._mapping) for r in found]
+
+
+def rescue(c: Connection, one: Dropped, how: Rescue, lease: timedelta) -> int | None:
+    """Moves it and raises its fence, so that the old holder can store nothing any more. The new fence, or None."""
+    require(State.PUBLISHING, Mover.RESCUE, how.target)
+    lock_post(c, one.post_id)
+    found = row(
+        c,
+        """WITH d AS (
+               UPDATE deliveries SET state = :target, reason = :reason, fence = fence + 1, crashes = crashes + 1,
+                      lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
+                      next_at = now() + :wait, error = coalesce(CAST(:error AS jsonb), error), updated_at = now()
+               WHERE id = :id AND state = 'publishing' AND fence = :fence AND generation = :generation
+                 AND lease_until < now() AND (armed_at IS NOT NULL) = :armed
+               RETURNING id, generation, fence
+           ), move AS (
+               INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+               SELECT id, 'rescue', 'publishing', :target, generation, fence, :why FROM d
+           )
+           SELECT fence FROM d""",
+        id=one.id, target=how.target, reason=how.reason, lease=lease, wait=how.wait, fence=one.fence,
+        generation=one.generation, armed=one.armed_at is not None, why=how.why,
+        error=jsonb(error_fields(how.error)),
+    )  # fmt: skip
+    if found is None:
+        return None
+    recompute(c, one.post_id)
+    fence: int = found.fence
+    return fence
+
+
+def resume(c: Connection, limit: int) -> list[UUID]:
+    """Blocked deliveries whose account is connected again go on: armed ones as unknown, the others as retrying.
+
+    Returns those that did.
+    """
+    found = rows(
+        c,
+        """SELECT d.id, d.post_id, d.generation, d.armed_at FROM deliveries d JOIN accounts a ON a.id = d.account_id
+           WHERE d.state = 'blocked' AND d.reason = 'reconnect' AND a.status = 'active'
+           ORDER BY d.post_id, d.id LIMIT :n""",
+        n=limit,
+    )
+    why = "the account is connected again"
+    return [
+        r.id
+        for r in found
+        if resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why)
+    ]
+
+
+def resume_one(
+    c: Connection,
+    delivery: UUID,
+    post: UUID,
+    generation: int,
+    *,
+    armed: bool,
+    why: str,
+    at: datetime | None = None,
+) -> bool:
+    """One blocked delivery goes on where it has to. An open attempt of an un-armed one is simply gone on with.
+
+    ``at``: not before that moment; None is now.
+    """
+    now = at or database_now(c)
+    return move(
+        c, delivery=delivery, post=post, origin=State.BLOCKED, target=resumes_as(armed=armed), mover=Mover.RESUME,
+        generation=generation, why=why,
+        changes={"next_at": now, "working_since": now if armed else None, "crashes": 0, "surprises": 0},
+    )  # fmt: skip

@@ -1,0 +1,182 @@
+"""Uploaded files: opening an upload, finishing it once, finding, listing and counting what a workspace keeps.
+
+Every object that may lie in storage stands in ``file_puts`` before its first byte, or in ``files`` once it is a file:
+so nothing has to be searched for in storage to clean up after a crash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id, row, rows
+from pipeline.store.deliveries.ownership import files_within
+
+Ending = Literal["stored", "same", "other", "gone", "full"]
+"""How an upload ended: the file is stored; it was, by an upload of the same bytes; of other bytes; the upload was given
+up meanwhile; the workspace's quota does not hold it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """One upload, finished or not (then ``object``, ``size`` and ``sha256`` are None)."""
+
+    id: UUID
+    workspace_id: UUID
+    name: str
+    url: str
+    content_type: str
+    filename: str | None
+    created_at: datetime
+    object: str | None
+    size: int | None
+    """Bytes."""
+    sha256: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What an upload brought."""
+
+    object: str
+    size: int
+    """Bytes."""
+    sha256: bytes
+
+
+_COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
+_KEPT = "object IS NOT NULL AND removed_at IS NULL"
+
+
+def open_file(
+    c: Connection, *, workspace: UUID, key: UUID | None, name: str, url: str, content_type: str,
+    filename: str | None,
+) -> UUID:  # fmt: skip
+    """A file that waits for its bytes."""
+    identity = new_id()
+    row(
+        c,
+        """INSERT INTO files (id, workspace_id, key_id, name, url, content_type, filename)
+           VALUES (:id, :w, :key, :name, :url, :type, :filename) RETURNING id""",
+        id=identity, w=workspace, key=key, name=name, url=url, type=content_type, filename=filename,
+    )  # fmt: skip
+    return identity
+
+
+def waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
+    """How many uploads of a workspace were opened within this time and have not come."""
+    found = row(
+        c,
+        """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
+             AND created_at > now() - :within""",
+        w=workspace, within=within,
+    )  # fmt: skip
+    return int(found.n) if found else 0
+
+
+def used_bytes(c: Connection, workspace: UUID) -> int:
+    """What the workspace keeps, in bytes."""
+    found = row(
+        c,
+        "SELECT coalesce(sum(size), 0) AS used FROM files WHERE workspace_id = :w AND removed_at IS NULL",
+        w=workspace,
+    )
+    return int(found.used) if found else 0
+
+
+def find_upload(c: Connection, identity: UUID) -> File | None:
+    """The file of an upload URL."""
+    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL", id=identity)
+    return None if found is None else File(**found._mapping)
+
+
+def begin_put(c: Connection, identity: UUID, key: str) -> None:
+    """Notes that an object may lie in storage from now on."""
+    row(
+        c,
+        "INSERT INTO file_puts (object, file_id) VALUES (:object, :id) RETURNING object",
+        object=key, id=identity,
+    )  # fmt: skip
+
+
+def finish_put(c: Connection, file: File, content: Content, quota: int) -> Ending:
+    """Makes the object the file, unless somebody was faster or there is no room; then its note stays, to be cleaned.
+
+    ``quota`` in bytes, 0 = none. Uploads of a workspace end one after the other: two together cannot pass the quota.
+    """
+    row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"files {file.workspace_id}")
+    now = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL FOR UPDATE", id=file.id)
+    if now is None:
+        return "gone"
+    if now.object is not None:
+        return "same" if bytes(now.sha256) == content.sha256 else "other"
+    if quota and used_bytes(c, file.workspace_id) + content.size > quota:
+        return "full"
+    taken = row(
+        c,
+        "DELETE FROM file_puts WHERE object = :object AND NOT given_up RETURNING object",
+        object=content.object,
+    )
+    if taken is None:
+        return "gone"
+    row(
+        c,
+        """UPDATE files SET object = :object, size = :size, sha256 = :sha, stored_at = clock_timestamp()
+           WHERE id = :id RETURNING id""",
+        object=content.object, size=content.size, sha=content.sha256, id=file.id,
+    )  # fmt: skip
+    return "stored"
+
+
+def forget_put(c: Connection, key: str) -> None:
+    """The object is gone from storage, or never came there."""
+    row(c, "DELETE FROM file_puts WHERE object = :object RETURNING object", object=key)
+
+
+def find_public(c: Connection, name: str) -> File | None:
+    """The stored file of this name, whoever asks: knowing the name is the permission."""
+    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE name = :name AND {_KEPT}", name=name)
+    return None if found is None else File(**found._mapping)
+
+
+def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
+    """The stored file of this name, if it is this workspace's."""
+    found = row(
+        c,
+        f"SELECT {_COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_KEPT}",
+        name=name, w=workspace,
+    )  # fmt: skip
+    return None if found is None else File(**found._mapping)
+
+
+def list_files(
+    c: Connection, caller: Caller, *, kind: str | None, limit: int, offset: int
+) -> tuple[list[File], int]:
+    """A page of the stored files a key may see, newest first, and how many there are. ``kind``: image or video."""
+    within, bound = files_within(caller.accounts, caller.key_id)
+    of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
+    wanted = f"workspace_id = :w AND {within} AND {_KEPT} AND {of_kind}"
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
+            LIMIT :limit OFFSET :offset""",
+        w=caller.workspace_id, kind=kind, limit=limit, offset=offset, **bound,
+    )  # fmt: skip
+    counted = row(
+        c, f"SELECT count(*) AS n FROM files WHERE {wanted}", w=caller.workspace_id, kind=kind, **bound
+    )
+    return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
+
+
+def workspace_of_check(c: Connection, check: UUID) -> UUID:
+    """Whose check it is. Raises LookupError when there is none."""
+    found = row(c, "SELECT workspace_id FROM checks WHERE id = :id", id=check)
+    if found is None:
+        raise LookupError("no such check")
+    workspace: UUID = found.workspace_id
+    return workspace

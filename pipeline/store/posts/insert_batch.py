@@ -1,0 +1,228 @@
+"""Many new posts at once: what is known about all of them in a few questions, and one statement that stores them.
+
+Lists travel as PostgreSQL array literals, one text each: the driver's own list adapter costs more than the insert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy import Connection
+
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, account_row
+from pipeline.store.checks.checks import Check, Purpose, fingerprint
+from pipeline.store.database import rows
+from pipeline.store.posts.posts import NewPost
+
+Link = tuple[UUID, Purpose, str]
+"""Workspace, what it is to be, and the URL."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """An earlier post that answers a token, and the body it was made of."""
+
+    post_id: UUID
+    body_sha256: bytes
+    due_at: datetime
+    created_at: datetime
+
+
+def find_replays(
+    c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
+) -> dict[tuple[UUID, str], Known]:
+    """The posts that these tokens of these workspaces stand for (as ``find_replay``)."""
+    found = rows(
+        c,
+        # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
+        """SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, p.due_at, p.created_at
+           FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
+                LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
+                LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
+           WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
+                 AND p.status NOT IN ('canceled', 'failed'))""",
+        w=_ids(w for w, _ in tokens), t=_quoted(t for _, t in tokens), window=window,
+    )  # fmt: skip
+    return {
+        (r.workspace_id, r.token): Known(
+            post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
+        )
+        for r in found
+    }
+
+
+def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
+    """The database's clock, and which version of its row each of these accounts is at."""
+    found = rows(
+        c,
+        """SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
+               SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
+        ids=_ids(ids),
+    )
+    return found[0].now, {r.id: r.version for r in found if r.id is not None}
+
+
+def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
+    """These accounts, whosever they are, and the version of the row that was read."""
+    sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
+    return {r.id: (r.version, account_row(r)) for r in rows(c, sql, ids=_ids(ids))}
+
+
+def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
+    """The youngest good check of each link that is young enough to be used again, and when it was decided."""
+    found = rows(
+        c,
+        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
+           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
+               SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
+                 AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
+        w=_ids(w for w, _, _ in links), p=_plain(p for _, p, _ in links), within=within,
+        sha=_bytes(fingerprint(url) for _, _, url in links),
+    )  # fmt: skip
+    return {
+        (r.workspace_id, r.purpose, r.url): (
+            Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
+            r.decided_at,
+        )
+        for r in found
+    }
+
+
+_STORE = """
+WITH taken AS (
+    INSERT INTO replays (workspace_id, token, body_sha256, post_id)
+    SELECT * FROM unnest(:workspace::uuid[], :token::text[], :sha::bytea[], :id::uuid[]) AS x (w, t, s, p)
+    WHERE t IS NOT NULL ORDER BY w, t
+    ON CONFLICT (workspace_id, token) DO UPDATE SET post_id = excluded.post_id, created_at = now()
+    WHERE replays.token LIKE 'body:%' AND (replays.created_at <= now() - CAST(:window AS interval) OR (
+        SELECT p.deleted_at IS NOT NULL OR p.status IN ('canceled', 'failed') FROM posts p
+        WHERE p.id = replays.post_id))  -- no EXISTS: of many rows that is planned as a hash of the whole table
+    RETURNING post_id),
+post AS (
+    INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at,
+                       on_late, status, external_id)
+    SELECT id, w, k, caption, media, music, tiktok, pinterest, due, expires, late, 'scheduled', external
+    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
+                :music::text[], :tiktok::jsonb[], :pinterest::jsonb[], :due::timestamptz[], :expires::timestamptz[],
+                :late::text[], :external::text[])
+         AS x (id, w, k, t, caption, media, music, tiktok, pinterest, due, expires, late, external)
+    WHERE t IS NULL OR id IN (SELECT post_id FROM taken)
+    RETURNING id, workspace_id, due_at),
+delivery AS (
+    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next
+    FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
+                :d_next::timestamptz[]) AS x (id, p, account, platform, state, next)
+    JOIN post ON post.id = (:id::uuid[])[x.p]
+    RETURNING id, state),
+moved AS (
+    INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM delivery),
+pinned AS (
+    INSERT INTO post_checks (post_id, position, check_id)
+    SELECT post.id, n, k FROM unnest(:c_post::integer[], :c_position::integer[], :c_check::uuid[]) AS x (p, n, k)
+    JOIN post ON post.id = (:id::uuid[])[x.p])
+SELECT id, NULL::bigint AS planned, NULL::bigint AS i FROM post
+UNION ALL
+SELECT NULL, (SELECT count(*) FROM deliveries
+              WHERE account_id = x.a AND state IN ('accepted', 'scheduled', 'retrying')
+              AND due_at > x.due - interval '1 day' AND due_at <= x.due)
+           + (SELECT count(*) FROM attempts WHERE account_id = x.a AND outcome IS DISTINCT FROM 'refused'
+              AND armed_at > x.due - interval '1 day'), i
+FROM unnest(:a_id::uuid[], :a_due::timestamptz[]) WITH ORDINALITY AS x (a, due, i)
+"""
+
+
+def store_posts(
+    c: Connection, posts: Sequence[NewPost], window: timedelta, days: Sequence[tuple[UUID, datetime]] = ()
+) -> tuple[set[UUID], list[int]]:
+    """Stores posts with their tokens, deliveries and pins in one statement; which of them were.
+
+    Left out are those whose token an equal request took first (it is waited for). No two posts may share a token.
+    Tokens are taken in their own order, so that two groups never wait for each other.
+
+    ``days``: accounts and due times; for each of them comes back how many posts, sent or still to send, fell into the
+    24 hours before it, these posts not counted (every part of a statement sees the tables as they were before it).
+    """
+    found = rows(
+        c, _STORE, window=window, **_post_columns(posts), **_part_columns(posts),
+        a_id=_ids(a for a, _ in days), a_due=_moments(due for _, due in days),
+    )  # fmt: skip
+    planned = {r.i: r.planned for r in found if r.id is None}
+    return {r.id for r in found if r.id is not None}, [planned[i] for i in range(1, len(days) + 1)]
+
+
+def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
+    return {
+        "id": _ids(p.id for p in posts),
+        "workspace": _ids(p.workspace_id for p in posts),
+        "key": _ids(p.key_id for p in posts),
+        "token": _quoted(p.replay_token for p in posts),
+        "sha": _bytes(p.body_sha256 for p in posts),
+        "caption": _quoted(p.caption for p in posts),
+        "media": _jsons(p.media for p in posts),
+        "music": _quoted(p.music_url for p in posts),
+        "tiktok": _jsons(p.tiktok for p in posts),
+        "pinterest": _jsons(p.pinterest for p in posts),
+        "due": _moments(p.due_at for p in posts),
+        "expires": _moments(p.expires_at for p in posts),
+        "late": _plain(p.on_late for p in posts),
+        "external": _quoted(p.external_id for p in posts),
+    }
+
+
+def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
+    """Of deliveries and pins; they name their post by its place in the list."""
+    parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
+    pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
+    return {
+        "d_id": _ids(d.id for _, d in parts),
+        "d_post": _plain(i for i, _ in parts),
+        "d_account": _ids(d.account_id for _, d in parts),
+        "d_platform": _plain(d.platform for _, d in parts),
+        "d_state": _plain(d.state for _, d in parts),
+        "d_next": _moments(d.next_at for _, d in parts),
+        "c_post": _plain(i for i, _, _ in pins),
+        "c_position": _plain(n for _, n, _ in pins),
+        "c_check": _ids(check for _, _, check in pins),
+    }
+
+
+def _array(words: Iterable[str]) -> str:
+    return "{" + ",".join(words) + "}"
+
+
+def _plain(values: Iterable[object]) -> str:
+    """Of words that need no quotes: numbers, our own words."""
+    return _array(map(str, values))
+
+
+def _ids(values: Iterable[UUID | None]) -> str:
+    """Without dashes, which PostgreSQL can do without: they would cost more than the digits."""
+    return _array("NULL" if v is None else v.hex for v in values)
+
+
+def _quoted(values: Iterable[str | None]) -> str:
+    return _array("NULL" if v is None else _quote(v) for v in values)
+
+
+def _quote(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _jsons(values: Iterable[Any]) -> str:
+    return _quoted(None if v is None else to_json(v).decode() for v in values)
+
+
+def _moments(values: Iterable[datetime | None]) -> str:
+    """In UTC, as all of ours are. A list of JSON's spells times, and null, as an array of PostgreSQL's does."""
+    return "{" + to_json(list(values)).decode()[1:-1] + "}"
+
+
+def _bytes(values: Iterable[bytes]) -> str:
+    r"""``\x…`` is how bytea is spelt; in an array its backslash is escaped."""
+    return _array(rf'"\\x{v.hex()}"' for v in values)

@@ -1,0 +1,97 @@
+"""Posts as they are read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries.ownership import Accounts, posts_within
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostView:
+    """A post with its accounts, as read back."""
+
+    id: UUID
+    workspace_id: UUID
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    tiktok: Mapping[str, Any] | None
+    pinterest: Mapping[str, Any] | None
+    due_at: datetime
+    expires_at: datetime | None
+    on_late: str
+    status: str
+    source: str
+    external_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    now: datetime
+    deliveries: Sequence[DeliveryView]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryView:
+    """One account's part of a post, as read back."""
+
+    id: UUID
+    post_id: UUID
+    account_id: UUID
+    username: str
+    platform: str
+    state: str
+    reason: str | None
+    due_at: datetime
+    next_at: datetime
+    armed_at: datetime | None
+    published_at: datetime | None
+    remote_id: str | None
+    url: str | None
+    delivered_as: str | None
+    error: Mapping[str, Any] | None
+    last_attempted_at: datetime | None
+    generation: int
+
+
+POST_COLUMNS = """id, workspace_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at, on_late, status,
+                   source, external_id, created_at, updated_at, now() AS now"""
+
+
+def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = None) -> PostView | None:
+    """One post of a workspace, for who is bound to ``accounts``.
+
+    None when it is another's, out of their sight, deleted, or not there: all the same to the reader.
+    """
+    within, bound = posts_within(accounts)
+    found = row(
+        c,
+        f"""SELECT {POST_COLUMNS} FROM posts
+            WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
+        id=post, w=workspace, **bound,
+    )  # fmt: skip
+    return None if found is None else with_deliveries(c, [found])[0]
+
+
+def with_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
+    """What rows of POST_COLUMNS read as, each with its deliveries."""
+    if not found:
+        return []
+    by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}
+    for d in rows(
+        c,
+        """SELECT d.id, d.post_id, d.account_id, a.username, d.platform, d.state, d.reason, d.due_at, d.next_at,
+                  d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.error, d.last_attempted_at,
+                  d.generation
+           FROM deliveries d JOIN accounts a ON a.id = d.account_id
+           WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
+        ids=list(by_post),
+    ):
+        by_post[d.post_id].append(DeliveryView(**d._mapping))
+    return [PostView(**r._mapping, deliveries=tuple(by_post[r.id])) for r in found]

@@ -1,0 +1,120 @@
+"""The only wiring: settings in, a ``Core`` out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from adapters.contract import Platform, PlatformSettings
+from adapters.registry import ADAPTERS
+from config.settings import Settings, settings
+from pipeline.celery_app import configured
+from pipeline.context import Core
+from pipeline.dispatch import Doorbell
+from pipeline.media.fetch import Fetcher, FetchPolicy
+from pipeline.media.files.storage_bucket import Bucket
+from pipeline.media.files.storage_folder import Folder, Storage
+from pipeline.media.files.upload_urls import Addresses, upload_keys
+from pipeline.media.files.uploads import Files
+from pipeline.queue_liveness import Pulse
+from pipeline.rate_buckets import Pacer, redis_client
+from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.send_guard import Keeper
+from pipeline.shutdown import Closing
+from pipeline.store.database import Database
+from pipeline.store.vault import Vault
+
+#: This process's end, whoever builds a Core in it.
+CLOSING = Closing()
+
+#: Where the sandbox serves each vendor's host: one path prefix per host.
+SANDBOX_HOSTS = {
+    Platform.TIKTOK: {"api": "/tiktok", "business": "/tiktok-business/open_api/v1.3", "www": "/tiktok-www"},
+    Platform.INSTAGRAM: {
+        "graph": "/instagram", "facebook_graph": "/facebook", "rupload": "/rupload", "api": "/instagram",
+        "www": "/instagram", "facebook_www": "/facebook",
+    },
+    Platform.FACEBOOK: {"graph": "/facebook", "graph_video": "/facebook", "rupload": "/rupload", "www": "/facebook"},
+    Platform.YOUTUBE: {"api": "/youtube", "oauth": "/google-oauth", "accounts": "/google-accounts"},
+    Platform.PINTEREST: {"api": "/pinterest/v5", "www": "/pinterest-www"},
+    Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
+}  # fmt: skip
+
+#: The sandbox knows one app; the owner's own ids and secrets never go to it.
+_SANDBOX_APP = {
+    "app_id": "slipway-sandbox",
+    "app_secret": SecretStr("sandbox-secret"),
+    "business_app_id": "slipway-sandbox",
+    "business_app_secret": SecretStr("sandbox-secret"),
+}
+
+_NOT_OPTIONS = {"app_id", "app_secret", "version"}
+
+
+def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
+    """A platform's settings as its adapter wants them; the sandbox replaces every host when it is on."""
+    group: BaseModel = getattr(s, platform.value)
+    values: dict[str, Any] = {name: getattr(group, name) for name in type(group).model_fields}
+    hosts = {name: str(values.pop(name)).rstrip("/") for name in SANDBOX_HOSTS[platform]}
+    if s.sandbox.url:
+        values |= _SANDBOX_APP
+        hosts = {name: s.sandbox.url.rstrip("/") + path for name, path in SANDBOX_HOSTS[platform].items()}
+    return PlatformSettings(
+        hosts=hosts,
+        app_id=values["app_id"],
+        app_secret=values["app_secret"],
+        version=values.get("version", ""),
+        options={name: value for name, value in values.items() if name not in _NOT_OPTIONS},
+    )
+
+
+def storage(s: Settings) -> Storage:
+    """Where uploaded files lie."""
+    if s.files.store == "folder":
+        return Folder(s.files_folder)
+    return Bucket(
+        bucket=s.files.bucket, endpoint=s.files.endpoint, region=s.files.region, access_key=s.files.access_key,
+        secret_key=s.files.secret_key, path_style=s.files.path_style,
+    )  # fmt: skip
+
+
+def build(s: Settings, *, keeps: bool = True) -> Core:
+    """A Core for these settings. Raises VaultError when there is no usable vault key.
+
+    ``keeps``: it keeps the mark, if the settings say so; a command that comes and goes does not.
+    """
+    database = Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait)
+    fetcher = Fetcher(FetchPolicy(allowed_origins=s.media_origins))
+    client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+    return Core(
+        settings=s,
+        database=database,
+        keeper=Keeper(
+            database,
+            Outside(s.mark_folder) if keeps and s.mark.keep else None,
+            timedelta(seconds=s.mark.lease),
+        ),
+        vault=Vault(s.vault.keys.get_secret_value()),
+        doorbell=Doorbell(configured(s, patient=False)),
+        pacer=Pacer(client, on=not s.sandbox.lifted),
+        pulse=Pulse(client),
+        fetcher=fetcher,
+        files=Files(
+            database=database,
+            storage=storage(s),
+            fetcher=fetcher,
+            addresses=Addresses(public=s.files_url, keys=upload_keys(s.vault.keys.get_secret_value())),
+        ),
+        adapters=ADAPTERS,
+        platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
+        closing=CLOSING,
+    )
+
+
+@lru_cache(maxsize=1)
+def core() -> Core:
+    """This process's Core."""
+    return build(settings())
