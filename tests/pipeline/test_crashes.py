@@ -35,13 +35,13 @@ from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _opens, rotate
 from pipeline.wiring import build
 from tests.deaths import Deaths, points_of
+from tests.pipeline.actions.test_dead_letters import dead, discard, listed
 from tests.pipeline.media.servers import Site, file, serving, status
 from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.stages.scripted import Script, playing
-from tests.pipeline.stages.test_dead_letters import dead, discard, listed
 from tests.pipeline.stages.test_reachability import Served, picture
 from tests.pipeline.store.ledger import Ledger, Post
-from tests.pipeline.upkeep.test_chores import published, scheduled, url, warnings
+from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 
 OVER = "lease_until = now() - interval '1 second'"
 LONG_AGO = "updated_at = now() - interval '11 seconds'"

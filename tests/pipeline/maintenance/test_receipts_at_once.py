@@ -19,7 +19,7 @@ from pipeline.store.receipts import append as receipts
 from tests.deaths import Deaths
 from tests.pipeline.stages.house import House
 from tests.pipeline.store.ledger import together
-from tests.pipeline.upkeep.receipted import live, move, posted, progress, settle, told
+from tests.pipeline.maintenance.receipted import live, move, posted, progress, settle, told
 from tests.stack import until
 
 # --- several at once, and what commits late --------------------------------------------------------------------------
