@@ -18,9 +18,9 @@ from cryptography.fernet import Fernet
 from config.settings import PREFIX, Settings, load
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
-from tests import forked
-from tests.deaths import Deaths, dying
-from tests.forked import Zygote
+from tests import fork_server_client as forked
+from tests.crash_table import Deaths, dying
+from tests.fork_server_client import Zygote
 
 TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from tests.bench import cost, deliveries, flushed, footprint, ingest, lateness, reading, slots, streams
+from tests.bench.environment import Ground, prepared
 from tests.bench.figures import Figure
-from tests.bench.ground import Ground, prepared
 from tests.bench.machine import Bystanders, load, machine, warning
 from tests.bench.meaning import MEANING
 from tests.bench.scale import FULL, LIMIT, PATIENT, QUICK

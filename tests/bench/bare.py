@@ -14,8 +14,8 @@ from redis import Redis
 
 from pipeline.celery_app import configured
 from pipeline.rate_buckets import redis_client
+from tests.bench.environment import Ground, await_workers
 from tests.bench.figures import Unsound
-from tests.bench.ground import Ground, await_workers
 from tests.bench.noop import LATE
 from tests.bench.processes import Reading
 from tests.stack import Stack, until

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tests.bench.bare import drain
+from tests.bench.environment import Ground, command_of, replaced, start_workers
 from tests.bench.figures import Figure, Unsound
 from tests.bench.filling import accounts, await_published, fill, make_due, warm
-from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO, Kind, measurable
 from tests.bench.processes import Reading, quiet, watched
 from tests.stack import Stack

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.store.database import rows
 from tests.bench.bare import Drain, drain
+from tests.bench.environment import Ground, command_of, replaced, start_workers
 from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
 from tests.bench.filling import WARM, accounts, await_published, fill, make_due, warm
-from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import Reading, quiet
 from tests.stack import Stack

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from adapters.contract import Platform
 from pipeline.store.database import rows
+from tests.bench.environment import Ground, start_workers
 from tests.bench.figures import Figure, Unsound, percentile
 from tests.bench.filling import accounts, await_published, fill, warm
-from tests.bench.ground import Ground, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.scale import FULL
 from tests.stack import Stack

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.settings import PREFIX
+from tests.bench.environment import ROOT, Ground
 from tests.bench.figures import Figure, Unsound
-from tests.bench.ground import ROOT, Ground
 from tests.bench.processes import MIB, memory, tree, watched
 from tests.conftest import free_ports
 from tests.stack import until

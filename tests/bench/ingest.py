@@ -12,9 +12,9 @@ from uuid import uuid4
 import requests
 
 from pipeline.store.database import row
+from tests.bench.environment import READY, ROOT, Ground, command_of, replaced
 from tests.bench.figures import Figure, Unsound, percentile
 from tests.bench.filling import accounts, pinned
-from tests.bench.ground import READY, ROOT, Ground, command_of, replaced
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.load import Order, Report
 from tests.bench.processes import quiet

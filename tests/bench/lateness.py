@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from adapters.contract import Platform
 from pipeline.store.database import rows
 from tests.bench.bare import bare_workers, late_tasks
+from tests.bench.environment import Ground, command_of, replaced, start_workers
 from tests.bench.figures import Figure, Unsound, percentile
 from tests.bench.filling import accounts, await_published, fill, warm
-from tests.bench.ground import Ground, command_of, replaced, start_workers
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import quiet
 from tests.stack import Stack

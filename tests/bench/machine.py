@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from tests.bench.ground import DURABLE, Ground
+from tests.bench.environment import DURABLE, Ground
 from tests.bench.processes import cpu_seconds
 
 BUSY = 1.0

@@ -16,9 +16,9 @@ import psycopg
 
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
+from tests.bench.environment import READY, Ground
 from tests.bench.figures import Figure, Unsound, percentile
 from tests.bench.filling import accounts
-from tests.bench.ground import READY, Ground
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.stack import Stack, until
 

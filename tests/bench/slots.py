@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 
+from tests.bench.environment import Ground, await_workers, prepared
 from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
 from tests.bench.filling import accounts, await_published, fill, make_due, warm
-from tests.bench.ground import Ground, await_workers, prepared
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.processes import MIB
 from tests.bench.scale import FULL

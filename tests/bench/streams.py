@@ -15,8 +15,8 @@ from pathlib import Path
 
 import requests
 
+from tests.bench.environment import Ground
 from tests.bench.figures import Figure, Unsound
-from tests.bench.ground import Ground
 from tests.bench.processes import MIB
 from tests.bench.scale import FULL
 from tests.bench.stream_ends import digest

@@ -29,7 +29,7 @@ from pipeline.store.migrate import upgrade
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import Door, Doors
 from tests.conftest import environment_of, free_ports
-from tests.deaths import arming
+from tests.crash_table import arming
 from tests.stack import FAST, Stack, credentials, running
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")

@@ -1,7 +1,7 @@
 """Every named gap between two commits, or a commit and a call: a process dies in each, and nothing is lost or doubled.
 
-Which test dies where stands in ``tests/deaths.py``. One process dies at several points in turn, so that few starts are
-needed.
+Which test dies where stands in ``tests/crash_table.py``. One process dies at several points in
+turn, so that few starts are needed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from adapters.contract import Platform
 from pipeline.accounts.authorize import start
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
-from tests.deaths import Deaths
+from tests.crash_table import Deaths
 from tests.flow.ledger import caption, slideshow
-from tests.pipeline.stages.consents import allow
+from tests.pipeline.accounts.consent_page import allow
 from tests.stack import Stack, until
 
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.queues import PUBLISH
 from pipeline.store.database import row
-from tests.deaths import Deaths, points_of
+from tests.crash_table import Deaths, points_of
 from tests.flow.ledger import caption, slideshow
 from tests.flow.test_failpoints import worker_dies
 from tests.stack import Stack, until

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, STATUS
 from pipeline.store.database import rows
-from tests.deaths import Deaths, arming, together
+from tests.crash_table import Deaths, arming, together
 from tests.flow.ledger import caption, states_of
 from tests.stack import FAST, Stack, until
 

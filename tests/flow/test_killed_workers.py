@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.conftest import Engines
-from tests.deaths import Deaths, points_of
+from tests.crash_table import Deaths, points_of
 from tests.flow.ledger import caption, states_of
 from tests.stack import Stack, until
 

@@ -9,9 +9,9 @@ from config.settings import load
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
-from tests.model.ground import Ground
+from tests.model.environment import Ground
 from tests.model.trouble import Clock, Gaps, Shaky, clock_columns, seams
-from tests.pipeline.stages.house import moved_in
+from tests.pipeline.core_fixture import moved_in
 from tests.pipeline.store.ledger import Ledger
 
 _TIMES = """

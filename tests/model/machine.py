@@ -17,9 +17,9 @@ from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.stages import delay
-from tests.model.ground import LEASE_AND_MORE, SETTLE_AND_MORE, Setting, is_over
+from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, Setting, is_over
+from tests.model.fake_platform import FINALIZE, LOOK, PREPARE, REFRESH
 from tests.model.points import failpoints
-from tests.model.shore import FINALIZE, LOOK, PREPARE, REFRESH
 from tests.model.trouble import END, NONE, Plan
 
 MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | ALWAYS_ARMED

@@ -1,7 +1,7 @@
 """Every failpoint has its death, on every platform where it is on a post's way; and no death names another.
 
-A failpoint is a call in the source. A death is a row of ``tests/deaths.py`` (a test that fails unless a process came to
-its points) or of ``tests/proof/points.py`` (the same on each platform, `make proof`).
+A failpoint is a call in the source. A death is a row of ``tests/crash_table.py`` (a test that fails unless a process
+came to its points) or of ``tests/proof/points.py`` (the same on each platform, `make proof`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from tests.chaos.plan import GAPS
-from tests.deaths import DEATHS, ROOT, arming
+from tests.crash_table import DEATHS, ROOT, arming
 from tests.model.points import failpoints
 from tests.proof import points as proof
 from tests.proof.ways import SITES, WAYS
@@ -68,7 +68,9 @@ def test_nobody_arms_a_failpoint_by_hand() -> None:
     spelt = {
         path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py") if _spells(path, "FAILPOINTS")
     }
-    assert spelt == {"deaths.py", "model/test_points.py"}, "rows of DEATHS are armed by the fixture `deaths`"
+    assert spelt == {"crash_table.py", "model/test_points.py"}, (
+        "rows of DEATHS are armed by the fixture `deaths`"
+    )
 
 
 def test_a_death_at_no_failpoint_fails_before_anything_starts() -> None:

@@ -16,7 +16,7 @@ import time
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.ground import Ground
+from tests.model.environment import Ground
 from tests.model.machine import Deliveries
 
 

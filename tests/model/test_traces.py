@@ -7,7 +7,7 @@ import pytest
 from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
-from tests.model.ground import LEASE_AND_MORE, SETTLE_AND_MORE, Ground
+from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, Ground
 from tests.model.machine import Deliveries
 from tests.model.trouble import END, NONE, Died, Plan, Worker
 

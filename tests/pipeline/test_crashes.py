@@ -1,7 +1,7 @@
 """A process that dies in the middle of one piece of work, and what whoever comes next makes of what it left.
 
-Each death is a process of its own (``tests/works.py``), killed at a failpoint, on real engines. Where a platform has
-part in it, a script stands for it: who dies at these points on each real protocol is ``tests/proof``.
+Each death is a process of its own (``tests/crash_tasks.py``), killed at a failpoint, on real engines. Where a platform
+has part in it, a script stands for it: who dies at these points on each real protocol is ``tests/proof``.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _opens, rotate
 from pipeline.wiring import build
-from tests.deaths import Deaths, points_of
+from tests.crash_table import Deaths, points_of
 from tests.pipeline.actions.test_dead_letters import dead, discard, listed
+from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
-from tests.pipeline.stages.house import House, moved_in
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.stages.test_reachability import Served, picture
 from tests.pipeline.store.ledger import Ledger, Post
-from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 
 OVER = "lease_until = now() - interval '1 second'"
 LONG_AGO = "updated_at = now() - interval '11 seconds'"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Engines, environment_of, free_ports
-from tests.forked import Zygote
+from tests.fork_server_client import Zygote
 from tests.proof.fleet import Fleet
 from tests.proof.points import PROVEN
 from tests.stack import FAST, Stack, running, until

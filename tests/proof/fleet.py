@@ -13,9 +13,9 @@ from pipeline.actions.resolve import it_is_live, publish_again
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import DELAY, UPKEEP
 from pipeline.store.database import rows
-from tests.deaths import arming
+from tests.crash_table import arming
 from tests.flow.ledger import caption, slideshow
-from tests.forked import Zygote, run
+from tests.fork_server_client import Zygote, run
 from tests.proof.points import NOT_THERE
 from tests.proof.ways import WAYS, kind_of
 from tests.stack import Stack, until

@@ -46,7 +46,7 @@ BESIDE: Mapping[str, str] = {
     "rescue.refilled": "about the broker, and no delivery",
     "publish.handed-back": "a worker that was told to stop gives rows back, whatever their platform",
 }
-"""Points that begin so, and are no platform's: they have their death in ``tests/deaths.py`` alone."""
+"""Points that begin so, and are no platform's: they have their death in ``tests/crash_table.py`` alone."""
 
 _PULLED = ways("tiktok", "pinterest", kinds=PICTURES) | ways("tiktok business", "instagram", "facebook")
 _WITH_HANDLE = ways("instagram", "youtube") | ways("facebook", kinds=PICTURES)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.adapters.conformance.ground import sandbox
+from tests.adapters.conformance.environment import sandbox
 from tests.adapters.conformance.lost import DID_NOT, DUPLICATE, WENT_OUT, again, expected, fate
 from tests.adapters.conformance.subjects import ready
 

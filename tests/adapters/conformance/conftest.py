@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.conformance.ground import Ground, sandbox
+from tests.adapters.conformance.environment import Ground, sandbox
 from tests.adapters.conformance.subjects import Subject, ready
 from tests.adapters.conformance.walk import PASSED
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from adapters.sandbox.faults import FAULTS, STEPS, WITHIN
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.contract import Absent, CannotTell, Platform, Published, Ready
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import Reason, State
-from tests.adapters.conformance.ground import ROOT, Ground
+from tests.adapters.conformance.environment import ROOT, Ground
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk
 

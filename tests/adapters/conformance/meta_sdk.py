@@ -10,7 +10,7 @@ from facebook_business.api import FacebookAdsApi  # type: ignore[import-untyped]
 from facebook_business.session import FacebookSession  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 
 VERSION = "v25.0"
 

@@ -11,7 +11,7 @@ from adapters.errors import AdapterError, OutcomeUnknown
 from tests.adapters.conformance.answering import Answering, Said, answering, told
 from tests.adapters.conformance.codes import BY_HAND, EVERY_ROW, NONSENSE, UNLISTED
 from tests.adapters.conformance.conftest import READY
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk
 

@@ -6,8 +6,8 @@ import pytest
 
 from adapters.errors import Permanent
 from pipeline.domain.delivery import Reason, State
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.faults import MATTER, MOREOVER, OF_MEDIA, can_strike, steps_of
-from tests.adapters.conformance.ground import Ground
 from tests.adapters.conformance.lost import LOST, WENT_OUT, expected
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.walk import Walk

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.contract import Platform
 from tests.adapters.conformance.conftest import READY
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.lost import (
     DID_NOT,
     DUPLICATE,

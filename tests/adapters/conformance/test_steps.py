@@ -15,7 +15,7 @@ from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from pipeline.domain.delivery import State
 from tests.adapters.conformance.conftest import READY
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.lost import WENT_OUT, expected
 from tests.adapters.conformance.subjects import EVERY, Subject
 from tests.adapters.conformance.walk import Broken, Walk

@@ -13,7 +13,7 @@ from facebook_business.adobjects.post import Post  # type: ignore[import-untyped
 from facebook_business.exceptions import FacebookRequestError  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.meta_sdk import sdk
 from tests.adapters.conformance.subjects import EVERY, PHOTOS
 

@@ -16,7 +16,7 @@ from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 from googleapiclient.http import MediaFileUpload, build_http  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import EVERY
 
 YOUTUBE = next(s for s in EVERY if s.name == "youtube video, chunks")

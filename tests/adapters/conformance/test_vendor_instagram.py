@@ -10,7 +10,7 @@ from facebook_business.adobjects.iguser import IGUser  # type: ignore[import-unt
 from facebook_business.exceptions import FacebookRequestError  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.meta_sdk import sdk
 from tests.adapters.conformance.subjects import EVERY, PHOTOS, VIDEO
 

@@ -26,7 +26,7 @@ from openapi_generated.pinterest_client.model_utils import model_to_dict  # type
 
 from adapters.contract import Account
 from adapters.pinterest import payload as pin
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import EVERY, Subject
 
 IMAGE, CAROUSEL, VIDEO = (

@@ -34,7 +34,7 @@ from adapters.http import Answer, Client
 from pipeline.domain import retry_policy as decide
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.retry_policy import Policy, Standing, Verdict
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import Subject
 
 MOST_STEPS = 400

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import wiring as bootstrap
 from tests.adapters.conformance.conftest import waiting_passes
-from tests.adapters.conformance.ground import Ground, sandbox
+from tests.adapters.conformance.environment import Ground, sandbox
 from tests.adapters.conformance.subjects import MB2, PHOTO, PHOTOS, Subject
 from tests.adapters.example.mammoth.adapter import Mammoth
 from tests.adapters.example.settings import HOSTS, WithMammoth

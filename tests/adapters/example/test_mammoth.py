@@ -11,7 +11,7 @@ from adapters.errors import AdapterError, CredentialsRevoked, OutcomeUnknown
 from adapters.http import Client
 from tests.adapters.conformance.answering import Said, answering, told
 from tests.adapters.conformance.codes import NONSENSE
-from tests.adapters.conformance.ground import Ground
+from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.lost import told as rows_of
 from tests.adapters.conformance.subjects import Subject
 from tests.adapters.conformance.test_every_fault import (

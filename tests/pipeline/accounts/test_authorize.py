@@ -22,7 +22,7 @@ from pipeline.store.accounts.connections import deactivate
 from pipeline.store.accounts.oauth_sessions import ALL, CLI, standing
 from pipeline.store.auth.keys import revoke_key
 from tests.conftest import Engines
-from tests.pipeline.stages.consents import Home, allow, as_stored, deny, query_of, reception
+from tests.pipeline.accounts.consent_page import Home, allow, as_stored, deny, query_of, reception
 from tests.pipeline.store.ledger import together
 from tests.stack import Stack
 

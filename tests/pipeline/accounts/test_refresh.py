@@ -19,8 +19,8 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.store.accounts import accounts
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import Script, playing, raising
+from tests.pipeline.core_fixture import House
+from tests.pipeline.scripted_adapter import Script, playing, raising
 from tests.pipeline.store.ledger import credentials, together
 
 

@@ -16,8 +16,8 @@ from pipeline.stages.publish import publish
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.views import read_post
 from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint
-from tests.pipeline.stages.house import VIDEO, House
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.core_fixture import VIDEO, House
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
 
 

@@ -25,7 +25,7 @@ from pipeline.store.deliveries.dead_letters import (
     discards_of,
     list_letters,
 )
-from tests.pipeline.stages.house import VIDEO, House, moved_in
+from tests.pipeline.core_fixture import VIDEO, House, moved_in
 from tests.pipeline.store.ledger import Post, together
 
 GONE = {"code": "unavailable", "class": "Unavailable", "fault": "platform", "message": "It is down."}

@@ -26,8 +26,8 @@ from pipeline.store.deliveries import moves as deliveries
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
 from pipeline.store.posts.views import PostView, read_post
-from tests.pipeline.stages.house import GOOD_VIDEO, VIDEO, House
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, House
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
 from tests.stack import until
 

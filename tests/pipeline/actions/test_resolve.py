@@ -10,7 +10,7 @@ from pipeline.actions.resolve import CannotDecide
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages.retry_inputs import settle_window
 from pipeline.store.database import new_id
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import Post
 
 LONG = timedelta(hours=1)

@@ -11,7 +11,7 @@ from pipeline.actions.validate import Validated, validate
 from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import new_id
-from tests.pipeline.stages.house import GOOD_VIDEO, House
+from tests.pipeline.core_fixture import GOOD_VIDEO, House
 from tests.pipeline.store.ledger import HOUR
 
 

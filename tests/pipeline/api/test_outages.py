@@ -19,8 +19,7 @@ from pipeline.store.canaries import taken
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build
 from tests.conftest import Engines
-
-from .conftest import BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 JSON = {"Content-Type": "application/json"}
 NOBODY = "redis+socket:///tmp/nobody-is-here?virtual_host=0"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store.vault import Vault
-from tests.forked import Zygote
+from tests.fork_server_client import Zygote
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 

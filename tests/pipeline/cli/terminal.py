@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.forked import Ended, Zygote, run
+from tests.fork_server_client import Ended, Zygote, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts.accounts import mark_reconnect, read_account
 from pipeline.store.deliveries.rescue import resume
 from tests.conftest import free_ports
-from tests.deaths import Deaths
+from tests.crash_table import Deaths
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.conftest import Engines
-from tests.pipeline.stages.consents import Home, allow, deny, picked, reception
+from tests.pipeline.accounts.consent_page import Home, allow, deny, picked, reception
 from tests.stack import Stack
 
 

@@ -15,9 +15,9 @@ import requests
 from adapters.contract import Platform
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.conftest import Engines
-from tests.forked import Zygote
+from tests.fork_server_client import Zygote
+from tests.pipeline.accounts.consent_page import Home, allow, query_of, reception
 from tests.pipeline.cli.terminal import Terminal
-from tests.pipeline.stages.consents import Home, allow, query_of, reception
 from tests.stack import Stack, until
 
 GUARD = 60

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.release import release
-from tests.deaths import Deaths
+from tests.crash_table import Deaths
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import LEASE, Ledger, Post
 

@@ -16,7 +16,7 @@ from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.claimed import Held
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import Post
 
 FAILED = Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=Rejected("no"))

@@ -20,11 +20,11 @@ from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries import moves as store
 from tests.pipeline.actions.test_edit import change, stored
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.core_fixture import House
+from tests.pipeline.maintenance.receipted import FAILED, ends, live, posted, told
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.deliveries.test_late_results import absent, lose, prove
 from tests.pipeline.store.ledger import HOUR, MEDIA
-from tests.pipeline.maintenance.receipted import FAILED, ends, live, posted, told
 
 # --- what a receipt says ---------------------------------------------------------------------------------------------
 

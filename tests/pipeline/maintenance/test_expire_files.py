@@ -15,7 +15,7 @@ from pipeline.media.files.storage_folder import Folder, Missing
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row
 from pipeline.store.files import files as store
-from tests.pipeline.stages.house import GOOD_VIDEO, House
+from tests.pipeline.core_fixture import GOOD_VIDEO, House
 
 
 def uploaded(house: House, age: str = "31 days") -> store.File:

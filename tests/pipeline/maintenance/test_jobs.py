@@ -12,9 +12,9 @@ from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.resume_blocked import resume_blocked
 from pipeline.queues import ALL
 from pipeline.store.database import row
+from tests.pipeline.core_fixture import House
 from tests.pipeline.media.servers import Site, file, status
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import Script, Scripted, playing
+from tests.pipeline.scripted_adapter import Script, Scripted, playing
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import HOUR, Post
 

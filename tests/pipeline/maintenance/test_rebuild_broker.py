@@ -14,7 +14,7 @@ from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.rate_buckets import redis_client
 from pipeline.stages import delay
 from pipeline.wiring import build
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import HOUR
 
 FAST = 100_000.0

@@ -16,10 +16,10 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.store.database import row
 from pipeline.store.receipts import append as receipts
-from tests.deaths import Deaths
-from tests.pipeline.stages.house import House
-from tests.pipeline.store.ledger import together
+from tests.crash_table import Deaths
+from tests.pipeline.core_fixture import House
 from tests.pipeline.maintenance.receipted import live, move, posted, progress, settle, told
+from tests.pipeline.store.ledger import together
 from tests.stack import until
 
 # --- several at once, and what commits late --------------------------------------------------------------------------

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.store.deliveries.claimed import Held
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import together
 
 OVER = "lease_until = now() - interval '1 second'"

@@ -53,9 +53,9 @@ from pipeline.store.recovery import restores
 from pipeline.store.recovery.epoch import Doubt
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
-from tests.deaths import Deaths
-from tests.pipeline.stages.house import House, moved_in
-from tests.pipeline.stages.scripted import Script, playing
+from tests.crash_table import Deaths
+from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.restoring import keep_rows, put_rows_back
 

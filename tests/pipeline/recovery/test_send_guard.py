@@ -17,7 +17,7 @@ from pipeline.recovery.send_guard import Keeper
 from pipeline.store.database import Database, row
 from pipeline.store.recovery import epoch as marks
 from tests.conftest import Engines
-from tests.deaths import Deaths
+from tests.crash_table import Deaths
 from tests.pipeline.store.ledger import together
 from tests.restoring import WAYS, Backups, reconnect
 

@@ -16,7 +16,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.posts.late_policy import LatePolicy, set_policy
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
-from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 LONG_AGO, DAY = -HOUR, timedelta(days=1)

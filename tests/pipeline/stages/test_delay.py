@@ -16,8 +16,8 @@ from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
-from tests.pipeline.stages.house import House, moved_in
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 PAST = timedelta(seconds=-1)

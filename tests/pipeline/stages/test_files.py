@@ -27,9 +27,9 @@ from pipeline.store.deliveries import moves as held_store
 from pipeline.store.files import files as store
 from pipeline.wiring import build
 from tests.conftest import free_ports
+from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, status
-from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 

@@ -17,7 +17,7 @@ from pipeline.stages.post_request import Accepted
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
-from tests.pipeline.stages.house import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, House
+from tests.pipeline.core_fixture import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, House
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
 

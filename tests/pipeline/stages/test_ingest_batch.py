@@ -24,7 +24,7 @@ from pipeline.stages.post_request import Accepted, PostRequest
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
 from pipeline.store.posts import insert_batch as group
-from tests.pipeline.stages.house import MUSIC, House
+from tests.pipeline.core_fixture import MUSIC, House
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
 

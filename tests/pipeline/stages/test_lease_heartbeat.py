@@ -11,7 +11,7 @@ from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
 from pipeline.stages.lease_heartbeat import Heart, _with, beating
 from pipeline.store.deliveries.lease import extend
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import Ledger
 
 PIECES = [b"ab", b"cd", b"ef"]

@@ -42,9 +42,9 @@ from pipeline.stages.publish import publish, publish_all
 from pipeline.store.accounts import accounts
 from pipeline.store.deliveries.daily_quota import lock_day, sent_in_day
 from pipeline.store.deliveries.pauses import lift, pause
+from tests.pipeline.core_fixture import House
 from tests.pipeline.media.servers import Site
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import CAPABILITIES, Script, playing, raising
+from tests.pipeline.scripted_adapter import CAPABILITIES, Script, playing, raising
 from tests.pipeline.store.ledger import HOUR, Post, credentials
 from tests.stack import until
 

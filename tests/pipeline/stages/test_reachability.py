@@ -23,9 +23,9 @@ from pipeline.stages.post_request import Accepted, Refusal
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
+from tests.pipeline.core_fixture import MUSIC, House
 from tests.pipeline.media.servers import Answer, Site, file, status
-from tests.pipeline.stages.house import MUSIC, House
-from tests.pipeline.stages.scripted import Script, Scripted, playing
+from tests.pipeline.scripted_adapter import Script, Scripted, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from pipeline.domain.delivery import State
 from pipeline.stages.retry_inputs import look_first, may_appear_until, policy_of, settle_window, standing_of
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import CAPABILITIES
+from tests.pipeline.core_fixture import House
+from tests.pipeline.scripted_adapter import CAPABILITIES
 
 
 def seconds(n: float) -> timedelta:

@@ -19,7 +19,7 @@ from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.stages.settle import settle
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import Held
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 from tests.stack import until
 
 LIVE = Verdict(state=State.PUBLISHED, published=Published(remote_id="r"), closes=Outcome.PUBLISHED)

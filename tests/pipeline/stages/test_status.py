@@ -17,8 +17,8 @@ from pipeline.stages.publish import publish
 from pipeline.stages.status import look, look_all
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import Script, playing, raising
+from tests.pipeline.core_fixture import House
+from tests.pipeline.scripted_adapter import Script, playing, raising
 from tests.pipeline.store.ledger import Post
 from tests.stack import until
 
@@ -151,7 +151,7 @@ def test_a_stale_token_is_refreshed_at_once_but_not_over_and_over(house: House, 
 def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None:
     from dataclasses import replace
 
-    from tests.pipeline.stages.scripted import CAPABILITIES
+    from tests.pipeline.scripted_adapter import CAPABILITIES
 
     rates = (Rate(step="look", count=2, per=timedelta(minutes=1)),)
     script = Script(look=lambda _: CannotTell(reason="?"), can=replace(CAPABILITIES, rates=rates))

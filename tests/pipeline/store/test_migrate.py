@@ -16,8 +16,8 @@ from pipeline.store.database import Database
 from pipeline.store.migrate import Stuck, head, upgrade
 from pipeline.store.revision import revision_of_code
 from pipeline.store.schema_version import Unfit, mark, oldest_code, require_fit
+from tests.pipeline.store.extra_migrations import more, number
 from tests.pipeline.store.ledger import together
-from tests.pipeline.store.more import more, number
 from tests.stack import until
 
 ADDS = "op.execute('ALTER TABLE posts ADD note text')"

@@ -22,7 +22,7 @@ from pipeline.store import migrate
 from pipeline.store.revision import MIGRATIONS, revision_of_code
 from tests.conftest import Engines, database
 from tests.pipeline.store.catalogue import findings, read
-from tests.pipeline.store.more import more
+from tests.pipeline.store.extra_migrations import more
 
 NEVER_RELEASED = "0008"
 """Up to here there was no release yet, so no older code and no rows to stop anybody over."""

@@ -29,9 +29,9 @@ from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
 from tests.conftest import free_ports
-from tests.pipeline.stages.house import House, moved_in
+from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.store.ledger import HOUR, Ledger
-from tests.pipeline.worker.wire import SAMPLES, Message, frozen, put, sent, shape
+from tests.pipeline.worker.broker_messages import SAMPLES, Message, frozen, put, sent, shape
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.accounts.connect_page import NAMES
 from tests.conftest import Engines
-from tests.pipeline.stages.consents import Home, allow, deny, picked, query_of, reception
+from tests.pipeline.accounts.consent_page import Home, allow, deny, picked, query_of, reception
 from tests.stack import Stack
 
 BASE = "/api/partner/v1/connect"

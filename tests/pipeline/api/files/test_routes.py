@@ -22,7 +22,7 @@ from pipeline.api.posts import response_models as answers
 from pipeline.domain.account import Plan
 from pipeline.store.database import rows
 from tests.conftest import free_ports
-from tests.pipeline.api.conftest import ABSENT, BASE, Server, Tenant, serving, until
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until
 from tests.pipeline.media import samples
 
 QUOTA, LARGEST = 300_000, 200_000

@@ -15,8 +15,7 @@ from sqlalchemy import text
 
 from pipeline.domain.account import Plan
 from pipeline.store.auth.keys import Terms, create_key
-
-from .conftest import ABSENT, Server, Tenant, serving, video
+from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving, video
 
 URL = "/api/operator/v1/dead-letters"
 TOKEN = "operator-of-the-tests-" + "0123456789"

@@ -19,7 +19,7 @@ import requests
 
 from pipeline.api.server.balancer import BOOK, Door, Loop
 from pipeline.api.server.connection_counts import Book
-from tests.pipeline.api.test_stopping import api, port  # noqa: F401  fixtures: two processes, as production starts them
+from tests.pipeline.api.server.test_shutdown import api, port  # noqa: F401  fixtures: two processes, as production starts them
 
 CLIENTS = 20
 PATIENCE = 20

@@ -16,7 +16,7 @@ import uvicorn
 
 from pipeline.api.server import http_protocol as connection
 from pipeline.api.server.http_protocol import HEAD_BYTES
-from tests.pipeline.api.conftest import BASE, Server, Tenant, until
+from tests.pipeline.api.running_server import BASE, Server, Tenant, until
 
 HURRY = 0.3
 """Seconds."""

@@ -23,7 +23,7 @@ from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.refusal import Refused, Unanswered
 from tests.pipeline.media import samples
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MP4 = Container(kind="video", content_type="video/mp4", reader="av", format="mov")
 
 _ATTEMPTS = """

@@ -20,7 +20,7 @@ from pipeline.store.rollups.account_sets import MINUTES
 from pipeline.store.rollups.count import count_by_status
 from pipeline.store.rollups.time_buckets import pieces
 from tests.pipeline.store.ledger import HOUR, Ledger, together
-from tests.pipeline.store.upgraded import Upgraded
+from tests.pipeline.store.upgraded_database import Upgraded
 
 Step = tuple[Any, ...]
 """Something done to posts: its name, and what with (``take``)."""

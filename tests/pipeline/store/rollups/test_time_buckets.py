@@ -18,7 +18,7 @@ from pipeline.store.rollups import compact as folding
 from pipeline.store.rollups.count import count_by_status
 from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, bounds, pieces
 from tests.pipeline.store.ledger import Ledger, together
-from tests.pipeline.store.upgraded import Upgraded
+from tests.pipeline.store.upgraded_database import Upgraded
 
 Step = tuple[Any, ...]
 """Something done to posts: its name, and what with (``take``)."""

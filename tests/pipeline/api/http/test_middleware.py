@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.api.posts import response_models as answers
 from pipeline.queues import ALL
-
-from .conftest import BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.token_expiry import expiring
 from tests.conftest import Engines, environment_of, free_ports
-from tests.deaths import Deaths, arming, points_of
-from tests.pipeline.stages.consents import Home
+from tests.crash_table import Deaths, arming, points_of
+from tests.pipeline.accounts.consent_page import Home
 from tests.pipeline.store.ledger import together
 from tests.stack import FAST, Stack, running, until
 
@@ -101,7 +101,7 @@ def test_of_many_workers_at_once_one_asks_the_platform(home: Home, ann: UUID) ->
 def test_two_processes_make_one_refresh(home: Home, ann: UUID) -> None:
     made = asked(home)
     for name in ("one", "two"):
-        home.stack.start(name, "tests.pipeline.stages.refresher", str(ann), "1")
+        home.stack.start(name, "tests.pipeline.accounts.refresh_worker", str(ann), "1")
     assert [home.stack.parts[name].wait(20) for name in ("one", "two")] == [0, 0]
     assert made() == 1
     assert home.opened(ann)[1:] == (2, "active")
@@ -259,7 +259,7 @@ def test_a_new_token_outlives_a_database_that_went_away(
 ) -> None:
     name = home.stack.core.database.engine.url.database
     home.stack.start(
-        "patient", "tests.pipeline.stages.refresher", str(ann), "1",
+        "patient", "tests.pipeline.accounts.refresh_worker", str(ann), "1",
         **arming({"credentials.answered": tmp_path / "once"}, "stop"),
     )  # fmt: skip
     patient = home.stack.parts["patient"]

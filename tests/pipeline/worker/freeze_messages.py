@@ -1,4 +1,7 @@
-"""Freezes what this code sends and nobody sent before: ``python -m tests.pipeline.worker.freeze 2`` adds it to v2."""
+"""Freeze messages this code sends and no version sent before.
+
+``python -m tests.pipeline.worker.freeze_messages 2`` adds them to v2.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from cryptography.fernet import Fernet
 from config.settings import load
 from pipeline.embedded.valkey import Valkey
 from tests.conftest import environment_of
-from tests.pipeline.worker.wire import FROZEN, Message, frozen, sent, shape
+from tests.pipeline.worker.broker_messages import FROZEN, Message, frozen, sent, shape
 
 
 def main(version: str) -> None:

@@ -22,9 +22,9 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.database import Unreachable, row, rows
 from pipeline.store.deliveries.pauses import lift, pause
-from tests.model.shore import Shore, at, token
+from tests.model.fake_platform import Shore, at, token
 from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky, Worker
-from tests.pipeline.stages.house import House
+from tests.pipeline.core_fixture import House
 
 LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
 

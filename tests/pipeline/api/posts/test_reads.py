@@ -16,8 +16,7 @@ from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
 from pipeline.queues import REACHABILITY
 from pipeline.store.database import row
-
-from .conftest import ABSENT, BASE, Server, Tenant, until, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, until, video
 
 
 def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:

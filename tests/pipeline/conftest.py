@@ -8,8 +8,8 @@ from config.settings import load
 from pipeline.context import Core
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
+from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.media.servers import Site, serving
-from tests.pipeline.stages.house import House, moved_in
 from tests.pipeline.store.ledger import Ledger
 
 

@@ -15,7 +15,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.domain.account import Plan, Subscription
 from pipeline.store.auth.keys import Terms, create_key, rotate_key
-from tests.pipeline.api.conftest import ABSENT, BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
 LATER = "2090-01-01T00:00:00Z"
 READING = {"getPost", "getSubscription", "listAccounts", "listFiles", "listPosts"}

@@ -21,8 +21,7 @@ from pipeline.rate_buckets import redis_client
 from pipeline.store.auth.keys import revoke_key
 from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
-
-from .conftest import BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 BIG = b"[" * 2_000_000
 KNOWN_ID = str(uuid4())

@@ -16,7 +16,7 @@ from pipeline.api.http.rate_limit import Meter
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
 from pipeline.rate_buckets import redis_client
 from pipeline.store.auth.keys import Terms, create_key, find_caller
-from tests.pipeline.api.conftest import ABSENT, BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
 
 PATIENCE = 100
 """Seconds; never waited for."""

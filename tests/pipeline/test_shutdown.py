@@ -25,9 +25,9 @@ from pipeline.store.checks import checks
 from pipeline.store.database import row
 from pipeline.store.deliveries.lease import give_back
 from pipeline.store.deliveries.release import ring_looks
+from tests.pipeline.core_fixture import House
 from tests.pipeline.media.servers import Site, file
-from tests.pipeline.stages.house import House
-from tests.pipeline.stages.scripted import Script, playing
+from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import LEASE, Post
 

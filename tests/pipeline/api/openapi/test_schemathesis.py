@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Platform
-from tests.pipeline.api.conftest import ROOT, Server, serving
+from tests.pipeline.api.running_server import ROOT, Server, serving
 
 EXAMPLES = int(os.environ.get("SLIPWAY_SCHEMATHESIS", "0"))
 CHECKS = (
@@ -59,7 +59,7 @@ def _asked(server: Server, tmp_path: Path) -> None:
         *(MANY if EXAMPLES else FEW),
     ]  # fmt: skip
     environment = {
-        **os.environ, "SCHEMATHESIS_HOOKS": "tests.pipeline.api.scenes", "PYTHONPATH": str(ROOT),
+        **os.environ, "SCHEMATHESIS_HOOKS": "tests.pipeline.api.openapi.request_generator", "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore", "SCENE_ACCOUNTS": " ".join(tenant.accounts.values()),
     }  # fmt: skip
     sizes = SIZES.format(each=EXAMPLES or 8, walks=EXAMPLES or 60)

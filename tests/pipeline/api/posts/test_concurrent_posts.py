@@ -14,8 +14,7 @@ import requests
 
 from pipeline.store.checks import checks
 from pipeline.store.posts.pages import list_posts
-
-from .conftest import ABSENT, BASE, Server, Tenant, serving
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving
 
 URL = "https://cdn.example.com/seen.jpg"
 FACTS = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080}

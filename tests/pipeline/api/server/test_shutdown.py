@@ -21,7 +21,7 @@ from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.wiring import build
 from tests.conftest import free_ports
-from tests.pipeline.api.conftest import BASE, ROOT, until
+from tests.pipeline.api.running_server import BASE, ROOT, until
 from tests.pipeline.media import samples
 
 PNG = samples.image("PNG").ljust(1_000_000, b"\0")

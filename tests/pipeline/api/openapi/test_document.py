@@ -13,7 +13,7 @@ import pytest
 from pipeline.api.app import create_app
 from pipeline.api.openapi.error_codes import CODES, codes_of, refusals
 from pipeline.api.openapi.page import prose
-from tests.pipeline.api.conftest import ROOT, Server
+from tests.pipeline.api.running_server import ROOT, Server
 
 KEYLESS = {
     "connectCallback", "connectChoice", "getFile", "healthz", "metrics", "putFile", "readyz",

@@ -13,8 +13,7 @@ from sqlalchemy import text
 
 from pipeline.api.posts import action_response_models as answers_steering
 from pipeline.domain.account import Plan, Subscription
-
-from .conftest import ABSENT, BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
 LATER, STILL_LATER = "2099-01-01T00:00:00Z", "2099-01-02T00:00:00.000Z"
 ROUTES = [

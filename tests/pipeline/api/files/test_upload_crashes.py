@@ -24,8 +24,8 @@ from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
 from pipeline.wiring import build
 from tests.conftest import free_ports
-from tests.deaths import Deaths
-from tests.pipeline.api.conftest import BASE, ROOT, until
+from tests.crash_table import Deaths
+from tests.pipeline.api.running_server import BASE, ROOT, until
 from tests.pipeline.media import samples
 from tests.pipeline.media.bucket import objects_in, serving_bucket
 

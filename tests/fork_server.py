@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-import tests.works
+import tests.crash_tasks
 from pipeline.cli import main
 
 
@@ -30,7 +30,7 @@ def become(order: dict[str, Any]) -> NoReturn:
     status: Any = 0
     try:
         if "call" in order:
-            getattr(tests.works, order["call"])(*order["arguments"])
+            getattr(tests.crash_tasks, order["call"])(*order["arguments"])
         else:
             sys.argv = ["slipway", *order["words"]]
             main()

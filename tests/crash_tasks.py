@@ -27,7 +27,7 @@ from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.vault_rotation import rotate
 from pipeline.wiring import core
-from tests.pipeline.stages.scripted import Script, playing, raising
+from tests.pipeline.scripted_adapter import Script, playing, raising
 
 
 def chore(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Fresh processes in a few milliseconds each, forked from one that has imported everything (``tests/zygote.py``)."""
+"""Fresh processes in a few milliseconds each, forked from ``tests/fork_server.py``, which has imported everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ended:
 @contextmanager
 def zygote() -> Iterator[Zygote]:
     """What the processes of a test run are forked from."""
-    script = [sys.executable, "-m", "tests.zygote"]
+    script = [sys.executable, "-m", "tests.fork_server"]
     root = Path(__file__).parents[1]
     with subprocess.Popen(
         script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
@@ -40,7 +40,7 @@ def zygote() -> Iterator[Zygote]:
 def run(
     process: Zygote, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
 ) -> Ended:
-    """Hands one order over, ``words`` of the command or a ``call`` into ``tests.works``, and waits for its end."""
+    """Run one order, ``words`` of the command or a ``call`` into ``tests.crash_tasks``, and wait for its end."""
     files = {name: folder / name for name in ("stdin", "stdout", "stderr")}
     files["stdin"].write_text(stdin)
     files["stdout"].write_text("")

@@ -17,8 +17,8 @@ from pipeline.store.deliveries.release import Ring
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
 from pipeline.worker.watchdog import DEAF
-from tests.deaths import Deaths
-from tests.pipeline.stages.house import House, moved_in
+from tests.crash_table import Deaths
+from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import until
 

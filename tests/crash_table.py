@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import Zygote, run
+from tests.fork_server_client import Zygote, run
 from tests.model import points as known
 
 ROOT = Path(__file__).parents[1]
@@ -134,7 +134,7 @@ class Deaths:
         return (self.folder / point).exists()
 
     def of(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
-        """Has a process of its own do a piece of work (``tests.works``) and die at this point of it."""
+        """Has a process of its own do a piece of work (``tests.crash_tasks``) and die at this point of it."""
         ended = run(
             self.zygote(), self.folder.parent, {**environment, **self.at(point)}, call=call, arguments=arguments
         )  # fmt: skip

@@ -1,0 +1,157 @@
+"""A real server on real engines: `slipway api` in a process of its own, spoken to over a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import requests
+from pydantic import SecretStr
+
+from adapters.contract import Credentials, Platform
+from config.settings import load
+from pipeline.context import Core
+from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.store.accounts.accounts import add_account
+from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.workspaces import create_workspace, set_plan
+from pipeline.wiring import build
+
+BASE = "/api/partner/v1"
+ABSENT = "01a2106e-0000-7000-8000-000000000000"
+"""An id nobody has; the same in every process, for pytest names tests by it."""
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(kw_only=True)
+class Tenant:
+    """A workspace with a key and accounts."""
+
+    workspace: UUID
+    key: str
+    accounts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@dataclass(kw_only=True)
+class Server:
+    """One server, its core for arranging things, and a client."""
+
+    url: str
+    log: Path
+    core: Core
+    http: requests.Session
+
+    def post(self, body: Any, key: str | None, **headers: str) -> requests.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.send(
+            "POST", f"{BASE}/posts", key, content, **{"Content-Type": "application/json", **headers}
+        )
+
+    def get(self, path: str, key: str | None) -> requests.Response:
+        return self.send("GET", BASE + path, key)
+
+    def send(
+        self, method: str, path: str, key: str | None = None, body: bytes | None = None, **headers: str
+    ) -> requests.Response:
+        """Whatever is asked, the answer is one of ours: an id, a body, JSON, and a code that says the status."""
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        answer = self.http.request(method, self.url + path, data=body, headers=headers, timeout=30)
+        assert answer.headers["X-Request-Id"]
+        assert answer.content or method == "HEAD"
+        if path not in {"/metrics", "/openapi.json"} and method != "HEAD":
+            assert answer.headers["Content-Type"] == "application/json"
+            assert answer.json()["code"] == answer.status_code
+            assert answer.json()["ok"] is (answer.status_code < 400)
+            assert ("data" in answer.json()) is answer.json()["ok"]
+            assert ("issues" in answer.json()) is (
+                answer.status_code == 422 or bool(answer.json().get("issues"))
+            )
+        return answer
+
+    def tenant(
+        self,
+        plan: Plan = Plan.BUSINESS,
+        subscription: Subscription = Subscription.ACTIVE,
+        kind: WorkspaceKind = WorkspaceKind.WORKSPACE,
+        platforms: tuple[Platform, ...] = (Platform.TIKTOK, Platform.INSTAGRAM),
+    ) -> Tenant:
+        with self.core.database.begin() as c:
+            workspace = create_workspace(c, name=os.urandom(4).hex(), kind=kind)
+            set_plan(c, workspace, plan, subscription)
+            tenant = Tenant(workspace=workspace, key=create_key(c, workspace, "tests"))
+            for platform in platforms:
+                identity = add_account(
+                    c, self.core.vault, workspace=workspace, platform=platform, connection="creator",
+                    remote_id=os.urandom(8).hex(), username=f"{platform}_user", display_name=f"{platform} user",
+                    credentials=Credentials(access_token=SecretStr("dummy")), settings={},
+                )  # fmt: skip
+                tenant.accounts[platform] = str(identity)
+        return tenant
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
+    """A server with these settings, answering."""
+    if (given := environment.get("SLIPWAY_API__PORT")) is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    else:
+        port = int(given)
+    log = folder / "api.log"
+    core = build(load(dict(environment)))
+    with log.open("wb") as output, requests.Session() as http:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "api"],
+            env={**environment, "SLIPWAY_API__PORT": str(port)}, cwd=ROOT, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            server = Server(url=f"http://127.0.0.1:{port}", log=log, core=core, http=http)
+            until(lambda: _answers(server, process), "the server to answer")
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+            core.database.close()
+            core.pulse._client.close()
+
+
+def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    """Polls with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, server.log.read_text()
+    try:
+        return server.http.get(server.url + "/healthz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def video(tenant: Tenant, platform: str = "tiktok", **more: Any) -> dict[str, Any]:
+    """A body that is fine."""
+    return {
+        "caption": f"A video {os.urandom(4).hex()}", "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
+        "accounts": [{"id": tenant.accounts[platform]}], **more,
+    }  # fmt: skip
