@@ -143,10 +143,16 @@ class Doorbell:
             with self._app.producer_pool.acquire(block=True, timeout=5) as producer, producer.batch():
                 for task, queue, args, eta in messages:
                     self._app.send_task(
-                        task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True,
-                        eta=None if eta is None else eta.astimezone(UTC), argsrepr=" ".join(map(str, args)),
+                        task,
+                        args=args,
+                        queue=queue,
+                        producer=producer,
+                        retry=False,
+                        ignore_result=True,
+                        eta=None if eta is None else eta.astimezone(UTC),
+                        argsrepr=" ".join(map(str, args)),
                         kwargsrepr="",
-                    )  # fmt: skip
+                    )
         except (KombuError, BatchPublishError, RedisError, OSError, TimeoutError) as error:
             log.warning("the doorbell did not ring (%s); the sweep will", type(error).__name__)
             return False

@@ -34,14 +34,23 @@ CLOSING = Closing()
 SANDBOX_HOSTS = {
     Platform.TIKTOK: {"api": "/tiktok", "business": "/tiktok-business/open_api/v1.3", "www": "/tiktok-www"},
     Platform.INSTAGRAM: {
-        "graph": "/instagram", "facebook_graph": "/facebook", "rupload": "/rupload", "api": "/instagram",
-        "www": "/instagram", "facebook_www": "/facebook",
+        "graph": "/instagram",
+        "facebook_graph": "/facebook",
+        "rupload": "/rupload",
+        "api": "/instagram",
+        "www": "/instagram",
+        "facebook_www": "/facebook",
     },
-    Platform.FACEBOOK: {"graph": "/facebook", "graph_video": "/facebook", "rupload": "/rupload", "www": "/facebook"},
+    Platform.FACEBOOK: {
+        "graph": "/facebook",
+        "graph_video": "/facebook",
+        "rupload": "/rupload",
+        "www": "/facebook",
+    },
     Platform.YOUTUBE: {"api": "/youtube", "oauth": "/google-oauth", "accounts": "/google-accounts"},
     Platform.PINTEREST: {"api": "/pinterest/v5", "www": "/pinterest-www"},
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
-}  # fmt: skip
+}
 
 #: The sandbox knows one app; the owner's own ids and secrets never go to it.
 _SANDBOX_APP = {
@@ -76,9 +85,13 @@ def storage(s: Settings) -> Storage:
     if s.files.store == "folder":
         return Folder(s.files_folder)
     return Bucket(
-        bucket=s.files.bucket, endpoint=s.files.endpoint, region=s.files.region, access_key=s.files.access_key,
-        secret_key=s.files.secret_key, path_style=s.files.path_style,
-    )  # fmt: skip
+        bucket=s.files.bucket,
+        endpoint=s.files.endpoint,
+        region=s.files.region,
+        access_key=s.files.access_key,
+        secret_key=s.files.secret_key,
+        path_style=s.files.path_style,
+    )
 
 
 def build(s: Settings, *, keeps: bool = True) -> Core:

@@ -25,62 +25,106 @@ _FILES = f"{_PIPELINE}/api/test_files_crashes.py::test_whenever_the_server_dies_
 DEATHS: Mapping[str, tuple[str, ...]] = {
     # --- real workers, an API and commands of a running system, judged by the sandbox's ledger
     "tests/flow/test_killed_workers.py::test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost": (
-        "publish.claimed", "publish.prepared", "publish.checkpointed", "publish.beat",
+        "publish.claimed",
+        "publish.prepared",
+        "publish.checkpointed",
+        "publish.beat",
     ),
     "tests/flow/test_killed_workers.py::test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post": (
-        "publish.armed", "publish.answered", "publish.raised", "publish.handle-stored", "publish.settling",
+        "publish.armed",
+        "publish.answered",
+        "publish.raised",
+        "publish.handle-stored",
+        "publish.settling",
     ),
     f"{_FLOW}.py::test_a_worker_that_dies_around_each_look_leaves_one_post": (
-        "publish.settled", "status.claimed", "status.looked", "status.settled",
+        "publish.settled",
+        "status.claimed",
+        "status.looked",
+        "status.settled",
     ),
     f"{_FLOW}.py::test_a_worker_that_dies_in_a_refresh_leaves_one_post": (
-        "credentials.claimed", "credentials.answered",
+        "credentials.claimed",
+        "credentials.answered",
     ),
     f"{_FLOW}.py::test_a_worker_that_dies_over_a_check_leaves_one_post": (
-        "reachability.claimed", "reachability.decided",
+        "reachability.claimed",
+        "reachability.decided",
     ),
     f"{_FLOW}.py::test_an_api_that_dies_after_each_commit_keeps_its_word": (
-        "ingest.committed", "edit.committed", "steer.retried", "steer.deleted", "connect.used", "connect.answered",
+        "ingest.committed",
+        "edit.committed",
+        "steer.retried",
+        "steer.deleted",
+        "connect.used",
+        "connect.answered",
     ),
     f"{_FLOW}_beside.py::test_a_worker_that_dies_while_time_becomes_work_leaves_one_post": (
-        "delay.released", "delay.looks-rung", "delay.late",
+        "delay.released",
+        "delay.looks-rung",
+        "delay.late",
     ),
     f"{_FLOW}_beside.py::test_an_upkeep_that_dies_while_it_helps_leaves_one_post": (
-        "rescue.moved", "rescue.found", "resume.committed",
+        "rescue.moved",
+        "rescue.found",
+        "resume.committed",
     ),
     f"{_FLOW}_beside.py::test_a_person_whose_command_dies_after_the_commit_is_heard": (
-        "decide.again", "decide.resumed", "dead_letters.replayed",
+        "decide.again",
+        "decide.resumed",
+        "dead_letters.replayed",
     ),
     f"{_FLOW}_beside.py::test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each": (
         "publish.claimed-several",
     ),
     "tests/flow/test_graceful_stop.py::test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once": (
-        "publish.claimed", "publish.armed", "publish.handed-back", "status.claimed", "reachability.claimed",
+        "publish.claimed",
+        "publish.armed",
+        "publish.handed-back",
+        "status.claimed",
+        "reachability.claimed",
     ),
     # --- one process, one piece of work
     f"{_FILES}[folder]": (
-        "files.begun", "files.abandoned", "files.written", "files.finished", "files.committed", "files.removing",
+        "files.begun",
+        "files.abandoned",
+        "files.written",
+        "files.finished",
+        "files.committed",
+        "files.removing",
         "files.removed",
     ),
     f"{_FILES}[s3]": (
-        "files.finished", "files.removed",
+        "files.finished",
+        "files.removed",
     ),
     f"{_PIPELINE}/stages/test_restore.py::"
-    "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": ("restore.begun",),
+    "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": (
+        "restore.begun",
+    ),
     f"{_PIPELINE}/test_keeper.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
-        "mark.intended", "mark.advanced",
+        "mark.intended",
+        "mark.advanced",
     ),
     f"{_PIPELINE}/upkeep/test_receipts_at_once.py::"
-    "test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on": ("receipts.added", "receipts.committed"),
-    f"{_PIPELINE}/cli/test_pause.py::test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted": ("pause.lifted",),
+    "test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on": (
+        "receipts.added",
+        "receipts.committed",
+    ),
+    f"{_PIPELINE}/cli/test_pause.py::test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted": (
+        "pause.lifted",
+    ),
     f"{_PIPELINE}/cli/test_account.py::test_what_waited_for_an_account_goes_on_though_the_command_died": (
         "account.usable-again",
     ),
     f"{_PIPELINE}/stages/test_refresh.py::test_a_crash_around_a_refresh_costs_nobody_the_account": (
-        "credentials.answered", "credentials.refused", "credentials.ended",
+        "credentials.answered",
+        "credentials.refused",
+        "credentials.ended",
     ),
     f"{_PIPELINE}/worker/test_deaf.py::test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on": (
-        "worker.received", "publish.claimed",
+        "worker.received",
+        "publish.claimed",
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it": (
         "publish.disarmed",
@@ -89,25 +133,32 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
         "settling.lost",
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_url_is_looked_at_again_whenever_a_look_at_it_died": (
-        "reachability.seen", "reachability.unanswered",
+        "reachability.seen",
+        "reachability.unanswered",
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_request_that_died_while_its_media_were_looked_at_stored_nothing": (
         "links.opened",
     ),
     f"{_PIPELINE}/test_crashes.py::test_what_a_person_asked_of_many_is_asked_again_for_the_rest": (
-        "steer.cancelled", "dead_letters.dealt",
+        "steer.cancelled",
+        "dead_letters.dealt",
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_no_that_was_not_noted_changed_nothing": ("connect.noting",),
     f"{_PIPELINE}/test_crashes.py::test_an_address_is_found_once_more": ("urls.looked", "urls.stored"),
     f"{_PIPELINE}/test_crashes.py::test_what_was_to_be_rung_is_rung_by_the_next": (
-        "rebuild.found", "rescue.refilled", "rescue.looks-found",
+        "rebuild.found",
+        "rescue.refilled",
+        "rescue.looks-found",
     ),
     f"{_PIPELINE}/test_crashes.py::test_media_whose_second_look_died_keep_no_post_back": (
-        "recheck.taken", "recheck.looked",
+        "recheck.taken",
+        "recheck.looked",
     ),
     f"{_PIPELINE}/test_crashes.py::test_stranded_posts_are_moved_by_the_next": ("checks.advanced",),
-    f"{_PIPELINE}/test_crashes.py::test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next": ("rotation.sealed",),
-}  # fmt: skip
+    f"{_PIPELINE}/test_crashes.py::test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next": (
+        "rotation.sealed",
+    ),
+}
 """Test -> the points. One that is parametrized by ``point`` dies at one of them each time."""
 
 
@@ -136,8 +187,12 @@ class Deaths:
     def of(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
         """Has a process of its own do a piece of work (``tests.crash_tasks``) and die at this point of it."""
         ended = run(
-            self.zygote(), self.folder.parent, {**environment, **self.at(point)}, call=call, arguments=arguments
-        )  # fmt: skip
+            self.zygote(),
+            self.folder.parent,
+            {**environment, **self.at(point)},
+            call=call,
+            arguments=arguments,
+        )
         assert ended.status == -signal.SIGKILL, f"it lived on past {point}: {ended}"
 
 

@@ -80,17 +80,30 @@ class Stack:
         """Starts one part; its output goes to a log of its own."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
-                [sys.executable, "-m", *command], env={**self.environment, **more}, stdout=log, stderr=log,
-                start_new_session=True, cwd=self.tree,
-            )  # fmt: skip
+                [sys.executable, "-m", *command],
+                env={**self.environment, **more},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.tree,
+            )
 
     def start_sandbox(self, *flags: str) -> None:
         """The platforms' stand-ins, and wait until they answer."""
         self.start(
-            "sandbox", "adapters.sandbox", "--port", str(self.ports[0]), "--media-port", str(self.ports[1]),
-            "--folder", str(self.folder / "sandbox"), "--uploads", f"{self.api}/files/", *flags,
+            "sandbox",
+            "adapters.sandbox",
+            "--port",
+            str(self.ports[0]),
+            "--media-port",
+            str(self.ports[1]),
+            "--folder",
+            str(self.folder / "sandbox"),
+            "--uploads",
+            f"{self.api}/files/",
+            *flags,
             SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
-        )  # fmt: skip
+        )
         until(lambda: answers(f"{self.sandbox}/control/health"), 60)
 
     def start_worker(
@@ -99,11 +112,23 @@ class Stack:
         """One worker process of a group; ``queues``: only these of its queues."""
         name = name or group
         self.start(
-            name, "celery", "-A", "pipeline.worker.app", "worker", "-c", str(slots),
-            "-Q", ",".join(queues or GROUPS[group]), "-n", f"{name}@%h", "--without-gossip", "--without-mingle",
-            "-l", "WARNING",
+            name,
+            "celery",
+            "-A",
+            "pipeline.worker.app",
+            "worker",
+            "-c",
+            str(slots),
+            "-Q",
+            ",".join(queues or GROUPS[group]),
+            "-n",
+            f"{name}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "-l",
+            "WARNING",
             **more,
-        )  # fmt: skip
+        )
 
     def start_beat(self) -> None:
         """The ticker."""
@@ -147,9 +172,12 @@ class Stack:
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """One call to the sandbox's control."""
         answer = requests.request(
-            method, f"{self.sandbox}/control/{path}", json=body, timeout=10,
+            method,
+            f"{self.sandbox}/control/{path}",
+            json=body,
+            timeout=10,
             headers={"Authorization": f"Bearer {CONTROL_TOKEN}"},
-        )  # fmt: skip
+        )
         assert answer.ok, answer.text
         return answer.json()
 
@@ -196,11 +224,17 @@ class Stack:
         self.remote[name or platform] = made["remote_id"]
         with self.core.database.begin() as c:
             return add_account(
-                c, self.core.vault, workspace=self.workspace, platform=Platform(platform.partition("_")[0]),
-                connection=made["connection"], remote_id=made["remote_id"], username=made["username"],
-                display_name=made["username"], credentials=credentials(made),
+                c,
+                self.core.vault,
+                workspace=self.workspace,
+                platform=Platform(platform.partition("_")[0]),
+                connection=made["connection"],
+                remote_id=made["remote_id"],
+                username=made["username"],
+                display_name=made["username"],
+                credentials=credentials(made),
                 settings=settings or made.get("settings", {}),
-            )  # fmt: skip
+            )
 
     def tokens(self, platform: str, state: str) -> None:
         """Expires or revokes the account's tokens over there, or makes them valid."""
@@ -229,9 +263,11 @@ class Stack:
     ) -> str:
         """Posts and returns the id; the post must be taken."""
         answer = self.post(
-            caption=caption, media=media or {"type": "video", "url": self.media("sample.mp4")},
-            accounts=[{"id": str(self.accounts[p])} for p in platforms], **more,
-        )  # fmt: skip
+            caption=caption,
+            media=media or {"type": "video", "url": self.media("sample.mp4")},
+            accounts=[{"id": str(self.accounts[p])} for p in platforms],
+            **more,
+        )
         assert answer.status_code == 201, answer.text
         identity: str = answer.json()["data"]["id"]
         return identity

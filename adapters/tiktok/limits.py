@@ -50,9 +50,14 @@ class TextLimits:
 _CONTAINERS = ("video/mp4", "video/quicktime", "video/webm")  # [media] MP4 (recommended), WebM, MOV
 _CODECS = ("h264", "hevc", "vp8", "vp9")  # [media] H.264 (recommended), H.265, VP8, VP9
 CODEC_ALIASES = {
-    "avc": "h264", "avc1": "h264", "h.264": "h264",
-    "h265": "hevc", "h.265": "hevc", "hvc1": "hevc", "hev1": "hevc",
-}  # fmt: skip
+    "avc": "h264",
+    "avc1": "h264",
+    "h.264": "h264",
+    "h265": "hevc",
+    "h.265": "hevc",
+    "hvc1": "hevc",
+    "hev1": "hevc",
+}
 
 VIDEO = {
     "creator": VideoLimits(

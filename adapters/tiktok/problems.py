@@ -138,9 +138,15 @@ def _settings(draft: Draft, connection: str) -> Iterator[Problem]:
 
 
 _DRAFT_IGNORES = (
-    "privacy_level", "disable_comment", "disable_duet", "disable_stitch", "auto_add_music",
-    "is_commercial", "is_branded_content", "is_your_brand",
-)  # fmt: skip
+    "privacy_level",
+    "disable_comment",
+    "disable_duet",
+    "disable_stitch",
+    "auto_add_music",
+    "is_commercial",
+    "is_branded_content",
+    "is_your_brand",
+)
 _ONLY = {"video": ("auto_add_music",), "slideshow": ("disable_duet", "disable_stitch")}
 
 

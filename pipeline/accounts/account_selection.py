@@ -21,16 +21,18 @@ def storable(
     fitting = {key(a): a for a in found if grant.connection in (None, a.connection)}
     if not fitting:
         raise Refusal(
-            409, "no_accounts",
+            409,
+            "no_accounts",
             f"This {grant.platform.value} login has no account that can be published to; nothing was changed.",
-        )  # fmt: skip
+        )
     chosen = _chosen(grant, fitting.values(), known)
     usable = [a for a in chosen if key(a) not in _out_of_use(grant, known)]
     if not usable:
         raise Refusal(
-            409, "account_inactive",
+            409,
+            "account_inactive",
             f"{_names(chosen)} was taken out of use by the operator; nothing was changed.",
-        )  # fmt: skip
+        )
     return usable
 
 
@@ -53,10 +55,11 @@ def _chosen(grant: Grant, found: Iterable[RemoteAccount], known: Sequence[Accoun
         about = "the chosen ones"
     if not chosen:
         raise Refusal(
-            409, "wrong_account",
+            409,
+            "wrong_account",
             f"You signed in as {_names(found)}, but this is about {about}; nothing was changed. "
             "Sign out there, and connect again as the right account.",
-        )  # fmt: skip
+        )
     return chosen
 
 

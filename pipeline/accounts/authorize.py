@@ -76,9 +76,18 @@ def start(
     _require_app(platform, url)
     with core.database.begin() as c:
         store.open_grant(
-            c, core.vault, workspace=workspace, platform=platform, connection=connection, starter=starter,
-            account=reconnect, chosen=chosen, redirect_uri=back, state=secrets.state, verifier=secrets.verifier,
-        )  # fmt: skip
+            c,
+            core.vault,
+            workspace=workspace,
+            platform=platform,
+            connection=connection,
+            starter=starter,
+            account=reconnect,
+            chosen=chosen,
+            redirect_uri=back,
+            state=secrets.state,
+            verifier=secrets.verifier,
+        )
     return Started(url=url, state=secrets.state, redirect_uri=back)
 
 
@@ -149,9 +158,10 @@ def _require_app(platform: Platform, url: str) -> None:
     if not (given.get("client_id") or given.get("client_key")):
         setting = f"SLIPWAY_{platform.name}__APP_ID"
         raise Refusal(
-            500, "not_configured",
+            500,
+            "not_configured",
             f"{setting} (or that of this connection) is empty: register an app at {platform.value} first.",
-        )  # fmt: skip
+        )
 
 
 def _used(core: Core, platform: Platform, state: str, starter: Starter | None) -> Grant:

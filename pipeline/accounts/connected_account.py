@@ -74,19 +74,34 @@ def _store(
     c: Connection, core: Core, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
 ) -> Connected:
     identity = add_account(
-        c, core.vault, workspace=grant.workspace_id, platform=grant.platform, connection=one.connection,
-        remote_id=one.remote_id, username=one.username, display_name=one.display_name,
-        credentials=one.credentials, settings=one.settings,
-    )  # fmt: skip
+        c,
+        core.vault,
+        workspace=grant.workspace_id,
+        platform=grant.platform,
+        connection=one.connection,
+        remote_id=one.remote_id,
+        username=one.username,
+        display_name=one.display_name,
+        credentials=one.credentials,
+        settings=one.settings,
+    )
     return Connected(
-        id=identity, platform=grant.platform, connection=one.connection, remote_id=one.remote_id,
-        username=one.username, display_name=one.display_name, was_known=identity in {a.id for a in known},
-    )  # fmt: skip
+        id=identity,
+        platform=grant.platform,
+        connection=one.connection,
+        remote_id=one.remote_id,
+        username=one.username,
+        display_name=one.display_name,
+        was_known=identity in {a.id for a in known},
+    )
 
 
 def _told(one: Connected) -> dict[str, Any]:
     return {
-        "id": str(one.id), "platform": one.platform.value, "username": one.username,
-        "display_name": one.display_name, "connection": one.connection,
+        "id": str(one.id),
+        "platform": one.platform.value,
+        "username": one.username,
+        "display_name": one.display_name,
+        "connection": one.connection,
         "was": "known; its tokens are replaced" if one.was_known else "new",
-    }  # fmt: skip
+    }

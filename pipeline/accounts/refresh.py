@@ -111,9 +111,13 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
         if verdict.state is not State.RETRYING:  # an armed delivery stays what it is; the account is marked
             return replace(verdict, error=error)
         return replace(
-            verdict, state=State.BLOCKED, reason=Reason.RECONNECT, error=error, spent=True,
+            verdict,
+            state=State.BLOCKED,
+            reason=Reason.RECONNECT,
+            error=error,
+            spent=True,
             closes=Outcome.REFUSED,
-        )  # fmt: skip
+        )
     # an app of ours that is not set up right asks seldom: it goes on by itself once an operator has mended it
     s = core.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)
@@ -147,9 +151,13 @@ def _keep(core: Core, turn: _Turn, fresh: Credentials) -> bool:
         try:
             with core.database.begin() as c:
                 return store.store_credentials(
-                    c, core.vault, turn.id, fresh, turn.version,
+                    c,
+                    core.vault,
+                    turn.id,
+                    fresh,
+                    turn.version,
                     rotated=None if old is None or new is None else old != new,
-                )  # fmt: skip
+                )
         except Unreachable:
             if time.monotonic() > end:
                 log.critical("ALARM the new credentials of account %s could not be stored", turn.id)

@@ -128,9 +128,16 @@ def _cancel(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUI
 def _take_back(core: Core, c: Connection, post: Steered, parts: Sequence[Part]) -> None:
     for part in parts:
         store.put(
-            c, core.vault, part, State.CANCELLED, Mover.CANCEL, due_at=part.due_at, next_at=part.due_at,
-            why="cancelled", error=part.error,
-        )  # fmt: skip
+            c,
+            core.vault,
+            part,
+            State.CANCELLED,
+            Mover.CANCEL,
+            due_at=part.due_at,
+            next_at=part.due_at,
+            why="cancelled",
+            error=part.error,
+        )
     if parts:
         recompute(c, post.id)
 
@@ -217,6 +224,14 @@ def _accept(core: Core, c: Connection, post: Steered, part: Part) -> None:
     lead = core.adapters[part.platform].capabilities.prepare_lead
     expired = (part.error or {}).get("code") == "expired"
     store.put(
-        c, core.vault, part, State.ACCEPTED, Mover.RETRY, due_at=post.due_at, next_at=next_at(post.due_at, lead),
-        why="retried", keep=part.reused, error=part.error if expired else None,
-    )  # fmt: skip
+        c,
+        core.vault,
+        part,
+        State.ACCEPTED,
+        Mover.RETRY,
+        due_at=post.due_at,
+        next_at=next_at(post.due_at, lead),
+        why="retried",
+        keep=part.reused,
+        error=part.error if expired else None,
+    )

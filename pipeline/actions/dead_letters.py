@@ -162,9 +162,17 @@ def _accept(core: Core, c: Connection, post: Steered, part: Part, turn: datetime
     expired = (part.error or {}).get("code") == "expired"
     soonest = next_at(post.due_at, core.adapters[part.platform].capabilities.prepare_lead)
     steering.put(
-        c, core.vault, part, State.ACCEPTED, Mover.RETRY, due_at=post.due_at, next_at=max(turn, soonest),
-        why=f"replayed by {who}", keep=part.reused, error=part.error if expired else None,
-    )  # fmt: skip
+        c,
+        core.vault,
+        part,
+        State.ACCEPTED,
+        Mover.RETRY,
+        due_at=post.due_at,
+        next_at=max(turn, soonest),
+        why=f"replayed by {who}",
+        keep=part.reused,
+        error=part.error if expired else None,
+    )
 
 
 # --- given up --------------------------------------------------------------------------------------------------------
@@ -176,7 +184,14 @@ def _discard(core: Core, scope: Scope, delivery: UUID, why: str, who: str) -> No
         store.set_aside(c, letter, why=why, who=who)
         if part.state is State.BLOCKED:
             steering.put(
-                c, core.vault, part, State.CANCELLED, Mover.CANCEL, due_at=part.due_at, next_at=part.due_at,
-                why=f"discarded by {who}: {why}"[:500], error=part.error,
-            )  # fmt: skip
+                c,
+                core.vault,
+                part,
+                State.CANCELLED,
+                Mover.CANCEL,
+                due_at=part.due_at,
+                next_at=part.due_at,
+                why=f"discarded by {who}: {why}"[:500],
+                error=part.error,
+            )
             recompute(c, post.id)

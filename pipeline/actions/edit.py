@@ -161,9 +161,10 @@ def refuse_in_flight(parts: Iterable[Part]) -> None:
         if in_flight(part):
             said = "may still be finished" if part.haunted else "is being sent, or may be live already"
             raise Refusal(
-                409, "post_in_flight",
+                409,
+                "post_in_flight",
                 f"The part for {part.platform} account {part.account_id} {said}; nothing was changed.",
-            )  # fmt: skip
+            )
 
 
 def _plan(core: Core, c: Connection, caller: Caller, post: Steered, change: Change) -> _Plan:
@@ -190,9 +191,14 @@ def _plan(core: Core, c: Connection, caller: Caller, post: Steered, change: Chan
     wanted = links.links_of(content.media, rules.music_link_of(core, content.music_url))
     renewed = {n for n, *_ in wanted if ("music_url" if n == links.MUSIC else "media") in given}
     return _Plan(
-        post=post, content=content, due_at=due_at, timed=timed, accounts=going, links=wanted,
+        post=post,
+        content=content,
+        due_at=due_at,
+        timed=timed,
+        accounts=going,
+        links=wanted,
         renewed=frozenset(renewed),
-    )  # fmt: skip
+    )
 
 
 def _accounts(c: Connection, caller: Caller, post: Steered, change: Change) -> Sequence[AccountRow]:
@@ -256,9 +262,15 @@ def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) 
     """Stores it. When work on each of its deliveries starts."""
     post, says = plan.post, plan.content
     store.rewrite(
-        c, post, caption=says.caption, media=says.media, music_url=says.music_url, tiktok=says.tiktok,
-        pinterest=says.pinterest, due_at=plan.due_at,
-    )  # fmt: skip
+        c,
+        post,
+        caption=says.caption,
+        media=says.media,
+        music_url=says.music_url,
+        tiktok=says.tiktok,
+        pinterest=says.pinterest,
+        due_at=plan.due_at,
+    )
     store.pin(c, post.id, links.pins_of(checks))
     goes_on = State.SCHEDULED if links.all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
@@ -272,9 +284,16 @@ def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) 
             start = _start(core, plan, account)
             error = error_fields(Resting()) if resting else None
             store.add(
-                c, post, account.id, account.platform, State.FAILED if resting else goes_on, due_at=plan.due_at,
-                next_at=start, why="an edit added the account", error=error,
-            )  # fmt: skip
+                c,
+                post,
+                account.id,
+                account.platform,
+                State.FAILED if resting else goes_on,
+                due_at=plan.due_at,
+                next_at=start,
+                why="an edit added the account",
+                error=error,
+            )
             firsts += [] if resting else [start]
     return firsts
 
@@ -293,15 +312,30 @@ def _put(core: Core, c: Connection, plan: _Plan, part: Part, target: State) -> S
     mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
     if target is State.CANCELLED:
         store.put(
-            c, core.vault, part, target, mover, due_at=part.due_at, next_at=part.due_at,
-            why="an edit took the account off", error=part.error,
-        )  # fmt: skip
+            c,
+            core.vault,
+            part,
+            target,
+            mover,
+            due_at=part.due_at,
+            next_at=part.due_at,
+            why="an edit took the account off",
+            error=part.error,
+        )
         return ()
     start = _start(core, plan, plan.accounts[part.account_id])
     error = part.error or error_fields(Resting()) if target is State.FAILED else None
     store.put(
-        c, core.vault, part, target, mover, due_at=plan.due_at, next_at=start, why="edited", error=error,
-    )  # fmt: skip
+        c,
+        core.vault,
+        part,
+        target,
+        mover,
+        due_at=plan.due_at,
+        next_at=start,
+        why="edited",
+        error=error,
+    )
     return () if target is State.FAILED else [start]
 
 
@@ -318,12 +352,13 @@ def _answer(core: Core, c: Connection, caller: Caller, plan: _Plan, checks: Mapp
     status = status_now(post)
     warnings = [
         Warned(
-            field="accounts", code="ALREADY_PUBLISHED",
+            field="accounts",
+            code="ALREADY_PUBLISHED",
             message=f"{p.platform} account {p.account_id} has the post as it was: it is published and stays as it is.",
         )
         for p in post.parts
         if p.state is State.PUBLISHED
-    ]  # fmt: skip
+    ]
     if any(p.state is State.FAILED for p in post.parts):
         message = "What has failed stays failed until it is retried or given a time."
         warnings.append(Warned(field="scheduled_at", code="STILL_FAILED", message=message))

@@ -33,13 +33,24 @@ def it_is_live(core: Core, delivery: UUID, url: str) -> None:
     with core.database.begin() as c:
         found = _found(c, delivery)
         done = move(
-            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.PUBLISHED,
-            mover=Mover.DECIDE, generation=found.generation, why=f"a person says it is live: {url}",
+            c,
+            delivery=delivery,
+            post=found.post_id,
+            origin=State(found.state),
+            target=State.PUBLISHED,
+            mover=Mover.DECIDE,
+            generation=found.generation,
+            why=f"a person says it is live: {url}",
             changes={
-                "published_at": database_now(c), "url": url, "error": None, "lease_until": None,
-                "fence": found.fence + 1, "delivered_as": "post", "in_doubt": False,
+                "published_at": database_now(c),
+                "url": url,
+                "error": None,
+                "lease_until": None,
+                "fence": found.fence + 1,
+                "delivered_as": "post",
+                "in_doubt": False,
             },
-        )  # fmt: skip
+        )
         _end(c, delivery, done=done)
 
 
@@ -53,14 +64,29 @@ def publish_again(core: Core, delivery: UUID) -> None:
         found = _found(c, delivery)
         _appears_no_more(core, delivery, found)
         done = move(
-            c, delivery=delivery, post=found.post_id, origin=State(found.state), target=State.RETRYING,
-            mover=Mover.DECIDE, generation=found.generation, why="a person says: publish it again",
+            c,
+            delivery=delivery,
+            post=found.post_id,
+            origin=State(found.state),
+            target=State.RETRYING,
+            mover=Mover.DECIDE,
+            generation=found.generation,
+            why="a person says: publish it again",
             changes={
-                "next_at": database_now(c), "armed_at": None, "armed_deadline": None, "absent_at": None,
-                "lease_until": None, "fence": found.fence + 1, "working_since": None, "crashes": 0, "surprises": 0,
-                "looks": 0, "checkpoint": _kept(core, delivery, found), "in_doubt": False,
+                "next_at": database_now(c),
+                "armed_at": None,
+                "armed_deadline": None,
+                "absent_at": None,
+                "lease_until": None,
+                "fence": found.fence + 1,
+                "working_since": None,
+                "crashes": 0,
+                "surprises": 0,
+                "looks": 0,
+                "checkpoint": _kept(core, delivery, found),
+                "in_doubt": False,
             },
-        )  # fmt: skip
+        )
         _end(c, delivery, done=done)
     failpoint("decide.again", delivery)
     core.doorbell.now()

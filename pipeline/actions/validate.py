@@ -133,9 +133,13 @@ def _of_refusal(refusal: Refusal, where: str = "") -> Finding:
 def _of_misfit(misfit: Misfit) -> Finding:
     p = misfit.problem
     return Finding(
-        code="validation_failed" if p.severity == "refuse" else p.code, message=p.message, field=p.field,
-        account=misfit.account, limit=p.limit, found=p.found,
-    )  # fmt: skip
+        code="validation_failed" if p.severity == "refuse" else p.code,
+        message=p.message,
+        field=p.field,
+        account=misfit.account,
+        limit=p.limit,
+        found=p.found,
+    )
 
 
 def _where(request: PostRequest, position: int) -> str:

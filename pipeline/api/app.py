@@ -100,43 +100,82 @@ def create_app(core: Core | None = None) -> FastAPI:
 def _route(app: FastAPI) -> None:
     add = app.add_api_route
     add(
-        f"{BASE}/posts", posts.create, methods=["POST"], status_code=201, responses=reference.CREATE,
-        openapi_extra=reference.CREATE_EXTRA, operation_id="createPost",
-    )  # fmt: skip
+        f"{BASE}/posts",
+        posts.create,
+        methods=["POST"],
+        status_code=201,
+        responses=reference.CREATE,
+        openapi_extra=reference.CREATE_EXTRA,
+        operation_id="createPost",
+    )
     add(
-        f"{BASE}/posts", posts.index, methods=["GET"], responses=reference.LIST,
-        openapi_extra=reference.LIST_EXTRA, operation_id="listPosts",
-    )  # fmt: skip
+        f"{BASE}/posts",
+        posts.index,
+        methods=["GET"],
+        responses=reference.LIST,
+        openapi_extra=reference.LIST_EXTRA,
+        operation_id="listPosts",
+    )
     add(
-        f"{BASE}/posts/{{post_id:post}}", posts.show, methods=["GET"], responses=reference.SHOW,
-        openapi_extra=reference.SHOW_EXTRA, operation_id="getPost",
-    )  # fmt: skip
+        f"{BASE}/posts/{{post_id:post}}",
+        posts.show,
+        methods=["GET"],
+        responses=reference.SHOW,
+        openapi_extra=reference.SHOW_EXTRA,
+        operation_id="getPost",
+    )
     _route_steering(app)
     files_routes.route(app, BASE)
     add(
-        f"{BASE}/accounts", accounts.index, methods=["GET"], responses=reference.ACCOUNTS,
-        openapi_extra=reference.READ_EXTRA, operation_id="listAccounts",
-    )  # fmt: skip
+        f"{BASE}/accounts",
+        accounts.index,
+        methods=["GET"],
+        responses=reference.ACCOUNTS,
+        openapi_extra=reference.READ_EXTRA,
+        operation_id="listAccounts",
+    )
     add(
-        f"{BASE}/subscription", accounts.subscription, methods=["GET"], responses=reference.SUBSCRIPTION,
-        openapi_extra=reference.READ_EXTRA, operation_id="getSubscription",
-    )  # fmt: skip
+        f"{BASE}/subscription",
+        accounts.subscription,
+        methods=["GET"],
+        responses=reference.SUBSCRIPTION,
+        openapi_extra=reference.READ_EXTRA,
+        operation_id="getSubscription",
+    )
     add(
-        f"{BASE}/connect/{{platform}}", connect.begin, methods=["POST"], status_code=201,
-        responses=reference.CONNECT, openapi_extra=reference.CONNECT_EXTRA, operation_id="connectAccount",
-    )  # fmt: skip
+        f"{BASE}/connect/{{platform}}",
+        connect.begin,
+        methods=["POST"],
+        status_code=201,
+        responses=reference.CONNECT,
+        openapi_extra=reference.CONNECT_EXTRA,
+        operation_id="connectAccount",
+    )
     add(
-        f"{BASE}/connect/{{platform}}/callback", connect.callback, methods=["GET"], response_class=HTMLResponse,
-        responses=reference.CALLBACK, openapi_extra=reference.CALLBACK_EXTRA, operation_id="connectCallback",
-    )  # fmt: skip
+        f"{BASE}/connect/{{platform}}/callback",
+        connect.callback,
+        methods=["GET"],
+        response_class=HTMLResponse,
+        responses=reference.CALLBACK,
+        openapi_extra=reference.CALLBACK_EXTRA,
+        operation_id="connectCallback",
+    )
     add(
-        f"{BASE}/connect/{{platform}}/choice", connect.choose, methods=["POST"], response_class=HTMLResponse,
-        responses=reference.CHOICE, openapi_extra=reference.CHOICE_EXTRA, operation_id="connectChoice",
-    )  # fmt: skip
+        f"{BASE}/connect/{{platform}}/choice",
+        connect.choose,
+        methods=["POST"],
+        response_class=HTMLResponse,
+        responses=reference.CHOICE,
+        openapi_extra=reference.CHOICE_EXTRA,
+        operation_id="connectChoice",
+    )
     add(  # TikTok for Business takes only addresses that end in a slash
-        f"{BASE}/connect/{{platform}}/callback/", connect.callback, methods=["GET"], response_class=HTMLResponse,
+        f"{BASE}/connect/{{platform}}/callback/",
+        connect.callback,
+        methods=["GET"],
+        response_class=HTMLResponse,
         include_in_schema=False,
-    )  # fmt: skip
+    )
     app.add_route("/reference", reference_page.show, include_in_schema=False)
     add("/healthz", health.healthz, methods=["GET"], responses=reference.ALIVE, operation_id="healthz")
     add("/readyz", health.readyz, methods=["GET"], responses=reference.READY, operation_id="readyz")
@@ -146,25 +185,45 @@ def _route(app: FastAPI) -> None:
 def _route_steering(app: FastAPI) -> None:
     add, told = app.add_api_route, reference_steering
     add(
-        f"{BASE}/posts/{{post_id:post}}", steering.update, methods=["PATCH"], responses=told.UPDATE,
-        openapi_extra=told.UPDATE_EXTRA, operation_id="updatePost",
-    )  # fmt: skip
+        f"{BASE}/posts/{{post_id:post}}",
+        steering.update,
+        methods=["PATCH"],
+        responses=told.UPDATE,
+        openapi_extra=told.UPDATE_EXTRA,
+        operation_id="updatePost",
+    )
     add(
-        f"{BASE}/posts/retry", steering.retry, methods=["POST"], responses=told.RETRY,
-        openapi_extra=told.RETRY_EXTRA, operation_id="retryPosts",
-    )  # fmt: skip
+        f"{BASE}/posts/retry",
+        steering.retry,
+        methods=["POST"],
+        responses=told.RETRY,
+        openapi_extra=told.RETRY_EXTRA,
+        operation_id="retryPosts",
+    )
     add(
-        f"{BASE}/posts/cancel", steering.cancel, methods=["POST"], responses=told.CANCEL,
-        openapi_extra=told.CANCEL_EXTRA, operation_id="cancelPosts",
-    )  # fmt: skip
+        f"{BASE}/posts/cancel",
+        steering.cancel,
+        methods=["POST"],
+        responses=told.CANCEL,
+        openapi_extra=told.CANCEL_EXTRA,
+        operation_id="cancelPosts",
+    )
     add(
-        f"{BASE}/posts/delete", steering.delete, methods=["POST"], responses=told.DELETE,
-        openapi_extra=told.DELETE_EXTRA, operation_id="deletePosts",
-    )  # fmt: skip
+        f"{BASE}/posts/delete",
+        steering.delete,
+        methods=["POST"],
+        responses=told.DELETE,
+        openapi_extra=told.DELETE_EXTRA,
+        operation_id="deletePosts",
+    )
     add(
-        f"{BASE}/posts/validate", steering.check, methods=["POST"], responses=told.VALIDATE,
-        openapi_extra=told.VALIDATE_EXTRA, operation_id="validatePost",
-    )  # fmt: skip
+        f"{BASE}/posts/validate",
+        steering.check,
+        methods=["POST"],
+        responses=told.VALIDATE,
+        openapi_extra=told.VALIDATE_EXTRA,
+        operation_id="validatePost",
+    )
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -70,9 +70,10 @@ class Count(Collector):
     def _operators(self) -> Iterator[Metric]:
         """What somebody has to look at."""
         letters = GaugeMetricFamily(
-            "slipway_dead_letters", "Deliveries that failed or wait for a person, and nobody dealt with.",
+            "slipway_dead_letters",
+            "Deliveries that failed or wait for a person, and nobody dealt with.",
             labels=["platform", "class"],
-        )  # fmt: skip
+        )
         totals: Counter[tuple[str, str]] = Counter()
         for cause in self.causes:
             totals[cause.platform, cause.error_class or ""] += cause.letters
@@ -80,8 +81,10 @@ class Count(Collector):
             letters.add_metric(labels, n)
         yield letters
         quiet = GaugeMetricFamily(
-            "slipway_queue_silence_seconds", "Seconds since a worker took a canary out of the queue.", labels=["queue"]
-        )  # fmt: skip
+            "slipway_queue_silence_seconds",
+            "Seconds since a worker took a canary out of the queue.",
+            labels=["queue"],
+        )
         for queue, silence in self.silences.items():
             quiet.add_metric([queue], silence.total_seconds())
         yield quiet
@@ -94,9 +97,10 @@ class Count(Collector):
             queues.add_metric([queue], n)
         yield queues
         yield GaugeMetricFamily(
-            "slipway_unacknowledged_messages", "Messages taken and not finished, waiting ones included.",
+            "slipway_unacknowledged_messages",
+            "Messages taken and not finished, waiting ones included.",
             value=self.unacknowledged,
-        )  # fmt: skip
+        )
 
 
 class Metrics:
@@ -128,9 +132,11 @@ class Metrics:
             with self._database.begin() as c:
                 limit_time(c, LONGEST)
                 return {
-                    "posts": count_posts(c), "deliveries": count_deliveries(c), "silences": silences(c),
+                    "posts": count_posts(c),
+                    "deliveries": count_deliveries(c),
+                    "silences": silences(c),
                     "causes": causes(c, Which()),
-                }  # fmt: skip
+                }
         except Unreachable:
             return {"posts": None, "deliveries": None, "silences": {}, "causes": ()}
 

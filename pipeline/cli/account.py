@@ -77,10 +77,16 @@ def add(
             _require_owner(core, kind, connection, remote_id, credentials)
         with core.database.begin() as c:
             made = _add(
-                c, workspace, platform=kind, connection=connection, remote_id=remote_id, credentials=credentials,
-                username=str(names["username"]), display_name=names["display_name"] or str(names["username"]),
+                c,
+                workspace,
+                platform=kind,
+                connection=connection,
+                remote_id=remote_id,
+                credentials=credentials,
+                username=str(names["username"]),
+                display_name=names["display_name"] or str(names["username"]),
                 settings=pairs,
-            )  # fmt: skip
+            )
     show_one(made, as_json=as_json)
 
 
@@ -104,10 +110,16 @@ def add_sandbox(
     person = ask_sandbox("POST", "accounts", json={"platform": platform, "username": username})
     with ledger() as c:
         made = _add(
-            c, workspace, platform=platform_of(platform.partition("_")[0]), connection=person["connection"],
-            remote_id=person["remote_id"], username=person["username"], display_name=person["username"],
-            credentials=of_sandbox(person), settings=pairs,
-        )  # fmt: skip
+            c,
+            workspace,
+            platform=platform_of(platform.partition("_")[0]),
+            connection=person["connection"],
+            remote_id=person["remote_id"],
+            username=person["username"],
+            display_name=person["username"],
+            credentials=of_sandbox(person),
+            settings=pairs,
+        )
     show_one(made, as_json=as_json)
 
 
@@ -124,13 +136,16 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         found = standings(c, vault(), only)
     rows = [
         {
-            "platform": s.account.platform.value, "username": s.account.username, "id": str(s.account.id),
+            "platform": s.account.platform.value,
+            "username": s.account.username,
+            "id": str(s.account.id),
             "connection": s.account.connection,
             "status": s.account.status.value if s.opens else "sealed by another key",
-            "grant_ends_at": written(s.ends_at), "endangered_posts": s.endangered,
+            "grant_ends_at": written(s.ends_at),
+            "endangered_posts": s.endangered,
         }
         for s in found
-    ]  # fmt: skip
+    ]
     show(rows, as_json=as_json, empty="No accounts. `slipway account connect PLATFORM` adds some.")
 
 
@@ -154,10 +169,17 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
         with core.database.begin() as c:
             waited = waiting_for(c, known.id)
             add_account(
-                c, core.vault, workspace=known.workspace_id, platform=known.platform, connection=known.connection,
-                remote_id=known.remote_id, username=known.username, display_name=known.display_name,
-                credentials=credentials, settings={},
-            )  # fmt: skip
+                c,
+                core.vault,
+                workspace=known.workspace_id,
+                platform=known.platform,
+                connection=known.connection,
+                remote_id=known.remote_id,
+                username=known.username,
+                display_name=known.display_name,
+                credentials=credentials,
+                settings={},
+            )
         failpoint("account.usable-again")
         resume_blocked(core)
     show_one({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
@@ -214,9 +236,12 @@ def _add(
         **values,
     )
     return {
-        "id": str(made), "platform": platform.value, "username": values["username"], "workspace": found.name,
+        "id": str(made),
+        "platform": platform.value,
+        "username": values["username"],
+        "workspace": found.name,
         "was": "known; its tokens are replaced" if made in before else "new",
-    }  # fmt: skip
+    }
 
 
 def account_of(c: Connection, account: str) -> AccountRow:

@@ -154,9 +154,15 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **c
 
 
 def _deal(
-    begin: Callable[[], Any], letters: Sequence[str], chosen: dict[str, Any], work: Work, done: str, *, yes: bool,
+    begin: Callable[[], Any],
+    letters: Sequence[str],
+    chosen: dict[str, Any],
+    work: Work,
+    done: str,
+    *,
+    yes: bool,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Named letters at once; those that options choose are counted first, and dealt with when told to."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Name letters, or choose them by options: not both.")
@@ -213,8 +219,11 @@ def which_of(
         scope=Scope(workspace=find_workspace(c, workspace).id if workspace else None),
         platform=platform_of(platform).value if platform else None,
         account=account_of(c, account).id if account else None,
-        error_class=error_class, code=code, older=older, younger=younger,
-    )  # fmt: skip
+        error_class=error_class,
+        code=code,
+        older=older,
+        younger=younger,
+    )
 
 
 def _say(dealt: Sequence[Dealt], done: str, *, as_json: bool) -> None:
@@ -246,8 +255,17 @@ def _causes(found: Sequence[Any]) -> list[dict[str, Any]]:
 def _row(x: Letter) -> dict[str, Any]:
     error = x.error or {}
     return {
-        "id": str(x.id), "post": str(x.post_id), "workspace": x.workspace, "platform": x.platform,
-        "username": x.username, "state": x.state, "reason": x.reason, "died_at": written(x.died_at),
-        "due_at": written(x.due_at), "crashes": x.crashes, "class": error.get("class"), "code": error.get("code"),
+        "id": str(x.id),
+        "post": str(x.post_id),
+        "workspace": x.workspace,
+        "platform": x.platform,
+        "username": x.username,
+        "state": x.state,
+        "reason": x.reason,
+        "died_at": written(x.died_at),
+        "due_at": written(x.due_at),
+        "crashes": x.crashes,
+        "class": error.get("class"),
+        "code": error.get("code"),
         "message": error.get("message"),
-    }  # fmt: skip
+    }

@@ -42,12 +42,19 @@ def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool
         found = list_deliveries(c, state=State(state) if state else None, workspace=only, limit=limit)
     rows = [
         {
-            "id": str(d.id), "post": str(d.post_id), "workspace": d.workspace, "platform": d.platform,
-            "username": d.username, "state": d.state, "reason": d.reason, "due_at": written(d.due_at),
-            "next_at": written(d.next_at), "error": _message(d.error),
+            "id": str(d.id),
+            "post": str(d.post_id),
+            "workspace": d.workspace,
+            "platform": d.platform,
+            "username": d.username,
+            "state": d.state,
+            "reason": d.reason,
+            "due_at": written(d.due_at),
+            "next_at": written(d.next_at),
+            "error": _message(d.error),
         }
         for d in found
-    ]  # fmt: skip
+    ]
     show(rows, as_json=as_json, empty="No such deliveries.")
 
 
@@ -67,8 +74,10 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
     if as_json:
         show_one({**facts, "moves": went, "attempts": tries}, as_json=True)
         return
-    show_one({name: fact for name, fact in {**facts, "error": _message(found.error)}.items() if fact is not None},
-             as_json=False)  # fmt: skip
+    show_one(
+        {name: fact for name, fact in {**facts, "error": _message(found.error)}.items() if fact is not None},
+        as_json=False,
+    )
     click.echo("\nMoves")
     show([_narrow(m) for m in went], as_json=False)
     click.echo("\nAttempts")
@@ -134,28 +143,56 @@ def _address(url: str) -> str:
 
 def _facts(d: Facts) -> dict[str, Any]:
     return {
-        "id": str(d.id), "post": str(d.post_id), "workspace": d.workspace, "account": str(d.account_id),
-        "platform": d.platform, "username": d.username, "state": d.state, "reason": d.reason,
-        "due_at": written(d.due_at), "next_at": written(d.next_at), "lease_until": written(d.lease_until),
-        "armed_at": written(d.armed_at), "published_at": written(d.published_at), "remote_id": d.remote_id,
-        "url": d.url, "delivered_as": d.delivered_as, "generation": d.generation, "fence": d.fence, "spent": d.spent,
-        "crashes": d.crashes, "looks": d.looks, "error": d.error,
-    }  # fmt: skip
+        "id": str(d.id),
+        "post": str(d.post_id),
+        "workspace": d.workspace,
+        "account": str(d.account_id),
+        "platform": d.platform,
+        "username": d.username,
+        "state": d.state,
+        "reason": d.reason,
+        "due_at": written(d.due_at),
+        "next_at": written(d.next_at),
+        "lease_until": written(d.lease_until),
+        "armed_at": written(d.armed_at),
+        "published_at": written(d.published_at),
+        "remote_id": d.remote_id,
+        "url": d.url,
+        "delivered_as": d.delivered_as,
+        "generation": d.generation,
+        "fence": d.fence,
+        "spent": d.spent,
+        "crashes": d.crashes,
+        "looks": d.looks,
+        "error": d.error,
+    }
 
 
 def _move(m: MoveFacts) -> dict[str, Any]:
     return {
-        "at": written(m.at), "mover": m.mover, "from": m.origin, "to": m.target, "why": m.why,
-        "generation": m.generation, "fence": m.fence,
-    }  # fmt: skip
+        "at": written(m.at),
+        "mover": m.mover,
+        "from": m.origin,
+        "to": m.target,
+        "why": m.why,
+        "generation": m.generation,
+        "fence": m.fence,
+    }
 
 
 def _attempt(a: AttemptFacts) -> dict[str, Any]:
     return {
-        "n": a.n, "opened_at": written(a.opened_at), "armed_at": written(a.armed_at),
-        "closed_at": written(a.closed_at), "outcome": a.outcome, "remote_id": a.remote_id, "error": a.error,
-        "late_proof": a.late, "generation": a.generation, "fence": a.fence,
-    }  # fmt: skip
+        "n": a.n,
+        "opened_at": written(a.opened_at),
+        "armed_at": written(a.armed_at),
+        "closed_at": written(a.closed_at),
+        "outcome": a.outcome,
+        "remote_id": a.remote_id,
+        "error": a.error,
+        "late_proof": a.late,
+        "generation": a.generation,
+        "fence": a.fence,
+    }
 
 
 def _narrow(row: Mapping[str, Any]) -> dict[str, Any]:

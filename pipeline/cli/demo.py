@@ -31,9 +31,13 @@ IMAGES = 3
 
 @click.command(epilog=f"{EXAMPLE}slipway demo --ahead 60")
 @click.option(
-    "--ahead", type=click.IntRange(0, 3600), default=45, show_default=True, metavar="SECONDS",
+    "--ahead",
+    type=click.IntRange(0, 3600),
+    default=45,
+    show_default=True,
+    metavar="SECONDS",
     help="When the second post is due; within 30 s means at once.",
-)  # fmt: skip
+)
 @json_option
 def command(ahead: int, *, as_json: bool) -> None:
     """Publish a video now and a slideshow a little later to the sandbox's TikTok and Instagram, and check both.
@@ -100,13 +104,16 @@ def _bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dic
     return {
         "video": {
             "caption": f"Slipway {marker}: a video, now",
-            "media": {"type": "video", "url": f"{media}/media/sample.mp4"}, **common,
+            "media": {"type": "video", "url": f"{media}/media/sample.mp4"},
+            **common,
         },
         "slideshow": {
             "caption": f"Slipway {marker}: a slideshow, {ahead} s ahead",
-            "media": {"type": "slideshow", "urls": images}, "scheduled_at": due, **common,
+            "media": {"type": "slideshow", "urls": images},
+            "scheduled_at": due,
+            **common,
         },
-    }  # fmt: skip
+    }
 
 
 def _post(stage: Stage, body: Mapping[str, Any]) -> str:
@@ -120,9 +127,12 @@ def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
 
     try:
         answer = requests.request(
-            method, f"{stage.summary.api}/api/partner/v1/{path}", timeout=30,
-            headers={"Authorization": f"Bearer {stage.summary.key}"}, **sent,
-        )  # fmt: skip
+            method,
+            f"{stage.summary.api}/api/partner/v1/{path}",
+            timeout=30,
+            headers={"Authorization": f"Bearer {stage.summary.key}"},
+            **sent,
+        )
     except requests.RequestException as error:
         raise click.ClickException(
             f"The API at {stage.summary.api} does not answer ({type(error).__name__}): look at {stage.summary.logs}."
@@ -164,12 +174,21 @@ def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
         database.close()
     return [
         Ours(
-            post=name, caption=view.caption, platform=d.platform, username=d.username, account=remote[d.account_id],
-            state=d.state, due_at=d.due_at, remote_id=d.remote_id, url=d.url,
+            post=name,
+            caption=view.caption,
+            platform=d.platform,
+            username=d.username,
+            account=remote[d.account_id],
+            state=d.state,
+            due_at=d.due_at,
+            remote_id=d.remote_id,
+            url=d.url,
             error=None if d.error is None else d.error["message"],
         )
-        for name, view in views.items() if view for d in view.deliveries
-    ]  # fmt: skip
+        for name, view in views.items()
+        if view
+        for d in view.deliveries
+    ]
 
 
 def _print_json(compared: Sequence[Compared], differences: Sequence[str], seconds: float) -> None:

@@ -48,12 +48,19 @@ class Compared:
         """For printing."""
         first = self.theirs[0] if self.theirs else {}
         return {
-            "post": self.ours.post, "platform": self.ours.platform, "account": self.ours.username,
-            "our_state": self.ours.state, "our_id": self.ours.remote_id, "our_url": self.ours.url,
-            "ledger_entries": len(self.theirs), "ledger_id": first.get("remote_id"), "ledger_url": first.get("url"),
-            "live_at": first.get("at"), "late_seconds": None if self.late is None else round(self.late, 3),
+            "post": self.ours.post,
+            "platform": self.ours.platform,
+            "account": self.ours.username,
+            "our_state": self.ours.state,
+            "our_id": self.ours.remote_id,
+            "our_url": self.ours.url,
+            "ledger_entries": len(self.theirs),
+            "ledger_id": first.get("remote_id"),
+            "ledger_url": first.get("url"),
+            "live_at": first.get("at"),
+            "late_seconds": None if self.late is None else round(self.late, 3),
             "differs": self.differs or None,
-        }  # fmt: skip
+        }
 
 
 def compare(ours: Sequence[Ours], ledger: Sequence[Entry], marker: str) -> tuple[list[Compared], list[str]]:

@@ -86,12 +86,16 @@ def _rows(name: str, post: Mapping[str, Any]) -> list[Row]:
     due = datetime.fromisoformat(post["scheduled_at"])
     return [
         Row(
-            post=name, platform=s["platform"], username=s["username"], state=s["state"],
-            lateness=_lateness(due, s["published_at"], done=s["state"] in DONE), url=s["published_url"] or "",
+            post=name,
+            platform=s["platform"],
+            username=s["username"],
+            state=s["state"],
+            lateness=_lateness(due, s["published_at"], done=s["state"] in DONE),
+            url=s["published_url"] or "",
             message=s["error_message"] or "",
         )
         for s in post["accounts"]["states"]
-    ]  # fmt: skip
+    ]
 
 
 def _lateness(due: datetime, published_at: str | None, *, done: bool) -> str:

@@ -36,14 +36,19 @@ def command() -> None:
 @click.option("--name", default="", help="What it is for; shown in lists.")
 @click.option("--read-only", is_flag=True, help="It may read, and nothing else.")
 @click.option(
-    "--account", "chosen", multiple=True, metavar="ID",
+    "--account",
+    "chosen",
+    multiple=True,
+    metavar="ID",
     help="Bind it to this account (id or username); may stand several times. It sees and steers only posts that go "
     "to none but these.",
-)  # fmt: skip
+)
 @click.option(
-    "--expires", type=MOMENT, metavar="WHEN",
+    "--expires",
+    type=MOMENT,
+    metavar="WHEN",
     help="It stops then: an ISO 8601 time with an offset, or how far from now (90d).",
-)  # fmt: skip
+)
 @click.option("--bulk", is_flag=True, help="For mass work: its requests have a narrow line of their own.")
 @json_option
 def create(
@@ -69,18 +74,28 @@ def create(
         terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk)
         key = create_key(c, found.id, name, terms)
     facts = {
-        "key": key, "public_id": key.partition(".")[0], "workspace_id": found.id, "name": name,
-        "read_only": read_only, "accounts": accounts, "expires_at": written(expires), "bulk": bulk,
-    }  # fmt: skip
+        "key": key,
+        "public_id": key.partition(".")[0],
+        "workspace_id": found.id,
+        "name": name,
+        "read_only": read_only,
+        "accounts": accounts,
+        "expires_at": written(expires),
+        "bulk": bulk,
+    }
     _shown_once(facts, as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + "slipway key rotate slw_live_0123456789abcdef --overlap 24h")
 @click.argument("public_id", metavar="ID")
 @click.option(
-    "--overlap", type=SPAN, default="24h", show_default=True, metavar="SPAN",
+    "--overlap",
+    type=SPAN,
+    default="24h",
+    show_default=True,
+    metavar="SPAN",
     help="How long the old secret works beside the new one; 0s: not at all.",
-)  # fmt: skip
+)
 @json_option
 def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
     """Give key ID (its public half) a new secret, shown this once. What it may do stays as it is.
@@ -140,15 +155,22 @@ def _row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     """JSON has every fact in a place of its own; people get one word for what is out of the ordinary."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = {
-        "created_at": written(key.created_at), "last_used_at": written(key.last_used_at),
-        "expires_at": written(key.expires_at), "revoked_at": written(key.revoked_at),
-    }  # fmt: skip
+        "created_at": written(key.created_at),
+        "last_used_at": written(key.last_used_at),
+        "expires_at": written(key.expires_at),
+        "revoked_at": written(key.revoked_at),
+    }
     if not as_json:
         return {**named, "may": _may(key), **times}
     return {
-        **named, "read_only": key.read_only, "accounts": key.accounts, "bulk": key.bulk, **times,
-        "rotated_at": written(key.rotated_at), "old_works_until": written(key.earlier_until),
-    }  # fmt: skip
+        **named,
+        "read_only": key.read_only,
+        "accounts": key.accounts,
+        "bulk": key.bulk,
+        **times,
+        "rotated_at": written(key.rotated_at),
+        "old_works_until": written(key.earlier_until),
+    }
 
 
 def _may(key: Key) -> str:

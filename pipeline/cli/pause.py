@@ -70,11 +70,15 @@ def list_(*, as_json: bool) -> None:
     with ledger() as c:
         rows = [
             {
-                "scope": p.scope, "target": p.target, "name": p.name, "since": written(p.since), "holds": p.holds,
+                "scope": p.scope,
+                "target": p.target,
+                "name": p.name,
+                "since": written(p.since),
+                "holds": p.holds,
                 "why": p.why,
             }
             for p in list_pauses(c)
-        ]  # fmt: skip
+        ]
     show(rows, as_json=as_json, empty="Nothing is paused.")
 
 
@@ -132,6 +136,9 @@ def _account(c: Connection, text: str) -> str:
 
 
 TARGETS: dict[str, Callable[[Any, str], str]] = {
-    "all": lambda _c, _text: "", "platform": _platform, "workspace": _workspace, "account": _account,
-}  # fmt: skip
+    "all": lambda _c, _text: "",
+    "platform": _platform,
+    "workspace": _workspace,
+    "account": _account,
+}
 """Scope -> how what a person typed becomes the target that is stored."""

@@ -41,12 +41,14 @@ def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> N
         found = list_posts(c, find_workspace(c, workspace).id, status=status, limit=limit)
     rows = [
         {
-            "id": str(p.id), "status": _status(p).value, "due_at": written(p.due_at),
+            "id": str(p.id),
+            "status": _status(p).value,
+            "due_at": written(p.due_at),
             "caption": p.caption if as_json or len(p.caption) <= SHORT else f"{p.caption[: SHORT - 1]}…",
             "accounts": ", ".join(f"{d.platform} {d.username}: {d.state}" for d in p.deliveries),
         }
         for p in found
-    ]  # fmt: skip
+    ]
     show(rows, as_json=as_json, empty="No such posts.")
 
 
@@ -79,19 +81,33 @@ def show_post(post: str, *, as_json: bool) -> None:
 
 def _facts(p: PostView) -> dict[str, Any]:
     return {
-        "status": _status(p).value, "caption": p.caption, "media": p.media, "music_url": p.music_url,
-        "tiktok": p.tiktok, "pinterest": p.pinterest, "due_at": written(p.due_at),
-        "expires_at": written(p.expires_at), "on_late": p.on_late, "source": p.source, "external_id": p.external_id,
-        "created_at": written(p.created_at), "updated_at": written(p.updated_at),
-    }  # fmt: skip
+        "status": _status(p).value,
+        "caption": p.caption,
+        "media": p.media,
+        "music_url": p.music_url,
+        "tiktok": p.tiktok,
+        "pinterest": p.pinterest,
+        "due_at": written(p.due_at),
+        "expires_at": written(p.expires_at),
+        "on_late": p.on_late,
+        "source": p.source,
+        "external_id": p.external_id,
+        "created_at": written(p.created_at),
+        "updated_at": written(p.updated_at),
+    }
 
 
 def _delivery(d: DeliveryView, now: datetime) -> dict[str, Any]:
     return {
-        "delivery": str(d.id), "platform": d.platform, "username": d.username, "status": _word(d, now).value,
+        "delivery": str(d.id),
+        "platform": d.platform,
+        "username": d.username,
+        "status": _word(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
-        "published_at": written(d.published_at), "url": d.url, "error": None if d.error is None else d.error["message"],
-    }  # fmt: skip
+        "published_at": written(d.published_at),
+        "url": d.url,
+        "error": None if d.error is None else d.error["message"],
+    }
 
 
 def _word(d: DeliveryView, now: datetime) -> PostStatus:

@@ -157,10 +157,14 @@ def _say_broken(broken: Broken, *, as_json: bool) -> None:
 def _say_verified(found: Verified, kept: Head | None, after: Head | None, *, as_json: bool) -> None:
     if as_json:
         facts = {
-            "holds": True, "workspace": found.workspace, "first": found.first, "receipts": found.receipts,
-            "head": str(found.head), "compared_with": None if kept is None else str(kept),
+            "holds": True,
+            "workspace": found.workspace,
+            "first": found.first,
+            "receipts": found.receipts,
+            "head": str(found.head),
+            "compared_with": None if kept is None else str(kept),
             "after": None if after is None else str(after),
-        }  # fmt: skip
+        }
         show_one(facts, as_json=True)
         return
     click.echo(

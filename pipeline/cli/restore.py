@@ -117,8 +117,10 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
         return
     click.echo(f"{len(found)} deliveries are unknown now and are looked at; everything else goes on.")
     if found:
-        click.echo("`slipway restore list --waiting` shows which of them wait for a person, who decides each with\n"
-                   "  slipway delivery decide ID --live URL    or    --again")  # fmt: skip
+        click.echo(
+            "`slipway restore list --waiting` shows which of them wait for a person, who decides each with\n"
+            "  slipway delivery decide ID --live URL    or    --again"
+        )
 
 
 @command.command(epilog=EXAMPLE + "slipway restore declare --since 2027-02-01T03:00:00Z")
@@ -154,7 +156,7 @@ def _doubt(c: Connection, outside: Outside) -> Doubt | None:
         return None
     return Doubt(
         why=judgement, found_at=kept.now, since=kept.marked_at, until=None if found is None else found.until
-    )  # fmt: skip
+    )
 
 
 def _told(c: Connection, doubt: Doubt | None, outside: Outside, until: datetime | None) -> dict[str, Any]:
@@ -170,19 +172,29 @@ def _told(c: Connection, doubt: Doubt | None, outside: Outside, until: datetime 
     span = span_of(doubt, outside, Word(until=until))
     found: Mapping[tuple[str, str], int] = {} if span is None else counts(c, span)
     return {
-        "state": "in doubt", "why": WHY[doubt.why], "found_at": written(doubt.found_at),
+        "state": "in doubt",
+        "why": WHY[doubt.why],
+        "found_at": written(doubt.found_at),
         "since": written(doubt.since) or "the beginning",
         "until": written(span.until if span else None) or "nobody knows",
         "deliveries": [{"platform": p, "why": why, "number": n} for (p, why), n in found.items()],
-    }  # fmt: skip
+    }
 
 
 def _row(one: Doubtful) -> dict[str, Any]:
     return {
-        "id": str(one.id), "post": str(one.post_id), "workspace": one.workspace, "platform": one.platform,
-        "username": one.username, "due_at": written(one.due_at), "why": one.why, "in_backup": one.origin,
-        "state": one.state, "reason": one.reason, "url": one.url,
-    }  # fmt: skip
+        "id": str(one.id),
+        "post": str(one.post_id),
+        "workspace": one.workspace,
+        "platform": one.platform,
+        "username": one.username,
+        "due_at": written(one.due_at),
+        "why": one.why,
+        "in_backup": one.origin,
+        "state": one.state,
+        "reason": one.reason,
+        "url": one.url,
+    }
 
 
 def _needed(span: Span | None) -> Span:

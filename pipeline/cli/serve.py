@@ -37,10 +37,20 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
     # Its SIGTERM is Celery's warm shutdown, kept to SLIPWAY_WORKER__SHUTDOWN by worker/pool.py and worker/ending.py.
     # Celery's soft one would always sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     become(
-        *CELERY, "worker", "--concurrency", str(slots or s.worker.slots),
-        "--queues", ",".join(chosen), "--hostname", name or f"{group}@%h", "--loglevel", s.log.level,
-        "--without-gossip", "--without-mingle", *(["--task-events"] if group == "publish" else []),
-    )  # fmt: skip
+        *CELERY,
+        "worker",
+        "--concurrency",
+        str(slots or s.worker.slots),
+        "--queues",
+        ",".join(chosen),
+        "--hostname",
+        name or f"{group}@%h",
+        "--loglevel",
+        s.log.level,
+        "--without-gossip",
+        "--without-mingle",
+        *(["--task-events"] if group == "publish" else []),
+    )
 
 
 @click.command(epilog="Example:\n\n  slipway beat")
@@ -63,10 +73,15 @@ def flower() -> None:
     if not password:
         raise SettingsError("SLIPWAY_FLOWER__PASSWORD is empty: Flower does not start without a password.")
     become(
-        *CELERY, "flower", f"--address={s.host}", f"--port={s.port}", "--max_tasks=10000", "--persistent=False",
+        *CELERY,
+        "flower",
+        f"--address={s.host}",
+        f"--port={s.port}",
+        "--max_tasks=10000",
+        "--persistent=False",
         # Not on the command line, where every user of the machine could read it.
         environment={"FLOWER_BASIC_AUTH": f"{s.user}:{password}"},
-    )  # fmt: skip
+    )
 
 
 @click.command(epilog="Example:\n\n  slipway migrate")

@@ -32,11 +32,13 @@ def command(*, as_json: bool) -> None:
             database.close()
     rows = [
         {
-            "what": count.what, "sealed_again": count.sealed_again, "newest_already": count.newest_already,
+            "what": count.what,
+            "sealed_again": count.sealed_again,
+            "newest_already": count.newest_already,
             "unopened": len(count.unopened),
         }
         for count in counts
-    ]  # fmt: skip
+    ]
     show(rows, as_json=as_json)
     if unopened := [str(owner) for count in counts for owner in count.unopened]:
         raise click.ClickException(

@@ -73,9 +73,12 @@ def issue(workspace: UUID, after: Head | None, facts: Mapping[str, Any]) -> tupl
     """The next line of a workspace's chain, without its line break, and the head it makes."""
     sequence = after.sequence + 1 if after else 1
     body = {
-        "version": VERSION, "workspace": str(workspace), "sequence": sequence,
-        "previous": after.hash if after else None, **{name: _plain(value) for name, value in facts.items()},
-    }  # fmt: skip
+        "version": VERSION,
+        "workspace": str(workspace),
+        "sequence": sequence,
+        "previous": after.hash if after else None,
+        **{name: _plain(value) for name, value in facts.items()},
+    }
     head = Head(sequence=sequence, hash=_digest(body))
     return _encode({**body, "hash": head.hash}), head
 
@@ -105,8 +108,12 @@ def content_sha256(caption: str, media: Mapping[str, Any]) -> str:
 
 def _chained(body: Mapping[str, Any]) -> Receipt:
     match body:
-        case {"workspace": str(workspace), "sequence": int(sequence), "previous": str() | None as previous,
-              "hash": str(digest)} if sequence > 0 and not isinstance(sequence, bool):  # fmt: skip
+        case {
+            "workspace": str(workspace),
+            "sequence": int(sequence),
+            "previous": str() | None as previous,
+            "hash": str(digest),
+        } if sequence > 0 and not isinstance(sequence, bool):
             return Receipt(workspace=workspace, sequence=sequence, previous=previous, hash=digest)
     raise NotAReceipt("it lacks workspace, sequence, previous or hash")
 

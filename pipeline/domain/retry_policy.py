@@ -138,17 +138,26 @@ def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
     if isinstance(error, NeedsPerson):
         return Verdict(
-            state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.REFUSED,
-            disarm=armed, error=error,
-        )  # fmt: skip
+            state=State.BLOCKED,
+            reason=Reason.RECONNECT,
+            reconnect=True,
+            spent=True,
+            closes=Outcome.REFUSED,
+            disarm=armed,
+            error=error,
+        )
     if armed:
         # looked at soon, for proof of life may come early; "not there" counts only after the settle window
         return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=_unknown(error))
     if standing.surprises + 1 >= policy.crashes:
         return Verdict(
-            state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
-            surprise=True, error=_surprise(error),
-        )  # fmt: skip
+            state=State.BLOCKED,
+            reason=Reason.PERSON_NEEDED,
+            spent=True,
+            closes=Outcome.REFUSED,
+            surprise=True,
+            error=_surprise(error),
+        )
     return replace(
         _spent(_surprise(error), standing, policy, closes=Outcome.REFUSED, disarm=False), surprise=True
     )
@@ -181,9 +190,13 @@ def of_look_error(error: Exception, standing: Standing, policy: Policy, state: S
     if isinstance(error, CredentialsExpired) and not standing.stale_before:
         wait = timedelta(0)
     return Verdict(
-        state=state, wait=wait, refresh=isinstance(error, CredentialsExpired), uncounted=True,
-        reconnect=isinstance(error, NeedsPerson), error=_surprise(error),
-    )  # fmt: skip
+        state=state,
+        wait=wait,
+        refresh=isinstance(error, CredentialsExpired),
+        uncounted=True,
+        reconnect=isinstance(error, NeedsPerson),
+        error=_surprise(error),
+    )
 
 
 def _of_look_in_doubt(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
@@ -233,9 +246,15 @@ def _ended(seen: Ended, standing: Standing, policy: Policy) -> Verdict:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=seen.error)
     if isinstance(seen.error, NeedsPerson):
         return Verdict(
-            state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.FAILED,
-            disarm=armed, checkpoint={}, error=seen.error,
-        )  # fmt: skip
+            state=State.BLOCKED,
+            reason=Reason.RECONNECT,
+            reconnect=True,
+            spent=True,
+            closes=Outcome.FAILED,
+            disarm=armed,
+            checkpoint={},
+            error=seen.error,
+        )
     return _spent(seen.error, standing, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
 
 
@@ -253,9 +272,14 @@ def _spent(
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(standing.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
     return Verdict(
-        state=State.RETRYING, wait=_never_negative(wait), spent=True, closes=closes, disarm=disarm,
-        checkpoint=checkpoint, error=error,
-    )  # fmt: skip
+        state=State.RETRYING,
+        wait=_never_negative(wait),
+        spent=True,
+        closes=closes,
+        disarm=disarm,
+        checkpoint=checkpoint,
+        error=error,
+    )
 
 
 def _stale(error: CredentialsExpired, standing: Standing, policy: Policy) -> Verdict:

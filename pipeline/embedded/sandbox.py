@@ -18,9 +18,20 @@ def arguments(settings: Settings) -> list[str]:
     _, media_port = address("SLIPWAY_SANDBOX__MEDIA_URL", s.media_url)
     lifted = ["--pace", "instant", "--no-quotas"] if s.lifted else []
     return [
-        "-m", "adapters.sandbox", "--host", host, "--port", str(port), "--media-port", str(media_port),
-        "--folder", str(s.folder), "--uploads", f"{settings.files_url}/files/", *lifted,
-    ]  # fmt: skip
+        "-m",
+        "adapters.sandbox",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--media-port",
+        str(media_port),
+        "--folder",
+        str(s.folder),
+        "--uploads",
+        f"{settings.files_url}/files/",
+        *lifted,
+    ]
 
 
 def environment(s: Sandbox) -> dict[str, str]:

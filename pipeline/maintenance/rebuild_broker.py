@@ -66,9 +66,7 @@ def rebuild_broker(core: Core, *, per_second: float, told: Callable[[Rung], None
 
 def _queued(core: Core) -> Iterator[list[Ring]]:
     lease = timedelta(seconds=core.settings.delay.queued_lease)
-    return _once(
-        core, lambda c, quiet: ring_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet)
-    )  # fmt: skip
+    return _once(core, lambda c, quiet: ring_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet))
 
 
 def _looks(core: Core) -> Iterator[list[Ring]]:

@@ -57,9 +57,7 @@ class Outside:
             if found is not None and found.epoch != mark.epoch:
                 return False
             if found is not None:
-                mark = Mark(
-                    epoch=mark.epoch, n=max(found.n, mark.n), until=max(found.until, mark.until)
-                )  # fmt: skip
+                mark = Mark(epoch=mark.epoch, n=max(found.n, mark.n), until=max(found.until, mark.until))
             self._write(mark)
             return True
 

@@ -69,7 +69,7 @@ def span_of(doubt: Doubt, outside: Outside, word: Word) -> Span | None:
         return None
     return Span(
         since=doubt.since, until=until, forward=outside.noted(doubt.since), taken_since=word.taken_since
-    )  # fmt: skip
+    )
 
 
 def declare(core: Core, outside: Outside, *, since: datetime, until: datetime | None) -> Doubt:
@@ -90,9 +90,7 @@ def declare(core: Core, outside: Outside, *, since: datetime, until: datetime | 
 
 def accept(core: Core, outside: Outside, word: Word) -> Sequence[Doubtful]:
     """Turns what may have gone out into unknown, begins a new epoch; what was turned. Raises CannotAccept, OSError."""
-    keeper = Keeper(
-        core.database, outside, timedelta(seconds=core.settings.mark.lease), logs=False
-    )  # fmt: skip
+    keeper = Keeper(core.database, outside, timedelta(seconds=core.settings.mark.lease), logs=False)
     keeper.open()  # whether there still is a mismatch, and until when
     epoch = uuid4()
     with core.database.begin() as c:
@@ -113,9 +111,14 @@ def accept(core: Core, outside: Outside, word: Word) -> Sequence[Doubtful]:
         store.note(c, epoch, doubt.why, sent, word.nothing_sent)
         if found and span is not None:
             store.turn(
-                c, found, span, epoch, error=error_fields(_MAY_BE_OUT), said="it may have gone out since the backup",
+                c,
+                found,
+                span,
+                epoch,
+                error=error_fields(_MAY_BE_OUT),
+                said="it may have gone out since the backup",
                 deadline=span.until + timedelta(seconds=core.settings.publish.slice),
-            )  # fmt: skip
+            )
         # no later than what is in doubt: if the commit fails, this is what the next comparison finds
         outside.begin(Mark(epoch=epoch, n=1, until=span.until if span is not None else now))
         failpoint("restore.begun")

@@ -115,11 +115,17 @@ def _skip_or_hold(
     said = "It was not published in time: past its expires_at, or later than its workspace allows."
     error = jsonb(error_fields(TooLate(said)))
     move(
-        c, delivery=delivery, post=post, origin=state, mover=Mover.DELAY, generation=generation,
+        c,
+        delivery=delivery,
+        post=post,
+        origin=state,
+        mover=Mover.DELAY,
+        generation=generation,
         target=State.FAILED if on_late == "skip" else State.BLOCKED,
         reason=None if on_late == "skip" else Reason.PERSON_NEEDED,
-        changes={"error": error}, why=f"too late, on_late is {on_late}",
-    )  # fmt: skip
+        changes={"error": error},
+        why=f"too late, on_late is {on_late}",
+    )
 
 
 class TooLate(Permanent):

@@ -72,9 +72,10 @@ def _replay(
         return None
     if not found.same_body:
         raise Refusal(
-            409, "create_failed",
+            409,
+            "create_failed",
             f"external_id {request.external_id!r} was used for a post with another body ({found.post_id}).",
-        )  # fmt: skip
+        )
     return repeated(found.post_id, due_at=found.due_at, created_at=found.created_at)
 
 

@@ -55,9 +55,14 @@ def drawn(
     rules.refuse_expired(request.expires_at, now)
     rules.refuse_mixed(core, request, accounts)
     return Draught(
-        caller=caller, request=request, accounts=accounts, due_at=due_at,
-        immediate=is_immediate(request.scheduled_at, now), token=token, checks={},
-    )  # fmt: skip
+        caller=caller,
+        request=request,
+        accounts=accounts,
+        due_at=due_at,
+        immediate=is_immediate(request.scheduled_at, now),
+        token=token,
+        checks={},
+    )
 
 
 def new_post(core: Core, draught: Draught) -> NewPost:
@@ -65,18 +70,32 @@ def new_post(core: Core, draught: Draught) -> NewPost:
     r = draught.request
     state = State.SCHEDULED if links.all_good(draught.checks) else State.ACCEPTED
     return NewPost(
-        id=new_id(), workspace_id=draught.caller.workspace_id, key_id=draught.caller.key_id, caption=r.caption,
-        media=r.media, music_url=r.music_url, tiktok=r.tiktok, pinterest=r.pinterest, due_at=draught.due_at,
-        expires_at=r.expires_at, on_late=r.on_late, external_id=r.external_id, replay_token=draught.token,
-        body_sha256=r.body_sha256, checks=links.pins_of(draught.checks),
+        id=new_id(),
+        workspace_id=draught.caller.workspace_id,
+        key_id=draught.caller.key_id,
+        caption=r.caption,
+        media=r.media,
+        music_url=r.music_url,
+        tiktok=r.tiktok,
+        pinterest=r.pinterest,
+        due_at=draught.due_at,
+        expires_at=r.expires_at,
+        on_late=r.on_late,
+        external_id=r.external_id,
+        replay_token=draught.token,
+        body_sha256=r.body_sha256,
+        checks=links.pins_of(draught.checks),
         deliveries=[
             NewDelivery(
-                id=new_id(), account_id=a.id, platform=a.platform, state=state,
+                id=new_id(),
+                account_id=a.id,
+                platform=a.platform,
+                state=state,
                 next_at=next_at(draught.due_at, core.adapters[a.platform].capabilities.prepare_lead),
             )
             for a in draught.accounts
         ],
-    )  # fmt: skip
+    )
 
 
 def taken(draught: Draught, post: NewPost, warnings: Sequence[Warned]) -> Accepted:

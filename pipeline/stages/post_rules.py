@@ -48,10 +48,11 @@ def due_at_of(asked: datetime | None, now: datetime) -> datetime:
         return now
     if asked < now:
         raise Refusal(
-            400, "validation_failed",
+            400,
+            "validation_failed",
             f"scheduled_at {asked.isoformat()} is in the past (now {now.isoformat()}). "
             "Leave it out to publish at once.",
-        )  # fmt: skip
+        )
     return asked
 
 
@@ -94,10 +95,11 @@ def music_link_of(core: Core, music_url: str | None) -> str | None:
     link = adapter.music_link(music_url) if isinstance(adapter, ResolvesMusic) else None
     if link is None:
         raise Refusal(
-            400, "invalid_music_url",
+            400,
+            "invalid_music_url",
             f"music_url {music_url!r} is not the link of a TikTok post "
             "(https://www.tiktok.com/@name/video/1234567890).",
-        )  # fmt: skip
+        )
     return link
 
 

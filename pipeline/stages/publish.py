@@ -87,9 +87,7 @@ def _claim(core: Core, items: Sequence[tuple[UUID, int]]) -> Sequence[Held]:
 
 def _claim_once(core: Core, items: Sequence[tuple[UUID, int]]) -> Sequence[Held]:
     with core.database.once() as c:
-        return store.claim_several(
-            c, core.vault, items, timedelta(seconds=core.settings.publish.lease)
-        )  # fmt: skip
+        return store.claim_several(c, core.vault, items, timedelta(seconds=core.settings.publish.lease))
 
 
 def hand_back(core: Core, some: Sequence[Held]) -> None:
@@ -256,9 +254,12 @@ class Slice:
         failpoint("publish.handle-stored", self.held.id)
         try:
             seen = self.adapter.look(
-                draft, self.held.account, result.checkpoint, self.armed_at,
+                draft,
+                self.held.account,
+                result.checkpoint,
+                self.armed_at,
                 Taken(self.core.database, account=self.held.account_id, delivery=self.held.id),
-            )  # fmt: skip
+            )
         except AdapterError:
             return decide.of_finalized(waits)
         return decide.of_finalized(seen if isinstance(seen, Published) else waits)

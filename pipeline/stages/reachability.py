@@ -203,10 +203,16 @@ def _move(
 ) -> None:
     """Without an error the one it has stays: a retry of a post that was too late says by it that it may be late."""
     move(
-        c, delivery=d.id, post=post, origin=State.ACCEPTED, target=target, mover=Mover.REACHABILITY,
-        generation=d.generation, changes=None if error is None else {"error": jsonb(error_fields(error))},
+        c,
+        delivery=d.id,
+        post=post,
+        origin=State.ACCEPTED,
+        target=target,
+        mover=Mover.REACHABILITY,
+        generation=d.generation,
+        changes=None if error is None else {"error": jsonb(error_fields(error))},
         why=None if error is None else str(error)[:500],
-    )  # fmt: skip
+    )
 
 
 def _blame(bad: Check, seen: str) -> tuple[str, str]:

@@ -59,9 +59,17 @@ def settle(
         together = verdict.reconnect or store.needs_post(held, verdict, held.state)
         with core.database.begin() if together else core.database.once() as c:
             when = store.settle(
-                c, core.vault, held, verdict, mover, origin=held.state, looked=looked, absent=absent,
-                not_before=not_before, queued_lease=queued_lease,
-            )  # fmt: skip
+                c,
+                core.vault,
+                held,
+                verdict,
+                mover,
+                origin=held.state,
+                looked=looked,
+                absent=absent,
+                not_before=not_before,
+                queued_lease=queued_lease,
+            )
             if verdict.reconnect:
                 fields = store.error_fields(verdict.error) or {}
                 mark_reconnect(c, held.account_id, fields, held.credentials_version)

@@ -70,10 +70,11 @@ def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
     dies = account.refresh_expires_at if account.renewable else account.expires_at
     if dies is not None and dies <= due_at:
         yield Warned(
-            field="accounts", code="TOKEN_EXPIRES_BEFORE_DUE",
+            field="accounts",
+            code="TOKEN_EXPIRES_BEFORE_DUE",
             message=f"{name_of(account)}: its grant ends {dies.isoformat()}, before the post is due. "
             "Connect it again in time.",
-        )  # fmt: skip
+        )
 
 
 def daily_posts(core: Core, account: AccountRow) -> int | None:
@@ -86,7 +87,8 @@ def of_day(core: Core, account: AccountRow, planned: int) -> Iterator[Warned]:
     allowed = daily_posts(core, account)
     if allowed is not None and planned > allowed:
         yield Warned(
-            field="accounts", code="DAILY_QUOTA_EXCEEDED",
+            field="accounts",
+            code="DAILY_QUOTA_EXCEEDED",
             message=f"{name_of(account)}: {planned} posts fall into the day before this one is due; the platform takes "
             f"{allowed}. It will go out later.",
-        )  # fmt: skip
+        )

@@ -11,8 +11,9 @@ from adapters.contract import Platform
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 MODULES = [f"adapters.{platform}.adapter" for platform in Platform] + [
-    "adapters.tiktok.creator", "adapters.tiktok.business",
-]  # fmt: skip
+    "adapters.tiktok.creator",
+    "adapters.tiktok.business",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

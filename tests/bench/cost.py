@@ -45,9 +45,13 @@ def measure(ground: Ground) -> Iterator[Figure]:
         bare = drain(ground, stack, command, 1, max(1000, number)).cpu
     for name, cpu in spent.items():
         yield Figure(
-            name=f"CPU per delivery, {name}", value=sum(cpu.values()), unit="ms",
-            reference=sum(bare.values()), against="bare Celery no-op task", detail=_listed(cpu),
-        )  # fmt: skip
+            name=f"CPU per delivery, {name}",
+            value=sum(cpu.values()),
+            unit="ms",
+            reference=sum(bare.values()),
+            against="bare Celery no-op task",
+            detail=_listed(cpu),
+        )
     if failed:
         raise Unsound(" ".join(failed))
 

@@ -28,9 +28,12 @@ def measure(ground: Ground) -> Iterator[Figure]:
     for workers in ground.scale.workers:
         with ground.stack(impatient=True) as stack:
             fill(
-                stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
-                [datetime.now(UTC) + timedelta(hours=1)] * ground.scale.deliveries, word=WORD,
-            )  # fmt: skip
+                stack,
+                TIKTOK_PHOTO,
+                accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
+                [datetime.now(UTC) + timedelta(hours=1)] * ground.scale.deliveries,
+                word=WORD,
+            )
             names = start_workers(stack, workers)
             ours = _publish(ground, stack)
             command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
@@ -60,9 +63,10 @@ def _publish(ground: Ground, stack: Stack) -> Drain:
             for r in rows(c, "SELECT published_at FROM deliveries WHERE due_at = :due", due=due)
         ]
     found = Drain(
-        whole=whole_rate(due.timestamp(), published), steady=steady_rate(published),
+        whole=whole_rate(due.timestamp(), published),
+        steady=steady_rate(published),
         cpu={name: used * 1000 / number for name, used in spent.items()},
-    )  # fmt: skip
+    )
     ground.say(f"  {found.whole:.0f}/s, steady {found.steady:.0f}/s; {_spent(found.cpu)}")
     return found
 
@@ -81,14 +85,22 @@ def _judge(stack: Stack, number: int) -> None:
 def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:
     plural = "s" * (workers > 1)
     yield Figure(
-        name=f"deliveries, {workers} worker{plural}, due to last", value=ours.whole, unit="/s",
-        reference=bare.whole, against="bare Celery no-op tasks", target=f"at least {LEAST}/s on two cores",
+        name=f"deliveries, {workers} worker{plural}, due to last",
+        value=ours.whole,
+        unit="/s",
+        reference=bare.whole,
+        against="bare Celery no-op tasks",
+        target=f"at least {LEAST}/s on two cores",
         detail=f"{_spent(ours.cpu)}",
-    )  # fmt: skip
+    )
     yield Figure(
-        name=f"deliveries, {workers} worker{plural}, steady", value=ours.steady, unit="/s",
-        reference=bare.steady, against="bare Celery no-op tasks", detail=f"reference: {_spent(bare.cpu)}",
-    )  # fmt: skip
+        name=f"deliveries, {workers} worker{plural}, steady",
+        value=ours.steady,
+        unit="/s",
+        reference=bare.steady,
+        against="bare Celery no-op tasks",
+        detail=f"reference: {_spent(bare.cpu)}",
+    )
 
 
 def _spent(cpu: dict[str, float]) -> str:

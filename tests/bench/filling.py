@@ -76,17 +76,36 @@ def fill(
 
 
 def _post(
-    stack: Stack, kind: Kind, account: UUID, due: datetime, caption: str, pins: dict[int, UUID],
-    media: dict[str, Any], lead: timedelta,
-) -> NewPost:  # fmt: skip
+    stack: Stack,
+    kind: Kind,
+    account: UUID,
+    due: datetime,
+    caption: str,
+    pins: dict[int, UUID],
+    media: dict[str, Any],
+    lead: timedelta,
+) -> NewPost:
     delivery = NewDelivery(
         id=new_id(), account_id=account, platform=kind.platform, state="scheduled", next_at=due - lead
     )
     return NewPost(
-        id=new_id(), workspace_id=stack.workspace, key_id=None, caption=caption, media=media, music_url=None,
-        tiktok=kind.tiktok, pinterest=kind.pinterest, due_at=due, expires_at=None, on_late="publish",
-        external_id=None, replay_token=None, body_sha256=b"", checks=pins, deliveries=[delivery],
-    )  # fmt: skip
+        id=new_id(),
+        workspace_id=stack.workspace,
+        key_id=None,
+        caption=caption,
+        media=media,
+        music_url=None,
+        tiktok=kind.tiktok,
+        pinterest=kind.pinterest,
+        due_at=due,
+        expires_at=None,
+        on_late="publish",
+        external_id=None,
+        replay_token=None,
+        body_sha256=b"",
+        checks=pins,
+        deliveries=[delivery],
+    )
 
 
 def warm(stack: Stack, kind: Kind) -> None:

@@ -43,10 +43,13 @@ def measure(ground: Ground) -> Iterator[Figure]:
     for what, (found, usual) in kinds.items():
         for share, name in ((0.5, "p50"), (0.99, "p99")):
             yield Figure(
-                name=f"flushed broker, {what}, {name}", value=percentile(found, share), unit="s",
-                reference=percentile(usual, share), against="the same posts without a flush",
+                name=f"flushed broker, {what}, {name}",
+                value=percentile(found, share),
+                unit="s",
+                reference=percentile(usual, share),
+                against="the same posts without a flush",
                 detail=f"{len(found)} posts, {number} waiting, {storm.lost} messages lost" * (name == "p99"),
-            )  # fmt: skip
+            )
 
 
 _MULTIPLY = """
@@ -109,8 +112,9 @@ def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
             """SELECT d.due_at, a.armed_at FROM posts p JOIN deliveries d ON d.post_id = p.id
                JOIN attempts a ON a.delivery_id = d.id
                WHERE starts_with(p.caption, :word) AND a.armed_at > :moment""",
-            word=word, moment=moment,
-        )  # fmt: skip
+            word=word,
+            moment=moment,
+        )
     late = [((r.armed_at - r.due_at).total_seconds(), r.due_at > moment) for r in done]
     if any(seconds < 0 for seconds, _ in late):
         raise Unsound("A post was early.")

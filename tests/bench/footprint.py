@@ -48,17 +48,29 @@ def measure(ground: Ground) -> Iterator[Figure]:
     rss = {name: found.rss / MIB for name, found in held.items()}
     busy = {name: cores * 100 for name, cores in cpu.items()}
     yield Figure(
-        name="footprint, memory (PSS)", value=pss[ALL], unit="MiB", against=AGAINST,
-        reference=sum(b.pss for b in bare) / MIB, detail=f"{processes} processes: {_by_part(pss, 0)}",
-    )  # fmt: skip
+        name="footprint, memory (PSS)",
+        value=pss[ALL],
+        unit="MiB",
+        against=AGAINST,
+        reference=sum(b.pss for b in bare) / MIB,
+        detail=f"{processes} processes: {_by_part(pss, 0)}",
+    )
     yield Figure(
-        name="footprint, memory (RSS)", value=rss[ALL], unit="MiB", against=AGAINST,
-        reference=sum(b.rss for b in bare) / MIB, detail="a page that n processes share is counted n times",
-    )  # fmt: skip
+        name="footprint, memory (RSS)",
+        value=rss[ALL],
+        unit="MiB",
+        against=AGAINST,
+        reference=sum(b.rss for b in bare) / MIB,
+        detail="a page that n processes share is counted n times",
+    )
     yield Figure(
-        name="footprint, idle CPU", value=busy[ALL], unit="% of a core", against=AGAINST,
-        reference=sum(bare_cpu.values()) * 100, detail=_by_part(busy, 2),
-    )  # fmt: skip
+        name="footprint, idle CPU",
+        value=busy[ALL],
+        unit="% of a core",
+        against=AGAINST,
+        reference=sum(bare_cpu.values()) * 100,
+        detail=_by_part(busy, 2),
+    )
 
 
 def _by_part(values: Mapping[str, float], digits: int) -> str:
@@ -75,9 +87,13 @@ def _up() -> Iterator[tuple[int, Path]]:
         folder = Path(name)
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             up = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "up", "--json"], env=_environment(folder), stdout=out,
-                stderr=err, cwd=ROOT, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-m", "pipeline.cli", "up", "--json"],
+                env=_environment(folder),
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                start_new_session=True,
+            )
             started: list[int] = []
             try:
                 until(lambda: _told(up, folder) or None, START, lambda: _said(folder))

@@ -61,9 +61,10 @@ def _with(ground: Ground, stack: Stack, mine: list[str], processes: int) -> Iter
     for app, against in REFERENCES.items():
         some = [load for load in loads if app == "uncommitted" or load == (max(ground.scale.clients), False)]
         stack.start(
-            app, *replaced(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
+            app,
+            *replaced(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
             SLIPWAY_API__PROCESSES=str(processes),
-        )  # fmt: skip
+        )
         bare = {load: _run(ground, stack, mine, *load, app=app) for load in _served(stack, app, some)}
         stack.kill(app)
         for load, ours in zip(loads, durable, strict=True):
@@ -75,9 +76,12 @@ def _figure(load: tuple[int, bool], processes: int, ours: Report, reference: Rep
     clients, immediate = load
     return Figure(
         name=f"POST /posts{' (due at once)' * immediate}, {processes} API, {clients} clients",
-        value=_rate(ours), unit="/s", reference=_rate(reference), against=against,
+        value=_rate(ours),
+        unit="/s",
+        reference=_rate(reference),
+        against=against,
         detail=f"{_speed(ours)} (reference {_speed(reference)})",
-    )  # fmt: skip
+    )
 
 
 def _served(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
@@ -97,9 +101,17 @@ def _alive(url: str) -> bool:
 def _run(ground: Ground, stack: Stack, mine: list[str], clients: int, immediate: bool, *, app: str) -> Report:
     """One run of the load client. Raises Unsound unless every answer was 201 and the table agrees with the answers."""
     order = Order(
-        host="127.0.0.1", port=stack.ports[2], key=stack.key, accounts=mine, image=stack.media("sample-1.jpg"),
-        word=uuid4().hex[:8], clients=clients, warm=ground.scale.warm, seconds=ground.scale.load, immediate=immediate,
-    )  # fmt: skip
+        host="127.0.0.1",
+        port=stack.ports[2],
+        key=stack.key,
+        accounts=mine,
+        image=stack.media("sample-1.jpg"),
+        word=uuid4().hex[:8],
+        clients=clients,
+        warm=ground.scale.warm,
+        seconds=ground.scale.load,
+        immediate=immediate,
+    )
     before = _stored(stack)
     report = _load(order)
     stored = _stored(stack) - before
@@ -116,9 +128,14 @@ def _run(ground: Ground, stack: Stack, mine: list[str], clients: int, immediate:
 
 def _load(order: Order) -> Report:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.load"], input=json.dumps(asdict(order)), capture_output=True, text=True,
-        check=False, cwd=ROOT, timeout=order.warm + order.seconds + 60,
-    )  # fmt: skip
+        [sys.executable, "-m", "tests.bench.load"],
+        input=json.dumps(asdict(order)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=order.warm + order.seconds + 60,
+    )
     if done.returncode:
         raise Unsound(f"The load client failed: {done.stderr.strip().splitlines()[-1:]}")
     return Report(**json.loads(done.stdout))

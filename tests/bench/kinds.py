@@ -62,7 +62,7 @@ KINDS = (
     Kind(name="youtube video", account="youtube", files=VIDEO),
     Kind(name="pinterest image", account="pinterest", files=PHOTO, options={"default_board": True}),
     Kind(name="linkedin image", account="linkedin", files=PHOTO),
-)  # fmt: skip
+)
 
 
 def measurable(most: int) -> list[Kind]:

@@ -83,9 +83,11 @@ def _figures(what: str, values: Sequence[float], bare: Sequence[float] | None) -
         raise Unsound(f"A post was early ({what}): {min(values)} s.")
     for share, name in ((0.5, "p50"), (0.99, "p99")):
         yield Figure(
-            name=f"lateness, {what}, {name}", value=percentile(values, share) * 1000, unit="ms",
+            name=f"lateness, {what}, {name}",
+            value=percentile(values, share) * 1000,
+            unit="ms",
             reference=percentile(bare, share) * 1000 if bare else None,
             against="bare Celery task with an ETA" if bare else "",
             target=f"at most {MOST} ms" if (what, name) == ("visible call", "p99") else "",
             detail=f"{len(values)} posts, largest {max(values) * 1000:.0f} ms" * (name == "p99"),
-        )  # fmt: skip
+        )

@@ -79,10 +79,14 @@ def measure(ground: Ground) -> Iterator[Figure]:
         for name, (reader, paths) in _asked(stack, client, mine, many).items():
             found = reader.times(paths, ground.scale.reads)
             yield Figure(
-                name=f"{name}, {many:,} posts, p99", value=percentile(found, 0.99) * 1000, unit="ms",
-                reference=percentile(reference, 0.99) * 1000, against=AGAINST, target=TARGET,
+                name=f"{name}, {many:,} posts, p99",
+                value=percentile(found, 0.99) * 1000,
+                unit="ms",
+                reference=percentile(reference, 0.99) * 1000,
+                against=AGAINST,
+                target=TARGET,
                 detail=f"p50 {percentile(found, 0.5) * 1000:.1f} ms, slowest {max(found) * 1000:.1f} ms",
-            )  # fmt: skip
+            )
 
 
 def _bound(stack: Stack, accounts: Sequence[UUID]) -> Client:
@@ -144,8 +148,10 @@ def _require_counted(
             """SELECT count(*) AS n FROM posts WHERE created_at BETWEEN :a AND :b
                AND (CAST(:bound AS uuid[]) = '{}' OR NOT EXISTS (
                    SELECT FROM deliveries WHERE post_id = posts.id AND account_id <> ALL(CAST(:bound AS uuid[]))))""",
-            a=times[0], b=times[-1], bound=list(accounts),
-        )[0].n  # fmt: skip
+            a=times[0],
+            b=times[-1],
+            bound=list(accounts),
+        )[0].n
     if told != there:
         raise Unsound(f"{there} posts were made in a span, and {told} are told of.")
 
@@ -155,9 +161,12 @@ def generate(stack: Stack, many: int) -> Sequence[UUID]:
     mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
     url = stack.core.database.engine.url
     values: dict[str, Any] = {
-        "w": stack.workspace, "n": many, "accounts": mine, "many": len(mine),
+        "w": stack.workspace,
+        "n": many,
+        "accounts": mine,
+        "many": len(mine),
         "media": '{"type": "slideshow", "urls": ["https://cdn.example.com/1.jpg"]}',
-    }  # fmt: skip
+    }
     with psycopg.connect(
         host=str(url.query["host"]), user=url.username, dbname=url.database, autocommit=True
     ) as c:

@@ -33,21 +33,39 @@ class Scale:
 
 
 FULL = Scale(
-    clients=(16, 64), processes=(1, 2), warm=1, load=5,
-    deliveries=3000, workers=(1, 2),
-    of_a_kind=200, kinds_of_a_platform=99, idle=10,
-    late_posts=60, late_tasks=30,
-    settle=10, footprint=30,
-    posts_to_read=1_000_000, reads=500,
-)  # fmt: skip
+    clients=(16, 64),
+    processes=(1, 2),
+    warm=1,
+    load=5,
+    deliveries=3000,
+    workers=(1, 2),
+    of_a_kind=200,
+    kinds_of_a_platform=99,
+    idle=10,
+    late_posts=60,
+    late_tasks=30,
+    settle=10,
+    footprint=30,
+    posts_to_read=1_000_000,
+    reads=500,
+)
 QUICK = Scale(
-    clients=(64,), processes=(1, 2), warm=0.5, load=1.5,
-    deliveries=800, workers=(1,),
-    of_a_kind=30, kinds_of_a_platform=1, idle=2,
-    late_posts=8, late_tasks=5,
-    settle=2, footprint=5,
-    posts_to_read=100_000, reads=100,
-)  # fmt: skip
+    clients=(64,),
+    processes=(1, 2),
+    warm=0.5,
+    load=1.5,
+    deliveries=800,
+    workers=(1,),
+    of_a_kind=30,
+    kinds_of_a_platform=1,
+    idle=2,
+    late_posts=8,
+    late_tasks=5,
+    settle=2,
+    footprint=5,
+    posts_to_read=100_000,
+    reads=100,
+)
 LIMIT = 180.0
 """Seconds a measurement may take before it is broken off."""
 PATIENT = 2400.0

@@ -50,9 +50,17 @@ def measure(ground: Ground) -> Iterator[Figure]:
     number = POSTS if ground.scale is FULL else FEW
     with ground.stack(impatient=True) as stack:
         stack.start(
-            "slots", "pipeline.cli", "worker", "publish", "--queues", "publish.tiktok", "--slots", str(SLOTS),
-            "--name", "slots@%h",
-        )  # fmt: skip
+            "slots",
+            "pipeline.cli",
+            "worker",
+            "publish",
+            "--queues",
+            "publish.tiktok",
+            "--slots",
+            str(SLOTS),
+            "--name",
+            "slots@%h",
+        )
         stack.start(
             "others", "pipeline.cli", "worker", "publish", "--queues", "status,delay", "--name", "others@%h"
         )
@@ -101,10 +109,14 @@ def _figures(due: datetime, moments: list[float], weight: Weight) -> Iterator[Fi
         raise Unsound("The worker's memory was never looked at.")
     ideal, whole = SLOTS / SLOW, whole_rate(due.timestamp(), moments)
     yield Figure(
-        name=f"slots, {SLOTS} publishes of {SLOW:g} s at a time, steady", value=steady_rate(moments), unit="/s",
-        reference=ideal, against="every slot always full", target=f"at least {LEAST:.0%} of ideal",
+        name=f"slots, {SLOTS} publishes of {SLOW:g} s at a time, steady",
+        value=steady_rate(moments),
+        unit="/s",
+        reference=ideal,
+        against="every slot always full",
+        target=f"at least {LEAST:.0%} of ideal",
         detail=f"{whole:.1f}/s ({whole / ideal:.0%}) from the due time to the last of {len(moments)}",
-    )  # fmt: skip
+    )
     yield Figure(
         name="slots, memory of that worker at most",
         value=weight.most / MIB,

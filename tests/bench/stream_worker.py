@@ -53,16 +53,26 @@ def upload(platform: Platform, source: str, sink: str, size: int) -> set[str]:
     """One video, from nothing to its last byte. Names of files on disk that were open meanwhile."""
     url = f"{source}/{size}/video.mp4"
     facts = MediaFacts(
-        content_type="video/mp4", bytes=size, width=540, height=960, duration=60, codec="h264", fps=30,
+        content_type="video/mp4",
+        bytes=size,
+        width=540,
+        height=960,
+        duration=60,
+        codec="h264",
+        fps=30,
         etag=f'"{size}"',
-    )  # fmt: skip
+    )
     stream = relay(Fetcher(FetchPolicy(allowed_origins=frozenset({source}))), url, facts)
     media = (Media(url=url, kind="video", facts=facts, stream=stream),)
     draft = Draft(delivery_id="1", caption="A large one", kind="video", media=media)
     account = Account(
-        id="1", platform=platform, connection=CONNECTIONS[platform], remote_id="1", username="ann",
+        id="1",
+        platform=platform,
+        connection=CONNECTIONS[platform],
+        remote_id="1",
+        username="ann",
         credentials=Credentials(access_token=SecretStr("none")),
-    )  # fmt: skip
+    )
     settings = PlatformSettings(hosts=dict.fromkeys(("api", "business", "www", "oauth", "accounts"), sink))
     files: set[str] = set()
     checkpoint: Mapping[str, Any] = {}

@@ -55,9 +55,14 @@ def stream(platform: str, size: int) -> Streamed:
         raise Unsound(f"{platform} got {got}, not the {size} bytes that were sent.")
     found = json.loads(ran.stdout)
     return Streamed(
-        platform=platform, size=size, rise=found["most"] - found["before"], before=found["before"],
-        written=found["written"], seconds=found["seconds"], files=tuple(found["files"]),
-    )  # fmt: skip
+        platform=platform,
+        size=size,
+        rise=found["most"] - found["before"],
+        before=found["before"],
+        written=found["written"],
+        seconds=found["seconds"],
+        files=tuple(found["files"]),
+    )
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
@@ -70,10 +75,12 @@ def figure(found: Streamed) -> Figure:
     """As the table shows it."""
     rate = found.size / found.seconds / MIB
     return Figure(
-        name=f"streams, {found.size / MIB:.0f} MiB to {found.platform}: memory rises by", value=found.rise / MIB,
-        unit="MiB", target=f"at most {MOST / MIB:.0f} MiB",
+        name=f"streams, {found.size / MIB:.0f} MiB to {found.platform}: memory rises by",
+        value=found.rise / MIB,
+        unit="MiB",
+        target=f"at most {MOST / MIB:.0f} MiB",
         detail=f"from {found.before / MIB:.0f} MiB; {rate:.0f} MiB/s; {found.written} bytes written to disk",
-    )  # fmt: skip
+    )
 
 
 @contextmanager

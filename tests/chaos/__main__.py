@@ -57,10 +57,14 @@ def main() -> int:
 
     skew = clock.wrong()
     about = {
-        "seed": seed, "posts": wanted.posts, "minutes": minutes, "platforms": ", ".join(sites()),
+        "seed": seed,
+        "posts": wanted.posts,
+        "minutes": minutes,
+        "platforms": ", ".join(sites()),
         "wrong clock": f"one publish worker, {clock.AHEAD} s ahead" if skew else clock.MISSING,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(),
-    }  # fmt: skip
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": _machine(),
+    }
     say(f"seed {seed}, {wanted.posts} posts, {minutes:g} minutes, {about['platforms']}")
     with built(seed, max(4, wanted.posts // 400), skew) as house:
         about["full disk"] = "the database's own" if house.disk else disk.MISSING
@@ -245,9 +249,11 @@ class Run:
             self._tick()
             try:
                 answer = requests.get(
-                    f"{self.house.stack.api}/api/partner/v1/{path}", params=dict(query), timeout=30,
+                    f"{self.house.stack.api}/api/partner/v1/{path}",
+                    params=dict(query),
+                    timeout=30,
                     headers={"Authorization": f"Bearer {self.house.stack.key}"},
-                )  # fmt: skip
+                )
             except requests.RequestException:
                 return None
             data: dict[str, Any] | None = answer.json()["data"] if answer.ok else None
@@ -279,9 +285,11 @@ class Run:
         if names is not None:
             media = {"type": "slideshow", "urls": [self.house.stack.media(name) + mark for name in names]}
         body = {
-            "caption": f"{one.word} {p.kind}", "media": media, "external_id": one.word,
+            "caption": f"{one.word} {p.kind}",
+            "media": media,
+            "external_id": one.word,
             "accounts": [{"id": self._owner(site, p).id} for site in p.sites],
-        }  # fmt: skip
+        }
         if "pinterest" in p.sites and p.number % 2:
             body["pinterest"] = {"link": f"https://example.com/{p.number}"}
         return body | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
@@ -289,13 +297,18 @@ class Run:
     def _promises(self) -> list[Promise]:
         return [
             Promise(
-                word=one.word, site=site, account=account, kind=one.planned.kind, taken=one.is_taken,
+                word=one.word,
+                site=site,
+                account=account,
+                kind=one.planned.kind,
+                taken=one.is_taken,
                 refused=one.status is not None and not one.is_taken,
-                due=one.told if one.due is not None else None, since=one.told,
+                due=one.told if one.due is not None else None,
+                since=one.told,
             )
             for one in self.sent
             for site, account in one.targets.items()
-        ]  # fmt: skip
+        ]
 
     def keep(self, folder: Path) -> None:
         """Logs, the ledger and a dump of what our tables say, for whoever looks for the reason."""

@@ -23,9 +23,13 @@ def report(verdict: Verdict, score: Score, about: Mapping[str, Any]) -> dict[str
         "verdict": "broken" if verdict.faults else word,
         "kills_between_arm_and_answer": score.armed,
         "deliveries": {
-            "submitted": verdict.submitted, "accepted": verdict.accepted, "refused": verdict.refused,
-            "unanswered": verdict.unanswered, "live_exactly_once": verdict.live_once,
-            **{what: verdict.count(what) for what in FAULTS}, "left_to_a_person": sum(verdict.left.values()),
+            "submitted": verdict.submitted,
+            "accepted": verdict.accepted,
+            "refused": verdict.refused,
+            "unanswered": verdict.unanswered,
+            "live_exactly_once": verdict.live_once,
+            **{what: verdict.count(what) for what in FAULTS},
+            "left_to_a_person": sum(verdict.left.values()),
         },
         "lateness_s": {
             f"p{part * 100:g}" if part < 1 else "max": round(percentile(verdict.lateness, part), 2)
@@ -37,7 +41,7 @@ def report(verdict: Verdict, score: Score, about: Mapping[str, Any]) -> dict[str
         "kills_by_state": {kind: dict(states) for kind, states in sorted(score.states.items())},
         "surprises": score.surprises,
         "about": dict(about),
-    }  # fmt: skip
+    }
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:

@@ -220,8 +220,12 @@ class Conductor:
 
     def _count(self, kind: str, part: Part, *, pause: bool = False) -> str:
         held = self._held(part.name, part.since)
-        return self.score.kill(f"pause: {part.name}" if pause and part.name not in PUBLISHERS else
-                               ("pause of a worker" if pause else kind), held)  # fmt: skip
+        return self.score.kill(
+            f"pause: {part.name}"
+            if pause and part.name not in PUBLISHERS
+            else ("pause of a worker" if pause else kind),
+            held,
+        )
 
     def _held(self, name: str | None, since: datetime) -> Mapping[str, int] | None:
         try:

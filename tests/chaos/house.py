@@ -207,15 +207,23 @@ class House:
         made = self.stack.control("POST", "accounts", order)
         with self.stack.core.database.begin() as c:
             identity = add_account(
-                c, self.stack.core.vault, workspace=self.stack.workspace,
-                platform=Platform(site.partition("_")[0]), connection=made["connection"],
-                remote_id=made["remote_id"], username=made["username"], display_name=made["username"],
-                credentials=credentials(made), settings=made.get("settings") or {},
-            )  # fmt: skip
+                c,
+                self.stack.core.vault,
+                workspace=self.stack.workspace,
+                platform=Platform(site.partition("_")[0]),
+                connection=made["connection"],
+                remote_id=made["remote_id"],
+                username=made["username"],
+                display_name=made["username"],
+                credentials=credentials(made),
+                settings=made.get("settings") or {},
+            )
         return Owner(
-            id=str(identity), remote_id=made["remote_id"], username=username,
+            id=str(identity),
+            remote_id=made["remote_id"],
+            username=username,
             rotates=bool(made.get("refresh_token")),
-        )  # fmt: skip
+        )
 
     def reconnect(self) -> int:
         """A person connects what says that it has to be connected again. How many."""

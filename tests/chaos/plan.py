@@ -112,11 +112,15 @@ def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[
         latest = max(seconds - at, SOONEST + 15)
         made.append(
             Planned(
-                number=n, at=at, due=at + chance.uniform(SOONEST, latest) if scheduled else None, kind=kind,
+                number=n,
+                at=at,
+                due=at + chance.uniform(SOONEST, latest) if scheduled else None,
+                kind=kind,
                 sites=tuple(chance.sample(able, min(len(able), chance.choice((1, 1, 2, 3))))),
-                account=chance.randrange(1 << 30), fresh=chance.random() < 0.15,
+                account=chance.randrange(1 << 30),
+                fresh=chance.random() < 0.15,
             )
-        )  # fmt: skip
+        )
     return made
 
 

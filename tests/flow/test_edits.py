@@ -69,8 +69,10 @@ class Life:
 
     def _create(self) -> None:
         body: dict[str, Any] = {
-            "caption": self.text(0), "media": self._media(), "accounts": [{"id": str(a)} for a in self.accounts],
-        }  # fmt: skip
+            "caption": self.text(0),
+            "media": self._media(),
+            "accounts": [{"id": str(a)} for a in self.accounts],
+        }
         if self.dice.random() < 0.6:
             ahead = timedelta(seconds=self.dice.uniform(AHEAD, AHEAD + 5))
             body["scheduled_at"] = (datetime.now(UTC) + ahead).isoformat()
@@ -132,9 +134,12 @@ class Life:
 
     def _send(self, method: str, path: str, body: Mapping[str, Any]) -> requests.Response:
         answer = requests.request(
-            method, f"{self.stack.api}/api/partner/v1/posts{path}", json=body, timeout=30,
+            method,
+            f"{self.stack.api}/api/partner/v1/posts{path}",
+            json=body,
+            timeout=30,
             headers={"Authorization": f"Bearer {self.stack.key}"},
-        )  # fmt: skip
+        )
         assert answer.status_code < 500, answer.text
         return answer
 

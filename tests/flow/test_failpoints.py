@@ -72,9 +72,11 @@ def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, deaths:
 def _ingested(stack: Stack) -> None:
     text = caption()
     body = {
-        "caption": text, "media": slideshow(stack), "accounts": [{"id": str(stack.accounts["tiktok"])}],
+        "caption": text,
+        "media": slideshow(stack),
+        "accounts": [{"id": str(stack.accounts["tiktok"])}],
         "external_id": uuid4().hex,
-    }  # fmt: skip
+    }
     _dies_over(stack, lambda: stack.post(**body))
     again = stack.post(**body)
     assert again.ok, again.text
@@ -158,9 +160,12 @@ def _posts_as(stack: Stack, name: str, text: str) -> None:
 
 def _send(stack: Stack, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
     return requests.request(
-        method, f"{stack.api}/api/partner/v1/posts{path}", json=body, timeout=30,
+        method,
+        f"{stack.api}/api/partner/v1/posts{path}",
+        json=body,
+        timeout=30,
         headers={"Authorization": f"Bearer {stack.key}"},
-    )  # fmt: skip
+    )
 
 
 # --- dying -----------------------------------------------------------------------------------------------------------

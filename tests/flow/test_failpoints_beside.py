@@ -106,9 +106,12 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
     delivery = change(stack, post, f"{state}, {DUE}")
     assert delivery
     ended = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *words, delivery], capture_output=True, check=False, timeout=60,
+        [sys.executable, "-m", "pipeline.cli", *words, delivery],
+        capture_output=True,
+        check=False,
+        timeout=60,
         env={**stack.environment, **deaths.at()},
-    )  # fmt: skip
+    )
     assert ended.returncode == -signal.SIGKILL, ended
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1

@@ -54,18 +54,25 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: St
     stack.kill("reachability")
     dies = together(hanging(deaths.folder / "dies", "publish.claimed"), deaths.at("publish.handed-back"))
     start(
-        stack, "first", "publish", "--queues", queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
-        **hanging(deaths.folder, "publish.claimed", "publish.armed", "status.claimed"), **LONG,
-    )  # fmt: skip
+        stack,
+        "first",
+        "publish",
+        "--queues",
+        queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
+        **hanging(deaths.folder, "publish.claimed", "publish.armed", "status.claimed"),
+        **LONG,
+    )
     start(stack, "dies", "publish", "--queues", queues("facebook"), **dies, **LONG)
     start(stack, "checks", "reachability", **hanging(deaths.folder, "reachability.claimed"), **LONG)
     is_ready(stack, "first", "dies", "checks")
     texts, posts = {}, {}
     for place, platform, name in (
         ("reachability.claimed", "youtube", f"sample.mp4?unseen={uuid4().hex}"),
-        ("publish.claimed", "instagram", "sample.mp4"), ("publish.armed", "tiktok", "sample.mp4"),
-        ("status.claimed", "linkedin", "sample.mp4"), ("dies/publish.claimed", "facebook", "sample.mp4"),
-    ):  # fmt: skip
+        ("publish.claimed", "instagram", "sample.mp4"),
+        ("publish.armed", "tiktok", "sample.mp4"),
+        ("status.claimed", "linkedin", "sample.mp4"),
+        ("dies/publish.claimed", "facebook", "sample.mp4"),
+    ):
         texts[platform] = caption()
         posts[platform] = stack.accepted(
             texts[platform], platform, media={"type": "video", "url": stack.media(name)}

@@ -102,9 +102,10 @@ def test_one_platform_failing_makes_the_post_partial(stack: Stack) -> None:
 
 def test_media_that_is_not_there_is_refused_and_nothing_is_stored(stack: Stack) -> None:
     answer = stack.post(
-        caption=caption(), media={"type": "video", "url": stack.media("nothing.mp4")},
+        caption=caption(),
+        media={"type": "video", "url": stack.media("nothing.mp4")},
         accounts=[{"id": str(stack.accounts["tiktok"])}],
-    )  # fmt: skip
+    )
     assert answer.status_code == 400
     assert answer.json()["error_code"] == "media_unreachable"
     assert "nothing.mp4" in answer.json()["message"]

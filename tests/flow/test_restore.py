@@ -118,9 +118,13 @@ def _says(stack: Stack, status: int) -> Any:
 def _slipway(stack: Stack, *words: str) -> Any:
     """A command of an operator."""
     ended = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *words, "--json"], env=stack.environment, capture_output=True,
-        text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "pipeline.cli", *words, "--json"],
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 

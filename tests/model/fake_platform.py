@@ -47,9 +47,12 @@ from adapters.http import Client
 
 SETTLE, CALL, LIMIT = 30, 20, 1800
 CAPABILITIES = Capabilities(
-    pulls_media=False, prepare_lead=timedelta(seconds=60), settle_window=timedelta(seconds=SETTLE),
-    look_every=(timedelta(seconds=5), timedelta(seconds=60)), look_limit=timedelta(seconds=LIMIT),
-)  # fmt: skip
+    pulls_media=False,
+    prepare_lead=timedelta(seconds=60),
+    settle_window=timedelta(seconds=SETTLE),
+    look_every=(timedelta(seconds=5), timedelta(seconds=60)),
+    look_limit=timedelta(seconds=LIMIT),
+)
 
 #: what may happen to the visible call -> (acts now, acts this much later, what the caller learns)
 FINALIZE: dict[str, tuple[bool, float | None, str]] = {
@@ -146,9 +149,12 @@ class Shore:
         now, later, _ = FINALIZE[self.finalize]
         due = self.now if now else None if later is None else self.now + later
         act = Act(
-            delivery=draft.delivery_id, remote_id=f"p{next(self.numbers)}", handle=handle, due=due,
+            delivery=draft.delivery_id,
+            remote_id=f"p{next(self.numbers)}",
+            handle=handle,
+            due=due,
             says=self.finalize,
-        )  # fmt: skip
+        )
         self.acts.append(act)
         self.advance(0)
         return act

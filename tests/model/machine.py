@@ -61,10 +61,14 @@ class Weather:
 
 def _weather(*stages: str) -> st.SearchStrategy[Weather]:
     return st.builds(
-        Weather, before=st.sampled_from([LEASE_AND_MORE, SETTLE_AND_MORE, None, None, 1, 35, 70]),
-        plan=_plans(*stages), finalize=st.sampled_from(sorted(FINALIZE)), prepare=_mostly_fine(PREPARE),
-        look=st.one_of(st.just("ok"), st.just("lags"), st.sampled_from(LOOK)), refresh=st.sampled_from(REFRESH),
-    )  # fmt: skip
+        Weather,
+        before=st.sampled_from([LEASE_AND_MORE, SETTLE_AND_MORE, None, None, 1, 35, 70]),
+        plan=_plans(*stages),
+        finalize=st.sampled_from(sorted(FINALIZE)),
+        prepare=_mostly_fine(PREPARE),
+        look=st.one_of(st.just("ok"), st.just("lags"), st.sampled_from(LOOK)),
+        refresh=st.sampled_from(REFRESH),
+    )
 
 
 class Deliveries(Setting):
@@ -87,9 +91,11 @@ class Deliveries(Setting):
 
     @precondition(lambda self: len(self.accepted) < MOST_POSTS)
     @rule(
-        both=st.booleans(), late=st.sampled_from([0, 120, 3600]), dies=st.booleans(),
+        both=st.booleans(),
+        late=st.sampled_from([0, 120, 3600]),
+        dies=st.booleans(),
         on_late=st.sampled_from(["publish", "publish", "skip", "hold"]),
-    )  # fmt: skip
+    )
     def ingest(self, both: bool, late: int, dies: bool, on_late: str) -> None:
         self._ingest(both=both, late=late, dies=dies, on_late=on_late)
 
@@ -97,10 +103,13 @@ class Deliveries(Setting):
         accounts = [self.house.accounts[name] for name in (("one", "two") if both else ("one",))]
         now = self.house.now()
         asked = self.house.request(
-            caption=f"post {len(self.accepted)}", account_ids=accounts, external_id=f"x{len(self.accepted)}",
-            scheduled_at=now + timedelta(seconds=late) if late else None, on_late=on_late,
+            caption=f"post {len(self.accepted)}",
+            account_ids=accounts,
+            external_id=f"x{len(self.accepted)}",
+            scheduled_at=now + timedelta(seconds=late) if late else None,
+            on_late=on_late,
             expires_at=None if on_late == "publish" else now + timedelta(hours=2),
-        )  # fmt: skip
+        )
         found: list[UUID] = []
         plan = Plan(at="ingest.committed", how="dies") if dies else NONE
         self._try("ingest", lambda: found.append(self.house.accept(asked).id), plan)
@@ -112,9 +121,12 @@ class Deliveries(Setting):
         self.accepted[post] = len(accounts)
 
     @precondition(lambda self: self.accepted)
-    @rule(n=_NTH, what=st.sampled_from(["edit", "edit", "edit", "move", "move", "move", "cancel", "retry", "retry"]),
-          plan=_plans("edit.", "steer."),
-          later=st.sampled_from([None, 0, 300, 7200]))  # fmt: skip
+    @rule(
+        n=_NTH,
+        what=st.sampled_from(["edit", "edit", "edit", "move", "move", "move", "cancel", "retry", "retry"]),
+        plan=_plans("edit.", "steer."),
+        later=st.sampled_from([None, 0, 300, 7200]),
+    )
     def steer(self, n: int, what: str, plan: Plan, later: int | None) -> None:
         post, caller = list(self.accepted)[n % len(self.accepted)], self.house.caller
         moment = self.house.now() + timedelta(seconds=later) if later else None
@@ -130,9 +142,11 @@ class Deliveries(Setting):
 
     # --- the machinery -----------------------------------------------------------------------------------------------
 
-    @rule(what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]),
-          plan=_plans("delay.", "rescue."),
-          seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]))  # fmt: skip
+    @rule(
+        what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]),
+        plan=_plans("delay.", "rescue."),
+        seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]),
+    )
     def the_house(self, what: str, plan: Plan, seconds: int) -> None:
         work: dict[str, Callable[[], object]] = {
             "wait": lambda: self._advance(seconds),

@@ -37,8 +37,16 @@ def test_from_everywhere_the_system_comes_to_an_end_that_somebody_sees(found: Fo
 def test_the_search_goes_everywhere(found: Found) -> None:
     states = {w.state for w in found.worlds}
     assert states == {
-        "scheduled", "queued", "publishing", "unknown", "retrying", "blocked", "published", "failed", "cancelled",
-    }  # fmt: skip
+        "scheduled",
+        "queued",
+        "publishing",
+        "unknown",
+        "retrying",
+        "blocked",
+        "published",
+        "failed",
+        "cancelled",
+    }
     labels = {step[0] for step in found.worlds.values() if step}
     for answer in ANSWERS:
         assert any(answer in label for label in labels), answer

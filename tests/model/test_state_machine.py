@@ -34,10 +34,15 @@ def test_whatever_happens_each_is_live_once_or_somebody_is_told(ground: Ground) 
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]  # any factory will do
         settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
-            suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink], print_blob=False,
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+            print_blob=False,
         ),
-    )  # fmt: skip
+    )
     for what, times in sorted(ground.spent.items()):
         print(f"{times:6} {what}")
     took, ours = time.monotonic() - began, time.process_time() - spent

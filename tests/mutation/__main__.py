@@ -63,8 +63,9 @@ def _python(names: Sequence[str], at_once: int) -> None:
     options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.mutation.nearest"
     subprocess.run(
         ["mutmut", "run", "--max-children", str(at_once), *names],  # noqa: S607
-        check=True, env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": options},
-    )  # fmt: skip
+        check=True,
+        env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": options},
+    )
 
 
 def _statements(wanted: argparse.Namespace) -> list[sql.Change]:
@@ -91,9 +92,11 @@ def report(found: Sequence[Mutant], entries: Sequence[Listed], *, whole: bool) -
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make mutation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="make mutation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: make mutation ARGS=\"'pipeline.domain.retry_policy.*' --sql store.deliveries._ARM\"",
-    )  # fmt: skip
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants of the Python code")
     parser.add_argument(
         "--sql", action="append", metavar="PATTERN", help="statements whose mutants are tried"

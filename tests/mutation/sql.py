@@ -175,9 +175,13 @@ def _of_file(file: Path) -> Iterator[Change]:
         for pattern, new in _CHANGES.items():
             for m in re.finditer(pattern, sql):
                 yield Change(
-                    file=file, where=f"{'.'.join(file.with_suffix('').parts[1:])}.{owner}",
-                    users=frozenset(_users(tree, owner)), start=first + m.start(), old=m[0], new=m.expand(new),
-                )  # fmt: skip
+                    file=file,
+                    where=f"{'.'.join(file.with_suffix('').parts[1:])}.{owner}",
+                    users=frozenset(_users(tree, owner)),
+                    start=first + m.start(),
+                    old=m[0],
+                    new=m.expand(new),
+                )
 
 
 def _place(raw: bytes, node: ast.expr) -> tuple[int, str]:

@@ -66,9 +66,11 @@ def listed(path: Path = LIST) -> list[Listed]:
 def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Mutant]:
     """The living ones of which not only the wording changed and that no entry means, and those that nobody tried."""
     return [
-        m for m in found
-        if m.alive and (m.status == UNTRIED or not (m.only_wording or any(entry.names(m) for entry in entries)))
-    ]  # fmt: skip
+        m
+        for m in found
+        if m.alive
+        and (m.status == UNTRIED or not (m.only_wording or any(entry.names(m) for entry in entries)))
+    ]
 
 
 def mutants() -> list[Mutant]:

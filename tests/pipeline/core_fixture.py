@@ -23,9 +23,15 @@ from pipeline.store.database import rows
 from tests.pipeline.store.ledger import Ledger
 
 GOOD_VIDEO = {
-    "content_type": "video/mp4", "bytes": 1_000_000, "width": 1080, "height": 1920, "duration": 12.0, "codec": "h264",
-    "fps": 30.0, "etag": '"1"',
-}  # fmt: skip
+    "content_type": "video/mp4",
+    "bytes": 1_000_000,
+    "width": 1080,
+    "height": 1920,
+    "duration": 12.0,
+    "codec": "h264",
+    "fps": 30.0,
+    "etag": '"1"',
+}
 GOOD_IMAGE = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080, "etag": '"1"'}
 VIDEO = "https://media.example/v.mp4"
 MUSIC = "https://www.tiktok.com/@genviral/video/7234567890123456789"
@@ -67,9 +73,11 @@ class House:
     def request(self, **given: Any) -> PostRequest:
         """A request for a video to the account ``one``; its body's hash follows from what is asked."""
         asked: dict[str, Any] = {
-            "caption": "hello", "media": {"type": "video", "url": VIDEO},
-            "account_ids": [self.accounts["one"]] if "one" in self.accounts else [], **given,
-        }  # fmt: skip
+            "caption": "hello",
+            "media": {"type": "video", "url": VIDEO},
+            "account_ids": [self.accounts["one"]] if "one" in self.accounts else [],
+            **given,
+        }
         told = {k: v for k, v in asked.items() if k != "external_id"}
         body = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).digest()
         return PostRequest(**asked, body_sha256=body)

@@ -30,9 +30,12 @@ from pipeline.context import Core
 from tests.pipeline.store.ledger import credentials
 
 CAPABILITIES = Capabilities(
-    pulls_media=False, prepare_lead=timedelta(0), settle_window=timedelta(seconds=30),
-    look_every=(timedelta(seconds=5), timedelta(seconds=60)), look_limit=timedelta(minutes=30),
-)  # fmt: skip
+    pulls_media=False,
+    prepare_lead=timedelta(0),
+    settle_window=timedelta(seconds=30),
+    look_every=(timedelta(seconds=5), timedelta(seconds=60)),
+    look_limit=timedelta(minutes=30),
+)
 
 
 def ready(checkpoint: Checkpoint) -> Prepared:

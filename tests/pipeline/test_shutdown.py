@@ -153,7 +153,7 @@ def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: H
             c,
             "UPDATE accounts SET expires_at = now() + interval '1 min', renewable = true WHERE id = :id RETURNING id",
             id=mine.accounts["one"],
-        )  # fmt: skip
+        )
     script = Script()
     core = playing(mine.core, script)
     soon(core)

@@ -24,7 +24,10 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
     "test_before_arm": ("delay.released", "publish.claimed", "publish.prepared", "publish.checkpointed"),
     "test_uploads": ("publish.beat",),
     "test_checks": (
-        "reachability.unanswered", "reachability.claimed", "reachability.seen", "reachability.decided",
+        "reachability.unanswered",
+        "reachability.claimed",
+        "reachability.seen",
+        "reachability.decided",
     ),
     "test_too_late": ("delay.late",),
     # --- in it, and after it
@@ -36,10 +39,14 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
     "test_late_workers": ("settling.lost",),
     # --- accounts
     "test_refreshes": (
-        "publish.disarmed", "credentials.claimed", "credentials.answered", "credentials.refused", "credentials.ended",
+        "publish.disarmed",
+        "credentials.claimed",
+        "credentials.answered",
+        "credentials.refused",
+        "credentials.ended",
     ),
     "test_grants": ("resume.committed", "publish.settled"),
-}  # fmt: skip
+}
 """Test -> the points at which workers die in it, on every way."""
 
 BESIDE: Mapping[str, str] = {

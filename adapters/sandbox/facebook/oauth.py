@@ -17,10 +17,13 @@ _CODE_LIFE_S = 600.0
 _WRONG = {
     "client": (101, "Error validating application. Cannot get application info due to a system error."),
     "code": (100, "This authorization code has been used or has expired."),
-    "redirect": (100, "Error validating verification code. Please make sure your redirect_uri is identical to the "
-                      "one you used in the OAuth dialog request"),
+    "redirect": (
+        100,
+        "Error validating verification code. Please make sure your redirect_uri is identical to the "
+        "one you used in the OAuth dialog request",
+    ),
     "verifier": (100, "Error validating verification code. The code_verifier does not fit."),
-}  # fmt: skip
+}
 
 DESK = Desk(
     vendor="Facebook",

@@ -49,8 +49,13 @@ def denied(message: str = "Not enough permissions to access this resource.") -> 
 
 def limited(wait: int) -> web.Response:
     """The day's calls are used up."""
-    return no(429, "TOO_MANY_REQUESTS", "Resource level throttle limit for calls to this resource is reached.",
-              service=101, wait=wait)  # fmt: skip
+    return no(
+        429,
+        "TOO_MANY_REQUESTS",
+        "Resource level throttle limit for calls to this resource is reached.",
+        service=101,
+        wait=wait,
+    )
 
 
 def _presented(call: Call) -> str | None:

@@ -52,10 +52,12 @@ class ConnectBody(Body):
         None, description="An account to connect again; no other is taken then."
     )
     remote_ids: Annotated[list[str], at_most(CHOSEN)] | None = Field(
-        None, min_length=1, max_length=CHOSEN,
+        None,
+        min_length=1,
+        max_length=CHOSEN,
         description="Only these of the accounts that are found, by the platform's own ids, or * for all; "
         "else, where several are found, the person picks on the page they come back to.",
-    )  # fmt: skip
+    )
 
 
 async def begin(request: Request) -> Response:
@@ -69,10 +71,16 @@ async def begin(request: Request) -> Response:
     if caller.accounts is not None and wanted.reconnect is None:
         raise out_of_scope("This key is bound to certain accounts: it may connect them again, but no others.")
     work = partial(
-        start, site.core, caller.workspace_id, platform, caller.key_id, connection=wanted.connection,
-        reconnect=wanted.reconnect, chosen=wanted.remote_ids,
+        start,
+        site.core,
+        caller.workspace_id,
+        platform,
+        caller.key_id,
+        connection=wanted.connection,
+        reconnect=wanted.reconnect,
+        chosen=wanted.remote_ids,
         within=caller.accounts,
-    )  # fmt: skip
+    )
     opened: Started = await site.connecting.run(work, caller.key_id)
     data = {"url": opened.url, "expires_in": int(opened.lives.total_seconds())}
     return success("Send the person to this address", data, code=201, headers={"Cache-Control": "no-store"})

@@ -16,9 +16,13 @@ from pipeline.accounts.connected_account import Choice, Connected
 from pipeline.api.html_page import framed, policy
 
 NAMES = {
-    "tiktok": "TikTok", "instagram": "Instagram", "youtube": "YouTube", "pinterest": "Pinterest",
-    "linkedin": "LinkedIn", "facebook": "Facebook",
-}  # fmt: skip
+    "tiktok": "TikTok",
+    "instagram": "Instagram",
+    "youtube": "YouTube",
+    "pinterest": "Pinterest",
+    "linkedin": "LinkedIn",
+    "facebook": "Facebook",
+}
 """The platforms as people write them."""
 
 _STYLE = """

@@ -112,7 +112,7 @@ SERVE: Responses = {
     429: PUT[429],
     **_AWAY,
     503: PUT[503],
-}  # fmt: skip
+}
 
 
 def _parameter(where: str, name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -134,11 +134,13 @@ LIST_EXTRA = {
         _parameter("query", "offset", {"type": "integer", "minimum": 0, "maximum": DEEPEST, "default": 0}),
         _parameter("query", "type", {"type": "string", "enum": ["image", "video"]}),
         _parameter(
-            "query", "context", {"type": "string", "maxLength": 255},
+            "query",
+            "context",
+            {"type": "string", "maxLength": 255},
             description="media-upload, the one there is here, or all; several with commas between them.",
         ),
     ],
-}  # fmt: skip
+}
 PUT_EXTRA: dict[str, Any] = {
     "requestBody": {"required": True, "content": dict.fromkeys(ENDINGS, _BINARY)},
     "parameters": [
@@ -160,19 +162,37 @@ def route(app: FastAPI, base: str) -> None:
     """Adds the four routes."""
     add = app.add_api_route
     add(
-        f"{base}/files", files.create, methods=["POST"], status_code=201, responses=OPEN,
-        openapi_extra=OPEN_EXTRA, operation_id="createFile",
-    )  # fmt: skip
+        f"{base}/files",
+        files.create,
+        methods=["POST"],
+        status_code=201,
+        responses=OPEN,
+        openapi_extra=OPEN_EXTRA,
+        operation_id="createFile",
+    )
     add(
-        f"{base}/files", files.index, methods=["GET"], responses=LIST, openapi_extra=LIST_EXTRA,
+        f"{base}/files",
+        files.index,
+        methods=["GET"],
+        responses=LIST,
+        openapi_extra=LIST_EXTRA,
         operation_id="listFiles",
-    )  # fmt: skip
+    )
     add(
-        f"{base}/files/{{file_id}}/content", files_put.put, methods=["PUT"], responses=PUT,
-        openapi_extra=PUT_EXTRA, operation_id="putFile", name="putFile",
-    )  # fmt: skip
+        f"{base}/files/{{file_id}}/content",
+        files_put.put,
+        methods=["PUT"],
+        responses=PUT,
+        openapi_extra=PUT_EXTRA,
+        operation_id="putFile",
+        name="putFile",
+    )
     add(
-        f"{PATH}{{name}}", files_serve.serve, methods=["GET"], responses=SERVE, openapi_extra=SERVE_EXTRA,
+        f"{PATH}{{name}}",
+        files_serve.serve,
+        methods=["GET"],
+        responses=SERVE,
+        openapi_extra=SERVE_EXTRA,
         operation_id="getFile",
-    )  # fmt: skip
+    )
     add(f"{PATH}{{name}}", files_serve.serve, methods=["HEAD"], include_in_schema=False)

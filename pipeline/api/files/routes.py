@@ -40,9 +40,11 @@ async def create(request: Request) -> Response:
     path = request.app.url_path_for("putFile", file_id=str(identity))
     query = site.core.files.addresses.signed(identity, wanted.contentType, int(time.time()) + LIVES)
     data = {
-        "uploadUrl": f"{site.core.settings.own_url}{path}?{query}", "url": url,
-        "contentType": wanted.contentType, "expiresIn": LIVES,
-    }  # fmt: skip
+        "uploadUrl": f"{site.core.settings.own_url}{path}?{query}",
+        "url": url,
+        "contentType": wanted.contentType,
+        "expiresIn": LIVES,
+    }
     return success("Upload URL generated", data, code=201, headers={"Cache-Control": "no-store"})
 
 
@@ -57,9 +59,13 @@ async def index(request: Request) -> Response:
 def rendered(file: File) -> dict[str, Any]:
     """One stored file."""
     return {
-        "id": str(file.id), "url": file.url, "contentType": file.content_type, "filename": file.filename,
-        "size": file.size, "createdAt": written(file.created_at),
-    }  # fmt: skip
+        "id": str(file.id),
+        "url": file.url,
+        "contentType": file.content_type,
+        "filename": file.filename,
+        "size": file.size,
+        "createdAt": written(file.created_at),
+    }
 
 
 def _open(site: Site, caller: Caller, wanted: files_schema.FileBody) -> tuple[UUID, str]:
@@ -68,20 +74,28 @@ def _open(site: Site, caller: Caller, wanted: files_schema.FileBody) -> tuple[UU
     with site.core.database.begin() as c:
         if store.waiting_uploads(c, caller.workspace_id, timedelta(seconds=LIVES)) >= MOST_WAITING:
             raise HttpRefusal(
-                429, "rate_limited", f"{MOST_WAITING:,} uploads were opened and have not come: use those first.",
+                429,
+                "rate_limited",
+                f"{MOST_WAITING:,} uploads were opened and have not come: use those first.",
                 headers={"Retry-After": str(LIVES)},
-            )  # fmt: skip
+            )
         used = store.used_bytes(c, caller.workspace_id)
         if quota and used >= quota:
             raise Refusal(
-                400, "validation_failed",
+                400,
+                "validation_failed",
                 f"The workspace keeps {used:,} bytes of files and may keep {quota:,}: nothing more can be uploaded "
                 f"until older files have gone, {site.core.settings.files.keep_days:g} days after their last use.",
-            )  # fmt: skip
+            )
         identity = store.open_file(
-            c, workspace=caller.workspace_id, key=caller.key_id, name=name, url=addresses.url_of(name),
-            content_type=wanted.contentType, filename=wanted.filename,
-        )  # fmt: skip
+            c,
+            workspace=caller.workspace_id,
+            key=caller.key_id,
+            name=name,
+            url=addresses.url_of(name),
+            content_type=wanted.contentType,
+            filename=wanted.filename,
+        )
     return identity, addresses.url_of(name)
 
 
@@ -94,6 +108,9 @@ def _page(site: Site, caller: Caller, wanted: files_schema.Wanted) -> dict[str, 
                 c, caller, kind=wanted.kind, limit=wanted.limit, offset=wanted.offset
             )
     return {
-        "files": [rendered(file) for file in found], "total": total, "limit": wanted.limit,
-        "offset": wanted.offset, "context": wanted.context,
-    }  # fmt: skip
+        "files": [rendered(file) for file in found],
+        "total": total,
+        "limit": wanted.limit,
+        "offset": wanted.offset,
+        "context": wanted.context,
+    }

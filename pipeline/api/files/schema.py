@@ -21,9 +21,18 @@ CONTEXT, ALL = "media-upload", "all"
 """The one context that files here have, and the word for every context."""
 
 ContentType = Literal[
-    "image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif",
-    "video/mp4", "video/quicktime", "video/x-msvideo", "video/webm", "video/x-m4v",
-]  # fmt: skip
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/heic",
+    "image/heif",
+    "video/mp4",
+    "video/quicktime",
+    "video/x-msvideo",
+    "video/webm",
+    "video/x-m4v",
+]
 
 
 class FileBody(Body):
@@ -103,6 +112,8 @@ def _context(text: str) -> str:
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "limit": ("limit", _number(1, MOST)), "offset": ("offset", _number(0, DEEPEST)), "type": ("kind", _kind),
+    "limit": ("limit", _number(1, MOST)),
+    "offset": ("offset", _number(0, DEEPEST)),
+    "type": ("kind", _kind),
     "context": ("context", _context),
-}  # fmt: skip
+}

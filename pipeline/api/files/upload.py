@@ -212,16 +212,18 @@ def _too_large(site: Site, room: int) -> Refusal:
     if room >= files.max_bytes:
         return Refusal(413, "payload_too_large", f"The file is larger than {files.max_bytes:,} bytes.")
     return Refusal(
-        413, "payload_too_large",
+        413,
+        "payload_too_large",
         f"The file is larger than what is left of the {files.quota:,} bytes that the workspace may keep.",
-    )  # fmt: skip
+    )
 
 
 def _other() -> Refusal:
     return Refusal(
-        409, "file_immutable",
+        409,
+        "file_immutable",
         "The file was uploaded before with other bytes and never changes: POST /files for a new one.",
-    )  # fmt: skip
+    )
 
 
 def _gone() -> Refusal:

@@ -33,9 +33,11 @@ class Turnstile:
             raise HttpRefusal(503, "unavailable", "Too many files are on their way. Repeat it in a moment.")
         if self._inside[owner] >= self._each:
             raise HttpRefusal(
-                429, "rate_limited", f"{self._each} files of this workspace are on their way already.",
+                429,
+                "rate_limited",
+                f"{self._each} files of this workspace are on their way already.",
                 headers={"Retry-After": str(RETRY_AFTER)},
-            )  # fmt: skip
+            )
         self._inside[owner] += 1
 
     def leave(self, owner: UUID) -> None:

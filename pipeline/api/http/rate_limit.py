@@ -52,8 +52,10 @@ class Standing:
         left = max(0, math.floor(self.limit * (1 - self.full_in / MINUTE)))
         reset = math.ceil((self.full_in if self.taken else self.wait) / 1000)
         return {
-            "RateLimit-Limit": str(self.limit), "RateLimit-Remaining": str(left), "RateLimit-Reset": str(reset),
-        }  # fmt: skip
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(left),
+            "RateLimit-Reset": str(reset),
+        }
 
 
 class Meter:
@@ -78,7 +80,9 @@ class Meter:
         found = Standing(taken=bool(taken), wait=wait, full_in=full_in, limit=self.per_minute)
         if not found.taken:
             raise HttpRefusal(
-                429, "rate_limited", f"This key may send {self.per_minute} posts a minute.",
+                429,
+                "rate_limited",
+                f"This key may send {self.per_minute} posts a minute.",
                 headers={**found.headers, "Retry-After": str(max(1, math.ceil(wait / 1000)))},
-            )  # fmt: skip
+            )
         return found.headers

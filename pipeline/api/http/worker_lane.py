@@ -50,9 +50,11 @@ class Lane:
                 )
             if key is not None and self._inside[key] >= self._per_key:
                 raise HttpRefusal(
-                    429, "rate_limited", f"This key has {self._per_key} requests under way already.",
+                    429,
+                    "rate_limited",
+                    f"This key has {self._per_key} requests under way already.",
                     headers={"Retry-After": str(RETRY_AFTER)},
-                )  # fmt: skip
+                )
             self._inside[key] += 1
             self._all += 1
 

@@ -31,7 +31,7 @@ _BODY: Responses = {
     **BUSY,
     **READ,
     **READ_ONLY,
-}  # fmt: skip
+}
 _PLAN: Responses = {status: CREATE[status] for status in (402, 403, 429)}
 
 UPDATE: Responses = {
@@ -74,10 +74,13 @@ UPDATE_EXTRA = {
     "parameters": [
         *SHOW_EXTRA["parameters"],
         {
-            "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
+            "name": "If-Match",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
             "description": "The ETag of the version that is to be changed, or *.",
         },
     ],
-}  # fmt: skip
+}
 RETRY_EXTRA, CANCEL_EXTRA, DELETE_EXTRA = _takes("RetryBody"), _takes("CancelBody"), _takes("DeleteBody")
 VALIDATE_EXTRA = _takes("PostBody")

@@ -180,12 +180,14 @@ CREATE_EXTRA = {
     },
     "parameters": [
         {
-            "name": "Idempotency-Key", "in": "header", "required": False,
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": EXTERNAL_ID},
             "description": "Taken as external_id when the body has none.",
         }
     ],
-}  # fmt: skip
+}
 LIST_EXTRA = {
     **SECURED,
     "parameters": [
@@ -208,8 +210,11 @@ SHOW_EXTRA = {
 }
 READ_EXTRA = SECURED
 _PLATFORM = {
-    "name": "platform", "in": "path", "required": True, "schema": {"type": "string", "enum": [*Platform]},
-}  # fmt: skip
+    "name": "platform",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "enum": [*Platform]},
+}
 CONNECT_EXTRA = {
     **SECURED,
     "requestBody": {

@@ -42,7 +42,7 @@ CODES: Mapping[str, str] = {
     "not_configured": "SLIPWAY_TIKTOK__APP_ID is empty: register an app at tiktok first.",
     "internal_error": "Something went wrong.",
     "unavailable": "The database cannot be reached. Repeat the request in a moment.",
-}  # fmt: skip
+}
 """An example of the sentence that comes with each; the sentence is for people, the code for programs."""
 
 _WORD = re.compile(r"[a-z]+(?:_[a-z]+)*")

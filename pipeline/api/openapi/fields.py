@@ -10,10 +10,15 @@ DEEPEST = 6
 """Levels that are shown."""
 
 _LIMITS = {
-    "minLength": "at least {} characters", "maxLength": "at most {} characters", "minItems": "at least {}",
-    "maxItems": "at most {}", "minimum": "from {}", "exclusiveMinimum": "more than {}", "maximum": "up to {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {}",
+    "maxItems": "at most {}",
+    "minimum": "from {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "up to {}",
     "default": "{} unless said otherwise",
-}  # fmt: skip
+}
 
 
 def fields_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int = 0) -> str:

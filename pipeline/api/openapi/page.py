@@ -81,9 +81,11 @@ def rendered(spec: Mapping[str, Any]) -> bytes:
     nav = [f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in (*chapters, "Error codes")]
     body = [part for name, about in chapters.items() for part in _chapter(spec, name, about)]
     whole = _BODY.format(
-        title=title, about=prose(spec["info"]["description"]), nav="\n".join(nav),
+        title=title,
+        about=prose(spec["info"]["description"]),
+        nav="\n".join(nav),
         body="\n".join([*body, *_codes()]),
-    )  # fmt: skip
+    )
     return framed(title, STYLE, whole)
 
 

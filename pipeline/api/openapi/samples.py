@@ -14,19 +14,54 @@ DEEPEST = 12
 """Levels; a schema that goes on refers to itself."""
 
 LIKELY: Mapping[str, Any] = {
-    "caption": "Our new mug, in three colours", "url": "https://cdn.example.com/mug.mp4",
-    "urls": ["https://cdn.example.com/mug-1.jpg", "https://cdn.example.com/mug-2.jpg"], "username": "acme",
-    "display_name": "Acme", "external_id": "order-1",
-    "filename": "mug.mp4", "time_zone": "Europe/Berlin", "kind": "video", "source": "partner_api",
-    "state": "scheduled", "uploadUrl": "https://api.example.com/api/partner/v1/files/…", "size": 1048576,
-    "connection": "business", "message": "Done", "media": {"type": "video", "url": "https://cdn.example.com/mug.mp4"},
-    "tier": "business", "status": "scheduled",
-}  # fmt: skip
-LEFT_OUT = frozenset({
-    "music_url", "tiktok", "pinterest", "expires_at", "on_late", "issues", "warnings", "errors", "error", "duplicate",
-    "duration_sec", "bytes", "width", "height", "mime_type", "reconnect", "remote_ids", "account_ids", "error_message",
-    "blocked_reason", "delivered_as", "published_at", "published_url", "last_attempted_at", "context",
-})  # fmt: skip
+    "caption": "Our new mug, in three colours",
+    "url": "https://cdn.example.com/mug.mp4",
+    "urls": ["https://cdn.example.com/mug-1.jpg", "https://cdn.example.com/mug-2.jpg"],
+    "username": "acme",
+    "display_name": "Acme",
+    "external_id": "order-1",
+    "filename": "mug.mp4",
+    "time_zone": "Europe/Berlin",
+    "kind": "video",
+    "source": "partner_api",
+    "state": "scheduled",
+    "uploadUrl": "https://api.example.com/api/partner/v1/files/…",
+    "size": 1048576,
+    "connection": "business",
+    "message": "Done",
+    "media": {"type": "video", "url": "https://cdn.example.com/mug.mp4"},
+    "tier": "business",
+    "status": "scheduled",
+}
+LEFT_OUT = frozenset(
+    {
+        "music_url",
+        "tiktok",
+        "pinterest",
+        "expires_at",
+        "on_late",
+        "issues",
+        "warnings",
+        "errors",
+        "error",
+        "duplicate",
+        "duration_sec",
+        "bytes",
+        "width",
+        "height",
+        "mime_type",
+        "reconnect",
+        "remote_ids",
+        "account_ids",
+        "error_message",
+        "blocked_reason",
+        "delivered_as",
+        "published_at",
+        "published_url",
+        "last_attempted_at",
+        "context",
+    }
+)
 """Optional in life: an example is clearer without them."""
 _SIMPLE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "null": None}
 _FORMATS = {"uuid": ID, "date-time": TIME}

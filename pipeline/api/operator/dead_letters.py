@@ -69,9 +69,7 @@ async def replay(request: Request) -> Response:
     site, asker = site_of(request), await asker_of(request)
     asker.may_publish()
     wanted = bodies.read(bodies.ReplayBody, await _body(request))
-    work = partial(
-        stage.replay, site.core, asker.scope, who=asker.who, per_minute=wanted.per_minute
-    )  # fmt: skip
+    work = partial(stage.replay, site.core, asker.scope, who=asker.who, per_minute=wanted.per_minute)
     return success("Dead letters replayed", await _deal(site, asker, wanted, work, "replayed"))
 
 
@@ -129,8 +127,10 @@ def _page(site: Site, which: Which, wanted: bodies.ListBody) -> dict[str, Any]:
         page = store.list_letters(c, which, limit=wanted.limit, after=wanted.cursor)
         found = store.causes(c, which)
     return {
-        "letters": [_letter(x) for x in page], "causes": _causes(found), "next_cursor": _next(page, wanted.limit),
-    }  # fmt: skip
+        "letters": [_letter(x) for x in page],
+        "causes": _causes(found),
+        "next_cursor": _next(page, wanted.limit),
+    }
 
 
 def _next(page: Sequence[Letter], full: int) -> str | None:
@@ -143,20 +143,31 @@ def _evidence(site: Site, asker: Asker, delivery: UUID) -> dict[str, Any] | None
         if found is None:
             return None
         return {
-            **_letter(found), "crashes": store.crashes_of(c, delivery),
+            **_letter(found),
+            "crashes": store.crashes_of(c, delivery),
             "moves": [_told(m) for m in moves_of(c, delivery)],
             "attempts": [_told(a) for a in attempts_of(c, delivery)],
             "discards": [_told(d) for d in store.discards_of(c, delivery)],
-        }  # fmt: skip
+        }
 
 
 def _letter(x: Letter) -> dict[str, Any]:
     return {
-        "id": str(x.id), "post_id": str(x.post_id), "workspace_id": str(x.workspace_id),
-        "account_id": str(x.account_id), "platform": x.platform, "username": x.username, "state": x.state,
-        "reason": x.reason, "died_at": written(x.died_at), "due_at": written(x.due_at), "attempts_spent": x.spent,
-        "crashes": x.crashes, "may_be_live": x.armed, "error": x.error,
-    }  # fmt: skip
+        "id": str(x.id),
+        "post_id": str(x.post_id),
+        "workspace_id": str(x.workspace_id),
+        "account_id": str(x.account_id),
+        "platform": x.platform,
+        "username": x.username,
+        "state": x.state,
+        "reason": x.reason,
+        "died_at": written(x.died_at),
+        "due_at": written(x.due_at),
+        "attempts_spent": x.spent,
+        "crashes": x.crashes,
+        "may_be_live": x.armed,
+        "error": x.error,
+    }
 
 
 def _causes(found: Sequence[Cause]) -> list[dict[str, Any]]:

@@ -123,9 +123,14 @@ def which_of(scope: Scope, chosen: Filter) -> Which:
     if chosen.workspace_id is not None and scope.workspace is None:
         scope = replace(scope, workspace=chosen.workspace_id)
     return Which(
-        scope=scope, platform=chosen.platform, account=chosen.account_id, error_class=chosen.error_class,
-        code=chosen.code, older=_span(chosen.older_than), younger=_span(chosen.newer_than),
-    )  # fmt: skip
+        scope=scope,
+        platform=chosen.platform,
+        account=chosen.account_id,
+        error_class=chosen.error_class,
+        code=chosen.code,
+        older=_span(chosen.older_than),
+        younger=_span(chosen.newer_than),
+    )
 
 
 def written(position: Position) -> str:

@@ -95,10 +95,15 @@ def read_change(body: Any, rules: Rules) -> Change:
     if issues := list(contradictions(found.media, found.tiktok, found.pinterest)):
         raise invalid(issues)
     return Change(
-        given=frozenset(given), caption=found.caption or "", media=as_sent(found.media),
-        account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())), scheduled_at=found.scheduled_at,
-        music_url=found.music_url, tiktok=as_sent(found.tiktok), pinterest=as_sent(found.pinterest),
-    )  # fmt: skip
+        given=frozenset(given),
+        caption=found.caption or "",
+        media=as_sent(found.media),
+        account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
+        scheduled_at=found.scheduled_at,
+        music_url=found.music_url,
+        tiktok=as_sent(found.tiktok),
+        pinterest=as_sent(found.pinterest),
+    )
 
 
 def read_retry(body: Any) -> Wanted:

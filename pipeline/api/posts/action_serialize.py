@@ -25,8 +25,11 @@ def warned(warnings: Sequence[Warned]) -> dict[str, Any]:
 def edited(e: Edited) -> dict[str, Any]:
     """The post as it stands after the edit."""
     return {
-        "id": str(e.id), "status": e.status, "scheduled_at": written(e.scheduled_at), **warned(e.warnings),
-    }  # fmt: skip
+        "id": str(e.id),
+        "status": e.status,
+        "scheduled_at": written(e.scheduled_at),
+        **warned(e.warnings),
+    }
 
 
 def retried(d: Done) -> dict[str, Any]:
@@ -45,8 +48,9 @@ def deleted(d: Deleted) -> dict[str, Any]:
     return {
         "deletedIds": [str(i) for i in d.ids],
         "blockedStatuses": [{"id": str(i), "status": status} for i, status in d.blocked],
-        "skipped": [str(i) for i in d.skipped], **_errors(d.errors),
-    }  # fmt: skip
+        "skipped": [str(i) for i in d.skipped],
+        **_errors(d.errors),
+    }
 
 
 def validated(v: Validated, asked: PostRequest, caller: Caller) -> dict[str, Any]:
@@ -54,7 +58,8 @@ def validated(v: Validated, asked: PostRequest, caller: Caller) -> dict[str, Any
     due = v.due_at or asked.scheduled_at
     local = None if due is None else due.astimezone(ZoneInfo(caller.time_zone))
     return {
-        "valid": not v.refused, "status": PostStatus.PENDING if v.immediate else PostStatus.SCHEDULED,
+        "valid": not v.refused,
+        "status": PostStatus.PENDING if v.immediate else PostStatus.SCHEDULED,
         "scheduled_at": written(due),
         "scheduled_at_local": None if local is None else local.isoformat(timespec="milliseconds"),
         "time_zone": caller.time_zone,
@@ -62,16 +67,21 @@ def validated(v: Validated, asked: PostRequest, caller: Caller) -> dict[str, Any
             {"id": str(a.id), "platform": a.platform, "username": a.username, "kind": kind}
             for a, kind in zip(v.accounts, v.kinds, strict=True)
         ],
-        "refused": [_finding(f) for f in v.refused], "warnings": [_finding(f) for f in v.warnings],
-    }  # fmt: skip
+        "refused": [_finding(f) for f in v.refused],
+        "warnings": [_finding(f) for f in v.warnings],
+    }
 
 
 def _finding(f: Finding) -> dict[str, Any]:
     return {
-        "code": f.code, "field": f.field, "message": f.message,
+        "code": f.code,
+        "field": f.field,
+        "message": f.message,
         "account_id": None if f.account is None else str(f.account.id),
-        "platform": None if f.account is None else f.account.platform, "limit": f.limit, "found": f.found,
-    }  # fmt: skip
+        "platform": None if f.account is None else f.account.platform,
+        "limit": f.limit,
+        "found": f.found,
+    }
 
 
 def _errors(errors: Mapping[UUID, str]) -> dict[str, Any]:

@@ -99,6 +99,9 @@ def _mark(micros: int, post: UUID) -> bytes:
 
 
 _READERS: Mapping[str, tuple[str, Any]] = {
-    "status": ("status", _status), "limit": ("limit", _limit), "since": ("since", timestamp.read),
-    "until": ("until", timestamp.read), "cursor": ("before", _before),
-}  # fmt: skip
+    "status": ("status", _status),
+    "limit": ("limit", _limit),
+    "since": ("since", timestamp.read),
+    "until": ("until", timestamp.read),
+    "cursor": ("before", _before),
+}

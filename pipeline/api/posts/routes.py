@@ -93,15 +93,22 @@ def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
     with site.core.database.begin() as c:
         plan_once(c)
         found = list_posts(
-            c, caller.workspace_id, status=wanted.status, since=wanted.since, until=wanted.until,
-            before=wanted.before, limit=wanted.limit + 1, accounts=caller.accounts,
-        )  # fmt: skip
+            c,
+            caller.workspace_id,
+            status=wanted.status,
+            since=wanted.since,
+            until=wanted.until,
+            before=wanted.before,
+            limit=wanted.limit + 1,
+            accounts=caller.accounts,
+        )
         counted = count_by_status(c, caller.workspace_id, wanted.since, wanted.until, caller.accounts)
     shown, more = found[: wanted.limit], len(found) > wanted.limit
     return {
-        "summary": rendering.summary(counted), "posts": [rendering.post(p) for p in shown],
+        "summary": rendering.summary(counted),
+        "posts": [rendering.post(p) for p in shown],
         "next_cursor": write_cursor((shown[-1].created_at, shown[-1].id)) if more else None,
-    }  # fmt: skip
+    }
 
 
 def _read(site: Site, caller: Caller, post: UUID) -> post_views.PostView | None:

@@ -124,10 +124,13 @@ class _Header(Body):
 
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": tuple(PostBody.model_fields), "accounts": tuple(AccountRef.model_fields),
-    "tiktok": tuple(TikTok.model_fields), "pinterest": tuple(Pinterest.model_fields),
-    "media.video": tuple(Video.model_fields), "media.slideshow": tuple(Slideshow.model_fields),
-}  # fmt: skip
+    "": tuple(PostBody.model_fields),
+    "accounts": tuple(AccountRef.model_fields),
+    "tiktok": tuple(TikTok.model_fields),
+    "pinterest": tuple(Pinterest.model_fields),
+    "media.video": tuple(Video.model_fields),
+    "media.slideshow": tuple(Slideshow.model_fields),
+}
 """The keys of every object, by where it stands."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 TAGGED = {"media": ("video", "slideshow")}
@@ -184,9 +187,11 @@ def contradictions(
     draft = tiktok is not None and tiktok.post_mode == "MEDIA_UPLOAD"
     if draft and media is not None and media.type == "video":
         yield issue(
-            ("tiktok", "post_mode"), "MEDIA_UPLOAD takes a slideshow only, and media is a video.", "exclusive",
+            ("tiktok", "post_mode"),
+            "MEDIA_UPLOAD takes a slideshow only, and media is a video.",
+            "exclusive",
             "MEDIA_UPLOAD",
-        )  # fmt: skip
+        )
 
 
 def _too_early(post: PostBody) -> Iterator[dict[str, Any]]:
@@ -209,12 +214,18 @@ def _header(value: str | None) -> str | None:
 
 def _request(post: PostBody, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
     return PostRequest(
-        caption=post.caption, media=as_sent(post.media) or {},
+        caption=post.caption,
+        media=as_sent(post.media) or {},
         account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
-        scheduled_at=post.scheduled_at, music_url=post.music_url,
-        tiktok=as_sent(post.tiktok), pinterest=as_sent(post.pinterest), expires_at=post.expires_at,
-        on_late=post.on_late or "publish", external_id=external_id, body_sha256=fingerprint(body),
-    )  # fmt: skip
+        scheduled_at=post.scheduled_at,
+        music_url=post.music_url,
+        tiktok=as_sent(post.tiktok),
+        pinterest=as_sent(post.pinterest),
+        expires_at=post.expires_at,
+        on_late=post.on_late or "publish",
+        external_id=external_id,
+        body_sha256=fingerprint(body),
+    )
 
 
 def as_sent(section: Body | None) -> dict[str, Any] | None:

@@ -31,38 +31,56 @@ def post(p: PostView) -> dict[str, Any]:
     """
     words = [_word(d, p.now) for d in p.deliveries]
     return {
-        "id": str(p.id), "caption": p.caption, "status": status_of(words), "source": p.source,
-        "scheduled_at": written(p.due_at), "created_at": written(p.created_at), "updated_at": written(p.updated_at),
-        "media": p.media, "music_url": p.music_url, "tiktok": p.tiktok, "pinterest": p.pinterest,
-        "external_id": p.external_id, "expires_at": written(p.expires_at), "on_late": p.on_late,
+        "id": str(p.id),
+        "caption": p.caption,
+        "status": status_of(words),
+        "source": p.source,
+        "scheduled_at": written(p.due_at),
+        "created_at": written(p.created_at),
+        "updated_at": written(p.updated_at),
+        "media": p.media,
+        "music_url": p.music_url,
+        "tiktok": p.tiktok,
+        "pinterest": p.pinterest,
+        "external_id": p.external_id,
+        "expires_at": written(p.expires_at),
+        "on_late": p.on_late,
         "accounts": {"total": len(p.deliveries), "states": [*map(_delivery, p.deliveries, words)]},
-    }  # fmt: skip
+    }
 
 
 def summary(by_status: Mapping[str, int]) -> dict[str, Any]:
     """Counts of a workspace's posts. Pending: still on the way; published: live somewhere (partial ones too)."""
     every = {status.value: by_status.get(status, 0) for status in PostStatus}
     return {
-        "total": sum(every.values()), "pending": sum(every[status] for status in OPEN),
-        "published": every[PostStatus.POSTED] + every[PostStatus.PARTIAL], "by_status": every,
-    }  # fmt: skip
+        "total": sum(every.values()),
+        "pending": sum(every[status] for status in OPEN),
+        "published": every[PostStatus.POSTED] + every[PostStatus.PARTIAL],
+        "by_status": every,
+    }
 
 
 def scope(caller: Caller) -> dict[str, Any]:
     """What the key speaks for: a workspace, or one person."""
     personal = caller.kind is WorkspaceKind.PERSONAL
     return {
-        "scope": caller.kind, "owner_user_id": str(caller.owner_user_id) if personal else None,
+        "scope": caller.kind,
+        "owner_user_id": str(caller.owner_user_id) if personal else None,
         "workspace_id": None if personal else str(caller.workspace_id),
-    }  # fmt: skip
+    }
 
 
 def account(a: AccountRow, caller: Caller) -> dict[str, Any]:
     """One account. ``byo`` is the customer's own; accounts hosted by the operator, the other word, we have none."""
     return {
-        "id": str(a.id), "platform": a.platform, "type": "byo", "username": a.username,
-        "display_name": a.display_name, "status": a.status, "workspace_id": scope(caller)["workspace_id"],
-    }  # fmt: skip
+        "id": str(a.id),
+        "platform": a.platform,
+        "type": "byo",
+        "username": a.username,
+        "display_name": a.display_name,
+        "status": a.status,
+        "workspace_id": scope(caller)["workspace_id"],
+    }
 
 
 def subscription(caller: Caller) -> dict[str, Any]:
@@ -77,12 +95,19 @@ def _word(d: DeliveryView, now: datetime) -> PostStatus:
 def _delivery(d: DeliveryView, word: PostStatus) -> dict[str, Any]:
     error = _error(d)
     return {
-        "account_id": str(d.account_id), "platform": d.platform, "username": d.username, "status": word,
-        "state": d.state, "blocked_reason": d.reason, "published_at": written(d.published_at),
-        "published_url": d.url, "delivered_as": d.delivered_as,
-        "error_message": error["message"] if error else None, "error": error,
+        "account_id": str(d.account_id),
+        "platform": d.platform,
+        "username": d.username,
+        "status": word,
+        "state": d.state,
+        "blocked_reason": d.reason,
+        "published_at": written(d.published_at),
+        "published_url": d.url,
+        "delivered_as": d.delivered_as,
+        "error_message": error["message"] if error else None,
+        "error": error,
         "last_attempted_at": written(d.last_attempted_at),
-    }  # fmt: skip
+    }
 
 
 _ERROR_KEYS = ("code", "class", "fault", "retryable", "message", "next_action", "platform_code")

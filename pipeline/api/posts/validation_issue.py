@@ -22,14 +22,25 @@ Known = Callable[[Sequence[str | int]], Iterable[str]]
 _TOKEN = re.compile(r"[A-Za-z0-9]+_(?:live|test)_[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}|(?i:bearer )\S+")
 _SECRET_PARTS = re.compile(r"(?<=://)[^/@\s]*@|[?#]\S*")
 _KINDS: Mapping[type, str] = {
-    dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number",
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
     type(None): "null",
-}  # fmt: skip
+}
 _WANTED = {
-    "string_type": "a string", "bool_type": "true or false", "int_type": "a whole number", "float_type": "a number",
-    "list_type": "an array", "model_type": "an object", "model_attributes_type": "an object", "dict_type": "an object",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "list_type": "an array",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
     "int_from_float": "a whole number",
-}  # fmt: skip
+}
 
 
 def issue(path: Sequence[str | int], message: str, kind: str, value: Any = ...) -> dict[str, Any]:

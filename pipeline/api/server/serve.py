@@ -39,11 +39,20 @@ class Processes(Multiprocess):
 def configured(app: str, s: Settings) -> uvicorn.Config:
     """Uvicorn's settings out of ours."""
     return uvicorn.Config(
-        app, host=s.api.host, port=s.api.port, workers=s.api.processes, ws="none",
+        app,
+        host=s.api.host,
+        port=s.api.port,
+        workers=s.api.processes,
+        ws="none",
         loop="pipeline.api.server.balancer:Loop",
-        http="pipeline.api.server.http_protocol:Connection", proxy_headers=False, server_header=False, access_log=False,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=s.api.shutdown, log_level=s.log.level.lower(),
-    )  # fmt: skip
+        http="pipeline.api.server.http_protocol:Connection",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=s.api.shutdown,
+        log_level=s.log.level.lower(),
+    )
 
 
 def main(app: str) -> None:

@@ -33,9 +33,15 @@ class Bucket:
     """A bucket: one object each, under a prefix. Broken uploads of several parts are the bucket's own to clean up."""
 
     def __init__(
-        self, *, bucket: str, endpoint: str, region: str, access_key: str, secret_key: SecretStr,
+        self,
+        *,
+        bucket: str,
+        endpoint: str,
+        region: str,
+        access_key: str,
+        secret_key: SecretStr,
         path_style: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         config: S3Config = {"region": region, "virtual_hosted_style_request": not path_style}
         if endpoint:
             config["endpoint"] = endpoint

@@ -16,10 +16,18 @@ from pipeline.media.url_policy import target
 
 PATH = "/files/"
 ENDINGS: Mapping[str, str] = {
-    "image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp", "image/heic": "heic",
-    "image/heif": "heif", "video/mp4": "mp4", "video/quicktime": "mov", "video/x-msvideo": "avi",
-    "video/webm": "webm", "video/x-m4v": "m4v",
-}  # fmt: skip
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/x-msvideo": "avi",
+    "video/webm": "webm",
+    "video/x-m4v": "m4v",
+}
 """Every type that may be uploaded, and what its URL ends in."""
 _PURPOSE = b"slipway: upload URLs, 1"
 

@@ -42,9 +42,14 @@ class Warden:
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own file by our own interpreter
                 [sys.executable, "-I", str(PROGRAM)],
-                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={}, cwd="/", close_fds=True, start_new_session=True,
-            )  # fmt: skip
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                close_fds=True,
+                start_new_session=True,
+            )
         try:
             self._heard()
         except Escaped:

@@ -62,10 +62,19 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
                                  credentials, expires_at, refresh_expires_at, renewable)
            VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re, :renewable)
            ON CONFLICT (workspace_id, platform, connection, remote_id) DO NOTHING RETURNING id""",
-        id=identity, w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name,
-        s=jsonb(dict(settings)), sealed=vault.seal(as_plain(credentials), identity), e=credentials.expires_at,
-        re=credentials.refresh_expires_at, renewable=credentials.refresh_token is not None,
-    )  # fmt: skip
+        id=identity,
+        w=workspace,
+        p=platform,
+        k=connection,
+        r=remote_id,
+        u=username,
+        d=display_name,
+        s=jsonb(dict(settings)),
+        sealed=vault.seal(as_plain(credentials), identity),
+        e=credentials.expires_at,
+        re=credentials.refresh_expires_at,
+        renewable=credentials.refresh_token is not None,
+    )
     if added is not None:
         return identity
     known = row(
@@ -73,8 +82,14 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
         """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
                   settings = settings || :s
            WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r RETURNING id""",
-        w=workspace, p=platform, k=connection, r=remote_id, u=username, d=display_name, s=jsonb(dict(settings)),
-    )  # fmt: skip
+        w=workspace,
+        p=platform,
+        k=connection,
+        r=remote_id,
+        u=username,
+        d=display_name,
+        s=jsonb(dict(settings)),
+    )
     if known is None:
         raise LookupError("The account went away while it was being connected again.")
     store_credentials(c, vault, known.id, credentials)
@@ -105,12 +120,16 @@ def store_credentials(
                       refresh_rotates = coalesce(CAST(:rotated AS boolean), refresh_rotates)
                WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
                RETURNING id""",
-            id=account, sealed=vault.seal(as_plain(credentials), account), e=credentials.expires_at,
-            re=credentials.refresh_expires_at, version=version, rotated=rotated,
+            id=account,
+            sealed=vault.seal(as_plain(credentials), account),
+            e=credentials.expires_at,
+            re=credentials.refresh_expires_at,
+            version=version,
+            rotated=rotated,
             renewable=credentials.refresh_token is not None,
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
@@ -120,8 +139,9 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
         f"""SELECT {ACCOUNT_FIELDS} FROM accounts
             WHERE workspace_id = :w AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[])))
             ORDER BY created_at, id""",
-        w=workspace, ids=None if ids is None else list(ids),
-    )  # fmt: skip
+        w=workspace,
+        ids=None if ids is None else list(ids),
+    )
     return [account_row(r) for r in found]
 
 
@@ -186,10 +206,12 @@ def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) 
                       unanswered = unanswered + CASE WHEN refreshing_until IS NULL THEN 0 ELSE 1 END
                WHERE id = :id AND credentials_version = :version
                  AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id""",
-            id=account, version=version, lease=lease,
+            id=account,
+            version=version,
+            lease=lease,
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 def end_refresh(
@@ -210,8 +232,11 @@ def end_refresh(
         """UPDATE accounts SET refreshing_until = NULL, unanswered = unanswered + :lost,
                   refresh_after = now() + greatest(:pause, least(interval '1 hour', (expires_at - now()) / 4))
            WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version) RETURNING id""",
-        id=account, version=version, lost=int(unanswered), pause=pause,
-    )  # fmt: skip
+        id=account,
+        version=version,
+        lost=int(unanswered),
+        pause=pause,
+    )
 
 
 def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:
@@ -223,8 +248,10 @@ def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], versi
         c,
         """UPDATE accounts SET status = 'reconnect', error = :error
            WHERE id = :id AND status = 'active' AND credentials_version = :version RETURNING id""",
-        id=account, error=jsonb(dict(error)), version=version,
-    )  # fmt: skip
+        id=account,
+        error=jsonb(dict(error)),
+        version=version,
+    )
 
 
 def as_plain(credentials: Credentials) -> dict[str, Any]:

@@ -42,11 +42,9 @@ def standings(c: Connection, vault: Vault, workspace: UUID | None = None) -> lis
     dead = {a.id for a in accounts if a.status is not AccountStatus.ACTIVE or a.id not in renewable}
     counted = _due_after(c, {a.id: _ALREADY if a.id in dead else ends[a.id] for a in accounts})
     return [
-        Standing(
-            account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0)
-        )
+        Standing(account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0))
         for a in accounts
-    ]  # fmt: skip
+    ]
 
 
 def find_account(c: Connection, id_or_username: str) -> AccountRow:
@@ -111,6 +109,7 @@ def _due_after(c: Connection, ends: dict[UUID, datetime | None]) -> dict[UUID, i
                          WHERE d.account_id = x.id AND d.due_at >= x.ends AND d.armed_at IS NULL
                            AND d.state NOT IN ('published', 'failed', 'cancelled')) AS n
            FROM unnest(CAST(:ids AS uuid[]), CAST(:ends AS timestamptz[])) AS x (id, ends)""",
-        ids=list(mortal), ends=list(mortal.values()),
-    )  # fmt: skip
+        ids=list(mortal),
+        ends=list(mortal.values()),
+    )
     return {r.id: r.n for r in found}

@@ -43,18 +43,24 @@ def taken(
                       SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
                       AND (k.expires_at IS NULL OR k.expires_at > now())) AS revoked
            FROM grants g WHERE id = :id FOR UPDATE""",
-        id=grant, life=LIFE,
-    )  # fmt: skip
+        id=grant,
+        life=LIFE,
+    )
     if found is None:
         raise GrantRefused(Unusable.UNKNOWN)
     if reason := _why_not(found, platform, ticket, starter):
         raise GrantRefused(reason)
     inside = vault.open(b64decode(found.outcome["offered"]), grant)
     opened = Grant(
-        id=grant, workspace_id=found.workspace_id, platform=platform, connection=found.connection,
-        starter=starter_of(found.key_id), account_id=found.account_id, chosen=None,
+        id=grant,
+        workspace_id=found.workspace_id,
+        platform=platform,
+        connection=found.connection,
+        starter=starter_of(found.key_id),
+        account_id=found.account_id,
+        chosen=None,
         redirect_uri=found.redirect_uri,
-    )  # fmt: skip
+    )
     return opened, [_remote(one) for one in inside["accounts"]]
 
 
@@ -73,9 +79,13 @@ def _why_not(found: Any, platform: Platform, ticket: str, starter: Starter | Non
 
 def _plain(one: RemoteAccount) -> dict[str, Any]:
     return {
-        "remote_id": one.remote_id, "username": one.username, "display_name": one.display_name,
-        "connection": one.connection, "settings": dict(one.settings), "credentials": as_plain(one.credentials),
-    }  # fmt: skip
+        "remote_id": one.remote_id,
+        "username": one.username,
+        "display_name": one.display_name,
+        "connection": one.connection,
+        "settings": dict(one.settings),
+        "credentials": as_plain(one.credentials),
+    }
 
 
 def _remote(plain: Mapping[str, Any]) -> RemoteAccount:

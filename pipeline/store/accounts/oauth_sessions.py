@@ -98,8 +98,9 @@ def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
     row(  # what nobody picked is not kept: tokens are in it
         c,
         """UPDATE grants SET outcome = :nobody WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
-        nobody=jsonb(NOBODY_PICKED), life=LIFE,
-    )  # fmt: skip
+        nobody=jsonb(NOBODY_PICKED),
+        life=LIFE,
+    )
     identity = new_id()
     row(
         c,
@@ -107,11 +108,18 @@ def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
                                redirect_uri, verifier, expires_at)
            VALUES (:id, :state, :w, :p, :connection, :key, :account, :chosen, :redirect, :verifier, now() + :life)
            RETURNING id""",
-        id=identity, state=_hash(state), w=workspace, p=platform, connection=connection,
-        key=None if starter == CLI else starter, account=account,
-        chosen=None if chosen is None else jsonb(list(chosen)), redirect=redirect_uri,
-        verifier=vault.seal({"verifier": verifier}, identity), life=LIFE,
-    )  # fmt: skip
+        id=identity,
+        state=_hash(state),
+        w=workspace,
+        p=platform,
+        connection=connection,
+        key=None if starter == CLI else starter,
+        account=account,
+        chosen=None if chosen is None else jsonb(list(chosen)),
+        redirect=redirect_uri,
+        verifier=vault.seal({"verifier": verifier}, identity),
+        life=LIFE,
+    )
 
 
 def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, starter: Starter | None) -> Grant:
@@ -134,16 +142,24 @@ def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, start
            WHERE g.id = taken.id AND g.used_at IS NULL
            RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.account_id, g.chosen, g.redirect_uri,
                      taken.verifier AS sealed""",
-        state=_hash(state), p=platform, anybody=starter is None, key=None if starter == CLI else starter,
-    )  # fmt: skip
+        state=_hash(state),
+        p=platform,
+        anybody=starter is None,
+        key=None if starter == CLI else starter,
+    )
     if found is None:
         raise GrantRefused(_why(c, platform, state, starter))
     return Grant(
-        id=found.id, workspace_id=found.workspace_id, platform=platform, connection=found.connection,
-        starter=starter_of(found.key_id), account_id=found.account_id,
-        chosen=None if found.chosen is None else tuple(found.chosen), redirect_uri=found.redirect_uri,
+        id=found.id,
+        workspace_id=found.workspace_id,
+        platform=platform,
+        connection=found.connection,
+        starter=starter_of(found.key_id),
+        account_id=found.account_id,
+        chosen=None if found.chosen is None else tuple(found.chosen),
+        redirect_uri=found.redirect_uri,
         verifier=SecretStr(vault.open(found.sealed, found.id)["verifier"]),
-    )  # fmt: skip
+    )
 
 
 def starter_of(key: UUID | None) -> Starter:
@@ -167,8 +183,10 @@ def standing(c: Connection, state: str, patience: timedelta) -> Standing:
                   coalesce(used_at + CASE WHEN outcome ? 'offered' THEN :life ELSE :patience END, expires_at) < now()
                   AS over
            FROM grants WHERE state_sha256 = :state""",
-        state=_hash(state), patience=patience, life=LIFE,
-    )  # fmt: skip
+        state=_hash(state),
+        patience=patience,
+        life=LIFE,
+    )
     if found is None:
         return Standing(is_used=False, is_over=True)
     return Standing(is_used=found.used, is_over=found.over, outcome=found.outcome)

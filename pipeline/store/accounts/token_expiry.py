@@ -89,5 +89,5 @@ def endangered(c: Connection, workspace: UUID | None = None) -> list[Endangered]
             WHERE x.status = 'reconnect' OR x.ends_at IS NOT NULL
             ORDER BY x.ends_at NULLS FIRST, x.id""",
         w=workspace,
-    )  # fmt: skip
+    )
     return [Endangered(account=account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]

@@ -98,9 +98,16 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = ANYTHIN
         c,
         """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, expires_at, bulk)
            VALUES (:id, :workspace, :public, :hash, :name, :read_only, :accounts, :expires, :bulk) RETURNING id""",
-        id=new_id(), workspace=workspace, public=public, hash=_hash(secret), name=name, read_only=terms.read_only,
-        accounts=accounts, expires=terms.expires_at, bulk=terms.bulk,
-    )  # fmt: skip
+        id=new_id(),
+        workspace=workspace,
+        public=public,
+        hash=_hash(secret),
+        name=name,
+        read_only=terms.read_only,
+        accounts=accounts,
+        expires=terms.expires_at,
+        bulk=terms.bulk,
+    )
     return f"{public}.{secret}"
 
 
@@ -116,8 +123,10 @@ def rotate_key(c: Connection, public_id: str, overlap: timedelta) -> str | None:
                   rotated_at = now()
            WHERE public_id = :public AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
            RETURNING id""",
-        public=public, hash=_hash(secret), overlap=overlap,
-    )  # fmt: skip
+        public=public,
+        hash=_hash(secret),
+        overlap=overlap,
+    )
     return None if found is None else f"{public}.{secret}"
 
 
@@ -138,11 +147,17 @@ def find_caller(c: Connection, token: str) -> Caller | None:
     if found is None or not _opens(secret, found.secret_sha256, found.earlier_sha256):
         return None
     return Caller(
-        key_id=found.id, workspace_id=found.workspace_id, kind=WorkspaceKind(found.kind),
-        owner_user_id=found.owner_user_id, plan=Plan(found.plan), subscription=Subscription(found.subscription),
-        time_zone=found.time_zone, read_only=found.read_only, bulk=found.bulk,
+        key_id=found.id,
+        workspace_id=found.workspace_id,
+        kind=WorkspaceKind(found.kind),
+        owner_user_id=found.owner_user_id,
+        plan=Plan(found.plan),
+        subscription=Subscription(found.subscription),
+        time_zone=found.time_zone,
+        read_only=found.read_only,
+        bulk=found.bulk,
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
-    )  # fmt: skip
+    )
 
 
 def touch_key(c: Connection, key_id: UUID) -> None:
@@ -181,9 +196,11 @@ def revoke_key(c: Connection, public_id: str) -> bool:
 
 def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> None:
     own = rows(
-        c, "SELECT id FROM accounts WHERE workspace_id = :w AND id = ANY(CAST(:ids AS uuid[]))", w=workspace,
+        c,
+        "SELECT id FROM accounts WHERE workspace_id = :w AND id = ANY(CAST(:ids AS uuid[]))",
+        w=workspace,
         ids=list(accounts),
-    )  # fmt: skip
+    )
     if strangers := set(accounts) - {r.id for r in own}:
         raise OutsideWorkspace(", ".join(sorted(map(str, strangers))))
 

@@ -45,19 +45,28 @@ def create_workspace(
         c,
         """INSERT INTO workspaces (id, name, kind, owner_user_id, plan, subscription, time_zone)
            VALUES (:id, :name, :kind, :owner, :plan, 'active', :zone) RETURNING id""",
-        id=identity, name=name, kind=kind, owner=new_id() if kind is WorkspaceKind.PERSONAL else None,
-        plan=plan, zone=time_zone,
-    )  # fmt: skip
+        id=identity,
+        name=name,
+        kind=kind,
+        owner=new_id() if kind is WorkspaceKind.PERSONAL else None,
+        plan=plan,
+        zone=time_zone,
+    )
     return identity
 
 
 def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscription) -> None:
     """Changes plan and subscription; NoSuchWorkspace when there is none."""
-    if row(
-        c,
-        "UPDATE workspaces SET plan = :plan, subscription = :subscription WHERE id = :id RETURNING id",
-        id=workspace, plan=plan, subscription=subscription,
-    ) is None:  # fmt: skip
+    if (
+        row(
+            c,
+            "UPDATE workspaces SET plan = :plan, subscription = :subscription WHERE id = :id RETURNING id",
+            id=workspace,
+            plan=plan,
+            subscription=subscription,
+        )
+        is None
+    ):
         raise NoSuchWorkspace(f"There is no workspace {workspace}.")
 
 

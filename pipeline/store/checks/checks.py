@@ -60,8 +60,11 @@ def fresh_good(c: Connection, workspace: UUID, purpose: Purpose, url: str, withi
         f"""SELECT {_COLUMNS} FROM checks
             WHERE workspace_id = :w AND url_sha256 = :sha AND purpose = :p AND verdict = 'good'
               AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1""",
-        w=workspace, sha=fingerprint(url), p=purpose, within=within,
-    )  # fmt: skip
+        w=workspace,
+        sha=fingerprint(url),
+        p=purpose,
+        within=within,
+    )
     return None if found is None else Check(**found._mapping)
 
 
@@ -73,8 +76,12 @@ def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Ch
             ON CONFLICT (workspace_id, url_sha256, purpose) WHERE verdict IS NULL
             DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END
             RETURNING {_COLUMNS}""",
-        id=new_id(), w=workspace, p=purpose, url=url, sha=fingerprint(url),
-    )  # fmt: skip
+        id=new_id(),
+        w=workspace,
+        p=purpose,
+        url=url,
+        sha=fingerprint(url),
+    )
     if found is None:
         raise LookupError("An undecided check was neither stored nor found.")
     return Check(**found._mapping)
@@ -98,8 +105,9 @@ def claim_check(c: Connection, check: UUID, lease: timedelta) -> Check | None:
         f"""UPDATE checks SET lease_until = now() + :lease, tries = tries + 1
             WHERE id = :id AND verdict IS NULL AND (lease_until IS NULL OR lease_until < now())
             RETURNING {_COLUMNS}""",
-        id=check, lease=lease,
-    )  # fmt: skip
+        id=check,
+        lease=lease,
+    )
     return None if found is None else Check(**found._mapping)
 
 
@@ -112,10 +120,13 @@ def decide_check(
             c,
             """UPDATE checks SET verdict = :v, facts = :f, seen = :seen, decided_at = clock_timestamp(),
                       lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
-            id=check, v=verdict, f=jsonb(None if facts is None else dict(facts)), seen=seen,
+            id=check,
+            v=verdict,
+            f=jsonb(None if facts is None else dict(facts)),
+            seen=seen,
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> None:
@@ -124,8 +135,10 @@ def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> No
         c,
         """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen
            WHERE id = :id AND verdict IS NULL RETURNING id""",
-        id=check, wait=wait, seen=seen,
-    )  # fmt: skip
+        id=check,
+        wait=wait,
+        seen=seen,
+    )
 
 
 def give_back_check(c: Connection, check: UUID) -> None:

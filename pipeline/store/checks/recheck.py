@@ -54,5 +54,6 @@ def warn(c: Connection, post: UUID, text: str) -> None:
         """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
            SELECT id, 'recheck', state, state, generation, fence, :why FROM deliveries WHERE post_id = :post
            RETURNING id""",
-        post=post, why=text[:500],
-    )  # fmt: skip
+        post=post,
+        why=text[:500],
+    )

@@ -33,8 +33,9 @@ def lock_day(c: Connection, account: UUID, per: DailyPer = "account") -> None:
         """SELECT pg_advisory_xact_lock(hashtextextended(
                       'day:' || CASE WHEN :app THEN platform ELSE CAST(id AS text) END, 0))
            FROM accounts WHERE id = :a""",
-        a=account, app=per == "app",
-    )  # fmt: skip
+        a=account,
+        app=per == "app",
+    )
 
 
 def room_in_day(c: Connection, account: UUID, allowed: int, per: DailyPer = "account") -> timedelta:
@@ -44,8 +45,9 @@ def room_in_day(c: Connection, account: UUID, allowed: int, per: DailyPer = "acc
         f"""SELECT armed_at + interval '1 day' - now() AS wait FROM attempts
             WHERE {_WHOSE[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
             ORDER BY armed_at DESC OFFSET :n LIMIT 1""",
-        a=account, n=allowed - 1,
-    )  # fmt: skip
+        a=account,
+        n=allowed - 1,
+    )
     wait: timedelta = timedelta(0) if found is None else max(found.wait, timedelta(seconds=1))
     return wait
 
@@ -71,6 +73,7 @@ def planned_in_day(c: Connection, account: UUID, due_at: datetime, per: DailyPer
                     AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due)
                  + (SELECT count(*) FROM attempts WHERE {whose} AND outcome IS DISTINCT FROM 'refused'
                     AND armed_at > CAST(:due AS timestamptz) - interval '1 day') AS n""",
-        a=account, due=due_at,
-    )  # fmt: skip
+        a=account,
+        due=due_at,
+    )
     return int(found.n) if found else 0

@@ -144,8 +144,11 @@ def set_aside(c: Connection, letter: Letter, *, why: str, who: str) -> None:
         c,
         """INSERT INTO discards (delivery_id, generation, why, who) VALUES (:id, :generation, :why, :who)
            ON CONFLICT DO NOTHING RETURNING at""",
-        id=letter.id, generation=letter.generation, why=why, who=who,
-    )  # fmt: skip
+        id=letter.id,
+        generation=letter.generation,
+        why=why,
+        who=who,
+    )
 
 
 def discards_of(c: Connection, delivery: UUID) -> list[Discard]:
@@ -169,7 +172,12 @@ def crashes_of(c: Connection, delivery: UUID) -> int:
 def _values(which: Which) -> dict[str, Any]:
     scope = which.scope
     return {
-        "workspace": scope.workspace, "accounts": None if scope.accounts is None else list(scope.accounts),
-        "platform": which.platform, "account": which.account, "code": which.code,
-        "error_class": which.error_class, "older": which.older, "younger": which.younger,
-    }  # fmt: skip
+        "workspace": scope.workspace,
+        "accounts": None if scope.accounts is None else list(scope.accounts),
+        "platform": which.platform,
+        "account": which.account,
+        "code": which.code,
+        "error_class": which.error_class,
+        "older": which.older,
+        "younger": which.younger,
+    }

@@ -20,5 +20,8 @@ def disarm(c: Connection, held: Held, error: Exception | None) -> None:
            )
            UPDATE attempts SET closed_at = now(), outcome = 'refused', error = CAST(:error AS jsonb)
            FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING d.id""",
-        id=held.id, generation=held.generation, fence=held.fence, error=jsonb(error_fields(error)),
-    )  # fmt: skip
+        id=held.id,
+        generation=held.generation,
+        fence=held.fence,
+        error=jsonb(error_fields(error)),
+    )

@@ -48,8 +48,10 @@ def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> int |
         c,
         """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
            WHERE delivery_id = :id AND n = :n RETURNING id""",
-        id=held.id, n=number, late=jsonb([dict(late)]),
-    )  # fmt: skip
+        id=held.id,
+        n=number,
+        late=jsonb([dict(late)]),
+    )
     return number
 
 
@@ -63,10 +65,12 @@ def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkp
                WHERE id = :id AND state = 'unknown' AND armed_at = (
                    SELECT armed_at FROM attempts WHERE delivery_id = :id AND n = :n AND closed_at IS NULL)
                RETURNING id""",
-            id=held.id, n=number, checkpoint=vault.seal(checkpoint, held.id),
+            id=held.id,
+            n=number,
+            checkpoint=vault.seal(checkpoint, held.id),
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 def settle_by_proof(c: Connection, held: Held, live: Published) -> Proven:
@@ -81,8 +85,9 @@ def settle_by_proof(c: Connection, held: Held, live: Published) -> Proven:
         """SELECT state, generation, fence, armed_at, remote_id, now() AS now,
                   EXISTS (SELECT FROM attempts WHERE delivery_id = :id AND n > :n AND armed_at IS NOT NULL) AS again
            FROM deliveries WHERE id = :id""",
-        id=held.id, n=number,
-    )  # fmt: skip
+        id=held.id,
+        n=number,
+    )
     if found is None:
         return Proven(settled=False)
     if State(found.state) in SETTLED:
@@ -110,22 +115,37 @@ def _publish(
     c: Connection, held: Held, found: Any, live: Published, number: int | None, alarm: str | None
 ) -> bool:
     done = move(
-        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.PUBLISHED,
-        mover=Mover.PROOF, generation=found.generation, why="late proof" + (f"; ALARM: {alarm}" if alarm else ""),
+        c,
+        delivery=held.id,
+        post=held.post_id,
+        origin=State(found.state),
+        target=State.PUBLISHED,
+        mover=Mover.PROOF,
+        generation=found.generation,
+        why="late proof" + (f"; ALARM: {alarm}" if alarm else ""),
         changes={
-            "generation": found.generation + 1, "fence": found.fence + 1, "remote_id": live.remote_id,
-            "url": live.url, "delivered_as": live.delivered_as, "notes": jsonb(dict(live.notes) or None),
-            "published_at": found.now, "next_at": found.now, "lease_until": None, "error": None,
+            "generation": found.generation + 1,
+            "fence": found.fence + 1,
+            "remote_id": live.remote_id,
+            "url": live.url,
+            "delivered_as": live.delivered_as,
+            "notes": jsonb(dict(live.notes) or None),
+            "published_at": found.now,
+            "next_at": found.now,
+            "lease_until": None,
+            "error": None,
         },
-    )  # fmt: skip
+    )
     # its own attempt has been live; a later one that was never armed did nothing; an armed one stays open: unknown
     row(
         c,
         """UPDATE attempts SET closed_at = now(), outcome = CASE WHEN n = :n THEN 'published' ELSE 'refused' END,
                   remote_id = CASE WHEN n = :n THEN :remote END
            WHERE delivery_id = :id AND closed_at IS NULL AND (n = :n OR armed_at IS NULL) RETURNING id""",
-        id=held.id, n=number, remote=live.remote_id,
-    )  # fmt: skip
+        id=held.id,
+        n=number,
+        remote=live.remote_id,
+    )
     return done
 
 
@@ -133,10 +153,20 @@ def _block(c: Connection, held: Held, found: Any, live: Published) -> bool:
     """A person has to tell; until then it counts as armed, so that nothing sends it again."""
     verdict: Verdict = of_conflict(live)
     return move(
-        c, delivery=held.id, post=held.post_id, origin=State(found.state), target=State.BLOCKED,
-        reason=verdict.reason, mover=Mover.PROOF, generation=found.generation, why=f"ALARM: {verdict.error}",
+        c,
+        delivery=held.id,
+        post=held.post_id,
+        origin=State(found.state),
+        target=State.BLOCKED,
+        reason=verdict.reason,
+        mover=Mover.PROOF,
+        generation=found.generation,
+        why=f"ALARM: {verdict.error}",
         changes={
-            "generation": found.generation + 1, "fence": found.fence + 1, "lease_until": None,
-            "armed_at": found.armed_at or found.now, "error": jsonb(error_fields(verdict.error)),
+            "generation": found.generation + 1,
+            "fence": found.fence + 1,
+            "lease_until": None,
+            "armed_at": found.armed_at or found.now,
+            "error": jsonb(error_fields(verdict.error)),
         },
-    )  # fmt: skip
+    )

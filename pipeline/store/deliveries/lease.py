@@ -19,8 +19,11 @@ def extend(c: Connection, held: Held, lease: timedelta) -> bool:
         """UPDATE deliveries SET lease_until = now() + :lease
            WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
              AND lease_until > now() RETURNING id""",
-        id=held.id, generation=held.generation, fence=held.fence, lease=lease,
-    )  # fmt: skip
+        id=held.id,
+        generation=held.generation,
+        fence=held.fence,
+        lease=lease,
+    )
     return found is not None
 
 
@@ -68,6 +71,8 @@ def give_back_looks(c: Connection, some: Sequence[Held]) -> None:
 
 def _of(some: Sequence[Held], *states: str) -> dict[str, list[object]]:
     return {
-        "ids": [held.id for held in some], "generations": [held.generation for held in some],
-        "fences": [held.fence for held in some], "states": list(states),
-    }  # fmt: skip
+        "ids": [held.id for held in some],
+        "generations": [held.generation for held in some],
+        "fences": [held.fence for held in some],
+        "states": list(states),
+    }

@@ -40,10 +40,12 @@ def fill(c: Connection, held: Held, remote_id: str, url: str) -> bool:
                        INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
                        SELECT id, 'urls', 'published', 'published', generation, fence, 'its address was found' FROM d
                        RETURNING delivery_id""",
-                    id=held.id, url=url, r=remote_id,
+                    id=held.id,
+                    url=url,
+                    r=remote_id,
                 )
                 is not None
-            )  # fmt: skip
+            )
     except IntegrityError:
         ask_again(c, held)
         return False

@@ -183,11 +183,15 @@ def save_checkpoint(
                                       WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
                       prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
                WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
-            id=held.id, state=held.state, generation=held.generation, fence=held.fence,
-            checkpoint=vault.seal(checkpoint, held.id), scratch=scratch,
+            id=held.id,
+            state=held.state,
+            generation=held.generation,
+            fence=held.fence,
+            checkpoint=vault.seal(checkpoint, held.id),
+            scratch=scratch,
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: timedelta) -> datetime | None:
@@ -198,9 +202,14 @@ def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: t
     ``left``: what remains of the slice; after it the holder sends nothing any more.
     """
     found = row(
-        c, _ARM, id=held.id, generation=held.generation, fence=held.fence, left=left,
+        c,
+        _ARM,
+        id=held.id,
+        generation=held.generation,
+        fence=held.fence,
+        left=left,
         checkpoint=vault.seal(checkpoint, held.id),
-    )  # fmt: skip
+    )
     moment: datetime | None = None if found is None else found.armed_at
     return moment
 
@@ -224,10 +233,15 @@ class Settling:
         # a post with one delivery reads as that one does; of others the most urgent word is the post's in any case
         known = changes_word(held, verdict, origin) if held.alone else word is PostStatus.PENDING
         return _settled(vault, held, verdict) | {
-            "origin": origin, "mover": self.mover, "looked": self.looked, "absent": self.absent,
-            "not_before": self.not_before, "lease": queued_lease, "word": word if known else None,
+            "origin": origin,
+            "mover": self.mover,
+            "looked": self.looked,
+            "absent": self.absent,
+            "not_before": self.not_before,
+            "lease": queued_lease,
+            "word": word if known else None,
             "why": _why(verdict),
-        }  # fmt: skip
+        }
 
 
 def settle(  # noqa: PLR0913  one statement's worth of facts, all named
@@ -289,17 +303,27 @@ def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
     """What of the statement's values the verdict says."""
     live = verdict.published
     return {
-        "id": held.id, "post": held.post_id, "generation": held.generation, "fence": held.fence,
-        "target": verdict.state, "reason": verdict.reason, "wait": verdict.wait, "uncounted": verdict.uncounted,
-        "settled": verdict.state in (State.PUBLISHED, State.FAILED), "spent": int(verdict.spent),
-        "surprises": int(verdict.surprise), "disarm": verdict.disarm, "closes": verdict.closes,
+        "id": held.id,
+        "post": held.post_id,
+        "generation": held.generation,
+        "fence": held.fence,
+        "target": verdict.state,
+        "reason": verdict.reason,
+        "wait": verdict.wait,
+        "uncounted": verdict.uncounted,
+        "settled": verdict.state in (State.PUBLISHED, State.FAILED),
+        "spent": int(verdict.spent),
+        "surprises": int(verdict.surprise),
+        "disarm": verdict.disarm,
+        "closes": verdict.closes,
         "keep": verdict.checkpoint is None,
         "checkpoint": vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
-        "remote_id": live.remote_id if live else None, "url": live.url if live else None,
+        "remote_id": live.remote_id if live else None,
+        "url": live.url if live else None,
         "delivered_as": live.delivered_as if live else None,
         "notes": jsonb(dict(live.notes)) if live and live.notes else None,
         "error": jsonb(error_fields(verdict.error)),
-    }  # fmt: skip
+    }
 
 
 def changes_word(held: Held, verdict: Verdict, origin: State) -> bool:
@@ -346,9 +370,15 @@ def move(  # noqa: PLR0913  the same
                 SELECT id, :mover, :origin, :target, generation, fence, :why FROM d
             )
             SELECT id FROM d""",
-        id=delivery, origin=origin, target=target, old_generation=generation, mover=mover, reason=reason, why=why,
+        id=delivery,
+        origin=origin,
+        target=target,
+        old_generation=generation,
+        mover=mover,
+        reason=reason,
+        why=why,
         **(changes or {}),
-    )  # fmt: skip
+    )
     if found is not None:
         recompute(c, post)
     return found is not None
@@ -371,8 +401,9 @@ def recompute(c: Connection, post: UUID) -> PostStatus:
     row(
         c,
         """UPDATE posts SET status = :status, updated_at = now() WHERE id = :id AND status <> :status RETURNING id""",
-        id=post, status=status,
-    )  # fmt: skip
+        id=post,
+        status=status,
+    )
     return status
 
 

@@ -68,7 +68,9 @@ class Taken:
                 row(
                     c,
                     "SELECT id FROM deliveries WHERE account_id = :a AND remote_id = :r AND id <> :id",
-                    a=self._account, r=remote_id, id=self._delivery,
+                    a=self._account,
+                    r=remote_id,
+                    id=self._delivery,
                 )
                 is not None
-            )  # fmt: skip
+            )

@@ -21,8 +21,10 @@ def next_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datet
         """INSERT INTO paces AS x (kind, platform, free_at) VALUES (:kind, :platform, now() + :gap)
            ON CONFLICT (kind, platform) DO UPDATE SET free_at = greatest(x.free_at, now()) + CAST(:gap AS interval)
            RETURNING free_at - CAST(:gap AS interval) AS turn""",
-        kind=kind, platform=platform, gap=gap,
-    )  # fmt: skip
+        kind=kind,
+        platform=platform,
+        gap=gap,
+    )
     if found is None:
         raise LookupError("A turn was neither made nor moved.")
     turn: datetime = found.turn
@@ -40,15 +42,18 @@ def room(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
         """INSERT INTO paces (kind, platform, free_at) SELECT :kind, :platform, '-infinity'
            WHERE NOT EXISTS (SELECT FROM paces WHERE kind = :kind AND platform = :platform)
            ON CONFLICT DO NOTHING RETURNING kind""",
-        kind=kind, platform=platform,
-    )  # fmt: skip
+        kind=kind,
+        platform=platform,
+    )
     found = row(
         c,
         """SELECT extract(epoch FROM clock_timestamp() - greatest(free_at, clock_timestamp() - CAST(:most AS interval)))
                   AS seconds
            FROM paces WHERE kind = :kind AND platform = :platform FOR UPDATE SKIP LOCKED""",
-        kind=kind, platform=platform, most=_most(per_second),
-    )  # fmt: skip
+        kind=kind,
+        platform=platform,
+        most=_most(per_second),
+    )
     return 0 if found is None else max(0, int(float(found.seconds) * per_second + CLOCK))
 
 
@@ -58,8 +63,11 @@ def went(c: Connection, kind: Kind, platform: str, number: int, per_second: floa
         c,
         """UPDATE paces SET free_at = greatest(free_at, clock_timestamp() - CAST(:most AS interval)) + :taken
            WHERE kind = :kind AND platform = :platform RETURNING kind""",
-        kind=kind, platform=platform, taken=timedelta(seconds=number / per_second), most=_most(per_second),
-    )  # fmt: skip
+        kind=kind,
+        platform=platform,
+        taken=timedelta(seconds=number / per_second),
+        most=_most(per_second),
+    )
 
 
 def _most(per_second: float) -> timedelta:

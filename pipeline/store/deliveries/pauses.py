@@ -32,8 +32,10 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
         c,
         """INSERT INTO pauses (scope, target, why) VALUES (:scope, :target, :why)
            ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why RETURNING scope""",
-        scope=scope, target=target, why=why,
-    )  # fmt: skip
+        scope=scope,
+        target=target,
+        why=why,
+    )
 
 
 def lift(c: Connection, scope: Scope, target: str) -> bool:

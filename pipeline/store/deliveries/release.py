@@ -107,8 +107,9 @@ def has_backlog(c: Connection, platform: str, older: timedelta) -> bool:
         c,
         """SELECT 1 AS one FROM deliveries WHERE platform = :p AND state IN ('scheduled', 'retrying')
              AND next_at <= now() - CAST(:older AS interval) LIMIT 1""",
-        p=platform, older=older,
-    )  # fmt: skip
+        p=platform,
+        older=older,
+    )
     return found is not None
 
 
@@ -194,8 +195,11 @@ def due_slots(
            FROM deliveries, LATERAL (SELECT CASE WHEN state = 'preparing' THEN :s ELSE :after END AS s) w
            WHERE state IN ('preparing', 'processing', 'unknown') AND next_at > now() AND next_at <= now() + :horizon
            ORDER BY at LIMIT 1000""",
-        s=seconds, after=(after or slot).total_seconds(), horizon=horizon, platforms=list(Platform),
-    )  # fmt: skip
+        s=seconds,
+        after=(after or slot).total_seconds(),
+        horizon=horizon,
+        platforms=list(Platform),
+    )
     return [r.at for r in found]
 
 
@@ -234,8 +238,11 @@ def ring_lost(
                ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
            FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
-        n=limit, lease=lease, empty=list(empty), quiet=quiet,
-    )  # fmt: skip
+        n=limit,
+        lease=lease,
+        empty=list(empty),
+        quiet=quiet,
+    )
     return [_ring(r) for r in found]
 
 
@@ -255,8 +262,11 @@ def ring_lost_looks(
                ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
            FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
-        n=limit, lease=lease, held=held, quiet=quiet,
-    )  # fmt: skip
+        n=limit,
+        lease=lease,
+        held=held,
+        quiet=quiet,
+    )
     return [_ring(r) for r in found]
 
 

@@ -67,10 +67,17 @@ def rescue(c: Connection, one: Dropped, how: Rescue, lease: timedelta) -> int | 
                SELECT id, 'rescue', 'publishing', :target, generation, fence, :why FROM d
            )
            SELECT fence FROM d""",
-        id=one.id, target=how.target, reason=how.reason, lease=lease, wait=how.wait, fence=one.fence,
-        generation=one.generation, armed=one.armed_at is not None, why=how.why,
+        id=one.id,
+        target=how.target,
+        reason=how.reason,
+        lease=lease,
+        wait=how.wait,
+        fence=one.fence,
+        generation=one.generation,
+        armed=one.armed_at is not None,
+        why=how.why,
         error=jsonb(error_fields(how.error)),
-    )  # fmt: skip
+    )
     if found is None:
         return None
     recompute(c, one.post_id)
@@ -114,7 +121,13 @@ def resume_one(
     """
     now = at or database_now(c)
     return move(
-        c, delivery=delivery, post=post, origin=State.BLOCKED, target=resumes_as(armed=armed), mover=Mover.RESUME,
-        generation=generation, why=why,
+        c,
+        delivery=delivery,
+        post=post,
+        origin=State.BLOCKED,
+        target=resumes_as(armed=armed),
+        mover=Mover.RESUME,
+        generation=generation,
+        why=why,
         changes={"next_at": now, "working_since": now if armed else None, "crashes": 0, "surprises": 0},
-    )  # fmt: skip
+    )

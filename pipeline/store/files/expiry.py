@@ -21,8 +21,9 @@ def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
                SELECT object FROM file_puts WHERE begun_at < now() - :older ORDER BY begun_at LIMIT :n
                FOR UPDATE SKIP LOCKED)
            RETURNING object""",
-        older=older, n=limit,
-    )  # fmt: skip
+        older=older,
+        n=limit,
+    )
     return [r.object for r in found]
 
 
@@ -35,8 +36,9 @@ def forget_waiting(c: Connection, older: timedelta, limit: int) -> int:
                  AND NOT EXISTS (SELECT FROM file_puts u WHERE u.file_id = f.id)
                ORDER BY f.created_at LIMIT :n FOR UPDATE SKIP LOCKED)
            RETURNING id""",
-        older=older, n=limit,
-    )  # fmt: skip
+        older=older,
+        n=limit,
+    )
     return len(found)
 
 
@@ -63,8 +65,9 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                              AND d.state NOT IN ('published', 'failed', 'cancelled'))))
                ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)
            RETURNING id""",
-        keep=keep, n=limit,
-    )  # fmt: skip
+        keep=keep,
+        n=limit,
+    )
     return len(found)
 
 

@@ -54,17 +54,29 @@ _KEPT = "object IS NOT NULL AND removed_at IS NULL"
 
 
 def open_file(
-    c: Connection, *, workspace: UUID, key: UUID | None, name: str, url: str, content_type: str,
+    c: Connection,
+    *,
+    workspace: UUID,
+    key: UUID | None,
+    name: str,
+    url: str,
+    content_type: str,
     filename: str | None,
-) -> UUID:  # fmt: skip
+) -> UUID:
     """A file that waits for its bytes."""
     identity = new_id()
     row(
         c,
         """INSERT INTO files (id, workspace_id, key_id, name, url, content_type, filename)
            VALUES (:id, :w, :key, :name, :url, :type, :filename) RETURNING id""",
-        id=identity, w=workspace, key=key, name=name, url=url, type=content_type, filename=filename,
-    )  # fmt: skip
+        id=identity,
+        w=workspace,
+        key=key,
+        name=name,
+        url=url,
+        type=content_type,
+        filename=filename,
+    )
     return identity
 
 
@@ -74,8 +86,9 @@ def waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
         c,
         """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
              AND created_at > now() - :within""",
-        w=workspace, within=within,
-    )  # fmt: skip
+        w=workspace,
+        within=within,
+    )
     return int(found.n) if found else 0
 
 
@@ -100,8 +113,9 @@ def begin_put(c: Connection, identity: UUID, key: str) -> None:
     row(
         c,
         "INSERT INTO file_puts (object, file_id) VALUES (:object, :id) RETURNING object",
-        object=key, id=identity,
-    )  # fmt: skip
+        object=key,
+        id=identity,
+    )
 
 
 def finish_put(c: Connection, file: File, content: Content, quota: int) -> Ending:
@@ -128,8 +142,11 @@ def finish_put(c: Connection, file: File, content: Content, quota: int) -> Endin
         c,
         """UPDATE files SET object = :object, size = :size, sha256 = :sha, stored_at = clock_timestamp()
            WHERE id = :id RETURNING id""",
-        object=content.object, size=content.size, sha=content.sha256, id=file.id,
-    )  # fmt: skip
+        object=content.object,
+        size=content.size,
+        sha=content.sha256,
+        id=file.id,
+    )
     return "stored"
 
 
@@ -149,8 +166,9 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
     found = row(
         c,
         f"SELECT {_COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_KEPT}",
-        name=name, w=workspace,
-    )  # fmt: skip
+        name=name,
+        w=workspace,
+    )
     return None if found is None else File(**found._mapping)
 
 
@@ -165,8 +183,12 @@ def list_files(
         c,
         f"""SELECT {_COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
             LIMIT :limit OFFSET :offset""",
-        w=caller.workspace_id, kind=kind, limit=limit, offset=offset, **bound,
-    )  # fmt: skip
+        w=caller.workspace_id,
+        kind=kind,
+        limit=limit,
+        offset=offset,
+        **bound,
+    )
     counted = row(
         c, f"SELECT count(*) AS n FROM files WHERE {wanted}", w=caller.workspace_id, kind=kind, **bound
     )

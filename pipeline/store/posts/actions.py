@@ -128,10 +128,14 @@ def read(
 
 def _part(r: Any) -> Part:
     m = dict(r._mapping)
-    return Part(**{
-        **m, "platform": Platform(m["platform"]), "state": State(m["state"]),
-        "reason": Reason(m["reason"]) if m["reason"] else None,
-    })  # fmt: skip
+    return Part(
+        **{
+            **m,
+            "platform": Platform(m["platform"]),
+            "state": State(m["state"]),
+            "reason": Reason(m["reason"]) if m["reason"] else None,
+        }
+    )
 
 
 def rewrite(
@@ -152,17 +156,23 @@ def rewrite(
     row(
         c,
         """INSERT INTO rewrites (post_id, content_sha256, due_at) VALUES (:id, :sha, :due) RETURNING post_id""",
-        id=post.id, sha=content_sha256(post.caption, post.media), due=post.due_at,
-    )  # fmt: skip
+        id=post.id,
+        sha=content_sha256(post.caption, post.media),
+        due=post.due_at,
+    )
     row(
         c,
         """UPDATE posts SET caption = :caption, media = :media, music_url = :music, tiktok = :tiktok,
                   pinterest = :pinterest, due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
            WHERE id = :id RETURNING id""",
-        id=post.id, caption=caption, media=jsonb(dict(media)), music=music_url,
+        id=post.id,
+        caption=caption,
+        media=jsonb(dict(media)),
+        music=music_url,
         tiktok=jsonb(None if tiktok is None else dict(tiktok)),
-        pinterest=jsonb(None if pinterest is None else dict(pinterest)), due=due_at,
-    )  # fmt: skip
+        pinterest=jsonb(None if pinterest is None else dict(pinterest)),
+        due=due_at,
+    )
 
 
 def pin(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
@@ -172,8 +182,10 @@ def pin(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
         row(
             c,
             "INSERT INTO post_checks (post_id, position, check_id) VALUES (:id, :n, :check) RETURNING position",
-            id=post, n=position, check=check,
-        )  # fmt: skip
+            id=post,
+            n=position,
+            check=check,
+        )
 
 
 _PUT = """
@@ -219,10 +231,20 @@ def put(  # noqa: PLR0913  one statement's worth of facts, all named
     """
     require(part.state, mover, target)
     done = row(
-        c, _PUT, id=part.id, origin=part.state, target=target, generation=part.generation, mover=mover, due=due_at,
-        next=next_at, keep=keep, error=jsonb(None if error is None else dict(error)), why=why,
+        c,
+        _PUT,
+        id=part.id,
+        origin=part.state,
+        target=target,
+        generation=part.generation,
+        mover=mover,
+        due=due_at,
+        next=next_at,
+        keep=keep,
+        error=jsonb(None if error is None else dict(error)),
+        why=why,
         forward=target in GOES_OUT and (part.state in SETTLED or due_at < part.due_at),
-    )  # fmt: skip
+    )
     if done is None:
         raise LookupError(f"Delivery {part.id} moved under its lock.")
     if part.checkpoint is not None and not keep:
@@ -241,8 +263,12 @@ def _set_aside(c: Connection, vault: Vault, part: Part) -> None:
         c,
         """INSERT INTO old_handles (id, delivery_id, account_id, generation, handle)
            VALUES (:id, :delivery, :account, :generation, :handle) RETURNING id""",
-        id=identity, delivery=part.id, account=part.account_id, generation=part.generation, handle=handle,
-    )  # fmt: skip
+        id=identity,
+        delivery=part.id,
+        account=part.account_id,
+        generation=part.generation,
+        handle=handle,
+    )
 
 
 def add(
@@ -268,9 +294,17 @@ def add(
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)
            SELECT id, 'edit', state, 0, 0, :why FROM d RETURNING id""",
-        id=identity, post=post.id, w=post.workspace_id, account=account, platform=platform, state=state, due=due_at,
-        next=next_at, why=why, error=jsonb(None if error is None else dict(error)),
-    )  # fmt: skip
+        id=identity,
+        post=post.id,
+        w=post.workspace_id,
+        account=account,
+        platform=platform,
+        state=state,
+        due=due_at,
+        next=next_at,
+        why=why,
+        error=jsonb(None if error is None else dict(error)),
+    )
     return identity
 
 

@@ -46,8 +46,10 @@ def find_replays(
                 LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
            WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
                  AND p.status NOT IN ('canceled', 'failed'))""",
-        w=_ids(w for w, _ in tokens), t=_quoted(t for _, t in tokens), window=window,
-    )  # fmt: skip
+        w=_ids(w for w, _ in tokens),
+        t=_quoted(t for _, t in tokens),
+        window=window,
+    )
     return {
         (r.workspace_id, r.token): Known(
             post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
@@ -81,9 +83,11 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
            FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
                  AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
-        w=_ids(w for w, _, _ in links), p=_plain(p for _, p, _ in links), within=within,
+        w=_ids(w for w, _, _ in links),
+        p=_plain(p for _, p, _ in links),
+        within=within,
         sha=_bytes(fingerprint(url) for _, _, url in links),
-    )  # fmt: skip
+    )
     return {
         (r.workspace_id, r.purpose, r.url): (
             Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
@@ -149,9 +153,14 @@ def store_posts(
     24 hours before it, these posts not counted (every part of a statement sees the tables as they were before it).
     """
     found = rows(
-        c, _STORE, window=window, **_post_columns(posts), **_part_columns(posts),
-        a_id=_ids(a for a, _ in days), a_due=_moments(due for _, due in days),
-    )  # fmt: skip
+        c,
+        _STORE,
+        window=window,
+        **_post_columns(posts),
+        **_part_columns(posts),
+        a_id=_ids(a for a, _ in days),
+        a_due=_moments(due for _, due in days),
+    )
     planned = {r.i: r.planned for r in found if r.id is None}
     return {r.id for r in found if r.id is not None}, [planned[i] for i in range(1, len(days) + 1)]
 

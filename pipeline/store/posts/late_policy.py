@@ -31,8 +31,10 @@ def set_policy(c: Connection, workspace: UUID, policy: LatePolicy | None) -> Non
     found = row(
         c,
         "UPDATE workspaces SET late_after = :after, on_late = :on_late WHERE id = :id RETURNING id",
-        id=workspace, after=policy and policy.after, on_late=policy and policy.on_late,
-    )  # fmt: skip
+        id=workspace,
+        after=policy and policy.after,
+        on_late=policy and policy.on_late,
+    )
     if found is None:
         raise LookupError(f"There is no workspace {workspace}.")
 

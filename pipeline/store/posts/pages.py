@@ -32,9 +32,14 @@ def list_posts(
     clauses = ["workspace_id = :w", "deleted_at IS NULL"]
     before_at, before_id = before or (None, None)
     values: dict[str, Any] = {
-        "w": workspace, "n": limit, "status": status, "since": since, "until": until, "before_at": before_at,
+        "w": workspace,
+        "n": limit,
+        "status": status,
+        "since": since,
+        "until": until,
+        "before_at": before_at,
         "before_id": before_id,
-    }  # fmt: skip
+    }
     if since is not None:
         clauses.append("created_at >= :since")
     if until is not None:

@@ -70,14 +70,19 @@ def find_replay(
            WHERE r.workspace_id = :w AND r.token = :t
              AND (r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
                   AND p.status NOT IN ('canceled', 'failed')))""",
-        w=workspace, t=token, window=window,
-    )  # fmt: skip
+        w=workspace,
+        t=token,
+        window=window,
+    )
     if found is None:
         return None
     return Replay(
-        post_id=found.post_id, same_body=bytes(found.body_sha256) == body_sha256, status=found.status,
-        due_at=found.due_at, created_at=found.created_at,
-    )  # fmt: skip
+        post_id=found.post_id,
+        same_body=bytes(found.body_sha256) == body_sha256,
+        status=found.status,
+        due_at=found.due_at,
+        created_at=found.created_at,
+    )
 
 
 _TAKE = """
@@ -94,11 +99,16 @@ def take_token(c: Connection, post: NewPost, window: timedelta) -> bool:
     """Makes the token this post's; False when an equal request was faster (it waits for the other's commit here)."""
     return post.replay_token is None or (
         row(
-            c, _TAKE, w=post.workspace_id, t=post.replay_token, sha=post.body_sha256, post=post.id,
+            c,
+            _TAKE,
+            w=post.workspace_id,
+            t=post.replay_token,
+            sha=post.body_sha256,
+            post=post.id,
             window=window,
         )
         is not None
-    )  # fmt: skip
+    )
 
 
 _POST = text("""
@@ -130,16 +140,29 @@ def insert_posts(c: Connection, posts: Sequence[NewPost]) -> None:
 
 def _post_values(p: NewPost) -> dict[str, Any]:
     return {
-        "id": p.id, "workspace_id": p.workspace_id, "key_id": p.key_id, "caption": p.caption,
-        "media": jsonb(dict(p.media)), "music_url": p.music_url,
+        "id": p.id,
+        "workspace_id": p.workspace_id,
+        "key_id": p.key_id,
+        "caption": p.caption,
+        "media": jsonb(dict(p.media)),
+        "music_url": p.music_url,
         "tiktok": jsonb(None if p.tiktok is None else dict(p.tiktok)),
         "pinterest": jsonb(None if p.pinterest is None else dict(p.pinterest)),
-        "due_at": p.due_at, "expires_at": p.expires_at, "on_late": p.on_late, "external_id": p.external_id,
-    }  # fmt: skip
+        "due_at": p.due_at,
+        "expires_at": p.expires_at,
+        "on_late": p.on_late,
+        "external_id": p.external_id,
+    }
 
 
 def _delivery_values(p: NewPost, d: NewDelivery) -> dict[str, Any]:
     return {
-        "id": d.id, "post_id": p.id, "workspace_id": p.workspace_id, "account_id": d.account_id,
-        "platform": d.platform, "state": d.state, "due_at": p.due_at, "next_at": d.next_at,
-    }  # fmt: skip
+        "id": d.id,
+        "post_id": p.id,
+        "workspace_id": p.workspace_id,
+        "account_id": d.account_id,
+        "platform": d.platform,
+        "state": d.state,
+        "due_at": p.due_at,
+        "next_at": d.next_at,
+    }

@@ -74,8 +74,10 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
         c,
         f"""SELECT {POST_COLUMNS} FROM posts
             WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
-        id=post, w=workspace, **bound,
-    )  # fmt: skip
+        id=post,
+        w=workspace,
+        **bound,
+    )
     return None if found is None else with_deliveries(c, [found])[0]
 
 

@@ -104,8 +104,9 @@ def add_receipts(c: Connection, limit: int) -> int:
         c,
         """UPDATE receipt_progress SET done = :done, proven = :proven, seen = :seen, writers = :writers
            RETURNING done""",
-        done=done, **watched,
-    )  # fmt: skip
+        done=done,
+        **watched,
+    )
     return len(found)
 
 
@@ -158,15 +159,24 @@ def _chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:
 def _facts(r: Any) -> Mapping[str, Any]:
     live = r.target == "published"
     return {
-        "outcome": r.target if r.target in _OUTCOMES else "again", "mover": r.mover, "at": r.at,
-        "delivery": r.delivery_id, "post": r.post_id, "account": r.account_id, "platform": r.platform,
+        "outcome": r.target if r.target in _OUTCOMES else "again",
+        "mover": r.mover,
+        "at": r.at,
+        "delivery": r.delivery_id,
+        "post": r.post_id,
+        "account": r.account_id,
+        "platform": r.platform,
         "account_remote_id": r.account_remote_id,
         "content_sha256": r.content_sha256 or content_sha256(r.caption, r.media),
-        "due_at": r.due_at, "armed_at": r.armed_at, "attempts": r.attempts or 0,
-        "published_at": r.published_at if live else None, "remote_id": r.remote_id if live else None,
-        "url": r.url if live else None, "delivered_as": r.delivered_as if live else None,
+        "due_at": r.due_at,
+        "armed_at": r.armed_at,
+        "attempts": r.attempts or 0,
+        "published_at": r.published_at if live else None,
+        "remote_id": r.remote_id if live else None,
+        "url": r.url if live else None,
+        "delivered_as": r.delivered_as if live else None,
         "error_code": r.code if r.target == "failed" else None,
-    }  # fmt: skip
+    }
 
 
 _OUTCOMES = frozenset({"published", "failed", "cancelled"})

@@ -35,11 +35,13 @@ def heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHead]:
     )
     return [
         WorkspaceHead(
-            workspace_id=r.workspace_id, workspace=r.workspace, issued_at=r.issued_at,
+            workspace_id=r.workspace_id,
+            workspace=r.workspace,
+            issued_at=r.issued_at,
             head=Head(sequence=r.sequence, hash=r.hash),
         )
         for r in found
-    ]  # fmt: skip
+    ]
 
 
 def lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
@@ -48,8 +50,10 @@ def lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
         c,
         """SELECT line FROM receipts WHERE workspace_id = :w AND sequence BETWEEN :first AND :last
            ORDER BY sequence""",
-        w=workspace, first=first, last=last,
-    )  # fmt: skip
+        w=workspace,
+        first=first,
+        last=last,
+    )
     return [r.line for r in found]
 
 

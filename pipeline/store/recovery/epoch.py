@@ -113,16 +113,19 @@ def intend(c: Connection, epoch: UUID, lease: timedelta) -> Intent:
 def confirm(c: Connection, intent: Intent) -> bool:
     """It stands outside: what it allows may be sent. False when the database is not the one that meant it."""
     row(
-        c, "DELETE FROM brought_forward WHERE delivery_id = ANY(:ids) RETURNING delivery_id",
+        c,
+        "DELETE FROM brought_forward WHERE delivery_id = ANY(:ids) RETURNING delivery_id",
         ids=list(intent.forward),
-    )  # fmt: skip
+    )
     found = row(
         c,
         f"""UPDATE mark SET until = :until, marked_at = now(), started = :server, writer = {_MINE}
             WHERE epoch = :epoch AND held_at IS NULL AND pg_postmaster_start_time() = :server
               AND relation = tableoid AND writer = xmin AND database = {_SAME_DATABASE} RETURNING n""",
-        epoch=intent.mark.epoch, until=intent.mark.until, server=intent.server,
-    )  # fmt: skip
+        epoch=intent.mark.epoch,
+        until=intent.mark.until,
+        server=intent.server,
+    )
     return found is not None
 
 
@@ -143,8 +146,10 @@ def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | N
                                      ELSE least(doubt_since, :since) END,
                   doubt_until = greatest(doubt_until, CAST(:until AS timestamptz))
            RETURNING n""",
-        why=why, since=since, until=until,
-    )  # fmt: skip
+        why=why,
+        since=since,
+        until=until,
+    )
 
 
 def let_go(c: Connection) -> None:
@@ -181,5 +186,10 @@ def _kept(found: Any) -> Kept:
         )
     inside = Inside(epoch=found.epoch, n=found.n, until=found.until, moved=found.moved)
     return Kept(
-        inside=inside, marked_at=found.marked_at, doubt=doubt, open=found.open, now=found.now, server=found.server
-    )  # fmt: skip
+        inside=inside,
+        marked_at=found.marked_at,
+        doubt=doubt,
+        open=found.open,
+        now=found.now,
+        server=found.server,
+    )

@@ -78,8 +78,9 @@ def find(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
         c,
         f"""SELECT {_WHY} AS why, d.state AS origin, {_FACTS}
             WHERE {_IN_DOUBT} ORDER BY d.due_at, d.id LIMIT :n""",
-        **_values(span), n=limit,
-    )  # fmt: skip
+        **_values(span),
+        n=limit,
+    )
     return [Doubtful(**r._mapping) for r in found]
 
 
@@ -158,9 +159,16 @@ def turn(
             ids=ids,
         )
         turned = rows(
-            c, _TURN, ids=ids, origins=[one.state for one in some], since=span.since, forward=list(span.forward),
-            deadline=deadline, error=jsonb(error), said=said,
-        )  # fmt: skip
+            c,
+            _TURN,
+            ids=ids,
+            origins=[one.state for one in some],
+            since=span.since,
+            forward=list(span.forward),
+            deadline=deadline,
+            error=jsonb(error),
+            said=said,
+        )
         if len(turned) < len(some):
             raise LookupError("Deliveries moved while they were listed. Accept it again.")
         _list(c, epoch, some)
@@ -180,9 +188,11 @@ def _list(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
         """INSERT INTO doubted (epoch, delivery_id, origin, why)
            SELECT :epoch, * FROM unnest(CAST(:ids AS uuid[]), CAST(:origins AS text[]), CAST(:whys AS text[]))
            RETURNING epoch""",
-        epoch=epoch, ids=[one.id for one in some], origins=[one.origin for one in some],
+        epoch=epoch,
+        ids=[one.id for one in some],
+        origins=[one.origin for one in some],
         whys=[one.why for one in some],
-    )  # fmt: skip
+    )
 
 
 def note(c: Connection, epoch: UUID, why: str, span: Span | None, said: str | None) -> None:
@@ -191,8 +201,12 @@ def note(c: Connection, epoch: UUID, why: str, span: Span | None, said: str | No
         c,
         """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
            RETURNING epoch""",
-        epoch=epoch, why=why, since=span and span.since, until=span and span.until, note=said,
-    )  # fmt: skip
+        epoch=epoch,
+        why=why,
+        since=span and span.since,
+        until=span and span.until,
+        note=said,
+    )
 
 
 def last(c: Connection) -> Restore | None:
@@ -211,8 +225,10 @@ def listed(c: Connection, epoch: UUID, limit: int | None = None, *, waiting: boo
         f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
             WHERE x.epoch = :epoch AND (NOT :waiting OR (d.in_doubt AND d.state IN ('blocked', 'unknown')))
             ORDER BY d.due_at, d.id LIMIT :n""",
-        epoch=epoch, n=limit, waiting=waiting,
-    )  # fmt: skip
+        epoch=epoch,
+        n=limit,
+        waiting=waiting,
+    )
     return [Doubtful(**r._mapping) for r in found]
 
 

@@ -116,9 +116,15 @@ def bounds(
     )
     whole, whole_end = (_moment(_nearest(edge, lengths[-1] * _TICKS)) for edge in (first, end))
     return {
-        "minutes": minutes, "starts": starts, "ends": ends, "signs": signs, "first": _moment(first),
-        "end": _moment(end), "whole": whole, "whole_end": whole_end,
-    }  # fmt: skip
+        "minutes": minutes,
+        "starts": starts,
+        "ends": ends,
+        "signs": signs,
+        "first": _moment(first),
+        "end": _moment(end),
+        "whole": whole,
+        "whole_end": whole_end,
+    }
 
 
 def counted_within(

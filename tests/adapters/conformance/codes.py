@@ -202,10 +202,18 @@ BY_HAND: Mapping[str, tuple[tuple[Said, Kind], ...]] = {
 
 _HTML = b"<html><title>502 Bad Gateway</title>"
 NONSENSE: tuple[Said, ...] = (
-    Said(status=200, body=_HTML), Said(status=201, body=b""), Said(status=204), Said(status=200, body=[]),
-    Said(status=302, body=_HTML), Said(status=418, body={"unheard": "of"}), Said(status=409, body=_HTML),
-    Said(status=500, body=_HTML), Said(status=502, body=_HTML), Said(status=503, body=b""), Said(status=599),
-)  # fmt: skip
+    Said(status=200, body=_HTML),
+    Said(status=201, body=b""),
+    Said(status=204),
+    Said(status=200, body=[]),
+    Said(status=302, body=_HTML),
+    Said(status=418, body={"unheard": "of"}),
+    Said(status=409, body=_HTML),
+    Said(status=500, body=_HTML),
+    Said(status=502, body=_HTML),
+    Said(status=503, body=b""),
+    Said(status=599),
+)
 """Answers that no page of any vendor lists."""
 UNLISTED: Mapping[str, Said] = {
     "tiktok creator photos, public": _tiktok(UNHEARD),

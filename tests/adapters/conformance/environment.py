@@ -52,9 +52,12 @@ class Ground:
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         answer = self._session.request(
-            method, f"{self.base}/control/{path}", json=body, timeout=30,
+            method,
+            f"{self.base}/control/{path}",
+            json=body,
+            timeout=30,
             headers={"Authorization": f"Bearer {CONTROL_TOKEN}"},
-        )  # fmt: skip
+        )
         assert answer.ok, answer.text
         return answer.json()
 
@@ -88,10 +91,14 @@ class Ground:
         }
         made = self.control("POST", "accounts", body)
         return Account(
-            id=str(uuid4()), platform=subject.platform, connection=subject.connection or made["connection"],
-            remote_id=made["remote_id"], username=made["username"], credentials=_credentials(made),
+            id=str(uuid4()),
+            platform=subject.platform,
+            connection=subject.connection or made["connection"],
+            remote_id=made["remote_id"],
+            username=made["username"],
+            credentials=_credentials(made),
             settings=made.get("settings") or {},
-        )  # fmt: skip
+        )
 
     def reconnected(self, subject: Subject, account: Account) -> Account:
         """The same account with fresh tokens."""
@@ -103,10 +110,14 @@ class Ground:
         mark = uuid4()
         link = None if subject.track is None else subject.track.link
         return Draft(
-            delivery_id=str(mark), caption=f"Conformance {mark.hex} #one #two", kind=subject.draft_kind,
-            media=tuple(self.media(subject, name) for name in subject.files), options=dict(subject.options),
-            music_url=link, track=subject.track,
-        )  # fmt: skip
+            delivery_id=str(mark),
+            caption=f"Conformance {mark.hex} #one #two",
+            kind=subject.draft_kind,
+            media=tuple(self.media(subject, name) for name in subject.files),
+            options=dict(subject.options),
+            music_url=link,
+            track=subject.track,
+        )
 
     def media(self, subject: Subject, name: str) -> Media:
         """One of the sandbox's samples; its bytes are read as the relay hands them out: exactly, in pieces."""
@@ -122,9 +133,11 @@ class Ground:
                     yield piece
 
         return Media(
-            url=f"http://127.0.0.1:{self.media_port}/media/{name}", kind="video" if video else "image",
-            facts=facts_of(name, path.stat().st_size, shapeless=subject.shapeless), stream=stream,
-        )  # fmt: skip
+            url=f"http://127.0.0.1:{self.media_port}/media/{name}",
+            kind="video" if video else "image",
+            facts=facts_of(name, path.stat().st_size, shapeless=subject.shapeless),
+            stream=stream,
+        )
 
     def settings(self, subject: Subject) -> PlatformSettings:
         """As bootstrap makes them for the sandbox, with the subject's own options."""

@@ -18,38 +18,121 @@ from adapters.youtube import limits as youtube
 from tests.adapters.conformance.subjects import facts_of
 
 MODULES: Mapping[Platform, Any] = {
-    Platform.TIKTOK: tiktok, Platform.INSTAGRAM: instagram, Platform.YOUTUBE: youtube,
-    Platform.PINTEREST: pinterest, Platform.LINKEDIN: linkedin, Platform.FACEBOOK: facebook,
-}  # fmt: skip
+    Platform.TIKTOK: tiktok,
+    Platform.INSTAGRAM: instagram,
+    Platform.YOUTUBE: youtube,
+    Platform.PINTEREST: pinterest,
+    Platform.LINKEDIN: linkedin,
+    Platform.FACEBOOK: facebook,
+}
 NOT_OF_CONTENT: Mapping[Platform, frozenset[str]] = {
     Platform.TIKTOK: frozenset(
-        {"MB", "CODEC_ALIASES", "CHUNK_LEAST", "CHUNK_MOST", "CHUNK_LAST_MOST", "CHUNKS_MOST", "CHUNK_WANTED",
-         "UPLOAD_URL_LIFE"}
+        {
+            "MB",
+            "CODEC_ALIASES",
+            "CHUNK_LEAST",
+            "CHUNK_MOST",
+            "CHUNK_LAST_MOST",
+            "CHUNKS_MOST",
+            "CHUNK_WANTED",
+            "UPLOAD_URL_LIFE",
+        }
     ),
     Platform.INSTAGRAM: frozenset(
-        {"RATIO_SLACK", "CONTAINERS_PER_DAY", "POSTS_PER_DAY", "QUOTA_RECHECK", "FIRST_POLL_IMAGE", "FIRST_POLL_VIDEO",
-         "LONGEST_POLL", "RESTARTS", "RESTART_PAUSE", "GONE_READS", "LISTINGS", "CLOCK_SKEW", "CONTAINER_LIFE",
-         "UPLOAD_FLOOR"}
+        {
+            "RATIO_SLACK",
+            "CONTAINERS_PER_DAY",
+            "POSTS_PER_DAY",
+            "QUOTA_RECHECK",
+            "FIRST_POLL_IMAGE",
+            "FIRST_POLL_VIDEO",
+            "LONGEST_POLL",
+            "RESTARTS",
+            "RESTART_PAUSE",
+            "GONE_READS",
+            "LISTINGS",
+            "CLOCK_SKEW",
+            "CONTAINER_LIFE",
+            "UPLOAD_FLOOR",
+        }
     ),
     Platform.YOUTUBE: frozenset(
-        {"TITLE_UNITS", "QUANTUM", "CHUNK", "CHUNK_TIME", "FRESH", "STALE", "CUTS", "CUT_PAUSE", "RESTARTS",
-         "PROCESSING", "CLOCK_SKEW", "LIST_PAGES", "PAGE", "LONG_BUSY", "SHORT_BUSY", "CHANNEL_DAY"}
+        {
+            "TITLE_UNITS",
+            "QUANTUM",
+            "CHUNK",
+            "CHUNK_TIME",
+            "FRESH",
+            "STALE",
+            "CUTS",
+            "CUT_PAUSE",
+            "RESTARTS",
+            "PROCESSING",
+            "CLOCK_SKEW",
+            "LIST_PAGES",
+            "PAGE",
+            "LONG_BUSY",
+            "SHORT_BUSY",
+            "CHANNEL_DAY",
+        }
     ),
     Platform.PINTEREST: frozenset(
-        {"MB", "RATIO_SLACK", "COVER_SECOND", "FIRST_POLL", "LONGEST_POLL", "GONE_READS", "RESTARTS", "RESTART_PAUSE",
-         "UPLOAD_FLOOR", "PAGE", "PAGES", "CLOCK_SKEW", "BUSY", "RESET_MOST"}
+        {
+            "MB",
+            "RATIO_SLACK",
+            "COVER_SECOND",
+            "FIRST_POLL",
+            "LONGEST_POLL",
+            "GONE_READS",
+            "RESTARTS",
+            "RESTART_PAUSE",
+            "UPLOAD_FLOOR",
+            "PAGE",
+            "PAGES",
+            "CLOCK_SKEW",
+            "BUSY",
+            "RESET_MOST",
+        }
     ),
     Platform.LINKEDIN: frozenset(
-        {"FIRST_POLL_IMAGE", "FIRST_POLL_VIDEO", "LONGEST_POLL", "GONE_READS", "RESTARTS", "RESTART_PAUSE",
-         "URL_MARGIN", "UPLOAD_FLOOR", "NOT_READY", "VERSION_RECHECK", "LISTED"}
+        {
+            "FIRST_POLL_IMAGE",
+            "FIRST_POLL_VIDEO",
+            "LONGEST_POLL",
+            "GONE_READS",
+            "RESTARTS",
+            "RESTART_PAUSE",
+            "URL_MARGIN",
+            "UPLOAD_FLOOR",
+            "NOT_READY",
+            "VERSION_RECHECK",
+            "LISTED",
+        }
     ),
     # a video that is no reel goes out as a video: the limits of reels choose, they refuse nothing
     Platform.FACEBOOK: frozenset(
-        {"REEL_TYPES", "REEL_CODECS", "REEL_SECONDS", "REEL_FPS", "REEL_PIXELS", "REEL_RATIO", "REEL_RATIO_SLACK",
-         "REELS_PER_DAY", "FIRST_POLL", "FIRST_POST_READ", "LONGEST_POLL", "GONE_READS", "CUTS", "CUT_PAUSE",
-         "RESTARTS", "RESTART_PAUSE", "CLOCK_SKEW", "UPLOAD_FLOOR"}
+        {
+            "REEL_TYPES",
+            "REEL_CODECS",
+            "REEL_SECONDS",
+            "REEL_FPS",
+            "REEL_PIXELS",
+            "REEL_RATIO",
+            "REEL_RATIO_SLACK",
+            "REELS_PER_DAY",
+            "FIRST_POLL",
+            "FIRST_POST_READ",
+            "LONGEST_POLL",
+            "GONE_READS",
+            "CUTS",
+            "CUT_PAUSE",
+            "RESTARTS",
+            "RESTART_PAUSE",
+            "CLOCK_SKEW",
+            "UPLOAD_FLOOR",
+        }
     ),
-}  # fmt: skip
+}
 """What ``limits.py`` holds beside limits of posts: paces, patience, sizes of our own steps. CAPABILITIES always is."""
 
 
@@ -82,10 +165,14 @@ class Over:
         organization = "urn:li:organization:1"
         defaults = {Platform.TIKTOK: "creator", Platform.LINKEDIN: "organization"}
         return Account(
-            id="1", platform=self.platform, connection=self.connection or defaults.get(self.platform, "user"),
-            remote_id=organization if self.platform is Platform.LINKEDIN else "1", username="ann",
-            credentials=Credentials(access_token=TOKEN), settings={"default_board": "549", **self.settings},
-        )  # fmt: skip
+            id="1",
+            platform=self.platform,
+            connection=self.connection or defaults.get(self.platform, "user"),
+            remote_id=organization if self.platform is Platform.LINKEDIN else "1",
+            username="ann",
+            credentials=Credentials(access_token=TOKEN),
+            settings={"default_board": "549", **self.settings},
+        )
 
     def draft(self, change: Mapping[str, Any]) -> Draft:
         """A plain draft with the change."""
@@ -96,9 +183,12 @@ class Over:
             url=f"https://example.com/{name}", kind="video" if self.kind == "video" else "image", facts=facts
         )
         return Draft(
-            delivery_id="1", caption=change.get("caption", "A caption"), kind=self.kind,
-            media=(one,) * change.get("count", 1), options=change.get("options", {}),
-        )  # fmt: skip
+            delivery_id="1",
+            caption=change.get("caption", "A caption"),
+            kind=self.kind,
+            media=(one,) * change.get("count", 1),
+            options=change.get("options", {}),
+        )
 
 
 def _rows(
@@ -180,38 +270,59 @@ def _of_tiktok(connection: str) -> list[Over]:
 def _of_instagram() -> list[Over]:
     i, of = instagram, Platform.INSTAGRAM
     return [
-        *_rows(of, "video", "caption", _long("CAPTION_CHARACTERS", i.CAPTION_CHARACTERS),
-               _text("HASHTAGS", "#a " * i.HASHTAGS, "#a " * (i.HASHTAGS + 1)),
-               _text("MENTIONS", "@a " * i.MENTIONS, "@a " * (i.MENTIONS + 1))),
+        *_rows(
+            of,
+            "video",
+            "caption",
+            _long("CAPTION_CHARACTERS", i.CAPTION_CHARACTERS),
+            _text("HASHTAGS", "#a " * i.HASHTAGS, "#a " * (i.HASHTAGS + 1)),
+            _text("MENTIONS", "@a " * i.MENTIONS, "@a " * (i.MENTIONS + 1)),
+        ),
         *_rows(of, "slideshow", "media", _fact("CAROUSEL", "count", i.CAROUSEL[1], i.CAROUSEL[1] + 1)),
-        *_rows(of, "slideshow", IMAGE,
-               _fact("IMAGE_TYPES", "content_type", "image/jpeg", "image/png"),
-               _fact("IMAGE_BYTES", "bytes", i.IMAGE_BYTES, i.IMAGE_BYTES + 1),
-               _fact("IMAGE_RATIO narrowest", "height", 1350, 1400),
-               _fact("IMAGE_RATIO widest", "height", 566, 550)),
-        *_rows(of, "video", VIDEO,
-               _fact("VIDEO_TYPES", "content_type", "video/quicktime", "video/webm"),
-               _fact("VIDEO_CODECS", "codec", "hevc", "vp9"),
-               _fact("VIDEO_BYTES", "bytes", i.VIDEO_BYTES, i.VIDEO_BYTES + 1),
-               _fact("VIDEO_SECONDS least", "duration", i.VIDEO_SECONDS[0], i.VIDEO_SECONDS[0] - 0.1),
-               _fact("VIDEO_SECONDS most", "duration", i.VIDEO_SECONDS[1], i.VIDEO_SECONDS[1] + 0.1),
-               _fact("VIDEO_FPS least", "fps", i.VIDEO_FPS[0], i.VIDEO_FPS[0] - 0.1),
-               _fact("VIDEO_FPS most", "fps", i.VIDEO_FPS[1], i.VIDEO_FPS[1] + 0.1),
-               _fact("VIDEO_WIDTH", "width", i.VIDEO_WIDTH, i.VIDEO_WIDTH + 1),
-               _fact("VIDEO_RATIO", "height", 54_000, 60_000)),
-    ]  # fmt: skip
+        *_rows(
+            of,
+            "slideshow",
+            IMAGE,
+            _fact("IMAGE_TYPES", "content_type", "image/jpeg", "image/png"),
+            _fact("IMAGE_BYTES", "bytes", i.IMAGE_BYTES, i.IMAGE_BYTES + 1),
+            _fact("IMAGE_RATIO narrowest", "height", 1350, 1400),
+            _fact("IMAGE_RATIO widest", "height", 566, 550),
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("VIDEO_TYPES", "content_type", "video/quicktime", "video/webm"),
+            _fact("VIDEO_CODECS", "codec", "hevc", "vp9"),
+            _fact("VIDEO_BYTES", "bytes", i.VIDEO_BYTES, i.VIDEO_BYTES + 1),
+            _fact("VIDEO_SECONDS least", "duration", i.VIDEO_SECONDS[0], i.VIDEO_SECONDS[0] - 0.1),
+            _fact("VIDEO_SECONDS most", "duration", i.VIDEO_SECONDS[1], i.VIDEO_SECONDS[1] + 0.1),
+            _fact("VIDEO_FPS least", "fps", i.VIDEO_FPS[0], i.VIDEO_FPS[0] - 0.1),
+            _fact("VIDEO_FPS most", "fps", i.VIDEO_FPS[1], i.VIDEO_FPS[1] + 0.1),
+            _fact("VIDEO_WIDTH", "width", i.VIDEO_WIDTH, i.VIDEO_WIDTH + 1),
+            _fact("VIDEO_RATIO", "height", 54_000, 60_000),
+        ),
+    ]
 
 
 def _of_facebook() -> list[Over]:
     f, of = facebook, Platform.FACEBOOK
     return [
-        *_rows(of, "slideshow", IMAGE,
-               _fact("PHOTO_TYPES", "content_type", "image/png", "image/webp"),
-               _fact("PHOTO_BYTES", "bytes", f.PHOTO_BYTES, f.PHOTO_BYTES + 1)),
-        *_rows(of, "video", VIDEO,
-               _fact("VIDEO_BYTES", "bytes", f.VIDEO_BYTES, f.VIDEO_BYTES + 1),
-               _fact("VIDEO_SECONDS", "duration", f.VIDEO_SECONDS, f.VIDEO_SECONDS + 1)),
-    ]  # fmt: skip
+        *_rows(
+            of,
+            "slideshow",
+            IMAGE,
+            _fact("PHOTO_TYPES", "content_type", "image/png", "image/webp"),
+            _fact("PHOTO_BYTES", "bytes", f.PHOTO_BYTES, f.PHOTO_BYTES + 1),
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("VIDEO_BYTES", "bytes", f.VIDEO_BYTES, f.VIDEO_BYTES + 1),
+            _fact("VIDEO_SECONDS", "duration", f.VIDEO_SECONDS, f.VIDEO_SECONDS + 1),
+        ),
+    ]
 
 
 def _of_youtube() -> list[Over]:
@@ -222,16 +333,30 @@ def _of_youtube() -> list[Over]:
         *_rows(of, "video", "caption", _long("DESCRIPTION_BYTES", y.DESCRIPTION_BYTES)),
         *_rows(of, "video", "caption", _text("TAGS_CHARACTERS", fits, over), severity="warn"),
         *_rows(of, "video", "caption", _text("FORBIDDEN", "a", "a <b>"), severity="warn"),
-        *_rows(of, "video", VIDEO,
-               _fact("MEDIA_TYPES", "content_type", "video/webm", "image/jpeg"),
-               _fact("VIDEO_BYTES", "bytes", y.VIDEO_BYTES, y.VIDEO_BYTES + 1),
-               _fact("VIDEO_SECONDS", "duration", y.VIDEO_SECONDS, y.VIDEO_SECONDS + 1)),
-        *_rows(of, "video", VIDEO, _fact("SHORT_SECONDS", "duration", y.SHORT_SECONDS, y.SHORT_SECONDS + 1),
-               severity="warn"),
-        *_rows(of, "video", VIDEO,
-               ("UNVERIFIED_SECONDS", {"duration": 170.0}, {"duration": y.UNVERIFIED_SECONDS + 1}),
-               severity="warn", settings={"long_uploads": "eligible"}),
-    ]  # fmt: skip
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("MEDIA_TYPES", "content_type", "video/webm", "image/jpeg"),
+            _fact("VIDEO_BYTES", "bytes", y.VIDEO_BYTES, y.VIDEO_BYTES + 1),
+            _fact("VIDEO_SECONDS", "duration", y.VIDEO_SECONDS, y.VIDEO_SECONDS + 1),
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("SHORT_SECONDS", "duration", y.SHORT_SECONDS, y.SHORT_SECONDS + 1),
+            severity="warn",
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            ("UNVERIFIED_SECONDS", {"duration": 170.0}, {"duration": y.UNVERIFIED_SECONDS + 1}),
+            severity="warn",
+            settings={"long_uploads": "eligible"},
+        ),
+    ]
 
 
 def _of_pinterest() -> list[Over]:
@@ -244,17 +369,25 @@ def _of_pinterest() -> list[Over]:
         *_rows(of, "slideshow", "pinterest.title", ("TITLE_CHARACTERS", titles[0], titles[1])),
         *_rows(of, "slideshow", "pinterest.link", ("LINK_CHARACTERS", links[0], links[1])),
         *_rows(of, "slideshow", "media", _fact("CAROUSEL", "count", p.CAROUSEL[1], p.CAROUSEL[1] + 1)),
-        *_rows(of, "slideshow", IMAGE,
-               _fact("IMAGE_TYPES", "content_type", "image/png", "image/webp"),
-               _fact("IMAGE_BYTES", "bytes", p.IMAGE_BYTES, p.IMAGE_BYTES + 1)),
-        *_rows(of, "video", VIDEO,
-               _fact("VIDEO_TYPES", "content_type", "video/quicktime", "video/webm"),
-               _fact("VIDEO_CODECS", "codec", "hevc", "vp9"),
-               _fact("VIDEO_BYTES", "bytes", p.VIDEO_BYTES, p.VIDEO_BYTES + 1),
-               _fact("VIDEO_SECONDS least", "duration", p.VIDEO_SECONDS[0], p.VIDEO_SECONDS[0] - 0.1),
-               _fact("VIDEO_SECONDS most", "duration", p.VIDEO_SECONDS[1], p.VIDEO_SECONDS[1] + 0.1),
-               _fact("VIDEO_RATIO", "width", 480, 460)),
-    ]  # fmt: skip
+        *_rows(
+            of,
+            "slideshow",
+            IMAGE,
+            _fact("IMAGE_TYPES", "content_type", "image/png", "image/webp"),
+            _fact("IMAGE_BYTES", "bytes", p.IMAGE_BYTES, p.IMAGE_BYTES + 1),
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("VIDEO_TYPES", "content_type", "video/quicktime", "video/webm"),
+            _fact("VIDEO_CODECS", "codec", "hevc", "vp9"),
+            _fact("VIDEO_BYTES", "bytes", p.VIDEO_BYTES, p.VIDEO_BYTES + 1),
+            _fact("VIDEO_SECONDS least", "duration", p.VIDEO_SECONDS[0], p.VIDEO_SECONDS[0] - 0.1),
+            _fact("VIDEO_SECONDS most", "duration", p.VIDEO_SECONDS[1], p.VIDEO_SECONDS[1] + 0.1),
+            _fact("VIDEO_RATIO", "width", 480, 460),
+        ),
+    ]
 
 
 def _of_linkedin() -> list[Over]:
@@ -262,19 +395,36 @@ def _of_linkedin() -> list[Over]:
     return [
         *_rows(of, "slideshow", "caption", _long("COMMENTARY", n.COMMENTARY)),
         *_rows(of, "slideshow", "media", _fact("IMAGES", "count", n.IMAGES[1], n.IMAGES[1] + 1)),
-        *_rows(of, "slideshow", IMAGE,
-               _fact("IMAGE_TYPES", "content_type", "image/gif", "image/webp"),
-               ("IMAGE_PIXELS", {"width": n.IMAGE_PIXELS - 1, "height": 1}, {"width": n.IMAGE_PIXELS, "height": 1})),
-        *_rows(of, "video", VIDEO,
-               _fact("VIDEO_TYPES", "content_type", "video/mp4", "video/quicktime"),
-               _fact("VIDEO_BYTES least", "bytes", n.VIDEO_BYTES[0], n.VIDEO_BYTES[0] - 1),
-               _fact("VIDEO_BYTES most", "bytes", n.VIDEO_BYTES[1], n.VIDEO_BYTES[1] + 1),
-               _fact("VIDEO_SECONDS least", "duration", n.VIDEO_SECONDS[0], n.VIDEO_SECONDS[0] - 0.1),
-               _fact("VIDEO_SECONDS most", "duration", n.VIDEO_SECONDS[1], n.VIDEO_SECONDS[1] + 0.1)),
-    ]  # fmt: skip
+        *_rows(
+            of,
+            "slideshow",
+            IMAGE,
+            _fact("IMAGE_TYPES", "content_type", "image/gif", "image/webp"),
+            (
+                "IMAGE_PIXELS",
+                {"width": n.IMAGE_PIXELS - 1, "height": 1},
+                {"width": n.IMAGE_PIXELS, "height": 1},
+            ),
+        ),
+        *_rows(
+            of,
+            "video",
+            VIDEO,
+            _fact("VIDEO_TYPES", "content_type", "video/mp4", "video/quicktime"),
+            _fact("VIDEO_BYTES least", "bytes", n.VIDEO_BYTES[0], n.VIDEO_BYTES[0] - 1),
+            _fact("VIDEO_BYTES most", "bytes", n.VIDEO_BYTES[1], n.VIDEO_BYTES[1] + 1),
+            _fact("VIDEO_SECONDS least", "duration", n.VIDEO_SECONDS[0], n.VIDEO_SECONDS[0] - 0.1),
+            _fact("VIDEO_SECONDS most", "duration", n.VIDEO_SECONDS[1], n.VIDEO_SECONDS[1] + 0.1),
+        ),
+    ]
 
 
 EVERY: Sequence[Over] = (
-    *_of_tiktok("creator"), *_of_tiktok("business"), *_of_instagram(), *_of_facebook(), *_of_youtube(),
-    *_of_pinterest(), *_of_linkedin(),
-)  # fmt: skip
+    *_of_tiktok("creator"),
+    *_of_tiktok("business"),
+    *_of_instagram(),
+    *_of_facebook(),
+    *_of_youtube(),
+    *_of_pinterest(),
+    *_of_linkedin(),
+)

@@ -56,9 +56,12 @@ PADDED = {"sample-2mb.mp4": 2_200_000, "sample-5mb.mp4": 5_000_000}
 """The sample made longer by an empty box: enough for several chunks, and no more than that."""
 MB2, MB5 = (("sample-2mb.mp4",), ("sample-5mb.mp4",))
 CHARTED = Track(
-    post_id="7300000000000000007", sound_id="7221171716369631233", title="Track", artist="Artist",
+    post_id="7300000000000000007",
+    sound_id="7221171716369631233",
+    title="Track",
+    artist="Artist",
     link="https://www.tiktok.com/@ann/video/7300000000000000007",
-)  # fmt: skip
+)
 PRIVATE, DRAFT = {"privacy_level": "SELF_ONLY"}, {"post_mode": "MEDIA_UPLOAD"}
 BOARD = {"default_board": True}
 
@@ -82,16 +85,25 @@ def _youtube(kind: str, files: Sequence[str], **more: Any) -> Subject:
 def _pinterest(kind: str, files: Sequence[str], link: str | None = None) -> Subject:
     options = {} if link is None else {"link": link}
     return Subject(
-        platform=Platform.PINTEREST, kind=kind, stand_in="pinterest", files=files, options=options, of_account=BOARD,
+        platform=Platform.PINTEREST,
+        kind=kind,
+        stand_in="pinterest",
+        files=files,
+        options=options,
+        of_account=BOARD,
         searched=True,
-    )  # fmt: skip
+    )
 
 
 def _linkedin(kind: str, files: Sequence[str], author: str) -> Subject:
     return Subject(
-        platform=Platform.LINKEDIN, kind=kind, stand_in="linkedin", files=files, of_account={"kind": author},
+        platform=Platform.LINKEDIN,
+        kind=kind,
+        stand_in="linkedin",
+        files=files,
+        of_account={"kind": author},
         searched=author == "organization",
-    )  # fmt: skip
+    )
 
 
 EVERY: tuple[Subject, ...] = (
@@ -145,6 +157,11 @@ def facts_of(name: str, size: int, *, shapeless: bool = False) -> MediaFacts:
     if not name.endswith(".mp4"):
         return MediaFacts(content_type="image/jpeg", bytes=size, width=1080, height=1350)
     return MediaFacts(
-        content_type="video/mp4", bytes=size, duration=5.0, codec="h264", fps=30.0,
-        width=None if shapeless else 540, height=None if shapeless else 960,
-    )  # fmt: skip
+        content_type="video/mp4",
+        bytes=size,
+        duration=5.0,
+        codec="h264",
+        fps=30.0,
+        width=None if shapeless else 540,
+        height=None if shapeless else 960,
+    )

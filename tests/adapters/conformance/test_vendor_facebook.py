@@ -62,9 +62,11 @@ def test_a_reel(ground: Ground, account: Account, api: Any) -> None:
     data = (ground.folder / "media" / FACEBOOK.files[0]).read_bytes()
     token = account.credentials.access_token.get_secret_value()
     api._session.requests.post(  # the SDK has no call for this host
-        started["upload_url"], data=data, timeout=20,
+        started["upload_url"],
+        data=data,
+        timeout=20,
         headers={"Authorization": f"OAuth {token}", "offset": "0", "file_size": str(len(data))},
-    ).raise_for_status()  # fmt: skip
+    ).raise_for_status()
     finish = {
         "upload_phase": "finish",
         "video_id": started["video_id"],

@@ -43,9 +43,11 @@ def service(ground: Ground, account: Account) -> Iterator[Any]:
     assert refresh is not None
     granted = Credentials(  # type: ignore[no-untyped-call]
         token=account.credentials.access_token.get_secret_value(),
-        refresh_token=refresh.get_secret_value(), token_uri=f"{ground.base}/google-oauth/token",
-        client_id="slipway-sandbox", client_secret="sandbox-secret",
-    )  # fmt: skip
+        refresh_token=refresh.get_secret_value(),
+        token_uri=f"{ground.base}/google-oauth/token",
+        client_id="slipway-sandbox",
+        client_secret="sandbox-secret",
+    )
     built = build_from_document(document, http=AuthorizedHttp(granted, http=build_http()))
     yield built
     built.close()

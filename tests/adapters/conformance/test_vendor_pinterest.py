@@ -30,8 +30,9 @@ from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import EVERY, Subject
 
 IMAGE, CAROUSEL, VIDEO = (
-    next(s for s in EVERY if s.name == f"pinterest {kind}, with a link") for kind in ("image", "carousel", "video")
-)  # fmt: skip
+    next(s for s in EVERY if s.name == f"pinterest {kind}, with a link")
+    for kind in ("image", "carousel", "video")
+)
 
 
 @pytest.fixture

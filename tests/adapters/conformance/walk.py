@@ -50,9 +50,15 @@ PAUSE = 0.02
 MOST_WAIT = 10.0
 """Seconds of a wait that the adapters' clock is moved by: what they knew is old then, what they hold still lives."""
 POLICY = Policy(
-    tries=6, backoff=timedelta(0), cap=timedelta(0), chance=0, settle=timedelta(0), look_first=timedelta(0),
-    look_longest=timedelta(0), look_limit=timedelta(hours=1),
-)  # fmt: skip
+    tries=6,
+    backoff=timedelta(0),
+    cap=timedelta(0),
+    chance=0,
+    settle=timedelta(0),
+    look_first=timedelta(0),
+    look_longest=timedelta(0),
+    look_limit=timedelta(hours=1),
+)
 READS = {
     # POST or PUT by name, reads by nature: they change nothing over there
     ("POST", "/v2/post/publish/status/fetch/"),
@@ -255,11 +261,15 @@ class Walk:
     def standing(self) -> Standing:
         """What the core would know of the delivery now."""
         return Standing(
-            spent=self.spent, looks=self.looks, surprises=self.surprises, stale_before=self.stale,
+            spent=self.spent,
+            looks=self.looks,
+            surprises=self.surprises,
+            stale_before=self.stale,
             armed_for=None if self.armed_at is None else timedelta(0),
             waited=POLICY.look_limit if self._is_over else timedelta(0),
-            absent_before=self.absences > 1, late_enough=self.absences > 0,
-        )  # fmt: skip
+            absent_before=self.absences > 1,
+            late_enough=self.absences > 0,
+        )
 
     @property
     def _is_over(self) -> bool:

@@ -79,10 +79,16 @@ async def _status(call: Call) -> web.Response:
     status["media_ids"] = [file["key"] for file in files]
     call.world.store.put(KEY, key, {"key": key, "status": status})
     call.world.publish(
-        account, kind="status", remote_id=number, handle=number, caption=str(body.get("status")),
-        media=[{"sha256": None, "bytes": file["bytes"]} for file in files], url=str(status["url"]),
-        late=call.delay(), extra={"status": status},
-    )  # fmt: skip
+        account,
+        kind="status",
+        remote_id=number,
+        handle=number,
+        caption=str(body.get("status")),
+        media=[{"sha256": None, "bytes": file["bytes"]} for file in files],
+        url=str(status["url"]),
+        late=call.delay(),
+        extra={"status": status},
+    )
     return json_answer(status)
 
 
@@ -112,9 +118,12 @@ def _conclude(world: World) -> Any:
 def register(app: web.Application, world: World) -> None:
     """Serve Mammoth on `app`."""
     kind = AccountKind(
-        new_id=lambda _: digits(10, "5"), scopes=("read", "write"), connection="user", access_prefix="mam_",
+        new_id=lambda _: digits(10, "5"),
+        scopes=("read", "write"),
+        connection="user",
+        access_prefix="mam_",
         access_life=None,
-    )  # fmt: skip
+    )
     world.accounts.define(PLATFORM, kind)
     world.processing.define(
         MEDIA, Work(pending=lambda r: r["state"] == "processing", examine=_examine, conclude=_conclude(world))

@@ -46,9 +46,12 @@ def test_the_consent_page(server: VendorServer, connection: str | None, scope: s
     url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/v2/authorization"
     assert parse_qs(url.query) == {
-        "response_type": ["code"], "client_id": ["77abc"], "redirect_uri": [BACK], "state": ["s t"],
+        "response_type": ["code"],
+        "client_id": ["77abc"],
+        "redirect_uri": [BACK],
+        "state": ["s t"],
         "scope": [scope],
-    }  # fmt: skip
+    }
 
 
 def test_an_unknown_connection_is_refused(server: VendorServer) -> None:
@@ -63,9 +66,12 @@ def test_a_code_buys_a_grant(server: VendorServer, linkedin: LinkedIn) -> None:
     got = linkedin.exchange("the-code", BACK, None)
     assert server.calls == ["POST /www/oauth/v2/accessToken"]
     assert server.asked[0].form == {
-        "grant_type": "authorization_code", "code": "the-code", "redirect_uri": BACK, "client_id": "77abc",
+        "grant_type": "authorization_code",
+        "code": "the-code",
+        "redirect_uri": BACK,
+        "client_id": "77abc",
         "client_secret": m.APP_SECRET,
-    }  # fmt: skip
+    }
     assert got.expires_at is not None
     assert got.refresh_expires_at is not None
     assert timedelta(days=59) < got.expires_at - before <= timedelta(days=60, seconds=5)
@@ -77,9 +83,11 @@ def test_a_refresh_keeps_what_is_not_repeated(server: VendorServer, linkedin: Li
     server.tell(m.GRANT, '{"access_token":"AQV-3","expires_in":1}')
     rotated = linkedin.refresh(m.account())
     assert server.asked[0].form == {
-        "grant_type": "refresh_token", "refresh_token": m.REFRESH, "client_id": "77abc",
+        "grant_type": "refresh_token",
+        "refresh_token": m.REFRESH,
+        "client_id": "77abc",
         "client_secret": m.APP_SECRET,
-    }  # fmt: skip
+    }
     assert rotated.refresh_token is not None
     assert rotated.refresh_token.get_secret_value() == "AQR-new"
     kept = linkedin.refresh(m.account())
@@ -166,8 +174,10 @@ def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: Li
     server.tell(profile, ROLES, '{"localizedName":"Casa Inc"}', Told(status=403, body=m.DENIED))
     found = linkedin.discover(granted("r_basicprofile", "w_member_social", "rw_organization_admin"))
     assert [(a.connection, a.display_name) for a in found] == [
-        ("person", "Ada Casa"), ("organization", "Casa Inc"), ("organization", "2"),
-    ]  # fmt: skip
+        ("person", "Ada Casa"),
+        ("organization", "Casa Inc"),
+        ("organization", "2"),
+    ]
     assert found[0].remote_id == m.MEMBER
     assert server.calls[0] == "GET /api/v2/me"
 

@@ -46,12 +46,14 @@ def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: Client)
         "commentary": "Casa #tiles",
         "visibility": "PUBLIC",
         "distribution": {
-            "feedDistribution": "MAIN_FEED", "targetEntities": [], "thirdPartyDistributionChannels": [],
+            "feedDistribution": "MAIN_FEED",
+            "targetEntities": [],
+            "thirdPartyDistributionChannels": [],
         },
         "content": {"media": {"id": m.IMAGE}},
         "lifecycleState": "PUBLISHED",
         "isReshareDisabledByAuthor": False,
-    }  # fmt: skip
+    }
 
 
 def test_several_images_and_a_video(server: VendorServer, linkedin: LinkedIn) -> None:
@@ -221,11 +223,14 @@ TWO = m.done("urn:li:image:1", "urn:li:image:2")
         (AT, [m.a_post("urn:li:share:1", "urn:li:image:9")], None),  # the same text with other media
         (AT, [m.a_post("urn:li:share:1", content=None)], None),
         (AT, [], None),
-        (AT, [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE, commentary="other")],
-         "urn:li:share:1"),
+        (
+            AT,
+            [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE, commentary="other")],
+            "urn:li:share:1",
+        ),
         (AT, [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE)], None),
     ],
-)  # fmt: skip
+)
 def test_the_media_decide_and_the_text_tells_twins_apart(
     server: VendorServer,
     linkedin: LinkedIn,

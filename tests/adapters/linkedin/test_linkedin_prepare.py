@@ -72,8 +72,10 @@ def test_several_images_are_all_sent_before_any_is_waited_for(
     ready = m.prepared(linkedin, draft, MEMBER)
     assert ready == m.done("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
     assert [asked.body for asked in server.asked if asked.method == "PUT"] == [
-        m.content(1000), m.content(1001), m.content(1002),
-    ]  # fmt: skip
+        m.content(1000),
+        m.content(1001),
+        m.content(1002),
+    ]
     assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
     assert server.asked[0].json["initializeUploadRequest"]["owner"] == m.MEMBER
 

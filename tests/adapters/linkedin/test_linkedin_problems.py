@@ -17,15 +17,19 @@ BROKEN: list[tuple[Draft, str, Any, Any]] = [
     (m.draft_of(*(m.image() for _ in range(21))), "media", 20, 21),
     (m.draft_of(m.image(), m.video()), "media.urls[1]", "image", "video"),
     (m.draft_of(m.video(), m.video()), "media", 1, 2),
-    (m.draft_of(m.image(content_type="image/webp")), "media.urls[0]", "image/jpeg or image/png or image/gif",
-     "image/webp"),
+    (
+        m.draft_of(m.image(content_type="image/webp")),
+        "media.urls[0]",
+        "image/jpeg or image/png or image/gif",
+        "image/webp",
+    ),
     (m.draft_of(m.image(width=36_152_320, height=1)), "media.urls[0]", 36_152_320, 36_152_320),
     (m.draft_of(m.video(content_type="video/quicktime")), "media.url", "video/mp4", "video/quicktime"),
     (m.draft_of(m.video(bytes=76_799)), "media.url", "76800 to 524288000", 76_799),
     (m.draft_of(m.video(bytes=524_288_001)), "media.url", "76800 to 524288000", 524_288_001),
     (m.draft_of(m.video(duration=2.9)), "media.url", "3 to 1800", 2.9),
     (m.draft_of(m.video(duration=1801)), "media.url", "3 to 1800", 1801),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)

@@ -59,8 +59,10 @@ def test_a_refresh_rotates_the_refresh_token(server: VendorServer, pinterest: Pi
     server.tell(m.GRANT, '{"access_token":"pina-3","expires_in":1}')
     rotated = pinterest.refresh(m.account())
     assert server.asked[0].form == {
-        "grant_type": "refresh_token", "refresh_token": m.REFRESH, "continuous_refresh": "true",
-    }  # fmt: skip
+        "grant_type": "refresh_token",
+        "refresh_token": m.REFRESH,
+        "continuous_refresh": "true",
+    }
     assert rotated.refresh_token is not None
     assert rotated.refresh_token.get_secret_value() == "pinr-new"
     kept = pinterest.refresh(m.account())
@@ -115,8 +117,11 @@ def test_discover_finds_the_user_and_its_boards(server: VendorServer, pinterest:
     )
     (found,) = pinterest.discover(m.account().credentials)
     assert (found.remote_id, found.username, found.display_name, found.connection) == (
-        "2783136121146311751", "casa", "Casa Inc", "user",
-    )  # fmt: skip
+        "2783136121146311751",
+        "casa",
+        "Casa Inc",
+        "user",
+    )
     assert found.settings == {
         "boards": [
             {"id": "1", "name": "Tiles", "privacy": "PUBLIC"},

@@ -25,8 +25,12 @@ BROKEN: list[tuple[Draft, str, Any, Any]] = [
     (m.post(m.image(), m.video()), "media.urls[1]", "image", "video"),
     (m.post(m.image(content_type="image/webp")), "media.urls[0]", "image/jpeg or image/png", "image/webp"),
     (m.post(m.image(bytes=20 * MB + 1)), "media.urls[0]", 20 * MB, 20 * MB + 1),
-    (m.post(m.video(content_type="video/webm")), "media.url", "video/mp4 or video/quicktime or video/x-m4v",
-     "video/webm"),
+    (
+        m.post(m.video(content_type="video/webm")),
+        "media.url",
+        "video/mp4 or video/quicktime or video/x-m4v",
+        "video/webm",
+    ),
     (m.post(m.video(codec="vp9")), "media.url", "h264 or hevc", "vp9"),
     (m.post(m.video(bytes=2048 * MB + 1)), "media.url", 2048 * MB, 2048 * MB + 1),
     (m.post(m.video(duration=3.9)), "media.url", "4 to 900", 3.9),
@@ -34,7 +38,7 @@ BROKEN: list[tuple[Draft, str, Any, Any]] = [
     (m.post(m.video(width=2000, height=1000)), "media.url", "0.49 to 1.92", 2.0),
     (m.post(m.video(width=480, height=1000)), "media.url", "0.49 to 1.92", 0.48),
     (m.post(m.video(), m.video()), "media", 1, 2),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
@@ -58,8 +62,10 @@ def test_a_missing_board_names_the_account(pinterest: Pinterest) -> None:
 def test_several_problems_are_told_together(pinterest: Pinterest) -> None:
     draft = m.post(m.video(codec="vp9", duration=1), caption="x" * 900, board=None)
     assert {p.field for p in pinterest.problems(draft, m.account())} == {
-        "pinterest.board_id", "caption", "media.url",
-    }  # fmt: skip
+        "pinterest.board_id",
+        "caption",
+        "media.url",
+    }
 
 
 def test_what_could_not_be_told_is_not_held_against_the_draft(pinterest: Pinterest) -> None:

@@ -85,13 +85,17 @@ def test_without_any_board_nothing_is_sent(server: VendorServer, pinterest: Pint
     [
         ("One\nTwo", {}, "One", "One\nTwo"),
         ("One\nTwo", {"title": "Mine"}, "Mine", "One\nTwo"),
-        ("One", {"tags": ["home decor", "#Tiles", "one-off", "home  decor", "!"]}, "One",
-         "One\n\n#homedecor #Tiles #oneoff"),
+        (
+            "One",
+            {"tags": ["home decor", "#Tiles", "one-off", "home  decor", "!"]},
+            "One",
+            "One\n\n#homedecor #Tiles #oneoff",
+        ),
         ("One #Tiles", {"tags": ["tiles"]}, "One #Tiles", "One #Tiles"),
         ("x" * 790, {"tags": ["four", "toolong", "five5"]}, "x" * 100, "x" * 790 + "\n\n#four"),
         ("word " * 30, {}, ("word " * 20).strip(), "word " * 30),
     ],
-)  # fmt: skip
+)
 def test_texts(
     server: VendorServer,
     pinterest: Pinterest,
@@ -173,9 +177,16 @@ def test_the_form_has_every_parameter_then_the_file_and_no_token(
     assert isinstance(parts, list)
     names = [part.get_param("name", header="content-disposition") for part in parts]  # type: ignore[union-attr]
     assert names == [
-        "x-amz-date", "x-amz-signature", "x-amz-security-token", "x-amz-algorithm", "key", "policy",
-        "x-amz-credential", "Content-Type", "file",
-    ]  # fmt: skip
+        "x-amz-date",
+        "x-amz-signature",
+        "x-amz-security-token",
+        "x-amz-algorithm",
+        "key",
+        "policy",
+        "x-amz-credential",
+        "Content-Type",
+        "file",
+    ]
     assert b'name="key"\r\n\r\nuploads/\xe2\x80\xa6\r\n' in sent.body
     file = sent.body.split(b"Content-Type: video/mp4\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
     assert file == m.content(100_001)
@@ -280,21 +291,33 @@ def test_media_that_is_not_found_is_waited_for_then_sent_anew(
 
 REFUSALS = [
     (400, m.fault(1, "Invalid parameters."), Rejected, "invalid_request"),
-    (400, m.fault(1, "Unable to reach the URL. Please check the URL is correct and try again."), Unavailable,
-     "media_not_fetched"),
+    (
+        400,
+        m.fault(1, "Unable to reach the URL. Please check the URL is correct and try again."),
+        Unavailable,
+        "media_not_fetched",
+    ),
     (401, m.fault(2, "Authentication failed."), CredentialsExpired, "credentials_expired"),
-    (401, m.fault(3, "Your application is not permitted to use restricted feature: pin_edit"), PermissionMissing,
-     "permission_missing"),
+    (
+        401,
+        m.fault(3, "Your application is not permitted to use restricted feature: pin_edit"),
+        PermissionMissing,
+        "permission_missing",
+    ),
     (401, "<html>", CredentialsExpired, "credentials_expired"),
     (403, m.fault(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
     (403, m.fault(7, "…"), Rejected, "not_permitted"),
     (404, m.fault(40, "Board not found."), Rejected, "board_not_found"),
     (404, m.fault(50, "Not found."), Rejected, "not_found"),
     (429, m.fault(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
-    (429, m.fault(8, "Slow down.", message_detail="Your account was blocked for Spam."), Rejected,
-     "blocked_as_spam"),
+    (
+        429,
+        m.fault(8, "Slow down.", message_detail="Your account was blocked for Spam."),
+        Rejected,
+        "blocked_as_spam",
+    ),
     (429, m.fault(8, "This was marked as spam"), Rejected, "blocked_as_spam"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("status", "body", "error", "code"), REFUSALS)

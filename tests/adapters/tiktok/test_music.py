@@ -191,10 +191,14 @@ def test_the_last_sound_inside_the_blockquote_counts() -> None:
         return f'<a href="https://www.tiktok.com/music/x-{number}">{words}</a>'
 
     html = (
-        anchor(10000001, "before") + "<blockquote>" + anchor(10000002, "one") + anchor(10000003, "♬ zwei &amp; drei")
+        anchor(10000001, "before")
+        + "<blockquote>"
+        + anchor(10000002, "one")
+        + anchor(10000003, "♬ zwei &amp; drei")
         + '<a href="https://www.tiktok.com/@casa">@casa</a>'
-        + '<a href="https://evil.example/music/x-10000009">no</a></blockquote>' + anchor(10000004, "after")
-    )  # fmt: skip
+        + '<a href="https://evil.example/music/x-10000009">no</a></blockquote>'
+        + anchor(10000004, "after")
+    )
     sound = sound_in(html)
     assert sound is not None
     assert (sound.id, sound.title, sound.artist) == ("10000003", "zwei & drei", "")

@@ -60,22 +60,34 @@ CASES: list[tuple[Draft, tuple[str, ...], str, object, object]] = [
     (images(image(1, width=1081, height=1900)), BOTH, "media.urls[0]", 1080, 1081),
     (images(replace(image(1), url=BY_IP)), BOTH, "media.urls[0]", "a host name", "an IP address"),
     (
-        photos(privacy_level="EVERYBODY"), BOTH, "tiktok.privacy_level",
-        "PUBLIC_TO_EVERYONE, MUTUAL_FOLLOW_FRIENDS, FOLLOWER_OF_CREATOR, SELF_ONLY", "EVERYBODY",
+        photos(privacy_level="EVERYBODY"),
+        BOTH,
+        "tiktok.privacy_level",
+        "PUBLIC_TO_EVERYONE, MUTUAL_FOLLOW_FRIENDS, FOLLOWER_OF_CREATOR, SELF_ONLY",
+        "EVERYBODY",
     ),
     (
-        video(options={"privacy_level": "SELF_ONLY"}), ("business",), "tiktok.privacy_level",
-        "PUBLIC_TO_EVERYONE", "SELF_ONLY",
+        video(options={"privacy_level": "SELF_ONLY"}),
+        ("business",),
+        "tiktok.privacy_level",
+        "PUBLIC_TO_EVERYONE",
+        "SELF_ONLY",
     ),
     (
-        photos(privacy_level="SELF_ONLY", is_branded_content=True), BOTH, "tiktok.privacy_level",
-        "not SELF_ONLY", "SELF_ONLY",
+        photos(privacy_level="SELF_ONLY", is_branded_content=True),
+        BOTH,
+        "tiktok.privacy_level",
+        "not SELF_ONLY",
+        "SELF_ONLY",
     ),
     (
-        photos(is_commercial=True), BOTH, "tiktok.is_commercial",
-        "is_your_brand or is_branded_content", "neither",
+        photos(is_commercial=True),
+        BOTH,
+        "tiktok.is_commercial",
+        "is_your_brand or is_branded_content",
+        "neither",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("draft", "connections", "field", "limit", "value"), CASES)
@@ -125,8 +137,13 @@ def test_at_the_limit(tiktok: Make, draft: Draft, connection: str) -> None:
 def test_everything_wrong_is_said_at_once(tiktok: Make) -> None:
     draft = video(
         options={"privacy_level": "SELF_ONLY", "is_branded_content": True, "post_mode": "DIRECT_POST"},
-        content_type="video/x-msvideo", codec="mpeg4", duration=1000.0, fps=120.0, width=10, bytes=5000 * MB,
-    )  # fmt: skip
+        content_type="video/x-msvideo",
+        codec="mpeg4",
+        duration=1000.0,
+        fps=120.0,
+        width=10,
+        bytes=5000 * MB,
+    )
     assert len(asked(tiktok, draft, "creator")) == 7
     assert len(asked(tiktok, draft, "business")) == 8
 
@@ -166,7 +183,7 @@ LINK = "https://www.tiktok.com/@scout2015/video/6718335390845095173"
         (photos(post_mode="MEDIA_UPLOAD"), "creator", "MUSIC_BY_HAND", SOUND_PAGE),
         (photos(post_mode="MEDIA_UPLOAD"), "business", "MUSIC_BY_HAND", "Track"),
     ],
-)  # fmt: skip
+)
 def test_music_that_will_not_be_attached_is_said(
     tiktok: Make, draft: Draft, connection: str, code: str, words: str
 ) -> None:

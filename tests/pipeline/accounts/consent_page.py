@@ -135,9 +135,7 @@ class Home:
         return code
 
     def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> Started:
-        return start(
-            self.stack.core, self.workspace, platform, starter or self.key_id, **more
-        )  # fmt: skip
+        return start(self.stack.core, self.workspace, platform, starter or self.key_id, **more)
 
     def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[Connected]:
         """Takes a person in, as the callback does."""

@@ -327,9 +327,11 @@ def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixt
     said = caplog.text + repr(opened) + repr(one) + repr(caught.value) + repr(way_back(urlsplit(back).query))
     assert "connected facebook account" in caplog.text
     for secret in (
-        opened.state, query_of(back)["code"], credentials.access_token.get_secret_value(),
+        opened.state,
+        query_of(back)["code"],
+        credentials.access_token.get_secret_value(),
         credentials.refresh_token.get_secret_value(),
-    ):  # fmt: skip
+    ):
         assert secret not in said
 
 
@@ -363,10 +365,16 @@ def test_an_unusable_public_url_is_named(public: str) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "", "code=a", "state=", "state=s", "state=s&code=", "state=s&state=t&code=a", "state=s&code=a&code=b",
+        "",
+        "code=a",
+        "state=",
+        "state=s",
+        "state=s&code=",
+        "state=s&state=t&code=a",
+        "state=s&code=a&code=b",
         "state=s&code=" + "a" * 9000,
     ],
-)  # fmt: skip
+)
 def test_a_way_back_that_is_none_is_refused(query: str) -> None:
     with pytest.raises(Refusal) as caught:
         way_back(query)

@@ -56,9 +56,10 @@ def ann(home: Home) -> UUID:
 def asked(home: Home, times: int = 9) -> Any:
     """Slows refreshes a little; the answer tells how many were made since."""
     fault = home.stack.control(
-        "POST", "faults",
+        "POST",
+        "faults",
         {"platform": "tiktok", "step": "refresh", "fault": "latency", "delay_ms": 300, "times": times},
-    )["id"]  # fmt: skip
+    )["id"]
 
     def made() -> int:
         [left] = [f["left"] for f in home.stack.control("GET", "faults") if f["id"] == fault]
@@ -228,10 +229,11 @@ def test_tokens_are_renewed_in_the_last_tenth_of_their_life(
     home: Home, ann: UUID, since: str, ends: str, is_due: bool
 ) -> None:
     set_facts(
-        home, ann,
+        home,
+        ann,
         f"credentials_since = now() + interval '{since}', expires_at = now() + interval '{ends}', "
         "refresh_expires_at = NULL",
-    )  # fmt: skip
+    )
     assert due(home) == ([ann] if is_due else [])
     set_facts(home, ann, "refresh_expires_at = now() - interval '1 second'")
     assert due(home) == [], "a dead refresh token renews nothing"
@@ -259,9 +261,12 @@ def test_a_new_token_outlives_a_database_that_went_away(
 ) -> None:
     name = home.stack.core.database.engine.url.database
     home.stack.start(
-        "patient", "tests.pipeline.accounts.refresh_worker", str(ann), "1",
+        "patient",
+        "tests.pipeline.accounts.refresh_worker",
+        str(ann),
+        "1",
         **arming({"credentials.answered": tmp_path / "once"}, "stop"),
-    )  # fmt: skip
+    )
     patient = home.stack.parts["patient"]
     until(lambda: _is_stopped(patient.pid) or None, 20)
     home.stack.core.database.close()

@@ -34,8 +34,10 @@ def attempt(house: House, delivery: UUID, outcome: str, late: str | None = None)
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
                SELECT id, account_id, 1, generation, fence, now() - interval '2 minutes', now() - interval '1 minute',
                       :outcome, CAST(:late AS jsonb) FROM deliveries WHERE id = :id RETURNING id""",
-            id=delivery, outcome=outcome, late=late,
-        )  # fmt: skip
+            id=delivery,
+            outcome=outcome,
+            late=late,
+        )
 
 
 def failed(house: House, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:
@@ -193,8 +195,9 @@ def test_a_failed_post_goes_out_again_at_once(house: House) -> None:
     assert after.checkpoint is None
     assert old_handles(house, delivery) == [{"handle": "old"}]
     assert house.ledger.moves(delivery)[-2:] == [
-        ("retry", "failed", "accepted"), ("reachability", "accepted", "scheduled"),
-    ]  # fmt: skip
+        ("retry", "failed", "accepted"),
+        ("reachability", "accepted", "scheduled"),
+    ]
     assert (
         retry(house.core, house.caller, [post.id])
         .errors[post.id]
@@ -260,8 +263,11 @@ def test_an_old_check_is_made_anew(house: House) -> None:
     post = failed(house)
     with house.core.database.begin() as c:
         c.exec_driver_sql("ALTER TABLE checks DISABLE TRIGGER checks_are_final")
-        row(c, "UPDATE checks SET decided_at = now() - interval '1 hour' WHERE workspace_id = :w RETURNING id",
-            w=house.workspace)  # fmt: skip
+        row(
+            c,
+            "UPDATE checks SET decided_at = now() - interval '1 hour' WHERE workspace_id = :w RETURNING id",
+            w=house.workspace,
+        )
         c.exec_driver_sql("ALTER TABLE checks ENABLE TRIGGER checks_are_final")
     retry(house.core, house.caller, [post.id])
     assert house.ledger.states(post) == [State.ACCEPTED]

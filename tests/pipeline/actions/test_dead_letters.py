@@ -122,8 +122,10 @@ def test_they_are_found_by_what_they_died_of(home: House) -> None:
     with home.core.database.begin() as c:
         told = [(x.platform, x.error_class, x.letters) for x in causes(c, Which(scope=scope_of(home)))]
     assert sorted(told) == [
-        ("pinterest", "Unavailable", 1), ("tiktok", "AdapterError", 1), ("tiktok", "Unavailable", 1),
-    ]  # fmt: skip
+        ("pinterest", "Unavailable", 1),
+        ("tiktok", "AdapterError", 1),
+        ("tiktok", "Unavailable", 1),
+    ]
 
 
 def test_the_list_goes_on_where_it_ended(home: House) -> None:
@@ -180,8 +182,9 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
                 c,
                 """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
                    VALUES (:id, 'rescue', 'publishing', :target, 0, 1) RETURNING id""",
-                id=held.id, target=target,
-            )  # fmt: skip
+                id=held.id,
+                target=target,
+            )
     assert replay(home, [held.id]).done == [held.id]
     assert home.ledger.delivery(held.id).crashes == 0
     with home.core.database.begin() as c:
@@ -201,8 +204,11 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House)
     assert gaps == [60, 60, 60]
     delay.slot(home.core)
     assert [home.ledger.state(d) for d in ids(*mixed)] == [
-        State.QUEUED, State.RETRYING, State.SCHEDULED, State.SCHEDULED,
-    ]  # fmt: skip
+        State.QUEUED,
+        State.RETRYING,
+        State.SCHEDULED,
+        State.SCHEDULED,
+    ]
 
 
 def test_media_that_changed_are_looked_at_again_first(home: House) -> None:

@@ -34,8 +34,14 @@ from tests.stack import until
 OTHER = "https://media.example/other.mp4"
 SLIDES = {"type": "slideshow", "urls": ["https://media.example/1.jpg", "https://media.example/2.jpg"]}
 CHANGEABLE = [
-    State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.PUBLISHING, State.PREPARING, State.RETRYING, State.BLOCKED,
-]  # fmt: skip
+    State.ACCEPTED,
+    State.SCHEDULED,
+    State.QUEUED,
+    State.PUBLISHING,
+    State.PREPARING,
+    State.RETRYING,
+    State.BLOCKED,
+]
 
 
 @pytest.fixture
@@ -204,8 +210,12 @@ def test_failed_for_its_media_and_given_a_time_the_media_are_looked_at_again(hou
     bad = house.decided(OTHER, verdict="refused", seen="404")
     post = house.ledger.post([house.accounts["one"]], State.SCHEDULED, checks={0: bad}, due=HOUR)
     with house.core.database.begin() as c:
-        row(c, """UPDATE posts SET media = '{"type": "video", "url": "https://media.example/other.mp4"}'
-                  WHERE id = :id RETURNING id""", id=post.id)  # fmt: skip
+        row(
+            c,
+            """UPDATE posts SET media = '{"type": "video", "url": "https://media.example/other.mp4"}'
+                  WHERE id = :id RETURNING id""",
+            id=post.id,
+        )
     house.ledger.put(post, State.FAILED)
     assert change(house, post.id, caption="new").status == "failed"
     done = change(house, post.id, scheduled_at=house.now() + HOUR)
@@ -465,12 +475,20 @@ def test_an_upload_that_was_armed_once_is_finished_or_nothing(house: House) -> N
     [delivery] = post.deliveries
     with_checkpoint(house, delivery)
     with house.core.database.begin() as c:
-        row(c, """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
-                  outcome = 'absent' WHERE delivery_id = :id RETURNING id""", id=delivery)  # fmt: skip
+        row(
+            c,
+            """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
+                  outcome = 'absent' WHERE delivery_id = :id RETURNING id""",
+            id=delivery,
+        )
     assert refused(house, post.id, caption="new").code == "post_in_flight"
     with house.core.database.begin() as c:
-        row(c, """UPDATE attempts SET closed_at = now() - interval '61 minutes'
-                  WHERE delivery_id = :id RETURNING id""", id=delivery)  # fmt: skip
+        row(
+            c,
+            """UPDATE attempts SET closed_at = now() - interval '61 minutes'
+                  WHERE delivery_id = :id RETURNING id""",
+            id=delivery,
+        )
     assert change(house, post.id, caption="new").status == "scheduled"
 
 
@@ -478,9 +496,13 @@ def test_a_failed_one_that_is_live_after_all_is_not_sent_again(house: House) -> 
     post = stored(house, State.FAILED)
     [delivery] = post.deliveries
     with house.core.database.begin() as c:
-        row(c, """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
+        row(
+            c,
+            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
                   SELECT id, account_id, 1, 0, 1, now(), 'failed', '[{"error": {}}, {"remote_id": "7"}]' FROM deliveries
-                  WHERE id = :id RETURNING id""", id=delivery)  # fmt: skip
+                  WHERE id = :id RETURNING id""",
+            id=delivery,
+        )
     assert refused(house, post.id, scheduled_at=None).code == "post_in_flight"
 
 

@@ -46,9 +46,21 @@ def test_a_person_saw_that_it_is_not_there(house: House) -> None:
     )
     decide.publish_again(house.core, delivery)
     found = house.ledger.delivery(delivery)
-    assert (found.state, found.armed_at, found.armed_deadline, found.absent_at, found.looks, found.crashes) == (
-        "retrying", None, None, None, 0, 0,
-    )  # fmt: skip
+    assert (
+        found.state,
+        found.armed_at,
+        found.armed_deadline,
+        found.absent_at,
+        found.looks,
+        found.crashes,
+    ) == (
+        "retrying",
+        None,
+        None,
+        None,
+        0,
+        0,
+    )
     assert house.ledger.held(delivery).checkpoint == {}
     assert [a.outcome for a in house.ledger.attempts(delivery)] == ["decided"]
     again = house.ledger.armed(post)

@@ -40,16 +40,24 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(house: Ho
     with house.core.database.begin() as c:
         deactivate(c, gone)
     told = ask(
-        house, account_ids=[tiktok, instagram, gone, new_id()], scheduled_at=house.now() - HOUR,
-        expires_at=house.now() - timedelta(minutes=1), tiktok={"title": "t"}, music_url="https://example.com/x",
+        house,
+        account_ids=[tiktok, instagram, gone, new_id()],
+        scheduled_at=house.now() - HOUR,
+        expires_at=house.now() - timedelta(minutes=1),
+        tiktok={"title": "t"},
+        music_url="https://example.com/x",
         pinterest={"board_id": "1"},
-    )  # fmt: skip
+    )
     found = {(f.code, f.field) for f in told.refused}
     assert found >= {
-        ("unknown_accounts", "accounts"), ("validation_failed", "scheduled_at"), ("validation_failed", "expires_at"),
-        ("validation_failed", "tiktok"), ("validation_failed", "music_url"), ("validation_failed", "pinterest"),
+        ("unknown_accounts", "accounts"),
+        ("validation_failed", "scheduled_at"),
+        ("validation_failed", "expires_at"),
+        ("validation_failed", "tiktok"),
+        ("validation_failed", "music_url"),
+        ("validation_failed", "pinterest"),
         ("invalid_music_url", "music_url"),
-    }  # fmt: skip
+    }
     judged = [f for f in told.refused if f.account is not None]
     assert {f.account.id for f in judged if f.account} == {tiktok, instagram}
     assert all(f.found == 4000.0 and f.limit and f.field == "media.url" for f in judged)

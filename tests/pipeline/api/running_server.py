@@ -97,10 +97,17 @@ class Server:
             tenant = Tenant(workspace=workspace, key=create_key(c, workspace, "tests"))
             for platform in platforms:
                 identity = add_account(
-                    c, self.core.vault, workspace=workspace, platform=platform, connection="creator",
-                    remote_id=os.urandom(8).hex(), username=f"{platform}_user", display_name=f"{platform} user",
-                    credentials=Credentials(access_token=SecretStr("dummy")), settings={},
-                )  # fmt: skip
+                    c,
+                    self.core.vault,
+                    workspace=workspace,
+                    platform=platform,
+                    connection="creator",
+                    remote_id=os.urandom(8).hex(),
+                    username=f"{platform}_user",
+                    display_name=f"{platform} user",
+                    credentials=Credentials(access_token=SecretStr("dummy")),
+                    settings={},
+                )
                 tenant.accounts[platform] = str(identity)
         return tenant
 
@@ -119,9 +126,12 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     with log.open("wb") as output, requests.Session() as http:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],
-            env={**environment, "SLIPWAY_API__PORT": str(port)}, cwd=ROOT, stdout=output, stderr=output,
+            env={**environment, "SLIPWAY_API__PORT": str(port)},
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
-        )  # fmt: skip
+        )
         try:
             server = Server(url=f"http://127.0.0.1:{port}", log=log, core=core, http=http)
             until(lambda: _answers(server, process), "the server to answer")
@@ -152,6 +162,8 @@ def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:
 def video(tenant: Tenant, platform: str = "tiktok", **more: Any) -> dict[str, Any]:
     """A body that is fine."""
     return {
-        "caption": f"A video {os.urandom(4).hex()}", "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
-        "accounts": [{"id": tenant.accounts[platform]}], **more,
-    }  # fmt: skip
+        "caption": f"A video {os.urandom(4).hex()}",
+        "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
+        "accounts": [{"id": tenant.accounts[platform]}],
+        **more,
+    }

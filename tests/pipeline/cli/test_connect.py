@@ -36,10 +36,22 @@ def home(stack: Stack) -> Home:
 def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command under way, and the address it shows."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "account", "connect", *words, "--workspace", str(home.workspace)],
-        env=home.stack.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "account",
+            "connect",
+            *words,
+            "--workspace",
+            str(home.workspace),
+        ],
+        env=home.stack.environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
-    )  # fmt: skip
+    )
     try:
         yield process, _address(process)
     finally:
@@ -93,9 +105,13 @@ def test_all_is_taken_without_asking(home: Home) -> None:
 
 def test_the_old_name_is_gone() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "connect", "tiktok"], check=False, text=True, capture_output=True,
-        cwd=Path(__file__).parents[3], timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "pipeline.cli", "connect", "tiktok"],
+        check=False,
+        text=True,
+        capture_output=True,
+        cwd=Path(__file__).parents[3],
+        timeout=60,
+    )
     assert ran.returncode == 2
     assert "There is no command 'connect'." in ran.stderr
 

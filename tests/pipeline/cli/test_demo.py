@@ -22,9 +22,12 @@ def demo(stage: Stage, out: Path) -> subprocess.Popen[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "demo", "--ahead", "0", "--json"], stdout=stdout, stderr=stderr,
-            text=True, env={**plain, "SLIPWAY_FOLDER": stage.summary.folder},
-        )  # fmt: skip
+            [sys.executable, "-m", "pipeline.cli", "demo", "--ahead", "0", "--json"],
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            env={**plain, "SLIPWAY_FOLDER": stage.summary.folder},
+        )
 
 
 def listens(url: str) -> bool:

@@ -13,13 +13,26 @@ from pipeline.cli.demo_compare import Ours, compare
 DUE = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL = "https://www.tiktok.com/@ann/video/7"
 OURS = Ours(
-    post="video", caption="demo-1: a video", platform="tiktok", username="ann", account="_000a", state="published",
-    due_at=DUE, remote_id="7", url=URL, error=None,
-)  # fmt: skip
+    post="video",
+    caption="demo-1: a video",
+    platform="tiktok",
+    username="ann",
+    account="_000a",
+    state="published",
+    due_at=DUE,
+    remote_id="7",
+    url=URL,
+    error=None,
+)
 ENTRY: dict[str, Any] = {
-    "platform": "tiktok", "account": "_000a", "caption": "demo-1: a video", "remote_id": "7", "handle": "v_pub~1",
-    "url": URL, "at": "2026-11-25T12:00:01.500000+00:00",
-}  # fmt: skip
+    "platform": "tiktok",
+    "account": "_000a",
+    "caption": "demo-1: a video",
+    "remote_id": "7",
+    "handle": "v_pub~1",
+    "url": URL,
+    "at": "2026-11-25T12:00:01.500000+00:00",
+}
 
 
 def test_live_once_as_we_say_is_no_difference_whatever_else_is_live() -> None:

@@ -9,10 +9,20 @@ import click
 import pytest
 
 NAMES = [
-    "account", "broker", "dead-letter", "delivery", "demo", "key", "live-check", "pause", "post", "receipts",
+    "account",
+    "broker",
+    "dead-letter",
+    "delivery",
+    "demo",
+    "key",
+    "live-check",
+    "pause",
+    "post",
+    "receipts",
     "restore",
-    "vault-rotate", "workspace",
-]  # fmt: skip
+    "vault-rotate",
+    "workspace",
+]
 
 
 def leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

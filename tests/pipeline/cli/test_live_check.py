@@ -20,9 +20,14 @@ from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack, credentials
 
 KINDS = {
-    "tiktok": {}, "tiktok_business": {}, "instagram": {}, "facebook": {}, "youtube": {},
-    "pinterest": {"default_board": True}, "linkedin": {"kind": "person"},
-}  # fmt: skip
+    "tiktok": {},
+    "tiktok_business": {},
+    "instagram": {},
+    "facebook": {},
+    "youtube": {},
+    "pinterest": {"default_board": True},
+    "linkedin": {"kind": "person"},
+}
 ORGANIZATION = ("linkedin", {"kind": "organization"})
 EVERY = [*KINDS.items(), ORGANIZATION]
 
@@ -57,10 +62,17 @@ class Connected:
         with ledger.database.begin() as c:
             workspace = create_workspace(c, name=self.name)
             self.id = add_account(
-                c, ledger.vault, workspace=workspace, platform=Platform(self.platform),
-                connection=made["connection"], remote_id=made["remote_id"], username=self.name,
-                display_name=self.name, credentials=credentials(made), settings=made.get("settings") or {},
-            )  # fmt: skip
+                c,
+                ledger.vault,
+                workspace=workspace,
+                platform=Platform(self.platform),
+                connection=made["connection"],
+                remote_id=made["remote_id"],
+                username=self.name,
+                display_name=self.name,
+                credentials=credentials(made),
+                settings=made.get("settings") or {},
+            )
 
     def checked(self, terminal: Terminal, status: int = 0) -> dict[tuple[str, str], str]:
         """(check, result) -> what was said."""

@@ -35,8 +35,9 @@ def receipted(ledger: Ledger, number: int) -> UUID:
             c,
             """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
                SELECT :d, 'publish', 'publishing', 'published', 0, 1 FROM generate_series(1, :n) RETURNING id""",
-            d=post.deliveries[0], n=number,
-        )  # fmt: skip
+            d=post.deliveries[0],
+            n=number,
+        )
         add_receipts(c, number)
     return post.workspace
 
@@ -69,9 +70,14 @@ def test_what_is_exported_is_verified_where_nothing_of_ours_is(
     assert ended.stderr == f"3 receipts; head {kept}\n"
     where = file(terminal, ended.stdout.splitlines(keepends=True))
     assert anywhere.json("receipts", "verify", where, "--head", kept) == {
-        "holds": True, "workspace": str(workspace), "first": 1, "receipts": 3, "head": kept, "compared_with": kept,
+        "holds": True,
+        "workspace": str(workspace),
+        "first": 1,
+        "receipts": 3,
+        "head": kept,
+        "compared_with": kept,
         "after": None,
-    }  # fmt: skip
+    }
     told = anywhere.text("receipts", "verify", where)
     assert f"receipts 1 to 3 of workspace {workspace}" in told
     assert "a file made anew from its start holds too" in told

@@ -51,8 +51,11 @@ def test_a_part_starts_without_a_database(environment: dict[str, str], tmp_path:
     with said.open("wb") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "worker", "upkeep"],
-            env={**environment, **away}, cwd=Path(__file__).parents[3], stdout=log, stderr=log,
-        )  # fmt: skip
+            env={**environment, **away},
+            cwd=Path(__file__).parents[3],
+            stdout=log,
+            stderr=log,
+        )
     try:
         until(lambda: " ready" in said.read_text(), 60)
         assert "starting without it" in said.read_text()

@@ -64,9 +64,18 @@ def test_a_key_is_made_for_less_and_listed_so(terminal: Terminal, ledger: Ledger
     account = ledger.account(UUID(made["id"]))
     [name] = [a["username"] for a in terminal.json("account", "list", "--workspace", "Less")]
     less = terminal.json(
-        "key", "create", "Less", "--read-only", "--account", name, "--account", str(account), "--expires", "90d",
+        "key",
+        "create",
+        "Less",
+        "--read-only",
+        "--account",
+        name,
+        "--account",
+        str(account),
+        "--expires",
+        "90d",
         "--bulk",
-    )  # fmt: skip
+    )
     assert (less["read_only"], less["accounts"], less["bulk"]) == (True, [str(account)], True)
     with ledger.database.begin() as c:
         caller = find_caller(c, less["key"])

@@ -29,12 +29,22 @@ ADVANCES = {  # the table of the stages
     S.QUEUED: (Mover.PUBLISH, {S.PUBLISHING}),
     S.PUBLISHING: (
         Mover.PUBLISH,
-        {S.PUBLISHED, S.PREPARING, S.PROCESSING, S.SCHEDULED, S.QUEUED, S.RETRYING, S.UNKNOWN, S.BLOCKED, S.FAILED},
+        {
+            S.PUBLISHED,
+            S.PREPARING,
+            S.PROCESSING,
+            S.SCHEDULED,
+            S.QUEUED,
+            S.RETRYING,
+            S.UNKNOWN,
+            S.BLOCKED,
+            S.FAILED,
+        },
     ),
     S.PREPARING: (Mover.STATUS, {S.PREPARING, S.QUEUED, S.RETRYING, S.BLOCKED, S.FAILED}),
     S.PROCESSING: (Mover.STATUS, {S.PUBLISHED, S.PROCESSING, S.UNKNOWN, S.RETRYING, S.BLOCKED, S.FAILED}),
     S.UNKNOWN: (Mover.STATUS, {S.PUBLISHED, S.PROCESSING, S.UNKNOWN, S.RETRYING, S.BLOCKED, S.FAILED}),
-}  # fmt: skip
+}
 
 
 def test_the_table_has_a_row_for_every_state_and_only_known_movers_and_targets() -> None:

@@ -110,10 +110,11 @@ def test_a_later_part_holds_and_follows_the_head_that_was_kept() -> None:
         (lines[3:], kept, "line 1 is missing: receipt 3 should come first"),
         (lines[1:], kept, "line 1 is reordered: it is receipt 2, and 3 should come first"),
         (
-            lines[2:], other,
+            lines[2:],
+            other,
             "line 1 is not the chain of that head: it does not follow receipt 2 as it was kept",
         ),
-    ):  # fmt: skip
+    ):
         assert str(broken(some, after=after)) == sentence
 
 
@@ -127,7 +128,10 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         "line 4 is altered: it was not written after receipt 3 as it stands here: one of both was replaced",
     ),
     "blanks": (lambda x: [*x[:2], x[2].replace(b":", b": ", 1), *x[3:]], f"line 3 is altered: {FORM}"),
-    "a key twice": (lambda x: [*x[:2], x[2].replace(b"{", b'{"url":null,', 1), *x[3:]], f"line 3 is altered: {FORM}"),
+    "a key twice": (
+        lambda x: [*x[:2], x[2].replace(b"{", b'{"url":null,', 1), *x[3:]],
+        f"line 3 is altered: {FORM}",
+    ),
     "one taken out": (lambda x: [*x[:2], *x[3:]], "line 3 is missing: receipt 3 should come before it"),
     "two taken out": (lambda x: [x[0], *x[3:]], "line 2 is missing: receipts 2 to 3 should come before it"),
     "two exchanged": (
@@ -135,16 +139,21 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         "line 2 is reordered: receipt 2 should stand here, and stands on line 3",
     ),
     "one moved to the end": (
-        lambda x: [*x[:1], *x[2:], x[1]], "line 2 is reordered: receipt 2 should stand here, and stands on line 5",
+        lambda x: [*x[:1], *x[2:], x[1]],
+        "line 2 is reordered: receipt 2 should stand here, and stands on line 5",
     ),
     "one moved behind a damaged one": (
         lambda x: [x[0], x[2], b"no JSON", x[1], x[4]],
         "line 2 is reordered: receipt 2 should stand here, and stands on line 4",
     ),
     "one taken out for that of another workspace": (
-        lambda x: [x[0], x[2], chain(2, OTHER)[1]], "line 2 is missing: receipt 2 should come before it",
+        lambda x: [x[0], x[2], chain(2, OTHER)[1]],
+        "line 2 is missing: receipt 2 should come before it",
     ),
-    "one twice": (lambda x: [*x[:3], x[2], *x[3:]], "line 4 is reordered: it is receipt 3, and 4 should stand here"),
+    "one twice": (
+        lambda x: [*x[:3], x[2], *x[3:]],
+        "line 4 is reordered: it is receipt 3, and 4 should stand here",
+    ),
     "one of another workspace": (
         lambda x: [*x[:2], chain(5, OTHER)[2], *x[3:]],
         f"line 3 is from another workspace: it belongs to {OTHER}, the others to {ACME}",
@@ -161,14 +170,18 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "no JSON": (lambda x: [*x[:2], b"\xff\xfe", *x[3:]], "line 3 is altered: it is not JSON"),
     "another object": (lambda x: [*x[:2], b'{"a":1}\n', *x[3:]], f"line 3 is altered: {LACKS}"),
     "a list": (lambda x: [*x[:2], b"[]\n", *x[3:]], f"line 3 is altered: {FORM}"),
-    "a number that is none": (lambda x: [*x[:2], forged(x[2], sequence=True), *x[3:]], f"line 3 is altered: {LACKS}"),
+    "a number that is none": (
+        lambda x: [*x[:2], forged(x[2], sequence=True), *x[3:]],
+        f"line 3 is altered: {LACKS}",
+    ),
     "a number before the first": (lambda x: [forged(x[0], sequence=0)], f"line 1 is altered: {LACKS}"),
     "brackets without end": (lambda x: [*x[:2], b"[" * LONGEST, *x[3:]], "line 3 is altered: it is not JSON"),
     "a line without end": (
-        lambda x: [*x[:2], b"9" * (LONGEST + 1), *x[3:]], "line 3 is altered: it is longer than any receipt",
+        lambda x: [*x[:2], b"9" * (LONGEST + 1), *x[3:]],
+        "line 3 is altered: it is longer than any receipt",
     ),
     "nothing left": (lambda _: [], "empty: there is no receipt in it"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", TAMPERED)

@@ -38,9 +38,16 @@ def seconds(n: float) -> timedelta:
 
 
 POLICY = Policy(
-    tries=5, backoff=seconds(10), cap=seconds(900), chance=0.5, settle=seconds(120), look_first=seconds(5),
-    look_longest=seconds(60), look_limit=seconds(5400), crashes=3,
-)  # fmt: skip
+    tries=5,
+    backoff=seconds(10),
+    cap=seconds(900),
+    chance=0.5,
+    settle=seconds(120),
+    look_first=seconds(5),
+    look_longest=seconds(60),
+    look_limit=seconds(5400),
+    crashes=3,
+)
 BEFORE = Standing()
 AFTER = Standing(armed_for=seconds(3))
 HANDLE = {"handle": "h1"}
@@ -64,9 +71,7 @@ def shape(verdict: Verdict, error: Exception | str | None = None, **expected: An
 
 
 def test_published() -> None:
-    shape(
-        of_finalized(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE
-    )  # fmt: skip
+    shape(of_finalized(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE)
 
 
 def test_pending_before_arm() -> None:
@@ -93,8 +98,13 @@ def test_rate_limited_costs_nothing(standing: Standing) -> None:
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
     shape(
-        of_error(error, standing, POLICY), error, state=State.RETRYING, wait=seconds(33), disarm=armed, closes=closes
-    )  # fmt: skip
+        of_error(error, standing, POLICY),
+        error,
+        state=State.RETRYING,
+        wait=seconds(33),
+        disarm=armed,
+        closes=closes,
+    )
 
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
@@ -140,8 +150,14 @@ def test_unavailable_is_tried_again_after_a_growing_pause(standing: Standing) ->
         error = Unavailable("down")
         verdict = of_error(error, replace(standing, spent=spent), POLICY)
         shape(
-            verdict, error, state=State.RETRYING, wait=seconds(wait), spent=True, closes=Outcome.REFUSED, disarm=armed
-        )  # fmt: skip
+            verdict,
+            error,
+            state=State.RETRYING,
+            wait=seconds(wait),
+            spent=True,
+            closes=Outcome.REFUSED,
+            disarm=armed,
+        )
 
 
 def test_unavailable_with_retry_after_waits_that() -> None:
@@ -171,9 +187,15 @@ def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: Standing
     armed = standing.armed_for is not None
     verdict = of_error(error, standing, POLICY)
     shape(
-        verdict, error, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True,
-        closes=Outcome.REFUSED, disarm=armed,
-    )  # fmt: skip
+        verdict,
+        error,
+        state=State.BLOCKED,
+        reason=Reason.RECONNECT,
+        reconnect=True,
+        spent=True,
+        closes=Outcome.REFUSED,
+        disarm=armed,
+    )
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
@@ -181,14 +203,25 @@ def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_lo
     told = error if isinstance(error, AdapterError) else "internal_error"
     verdict = of_error(error, BEFORE, POLICY)
     shape(
-        verdict, told, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED, surprise=True
-    )  # fmt: skip
+        verdict,
+        told,
+        state=State.RETRYING,
+        wait=seconds(5),
+        spent=True,
+        closes=Outcome.REFUSED,
+        surprise=True,
+    )
     assert of_error(error, Standing(surprises=1), POLICY).state is State.RETRYING
     verdict = of_error(error, Standing(surprises=2), POLICY)
     shape(
-        verdict, told, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, spent=True, closes=Outcome.REFUSED,
+        verdict,
+        told,
+        state=State.BLOCKED,
+        reason=Reason.PERSON_NEEDED,
+        spent=True,
+        closes=Outcome.REFUSED,
         surprise=True,
-    )  # fmt: skip
+    )
 
 
 def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
@@ -225,8 +258,12 @@ def test_a_post_that_another_delivery_has_needs_a_person() -> None:
 @pytest.mark.parametrize("standing", [BEFORE, AFTER, Standing(armed_for=ZERO, waited=timedelta(days=9))])
 def test_look_published(standing: Standing) -> None:
     shape(
-        of_look(LIVE, standing, POLICY), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE
-    )  # fmt: skip
+        of_look(LIVE, standing, POLICY),
+        state=State.PUBLISHED,
+        spent=True,
+        closes=Outcome.PUBLISHED,
+        published=LIVE,
+    )
 
 
 @pytest.mark.parametrize(("standing", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
@@ -278,9 +315,15 @@ def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent)
     shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
     second = of_look(seen, replace(AFTER, late_enough=True, absent_before=True), POLICY)
     shape(
-        second, "proven_absent", state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.ABSENT, disarm=True,
+        second,
+        "proven_absent",
+        state=State.RETRYING,
+        wait=seconds(5),
+        spent=True,
+        closes=Outcome.ABSENT,
+        disarm=True,
         checkpoint=seen.checkpoint,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(), CannotTell(reason="?")])
@@ -299,9 +342,7 @@ def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_
 
 def test_what_the_platform_works_on_and_a_restore_left_in_doubt_keeps_the_handle_it_has() -> None:
     seen = Pending(checkpoint=HANDLE, wait=seconds(7))
-    shape(
-        of_look(seen, replace(AFTER, in_doubt=True), POLICY), state=State.PROCESSING, wait=seconds(7)
-    )  # fmt: skip
+    shape(of_look(seen, replace(AFTER, in_doubt=True), POLICY), state=State.PROCESSING, wait=seconds(7))
 
 
 def test_proven_absence_of_the_last_try_fails() -> None:
@@ -312,9 +353,14 @@ def test_proven_absence_of_the_last_try_fails() -> None:
 def test_absent_before_arm_starts_from_scratch() -> None:
     verdict = of_look(Absent(), BEFORE, POLICY)
     shape(
-        verdict, "proven_absent", state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.REFUSED,
+        verdict,
+        "proven_absent",
+        state=State.RETRYING,
+        wait=seconds(5),
+        spent=True,
+        closes=Outcome.REFUSED,
         checkpoint={},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
@@ -333,9 +379,15 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
     armed = standing.armed_for is not None
     verdict = of_look(Ended(error=error), standing, POLICY)
     shape(
-        verdict, error, state=State.RETRYING, wait=seconds(5), spent=True, closes=Outcome.FAILED, disarm=armed,
+        verdict,
+        error,
+        state=State.RETRYING,
+        wait=seconds(5),
+        spent=True,
+        closes=Outcome.FAILED,
+        disarm=armed,
         checkpoint={},
-    )  # fmt: skip
+    )
     last = of_look(Ended(error=error), replace(standing, spent=4), POLICY)
     shape(last, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
@@ -344,9 +396,16 @@ def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
     error = PermissionMissing("scope")
     verdict = of_look(Ended(error=error), AFTER, POLICY)
     shape(
-        verdict, error, state=State.BLOCKED, reason=Reason.RECONNECT, reconnect=True, spent=True, closes=Outcome.FAILED,
-        disarm=True, checkpoint={},
-    )  # fmt: skip
+        verdict,
+        error,
+        state=State.BLOCKED,
+        reason=Reason.RECONNECT,
+        reconnect=True,
+        spent=True,
+        closes=Outcome.FAILED,
+        disarm=True,
+        checkpoint={},
+    )
 
 
 @pytest.mark.parametrize(

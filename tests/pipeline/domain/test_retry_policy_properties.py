@@ -28,10 +28,19 @@ WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
 LONGS = st.timedeltas(timedelta(0), timedelta(days=3))
 CHECKPOINTS = st.sampled_from([{}, {"handle": "h"}])
 KINDS: list[type[errors.AdapterError]] = [
-    errors.Retryable, errors.Unavailable, errors.RateLimited, errors.CredentialsExpired, errors.Permanent,
-    errors.Rejected, errors.Unsupported, errors.NeedsPerson, errors.CredentialsRevoked, errors.PermissionMissing,
-    errors.OutcomeUnknown, errors.AdapterError,
-]  # fmt: skip
+    errors.Retryable,
+    errors.Unavailable,
+    errors.RateLimited,
+    errors.CredentialsExpired,
+    errors.Permanent,
+    errors.Rejected,
+    errors.Unsupported,
+    errors.NeedsPerson,
+    errors.CredentialsRevoked,
+    errors.PermissionMissing,
+    errors.OutcomeUnknown,
+    errors.AdapterError,
+]
 
 
 @st.composite
@@ -46,17 +55,36 @@ ERRORS = adapter_errors() | st.sampled_from(
     [ValueError("bug"), KeyError("bug"), OSError("bug"), RuntimeError()]
 )
 ARMED = st.builds(
-    Standing, spent=st.integers(0, 9), looks=st.integers(0, 99), surprises=st.integers(0, 9), armed_for=LONGS,
-    waited=WAITS, stale_before=st.booleans(), absent_before=st.booleans(), late_enough=st.booleans(),
-)  # fmt: skip
-UNARMED = st.builds(
-    Standing, spent=st.integers(0, 9), looks=st.integers(0, 99), surprises=st.integers(0, 9), waited=WAITS,
+    Standing,
+    spent=st.integers(0, 9),
+    looks=st.integers(0, 99),
+    surprises=st.integers(0, 9),
+    armed_for=LONGS,
+    waited=WAITS,
     stale_before=st.booleans(),
-)  # fmt: skip
+    absent_before=st.booleans(),
+    late_enough=st.booleans(),
+)
+UNARMED = st.builds(
+    Standing,
+    spent=st.integers(0, 9),
+    looks=st.integers(0, 99),
+    surprises=st.integers(0, 9),
+    waited=WAITS,
+    stale_before=st.booleans(),
+)
 POLICIES = st.builds(
-    Policy, tries=st.integers(1, 20), backoff=LONGS, cap=LONGS, chance=st.floats(0, 1), settle=LONGS,
-    look_first=LONGS, look_longest=LONGS, look_limit=LONGS, crashes=st.integers(1, 5),
-)  # fmt: skip
+    Policy,
+    tries=st.integers(1, 20),
+    backoff=LONGS,
+    cap=LONGS,
+    chance=st.floats(0, 1),
+    settle=LONGS,
+    look_first=LONGS,
+    look_longest=LONGS,
+    look_limit=LONGS,
+    crashes=st.integers(1, 5),
+)
 SEEN: st.SearchStrategy[Seen] = st.one_of(
     st.just(Published(remote_id="r")),
     st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS),
@@ -171,9 +199,16 @@ def test_an_answer_that_says_wait(result: Pending) -> None:
 @given(adapter_errors(), st.integers(1, 6))
 def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterError, tries: int) -> None:
     policy = Policy(
-        tries=tries, backoff=timedelta(seconds=1), cap=timedelta(seconds=9), chance=1, settle=timedelta(0),
-        look_first=timedelta(0), look_longest=timedelta(0), look_limit=timedelta(0), crashes=99,
-    )  # fmt: skip
+        tries=tries,
+        backoff=timedelta(seconds=1),
+        cap=timedelta(seconds=9),
+        chance=1,
+        settle=timedelta(0),
+        look_first=timedelta(0),
+        look_longest=timedelta(0),
+        look_limit=timedelta(0),
+        crashes=99,
+    )
     verdict = of_error(error, Standing(spent=tries - 1, surprises=0, armed_for=armed), policy)
     if verdict.spent:
         assert verdict.state in (State.FAILED, State.BLOCKED)

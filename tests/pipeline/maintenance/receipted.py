@@ -53,9 +53,11 @@ def ends(house: House, post: Post, verdict: Verdict | None = None, nth: int = 0)
 
 def live(remote: object) -> Verdict:
     return Verdict(
-        state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED,
+        state=State.PUBLISHED,
+        spent=True,
+        closes=Outcome.PUBLISHED,
         published=Published(remote_id=str(remote), url=f"https://t.example/{remote}"),
-    )  # fmt: skip
+    )
 
 
 def posted(house: House, number: int = 1) -> list[Post]:

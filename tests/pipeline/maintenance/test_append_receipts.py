@@ -40,13 +40,27 @@ def test_what_went_live_is_told_as_the_ledger_has_it(house: House) -> None:
         account = row(c, "SELECT remote_id FROM accounts WHERE id = :id", id=held.account_id)
     assert account
     assert {k: receipt[k] for k in receipt if k not in ("hash", "issued_at", "at")} == {
-        "version": 1, "workspace": str(house.workspace), "sequence": 1, "previous": None, "outcome": "published",
-        "mover": "publish", "delivery": str(held.id), "post": str(post.id), "account": str(held.account_id),
-        "platform": "tiktok", "account_remote_id": account.remote_id, "attempts": 1,
-        "content_sha256": content_sha256("hello", MEDIA), "due_at": written(found.due_at),
-        "armed_at": written(attempt.armed_at), "published_at": written(found.published_at), "remote_id": "r1",
-        "url": "https://t.example/r1", "delivered_as": "post", "error_code": None,
-    }  # fmt: skip
+        "version": 1,
+        "workspace": str(house.workspace),
+        "sequence": 1,
+        "previous": None,
+        "outcome": "published",
+        "mover": "publish",
+        "delivery": str(held.id),
+        "post": str(post.id),
+        "account": str(held.account_id),
+        "platform": "tiktok",
+        "account_remote_id": account.remote_id,
+        "attempts": 1,
+        "content_sha256": content_sha256("hello", MEDIA),
+        "due_at": written(found.due_at),
+        "armed_at": written(attempt.armed_at),
+        "published_at": written(found.published_at),
+        "remote_id": "r1",
+        "url": "https://t.example/r1",
+        "delivered_as": "post",
+        "error_code": None,
+    }
     assert "hello" not in json.dumps(receipt), "of what was said only a hash"
     assert receipt["at"] <= receipt["issued_at"]
     assert append_receipts(house.core) == 0, "once"
@@ -69,8 +83,11 @@ def test_a_failed_one_that_is_retried_and_goes_live_has_two(house: House, *, lat
     append_receipts(house.core)
     first, second = told(house)
     assert (first["outcome"], first["error_code"], first["attempts"], first["remote_id"]) == (
-        "failed", "rejected", 1, None,
-    )  # fmt: skip
+        "failed",
+        "rejected",
+        1,
+        None,
+    )
     assert (second["outcome"], second["error_code"], second["attempts"]) == ("published", None, 2)
     assert first["armed_at"] < second["armed_at"]
 
@@ -87,8 +104,10 @@ def test_what_a_person_decided_is_told(house: House) -> None:
     assert steer.cancel(house.core, house.caller, [taken_back.id]).ids
     append_receipts(house.core)
     assert [(r["outcome"], r["mover"], r["url"]) for r in told(house)] == [
-        ("published", "decide", "https://t.example/seen"), ("again", "decide", None), ("cancelled", "cancel", None),
-    ]  # fmt: skip
+        ("published", "decide", "https://t.example/seen"),
+        ("again", "decide", None),
+        ("cancelled", "cancel", None),
+    ]
 
 
 def test_an_address_that_was_found_later_is_a_receipt_of_its_own(house: House) -> None:
@@ -152,9 +171,15 @@ def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(hou
     change(house, post.id, caption="new")
     with house.core.database.begin() as c:
         assert store.move(
-            c, delivery=post.deliveries[0], post=post.id, origin=State.SCHEDULED, target=State.FAILED,
-            mover=Mover.DELAY, generation=1, changes={"error": jsonb({"code": "expired"})},
-        )  # fmt: skip
+            c,
+            delivery=post.deliveries[0],
+            post=post.id,
+            origin=State.SCHEDULED,
+            target=State.FAILED,
+            mover=Mover.DELAY,
+            generation=1,
+            changes={"error": jsonb({"code": "expired"})},
+        )
     change(house, post.id, caption="newer")
     append_receipts(house.core)
     [receipt] = told(house)

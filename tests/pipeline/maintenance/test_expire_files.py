@@ -27,9 +27,14 @@ def uploaded(house: House, age: str = "31 days") -> store.File:
     sink.finish()
     with house.core.database.begin() as c:
         identity = store.open_file(
-            c, workspace=house.workspace, key=None, name=name, url=files.addresses.url_of(name),
-            content_type="video/mp4", filename=None,
-        )  # fmt: skip
+            c,
+            workspace=house.workspace,
+            key=None,
+            name=name,
+            url=files.addresses.url_of(name),
+            content_type="video/mp4",
+            filename=None,
+        )
         store.begin_put(c, identity, key)
         file = store.find_upload(c, identity)
         assert file is not None
@@ -53,8 +58,10 @@ def used(house: House, file: store.File, state: State, age: str = "31 days") -> 
             c,
             """UPDATE checks SET verdict = 'good', facts = CAST(:f AS jsonb),
                       decided_at = now() - CAST(:age AS interval) WHERE id = :id RETURNING id""",
-            f=json.dumps(GOOD_VIDEO), age=age, id=check.id,
-        )  # fmt: skip
+            f=json.dumps(GOOD_VIDEO),
+            age=age,
+            id=check.id,
+        )
     post = house.ledger.post([house.accounts["one"]], state, checks={0: check.id})
     return post.id
 
@@ -157,6 +164,11 @@ def _waiting(house: House) -> UUID:
     name = house.core.files.addresses.new_name("video/mp4")
     with house.core.database.begin() as c:
         return store.open_file(
-            c, workspace=house.workspace, key=None, name=name, url=house.core.files.addresses.url_of(name),
-            content_type="video/mp4", filename=None,
-        )  # fmt: skip
+            c,
+            workspace=house.workspace,
+            key=None,
+            name=name,
+            url=house.core.files.addresses.url_of(name),
+            content_type="video/mp4",
+            filename=None,
+        )

@@ -77,8 +77,10 @@ def test_a_missing_address_is_found_and_nothing_else_is_touched(house: House) ->
 def test_one_that_cannot_be_looked_at_does_not_stand_in_front_of_the_others(house: House) -> None:
     broken, unanswered, fine = (published(house, next_at=f"now() - interval '{n} s'") for n in (30, 20, 10))
     answers: list[Seen | Exception] = [
-        ZeroDivisionError("bug"), Unavailable("down"), Published(remote_id="r9", url="https://t.example/r9")
-    ]  # fmt: skip
+        ZeroDivisionError("bug"),
+        Unavailable("down"),
+        Published(remote_id="r9", url="https://t.example/r9"),
+    ]
 
     def look(_: object) -> Seen:
         answer = answers.pop(0)
@@ -132,8 +134,11 @@ def scheduled(house: House, url: str, due: str, created: str, data: bytes, etag:
             c,
             """UPDATE posts SET media = :m, due_at = now() + CAST(:due AS interval),
                       created_at = now() - CAST(:created AS interval) WHERE id = :id RETURNING id""",
-            m=media, due=due, created=created, id=post.id,
-        )  # fmt: skip
+            m=media,
+            due=due,
+            created=created,
+            id=post.id,
+        )
     return post
 
 

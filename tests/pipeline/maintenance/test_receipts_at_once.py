@@ -73,8 +73,9 @@ def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(h
             c,
             """INSERT INTO moves (id, delivery_id, mover, origin, target, generation, fence) OVERRIDING SYSTEM VALUE
                VALUES (:id, :d, 'publish', 'publishing', 'published', 0, 1) RETURNING id""",
-            id=given.id, d=post.deliveries[0],
-        )  # fmt: skip
+            id=given.id,
+            d=post.deliveries[0],
+        )
     assert append_receipts(house.core) == 1
     assert told(house)[-1]["post"] == str(post.id)
 
@@ -115,9 +116,12 @@ def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
 ) -> None:
     posts = posted(house, 3)
     ended = subprocess.run(
-        [sys.executable, "-c", CHORE], capture_output=True, check=False, timeout=60,
+        [sys.executable, "-c", CHORE],
+        capture_output=True,
+        check=False,
+        timeout=60,
         env={**environment, **deaths.at(point)},
-    )  # fmt: skip
+    )
     assert ended.returncode == -signal.SIGKILL, ended
     assert len(told(house)) == written
     posts += posted(house)

@@ -27,9 +27,12 @@ def serving_bucket() -> Iterator[dict[str, str]]:
         requests.post(f"{endpoint}/moto-api/reset", timeout=10).raise_for_status()
         requests.put(f"{endpoint}/{NAME}", timeout=10).raise_for_status()
         yield {
-            "SLIPWAY_FILES__STORE": "s3", "SLIPWAY_FILES__BUCKET": NAME, "SLIPWAY_FILES__ENDPOINT": endpoint,
-            "SLIPWAY_FILES__ACCESS_KEY": "tester", "SLIPWAY_FILES__SECRET_KEY": "a secret of the tests",
-        }  # fmt: skip
+            "SLIPWAY_FILES__STORE": "s3",
+            "SLIPWAY_FILES__BUCKET": NAME,
+            "SLIPWAY_FILES__ENDPOINT": endpoint,
+            "SLIPWAY_FILES__ACCESS_KEY": "tester",
+            "SLIPWAY_FILES__SECRET_KEY": "a secret of the tests",
+        }
     finally:
         server.stop()
 
@@ -37,10 +40,13 @@ def serving_bucket() -> Iterator[dict[str, str]]:
 def bucket_of(settings: dict[str, str]) -> Bucket:
     """The storage those settings make."""
     return Bucket(
-        bucket=settings["SLIPWAY_FILES__BUCKET"], endpoint=settings["SLIPWAY_FILES__ENDPOINT"], region="us-east-1",
+        bucket=settings["SLIPWAY_FILES__BUCKET"],
+        endpoint=settings["SLIPWAY_FILES__ENDPOINT"],
+        region="us-east-1",
         access_key=settings["SLIPWAY_FILES__ACCESS_KEY"],
-        secret_key=SecretStr(settings["SLIPWAY_FILES__SECRET_KEY"]), path_style=True,
-    )  # fmt: skip
+        secret_key=SecretStr(settings["SLIPWAY_FILES__SECRET_KEY"]),
+        path_style=True,
+    )
 
 
 def objects_in(settings: dict[str, str]) -> list[str]:

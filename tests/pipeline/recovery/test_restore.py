@@ -121,9 +121,12 @@ def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Ite
     core = playing(build(settings), script)
     ledger = Ledger(database_url, Vault(vault_key))
     yield Scene(
-        house=moved_in(core, ledger), core=core, outside=Outside(settings.mark_folder),
-        script=script, environment=environment,
-    )  # fmt: skip
+        house=moved_in(core, ledger),
+        core=core,
+        outside=Outside(settings.mark_folder),
+        script=script,
+        environment=environment,
+    )
     ledger.database.close()
     core.database.close()
 
@@ -286,9 +289,12 @@ def test_what_the_platform_shows_is_published(scene: Scene) -> None:
 
 def test_nothing_but_life_proves_anything_and_a_person_has_the_last_word(scene: Scene) -> None:
     seen: list[Seen] = [
-        Absent(checkpoint={"handle": "again"}), Ready(checkpoint={"handle": "again"}), CannotTell(reason="?"),
-        Ended(error=Rejected("no")), Ended(error=Unavailable("later")),
-    ]  # fmt: skip
+        Absent(checkpoint={"handle": "again"}),
+        Ready(checkpoint={"handle": "again"}),
+        CannotTell(reason="?"),
+        Ended(error=Rejected("no")),
+        Ended(error=Unavailable("later")),
+    ]
     posts = [scene.post(State.PREPARING) for _ in seen]
     doubted(scene, *posts, seen=seen[0])
     for post, shown in zip(posts, seen, strict=True):
@@ -326,11 +332,16 @@ def test_what_the_platform_still_works_on_is_waited_for(scene: Scene) -> None:
 OLD = {"handle": "old"}
 
 
-@pytest.mark.parametrize(("checkpoint", "shown", "asked"), [
-    (OLD, Ended(error=Rejected("no")), [OLD, {}]), (OLD, CannotTell(reason="?"), [OLD, {}]),
-    (OLD, Pending(checkpoint=OLD), [OLD]), (OLD, Published(remote_id="r"), [OLD]),
-    ({}, CannotTell(reason="?"), [{}]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("checkpoint", "shown", "asked"),
+    [
+        (OLD, Ended(error=Rejected("no")), [OLD, {}]),
+        (OLD, CannotTell(reason="?"), [OLD, {}]),
+        (OLD, Pending(checkpoint=OLD), [OLD]),
+        (OLD, Published(remote_id="r"), [OLD]),
+        ({}, CannotTell(reason="?"), [{}]),
+    ],
+)
 def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
     scene: Scene, checkpoint: Checkpoint, shown: Seen, asked: list[Checkpoint]
 ) -> None:
@@ -419,8 +430,9 @@ def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
         row(
             c,
             "INSERT INTO post_checks (post_id, position, check_id) VALUES (:p, 0, :c) RETURNING position",
-            p=post.id, c=check,
-        )  # fmt: skip
+            p=post.id,
+            c=check,
+        )
     scene.back_up()
     scene.put_back()
     assert reachability.check(scene.core, check) is None

@@ -123,9 +123,14 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     assert house.messages("publish.tiktok") == 1
 
 
-@pytest.mark.parametrize(("on_late", "state", "status"), [
-    ("skip", State.FAILED, "failed"), ("hold", State.BLOCKED, "retry"), ("publish", State.QUEUED, "scheduled"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("on_late", "state", "status"),
+    [
+        ("skip", State.FAILED, "failed"),
+        ("hold", State.BLOCKED, "retry"),
+        ("publish", State.QUEUED, "scheduled"),
+    ],
+)
 def test_what_is_too_late_is_treated_as_its_author_asked(
     house: House, on_late: str, state: State, status: str
 ) -> None:

@@ -81,9 +81,13 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
     ready.decided(IMAGES[0], "image")
     ready.decided(IMAGES[1], "image")
     accepted = ready.accept(
-        media={**SLIDESHOW, "width": 1080}, tiktok={"title": "t", "auto_add_music": True}, external_id="x-1",
-        expires_at=ready.now() + HOUR, on_late="hold", caption="日本語 \U0001f600",
-    )  # fmt: skip
+        media={**SLIDESHOW, "width": 1080},
+        tiktok={"title": "t", "auto_add_music": True},
+        external_id="x-1",
+        expires_at=ready.now() + HOUR,
+        on_late="hold",
+        caption="日本語 \U0001f600",
+    )
     from pipeline.store.posts.views import read_post
 
     with ready.core.database.begin() as c:
@@ -91,8 +95,11 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
     assert found is not None
     assert found.media == {**SLIDESHOW, "width": 1080}
     assert (found.caption, found.tiktok, found.external_id, found.on_late) == (
-        "日本語 \U0001f600", {"title": "t", "auto_add_music": True}, "x-1", "hold",
-    )  # fmt: skip
+        "日本語 \U0001f600",
+        {"title": "t", "auto_add_music": True},
+        "x-1",
+        "hold",
+    )
 
 
 def test_one_file_shown_twice_is_checked_once(ready: House) -> None:
@@ -167,9 +174,12 @@ def test_the_first_rule_that_is_broken_answers(house: House) -> None:
     house.decided(IMAGES[0], "image")
     house.accept(media={"type": "slideshow", "urls": IMAGES[:1]}, external_id="known")
     wrong: dict[str, Any] = {
-        "external_id": "known", "account_ids": [new_id()], "music_url": "https://elsewhere.example/1",
-        "tiktok": {"privacy_level": "NOBODY"}, "scheduled_at": house.now() - HOUR,
-    }  # fmt: skip
+        "external_id": "known",
+        "account_ids": [new_id()],
+        "music_url": "https://elsewhere.example/1",
+        "tiktok": {"privacy_level": "NOBODY"},
+        "scheduled_at": house.now() - HOUR,
+    }
     assert house.refused(**wrong).code == "create_failed"
     wrong["external_id"] = None
     assert house.refused(**wrong).code == "unknown_accounts"
@@ -273,8 +283,10 @@ def test_nobody_to_wait_for_no_waiting(house: House, core: Core) -> None:
     accepted = house.accept(scheduled_at=house.now() + HOUR)
     assert accepted.status == "scheduled"
     assert [w.code for w in accepted.warnings] == [
-        "REACHABILITY_PENDING", "VIDEO_DURATION_MISSING", "VIDEO_METADATA_MISSING",
-    ]  # fmt: skip
+        "REACHABILITY_PENDING",
+        "VIDEO_DURATION_MISSING",
+        "VIDEO_METADATA_MISSING",
+    ]
     assert accepted.warnings[0].field == "media.url"
     [delivery] = house.deliveries(accepted.id)
     assert delivery.state == "accepted"

@@ -68,10 +68,17 @@ def test_plain_posts_are_stored_by_one_transaction(ready: House) -> None:
 
 def test_the_rows_are_those_that_one_alone_would_leave(ready: House) -> None:
     asked: dict[str, Any] = {
-        "media": {"type": "video", "url": "https://media.example/v.mp4", "width": 1080, "mime_type": 'a"\\b{},NULL'},
-        "tiktok": {"title": 'q"u\\o{t}e,s NULL', "disable_duet": True}, "on_late": "hold",
-        "scheduled_at": ready.now() + HOUR, "expires_at": ready.now() + 2 * HOUR,
-    }  # fmt: skip
+        "media": {
+            "type": "video",
+            "url": "https://media.example/v.mp4",
+            "width": 1080,
+            "mime_type": 'a"\\b{},NULL',
+        },
+        "tiktok": {"title": 'q"u\\o{t}e,s NULL', "disable_duet": True},
+        "on_late": "hold",
+        "scheduled_at": ready.now() + HOUR,
+        "expires_at": ready.now() + 2 * HOUR,
+    }
     strange = 'NULL "quoted" \\ {brace} 日本語 \U0001f600\n'
     alone = ready.accept(caption=strange, external_id='an "id" \\', **asked)
     [together_] = taken(ready, ready.request(caption=strange, external_id="another", **asked))
@@ -134,8 +141,10 @@ def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: Ho
         "another platform's section": {"pinterest": {"board_id": "b"}},
         "music": {"music_url": MUSIC},
         "media nobody has looked at": {"media": NEW},
-        "the same file as something else": {"media": {"type": "slideshow", "urls": ["https://media.example/v.mp4"]}},
-    }  # fmt: skip
+        "the same file as something else": {
+            "media": {"type": "slideshow", "urls": ["https://media.example/v.mp4"]}
+        },
+    }
     good = captions(ready, len(odd) + 1)
     asked = [r for pair in zip(good, [ready.request(**o) for o in odd.values()], strict=False) for r in pair]
     found = taken(ready, *asked, good[-1])
@@ -283,8 +292,13 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
     with ready.core.database.begin() as holder:
         holder.exec_driver_sql(
             "INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (%(w)s, %(t)s, %(s)s, %(p)s)",
-            {"w": ready.workspace, "t": f"body:{asked[1].body_sha256.hex()}", "s": asked[1].body_sha256, "p": new_id()},
-        )  # fmt: skip
+            {
+                "w": ready.workspace,
+                "t": f"body:{asked[1].body_sha256.hex()}",
+                "s": asked[1].body_sha256,
+                "p": new_id(),
+            },
+        )
         group = Thread(target=lambda: found.append(taken(ready, *asked)))
         group.start()
         with ready.core.database.once() as c:

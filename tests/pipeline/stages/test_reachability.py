@@ -75,16 +75,21 @@ class Served:
     def waits(self, *found: UUID, minutes: float = 0, accounts: list[UUID] | None = None) -> Post:
         """An accepted post for these checks, due this many minutes ago."""
         post = self.house.ledger.post(
-            accounts or [self.account], State.ACCEPTED, due=-minutes * HOUR / 60, checks=dict(enumerate(found))
-        )  # fmt: skip
+            accounts or [self.account],
+            State.ACCEPTED,
+            due=-minutes * HOUR / 60,
+            checks=dict(enumerate(found)),
+        )
         urls = [self.check(k).url for k in found]
         import json
 
         with self.house.core.database.begin() as c:
             row(
-                c, "UPDATE posts SET media = :m WHERE id = :id RETURNING id",
-                m=json.dumps({"type": "slideshow", "urls": urls}), id=post.id,
-            )  # fmt: skip
+                c,
+                "UPDATE posts SET media = :m WHERE id = :id RETURNING id",
+                m=json.dumps({"type": "slideshow", "urls": urls}),
+                id=post.id,
+            )
         return post
 
     def check(self, identity: UUID) -> Check:
@@ -126,8 +131,12 @@ def test_a_good_video_is_measured(served: Served, core: Core) -> None:
     facts = served.check(check).media_facts
     assert facts is not None
     assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
-        "video/mp4", "h264", 540, 960, len(movie()),
-    )  # fmt: skip
+        "video/mp4",
+        "h264",
+        540,
+        960,
+        len(movie()),
+    )
     assert facts.duration == pytest.approx(100 / 30, abs=0.05)
 
 

@@ -91,9 +91,17 @@ class Ledger:
         name = new_id().hex
         with self.database.begin() as c:
             return add_account(
-                c, self.vault, workspace=workspace, platform=platform, connection="creator", remote_id=name,
-                username=name[-6:], display_name="A test", credentials=credentials(), settings=settings,
-            )  # fmt: skip
+                c,
+                self.vault,
+                workspace=workspace,
+                platform=platform,
+                connection="creator",
+                remote_id=name,
+                username=name[-6:],
+                display_name="A test",
+                credentials=credentials(),
+                settings=settings,
+            )
 
     def check(self, workspace: UUID, url: str, purpose: Purpose = "video") -> UUID:
         with self.database.begin() as c:
@@ -119,20 +127,34 @@ class Ledger:
             now = datetime.now(UTC)
             new = [
                 NewPost(
-                    id=new_id(), workspace_id=workspace.w, key_id=None, caption="hello", media=MEDIA,
-                    music_url=None, tiktok=None, pinterest=None, due_at=now + due,
-                    expires_at=None if expires is None else now + expires, on_late=on_late, external_id=None,
-                    replay_token=None, body_sha256=b"", checks=checks or {},
+                    id=new_id(),
+                    workspace_id=workspace.w,
+                    key_id=None,
+                    caption="hello",
+                    media=MEDIA,
+                    music_url=None,
+                    tiktok=None,
+                    pinterest=None,
+                    due_at=now + due,
+                    expires_at=None if expires is None else now + expires,
+                    on_late=on_late,
+                    external_id=None,
+                    replay_token=None,
+                    body_sha256=b"",
+                    checks=checks or {},
                     deliveries=[
                         NewDelivery(
-                            id=new_id(), account_id=a, platform=platform, next_at=now + due - lead,
+                            id=new_id(),
+                            account_id=a,
+                            platform=platform,
+                            next_at=now + due - lead,
                             state="accepted" if state is State.ACCEPTED else "scheduled",
                         )
                         for a in accounts
                     ],
                 )
                 for _ in range(number)
-            ]  # fmt: skip
+            ]
             insert_posts(c, new)
         made = [Post(id=p.id, workspace=p.workspace_id, deliveries=[d.id for d in p.deliveries]) for p in new]
         if state not in (State.ACCEPTED, State.SCHEDULED):
@@ -158,8 +180,9 @@ class Ledger:
                 row(
                     c,
                     f"UPDATE deliveries SET state = :state{', ' + dress if dress else ''} WHERE id = :id RETURNING id",
-                    id=delivery, state=state,
-                )  # fmt: skip
+                    id=delivery,
+                    state=state,
+                )
                 if reason is not None:
                     row(
                         c,
@@ -180,9 +203,7 @@ class Ledger:
     def change(self, delivery: UUID, assignments: str, **values: Any) -> None:
         """UPDATE deliveries SET … of one of them."""
         with self.database.begin() as c:
-            row(
-                c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values
-            )  # fmt: skip
+            row(c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values)
 
     def held(self, delivery: UUID) -> Held:
         """A delivery as its holder knows it, whatever state it is in; takes nothing."""

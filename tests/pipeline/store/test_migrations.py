@@ -34,9 +34,15 @@ BEFORE_ANY_RELEASE = {
 }
 #: Squawk's rules that are not about locks or older code, or that `slipway migrate` keeps by itself.
 ELSEWHERE = (
-    "prefer-bigint-over-int", "prefer-bigint-over-smallint", "prefer-identity", "prefer-robust-stmts",
-    "prefer-text-field", "prefer-timestamp-tz", "require-lock-timeout", "require-statement-timeout",
-)  # fmt: skip
+    "prefer-bigint-over-int",
+    "prefer-bigint-over-smallint",
+    "prefer-identity",
+    "prefer-robust-stmts",
+    "prefer-text-field",
+    "prefer-timestamp-tz",
+    "require-lock-timeout",
+    "require-statement-timeout",
+)
 
 
 OLD = """
@@ -133,7 +139,10 @@ def applied(url: str) -> list[tuple[Script, set[str]]]:
             "ALTER TABLE old ADD new int NOT NULL DEFAULT 1; ALTER TABLE old ALTER new DROP DEFAULT",
             "old.new is new and older code does not fill it",
         ),
-        ("ALTER TABLE old ADD CONSTRAINT short CHECK (free <> '')", "old has a new rule over columns it had: short"),
+        (
+            "ALTER TABLE old ADD CONSTRAINT short CHECK (free <> '')",
+            "old has a new rule over columns it had: short",
+        ),
         (
             "ALTER TABLE old ADD CONSTRAINT points FOREIGN KEY (n) REFERENCES other",
             "old has a new rule over columns it had: points",
@@ -145,7 +154,7 @@ def applied(url: str) -> list[tuple[Script, set[str]]]:
         ("ALTER TABLE old ALTER n TYPE bigint", "old was written anew, row by row"),
         ("ALTER TABLE old ADD c int GENERATED ALWAYS AS IDENTITY", "old was written anew, row by row"),
     ],
-)  # fmt: skip
+)
 def test_what_older_code_would_miss_is_found(connection: sa.Connection, change: str, finding: str) -> None:
     before = read(connection)
     connection.execute(sa.text(change))
@@ -182,10 +191,22 @@ def squawk(step: Script) -> list[str]:
     with Operations.context(context), context.begin_transaction(_per_migration=False):
         step.module.upgrade()
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "squawk"), "--reporter", "json", "--pg-version", "18.0",
-         "--exclude", ",".join(ELSEWHERE), "--stdin-filepath", f"{step.revision}.sql"],
-        input=sql.getvalue(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            str(Path(sys.executable).parent / "squawk"),
+            "--reporter",
+            "json",
+            "--pg-version",
+            "18.0",
+            "--exclude",
+            ",".join(ELSEWHERE),
+            "--stdin-filepath",
+            f"{step.revision}.sql",
+        ],
+        input=sql.getvalue(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode in {0, 1}, done.stderr
     found = [f"{one['rule_name']}: {one['message']}" for one in json.loads(done.stdout)]
     # what a contract step takes away is looked at in the catalogue

@@ -166,10 +166,24 @@ def test_anything_else_is_nobody(shared: Ledger) -> None:
         other = create_key(c, shared.workspace(), "b")
     public, _, secret = token.partition(".")
     wrong = [
-        "", ".", public, public + ".", "." + secret, f"{public}.{secret}x", f"{public}.{secret[:-1]}",
-        f"{public}.{other.partition('.')[2]}", f"{public} .{secret}", f"{public}\0.{secret}", f"{public}.\ud800",
-        f"{public}.é", "x" * 300, f"{public}.{'y' * 300}", token.upper(), "%s.%s", "'; --.x",
-    ]  # fmt: skip
+        "",
+        ".",
+        public,
+        public + ".",
+        "." + secret,
+        f"{public}.{secret}x",
+        f"{public}.{secret[:-1]}",
+        f"{public}.{other.partition('.')[2]}",
+        f"{public} .{secret}",
+        f"{public}\0.{secret}",
+        f"{public}.\ud800",
+        f"{public}.é",
+        "x" * 300,
+        f"{public}.{'y' * 300}",
+        token.upper(),
+        "%s.%s",
+        "'; --.x",
+    ]
     for attempt in wrong:
         assert find(shared, attempt) is None, attempt
 
@@ -218,14 +232,25 @@ def test_credentials_come_back_whole_and_are_sealed_in_the_row(shared: Ledger) -
     workspace = shared.workspace()
     end = datetime(2027, 1, 1, tzinfo=UTC)
     given = Credentials(
-        access_token=SecretStr("acc-1"), refresh_token=SecretStr("ref-1"), expires_at=end,
-        refresh_expires_at=end + timedelta(days=9), scopes=("a", "b"),
-    )  # fmt: skip
+        access_token=SecretStr("acc-1"),
+        refresh_token=SecretStr("ref-1"),
+        expires_at=end,
+        refresh_expires_at=end + timedelta(days=9),
+        scopes=("a", "b"),
+    )
     with shared.database.begin() as c:
         account = accounts.add_account(
-            c, shared.vault, workspace=workspace, platform=Platform.TIKTOK, connection="creator", remote_id="r",
-            username="u", display_name="d", credentials=given, settings={"k": 1},
-        )  # fmt: skip
+            c,
+            shared.vault,
+            workspace=workspace,
+            platform=Platform.TIKTOK,
+            connection="creator",
+            remote_id="r",
+            username="u",
+            display_name="d",
+            credentials=given,
+            settings={"k": 1},
+        )
         opened, number, status = accounts.read_account(c, shared.vault, account)
         [raw] = c.exec_driver_sql("SELECT * FROM accounts WHERE id = %(id)s", {"id": account}).all()
     assert opened.credentials == given
@@ -255,9 +280,17 @@ def test_connecting_again_refreshes_the_account_that_is_there(shared: Ledger) ->
     def connect(token: str, **settings: str) -> UUID:
         with shared.database.begin() as c:
             return accounts.add_account(
-                c, shared.vault, workspace=workspace, platform=Platform.PINTEREST, connection="oauth", remote_id="r",
-                username="u", display_name="d", credentials=credentials(token), settings=settings,
-            )  # fmt: skip
+                c,
+                shared.vault,
+                workspace=workspace,
+                platform=Platform.PINTEREST,
+                connection="oauth",
+                remote_id="r",
+                username="u",
+                display_name="d",
+                credentials=credentials(token),
+                settings=settings,
+            )
 
     account = connect("one", board="b", country="JP")
     with shared.database.begin() as c:

@@ -80,13 +80,17 @@ def shape(message: Message) -> str:
     args, kwargs, embedded = message["body"]
     return json.dumps(
         {
-            "queue": _shape(message["queue"]), "task": headers["task"], "args": _shape(args),
-            "kwargs": kwargs, "embedded": embedded, "eta": headers["eta"] is not None,
+            "queue": _shape(message["queue"]),
+            "task": headers["task"],
+            "args": _shape(args),
+            "kwargs": kwargs,
+            "embedded": embedded,
+            "eta": headers["eta"] is not None,
             "expires": headers["expires"] is not None,
             "type": (message["content-type"], message["content-encoding"]),
         },
         sort_keys=True,
-    )  # fmt: skip
+    )
 
 
 def _shape(value: Any) -> Any:

@@ -46,10 +46,29 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
         more = {"SLIPWAY_WORKER__DEAF": "4", **hangs}
         with (tmp_path / f"{queue}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-c", "1",
-                 "-Q", queue, "-n", f"{queue}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"],
-                env={**environment, **more}, cwd=ROOT, stdout=log, stderr=log,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "celery",
+                    "-A",
+                    "pipeline.worker.app",
+                    "worker",
+                    "-c",
+                    "1",
+                    "-Q",
+                    queue,
+                    "-n",
+                    f"{queue}@%h",
+                    "--without-gossip",
+                    "--without-mingle",
+                    "-l",
+                    "WARNING",
+                ],
+                env={**environment, **more},
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
         started.append(process)
         return process
 

@@ -65,10 +65,27 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
     house.account("one")
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", "worker", "-c", "4", "-Q", ",".join(ALL),
-             "--without-gossip", "--without-mingle", "-l", "WARNING"],
-            env=environment, cwd=ROOT, stdout=out, stderr=out,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "pipeline.worker.app",
+                "worker",
+                "-c",
+                "4",
+                "-Q",
+                ",".join(ALL),
+                "--without-gossip",
+                "--without-mingle",
+                "-l",
+                "WARNING",
+            ],
+            env=environment,
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+        )
     client = redis_client(settings.broker.url.get_secret_value())
     yield Worker(house=house, client=client, process=process, log=log)
     process.terminate()
@@ -87,9 +104,10 @@ def test_everything_this_code_sends_is_frozen(settings: Any) -> None:
 def test_only_the_doorbell_rings() -> None:
     calls = ("send_task", "apply_async", ".delay(")
     found = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py")
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "pipeline").rglob("*.py")
         if any(call in path.read_text() for call in calls)
-    }  # fmt: skip
+    }
     assert found == {"pipeline/dispatch.py"}
 
 

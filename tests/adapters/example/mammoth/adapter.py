@@ -127,9 +127,14 @@ class Mammoth:
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """The consent page."""
         asked = {
-            "client_id": self._settings.app_id, "redirect_uri": redirect_uri, "state": state, "scope": SCOPES,
-            "response_type": "code", "code_challenge": code_challenge or "", "code_challenge_method": "S256",
-        }  # fmt: skip
+            "client_id": self._settings.app_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "scope": SCOPES,
+            "response_type": "code",
+            "code_challenge": code_challenge or "",
+            "code_challenge_method": "S256",
+        }
         return f"{self._settings.hosts['www']}/oauth/authorize?{urlencode(asked)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
@@ -146,10 +151,13 @@ class Mammoth:
         me = self._ask(Me, "GET", "/api/v1/accounts/verify_credentials", credentials)
         return (
             RemoteAccount(
-                remote_id=me.id, username=me.username, display_name=me.username, connection="user",
+                remote_id=me.id,
+                username=me.username,
+                display_name=me.username,
+                connection="user",
                 credentials=credentials,
             ),
-        )  # fmt: skip
+        )
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 

@@ -40,9 +40,11 @@ def ask(
 ) -> requests.Response:
     """POST /connect/{platform}."""
     return requests.post(
-        f"{home.stack.api}{BASE}/{platform}", json=body, timeout=20,
+        f"{home.stack.api}{BASE}/{platform}",
+        json=body,
+        timeout=20,
         headers={"Authorization": f"Bearer {key or home.key}", **headers},
-    )  # fmt: skip
+    )
 
 
 def opened(home: Home, platform: str, body: Any = None, **headers: str) -> str:
@@ -166,12 +168,15 @@ def test_the_person_said_no(home: Home) -> None:
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ("", 400), ("?code=abcdefgh", 400), ("?code=abcdefgh&state=unknown-state", 400),
-        ("?error=access_denied&state=unknown-state", 400), ("?state=aaaaaaaa&state=bbbbbbbb&code=cccccccc", 400),
+        ("", 400),
+        ("?code=abcdefgh", 400),
+        ("?code=abcdefgh&state=unknown-state", 400),
+        ("?error=access_denied&state=unknown-state", 400),
+        ("?state=aaaaaaaa&state=bbbbbbbb&code=cccccccc", 400),
         ("?error=%3Cscript%3Ealert(1)%3C/script%3E&state=%3Cb%3Ebold%3C/b%3E", 400),
         ("?code=%00%FF%ED%A0%80abc&state=%F0%9F%92%A9%ED%A0%80", 400),
     ],
-)  # fmt: skip
+)
 def test_what_belongs_to_nobody_is_a_page_too(home: Home, query: str, status: int) -> None:
     read(visit(f"{home.stack.api}{BASE}/tiktok/callback{query}"), status)
     read(visit(f"{home.stack.api}{BASE}/tiktok/callback/{query}"), status)
@@ -261,9 +266,10 @@ def test_no_state_code_or_token_is_in_the_servers_log(home: Home) -> None:
     assert f"connected facebook account {account.id}" in said
     assert credentials.refresh_token is not None
     for secret in (
-        *query_of(back).values(), credentials.access_token.get_secret_value(),
+        *query_of(back).values(),
+        credentials.access_token.get_secret_value(),
         credentials.refresh_token.get_secret_value(),
-    ):  # fmt: skip
+    ):
         assert secret not in said
 
 

@@ -33,8 +33,10 @@ PNG = samples.image("PNG")
 def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = str(free_ports(1)[0])
     limits = {
-        "SLIPWAY_API__PORT": port, "SLIPWAY_FILES__QUOTA": str(QUOTA), "SLIPWAY_FILES__MAX_BYTES": str(LARGEST),
-    }  # fmt: skip
+        "SLIPWAY_API__PORT": port,
+        "SLIPWAY_FILES__QUOTA": str(QUOTA),
+        "SLIPWAY_FILES__MAX_BYTES": str(LARGEST),
+    }
     with serving(module_environment | limits, tmp_path_factory.mktemp("api")) as running:
         yield running
 
@@ -342,8 +344,12 @@ def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
     assert found("?context=ai-studio") == []
     assert found("?limit=2&offset=1") == [urls[2], urls[1]]
     assert listed(server, tenant, "?limit=1&type=image&context=all") | {"files": []} == {
-        "files": [], "total": 3, "limit": 1, "offset": 0, "context": "all",
-    }  # fmt: skip
+        "files": [],
+        "total": 3,
+        "limit": 1,
+        "offset": 0,
+        "context": "all",
+    }
 
 
 @pytest.mark.parametrize(
@@ -357,10 +363,13 @@ def test_a_query_that_cannot_be_is_422(server: Server, tenant: Tenant, query: st
 @pytest.mark.parametrize(
     ("wanted", "first", "last"),
     [
-        ("bytes=0-9", 0, 9), ("bytes=10-", 10, -1), ("bytes=-5", -5, -1), ("bytes=-999999", 0, -1),
+        ("bytes=0-9", 0, 9),
+        ("bytes=10-", 10, -1),
+        ("bytes=-5", -5, -1),
+        ("bytes=-999999", 0, -1),
         ("bytes=3-999999", 3, -1),
     ],
-)  # fmt: skip
+)
 def test_ranges(server: Server, tenant: Tenant, wanted: str, first: int, last: int) -> None:
     url, size = uploaded(server, tenant), len(PNG)
     answer = requests.get(url, headers={"Range": wanted}, timeout=10)
@@ -404,8 +413,10 @@ def test_the_specification_names_every_status_of_files(server: Server) -> None:
     paths, put_path = server.send("GET", "/openapi.json").json()["paths"], f"{BASE}/files/{{file_id}}/content"
     told = {
         (path, method): set(one["responses"])
-        for path, methods in paths.items() if "files" in path for method, one in methods.items()
-    }  # fmt: skip
+        for path, methods in paths.items()
+        if "files" in path
+        for method, one in methods.items()
+    }
     always = {"500", "503"}
     assert told == {
         (f"{BASE}/files", "post"): always | {"201", *map(str, (400, 401, 402, 403, 408, 413, 415, 422, 429))},

@@ -49,8 +49,12 @@ def served(environment: dict[str, str], log: Path) -> Iterator[str]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],
-            env=environment, cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            env=environment,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     api = f"http://127.0.0.1:{environment['SLIPWAY_API__PORT']}"
     try:
         until(lambda: _answers(api), "a server to answer", 60)

@@ -113,8 +113,12 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
 ) -> None:
     post = created(server, tenant, *platforms)
     unchanged = server.get(f"/posts/{post}", tenant.key).json()
-    for body in ({"caption": "x"}, {"external_id": "x"}, {"scheduled_at": "2001-01-01T00:00:00Z"},
-                 {"accounts": [{"id": tenant.accounts["tiktok"]}]}):  # fmt: skip
+    for body in (
+        {"caption": "x"},
+        {"external_id": "x"},
+        {"scheduled_at": "2001-01-01T00:00:00Z"},
+        {"accounts": [{"id": tenant.accounts["tiktok"]}]},
+    ):
         seen = ask(server, bound, "PATCH", f"/posts/{post}", body)
         assert seen.content == ask(server, bound, "PATCH", f"/posts/{ABSENT}", body).content
         assert code(seen) == (404, "not_found")

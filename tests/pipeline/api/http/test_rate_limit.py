@@ -26,9 +26,11 @@ PATIENCE = 100
 def metered(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Three posts a minute, and checks waited for longer than any client does."""
     environment = {
-        **module_environment, "SLIPWAY_API__POSTS_PER_MINUTE": "3", "SLIPWAY_REACHABILITY__WAIT": str(PATIENCE),
+        **module_environment,
+        "SLIPWAY_API__POSTS_PER_MINUTE": "3",
+        "SLIPWAY_REACHABILITY__WAIT": str(PATIENCE),
         "SLIPWAY_API__SHUTDOWN": str(PATIENCE + 2),
-    }  # fmt: skip
+    }
     with serving(environment, tmp_path_factory.mktemp("metered")) as running:
         yield running
 

@@ -16,8 +16,14 @@ from pipeline.api.openapi.page import prose
 from tests.pipeline.api.running_server import ROOT, Server
 
 KEYLESS = {
-    "connectCallback", "connectChoice", "getFile", "healthz", "metrics", "putFile", "readyz",
-}  # fmt: skip
+    "connectCallback",
+    "connectChoice",
+    "getFile",
+    "healthz",
+    "metrics",
+    "putFile",
+    "readyz",
+}
 """Asked by browsers, by who holds a signed address, and by who watches the server."""
 FOR_PEOPLE = re.compile(
     r"state_\w+|code_refused|access_denied|platform_\w+|wrong_account|no_account\w*|\w+_choice"
@@ -83,8 +89,12 @@ def test_every_body_and_answer_has_an_example_that_fits(spec: dict[str, Any]) ->
 def test_a_post_that_was_taken_leads_to_what_may_be_done_with_it(spec: dict[str, Any]) -> None:
     links = spec["paths"]["/api/partner/v1/posts"]["post"]["responses"]["201"]["links"]
     assert {link["operationId"] for link in links.values()} == {
-        "getPost", "updatePost", "retryPosts", "cancelPosts", "deletePosts",
-    }  # fmt: skip
+        "getPost",
+        "updatePost",
+        "retryPosts",
+        "cancelPosts",
+        "deletePosts",
+    }
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -17,10 +17,18 @@ from tests.pipeline.api.running_server import ROOT, Server, serving
 
 EXAMPLES = int(os.environ.get("SLIPWAY_SCHEMATHESIS", "0"))
 CHECKS = (
-    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
-    "response_schema_conformance", "negative_data_rejection", "unsupported_method", "allow_header_conformance",
-    "use_after_free", "ensure_resource_availability", "ignored_auth",
-)  # fmt: skip
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+)
 CONNECTIONS = {Platform.TIKTOK: ("BUSINESS_",)}
 """Connections that have an app of their own."""
 FEW = ("--generation-deterministic", "--no-shrink")
@@ -42,9 +50,14 @@ def test_the_server_keeps_what_the_specification_promises(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     settings = {
-        **environment, "SLIPWAY_API__PUBLIC_URL": "https://posts.example.com",
-        **{f"SLIPWAY_{p.name}__{kind}APP_ID": "an-app" for p in Platform for kind in ("", *CONNECTIONS.get(p, ()))},
-    }  # fmt: skip
+        **environment,
+        "SLIPWAY_API__PUBLIC_URL": "https://posts.example.com",
+        **{
+            f"SLIPWAY_{p.name}__{kind}APP_ID": "an-app"
+            for p in Platform
+            for kind in ("", *CONNECTIONS.get(p, ()))
+        },
+    }
     with serving(settings, tmp_path) as server:
         _asked(server, tmp_path)
 
@@ -52,16 +65,34 @@ def test_the_server_keeps_what_the_specification_promises(
 def _asked(server: Server, tmp_path: Path) -> None:
     tenant = server.tenant(platforms=tuple(Platform))
     command = [
-        sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color",
-        "--header", f"Authorization: Bearer {tenant.key}", "--checks", ",".join(CHECKS),
-        "--phases", "examples,coverage,fuzzing,stateful", "--warnings", "off",
-        "--request-timeout", "60", "--suppress-health-check", "all", "--continue-on-failure",
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        f"{server.url}/openapi.json",
+        "--no-color",
+        "--header",
+        f"Authorization: Bearer {tenant.key}",
+        "--checks",
+        ",".join(CHECKS),
+        "--phases",
+        "examples,coverage,fuzzing,stateful",
+        "--warnings",
+        "off",
+        "--request-timeout",
+        "60",
+        "--suppress-health-check",
+        "all",
+        "--continue-on-failure",
         *(MANY if EXAMPLES else FEW),
-    ]  # fmt: skip
+    ]
     environment = {
-        **os.environ, "SCHEMATHESIS_HOOKS": "tests.pipeline.api.openapi.request_generator", "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore", "SCENE_ACCOUNTS": " ".join(tenant.accounts.values()),
-    }  # fmt: skip
+        **os.environ,
+        "SCHEMATHESIS_HOOKS": "tests.pipeline.api.openapi.request_generator",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+        "SCENE_ACCOUNTS": " ".join(tenant.accounts.values()),
+    }
     sizes = SIZES.format(each=EXAMPLES or 8, walks=EXAMPLES or 60)
     (tmp_path / "schemathesis.toml").write_text(sizes)  # found where the command is run
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -45,9 +45,13 @@ def dead(server: Server, tenant: Tenant, platform: str = "tiktok", error: str = 
             ),
             {"p": post, "e": error},
         ).one()
-        c.execute(text("UPDATE checks SET verdict = 'good', decided_at = now(), facts = '{\"content_type\": "
-                       "\"video/mp4\", \"bytes\": 9, \"width\": 1080, \"height\": 1920, \"duration\": 9.0}' "
-                       "WHERE verdict IS NULL"))  # fmt: skip
+        c.execute(
+            text(
+                "UPDATE checks SET verdict = 'good', decided_at = now(), facts = '{\"content_type\": "
+                '"video/mp4", "bytes": 9, "width": 1080, "height": 1920, "duration": 9.0}\' '
+                "WHERE verdict IS NULL"
+            )
+        )
     return str(found.id)
 
 
@@ -103,8 +107,10 @@ def test_letters_named_by_id_are_replayed_and_discarded(server: Server, tenant: 
     first, second = dead(server, tenant), dead(server, tenant)
     assert data(send(server, "replay", tenant.key, ids=[first, first]))["ids"] == [first]
     assert data(send(server, "discard", tenant.key, ids=[second], why="over")) == {
-        "discarded": 1, "ids": [second], "skipped": [],
-    }  # fmt: skip
+        "discarded": 1,
+        "ids": [second],
+        "skipped": [],
+    }
     assert listed(server, tenant.key) == []
     assert data(send(server, "replay", tenant.key, ids=[first]))["skipped"][0]["id"] == first
 

@@ -113,10 +113,13 @@ def test_accounts_are_replaced_and_null_means_now(server: Server, tenant: Tenant
         ({"captoin": "x"}, "captoin", "did you mean `caption`"),
         ({"tiktok": {"titel": "x"}}, "tiktok.titel", "did you mean `title`"),
         ({"tiktok": {}, "pinterest": {}}, "pinterest", "together"),
-        ({"media": {"type": "video", "url": "https://x.y/v.mp4"}, "tiktok": {"post_mode": "MEDIA_UPLOAD"}},
-         "tiktok.post_mode", "slideshow"),
+        (
+            {"media": {"type": "video", "url": "https://x.y/v.mp4"}, "tiktok": {"post_mode": "MEDIA_UPLOAD"}},
+            "tiktok.post_mode",
+            "slideshow",
+        ),
     ],
-)  # fmt: skip
+)
 def test_422_for_a_change_that_makes_no_sense(
     server: Server, tenant: Tenant, body: Any, path: str, says: str
 ) -> None:
@@ -200,8 +203,10 @@ def test_posts_are_deleted_by_either_name(server: Server, tenant: Tenant, name: 
     data = told(answer, answers_steering.DeletedAnswer)
     assert answer.json()["message"] == "Posts deleted"
     assert data == {
-        "deletedIds": [post], "blockedStatuses": [{"id": posted, "status": "posted"}], "skipped": [absent],
-    }  # fmt: skip
+        "deletedIds": [post],
+        "blockedStatuses": [{"id": posted, "status": "posted"}],
+        "skipped": [absent],
+    }
     assert server.get(f"/posts/{post}", tenant.key).status_code == 404
 
 
@@ -235,9 +240,18 @@ def test_too_many_are_refused_and_as_many_as_allowed_are_taken(
 @pytest.mark.parametrize("verb", ["retry", "cancel", "delete"])
 @pytest.mark.parametrize(
     "body",
-    [{}, {"post_ids": []}, {"post_ids": "x"}, {"post_ids": ["x"]}, {"post_ids": [None]}, {"post_ids": None}, [],
-     {"post_ids": [str(uuid4())], "more": 1}, {"post_ids": [str(uuid4())], "account_ids": []}],
-)  # fmt: skip
+    [
+        {},
+        {"post_ids": []},
+        {"post_ids": "x"},
+        {"post_ids": ["x"]},
+        {"post_ids": [None]},
+        {"post_ids": None},
+        [],
+        {"post_ids": [str(uuid4())], "more": 1},
+        {"post_ids": [str(uuid4())], "account_ids": []},
+    ],
+)
 def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: str, body: Any) -> None:
     assert code(steer(server, tenant, verb, body)) == (422, "invalid_payload")
 
@@ -273,10 +287,12 @@ def _another_key(server: Server, tenant: Tenant) -> str:
 def test_validate_tells_everything_and_for_each_account(server: Server, tenant: Tenant) -> None:
     urls = [f"https://x.y/{n}.jpg" for n in range(12)]
     body = {
-        **video(tenant), "media": {"type": "slideshow", "urls": urls}, "music_url": "https://x.y/z",
+        **video(tenant),
+        "media": {"type": "slideshow", "urls": urls},
+        "music_url": "https://x.y/z",
         "accounts": [{"id": tenant.accounts["instagram"]}, {"id": str(uuid4())}],
         "scheduled_at": "2020-01-01T00:00:00Z",
-    }  # fmt: skip
+    }
     data = told(steer(server, tenant, "validate", body), answers_steering.ValidatedAnswer)
     assert data["valid"] is False
     assert {f["code"] for f in data["refused"]} == {
@@ -315,9 +331,10 @@ def test_without_a_plan_nothing_is_published_but_everything_can_be_stopped(
     lapsed = server.tenant(plan, subscription)
     ids = {"post_ids": [str(uuid4())]}
     for method, path, body in (
-        ("PATCH", f"/posts/{uuid4()}", {"caption": "x"}), ("POST", "/posts/retry", ids),
+        ("PATCH", f"/posts/{uuid4()}", {"caption": "x"}),
+        ("POST", "/posts/retry", ids),
         ("POST", "/posts/validate", {}),
-    ):  # fmt: skip
+    ):
         assert code(send(server, method, path, lapsed.key, body)) == wanted
     assert steer(server, lapsed, "cancel", ids).status_code == 200
     assert steer(server, lapsed, "delete", ids).status_code == 200
@@ -327,9 +344,10 @@ def test_a_strangers_post_is_answered_exactly_as_one_that_is_not_there(
     server: Server, tenant: Tenant
 ) -> None:
     stranger, post, absent = server.tenant(), created(server, tenant), str(uuid4())
-    assert patch(server, stranger, post, {"caption": "x"}).content == patch(
-        server, stranger, absent, {"caption": "x"}
-    ).content  # fmt: skip
+    assert (
+        patch(server, stranger, post, {"caption": "x"}).content
+        == patch(server, stranger, absent, {"caption": "x"}).content
+    )
     for verb in ("retry", "cancel", "delete"):
         seen = steer(server, stranger, verb, {"post_ids": [post]}).text.replace(post, absent)
         assert seen == steer(server, stranger, verb, {"post_ids": [absent]}).text

@@ -42,9 +42,12 @@ def seen(two: list[Server]) -> Tenant:
 
 def body(tenant: Tenant, **more: Any) -> dict[str, Any]:
     return {
-        "caption": f"A picture {os.urandom(4).hex()}", "media": {"type": "slideshow", "urls": [URL]},
-        "accounts": [{"id": tenant.accounts["tiktok"]}], "scheduled_at": "2098-01-01T00:00:00Z", **more,
-    }  # fmt: skip
+        "caption": f"A picture {os.urandom(4).hex()}",
+        "media": {"type": "slideshow", "urls": [URL]},
+        "accounts": [{"id": tenant.accounts["tiktok"]}],
+        "scheduled_at": "2098-01-01T00:00:00Z",
+        **more,
+    }
 
 
 def at_once(servers: list[Server], tenant: Tenant, bodies: list[dict[str, Any]]) -> list[requests.Response]:
@@ -108,9 +111,12 @@ def test_a_short_way_is_no_other_way(two: list[Server], seen: Tenant) -> None:
     asked = body(seen, external_id="short")
     short = two[0].post(asked, seen.key)
     long = two[0].send(
-        "POST", f"{BASE}/%70osts", seen.key, json.dumps(asked).encode(),
+        "POST",
+        f"{BASE}/%70osts",
+        seen.key,
+        json.dumps(asked).encode(),
         **{"Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     assert (short.status_code, long.status_code) == (201, 200)
     assert short.json()["data"]["id"] == long.json()["data"]["id"]
     assert {k.lower() for k in short.headers} == {k.lower() for k in long.headers}

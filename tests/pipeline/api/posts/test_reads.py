@@ -30,10 +30,15 @@ def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
 
 def test_a_new_post_is_read_back_at_once(server: Server, tenant: Tenant) -> None:
     sent = {
-        **video(tenant), "media": {"type": "slideshow", "urls": ["https://x.y/2.jpg", "https://x.y/1.jpg"], "width": 9},
-        "scheduled_at": "2099-02-01T15:00:00+02:00", "tiktok": {"post_mode": "MEDIA_UPLOAD", "title": None},
-        "pinterest": None, "external_id": str(uuid4()), "on_late": "hold", "expires_at": "2099-02-02T00:00:00Z",
-    }  # fmt: skip
+        **video(tenant),
+        "media": {"type": "slideshow", "urls": ["https://x.y/2.jpg", "https://x.y/1.jpg"], "width": 9},
+        "scheduled_at": "2099-02-01T15:00:00+02:00",
+        "tiktok": {"post_mode": "MEDIA_UPLOAD", "title": None},
+        "pinterest": None,
+        "external_id": str(uuid4()),
+        "on_late": "hold",
+        "expires_at": "2099-02-02T00:00:00Z",
+    }
     created = server.post(sent, tenant.key)
     assert created.status_code == 201, created.text
     answers.ScheduledAnswer.model_validate_json(created.content)
@@ -154,9 +159,16 @@ def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None
         str(tenant.workspace),
     )
     assert data["accounts"] == [
-        {"id": tenant.accounts["tiktok"], "platform": "tiktok", "type": "byo", "username": "tiktok_user",
-         "display_name": "tiktok user", "status": "active", "workspace_id": str(tenant.workspace)}
-    ]  # fmt: skip
+        {
+            "id": tenant.accounts["tiktok"],
+            "platform": "tiktok",
+            "type": "byo",
+            "username": "tiktok_user",
+            "display_name": "tiktok user",
+            "status": "active",
+            "workspace_id": str(tenant.workspace),
+        }
+    ]
 
 
 def test_a_personal_key_speaks_for_its_owner(server: Server) -> None:

@@ -269,10 +269,15 @@ def test_taken(changes: dict[str, Any]) -> None:
 
 def test_what_a_request_becomes() -> None:
     found = read(
-        accounts=[{"id": OTHER}, {"id": ID}, {"id": OTHER.upper()}], media={**SLIDES, "width": None},
-        scheduled_at="2027-02-01T15:00:00+02:00", tiktok={"post_mode": "MEDIA_UPLOAD", "title": None}, on_late="skip",
-        expires_at="2027-02-02T00:00:00Z", external_id="mine", music_url="https://www.tiktok.com/@a/video/1",
-    )  # fmt: skip
+        accounts=[{"id": OTHER}, {"id": ID}, {"id": OTHER.upper()}],
+        media={**SLIDES, "width": None},
+        scheduled_at="2027-02-01T15:00:00+02:00",
+        tiktok={"post_mode": "MEDIA_UPLOAD", "title": None},
+        on_late="skip",
+        expires_at="2027-02-02T00:00:00Z",
+        external_id="mine",
+        music_url="https://www.tiktok.com/@a/video/1",
+    )
     assert found.account_ids == [UUID(OTHER), UUID(ID)]
     assert found.media == SLIDES
     assert found.scheduled_at == datetime(2027, 2, 1, 13, tzinfo=UTC)

@@ -17,28 +17,60 @@ from pipeline.store.posts.views import DeliveryView, PostView
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 ERROR = {
-    "code": "rejected", "class": "Rejected", "fault": "customer", "retryable": False, "message": "Too long.",
-    "next_action": None, "platform_code": "42",
-}  # fmt: skip
+    "code": "rejected",
+    "class": "Rejected",
+    "fault": "customer",
+    "retryable": False,
+    "message": "Too long.",
+    "next_action": None,
+    "platform_code": "42",
+}
 
 
 def delivery(state: str, *, due_at: datetime = LATER, reason: str | None = None, **more: Any) -> DeliveryView:
     values: dict[str, Any] = {
-        "id": uuid4(), "post_id": uuid4(), "account_id": uuid4(), "username": "ada", "platform": "tiktok",
-        "state": state, "reason": reason, "due_at": due_at, "next_at": due_at, "armed_at": None,
-        "published_at": None, "remote_id": None, "url": None, "delivered_as": None, "error": None,
-        "last_attempted_at": None, "generation": 0, **more,
-    }  # fmt: skip
+        "id": uuid4(),
+        "post_id": uuid4(),
+        "account_id": uuid4(),
+        "username": "ada",
+        "platform": "tiktok",
+        "state": state,
+        "reason": reason,
+        "due_at": due_at,
+        "next_at": due_at,
+        "armed_at": None,
+        "published_at": None,
+        "remote_id": None,
+        "url": None,
+        "delivered_as": None,
+        "error": None,
+        "last_attempted_at": None,
+        "generation": 0,
+        **more,
+    }
     return DeliveryView(**values)
 
 
 def post(*deliveries: DeliveryView, due_at: datetime = LATER) -> dict[str, Any]:
     view = PostView(
-        id=uuid4(), workspace_id=uuid4(), caption="c", media={"type": "video", "url": "https://x.y/v"},
-        music_url=None, tiktok=None, pinterest=None, due_at=due_at, expires_at=None, on_late="publish",
-        status="scheduled", source="partner_api", external_id=None, created_at=NOW, updated_at=NOW, now=NOW,
+        id=uuid4(),
+        workspace_id=uuid4(),
+        caption="c",
+        media={"type": "video", "url": "https://x.y/v"},
+        music_url=None,
+        tiktok=None,
+        pinterest=None,
+        due_at=due_at,
+        expires_at=None,
+        on_late="publish",
+        status="scheduled",
+        source="partner_api",
+        external_id=None,
+        created_at=NOW,
+        updated_at=NOW,
+        now=NOW,
         deliveries=deliveries,
-    )  # fmt: skip
+    )
     shown = rendering.post(view)
     answers.Post.model_validate(shown)
     return shown

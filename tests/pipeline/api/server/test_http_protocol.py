@@ -154,8 +154,11 @@ def test_what_two_readers_could_read_in_two_ways_is_read_by_none(line: socket.so
 
 def test_a_head_in_small_pieces_is_a_head(line: socket.socket, tenant: Tenant) -> None:
     for part in (
-        b"GET /health", b"z HTTP/1.1\r\nHo", b"st: x\r\nConnection: close\r\n", b"\r\n",
-    ):  # fmt: skip
+        b"GET /health",
+        b"z HTTP/1.1\r\nHo",
+        b"st: x\r\nConnection: close\r\n",
+        b"\r\n",
+    ):
         line.sendall(part)
     assert rest(line).startswith(b"HTTP/1.1 200 ")
 

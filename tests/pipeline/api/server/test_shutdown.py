@@ -45,14 +45,20 @@ def key(environment: dict[str, str]) -> str:
 def api(environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """As production starts it, with two processes."""
     more = {
-        "SLIPWAY_API__PORT": str(port), "SLIPWAY_API__PROCESSES": "2",
-        "SLIPWAY_API__SHUTDOWN": "5", "SLIPWAY_REACHABILITY__WAIT": "0",
-    }  # fmt: skip
+        "SLIPWAY_API__PORT": str(port),
+        "SLIPWAY_API__PROCESSES": "2",
+        "SLIPWAY_API__SHUTDOWN": "5",
+        "SLIPWAY_REACHABILITY__WAIT": "0",
+    }
     with (tmp_path / "api.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "api"], env={**environment, **more}, cwd=ROOT,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "pipeline.cli", "api"],
+            env={**environment, **more},
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         until(lambda: listens(port), "a server to answer", 60)
         yield process
@@ -94,9 +100,11 @@ def test_an_upload_that_does_not_end_is_cut_off_when_the_time_is_over(
 def half_sent(port: int, key: str, tmp_path: Path) -> http.client.HTTPConnection:
     """An upload whose first half has arrived."""
     opened = requests.post(
-        f"http://127.0.0.1:{port}{BASE}/files", json={"contentType": "image/png"}, timeout=30,
+        f"http://127.0.0.1:{port}{BASE}/files",
+        json={"contentType": "image/png"},
+        timeout=30,
         headers={"Authorization": f"Bearer {key}"},
-    )  # fmt: skip
+    )
     assert opened.ok, opened.text
     parts = urlsplit(opened.json()["data"]["uploadUrl"])
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

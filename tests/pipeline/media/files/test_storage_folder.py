@@ -113,9 +113,11 @@ def test_a_folder_that_cannot_be_made_is_away(tmp_path: Path) -> None:
 
 def test_a_bucket_that_does_not_answer_is_away_and_tells_no_secret() -> None:
     settings = {
-        "SLIPWAY_FILES__BUCKET": "b", "SLIPWAY_FILES__ENDPOINT": f"http://127.0.0.1:{free_ports(1)[0]}",
-        "SLIPWAY_FILES__ACCESS_KEY": "known", "SLIPWAY_FILES__SECRET_KEY": "unspeakable",
-    }  # fmt: skip
+        "SLIPWAY_FILES__BUCKET": "b",
+        "SLIPWAY_FILES__ENDPOINT": f"http://127.0.0.1:{free_ports(1)[0]}",
+        "SLIPWAY_FILES__ACCESS_KEY": "known",
+        "SLIPWAY_FILES__SECRET_KEY": "unspeakable",
+    }
     storage = bucket_of(settings)
     assert "unspeakable" not in repr(storage)
     with pytest.raises(StorageAway) as caught:

@@ -21,10 +21,12 @@ def addresses(public: str = "https://slipway.example.com", keys: str = OLD) -> A
 @pytest.mark.parametrize(
     "url",
     [
-        "https://slipway.example.com/files/name.mp4", "HTTPS://SLIPWAY.example.com/files/name.mp4",
-        "https://slipway.example.com:443/files/name.mp4", "https://slipway.example.com./files/name.mp4",
+        "https://slipway.example.com/files/name.mp4",
+        "HTTPS://SLIPWAY.example.com/files/name.mp4",
+        "https://slipway.example.com:443/files/name.mp4",
+        "https://slipway.example.com./files/name.mp4",
     ],
-)  # fmt: skip
+)
 def test_our_own_urls_are_known_however_they_are_spelled(url: str) -> None:
     assert addresses().name_in(url) == "name.mp4"
 
@@ -32,12 +34,17 @@ def test_our_own_urls_are_known_however_they_are_spelled(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://other.example.com/files/name.mp4", "http://slipway.example.com/files/name.mp4",
-        "https://slipway.example.com:8443/files/name.mp4", "https://slipway.example.com/filesname.mp4",
-        "https://slipway.example.com.evil.example/files/name.mp4", "https://u@slipway.example.com/files/name.mp4",
-        "https://slipway.example.com/api/partner/v1/files/name.mp4", "nonsense", "https://[/files/x",
+        "https://other.example.com/files/name.mp4",
+        "http://slipway.example.com/files/name.mp4",
+        "https://slipway.example.com:8443/files/name.mp4",
+        "https://slipway.example.com/filesname.mp4",
+        "https://slipway.example.com.evil.example/files/name.mp4",
+        "https://u@slipway.example.com/files/name.mp4",
+        "https://slipway.example.com/api/partner/v1/files/name.mp4",
+        "nonsense",
+        "https://[/files/x",
     ],
-)  # fmt: skip
+)
 def test_others_are_not(url: str) -> None:
     assert addresses().name_in(url) is None
 

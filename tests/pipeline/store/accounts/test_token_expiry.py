@@ -19,9 +19,11 @@ def grant(
     ledger: Ledger, account: UUID, *, ends: datetime | None, refresh_ends: datetime | None, renewable: bool
 ) -> None:
     fresh = Credentials(
-        access_token=SecretStr("a"), refresh_token=SecretStr("r") if renewable else None, expires_at=ends,
+        access_token=SecretStr("a"),
+        refresh_token=SecretStr("r") if renewable else None,
+        expires_at=ends,
         refresh_expires_at=refresh_ends,
-    )  # fmt: skip
+    )
     with ledger.database.begin() as c:
         assert store_credentials(c, ledger.vault, account, fresh)
 
@@ -48,8 +50,10 @@ def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None
         row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=out)
     found = read(shared, workspace)
     assert {a: (one.ends_at, one.posts) for a, one in found.items()} == {
-        dead: (None, 5), linkedin: (soon, 3), tiktok: (later, 0),
-    }  # fmt: skip
+        dead: (None, 5),
+        linkedin: (soon, 3),
+        tiktok: (later, 0),
+    }
     assert list(found) == [dead, linkedin, tiktok]
     assert read(shared, shared.workspace()) == {}
     with shared.database.begin() as c:

@@ -47,8 +47,9 @@ def later(ledger: Ledger, token: str, by: timedelta) -> None:
     with ledger.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE keys SET expires_at = expires_at - %(by)s, earlier_until = earlier_until - %(by)s"
-            " WHERE public_id = %(public)s", {"by": by, "public": token.partition(".")[0]},
-        )  # fmt: skip
+            " WHERE public_id = %(public)s",
+            {"by": by, "public": token.partition(".")[0]},
+        )
 
 
 def test_a_key_is_for_everything_unless_it_was_made_for_less(shared: Ledger) -> None:
@@ -101,13 +102,19 @@ def test_a_bound_key_lists_and_counts_its_own_files_and_others_all(shared: Ledge
 def _uploaded(ledger: Ledger, caller: Caller, name: str) -> None:
     with ledger.database.begin() as c:
         files.open_file(
-            c, workspace=caller.workspace_id, key=caller.key_id, name=name, url=f"https://f.example.com/{name}",
-            content_type="image/png", filename=None,
-        )  # fmt: skip
+            c,
+            workspace=caller.workspace_id,
+            key=caller.key_id,
+            name=name,
+            url=f"https://f.example.com/{name}",
+            content_type="image/png",
+            filename=None,
+        )
         c.exec_driver_sql(
             "UPDATE files SET object = name, size = 1, sha256 = sha256(name::bytea), stored_at = now()"
-            " WHERE name = %(name)s", {"name": name},
-        )  # fmt: skip
+            " WHERE name = %(name)s",
+            {"name": name},
+        )
 
 
 def test_a_key_stops_when_its_time_is_over(shared: Ledger) -> None:

@@ -192,14 +192,30 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
         at = row(c, "SELECT now() AS now, workspace_id FROM accounts WHERE id = :id", id=account)
         assert at is not None
         delivery = NewDelivery(
-            id=new_id(), account_id=account, platform="tiktok", next_at=at.now,
+            id=new_id(),
+            account_id=account,
+            platform="tiktok",
+            next_at=at.now,
             state="scheduled" if good else "accepted",
-        )  # fmt: skip
+        )
         post = NewPost(
-            id=new_id(), workspace_id=at.workspace_id, key_id=None, caption="x", media=MEDIA, music_url=None,
-            tiktok=None, pinterest=None, due_at=at.now, expires_at=None, on_late="publish", external_id=None,
-            replay_token=None, body_sha256=b"", checks=dict(enumerate(checks)), deliveries=[delivery],
-        )  # fmt: skip
+            id=new_id(),
+            workspace_id=at.workspace_id,
+            key_id=None,
+            caption="x",
+            media=MEDIA,
+            music_url=None,
+            tiktok=None,
+            pinterest=None,
+            due_at=at.now,
+            expires_at=None,
+            on_late="publish",
+            external_id=None,
+            replay_token=None,
+            body_sha256=b"",
+            checks=dict(enumerate(checks)),
+            deliveries=[delivery],
+        )
         insert_posts(c, [post])
     return Post(id=post.id, workspace=post.workspace_id, deliveries=[delivery.id])
 

@@ -88,8 +88,9 @@ def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_non
         store.settle(c, shared.vault, second, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
     third = shared.claimed(post)
     assert [(a.n, a.fence, a.outcome) for a in shared.attempts(first.id)] == [
-        (1, second.fence, "refused"), (2, third.fence, None),
-    ]  # fmt: skip
+        (1, second.fence, "refused"),
+        (2, third.fence, None),
+    ]
     assert third.spent == 1
 
 

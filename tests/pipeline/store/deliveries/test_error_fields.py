@@ -48,7 +48,12 @@ def test_an_error_of_a_platform_is_kept_with_whose_fault_it_is(kind: type[Adapte
 
 def test_a_bug_is_our_fault_and_no_error_is_none() -> None:
     assert error_fields(ZeroDivisionError("by zero")) == {
-        "code": "internal_error", "class": "ZeroDivisionError", "fault": "us", "retryable": False,
-        "message": "by zero", "next_action": None, "platform_code": None,
-    }  # fmt: skip
+        "code": "internal_error",
+        "class": "ZeroDivisionError",
+        "fault": "us",
+        "retryable": False,
+        "message": "by zero",
+        "next_action": None,
+        "platform_code": None,
+    }
     assert error_fields(None) is None

@@ -28,9 +28,14 @@ def lose(ledger: Ledger, held: Held) -> None:
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     now = ledger.delivery(held.id)
     one = Dropped(
-        id=held.id, post_id=held.post_id, platform="tiktok", generation=held.generation, fence=now.fence, crashes=0,
+        id=held.id,
+        post_id=held.post_id,
+        platform="tiktok",
+        generation=held.generation,
+        fence=now.fence,
+        crashes=0,
         armed_at=now.armed_at,
-    )  # fmt: skip
+    )
     target = State.QUEUED if now.armed_at is None else State.UNKNOWN
     with ledger.database.begin() as c:
         assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
@@ -59,8 +64,12 @@ def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledge
     assert prove(shared, held) == Proven(settled=True)
     found = shared.delivery(held.id)
     assert (found.state, found.remote_id, found.url, found.delivered_as, found.notes) == (
-        "published", "live-1", "https://example.test/1", "inbox_draft", {"n": 1},
-    )  # fmt: skip
+        "published",
+        "live-1",
+        "https://example.test/1",
+        "inbox_draft",
+        {"n": 1},
+    )
     assert (found.generation, found.fence) == (before.generation + 1, before.fence + 1), "old messages die"
     assert shared.last_why(held.id) == "late proof"
     assert (found.error, found.lease_until) == (None, None)
@@ -82,9 +91,10 @@ def test_proof_settles_from_every_unsettled_state(shared: Ledger, state: State, 
     lose(shared, held)
     absent(shared, held)
     dress = {
-        State.QUEUED: ", lease_until = now()", State.PUBLISHING: ", lease_until = now()",
+        State.QUEUED: ", lease_until = now()",
+        State.PUBLISHING: ", lease_until = now()",
         State.BLOCKED: ", reason = 'is_it_live'",
-    }.get(state, "")  # fmt: skip
+    }.get(state, "")
     arming = ", armed_at = now()" if armed else ""
     shared.change(held.id, f"state = '{state}'{dress}{arming}")
     assert prove(shared, held).settled

@@ -17,8 +17,13 @@ from tests.pipeline.store.ledger import LEASE, Ledger
 
 BY_STAGE = {Mover.PUBLISH, Mover.STATUS}
 MUST_NOT_BE_ARMED = {
-    State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.PREPARING, State.RETRYING, State.CANCELLED
-}  # fmt: skip
+    State.ACCEPTED,
+    State.SCHEDULED,
+    State.QUEUED,
+    State.PREPARING,
+    State.RETRYING,
+    State.CANCELLED,
+}
 
 
 def ways() -> list[tuple[State, Mover, State, bool]]:
@@ -84,28 +89,40 @@ def test_every_move_of_the_table_is_one_the_database_takes(
     held = shared.held(delivery)
     if mover in BY_STAGE and origin is not State.QUEUED:
         with shared.database.begin() as c:
-            assert store.settle(
-                c, shared.vault, held, verdict(target, armed=armed), mover, origin=origin
-            ) is not None  # fmt: skip
+            assert (
+                store.settle(c, shared.vault, held, verdict(target, armed=armed), mover, origin=origin)
+                is not None
+            )
     elif mover is Mover.PUBLISH:
         with shared.database.once() as c:
             assert store.claim(c, shared.vault, delivery, 0, LEASE) is not None
     elif mover is Mover.RESCUE and origin is State.PUBLISHING:
         shared.change(delivery, "lease_until = now() - interval '1 second'")
         one = Dropped(
-            id=delivery, post_id=post.id, platform="tiktok", generation=0, fence=held.fence, crashes=0,
+            id=delivery,
+            post_id=post.id,
+            platform="tiktok",
+            generation=0,
+            fence=held.fence,
+            crashes=0,
             armed_at=held.armed_at,
-        )  # fmt: skip
+        )
         reason = Reason.PERSON_NEEDED if target is State.BLOCKED else None
         with shared.database.begin() as c:
             assert rescue(c, one, Rescue(target=target, why="test", reason=reason), LEASE) is not None
     else:
         with shared.database.begin() as c:
             assert store.move(
-                c, delivery=delivery, post=post.id, origin=origin, target=target, mover=mover, generation=0,
+                c,
+                delivery=delivery,
+                post=post.id,
+                origin=origin,
+                target=target,
+                mover=mover,
+                generation=0,
                 reason=Reason.PERSON_NEEDED if target is State.BLOCKED else None,
                 changes=changes(origin, target, armed=armed),
-            )  # fmt: skip
+            )
     assert shared.state(delivery) is target
     recorded = shared.moves(delivery)[-1]
     assert recorded == (mover, origin, target) or origin is target
@@ -124,8 +141,14 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
                     store.settle(c, shared.vault, held, verdict(target, armed=False), mover, origin=origin)
                 with pytest.raises(ForbiddenMove):
                     store.move(
-                        c, delivery=delivery, post=post.id, origin=origin, target=target, mover=mover, generation=0
-                    )  # fmt: skip
+                        c,
+                        delivery=delivery,
+                        post=post.id,
+                        origin=origin,
+                        target=target,
+                        mover=mover,
+                        generation=0,
+                    )
     assert shared.delivery(delivery).updated_at == before.updated_at
     with shared.database.begin() as c, pytest.raises(ForbiddenMove):
         rescue(
@@ -197,9 +220,17 @@ def test_a_settle_that_is_not_wanted_any_more_leaves_nothing(shared: Ledger) -> 
         moves = shared.moves(delivery)
         before = shared.delivery(delivery)
         with shared.database.begin() as c:
-            assert store.settle(
-                c, shared.vault, held, verdict(State.PUBLISHED, armed=False), Mover.PUBLISH, origin=State.PUBLISHING
-            ) is None  # fmt: skip
+            assert (
+                store.settle(
+                    c,
+                    shared.vault,
+                    held,
+                    verdict(State.PUBLISHED, armed=False),
+                    Mover.PUBLISH,
+                    origin=State.PUBLISHING,
+                )
+                is None
+            )
         assert shared.moves(delivery) == moves
         assert shared.delivery(delivery).updated_at == before.updated_at
         assert [a.closed_at for a in shared.attempts(delivery)] == [None]
@@ -212,6 +243,6 @@ def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shar
     with shared.database.once() as c:
         when = store.settle(
             c, shared.vault, held, early, Mover.PUBLISH, origin=State.PUBLISHING, not_before=held.due_at
-        )  # fmt: skip
+        )
     assert when == held.due_at
     assert shared.held(held.id).checkpoint == {"handle": "h"}

@@ -24,43 +24,58 @@ Job = Callable[[Connection, Ledger, Held], object]
 
 def _move(c: Connection, _: Ledger, held: Held) -> object:
     return deliveries.move(
-        c, delivery=held.id, post=held.post_id, origin=held.state, target=State.CANCELLED, mover=Mover.CANCEL,
+        c,
+        delivery=held.id,
+        post=held.post_id,
+        origin=held.state,
+        target=State.CANCELLED,
+        mover=Mover.CANCEL,
         generation=held.generation,
-    )  # fmt: skip
+    )
 
 
 def _rescue(c: Connection, _: Ledger, held: Held) -> object:
     one = Dropped(
-        id=held.id, post_id=held.post_id, platform="tiktok", generation=held.generation, fence=held.fence, crashes=0,
+        id=held.id,
+        post_id=held.post_id,
+        platform="tiktok",
+        generation=held.generation,
+        fence=held.fence,
+        crashes=0,
         armed_at=None,
-    )  # fmt: skip
+    )
     return rescue(c, one, Rescue(target=State.QUEUED, why="test"), LEASE)
 
 
 JOBS: dict[str, tuple[State, str, Job]] = {
     "claim": (
-        State.QUEUED, "fence = 1",
+        State.QUEUED,
+        "fence = 1",
         lambda c, on, h: deliveries.claim(c, on.vault, h.id, h.generation, LEASE),
     ),
     "claim of a look": (
-        State.UNKNOWN, "fence = 1",
+        State.UNKNOWN,
+        "fence = 1",
         lambda c, on, h: deliveries.claim_look(c, on.vault, h.id, h.generation, h.fence, LEASE),
     ),
     "checkpoint": (
-        State.PUBLISHING, "fence = 1",
+        State.PUBLISHING,
+        "fence = 1",
         lambda c, on, h: deliveries.save_checkpoint(c, on.vault, h, {"step": 1}, scratch=True),
     ),
     "arm": (
-        State.PUBLISHING, "fence = 1",
+        State.PUBLISHING,
+        "fence = 1",
         lambda c, on, h: deliveries.arm(c, on.vault, h, {"handle": "h"}, LEASE),
     ),
     "settle": (
-        State.PUBLISHING, "fence = 1",
+        State.PUBLISHING,
+        "fence = 1",
         lambda c, on, h: deliveries.settle(c, on.vault, h, RETRY, Mover.PUBLISH, origin=State.PUBLISHING),
     ),
     "move": (State.SCHEDULED, "fence = 1", _move),
     "rescue": (State.PUBLISHING, "lease_until = now() - interval '1 second'", _rescue),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("state", "change", "job"), JOBS.values(), ids=JOBS.keys())
@@ -70,28 +85,34 @@ def test_one_is_touched_and_none_beside_it(shared: Ledger, state: State, change:
     for post in posts:
         shared.change(post.deliveries[0], f"{change}, updated_at = now() - interval '1 hour'")
     before, held, after = (shared.held(p.deliveries[0]) for p in posts)
-    others = [(shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p)) for h, p in zip(
-        (before, after), (posts[0], posts[2]), strict=True)]  # fmt: skip
+    others = [
+        (shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p))
+        for h, p in zip((before, after), (posts[0], posts[2]), strict=True)
+    ]
     with shared.database.begin() as c:
         assert job(c, shared, held)
     touched = shared.delivery(held.id)
     assert touched.now - touched.updated_at < timedelta(minutes=30)
-    assert others == [(shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p)) for h, p in zip(
-        (before, after), (posts[0], posts[2]), strict=True)]  # fmt: skip
+    assert others == [
+        (shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p))
+        for h, p in zip((before, after), (posts[0], posts[2]), strict=True)
+    ]
 
 
 RINGS: dict[str, tuple[State, str, Callable[[Connection], list[Any]]]] = {
     "release": (State.SCHEDULED, "fence = 0", lambda c: release.release(c, "tiktok", 1, LEASE)),
     "looks": (State.UNKNOWN, "fence = 0", lambda c: release.ring_looks(c, 1, LEASE)),
     "lost": (
-        State.QUEUED, "lease_until = now() - interval '1 second'",
+        State.QUEUED,
+        "lease_until = now() - interval '1 second'",
         lambda c: release.ring_lost(c, 1, LEASE),
     ),
     "lost looks": (
-        State.UNKNOWN, "lease_until = now() + interval '2 hours'",
+        State.UNKNOWN,
+        "lease_until = now() + interval '2 hours'",
         lambda c: release.ring_lost_looks(c, 1, LEASE, held=HOUR),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("state", "change", "job"), RINGS.values(), ids=RINGS.keys())

@@ -197,8 +197,11 @@ def test_pauses_hold_back_and_let_go(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     account, other = ledger.account(workspace), ledger.account(ledger.workspace())
     scopes: list[tuple[Scope, str, int]] = [
-        ("all", "", 0), ("platform", "tiktok", 0), ("workspace", str(workspace), 1), ("account", str(account), 1),
-    ]  # fmt: skip
+        ("all", "", 0),
+        ("platform", "tiktok", 0),
+        ("workspace", str(workspace), 1),
+        ("account", str(account), 1),
+    ]
     for scope, target, through in scopes:
         ledger.post([account])
         ledger.post([other])

@@ -72,9 +72,14 @@ def test_a_failure_is_stored_in_words_and_says_whose_fault_it_is(shared: Ledger)
     found = shared.delivery(held.id)
     assert found.armed_at is None
     assert found.error == {
-        "code": "rejected", "class": "Rejected", "fault": "customer", "retryable": False, "message": "no",
-        "next_action": None, "platform_code": "E7",
-    }  # fmt: skip
+        "code": "rejected",
+        "class": "Rejected",
+        "fault": "customer",
+        "retryable": False,
+        "message": "no",
+        "next_action": None,
+        "platform_code": "E7",
+    }
     assert shared.attempts(held.id)[0].error["code"] == "rejected"
     assert shared.last_why(held.id) == "Rejected: no"
 
@@ -86,8 +91,12 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
     held = shared.armed(post)
     held_since = shared.delivery(held.id).armed_at
     refused = Verdict(
-        state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, wait=timedelta(seconds=30), error=Unavailable("x")
-    )  # fmt: skip
+        state=State.RETRYING,
+        disarm=True,
+        closes=Outcome.REFUSED,
+        wait=timedelta(seconds=30),
+        error=Unavailable("x"),
+    )
     assert settle(shared, held, refused)
     found = shared.delivery(held.id)
     assert (found.armed_at, found.armed_deadline, found.working_since) == (None, None, None)
@@ -310,9 +319,14 @@ def test_what_goes_on_at_one_account_does_not_speak_for_the_others(shared: Ledge
     assert shared.status(post) == "retry"
 
 
-@pytest.mark.parametrize(("error", "why"), [
-    (None, ""), (Unavailable("down"), "Unavailable: down"), (Rejected("x" * 600), "Rejected: " + "x" * 490),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (None, ""),
+        (Unavailable("down"), "Unavailable: down"),
+        (Rejected("x" * 600), "Rejected: " + "x" * 490),
+    ],
+)
 def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | None, why: str) -> None:
     held = shared.claimed(shared.fresh())
     assert settle(shared, held, Verdict(state=State.RETRYING, error=error))

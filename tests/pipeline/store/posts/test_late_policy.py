@@ -27,8 +27,9 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
         found = store.late_ones(c, 100)
         assert len(store.late_ones(c, 1)) == 1
     assert {(d, state, generation, on_late) for d, _, state, generation, on_late in found} == {
-        (late.deliveries[0], "scheduled", 0, "skip"), (held.deliveries[0], "retrying", 0, "hold"),
-    }  # fmt: skip
+        (late.deliveries[0], "scheduled", 0, "skip"),
+        (held.deliveries[0], "retrying", 0, "hold"),
+    }
 
 
 def late(ledger: Ledger, post: Post) -> list[UUID]:

@@ -28,12 +28,25 @@ def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1"
         ).one()
     now = datetime.now(UTC)
     return NewPost(
-        id=new_id(), workspace_id=found.workspace_id, key_id=None, caption="hello", media=MEDIA, music_url=None,
-        tiktok=None, pinterest=None, due_at=now, expires_at=None, on_late="publish",
-        external_id=token.removeprefix("id:") if token and token.startswith("id:") else None, replay_token=token,
-        body_sha256=body, checks={},
-        deliveries=[NewDelivery(id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=now)],
-    )  # fmt: skip
+        id=new_id(),
+        workspace_id=found.workspace_id,
+        key_id=None,
+        caption="hello",
+        media=MEDIA,
+        music_url=None,
+        tiktok=None,
+        pinterest=None,
+        due_at=now,
+        expires_at=None,
+        on_late="publish",
+        external_id=token.removeprefix("id:") if token and token.startswith("id:") else None,
+        replay_token=token,
+        body_sha256=body,
+        checks={},
+        deliveries=[
+            NewDelivery(id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=now)
+        ],
+    )
 
 
 def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
@@ -142,9 +155,13 @@ def test_a_post_is_stored_whole(shared: Ledger) -> None:
     account = shared.account(workspace)
     check = shared.check(workspace, "https://media.example/v.mp4")
     post = replace(
-        new(shared, account, "id:whole"), tiktok={"title": "t"}, music_url="https://www.tiktok.com/x",
-        checks={0: check, -1: check}, on_late="hold", caption="日本語 \U0001f600 %s :name",
-    )  # fmt: skip
+        new(shared, account, "id:whole"),
+        tiktok={"title": "t"},
+        music_url="https://www.tiktok.com/x",
+        checks={0: check, -1: check},
+        on_late="hold",
+        caption="日本語 \U0001f600 %s :name",
+    )
     assert keep(shared, post)
     with shared.database.begin() as c:
         found = read_post(c, workspace, post.id)

@@ -55,10 +55,16 @@ def make(c: sa.Connection, workspace: UUID, accounts: list[UUID], made: tuple[An
     first, added, status, at, deleted, overdue, folded = made
     parts = [(n, timedelta(0)) for n in first] + [(n, timedelta(seconds=61)) for n in added - first]
     row(
-        c, _POST, w=workspace, at=at, status=status, deleted=at if deleted else None,
+        c,
+        _POST,
+        w=workspace,
+        at=at,
+        status=status,
+        deleted=at if deleted else None,
         due=timedelta(hours=-1 if overdue else 1),
-        accounts=[accounts[n] for n, _ in parts], later=[later for _, later in parts],
-    )  # fmt: skip
+        accounts=[accounts[n] for n, _ in parts],
+        later=[later for _, later in parts],
+    )
     if folded:
         fold(c)
 
@@ -72,9 +78,13 @@ def accounts(shared: Ledger) -> list[UUID]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=st.lists(_MADE, min_size=1, max_size=14), within=_WHICH, since=_BOUND, until=_BOUND)
 def test_pages_and_totals_are_those_of_every_post(
-    shared: Ledger, accounts: list[UUID], made: list[tuple[Any, ...]], within: set[int],
-    since: datetime | None, until: datetime | None,
-) -> None:  # fmt: skip
+    shared: Ledger,
+    accounts: list[UUID],
+    made: list[tuple[Any, ...]],
+    within: set[int],
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
     workspace, mine = shared.workspace(), [accounts[n] for n in within]
     with shared.database.begin() as c:
         for one in made:

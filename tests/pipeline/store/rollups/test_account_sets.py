@@ -64,7 +64,7 @@ _CHANGES = (
         UPDATE deliveries SET created_at = created_at + interval '61 minutes' WHERE post_id IN (SELECT id FROM p)""",
     f"UPDATE posts SET due_at = now() {_SOME}",
     *(f"UPDATE posts SET status = '{status}' {_SOME}" for status in STATUSES),
-)  # fmt: skip
+)
 
 _TIMES = st.one_of(
     st.sampled_from([timedelta(0), TICK, -TICK, HOUR - TICK, HOUR, DAY, -DAY, 30 * DAY]),
@@ -74,9 +74,12 @@ _TIMES = st.one_of(
 _BOUNDS = st.one_of(st.none(), _TIMES)
 _WHICH = st.sets(st.integers(0, 3), min_size=1)
 _STORED = st.tuples(
-    st.just("store"), st.lists(_TIMES, min_size=1, max_size=5), _WHICH, st.sampled_from(STATUSES),
+    st.just("store"),
+    st.lists(_TIMES, min_size=1, max_size=5),
+    _WHICH,
+    st.sampled_from(STATUSES),
     st.sampled_from([-DAY, DAY]),
-)  # fmt: skip
+)
 _CHANGED = st.tuples(st.just("change"), st.sampled_from(_CHANGES), st.integers(1, 5))
 _ADDED = st.tuples(st.just("add"), _WHICH, st.integers(1, 5))
 _STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _ADDED, st.just(("fold",))), min_size=1, max_size=10)
@@ -92,9 +95,7 @@ def take(c: sa.Connection, workspace: UUID, accounts: Sequence[UUID], step: Step
     values: dict[str, Any] = {"w": workspace}
     match step:
         case "store", times, which, status, due:
-            values |= {
-                "times": times, "accounts": [accounts[n] for n in which], "status": status, "due": due
-            }  # fmt: skip
+            values |= {"times": times, "accounts": [accounts[n] for n in which], "status": status, "due": due}
             c.exec_driver_sql(_STORE, values)
         case "add", which, n:
             c.exec_driver_sql(_ADD, values | {"accounts": [accounts[n] for n in which], "n": n})
@@ -119,9 +120,11 @@ def spans(c: sa.Connection, sql: str, workspace: UUID) -> set[tuple[Any, ...]]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS, asked=st.lists(st.tuples(_BOUNDS, _BOUNDS, _WHICH), min_size=3, max_size=8))
 def test_totals_are_those_of_every_post(
-    shared: Ledger, accounts: list[UUID], steps: list[Step],
+    shared: Ledger,
+    accounts: list[UUID],
+    steps: list[Step],
     asked: list[tuple[datetime | None, datetime | None, set[int]]],
-) -> None:  # fmt: skip
+) -> None:
     workspace = shared.workspace()
     questions = [(since, until, [accounts[n] for n in which]) for since, until, which in asked]
     with shared.database.begin() as c:
@@ -168,8 +171,9 @@ def test_an_edit_that_adds_accounts_while_the_post_moves_on_is_counted_once(shar
                                                    next_at)
                            SELECT gen_random_uuid(), id, workspace_id, :a, 'tiktok', 'failed', due_at, due_at
                            FROM posts WHERE id = :id RETURNING id""",
-                        id=post, a=account,
-                    )  # fmt: skip
+                        id=post,
+                        a=account,
+                    )
 
     def move() -> None:
         n = 0
@@ -177,9 +181,11 @@ def test_an_edit_that_adds_accounts_while_the_post_moves_on_is_counted_once(shar
             n += 1
             with shared.database.begin() as c:
                 row(
-                    c, "UPDATE posts SET status = :s WHERE id = :id RETURNING id",
-                    id=made[n % 4], s=STATUSES[n % 3],
-                )  # fmt: skip
+                    c,
+                    "UPDATE posts SET status = :s WHERE id = :id RETURNING id",
+                    id=made[n % 4],
+                    s=STATUSES[n % 3],
+                )
 
     def fold() -> None:
         while not done.is_set():

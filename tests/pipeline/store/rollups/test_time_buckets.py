@@ -49,7 +49,7 @@ _CHANGES = (
     f"UPDATE posts SET caption = 'another' {_SOME}",
     f"DELETE FROM posts {_SOME}",
     *(f"UPDATE posts SET status = '{status}' {_SOME}" for status in STATUSES),
-)  # fmt: skip
+)
 _FOLD_OF_THE_VERSION_BEFORE = """
 WITH taken AS (DELETE FROM post_deltas RETURNING workspace_id, status, n)
 INSERT INTO post_counts (workspace_id, status, n)
