@@ -11,33 +11,33 @@ from adapters.contract import Adapter, Platform, PlatformSettings
 from adapters.http import Client
 from config.consistency import SETTLING
 from config.settings import Settings
-from pipeline.dispatch import Doorbell
+from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher
 from pipeline.media.files.uploads import Files
-from pipeline.queue_liveness import Pulse
-from pipeline.rate_buckets import Pacer
-from pipeline.recovery.send_guard import Keeper
-from pipeline.shutdown import Closing
+from pipeline.queue_liveness import QueueLiveness
+from pipeline.rate_buckets import RateBuckets
+from pipeline.recovery.send_guard import SendGuard
+from pipeline.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Core:
+class Context:
     """Nothing here belongs to one post; everything may be used by many threads."""
 
     settings: Settings
     database: Database
-    keeper: Keeper
+    send_guard: SendGuard
     vault: Vault
-    doorbell: Doorbell
-    pacer: Pacer
-    pulse: Pulse
+    dispatcher: Dispatcher
+    rate_buckets: RateBuckets
+    liveness: QueueLiveness
     fetcher: Fetcher
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
-    closing: Closing = field(default_factory=Closing)
+    shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
     def adapter(self, platform: Platform, client: Client) -> Adapter:
         """The platform's adapter for one slice of work; KeyError when there is none (ingest refuses such posts)."""
@@ -45,7 +45,7 @@ class Core:
 
     def may_begin(self) -> bool:
         """Whether one more call may begin; after a word to stop, only one whose answer can still be stored in time."""
-        left = self.closing.left()
+        left = self.shutdown.left()
         return left is None or left > timedelta(seconds=self.settings.publish.call) + SETTLING
 
     def client(self, **more: Any) -> Client:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.release import Message
 
 log = logging.getLogger("slipway.dispatch")
 
@@ -37,7 +37,7 @@ ASKED = 5.0
 """Seconds in which a check that nobody has tried since is not rung again: the net under lost rings is cast as often."""
 
 
-def handfuls(rings: Sequence[Ring], *, spread: int, standing: int = 0) -> Iterable[Sequence[Ring]]:
+def handfuls(rings: Sequence[Message], *, spread: int, standing: int = 0) -> Iterable[Sequence[Message]]:
     """A message costs the worker as much as the delivery it carries; with many due, a few travel together.
 
     ``standing``: how many already stand in the queue, so that every slot has its work without these.
@@ -46,7 +46,7 @@ def handfuls(rings: Sequence[Ring], *, spread: int, standing: int = 0) -> Iterab
     return (rings[n : n + size] for n in range(0, len(rings), size))
 
 
-class _Rung:
+class _Recent:
     """What this process rang for in the last ``within`` seconds."""
 
     def __init__(self, within: float = math.inf) -> None:
@@ -72,20 +72,20 @@ class _Rung:
                 self._rung.pop(one, None)
 
 
-class Doorbell:
+class Dispatcher:
     """Sends the few kinds of message there are. Every method may be called again: ringing twice does nothing."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._rung = _Rung()
-        self._asked = _Rung(ASKED)
+        self._rung = _Recent()
+        self._asked = _Recent(ASKED)
 
-    def publish(self, rings: Sequence[Ring], *, standing: int = 0) -> bool:
+    def publish(self, rings: Sequence[Message], *, standing: int = 0) -> bool:
         """Queued deliveries, each on its platform's queue; a few in one message when very many are due.
 
         ``standing``: how many already stood in these queues.
         """
-        by_platform: dict[str, list[Ring]] = {}
+        by_platform: dict[str, list[Message]] = {}
         for ring in rings:
             by_platform.setdefault(ring.platform, []).append(ring)
         return self._send(
@@ -99,7 +99,7 @@ class Doorbell:
             for few in handfuls(mine, spread=SPREAD, standing=standing)
         )
 
-    def looks(self, rings: Sequence[Ring]) -> bool:
+    def looks(self, rings: Sequence[Message]) -> bool:
         """Deliveries to be looked at."""
         return self._send(
             ("status.look", STATUS, [[[str(r.delivery), r.generation, r.fence] for r in few]], None)

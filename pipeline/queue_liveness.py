@@ -16,7 +16,7 @@ FADES = 12
 MEMORY = "pulse:memory"
 
 
-class Pulse:
+class QueueLiveness:
     """Marks in Redis, one a queue."""
 
     def __init__(self, client: redis.Redis) -> None:

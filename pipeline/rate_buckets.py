@@ -37,7 +37,7 @@ CLOSED = timedelta(seconds=5)
 """How long a publish waits before it asks again when Redis is away."""
 
 
-class Pacer:
+class RateBuckets:
     """Asks all buckets of a step and takes from all, or from none and says how long to wait."""
 
     def __init__(self, client: redis.Redis, *, on: bool = True) -> None:

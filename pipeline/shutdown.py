@@ -1,6 +1,6 @@
 """The end of a process that was told to stop: until when it may still work, and what it has in hand by then.
 
-What can no longer be finished in time is not begun (``Core.may_begin``): a slice ends at its next safe point, never
+What can no longer be finished in time is not begun (``Context.may_begin``): a slice ends at its next safe point, never
 between arm and answer. What is still under way when the time is over is handed back, so that another process takes it
 up in seconds and not when a lease runs out.
 """
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 
-class Closing:
+class ShutdownSignal:
     """One per process; any thread may ask. Nothing here waits for a lock: ``begin`` is called by a signal's handler."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The only wiring: settings in, a ``Core`` out."""
+"""The only wiring: settings in, a ``Context`` out."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from adapters.contract import Platform, PlatformSettings
 from adapters.registry import ADAPTERS
 from config.settings import Settings, settings
 from pipeline.celery_app import configured
-from pipeline.context import Core
-from pipeline.dispatch import Doorbell
+from pipeline.context import Context
+from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.storage_bucket import Bucket
 from pipeline.media.files.storage_folder import Folder, Storage
 from pipeline.media.files.upload_urls import Addresses, upload_keys
 from pipeline.media.files.uploads import Files
-from pipeline.queue_liveness import Pulse
-from pipeline.rate_buckets import Pacer, redis_client
+from pipeline.queue_liveness import QueueLiveness
+from pipeline.rate_buckets import RateBuckets, redis_client
 from pipeline.recovery.epoch_file import Outside
-from pipeline.recovery.send_guard import Keeper
-from pipeline.shutdown import Closing
+from pipeline.recovery.send_guard import SendGuard
+from pipeline.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 
 #: This process's end, whoever builds a Core in it.
-CLOSING = Closing()
+CLOSING = ShutdownSignal()
 
 #: Where the sandbox serves each vendor's host: one path prefix per host.
 SANDBOX_HOSTS = {
@@ -94,7 +94,7 @@ def storage(s: Settings) -> Storage:
     )
 
 
-def build(s: Settings, *, keeps: bool = True) -> Core:
+def build(s: Settings, *, keeps: bool = True) -> Context:
     """A Core for these settings. Raises VaultError when there is no usable vault key.
 
     ``keeps``: it keeps the mark, if the settings say so; a command that comes and goes does not.
@@ -102,18 +102,18 @@ def build(s: Settings, *, keeps: bool = True) -> Core:
     database = Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait)
     fetcher = Fetcher(FetchPolicy(allowed_origins=s.media_origins))
     client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
-    return Core(
+    return Context(
         settings=s,
         database=database,
-        keeper=Keeper(
+        send_guard=SendGuard(
             database,
             Outside(s.mark_folder) if keeps and s.mark.keep else None,
             timedelta(seconds=s.mark.lease),
         ),
         vault=Vault(s.vault.keys.get_secret_value()),
-        doorbell=Doorbell(configured(s, patient=False)),
-        pacer=Pacer(client, on=not s.sandbox.lifted),
-        pulse=Pulse(client),
+        dispatcher=Dispatcher(configured(s, patient=False)),
+        rate_buckets=RateBuckets(client, on=not s.sandbox.lifted),
+        liveness=QueueLiveness(client),
         fetcher=fetcher,
         files=Files(
             database=database,
@@ -123,11 +123,11 @@ def build(s: Settings, *, keeps: bool = True) -> Core:
         ),
         adapters=ADAPTERS,
         platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
-        closing=CLOSING,
+        shutdown=CLOSING,
     )
 
 
 @lru_cache(maxsize=1)
-def core() -> Core:
+def context() -> Context:
     """This process's Core."""
     return build(settings())

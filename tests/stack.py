@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.queues import GROUPS
 from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.keys import create_key
@@ -54,7 +54,7 @@ class Stack:
     folder: Path
     ports: Sequence[int]
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    core: Core = field(init=False)
+    context: Context = field(init=False)
     key: str = ""
     workspace: UUID = field(init=False)
     accounts: dict[str, UUID] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Stack:
             "SLIPWAY_SANDBOX__FOLDER": str(self.folder / "sandbox"),
             "SLIPWAY_API__PORT": str(self.ports[2]),
         }
-        self.core = build(load(self.environment))
+        self.context = build(load(self.environment))
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Stack:
         """Ends everything."""
         for name in list(self.parts):
             self.kill(name)
-        self.core.database.close()
+        self.context.database.close()
 
     # --- what is out there -------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Stack:
 
     def seed(self, *platforms: str) -> None:
         """A workspace with a key and one sandbox account for each of these."""
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             self.workspace = create_workspace(c, name="Tests")
             self.key = create_key(c, self.workspace, "tests")
         for platform in platforms:
@@ -222,10 +222,10 @@ class Stack:
             "POST", "accounts", {"platform": platform, "username": username, "options": options}
         )
         self.remote[name or platform] = made["remote_id"]
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             return add_account(
                 c,
-                self.core.vault,
+                self.context.vault,
                 workspace=self.workspace,
                 platform=Platform(platform.partition("_")[0]),
                 connection=made["connection"],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.endpoint import Call, Voice
     from adapters.sandbox.store import Record
 
@@ -71,7 +71,7 @@ class Desk:
     """What comes back on Deny, beside `state`."""
     sent_back: Callable[[Record], Record] = _none
     """What comes back on Allow beside `code` and `state`, given the app's parameters."""
-    kept: Callable[[World, Record, list[Record]], Record] = _none
+    kept: Callable[[SandboxContext, Record, list[Record]], Record] = _none
     """What more the code record carries, given the app's parameters and the chosen accounts."""
     fragment: str = ""
 
@@ -118,7 +118,7 @@ def _check(desk: Desk, call: Call, platform: str, given: Record) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise _wrong(desk, "redirect_uri must be an absolute URL without a fragment.")
     try:
-        check_redirect(call.world, platform, given.get(desk.client), redirect)
+        check_redirect(call.context, platform, given.get(desk.client), redirect)
     except GrantRefused as refusal:
         raise _wrong(desk, refusal.sentence) from None
     if given.get("response_type") != "code":
@@ -129,14 +129,14 @@ def _check(desk: Desk, call: Call, platform: str, given: Record) -> None:
 
 def _offered(call: Call, platform: str) -> list[Record]:
     return [
-        account for account in call.world.store.all("account").values() if account["platform"] == platform
+        account for account in call.context.store.all("account").values() if account["platform"] == platform
     ]
 
 
 def _chosen(desk: Desk, call: Call, platform: str, asked: Asked) -> list[Record]:
     new = next((value for name, value in asked if name == "new_username" and value), None)
     if new is not None:
-        return [call.world.accounts.open(platform, new, {})]
+        return [call.context.accounts.open(platform, new, {})]
     names = [name for key, value in asked if key == "username" for name in value.split(",") if name]
     offered = _offered(call, platform)
     if not names:
@@ -157,12 +157,12 @@ def _granted(desk: Desk, call: Call, given: Record, chosen: list[Record]) -> Rec
             "challenge": challenge,
             "method": desk.digest if method == "S256" else "plain",
         },
-        **desk.kept(call.world, given, chosen),
+        **desk.kept(call.context, given, chosen),
     }
-    possible = call.world.accounts.scopes(chosen[0])
+    possible = call.context.accounts.scopes(chosen[0])
     if (scopes := [scope for scope in asked_scopes(given) if scope in possible]) and "scopes" not in more:
         more["scopes"] = scopes
-    code = call.world.accounts.mint(chosen[0], "code", "code-", desk.code_life, 0.0, more)
+    code = call.context.accounts.mint(chosen[0], "code", "code-", desk.code_life, 0.0, more)
     return {"code": code, **desk.sent_back(given)}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SETTING = "setting"
 
 
-class World:
+class SandboxContext:
     """One sandbox. Platforms are registered on it and keep their records in `store`."""
 
     def __init__(self, settings: SandboxSettings) -> None:

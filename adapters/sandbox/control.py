@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox.context import World
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.control_body import Body, fault_of, no
 from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
@@ -23,9 +23,9 @@ _SHORT_LIFE_S = 3600.0
 class Control:
     """Answers everything under /control/."""
 
-    def __init__(self, world: World) -> None:
-        """Act on `world`."""
-        self._world = world
+    def __init__(self, context: SandboxContext) -> None:
+        """Act on `context`."""
+        self._context = context
 
     async def health(self, _: web.Request) -> web.Response:
         """GET /control/health."""
@@ -34,7 +34,7 @@ class Control:
     async def add_account(self, request: web.Request) -> web.Response:
         """POST /control/accounts."""
         body = await Body.read(request)
-        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
+        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
         username = body.text("username")
         wishes: Record = {}
         if body.has("display_name"):
@@ -43,14 +43,14 @@ class Control:
             wishes["private"] = body.flag("private")
         if body.has("options"):
             wishes["options"] = body.object("options")
-        account = self._world.accounts.open(platform, username, wishes)
+        account = self._context.accounts.open(platform, username, wishes)
         issued = self._issued(account)
-        if (furnish := self._world.accounts.kinds[platform].furnish) is not None:
+        if (furnish := self._context.accounts.kinds[platform].furnish) is not None:
             issued["settings"] = furnish(account)
         return json_answer(issued, 201)
 
     def _issued(self, account: Record) -> Record:
-        accounts = self._world.accounts
+        accounts = self._context.accounts
         kind = accounts.kinds[account["platform"]]
         return {
             "platform": account["platform"],
@@ -63,36 +63,36 @@ class Control:
 
     async def ledger(self, request: web.Request) -> web.Response:
         """GET /control/ledger?platform=&account=."""
-        await self._world.commit()
+        await self._context.commit()
         platform, account = request.query.get("platform"), request.query.get("account")
-        data = await asyncio.to_thread(self._world.ledger.lines, platform, account)
+        data = await asyncio.to_thread(self._context.ledger.lines, platform, account)
         return web.Response(body=data, content_type="application/json")
 
     async def reset(self, request: web.Request) -> web.Response:
         """POST /control/reset."""
         body = await Body.read(request)
-        await self._world.reset(erase_ledger=body.has("ledger") and body.flag("ledger"))
+        await self._context.reset(erase_ledger=body.has("ledger") and body.flag("ledger"))
         return json_answer({"ok": True})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST /control/faults."""
-        fault = fault_of(await Body.read(request), (*self._world.accounts.kinds, "media"))
-        return json_answer({"id": self._world.faults.add(fault)["id"]}, 201)
+        fault = fault_of(await Body.read(request), (*self._context.accounts.kinds, "media"))
+        return json_answer({"id": self._context.faults.add(fault)["id"]}, 201)
 
     async def faults(self, _: web.Request) -> web.Response:
         """GET /control/faults."""
-        return json_answer(self._world.faults.all())
+        return json_answer(self._context.faults.all())
 
     async def clear_fault(self, request: web.Request) -> web.Response:
         """DELETE /control/faults and /control/faults/<id>."""
         key = request.match_info.get("id")
-        faults = self._world.faults
+        faults = self._context.faults
         if key is not None and not faults.remove(key):
             raise Refused(no(404, f"There is no fault {key}."))
         if key is None:
             for fault in faults.all():
                 faults.remove(fault["id"])
-        await self._world.processing.unstick()
+        await self._context.processing.unstick()
         return json_answer({"ok": True})
 
     async def tokens(self, request: web.Request) -> web.Response:
@@ -102,12 +102,12 @@ class Control:
         state = body.one_of("state", ("expired", "revoked", "valid"))
         if state == "valid":
             return json_answer(self._issued(account))
-        changed = self._world.accounts.mark(account["platform"], account["remote_id"], state)
+        changed = self._context.accounts.mark(account["platform"], account["remote_id"], state)
         return json_answer({"changed": changed})
 
     def _account(self, body: Body) -> Record:
-        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
-        account = self._world.accounts.find(platform, body.text("remote_id"))
+        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
+        account = self._context.accounts.find(platform, body.text("remote_id"))
         if account is None:
             raise Refused(no(404, f"There is no {platform} account with that remote_id."))
         return account
@@ -115,7 +115,7 @@ class Control:
     async def code(self, request: web.Request) -> web.Response:
         """POST /control/oauth/code: what a consent page would hand back, and a short-lived token."""
         account = self._account(await Body.read(request))
-        accounts = self._world.accounts
+        accounts = self._context.accounts
         short_prefix = accounts.kinds[account["platform"]].access_prefix
         return json_answer(
             {
@@ -128,38 +128,38 @@ class Control:
     async def add_app(self, request: web.Request) -> web.Response:
         """POST /control/apps: from then on the platform knows this app, and none that was not made known."""
         body = await Body.read(request)
-        platform = body.one_of("platform", tuple(self._world.accounts.kinds))
+        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
         redirects = body.texts("redirect_uris") if body.has("redirect_uris") else []
-        register_app(self._world, platform, body.text("client_id"), body.text("client_secret"), redirects)
+        register_app(self._context, platform, body.text("client_id"), body.text("client_secret"), redirects)
         return json_answer({"ok": True}, 201)
 
     async def pace(self, request: web.Request) -> web.Response:
         """POST /control/pace."""
         body = await Body.read(request)
         pace = body.one_of("pace", ("real", "instant"))
-        quotas = body.flag("quotas") if body.has("quotas") else not self._world.windows.lifted
-        self._world.set_pace(instant=pace == "instant", quotas=quotas)
+        quotas = body.flag("quotas") if body.has("quotas") else not self._context.windows.lifted
+        self._context.set_pace(instant=pace == "instant", quotas=quotas)
         return json_answer({"pace": pace, "quotas": quotas})
 
     async def clock(self, request: web.Request) -> web.Response:
         """POST /control/clock: move the sandbox's time forward."""
         body = await Body.read(request)
-        self._world.move_clock(float(body.whole("advance_s")))
-        return json_answer({"ahead_s": self._world.clock.ahead})
+        self._context.move_clock(float(body.whole("advance_s")))
+        return json_answer({"ahead_s": self._context.clock.ahead})
 
     async def put_media(self, request: web.Request) -> web.Response:
         """PUT /control/media/<name>."""
         name = request.match_info["name"]
         if not NAME.match(name):
             raise Refused(no(422, "The name may have letters, digits, '.', '_' and '-', 120 at most."))
-        part = self._world.uploads / f"media-{secrets.token_hex(8)}"
+        part = self._context.uploads / f"media-{secrets.token_hex(8)}"
         try:
             await _receive(request, part)
-            part.replace(self._world.media / name)
+            part.replace(self._context.media / name)
         finally:
             part.unlink(missing_ok=True)
-        self._world.puller.forget()
-        settings = self._world.settings
+        self._context.puller.forget()
+        settings = self._context.settings
         return json_answer({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
 
 
@@ -176,10 +176,10 @@ async def _receive(request: web.Request, path: Path) -> None:
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def mount_control(app: web.Application, world: World) -> None:
+def mount_control(app: web.Application, context: SandboxContext) -> None:
     """Serve the control API on `app`."""
-    control = Control(world)
-    expected = f"Bearer {world.settings.control_token}".encode()
+    control = Control(context)
+    expected = f"Bearer {context.settings.control_token}".encode()
 
     def guarded(handler: _Handler) -> _Handler:
         async def answer(request: web.Request) -> web.Response:
@@ -190,7 +190,7 @@ def mount_control(app: web.Application, world: World) -> None:
                 response = await handler(request)
             except Refused as refusal:
                 response = refusal.response
-            await world.commit()
+            await context.commit()
             return response
 
         return answer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _KIND = "day"
 
@@ -15,25 +15,25 @@ _KIND = "day"
 class DayCount:
     """One count for each name, kept across a kill; a new day starts at 0."""
 
-    def __init__(self, world: World, zone: str) -> None:
+    def __init__(self, context: SandboxContext, zone: str) -> None:
         """Let the day end at midnight in `zone` (an IANA name)."""
-        self._world = world
+        self._context = context
         self._zone = ZoneInfo(zone)
 
     def used(self, name: str) -> int:
         """How much of today is used."""
-        record = self._world.store.get(_KIND, name)
+        record = self._context.store.get(_KIND, name)
         return int(record["used"]) if record is not None and record["day"] == self._today() else 0
 
     def take(self, name: str, limit: int, cost: int = 1) -> bool:
         """Count `cost` if there is room for it. Nothing is counted while limits are lifted."""
-        if self._world.windows.lifted:
+        if self._context.windows.lifted:
             return True
         used = self.used(name)
         if used + cost > limit:
             return False
-        self._world.store.put(_KIND, name, {"day": self._today(), "used": used + cost})
+        self._context.store.put(_KIND, name, {"day": self._today(), "used": used + cost})
         return True
 
     def _today(self) -> str:
-        return datetime.fromtimestamp(self._world.clock.now(), self._zone).date().isoformat()
+        return datetime.fromtimestamp(self._context.clock.now(), self._zone).date().isoformat()

@@ -17,7 +17,7 @@ from adapters.sandbox.responses import Refused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
 
 _RETRY_AFTER_S = 60
@@ -61,19 +61,19 @@ class Endpoint:
     also: tuple[str, ...] = ()
     """Other platforms whose faults strike here too."""
 
-    async def serve(self, world: World, request: web.Request) -> web.Response:
+    async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
         """Answer one request."""
-        call = Call(world=world, endpoint=self, request=request)
+        call = Call(context=context, endpoint=self, request=request)
         if request.body_exists and not self.streams:
             call.body = await request.read()
         try:
-            if world.faults.active:
+            if context.faults.active:
                 await self._strike_before(call)
             response = await self.handle(call)
         except Refused as refusal:
-            await world.commit()
+            await context.commit()
             return refusal.response
-        await world.commit()
+        await context.commit()
         return self._strike_after(call, response) if call.faults else response
 
     async def _strike_before(self, call: Call) -> None:
@@ -81,16 +81,16 @@ class Endpoint:
         step = self.step if isinstance(self.step, str) else self.step(call)
         owner = call.account
         remote_id = None if owner is None else owner["remote_id"]
-        call.faults = call.world.faults.matching((self.platform, *self.also), step, remote_id)
+        call.faults = call.context.faults.matching((self.platform, *self.also), step, remote_id)
         for fault in list(call.faults):
             if fault["left"] == 0:  # another request spent it while this one waited
                 continue
             answer = self._answer_before(call, fault)
             if answer is not None:
-                call.world.faults.spend(fault)
+                call.context.faults.spend(fault)
                 raise Refused(answer)
             if fault["fault"] == "latency":
-                call.world.faults.spend(fault)
+                call.context.faults.spend(fault)
                 await asyncio.sleep(fault["delay_ms"] / 1000)
 
     def _answer_before(self, call: Call, fault: Record) -> web.Response | None:
@@ -117,7 +117,7 @@ class Endpoint:
         for fault in call.faults:
             if fault["fault"] not in AFTER or fault["left"] == 0:
                 continue
-            call.world.faults.spend(fault)
+            call.context.faults.spend(fault)
             if fault["fault"] == "effect-then-5xx":
                 return self.voice.server_error()
             if fault["fault"] == "effect-then-drop":
@@ -130,7 +130,7 @@ class Endpoint:
 class Call:
     """One request on its way through an endpoint."""
 
-    world: World
+    context: SandboxContext
     endpoint: Endpoint
     request: web.Request
     body: bytes = b""
@@ -144,12 +144,12 @@ class Call:
         if self.endpoint.owner is not None:
             return self.endpoint.owner(self)
         text = self.endpoint.voice.presented(self)
-        token = None if text is None else self.world.accounts.token(self.endpoint.platform, text)
-        return None if token is None else self.world.accounts.find(token["platform"], token["remote_id"])
+        token = None if text is None else self.context.accounts.token(self.endpoint.platform, text)
+        return None if token is None else self.context.accounts.find(token["platform"], token["remote_id"])
 
     def holder(self, *scopes: str) -> Record:
         """The account behind a token that is valid and has one of `scopes`; raises Refused."""
-        voice, accounts = self.endpoint.voice, self.world.accounts
+        voice, accounts = self.endpoint.voice, self.context.accounts
         text = voice.presented(self)
         token = None if text is None else accounts.token(self.endpoint.platform, text)
         if text is None or token is None or token["role"] not in ("access", "short"):
@@ -181,7 +181,7 @@ class Call:
         """Spend one strike of a fault of the `WITHIN` kind that concerns this request; None when it is not on."""
         for record in self.faults:
             if record["fault"] == fault and record["left"] != 0:
-                self.world.faults.spend(record)
+                self.context.faults.spend(record)
                 return record
         return None
 
@@ -204,11 +204,11 @@ class Call:
         return fate
 
 
-def mount(app: web.Application, world: World, method: str, path: str, endpoint: Endpoint) -> None:
+def mount(app: web.Application, context: SandboxContext, method: str, path: str, endpoint: Endpoint) -> None:
     """Serve an endpoint at a path."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return await endpoint.serve(world, request)
+        return await endpoint.serve(context, request)
 
     app.router.add_route(method, path, answer)
 

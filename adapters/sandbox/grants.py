@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
 
 _APP = "app"
@@ -26,32 +26,34 @@ class GrantRefused(Exception):
         self.sentence = sentence
 
 
-def register_app(world: World, platform: str, client_id: str, secret: str, redirects: list[str]) -> None:
+def register_app(
+    context: SandboxContext, platform: str, client_id: str, secret: str, redirects: list[str]
+) -> None:
     """Make an app known: from then on `platform` serves none but its known apps. No redirects: any."""
-    world.store.put(_APP, f"{platform}:{client_id}", {"secret": secret, "redirects": redirects})
+    context.store.put(_APP, f"{platform}:{client_id}", {"secret": secret, "redirects": redirects})
 
 
-def check_client(world: World, platform: str, client_id: str | None, secret: str | None) -> None:
+def check_client(context: SandboxContext, platform: str, client_id: str | None, secret: str | None) -> None:
     """Raise GrantRefused unless this is an app of that platform with its secret."""
     if not client_id or not secret:
         raise GrantRefused("client", "The client id or the client secret is missing.")
-    app = _app(world, platform, client_id)
+    app = _app(context, platform, client_id)
     if app is not None and not hmac.compare_digest(app["secret"].encode(), secret.encode()):
         raise GrantRefused("client", "The client secret is wrong.")
 
 
-def check_redirect(world: World, platform: str, client_id: str | None, redirect_uri: str) -> None:
+def check_redirect(context: SandboxContext, platform: str, client_id: str | None, redirect_uri: str) -> None:
     """Raise GrantRefused unless the app may send people back there."""
     if not client_id:
         raise GrantRefused("client", "The client id is missing.")
-    app = _app(world, platform, client_id)
+    app = _app(context, platform, client_id)
     if app is not None and app["redirects"] and redirect_uri not in app["redirects"]:
         raise GrantRefused("redirect", "The redirect URI is not registered for this app.")
 
 
-def _app(world: World, platform: str, client_id: str) -> Record | None:
+def _app(context: SandboxContext, platform: str, client_id: str) -> Record | None:
     """The app; None when anybody may come, because no app of the platform is known."""
-    apps = world.store.all(_APP)
+    apps = context.store.all(_APP)
     known = apps.get(f"{platform}:{client_id}")
     if known is None and any(key.startswith(f"{platform}:") for key in apps):
         raise GrantRefused("client", "The client id is unknown.")
@@ -59,7 +61,7 @@ def _app(world: World, platform: str, client_id: str) -> Record | None:
 
 
 def redeem(
-    world: World,
+    context: SandboxContext,
     platform: str,
     code: str | None,
     *,
@@ -72,28 +74,28 @@ def redeem(
 
     A code of the control API, which no consent page has seen, is good for every redirect URI.
     """
-    check_client(world, platform, client_id, secret)
-    found = world.accounts.token(platform, code or "")
-    if code is None or found is None or found["role"] != "code" or world.accounts.state(found) != "valid":
+    check_client(context, platform, client_id, secret)
+    found = context.accounts.token(platform, code or "")
+    if code is None or found is None or found["role"] != "code" or context.accounts.state(found) != "valid":
         raise GrantRefused("code", "The code is unknown, was used before, or has expired.")
     if not redirect_uri:
         raise GrantRefused("redirect", "The redirect URI is missing.")
     grant = found.get("grant")
     if grant is not None:
         _compare(grant, client_id, redirect_uri, verifier)
-    account = world.accounts.find(platform, found["remote_id"])
+    account = context.accounts.find(platform, found["remote_id"])
     if account is None:
         raise GrantRefused("code", "The account is gone.")
-    world.accounts.drop(code)
+    context.accounts.drop(code)
     return account, found
 
 
 def redeem_form(
-    world: World, platform: str, form: Mapping[str, Any], client: str = "client_id"
+    context: SandboxContext, platform: str, form: Mapping[str, Any], client: str = "client_id"
 ) -> tuple[Record, Record]:
     """The same by the fields of RFC 6749 section 4.1.3; ``client``: what the vendor calls the app's id."""
     return redeem(
-        world,
+        context,
         platform,
         form.get("code"),
         client_id=form.get(client),
@@ -103,15 +105,15 @@ def redeem_form(
     )
 
 
-def use_refresh(world: World, platform: str, text: str) -> tuple[Record, Record]:
+def use_refresh(context: SandboxContext, platform: str, text: str) -> tuple[Record, Record]:
     """Use a rotating refresh token: the account it is for, and what is known of the token. Raises GrantRefused."""
-    found = world.accounts.token(platform, text)
-    if found is None or found["role"] != "refresh" or world.accounts.state(found) != "valid":
+    found = context.accounts.token(platform, text)
+    if found is None or found["role"] != "refresh" or context.accounts.state(found) != "valid":
         raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
-    account = world.accounts.find(platform, found["remote_id"])
+    account = context.accounts.find(platform, found["remote_id"])
     if account is None:
         raise GrantRefused("code", "The account is gone.")
-    world.accounts.use(text, found)
+    context.accounts.use(text, found)
     return account, found
 
 

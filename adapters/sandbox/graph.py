@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.endpoint import Endpoint
 
 _VERSION = re.compile(r"v\d+\.\d+\Z")
@@ -28,9 +28,9 @@ class _Claim:
 class Graph:
     """Finds the endpoint of a node by asking each platform whether the node is one of its own."""
 
-    def __init__(self, world: World) -> None:
-        """Serve the endpoints of `world`."""
-        self._world = world
+    def __init__(self, context: SandboxContext) -> None:
+        """Serve the endpoints of `context`."""
+        self._context = context
         self._claims: dict[tuple[str, str, str], list[_Claim]] = {}
         self._hosts: set[str] = set()
 
@@ -62,7 +62,7 @@ class Graph:
         edge = "/".join(parts[1:])
         for claim in self._claims.get((host, request.method, edge), ()):
             if claim.owns(node, request):
-                return await claim.endpoint.serve(self._world, request)
+                return await claim.endpoint.serve(self._context, request)
         return self._unknown(request.method, node)
 
     @staticmethod

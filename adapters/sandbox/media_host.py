@@ -16,7 +16,7 @@ from adapters.sandbox.endpoint import reset
 from adapters.sandbox.probe import digest
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 """Names files may have: no way out of the folder."""
@@ -49,14 +49,14 @@ class _Slice:
 class MediaHost:
     """Answers GET and HEAD of /media/<name>."""
 
-    def __init__(self, world: "World") -> None:
-        """Serve the media folder of `world`."""
-        self._world = world
+    def __init__(self, context: "SandboxContext") -> None:
+        """Serve the media folder of `context`."""
+        self._context = context
         self._etags: dict[tuple[str, int, int], str] = {}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One request."""
-        if self._world.faults.active and (struck := await self._strike(request)) is not None:
+        if self._context.faults.active and (struck := await self._strike(request)) is not None:
             return struck
         query = request.query
         if "redirect" in query:
@@ -64,14 +64,14 @@ class MediaHost:
         if "status" in query:
             return web.Response(status=int(query["status"]) if query["status"].isdecimal() else 500)
         name = request.match_info["name"]
-        path = self._world.media / name
+        path = self._context.media / name
         if not NAME.match(name) or not path.is_file():
             return web.Response(status=404)
         return await self._send(request, path, path.stat())
 
     async def _strike(self, request: web.Request) -> web.Response | None:
-        for fault in self._world.faults.matching(("media",), "media", None):
-            self._world.faults.spend(fault)
+        for fault in self._context.faults.matching(("media",), "media", None):
+            self._context.faults.spend(fault)
             match fault["fault"]:
                 case "latency":
                     await asyncio.sleep(fault["delay_ms"] / 1000)
@@ -135,8 +135,8 @@ async def _write(response: web.StreamResponse, path: Path, wanted: _Slice, *, sl
                 await asyncio.sleep(1)
 
 
-def media_app(world: "World") -> web.Application:
+def media_app(context: "SandboxContext") -> web.Application:
     """The application of the media port."""
     app = web.Application()
-    app.router.add_get("/media/{name}", MediaHost(world).answer)
+    app.router.add_get("/media/{name}", MediaHost(context).answer)
     return app

@@ -6,9 +6,9 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from adapters.sandbox import facebook, instagram, linkedin, pinterest, tiktok, tiktok_business, youtube
-from adapters.sandbox.context import World
+from adapters.sandbox.context import SandboxContext
 
-Register: TypeAlias = Callable[[web.Application, World], None]
+Register: TypeAlias = Callable[[web.Application, SandboxContext], None]
 """Adds the routes of one platform, its kind of account, and how its records are worked on."""
 
 PLATFORMS: Final[Mapping[str, Register]] = {

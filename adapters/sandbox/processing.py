@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
 
 
@@ -28,9 +28,9 @@ class Work:
 class Processing:
     """Runs the work of all platforms, and takes it up again after a restart."""
 
-    def __init__(self, world: World) -> None:
-        """Work on the records of `world`."""
-        self._world = world
+    def __init__(self, context: SandboxContext) -> None:
+        """Work on the records of `context`."""
+        self._context = context
         self._works: dict[str, Work] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -40,13 +40,13 @@ class Processing:
 
     async def begin(self, kind: str, record: Record) -> None:
         """Start on a record; at instant pace return when it is done."""
-        record["done_at"] = self._world.clock.now() + (
-            0.0 if self._world.instant else self._world.settings.processing_s
+        record["done_at"] = self._context.clock.now() + (
+            0.0 if self._context.instant else self._context.settings.processing_s
         )
-        if (stuck := record.get("stuck")) and self._world.faults.on(stuck):
+        if (stuck := record.get("stuck")) and self._context.faults.on(stuck):
             return
         record.pop("stuck", None)  # its fault was cleared before there was anything to be stuck
-        if self._world.instant:
+        if self._context.instant:
             await self._work(kind, record)
         else:
             self._spawn(kind, record)
@@ -54,7 +54,7 @@ class Processing:
     def resume(self) -> None:
         """Start again on everything that a kill has interrupted."""
         for kind, work in self._works.items():
-            for record in self._world.store.all(kind).values():
+            for record in self._context.store.all(kind).values():
                 if "done_at" in record and work.pending(record) and not record.get("stuck"):
                     self._spawn(kind, record)
         self._spawn_unstuck()
@@ -62,18 +62,18 @@ class Processing:
     async def unstick(self) -> None:
         """Go on with what was stuck on a fault that is cleared now; at instant pace return when it is done."""
         tasks = self._spawn_unstuck()
-        if self._world.instant:
+        if self._context.instant:
             await asyncio.gather(*tasks)
 
     def _spawn_unstuck(self) -> list[asyncio.Task[None]]:
         found = []
         for kind, work in self._works.items():
-            for record in list(self._world.store.all(kind).values()):
+            for record in list(self._context.store.all(kind).values()):
                 stuck = record.get("stuck")
-                if stuck is None or self._world.faults.on(stuck):
+                if stuck is None or self._context.faults.on(stuck):
                     continue
                 del record["stuck"]
-                self._world.store.put(kind, record["key"], record)
+                self._context.store.put(kind, record["key"], record)
                 if "done_at" in record and work.pending(record):
                     found.append(self._spawn(kind, record))
         return found
@@ -93,7 +93,7 @@ class Processing:
     async def _work(self, kind: str, record: Record) -> None:
         work = self._works[kind]
         outcome = await work.examine(record)
-        await self._world.clock.until(record["done_at"])
+        await self._context.clock.until(record["done_at"])
         if work.pending(record):
             work.conclude(record, outcome)
-            await self._world.commit()
+            await self._context.commit()

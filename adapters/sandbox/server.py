@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from adapters.sandbox.context import World
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.control import mount_control
 from adapters.sandbox.media_host import media_app
 from adapters.sandbox.platforms import PLATFORMS
@@ -46,26 +46,26 @@ def _locked(settings: SandboxSettings) -> Iterator[None]:
 
 
 async def _serve(settings: SandboxSettings) -> None:
-    world = World(settings)
+    context = SandboxContext(settings)
     runners: list[web.AppRunner] = []
     try:
-        make_samples(world.media)
-        for app, port in ((platform_app(world), settings.port), (media_app(world), settings.media_port)):
+        make_samples(context.media)
+        for app, port in ((platform_app(context), settings.port), (media_app(context), settings.media_port)):
             runners.append(await _listen(app, settings.host, port))
-        world.processing.resume()
+        context.processing.resume()
         await _told_to_stop()
     finally:
         for runner in runners:
             await runner.cleanup()
-        await world.close()
+        await context.close()
 
 
-def platform_app(world: World) -> web.Application:
+def platform_app(context: SandboxContext) -> web.Application:
     """The application of the platform port: every platform of the table, and the control API."""
     app = web.Application(client_max_size=_BODY_BYTES)
     for register in PLATFORMS.values():
-        register(app, world)
-    mount_control(app, world)
+        register(app, context)
+    mount_control(app, context)
     return app
 
 

@@ -11,7 +11,7 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import Pulled, PullFailed
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _CODECS = ("h264", "hevc", "vp8", "vp9")
 _FRAME_RATE = (23.0, 60.0)
@@ -53,10 +53,12 @@ def film_reason(facts: VideoFacts | None, longest: float) -> str:
     return ""
 
 
-async def check_film(world: "World", platform: str, url: str, *, most: int, longest: float) -> Verdict:
+async def check_film(
+    context: "SandboxContext", platform: str, url: str, *, most: int, longest: float
+) -> Verdict:
     """Fetch and check a film."""
     try:
-        pulled = await world.puller.film(platform, url, most)
+        pulled = await context.puller.film(platform, url, most)
     except PullFailed:
         return Verdict(reason="video_pull_failed")
     reason = "file_format_check_failed" if pulled.bytes > most else film_reason(pulled.video, longest)
@@ -64,13 +66,13 @@ async def check_film(world: "World", platform: str, url: str, *, most: int, long
 
 
 async def check_pictures(
-    world: "World", platform: str, urls: list[str], formats: tuple[str, ...] = PHOTO_FORMATS
+    context: "SandboxContext", platform: str, urls: list[str], formats: tuple[str, ...] = PHOTO_FORMATS
 ) -> Verdict:
     """Fetch and check the pictures of a post; the first bad one decides."""
     media, size = [], 0
     for url in urls:
         try:
-            pulled = await world.puller.picture(platform, url, _PICTURE_BYTES)
+            pulled = await context.puller.picture(platform, url, _PICTURE_BYTES)
         except PullFailed:
             return Verdict(reason="photo_pull_failed", bytes=size)
         size += pulled.bytes

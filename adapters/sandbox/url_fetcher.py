@@ -19,7 +19,7 @@ from adapters.sandbox import probe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
 
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -50,15 +50,15 @@ class Pulled:
 class Puller:
     """Fetches and looks at pictures and films."""
 
-    def __init__(self, world: World) -> None:
-        """Fetch from the media host of `world`."""
-        self._world = world
+    def __init__(self, context: SandboxContext) -> None:
+        """Fetch from the media host of `context`."""
+        self._context = context
         self._session: aiohttp.ClientSession | None = None
         self._known: dict[str, Pulled] = {}
 
     def reachable(self, url: str) -> bool:
         """Whether the URL lies on the sandbox's own media host, or among the application's uploaded files."""
-        uploads = self._world.settings.uploads
+        uploads = self._context.settings.uploads
         if uploads and url.startswith(uploads):
             return True
         try:
@@ -66,11 +66,11 @@ class Puller:
             host, port = parts.hostname, parts.port
         except ValueError:
             return False
-        own = (*_LOOPBACK, self._world.settings.host)
+        own = (*_LOOPBACK, self._context.settings.host)
         return (
             parts.scheme == "http"
             and host in own
-            and port == self._world.settings.media_port
+            and port == self._context.settings.media_port
             and parts.username is None
             and parts.path.startswith("/media/")
         )
@@ -95,18 +95,18 @@ class Puller:
     async def _pull(self, platform: str, url: str, most: int, *, video: bool) -> Pulled:
         if not self.reachable(url):
             raise PullFailed(url)
-        if self._world.faults.active:
+        if self._context.faults.active:
             await self._strike(platform, url)
-        known = self._known.get(url) if self._world.instant else None
+        known = self._known.get(url) if self._context.instant else None
         if known is None or (known.video if video else known.image) is None:
             known = await (self._fetch_film(url, most) if video else self._fetch_picture(url, most))
-            if self._world.instant:
+            if self._context.instant:
                 self._known[url] = known
         return known
 
     async def _strike(self, platform: str, url: str) -> None:
-        for fault in self._world.faults.matching((platform,), "media", None):
-            self._world.faults.spend(fault)
+        for fault in self._context.faults.matching((platform,), "media", None):
+            self._context.faults.spend(fault)
             if fault["fault"] != "latency":
                 raise PullFailed(url)
             await asyncio.sleep(fault["delay_ms"] / 1000)
@@ -117,7 +117,7 @@ class Puller:
         return Pulled(image=probe.image(bytes(data)), bytes=len(data))
 
     async def _fetch_film(self, url: str, most: int) -> Pulled:
-        path: Path = self._world.uploads / f"pull-{secrets.token_hex(8)}"
+        path: Path = self._context.uploads / f"pull-{secrets.token_hex(8)}"
         try:
             with path.open("wb") as file:
                 size = await self._fetch(url, most, file.write)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform, RemoteAccount
 from pipeline.accounts.account_selection import storable
 from pipeline.accounts.connected_account import AGAIN, Choice, Connected, keep, refusal_of
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import find_accounts
@@ -30,15 +30,15 @@ def is_to_pick(grant: Grant, found: Sequence[RemoteAccount]) -> bool:
     return grant.chosen is None and grant.account_id is None and len(found) > 1
 
 
-def offered(c: Connection, core: Core, grant: Grant, found: Sequence[RemoteAccount]) -> Choice:
+def offered(c: Connection, context: Context, grant: Grant, found: Sequence[RemoteAccount]) -> Choice:
     """Keeps what was found, sealed, until the person has picked."""
     choice = Choice(grant=grant.id, ticket=str(generate_token(TICKET)), accounts=found)
-    store.offer(c, core.vault, grant, choice.ticket, found)
+    store.offer(c, context.vault, grant, choice.ticket, found)
     return choice
 
 
 def pick(
-    core: Core,
+    context: Context,
     platform: Platform,
     grant: UUID,
     ticket: str,
@@ -51,15 +51,15 @@ def pick(
     the choice stands as before.
     """
     try:
-        with core.database.begin() as c:
-            opened, found = store.taken(c, core.vault, platform, grant, ticket, starter)
+        with context.database.begin() as c:
+            opened, found = store.taken(c, context.vault, platform, grant, ticket, starter)
             picked = [one for place, one in enumerate(found) if place in places]
             if not picked:
                 raise Refusal(
                     400, "nothing_picked", "Nothing was ticked: go back one page and tick an account."
                 )
             known = find_accounts(c, opened.workspace_id)
-            connected = keep(c, core, opened, storable(opened, picked, known), known)
+            connected = keep(c, context, opened, storable(opened, picked, known), known)
     except GrantRefused as error:
         log.warning("a choice was refused for %s: %s", platform.value, error.reason.value)
         raise refusal_of(error) from None

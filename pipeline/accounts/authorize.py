@@ -21,7 +21,7 @@ from pipeline.accounts.account_choice import is_to_pick, offered
 from pipeline.accounts.account_selection import name_of, storable
 from pipeline.accounts.connected_account import AGAIN, Choice, Connected, keep, refusal_of
 from pipeline.accounts.oauth_flow import DENIED, NOT_GRANTED, new_secrets, redirect_uri
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
@@ -45,7 +45,7 @@ class Started:
 
 
 def start(
-    core: Core,
+    context: Context,
     workspace: UUID,
     platform: Platform,
     starter: Starter,
@@ -63,21 +63,21 @@ def start(
     Raises Refusal: 400 for what cannot be asked, 404 when there is no such account, 409 when it is out of use, 500
     ``not_configured`` with the setting's name.
     """
-    if platform not in core.adapters:
+    if platform not in context.adapters:
         raise Refusal(400, "validation_failed", f"{platform.value} accounts cannot be connected yet.")
     mine = accounts_within([reconnect] if reconnect else [], within) or ()
-    known = _to_reconnect(core, workspace, platform, reconnect, mine, starter) if reconnect else None
+    known = _to_reconnect(context, workspace, platform, reconnect, mine, starter) if reconnect else None
     connection = known.connection if known else connection
-    back, secrets = redirect_uri(core.settings, platform), new_secrets()
+    back, secrets = redirect_uri(context.settings, platform), new_secrets()
     try:
-        url = _adapter(core, platform, connection).authorize_url(back, secrets.state, secrets.challenge)
+        url = _adapter(context, platform, connection).authorize_url(back, secrets.state, secrets.challenge)
     except AdapterError as error:
         raise Refusal(400, "validation_failed", error.message) from None
     _require_app(platform, url)
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         store.open_grant(
             c,
-            core.vault,
+            context.vault,
             workspace=workspace,
             platform=platform,
             connection=connection,
@@ -92,7 +92,7 @@ def start(
 
 
 def finish(
-    core: Core, platform: Platform, state: str, code: str, starter: Starter | None = None
+    context: Context, platform: Platform, state: str, code: str, starter: Starter | None = None
 ) -> list[Connected] | Choice:
     """Uses the grant up, asks the platform whose accounts the code opens, and stores them, or lets the person choose.
 
@@ -100,27 +100,27 @@ def finish(
     used, 409 ``wrong_account`` when another account than the one to reconnect came back, 400 ``code_refused``, 403
     ``permission_missing``, 502 ``platform_unavailable``. Nothing is stored then.
     """
-    grant = _used(core, platform, state, starter)
+    grant = _used(context, platform, state, starter)
     failpoint("connect.used")
-    with _noted(core, grant):
-        found = _ask(core, grant, code)
+    with _noted(context, grant):
+        found = _ask(context, grant, code)
         failpoint("connect.answered")
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             known = find_accounts(c, grant.workspace_id)
             usable = storable(grant, found, known)
             if is_to_pick(grant, usable):
-                return offered(c, core, grant, usable)
-            connected = keep(c, core, grant, usable, known)
+                return offered(c, context, grant, usable)
+            connected = keep(c, context, grant, usable, known)
     for one in connected:
         log.info("connected %s account %s for workspace %s", platform.value, one.id, grant.workspace_id)
     return connected
 
 
 def decline(
-    core: Core, platform: Platform, state: str, error: str, starter: Starter | None = None
+    context: Context, platform: Platform, state: str, error: str, starter: Starter | None = None
 ) -> Refusal:
     """Uses the grant up that the person, or the platform, said no to. Returns what to tell; raises as ``finish``."""
-    grant = _used(core, platform, state, starter)
+    grant = _used(context, platform, state, starter)
     name = platform.value
     if error in DENIED:
         said = f"{name} was not allowed to connect; nothing was changed. {AGAIN}"
@@ -129,14 +129,19 @@ def decline(
         log.warning("%s sent a person back with error %.60r", name, error)
         said = f"{name} could not connect the account; nothing was changed. {NOT_GRANTED.get(error, AGAIN)}"
         refusal = Refusal(502, "platform_refused", said)
-    _note(core, grant, refusal)
+    _note(context, grant, refusal)
     return refusal
 
 
 def _to_reconnect(
-    core: Core, workspace: UUID, platform: Platform, account: UUID, mine: Sequence[UUID], starter: Starter
+    context: Context,
+    workspace: UUID,
+    platform: Platform,
+    account: UUID,
+    mine: Sequence[UUID],
+    starter: Starter,
 ) -> AccountRow:
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         found = find_accounts(c, workspace, mine)
     if not found or found[0].platform is not platform:
         raise Refusal(404, "not_found", f"There is no {platform.value} account {account} here.")
@@ -145,11 +150,11 @@ def _to_reconnect(
     return found[0]
 
 
-def _adapter(core: Core, platform: Platform, connection: str | None) -> Adapter:
-    told = core.platform_settings[platform]
+def _adapter(context: Context, platform: Platform, connection: str | None) -> Adapter:
+    told = context.platform_settings[platform]
     if connection is not None:
         told = replace(told, options={**told.options, "connection": connection})
-    return core.adapters[platform](core.client(), told)
+    return context.adapters[platform](context.client(), told)
 
 
 def _require_app(platform: Platform, url: str) -> None:
@@ -164,10 +169,10 @@ def _require_app(platform: Platform, url: str) -> None:
         )
 
 
-def _used(core: Core, platform: Platform, state: str, starter: Starter | None) -> Grant:
+def _used(context: Context, platform: Platform, state: str, starter: Starter | None) -> Grant:
     try:
-        with core.database.begin() as c:
-            return store.use_grant(c, core.vault, platform, state, starter)
+        with context.database.begin() as c:
+            return store.use_grant(c, context.vault, platform, state, starter)
     except GrantRefused as error:
         log.warning("a state was refused for %s: %s", platform.value, error.reason.value)
         raise refusal_of(error) from None
@@ -176,26 +181,26 @@ def _used(core: Core, platform: Platform, state: str, starter: Starter | None) -
 
 
 @contextmanager
-def _noted(core: Core, grant: Grant) -> Iterator[None]:
+def _noted(context: Context, grant: Grant) -> Iterator[None]:
     """Whatever goes wrong is left with the grant, for whoever waits for it."""
     try:
         yield
     except Refusal as refusal:
-        _note(core, grant, refusal)
+        _note(context, grant, refusal)
         raise
     except Exception:
-        _note(core, grant, Refusal(500, "internal_error", f"Something went wrong here. {AGAIN}"))
+        _note(context, grant, Refusal(500, "internal_error", f"Something went wrong here. {AGAIN}"))
         raise
 
 
-def _note(core: Core, grant: Grant, refusal: Refusal) -> None:
+def _note(context: Context, grant: Grant, refusal: Refusal) -> None:
     failpoint("connect.noting")
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         store.end_grant(c, grant.id, {"error": {"code": refusal.code, "message": refusal.message}})
 
 
-def _ask(core: Core, grant: Grant, code: str) -> Sequence[RemoteAccount]:
-    adapter = _adapter(core, grant.platform, grant.connection)
+def _ask(context: Context, grant: Grant, code: str) -> Sequence[RemoteAccount]:
+    adapter = _adapter(context, grant.platform, grant.connection)
     try:
         credentials = adapter.exchange(code, grant.redirect_uri, grant.verifier.get_secret_value())
         return adapter.discover(credentials)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account
 from pipeline.store.accounts.oauth_sessions import Grant, GrantRefused, Unusable, end_grant
@@ -56,10 +56,14 @@ class Choice:
 
 
 def keep(
-    c: Connection, core: Core, grant: Grant, accounts: Sequence[RemoteAccount], known: Sequence[AccountRow]
+    c: Connection,
+    context: Context,
+    grant: Grant,
+    accounts: Sequence[RemoteAccount],
+    known: Sequence[AccountRow],
 ) -> list[Connected]:
     """Stores these accounts and ends the grant with them. ``known``: the workspace's accounts before."""
-    connected = [_store(c, core, grant, one, known) for one in accounts]
+    connected = [_store(c, context, grant, one, known) for one in accounts]
     end_grant(c, grant.id, {"accounts": [_told(one) for one in connected]})
     return connected
 
@@ -71,11 +75,11 @@ def refusal_of(error: GrantRefused) -> Refusal:
 
 
 def _store(
-    c: Connection, core: Core, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
+    c: Connection, context: Context, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
 ) -> Connected:
     identity = add_account(
         c,
-        core.vault,
+        context.vault,
         workspace=grant.workspace_id,
         platform=grant.platform,
         connection=one.connection,

@@ -18,14 +18,14 @@ from uuid import UUID
 from adapters.contract import Account, Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import Answer, Client, NoAnswer
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.failpoint import failpoint
 from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.token_expiry import History, history
 from pipeline.store.database import Unreachable
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.moves import error_fields
 
 log = logging.getLogger("slipway.credentials")
@@ -74,37 +74,37 @@ class _Witness(Client):
             raise
 
 
-def refresh(core: Core, account_id: UUID, version: int, *, ahead: bool = False) -> AdapterError | None:
+def refresh(context: Context, account_id: UUID, version: int, *, ahead: bool = False) -> AdapterError | None:
     """Refreshes this version of an account's credentials, or finds that somebody did. None: go on; else why not.
 
     ``ahead``: before their end, so that an account which cannot be renewed is left as it is until then.
     """
-    with core.database.begin() as c:
-        account, current, _ = store.read_account(c, core.vault, account_id)
+    with context.database.begin() as c:
+        account, current, _ = store.read_account(c, context.vault, account_id)
         if current != version:
             return None
-        if not store.claim_refresh(c, account_id, version, timedelta(seconds=core.settings.publish.lease)):
+        if not store.claim_refresh(c, account_id, version, timedelta(seconds=context.settings.publish.lease)):
             return Unavailable("Another worker is refreshing this account.", retry_after=SOON)
         past = history(c, account_id)
     turn = _Turn(id=account_id, version=version, account=account, past=past, ahead=ahead)
     failpoint("credentials.claimed", account_id)
     if turn.is_risky and past.unanswered >= MOST_UNANSWERED:
-        error: AdapterError | None = _refused(core, turn, _silent(account), unanswered=False)
+        error: AdapterError | None = _refused(context, turn, _silent(account), unanswered=False)
     else:
-        error = _ask(core, turn)
+        error = _ask(context, turn)
     # the account knows how it went, the delivery that asked does not yet
     failpoint("credentials.ended", account_id)
     return error
 
 
-def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
+def after_expiry(context: Context, held: ClaimedDelivery, verdict: Verdict) -> Verdict:
     """A platform called the token stale: refresh it, then the delivery goes on at once, or waits for a person.
 
     A process about to end leaves it to the next one: what a refresh brings must be stored, or nobody has it.
     """
-    if not core.may_begin():
+    if not context.may_begin():
         return verdict
-    error = refresh(core, held.account_id, held.credentials_version)
+    error = refresh(context, held.account_id, held.credentials_version)
     if error is None:
         return verdict
     if isinstance(error, CredentialsRevoked):
@@ -119,40 +119,40 @@ def after_expiry(core: Core, held: Held, verdict: Verdict) -> Verdict:
             closes=Outcome.REFUSED,
         )
     # an app of ours that is not set up right asks seldom: it goes on by itself once an operator has mended it
-    s = core.settings.publish
+    s = context.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)
     wait = getattr(error, "retry_after", None) or usual
     return replace(verdict, wait=max(wait, verdict.wait), error=error)
 
 
-def _ask(core: Core, turn: _Turn) -> AdapterError | None:
-    witness = _Witness(limit=timedelta(seconds=core.settings.publish.call))
+def _ask(context: Context, turn: _Turn) -> AdapterError | None:
+    witness = _Witness(limit=timedelta(seconds=context.settings.publish.call))
     try:
-        fresh = core.adapter(turn.account.platform, witness).refresh(turn.account)
+        fresh = context.adapter(turn.account.platform, witness).refresh(turn.account)
     except AdapterError as error:
         # an answer that says yes and cannot be read was lost just as well
         unanswered = witness.unanswered or error.http_status == _OK
-        return _refused(core, turn, error, unanswered=unanswered)
+        return _refused(context, turn, error, unanswered=unanswered)
     except Exception as error:
         log.exception("unforeseen while refreshing account %s", turn.id)
         unforeseen = Unavailable(f"The account could not be refreshed ({type(error).__name__}).")
-        return _refused(core, turn, unforeseen, unanswered=True)
+        return _refused(context, turn, unforeseen, unanswered=True)
     failpoint("credentials.answered", turn.id)
-    if not _keep(core, turn, fresh):
+    if not _keep(context, turn, fresh):
         log.warning("account %s was connected anew while it was being refreshed", turn.id)
     return None
 
 
-def _keep(core: Core, turn: _Turn, fresh: Credentials) -> bool:
+def _keep(context: Context, turn: _Turn, fresh: Credentials) -> bool:
     """Commits the new credentials, patiently: nobody else has them, and the old ones may be dead."""
     old, new = turn.account.credentials.refresh_token, fresh.refresh_token
-    end = time.monotonic() + core.settings.publish.lease / 2
+    end = time.monotonic() + context.settings.publish.lease / 2
     while True:
         try:
-            with core.database.begin() as c:
+            with context.database.begin() as c:
                 return store.store_credentials(
                     c,
-                    core.vault,
+                    context.vault,
                     turn.id,
                     fresh,
                     turn.version,
@@ -165,7 +165,7 @@ def _keep(core: Core, turn: _Turn, fresh: Credentials) -> bool:
             time.sleep(SOON.total_seconds())
 
 
-def _refused(core: Core, turn: _Turn, error: AdapterError, *, unanswered: bool) -> AdapterError:
+def _refused(context: Context, turn: _Turn, error: AdapterError, *, unanswered: bool) -> AdapterError:
     """Gives the turn back. A misconfigured app of ours, or a platform that is away, disconnects nobody."""
     failpoint("credentials.refused", turn.id)
     pause = getattr(error, "retry_after", None) or timedelta(0)
@@ -177,7 +177,7 @@ def _refused(core: Core, turn: _Turn, error: AdapterError, *, unanswered: bool) 
     is_dead = refused and (_is_definite(error) or not turn.may_go_on)
     if refused and not is_dead:
         pause = max(pause, _left(turn.account))
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         store.end_refresh(c, turn.id, turn.version, unanswered=unanswered, pause=pause)
         if is_dead:
             store.mark_reconnect(c, turn.id, error_fields(error) or {}, turn.version)

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.edit import refuse_in_flight
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import next_at
@@ -58,27 +58,27 @@ class Deleted:
 
 
 def cancel(
-    core: Core, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
+    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> Done:
     """Takes back what has not been sent yet. Of a post with one of these in flight nothing is changed."""
-    refuse_in_doubt(core)
-    return _each(post_ids, lambda post: _cancel(core, caller, post, account_ids))
+    refuse_in_doubt(context)
+    return _each(post_ids, lambda post: _cancel(context, caller, post, account_ids))
 
 
 def retry(
-    core: Core, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
+    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> Done:
     """Sends again what failed, never what is posted or may be: media are checked anew where that is needed."""
-    refuse_in_doubt(core)
-    return _each(post_ids, lambda post: _retry(core, caller, post, account_ids))
+    refuse_in_doubt(context)
+    return _each(post_ids, lambda post: _retry(context, caller, post, account_ids))
 
 
-def delete(core: Core, caller: Caller, post_ids: Sequence[UUID]) -> Deleted:
+def delete(context: Context, caller: Caller, post_ids: Sequence[UUID]) -> Deleted:
     """Cancels, then hides. Posts that are out, over or in flight stay."""
-    refuse_in_doubt(core)
+    refuse_in_doubt(context)
     deleted = Deleted()
     for post_id in dict.fromkeys(post_ids):
-        _delete(core, caller, post_id, deleted)
+        _delete(context, caller, post_id, deleted)
         failpoint("steer.deleted", post_id)
     return deleted
 
@@ -112,8 +112,8 @@ def _chosen(post: Steered, account_ids: Sequence[UUID] | None) -> Sequence[Part]
 # --- cancel and delete -----------------------------------------------------------------------------------------------
 
 
-def _cancel(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
-    with core.database.begin() as c:
+def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
+    with context.database.begin() as c:
         post = _locked(c, caller, post_id)
         chosen = _chosen(post, account_ids)
         open_ones = [p for p in chosen if p.state not in SETTLED]
@@ -121,15 +121,15 @@ def _cancel(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUI
         if not open_ones and not all(p.state is State.CANCELLED for p in chosen):
             word = status_now(post)
             raise Refusal(400, "validation_failed", f"The post is {word}: there is nothing left to cancel.")
-        _take_back(core, c, post, open_ones)
+        _take_back(context, c, post, open_ones)
     failpoint("steer.cancelled", post_id)
 
 
-def _take_back(core: Core, c: Connection, post: Steered, parts: Sequence[Part]) -> None:
+def _take_back(context: Context, c: Connection, post: Steered, parts: Sequence[Part]) -> None:
     for part in parts:
         store.put(
             c,
-            core.vault,
+            context.vault,
             part,
             State.CANCELLED,
             Mover.CANCEL,
@@ -142,8 +142,8 @@ def _take_back(core: Core, c: Connection, post: Steered, parts: Sequence[Part]) 
         recompute(c, post.id)
 
 
-def _delete(core: Core, caller: Caller, post_id: UUID, deleted: Deleted) -> None:
-    with core.database.begin() as c:
+def _delete(context: Context, caller: Caller, post_id: UUID, deleted: Deleted) -> None:
+    with context.database.begin() as c:
         post = store.read(c, caller.workspace_id, post_id, lock=True, accounts=caller.accounts)
         if post is None:
             deleted.skipped.append(post_id)
@@ -158,7 +158,7 @@ def _delete(core: Core, caller: Caller, post_id: UUID, deleted: Deleted) -> None
         if status in OVER:
             deleted.blocked.append((post_id, status))
             return
-        _take_back(core, c, post, [p for p in post.parts if p.state not in SETTLED])
+        _take_back(context, c, post, [p for p in post.parts if p.state not in SETTLED])
         store.hide(c, post_id)
     deleted.ids.append(post_id)
 
@@ -166,27 +166,27 @@ def _delete(core: Core, caller: Caller, post_id: UUID, deleted: Deleted) -> None
 # --- retry -----------------------------------------------------------------------------------------------------------
 
 
-def _retry(core: Core, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
+def _retry(context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
     for _ in range(TRIES):
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
             if seen is None:
                 raise Refusal(404, "not_found", "There is no such post.")
             _failed(seen, account_ids)
             # the checks before the post: a verdict locks them in the same order
-            checks = links.locked(c, caller.workspace_id, _checks(core, c, seen))
+            checks = links.locked(c, caller.workspace_id, _checks(context, c, seen))
             post = _locked(c, caller, post_id)
             if (post.media, post.music_url) != (seen.media, seen.music_url):
                 continue
             failed = _failed(post, account_ids)
             store.pin(c, post.id, links.pins_of(checks))
             for part in failed:
-                _accept(core, c, post, part)
+                _accept(context, c, post, part)
             recompute(c, post.id)
-            advance(core, c, post.id)
+            advance(context, c, post.id)
         failpoint("steer.retried", post_id)
-        core.doorbell.checks(links.undecided(checks), bulk=caller.bulk)
-        core.doorbell.now()
+        context.dispatcher.checks(links.undecided(checks), bulk=caller.bulk)
+        context.dispatcher.now()
         return
     raise Refusal(409, "post_in_flight", "The post was changed by others again and again. Repeat it.")
 
@@ -207,25 +207,25 @@ def _failed(post: Steered, account_ids: Sequence[UUID] | None) -> Sequence[Part]
     return sendable
 
 
-def _checks(core: Core, c: Connection, post: Steered) -> Mapping[int, Check]:
+def _checks(context: Context, c: Connection, post: Steered) -> Mapping[int, Check]:
     """Fresh ones. Where a delivery failed because its file is not what was checked, an old check tells nothing."""
-    music = rules.music_link_of(core, post.music_url)
+    music = rules.music_link_of(context, post.music_url)
     wanted = links.links_of(post.media, music)
     codes = {(p.error or {}).get("code") for p in post.parts if p.state is State.FAILED}
     stale = {url for n, _, url in wanted if n != links.MUSIC} if codes & MEDIA_FAULTS else set()
-    return links.open_checks(core, c, post.workspace_id, wanted, stale)
+    return links.open_checks(context, c, post.workspace_id, wanted, stale)
 
 
 MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable"})
 
 
-def _accept(core: Core, c: Connection, post: Steered, part: Part) -> None:
+def _accept(context: Context, c: Connection, post: Steered, part: Part) -> None:
     """Back to the start, with the handle of a try that was proven absent: that one is to be finished, no other."""
-    lead = core.adapters[part.platform].capabilities.prepare_lead
+    lead = context.adapters[part.platform].capabilities.prepare_lead
     expired = (part.error or {}).get("code") == "expired"
     store.put(
         c,
-        core.vault,
+        context.vault,
         part,
         State.ACCEPTED,
         Mover.RETRY,

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.cancel_delete_retry import MEDIA_FAULTS
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
@@ -47,28 +47,30 @@ class Skipped(Exception):
 
 
 def replay(
-    core: Core, scope: Scope, letters: Sequence[UUID], *, who: str, per_minute: float | None = None
+    context: Context, scope: Scope, letters: Sequence[UUID], *, who: str, per_minute: float | None = None
 ) -> Dealt:
     """Sends them again, so many a minute on each platform, over all replays there are. Their due time stays.
 
     Media are checked anew. Those out of ``scope`` are skipped as if they were not there.
     """
-    gap = timedelta(minutes=1) / (per_minute or core.settings.publish.replays)
+    gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
     checks: list[UUID] = []
-    dealt = _each(core, letters, lambda delivery: checks.extend(_replay(core, scope, delivery, gap, who)))
+    dealt = _each(
+        context, letters, lambda delivery: checks.extend(_replay(context, scope, delivery, gap, who))
+    )
     failpoint("dead_letters.replayed", *dealt.done)
-    core.doorbell.checks(checks, bulk=True)
+    context.dispatcher.checks(checks, bulk=True)
     return dealt
 
 
-def discard(core: Core, scope: Scope, letters: Sequence[UUID], *, why: str, who: str) -> Dealt:
+def discard(context: Context, scope: Scope, letters: Sequence[UUID], *, why: str, who: str) -> Dealt:
     """Gives them up: a failed one stays failed, a blocked one is cancelled. Its author may still retry or edit it."""
-    return _each(core, letters, lambda delivery: _discard(core, scope, delivery, why, who))
+    return _each(context, letters, lambda delivery: _discard(context, scope, delivery, why, who))
 
 
-def _each(core: Core, letters: Sequence[UUID], work: Callable[[UUID], None]) -> Dealt:
+def _each(context: Context, letters: Sequence[UUID], work: Callable[[UUID], None]) -> Dealt:
     dealt = Dealt()
-    if said := said_in_doubt(core):
+    if said := said_in_doubt(context):
         return Dealt(skipped=dict.fromkeys(letters, said))
     for delivery in dict.fromkeys(letters):
         try:
@@ -107,9 +109,9 @@ def _locked(
 # --- again -----------------------------------------------------------------------------------------------------------
 
 
-def _replay(core: Core, scope: Scope, delivery: UUID, gap: timedelta, who: str) -> Sequence[UUID]:
+def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, who: str) -> Sequence[UUID]:
     """The checks that have to be rung for."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         letter = _letter(c, delivery, scope)
         if letter.state == State.BLOCKED:
             _go_on(c, letter, scope, gap, who)
@@ -118,14 +120,14 @@ def _replay(core: Core, scope: Scope, delivery: UUID, gap: timedelta, who: str) 
         if seen is None:
             raise Skipped("Its post was deleted.")
         # the checks before the post: a verdict locks them in the same order
-        checks = links.locked(c, letter.workspace_id, _checks(core, c, seen, letter))
+        checks = links.locked(c, letter.workspace_id, _checks(context, c, seen, letter))
         _, post, part = _locked(c, delivery, scope, checks_before=seen)
         _refuse_live(post, part)
         steering.pin(c, post.id, links.pins_of(checks))
         turn = next_turn(c, "replay", part.platform, gap)
-        _accept(core, c, post, part, turn, who)
+        _accept(context, c, post, part, turn, who)
         recompute(c, post.id)
-        advance(core, c, post.id)
+        advance(context, c, post.id)
     return links.undecided(checks)
 
 
@@ -139,11 +141,11 @@ def _go_on(c: Connection, letter: Letter, scope: Scope, gap: timedelta, who: str
         raise Skipped("It moved meanwhile.")
 
 
-def _checks(core: Core, c: Connection, post: Steered, letter: Letter) -> dict[int, Check]:
+def _checks(context: Context, c: Connection, post: Steered, letter: Letter) -> dict[int, Check]:
     """Fresh ones. Where it died because its file is not what was checked, an old check tells nothing."""
-    wanted = links.links_of(post.media, rules.music_link_of(core, post.music_url))
+    wanted = links.links_of(post.media, rules.music_link_of(context, post.music_url))
     stale = {url for n, _, url in wanted if n != links.MUSIC} if _code(letter) in MEDIA_FAULTS else set()
-    return links.open_checks(core, c, post.workspace_id, wanted, stale)
+    return links.open_checks(context, c, post.workspace_id, wanted, stale)
 
 
 def _code(letter: Letter) -> str | None:
@@ -157,13 +159,13 @@ def _refuse_live(post: Steered, part: Part) -> None:
         raise Skipped("Its post is still under way on another account: replay it when that is settled.")
 
 
-def _accept(core: Core, c: Connection, post: Steered, part: Part, turn: datetime, who: str) -> None:
+def _accept(context: Context, c: Connection, post: Steered, part: Part, turn: datetime, who: str) -> None:
     """Back to the start, with the handle of a try that was proven absent: that one is to be finished, no other."""
     expired = (part.error or {}).get("code") == "expired"
-    soonest = next_at(post.due_at, core.adapters[part.platform].capabilities.prepare_lead)
+    soonest = next_at(post.due_at, context.adapters[part.platform].capabilities.prepare_lead)
     steering.put(
         c,
-        core.vault,
+        context.vault,
         part,
         State.ACCEPTED,
         Mover.RETRY,
@@ -178,14 +180,14 @@ def _accept(core: Core, c: Connection, post: Steered, part: Part, turn: datetime
 # --- given up --------------------------------------------------------------------------------------------------------
 
 
-def _discard(core: Core, scope: Scope, delivery: UUID, why: str, who: str) -> None:
-    with core.database.begin() as c:
+def _discard(context: Context, scope: Scope, delivery: UUID, why: str, who: str) -> None:
+    with context.database.begin() as c:
         letter, post, part = _locked(c, delivery, scope)
         store.set_aside(c, letter, why=why, who=who)
         if part.state is State.BLOCKED:
             steering.put(
                 c,
-                core.vault,
+                context.vault,
                 part,
                 State.CANCELLED,
                 Mover.CANCEL,

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.post import EDITABLE, PostStatus
 from pipeline.domain.schedule import next_at
@@ -94,39 +94,41 @@ class _Plan:
         }
 
 
-def edit(core: Core, caller: Caller, post_id: UUID, change: Change, if_match: str | None = None) -> Edited:
+def edit(
+    context: Context, caller: Caller, post_id: UUID, change: Change, if_match: str | None = None
+) -> Edited:
     """Changes a post. Raises Refusal (nothing was changed) and Unreachable.
 
     404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as a new post has them ·
     503 unavailable while a restore of the database is not accepted.
     """
-    refuse_in_doubt(core)
+    refuse_in_doubt(context)
     for _ in range(TRIES):
-        with core.database.begin() as c:
-            plan = _plan(core, c, caller, _found(c, caller, post_id, change, if_match, lock=False), change)
-            checks = _checks(core, c, plan)
+        with context.database.begin() as c:
+            plan = _plan(context, c, caller, _found(c, caller, post_id, change, if_match, lock=False), change)
+            checks = _checks(context, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
         if links.undecided(fresh) and plan.renewed:
-            fresh = dict(links.wait_for(core, fresh, bulk=caller.bulk))
+            fresh = dict(links.wait_for(context, fresh, bulk=caller.bulk))
         links.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
-        rules.refuse_misfits(core, plan.content, list(plan.accounts.values()), checks)
-        if done := _apply(core, caller, post_id, change, if_match, plan, checks):
+        rules.refuse_misfits(context, plan.content, list(plan.accounts.values()), checks)
+        if done := _apply(context, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed", post_id)
-            core.doorbell.checks(links.undecided(fresh), bulk=caller.bulk)
-            ring_first(core, firsts)
+            context.dispatcher.checks(links.undecided(fresh), bulk=caller.bulk)
+            ring_first(context, firsts)
             return edited
     raise Refusal(409, "post_in_flight", "Others changed the post again and again. Read it and repeat.")
 
 
-def ring_first(core: Core, firsts: Iterable[datetime]) -> None:
+def ring_first(context: Context, firsts: Iterable[datetime]) -> None:
     """After the commit, for the first of these times. A ring that fails costs a second: the sweep rings again."""
     if first := min(firsts, default=None):
         if first <= datetime.now(first.tzinfo):
-            core.doorbell.now()
+            context.dispatcher.now()
         else:
-            ring_at(core, first)
+            ring_at(context, first)
 
 
 def _found(
@@ -167,7 +169,7 @@ def refuse_in_flight(parts: Iterable[Part]) -> None:
             )
 
 
-def _plan(core: Core, c: Connection, caller: Caller, post: Steered, change: Change) -> _Plan:
+def _plan(context: Context, c: Connection, caller: Caller, post: Steered, change: Change) -> _Plan:
     """What the post would be, held to every rule that does not need its media."""
     given = change.given
     content = Content(
@@ -183,12 +185,12 @@ def _plan(core: Core, c: Connection, caller: Caller, post: Steered, change: Chan
         said = f"scheduled_at must be earlier than the post's expires_at, {post.expires_at.isoformat()}."
         raise rules.invalid("scheduled_at", said)
     accounts = _accounts(c, caller, post, change)
-    rules.refuse_mixed(core, content, accounts)
+    rules.refuse_mixed(context, content, accounts)
     _refuse_draft_of_video(content)
     out = {p.account_id for p in post.parts if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
-    rules.refuse_misfits(core, content, list(going.values()), {})
-    wanted = links.links_of(content.media, rules.music_link_of(core, content.music_url))
+    rules.refuse_misfits(context, content, list(going.values()), {})
+    wanted = links.links_of(content.media, rules.music_link_of(context, content.music_url))
     renewed = {n for n, *_ in wanted if ("music_url" if n == links.MUSIC else "media") in given}
     return _Plan(
         post=post,
@@ -214,14 +216,14 @@ def _refuse_draft_of_video(content: Content) -> None:
         raise rules.invalid("tiktok.post_mode", "MEDIA_UPLOAD takes a slideshow only, and media is a video.")
 
 
-def _checks(core: Core, c: Connection, plan: _Plan) -> dict[int, Check]:
+def _checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Check]:
     """A check for every link: the pinned ones that still hold, and new ones."""
     kept, positions = plan.kept, {n for n, *_ in plan.links}
     missing = [link for link in plan.links if link[0] not in kept]
     if not plan.renewed and not _reviving(plan):
         # it stays failed: what is wrong with its media is looked at when it is retried
         return {n: check for n, check in plan.post.checks.items() if n in positions}
-    return {**kept, **links.open_checks(core, c, plan.post.workspace_id, missing)}
+    return {**kept, **links.open_checks(context, c, plan.post.workspace_id, missing)}
 
 
 def _reviving(plan: _Plan) -> bool:
@@ -230,7 +232,7 @@ def _reviving(plan: _Plan) -> bool:
 
 
 def _apply(
-    core: Core,
+    context: Context,
     caller: Caller,
     post_id: UUID,
     change: Change,
@@ -239,12 +241,12 @@ def _apply(
     checks: Mapping[int, Check],
 ) -> tuple[Edited, Sequence[datetime]] | None:
     """The one transaction. None: others changed the post meanwhile so that other checks are needed."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         checks = links.locked(
             c, caller.workspace_id, checks
         )  # before the post: a verdict locks them in the same order
         links.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
-        plan = _plan(core, c, caller, _found(c, caller, post_id, change, if_match, lock=True), change)
+        plan = _plan(context, c, caller, _found(c, caller, post_id, change, if_match, lock=True), change)
         overtaken = list(plan.links) != list(before.links) or links.pins_of(plan.kept) != links.pins_of(
             before.kept
         )
@@ -253,12 +255,12 @@ def _apply(
         )
         if overtaken or soured or _reviving(plan) != _reviving(before):
             return None
-        rules.refuse_misfits(core, plan.content, list(plan.accounts.values()), checks)
-        firsts = _write(core, c, plan, checks)
-        return _answer(core, c, caller, plan, checks), firsts
+        rules.refuse_misfits(context, plan.content, list(plan.accounts.values()), checks)
+        firsts = _write(context, c, plan, checks)
+        return _answer(context, c, caller, plan, checks), firsts
 
 
-def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
+def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
     """Stores it. When work on each of its deliveries starts."""
     post, says = plan.post, plan.content
     store.rewrite(
@@ -277,11 +279,11 @@ def _write(core: Core, c: Connection, plan: _Plan, checks: Mapping[int, Check]) 
     for part in post.parts:
         target = _target(plan, part, goes_on)
         if target is not None:
-            firsts += _put(core, c, plan, part, target)
+            firsts += _put(context, c, plan, part, target)
     resting = not _reviving(plan)
     for account in plan.accounts.values():
         if account.id not in {p.account_id for p in post.parts}:
-            start = _start(core, plan, account)
+            start = _start(context, plan, account)
             error = error_fields(Resting()) if resting else None
             store.add(
                 c,
@@ -308,12 +310,12 @@ def _target(plan: _Plan, part: Part, goes_on: State) -> State | None:
     return State.FAILED if rests and not plan.timed else goes_on
 
 
-def _put(core: Core, c: Connection, plan: _Plan, part: Part, target: State) -> Sequence[datetime]:
+def _put(context: Context, c: Connection, plan: _Plan, part: Part, target: State) -> Sequence[datetime]:
     mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
     if target is State.CANCELLED:
         store.put(
             c,
-            core.vault,
+            context.vault,
             part,
             target,
             mover,
@@ -323,11 +325,11 @@ def _put(core: Core, c: Connection, plan: _Plan, part: Part, target: State) -> S
             error=part.error,
         )
         return ()
-    start = _start(core, plan, plan.accounts[part.account_id])
+    start = _start(context, plan, plan.accounts[part.account_id])
     error = part.error or error_fields(Resting()) if target is State.FAILED else None
     store.put(
         c,
-        core.vault,
+        context.vault,
         part,
         target,
         mover,
@@ -339,11 +341,13 @@ def _put(core: Core, c: Connection, plan: _Plan, part: Part, target: State) -> S
     return () if target is State.FAILED else [start]
 
 
-def _start(core: Core, plan: _Plan, account: AccountRow) -> datetime:
-    return next_at(plan.due_at, core.adapters[account.platform].capabilities.prepare_lead)
+def _start(context: Context, plan: _Plan, account: AccountRow) -> datetime:
+    return next_at(plan.due_at, context.adapters[account.platform].capabilities.prepare_lead)
 
 
-def _answer(core: Core, c: Connection, caller: Caller, plan: _Plan, checks: Mapping[int, Check]) -> Edited:
+def _answer(
+    context: Context, c: Connection, caller: Caller, plan: _Plan, checks: Mapping[int, Check]
+) -> Edited:
     recompute(c, plan.post.id)
     view = read_post(c, caller.workspace_id, plan.post.id)
     post = store.read(c, caller.workspace_id, plan.post.id, lock=False)
@@ -363,7 +367,7 @@ def _answer(core: Core, c: Connection, caller: Caller, plan: _Plan, checks: Mapp
         message = "What has failed stays failed until it is retried or given a time."
         warnings.append(Warned(field="scheduled_at", code="STILL_FAILED", message=message))
     if status is not PostStatus.FAILED:
-        warnings += warnings_for(core, c, plan.content, list(plan.accounts.values()), plan.due_at, checks)
+        warnings += warnings_for(context, c, plan.content, list(plan.accounts.values()), plan.due_at, checks)
     return Edited(
         id=plan.post.id, status=status, scheduled_at=plan.due_at, version=version_of(view), warnings=warnings
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import said_in_doubt
@@ -27,10 +27,10 @@ class CannotDecide(Exception):
 DECIDABLE = frozenset({State.UNKNOWN, State.BLOCKED})
 
 
-def it_is_live(core: Core, delivery: UUID, url: str) -> None:
+def it_is_live(context: Context, delivery: UUID, url: str) -> None:
     """A person saw the post: the delivery is published, with the address they give. Raises CannotDecide."""
-    _refuse_in_doubt(core)
-    with core.database.begin() as c:
+    _refuse_in_doubt(context)
+    with context.database.begin() as c:
         found = _found(c, delivery)
         done = move(
             c,
@@ -54,15 +54,15 @@ def it_is_live(core: Core, delivery: UUID, url: str) -> None:
         _end(c, delivery, done=done)
 
 
-def publish_again(core: Core, delivery: UUID) -> None:
+def publish_again(context: Context, delivery: UUID) -> None:
     """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide.
 
     Refused while the first call may still show its post: what is not there yet would be there twice.
     """
-    _refuse_in_doubt(core)
-    with core.database.begin() as c:
+    _refuse_in_doubt(context)
+    with context.database.begin() as c:
         found = _found(c, delivery)
-        _appears_no_more(core, delivery, found)
+        _appears_no_more(context, delivery, found)
         done = move(
             c,
             delivery=delivery,
@@ -83,20 +83,20 @@ def publish_again(core: Core, delivery: UUID) -> None:
                 "crashes": 0,
                 "surprises": 0,
                 "looks": 0,
-                "checkpoint": _kept(core, delivery, found),
+                "checkpoint": _kept(context, delivery, found),
                 "in_doubt": False,
             },
         )
         _end(c, delivery, done=done)
     failpoint("decide.again", delivery)
-    core.doorbell.now()
+    context.dispatcher.now()
 
 
-def _appears_no_more(core: Core, delivery: UUID, found: Any) -> None:
-    adapter = core.adapters.get(Platform(found.platform))
+def _appears_no_more(context: Context, delivery: UUID, found: Any) -> None:
+    adapter = context.adapters.get(Platform(found.platform))
     if adapter is None:
         return
-    until = may_appear_until(found.armed_deadline, core.settings, adapter.capabilities)
+    until = may_appear_until(found.armed_deadline, context.settings, adapter.capabilities)
     if until is not None and found.now <= until:
         raise CannotDecide(
             f"Delivery {delivery} may still appear until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: the call that "
@@ -104,20 +104,20 @@ def _appears_no_more(core: Core, delivery: UUID, found: Any) -> None:
         )
 
 
-def _kept(core: Core, delivery: UUID, found: Any) -> bytes | None:
+def _kept(context: Context, delivery: UUID, found: Any) -> bytes | None:
     """What of the old checkpoint the platform recognises a repeat by; the rest starts from scratch."""
-    adapter = core.adapters.get(Platform(found.platform))
+    adapter = context.adapters.get(Platform(found.platform))
     if adapter is None or found.checkpoint is None:
         return None
-    old = core.vault.open(found.checkpoint, delivery)
+    old = context.vault.open(found.checkpoint, delivery)
     kept = {name: old[name] for name in adapter.capabilities.keeps if name in old}
-    return core.vault.seal(kept, delivery) if kept else None
+    return context.vault.seal(kept, delivery) if kept else None
 
 
-def resume(core: Core, delivery: UUID) -> None:
+def resume(context: Context, delivery: UUID) -> None:
     """Lets a blocked delivery go on: armed ones are looked at again, the others tried again. Raises CannotDecide."""
-    _refuse_in_doubt(core)
-    with core.database.begin() as c:
+    _refuse_in_doubt(context)
+    with context.database.begin() as c:
         found = _found(c, delivery)
         if State(found.state) is not State.BLOCKED:
             raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
@@ -127,11 +127,11 @@ def resume(core: Core, delivery: UUID) -> None:
         ):
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
     failpoint("decide.resumed", delivery)
-    core.doorbell.now()
+    context.dispatcher.now()
 
 
-def _refuse_in_doubt(core: Core) -> None:
-    if said := said_in_doubt(core):
+def _refuse_in_doubt(context: Context) -> None:
+    if said := said_in_doubt(context):
         raise CannotDecide(said)
 
 

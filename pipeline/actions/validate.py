@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post_kind import form_of, kind_of
 from pipeline.domain.schedule import is_immediate
@@ -59,26 +59,28 @@ class Validated:
     warnings: list[Finding] = field(default_factory=list)
 
 
-def validate(core: Core, caller: Caller, request: PostRequest) -> Validated:
+def validate(context: Context, caller: Caller, request: PostRequest) -> Validated:
     """Everything at once, where a new post stops at the first. Raises Unreachable."""
     told = Validated()
-    with core.database.begin() as c:
-        _ask_rules(core, c, caller, request, told)
-        music = _collect(told, "music_url", lambda: rules.music_link_of(core, request.music_url))
+    with context.database.begin() as c:
+        _ask_rules(context, c, caller, request, told)
+        music = _collect(told, "music_url", lambda: rules.music_link_of(context, request.music_url))
         wanted = links.links_of(request.media, music)
-        checks: Mapping[int, Check] = links.open_checks(core, c, caller.workspace_id, wanted)
+        checks: Mapping[int, Check] = links.open_checks(context, c, caller.workspace_id, wanted)
     if links.undecided(checks):
-        checks = links.wait_for(core, checks, bulk=caller.bulk)
+        checks = links.wait_for(context, checks, bulk=caller.bulk)
     told.refused += [_of_refusal(r, _where(request, n)) for n, r in links.unreachable(checks)]
-    _judge(core, request, told, checks)
-    with core.database.begin() as c:
-        _warn(core, c, request, told, checks)
+    _judge(context, request, told, checks)
+    with context.database.begin() as c:
+        _warn(context, c, request, told, checks)
     return told
 
 
-def _ask_rules(core: Core, c: Connection, caller: Caller, request: PostRequest, told: Validated) -> None:
+def _ask_rules(
+    context: Context, c: Connection, caller: Caller, request: PostRequest, told: Validated
+) -> None:
     now = database_now(c)
-    earlier = _collect(told, "external_id", lambda: replay_of(core, c, caller, request))
+    earlier = _collect(told, "external_id", lambda: replay_of(context, c, caller, request))
     if earlier is not None:
         said = f"An equal request was taken before: it would be answered with its post, {earlier.id}."
         told.warnings.append(Finding(code="DUPLICATE", message=said, field="external_id"))
@@ -92,27 +94,27 @@ def _ask_rules(core: Core, c: Connection, caller: Caller, request: PostRequest, 
     told.due_at = _collect(told, "scheduled_at", lambda: rules.due_at_of(request.scheduled_at, now))
     told.immediate = is_immediate(request.scheduled_at, now)
     _collect(told, "expires_at", lambda: rules.refuse_expired(request.expires_at, now))
-    told.refused += [_of_refusal(r) for r in rules.mixed(core, request, told.accounts)]
+    told.refused += [_of_refusal(r) for r in rules.mixed(context, request, told.accounts)]
 
 
-def _judge(core: Core, request: PostRequest, told: Validated, checks: Mapping[int, Check]) -> None:
-    built = [a for a in told.accounts if a.platform in core.adapters]
+def _judge(context: Context, request: PostRequest, told: Validated, checks: Mapping[int, Check]) -> None:
+    built = [a for a in told.accounts if a.platform in context.adapters]
     facts, track = links.facts_of(checks), links.track_of(checks)
-    for misfit in misfits(core, request, built, facts, track):
-        (told.refused if rules.refuses(core, misfit) else told.warnings).append(_of_misfit(misfit))
+    for misfit in misfits(context, request, built, facts, track):
+        (told.refused if rules.refuses(context, misfit) else told.warnings).append(_of_misfit(misfit))
 
 
 def _warn(
-    core: Core, c: Connection, request: PostRequest, told: Validated, checks: Mapping[int, Check]
+    context: Context, c: Connection, request: PostRequest, told: Validated, checks: Mapping[int, Check]
 ) -> None:
     told.warnings += [
         Finding(code=w.code, message=w.message, field=w.field) for w in of_checks(request, checks)
     ]
     for account in told.accounts:
-        if told.due_at is not None and account.platform in core.adapters:
+        if told.due_at is not None and account.platform in context.adapters:
             told.warnings += [
                 Finding(code=w.code, message=w.message, field=w.field, account=account)
-                for w in of_account(core, c, account, told.due_at, unstored=1)
+                for w in of_account(context, c, account, told.due_at, unstored=1)
             ]
 
 

@@ -32,7 +32,7 @@ from pipeline.api.posts import action_routes as steering
 from pipeline.api.posts import routes as posts
 from pipeline.api.server.fast_path import ShortWay
 from pipeline.api.state import site
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 
@@ -58,23 +58,23 @@ class PostSegment(Convertor[str]):
 register_url_convertor("post", PostSegment())
 
 
-def create_app(core: Core | None = None) -> FastAPI:
+def create_app(context: Context | None = None) -> FastAPI:
     """The application around a core; without one, this process's own is built when the server starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        own = core or bootstrap.core()
-        if core is None:
+        own = context or wiring.context()
+        if context is None:
             set_up(own.settings.log, secrets_of(own.settings))
         app.state.site = site(own)
-        if core is None:
+        if context is None:
             gc.freeze()  # what is there now stays: looking through it for garbage would hold up all for 80 ms a second
             gc.set_threshold(YOUNG)
         try:
             yield
         finally:
             await asyncio.to_thread(app.state.site.close)
-            if core is None:
+            if context is None:
                 own.database.close()
 
     app = ShortWay(

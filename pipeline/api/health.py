@@ -38,7 +38,7 @@ async def readyz(request: Request) -> Response:
     if silences is None or kept is None:
         return failure(503, "unavailable", "The database cannot be reached.", more={"parts": parts})
     queues = {queue: _seconds(silences.get(queue)) for queue in ALL}
-    limit = site.core.settings.worker.silent
+    limit = site.context.settings.worker.silent
     if closed := _closed(kept, timedelta(seconds=limit)):
         return failure(503, "unavailable", closed, more={"parts": parts, "queues": queues})
     if silent := [
@@ -60,7 +60,7 @@ def _known(site: Site) -> tuple[dict[str, bool], Mapping[str, timedelta] | None,
         "database": silences is not None,
         "broker": _broker(site),
         # Away: posts are still taken, with a warning, and go out when a worker is back.
-        "workers": site.core.pulse.alive(REACHABILITY),
+        "workers": site.context.liveness.alive(REACHABILITY),
         "mark": kept is not None and kept.open,
     }
     return parts, silences, kept
@@ -69,7 +69,7 @@ def _known(site: Site) -> tuple[dict[str, bool], Mapping[str, timedelta] | None,
 def _ledger(site: Site) -> tuple[Mapping[str, timedelta] | None, marks.Kept | None]:
     """None: the database does not answer."""
     try:
-        with site.core.database.once() as c:
+        with site.context.database.once() as c:
             return canaries.silences(c), marks.read(c)
     except Unreachable:
         return None, None

@@ -17,7 +17,7 @@ from pipeline.api.http.rate_limit import Meter
 from pipeline.api.http.worker_lane import Lane
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import FLAT_CAPTION, LONGEST_CAPTION, Rules
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.rate_buckets import redis_client
 from pipeline.stages.ingest_batch import MOST, Asked, GroupCommit
 from pipeline.stages.post_request import Accepted
@@ -28,7 +28,7 @@ from pipeline.store.auth.keys import Caller
 class Site:
     """One server process. The lanes keep apart: waiting posts, mass work, reads, keys, consents, stopping."""
 
-    core: Core
+    context: Context
     posting: Lane
     grouping: Grouping[Asked, Accepted | None]
     bulk: Lane
@@ -62,15 +62,17 @@ class Site:
         self.broker.close()
 
 
-def site(core: Core) -> Site:
+def site(context: Context) -> Site:
     """A server's parts around a core; must be called inside the event loop that will use them."""
     knowing = Lane("knowing", threads=4, line=512)
-    broker = redis_client(core.settings.broker.url.get_secret_value(), core.settings.broker.sentinel_master)
+    broker = redis_client(
+        context.settings.broker.url.get_secret_value(), context.settings.broker.sentinel_master
+    )
     return Site(
-        core=core,
+        context=context,
         # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
         posting=Lane("posting", threads=64, line=256, per_key=128),
-        grouping=Grouping("grouping", GroupCommit(core).take, most=MOST),
+        grouping=Grouping("grouping", GroupCommit(context).take, most=MOST),
         # Narrow, and never waiting: however many a bulk key sends at once, others find threads and connections.
         bulk=Lane("bulk", threads=4, line=64, per_key=16),
         reading=Lane("reading", threads=8, line=256, per_key=64),
@@ -80,13 +82,13 @@ def site(core: Core) -> Site:
         # Never behind posts that wait for their checks: who wants to stop a post is in a hurry.
         steering=Lane("steering", threads=4, line=128, per_key=32),
         filing=filing(),
-        keyring=Keyring(core, knowing),
-        meter=Meter(broker, core.settings.api.posts_per_minute),
-        metrics=Metrics(core.database, broker, knowing),
+        keyring=Keyring(context, knowing),
+        meter=Meter(broker, context.settings.api.posts_per_minute),
+        metrics=Metrics(context.database, broker, knowing),
         broker=broker,
         rules=Rules(
-            caption=FLAT_CAPTION if core.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
-            media_origins=core.settings.media_origins | {core.settings.files_origin},
+            caption=FLAT_CAPTION if context.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
+            media_origins=context.settings.media_origins | {context.settings.files_origin},
         ),
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from adapters.contract import Credentials, Platform
-    from pipeline.context import Core
+    from pipeline.context import Context
     from pipeline.store.accounts.accounts import AccountRow
 
 TOKENS = (
@@ -72,10 +72,10 @@ def add(
     kind, pairs = platform_of(platform), dict(map(_pair, settings))
     credentials = read()
     remote_id, connection = str(names["remote_id"]), str(names["connection"])
-    with house() as core:
+    with house() as context:
         if not unchecked:
-            _require_owner(core, kind, connection, remote_id, credentials)
-        with core.database.begin() as c:
+            _require_owner(context, kind, connection, remote_id, credentials)
+        with context.database.begin() as c:
             made = _add(
                 c,
                 workspace,
@@ -161,16 +161,16 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     from pipeline.store.accounts.connections import waiting_for
 
     credentials = read()
-    with house() as core:
-        with core.database.begin() as c:
+    with house() as context:
+        with context.database.begin() as c:
             known = account_of(c, account)
         if not unchecked:
-            _require_owner(core, known.platform, known.connection, known.remote_id, credentials)
-        with core.database.begin() as c:
+            _require_owner(context, known.platform, known.connection, known.remote_id, credentials)
+        with context.database.begin() as c:
             waited = waiting_for(c, known.id)
             add_account(
                 c,
-                core.vault,
+                context.vault,
                 workspace=known.workspace_id,
                 platform=known.platform,
                 connection=known.connection,
@@ -181,7 +181,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
                 settings={},
             )
         failpoint("account.usable-again")
-        resume_blocked(core)
+        resume_blocked(context)
     show_one({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
 
 
@@ -206,12 +206,12 @@ def activate(account: str, *, as_json: bool) -> None:
     from pipeline.maintenance.resume_blocked import resume_blocked
     from pipeline.store.accounts.connections import activate as store_active
 
-    with house() as core:
-        with core.database.begin() as c:
+    with house() as context:
+        with context.database.begin() as c:
             known = account_of(c, account)
             status = store_active(c, known.id)
         failpoint("account.usable-again")
-        resume_blocked(core)
+        resume_blocked(context)
     show_one({"id": str(known.id), "status": status.value}, as_json=as_json)
     if status == "reconnect":
         again = f"slipway account reconnect {known.id}"
@@ -255,19 +255,19 @@ def account_of(c: Connection, account: str) -> AccountRow:
 
 
 def _require_owner(
-    core: Core, platform: Platform, connection: str, remote_id: str, credentials: Credentials
+    context: Context, platform: Platform, connection: str, remote_id: str, credentials: Credentials
 ) -> None:
     """Tokens of somebody else would publish to somebody else: ask whose they are, where that can be asked."""
     from dataclasses import replace
 
     from adapters.errors import AdapterError
 
-    if platform not in core.adapters:
+    if platform not in context.adapters:
         return
-    told = core.platform_settings[platform]
+    told = context.platform_settings[platform]
     settings = replace(told, options={**told.options, "connection": connection})
     try:
-        found = core.adapters[platform](core.client(), settings).discover(credentials)
+        found = context.adapters[platform](context.client(), settings).discover(credentials)
     except AdapterError as error:
         raise click.ClickException(
             f"{platform.value} did not say whose tokens these are ({error}); nothing was changed. "

@@ -12,7 +12,7 @@ from pipeline.cli.output import json_option, show_one
 from pipeline.cli.runtime import house
 
 if TYPE_CHECKING:
-    from pipeline.maintenance.rebuild_broker import Rung
+    from pipeline.maintenance.rebuild_broker import Dispatched
 
 
 @click.group()
@@ -27,12 +27,12 @@ def rebuild(per_second: float, *, as_json: bool) -> None:
     """Ring again for everything that waits. Safe at any time, and twice; seldom needed, for upkeep does it too."""
     from pipeline.maintenance.rebuild_broker import BrokerAway, rebuild_broker
 
-    def told(rung: Rung) -> None:
+    def told(rung: Dispatched) -> None:
         click.echo(f"\r{rung.deliveries} deliveries, {rung.looks} looks", nl=False, err=True)
 
-    with house() as core:
+    with house() as context:
         try:
-            rung = rebuild_broker(core, per_second=per_second, told=(lambda _: None) if as_json else told)
+            rung = rebuild_broker(context, per_second=per_second, told=(lambda _: None) if as_json else told)
         except BrokerAway as error:
             raise click.ClickException(str(error)) from None
     if not as_json:

@@ -14,7 +14,7 @@ from pipeline.cli.runtime import house
 
 if TYPE_CHECKING:
     from pipeline.accounts.authorize import Started
-    from pipeline.context import Core
+    from pipeline.context import Context
     from pipeline.store.accounts.oauth_sessions import Standing
 
 GLANCE = 0.5
@@ -58,17 +58,17 @@ def connect(
     from pipeline.store.auth.workspaces import find_workspace
 
     kind = platform_of(platform)
-    with house() as core:
-        with core.database.begin() as c:
+    with house() as context:
+        with context.database.begin() as c:
             home = find_workspace(c, workspace).id
             again = account_of(c, reconnect).id if reconnect else None
         try:
             chosen = ALL if everything else only or None
-            opened = start(core, home, kind, CLI, connection=connection, reconnect=again, chosen=chosen)
+            opened = start(context, home, kind, CLI, connection=connection, reconnect=again, chosen=chosen)
         except Refusal as refusal:
             raise click.ClickException(refusal.message) from None
         _tell(opened)
-        rows = _accounts(_wait(core, opened))
+        rows = _accounts(_wait(context, opened))
     show(rows, as_json=as_json)
 
 
@@ -83,11 +83,11 @@ def _tell(opened: Started) -> None:
     )
 
 
-def _wait(core: Core, opened: Started) -> Standing:
+def _wait(context: Context, opened: Started) -> Standing:
     from pipeline.store.accounts.oauth_sessions import standing
 
     while True:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             found = standing(c, opened.state, ANSWER)
         if found.outcome is not None or found.is_over:
             return found

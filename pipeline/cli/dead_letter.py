@@ -127,9 +127,9 @@ def replay(
     from pipeline.actions import dead_letters as stage
     from pipeline.store.deliveries.dead_letters import OPERATOR
 
-    with house() as core:
-        work: Work = lambda some: stage.replay(core, OPERATOR, some, who=WHO, per_minute=per_minute)  # noqa: E731
-        _deal(core.database.begin, letters, chosen, work, "replayed", yes=yes, as_json=as_json)
+    with house() as context:
+        work: Work = lambda some: stage.replay(context, OPERATOR, some, who=WHO, per_minute=per_minute)  # noqa: E731
+        _deal(context.database.begin, letters, chosen, work, "replayed", yes=yes, as_json=as_json)
 
 
 @command.command(
@@ -148,9 +148,9 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **c
 
     if not why.strip():
         raise click.ClickException("--why is empty: say why, for whoever asks later.")
-    with house() as core:
-        work: Work = lambda some: stage.discard(core, OPERATOR, some, why=why, who=WHO)  # noqa: E731
-        _deal(core.database.begin, letters, chosen, work, "discarded", yes=yes, as_json=as_json)
+    with house() as context:
+        work: Work = lambda some: stage.discard(context, OPERATOR, some, why=why, who=WHO)  # noqa: E731
+        _deal(context.database.begin, letters, chosen, work, "discarded", yes=yes, as_json=as_json)
 
 
 def _deal(

@@ -16,7 +16,7 @@ from pipeline.cli.runtime import house, identity, ledger
 from pipeline.domain.delivery import Reason, State
 
 if TYPE_CHECKING:
-    from pipeline.context import Core
+    from pipeline.context import Context
     from pipeline.store.deliveries.inspection import AttemptFacts, Facts, MoveFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
@@ -104,12 +104,12 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
     if (live is not None) == again:
         raise click.ClickException("Say exactly one: --live URL if it is there, or --again if it is not.")
     wanted = identity(delivery, "delivery")
-    with _deciding() as core:
+    with _deciding() as context:
         if live is not None:
-            it_is_live(core, wanted, _address(live))
+            it_is_live(context, wanted, _address(live))
         else:
-            publish_again(core, wanted)
-        _answer(core, delivery, as_json=as_json)
+            publish_again(context, wanted)
+        _answer(context, delivery, as_json=as_json)
 
 
 @command.command(epilog=f"{EXAMPLE}slipway delivery resume {EXAMPLE_ID}")
@@ -120,15 +120,15 @@ def resume(delivery: str, *, as_json: bool) -> None:
     from pipeline.actions.resolve import resume as let_go_on
 
     wanted = identity(delivery, "delivery")
-    with _deciding() as core:
-        let_go_on(core, wanted)
-        _answer(core, delivery, as_json=as_json)
+    with _deciding() as context:
+        let_go_on(context, wanted)
+        _answer(context, delivery, as_json=as_json)
 
 
-def _answer(core: Core, delivery: str, *, as_json: bool) -> None:
+def _answer(context: Context, delivery: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.inspection import find_delivery
 
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         found = find_delivery(c, identity(delivery, "delivery"))
     if found is not None:
         show_one({"id": str(found.id), "state": found.state, "url": found.url}, as_json=as_json)
@@ -219,12 +219,12 @@ def _next_step(d: Facts) -> str:
 
 
 @contextmanager
-def _deciding() -> Iterator[Core]:
+def _deciding() -> Iterator[Context]:
     """Everything wired up; what cannot be decided is a sentence."""
     from pipeline.actions.resolve import CannotDecide
 
     try:
-        with house() as core:
-            yield core
+        with house() as context:
+            yield context
     except CannotDecide as error:
         raise click.ClickException(f"{error} `slipway delivery list` shows where each stands.") from None

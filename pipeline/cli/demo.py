@@ -84,9 +84,9 @@ def _accounts(stage: Stage) -> list[str]:
     """The sandbox's accounts on the demo's platforms, as far as an adapter speaks for them."""
     from pipeline.wiring import build
 
-    core = build(stage.settings)
-    core.database.close()
-    spoken = {platform.value for platform in core.adapters}
+    context = build(stage.settings)
+    context.database.close()
+    spoken = {platform.value for platform in context.adapters}
     found = [stage.summary.accounts[p] for p in PLATFORMS if p in spoken and p in stage.summary.accounts]
     if not found:
         raise click.ClickException(

@@ -17,7 +17,7 @@ from pipeline.cli.runtime import house
 if TYPE_CHECKING:
     from adapters.contract import Account, Adapter, Platform
     from pipeline.cli.live_reads import Finding
-    from pipeline.context import Core
+    from pipeline.context import Context
     from pipeline.store.accounts.accounts import AccountRow
 
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 def command(platform: str, account: str | None, *, as_json: bool) -> None:
     """Ask PLATFORM, reading only, whether the next post of its accounts would go out; exit 1 when one would not."""
     kind = platform_of(platform)
-    with house() as core:
+    with house() as context:
         rows = [
             {"account": who.username, **asdict(finding)}
-            for who in _chosen(core, kind, account)
-            for finding in _findings(core, who)
+            for who in _chosen(context, kind, account)
+            for finding in _findings(context, who)
         ]
     show(rows, as_json=as_json)
     if any(row["result"] == "fail" for row in rows):
         raise SystemExit(1)
 
 
-def _chosen(core: Core, platform: Platform, name: str | None) -> list[AccountRow]:
+def _chosen(context: Context, platform: Platform, name: str | None) -> list[AccountRow]:
     from pipeline.domain.account import AccountStatus
     from pipeline.store.accounts.accounts import list_accounts
 
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         if name is not None:
             found = [account_of(c, name)]
         else:
@@ -55,17 +55,17 @@ def _chosen(core: Core, platform: Platform, name: str | None) -> list[AccountRow
     return chosen
 
 
-def _findings(core: Core, who: AccountRow) -> Iterator[Finding]:
+def _findings(context: Context, who: AccountRow) -> Iterator[Finding]:
     """Everything about one account; each check by itself, so that one refusal hides no other."""
     from pipeline.cli.live_reads import ROWS, Asked, ChecksLive, Finding, MayOnlyRead, expiry, scopes
     from pipeline.store.accounts.accounts import read_account
 
-    with core.database.begin() as c:
-        account, _, _ = read_account(c, core.vault, who.id)
-    told = core.platform_settings[account.platform]
+    with context.database.begin() as c:
+        account, _, _ = read_account(c, context.vault, who.id)
+    told = context.platform_settings[account.platform]
     settings = replace(told, options={**told.options, "connection": account.connection})
-    client = MayOnlyRead(limit=timedelta(seconds=core.settings.publish.call))
-    adapter = core.adapters[account.platform](client, settings)
+    client = MayOnlyRead(limit=timedelta(seconds=context.settings.publish.call))
+    adapter = context.adapters[account.platform](client, settings)
     if who.status == "reconnect":
         yield Finding(
             check="account", result="fail", says="it has to be connected again: its grant was refused"

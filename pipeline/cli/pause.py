@@ -96,13 +96,13 @@ def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
             if scope == "all"
             else f"Say which: slipway pause lift {scope} NAME."
         )
-    with house() as core:
-        with core.database.begin() as c:
+    with house() as context:
+        with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
             if not store_lift(c, scope, found):
                 raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
         failpoint("pause.lifted")
-        core.doorbell.now()
+        context.dispatcher.now()
     show_one({"scope": scope, "target": found, "paused": False}, as_json=as_json)
 
 

@@ -109,9 +109,9 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 
     if nothing_sent is not None and not nothing_sent.strip():
         raise click.ClickException("--nothing-sent is empty: say how you know, for whoever asks later.")
-    with _outside() as outside, house(warn=False) as core:
+    with _outside() as outside, house(warn=False) as context:
         word = Word(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
-        found = _accepting(lambda: accept_it(core, outside, word))
+        found = _accepting(lambda: accept_it(context, outside, word))
     if as_json:
         show([_row(one) for one in found], as_json=True)
         return
@@ -133,9 +133,9 @@ def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
     """Say yourself that the database was put back, where the mark went back with it (a snapshot of the machine)."""
     from pipeline.recovery.restore import declare as declare_it
 
-    with _outside() as outside, house(warn=False) as core:
-        doubt = declare_it(core, outside, since=since, until=until)
-        with core.database.begin() as c:
+    with _outside() as outside, house(warn=False) as context:
+        doubt = declare_it(context, outside, since=since, until=until)
+        with context.database.begin() as c:
             told = _told(c, doubt, outside, None)
     told.pop("deliveries")
     show_one(told, as_json=as_json)

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.context import Core
+    from pipeline.context import Context
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
@@ -47,7 +47,7 @@ def database() -> Iterator[Database]:
 
 
 @contextmanager
-def house(*, warn: bool = True) -> Iterator[Core]:
+def house(*, warn: bool = True) -> Iterator[Context]:
     """Everything wired up, for commands that ring the doorbell or speak to platforms. Raises ClickException.
 
     ``warn``: as ``ledger``.
@@ -57,15 +57,15 @@ def house(*, warn: bool = True) -> Iterator[Core]:
     from pipeline.wiring import build
 
     with sentences():
-        core = build(settings(), keeps=False)
+        context = build(settings(), keeps=False)
         try:
-            with core.database.once() as c:
+            with context.database.once() as c:
                 require_fit(c)
                 if warn:
                     _warn_of_doubt(c)
-            yield core
+            yield context
         finally:
-            core.database.close()
+            context.database.close()
 
 
 def _warn_of_doubt(c: Connection) -> None:

@@ -25,11 +25,11 @@ from pipeline.embedded.restart import Say, Watch
 from pipeline.embedded.services import Part, parts, sandbox_part, slipway, wanted
 from pipeline.embedded.summary import Summary, summary
 from pipeline.embedded.valkey import Valkey
-from pipeline.queue_liveness import Pulse
+from pipeline.queue_liveness import QueueLiveness
 from pipeline.queues import REACHABILITY
 from pipeline.recovery.epoch_file import Outside
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT, Keeper
+from pipeline.recovery.send_guard import NEXT, SendGuard
 from pipeline.store.database import Database
 
 LOOK = 0.25
@@ -176,7 +176,7 @@ class Supervisor:
         client = self._valkey.client()
         try:
             blocked = int(client.info("clients")["blocked_clients"])
-            return blocked >= workers and Pulse(client).alive(REACHABILITY)
+            return blocked >= workers and QueueLiveness(client).alive(REACHABILITY)
         except redis.RedisError:
             return False
         finally:
@@ -186,7 +186,10 @@ class Supervisor:
         """That nothing is sent, because the ledger is older than what was."""
         database = Database(s.store.url.get_secret_value(), pool=1)
         try:
-            if Keeper(database, Outside(s.mark_folder), timedelta(seconds=s.mark.lease)).doubt() is not None:
+            if (
+                SendGuard(database, Outside(s.mark_folder), timedelta(seconds=s.mark.lease)).doubt()
+                is not None
+            ):
                 self._say("up", f"{IN_DOUBT}: {NEXT}.")
         finally:
             database.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import fold_counts
 from pipeline.maintenance.expire_files import expire_files
@@ -15,7 +15,7 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.maintenance.resume_blocked import resume_blocked
 
-CHORES: Mapping[str, Callable[[Core], int]] = {
+CHORES: Mapping[str, Callable[[Context], int]] = {
     "rescue": rescue_dropped,
     "checks": ring_checks,
     "urls": fill_urls,

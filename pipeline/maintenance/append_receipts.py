@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.store.receipts.append import add_receipts
 
@@ -10,11 +10,11 @@ BATCH, BATCHES = 500, 20
 """Receipts in a transaction, and transactions at a tick: other chores wait in the same queue."""
 
 
-def append_receipts(core: Core, *, batch: int = BATCH, batches: int = BATCHES) -> int:
+def append_receipts(context: Context, *, batch: int = BATCH, batches: int = BATCHES) -> int:
     """How many were written. What a batch left is found again by the next one, whoever works it off."""
     written = 0
     for _ in range(batches):
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             added = add_receipts(c, batch)
             failpoint("receipts.added")
         failpoint("receipts.committed")

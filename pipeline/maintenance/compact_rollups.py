@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.store.rollups.compact import fold
 
 
-def fold_counts(core: Core) -> int:
+def fold_counts(context: Context) -> int:
     """How many changes were added up."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         return fold(c)

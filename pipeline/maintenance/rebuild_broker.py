@@ -13,19 +13,19 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import PUBLISH
 from pipeline.stages import delay
 from pipeline.store.checks import checks as checks_store
-from pipeline.store.deliveries.release import Ring, ring_lost, ring_lost_looks
+from pipeline.store.deliveries.release import Message, ring_lost, ring_lost_looks
 from pipeline.store.health import database_now
 
 BATCH = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rung:
+class Dispatched:
     """How many messages went out so far. ``released``: what had become due meanwhile."""
 
     deliveries: int = 0
@@ -38,48 +38,50 @@ class BrokerAway(Exception):
     """The broker did not take the messages. Nothing is lost: what was not rung now is rung when it is back."""
 
 
-def rebuild_broker(core: Core, *, per_second: float, told: Callable[[Rung], None]) -> Rung:
+def rebuild_broker(context: Context, *, per_second: float, told: Callable[[Dispatched], None]) -> Dispatched:
     """Rings for queued deliveries, looks that were rung, open checks and what is due, at most so many a second.
 
     ``told`` hears how far it is after every batch. Raises BrokerAway.
     """
     deliveries = looks = 0
     pace = BATCH / per_second
-    for rings in _paced(_queued(core), pace):
-        _require(core.doorbell.publish(rings))
+    for rings in _paced(_queued(context), pace):
+        _require(context.dispatcher.publish(rings))
         deliveries += len(rings)
-        told(Rung(deliveries=deliveries))
-    for rings in _paced(_looks(core), pace):
-        _require(core.doorbell.looks(rings))
+        told(Dispatched(deliveries=deliveries))
+    for rings in _paced(_looks(context), pace):
+        _require(context.dispatcher.looks(rings))
         looks += len(rings)
-        told(Rung(deliveries=deliveries, looks=looks))
-    with core.database.begin() as c:
+        told(Dispatched(deliveries=deliveries, looks=looks))
+    with context.database.begin() as c:
         open_ones = checks_store.due_checks(c, 100_000)
     for n in range(0, len(open_ones), BATCH):
-        _require(core.doorbell.checks(open_ones[n : n + BATCH]))
+        _require(context.dispatcher.checks(open_ones[n : n + BATCH]))
         time.sleep(pace)
-    released = delay.sweep(core)
-    done = Rung(deliveries=deliveries, looks=looks, checks=len(open_ones), released=released)
+    released = delay.sweep(context)
+    done = Dispatched(deliveries=deliveries, looks=looks, checks=len(open_ones), released=released)
     told(done)
     return done
 
 
-def _queued(core: Core) -> Iterator[list[Ring]]:
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
-    return _once(core, lambda c, quiet: ring_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet))
+def _queued(context: Context) -> Iterator[list[Message]]:
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    return _once(context, lambda c, quiet: ring_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet))
 
 
-def _looks(core: Core) -> Iterator[list[Ring]]:
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
-    held = timedelta(seconds=core.settings.publish.lease)
-    return _once(core, lambda c, quiet: ring_lost_looks(c, BATCH, lease, held=held, quiet=quiet))
+def _looks(context: Context) -> Iterator[list[Message]]:
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    held = timedelta(seconds=context.settings.publish.lease)
+    return _once(context, lambda c, quiet: ring_lost_looks(c, BATCH, lease, held=held, quiet=quiet))
 
 
-def _once(core: Core, some: Callable[[Connection, timedelta], list[Ring]]) -> Iterator[list[Ring]]:
+def _once(
+    context: Context, some: Callable[[Connection, timedelta], list[Message]]
+) -> Iterator[list[Message]]:
     """All there were when this began, each once: what was rung since was touched after that moment."""
     began = None
     while True:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             now = database_now(c)
             began = began or now
             rings = some(c, now - began)
@@ -89,7 +91,7 @@ def _once(core: Core, some: Callable[[Connection, timedelta], list[Ring]]) -> It
         yield rings
 
 
-def _paced(batches: Iterator[list[Ring]], pace: float) -> Iterator[list[Ring]]:
+def _paced(batches: Iterator[list[Message]], pace: float) -> Iterator[list[Message]]:
     """Never two full batches within ``pace`` seconds: those who work now are not to stand behind all of it."""
     for batch in batches:
         began = time.monotonic()

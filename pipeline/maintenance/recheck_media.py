@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import FetchFailed
@@ -18,25 +18,25 @@ log = logging.getLogger("slipway.upkeep")
 BATCH = 20
 
 
-def recheck_media(core: Core) -> int:
+def recheck_media(context: Context) -> int:
     """How many files were looked at."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         due = store.take_due(c, BATCH)
     for one in due:
         failpoint("recheck.taken", one.post_id)
-        trouble = _look(core, one)
+        trouble = _look(context, one)
         if trouble:
             failpoint("recheck.looked", one.post_id)
             log.warning("media of post %s: %s %s", one.post_id, one.url, trouble)
-            with core.database.begin() as c:
+            with context.database.begin() as c:
                 store.warn(c, one.post_id, f"{one.url}: {trouble}")
     return len(due)
 
 
-def _look(core: Core, one: store.Due) -> str | None:
+def _look(context: Context, one: store.Due) -> str | None:
     try:
         facts = probe(
-            core.files.opener(one.workspace_id), one.url, "video" if one.purpose == "video" else "image"
+            context.files.opener(one.workspace_id), one.url, "video" if one.purpose == "video" else "image"
         )
     except FetchFailed as error:
         return error.reason

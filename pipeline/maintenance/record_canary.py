@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.store import canaries as store
 
 
-def take_canary(core: Core, queue: str) -> None:
+def take_canary(context: Context, queue: str) -> None:
     """One canary; an old one that an outage kept back proves as much as a new one."""
-    with core.database.once() as c:
+    with context.database.once() as c:
         store.taken(c, queue)

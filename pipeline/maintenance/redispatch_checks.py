@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
 from pipeline.stages.reachability import advance
@@ -12,18 +12,18 @@ from pipeline.store.posts.awaiting_checks import stranded_posts
 BATCH = 500
 
 
-def ring_checks(core: Core) -> int:
+def ring_checks(context: Context) -> int:
     """How many checks were rung and posts moved: none while a restore of the database is not accepted."""
-    if core.keeper.doubt() is not None:
+    if context.send_guard.doubt() is not None:
         return 0
     # what nobody takes is not rung for again and again: the queue would grow as long as its worker is away
-    room = max(0, BATCH - (core.pulse.length(REACHABILITY) or 0))
-    with core.database.begin() as c:
+    room = max(0, BATCH - (context.liveness.length(REACHABILITY) or 0))
+    with context.database.begin() as c:
         due = store.due_checks(c, room)
         stranded = stranded_posts(c, BATCH)
-    core.doorbell.checks(due)
+    context.dispatcher.checks(due)
     for post in stranded:
-        with core.database.begin() as c:
-            advance(core, c, post.id)
+        with context.database.begin() as c:
+            advance(context, c, post.id)
         failpoint("checks.advanced", post.id)
     return len(due) + len(stranded)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pipeline.accounts.refresh import refresh
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.store.accounts import token_expiry as store
 
 BATCH = 50
 
 
-def refresh_credentials(core: Core) -> int:
+def refresh_credentials(context: Context) -> int:
     """How many accounts were refreshed."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         soon = store.expiring(c, BATCH)
     return sum(
-        core.may_begin() and refresh(core, account, version, ahead=True) is None for account, version in soon
+        context.may_begin() and refresh(context, account, version, ahead=True) is None
+        for account, version in soon
     )

@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
 from pipeline.failpoint import failpoint
 from pipeline.maintenance.rebuild_broker import BrokerAway, rebuild_broker
 from pipeline.queues import PUBLISH, STATUS
 from pipeline.stages.retry_inputs import look_first
 from pipeline.store.deliveries import rescue as store
-from pipeline.store.deliveries.release import Ring, ring_lost, ring_lost_looks
+from pipeline.store.deliveries.release import Message, ring_lost, ring_lost_looks
 from pipeline.store.deliveries.rescue import Dropped, Rescue
 
 log = logging.getLogger("slipway.upkeep")
@@ -33,32 +33,32 @@ REFILL = 10_000.0
 """Messages a second for a broker that is empty: as fast as they can be sent."""
 
 
-def rescue_dropped(core: Core) -> int:
+def rescue_dropped(context: Context) -> int:
     """How many deliveries were rung again or rescued."""
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
-    rung = _refill(core)
-    empty = core.pulse.empty([*PUBLISH.values(), STATUS])
-    rung += _ring_deliveries(core, lease, [p for p, queue in PUBLISH.items() if queue in empty])
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    rung = _refill(context)
+    empty = context.liveness.empty([*PUBLISH.values(), STATUS])
+    rung += _ring_deliveries(context, lease, [p for p, queue in PUBLISH.items() if queue in empty])
     if STATUS in empty:
-        rung += _ring_looks(core, lease)
-    with core.database.begin() as c:
+        rung += _ring_looks(context, lease)
+    with context.database.begin() as c:
         dropped = store.dropped(c, BATCH)
     for one in dropped:
-        _rescue(core, one, lease)
+        _rescue(context, one, lease)
     return rung + len(dropped)
 
 
-def _refill(core: Core) -> int:
+def _refill(context: Context) -> int:
     """A broker that has forgotten its mark has forgotten every message: all are rung at once, however busy it is again.
 
     The mark comes last: a crash before it only means that they are rung once more.
     """
-    if core.pulse.remembers():
+    if context.liveness.remembers():
         return 0
     try:
-        rung = rebuild_broker(core, per_second=REFILL, told=lambda _: None)
+        rung = rebuild_broker(context, per_second=REFILL, told=lambda _: None)
         failpoint("rescue.refilled")
-        core.pulse.remember()
+        context.liveness.remember()
     except (BrokerAway, RedisError) as error:
         log.warning("the broker had forgotten everything and is away again: %s", error)
         return 0
@@ -68,58 +68,58 @@ def _refill(core: Core) -> int:
     return total
 
 
-def _ring_deliveries(core: Core, lease: timedelta, empty: Sequence[str]) -> int:
+def _ring_deliveries(context: Context, lease: timedelta, empty: Sequence[str]) -> int:
     """All of them: which queues were empty was asked before, and nothing is rung twice within the same run."""
     rung = 0
     while True:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             lost = ring_lost(c, BATCH, lease, empty=empty)
         if lost:
             failpoint("rescue.found", *(ring.delivery for ring in lost))
-        core.doorbell.publish(lost)
+        context.dispatcher.publish(lost)
         rung += len(lost)
         if len(lost) < BATCH:
             return rung
 
 
-def _ring_looks(core: Core, lease: timedelta) -> int:
-    held = timedelta(seconds=core.settings.publish.lease)
+def _ring_looks(context: Context, lease: timedelta) -> int:
+    held = timedelta(seconds=context.settings.publish.lease)
     rung = 0
     while True:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             looks = ring_lost_looks(c, BATCH, lease, held=held)
         if looks:
             failpoint("rescue.looks-found", *(ring.delivery for ring in looks))
-        core.doorbell.looks(looks)
+        context.dispatcher.looks(looks)
         rung += len(looks)
         if len(looks) < BATCH:
             return rung
 
 
-def _rescue(core: Core, one: Dropped, lease: timedelta) -> None:
-    how = _how(core, one)
-    with core.database.begin() as c:
+def _rescue(context: Context, one: Dropped, lease: timedelta) -> None:
+    how = _how(context, one)
+    with context.database.begin() as c:
         fence = store.rescue(c, one, how, lease)
     if fence is None:
         return
     failpoint("rescue.moved", one.id)
     log.warning("delivery %s: %s; now %s", one.id, how.why, how.target)
     if how.target is State.QUEUED:
-        core.doorbell.publish(
-            [Ring(delivery=one.id, platform=one.platform, generation=one.generation, fence=fence)]
+        context.dispatcher.publish(
+            [Message(delivery=one.id, platform=one.platform, generation=one.generation, fence=fence)]
         )
 
 
-def _how(core: Core, one: Dropped) -> Rescue:
+def _how(context: Context, one: Dropped) -> Rescue:
     if one.armed_at is not None:
-        can = core.adapters[Platform(one.platform)].capabilities
+        can = context.adapters[Platform(one.platform)].capabilities
         return Rescue(
             target=State.UNKNOWN,
-            wait=look_first(core.settings, can),
+            wait=look_first(context.settings, can),
             error=OutcomeUnknown("The worker died between the visible call and its answer."),
             why="its worker died after arm",
         )
-    if one.crashes + 1 >= core.settings.publish.crashes:
+    if one.crashes + 1 >= context.settings.publish.crashes:
         return Rescue(
             target=State.BLOCKED,
             reason=Reason.PERSON_NEEDED,

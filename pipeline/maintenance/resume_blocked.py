@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.store.deliveries.rescue import resume
 
 BATCH = 200
 
 
-def resume_blocked(core: Core) -> int:
+def resume_blocked(context: Context) -> int:
     """How many went on."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         resumed = resume(c, BATCH)
     if resumed:
         failpoint("resume.committed", *resumed)
-        core.doorbell.now()
+        context.dispatcher.now()
     return len(resumed)

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from adapters.errors import OutcomeUnknown
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.epoch import Judgement, Mark
 from pipeline.failpoint import failpoint
 from pipeline.recovery.epoch_file import Outside
-from pipeline.recovery.send_guard import NEXT, Keeper
+from pipeline.recovery.send_guard import NEXT, SendGuard
 from pipeline.stages.post_request import Refusal
 from pipeline.store.deliveries.moves import error_fields
 from pipeline.store.recovery import epoch as marks
@@ -51,15 +51,15 @@ class Word:
     """Whether due posts that were taken since the restore are held to be repeats until somebody has looked."""
 
 
-def refuse_in_doubt(core: Core) -> None:
+def refuse_in_doubt(context: Context) -> None:
     """Raises Refusal 503 while a restore is not accepted."""
-    if core.keeper.doubt() is not None:
+    if context.send_guard.doubt() is not None:
         raise Refusal(503, "unavailable", f"{IN_DOUBT}. Repeat it later.")
 
 
-def said_in_doubt(core: Core) -> str | None:
+def said_in_doubt(context: Context) -> str | None:
     """The same for an operator, with the next step; None: nothing is in doubt."""
-    return None if core.keeper.doubt() is None else f"{IN_DOUBT}: {NEXT}."
+    return None if context.send_guard.doubt() is None else f"{IN_DOUBT}: {NEXT}."
 
 
 def span_of(doubt: Doubt, outside: Outside, word: Word) -> Span | None:
@@ -72,13 +72,13 @@ def span_of(doubt: Doubt, outside: Outside, word: Word) -> Span | None:
     )
 
 
-def declare(core: Core, outside: Outside, *, since: datetime, until: datetime | None) -> Doubt:
+def declare(context: Context, outside: Outside, *, since: datetime, until: datetime | None) -> Doubt:
     """A person says that the database is older than what was sent: where the mark went back with it, only they know.
 
     ``until`` None: until what the mark says, else until now. Raises OSError.
     """
     found = outside.read()
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         now = marks.lock(c).now
         told = until or max(now, found.until if found else now)
         marks.hold(c, "declared", since=since, until=told)
@@ -88,12 +88,14 @@ def declare(core: Core, outside: Outside, *, since: datetime, until: datetime | 
     return doubt
 
 
-def accept(core: Core, outside: Outside, word: Word) -> Sequence[Doubtful]:
+def accept(context: Context, outside: Outside, word: Word) -> Sequence[Doubtful]:
     """Turns what may have gone out into unknown, begins a new epoch; what was turned. Raises CannotAccept, OSError."""
-    keeper = Keeper(core.database, outside, timedelta(seconds=core.settings.mark.lease), logs=False)
-    keeper.open()  # whether there still is a mismatch, and until when
+    send_guard = SendGuard(
+        context.database, outside, timedelta(seconds=context.settings.mark.lease), logs=False
+    )
+    send_guard.open()  # whether there still is a mismatch, and until when
     epoch = uuid4()
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         doubt = marks.lock(c).doubt
         if doubt is None:
             raise CannotAccept("Nothing is in doubt: the database and the mark are in step.")
@@ -117,11 +119,11 @@ def accept(core: Core, outside: Outside, word: Word) -> Sequence[Doubtful]:
                 epoch,
                 error=error_fields(_MAY_BE_OUT),
                 said="it may have gone out since the backup",
-                deadline=span.until + timedelta(seconds=core.settings.publish.slice),
+                deadline=span.until + timedelta(seconds=context.settings.publish.slice),
             )
         # no later than what is in doubt: if the commit fails, this is what the next comparison finds
         outside.begin(Mark(epoch=epoch, n=1, until=span.until if span is not None else now))
         failpoint("restore.begun")
-    keeper.open()
-    core.doorbell.now()
+    send_guard.open()
+    context.dispatcher.now()
     return found

@@ -36,7 +36,7 @@ SURE = 0.5
 """Seconds a process believes that the mark is open; each statement that sends asks for itself."""
 
 
-class Keeper:
+class SendGuard:
     """One a process. ``outside`` None: others keep the mark, and this one only goes by what the database says.
 
     ``logs``: what it finds, once; whoever tells a person by itself needs no log.

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.failpoint import failpoint
 from pipeline.store.database import jsonb
@@ -22,56 +22,56 @@ from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.moves import error_fields, move
 
 
-def slot(core: Core) -> int:
+def slot(context: Context) -> int:
     """A doorbell rang: queue what is due. Returns how many messages went out.
 
     Nothing at all while the mark is not ahead of now: what would be released could not be armed.
     """
-    if not core.keeper.open():
+    if not context.send_guard.open():
         return 0
-    _late(core)
+    _late(context)
     sent = 0
-    with core.database.once() as c:
+    with context.database.once() as c:
         platforms = store.waiting_platforms(c)
     for platform in platforms:
-        sent += _release(core, platform)
-    return sent + _looks(core)
+        sent += _release(context, platform)
+    return sent + _looks(context)
 
 
-def sweep(core: Core) -> int:
+def sweep(context: Context) -> int:
     """The net under lost rings, and the one place that rings ahead: slots within the horizon."""
-    sent = slot(core)
-    horizon = timedelta(seconds=core.settings.delay.horizon)
-    with core.database.begin() as c:
-        soon = min(horizon, timedelta(seconds=2 * core.settings.delay.sweep))
-        ends = store.due_slots(c, soon, _slot(core), timedelta(seconds=core.settings.delay.look_slot))
-    core.doorbell.slots(ends)
+    sent = slot(context)
+    horizon = timedelta(seconds=context.settings.delay.horizon)
+    with context.database.begin() as c:
+        soon = min(horizon, timedelta(seconds=2 * context.settings.delay.sweep))
+        ends = store.due_slots(c, soon, _slot(context), timedelta(seconds=context.settings.delay.look_slot))
+    context.dispatcher.slots(ends)
     return sent
 
 
-def _release(core: Core, platform: str) -> int:
+def _release(context: Context, platform: str) -> int:
     """Batches until nothing is due or the platform's queue is as long as its workers can take soon."""
     sent = 0
     while True:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             standing = store.queued_count(c, platform)
-            batch = min(core.settings.delay.ahead - standing, core.settings.delay.batch)
-            rings = _due(core, c, platform, batch) if batch > 0 else []
+            batch = min(context.settings.delay.ahead - standing, context.settings.delay.batch)
+            rings = _due(context, c, platform, batch) if batch > 0 else []
         if rings:
             failpoint("delay.released", *(ring.delivery for ring in rings))
-        core.doorbell.publish(rings, standing=standing)
+        context.dispatcher.publish(rings, standing=standing)
         sent += len(rings)
-        if len(rings) < core.settings.delay.batch:
+        if len(rings) < context.settings.delay.batch:
             return sent
 
 
-def _due(core: Core, c: Connection, platform: str, batch: int) -> list[store.Ring]:
+def _due(context: Context, c: Connection, platform: str, batch: int) -> list[store.Message]:
     """What is due now, and at its own rate what an outage or a pause has kept back, the oldest of each workspace first.
 
     The backlog is no burst, takes no more than half of the room, and who posts now does not stand behind it.
     """
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
-    rate, age = core.settings.delay.backlog_rate, timedelta(seconds=core.settings.delay.backlog_age)
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    rate, age = context.settings.delay.backlog_rate, timedelta(seconds=context.settings.delay.backlog_age)
     if not rate or not store.has_backlog(c, platform, age):
         return store.release(c, platform, batch, lease)
     room = min(max(1, batch // 2), paces.room(c, "backlog", platform, rate))
@@ -81,28 +81,28 @@ def _due(core: Core, c: Connection, platform: str, batch: int) -> list[store.Rin
     return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
 
 
-def _looks(core: Core) -> int:
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
+def _looks(context: Context) -> int:
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
     sent = 0
     while True:
-        with core.database.begin() as c:
-            rings = store.ring_looks(c, core.settings.delay.batch, lease)
+        with context.database.begin() as c:
+            rings = store.ring_looks(c, context.settings.delay.batch, lease)
         if rings:
             failpoint("delay.looks-rung", *(ring.delivery for ring in rings))
-        core.doorbell.looks(rings)
+        context.dispatcher.looks(rings)
         sent += len(rings)
-        if len(rings) < core.settings.delay.batch:
+        if len(rings) < context.settings.delay.batch:
             return sent
 
 
-def _late(core: Core) -> None:
+def _late(context: Context) -> None:
     """Posts past their ``expires_at``: all of them skipped or held, as their author asked, before any is released."""
-    batch = core.settings.delay.batch
+    batch = context.settings.delay.batch
     while True:
-        with core.database.once() as c:
+        with context.database.once() as c:
             late = store.late_ones(c, batch)
         for delivery, post, state, generation, on_late in late:
-            with core.database.begin() as c:
+            with context.database.begin() as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
             failpoint("delay.late", delivery)
         if len(late) < batch:
@@ -134,5 +134,5 @@ class TooLate(Permanent):
     code = "expired"
 
 
-def _slot(core: Core) -> timedelta:
-    return timedelta(seconds=core.settings.delay.slot)
+def _slot(context: Context) -> timedelta:
+    return timedelta(seconds=context.settings.delay.slot)

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Draft, Media, MediaFacts, Platform, Track
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.media.relay import relay
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
-def draft_of(core: Core, held: Held) -> Draft:
+def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
     """The draft of a held delivery, with the facts its post pinned."""
     track = held.facts.get("-1")
     return Draft(
@@ -19,7 +19,7 @@ def draft_of(core: Core, held: Held) -> Draft:
         caption=held.caption,
         kind="video" if held.media["type"] == "video" else "slideshow",
         media=tuple(
-            _media(core, held.workspace_id, url, held.media["type"], held.facts.get(str(n)))
+            _media(context, held.workspace_id, url, held.media["type"], held.facts.get(str(n)))
             for n, url in enumerate(urls_of(held.media))
         ),
         options=options_of(held.account.platform, held.tiktok, held.pinterest),
@@ -38,11 +38,11 @@ def options_of(platform: Platform, tiktok: Any, pinterest: Any) -> dict[str, Any
     return dict({Platform.TIKTOK: tiktok, Platform.PINTEREST: pinterest}.get(platform) or {})
 
 
-def _media(core: Core, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
+def _media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
     known = MediaFacts(**facts) if facts else None
     return Media(
         url=url,
         kind="video" if kind == "video" else "image",
         facts=known,
-        stream=relay(core.files.opener(workspace), url, known) if known else None,
+        stream=relay(context.files.opener(workspace), url, known) if known else None,
     )

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import DailyPer, Platform
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.stages import media_checks as links
 from pipeline.stages import post_rules as rules
@@ -74,10 +74,10 @@ class _Candidate:
 class GroupCommit:
     """Takes groups, one after the other: for one thread."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, context: Context) -> None:
+        self._core = context
         self._known = KnownAccounts()
-        self._good = GoodChecks(timedelta(seconds=core.settings.reachability.fresh))
+        self._good = GoodChecks(timedelta(seconds=context.settings.reachability.fresh))
 
     def take(self, group: Sequence[Asked]) -> list[Accepted | None]:
         """The answers, in order; None = this one is to be taken alone. Raises Unreachable, for all of them."""
@@ -110,33 +110,33 @@ class GroupCommit:
 
 
 def _worked(
-    core: Core, c: Connection, known: _Known, group: Sequence[Asked]
+    context: Context, c: Connection, known: _Known, group: Sequence[Asked]
 ) -> tuple[list[Accepted | None], list[Draught]]:
-    tokens = [token_of(core, asked.caller, asked.request) for asked in group]
+    tokens = [token_of(context, asked.caller, asked.request) for asked in group]
     candidates: dict[int, _Candidate] = {}
     mine: set[tuple[UUID, str]] = set()
     for n, (asked, token) in enumerate(zip(group, tokens, strict=True)):
-        found = _judged(core, known, asked, token)
+        found = _judged(context, known, asked, token)
         if found is not None and _first(mine, found.post):
             candidates[n] = found
-    stored = _store(core, c, list(candidates.values()))
+    stored = _store(context, c, list(candidates.values()))
     answers: list[Accepted | None] = [None] * len(group)
     for n, candidate in candidates.items():
         if candidate.post.id in stored:
             answers[n] = taken(candidate.draught, candidate.post, candidate.warnings)
     repeats = {n: t for n, t in enumerate(tokens) if answers[n] is None and t is not None}
-    for n, answer in _repeated(core, c, group, repeats):
+    for n, answer in _repeated(context, c, group, repeats):
         answers[n] = answer
     return answers, [k.draught for k in candidates.values() if k.post.id in stored]
 
 
 def _repeated(
-    core: Core, c: Connection, group: Sequence[Asked], tokens: Mapping[int, str]
+    context: Context, c: Connection, group: Sequence[Asked], tokens: Mapping[int, str]
 ) -> Iterator[tuple[int, Accepted]]:
     """Of those that were not stored: the posts that equal requests made."""
     if not tokens:
         return
-    window = timedelta(seconds=core.settings.ingest.dedupe_window)
+    window = timedelta(seconds=context.settings.ingest.dedupe_window)
     names = {n: (group[n].caller.workspace_id, token) for n, token in tokens.items()}
     replays = store.find_replays(c, list(dict.fromkeys(names.values())), window)
     for n, name in names.items():
@@ -145,7 +145,7 @@ def _repeated(
             yield n, repeated(found.post_id, due_at=found.due_at, created_at=found.created_at)
 
 
-def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> _Candidate | None:
+def _judged(context: Context, known: _Known, asked: Asked, token: str | None) -> _Candidate | None:
     """A post that may be stored, or None: for ``accept``, which knows what to say and to whom to ring."""
     caller, request = asked.caller, asked.request
     checks = _checks_of(known, asked)
@@ -153,19 +153,19 @@ def _judged(core: Core, known: _Known, asked: Asked, token: str | None) -> _Cand
         return None
     try:
         accounts = rules.chosen(_visible(known, asked), request.account_ids)
-        draught = drawn(core, caller, request, token=token, accounts=accounts, now=known.now)
+        draught = drawn(context, caller, request, token=token, accounts=accounts, now=known.now)
         draught.checks = checks
-        problems = misfits(core, request, accounts, links.facts_of(checks), None)
+        problems = misfits(context, request, accounts, links.facts_of(checks), None)
     except Refusal:
         return None
     except Exception:
         log.exception("a post is taken on its own: its rules could not be asked")
         return None
-    if any(rules.refuses(core, m) for m in problems):
+    if any(rules.refuses(context, m) for m in problems):
         return None
     grants = [w for a in accounts for w in of_grant(a, draught.due_at)]
     return _Candidate(
-        draught=draught, post=new_post(core, draught), warnings=[*of_misfits(problems), *grants]
+        draught=draught, post=new_post(context, draught), warnings=[*of_misfits(problems), *grants]
     )
 
 
@@ -199,41 +199,43 @@ def _first(mine: set[tuple[UUID, str]], post: NewPost) -> bool:
     return True
 
 
-def _store(core: Core, c: Connection, candidates: Sequence[_Candidate]) -> set[UUID]:
+def _store(context: Context, c: Connection, candidates: Sequence[_Candidate]) -> set[UUID]:
     """The one commit: a single statement, which is its own transaction."""
     if not candidates:
         return set()
-    window = timedelta(seconds=core.settings.ingest.dedupe_window)
+    window = timedelta(seconds=context.settings.ingest.dedupe_window)
     days = [
         (candidate, account)
         for candidate in candidates
         for account in candidate.draught.accounts
-        if daily_posts(core, account) is not None
+        if daily_posts(context, account) is not None
     ]
-    own = [(k, account) for k, account in days if _per(core, account) == "account"]
-    shared = [(k, account) for k, account in days if _per(core, account) != "account"]
-    of_app = [planned_in_day(c, a.id, k.post.due_at, _per(core, a)) for k, a in shared]
+    own = [(k, account) for k, account in days if _per(context, account) == "account"]
+    shared = [(k, account) for k, account in days if _per(context, account) != "account"]
+    of_app = [planned_in_day(c, a.id, k.post.due_at, _per(context, a)) for k, a in shared]
     stored, of_accounts = store.store_posts(
         c, [k.post for k in candidates], window, [(account.id, k.post.due_at) for k, account in own]
     )
-    _warn_of_days(core, own + shared, of_accounts + of_app)
+    _warn_of_days(context, own + shared, of_accounts + of_app)
     return stored
 
 
-def _per(core: Core, account: AccountRow) -> DailyPer:
-    return core.adapters[account.platform].capabilities.daily_per
+def _per(context: Context, account: AccountRow) -> DailyPer:
+    return context.adapters[account.platform].capabilities.daily_per
 
 
-def _warn_of_days(core: Core, days: Iterable[tuple[_Candidate, AccountRow]], planned: Iterable[int]) -> None:
+def _warn_of_days(
+    context: Context, days: Iterable[tuple[_Candidate, AccountRow]], planned: Iterable[int]
+) -> None:
     """As if they had been stored one after the other: each counts itself and its neighbours before it."""
     before: dict[UUID | Platform, list[datetime]] = {}
     for (candidate, account), stored in zip(days, planned, strict=True):
         due = candidate.post.due_at
-        whose = account.id if _per(core, account) == "account" else account.platform
+        whose = account.id if _per(context, account) == "account" else account.platform
         mine = before.setdefault(whose, [])
         mine.append(due)
         count = stored + sum(due - _DAY < other <= due for other in mine)
-        candidate.warnings.extend(of_day(core, account, count))
+        candidate.warnings.extend(of_day(context, account, count))
 
 
 def _refused(error: Unreachable) -> bool:

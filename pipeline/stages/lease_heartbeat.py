@@ -16,10 +16,10 @@ from datetime import timedelta
 
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.store.database import Unreachable
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import extend
 
 log = logging.getLogger("slipway.publish")
@@ -28,10 +28,10 @@ PER_LEASE = 6
 """Beats in one lease: five may fail before it runs out."""
 
 
-def beating(core: Core, held: Held, draft: Draft) -> Draft:
+def beating(context: Context, held: ClaimedDelivery, draft: Draft) -> Draft:
     """The same draft; reading its media extends the lease, and stops (Unavailable) once the claim is lost."""
-    lease = timedelta(seconds=core.settings.publish.lease)
-    heart = Heart(beat=lambda: _beat(core, held, lease), every=lease.total_seconds() / PER_LEASE)
+    lease = timedelta(seconds=context.settings.publish.lease)
+    heart = Heart(beat=lambda: _beat(context, held, lease), every=lease.total_seconds() / PER_LEASE)
     return replace(draft, media=tuple(_with(heart, media) for media in draft.media))
 
 
@@ -43,7 +43,7 @@ class Heart:
     every: float
     _last: float = field(default_factory=time.monotonic)
 
-    def pulse(self) -> None:
+    def liveness(self) -> None:
         """Beats if it is time."""
         now = time.monotonic()
         if now - self._last >= self.every:
@@ -58,15 +58,15 @@ def _with(heart: Heart, media: Media) -> Media:
 
     def stream(first: int, length: int) -> Iterator[bytes]:
         for piece in source(first, length):
-            heart.pulse()
+            heart.liveness()
             yield piece
 
     return replace(media, stream=stream)
 
 
-def _beat(core: Core, held: Held, lease: timedelta) -> None:
+def _beat(context: Context, held: ClaimedDelivery, lease: timedelta) -> None:
     try:
-        with core.database.once() as c:
+        with context.database.once() as c:
             is_ours = extend(c, held, lease)
     except Unreachable:  # the lease is good for five more beats; what follows the upload asks again
         log.warning("the lease of %s could not be extended: the database did not answer", held.id)

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
 from pipeline.stages.drafts import urls_of
@@ -39,10 +39,10 @@ def links_of(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
 
 
 def open_checks(
-    core: Core, c: Connection, workspace: UUID, links: Iterable[Link], stale: Iterable[str] = ()
+    context: Context, c: Connection, workspace: UUID, links: Iterable[Link], stale: Iterable[str] = ()
 ) -> dict[int, Check]:
     """A fresh good check of each link, or the undecided one. ``stale``: URLs whose old checks tell nothing any more."""
-    fresh = timedelta(seconds=core.settings.reachability.fresh)
+    fresh = timedelta(seconds=context.settings.reachability.fresh)
     checks = {}
     # in URL order: two requests with the same new URLs in another order would wait for each other for ever
     for position, purpose, url in sorted(links, key=lambda x: (fingerprint(x[2]), x[1])):
@@ -51,20 +51,20 @@ def open_checks(
     return checks
 
 
-def wait_for(core: Core, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
+def wait_for(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
     """Rings for the open checks and waits a little, holding no connection; nobody to wait for, no waiting.
 
     ``bulk``: mass work rings on its own queue and never waits.
     """
     failpoint("links.opened", *undecided(checks))
     tried = {check.id: check.tries for check in checks.values() if check.verdict is None}
-    rang = core.doorbell.checks_once(tried, bulk=bulk)
-    if bulk or not rang or not core.pulse.alive(REACHABILITY):
+    rang = context.dispatcher.checks_once(tried, bulk=bulk)
+    if bulk or not rang or not context.liveness.alive(REACHABILITY):
         return checks
-    until = time.monotonic() + core.settings.reachability.wait
+    until = time.monotonic() + context.settings.reachability.wait
     while time.monotonic() < until and any(_open(check) for check in checks.values()):
         time.sleep(GLANCE)  # a glance, not a synchronisation: what decides is the committed verdict
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             now = store.read_checks(c, [check.id for check in checks.values()])
         checks = {position: now[check.id] for position, check in checks.items()}
     return checks

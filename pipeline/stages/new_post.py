@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import IMMEDIATE, is_immediate, next_at, slot_end
@@ -34,15 +34,17 @@ class Draught:
     checks: Mapping[int, Check]
 
 
-def token_of(core: Core, caller: Caller, request: PostRequest) -> str | None:
+def token_of(context: Context, caller: Caller, request: PostRequest) -> str | None:
     """What a repeat is recognised by, among the keys that see the same posts: no other learns that an id is taken."""
     if request.external_id is not None:
         return f"bound:{caller.realm}:{request.external_id}" if caller.realm else f"id:{request.external_id}"
-    return f"body:{caller.realm}{request.body_sha256.hex()}" if core.settings.ingest.dedupe_window else None
+    return (
+        f"body:{caller.realm}{request.body_sha256.hex()}" if context.settings.ingest.dedupe_window else None
+    )
 
 
 def drawn(
-    core: Core,
+    context: Context,
     caller: Caller,
     request: PostRequest,
     *,
@@ -53,7 +55,7 @@ def drawn(
     """Clock, then sections against accounts: the order of the contract. Raises Refusal."""
     due_at = rules.due_at_of(request.scheduled_at, now)
     rules.refuse_expired(request.expires_at, now)
-    rules.refuse_mixed(core, request, accounts)
+    rules.refuse_mixed(context, request, accounts)
     return Draught(
         caller=caller,
         request=request,
@@ -65,7 +67,7 @@ def drawn(
     )
 
 
-def new_post(core: Core, draught: Draught) -> NewPost:
+def new_post(context: Context, draught: Draught) -> NewPost:
     """The rows to be: scheduled when every check is decided good, else accepted."""
     r = draught.request
     state = State.SCHEDULED if links.all_good(draught.checks) else State.ACCEPTED
@@ -91,7 +93,7 @@ def new_post(core: Core, draught: Draught) -> NewPost:
                 account_id=a.id,
                 platform=a.platform,
                 state=state,
-                next_at=next_at(draught.due_at, core.adapters[a.platform].capabilities.prepare_lead),
+                next_at=next_at(draught.due_at, context.adapters[a.platform].capabilities.prepare_lead),
             )
             for a in draught.accounts
         ],
@@ -110,17 +112,17 @@ def repeated(post: UUID, *, due_at: datetime, created_at: datetime) -> Accepted:
     return Accepted(id=post, scheduled_at=due_at, duplicate=True, status=status)
 
 
-def ring(core: Core, draughts: Iterable[Draught]) -> None:
+def ring(context: Context, draughts: Iterable[Draught]) -> None:
     """After the commit, once for all of them. A ring that fails costs a second: the sweep rings again."""
     now, slots = False, set()
     for draught in draughts:
-        leads = [core.adapters[a.platform].capabilities.prepare_lead for a in draught.accounts]
+        leads = [context.adapters[a.platform].capabilities.prepare_lead for a in draught.accounts]
         first = next_at(draught.due_at, max(leads))
         if draught.immediate:
             now = True
-        elif first <= datetime.now(first.tzinfo) + timedelta(seconds=core.settings.delay.horizon):
-            slots.add(slot_end(first, timedelta(seconds=core.settings.delay.slot)))
+        elif first <= datetime.now(first.tzinfo) + timedelta(seconds=context.settings.delay.horizon):
+            slots.add(slot_end(first, timedelta(seconds=context.settings.delay.slot)))
     if now:
-        core.doorbell.now()
+        context.dispatcher.now()
     if slots:
-        core.doorbell.slots(sorted(slots))
+        context.dispatcher.slots(sorted(slots))

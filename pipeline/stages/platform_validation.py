@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
 from adapters.http import Client
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.stages.drafts import options_of, urls_of
 from pipeline.stages.post_request import Content
 from pipeline.store.accounts.accounts import AccountRow
@@ -33,7 +33,7 @@ class Misfit:
 
 
 def misfits(
-    core: Core,
+    context: Context,
     content: Content,
     accounts: Iterable[AccountRow],
     facts: Mapping[int, MediaFacts | None],
@@ -43,7 +43,7 @@ def misfits(
     return [
         Misfit(account=account, problem=problem)
         for account in accounts
-        for problem in core.adapter(account.platform, _NO_CALLS).problems(
+        for problem in context.adapter(account.platform, _NO_CALLS).problems(
             _draft(content, account, facts, track), _seen(account)
         )
     ]

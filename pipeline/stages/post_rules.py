@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, ResolvesMusic
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
 from pipeline.stages.media_checks import facts_of, track_of
@@ -64,13 +64,13 @@ def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
         )
 
 
-def refuse_mixed(core: Core, content: Content, accounts: Sequence[AccountRow]) -> None:
+def refuse_mixed(context: Context, content: Content, accounts: Sequence[AccountRow]) -> None:
     """Raises the first of ``mixed``."""
-    for refusal in mixed(core, content, accounts):
+    for refusal in mixed(context, content, accounts):
         raise refusal
 
 
-def mixed(core: Core, content: Content, accounts: Sequence[AccountRow]) -> Iterator[Refusal]:
+def mixed(context: Context, content: Content, accounts: Sequence[AccountRow]) -> Iterator[Refusal]:
     """What does not go together: the request's sections and the platforms of its accounts."""
     others = [a for a in accounts if a.platform is not Platform.TIKTOK]
     for field, value in (("tiktok", content.tiktok), ("music_url", content.music_url)):
@@ -81,17 +81,17 @@ def mixed(core: Core, content: Content, accounts: Sequence[AccountRow]) -> Itera
         yield invalid(
             "pinterest", "pinterest may only be sent when at least one account is Pinterest; none is."
         )
-    if missing := [a for a in accounts if a.platform not in core.adapters]:
+    if missing := [a for a in accounts if a.platform not in context.adapters]:
         yield invalid(
             "accounts", f"Publishing to {missing[0].platform} is not built yet ({name_of(missing[0])})."
         )
 
 
-def music_link_of(core: Core, music_url: str | None) -> str | None:
+def music_link_of(context: Context, music_url: str | None) -> str | None:
     """The link in the one spelling that is resolved. Raises Refusal when it is not a TikTok post's."""
     if music_url is None:
         return None
-    adapter = core.adapter(Platform.TIKTOK, core.client())
+    adapter = context.adapter(Platform.TIKTOK, context.client())
     link = adapter.music_link(music_url) if isinstance(adapter, ResolvesMusic) else None
     if link is None:
         raise Refusal(
@@ -104,18 +104,18 @@ def music_link_of(core: Core, music_url: str | None) -> str | None:
 
 
 def refuse_misfits(
-    core: Core, content: Content, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
+    context: Context, content: Content, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
 ) -> None:
     """Raises Refusal with everything that keeps this content from going out to these accounts."""
-    found = misfits(core, content, accounts, facts_of(checks), track_of(checks))
-    refused = [m for m in found if refuses(core, m)]
+    found = misfits(context, content, accounts, facts_of(checks), track_of(checks))
+    refused = [m for m in found if refuses(context, m)]
     if refused:
         raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
 
 
-def refuses(core: Core, misfit: Misfit) -> bool:
+def refuses(context: Context, misfit: Misfit) -> bool:
     """Whether it stops the post, or is only worth a warning."""
-    strict = core.settings.ingest.music_required and misfit.problem.code.startswith("MUSIC_")
+    strict = context.settings.ingest.music_required and misfit.problem.code.startswith("MUSIC_")
     return strict or misfit.problem.severity == "refuse"
 
 

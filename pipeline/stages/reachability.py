@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
 from pipeline.failpoint import failpoint
@@ -41,98 +41,105 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 
 
-def check(core: Core, check_id: UUID) -> str | None:
+def check(context: Context, check_id: UUID) -> str | None:
     """One try of one URL: the verdict's name, ``postponed``, or None when it is decided or taken.
 
     None too while a restore is not accepted: a verdict would fail posts that may be live. It is rung again.
     """
-    if core.keeper.doubt() is not None:
+    if context.send_guard.doubt() is not None:
         return None
-    lease = timedelta(seconds=core.settings.reachability.lease)
-    with core.database.begin() as c:
+    lease = timedelta(seconds=context.settings.reachability.lease)
+    with context.database.begin() as c:
         taken = store.claim_check(c, check_id, lease)
     if taken is None:
         return None
-    with core.closing.holding(partial(_hand_back, core, taken)):
+    with context.shutdown.holding(partial(_hand_back, context, taken)):
         failpoint("reachability.claimed", taken.id)
-        return _tried(core, taken)
+        return _tried(context, taken)
 
 
-def _hand_back(core: Core, taken: Check) -> None:
+def _hand_back(context: Context, taken: Check) -> None:
     """This process ends in the middle of it: another one tries it at once."""
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         store.give_back_check(c, taken.id)
-    core.doorbell.checks([taken.id])
+    context.dispatcher.checks([taken.id])
 
 
-def _tried(core: Core, taken: Check) -> str:
+def _tried(context: Context, taken: Check) -> str:
     try:
-        facts = _see(core, taken)
+        facts = _see(context, taken)
     except (Refused, Permanent) as error:
-        return _decide(core, taken, "refused", None, _sentence(error))
+        return _decide(context, taken, "refused", None, _sentence(error))
     except (Unanswered, AdapterError) as error:
-        return _unanswered(core, taken, _sentence(error))
+        return _unanswered(context, taken, _sentence(error))
     except Exception as error:  # a bug of ours must not leave a post waiting for ever
         log.exception("unforeseen while checking %s", taken.id)
-        return _unanswered(core, taken, f"it could not be checked ({type(error).__name__})")
-    return _decide(core, taken, "good", facts, "ok")
+        return _unanswered(context, taken, f"it could not be checked ({type(error).__name__})")
+    return _decide(context, taken, "good", facts, "ok")
 
 
-def _see(core: Core, taken: Check) -> dict[str, Any]:
+def _see(context: Context, taken: Check) -> dict[str, Any]:
     if taken.purpose == "music":
-        adapter = core.adapter(Platform.TIKTOK, core.client())
+        adapter = context.adapter(Platform.TIKTOK, context.client())
         if not isinstance(adapter, ResolvesMusic):
             raise Refused("music links cannot be resolved here")
         return asdict(adapter.resolve_music(taken.url))
-    return asdict(probe(_opener(core, taken), taken.url, taken.purpose))
+    return asdict(probe(_opener(context, taken), taken.url, taken.purpose))
 
 
-def _opener(core: Core, taken: Check) -> Opener:
+def _opener(context: Context, taken: Check) -> Opener:
     """Uploaded files are asked for in the name of the check's workspace; for other URLs it is all the same."""
-    if core.files.addresses.name_in(taken.url) is None:
-        return core.fetcher
-    with core.database.begin() as c:
-        return core.files.opener(files.workspace_of_check(c, taken.id))
+    if context.files.addresses.name_in(taken.url) is None:
+        return context.fetcher
+    with context.database.begin() as c:
+        return context.files.opener(files.workspace_of_check(c, taken.id))
 
 
 def _sentence(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "message", None) or str(error)
 
 
-def _decide(core: Core, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str) -> str:
+def _decide(
+    context: Context, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str
+) -> str:
     failpoint("reachability.seen", taken.id)
-    with core.database.begin() as c:
-        _conclude(core, c, taken, verdict, facts, seen)
+    with context.database.begin() as c:
+        _conclude(context, c, taken, verdict, facts, seen)
     failpoint("reachability.decided", taken.id)
-    core.doorbell.now()
+    context.dispatcher.now()
     return verdict
 
 
 def _conclude(
-    core: Core, c: Connection, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str
+    context: Context,
+    c: Connection,
+    taken: Check,
+    verdict: store.Verdict,
+    facts: dict[str, Any] | None,
+    seen: str,
 ) -> None:
     if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
         for post in waiting.posts_waiting_for(c, taken.id):
-            advance(core, c, post.id)
+            advance(context, c, post.id)
 
 
-def _unanswered(core: Core, taken: Check, seen: str) -> str:
+def _unanswered(context: Context, taken: Check, seen: str) -> str:
     """Nobody answered: final for a request that waits, but posts already taken have until their time plus a grace.
 
     The check is locked first: a post that pins it now is either seen here, or sees what is decided here.
     """
     failpoint("reachability.seen", taken.id)
-    grace = timedelta(seconds=core.settings.reachability.grace)
-    with core.database.begin() as c:
+    grace = timedelta(seconds=context.settings.reachability.grace)
+    with context.database.begin() as c:
         if not store.lock_undecided(c, taken.id):
             return "unanswered"
         patient = waiting.posts_still_patient(c, taken.id, grace)
         if patient:
             _postpone(c, taken, seen, grace)
         else:
-            _conclude(core, c, taken, "unanswered", None, seen)
+            _conclude(context, c, taken, "unanswered", None, seen)
     failpoint("reachability.unanswered", taken.id)
-    core.doorbell.now()
+    context.dispatcher.now()
     return "postponed" if patient else "unanswered"
 
 
@@ -147,7 +154,7 @@ def _postpone(c: Connection, taken: Check, seen: str, grace: timedelta) -> None:
             fail_post(c, post.id, *_blame(taken, seen))
 
 
-def advance(core: Core, c: Connection, post_id: UUID) -> None:
+def advance(context: Context, c: Connection, post_id: UUID) -> None:
     """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first.
 
     Judged is what the post says under its lock: an edit may have changed it since it was found to wait.
@@ -162,10 +169,10 @@ def advance(core: Core, c: Connection, post_id: UUID) -> None:
             return
     if any(one.verdict is None for one in checks.values()):
         return
-    _schedule(core, c, post, checks)
+    _schedule(context, c, post, checks)
 
 
-def _schedule(core: Core, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]) -> None:
+def _schedule(context: Context, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]) -> None:
     """All good: what fits its account is scheduled, what does not fails with the adapter's sentence."""
     content = Content(
         caption=post.caption,
@@ -179,7 +186,7 @@ def _schedule(core: Core, c: Connection, post: waiting.WaitingPost, checks: dict
     deliveries = waiting.accepted_deliveries(c, post.id)
     accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
     for d in deliveries:
-        found = misfits(core, content, [accounts[d.account_id]], facts, track)
+        found = misfits(context, content, [accounts[d.account_id]], facts, track)
         refused = [m for m in found if m.problem.severity == "refuse"]
         if refused:
             error = Invalid(" ".join(m.sentence for m in refused))

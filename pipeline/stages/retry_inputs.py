@@ -9,7 +9,7 @@ from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
 from pipeline.domain.retry_policy import Policy, Standing
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
 def policy_of(s: Settings, can: Capabilities) -> Policy:
@@ -49,7 +49,7 @@ def look_first(s: Settings, can: Capabilities) -> timedelta:
     return timedelta(seconds=s.publish.look_first) if s.publish.look_first else can.look_every[0]
 
 
-def standing_of(held: Held, s: Settings, can: Capabilities) -> Standing:
+def standing_of(held: ClaimedDelivery, s: Settings, can: Capabilities) -> Standing:
     """Where a held delivery stands, by the database's clock at the claim."""
     appears_until = may_appear_until(held.armed_deadline, s, can)
     late = appears_until is not None and held.now > appears_until

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import Verdict, of_conflict
 from pipeline.failpoint import failpoint
 from pipeline.store.accounts.accounts import mark_reconnect
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.moves import Settling
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 
@@ -30,19 +30,19 @@ def is_plain(one: Settling) -> bool:
     return not (verdict.refresh or verdict.reconnect or store.needs_post(one.held, verdict, one.held.state))
 
 
-def settle_together(core: Core, seen: Sequence[Settling]) -> list[datetime | None]:
+def settle_together(context: Context, seen: Sequence[Settling]) -> list[datetime | None]:
     """Stores several plain ones with one commit; beside each its ``next_at``, or None when its claim was lost.
 
     Raises RemoteIdTaken, with nothing stored, when one of them is another delivery's post.
     """
-    lease = timedelta(seconds=core.settings.delay.queued_lease)
-    with core.database.begin() as c:
-        return store.settle_several(c, core.vault, seen, queued_lease=lease)
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    with context.database.begin() as c:
+        return store.settle_several(c, context.vault, seen, queued_lease=lease)
 
 
 def settle(
-    core: Core,
-    held: Held,
+    context: Context,
+    held: ClaimedDelivery,
     verdict: Verdict,
     mover: Mover,
     *,
@@ -54,13 +54,13 @@ def settle(
 
     When the post already belongs to another delivery, a person has to tell which of the two it is.
     """
-    queued_lease = timedelta(seconds=core.settings.delay.queued_lease)
+    queued_lease = timedelta(seconds=context.settings.delay.queued_lease)
     try:
         together = verdict.reconnect or store.needs_post(held, verdict, held.state)
-        with core.database.begin() if together else core.database.once() as c:
+        with context.database.begin() if together else context.database.once() as c:
             when = store.settle(
                 c,
-                core.vault,
+                context.vault,
                 held,
                 verdict,
                 mover,
@@ -79,25 +79,25 @@ def settle(
             raise
         doubtful = of_conflict(verdict.published)
     log.error("ALARM delivery %s: %s", held.id, doubtful.error)
-    return settle(core, held, doubtful, mover)
+    return settle(context, held, doubtful, mover)
 
 
-def claim_was_lost(core: Core, held: Held, verdict: Verdict, *, armed: bool) -> None:
+def claim_was_lost(context: Context, held: ClaimedDelivery, verdict: Verdict, *, armed: bool) -> None:
     """Keeps what was learnt. ``armed``: this holder made the visible call, so its handle tells where to look."""
     failpoint("settling.lost", held.id)
     if verdict.published is not None:
-        _proof(core, held, verdict.published)
+        _proof(context, held, verdict.published)
     elif verdict.checkpoint is not None and armed:
-        with core.database.begin() as c:
-            late.keep_late_handle(c, core.vault, held, verdict.checkpoint)
+        with context.database.begin() as c:
+            late.keep_late_handle(c, context.vault, held, verdict.checkpoint)
     elif verdict.error is not None:
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             late.keep_late_proof(c, held, {"error": store.error_fields(verdict.error)})
     log.warning("the claim on %s was lost before %s could be stored", held.id, verdict.state)
 
 
-def _proof(core: Core, held: Held, live: Published) -> None:
-    with core.database.begin() as c:
+def _proof(context: Context, held: ClaimedDelivery, live: Published) -> None:
+    with context.database.begin() as c:
         proven = late.settle_by_proof(c, held, live)
     if proven.alarm:
         log.error("ALARM delivery %s: %s", held.id, proven.alarm)

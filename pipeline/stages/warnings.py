@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.stages.platform_validation import Misfit, misfits
 from pipeline.stages.post_request import Content, Warned
 from pipeline.stages.post_rules import name_of
@@ -17,7 +17,7 @@ from pipeline.store.deliveries.daily_quota import planned_in_day
 
 
 def warnings_for(
-    core: Core,
+    context: Context,
     c: Connection,
     content: Content,
     accounts: Sequence[AccountRow],
@@ -27,8 +27,8 @@ def warnings_for(
     """All of them, those about the media first."""
     facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
     track = checks[-1].track if -1 in checks else None
-    found = [*of_checks(content, checks), *of_misfits(misfits(core, content, accounts, facts, track))]
-    return found + [w for account in accounts for w in of_account(core, c, account, due_at)]
+    found = [*of_checks(content, checks), *of_misfits(misfits(context, content, accounts, facts, track))]
+    return found + [w for account in accounts for w in of_account(context, c, account, due_at)]
 
 
 def of_misfits(found: Iterable[Misfit]) -> Iterator[Warned]:
@@ -56,13 +56,13 @@ def of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]
 
 
 def of_account(
-    core: Core, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
+    context: Context, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
 ) -> Iterator[Warned]:
     """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
     yield from of_grant(account, due_at)
-    if daily_posts(core, account) is not None:
-        per = core.adapters[account.platform].capabilities.daily_per
-        yield from of_day(core, account, planned_in_day(c, account.id, due_at, per) + unstored)
+    if daily_posts(context, account) is not None:
+        per = context.adapters[account.platform].capabilities.daily_per
+        yield from of_day(context, account, planned_in_day(c, account.id, due_at, per) + unstored)
 
 
 def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
@@ -77,14 +77,18 @@ def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
         )
 
 
-def daily_posts(core: Core, account: AccountRow) -> int | None:
+def daily_posts(context: Context, account: AccountRow) -> int | None:
     """How many posts a day the account's platform takes; None where that is not counted."""
-    return None if core.settings.sandbox.lifted else core.adapters[account.platform].capabilities.daily_posts
+    return (
+        None
+        if context.settings.sandbox.lifted
+        else context.adapters[account.platform].capabilities.daily_posts
+    )
 
 
-def of_day(core: Core, account: AccountRow, planned: int) -> Iterator[Warned]:
+def of_day(context: Context, account: AccountRow, planned: int) -> Iterator[Warned]:
     """A day that is too full. ``planned``: posts of the 24 hours up to this one's due time, this one included."""
-    allowed = daily_posts(core, account)
+    allowed = daily_posts(context, account)
     if allowed is not None and planned > allowed:
         yield Warned(
             field="accounts",

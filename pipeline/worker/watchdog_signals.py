@@ -10,7 +10,7 @@ from celery.worker import state
 
 from config.settings import settings
 from pipeline.failpoint import failpoint
-from pipeline.queue_liveness import Pulse
+from pipeline.queue_liveness import QueueLiveness
 from pipeline.rate_buckets import redis_client
 from pipeline.worker.watchdog import Watchdog
 
@@ -21,13 +21,13 @@ _watchdogs: list[Watchdog] = []
 def guard(sender: Any, **_: Any) -> None:
     """``sender`` is the consumer. An inspecting or a beat process has none, and no watchdog."""
     s = settings()
-    pulse = Pulse(redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master))
+    liveness = QueueLiveness(redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master))
     queues = list(sender.app.amqp.queues.consume_from)
     slots = int(sender.pool.num_processes)
     watchdog = Watchdog(
         limit=s.worker.deaf,
         room=lambda: len(state.reserved_requests) < slots,
-        waiting=lambda: _any_waits(pulse, queues),
+        waiting=lambda: _any_waits(liveness, queues),
     )
     _watchdogs.append(watchdog)
     watchdog.start()
@@ -48,6 +48,6 @@ def stop(**_: Any) -> None:
         watchdog.stop()
 
 
-def _any_waits(pulse: Pulse, queues: Sequence[str]) -> bool:
+def _any_waits(liveness: QueueLiveness, queues: Sequence[str]) -> bool:
     """Broker away: nothing is known of its queues, and ending would not bring it back."""
-    return any(pulse.length(queue) for queue in queues)
+    return any(liveness.length(queue) for queue in queues)

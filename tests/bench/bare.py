@@ -84,7 +84,9 @@ def late_tasks(stack: Stack, number: int) -> list[float]:
 
 
 def _broker(stack: Stack) -> tuple[Redis, Celery]:
-    return redis_client(stack.core.settings.broker.url.get_secret_value()), configured(stack.core.settings)
+    return redis_client(stack.context.settings.broker.url.get_secret_value()), configured(
+        stack.context.settings
+    )
 
 
 def _fill(app: Celery, number: int) -> None:

@@ -57,7 +57,7 @@ def _publish(ground: Ground, stack: Stack) -> Drain:
     await_published(stack, WORD, number, LONGEST)
     spent = first.spent(Reading.of(parts))
     _judge(stack, number)
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         published = [
             r.published_at.timestamp()
             for r in rows(c, "SELECT published_at FROM deliveries WHERE due_at = :due", due=due)

@@ -82,7 +82,7 @@ def prepared(scale: Scale, say: Callable[[str], None]) -> Iterator[Ground]:
 
 def assert_durable(stack: Stack) -> None:
     """Raises Unsound unless a commit of the system under test waits for the disk, as seen on its own connection."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = {name: getattr(row(c, f"SHOW {name}"), name) for name in DURABLE}
     if off := [name for name, value in found.items() if value != "on"]:
         raise Unsound(f"PostgreSQL runs with {', '.join(off)} off: its figures would be worth nothing.")
@@ -117,7 +117,7 @@ def replaced(words: list[str], old: str, new: str) -> list[str]:
 
 def await_workers(stack: Stack, names: list[str]) -> None:
     """Waits until each of these Celery workers answers. Raises Unsound with its last words when it does not."""
-    app = configured(stack.core.settings)
+    app = configured(stack.context.settings)
     end = time.monotonic() + READY
     try:
         while silent := _silent(app, names):

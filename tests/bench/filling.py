@@ -28,8 +28,8 @@ def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
     found: dict[int, UUID] = {}
     for position, name in enumerate(kind.files):
         url = stack.media(name)
-        facts = asdict(probe(stack.core.fetcher, url, "video" if kind.purpose == "video" else "image"))
-        with stack.core.database.begin() as c:
+        facts = asdict(probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image"))
+        with stack.context.database.begin() as c:
             known = checks.fresh_good(c, stack.workspace, kind.purpose, url, timedelta(minutes=10))
             check = known or checks.open_check(c, stack.workspace, kind.purpose, url)
             if known is None:
@@ -71,7 +71,7 @@ def fill(
             _post(stack, kind, mine[n % len(mine)], at, f"{word} {n}", pins, media, lead or timedelta(0))
             for n, at in enumerate(due[first : first + BATCH], first)
         ]
-        with stack.core.database.begin() as c:
+        with stack.context.database.begin() as c:
             insert_posts(c, posts)
 
 
@@ -110,7 +110,7 @@ def _post(
 
 def warm(stack: Stack, kind: Kind) -> None:
     """Publishes one post, so that the system measured afterwards has done it before."""
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         now: datetime = rows(c, "SELECT now() AS now")[0].now
     fill(stack, kind, accounts(stack, kind, 1), [now], word=WARM)
     await_published(stack, WARM, 1, 60)
@@ -118,7 +118,7 @@ def warm(stack: Stack, kind: Kind) -> None:
 
 def make_due(stack: Stack, after: timedelta) -> datetime:
     """All that is scheduled becomes due at one moment, this far ahead by the database's clock."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         rows(
             c, "UPDATE posts SET due_at = now() + :after WHERE status = 'scheduled' RETURNING 1", after=after
         )
@@ -128,7 +128,7 @@ def make_due(stack: Stack, after: timedelta) -> datetime:
                WHERE state = 'scheduled' RETURNING due_at""",
             after=after,
         )
-    with stack.core.database.once() as c:  # what autovacuum does within a minute on a running system
+    with stack.context.database.once() as c:  # what autovacuum does within a minute on a running system
         c.exec_driver_sql("VACUUM (ANALYZE) posts, deliveries")
     due: datetime = found[0].due_at
     return due
@@ -146,7 +146,7 @@ def await_published(stack: Stack, word: str, number: int, seconds: float) -> Non
 
 
 def _states(stack: Stack, word: str) -> dict[str, int]:
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         found = rows(
             c,
             """SELECT d.state, count(*) AS n FROM deliveries d JOIN posts p ON p.id = d.post_id
@@ -157,7 +157,7 @@ def _states(stack: Stack, word: str) -> dict[str, int]:
 
 
 def _why(stack: Stack) -> str:
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         seen = row(
             c, "SELECT error->>'message' AS said FROM deliveries WHERE state IN ('failed', 'blocked') LIMIT 1"
         )

@@ -68,9 +68,9 @@ RETURNING 1
 
 def _multiply(stack: Stack, number: int) -> None:
     """As many more like the one that waits; none of them is ever sent, so none needs files of its own."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         rows(c, _MULTIPLY, number=number)
-    with stack.core.database.once() as c:  # what autovacuum does within a minute on a running system
+    with stack.context.database.once() as c:  # what autovacuum does within a minute on a running system
         c.exec_driver_sql("VACUUM (ANALYZE) posts, deliveries")
 
 
@@ -85,7 +85,7 @@ class _Run:
 
 def _run(ground: Ground, stack: Stack, mine: Sequence[UUID], word: str, *, flush: bool) -> _Run:
     """A stream and a burst in its middle, and the broker forgetting everything right after that, or not."""
-    lead = stack.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
     burst = start + timedelta(seconds=MIDDLE)
     stream = [start + timedelta(seconds=APART * n) for n in range(STREAM)]
@@ -106,7 +106,7 @@ def _run(ground: Ground, stack: Stack, mine: Sequence[UUID], word: str, *, flush
 
 
 def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         done = rows(
             c,
             """SELECT d.due_at, a.armed_at FROM posts p JOIN deliveries d ON d.post_id = p.id

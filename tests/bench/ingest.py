@@ -43,7 +43,7 @@ def _used(stack: Stack) -> None:
 
     A new one makes each of them (16 MiB of zeros, to the disk), which holds everybody up for 50 ms, a second of posts.
     """
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         for _ in range(LOG_FILES):
             c.exec_driver_sql("SELECT pg_logical_emit_message(true, 'bench', ''), pg_switch_wal()")
         c.exec_driver_sql("CHECKPOINT")
@@ -142,7 +142,7 @@ def _load(order: Order) -> Report:
 
 
 def _stored(stack: Stack) -> int:
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         found = row(c, "SELECT count(*) AS n FROM posts")
     return int(found.n) if found else 0
 

@@ -47,7 +47,7 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
     """Seconds from due to each of the three, of every post."""
     number = ground.scale.late_posts
     mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
-    lead = stack.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
     due = [start + timedelta(seconds=n * APART + random.random() * 0.8 * APART) for n in range(number)]
     fill(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
@@ -59,7 +59,7 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
         for line in stack.ledger()
         if str(line["caption"]).startswith(WORD)
     }
-    with stack.core.database.once() as c:
+    with stack.context.database.once() as c:
         done = rows(
             c,
             """SELECT p.caption, d.due_at, d.published_at, a.armed_at FROM deliveries d

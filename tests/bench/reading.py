@@ -91,7 +91,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
 
 def _bound(stack: Stack, accounts: Sequence[UUID]) -> Client:
     """Who has a key that is bound to these."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         return Client(stack, create_key(c, stack.workspace, "bound", Terms(accounts=list(accounts))))
 
 
@@ -101,7 +101,7 @@ def _asked(
     page = client.get(f"{BASE}/posts?limit=50")["data"]
     if page["summary"]["total"] != many:
         raise Unsound(f"{many} posts were generated and {page['summary']['total']} are told of.")
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         some = rows(c, "SELECT id FROM posts TABLESAMPLE SYSTEM (1) LIMIT 2000")
         ends = rows(c, "SELECT min(created_at) AS first, max(created_at) AS last FROM posts")[0]
     times = [ends.first + (ends.last - ends.first) * n / 41 for n in range(1, 41)]
@@ -142,7 +142,7 @@ def _require_counted(
 ) -> None:
     """Raises Unsound unless what is told of a span is what counting its rows gives. ``accounts``: it is bound to."""
     told = client.get(f"{BASE}/posts?since={at[0]}&until={at[-1]}")["data"]["summary"]["total"]
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         there = rows(
             c,
             """SELECT count(*) AS n FROM posts WHERE created_at BETWEEN :a AND :b
@@ -159,7 +159,7 @@ def _require_counted(
 def generate(stack: Stack, many: int) -> Sequence[UUID]:
     """Posts of every status with a delivery or two; the accounts. Secondary indexes are built when all is there."""
     mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
-    url = stack.core.database.engine.url
+    url = stack.context.database.engine.url
     values: dict[str, Any] = {
         "w": stack.workspace,
         "n": many,

@@ -100,7 +100,7 @@ class Run:
             f"{house.stack.api}/api/partner/v1/posts", house.stack.key, self.sent, self._body
         )
         until(self._answers, 90, lambda: "the API does not answer")
-        until(lambda: house.stack.core.pulse.alive("reachability") or None, 90)
+        until(lambda: house.stack.context.liveness.alive("reachability") or None, 90)
         self.conductor = Conductor(house, plan.strikes(seed, number, seconds), say)
         self._chance = random.Random(f"tokens {seed}")
         self._told = 0.0

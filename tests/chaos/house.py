@@ -205,10 +205,10 @@ class House:
         """A person connects an account, for the first time or again."""
         order = {"platform": site, "username": username, "options": dict(OPTIONS.get(site, {}))}
         made = self.stack.control("POST", "accounts", order)
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             identity = add_account(
                 c,
-                self.stack.core.vault,
+                self.stack.context.vault,
                 workspace=self.stack.workspace,
                 platform=Platform(site.partition("_")[0]),
                 connection=made["connection"],

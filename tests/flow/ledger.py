@@ -23,7 +23,7 @@ def slideshow(stack: Stack, n: int = 2) -> dict[str, Any]:
 
 def delivery(stack: Stack, post: str) -> str:
     """The id of its one delivery."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = row(c, "SELECT id FROM deliveries WHERE post_id = :id", id=UUID(post))
     assert found is not None
     return str(found.id)
@@ -31,7 +31,7 @@ def delivery(stack: Stack, post: str) -> str:
 
 def states_of(stack: Stack, post: str) -> set[str]:
     """Every state its deliveries were ever in."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = row(
             c,
             """SELECT array_agg(DISTINCT m.target) AS states FROM moves m JOIN deliveries d ON d.id = m.delivery_id
@@ -44,7 +44,7 @@ def states_of(stack: Stack, post: str) -> set[str]:
 
 def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:
     """What was written of a post, oldest first, out of a chain that holds."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = rows(
             c, "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence", w=stack.workspace
         )
@@ -55,7 +55,7 @@ def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:
 
 def account(stack: Stack, platform: str) -> Any:
     """The account's row."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         return row(c, "SELECT status FROM accounts WHERE id = :id", id=stack.accounts[platform])
 
 

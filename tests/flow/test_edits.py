@@ -151,7 +151,7 @@ class Life:
 
     def states(self) -> dict[UUID, str]:
         """Account -> state."""
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             found = rows(c, "SELECT account_id, state FROM deliveries WHERE post_id = :id", id=UUID(self.id))
         return {r.account_id: r.state for r in found}
 

@@ -120,7 +120,7 @@ def _connected(stack: Stack) -> None:
     back = _consented(stack, name)
     _dies_over(stack, lambda: requests.get(back, timeout=20))
     assert requests.get(back, timeout=20).status_code == 409
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         assert name not in [a.username for a in find_accounts(c, stack.workspace)], (
             "half a connection was stored"
         )
@@ -147,11 +147,11 @@ _SCENES: Mapping[str, Callable[[Stack], None]] = {
 
 
 def _consented(stack: Stack, name: str) -> str:
-    return allow(start(stack.core, stack.workspace, Platform.TIKTOK, CLI).url, name)
+    return allow(start(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
 
 
 def _posts_as(stack: Stack, name: str, text: str) -> None:
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         [one] = [a for a in find_accounts(c, stack.workspace) if a.username == name]
     stack.accounts["tiktok"] = one.id
     stack.becomes(stack.accepted(text, "tiktok", media=slideshow(stack)), "posted", 60)

@@ -27,7 +27,7 @@ DUE = "due_at = now(), next_at = now()"
 
 def change(stack: Stack, post: str, assignments: str, where: str = "true") -> str | None:
     """Puts a post's delivery where this test needs it; its id, or None when it is not there to be put."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :p AND ({where}) RETURNING id"  # noqa: S608
         found = row(c, sql, p=post)
     return None if found is None else str(found.id)
@@ -49,7 +49,7 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
     def meanwhile(post: str) -> None:
         change(stack, post, LONG_AGO, UNHELD)
         if deaths.died("delay.released") and deaths.died("delay.looks-rung"):
-            with stack.core.database.begin() as c:
+            with stack.context.database.begin() as c:
                 row(
                     c,
                     "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = :p RETURNING id",
@@ -101,7 +101,7 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
     words, state = COMMANDS[point]
     text = caption()
     post = waiting(stack, text)
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         row(c, "UPDATE posts SET due_at = now() WHERE id = :p RETURNING id", p=post)
     delivery = change(stack, post, f"{state}, {DUE}")
     assert delivery
@@ -125,7 +125,7 @@ def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack,
     queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
     handful = [[change(stack, post, queued), 0] for post in posts]
     queue = next(q for p, q in PUBLISH.items() if p == "tiktok")
-    stack.core.doorbell._app.send_task("publish.step", args=["tiktok", handful], queue=queue)
+    stack.context.dispatcher._app.send_task("publish.step", args=["tiktok", handful], queue=queue)
     until(lambda: stack.parts["publish"].poll() is not None, 60)
     for post in posts:
         assert change(stack, post, "lease_until = now()", "state = 'publishing'"), "both were claimed"

@@ -123,7 +123,7 @@ def hanging(where: Path, *names: str) -> dict[str, str]:
 
 def rescues(stack: Stack, *posts: str) -> Iterable[str]:
     """Where upkeep had to move deliveries of these posts."""
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = rows(
             c,
             """SELECT m.target FROM moves m JOIN deliveries d ON d.id = m.delivery_id

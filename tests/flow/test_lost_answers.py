@@ -44,7 +44,7 @@ def test_429_waits_as_long_as_it_says_and_costs_no_attempt(stack: Stack, platfor
     stack.becomes(post, "posted", 90)
     assert len(stack.live(text)) == 1
     assert "retrying" in states_of(stack, post)
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         found = row(c, "SELECT spent FROM deliveries WHERE post_id = :id", id=UUID(post))
     assert found is not None
     assert found.spent == 1  # the one that went through

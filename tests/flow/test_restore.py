@@ -98,7 +98,7 @@ def _put_back(stack: Stack, backups: Backups) -> None:
     for part in PARTS:
         stack.kill(part)
     backups.load()
-    stack.core.database.engine.dispose()
+    stack.context.database.engine.dispose()
     for part in PARTS:
         _start(stack, part)
 
@@ -141,12 +141,12 @@ def _key(stack: Stack) -> dict[str, str]:
 
 
 def _hold(stack: Stack, *platforms: str) -> None:
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         for platform in platforms:
             pause(c, "account", str(stack.accounts[platform]), "a test")
 
 
 def _let_go(stack: Stack, *platforms: str) -> None:
-    with stack.core.database.begin() as c:
+    with stack.context.database.begin() as c:
         for platform in platforms:
             lift(c, "account", str(stack.accounts[platform]))

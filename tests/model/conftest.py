@@ -23,16 +23,16 @@ WHERE data_type = 'timestamp with time zone' AND table_schema = current_schema()
 
 @pytest.fixture
 def ground(environment: dict[str, str], vault_key: str) -> Iterator[Ground]:
-    core = build(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
-    ledger = Ledger(core.settings.store.url.get_secret_value(), Vault(vault_key))
-    shaky, gaps, clock = Shaky(core.database), Gaps(), Clock()
-    house = moved_in(replace(core, database=shaky), ledger)
+    context = build(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
+    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
+    shaky, gaps, clock = Shaky(context.database), Gaps(), Clock()
+    house = moved_in(replace(context, database=shaky), ledger)
     house.account("one")
     house.account("two")
     house.decided()
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         columns = clock_columns(rows(c, _TIMES))
     with seams(gaps, clock):
         yield Ground(house=house, shaky=shaky, gaps=gaps, clock=clock, columns=columns)
     ledger.database.close()
-    core.database.close()
+    context.database.close()

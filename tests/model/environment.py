@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from adapters.contract import Platform
 from pipeline.actions import resolve as decide
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import ring_checks
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
@@ -53,10 +53,10 @@ class Setting(RuleBasedStateMachine):
         self.ground = ground
         self.shore = Shore(witness=self._arrives)
         self.pouch = Pouch()
-        self.core: Core = replace(
-            ground.house.core, adapters={Platform.TIKTOK: at(self.shore)}, doorbell=self.pouch
+        self.context: Context = replace(
+            ground.house.context, adapters={Platform.TIKTOK: at(self.shore)}, dispatcher=self.pouch
         )
-        self.house = replace(ground.house, core=self.core)
+        self.house = replace(ground.house, context=self.context)
         self.accepted: dict[UUID, int] = {}
         self.lied: set[str] = set()
         self.seen: dict[UUID, tuple[int, int]] = {}
@@ -105,11 +105,11 @@ class Setting(RuleBasedStateMachine):
 
     def _run(self, task: str, args: tuple[Any, ...]) -> None:
         if task == "publish.step":
-            publish.publish_all(self.core, args[0], [(UUID(d), g) for d, g in args[1]])
+            publish.publish_all(self.context, args[0], [(UUID(d), g) for d, g in args[1]])
         elif task == "status.look":
-            status.look_all(self.core, [(UUID(d), g, f) for d, g, f in args[0]])
+            status.look_all(self.context, [(UUID(d), g, f) for d, g, f in args[0]])
         elif task == "delay.slot":
-            delay.slot(self.core)
+            delay.slot(self.context)
         else:
             raise AssertionError(f"nobody takes {task}")
 
@@ -119,9 +119,9 @@ class Setting(RuleBasedStateMachine):
             self._run(*message)
 
     def _chores(self) -> None:
-        rescue_dropped(self.core)
-        resume_blocked(self.core)
-        ring_checks(self.core)
+        rescue_dropped(self.context)
+        resume_blocked(self.context)
+        ring_checks(self.context)
 
     def _person(self) -> None:
         """Looks at the account and says what is there; "not there" is refused while it may still appear."""
@@ -129,31 +129,33 @@ class Setting(RuleBasedStateMachine):
             if d.state not in decide.DECIDABLE:
                 continue
             if self.shore.live(str(d.id)):
-                decide.it_is_live(self.core, d.id, f"https://shore.example/{self.shore.live(str(d.id))[0]}")
+                decide.it_is_live(
+                    self.context, d.id, f"https://shore.example/{self.shore.live(str(d.id))[0]}"
+                )
                 self.ground.did("a person: live")
             elif d.reason != Reason.RECONNECT and self._says_again(d.id):
                 self.ground.did("a person: again")
 
     def _says_again(self, delivery: UUID) -> bool:
         try:
-            decide.publish_again(self.core, delivery)
+            decide.publish_again(self.context, delivery)
         except decide.CannotDecide:
             self.ground.did("a person: too early")
             return False
         return True
 
     def _reconnect(self) -> None:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             for account in self.house.accounts.values():
                 row(
                     c,
                     "UPDATE accounts SET status = 'active', error = NULL WHERE id = :id RETURNING id",
                     id=account,
                 )
-                store_credentials(c, self.core.vault, account, token("again"))
+                store_credentials(c, self.context.vault, account, token("again"))
 
     def _advance(self, seconds: int) -> None:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             for table, columns in self.ground.columns.items():
                 moved = ", ".join(f"{name} = {name} - :by" for name in columns)
                 sql = f"UPDATE {table} SET {moved} RETURNING 1 AS one"  # noqa: S608  names out of information_schema
@@ -162,7 +164,7 @@ class Setting(RuleBasedStateMachine):
         self.shore.advance(seconds)
 
     def _pause_platform(self, *, on: bool) -> None:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             if on:
                 pause(c, "platform", "tiktok", "a test")
             else:

@@ -77,7 +77,7 @@ class Deliveries(Setting):
     @initialize(both=st.booleans())
     def begin(self, both: bool) -> None:
         """A house without posts, then the first two."""
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             for table in _EMPTY:
                 c.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  our own names
             c.exec_driver_sql(
@@ -133,10 +133,10 @@ class Deliveries(Setting):
         change = Change(given=frozenset({"caption"}), caption=f"edited {n}")
         moved = Change(given=frozenset({"scheduled_at"}), scheduled_at=moment)
         work: dict[str, Callable[[], object]] = {
-            "edit": lambda: edit(self.core, caller, post, change),
-            "move": lambda: edit(self.core, caller, post, moved),
-            "cancel": lambda: cancel(self.core, caller, [post]),
-            "retry": lambda: retry(self.core, caller, [post]),
+            "edit": lambda: edit(self.context, caller, post, change),
+            "move": lambda: edit(self.context, caller, post, moved),
+            "cancel": lambda: cancel(self.context, caller, [post]),
+            "retry": lambda: retry(self.context, caller, [post]),
         }
         self._try(what, work[what], plan)
 
@@ -150,7 +150,7 @@ class Deliveries(Setting):
     def the_house(self, what: str, plan: Plan, seconds: int) -> None:
         work: dict[str, Callable[[], object]] = {
             "wait": lambda: self._advance(seconds),
-            "tick": lambda: delay.sweep(self.core),
+            "tick": lambda: delay.sweep(self.context),
             "upkeep": self._chores,
             "the broker forgets": self.pouch.messages.clear,
             "pause": lambda: self._pause_platform(on=True),
@@ -181,7 +181,7 @@ class Deliveries(Setting):
         if weather.before is not None:
             self._advance(weather.before)
             self._chores()
-            delay.sweep(self.core)
+            delay.sweep(self.context)
         message = self._message(task, n, several=several, gone=gone)
         self.ground.did("deliver" if message else "deliver: nothing there")
         if message is None:
@@ -292,7 +292,7 @@ class Deliveries(Setting):
             self._reconnect()
             self._advance(2000)
             self._chores()
-            delay.sweep(self.core)
+            delay.sweep(self.context)
             self._deliver_all()
             for worker in [
                 self.paused.pop() for _ in self.paused[:1]

@@ -18,7 +18,7 @@ class Walk(Deliveries):
     def __init__(self, ground: Ground, late: int = 0) -> None:
         super().__init__(ground)
         self._ingest(both=False, late=late)
-        delay.sweep(self.core)
+        delay.sweep(self.context)
 
     def worker(self, task: str, pauses_at: str = "") -> Worker:
         """Takes the newest message of this kind, as far as that point."""
@@ -31,7 +31,7 @@ class Walk(Deliveries):
         """Time passes, then the upkeep and the ticker run."""
         self._advance(seconds)
         self._chores()
-        delay.sweep(self.core)
+        delay.sweep(self.context)
 
     def state(self) -> str:
         [one] = self._all()
@@ -112,8 +112,8 @@ def test_one_that_prepared_the_old_text_does_not_arm_in_the_name_of_the_new(walk
     a = walk.worker("publish.step", "publish.checkpointed")
     [post] = walk.accepted
     change = Change(given=frozenset({"caption"}), caption="the new text")
-    edit(walk.core, walk.house.caller, post, change)
-    delay.sweep(walk.core)
+    edit(walk.context, walk.house.caller, post, change)
+    delay.sweep(walk.context)
     b = walk.worker("publish.step", "publish.claimed")
     assert a.go(NONE)
     assert walk.live() == 0

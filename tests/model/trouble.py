@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline import failpoint as points
-from pipeline.dispatch import Doorbell
+from pipeline.dispatch import Dispatcher
 from pipeline.stages import deadline
 from pipeline.store.database import Database, Unreachable
 
@@ -161,7 +161,7 @@ class Clock:
 Message = tuple[str, tuple[Any, ...]]
 
 
-class Pouch(Doorbell):
+class Pouch(Dispatcher):
     """The broker: keeps every message it was given, so that each may be delivered never, late, twice, in any order."""
 
     def __init__(self) -> None:

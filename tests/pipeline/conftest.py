@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import load
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
 from tests.pipeline.core_fixture import House, moved_in
@@ -21,7 +21,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def core(module_environment: dict[str, str], site: Site) -> Iterator[Core]:
+def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
     """A core on this module's engines."""
     built = build(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
     yield built
@@ -36,6 +36,6 @@ def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def house(core: Core, ledger: Ledger) -> House:
+def house(context: Context, ledger: Ledger) -> House:
     """A workspace of this test."""
-    return moved_in(core, ledger)
+    return moved_in(context, ledger)

@@ -13,7 +13,7 @@ from uuid import UUID
 import redis
 
 from adapters.contract import Platform
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.rate_buckets import redis_client
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import Accepted, PostRequest, Refusal
@@ -41,7 +41,7 @@ MUSIC = "https://www.tiktok.com/@genviral/video/7234567890123456789"
 class House:
     """One workspace in one core."""
 
-    core: Core
+    context: Context
     ledger: Ledger
     workspace: UUID
     caller: Caller
@@ -60,7 +60,7 @@ class House:
         seen: str = "ok",
     ) -> UUID:
         """A check of this URL that has its verdict already."""
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             check = checks.open_check(c, self.workspace, purpose, url)
             found = (
                 dict(facts or (GOOD_VIDEO if purpose == "video" else GOOD_IMAGE))
@@ -83,7 +83,7 @@ class House:
         return PostRequest(**asked, body_sha256=body)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> Accepted:
-        return accept(self.core, self.caller, request or self.request(**given))
+        return accept(self.context, self.caller, request or self.request(**given))
 
     def refused(self, request: PostRequest | None = None, **given: Any) -> Refusal:
         """The refusal of a request; nothing may have been stored."""
@@ -96,25 +96,25 @@ class House:
         raise AssertionError(f"it was taken: {accepted}")
 
     def now(self) -> datetime:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             moment: datetime = rows(c, "SELECT now() AS now")[0].now
         return moment
 
     def posts(self) -> list[UUID]:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             return [r.id for r in rows(c, "SELECT id FROM posts WHERE workspace_id = :w", w=self.workspace)]
 
     def deliveries(self, post: UUID) -> Sequence[Any]:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             return rows(c, "SELECT * FROM deliveries WHERE post_id = :id ORDER BY platform, id", id=post)
 
     def status(self, post: UUID) -> str:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             found: str = rows(c, "SELECT status FROM posts WHERE id = :id", id=post)[0].status
         return found
 
     def check_ids(self, url: str) -> list[UUID]:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             found = rows(
                 c,
                 "SELECT id FROM checks WHERE workspace_id = :w AND url = :u ORDER BY id",
@@ -125,7 +125,7 @@ class House:
 
     def messages(self, queue: str) -> int:
         """How many messages stand in a queue of the broker."""
-        client: redis.Redis = redis_client(self.core.settings.broker.url.get_secret_value())
+        client: redis.Redis = redis_client(self.context.settings.broker.url.get_secret_value())
         length = client.llen(queue)
         client.close()
         assert isinstance(length, int)
@@ -134,17 +134,17 @@ class House:
     def with_settings(self, **groups: Mapping[str, Any]) -> House:
         """The same house under other settings."""
         changed = {
-            name: getattr(self.core.settings, name).model_copy(update=dict(values))
+            name: getattr(self.context.settings, name).model_copy(update=dict(values))
             for name, values in groups.items()
         }
-        core = replace(self.core, settings=self.core.settings.model_copy(update=changed))
-        return replace(self, core=core)
+        context = replace(self.context, settings=self.context.settings.model_copy(update=changed))
+        return replace(self, context=context)
 
 
-def moved_in(core: Core, ledger: Ledger) -> House:
+def moved_in(context: Context, ledger: Ledger) -> House:
     """A new workspace with a key."""
     workspace = ledger.workspace()
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         caller = find_caller(c, create_key(c, workspace, "tests"))
     assert caller is not None
-    return House(core=core, ledger=ledger, workspace=workspace, caller=caller)
+    return House(context=context, ledger=ledger, workspace=workspace, caller=caller)

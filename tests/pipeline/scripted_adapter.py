@@ -26,7 +26,7 @@ from adapters.contract import (
     Seen,
 )
 from adapters.http import Client
-from pipeline.context import Core
+from pipeline.context import Context
 from tests.pipeline.store.ledger import credentials
 
 CAPABILITIES = Capabilities(
@@ -109,10 +109,10 @@ class Scripted:
         raise NotImplementedError
 
 
-def playing(core: Core, script: Script) -> Core:
+def playing(context: Context, script: Script) -> Context:
     """The core with this platform behind TikTok."""
     adapter: type[Adapter] = type("Bound", (Scripted,), {"script": script, "capabilities": script.can})
-    return replace(core, adapters={Platform.TIKTOK: adapter})
+    return replace(context, adapters={Platform.TIKTOK: adapter})
 
 
 def raising(error: Exception) -> Callable[..., Any]:

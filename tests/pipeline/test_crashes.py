@@ -64,18 +64,18 @@ def given(environment: dict[str, str], site: Site) -> dict[str, str]:
 @pytest.fixture
 def house(given: dict[str, str], vault_key: str) -> Iterator[House]:
     """A workspace on a database of this test's own."""
-    core = build(load(given))
-    core.pulse.remember()
-    ledger = Ledger(core.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(core, ledger)
+    context = build(load(given))
+    context.liveness.remember()
+    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
+    made = moved_in(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 def key_of(house: House) -> str:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return create_key(c, house.workspace, "dies")
 
 
@@ -88,9 +88,9 @@ def dies_publishing(house: House, given: dict[str, str], deaths: Deaths, what: s
 
 
 def publishes(house: House, post: Post, script: Script) -> State | None:
-    delay.slot(house.core)
-    core, delivery = playing(house.core, script), post.deliveries[0]
-    return publish(core, delivery, house.ledger.delivery(delivery).generation)
+    delay.slot(house.context)
+    context, delivery = playing(house.context, script), post.deliveries[0]
+    return publish(context, delivery, house.ledger.delivery(delivery).generation)
 
 
 # --- publishing ------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it(
     assert (now.state, now.armed_at) == ("publishing", None), "nothing went out, and nobody has to be asked"
     assert [a.outcome for a in house.ledger.attempts(delivery)] == ["refused"]
     house.ledger.change(delivery, OVER)
-    rescue_dropped(house.core)
+    rescue_dropped(house.context)
     assert publishes(house, post, script) is State.PUBLISHED
     assert script.made("finalize") == 1
     assert [a.outcome for a in house.ledger.attempts(delivery)] == ["refused", "published"]
@@ -121,7 +121,7 @@ def test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again(
     )
     now = house.ledger.delivery(post.deliveries[0])
     assert (now.state, [a.late for a in house.ledger.attempts(now.id)]) == ("unknown", [None])
-    assert look(playing(house.core, script), now.id, now.generation, now.fence) is State.PUBLISHED
+    assert look(playing(house.context, script), now.id, now.generation, now.fence) is State.PUBLISHED
     assert script.made("finalize") == 0
 
 
@@ -139,10 +139,10 @@ def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
     deaths.of(given, point, "check", str(check))
     assert house.ledger.states(post) == [State.ACCEPTED]
     served.changes(where, file(picture()))
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(c, "UPDATE checks SET lease_until = NULL, next_at = now() WHERE id = :id RETURNING id", id=check)
-    assert ring_checks(house.core) == 1
-    assert reachability.check(house.core, check) == "good"
+    assert ring_checks(house.context) == 1
+    assert reachability.check(house.context, check) == "good"
     assert house.ledger.states(post) == [State.SCHEDULED]
 
 
@@ -162,7 +162,7 @@ def test_a_request_that_died_while_its_media_were_looked_at_stored_nothing(
     again = house.accept(**asked)
     assert house.posts() == [again.id]
     [check] = house.check_ids(where)
-    assert reachability.check(house.core, check) == "good"
+    assert reachability.check(house.context, check) == "good"
     assert [d.state for d in house.deliveries(again.id)] == ["scheduled"]
 
 
@@ -174,7 +174,7 @@ def test_media_whose_second_look_died_keep_no_post_back(
     for point in deaths.points:
         posts.append(scheduled(house, f"{site.origin}/gone.jpg", "23 hours", "3 days", picture(), '"1"'))
         deaths.of(given, point, "chore", "recheck")
-    assert recheck_media(house.core) == 0, "each time once: the last word is the publish step's"
+    assert recheck_media(house.context) == 0, "each time once: the last word is the publish step's"
     for post in posts:
         assert (house.ledger.states(post), warnings(house, post)) == ([State.SCHEDULED], [])
 
@@ -186,7 +186,7 @@ def test_stranded_posts_are_moved_by_the_next(house: House, given: dict[str, str
         house.ledger.change(post.deliveries[0], LONG_AGO)
     deaths.of(given, "checks.advanced", "chore", "checks")
     assert sorted(house.ledger.states(post)[0] for post in posts) == ["accepted", "scheduled"]
-    assert ring_checks(house.core) == 1
+    assert ring_checks(house.context) == 1
     assert {house.ledger.states(post)[0] for post in posts} == {State.SCHEDULED}
 
 
@@ -197,7 +197,7 @@ def test_an_address_is_found_once_more(house: House, given: dict[str, str], deat
         deaths.of(given, point, "find_addresses", where)
         assert url(house, post)[1] == found
         script = Script(look=lambda _: Published(remote_id=where, url=where))
-        assert fill_urls(playing(house.core, script)) == (found is None)
+        assert fill_urls(playing(house.context, script)) == (found is None)
         assert url(house, post) == (where, where)
         house.ledger.change(post.deliveries[0], "remote_id = NULL")
 
@@ -209,16 +209,18 @@ def test_what_was_to_be_rung_is_rung_by_the_next(house: House, given: dict[str, 
     house.ledger.post([house.accounts["one"]], State.QUEUED)
     deaths.of(given, "rebuild.found", "rebuild")
     assert house.messages("publish.tiktok") == 0
-    assert rebuild_broker(house.core, per_second=100_000, told=lambda _: None).deliveries == 1
+    assert rebuild_broker(house.context, per_second=100_000, told=lambda _: None).deliveries == 1
     assert house.messages("publish.tiktok") == 1
 
-    client = redis_client(house.core.settings.broker.url.get_secret_value())
+    client = redis_client(house.context.settings.broker.url.get_secret_value())
     client.flushdb()
     client.close()
     deaths.of(given, "rescue.refilled", "chore", "rescue")
-    assert (house.messages("publish.tiktok"), house.core.pulse.remembers()) == (1, False)
-    rescue_dropped(house.core)
-    assert (house.messages("publish.tiktok"), house.core.pulse.remembers()) == (2, True), "rung once more"
+    assert (house.messages("publish.tiktok"), house.context.liveness.remembers()) == (1, False)
+    rescue_dropped(house.context)
+    assert (house.messages("publish.tiktok"), house.context.liveness.remembers()) == (2, True), (
+        "rung once more"
+    )
 
     unknown = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
     rung = "next_at = now(), lease_until = now() + interval '290 seconds'"
@@ -226,7 +228,7 @@ def test_what_was_to_be_rung_is_rung_by_the_next(house: House, given: dict[str, 
     deaths.of(given, "rescue.looks-found", "chore", "rescue")
     assert house.messages("status") == 0
     house.ledger.change(unknown.deliveries[0], LONG_AGO)
-    assert rescue_dropped(house.core) == 1
+    assert rescue_dropped(house.context) == 1
     assert house.messages("status") == 1
 
 
@@ -239,7 +241,7 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
     posts = [house.ledger.post([house.accounts["one"]]) for _ in range(2)]
     deaths.of(given, "steer.cancelled", "cancel", key_of(house), [str(p.id) for p in posts])
     assert [house.ledger.states(p)[0] for p in posts] == [State.CANCELLED, State.SCHEDULED]
-    done = cancel(house.core, house.caller, [p.id for p in posts])
+    done = cancel(house.context, house.caller, [p.id for p in posts])
     assert (list(done.ids), done.errors) == ([p.id for p in posts], {})
     assert [house.ledger.states(p)[0] for p in posts] == [State.CANCELLED] * 2
 
@@ -252,14 +254,15 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
 
 
 def test_a_no_that_was_not_noted_changed_nothing(house: House, given: dict[str, str], deaths: Deaths) -> None:
-    started = connect.start(house.core, house.workspace, Platform.TIKTOK, CLI)
+    started = connect.start(house.context, house.workspace, Platform.TIKTOK, CLI)
     deaths.of(given, "connect.noting", "decline", "tiktok", started.state)
     with pytest.raises(Refusal) as again:
-        connect.decline(house.core, Platform.TIKTOK, started.state, "access_denied", CLI)
+        connect.decline(house.context, Platform.TIKTOK, started.state, "access_denied", CLI)
     assert again.value.code == "state_used"
-    anew = connect.start(house.core, house.workspace, Platform.TIKTOK, CLI)
+    anew = connect.start(house.context, house.workspace, Platform.TIKTOK, CLI)
     assert (
-        connect.decline(house.core, Platform.TIKTOK, anew.state, "access_denied", CLI).code == "access_denied"
+        connect.decline(house.context, Platform.TIKTOK, anew.state, "access_denied", CLI).code
+        == "access_denied"
     )
 
 
@@ -271,13 +274,13 @@ def test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next(
     both = f"{new},{vault_key}"
     deaths.of(given, "rotation.sealed", "seal", both)
     assert len(opened_by(house, new)) == 1
-    counted = rotate(house.core.database, both, lambda _: None)[0]
+    counted = rotate(house.context.database, both, lambda _: None)[0]
     assert (counted.sealed_again, counted.newest_already) == (1, 1)
     assert opened_by(house, new) == set(house.accounts.values())
 
 
 def opened_by(house: House, key: str) -> set[UUID]:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         sealed = rows(c, "SELECT id, credentials FROM accounts")
     vault = Vault(key)
     return {r.id for r in sealed if _opens(vault, r.credentials, r.id)}

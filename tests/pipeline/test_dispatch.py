@@ -10,7 +10,7 @@ from redis import Redis
 from config.settings import load
 from pipeline import dispatch
 from pipeline.celery_app import configured
-from pipeline.dispatch import Doorbell
+from pipeline.dispatch import Dispatcher
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
 from pipeline.rate_buckets import redis_client
 
@@ -23,8 +23,8 @@ def broker(broker_url: str) -> Redis:
     return client
 
 
-def bell(url: str) -> Doorbell:
-    return Doorbell(configured(load({"SLIPWAY_BROKER__URL": url}), patient=False))
+def bell(url: str) -> Dispatcher:
+    return Dispatcher(configured(load({"SLIPWAY_BROKER__URL": url}), patient=False))
 
 
 def test_a_check_that_nobody_tried_is_rung_once_however_many_ask(broker: Redis, broker_url: str) -> None:

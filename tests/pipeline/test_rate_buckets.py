@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from adapters.contract import Rate
-from pipeline.rate_buckets import CLOSED, Pacer, redis_client
+from pipeline.rate_buckets import CLOSED, RateBuckets, redis_client
 from pipeline.store.database import new_id
 from tests.conftest import Engines
 from tests.pipeline.store.ledger import together
@@ -30,94 +30,94 @@ def client(broker_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def pacer(client: redis.Redis) -> Pacer:
-    return Pacer(client)
+def rate_buckets(client: redis.Redis) -> RateBuckets:
+    return RateBuckets(client)
 
 
-def test_calls_are_spaced_by_period_over_count(pacer: Pacer) -> None:
+def test_calls_are_spaced_by_period_over_count(rate_buckets: RateBuckets) -> None:
     account, rates = str(new_id()), (rate(6, 60),)
-    assert pacer.wait(account, "finalize", rates) == ZERO
-    wait = pacer.wait(account, "finalize", rates)
+    assert rate_buckets.wait(account, "finalize", rates) == ZERO
+    wait = rate_buckets.wait(account, "finalize", rates)
     assert timedelta(seconds=9.5) < wait <= timedelta(seconds=10)
-    again = pacer.wait(account, "finalize", rates)
+    again = rate_buckets.wait(account, "finalize", rates)
     assert again <= wait, "who has to wait takes nothing"
 
 
-def test_after_the_wait_the_next_one_may_go(pacer: Pacer) -> None:
+def test_after_the_wait_the_next_one_may_go(rate_buckets: RateBuckets) -> None:
     account, rates = str(new_id()), (rate(10, 1),)
     went: list[float] = []
     end = time.monotonic() + 10
     while len(went) < 4 and time.monotonic() < end:
-        if pacer.wait(account, "finalize", rates) == ZERO:
+        if rate_buckets.wait(account, "finalize", rates) == ZERO:
             went.append(time.monotonic())
     assert len(went) == 4
     assert all(later - earlier > 0.09 for earlier, later in pairwise(went))
 
 
-def test_each_account_and_each_step_has_its_own_bucket(pacer: Pacer) -> None:
+def test_each_account_and_each_step_has_its_own_bucket(rate_buckets: RateBuckets) -> None:
     one, two = str(new_id()), str(new_id())
     rates = (rate(1, 60), rate(1, 60, "look"))
     for account in (one, two):
         for step in ("finalize", "look"):
-            assert pacer.wait(account, step, rates) == ZERO
-            assert pacer.wait(account, step, rates) > ZERO
+            assert rate_buckets.wait(account, step, rates) == ZERO
+            assert rate_buckets.wait(account, step, rates) > ZERO
 
 
-def test_a_step_without_a_rate_is_free(pacer: Pacer) -> None:
+def test_a_step_without_a_rate_is_free(rate_buckets: RateBuckets) -> None:
     account = str(new_id())
     for _ in range(5):
-        assert pacer.wait(account, "prepare", (rate(1, 60),)) == ZERO
-        assert pacer.wait(account, "finalize", ()) == ZERO
+        assert rate_buckets.wait(account, "prepare", (rate(1, 60),)) == ZERO
+        assert rate_buckets.wait(account, "finalize", ()) == ZERO
 
 
-def test_all_buckets_of_a_step_or_none(pacer: Pacer, client: redis.Redis) -> None:
+def test_all_buckets_of_a_step_or_none(rate_buckets: RateBuckets, client: redis.Redis) -> None:
     """A minute's bucket that is full keeps an hour's from being drawn from."""
     account = str(new_id())
     slow, fast = rate(1, 3600), rate(1, 60)
     key = f"pace:{account}:finalize:0"
-    assert pacer.wait(account, "finalize", (fast, slow)) == ZERO
+    assert rate_buckets.wait(account, "finalize", (fast, slow)) == ZERO
     hour = client.get(f"pace:{account}:finalize:1")
     client.delete(key)  # the minute is over, the hour is not
-    wait = pacer.wait(account, "finalize", (fast, slow))
+    wait = rate_buckets.wait(account, "finalize", (fast, slow))
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
     assert client.get(key) is None, "nothing was taken from the bucket that had room"
     assert client.get(f"pace:{account}:finalize:1") == hour
 
 
-def test_of_sixteen_at_once_one_goes(pacer: Pacer) -> None:
+def test_of_sixteen_at_once_one_goes(rate_buckets: RateBuckets) -> None:
     for _ in range(5):
         account = str(new_id())
-        waits = together(*[partial(pacer.wait, account, "finalize", (rate(6, 60),))] * 16)
+        waits = together(*[partial(rate_buckets.wait, account, "finalize", (rate(6, 60),))] * 16)
         assert waits.count(ZERO) == 1
 
 
-def test_buckets_fade(pacer: Pacer, client: redis.Redis) -> None:
+def test_buckets_fade(rate_buckets: RateBuckets, client: redis.Redis) -> None:
     account = str(new_id())
-    pacer.wait(account, "finalize", (rate(6, 60),))
+    rate_buckets.wait(account, "finalize", (rate(6, 60),))
     assert 9_000 < int(client.pttl(f"pace:{account}:finalize:0")) <= 11_001
 
 
-def test_a_broker_that_forgot_everything_still_paces(pacer: Pacer, client: redis.Redis) -> None:
+def test_a_broker_that_forgot_everything_still_paces(rate_buckets: RateBuckets, client: redis.Redis) -> None:
     account = str(new_id())
-    assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
+    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) == ZERO
     client.flushdb()
     client.script_flush()
-    assert pacer.wait(account, "finalize", (rate(1, 60),)) == ZERO
-    assert pacer.wait(account, "finalize", (rate(1, 60),)) > ZERO
+    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) == ZERO
+    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) > ZERO
 
 
 def test_closed_while_the_broker_is_away() -> None:
     client = redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
-    pacer = Pacer(client)
-    assert pacer.wait("a", "finalize", (rate(1, 60),)) == CLOSED
-    assert pacer.wait("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
+    rate_buckets = RateBuckets(client)
+    assert rate_buckets.wait("a", "finalize", (rate(1, 60),)) == CLOSED
+    assert rate_buckets.wait("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
     client.close()
 
 
 def test_it_can_be_lifted(client: redis.Redis) -> None:
-    pacer = Pacer(client, on=False)
+    rate_buckets = RateBuckets(client, on=False)
     for _ in range(3):
-        assert pacer.wait("a", "finalize", (rate(1, 60),)) == ZERO
+        assert rate_buckets.wait("a", "finalize", (rate(1, 60),)) == ZERO
 
 
 def test_the_brokers_address_is_read_as_kombu_spells_it(engines: Engines, broker_url: str) -> None:

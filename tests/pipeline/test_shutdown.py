@@ -11,12 +11,12 @@ import pytest
 from adapters.contract import Account, Draft, Finalized, Pending, Prepared, Published, Ready, Seen
 from adapters.errors import CredentialsExpired
 from config.consistency import SETTLING
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 from pipeline.queues import PUBLISH, REACHABILITY
-from pipeline.shutdown import Closing
+from pipeline.shutdown import ShutdownSignal
 from pipeline.stages import reachability
 from pipeline.stages.publish import publish, publish_all
 from pipeline.stages.status import look_all
@@ -38,7 +38,7 @@ QUEUE = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
 def mine(house: House) -> House:
     """A house whose end is this test's alone."""
     house.account("one")
-    return replace(house, core=replace(house.core, closing=Closing()))
+    return replace(house, context=replace(house.context, shutdown=ShutdownSignal()))
 
 
 @pytest.fixture
@@ -46,18 +46,18 @@ def post(mine: House) -> Post:
     return mine.ledger.post([mine.accounts["one"]], State.QUEUED)
 
 
-def soon(core: Core) -> None:
+def soon(context: Context) -> None:
     """Told to stop, with no time for another call."""
-    core.closing.begin(core.settings.publish.call)
+    context.shutdown.begin(context.settings.publish.call)
 
 
-def in_time(core: Core) -> None:
+def in_time(context: Context) -> None:
     """Told to stop, with time for a call and a minute over."""
-    core.closing.begin(core.settings.publish.call + SETTLING.total_seconds() + 60)
+    context.shutdown.begin(context.settings.publish.call + SETTLING.total_seconds() + 60)
 
 
 def send(house: House, script: Script, post: Post) -> State | None:
-    return publish(playing(house.core, script), post.deliveries[0], 0)
+    return publish(playing(house.context, script), post.deliveries[0], 0)
 
 
 def is_untouched(house: House, post: Post) -> None:
@@ -68,15 +68,15 @@ def is_untouched(house: House, post: Post) -> None:
 
 
 def test_the_first_who_says_stop_is_heard() -> None:
-    closing = Closing()
-    assert closing.left() is None
-    closing.begin(0)
-    closing.begin(1000)
-    assert closing.left() == timedelta(0)
+    shutdown = ShutdownSignal()
+    assert shutdown.left() is None
+    shutdown.begin(0)
+    shutdown.begin(1000)
+    assert shutdown.left() == timedelta(0)
 
 
 def test_without_time_for_a_call_a_claim_goes_straight_back(mine: House, post: Post) -> None:
-    soon(mine.core)
+    soon(mine.context)
     before, script = mine.messages(QUEUE), Script()
     assert send(mine, script, post) is State.QUEUED
     assert script.calls == []
@@ -85,7 +85,7 @@ def test_without_time_for_a_call_a_claim_goes_straight_back(mine: House, post: P
 
 
 def test_with_time_for_a_call_the_slice_is_finished(mine: House, post: Post) -> None:
-    in_time(mine.core)
+    in_time(mine.context)
     assert send(mine, Script(), post) is State.PUBLISHED
 
 
@@ -93,7 +93,7 @@ def test_a_slice_ends_after_the_step_it_is_in_and_another_process_goes_on_from_t
     mine: House, post: Post
 ) -> None:
     def prepare(checkpoint: Any) -> Prepared:
-        soon(mine.core)
+        soon(mine.context)
         return Pending(checkpoint={"step": checkpoint.get("step", 0) + 1})
 
     script = Script(prepare=prepare)
@@ -101,13 +101,13 @@ def test_a_slice_ends_after_the_step_it_is_in_and_another_process_goes_on_from_t
     is_untouched(mine, post)
     assert script.calls == [("prepare", {})]
     assert mine.ledger.held(post.deliveries[0]).checkpoint == {"step": 1}
-    other = replace(mine, core=replace(mine.core, closing=Closing()))
+    other = replace(mine, context=replace(mine.context, shutdown=ShutdownSignal()))
     assert send(other, Script(), post) is State.PUBLISHED
 
 
 def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: House, post: Post) -> None:
     def prepare(_: Any) -> Prepared:
-        soon(mine.core)
+        soon(mine.context)
         return Ready(checkpoint={"handle": "made"})
 
     script = Script(prepare=prepare)
@@ -119,7 +119,7 @@ def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: House, pos
 
 def test_between_arm_and_answer_nothing_ends(mine: House, post: Post) -> None:
     def finalize(draft: Draft, _: Account) -> Finalized:
-        soon(mine.core)
+        soon(mine.context)
         return Published(remote_id=draft.delivery_id)
 
     assert send(mine, Script(finalize=finalize), post) is State.PUBLISHED
@@ -127,7 +127,7 @@ def test_between_arm_and_answer_nothing_ends(mine: House, post: Post) -> None:
 
 def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: House, post: Post) -> None:
     def finalize(*_: object) -> Finalized:
-        soon(mine.core)
+        soon(mine.context)
         return Pending(checkpoint={"handle": "asked"})
 
     script = Script(finalize=finalize)
@@ -138,7 +138,7 @@ def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: 
 
 def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: House, post: Post) -> None:
     def prepare(_: Any) -> Prepared:
-        soon(mine.core)
+        soon(mine.context)
         raise CredentialsExpired("stale")
 
     script = Script(prepare=prepare)
@@ -148,19 +148,19 @@ def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: House,
 
 
 def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: House) -> None:
-    with mine.core.database.begin() as c:
+    with mine.context.database.begin() as c:
         row(
             c,
             "UPDATE accounts SET expires_at = now() + interval '1 min', renewable = true WHERE id = :id RETURNING id",
             id=mine.accounts["one"],
         )
     script = Script()
-    core = playing(mine.core, script)
-    soon(core)
-    assert refresh_credentials(core) == 0
-    assert refresh_credentials(playing(replace(mine.core, closing=Closing()), script)) >= 1
-    with mine.core.database.begin() as c:
-        _, version, _ = read_account(c, mine.core.vault, mine.accounts["one"])
+    context = playing(mine.context, script)
+    soon(context)
+    assert refresh_credentials(context) == 0
+    assert refresh_credentials(playing(replace(mine.context, shutdown=ShutdownSignal()), script)) >= 1
+    with mine.context.database.begin() as c:
+        _, version, _ = read_account(c, mine.context.vault, mine.accounts["one"])
     assert version == 2
 
 
@@ -168,12 +168,12 @@ def test_of_a_handful_what_has_not_begun_goes_back(mine: House) -> None:
     posts = mine.ledger.posts(3, [mine.accounts["one"]], State.QUEUED)
 
     def finalize(draft: Draft, _: Account) -> Finalized:
-        soon(mine.core)
+        soon(mine.context)
         return Published(remote_id=draft.delivery_id)
 
     before = mine.messages(QUEUE)
-    core = playing(mine.core, Script(finalize=finalize))
-    publish_all(core, "tiktok", [(p.deliveries[0], 0) for p in posts])
+    context = playing(mine.context, Script(finalize=finalize))
+    publish_all(context, "tiktok", [(p.deliveries[0], 0) for p in posts])
     states = sorted(mine.ledger.state(p.deliveries[0]) for p in posts)
     assert states == [State.PUBLISHED, State.QUEUED, State.QUEUED]
     assert mine.messages(QUEUE) == before + 2
@@ -185,7 +185,7 @@ def test_what_is_not_armed_when_the_time_is_over_is_queued_again_and_can_no_long
     before = mine.messages(QUEUE)
 
     def prepare(_: Any) -> Prepared:
-        mine.core.closing.hand_back()
+        mine.context.shutdown.hand_back()
         is_untouched(mine, post)
         assert mine.messages(QUEUE) == before + 1
         return Ready(checkpoint={"handle": "late"})
@@ -199,7 +199,7 @@ def test_what_is_not_armed_when_the_time_is_over_is_queued_again_and_can_no_long
     assert mine.ledger.moves(delivery)[-1] == ("publish", "publishing", "queued")
     assert mine.ledger.last_why(delivery) == "its worker had to end"
     assert mine.status(post.id) == "pending"
-    mine.core.closing.hand_back()
+    mine.context.shutdown.hand_back()
     assert mine.messages(QUEUE) == before + 1, "nothing is in hand any more"
 
 
@@ -208,11 +208,11 @@ def test_of_a_handful_all_is_in_hand_until_it_is_settled(mine: House) -> None:
 
     def finalize(draft: Draft, _: Account) -> Finalized:
         if script.made("finalize") == 2:
-            mine.core.closing.hand_back()
+            mine.context.shutdown.hand_back()
         return Published(remote_id=draft.delivery_id)
 
     script = Script(finalize=finalize)
-    publish_all(playing(mine.core, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_all(playing(mine.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
     found = sorted(mine.ledger.delivery(p.deliveries[0]).state for p in posts)
     assert found == ["published", "published", "queued"], "the settled and the armed one stay what they are"
     assert script.made("finalize") == 2
@@ -222,12 +222,12 @@ def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
     mine: House, post: Post
 ) -> None:
     [delivery] = post.deliveries
-    core = replace(mine.core, adapters=playing(mine.core, Script()).adapters)
+    context = replace(mine.context, adapters=playing(mine.context, Script()).adapters)
 
     def finalize(draft: Draft, _: Account) -> Finalized:
-        mine.core.closing.hand_back()
+        mine.context.shutdown.hand_back()
         assert mine.ledger.state(delivery) is State.PUBLISHING
-        assert rescue_dropped(core) >= 1, "its lease is over at once"
+        assert rescue_dropped(context) >= 1, "its lease is over at once"
         assert mine.ledger.state(delivery) is State.UNKNOWN
         return Published(remote_id=draft.delivery_id)
 
@@ -237,9 +237,9 @@ def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
 
 def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: House, post: Post) -> None:
     held = mine.ledger.claimed(post)
-    with mine.core.database.begin() as his:
+    with mine.context.database.begin() as his:
         row(his, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
-        with mine.core.database.begin() as c:
+        with mine.context.database.begin() as c:
             assert give_back(c, [held], LEASE) == []
     assert mine.ledger.state(held.id) is State.PUBLISHING
 
@@ -247,7 +247,7 @@ def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: House, po
 def test_a_claim_of_somebody_else_is_not_given_back(mine: House, post: Post) -> None:
     held = mine.ledger.claimed(post)
     mine.ledger.change(held.id, "fence = fence + 1")
-    with mine.core.database.begin() as c:
+    with mine.context.database.begin() as c:
         assert give_back(c, [held], LEASE) == []
     assert mine.ledger.state(held.id) is State.PUBLISHING
 
@@ -261,14 +261,14 @@ def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: House
 
     def seen(_: object) -> Seen:
         if over:
-            mine.core.closing.hand_back()
-        soon(mine.core)
+            mine.context.shutdown.hand_back()
+        soon(mine.context)
         return Published(remote_id=f"r{script.made('look')}")
 
     script = Script(look=seen)
-    look_all(playing(mine.core, script), [(d, 0, 1) for d in ids])
+    look_all(playing(mine.context, script), [(d, 0, 1) for d in ids])
     assert script.made("look") == 1
-    with mine.core.database.begin() as c:
+    with mine.context.database.begin() as c:
         rung = {ring.delivery for ring in ring_looks(c, 10_000, LEASE)} & ids
     assert sorted(mine.ledger.state(d) for d in rung) == [State.PROCESSING, State.PROCESSING]
 
@@ -276,17 +276,17 @@ def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: House
 def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(mine: House, site: Site) -> None:
     path = "/under-way.jpg"
     picture_file = file(picture(), ETag='"v1"')
-    with mine.core.database.begin() as c:
+    with mine.context.database.begin() as c:
         check = checks.open_check(c, mine.workspace, "image", site.origin + path).id
     before = mine.messages(REACHABILITY)
 
     def answer(request: Any) -> Any:
         if mine.messages(REACHABILITY) == before:
-            mine.core.closing.hand_back()
-            with mine.core.database.begin() as c:
+            mine.context.shutdown.hand_back()
+            with mine.context.database.begin() as c:
                 assert check in checks.due_checks(c, 10_000)
         return picture_file(request)
 
     site.routes[path] = answer
-    assert reachability.check(mine.core, check) == "good"
+    assert reachability.check(mine.context, check) == "good"
     assert mine.messages(REACHABILITY) == before + 1

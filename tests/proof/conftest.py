@@ -39,8 +39,8 @@ def stack(
             stack.start_worker(group)
         stack.start_api()
         stack.seed()
-        until(lambda: stack.core.pulse.alive("reachability"), 60)
-        until(stack.core.pulse.remembers, 60)
+        until(lambda: stack.context.liveness.alive("reachability"), 60)
+        until(stack.context.liveness.remembers, 60)
         yield stack
 
 

@@ -92,7 +92,7 @@ class Fleet:
                 self.stack.start_worker(group)
 
     def _delivery(self, way: str) -> Any:
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             sql = "SELECT * FROM deliveries WHERE post_id = :p AND account_id = :a"
             [found] = rows(c, sql, p=UUID(self.posts[kind_of(way)]), a=self.accounts[way])
         return found
@@ -142,7 +142,7 @@ class Fleet:
         for start, task in TICKS.items():
             for _ in WAYS if any(point.startswith(start) for point in points) else ():
                 queue = DELAY if task == "delay.slot" else UPKEEP
-                self.stack.core.doorbell._app.send_task(task, queue=queue)
+                self.stack.context.dispatcher._app.send_task(task, queue=queue)
 
     def come(self, *points: str, group: str = "publish", singly: bool = False) -> None:
         """Waits until each way that has not died at all of these is at one of them; ``singly``: until one is.
@@ -173,7 +173,7 @@ class Fleet:
             self.died[point].add(way)
         self.time_passes()
         if group != "upkeep":
-            rescue_dropped(self.stack.core)
+            rescue_dropped(self.stack.context)
 
     def go_on(self, point: str) -> None:
         """Lets go of those who hang there: they live."""
@@ -183,7 +183,7 @@ class Fleet:
 
     def time_passes(self) -> None:
         """Leases run out, and calls that were armed can show nothing any more."""
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             for statement in _AN_HOUR_PASSES:
                 rows(c, statement, accounts=list(self.accounts.values()))
 
@@ -228,7 +228,7 @@ class Fleet:
         found = "SELECT id FROM deliveries WHERE id = ANY(CAST(:ids AS uuid[])) AND reason = 'reconnect'"
 
         def blocked() -> bool:
-            with self.stack.core.database.begin() as c:
+            with self.stack.context.database.begin() as c:
                 return len(rows(c, found, ids=list(self.deliveries.values()))) == len(WAYS)
 
         until(blocked, 60, lambda: str(self._tell()))
@@ -244,7 +244,7 @@ class Fleet:
         waiting = [self.deliveries[way] for way in among]
 
         def over() -> bool:
-            with self.stack.core.database.begin() as c:
+            with self.stack.context.database.begin() as c:
                 rows(c, _LOOKED_LONG_ENOUGH, ids=waiting)
             return not self._unsettled(among)
 
@@ -273,13 +273,13 @@ class Fleet:
         for way in ways:
             delivery = self.deliveries[way]
             if self.live(way):
-                it_is_live(self.stack.core, delivery, f"https://www.example.com/{delivery}")
+                it_is_live(self.stack.context, delivery, f"https://www.example.com/{delivery}")
             else:
-                publish_again(self.stack.core, delivery)
+                publish_again(self.stack.context, delivery)
 
     def change(self, assignments: str) -> None:
         """Puts every delivery where this test needs it."""
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             sql = f"UPDATE deliveries SET {assignments} WHERE id = ANY(CAST(:ids AS uuid[])) RETURNING id"  # noqa: S608
             assert len(rows(c, sql, ids=list(self.deliveries.values()))) == len(WAYS)
 
@@ -293,7 +293,7 @@ class Fleet:
         return {way: self._history(way) for way in self.deliveries}
 
     def _history(self, way: str) -> str:
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             sql = "SELECT mover, target FROM moves WHERE delivery_id = :d ORDER BY id"
             moves = rows(c, sql, d=self.deliveries[way])
         error = (self._delivery(way).error or {}).get("message", "")

@@ -32,7 +32,7 @@ def test_checks(fleet: Fleet) -> None:
 
 def checks(fleet: Fleet) -> dict[str, UUID]:
     """The first check of each way's post."""
-    with fleet.stack.core.database.begin() as c:
+    with fleet.stack.context.database.begin() as c:
         found = {
             kind: rows(
                 c, "SELECT check_id FROM post_checks WHERE post_id = :p AND position = 0", p=UUID(post)
@@ -46,7 +46,7 @@ def test_too_late(fleet: Fleet) -> None:
     """Posts that are to be skipped when they are late, and are."""
     hours = [(datetime.now(UTC) + timedelta(hours=n)).isoformat() for n in (1, 2)]
     fleet.post(scheduled_at=hours[0], expires_at=hours[1], on_late="skip")
-    with fleet.stack.core.database.begin() as c:
+    with fleet.stack.context.database.begin() as c:
         sql = "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = ANY(CAST(:p AS uuid[])) RETURNING id"
         assert len(rows(c, sql, p=list(fleet.posts.values()))) == len(fleet.posts)
     fleet.change("next_at = now()")

@@ -86,7 +86,7 @@ def test_handfuls(fleet: Fleet) -> None:
     for platform, queue in PUBLISH.items():
         mine = [str(d) for way, d in fleet.deliveries.items() if WAYS[way].platform.startswith(platform)]
         several = [[d, 0] for d in mine] + [[str(uuid4()), 0]]  # of YouTube there is only one
-        fleet.stack.core.doorbell._app.send_task("publish.step", args=[platform, several], queue=queue)
+        fleet.stack.context.dispatcher._app.send_task("publish.step", args=[platform, several], queue=queue)
     fleet.come("publish.claimed-several")
     fleet.fall("publish.claimed-several")
     fleet.dies("publish.handle-stored")
@@ -113,7 +113,7 @@ def test_late_workers(fleet: Fleet) -> None:
     fleet.start()
     fleet.come("publish.answered")
     fleet.time_passes()
-    rescue_dropped(fleet.stack.core)
+    rescue_dropped(fleet.stack.context)
     fleet.go_on("publish.answered")
     fleet.come("settling.lost")
     fleet.fall("settling.lost")

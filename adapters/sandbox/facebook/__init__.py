@@ -12,7 +12,7 @@ from adapters.sandbox.facebook.dialect import PLATFORM
 from adapters.sandbox.graph_dialect import token_of
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _HOST = "facebook"
 _PAGE_EDGES = (
@@ -44,9 +44,9 @@ _PATHS = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve Pages on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: digits(15, "1"),
@@ -56,40 +56,40 @@ def register(app: web.Application, world: "World") -> None:
             access_life=None,
         ),
     )
-    world.processing.define(film.KIND, film.work(world))
-    _claim(world)
-    world.graph.mount(app, _HOST)
-    mount(app, world, "POST", "/rupload/video-upload/{version}/{video}", upload.RECEIVE)
-    mount(app, world, "POST", "/rupload/video-upload/{video}", upload.RECEIVE)
+    context.processing.define(film.KIND, film.work(context))
+    _claim(context)
+    context.graph.mount(app, _HOST)
+    mount(app, context, "POST", "/rupload/video-upload/{version}/{video}", upload.RECEIVE)
+    mount(app, context, "POST", "/rupload/video-upload/{video}", upload.RECEIVE)
 
 
-def _claim(world: "World") -> None:
+def _claim(context: "SandboxContext") -> None:
     def is_page(node: str, request: web.Request) -> bool:
-        return _is_me(node, request) or world.accounts.find(PLATFORM, node) is not None
+        return _is_me(node, request) or context.accounts.find(PLATFORM, node) is not None
 
     def _is_me(node: str, request: web.Request) -> bool:
         if node == person.PERSON:
             return True
-        return node == "me" and world.accounts.token(PLATFORM, token_of(request)) is not None
+        return node == "me" and context.accounts.token(PLATFORM, token_of(request)) is not None
 
     for method, node, edge, endpoint in _PATHS:
-        world.graph.claim(_HOST, method, edge, endpoint, _named(node))
+        context.graph.claim(_HOST, method, edge, endpoint, _named(node))
     for method, edge, endpoint in _PAGE_EDGES:
-        world.graph.claim(_HOST, method, edge, endpoint, is_page)
-    world.graph.claim(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
-    world.graph.claim(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
-    world.graph.claim(_HOST, "GET", "", person.ME, _is_me)
-    world.graph.claim(_HOST, "GET", "", person.PAGE, is_page)
+        context.graph.claim(_HOST, method, edge, endpoint, is_page)
+    context.graph.claim(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
+    context.graph.claim(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
+    context.graph.claim(_HOST, "GET", "", person.ME, _is_me)
+    context.graph.claim(_HOST, "GET", "", person.PAGE, is_page)
     for kind, method, endpoint in _NODES:
-        world.graph.claim(_HOST, method, "", endpoint, _kept(world, kind))
+        context.graph.claim(_HOST, method, "", endpoint, _kept(context, kind))
 
 
 def _named(name: str) -> "_Owns":
     return lambda node, _: node == name
 
 
-def _kept(world: "World", kind: str) -> "_Owns":
-    return lambda node, _: world.store.get(kind, node) is not None
+def _kept(context: "SandboxContext", kind: str) -> "_Owns":
+    return lambda node, _: context.store.get(kind, node) is not None
 
 
 if TYPE_CHECKING:

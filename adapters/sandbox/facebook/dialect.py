@@ -42,7 +42,7 @@ def exhausted(_: Call) -> web.Response:
 def page(call: Call, *scopes: str) -> Record:
     """The Page of the token, whatever node the path names; raises Refused."""
     text = presented(call)
-    token = None if text is None else call.world.accounts.token(PLATFORM, text)
+    token = None if text is None else call.context.accounts.token(PLATFORM, text)
     if token is not None and token["role"] == USER:
         raise refuse(190, 2069032, "User access token is not supported: a Page access token is required.")
     return call.holder(*scopes)

@@ -39,9 +39,9 @@ async def create(call: Call) -> web.Response:
     _refuse_twice(call, account, message)
     record = post.new(call, account, message, photos, link)
     for shown in photos:
-        call.world.store.put(photo.KIND, shown["key"], shown | {"post": record["key"]})
+        call.context.store.put(photo.KIND, shown["key"], shown | {"post": record["key"]})
     if is_true(given, "published", otherwise=True):
-        post.show(call.world, account, record)
+        post.show(call.context, account, record)
     return ok({"id": record["key"]}, account)
 
 
@@ -74,7 +74,7 @@ def _json(value: object) -> object:
 
 def _refuse_twice(call: Call, account: Record, message: str) -> None:
     """The same words twice in a row are refused."""
-    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
         if live.entry["kind"] in post.FEED_KINDS:
             if message and live.entry["caption"] == message:
                 raise refuse(506, None, "Duplicate status message: this post is identical to the last one.")
@@ -104,10 +104,10 @@ def _videos(call: Call, kind: str) -> web.Response:
 def _listed(call: Call, account: Record, kind: str | None, fields: str) -> Record:
     given = arguments(call)
     since, until = number(given, "since"), number(given, "until")
-    now = call.world.clock.now()
+    now = call.context.clock.now()
     rows = []
-    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
-        record = call.world.store.get(post.KIND, live.entry["extra"]["post_id"])
+    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+        record = call.context.store.get(post.KIND, live.entry["extra"]["post_id"])
         if record is None or record["is_deleted"] or live.visible_at > now:
             continue
         if kind not in (None, record["kind"]):

@@ -46,11 +46,11 @@ async def token(call: Call) -> web.Response:
     try:
         if given.get("grant_type") == "fb_exchange_token":
             return _longer(call, given)
-        _, found = redeem_form(call.world, PLATFORM, given)
+        _, found = redeem_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
         code, sentence = _WRONG[refusal.reason]
         raise refuse(code, None, sentence) from None
-    return _issued(person.user_token(call.world, found, _SHORT_S), _SHORT_S)
+    return _issued(person.user_token(call.context, found, _SHORT_S), _SHORT_S)
 
 
 def _issued(text: str, life: float) -> web.Response:
@@ -58,14 +58,14 @@ def _issued(text: str, life: float) -> web.Response:
 
 
 def _longer(call: Call, given: Record) -> web.Response:
-    check_client(call.world, PLATFORM, given.get("client_id"), given.get("client_secret"))
-    accounts = call.world.accounts
+    check_client(call.context, PLATFORM, given.get("client_id"), given.get("client_secret"))
+    accounts = call.context.accounts
     found = accounts.token(PLATFORM, str(given.get("fb_exchange_token") or ""))
     if found is None or found["role"] not in (USER, "short"):
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
     if (state := accounts.state(found)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
-    return _issued(person.user_token(call.world, found, _LONG_S), _LONG_S)
+    return _issued(person.user_token(call.context, found, _LONG_S), _LONG_S)
 
 
 def _step(call: Call) -> str:
@@ -77,10 +77,10 @@ async def debug(call: Call) -> web.Response:
     given = arguments(call)
     app, _, secret = str(given.get("access_token") or "").partition("|")
     try:
-        check_client(call.world, PLATFORM, app, secret)
+        check_client(call.context, PLATFORM, app, secret)
     except GrantRefused:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token") from None
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     found = accounts.token(PLATFORM, str(given.get("input_token") or ""))
     if found is None:
         error = {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"}
@@ -89,7 +89,7 @@ async def debug(call: Call) -> web.Response:
 
 
 def _facts(call: Call, app: str, found: Record) -> Record:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     is_user = found["role"] == USER
     owner = accounts.find(PLATFORM, found["remote_id"])
     scopes = list(found["scopes"]) if owner is None else accounts.granted(found, owner)
@@ -108,9 +108,9 @@ def _facts(call: Call, app: str, found: Record) -> Record:
 def _owner(call: Call) -> Record | None:
     given = arguments(call)
     text = str(given.get("fb_exchange_token") or given.get("code") or "")
-    found = call.world.accounts.token(PLATFORM, text)
+    found = call.context.accounts.token(PLATFORM, text)
     pages = [] if found is None else found.get("pages", [found["remote_id"]])
-    return call.world.accounts.find(PLATFORM, pages[0]) if pages else None
+    return call.context.accounts.find(PLATFORM, pages[0]) if pages else None
 
 
 CONSENT = DESK.endpoint(PLATFORM, VOICE)

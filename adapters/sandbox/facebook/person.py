@@ -12,7 +12,7 @@ from adapters.sandbox.graph_dialect import presented, refuse
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 PERSON = "10158000000000001"
 """Everything belongs to one person."""
@@ -29,20 +29,20 @@ _PAGE_TOKEN = "facebook.page_token"  # noqa: S105 - the kind of a record
 _INSTAGRAM = "instagram"
 
 
-def granted(_: "World", given: Record, pages: list[Record]) -> Record:
+def granted(_: "SandboxContext", given: Record, pages: list[Record]) -> Record:
     """What a code carries: the Pages a person has chosen, and what the app may do there."""
     scopes = [scope for scope in asked_scopes(given) if scope in SCOPES]
     return {"pages": [page["remote_id"] for page in pages], "scopes": scopes or list(SCOPES[:3])}
 
 
-def user_token(world: "World", like: Record, life: float) -> str:
+def user_token(context: "SandboxContext", like: Record, life: float) -> str:
     """A person's token for the Pages and scopes of `like` (a code or a token), living `life` seconds."""
     more = {
         "pages": like.get("pages", [like["remote_id"]]),
         "scopes": like.get("scopes", list(SCOPES[:3])),
         "is_long": life > _SHORT_S,
     }
-    return world.accounts.mint({"platform": PLATFORM, "remote_id": PERSON}, USER, "EAA", life, 0.0, more)
+    return context.accounts.mint({"platform": PLATFORM, "remote_id": PERSON}, USER, "EAA", life, 0.0, more)
 
 
 _SHORT_S = 7200.0
@@ -51,10 +51,10 @@ _SHORT_S = 7200.0
 def _user(call: Call) -> tuple[str, Record]:
     """The person's token of a request; raises Refused."""
     text = presented(call)
-    token = None if text is None else call.world.accounts.token(PLATFORM, text)
+    token = None if text is None else call.context.accounts.token(PLATFORM, text)
     if text is None or token is None:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
-    if (state := call.world.accounts.state(token)) != "valid":
+    if (state := call.context.accounts.state(token)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
     if token["role"] != USER:
         raise refuse(100, None, "(#100) Tried accessing nonexisting field (accounts) on node type (Page)")
@@ -63,30 +63,30 @@ def _user(call: Call) -> tuple[str, Record]:
 
 def _page_token(call: Call, text: str, user: Record, account: Record) -> str:
     """The Page's token of that person: the same one each time."""
-    world, key = call.world, f"{text}:{account['remote_id']}"
-    kept = world.store.get(_PAGE_TOKEN, key)
+    context, key = call.context, f"{text}:{account['remote_id']}"
+    kept = context.store.get(_PAGE_TOKEN, key)
     if kept is not None:
-        token = world.accounts.token(PLATFORM, kept["token"])
-        if token is not None and world.accounts.state(token) == "valid":
+        token = context.accounts.token(PLATFORM, kept["token"])
+        if token is not None and context.accounts.state(token) == "valid":
             return str(kept["token"])
     more: Record = {"scopes": user["scopes"]}
-    linked = _instagram(world, account)
+    linked = _instagram(context, account)
     if linked is not None and any(scope.startswith(_INSTAGRAM) for scope in user["scopes"]):
         more["acts_for"] = [f"{_INSTAGRAM}:{linked['remote_id']}"]
     # Out of a long-lived token comes one without an end; out of a short one, one that ends with it.
-    life = None if user["is_long"] else max(0.0, user["expires_at"] - world.clock.now())
-    made = world.accounts.mint(account, "access", "EAA", life, 0.0, more)
-    world.store.put(_PAGE_TOKEN, key, {"token": made})
+    life = None if user["is_long"] else max(0.0, user["expires_at"] - context.clock.now())
+    made = context.accounts.mint(account, "access", "EAA", life, 0.0, more)
+    context.store.put(_PAGE_TOKEN, key, {"token": made})
     return made
 
 
-def _instagram(world: "World", account: Record) -> Record | None:
+def _instagram(context: "SandboxContext", account: Record) -> Record | None:
     """The Instagram account linked to a Page: the one of option `instagram`, else of the same username."""
-    return world.accounts.named(_INSTAGRAM, account["options"].get("instagram", account["username"]))
+    return context.accounts.named(_INSTAGRAM, account["options"].get("instagram", account["username"]))
 
 
 def _told(call: Call, account: Record, token: str) -> Record:
-    linked = _instagram(call.world, account)
+    linked = _instagram(call.context, account)
     return {
         "id": account["remote_id"],
         "name": account["display_name"],
@@ -100,7 +100,7 @@ def _told(call: Call, account: Record, token: str) -> Record:
 
 
 def _pages(call: Call, user: Record) -> list[Record]:
-    found = (call.world.accounts.find(PLATFORM, key) for key in user["pages"])
+    found = (call.context.accounts.find(PLATFORM, key) for key in user["pages"])
     return [account for account in found if account is not None]
 
 
@@ -115,7 +115,7 @@ async def accounts(call: Call) -> web.Response:
 async def me(call: Call) -> web.Response:
     """GET /me: the person, or the Page whose token it is."""
     text = presented(call)
-    token = None if text is None else call.world.accounts.token(PLATFORM, text)
+    token = None if text is None else call.context.accounts.token(PLATFORM, text)
     if token is None or token["role"] != USER:
         return await page_node(call)
     _user(call)
@@ -125,7 +125,7 @@ async def me(call: Call) -> web.Response:
 async def page_node(call: Call) -> web.Response:
     """GET /{page}: with a person's token it shows the Page's own, as /me/accounts would."""
     text = presented(call)
-    token = None if text is None else call.world.accounts.token(PLATFORM, text)
+    token = None if text is None else call.context.accounts.token(PLATFORM, text)
     node = graph_node.name(call.request)
     if text is not None and token is not None and token["role"] == USER:
         _user(call)

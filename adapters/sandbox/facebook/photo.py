@@ -23,16 +23,16 @@ async def create(call: Call) -> web.Response:
     given = arguments(call)
     is_published = is_true(given, "published", otherwise=True)
     record: Record = {"key": digits(15, "12"), "account": account["remote_id"], "post": None}
-    record |= {"created": call.world.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
+    record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
     record["media"] = await _look_at(call, given)
     answer = {"id": record["key"]}
     if is_published:
         message = str(given.get("message") or given.get("caption") or "")
         made = post.new(call, account, message, [record])
-        post.show(call.world, account, made)
+        post.show(call.context, account, made)
         record["post"] = made["key"]
         answer["post_id"] = made["key"]
-    call.world.store.put(KIND, record["key"], record)
+    call.context.store.put(KIND, record["key"], record)
     return ok(answer, account)
 
 
@@ -43,7 +43,7 @@ async def _look_at(call: Call, given: Record) -> Record:
         told: Record = {"sha256": None if facts is None else facts.sha256, "bytes": size}
     elif isinstance(url, str) and url:
         try:
-            pulled = await call.world.puller.picture(PLATFORM, url, _MOST_BYTES)
+            pulled = await call.context.puller.picture(PLATFORM, url, _MOST_BYTES)
         except PullFailed:
             raise refuse(100, None, "(#100) The picture could not be fetched from the given URL.") from None
         facts, size, told = pulled.image, pulled.bytes, pulled.told(url)
@@ -61,14 +61,14 @@ async def _look_at(call: Call, given: Record) -> Record:
 
 def attachable(call: Call, account: Record, key: str) -> Record:
     """The unpublished photo that a post wants to show; raises Refused."""
-    record = call.world.store.get(KIND, key)
+    record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
         raise refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
     if record["post"] is not None:
-        held = call.world.store.get(post.KIND, record["post"])
+        held = call.context.store.get(post.KIND, record["post"])
         if held is not None and held["is_published"]:
             raise refuse(1366051, None, "These photos were already posted.")
-    elif call.world.clock.now() >= record["created"] + DAY:
+    elif call.context.clock.now() >= record["created"] + DAY:
         raise refuse(100, None, f"(#100) The photo {key} has expired.")
     return record
 
@@ -77,10 +77,10 @@ async def delete(call: Call) -> web.Response:
     """DELETE /{photo}: only while no post shows it."""
     account = writer(call)
     node = graph_node.name(call.request)
-    record = call.world.store.get(KIND, node)
+    record = call.context.store.get(KIND, node)
     if record is None or record["account"] != account["remote_id"] or record["post"] is not None:
         raise graph_node.missing(node)
-    call.world.store.drop(KIND, node)
+    call.context.store.drop(KIND, node)
     return ok({"success": True}, account)
 
 

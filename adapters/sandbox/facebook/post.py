@@ -13,7 +13,7 @@ from adapters.sandbox.ledger import iso
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "facebook.post"
 FEED_KINDS = ("text", "image", "photos")
@@ -22,31 +22,31 @@ FEED_KINDS = ("text", "image", "photos")
 def new(call: Call, account: Record, message: str, photos: list[Record], link: str | None = None) -> Record:
     """Make a post that nobody sees yet, and keep it."""
     kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
-    record = blank(call.world, account, kind, message)
+    record = blank(call.context, account, kind, message)
     record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
-    record |= {"link": link, "hidden_until": call.world.clock.now() + call.delay()}
-    call.world.store.put(KIND, record["key"], record)
+    record |= {"link": link, "hidden_until": call.context.clock.now() + call.delay()}
+    call.context.store.put(KIND, record["key"], record)
     return record
 
 
-def blank(world: "World", account: Record, kind: str, message: str) -> Record:
+def blank(context: "SandboxContext", account: Record, kind: str, message: str) -> Record:
     """A post with nothing in it."""
     record: Record = {"key": f"{account['remote_id']}_{digits(15, '12')}", "account": account["remote_id"]}
     record |= {"kind": kind, "message": message, "media": [], "photos": [], "link": None, "video": None}
     return record | {
-        "created": world.clock.now(),
+        "created": context.clock.now(),
         "is_published": False,
         "is_deleted": False,
         "hidden_until": 0.0,
     }
 
 
-def show(world: "World", account: Record, record: Record, late: float = 0.0) -> None:
+def show(context: "SandboxContext", account: Record, record: Record, late: float = 0.0) -> None:
     """Let a post go live: the one way for everything on a Page."""
-    now = world.clock.now()
+    now = context.clock.now()
     late = max(late, record["hidden_until"] - now, 0.0)
     video = record["video"]
-    world.publish(
+    context.publish(
         account,
         kind=record["kind"],
         remote_id=video or record["key"],
@@ -58,7 +58,7 @@ def show(world: "World", account: Record, record: Record, late: float = 0.0) -> 
         extra={"post_id": record["key"], "link": record["link"]},
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
 
 
 def permalink(record: Record) -> str:
@@ -97,12 +97,12 @@ def _attachments(record: Record) -> Record | None:
 
 def is_readable(call: Call, record: Record) -> bool:
     """Whether the post can be seen by its Page's token at this moment."""
-    return not record["is_deleted"] and record["hidden_until"] <= call.world.clock.now()
+    return not record["is_deleted"] and record["hidden_until"] <= call.context.clock.now()
 
 
 def _own(call: Call, account: Record) -> Record:
     node = graph_node.name(call.request)
-    record = call.world.store.get(KIND, node)
+    record = call.context.store.get(KIND, node)
     if record is None or record["account"] != account["remote_id"] or record["is_deleted"]:
         raise graph_node.missing(node)
     return record
@@ -128,7 +128,7 @@ async def update(call: Call) -> web.Response:
     if record["is_published"] and not wanted:
         raise refuse(100, None, "(#100) A published post cannot be unpublished.")
     if wanted and not record["is_published"]:
-        show(call.world, account, record, call.delay())
+        show(call.context, account, record, call.delay())
     return ok({"success": True}, account)
 
 
@@ -136,7 +136,7 @@ async def delete(call: Call) -> web.Response:
     """DELETE /{post}."""
     account = writer(call)
     record = _own(call, account)
-    call.world.store.put(KIND, record["key"], record | {"is_deleted": True})
+    call.context.store.put(KIND, record["key"], record | {"is_deleted": True})
     return ok({"success": True}, account)
 
 

@@ -36,7 +36,7 @@ def _start(call: Call, account: Record) -> web.Response:
 
 
 async def _finish(call: Call, account: Record, given: Record) -> web.Response:
-    record = call.world.store.get(film.KIND, str(given.get("video_id") or ""))
+    record = call.context.store.get(film.KIND, str(given.get("video_id") or ""))
     if record is None or record["account"] != account["remote_id"] or record["kind"] != "reel":
         raise refuse(
             100, None, "(#100) The parameter video_id is required and must name a reel of this Page."
@@ -49,7 +49,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     check_finishable(call, record)
     if wanted == "published":
         window = f"facebook.reels:{account['remote_id']}"
-        if not call.world.windows.take(window, _REELS_A_DAY, DAY):
+        if not call.context.windows.take(window, _REELS_A_DAY, DAY):
             raise Refused(exhausted(call))
     await finish(call, record, given, wanted)
     return ok({"success": True}, account)
@@ -57,7 +57,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
 
 def check_finishable(call: Call, record: Record) -> None:
     """Refuse to finish a video that has not all its bytes, or the wrong ones."""
-    if film.is_expired(call.world, record):
+    if film.is_expired(call.context, record):
         raise refuse(100, None, "(#100) The upload has expired.")
     if record["state"] == "uploading":
         raise refuse(6001, None, "There was a problem uploading your video: it is not complete.")
@@ -71,8 +71,8 @@ async def finish(call: Call, record: Record, given: Record, wanted: str) -> None
     """Everything is there: work on it, and show it if that is `wanted`."""
     record |= {"title": str(given.get("title") or ""), "description": str(given.get("description") or "")}
     record |= {"state": "processing", "wanted": wanted, **call.mishap()}
-    film.keep(call.world, record)
-    await call.world.processing.begin(film.KIND, record)
+    film.keep(call.context, record)
+    await call.context.processing.begin(film.KIND, record)
 
 
 def _step(call: Call) -> str:

@@ -52,7 +52,7 @@ async def create(call: Call) -> web.Response:
             return await _finish(call, account, given)
         case "cancel":
             record = _uploading(call, account, given)
-            film.keep(call.world, record | {"state": "error", "error": "The upload was cancelled."})
+            film.keep(call.context, record | {"state": "error", "error": "The upload was cancelled."})
             return ok({"success": True}, account)
         case _:
             raise refuse(100, None, "(#100) One of upload_phase and file_url is required.")
@@ -61,7 +61,7 @@ async def create(call: Call) -> web.Response:
 async def _by_url(call: Call, account: Record, given: Record) -> web.Response:
     url = str(given["file_url"])
     try:
-        found = await call.world.puller.film(PLATFORM, url, _WHOLE_PULL)
+        found = await call.context.puller.film(PLATFORM, url, _WHOLE_PULL)
     except PullFailed:
         raise refuse(389, None, "Unable to fetch video file from URL.") from None
     record = film.new(call, account, "video")
@@ -81,7 +81,7 @@ def _start(call: Call, account: Record, given: Record) -> web.Response:
         raise refuse(100, None, "(#100) The parameter file_size is required, at most 10 GB.")
     record = film.new(call, account, "video", size)
     session = digits(15, "13")
-    call.world.store.put(_SESSION, session, {"video": record["key"]})
+    call.context.store.put(_SESSION, session, {"video": record["key"]})
     answer = {"video_id": record["key"], "upload_session_id": session, **_offsets(record)}
     return ok(answer, account)
 
@@ -92,8 +92,8 @@ def _offsets(record: Record) -> Record:
 
 
 def _uploading(call: Call, account: Record, given: Record) -> Record:
-    session = call.world.store.get(_SESSION, str(given.get("upload_session_id") or ""))
-    record = None if session is None else call.world.store.get(film.KIND, session["video"])
+    session = call.context.store.get(_SESSION, str(given.get("upload_session_id") or ""))
+    record = None if session is None else call.context.store.get(film.KIND, session["video"])
     if record is None or record["account"] != account["remote_id"]:
         raise refuse(100, None, "(#100) The parameter upload_session_id is required and must be known.")
     return record
@@ -115,14 +115,14 @@ async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
         raise _wrong_offset(record)
     if len(chunk) > min(_CHUNK, record["size"] - start):
         raise refuse(6001, None, "There was a problem uploading your video: the chunk is too long.")
-    descriptor = os.open(film.path(call.world, record), os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(film.path(call.context, record), os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as file:
         file.seek(start)
         file.write(chunk)
     record["received"] = start + len(chunk)
     if record["received"] == record["size"]:
-        await film.received(call.world, record)
-    film.keep(call.world, record)
+        await film.received(call.context, record)
+    film.keep(call.context, record)
     return ok(_offsets(record), account)
 
 
@@ -137,7 +137,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
 
 def _own(call: Call, account: Record) -> Record:
     node = graph_node.name(call.request)
-    record = call.world.store.get(film.KIND, node)
+    record = call.context.store.get(film.KIND, node)
     if record is None or record["account"] != account["remote_id"]:
         raise graph_node.missing(node)
     return record
@@ -147,12 +147,12 @@ async def read(call: Call) -> web.Response:
     """GET /{video}?fields=status,published,post_id,permalink_url,created_time."""
     account = page(call)
     record = _own(call, account)
-    shown = None if record["post"] is None else call.world.store.get(post.KIND, record["post"])
+    shown = None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
     if (shown is not None and not post.is_readable(call, shown)) or call.take("late-visibility") is not None:
         raise graph_node.missing(record["key"])
     known: Record = {
         "id": record["key"],
-        "status": film.status(call.world, record),
+        "status": film.status(call.context, record),
         "published": shown is not None,
         "post_id": record["post"],
         "permalink_url": None if shown is None else post.permalink(shown),
@@ -176,8 +176,8 @@ async def update(call: Call) -> web.Response:
         raise refuse(100, None, "(#100) The video is not finished.")
     record["wanted"] = "published"
     if record["state"] == "ready":
-        film.go_live(call.world, record, call.delay())
-    film.keep(call.world, record)
+        film.go_live(call.context, record, call.delay())
+    film.keep(call.context, record)
     return ok({"success": True}, account)
 
 
@@ -185,10 +185,10 @@ async def delete(call: Call) -> web.Response:
     """DELETE /{video}."""
     account = writer(call)
     record = _own(call, account)
-    shown = None if record["post"] is None else call.world.store.get(post.KIND, record["post"])
+    shown = None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
     if shown is not None:
-        call.world.store.put(post.KIND, shown["key"], shown | {"is_deleted": True})
-    call.world.store.drop(film.KIND, record["key"])
+        call.context.store.put(post.KIND, shown["key"], shown | {"is_deleted": True})
+    call.context.store.drop(film.KIND, record["key"])
     return ok({"success": True}, account)
 
 

@@ -19,7 +19,7 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import Pulled
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "facebook.video"
 MOST_BYTES = 10_000_000_000
@@ -51,30 +51,30 @@ def new(call: Call, account: Record, kind: str, size: int | None = None) -> Reco
         "kind": kind,
         "state": "uploading",
     }
-    record |= {"created": call.world.clock.now(), "received": 0, "size": size, "facts": None, "error": None}
+    record |= {"created": call.context.clock.now(), "received": 0, "size": size, "facts": None, "error": None}
     record |= {"title": "", "description": "", "wanted": "draft", "post": None, "published_at": None}
-    return keep(call.world, record | call.mishap())
+    return keep(call.context, record | call.mishap())
 
 
-def keep(world: "World", record: Record) -> Record:
+def keep(context: "SandboxContext", record: Record) -> Record:
     """Write the record down."""
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
     return record
 
 
-def path(world: "World", record: Record) -> Path:
+def path(context: "SandboxContext", record: Record) -> Path:
     """Where the bytes are kept until they are looked at."""
-    return world.uploads / f"facebook-{record['key']}"
+    return context.uploads / f"facebook-{record['key']}"
 
 
-def is_expired(world: "World", record: Record) -> bool:
+def is_expired(context: "SandboxContext", record: Record) -> bool:
     """Whether it was left unfinished for too long."""
-    return record["state"] in ("uploading", "uploaded") and world.clock.now() >= record["created"] + DAY
+    return record["state"] in ("uploading", "uploaded") and context.clock.now() >= record["created"] + DAY
 
 
-async def received(world: "World", record: Record) -> None:
+async def received(context: "SandboxContext", record: Record) -> None:
     """All bytes are there: look at them and keep what they are."""
-    place = path(world, record)
+    place = path(context, record)
     facts = await asyncio.to_thread(probe.video, place)
     place.unlink(missing_ok=True)
     adopt(record, facts, {"sha256": None if facts is None else facts.sha256, "bytes": record["size"]})
@@ -119,7 +119,7 @@ def _reel_flaw(facts: Record) -> Flaw | None:
     return None
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How videos are worked on."""
 
     async def examine(record: Record) -> str | None:
@@ -130,31 +130,31 @@ def work(world: "World") -> Work:
     return Work(
         pending=lambda record: record["state"] == "processing",
         examine=examine,
-        conclude=lambda record, error: _conclude(world, record, error),
+        conclude=lambda record, error: _conclude(context, record, error),
     )
 
 
-def _conclude(world: "World", record: Record, error: str | None) -> None:
+def _conclude(context: "SandboxContext", record: Record, error: str | None) -> None:
     record |= {"state": "ready" if error is None else "error", "error": error}
     if error is None and record["wanted"] == "published":
-        go_live(world, record)
-    keep(world, record)
+        go_live(context, record)
+    keep(context, record)
 
 
-def go_live(world: "World", record: Record, late: float = 0.0) -> None:
+def go_live(context: "SandboxContext", record: Record, late: float = 0.0) -> None:
     """Show a video that is ready; the caller keeps the record."""
-    account = world.accounts.find(PLATFORM, record["account"])
+    account = context.accounts.find(PLATFORM, record["account"])
     if account is None or record["post"] is not None:
         return
-    shown = post.blank(world, account, record["kind"], record["description"])
+    shown = post.blank(context, account, record["kind"], record["description"])
     shown |= {"video": record["key"], "media": [record["media"]]}
-    post.show(world, account, shown, max(late, record.get("late", 0.0)))
-    record |= {"post": shown["key"], "published_at": int(world.clock.now())}
+    post.show(context, account, shown, max(late, record.get("late", 0.0)))
+    record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 
 
-def status(world: "World", record: Record) -> Record:
+def status(context: "SandboxContext", record: Record) -> Record:
     """The status object."""
-    state = "expired" if is_expired(world, record) else record["state"]
+    state = "expired" if is_expired(context, record) else record["state"]
     return {
         "video_status": _VIDEO_STATUS.get(state, state),
         "uploading_phase": {"status": _uploading(record), "bytes_transfered": record["received"]},

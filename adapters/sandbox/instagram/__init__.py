@@ -12,7 +12,7 @@ from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _HOSTS = ("instagram", "facebook")
 _ACCOUNT_EDGES = (
@@ -25,9 +25,9 @@ _ACCOUNT_EDGES = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve Instagram on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: digits(17, "1784"),
@@ -38,34 +38,34 @@ def register(app: web.Application, world: "World") -> None:
             issued_ago=2 * DAY,  # old enough to be refreshed at once
         ),
     )
-    world.processing.define(KIND, container.work(world))
+    context.processing.define(KIND, container.work(context))
     for host in _HOSTS:
-        _claim(world, host)
-        world.graph.mount(app, host)
-    mount(app, world, "POST", "/rupload/ig-api-upload/{version}/{container}", upload.RECEIVE)
+        _claim(context, host)
+        context.graph.mount(app, host)
+    mount(app, context, "POST", "/rupload/ig-api-upload/{version}/{container}", upload.RECEIVE)
 
 
-def _claim(world: "World", host: str) -> None:
+def _claim(context: "SandboxContext", host: str) -> None:
     def is_account(node: str, request: web.Request) -> bool:
         if node != "me":
-            return world.accounts.find(PLATFORM, node) is not None
-        return host == "instagram" or _is_ours(world, request)
+            return context.accounts.find(PLATFORM, node) is not None
+        return host == "instagram" or _is_ours(context, request)
 
     for method, edge, endpoint in _ACCOUNT_EDGES:
-        world.graph.claim(host, method, edge, endpoint, is_account)
-    world.graph.claim(
-        host, "GET", "", read.CONTAINER, lambda node, _: world.store.get(KIND, node) is not None
+        context.graph.claim(host, method, edge, endpoint, is_account)
+    context.graph.claim(
+        host, "GET", "", read.CONTAINER, lambda node, _: context.store.get(KIND, node) is not None
     )
-    world.graph.claim(
-        host, "GET", "", read.MEDIA, lambda node, _: world.ledger.find(PLATFORM, node) is not None
+    context.graph.claim(
+        host, "GET", "", read.MEDIA, lambda node, _: context.ledger.find(PLATFORM, node) is not None
     )
     if host == "instagram":
-        world.graph.claim(host, "GET", "", oauth.REFRESH, lambda node, _: node == "refresh_access_token")
-        world.graph.claim(host, "GET", "", oauth.EXCHANGE, lambda node, _: node == "access_token")
-        world.graph.claim(host, "GET", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
-        world.graph.claim(host, "POST", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
-        world.graph.claim(host, "POST", "access_token", oauth.TOKEN, lambda node, _: node == "oauth")
+        context.graph.claim(host, "GET", "", oauth.REFRESH, lambda node, _: node == "refresh_access_token")
+        context.graph.claim(host, "GET", "", oauth.EXCHANGE, lambda node, _: node == "access_token")
+        context.graph.claim(host, "GET", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
+        context.graph.claim(host, "POST", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
+        context.graph.claim(host, "POST", "access_token", oauth.TOKEN, lambda node, _: node == "oauth")
 
 
-def _is_ours(world: "World", request: web.Request) -> bool:
-    return world.accounts.token(PLATFORM, token_of(request)) is not None
+def _is_ours(context: "SandboxContext", request: web.Request) -> bool:
+    return context.accounts.token(PLATFORM, token_of(request)) is not None

@@ -15,7 +15,7 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import Pulled, PullFailed
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 PLATFORM = "instagram"
 KIND = "instagram.container"
@@ -55,16 +55,16 @@ class Verdict:
     media: tuple[Record, ...] = ()
 
 
-def state(world: "World", record: Record) -> str:
+def state(context: "SandboxContext", record: Record) -> str:
     """The container's status_code at this moment."""
-    if record["state"] != "PUBLISHED" and world.clock.now() >= record["created"] + DAY:
+    if record["state"] != "PUBLISHED" and context.clock.now() >= record["created"] + DAY:
         return "EXPIRED"
     return str(record["state"])
 
 
-def status_text(world: "World", record: Record) -> str:
+def status_text(context: "SandboxContext", record: Record) -> str:
     """The container's `status`: a sentence, with the subcode when it failed."""
-    code = state(world, record)
+    code = state(context, record)
     if code == "ERROR":
         return f"Error: Media upload has failed with error code {record['subcode']}"
     return _TEXTS[code]
@@ -93,23 +93,23 @@ def video_fault(facts: probe.VideoFacts | None, record: Record) -> tuple[int, in
     return THUMB_OFFSET if offset is not None and int(offset) > facts.duration * 1000 else None
 
 
-def upload_path(world: "World", record: Record) -> Path:
+def upload_path(context: "SandboxContext", record: Record) -> Path:
     """Where the bytes of a resumable upload are kept until they are looked at."""
-    return world.uploads / f"instagram-{record['key']}"
+    return context.uploads / f"instagram-{record['key']}"
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How containers are worked on."""
 
     async def examine(record: Record) -> Verdict:
         if "doom" in record:
             return Verdict(subcode=_subcode_of(record["doom"]))
-        return await _examine(world, record)
+        return await _examine(context, record)
 
     return Work(
         pending=lambda record: record["state"] == "IN_PROGRESS",
         examine=examine,
-        conclude=lambda record, verdict: _conclude(world, record, verdict),
+        conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
 
 
@@ -117,15 +117,15 @@ def _subcode_of(reason: str | None) -> int:
     return int(reason) if reason is not None and reason.isdecimal() else VIDEO_FORMAT[1]
 
 
-async def _examine(world: "World", record: Record) -> Verdict:
+async def _examine(context: "SandboxContext", record: Record) -> Verdict:
     if record["source"] in ("image", "children"):  # looked at when the container was made
         return Verdict(media=tuple(record["media"]))
     if record["source"] == "upload":
-        facts = await asyncio.to_thread(probe.video, upload_path(world, record))
+        facts = await asyncio.to_thread(probe.video, upload_path(context, record))
         told: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
     else:
         try:
-            pulled = await world.puller.film(PLATFORM, record["url"], VIDEO_BYTES)
+            pulled = await context.puller.film(PLATFORM, record["url"], VIDEO_BYTES)
         except PullFailed:
             return Verdict(subcode=UNFETCHABLE[1])
         facts, told = pulled.video, pulled.told(record["url"])
@@ -133,11 +133,11 @@ async def _examine(world: "World", record: Record) -> Verdict:
     return Verdict(subcode=None if fault is None else fault[1], media=(told,))
 
 
-def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
+def _conclude(context: "SandboxContext", record: Record, verdict: Verdict) -> None:
     if record["source"] == "upload":
-        upload_path(world, record).unlink(missing_ok=True)
+        upload_path(context, record).unlink(missing_ok=True)
     if verdict.subcode is None:
         record |= {"state": "FINISHED", "media": list(verdict.media)}
     else:
         record |= {"state": "ERROR", "subcode": verdict.subcode}
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)

@@ -43,17 +43,17 @@ async def create(call: Call) -> web.Response:
     account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
     given = arguments(call)
     window = f"instagram.containers:{account['remote_id']}"
-    if call.world.windows.full(window, _CONTAINERS_A_DAY, DAY):
+    if call.context.windows.full(window, _CONTAINERS_A_DAY, DAY):
         raise Refused(no(4, None, "Application request limit reached: too many containers today."))
     record = _blank(call, account, given)
     await _fill(call, account, given, record)
-    call.world.windows.count(window, DAY)
-    call.world.store.put(KIND, record["key"], record)
+    call.context.windows.count(window, DAY)
+    call.context.store.put(KIND, record["key"], record)
     if record["source"] == "upload":
         version = call.request.path.split("/")[2]
         address = f"http://{call.request.host}/rupload/ig-api-upload/{version}/{record['key']}"
         return ok({"id": record["key"], "uri": address})
-    await call.world.processing.begin(KIND, record)
+    await call.context.processing.begin(KIND, record)
     return ok({"id": record["key"]})
 
 
@@ -64,7 +64,7 @@ def _blank(call: Call, account: Record, given: Record) -> Record:
     if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
         raise refuse(100, None, "A carousel item takes no caption, location or AI label.")
     record: Record = {"key": digits(17, "178"), "account": account["remote_id"], "state": "IN_PROGRESS"}
-    record |= {"created": call.world.clock.now(), "caption": caption, "child": is_child, "media": []}
+    record |= {"created": call.context.clock.now(), "caption": caption, "child": is_child, "media": []}
     record["extra"] = {name: given[name] for name in _KEPT if name in given}
     return record | call.mishap()
 
@@ -121,7 +121,7 @@ async def _fill(call: Call, account: Record, given: Record, record: Record) -> N
 
 async def _look_at_image(call: Call, record: Record) -> None:
     try:
-        pulled = await call.world.puller.picture(PLATFORM, record["url"], container.IMAGE_BYTES)
+        pulled = await call.context.puller.picture(PLATFORM, record["url"], container.IMAGE_BYTES)
     except PullFailed:
         raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
     if (fault := container.image_fault(pulled)) is not None:
@@ -134,10 +134,10 @@ def _adopt_children(call: Call, account: Record, given: Record, record: Record) 
     if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
         raise refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
     for key in children:
-        child = call.world.store.get(KIND, key)
+        child = call.context.store.get(KIND, key)
         if child is None or child["account"] != account["remote_id"] or not child["child"]:
             raise refuse(24, 2207006, f"The media with id {key} cannot be found.")
-        match container.state(call.world, child):
+        match container.state(call.context, child):
             case "FINISHED":
                 record["media"] = record["media"] + child["media"]
             case "EXPIRED":

@@ -34,7 +34,7 @@ def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
         raise refuse(100, None, f"grant_type must be {grant}.")
     account = call.holder()
     text = presented(call)
-    token = None if text is None else call.world.accounts.token(PLATFORM, text)
+    token = None if text is None else call.context.accounts.token(PLATFORM, text)
     if token is None or token["role"] != role:
         raise refuse(190, None, f"The access token is not a {role} one.")
     return token, account
@@ -46,10 +46,10 @@ async def token(call: Call) -> web.Response:
     if given.get("grant_type") != "authorization_code":
         raise refuse(100, None, "grant_type must be authorization_code.")
     try:
-        account, code = redeem_form(call.world, PLATFORM, given)
+        account, code = redeem_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
         raise _refused(refusal) from None
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     scopes = accounts.granted(code, account)
     text = accounts.mint(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
     return json_answer({"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes})
@@ -62,7 +62,7 @@ def _refused(refusal: GrantRefused) -> Refused:
 
 
 def _longer(call: Call, account: Record, like: Record) -> web.Response:
-    issued = call.world.accounts.issue(account, like=like)
+    issued = call.context.accounts.issue(account, like=like)
     return ok(
         {"access_token": issued["access_token"], "token_type": "bearer", "expires_in": issued["expires_in"]}
     )
@@ -71,7 +71,7 @@ def _longer(call: Call, account: Record, like: Record) -> web.Response:
 async def refresh(call: Call) -> web.Response:
     """GET /refresh_access_token: for a token that is at least a day old and has not expired."""
     token, account = _given(call, "ig_refresh_token", "access")
-    if call.world.clock.now() < token["issued_at"] + DAY:
+    if call.context.clock.now() < token["issued_at"] + DAY:
         raise refuse(100, None, "The access token must be at least 24 hours old to be refreshed.")
     return _longer(call, account, token)
 
@@ -85,8 +85,8 @@ async def exchange(call: Call) -> web.Response:
 
 
 def _owner(call: Call) -> Record | None:
-    found = call.world.accounts.token(PLATFORM, str(arguments(call).get("code") or ""))
-    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+    found = call.context.accounts.token(PLATFORM, str(arguments(call).get("code") or ""))
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 CONSENT = DESK.endpoint(PLATFORM, VOICE)

@@ -33,10 +33,10 @@ async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: once per container, however often it is called."""
     account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
     record = _ready(call, account, str(arguments(call).get("creation_id") or ""))
-    if not call.world.windows.take(_window(account), _quota_total(account), DAY):
+    if not call.context.windows.take(_window(account), _quota_total(account), DAY):
         raise Refused(_out_of_quota())
     media_id = digits(17, "179")
-    call.world.publish(
+    call.context.publish(
         account,
         kind=record["kind"],
         remote_id=media_id,
@@ -48,19 +48,19 @@ async def publish(call: Call) -> web.Response:
         extra={"public": record["kind"] != "story", **record["extra"]},
     )
     record |= {"state": "PUBLISHED", "media_id": media_id}
-    call.world.store.put(KIND, record["key"], record)
+    call.context.store.put(KIND, record["key"], record)
     return ok({"id": media_id})
 
 
 def _ready(call: Call, account: Record, key: str) -> Record:
     if not key:
         raise refuse(100, None, "The parameter creation_id is required.")
-    record = call.world.store.get(KIND, key)
+    record = call.context.store.get(KIND, key)
     if record is None:
         raise refuse(24, 2207008, "The media container does not exist or has expired.")
     if record["account"] != account["remote_id"] or record["child"]:
         raise refuse(24, 2207006, "The requested media cannot be found.")
-    match container.state(call.world, record):
+    match container.state(call.context, record):
         case "FINISHED":
             return record
         case "EXPIRED":
@@ -86,7 +86,7 @@ async def limit(call: Call) -> web.Response:
     total = _quota_total(account)
     is_spent = call.take("quota-exhausted") is not None
     known: Record = {
-        "quota_usage": total if is_spent else call.world.windows.used(_window(account), DAY),
+        "quota_usage": total if is_spent else call.context.windows.used(_window(account), DAY),
         "config": {"quota_total": total, "quota_duration": int(DAY)},
     }
     return ok({"data": [{name: known[name] for name in fields if name in known}]})

@@ -27,11 +27,11 @@ async def container_status(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
     account = call.holder()
     key = node.name(call.request)
-    record = call.world.store.get(KIND, key)
+    record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
         raise node.missing(key)
-    code = container.state(call.world, record)
-    known = {"id": key, "status_code": code, "status": container.status_text(call.world, record)}
+    code = container.state(call.context, record)
+    known = {"id": key, "status_code": code, "status": container.status_text(call.context, record)}
     return ok(_chosen(call, known, "id"))
 
 
@@ -52,9 +52,9 @@ async def media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
     account = call.holder()
     key = node.name(call.request)
-    live = call.world.ledger.find(PLATFORM, key)
+    live = call.context.ledger.find(PLATFORM, key)
     is_hidden = (
-        live is None or live.visible_at > call.world.clock.now() or call.take("late-visibility") is not None
+        live is None or live.visible_at > call.context.clock.now() or call.take("late-visibility") is not None
     )
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
         raise node.missing(key)
@@ -77,10 +77,10 @@ def _list(call: Call, *, stories: bool) -> web.Response:
     limit = min(_number(query.get("limit")) or _PAGE, _PAGE_MOST)
     since, until = _number(query.get("since")), _number(query.get("until"))
     after = query.get("after")
-    now = call.world.clock.now()
+    now = call.context.clock.now()
     shown: list[Live] = []
     has_more, is_reached = False, after is None
-    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
         is_shown = live.visible_at <= now and (live.entry["kind"] == "story") == stories
         is_within = (since is None or int(live.created_at) >= since) and (
             until is None or live.created_at <= until

@@ -21,10 +21,10 @@ def _header(call: Call, name: str) -> int:
 
 def _waiting(call: Call) -> Record:
     account = call.holder()
-    record = call.world.store.get(KIND, call.request.match_info["container"])
+    record = call.context.store.get(KIND, call.request.match_info["container"])
     if record is None or record["account"] != account["remote_id"] or record["source"] != "upload":
         raise Refused(no("ProcessingFailedError", "No such upload", status=404))
-    if container.state(call.world, record) != "IN_PROGRESS" or record["received"] == record["file_size"]:
+    if container.state(call.context, record) != "IN_PROGRESS" or record["received"] == record["file_size"]:
         raise Refused(no("ProcessingFailedError", "The upload has already ended"))
     return record
 
@@ -37,9 +37,9 @@ async def receive(call: Call) -> web.Response:
         record |= {"source": "video", "url": url, "file_size": None}
     else:
         await _store(call, record, _header(call, "offset"), _header(call, "file_size"))
-    call.world.store.put(KIND, record["key"], record)
+    call.context.store.put(KIND, record["key"], record)
     if url is not None or record["received"] == record["file_size"]:
-        await call.world.processing.begin(KIND, record)
+        await call.context.processing.begin(KIND, record)
     return json_answer(_DONE)
 
 
@@ -48,7 +48,7 @@ async def _store(call: Call, record: Record, offset: int, size: int) -> None:
         raise Refused(no("ProcessingFailedError", "file_size does not fit"))
     if offset != record["received"]:
         raise Refused(no("OffsetInvalidError", f"Offset must be {record['received']}", retriable=True))
-    path = container.upload_path(call.world, record)
+    path = container.upload_path(call.context, record)
     received = offset
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.seek(offset)

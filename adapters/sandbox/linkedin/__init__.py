@@ -13,7 +13,7 @@ from adapters.sandbox.linkedin.dialect import ORGANIZATION, PERSON, PLATFORM, SC
 from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
 
 _PATHS = (
@@ -53,9 +53,9 @@ def _urn(options: "Record") -> str:
     return PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve LinkedIn on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=_urn,
@@ -68,6 +68,6 @@ def register(app: web.Application, world: "World") -> None:
             refreshes=lambda account: bool(account["options"].get("partner")),
         ),
     )
-    world.processing.define(asset.KIND, asset.work(world))
+    context.processing.define(asset.KIND, asset.work(context))
     for method, path, endpoint in _PATHS:
-        mount(app, world, method, path, endpoint)
+        mount(app, context, method, path, endpoint)

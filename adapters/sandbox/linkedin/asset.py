@@ -32,7 +32,7 @@ from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "linkedin.asset"
 PART = 4_194_304
@@ -83,10 +83,10 @@ def _asked(call: Call, action: str, name: str) -> Record:
 
 def _new(call: Call, owner: Record, urn: str, kind: str) -> Record:
     record: Record = {"key": urn, "account": owner["remote_id"], "kind": kind, "state": "WAITING_UPLOAD"}
-    record |= {"created": call.world.clock.now(), "place": secrets.token_urlsafe(18), "media": None}
+    record |= {"created": call.context.clock.now(), "place": secrets.token_urlsafe(18), "media": None}
     record |= call.mishap()
-    call.world.store.put(KIND, urn, record)
-    call.world.store.put("linkedin.place", record["place"], {"asset": urn})
+    call.context.store.put(KIND, urn, record)
+    call.context.store.put("linkedin.place", record["place"], {"asset": urn})
     return record
 
 
@@ -98,14 +98,14 @@ def _url(call: Call, record: Record, number: int) -> str:
     return f"http://{call.request.host}/linkedin/dms-uploads/{record['place']}/{number}?ca=vector&cn=uploads"
 
 
-def path(world: "World", record: Record) -> Path:
+def path(context: "SandboxContext", record: Record) -> Path:
     """Where the bytes are kept until they are looked at."""
-    return world.uploads / f"linkedin-{record['place']}"
+    return context.uploads / f"linkedin-{record['place']}"
 
 
 async def _finalize(call: Call) -> web.Response:
     given = _asked(call, "finalizeUpload", "finalizeUploadRequest")
-    record = call.world.store.get(KIND, str(given.get("video")))
+    record = call.context.store.get(KIND, str(given.get("video")))
     if record is None or record["kind"] != "video":
         raise refuse("INVALID_URN_ID", "Field video: there is no such video")
     acting(call, record["account"], "video")
@@ -124,15 +124,15 @@ async def _finalize(call: Call) -> web.Response:
 async def process(call: Call, record: Record) -> None:
     """All bytes are there: work on them."""
     record |= {"state": "PROCESSING", **call.mishap()}
-    call.world.store.put(KIND, record["key"], record)
-    await call.world.processing.begin(KIND, record)
+    call.context.store.put(KIND, record["key"], record)
+    await call.context.processing.begin(KIND, record)
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How assets are worked on."""
 
     async def examine(record: Record) -> Record | None:
-        place = path(world, record)
+        place = path(context, record)
         if "doom" in record or not await asyncio.to_thread(place.exists):
             return None
         return await asyncio.to_thread(_examined, record, place)
@@ -140,7 +140,7 @@ def work(world: "World") -> Work:
     return Work(
         pending=lambda record: record["state"] == "PROCESSING",
         examine=examine,
-        conclude=lambda record, told: _conclude(world, record, told),
+        conclude=lambda record, told: _conclude(context, record, told),
     )
 
 
@@ -157,17 +157,17 @@ def _examined(record: Record, place: Path) -> Record | None:
     return {"sha256": film.sha256, "bytes": film.bytes}
 
 
-def _conclude(world: "World", record: Record, told: Record | None) -> None:
-    path(world, record).unlink(missing_ok=True)
+def _conclude(context: "SandboxContext", record: Record, told: Record | None) -> None:
+    path(context, record).unlink(missing_ok=True)
     record |= {"state": "PROCESSING_FAILED" if told is None else "AVAILABLE", "media": told}
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
 
 
 async def read(call: Call) -> web.Response:
     """GET /rest/images/{urn} and /rest/videos/{urn}."""
     account = member(call)
     urn = urn_of(call, "urn")
-    record = call.world.store.get(KIND, urn)
+    record = call.context.store.get(KIND, urn)
     if record is None:
         raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
     if record["kind"] == "image" and not may(call, account, READ_ORGANIZATION, WRITE["urn:li:organization:"]):
@@ -187,16 +187,16 @@ def _owner(call: Call) -> Record | None:
     given = body.get("initializeUploadRequest") or body.get("finalizeUploadRequest")
     urn = given.get("owner") if isinstance(given, dict) else None
     if isinstance(given, dict) and "video" in given:
-        record = call.world.store.get(KIND, str(given["video"]))
+        record = call.context.store.get(KIND, str(given["video"]))
         urn = None if record is None else record["account"]
-    found = call.world.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
+    found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
     return found or token_owner(call)
 
 
 def token_owner(call: Call) -> Record | None:
     """Whose token it is."""
-    found = call.world.accounts.token(PLATFORM, VOICE.presented(call) or "")
-    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+    found = call.context.accounts.token(PLATFORM, VOICE.presented(call) or "")
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 def _exhausted(_: Call) -> web.Response:

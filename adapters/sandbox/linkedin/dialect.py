@@ -102,7 +102,7 @@ def member(call: Call) -> Record:
 
 def token(call: Call) -> Record:
     """What is known of the token that `member` has let pass."""
-    found = call.world.accounts.token(PLATFORM, _presented(call) or "")
+    found = call.context.accounts.token(PLATFORM, _presented(call) or "")
     if found is None:
         raise Refused(VOICE.unknown_token())
     return found
@@ -110,7 +110,7 @@ def token(call: Call) -> Record:
 
 def may(call: Call, account: Record, *scopes: str) -> bool:
     """Whether the token has one of these scopes."""
-    granted = call.world.accounts.granted(token(call), account)
+    granted = call.context.accounts.granted(token(call), account)
     return any(scope in granted for scope in scopes)
 
 
@@ -126,7 +126,7 @@ def acting(call: Call, urn: object, name: str) -> Record:
         raise denied()
     if urn == account["remote_id"]:
         return account
-    other = call.world.accounts.find(PLATFORM, urn)
+    other = call.context.accounts.find(PLATFORM, urn)
     if other is None or f"{PLATFORM}:{urn}" not in token(call).get("acts_for", ()):
         raise denied(f"Organization permissions must be used when using organization as author: {urn}")
     return other

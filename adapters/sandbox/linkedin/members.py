@@ -30,18 +30,18 @@ from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
 _IDS = re.compile(r"List\(([\d,]*)\)\Z")
 
 
-def administered(world: "World", person: Record) -> list[Record]:
+def administered(context: "SandboxContext", person: Record) -> list[Record]:
     """The organizations a person may post for: those of option `administers` (usernames), else all there are."""
     named = person["options"].get("administers")
     return [
         account
-        for account in world.store.all("account").values()
+        for account in context.store.all("account").values()
         if account["platform"] == PLATFORM
         and account["remote_id"].startswith(ORGANIZATION)
         and (named is None or account["username"] in named)
@@ -105,7 +105,7 @@ async def acls(call: Call) -> web.Response:
 
 
 def _told(call: Call, number: str) -> Record | None:
-    found = call.world.accounts.find(PLATFORM, ORGANIZATION + number)
+    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
     if found is None:
         return None
     told: Record = {

@@ -18,7 +18,7 @@ from adapters.sandbox.responses import Refused, json_answer
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 ACCESS_S = 60 * DAY
 _CODE_LIFE_S = 1800.0
@@ -45,13 +45,13 @@ OAUTH_VOICE = Voice(
 )
 
 
-def _granted(world: "World", given: Record, chosen: list[Record]) -> Record:
+def _granted(context: "SandboxContext", given: Record, chosen: list[Record]) -> Record:
     """A person brings the organizations along that they administer."""
     person = chosen[0]
     possible = person["options"].get("scopes", SCOPES)
     more: Record = {"scopes": [scope for scope in asked_scopes(given) if scope in possible]}
     if person["remote_id"].startswith(PERSON):
-        more["acts_for"] = [f"{PLATFORM}:{one['remote_id']}" for one in people.administered(world, person)]
+        more["acts_for"] = [f"{PLATFORM}:{one['remote_id']}" for one in people.administered(context, person)]
     return more
 
 
@@ -79,7 +79,7 @@ async def token(call: Call) -> web.Response:
             case "authorization_code":
                 return _exchange(call, form)
             case "refresh_token":
-                check_client(call.world, PLATFORM, form.get("client_id"), form.get("client_secret"))
+                check_client(call.context, PLATFORM, form.get("client_id"), form.get("client_secret"))
                 return _refresh(call, form.get("refresh_token", ""))
             case _:
                 raise Refused(_no("unsupported_grant_type", "The grant type is not supported"))
@@ -90,8 +90,8 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.world, PLATFORM, form)
-    issued = call.world.accounts.issue(account, like=code)
+    account, code = redeem_form(call.context, PLATFORM, form)
+    issued = call.context.accounts.issue(account, like=code)
     body = {"access_token": issued["access_token"], "expires_in": issued["expires_in"]}
     if "refresh_token" in issued:
         body |= {
@@ -102,11 +102,11 @@ def _exchange(call: Call, form: dict[str, str]) -> web.Response:
 
 
 def _scope(call: Call, account: Record, like: Record) -> Record:
-    return {"scope": ",".join(call.world.accounts.granted(like, account)), "token_type": "Bearer"}
+    return {"scope": ",".join(call.context.accounts.granted(like, account)), "token_type": "Bearer"}
 
 
 def _refresh(call: Call, text: str) -> web.Response:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     found = accounts.token(PLATFORM, text)
     account = None if found is None else accounts.find(PLATFORM, found["remote_id"])
     is_good = found is not None and found["role"] == "refresh" and accounts.state(found) == "valid"
@@ -115,14 +115,14 @@ def _refresh(call: Call, text: str) -> web.Response:
     more: Record = {name: found[name] for name in ("scopes", "acts_for") if name in found}
     access = accounts.mint(account, "access", "AQX", ACCESS_S, 0.0, more)
     body: Record = {"access_token": access, "expires_in": int(ACCESS_S), "refresh_token": text}
-    body["refresh_token_expires_in"] = int(found["expires_at"] - call.world.clock.now())
+    body["refresh_token_expires_in"] = int(found["expires_at"] - call.context.clock.now())
     return json_answer(body | _scope(call, account, found))
 
 
 def _owner(call: Call) -> Record | None:
     form = _form(call)
-    found = call.world.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
-    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+    found = call.context.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 def _step(call: Call) -> str:

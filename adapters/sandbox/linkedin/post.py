@@ -32,7 +32,7 @@ from adapters.sandbox.responses import Refused, encode, json_answer
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _GONE = "linkedin.deleted"
 _TWIN = "linkedin.twin"
@@ -50,10 +50,10 @@ async def create(call: Call) -> web.Response:
     kind, assets = post_body.content(call, owner, body.get("content"))
     twin = _twin(body, assets)
     _refuse_twice(call, body, twin)
-    if not DayCount(call.world, "UTC").take(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY):
+    if not DayCount(call.context, "UTC").take(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY):
         raise Refused(limited(int(DAY)))
     urn = f"urn:li:{'ugcPost' if kind == 'video' else 'share'}:{digits(19, '7')}"
-    call.world.publish(
+    call.context.publish(
         owner,
         kind=kind,
         remote_id=urn,
@@ -64,7 +64,7 @@ async def create(call: Call) -> web.Response:
         late=call.delay(),
         extra={"public": body["visibility"] == "PUBLIC", "body": body},
     )
-    call.world.store.put(_TWIN, twin, {"key": twin, "urn": urn, "at": call.world.clock.now()})
+    call.context.store.put(_TWIN, twin, {"key": twin, "urn": urn, "at": call.context.clock.now()})
     return web.Response(status=201, headers={"x-restli-id": urn, "x-linkedin-id": urn})
 
 
@@ -75,8 +75,8 @@ def _twin(body: Record, assets: list[Record]) -> str:
 
 
 def _refuse_twice(call: Call, body: Record, twin: str) -> None:
-    earlier = call.world.store.get(_TWIN, twin)
-    if earlier is None or call.world.clock.now() >= earlier["at"] + _TWIN_S:
+    earlier = call.context.store.get(_TWIN, twin)
+    if earlier is None or call.context.clock.now() >= earlier["at"] + _TWIN_S:
         return
     description = {
         "description": "Duplicate post is detected",
@@ -91,8 +91,10 @@ def _refuse_twice(call: Call, body: Record, twin: str) -> None:
     raise Refused(json_answer(answer, 422))
 
 
-def _is_shown(world: "World", live: Live) -> bool:
-    return live.visible_at <= world.clock.now() and world.store.get(_GONE, live.entry["remote_id"]) is None
+def _is_shown(context: "SandboxContext", live: Live) -> bool:
+    return (
+        live.visible_at <= context.clock.now() and context.store.get(_GONE, live.entry["remote_id"]) is None
+    )
 
 
 def _told(live: Live) -> Record:
@@ -121,8 +123,8 @@ async def listing(call: Call) -> web.Response:
     start, count = (_number(query.get(name), default) for name, default in (("start", 0), ("count", 10)))
     rows = [
         _told(live)
-        for live in reversed(call.world.ledger.of(PLATFORM, query["author"]))
-        if _is_shown(call.world, live)
+        for live in reversed(call.context.ledger.of(PLATFORM, query["author"]))
+        if _is_shown(call.context, live)
     ]
     paging = {"start": start, "count": count, "links": [], "total": len(rows)}
     return ok({"paging": paging, "elements": rows[start : start + min(count, _PAGE_MOST)]})
@@ -140,10 +142,10 @@ async def read(call: Call) -> web.Response:
     """GET /rest/posts/{urn}."""
     account = member(call)
     urn = urn_of(call, "urn")
-    live = call.world.ledger.find(PLATFORM, urn)
+    live = call.context.ledger.find(PLATFORM, urn)
     if live is not None:
         _readable(call, account, live.entry["account"])
-    if live is None or not _is_shown(call.world, live) or call.take("late-visibility") is not None:
+    if live is None or not _is_shown(call.context, live) or call.take("late-visibility") is not None:
         raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
     return ok(_told(live))
 
@@ -152,17 +154,17 @@ async def delete(call: Call) -> web.Response:
     """DELETE /rest/posts/{urn}: 204, however often."""
     member(call)
     urn = urn_of(call, "urn")
-    live = call.world.ledger.find(PLATFORM, urn)
+    live = call.context.ledger.find(PLATFORM, urn)
     if live is not None:
         acting(call, live.entry["account"], "author")
-        call.world.store.put(_GONE, urn, {"key": urn})
+        call.context.store.put(_GONE, urn, {"key": urn})
     return web.Response(status=204)
 
 
 def _owner(call: Call) -> Record | None:
     """The author, as far as the request says so; else the one whose token it is."""
     urn = call.request.query.get("author") or (call.json().get("author") if call.body else None)
-    found = call.world.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
+    found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
     return found or token_owner(call)
 
 

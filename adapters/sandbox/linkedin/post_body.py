@@ -66,7 +66,7 @@ def _ready(call: Call, owner: Record, given: Record) -> Record:
         raise refuse("FIELD_LENGTH_TOO_LONG", f"Field altText: at most {_ALT_MOST} characters")
     if not isinstance(urn, str) or not urn.startswith(("urn:li:image:", "urn:li:video:")):
         raise refuse("INVALID_URN_TYPE", f"Field id: {urn} is neither an image nor a video")
-    record = call.world.store.get(asset.KIND, urn)
+    record = call.context.store.get(asset.KIND, urn)
     if record is None:
         raise refuse("INVALID_URN_ID", f"Field id: {urn} does not exist")
     if record["account"] != owner["remote_id"]:

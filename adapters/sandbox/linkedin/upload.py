@@ -18,13 +18,13 @@ _STEP = 1 << 20
 
 
 def _found(call: Call) -> Record | None:
-    place = call.world.store.get("linkedin.place", call.request.match_info["place"])
-    return None if place is None else call.world.store.get(asset.KIND, place["asset"])
+    place = call.context.store.get("linkedin.place", call.request.match_info["place"])
+    return None if place is None else call.context.store.get(asset.KIND, place["asset"])
 
 
 def _owner(call: Call) -> Record | None:
     record = _found(call)
-    return None if record is None else call.world.accounts.find(PLATFORM, record["account"])
+    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
 
 async def put(call: Call) -> web.Response:
@@ -32,7 +32,7 @@ async def put(call: Call) -> web.Response:
     record = _found(call)
     if record is None:
         raise refuse("RESOURCE_NOT_FOUND", "Could not find the upload", 404)
-    if call.world.clock.now() >= record["created"] + DAY:
+    if call.context.clock.now() >= record["created"] + DAY:
         raise refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
     if record["kind"] == "image":
         return await _image(call, record)
@@ -61,14 +61,14 @@ async def _part(call: Call, record: Record) -> web.Response:
     if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
     await _store(call, record, first, length)
-    etag = _etag(asset.path(call.world, record), first, length)
+    etag = _etag(asset.path(call.context, record), first, length)
     record["etags"][str(number)] = etag
-    call.world.store.put(asset.KIND, record["key"], record)
+    call.context.store.put(asset.KIND, record["key"], record)
     return web.Response(status=200, headers={"ETag": etag})
 
 
 async def _store(call: Call, record: Record, at: int, most: int) -> None:
-    taken = await take_in(call.request, asset.path(call.world, record), at, most)
+    taken = await take_in(call.request, asset.path(call.context, record), at, most)
     if taken.is_cut or taken.is_too_much:
         raise Refused(web.Response(status=400))
 

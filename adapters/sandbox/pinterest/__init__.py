@@ -11,7 +11,7 @@ from adapters.sandbox.pinterest.dialect import PLATFORM
 from adapters.sandbox.rate_windows import DAY
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _ROOT = "/pinterest/v5"
 _PATHS = (
@@ -34,9 +34,9 @@ _PATHS = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve Pinterest on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: digits(18, "5497"),
@@ -46,9 +46,9 @@ def register(app: web.Application, world: "World") -> None:
             access_life=30 * DAY,
             refresh_prefix="pinr.",
             refresh_life=60 * DAY,
-            furnish=lambda account: board.furnish(world, account),
+            furnish=lambda account: board.furnish(context, account),
         ),
     )
-    world.processing.define(media.KIND, media.work(world))
+    context.processing.define(media.KIND, media.work(context))
     for method, path, endpoint in _PATHS:
-        mount(app, world, method, path, endpoint)
+        mount(app, context, method, path, endpoint)

@@ -12,28 +12,28 @@ from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.board"
 _NAME_MOST = 50
 
 
-def furnish(world: "World", account: Record) -> Record:
+def furnish(context: "SandboxContext", account: Record) -> Record:
     """The default board of an account with option `default_board` (a name, or true); made once."""
     wanted = account["options"].get("default_board")
     if not wanted:
         return {}
     name = wanted if isinstance(wanted, str) else "Slipway"
-    for board in world.store.all(KIND).values():
+    for board in context.store.all(KIND).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
-    return {"default_board": _make(world, account, name, "", "PUBLIC")["key"]}
+    return {"default_board": _make(context, account, name, "", "PUBLIC")["key"]}
 
 
-def _make(world: "World", account: Record, name: str, description: str, privacy: str) -> Record:
+def _make(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
     board: Record = {"key": digits(18, "549"), "account": account["remote_id"], "name": name}
-    board |= {"description": description, "privacy": privacy, "created": world.clock.now()}
-    world.store.put(KIND, board["key"], board)
+    board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
+    context.store.put(KIND, board["key"], board)
     return board
 
 
@@ -41,7 +41,7 @@ def own(call: Call, account: Record, key: object) -> Record:
     """A board of the account; raises Refused."""
     if not isinstance(key, str) or not key.isdecimal():
         raise invalid("Invalid request: board_id must match ^\\d+$.")
-    board = call.world.store.get(KIND, key)
+    board = call.context.store.get(KIND, key)
     if board is None:
         raise Refused(no(404, 40, "Board not found."))
     if board["account"] != account["remote_id"]:
@@ -73,7 +73,7 @@ async def create(call: Call) -> web.Response:
     if not isinstance(name, str) or not 0 < len(name) <= _NAME_MOST:
         raise invalid(f"Invalid request: name must have from 1 to {_NAME_MOST} characters.")
     privacy = str(body.get("privacy") or "PUBLIC")
-    board = _make(call.world, account, name, str(body.get("description") or ""), privacy)
+    board = _make(call.context, account, name, str(body.get("description") or ""), privacy)
     return ok(_told(account, board), account, 201)
 
 
@@ -81,7 +81,7 @@ async def listing(call: Call) -> web.Response:
     """GET /v5/boards."""
     account = reader(call, "boards:read")
     mine = [
-        board for board in call.world.store.all(KIND).values() if board["account"] == account["remote_id"]
+        board for board in call.context.store.all(KIND).values() if board["account"] == account["remote_id"]
     ]
     return ok(page_of(call, [_told(account, board) for board in mine]), account)
 

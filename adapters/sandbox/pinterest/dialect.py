@@ -81,7 +81,7 @@ def writer(call: Call, *scopes: str) -> Record:
     key = account["remote_id"]
     if account["options"].get("trial"):
         window = f"pinterest.trial:{key}"
-        if not call.world.windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
+        if not call.context.windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
             raise Refused(limited(int(DAY)))
     return _counted(call, account, f"pinterest.write:{key}", _WRITES_A_MINUTE)
 
@@ -93,9 +93,9 @@ def reader(call: Call, *scopes: str) -> Record:
 
 
 def _counted(call: Call, account: Record, window: str, limit: int) -> Record:
-    if not call.world.windows.take(window, limit, MINUTE):
+    if not call.context.windows.take(window, limit, MINUTE):
         raise Refused(limited(int(MINUTE)))
-    return account | {"rate": (limit, limit - call.world.windows.used(window, MINUTE))}
+    return account | {"rate": (limit, limit - call.context.windows.used(window, MINUTE))}
 
 
 def page_of(call: Call, rows: list[Record]) -> Record:

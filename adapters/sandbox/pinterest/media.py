@@ -32,7 +32,7 @@ from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.media"
 MOST_BYTES = 2_000_000_000
@@ -48,7 +48,7 @@ async def register(call: Call) -> web.Response:
     account = writer(call, "pins:write")
     if call.json().get("media_type") != "video":
         raise invalid("Invalid request: media_type must be video.")
-    now = call.world.clock.now()
+    now = call.context.clock.now()
     stamp = iso(now)[:19].replace("-", "").replace(":", "") + "Z"
     parameters = {
         "x-amz-date": stamp,
@@ -62,7 +62,7 @@ async def register(call: Call) -> web.Response:
     }
     record: Record = {"key": digits(15, "5"), "account": account["remote_id"], "created": now}
     record |= {"state": "registered", "parameters": parameters, "media": None, **call.mishap()}
-    call.world.store.put(KIND, record["key"], record)
+    call.context.store.put(KIND, record["key"], record)
     answer = {
         "media_id": record["key"],
         "media_type": "video",
@@ -73,7 +73,7 @@ async def register(call: Call) -> web.Response:
 
 
 def _own(call: Call, account: Record) -> Record:
-    record = call.world.store.get(KIND, call.request.match_info["media"])
+    record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None or record["account"] != account["remote_id"]:
         raise Refused(no(404, 50, "Media not found."))
     return record
@@ -93,7 +93,9 @@ async def listing(call: Call) -> web.Response:
     """GET /v5/media."""
     account = reader(call, "pins:read")
     mine = [
-        record for record in call.world.store.all(KIND).values() if record["account"] == account["remote_id"]
+        record
+        for record in call.context.store.all(KIND).values()
+        if record["account"] == account["remote_id"]
     ]
     return ok(page_of(call, [_told(record) for record in reversed(mine)]), account)
 
@@ -130,27 +132,27 @@ def _bad(status: int, code: str, message: str) -> Refused:
 
 async def receive(call: Call) -> web.Response:
     """POST of the form to the storage: every upload parameter, then `file`."""
-    record = call.world.store.get(KIND, call.request.match_info["media"])
+    record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None:
         raise _bad(403, "AccessDenied", "Access Denied")
     if "Authorization" in call.request.headers:
         raise _bad(400, "InvalidArgument", "Only one auth mechanism allowed.")
     if call.request.content_length is None:
         raise _bad(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-    if call.world.clock.now() >= record["created"] + _POLICY_S:
+    if call.context.clock.now() >= record["created"] + _POLICY_S:
         raise _bad(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
-    part = _path(call.world, record).with_suffix(f".{secrets.token_hex(4)}")
+    part = _path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
     try:
         form = await _form(call, record, part)
         _check(record, form)
         if record["state"] != "registered":  # the same form again: it is there already
             return web.Response(status=204)
-        part.replace(_path(call.world, record))
+        part.replace(_path(call.context, record))
     finally:
         part.unlink(missing_ok=True)
     record |= {"state": "processing", "size": form.size, **call.mishap()}
-    call.world.store.put(KIND, record["key"], record)
-    await call.world.processing.begin(KIND, record)
+    call.context.store.put(KIND, record["key"], record)
+    await call.context.processing.begin(KIND, record)
     return web.Response(status=204)
 
 
@@ -191,32 +193,32 @@ def _check(record: Record, form: _Form, *, is_whole: bool = True) -> None:
         raise _bad(400, "InvalidArgument", "POST requires exactly one file upload per request.")
 
 
-def _path(world: "World", record: Record) -> Path:
-    return world.uploads / f"pinterest-{record['key']}"
+def _path(context: "SandboxContext", record: Record) -> Path:
+    return context.uploads / f"pinterest-{record['key']}"
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How videos are worked on."""
 
     async def examine(record: Record) -> probe.VideoFacts | None:
-        if "doom" in record or not await asyncio.to_thread(_path(world, record).exists):
+        if "doom" in record or not await asyncio.to_thread(_path(context, record).exists):
             return None
-        return await asyncio.to_thread(probe.video, _path(world, record))
+        return await asyncio.to_thread(probe.video, _path(context, record))
 
     return Work(
         pending=lambda record: record["state"] == "processing",
         examine=examine,
-        conclude=lambda record, facts: _conclude(world, record, facts),
+        conclude=lambda record, facts: _conclude(context, record, facts),
     )
 
 
-def _conclude(world: "World", record: Record, facts: probe.VideoFacts | None) -> None:
-    _path(world, record).unlink(missing_ok=True)
+def _conclude(context: "SandboxContext", record: Record, facts: probe.VideoFacts | None) -> None:
+    _path(context, record).unlink(missing_ok=True)
     if facts is None or not _is_good(facts):
         record["state"] = "failed"
     else:
         record |= {"state": "succeeded", "media": {"sha256": facts.sha256, "bytes": facts.bytes}}
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
 
 
 def _is_good(facts: probe.VideoFacts) -> bool:
@@ -228,8 +230,8 @@ def _is_good(facts: probe.VideoFacts) -> bool:
 
 
 def _owner(call: Call) -> Record | None:
-    record = call.world.store.get(KIND, call.request.match_info["media"])
-    return None if record is None else call.world.accounts.find(PLATFORM, record["account"])
+    record = call.context.store.get(KIND, call.request.match_info["media"])
+    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
 
 REGISTER = Endpoint(

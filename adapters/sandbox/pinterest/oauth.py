@@ -55,7 +55,7 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
     match form.get("grant_type"):
         case "authorization_code":
             account, code = redeem(
-                call.world,
+                call.context,
                 PLATFORM,
                 form.get("code"),
                 client_id=client,
@@ -65,16 +65,16 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
             )
             return _issued(call, account, code, "authorization_code", None)
         case "refresh_token":
-            check_client(call.world, PLATFORM, client, secret)
+            check_client(call.context, PLATFORM, client, secret)
             text = form.get("refresh_token", "")
-            account, found = use_refresh(call.world, PLATFORM, text)
+            account, found = use_refresh(call.context, PLATFORM, text)
             return _issued(call, account, found, "refresh_token", text)
         case _:
             raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
 
 
 def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str | None) -> web.Response:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     issued = accounts.issue(account, replaces=replaced, like=like)
     lives = issued["refresh_expires_in"]
     return ok(
@@ -85,7 +85,7 @@ def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str 
             "token_type": "bearer",
             "expires_in": issued["expires_in"],
             "refresh_token_expires_in": lives,
-            "refresh_token_expires_at": int(call.world.clock.now()) + lives,
+            "refresh_token_expires_at": int(call.context.clock.now()) + lives,
             "scope": " ".join(accounts.granted(like, account)),
         }
     )
@@ -93,8 +93,8 @@ def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str 
 
 def _owner(call: Call) -> Record | None:
     form = _form(call)
-    found = call.world.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
-    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+    found = call.context.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 def _step(call: Call) -> str:

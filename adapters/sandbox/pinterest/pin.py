@@ -13,7 +13,7 @@ from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _GONE = "pinterest.deleted"
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
@@ -28,7 +28,7 @@ async def create(call: Call) -> web.Response:
     told = pin_body.texts(body)
     kind, media = await pin_body.source(call, account, body.get("media_source"))
     key = digits(18, "1")
-    live = call.world.publish(
+    live = call.context.publish(
         account,
         kind=kind,
         remote_id=key,
@@ -70,15 +70,17 @@ def _told(account: Record, live: Live) -> Record:
     }
 
 
-def _is_shown(world: "World", live: Live) -> bool:
-    return live.visible_at <= world.clock.now() and world.store.get(_GONE, live.entry["remote_id"]) is None
+def _is_shown(context: "SandboxContext", live: Live) -> bool:
+    return (
+        live.visible_at <= context.clock.now() and context.store.get(_GONE, live.entry["remote_id"]) is None
+    )
 
 
 def _mine(call: Call, account: Record, board_id: str | None) -> list[Record]:
     return [
         _told(account, live)
-        for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"]))
-        if _is_shown(call.world, live) and board_id in (None, live.entry["extra"]["board_id"])
+        for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"]))
+        if _is_shown(call.context, live) and board_id in (None, live.entry["extra"]["board_id"])
     ]
 
 
@@ -96,9 +98,9 @@ async def listing(call: Call) -> web.Response:
 
 
 def _own(call: Call, account: Record) -> Live:
-    live = call.world.ledger.find(PLATFORM, call.request.match_info["pin"])
+    live = call.context.ledger.find(PLATFORM, call.request.match_info["pin"])
     is_mine = (
-        live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.world, live)
+        live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.context, live)
     )
     if live is None or not is_mine or call.take("late-visibility") is not None:
         raise Refused(no(404, 50, "Pin not found."))
@@ -115,7 +117,7 @@ async def delete(call: Call) -> web.Response:
     """DELETE /v5/pins/{pin}."""
     account = writer(call, "pins:write")
     live = _own(call, account)
-    call.world.store.put(_GONE, live.entry["remote_id"], {"key": live.entry["remote_id"]})
+    call.context.store.put(_GONE, live.entry["remote_id"], {"key": live.entry["remote_id"]})
     return web.Response(status=204)
 
 

@@ -81,7 +81,7 @@ async def _pulled(call: Call, url: object) -> tuple[probe.ImageFacts | None, Rec
     if not isinstance(url, str) or not url:
         raise invalid("Invalid request: url is required.")
     try:
-        pulled = await call.world.puller.picture(PLATFORM, url, _PICTURE_BYTES)
+        pulled = await call.context.puller.picture(PLATFORM, url, _PICTURE_BYTES)
     except PullFailed:
         raise invalid(_UNREACHABLE) from None
     return pulled.image, pulled.told(url)
@@ -100,7 +100,7 @@ async def _video(call: Call, account: Record, given: Record) -> Record:
     key = given.get("media_id")
     if not isinstance(key, str) or not key.isdecimal():
         raise invalid("Invalid request: media_source.media_id must match ^\\d+$.")
-    record = call.world.store.get(media.KIND, key)
+    record = call.context.store.get(media.KIND, key)
     if record is None or record["account"] != account["remote_id"]:
         raise invalid("Invalid request: there is no such media_id.")
     if record["state"] != "succeeded":

@@ -11,7 +11,7 @@ from adapters.sandbox.tiktok import oauth, photo, read, task, upload, video
 from adapters.sandbox.tiktok.dialect import PLATFORM
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _DAY_S = 86_400.0
 _PATHS = (
@@ -31,9 +31,9 @@ _PATHS = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve TikTok on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: f"_000{secrets.token_urlsafe(24)}",
@@ -45,6 +45,6 @@ def register(app: web.Application, world: "World") -> None:
             refresh_life=365 * _DAY_S,
         ),
     )
-    world.processing.define(task.KIND, task.work(world))
+    context.processing.define(task.KIND, task.work(context))
     for method, path, endpoint in _PATHS:
-        mount(app, world, method, path, endpoint)
+        mount(app, context, method, path, endpoint)

@@ -44,8 +44,8 @@ def _form(call: Call) -> dict[str, str]:
 def _owner(call: Call) -> Record | None:
     form = dict(parse_qsl(call.body.decode("utf-8", "replace")))
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
-    token = call.world.accounts.token(PLATFORM, text)
-    return None if token is None else call.world.accounts.find(PLATFORM, token["remote_id"])
+    token = call.context.accounts.token(PLATFORM, text)
+    return None if token is None else call.context.accounts.find(PLATFORM, token["remote_id"])
 
 
 def _step(call: Call) -> str:
@@ -56,7 +56,7 @@ async def token(call: Call) -> web.Response:
     """POST /v2/oauth/token/."""
     form = _form(call)
     try:
-        check_client(call.world, PLATFORM, form.get("client_key"), form.get("client_secret"))
+        check_client(call.context, PLATFORM, form.get("client_key"), form.get("client_secret"))
         match form.get("grant_type"):
             case "refresh_token":
                 return _rotate(call, form.get("refresh_token", ""))
@@ -70,17 +70,17 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.world, PLATFORM, form, "client_key")
+    account, code = redeem_form(call.context, PLATFORM, form, "client_key")
     return _issued(call, account, code)
 
 
 def _rotate(call: Call, text: str) -> web.Response:
-    account, given = use_refresh(call.world, PLATFORM, text)
+    account, given = use_refresh(call.context, PLATFORM, text)
     return _issued(call, account, given, text)
 
 
 def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     issued = accounts.issue(account, replaces=replaced, like=like)
     body = issued | {"open_id": account["remote_id"], "scope": ",".join(accounts.granted(like, account))}
     return json_answer(body | {"token_type": "Bearer"})
@@ -90,13 +90,13 @@ async def revoke(call: Call) -> web.Response:
     """POST /v2/oauth/revoke/."""
     form = _form(call)
     try:
-        check_client(call.world, PLATFORM, form.get("client_key"), form.get("client_secret"))
+        check_client(call.context, PLATFORM, form.get("client_key"), form.get("client_secret"))
     except GrantRefused as refusal:
         raise Refused(oauth_no("invalid_client", refusal.sentence, 401)) from None
-    given = call.world.accounts.token(PLATFORM, form.get("token", ""))
+    given = call.context.accounts.token(PLATFORM, form.get("token", ""))
     if given is None:
         raise Refused(oauth_no("invalid_request", "The token is unknown."))
-    call.world.accounts.mark(PLATFORM, given["remote_id"], "revoked")
+    call.context.accounts.mark(PLATFORM, given["remote_id"], "revoked")
     return json_answer({"error": "", "error_description": "", "log_id": log_id()})
 
 

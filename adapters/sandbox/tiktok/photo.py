@@ -31,7 +31,7 @@ async def init(call: Call) -> web.Response:
     facts = _facts(call, account, body, is_direct=mode == "DIRECT_POST")
     task.check_quota(call, account, direct=facts["direct"])
     record = task.new(call, account, "p_pub_url~v2", facts)
-    await task.start(call.world, record)
+    await task.start(call.context, record)
     return ok({"publish_id": record["key"]})
 
 

@@ -12,7 +12,7 @@ from adapters.sandbox.tiktok_media import utf16_units
 def limit(call: Call, name: str, most: int) -> None:
     """Count the request against the token's minute; refuses when it is full."""
     token = call.endpoint.voice.presented(call)
-    if not call.world.windows.take(f"tiktok.{name}:{token}", most, MINUTE):
+    if not call.context.windows.take(f"tiktok.{name}:{token}", most, MINUTE):
         raise Refused(no("rate_limit_exceeded", retry_after=60))
 
 
@@ -75,6 +75,6 @@ def owned(call: Call, url: object) -> str:
     """A URL that TikTok may pull from: only the sandbox's media host counts as verified."""
     if not isinstance(url, str) or not url:
         raise invalid("The URL is missing.")
-    if not call.world.puller.reachable(url):
+    if not call.context.puller.reachable(url):
         raise Refused(no("url_ownership_unverified"))
     return url

@@ -55,7 +55,7 @@ def _own_task(call: Call, *scopes: str) -> Record:
     account = call.holder(*scopes)
     limit(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_A_MINUTE)
     publish_id = call.json().get("publish_id")
-    record = call.world.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
+    record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
     if record is None:
         raise Refused(no("invalid_publish_id"))
     if record["account"] != account["remote_id"]:
@@ -80,13 +80,13 @@ async def status(call: Call) -> web.Response:
 def _public_ids(call: Call, record: Record) -> list[int]:
     if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
         return []
-    world = call.world
-    live = world.ledger.find(PLATFORM, record["post_id"])
-    is_first = record["polls"] == 0 and not world.instant
+    context = call.context
+    live = context.ledger.find(PLATFORM, record["post_id"])
+    is_first = record["polls"] == 0 and not context.instant
     if is_first:
         record["polls"] = 1
-        world.store.put(task.KIND, record["key"], record)
-    if is_first or live is None or world.clock.now() < live.visible_at:
+        context.store.put(task.KIND, record["key"], record)
+    if is_first or live is None or context.clock.now() < live.visible_at:
         return []
     return [int(record["post_id"])]
 
@@ -97,7 +97,7 @@ async def cancel(call: Call) -> web.Response:
     if record["state"] != "PROCESSING_DOWNLOAD":
         raise Refused(no("publish_not_cancellable"))
     record |= {"state": "FAILED", "reason": "publish_cancelled"}
-    call.world.store.put(task.KIND, record["key"], record)
+    call.context.store.put(task.KIND, record["key"], record)
     return ok()
 
 
@@ -114,7 +114,7 @@ async def video_list(call: Call) -> web.Response:
     before = whole(body, "cursor") / 1000 if body.get("cursor") else None
     shown: list[Live] = []
     has_more = False
-    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
         if not _listed(call, live) or (before is not None and live.created_at >= before):
             continue
         if len(shown) == most:
@@ -127,7 +127,7 @@ async def video_list(call: Call) -> web.Response:
 
 
 def _listed(call: Call, live: Live) -> bool:
-    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.world.clock.now()
+    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.context.clock.now()
 
 
 def _video(live: Live, fields: list[str]) -> Record:

@@ -17,7 +17,7 @@ from adapters.sandbox.tiktok.dialect import PLATFORM, no
 from adapters.sandbox.tiktok_media import Verdict, check_film, check_pictures, film_reason
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "tiktok.task"
 WORKING = ("PROCESSING_UPLOAD", "PROCESSING_DOWNLOAD")
@@ -41,7 +41,7 @@ def longest(account: Record) -> int:
 def check_quota(call: Call, account: Record, *, direct: bool) -> None:
     """Refuse when the account has used up its day."""
     window, limit, code = _quota(account, direct=direct)
-    if call.world.windows.full(window, limit, DAY):
+    if call.context.windows.full(window, limit, DAY):
         raise Refused(no(code))
 
 
@@ -54,55 +54,55 @@ def _quota(account: Record, *, direct: bool) -> tuple[str, int, str]:
 
 def new(call: Call, account: Record, prefix: str, facts: Record) -> Record:
     """Make a task and keep it."""
-    world = call.world
-    record: Record = {"key": f"{prefix}.{world.number()}", "account": account["remote_id"], "reason": ""}
+    context = call.context
+    record: Record = {"key": f"{prefix}.{context.number()}", "account": account["remote_id"], "reason": ""}
     record |= {
-        "created": world.clock.now(),
+        "created": context.clock.now(),
         "uploaded": 0,
         "downloaded": 0,
         "polls": 0,
         **facts,
         **call.mishap(),
     }
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
     return record
 
 
-async def start(world: "World", record: Record) -> None:
+async def start(context: "SandboxContext", record: Record) -> None:
     """Everything TikTok needs has arrived, or can be pulled: count the post, and work on it."""
-    account = world.accounts.find(PLATFORM, record["account"])
+    account = context.accounts.find(PLATFORM, record["account"])
     if account is not None:
         window, limit, code = _quota(account, direct=record["direct"])
-        if not world.windows.take(window, limit, DAY):
+        if not context.windows.take(window, limit, DAY):
             record["doom"] = code
-    await world.processing.begin(KIND, record)
+    await context.processing.begin(KIND, record)
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How tasks are worked on."""
 
     async def examine(record: Record) -> Verdict:
         if "doom" in record:
             return Verdict(reason=record["doom"] or "internal")
-        return await _examine(world, record)
+        return await _examine(context, record)
 
     return Work(
         pending=lambda record: record["state"] in WORKING,
         examine=examine,
-        conclude=lambda record, verdict: _conclude(world, record, verdict),
+        conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
 
 
-async def _examine(world: "World", record: Record) -> Verdict:
-    account = world.accounts.find(PLATFORM, record["account"])
+async def _examine(context: "SandboxContext", record: Record) -> Verdict:
+    account = context.accounts.find(PLATFORM, record["account"])
     if account is None:
         return Verdict(reason="auth_removed")
     most_seconds = longest(account)
     if record["origin"] == "photos":
-        return await check_pictures(world, PLATFORM, record["urls"])
+        return await check_pictures(context, PLATFORM, record["urls"])
     if record["origin"] == "pull":
-        return await check_film(world, PLATFORM, record["urls"][0], most=MOST_BYTES, longest=most_seconds)
-    path = upload_path(world, record)
+        return await check_film(context, PLATFORM, record["urls"][0], most=MOST_BYTES, longest=most_seconds)
+    path = upload_path(context, record)
     if not await asyncio.to_thread(path.exists):
         return Verdict(reason="internal")
     facts = await asyncio.to_thread(probe.video, path)
@@ -111,28 +111,28 @@ async def _examine(world: "World", record: Record) -> Verdict:
     return Verdict(reason=reason, media=(told,))
 
 
-def upload_path(world: "World", record: Record) -> Path:
+def upload_path(context: "SandboxContext", record: Record) -> Path:
     """Where the bytes of an upload are kept until they are looked at."""
-    return world.uploads / f"tiktok-{record['key'].rpartition('.')[2]}"
+    return context.uploads / f"tiktok-{record['key'].rpartition('.')[2]}"
 
 
-def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
+def _conclude(context: "SandboxContext", record: Record, verdict: Verdict) -> None:
     record["downloaded"] = verdict.bytes
     if record["origin"] == "upload":
-        upload_path(world, record).unlink(missing_ok=True)
-    account = world.accounts.find(PLATFORM, record["account"])
+        upload_path(context, record).unlink(missing_ok=True)
+    account = context.accounts.find(PLATFORM, record["account"])
     if verdict.reason or account is None:
         record |= {"state": "FAILED", "reason": verdict.reason or "auth_removed"}
     else:
-        _go_live(world, record, account, verdict)
-    world.store.put(KIND, record["key"], record)
+        _go_live(context, record, account, verdict)
+    context.store.put(KIND, record["key"], record)
 
 
-def _go_live(world: "World", record: Record, account: Record, verdict: Verdict) -> None:
-    post_id = str(world.number())
-    settle = 0.0 if world.instant else world.settings.moderation_s
+def _go_live(context: "SandboxContext", record: Record, account: Record, verdict: Verdict) -> None:
+    post_id = str(context.number())
+    settle = 0.0 if context.instant else context.settings.moderation_s
     sort = "photo" if record["origin"] == "photos" else "video"
-    world.publish(
+    context.publish(
         account,
         kind=("photos" if sort == "photo" else "video") if record["direct"] else "draft",
         remote_id=post_id,

@@ -32,13 +32,13 @@ def _plain(status: int, headers: dict[str, str] | None = None) -> web.Response:
 
 
 def _found(call: Call) -> Record | None:
-    upload = call.world.store.get("tiktok.upload", call.request.query.get("upload_id", ""))
-    return None if upload is None else call.world.store.get(task.KIND, upload["task"])
+    upload = call.context.store.get("tiktok.upload", call.request.query.get("upload_id", ""))
+    return None if upload is None else call.context.store.get(task.KIND, upload["task"])
 
 
 def _owner(call: Call) -> Record | None:
     record = _found(call)
-    return None if record is None else call.world.accounts.find(PLATFORM, record["account"])
+    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
 
 def _span(call: Call) -> _Span | None:
@@ -60,7 +60,7 @@ def _task(call: Call) -> Record:
         raise Refused(_plain(404))
     if call.request.query.get("upload_token") != record["upload_token"]:
         raise Refused(_plain(403))
-    if call.world.clock.now() > record["created"] + UPLOAD_LIFE_S:
+    if call.context.clock.now() > record["created"] + UPLOAD_LIFE_S:
         raise Refused(_plain(403))
     return record
 
@@ -89,7 +89,7 @@ async def put(call: Call) -> web.Response:
     """PUT of one chunk: 206 stored, 201 all received."""
     record = _task(call)
     span = _expected(call, record)
-    path = task.upload_path(call.world, record)
+    path = task.upload_path(call.context, record)
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.seek(span.first)
         async for part in call.request.content.iter_any():
@@ -99,10 +99,10 @@ async def put(call: Call) -> web.Response:
     record["uploaded"] = span.last + 1
     if record["uploaded"] == record["size"]:
         record |= {**call.mishap()}
-    call.world.store.put(task.KIND, record["key"], record)
+    call.context.store.put(task.KIND, record["key"], record)
     if record["uploaded"] < record["size"]:
         return _plain(206, _progress(record))
-    await task.start(call.world, record)
+    await task.start(call.context, record)
     return _plain(201, _progress(record))
 
 

@@ -67,7 +67,7 @@ async def _init(call: Call, account: Record, body: Record, facts: Record) -> web
             url = owned(call, source.get("video_url"))
             facts |= {"origin": "pull", "state": "PROCESSING_DOWNLOAD", "urls": [url]}
             record = task.new(call, account, f"v_{way}_url~v2-1", facts)
-            await task.start(call.world, record)
+            await task.start(call.context, record)
             return ok({"publish_id": record["key"]})
         case _:
             raise invalid("source must be FILE_UPLOAD or PULL_FROM_URL.")
@@ -76,7 +76,7 @@ async def _init(call: Call, account: Record, body: Record, facts: Record) -> web
 def _upload_url(call: Call, record: Record) -> str:
     number = record["key"].rpartition(".")[2]
     query = f"upload_id={number}&upload_token={record['upload_token']}"
-    call.world.store.put("tiktok.upload", number, {"task": record["key"]})
+    call.context.store.put("tiktok.upload", number, {"task": record["key"]})
     return f"http://{call.request.host}/tiktok-upload/video/?{query}"
 
 

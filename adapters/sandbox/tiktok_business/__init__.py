@@ -12,7 +12,7 @@ from adapters.sandbox.tiktok_business import property as url_property
 from adapters.sandbox.tiktok_business.dialect import PLATFORM
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _DAY_S = 86_400.0
 _ROOT = "/tiktok-business/open_api/v1.3"
@@ -36,9 +36,9 @@ _PATHS = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve TikTok for Business and oEmbed on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: f"-000{secrets.token_urlsafe(24)}",
@@ -58,7 +58,7 @@ def register(app: web.Application, world: "World") -> None:
             refresh_life=365 * _DAY_S,
         ),
     )
-    world.processing.define(share.KIND, share.work(world))
+    context.processing.define(share.KIND, share.work(context))
     for method, path, endpoint in _PATHS:
-        mount(app, world, method, _ROOT + path, endpoint)
-    mount(app, world, "GET", "/tiktok-www/oembed", oembed.OEMBED)
+        mount(app, context, method, _ROOT + path, endpoint)
+    mount(app, context, "GET", "/tiktok-www/oembed", oembed.OEMBED)

@@ -80,7 +80,7 @@ def holder(call: Call, business_id: object, *scopes: str) -> Record:
     if business_id != account["remote_id"]:
         raise refuse("No permission to operate this business_id.", NO_PERMISSION)
     window = f"business:{account['remote_id']}:{call.request.path}"
-    if not call.world.windows.take(window, _CALLS_A_MINUTE, MINUTE):
+    if not call.context.windows.take(window, _CALLS_A_MINUTE, MINUTE):
         raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
     return account
 

@@ -29,9 +29,9 @@ def _owner(call: Call) -> Record | None:
     except ValueError:
         return None
     for name in _SECRETS:
-        token = call.world.accounts.token(PLATFORM, str(body.get(name, "")))
+        token = call.context.accounts.token(PLATFORM, str(body.get(name, "")))
         if token is not None:
-            return call.world.accounts.find(PLATFORM, token["remote_id"])
+            return call.context.accounts.find(PLATFORM, token["remote_id"])
     return None
 
 
@@ -40,7 +40,7 @@ def _client(call: Call, body: Record) -> None:
         if not isinstance(body.get(name), str) or not body[name]:
             raise refuse(f"{name}: Missing data for required field.")
     try:
-        check_client(call.world, PLATFORM, body["client_id"], body["client_secret"])
+        check_client(call.context, PLATFORM, body["client_id"], body["client_secret"])
     except GrantRefused as refusal:
         raise refuse(refusal.sentence) from None
 
@@ -53,7 +53,7 @@ async def token(call: Call) -> web.Response:
         raise refuse("grant_type must be authorization_code, and redirect_uri is required.")
     try:
         account, code = redeem(
-            call.world,
+            call.context,
             PLATFORM,
             body.get("auth_code"),
             client_id=body["client_id"],
@@ -72,7 +72,7 @@ async def refresh(call: Call) -> web.Response:
     _client(call, body)
     if body.get("grant_type") != "refresh_token":
         raise refuse("grant_type must be refresh_token.")
-    accounts, text = call.world.accounts, body.get("refresh_token")
+    accounts, text = call.context.accounts, body.get("refresh_token")
     given = accounts.token(PLATFORM, text) if isinstance(text, str) else None
     if not isinstance(text, str) or given is None or given["role"] != "refresh":
         raise refuse("The refresh token is incorrect.", REFRESH_WRONG)
@@ -88,7 +88,7 @@ async def refresh(call: Call) -> web.Response:
 
 
 def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     issued = accounts.issue(account, replaces=replaced, like=like)
     return ok(
         {
@@ -110,7 +110,7 @@ async def revoke(call: Call) -> web.Response:
     account = _owner(call)
     if account is None:
         raise refuse("Access token is incorrect or has been revoked.", TOKEN_WRONG)
-    call.world.accounts.mark(PLATFORM, account["remote_id"], "revoked")
+    call.context.accounts.mark(PLATFORM, account["remote_id"], "revoked")
     return ok()
 
 
@@ -120,11 +120,11 @@ async def token_info(call: Call) -> web.Response:
     if not body.get("app_id"):
         raise refuse("app_id: Missing data for required field.")
     text = str(body.get("access_token", ""))
-    given = call.world.accounts.token(PLATFORM, text)
-    if given is None or given["role"] != "access" or call.world.accounts.state(given) != "valid":
+    given = call.context.accounts.token(PLATFORM, text)
+    if given is None or given["role"] != "access" or call.context.accounts.state(given) != "valid":
         raise Refused(no(TOKEN_WRONG, "Access token is incorrect or has been revoked."))
-    account = call.world.accounts.find(PLATFORM, given["remote_id"])
-    scope = "" if account is None else ",".join(call.world.accounts.granted(given, account))
+    account = call.context.accounts.find(PLATFORM, given["remote_id"])
+    scope = "" if account is None else ",".join(call.context.accounts.granted(given, account))
     return ok({"app_id": body["app_id"], "scope": scope, "creator_id": given["remote_id"]})
 
 

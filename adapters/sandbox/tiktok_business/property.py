@@ -15,19 +15,19 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business.dialect import PLATFORM, VOICE, ok, refuse
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _KIND = "tiktok_business.property"
 _DOMAIN, _PREFIX = 1, 2
 _VERIFIED, _UNVERIFIED = 1, 2
 
 
-def is_verified(world: "World", url: str) -> bool:
+def is_verified(context: "SandboxContext", url: str) -> bool:
     """Whether the URL lies in a verified property."""
-    if world.puller.reachable(url):
+    if context.puller.reachable(url):
         return True
     host = urlsplit(url).hostname or ""
-    for record in world.store.all(_KIND).values():
+    for record in context.store.all(_KIND).values():
         if record["property_status"] != _VERIFIED or not url.startswith("https://"):
             continue
         if record["property_type"] == _PREFIX and url.startswith(record["url"]):
@@ -66,24 +66,24 @@ async def add(call: Call) -> web.Response:
     key, record = _named(call)
     signature = hashlib.sha256(key.encode()).hexdigest()[:32]
     record |= {"property_status": _UNVERIFIED, "signature": signature, "file_name": f"tiktok{signature}.txt"}
-    call.world.store.put(_KIND, key, record)
+    call.context.store.put(_KIND, key, record)
     return ok({"url_property_info": record})
 
 
 async def verify(call: Call) -> web.Response:
     """POST /business/property/verify/: the signature file is taken to be there."""
     key, _ = _named(call)
-    record = call.world.store.get(_KIND, key)
+    record = call.context.store.get(_KIND, key)
     if record is None:
         raise refuse("url_property_meta.url: no such property.")
-    call.world.store.put(_KIND, key, record | {"property_status": _VERIFIED})
+    call.context.store.put(_KIND, key, record | {"property_status": _VERIFIED})
     return ok({"url_property_info": record | {"property_status": _VERIFIED}})
 
 
 async def delete(call: Call) -> web.Response:
     """POST /business/property/delete/."""
     key, _ = _named(call)
-    call.world.store.drop(_KIND, key)
+    call.context.store.drop(_KIND, key)
     return ok()
 
 
@@ -91,7 +91,7 @@ async def listing(call: Call) -> web.Response:
     """GET /business/property/list/."""
     app_id = call.request.query.get("app_id")
     _app(app_id, call.request.query.get("secret"))
-    mine = [record for key, record in call.world.store.all(_KIND).items() if key.startswith(f"{app_id}:")]
+    mine = [record for key, record in call.context.store.all(_KIND).items() if key.startswith(f"{app_id}:")]
     return ok({"url_property_info_list": mine})
 
 

@@ -112,7 +112,7 @@ def _info(body: Record) -> Record:
 def _owned(call: Call, name: str, url: object) -> str:
     if not isinstance(url, str) or not url:
         raise refuse(f"{name}: Missing data for required field.")
-    if not is_verified(call.world, url):
+    if not is_verified(call.context, url):
         raise refuse(f"{name}: url_ownership_unverified, the URL is not under a verified URL property.")
     return url
 
@@ -167,7 +167,7 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
 
 
 def _count(call: Call, account: Record) -> None:
-    windows, name = call.world.windows, f"business.posts:{account['remote_id']}"
+    windows, name = call.context.windows, f"business.posts:{account['remote_id']}"
     if windows.full(name, _POSTS_A_DAY, DAY):
         raise refuse(_TOO_MANY)
     if not windows.take(f"{name}:minute", _POSTS_A_MINUTE, MINUTE):

@@ -56,7 +56,7 @@ async def status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     query = call.request.query
     account = holder(call, query.get("business_id"), "video.publish", "video.upload")
-    record = call.world.store.get(share.KIND, query.get("publish_id", ""))
+    record = call.context.store.get(share.KIND, query.get("publish_id", ""))
     if record is None or record["account"] != account["remote_id"]:
         raise refuse("publish_id: invalid_publish_id.")
     data: Record = {"status": record["state"]}
@@ -70,13 +70,13 @@ async def status(call: Call) -> web.Response:
 def _post_ids(call: Call, record: Record) -> list[str] | None:
     if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
         return None
-    world = call.world
-    live = world.ledger.find(PLATFORM, record["post_id"])
-    is_first = record["polls"] == 0 and not world.instant
+    context = call.context
+    live = context.ledger.find(PLATFORM, record["post_id"])
+    is_first = record["polls"] == 0 and not context.instant
     if is_first:
         record["polls"] = 1
-        world.store.put(share.KIND, record["key"], record)
-    if is_first or live is None or world.clock.now() < live.visible_at:
+        context.store.put(share.KIND, record["key"], record)
+    if is_first or live is None or context.clock.now() < live.visible_at:
         return None
     return [record["post_id"]]
 
@@ -94,7 +94,7 @@ async def video_list(call: Call) -> web.Response:
         raise refuse(f"max_count: must be from 1 to {_PAGE_MOST}.")
     shown: list[Live] = []
     has_more = False
-    for live in reversed(call.world.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
         if not _listed(call, live) or (before and live.created_at >= before):
             continue
         if len(shown) == most:
@@ -115,7 +115,7 @@ def _number(call: Call, name: str, otherwise: int) -> int:
 
 
 def _listed(call: Call, live: Live) -> bool:
-    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.world.clock.now()
+    return bool(live.entry["extra"]["public"]) and live.visible_at <= call.context.clock.now()
 
 
 def _video(live: Live, fields: list[str]) -> Record:

@@ -12,7 +12,7 @@ from adapters.sandbox.tiktok_business.dialect import PLATFORM
 from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, Verdict, check_film, check_pictures
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "tiktok_business.share"
 _MOST_BYTES = 1 << 30
@@ -32,72 +32,74 @@ def longest(account: Record) -> int:
 
 async def start(call: Call, account: Record, facts: Record) -> Record:
     """Make the share and work on it: this is the visible step."""
-    world = call.world
+    context = call.context
     prefix = "p_pub_url~v1" if facts["sort"] == "photos" else "v_pub_url~v1"
     record: Record = {
-        "key": f"{prefix}.{world.number()}",
+        "key": f"{prefix}.{context.number()}",
         "account": account["remote_id"],
         "reason": "",
         "polls": 0,
     }
-    record |= {"state": "PROCESSING_DOWNLOAD", "created": world.clock.now(), **facts, **call.mishap()}
-    world.store.put(KIND, record["key"], record)
-    await world.processing.begin(KIND, record)
+    record |= {"state": "PROCESSING_DOWNLOAD", "created": context.clock.now(), **facts, **call.mishap()}
+    context.store.put(KIND, record["key"], record)
+    await context.processing.begin(KIND, record)
     return record
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How shares are worked on."""
 
     async def examine(record: Record) -> Verdict:
         if "doom" in record:
             return Verdict(reason=record["doom"] or "internal")
-        return await _examine(world, record)
+        return await _examine(context, record)
 
     return Work(
         pending=lambda record: record["state"] == "PROCESSING_DOWNLOAD",
         examine=examine,
-        conclude=lambda record, verdict: _conclude(world, record, verdict),
+        conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
 
 
-async def _examine(world: "World", record: Record) -> Verdict:
-    account = world.accounts.find(PLATFORM, record["account"])
+async def _examine(context: "SandboxContext", record: Record) -> Verdict:
+    account = context.accounts.find(PLATFORM, record["account"])
     if account is None:
         return Verdict(reason="auth_removed")
     if record["sort"] == "photos":
-        return await check_pictures(world, PLATFORM, record["urls"])
-    verdict = await check_film(world, PLATFORM, record["urls"][0], most=_MOST_BYTES, longest=longest(account))
+        return await check_pictures(context, PLATFORM, record["urls"])
+    verdict = await check_film(
+        context, PLATFORM, record["urls"][0], most=_MOST_BYTES, longest=longest(account)
+    )
     if not verdict.reason and record["thumbnail_url"] is not None:
-        thumbnail = await check_pictures(world, PLATFORM, [record["thumbnail_url"]], THUMBNAIL_FORMATS)
+        thumbnail = await check_pictures(context, PLATFORM, [record["thumbnail_url"]], THUMBNAIL_FORMATS)
         return verdict if not thumbnail.reason else thumbnail
-    return await _check_offset(world, record, verdict)
+    return await _check_offset(context, record, verdict)
 
 
-async def _check_offset(world: "World", record: Record, verdict: Verdict) -> Verdict:
+async def _check_offset(context: "SandboxContext", record: Record, verdict: Verdict) -> Verdict:
     offset = record["info"].get("thumbnail_offset")
     if verdict.reason or offset is None:
         return verdict
-    film = (await world.puller.film(PLATFORM, record["urls"][0], _MOST_BYTES)).video
+    film = (await context.puller.film(PLATFORM, record["urls"][0], _MOST_BYTES)).video
     is_beyond = film is None or offset > film.duration * 1000
     return Verdict(reason="picture_size_check_failed") if is_beyond else verdict
 
 
-def _conclude(world: "World", record: Record, verdict: Verdict) -> None:
-    account = world.accounts.find(PLATFORM, record["account"])
+def _conclude(context: "SandboxContext", record: Record, verdict: Verdict) -> None:
+    account = context.accounts.find(PLATFORM, record["account"])
     if verdict.reason or account is None:
         record |= {"state": "FAILED", "reason": verdict.reason or "auth_removed"}
     else:
-        _go_live(world, record, account, verdict)
-    world.store.put(KIND, record["key"], record)
+        _go_live(context, record, account, verdict)
+    context.store.put(KIND, record["key"], record)
 
 
-def _go_live(world: "World", record: Record, account: Record, verdict: Verdict) -> None:
-    post_id = str(world.number())
-    settle = 0.0 if world.instant else world.settings.moderation_s
+def _go_live(context: "SandboxContext", record: Record, account: Record, verdict: Verdict) -> None:
+    post_id = str(context.number())
+    settle = 0.0 if context.instant else context.settings.moderation_s
     path = "photo" if record["sort"] == "photos" else "video"
     info = record["info"]
-    world.publish(
+    context.publish(
         account,
         kind="draft" if record["draft"] else record["sort"],
         remote_id=post_id,

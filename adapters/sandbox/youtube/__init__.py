@@ -11,7 +11,7 @@ from adapters.sandbox.youtube import oauth, read, session, video
 from adapters.sandbox.youtube.dialect import PLATFORM, READONLY, UPLOAD
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 _PATHS = (
     ("POST", "/youtube/upload/youtube/v3/videos", session.START),
@@ -28,9 +28,9 @@ _PATHS = (
 )
 
 
-def register(app: web.Application, world: "World") -> None:
+def register(app: web.Application, context: "SandboxContext") -> None:
     """Serve YouTube on `app`."""
-    world.accounts.define(
+    context.accounts.define(
         PLATFORM,
         AccountKind(
             new_id=lambda _: f"UC{secrets.token_urlsafe(16)}",
@@ -41,6 +41,6 @@ def register(app: web.Application, world: "World") -> None:
             refresh_prefix="1//",
         ),
     )
-    world.processing.define(video.KIND, video.work(world))
+    context.processing.define(video.KIND, video.work(context))
     for method, path, endpoint in _PATHS:
-        mount(app, world, method, path, endpoint)
+        mount(app, context, method, path, endpoint)

@@ -98,4 +98,4 @@ def _is_ahead(call: Call, text: object) -> bool:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
         return False
-    return moment.tzinfo is not None and moment.timestamp() > call.world.clock.now()
+    return moment.tzinfo is not None and moment.timestamp() > call.context.clock.now()

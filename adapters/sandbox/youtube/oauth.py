@@ -18,7 +18,7 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.youtube.dialect import PLATFORM, VOICE
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 ACCESS_S = 3599.0
 _CODE_LIFE_S = 600.0
@@ -58,11 +58,11 @@ def _form(call: Call) -> dict[str, str]:
 def _owner(call: Call) -> Record | None:
     form = _form(call)
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
-    found = call.world.accounts.token(PLATFORM, text)
-    return None if found is None else call.world.accounts.find(PLATFORM, found["remote_id"])
+    found = call.context.accounts.token(PLATFORM, text)
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-def _kept(_: "World", given: Record, __: list[Record]) -> Record:
+def _kept(_: "SandboxContext", given: Record, __: list[Record]) -> Record:
     is_offline, is_prompted = given.get("access_type") == "offline", "consent" in str(given.get("prompt", ""))
     return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
 
@@ -84,7 +84,7 @@ async def token(call: Call) -> web.Response:
             case "authorization_code":
                 return _exchange(call, form)
             case "refresh_token":
-                check_client(call.world, PLATFORM, form.get("client_id"), form.get("client_secret"))
+                check_client(call.context, PLATFORM, form.get("client_id"), form.get("client_secret"))
                 return _refresh(call, form.get("refresh_token", ""))
             case other:
                 raise Refused(_no("unsupported_grant_type", f"Invalid grant_type: {other}"))
@@ -93,11 +93,11 @@ async def token(call: Call) -> web.Response:
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.world, PLATFORM, form)
+    account, code = redeem_form(call.context, PLATFORM, form)
     body = _granted(call, account, code)
     if _gets_refresh_token(call, account, code):
         more = {"scopes": code["scopes"]} if "scopes" in code else {}
-        body["refresh_token"] = call.world.accounts.mint(account, "refresh", "1//", None, 0.0, more)
+        body["refresh_token"] = call.context.accounts.mint(account, "refresh", "1//", None, 0.0, more)
     return json_answer(body)
 
 
@@ -105,14 +105,14 @@ def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
     if "grant" not in code:  # a code of the control API
         return True
     key = f"{account['remote_id']}:{code['client']}"
-    has_agreed = call.world.store.get(_AGREED, key) is not None
+    has_agreed = call.context.store.get(_AGREED, key) is not None
     if code["offline"]:
-        call.world.store.put(_AGREED, key, {})
+        call.context.store.put(_AGREED, key, {})
     return bool(code["offline"] and (code["prompted"] or not has_agreed))
 
 
 def _granted(call: Call, account: Record, like: Record) -> Record:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     more = {"scopes": like["scopes"]} if "scopes" in like else {}
     text = accounts.mint(account, "access", "ya29.", ACCESS_S, 0.0, more)
     scope = " ".join(accounts.granted(like, account))
@@ -120,7 +120,7 @@ def _granted(call: Call, account: Record, like: Record) -> Record:
 
 
 def _refresh(call: Call, text: str) -> web.Response:
-    accounts = call.world.accounts
+    accounts = call.context.accounts
     found = accounts.token(PLATFORM, text)
     if found is None or found["role"] != "refresh":
         raise Refused(_no("invalid_grant", "Bad Request"))
@@ -133,7 +133,7 @@ def _refresh(call: Call, text: str) -> web.Response:
 def _is_too_old(call: Call, account: Record, found: Record) -> bool:
     """While the app's consent screen is in "Testing" (option `testing`), refresh tokens live a week."""
     is_testing = bool(account["options"].get("testing"))
-    return is_testing and bool(call.world.clock.now() >= found["issued_at"] + _TESTING_S)
+    return is_testing and bool(call.context.clock.now() >= found["issued_at"] + _TESTING_S)
 
 
 async def revoke(call: Call) -> web.Response:
@@ -141,9 +141,9 @@ async def revoke(call: Call) -> web.Response:
     account = _owner(call)
     if account is None:
         raise Refused(_no("invalid_token", "Token expired or revoked"))
-    call.world.accounts.mark(PLATFORM, account["remote_id"], "revoked")
-    for key in [key for key in call.world.store.all(_AGREED) if key.startswith(f"{account['remote_id']}:")]:
-        call.world.store.drop(_AGREED, key)
+    call.context.accounts.mark(PLATFORM, account["remote_id"], "revoked")
+    for key in [key for key in call.context.store.all(_AGREED) if key.startswith(f"{account['remote_id']}:")]:
+        call.context.store.drop(_AGREED, key)
     return json_answer({})
 
 

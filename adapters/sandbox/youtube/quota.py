@@ -25,5 +25,5 @@ def spend_unit(call: Call) -> None:
 
 
 def _spend(call: Call, name: str, limit: int) -> None:
-    if not DayCount(call.world, _ZONE).take(name, limit):
+    if not DayCount(call.context, _ZONE).take(name, limit):
         raise Refused(out_of_quota())

@@ -29,7 +29,7 @@ def _list(kind: str, items: list[Record], total: int, more: Record | None = None
 
 
 def _is_hidden(call: Call, record: Record) -> bool:
-    return bool(record["hidden_until"] > call.world.clock.now())
+    return bool(record["hidden_until"] > call.context.clock.now())
 
 
 async def videos(call: Call) -> web.Response:
@@ -43,7 +43,7 @@ async def videos(call: Call) -> web.Response:
     is_late = call.take("late-visibility") is not None
     items = []
     for key in ids:
-        record = call.world.store.get(video.KIND, key)
+        record = call.context.store.get(video.KIND, key)
         if record is None or record["account"] != account["remote_id"] or is_late or _is_hidden(call, record):
             continue
         items.append(video.resource(record, parts))
@@ -95,7 +95,7 @@ async def playlist_items(call: Call) -> web.Response:
     size, start = _number(query.get("maxResults"), _PAGE), _number(query.get("pageToken"), 0)
     mine = [
         record
-        for record in reversed(list(call.world.store.all(video.KIND).values()))
+        for record in reversed(list(call.context.store.all(video.KIND).values()))
         if record["account"] == account["remote_id"] and not _is_hidden(call, record)
     ]
     size = min(size, _PAGE_MOST)

@@ -61,9 +61,9 @@ async def start(call: Call) -> web.Response:
     total = _announced(call)
     spend_insert(call)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
-    record |= {"received": 0, "created": call.world.clock.now(), "video": None, "status": status}
+    record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
     record |= {"snippet": snippet, "name": call.request.headers.get("Slug", "unknown"), **call.mishap()}
-    call.world.store.put(KIND, record["key"], record)
+    call.context.store.put(KIND, record["key"], record)
     place = {"Location": _location(call, record), "X-GUploader-UploadID": record["key"]}
     return web.Response(status=200, headers=place)
 
@@ -101,14 +101,14 @@ def _span(call: Call) -> _Span | None:
 
 
 def _session(call: Call) -> Record | None:
-    return call.world.store.get(KIND, call.request.query.get("upload_id", ""))
+    return call.context.store.get(KIND, call.request.query.get("upload_id", ""))
 
 
 async def put(call: Call) -> web.Response:
     """PUT of bytes, or a question how many are there."""
     account = call.holder(*MAY_UPLOAD)
     record = _session(call)
-    is_gone = record is None or call.world.clock.now() >= record["created"] + _LIFE_S
+    is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
         raise refuse("notFound", "The upload session was not found, or has expired.", 404)
     span = _span(call)
@@ -136,7 +136,7 @@ def _check(call: Call, record: Record, span: _Span | None) -> None:
 
 
 async def _take(call: Call, record: Record, span: _Span) -> web.Response:
-    world = call.world
+    context = call.context
     at = record["received"]
     most = span.length if call.take("short-store") is None else _less(span.length)
     taken = await take_in(call.request, _path(call, record), at, most)
@@ -147,7 +147,7 @@ async def _take(call: Call, record: Record, span: _Span) -> web.Response:
     if is_whole and span.is_last:
         return await _complete(call, record)
     record["received"] = at + taken.bytes - taken.bytes % GRANULE
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
     return _incomplete(call, record)
 
 
@@ -160,16 +160,16 @@ async def _complete(call: Call, record: Record) -> web.Response:
     record |= call.mishap()
     facts = await asyncio.to_thread(probe.video, _path(call, record))
     if record["video"] is None:  # nobody has sent the same last chunk meanwhile
-        key = video.arrived(call.world, record, facts)
+        key = video.arrived(call.context, record, facts)
         record |= {"received": record["total"], "video": key}
-        call.world.store.put(KIND, record["key"], record)
+        call.context.store.put(KIND, record["key"], record)
         _path(call, record).unlink(missing_ok=True)
-        await video.begin(call.world, key)
+        await video.begin(call.context, key)
     return video.created(call, record["video"])
 
 
 def _path(call: Call, record: Record) -> Path:
-    return call.world.uploads / f"youtube-{record.setdefault('file', record['key'])}"
+    return call.context.uploads / f"youtube-{record.setdefault('file', record['key'])}"
 
 
 def _incomplete(call: Call, record: Record) -> web.Response:
@@ -178,9 +178,9 @@ def _incomplete(call: Call, record: Record) -> web.Response:
     headers = {} if record["received"] == 0 else {"Range": f"bytes=0-{record['received'] - 1}"}
     if call.take("moved-session") is not None:
         record.setdefault("file", record["key"])
-        call.world.store.drop(KIND, record["key"])
+        call.context.store.drop(KIND, record["key"])
         record["key"] = secrets.token_urlsafe(24)
-        call.world.store.put(KIND, record["key"], record)
+        call.context.store.put(KIND, record["key"], record)
         headers["Location"] = _location(call, record)
     return web.Response(status=308, reason="Resume Incomplete", headers=headers)
 

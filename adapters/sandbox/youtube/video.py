@@ -17,7 +17,7 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.youtube.dialect import PLATFORM, etag
 
 if TYPE_CHECKING:
-    from adapters.sandbox.context import World
+    from adapters.sandbox.context import SandboxContext
 
 KIND = "youtube.video"
 PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")
@@ -39,20 +39,20 @@ _REJECTIONS = (
 _WAYS = {"processing": "processing", "processed": "succeeded", "failed": "failed", "rejected": "terminated"}
 
 
-def arrived(world: "World", session: Record, facts: probe.VideoFacts | None) -> str:
+def arrived(context: "SandboxContext", session: Record, facts: probe.VideoFacts | None) -> str:
     """All bytes are there: make the video, live unless something is wrong with it. Returns its id."""
-    account = world.accounts.find(PLATFORM, session["account"])
+    account = context.accounts.find(PLATFORM, session["account"])
     key = secrets.token_urlsafe(8)
-    record: Record = {"key": key, "account": session["account"], "published": world.clock.now()}
+    record: Record = {"key": key, "account": session["account"], "published": context.clock.now()}
     record |= {"snippet": session["snippet"], "status": session["status"], "name": session["name"]}
     record |= {"size": session["total"], "state": "processing", "reason": None}
     record |= {"duration": 0.0 if facts is None else facts.duration, "hidden_until": 0.0}
     record |= {name: session[name] for name in ("stuck",) if name in session}
     record["doom"] = session["doom"] or "conversion" if "doom" in session else _flaw(account, facts)
     if account is not None and record["doom"] is None and facts is not None:
-        record["hidden_until"] = world.clock.now() + session.get("late", 0.0)
-        _show(world, account, record, session, facts)
-    world.store.put(KIND, key, record)
+        record["hidden_until"] = context.clock.now() + session.get("late", 0.0)
+        _show(context, account, record, session, facts)
+    context.store.put(KIND, key, record)
     return key
 
 
@@ -63,9 +63,11 @@ def _flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | None:
     return "length" if facts.duration > longest else None
 
 
-def _show(world: "World", account: Record, record: Record, session: Record, facts: probe.VideoFacts) -> None:
+def _show(
+    context: "SandboxContext", account: Record, record: Record, session: Record, facts: probe.VideoFacts
+) -> None:
     status, snippet = record["status"], record["snippet"]
-    world.publish(
+    context.publish(
         account,
         kind="video",
         remote_id=record["key"],
@@ -89,13 +91,13 @@ def url(key: str) -> str:
     return f"https://www.youtube.com/watch?v={key}"
 
 
-async def begin(world: "World", key: str) -> None:
+async def begin(context: "SandboxContext", key: str) -> None:
     """Work on a video that has arrived."""
-    record = world.store.all(KIND)[key]
-    await world.processing.begin(KIND, record)
+    record = context.store.all(KIND)[key]
+    await context.processing.begin(KIND, record)
 
 
-def work(world: "World") -> Work:
+def work(context: "SandboxContext") -> Work:
     """How videos are worked on."""
 
     async def examine(record: Record) -> str | None:
@@ -105,19 +107,19 @@ def work(world: "World") -> Work:
     return Work(
         pending=lambda record: record["state"] == "processing",
         examine=examine,
-        conclude=lambda record, reason: _conclude(world, record, reason),
+        conclude=lambda record, reason: _conclude(context, record, reason),
     )
 
 
-def _conclude(world: "World", record: Record, reason: str | None) -> None:
+def _conclude(context: "SandboxContext", record: Record, reason: str | None) -> None:
     state = "processed" if reason is None else "rejected" if reason in _REJECTIONS else "failed"
     record |= {"state": state, "reason": reason}
-    world.store.put(KIND, record["key"], record)
+    context.store.put(KIND, record["key"], record)
 
 
 def created(call: Call, key: str) -> web.Response:
     """The answer to the last byte, however often it is asked for."""
-    record = call.world.store.all(KIND)[key]
+    record = call.context.store.all(KIND)[key]
     body = resource(record | {"state": "processing"}, ("snippet", "status"))
     return json_answer(body, 201)
 

@@ -65,14 +65,14 @@ async def begin(request: Request) -> Response:
     site = site_of(request)
     caller = await site.keyring.writer(request)
     platform = _platform(request)
-    raw = await read_body(request, site.core.settings.api.max_body)
+    raw = await read_body(request, site.context.settings.api.max_body)
     require_json(request, raw)
     wanted = _wanted(raw)
     if caller.accounts is not None and wanted.reconnect is None:
         raise out_of_scope("This key is bound to certain accounts: it may connect them again, but no others.")
     work = partial(
         start,
-        site.core,
+        site.context,
         caller.workspace_id,
         platform,
         caller.key_id,
@@ -136,7 +136,7 @@ async def _picked(request: Request, platform: Platform) -> list[Connected]:
     except ValueError:
         raise Refusal(400, "invalid_choice", "This answer cannot be read. Start connecting again.") from None
     starter = await _starter(request)
-    work = partial(pick, site.core, platform, grant, told.get("ticket", ""), places, starter)
+    work = partial(pick, site.context, platform, grant, told.get("ticket", ""), places, starter)
     return await site.connecting.run(work)
 
 
@@ -149,8 +149,8 @@ async def _starter(request: Request) -> UUID | None:
 
 def _finish(site: Site, platform: Platform, back: WayBack, starter: UUID | None) -> list[Connected] | Choice:
     if back.code is None:
-        raise decline(site.core, platform, back.state, back.error or "", starter)
-    return finish(site.core, platform, back.state, back.code, starter)
+        raise decline(site.context, platform, back.state, back.error or "", starter)
+    return finish(site.context, platform, back.state, back.code, starter)
 
 
 def _with_headers_of(plain: Response, shown: Response) -> Response:

@@ -32,7 +32,7 @@ async def subscription(request: Request) -> Response:
 
 
 def _accounts(site: Site, caller: Caller) -> dict[str, Any]:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         found = find_accounts(c, caller.workspace_id, caller.accounts)
     active = [rendering.account(a, caller) for a in found if a.status is AccountStatus.ACTIVE]
     return {**rendering.scope(caller), "accounts": active}

@@ -75,7 +75,7 @@ async def _streamed(
     part: Part | None = None
     try:
         part = await filing.lane.run(
-            partial(site.core.files.storage.open, asked.object, asked.first, asked.length)
+            partial(site.context.files.storage.open, asked.object, asked.first, asked.length)
         )
         start = await filing.lane.run(partial(part.read, CHUNK))
     except BaseException as error:
@@ -117,7 +117,7 @@ class _Stream(StreamingResponse):
 def _find(site: Site, name: str) -> File | None:
     if "\0" in name:
         return None
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         return store.find_public(c, name)
 
 

@@ -32,15 +32,15 @@ async def create(request: Request) -> Response:
     """Give an address for one upload, and the URL that the file will have."""
     site = site_of(request)
     caller = await site.keyring.publisher(request)
-    raw = await read_body(request, site.core.settings.api.max_body)
+    raw = await read_body(request, site.context.settings.api.max_body)
     require_json(request, raw)
     wanted = files_schema.read_file(json_of(raw))
     work = partial(_open, site, caller, wanted)
     identity, url = await site.filing.lane.run(work, caller.key_id)
     path = request.app.url_path_for("putFile", file_id=str(identity))
-    query = site.core.files.addresses.signed(identity, wanted.contentType, int(time.time()) + LIVES)
+    query = site.context.files.addresses.signed(identity, wanted.contentType, int(time.time()) + LIVES)
     data = {
-        "uploadUrl": f"{site.core.settings.own_url}{path}?{query}",
+        "uploadUrl": f"{site.context.settings.own_url}{path}?{query}",
         "url": url,
         "contentType": wanted.contentType,
         "expiresIn": LIVES,
@@ -69,9 +69,9 @@ def rendered(file: File) -> dict[str, Any]:
 
 
 def _open(site: Site, caller: Caller, wanted: files_schema.FileBody) -> tuple[UUID, str]:
-    addresses, quota = site.core.files.addresses, site.core.settings.files.quota
+    addresses, quota = site.context.files.addresses, site.context.settings.files.quota
     name = addresses.new_name(wanted.contentType)
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         if store.waiting_uploads(c, caller.workspace_id, timedelta(seconds=LIVES)) >= MOST_WAITING:
             raise HttpRefusal(
                 429,
@@ -85,7 +85,7 @@ def _open(site: Site, caller: Caller, wanted: files_schema.FileBody) -> tuple[UU
                 400,
                 "validation_failed",
                 f"The workspace keeps {used:,} bytes of files and may keep {quota:,}: nothing more can be uploaded "
-                f"until older files have gone, {site.core.settings.files.keep_days:g} days after their last use.",
+                f"until older files have gone, {site.context.settings.files.keep_days:g} days after their last use.",
             )
         identity = store.open_file(
             c,
@@ -103,7 +103,7 @@ def _page(site: Site, caller: Caller, wanted: files_schema.Wanted) -> dict[str, 
     found: list[File] = []
     total = 0
     if wanted.any:
-        with site.core.database.begin() as c:
+        with site.context.database.begin() as c:
             found, total = store.list_files(
                 c, caller, kind=wanted.kind, limit=wanted.limit, offset=wanted.offset
             )

@@ -52,9 +52,9 @@ class _Put:
         """Nothing of it is wanted; what cannot be removed now is upkeep's to remove."""
         self.intake.drop()
         if self.key is not None:
-            self.site.core.files.storage.remove(self.key)
+            self.site.context.files.storage.remove(self.key)
             failpoint("files.abandoned")
-            with self.site.core.database.begin() as c:
+            with self.site.context.database.begin() as c:
                 store.forget_put(c, self.key)
 
 
@@ -87,7 +87,7 @@ async def _pour(request: Request, begun: _Put) -> None:
     """The body, into the intake. The first bytes go at once: a wrong type is refused before the rest is sent."""
     lane, held = begun.site.filing.lane, bytearray()
     body = request.stream()
-    async with asyncio.timeout(begun.site.core.settings.files.upload_time):
+    async with asyncio.timeout(begun.site.context.settings.files.upload_time):
         while True:
             async with asyncio.timeout(SILENCE):
                 chunk = await anext(body, None)
@@ -109,7 +109,7 @@ def _permit(request: Request, site: Site) -> tuple[UUID, str]:
     query = request.query_params
     content_type, expires = query.get("type", ""), query.get("expires", "")
     plain = expires.isascii() and expires.isdigit() and len(expires) <= 12  # noqa: PLR2004  seconds; years of 5 digits
-    verdict = site.core.files.addresses.judge(
+    verdict = site.context.files.addresses.judge(
         identity, content_type, int(expires) if plain else 0, query.get("signature", ""), time.time()
     )
     if verdict == "late":
@@ -136,7 +136,7 @@ def _declared(request: Request) -> int:
 
 
 def _find(site: Site, identity: UUID) -> File:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         file = store.find_upload(c, identity)
     if file is None:
         raise _gone()
@@ -148,16 +148,16 @@ def _begin(site: Site, file: File, declared: int) -> _Put:
     if file.size is not None:
         looks = Intake(content_type=file.content_type, most=file.size, sink=None)
         return _Put(site=site, file=file, intake=looks, key=None)
-    most, key = site.core.settings.files.max_bytes, f"{file.id.hex[-2:]}/{file.id}-{secrets.token_hex(8)}"
-    with site.core.database.begin() as c:
-        quota = site.core.settings.files.quota
+    most, key = site.context.settings.files.max_bytes, f"{file.id.hex[-2:]}/{file.id}-{secrets.token_hex(8)}"
+    with site.context.database.begin() as c:
+        quota = site.context.settings.files.quota
         room = max(0, quota - store.used_bytes(c, file.workspace_id)) if quota else most
         if declared > min(most, room):
             raise _too_large(site, room)
         store.begin_put(c, file.id, key)
     failpoint("files.begun")
     try:
-        sink = site.core.files.storage.begin(key)
+        sink = site.context.files.storage.begin(key)
     except StorageAway as error:
         raise _away(error) from error
     intake = Intake(content_type=file.content_type, most=min(most, room), sink=sink)
@@ -165,14 +165,14 @@ def _begin(site: Site, file: File, declared: int) -> _Put:
 
 
 def _finish(begun: _Put, content: Content) -> File:
-    file, core = begun.file, begun.site.core
+    file, context = begun.file, begun.site.context
     if begun.key is None:
         if content.sha256 != file.sha256:
             raise _other()
         return file
     failpoint("files.finished")
-    with core.database.begin() as c:
-        ending = store.finish_put(c, file, content, core.settings.files.quota)
+    with context.database.begin() as c:
+        ending = store.finish_put(c, file, content, context.settings.files.quota)
     failpoint("files.committed")
     if ending != "stored":
         _abandoned(begun)
@@ -208,7 +208,7 @@ def _told(error: BaseException, begun: _Put) -> NoReturn:
 
 
 def _too_large(site: Site, room: int) -> Refusal:
-    files = site.core.settings.files
+    files = site.context.settings.files
     if room >= files.max_bytes:
         return Refusal(413, "payload_too_large", f"The file is larger than {files.max_bytes:,} bytes.")
     return Refusal(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.worker_lane import Lane
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
 from pipeline.store.database import Unreachable
@@ -30,8 +30,8 @@ _MOST_KNOWN = 10_000
 class Keyring:
     """Keys that were looked up a moment ago. Many requests with one key at once make one look-up."""
 
-    def __init__(self, core: Core, lane: Lane) -> None:
-        self._core, self._lane = core, lane
+    def __init__(self, context: Context, lane: Lane) -> None:
+        self._core, self._lane = context, lane
         self._known: dict[bytes, tuple[float, asyncio.Task[Caller | None]]] = {}
         self._touched: dict[UUID, float] = {}
         self._touching: set[asyncio.Task[None]] = set()

@@ -69,7 +69,7 @@ async def replay(request: Request) -> Response:
     site, asker = site_of(request), await asker_of(request)
     asker.may_publish()
     wanted = bodies.read(bodies.ReplayBody, await _body(request))
-    work = partial(stage.replay, site.core, asker.scope, who=asker.who, per_minute=wanted.per_minute)
+    work = partial(stage.replay, site.context, asker.scope, who=asker.who, per_minute=wanted.per_minute)
     return success("Dead letters replayed", await _deal(site, asker, wanted, work, "replayed"))
 
 
@@ -78,12 +78,12 @@ async def discard(request: Request) -> Response:
     site, asker = site_of(request), await asker_of(request)
     asker.may_change()
     wanted = bodies.read(bodies.DiscardBody, await _body(request))
-    work = partial(stage.discard, site.core, asker.scope, why=wanted.why, who=asker.who)
+    work = partial(stage.discard, site.context, asker.scope, why=wanted.why, who=asker.who)
     return success("Dead letters discarded", await _deal(site, asker, wanted, work, "discarded"))
 
 
 async def _body(request: Request) -> Any:
-    raw = await read_body(request, site_of(request).core.settings.api.max_body)
+    raw = await read_body(request, site_of(request).context.settings.api.max_body)
     require_json(request, raw)
     return json_of(raw) if raw else {}
 
@@ -102,7 +102,7 @@ async def _deal(
 
 
 def _counted(site: Site, which: Which) -> dict[str, Any]:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         found = store.causes(c, which)
     return {"dry_run": True, "letters": sum(x.letters for x in found), "causes": _causes(found)}
 
@@ -111,7 +111,7 @@ def _some(
     site: Site, which: Which, wanted: bodies.ReplayBody | bodies.DiscardBody, work: Work, done: str
 ) -> dict[str, Any]:
     """As many of those chosen as one request takes; the cursor passes by what was skipped."""
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         page = store.list_letters(c, which, limit=bodies.MOST, after=wanted.cursor)
     return {**_dealt(work, [letter.id for letter in page], done), "next_cursor": _next(page, bodies.MOST)}
 
@@ -123,7 +123,7 @@ def _dealt(work: Work, letters: Sequence[UUID], done: str) -> dict[str, Any]:
 
 
 def _page(site: Site, which: Which, wanted: bodies.ListBody) -> dict[str, Any]:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         page = store.list_letters(c, which, limit=wanted.limit, after=wanted.cursor)
         found = store.causes(c, which)
     return {
@@ -138,7 +138,7 @@ def _next(page: Sequence[Letter], full: int) -> str | None:
 
 
 def _evidence(site: Site, asker: Asker, delivery: UUID) -> dict[str, Any] | None:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         found = store.find_letter(c, delivery, asker.scope)
         if found is None:
             return None

@@ -39,7 +39,7 @@ class Asker:
 async def asker_of(request: Request) -> Asker:
     """Whom the request speaks for. Raises Refusal 401, and Unreachable."""
     site = site_of(request)
-    if _is_operator(request, site.core.settings.api.operator_token.get_secret_value()):
+    if _is_operator(request, site.context.settings.api.operator_token.get_secret_value()):
         return Asker(scope=OPERATOR, who="the operator")
     caller = await site.keyring.caller(request)
     scope = Scope(workspace=caller.workspace_id, accounts=caller.accounts)

@@ -33,7 +33,7 @@ async def update(request: Request) -> Response:
     limits = await site.metered(caller)
     change = changes.read_change(_json(raw), site.rules)
     post = _post(request)
-    work = partial(edit.edit, site.core, caller, post, change, request.headers.get("if-match"))
+    work = partial(edit.edit, site.context, caller, post, change, request.headers.get("if-match"))
     done = await site.lane_of(caller).run(work, caller.key_id)
     return success("Post updated", steered.edited(done), headers={**limits, "ETag": f'"{done.version}"'})
 
@@ -44,7 +44,7 @@ async def retry(request: Request) -> Response:
     caller = await site.keyring.publisher(request)
     wanted = changes.read_retry(_json(await _raw(request)))
     limits = await site.metered(caller, len(wanted.post_ids))
-    work = partial(steer.retry, site.core, caller, wanted.post_ids, wanted.account_ids)
+    work = partial(steer.retry, site.context, caller, wanted.post_ids, wanted.account_ids)
     done = await (site.bulk if caller.bulk else site.steering).run(work, caller.key_id)
     return success("Posts queued for retry", steered.retried(done), headers=limits)
 
@@ -54,7 +54,7 @@ async def cancel(request: Request) -> Response:
     site = site_of(request)
     caller = await site.keyring.writer(request)
     wanted = changes.read_cancel(_json(await _raw(request)))
-    work = partial(steer.cancel, site.core, caller, wanted.post_ids, wanted.account_ids)
+    work = partial(steer.cancel, site.context, caller, wanted.post_ids, wanted.account_ids)
     done = await site.steering.run(work, caller.key_id)
     return success("Posts canceled", steered.canceled(done))
 
@@ -64,7 +64,7 @@ async def delete(request: Request) -> Response:
     site = site_of(request)
     caller = await site.keyring.writer(request)
     wanted = changes.read_delete(_json(await _raw(request)))
-    work = partial(steer.delete, site.core, caller, wanted.post_ids)
+    work = partial(steer.delete, site.context, caller, wanted.post_ids)
     done = await site.steering.run(work, caller.key_id)
     return success("Posts deleted", steered.deleted(done))
 
@@ -76,12 +76,12 @@ async def check(request: Request) -> Response:
     raw = await _raw(request)
     limits = await site.metered(caller)
     wanted = read_post(_json(raw), site.rules, request.headers.get("idempotency-key"))
-    told = await site.lane_of(caller).run(partial(validate, site.core, caller, wanted), caller.key_id)
+    told = await site.lane_of(caller).run(partial(validate, site.context, caller, wanted), caller.key_id)
     return success("Post validated", steered.validated(told, wanted, caller), headers=limits)
 
 
 async def _raw(request: Request) -> bytes:
-    raw = await read_body(request, site_of(request).core.settings.api.max_body)
+    raw = await read_body(request, site_of(request).context.settings.api.max_body)
     require_json(request, raw)
     return raw
 

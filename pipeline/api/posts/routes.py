@@ -32,7 +32,7 @@ async def create(request: Request) -> Response:
     """Take a post. The answer is sent after the commit; a repeat with the same external_id gets the same post."""
     site = site_of(request)
     caller = await site.keyring.publisher(request)
-    raw = await read_body(request, site.core.settings.api.max_body)
+    raw = await read_body(request, site.context.settings.api.max_body)
     require_json(request, raw)
     limits = await site.metered(caller)
     key = request.headers.get("idempotency-key")
@@ -53,7 +53,7 @@ async def _taken(site: Site, caller: Caller, wanted: PostRequest) -> Accepted:
             lane.leave(caller.key_id)
         if found is not None:
             return found
-    return await lane.run(partial(accept, site.core, caller, wanted), caller.key_id)
+    return await lane.run(partial(accept, site.context, caller, wanted), caller.key_id)
 
 
 async def index(request: Request) -> Response:
@@ -90,7 +90,7 @@ def json_of(raw: bytes) -> Any:
 
 
 def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         plan_once(c)
         found = list_posts(
             c,
@@ -112,7 +112,7 @@ def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
 
 
 def _read(site: Site, caller: Caller, post: UUID) -> post_views.PostView | None:
-    with site.core.database.begin() as c:
+    with site.context.database.begin() as c:
         return post_views.read_post(c, caller.workspace_id, post, caller.accounts)
 
 

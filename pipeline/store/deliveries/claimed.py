@@ -19,7 +19,7 @@ log = logging.getLogger("slipway.store")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class ClaimedDelivery:
     """A delivery that this worker holds the lease of, with all it needs to act."""
 
     id: UUID
@@ -74,12 +74,12 @@ HELD_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS n
 HELD_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
 
 
-def held_row(found: Any, vault: Vault) -> Held:
+def held_row(found: Any, vault: Vault) -> ClaimedDelivery:
     """A row of the columns above, opened."""
     m = found._mapping
-    plain = {name: m[name] for name in Held.__dataclass_fields__ if name in m}
+    plain = {name: m[name] for name in ClaimedDelivery.__dataclass_fields__ if name in m}
     sealed = m["checkpoint"]
-    return Held(
+    return ClaimedDelivery(
         **{
             **plain,
             "state": State(m["state"]),
@@ -91,9 +91,9 @@ def held_row(found: Any, vault: Vault) -> Held:
     )
 
 
-def held_rows(found: Sequence[Any], vault: Vault) -> list[Held]:
+def held_rows(found: Sequence[Any], vault: Vault) -> list[ClaimedDelivery]:
     """Those whose secrets open. The others are rescued when their lease runs out, and set aside the third time."""
-    held: list[Held] = []
+    held: list[ClaimedDelivery] = []
     for one in found:
         try:
             held.append(held_row(one, vault))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.moves import error_fields
 
 
-def disarm(c: Connection, held: Held, error: Exception | None) -> None:
+def disarm(c: Connection, held: ClaimedDelivery, error: Exception | None) -> None:
     """Closes the attempt as refused; the holder keeps its claim. Does nothing when the claim is lost."""
     row(
         c,

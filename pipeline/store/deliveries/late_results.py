@@ -16,7 +16,7 @@ from adapters.contract import Checkpoint, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.retry_policy import Verdict, of_conflict
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.moves import error_fields, lock_post, move
 from pipeline.store.deliveries.ownership import is_remote_id_taken
 from pipeline.store.vault import Vault
@@ -38,7 +38,7 @@ SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id
 # fence lies between that of the attempt it looks for and that of the next one.
 
 
-def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> int | None:
+def keep_late_proof(c: Connection, held: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
     """Writes a late result to the attempt it belongs to, whatever became of the delivery. That attempt's number."""
     lock_post(c, held.post_id)
     row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
@@ -55,7 +55,7 @@ def keep_late_proof(c: Connection, held: Held, late: Mapping[str, Any]) -> int |
     return number
 
 
-def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint) -> bool:
+def keep_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: Checkpoint) -> bool:
     """A handle that came too late tells looks where to look: it becomes the checkpoint of the unknown it belongs to."""
     number = keep_late_proof(c, held, {"handle": True})
     return (
@@ -73,7 +73,7 @@ def keep_late_handle(c: Connection, vault: Vault, held: Held, checkpoint: Checkp
     )
 
 
-def settle_by_proof(c: Connection, held: Held, live: Published) -> Proven:
+def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> Proven:
     """Late proof that it is live settles the delivery from any unsettled state and raises its generation.
 
     When the delivery is settled as something else, or the post belongs to another delivery, that is said as an alarm
@@ -112,7 +112,7 @@ def _contradiction(found: Any, live: Published) -> str | None:
 
 
 def _publish(
-    c: Connection, held: Held, found: Any, live: Published, number: int | None, alarm: str | None
+    c: Connection, held: ClaimedDelivery, found: Any, live: Published, number: int | None, alarm: str | None
 ) -> bool:
     done = move(
         c,
@@ -149,7 +149,7 @@ def _publish(
     return done
 
 
-def _block(c: Connection, held: Held, found: Any, live: Published) -> bool:
+def _block(c: Connection, held: ClaimedDelivery, found: Any, live: Published) -> bool:
     """A person has to tell; until then it counts as armed, so that nothing sends it again."""
     verdict: Verdict = of_conflict(live)
     return move(

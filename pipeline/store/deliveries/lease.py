@@ -8,11 +8,11 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import Held
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.release import Message
 
 
-def extend(c: Connection, held: Held, lease: timedelta) -> bool:
+def extend(c: Connection, held: ClaimedDelivery, lease: timedelta) -> bool:
     """Writes the lease anew, from now; False when the claim was lost (rescued, edited, cancelled) or has run out."""
     found = row(
         c,
@@ -52,15 +52,15 @@ SELECT id AS delivery, platform, generation, fence FROM d
 """
 
 
-def give_back(c: Connection, some: Sequence[Held], lease: timedelta) -> list[Ring]:
+def give_back(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) -> list[Message]:
     """Publishing deliveries whose holder ends: not armed is queued again under a new fence and uncounted.
 
     The messages go out after the caller's commit. ``lease``: of what is queued.
     """
-    return [Ring(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_of(some, "publishing"))]
+    return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_of(some, "publishing"))]
 
 
-def give_back_looks(c: Connection, some: Sequence[Held]) -> None:
+def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
     """Looks whose holder ends: due and held by nobody, so that the next sweep rings them."""
     rows(
         c,
@@ -69,7 +69,7 @@ def give_back_looks(c: Connection, some: Sequence[Held]) -> None:
     )
 
 
-def _of(some: Sequence[Held], *states: str) -> dict[str, list[object]]:
+def _of(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[object]]:
     return {
         "ids": [held.id for held in some],
         "generations": [held.generation for held in some],

@@ -6,11 +6,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, Held, held_row
+from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, ClaimedDelivery, held_row
 from pipeline.store.vault import Vault
 
 
-def without_url(c: Connection, vault: Vault, limit: int) -> list[Held]:
+def without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDelivery]:
     """Live for less than a day, not drafts, with a handle to ask by; each is asked ever more seldom."""
     found = rows(
         c,
@@ -23,7 +23,7 @@ def without_url(c: Connection, vault: Vault, limit: int) -> list[Held]:
     return [held_row(r, vault) for r in found]
 
 
-def fill(c: Connection, held: Held, remote_id: str, url: str) -> bool:
+def fill(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool:
     """Stores the address; the remote id too, unless another delivery owns it (then the address is somebody else's).
 
     A move from published to published tells of it: the receipt before has no address yet.
@@ -51,7 +51,7 @@ def fill(c: Connection, held: Held, remote_id: str, url: str) -> bool:
         return False
 
 
-def ask_again(c: Connection, held: Held) -> None:
+def ask_again(c: Connection, held: ClaimedDelivery) -> None:
     """Later, as long again as it has been live (between half a minute and an hour)."""
     row(
         c,

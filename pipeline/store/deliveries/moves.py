@@ -22,7 +22,7 @@ from pipeline.domain.delivery import Mover, Reason, State, require
 from pipeline.domain.post import PostStatus, account_status, as_read, status_of
 from pipeline.domain.retry_policy import Verdict
 from pipeline.store.database import jsonb, row, rows, run_many
-from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, Held, held_rows
+from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, ClaimedDelivery, held_rows
 from pipeline.store.deliveries.ownership import RemoteIdTaken, is_remote_id_taken
 from pipeline.store.recovery.epoch import NOTED, OPEN
 from pipeline.store.vault import Vault
@@ -134,14 +134,16 @@ SELECT next_at FROM d
 """  # fifty values at the most: a statement with more is read anew by the driver each time
 
 
-def claim(c: Connection, vault: Vault, delivery: UUID, generation: int, lease: timedelta) -> Held | None:
+def claim(
+    c: Connection, vault: Vault, delivery: UUID, generation: int, lease: timedelta
+) -> ClaimedDelivery | None:
     """Takes a queued delivery: raises its fence, writes the lease, opens an attempt or goes on with the open one."""
     return next(iter(claim_several(c, vault, [(delivery, generation)], lease)), None)
 
 
 def claim_several(
     c: Connection, vault: Vault, items: Sequence[tuple[UUID, int]], lease: timedelta
-) -> list[Held]:
+) -> list[ClaimedDelivery]:
     """Takes those of a handful that are there to be taken, in one statement.
 
     One that has crashed a worker before is taken only alone: the others shall not be counted for its crash. One alone
@@ -157,14 +159,14 @@ def claim_several(
 
 def claim_look(
     c: Connection, vault: Vault, delivery: UUID, generation: int, fence: int, lease: timedelta
-) -> Held | None:
+) -> ClaimedDelivery | None:
     """Takes a delivery to be looked at; the fence that the ring raised makes a second message a no-op."""
     return next(iter(claim_looks(c, vault, [(delivery, generation, fence)], lease)), None)
 
 
 def claim_looks(
     c: Connection, vault: Vault, items: Sequence[tuple[UUID, int, int]], lease: timedelta
-) -> list[Held]:
+) -> list[ClaimedDelivery]:
     """Takes those of a handful that are still to be looked at, in one statement."""
     ids, generations, fences = (list(column) for column in zip(*items, strict=True))
     found = rows(c, _CLAIM_LOOK, ids=ids, generations=generations, fences=fences, lease=lease)
@@ -172,7 +174,7 @@ def claim_looks(
 
 
 def save_checkpoint(
-    c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, *, scratch: bool
+    c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: Checkpoint, *, scratch: bool
 ) -> bool:
     """Commits how far the invisible work got; False when the claim is lost. ``scratch``: it began from nothing."""
     return (
@@ -194,7 +196,9 @@ def save_checkpoint(
     )
 
 
-def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: timedelta) -> datetime | None:
+def arm(
+    c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: Checkpoint, left: timedelta
+) -> datetime | None:
     """The point of no return, committed before the visible call.
 
     None: not due, paused, edited, the mark is not ahead of now, or the claim is lost.
@@ -218,7 +222,7 @@ def arm(c: Connection, vault: Vault, held: Held, checkpoint: Checkpoint, left: t
 class Settling:
     """A held delivery and what became of it, not stored yet."""
 
-    held: Held
+    held: ClaimedDelivery
     verdict: Verdict
     mover: Mover
     looked: bool = False
@@ -247,7 +251,7 @@ class Settling:
 def settle(  # noqa: PLR0913  one statement's worth of facts, all named
     c: Connection,
     vault: Vault,
-    held: Held,
+    held: ClaimedDelivery,
     verdict: Verdict,
     mover: Mover,
     *,
@@ -299,7 +303,7 @@ def _remote_id_told() -> Iterator[None]:
         raise
 
 
-def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
+def _settled(vault: Vault, held: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
     """What of the statement's values the verdict says."""
     live = verdict.published
     return {
@@ -326,14 +330,14 @@ def _settled(vault: Vault, held: Held, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def changes_word(held: Held, verdict: Verdict, origin: State) -> bool:
+def changes_word(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
     """Whether the account reads differently afterwards: one that is held already reads as under way."""
     words = (account_status(origin, None), account_status(verdict.state, verdict.reason))
     before, after = (as_read(word, held.due_at, held.now) for word in words)
     return before is not after
 
 
-def needs_post(held: Held, verdict: Verdict, origin: State) -> bool:
+def needs_post(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
     """Whether settling has to lock the post and look at the other deliveries (a transaction), or is one statement."""
     word = account_status(verdict.state, verdict.reason)
     return not held.alone and word is not PostStatus.PENDING and changes_word(held, verdict, origin)

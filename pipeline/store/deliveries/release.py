@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.moves import recompute
 from pipeline.store.recovery.epoch import OPEN
 
@@ -23,7 +23,7 @@ NOW, EVER = timedelta(0), timedelta(days=36_500)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ring:
+class Message:
     """One message to send after commit: ids and generation, never content."""
 
     delivery: UUID
@@ -32,7 +32,7 @@ class Ring:
     fence: int
 
     @classmethod
-    def of(cls, held: Held) -> Ring:
+    def of(cls, held: ClaimedDelivery) -> Message:
         """The message that goes on with a delivery at the end of a slice."""
         return cls(
             delivery=held.id, platform=held.account.platform, generation=held.generation, fence=held.fence
@@ -129,7 +129,7 @@ def release(
     *,
     older: timedelta = NOW,
     younger: timedelta = EVER,
-) -> list[Ring]:
+) -> list[Message]:
     """Queues up to ``limit`` due deliveries of a platform; the messages go out after the caller's commit.
 
     ``older``, ``younger``: only those whose time came at least, and less than, this long ago.
@@ -213,7 +213,7 @@ FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence
 """
 
 
-def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Ring]:
+def ring_looks(c: Connection, limit: int, lease: timedelta) -> list[Message]:
     """Due looks that nobody holds; raising the fence here makes an earlier message for the same look a no-op."""
     return [_ring(r) for r in rows(c, _RING_LOOKS, n=limit, lease=lease)]
 
@@ -225,7 +225,7 @@ def ring_lost(
     *,
     empty: Sequence[str] = (),
     quiet: timedelta = timedelta(seconds=10),
-) -> list[Ring]:
+) -> list[Message]:
     """Queued deliveries whose message was lost: rung again.
 
     ``empty``: platforms in whose queue no message waits: what has stood in one of them for ``quiet`` was lost.
@@ -248,7 +248,7 @@ def ring_lost(
 
 def ring_lost_looks(
     c: Connection, limit: int, lease: timedelta, *, held: timedelta, quiet: timedelta = timedelta(seconds=10)
-) -> list[Ring]:
+) -> list[Message]:
     """Looks that were rung ``quiet`` ago and more and that nobody took: for when no message waits in their queue.
 
     ``held``: the lease of a look that somebody took. A longer one is that of a ring.
@@ -270,6 +270,6 @@ def ring_lost_looks(
     return [_ring(r) for r in found]
 
 
-def _ring(r: object) -> Ring:
+def _ring(r: object) -> Message:
     m = r._mapping  # type: ignore[attr-defined]
-    return Ring(delivery=m["id"], platform=m["platform"], generation=m["generation"], fence=m["fence"])
+    return Message(delivery=m["id"], platform=m["platform"], generation=m["generation"], fence=m["fence"])

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, digits
-from adapters.sandbox.context import World
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call, Endpoint, Voice, mount
 from adapters.sandbox.processing import Work
 from adapters.sandbox.responses import Refused, json_answer
@@ -48,13 +48,13 @@ async def _upload(call: Call) -> web.Response:
         raise Refused(_no(422, "The file is empty"))
     record: Record = {"key": digits(12, "7"), "account": account["remote_id"], "state": "processing"}
     record |= {"bytes": len(call.body), **call.mishap()}
-    call.world.store.put(MEDIA, record["key"], record)
-    await call.world.processing.begin(MEDIA, record)
+    call.context.store.put(MEDIA, record["key"], record)
+    await call.context.processing.begin(MEDIA, record)
     return _shown(record)
 
 
 def _own(call: Call, account: Record, key: str) -> Record:
-    record = call.world.store.get(MEDIA, key)
+    record = call.context.store.get(MEDIA, key)
     if record is None or record["account"] != account["remote_id"]:
         raise Refused(_no(404, "Record not found"))
     return record
@@ -68,7 +68,7 @@ async def _status(call: Call) -> web.Response:
     """Live with the answer; the same key again answers with what is there."""
     account, body = call.holder("write"), call.json()
     key = f"{account['remote_id']}:{call.request.headers.get('Idempotency-Key', '')}"
-    known = call.world.store.get(KEY, key)
+    known = call.context.store.get(KEY, key)
     if known is not None:
         return json_answer(known["status"])
     files = [_own(call, account, str(name)) for name in body.get("media_ids", ())]
@@ -77,8 +77,8 @@ async def _status(call: Call) -> web.Response:
     number = digits(12, "9")
     status: Record = {"id": number, "url": f"https://mammoth.example/@{account['username']}/{number}"}
     status["media_ids"] = [file["key"] for file in files]
-    call.world.store.put(KEY, key, {"key": key, "status": status})
-    call.world.publish(
+    call.context.store.put(KEY, key, {"key": key, "status": status})
+    call.context.publish(
         account,
         kind="status",
         remote_id=number,
@@ -94,8 +94,8 @@ async def _status(call: Call) -> web.Response:
 
 async def _listing(call: Call) -> web.Response:
     account = call.holder("read")
-    now = call.world.clock.now()
-    mine = [live for live in call.world.ledger.of(PLATFORM, account["remote_id"]) if live.visible_at <= now]
+    now = call.context.clock.now()
+    mine = [live for live in call.context.ledger.of(PLATFORM, account["remote_id"]) if live.visible_at <= now]
     return json_answer([live.entry["extra"]["status"] for live in reversed(mine)][:40])
 
 
@@ -108,14 +108,16 @@ async def _examine(_: Record) -> None:
     return None
 
 
-def _conclude(world: World) -> Any:
+def _conclude(context: SandboxContext) -> Any:
     def conclude(record: Record, _: None) -> None:
-        world.store.put(MEDIA, record["key"], record | {"state": "failed" if record.get("doom") else "ready"})
+        context.store.put(
+            MEDIA, record["key"], record | {"state": "failed" if record.get("doom") else "ready"}
+        )
 
     return conclude
 
 
-def register(app: web.Application, world: World) -> None:
+def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Mammoth on `app`."""
     kind = AccountKind(
         new_id=lambda _: digits(10, "5"),
@@ -124,9 +126,10 @@ def register(app: web.Application, world: World) -> None:
         access_prefix="mam_",
         access_life=None,
     )
-    world.accounts.define(PLATFORM, kind)
-    world.processing.define(
-        MEDIA, Work(pending=lambda r: r["state"] == "processing", examine=_examine, conclude=_conclude(world))
+    context.accounts.define(PLATFORM, kind)
+    context.processing.define(
+        MEDIA,
+        Work(pending=lambda r: r["state"] == "processing", examine=_examine, conclude=_conclude(context)),
     )
     for method, path, step, handle in (
         ("POST", "/api/v2/media", "upload", _upload),
@@ -136,4 +139,4 @@ def register(app: web.Application, world: World) -> None:
         ("GET", "/api/v1/accounts/{id}/statuses", "read", _listing),
     ):
         endpoint = Endpoint(platform=PLATFORM, step=step, handle=handle, voice=VOICE)
-        mount(app, world, method, f"/mammoth{path}", endpoint)
+        mount(app, context, method, f"/mammoth{path}", endpoint)

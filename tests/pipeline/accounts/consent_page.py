@@ -113,7 +113,7 @@ class Home:
 
     @classmethod
     def new(cls, stack: Stack) -> Home:
-        with stack.core.database.begin() as c:
+        with stack.context.database.begin() as c:
             workspace = create_workspace(c, name=uuid4().hex)
             key = create_key(c, workspace, "tests")
             caller = find_caller(c, key)
@@ -135,31 +135,31 @@ class Home:
         return code
 
     def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> Started:
-        return start(self.stack.core, self.workspace, platform, starter or self.key_id, **more)
+        return start(self.stack.context, self.workspace, platform, starter or self.key_id, **more)
 
     def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[Connected]:
         """Takes a person in, as the callback does."""
         back: WayBack = way_back(urlsplit(url).query)
         if back.code is None:
-            raise decline(self.stack.core, platform, back.state, back.error or "", starter)
-        return as_stored(finish(self.stack.core, platform, back.state, back.code, starter))
+            raise decline(self.stack.context, platform, back.state, back.error or "", starter)
+        return as_stored(finish(self.stack.context, platform, back.state, back.code, starter))
 
     def connect_tiktok(self, username: str, **more: Any) -> Connected:
         opened = self.start(Platform.TIKTOK, **more)
         code = self.code("tiktok", username)
-        [one] = as_stored(finish(self.stack.core, Platform.TIKTOK, opened.state, code, self.key_id))
+        [one] = as_stored(finish(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id))
         return one
 
     def accounts(self) -> list[AccountRow]:
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             return find_accounts(c, self.workspace)
 
     def opened(self, account: UUID) -> tuple[Account, int, str]:
-        with self.stack.core.database.begin() as c:
-            found, version, status = read_account(c, self.stack.core.vault, account)
+        with self.stack.context.database.begin() as c:
+            found, version, status = read_account(c, self.stack.context.vault, account)
         return found, version, status.value
 
     def sql(self, statement: str, **values: object) -> object:
         """One statement; its first row."""
-        with self.stack.core.database.begin() as c:
+        with self.stack.context.database.begin() as c:
             return row(c, statement, **values)

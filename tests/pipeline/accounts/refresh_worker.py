@@ -6,7 +6,7 @@ import sys
 from uuid import UUID
 
 from pipeline.accounts.refresh import refresh
-from pipeline.wiring import core
+from pipeline.wiring import context
 
 if __name__ == "__main__":
-    print(repr(refresh(core(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)
+    print(repr(refresh(context(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)

@@ -48,7 +48,7 @@ def refused(status: int, code: str, home: Home, platform: Platform, state: str, 
     """Why a state was refused; nothing may have been stored."""
     before = [(a, home.opened(a.id)[1]) for a in home.accounts()]
     with pytest.raises(Refusal) as caught:
-        finish(home.stack.core, platform, state, *more)
+        finish(home.stack.context, platform, state, *more)
     assert (caught.value.status, caught.value.code) == (status, code)
     assert [(a, home.opened(a.id)[1]) for a in home.accounts()] == before
     return caught.value.message
@@ -67,7 +67,7 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = as_stored(finish(home.stack.core, TIKTOK, opened.state, home.code("tiktok", ann)))
+    [one] = as_stored(finish(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann)))
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
     account, version, status = home.opened(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
@@ -97,7 +97,7 @@ def test_all_pages_are_stored_or_the_chosen_ones(home: Home) -> None:
 def offered(home: Home, platform: Platform, url: str) -> Choice:
     """What a person may choose from; nothing is stored yet, and no token stands anywhere in the clear."""
     back = way_back(urlsplit(url).query)
-    found = finish(home.stack.core, platform, back.state, back.code or "")
+    found = finish(home.stack.context, platform, back.state, back.code or "")
     assert isinstance(found, Choice)
     stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.grant))
     for one in found.accounts:
@@ -110,11 +110,11 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
     one, two = home.person("facebook"), home.person("facebook")
     choice = offered(home, FACEBOOK, allow(home.start(FACEBOOK).url, one, two))
     assert home.accounts() == []
-    core, place = home.stack.core, [a.username for a in choice.accounts].index(two)
+    context, place = home.stack.context, [a.username for a in choice.accounts].index(two)
 
     def refusal(*args: Any) -> tuple[int, str]:
         with pytest.raises(Refusal) as caught:
-            pick(core, *args)
+            pick(context, *args)
         return caught.value.status, caught.value.code
 
     assert refusal(FACEBOOK, choice.grant, choice.ticket, ()) == (400, "nothing_picked")
@@ -126,7 +126,7 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
 
     def use() -> str:
         try:
-            return pick(core, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
+            return pick(context, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
         except Refusal as refused:
             return refused.code
 
@@ -145,8 +145,8 @@ def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
         "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.grant
     )
     with pytest.raises(Refusal, match="ten minutes for this are over"):
-        pick(home.stack.core, FACEBOOK, choice.grant, choice.ticket, (0, 1))
-    with home.stack.core.database.begin() as c:
+        pick(home.stack.context, FACEBOOK, choice.grant, choice.ticket, (0, 1))
+    with home.stack.context.database.begin() as c:
         assert standing(c, opened.state, timedelta(minutes=2)).is_over
     home.start(FACEBOOK)
     told = home.sql(
@@ -165,7 +165,7 @@ def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, p
     assert ("person", ann) in found
     assert ("organization", acme) in found
     place = found.index((picks, ann if picks == "person" else acme))
-    [one] = pick(home.stack.core, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
+    [one] = pick(home.stack.context, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
     assert (one.connection, one.remote_id) == (picks, choice.accounts[place].remote_id)
     assert [a.remote_id for a in home.accounts()] == [one.remote_id]
 
@@ -182,7 +182,7 @@ def test_a_state_is_good_for_one_use(home: Home) -> None:
 
     def use() -> str:
         try:
-            return as_stored(finish(home.stack.core, TIKTOK, opened.state, code))[0].username
+            return as_stored(finish(home.stack.context, TIKTOK, opened.state, code))[0].username
         except Refusal as refusal:
             return refusal.code
 
@@ -198,10 +198,10 @@ def test_a_state_is_bound_to_who_started_it_and_where(home: Home) -> None:
     refused(400, "state_other_platform", home, INSTAGRAM, opened.state, code, home.key_id)
     refused(400, "state_unknown", home, TIKTOK, opened.state + "x", code, home.key_id)
     assert other.accounts() == []
-    assert finish(home.stack.core, TIKTOK, opened.state, code, home.key_id), "none of them used it up"
+    assert finish(home.stack.context, TIKTOK, opened.state, code, home.key_id), "none of them used it up"
     by_hand = home.start(TIKTOK, CLI)
     refused(403, "state_other_starter", home, TIKTOK, by_hand.state, code, home.key_id)
-    assert finish(home.stack.core, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
+    assert finish(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
 
 
 def test_a_state_dies_after_ten_minutes_and_with_its_key(home: Home) -> None:
@@ -214,7 +214,7 @@ def test_a_state_dies_after_ten_minutes_and_with_its_key(home: Home) -> None:
     home.sql("UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace)
     refused(400, "state_expired", home, TIKTOK, opened.state, home.code("tiktok", ann))
     late = home.start(TIKTOK)
-    with home.stack.core.database.begin() as c:
+    with home.stack.context.database.begin() as c:
         assert revoke_key(c, home.key)
     refused(403, "state_key_revoked", home, TIKTOK, late.state, home.code("tiktok", ann))
 
@@ -275,7 +275,7 @@ def test_connecting_again_takes_the_same_account_only(home: Home) -> None:
 def test_only_the_operator_puts_an_account_back_in_use(home: Home) -> None:
     ann = home.person("tiktok")
     one = home.connect_tiktok(ann)
-    with home.stack.core.database.begin() as c:
+    with home.stack.context.database.begin() as c:
         deactivate(c, one.id)
     with pytest.raises(Refusal, match="taken out of use") as caught:
         home.start(TIKTOK, reconnect=one.id)
@@ -283,7 +283,7 @@ def test_only_the_operator_puts_an_account_back_in_use(home: Home) -> None:
     opened = home.start(TIKTOK)
     refused(409, "account_inactive", home, TIKTOK, opened.state, home.code("tiktok", ann))
     by_hand = home.start(TIKTOK, CLI, reconnect=one.id)
-    assert finish(home.stack.core, TIKTOK, by_hand.state, home.code("tiktok", ann))
+    assert finish(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann))
     assert home.opened(one.id)[2] == "active"
 
 

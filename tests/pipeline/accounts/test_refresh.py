@@ -30,8 +30,8 @@ def account(house: House) -> UUID:
 
 
 def stands(house: House) -> tuple[str, int, AccountStatus]:
-    with house.core.database.begin() as c:
-        opened, version, status = accounts.read_account(c, house.core.vault, house.accounts["one"])
+    with house.context.database.begin() as c:
+        opened, version, status = accounts.read_account(c, house.context.vault, house.accounts["one"])
     return opened.credentials.access_token.get_secret_value(), version, status
 
 
@@ -43,15 +43,15 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
         return credentials("fresh")
 
     script = Script(refresh=slow)
-    core = playing(house.core, script)
+    context = playing(house.context, script)
     answers: list[AdapterError | None] = []
 
     def others() -> None:
-        answers.extend(together(*[lambda: refresh(core, account, 1)] * 7))
+        answers.extend(together(*[lambda: refresh(context, account, 1)] * 7))
         done.set()
 
     def first() -> None:
-        answers.append(refresh(core, account, 1))
+        answers.append(refresh(context, account, 1))
 
     one = threading.Thread(target=first)
     one.start()
@@ -63,7 +63,7 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
     assert answers[-1] is None
     assert all(isinstance(a, Unavailable) and a.retry_after for a in answers[:-1])
     assert stands(house) == ("fresh", 2, AccountStatus.ACTIVE)
-    assert refresh(core, account, 1) is None, "somebody did already"
+    assert refresh(context, account, 1) is None, "somebody did already"
     assert script.made("refresh") == 1
 
 
@@ -79,26 +79,30 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
 def test_only_a_definite_refusal_disconnects(
     house: House, account: UUID, error: Exception, status: AccountStatus
 ) -> None:
-    assert isinstance(refresh(playing(house.core, Script(refresh=raising(error))), account, 1), AdapterError)
+    assert isinstance(
+        refresh(playing(house.context, Script(refresh=raising(error))), account, 1), AdapterError
+    )
     assert stands(house) == ("token-1", 1, status)
     if status is AccountStatus.ACTIVE:
-        assert refresh(playing(house.core, Script()), account, 1) is None
+        assert refresh(playing(house.context, Script()), account, 1) is None
 
 
 def test_what_a_person_connected_meanwhile_stays(house: House, account: UUID) -> None:
     def slow() -> Credentials:
-        with house.core.database.begin() as c:
-            accounts.store_credentials(c, house.core.vault, account, credentials("by hand"))
+        with house.context.database.begin() as c:
+            accounts.store_credentials(c, house.context.vault, account, credentials("by hand"))
         return credentials("of the old grant")
 
-    assert refresh(playing(house.core, Script(refresh=slow)), account, 1) is None
+    assert refresh(playing(house.context, Script(refresh=slow)), account, 1) is None
     assert stands(house) == ("by hand", 2, AccountStatus.ACTIVE)
 
     def refused() -> Credentials:
         slow()
         raise CredentialsRevoked("the old grant is gone")
 
-    assert isinstance(refresh(playing(house.core, Script(refresh=refused)), account, 2), CredentialsRevoked)
+    assert isinstance(
+        refresh(playing(house.context, Script(refresh=refused)), account, 2), CredentialsRevoked
+    )
     assert stands(house) == ("by hand", 3, AccountStatus.ACTIVE)
 
 
@@ -107,7 +111,7 @@ def test_an_app_of_ours_that_is_not_set_up_right_asks_seldom(house: House, accou
     script = Script(
         finalize=raising(CredentialsExpired("old")), refresh=raising(PermissionMissing("our app"))
     )
-    assert publish(playing(house.core, script), post.deliveries[0], 0) is State.RETRYING
+    assert publish(playing(house.context, script), post.deliveries[0], 0) is State.RETRYING
     found = house.ledger.delivery(post.deliveries[0])
     assert found.spent == 0
-    assert found.next_at - found.now > timedelta(seconds=house.core.settings.publish.backoff_cap - 60)
+    assert found.next_at - found.now > timedelta(seconds=house.context.settings.publish.backoff_cap - 60)

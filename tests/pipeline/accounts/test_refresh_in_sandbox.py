@@ -82,19 +82,19 @@ def set_facts(home: Home, account: UUID, changes: str) -> None:
 def works(home: Home, account: UUID) -> bool:
     """Whether the platform takes the stored token."""
     opened, _, _ = home.opened(account)
-    core = home.stack.core
-    return bool(core.adapter(opened.platform, core.client()).discover(opened.credentials))
+    context = home.stack.context
+    return bool(context.adapter(opened.platform, context.client()).discover(opened.credentials))
 
 
 def test_of_many_workers_at_once_one_asks_the_platform(home: Home, ann: UUID) -> None:
     made = asked(home)
-    answers = together(*[lambda: refresh(home.stack.core, ann, 1)] * 8)
+    answers = together(*[lambda: refresh(home.stack.context, ann, 1)] * 8)
     assert made() == 1
     assert answers.count(None) == 1
     assert all(isinstance(a, Unavailable) and a.retry_after for a in answers if a is not None)
     assert home.opened(ann)[1:] == (2, "active")
     assert works(home, ann)
-    assert refresh(home.stack.core, ann, 1) is None
+    assert refresh(home.stack.context, ann, 1) is None
     assert made() == 1, "an old version is nobody's business any more"
     assert facts(home, ann).rotates is True
 
@@ -118,9 +118,9 @@ def test_a_crash_around_a_refresh_costs_nobody_the_account(
     kept = 2 if point == "credentials.ended" else 1
     assert home.opened(ann)[1:] == (kept, "active")
     if kept == 1:
-        assert isinstance(refresh(home.stack.core, ann, 1), Unavailable), "its claim still holds"
+        assert isinstance(refresh(home.stack.context, ann, 1), Unavailable), "its claim still holds"
         set_facts(home, ann, "refreshing_until = now() - interval '1 second'")
-    assert refresh(home.stack.core, ann, 1) is None
+    assert refresh(home.stack.context, ann, 1) is None
     assert home.opened(ann)[1:] == (2, "active")
     assert works(home, ann)
     assert facts(home, ann).unanswered == 0
@@ -129,11 +129,11 @@ def test_a_crash_around_a_refresh_costs_nobody_the_account(
 @pytest.mark.parametrize("fault", ["drop", "effect-then-drop", "effect-then-garbage"])
 def test_a_lost_answer_is_asked_for_once_more(home: Home, ann: UUID, fault: str) -> None:
     home.stack.fault("tiktok", "refresh", fault)
-    lost = refresh(home.stack.core, ann, 1)
+    lost = refresh(home.stack.context, ann, 1)
     assert isinstance(lost, Unavailable)
     assert lost.retry_after == credentials.AFTER_SILENCE
     assert facts(home, ann).unanswered == 1
-    assert refresh(home.stack.core, ann, 1) is None
+    assert refresh(home.stack.context, ann, 1) is None
     assert home.opened(ann)[1:] == (2, "active")
     assert works(home, ann)
     assert facts(home, ann).unanswered == 0
@@ -142,13 +142,13 @@ def test_a_lost_answer_is_asked_for_once_more(home: Home, ann: UUID, fault: str)
 def twice_lost(home: Home, account: UUID) -> None:
     home.stack.fault("tiktok", "refresh", "effect-then-drop", times=2)
     for _ in range(2):
-        assert isinstance(refresh(home.stack.core, account, 1), Unavailable)
+        assert isinstance(refresh(home.stack.context, account, 1), Unavailable)
 
 
 def test_after_a_second_lost_answer_a_person_is_asked(home: Home, ann: UUID) -> None:
     twice_lost(home, ann)
     made = asked(home)
-    error = refresh(home.stack.core, ann, 1)
+    error = refresh(home.stack.context, ann, 1)
     assert isinstance(error, CredentialsRevoked)
     assert error.code == "refresh_unanswered"
     assert made() == 0
@@ -157,18 +157,18 @@ def test_after_a_second_lost_answer_a_person_is_asked(home: Home, ann: UUID) -> 
 
 def test_a_token_that_still_works_is_used_to_its_end(home: Home, ann: UUID) -> None:
     twice_lost(home, ann)
-    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
     assert home.opened(ann)[1:] == (1, "active")
     found = facts(home, ann)
     assert abs(found.refresh_after - found.expires_at) < timedelta(seconds=2), "nobody tries before"
     set_facts(home, ann, "expires_at = now()")
-    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
     assert home.opened(ann)[1:] == (1, "reconnect")
 
 
 def test_where_tokens_do_not_rotate_silence_disconnects_nobody(home: Home, ann: UUID) -> None:
     set_facts(home, ann, "unanswered = 7, refresh_rotates = false")
-    assert refresh(home.stack.core, ann, 1) is None
+    assert refresh(home.stack.context, ann, 1) is None
     assert home.opened(ann)[1:] == (2, "active")
 
 
@@ -176,39 +176,39 @@ def test_where_tokens_do_not_rotate_silence_disconnects_nobody(home: Home, ann: 
 def test_a_platform_in_trouble_disconnects_nobody(home: Home, ann: UUID, fault: str) -> None:
     home.stack.fault("tiktok", "refresh", fault, times=None, retry_after=7)
     for _ in range(4):
-        error = refresh(home.stack.core, ann, 1)
+        error = refresh(home.stack.context, ann, 1)
         assert isinstance(error, AdapterError)
         assert not isinstance(error, CredentialsRevoked)
     assert home.opened(ann)[1:] == (1, "active")
     assert facts(home, ann).unanswered == 0
     home.stack.control("DELETE", "faults")
-    assert refresh(home.stack.core, ann, 1) is None
+    assert refresh(home.stack.context, ann, 1) is None
 
 
 def test_a_definite_refusal_disconnects_even_ahead_of_the_end(home: Home, ann: UUID) -> None:
     body = {"platform": "tiktok", "remote_id": home.opened(ann)[0].remote_id, "state": "revoked"}
     home.stack.control("POST", "tokens", body)
-    assert isinstance(refresh(home.stack.core, ann, 1, ahead=True), CredentialsRevoked)
+    assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
     assert home.opened(ann)[1:] == (1, "reconnect")
 
 
 def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: Home, ann: UUID) -> None:
     known = home.opened(ann)[0].credentials
     soon = datetime.now(UTC) + timedelta(minutes=5)
-    with home.stack.core.database.begin() as c:
+    with home.stack.context.database.begin() as c:
         only = replace(known, refresh_token=None, refresh_expires_at=None, expires_at=soon)
-        assert store_credentials(c, home.stack.core.vault, ann, only)
+        assert store_credentials(c, home.stack.context.vault, ann, only)
     assert due(home) == [ann]
-    assert refresh_credentials(home.stack.core) == 0
+    assert refresh_credentials(home.stack.context) == 0
     assert home.opened(ann)[1:] == (2, "active")
     assert due(home) == [], "told once"
     set_facts(home, ann, "expires_at = now(), refresh_after = now()")
-    assert refresh_credentials(home.stack.core) == 0
+    assert refresh_credentials(home.stack.context) == 0
     assert home.opened(ann)[1:] == (2, "reconnect")
 
 
 def due(home: Home) -> list[UUID]:
-    with home.stack.core.database.begin() as c:
+    with home.stack.context.database.begin() as c:
         return [account for account, _ in expiring(c, 50)]
 
 
@@ -247,7 +247,7 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None
     set_facts(
         home, ivy, "credentials_since = now() - interval '55 days', expires_at = now() + interval '5 days'"
     )
-    assert refresh_credentials(home.stack.core) == 1
+    assert refresh_credentials(home.stack.context) == 1
     opened, version, status = home.opened(ivy)
     assert (version, status, opened.platform) == (2, "active", Platform.INSTAGRAM)
     assert opened.credentials.expires_at is not None
@@ -259,7 +259,7 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None
 def test_a_new_token_outlives_a_database_that_went_away(
     engines: Engines, home: Home, ann: UUID, tmp_path: Path
 ) -> None:
-    name = home.stack.core.database.engine.url.database
+    name = home.stack.context.database.engine.url.database
     home.stack.start(
         "patient",
         "tests.pipeline.accounts.refresh_worker",
@@ -269,7 +269,7 @@ def test_a_new_token_outlives_a_database_that_went_away(
     )
     patient = home.stack.parts["patient"]
     until(lambda: _is_stopped(patient.pid) or None, 20)
-    home.stack.core.database.close()
+    home.stack.context.database.close()
     with engines.postgres.connect() as c:
         killed = c.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]

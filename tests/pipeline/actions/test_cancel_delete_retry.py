@@ -28,7 +28,7 @@ def part(post: Post, n: int) -> Post:
 
 def attempt(house: House, delivery: UUID, outcome: str, late: str | None = None) -> None:
     """An attempt that was armed and ended so, a minute ago."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
@@ -56,7 +56,7 @@ def test_everything_that_is_not_armed_is_taken_back(house: House, state: State) 
     post = stored(house, state)
     [delivery] = post.deliveries
     with_checkpoint(house, delivery)
-    done = cancel(house.core, house.caller, [post.id])
+    done = cancel(house.context, house.caller, [post.id])
     after = house.ledger.delivery(delivery)
     assert (done.ids, done.errors) == ([post.id], {})
     assert (after.state, after.generation, after.checkpoint, after.lease_until) == (
@@ -68,7 +68,7 @@ def test_everything_that_is_not_armed_is_taken_back(house: House, state: State) 
     assert house.ledger.status(post) == "canceled"
     assert house.ledger.moves(delivery)[-1] == ("cancel", str(state), "cancelled")
     assert old_handles(house, delivery) == [{"handle": "old"}]
-    again = cancel(house.core, house.caller, [post.id])
+    again = cancel(house.context, house.caller, [post.id])
     assert (again.ids, house.ledger.delivery(delivery).generation) == ([post.id], 1), (
         "asking twice does nothing more"
     )
@@ -79,7 +79,7 @@ def test_of_a_post_in_flight_nothing_is_taken_back(house: House, state: State) -
     post = stored(house, accounts=2)
     reason = Reason.IS_IT_LIVE if state is State.BLOCKED else None
     house.ledger.put(part(post, 0), state, armed=True, reason=reason)
-    done = cancel(house.core, house.caller, [post.id])
+    done = cancel(house.context, house.caller, [post.id])
     assert (done.ids, list(done.errors)) == ([], [post.id])
     assert done.errors[post.id].startswith("post_in_flight: ")
     assert house.ledger.states(post) == [state, State.SCHEDULED]
@@ -88,27 +88,27 @@ def test_of_a_post_in_flight_nothing_is_taken_back(house: House, state: State) -
 def test_only_some_accounts_are_taken_back_whatever_the_others_do(house: House) -> None:
     post = stored(house, accounts=2)
     house.ledger.put(part(post, 0), State.PROCESSING)
-    done = cancel(house.core, house.caller, [post.id], [house.accounts["more1"]])
+    done = cancel(house.context, house.caller, [post.id], [house.accounts["more1"]])
     assert (done.ids, house.ledger.states(post)) == ([post.id], [State.PROCESSING, State.CANCELLED])
-    other = cancel(house.core, house.caller, [post.id], [new_id()])
+    other = cancel(house.context, house.caller, [post.id], [new_id()])
     assert other.errors[post.id] == "validation_failed: The post goes to none of these accounts."
 
 
 def test_what_went_out_stays_and_the_rest_is_taken_back(house: House) -> None:
     post = stored(house, accounts=2)
     house.ledger.put(part(post, 0), State.PUBLISHED)
-    assert cancel(house.core, house.caller, [post.id]).ids == [post.id]
+    assert cancel(house.context, house.caller, [post.id]).ids == [post.id]
     assert (house.ledger.states(post), house.ledger.status(post)) == (
         [State.PUBLISHED, State.CANCELLED],
         "partial",
     )
-    assert cancel(house.core, house.caller, [post.id]).errors[post.id].startswith("validation_failed: ")
+    assert cancel(house.context, house.caller, [post.id]).errors[post.id].startswith("validation_failed: ")
 
 
 def test_each_post_by_itself_and_none_of_another_scope(house: House) -> None:
     good, posted = stored(house), stored(house, State.PUBLISHED)
     stranger = house.ledger.fresh()
-    done = cancel(house.core, house.caller, [posted.id, stranger.id, good.id, good.id, new_id()])
+    done = cancel(house.context, house.caller, [posted.id, stranger.id, good.id, good.id, new_id()])
     assert done.ids == [good.id]
     assert [text.partition(":")[0] for text in done.errors.values()] == [
         "validation_failed",
@@ -129,10 +129,10 @@ def test_either_it_is_taken_back_or_it_is_sent(house: House, turn: int) -> None:
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    core = playing(house.core, Script(finalize=finalize))
+    context = playing(house.context, Script(finalize=finalize))
     _, done = together(
-        lambda: str(publish(core, delivery, 0)),
-        lambda: str(bool(cancel(house.core, house.caller, [post.id]).ids)),
+        lambda: str(publish(context, delivery, 0)),
+        lambda: str(bool(cancel(house.context, house.caller, [post.id]).ids)),
     )
     assert (done, sent) in (("True", []), ("False", ["hello"]))
 
@@ -142,12 +142,12 @@ def test_either_it_is_taken_back_or_it_is_sent(house: House, turn: int) -> None:
 
 def test_delete_takes_back_and_hides(house: House) -> None:
     post, broken = stored(house), failed(house)
-    done = delete(house.core, house.caller, [post.id, broken.id])
+    done = delete(house.context, house.caller, [post.id, broken.id])
     assert (done.ids, done.blocked, done.skipped, done.errors) == ([post.id, broken.id], [], [], {})
     assert house.ledger.states(post) == [State.CANCELLED]
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert read_post(c, house.workspace, post.id) is None
-    again = delete(house.core, house.caller, [post.id])
+    again = delete(house.context, house.caller, [post.id])
     assert (again.ids, again.skipped) == ([], [post.id])
 
 
@@ -166,14 +166,14 @@ def test_what_is_over_or_in_flight_is_not_deleted(house: House, states: list[Sta
     for n, state in enumerate(states):
         if state is not State.SCHEDULED:
             house.ledger.put(part(post, n), state)
-    done = delete(house.core, house.caller, [post.id])
+    done = delete(house.context, house.caller, [post.id])
     assert (done.ids, done.blocked) == ([], [(post.id, word)])
     assert (house.ledger.states(post), house.ledger.status(post)) == (states, word)
 
 
 def test_nothing_of_another_scope_is_deleted(house: House) -> None:
     stranger = house.ledger.fresh()
-    assert delete(house.core, house.caller, [stranger.id]).skipped == [stranger.id]
+    assert delete(house.context, house.caller, [stranger.id]).skipped == [stranger.id]
     assert house.ledger.states(stranger) == [State.SCHEDULED]
 
 
@@ -186,7 +186,7 @@ def test_a_failed_post_goes_out_again_at_once(house: House) -> None:
     due = house.ledger.delivery(delivery).due_at
     house.ledger.change(delivery, "spent = 5")
     with_checkpoint(house, delivery)
-    done = retry(house.core, house.caller, [post.id])
+    done = retry(house.context, house.caller, [post.id])
     after = house.ledger.delivery(delivery)
     assert (done.ids, done.errors) == ([post.id], {})
     assert (after.state, after.generation, after.spent, after.error) == ("scheduled", 1, 0, None)
@@ -199,7 +199,7 @@ def test_a_failed_post_goes_out_again_at_once(house: House) -> None:
         ("reachability", "accepted", "scheduled"),
     ]
     assert (
-        retry(house.core, house.caller, [post.id])
+        retry(house.context, house.caller, [post.id])
         .errors[post.id]
         .startswith("validation_failed: The post is pending")
     )
@@ -209,7 +209,7 @@ def test_only_what_failed_is_sent_again(house: House) -> None:
     post = stored(house, accounts=4, due=-timedelta(minutes=5))
     for n, state in enumerate([State.PUBLISHED, State.FAILED, State.CANCELLED, State.FAILED]):
         house.ledger.put(part(post, n), state)
-    assert retry(house.core, house.caller, [post.id], [house.accounts["more1"]]).ids == [post.id]
+    assert retry(house.context, house.caller, [post.id], [house.accounts["more1"]]).ids == [post.id]
     states = [State.PUBLISHED, State.SCHEDULED, State.CANCELLED, State.FAILED]
     assert house.ledger.states(post) == states
 
@@ -218,7 +218,7 @@ def test_nothing_failed_for_these_accounts(house: House) -> None:
     post = stored(house, accounts=2)
     house.ledger.put(part(post, 0), State.PUBLISHED)
     house.ledger.put(part(post, 1), State.FAILED)
-    done = retry(house.core, house.caller, [post.id], [house.accounts["one"]])
+    done = retry(house.context, house.caller, [post.id], [house.accounts["one"]])
     assert "Nothing of it has failed" in done.errors[post.id]
 
 
@@ -226,7 +226,7 @@ def test_nothing_failed_for_these_accounts(house: House) -> None:
 def test_no_other_state_is_ever_sent_again(house: House, state: State) -> None:
     post = stored(house, state)
     before = house.ledger.delivery(post.deliveries[0]).generation
-    assert list(retry(house.core, house.caller, [post.id]).errors) == [post.id]
+    assert list(retry(house.context, house.caller, [post.id]).errors) == [post.id]
     assert (house.ledger.states(post), house.ledger.delivery(post.deliveries[0]).generation) == (
         [state],
         before,
@@ -237,14 +237,14 @@ def test_while_one_account_is_unknown_the_post_is_not_retried(house: House) -> N
     post = stored(house, accounts=2)
     house.ledger.put(part(post, 0), State.UNKNOWN)
     house.ledger.put(part(post, 1), State.FAILED)
-    assert list(retry(house.core, house.caller, [post.id]).errors) == [post.id]
+    assert list(retry(house.context, house.caller, [post.id]).errors) == [post.id]
     assert house.ledger.states(post) == [State.UNKNOWN, State.FAILED]
 
 
 def test_a_failed_one_that_is_live_after_all_is_never_sent_again(house: House) -> None:
     post = failed(house)
     attempt(house, post.deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
-    assert retry(house.core, house.caller, [post.id]).errors[post.id].startswith("post_in_flight: ")
+    assert retry(house.context, house.caller, [post.id]).errors[post.id].startswith("post_in_flight: ")
     assert house.ledger.states(post) == [State.FAILED]
 
 
@@ -253,15 +253,15 @@ def test_a_handle_proven_absent_is_the_one_that_is_finished(house: House) -> Non
     [delivery] = post.deliveries
     with_checkpoint(house, delivery)
     attempt(house, delivery, "absent")
-    retry(house.core, house.caller, [post.id])
+    retry(house.context, house.caller, [post.id])
     sealed = house.ledger.delivery(delivery).checkpoint
-    assert house.core.vault.open(sealed, delivery) == {"handle": "old"}
+    assert house.context.vault.open(sealed, delivery) == {"handle": "old"}
     assert old_handles(house, delivery) == []
 
 
 def test_an_old_check_is_made_anew(house: House) -> None:
     post = failed(house)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         c.exec_driver_sql("ALTER TABLE checks DISABLE TRIGGER checks_are_final")
         row(
             c,
@@ -269,7 +269,7 @@ def test_an_old_check_is_made_anew(house: House) -> None:
             w=house.workspace,
         )
         c.exec_driver_sql("ALTER TABLE checks ENABLE TRIGGER checks_are_final")
-    retry(house.core, house.caller, [post.id])
+    retry(house.context, house.caller, [post.id])
     assert house.ledger.states(post) == [State.ACCEPTED]
     assert len(house.check_ids(VIDEO)) == 2
 
@@ -277,9 +277,9 @@ def test_an_old_check_is_made_anew(house: House) -> None:
 @pytest.mark.parametrize("code", ["media_changed", "media_unreachable"])
 def test_a_file_that_changed_is_looked_at_again_however_young_its_check(house: House, code: str) -> None:
     post = failed(house, code)
-    assert retry(house.core, house.caller, [post.id]).ids == [post.id]
+    assert retry(house.context, house.caller, [post.id]).ids == [post.id]
     assert house.ledger.states(post) == [State.ACCEPTED]
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         pinned = rows(c, "SELECT check_id FROM post_checks WHERE post_id = :id", id=post.id)
     assert [r.check_id for r in pinned] == [house.check_ids(VIDEO)[-1]]
 
@@ -288,13 +288,13 @@ def test_a_post_that_was_too_late_may_be_late_when_it_is_retried(house: House) -
     from pipeline.stages.delay import slot
 
     post = failed(house, "expired", expires=-timedelta(minutes=1), on_late="skip")
-    retry(house.core, house.caller, [post.id])
-    slot(house.core)
+    retry(house.context, house.caller, [post.id])
+    slot(house.context)
     assert house.ledger.states(post) == [State.QUEUED]
 
 
 def test_two_retries_at_the_same_moment_send_once(house: House) -> None:
     post = failed(house)
-    done = together(*[lambda: retry(house.core, house.caller, [post.id])] * 4)
+    done = together(*[lambda: retry(house.context, house.caller, [post.id])] * 4)
     assert sorted(len(d.ids) for d in done) == [0, 0, 0, 1]
     assert house.ledger.delivery(post.deliveries[0]).generation == 1

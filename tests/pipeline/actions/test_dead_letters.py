@@ -64,7 +64,7 @@ def scope_of(house: House) -> Scope:
 
 
 def listed(house: House, scope: Scope | None = None, **which: Any) -> list[UUID]:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         wanted = Which(scope=scope or scope_of(house), **which)
         return [one.id for one in list_letters(c, wanted, limit=1000)]
 
@@ -74,11 +74,11 @@ def ids(*posts: Post) -> list[UUID]:
 
 
 def replay(house: House, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.Dealt:
-    return dead_letters.replay(house.core, scope_of(house), letters, who="a test", per_minute=per_minute)
+    return dead_letters.replay(house.context, scope_of(house), letters, who="a test", per_minute=per_minute)
 
 
 def discard(house: House, letters: Sequence[UUID]) -> dead_letters.Dealt:
-    return dead_letters.discard(house.core, scope_of(house), letters, why="not worth it", who="a test")
+    return dead_letters.discard(house.context, scope_of(house), letters, why="not worth it", who="a test")
 
 
 # --- what is one -----------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: House, reaso
 
 def test_a_deleted_posts_letter_is_gone(home: House) -> None:
     post = dead(home)
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         row(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=post.id)
     assert listed(home) == []
 
@@ -119,7 +119,7 @@ def test_they_are_found_by_what_they_died_of(home: House) -> None:
         ({"older": hour, "code": "poison"}, []),
     ):
         assert listed(home, **which) == ids(*found), which
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         told = [(x.platform, x.error_class, x.letters) for x in causes(c, Which(scope=scope_of(home)))]
     assert sorted(told) == [
         ("pinterest", "Unavailable", 1),
@@ -130,14 +130,14 @@ def test_they_are_found_by_what_they_died_of(home: House) -> None:
 
 def test_the_list_goes_on_where_it_ended(home: House) -> None:
     posts = [dead(home) for _ in range(5)]
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         first = list_letters(c, Which(scope=scope_of(home)), limit=2)
         rest = list_letters(c, Which(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id))
     assert [x.id for x in (*first, *rest)] == ids(*posts)
 
 
 def test_nobody_sees_or_touches_anothers(home: House) -> None:
-    other = moved_in(home.core, home.ledger)
+    other = moved_in(home.context, home.ledger)
     other.account("one")
     other.decided()
     theirs = dead(other)
@@ -145,8 +145,8 @@ def test_nobody_sees_or_touches_anothers(home: House) -> None:
     for scope in (scope_of(home), narrow):
         assert ids(theirs)[0] not in listed(other, scope)
         for done in (
-            dead_letters.replay(home.core, scope, ids(theirs), who="x"),
-            dead_letters.discard(home.core, scope, ids(theirs), why="x", who="x"),
+            dead_letters.replay(home.context, scope, ids(theirs), who="x"),
+            dead_letters.discard(home.context, scope, ids(theirs), why="x", who="x"),
         ):
             assert (done.done, list(done.skipped)) == ([], ids(theirs))
     assert other.ledger.states(theirs) == [State.FAILED]
@@ -176,7 +176,7 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
     held = home.ledger.claimed(post)
     dead_now = "state = 'blocked', reason = 'person_needed', lease_until = NULL, crashes = 3"
     home.ledger.change(held.id, dead_now)
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         for target in ("queued", "queued", "blocked"):
             row(
                 c,
@@ -187,7 +187,7 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
             )
     assert replay(home, [held.id]).done == [held.id]
     assert home.ledger.delivery(held.id).crashes == 0
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         assert crashes_of(c, held.id) == 3
     assert home.ledger.states(post) == [State.RETRYING]
     assert home.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
@@ -195,14 +195,14 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
 
 def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House) -> None:
     mixed = [dead(home), dead(home, State.BLOCKED, POISON), dead(home), dead(home)]
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         row(c, "WITH gone AS (DELETE FROM paces) SELECT 1 AS one")
     replay(home, ids(*mixed[:2]), 1)
     replay(home, ids(*mixed[2:]), 1)
     times = [home.ledger.delivery(d).next_at for d in ids(*mixed)]
     gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
     assert gaps == [60, 60, 60]
-    delay.slot(home.core)
+    delay.slot(home.context)
     assert [home.ledger.state(d) for d in ids(*mixed)] == [
         State.QUEUED,
         State.RETRYING,
@@ -239,7 +239,7 @@ def test_one_that_was_armed_is_a_persons_to_look_at(home: House, state: State) -
 
 def test_one_that_late_proof_shows_live_is_never_sent_again(home: House) -> None:
     post = home.ledger.post([home.accounts["one"]], State.FAILED, checks={0: checked(home)})
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         row(
             c,
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
@@ -282,7 +282,7 @@ def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
     assert discard(home, ids(post)).done == ids(post)
     assert listed(home) == []
     assert (home.ledger.states(post), home.status(post.id)) == ([after], status)
-    with home.core.database.begin() as c:
+    with home.context.database.begin() as c:
         [one] = discards_of(c, ids(post)[0])
     assert (one.why, one.who) == ("not worth it", "a test")
     assert discard(home, ids(post)).done == []
@@ -294,7 +294,7 @@ def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> N
 
     post = dead(home)
     discard(home, ids(post))
-    assert retry(home.core, home.caller, [post.id]).ids == [post.id]
+    assert retry(home.context, home.caller, [post.id]).ids == [post.id]
     home.ledger.change(ids(post)[0], "state = 'failed'")
     assert listed(home) == ids(post)
 
@@ -302,5 +302,5 @@ def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> N
 def test_a_replayed_one_can_be_taken_back(home: House) -> None:
     post = dead(home)
     replay(home, ids(post), 1)
-    assert cancel(home.core, home.caller, [post.id]).ids == [post.id]
+    assert cancel(home.context, home.caller, [post.id]).ids == [post.id]
     assert home.ledger.states(post) == [State.CANCELLED]

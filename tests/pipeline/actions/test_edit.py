@@ -55,7 +55,7 @@ def ready(house: House) -> House:
 def change(house: House, post: UUID, if_match: str | None = None, **fields: Any) -> Edited:
     names = {"account_ids": "accounts"}
     given = frozenset(names.get(name, name) for name in fields)
-    return edit(house.core, house.caller, post, Change(given=given, **fields), if_match)
+    return edit(house.context, house.caller, post, Change(given=given, **fields), if_match)
 
 
 def refused(house: House, post: UUID, if_match: str | None = None, **fields: Any) -> Refusal:
@@ -69,7 +69,7 @@ def refused(house: House, post: UUID, if_match: str | None = None, **fields: Any
 
 def seen(house: House, post: UUID) -> tuple[Any, ...]:
     """Everything that is stored of a post, but for the clock."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return (
             rows(c, "SELECT * FROM posts WHERE id = :id", id=post),
             rows(c, "SELECT * FROM deliveries WHERE post_id = :id ORDER BY id", id=post),
@@ -78,7 +78,7 @@ def seen(house: House, post: UUID) -> tuple[Any, ...]:
 
 
 def view(house: House, post: UUID) -> PostView:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         found = read_post(c, house.workspace, post)
     assert found is not None
     return found
@@ -98,14 +98,14 @@ def stored(house: House, state: State = State.SCHEDULED, accounts: int = 1, **mo
 
 def with_checkpoint(house: House, delivery: UUID) -> None:
     house.ledger.change(
-        delivery, "checkpoint = :sealed", sealed=house.core.vault.seal({"handle": "old"}, delivery)
+        delivery, "checkpoint = :sealed", sealed=house.context.vault.seal({"handle": "old"}, delivery)
     )
 
 
 def old_handles(house: House, delivery: UUID) -> list[dict[str, Any]]:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         found = rows(c, "SELECT id, handle FROM old_handles WHERE delivery_id = :id", id=delivery)
-    return [dict(house.core.vault.open(r.handle, r.id)) for r in found]
+    return [dict(house.context.vault.open(r.handle, r.id)) for r in found]
 
 
 # --- what an edit does -----------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_another_time_moves_due_and_start(house: House) -> None:
     due = house.now() + 3 * HOUR
     assert change(house, post.id, scheduled_at=due).scheduled_at == due
     delivery = house.ledger.delivery(post.deliveries[0])
-    lead = house.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    lead = house.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     assert (delivery.due_at, delivery.next_at) == (due, due - lead)
 
 
@@ -209,7 +209,7 @@ def test_failed_for_its_media_and_given_a_time_the_media_are_looked_at_again(hou
     house.account("one")
     bad = house.decided(OTHER, verdict="refused", seen="404")
     post = house.ledger.post([house.accounts["one"]], State.SCHEDULED, checks={0: bad}, due=HOUR)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """UPDATE posts SET media = '{"type": "video", "url": "https://media.example/other.mp4"}'
@@ -230,7 +230,7 @@ def test_new_media_are_checked_and_waited_for_in_the_database(house: House) -> N
     assert house.ledger.state(post.deliveries[0]) is State.ACCEPTED
     assert "REACHABILITY_PENDING" in {w.code for w in done.warnings}
     [check] = house.check_ids(OTHER)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         pinned = rows(c, "SELECT position, check_id FROM post_checks WHERE post_id = :id", id=post.id)
     assert [(r.position, r.check_id) for r in pinned] == [(0, check)]
 
@@ -244,7 +244,7 @@ def test_new_media_that_are_known_to_be_good_go_straight_on(house: House) -> Non
 
 def test_new_media_that_are_refused_while_the_client_waits_change_nothing(house: House) -> None:
     post = stored(house)
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
     worker = threading.Thread(target=_refuse, args=(house, OTHER))
     worker.start()
     refusal = refused(house, post.id, media={"type": "video", "url": OTHER})
@@ -255,7 +255,7 @@ def test_new_media_that_are_refused_while_the_client_waits_change_nothing(house:
 
 def _refuse(house: House, url: str) -> None:
     [check] = until(lambda: house.check_ids(url) or None, 10)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert checks.decide_check(c, check, "refused", facts=None, seen="404")
 
 
@@ -273,9 +273,9 @@ def test_a_new_caption_does_not_end_the_wait_for_media(house: House) -> None:
 
 def _good(house: House, check: UUID) -> None:
     """The verdict of a worker, with all that it moves."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         taken = checks.read_checks(c, [check])[check]
-    reachability._decide(house.core, taken, "good", GOOD_VIDEO, "ok")
+    reachability._decide(house.context, taken, "good", GOOD_VIDEO, "ok")
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
@@ -333,14 +333,14 @@ def test_accounts_are_held_to_the_rules_of_a_new_post(house: House) -> None:
     ):
         assert refused(house, post.id, account_ids=ids).code == code
     gone = house.account("gone")
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         deactivate(c, gone)
     assert refused(house, post.id, account_ids=[house.accounts["one"], gone]).code == "unknown_accounts"
 
 
 def test_an_account_taken_out_of_use_does_not_stop_the_edit_of_a_caption(house: House) -> None:
     post = stored(house)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         deactivate(c, house.accounts["one"])
     assert change(house, post.id, caption="new").status == "scheduled"
 
@@ -374,7 +374,7 @@ def test_another_scopes_post_is_not_there(house: House, ready: House) -> None:
     stranger = replace(house.caller, workspace_id=house.ledger.workspace())
     for caller, identity in ((stranger, post.id), (house.caller, new_id())):
         with pytest.raises(Refusal) as caught:
-            edit(house.core, caller, identity, Change(given=frozenset({"caption"}), caption="new"))
+            edit(house.context, caller, identity, Change(given=frozenset({"caption"}), caption="new"))
         assert (caught.value.status, caught.value.message) == (404, "There is no such post.")
 
 
@@ -382,7 +382,7 @@ def test_the_external_id_cannot_be_changed(house: House) -> None:
     post = stored(house)
     with pytest.raises(Refusal) as caught:
         edit(
-            house.core,
+            house.context,
             house.caller,
             post.id,
             Change(given=frozenset({"external_id", "caption"}), caption="new"),
@@ -444,7 +444,7 @@ def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(house: Hous
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    core = playing(house.core, Script(finalize=finalize))
+    context = playing(house.context, Script(finalize=finalize))
 
     def change_it() -> str:
         try:
@@ -452,7 +452,7 @@ def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(house: Hous
         except Refusal as refusal:
             return refusal.code
 
-    _, answer = together(lambda: str(publish(core, delivery, 0)), change_it)
+    _, answer = together(lambda: str(publish(context, delivery, 0)), change_it)
     changed = answer != "post_in_flight"
     assert sent == ([] if changed else ["hello"])
     assert view(house, post.id).caption == ("new" if changed else "hello")
@@ -463,9 +463,9 @@ def test_a_holder_whose_post_was_edited_sends_nothing_and_stores_nothing(house: 
     [delivery] = post.deliveries
     held = house.ledger.claimed(post)
     change(house, post.id, caption="new")
-    with house.core.database.once() as c:
-        assert deliveries.arm(c, house.core.vault, held, {"old": 1}, timedelta(minutes=1)) is None
-        assert not deliveries.save_checkpoint(c, house.core.vault, held, {"old": 1}, scratch=True)
+    with house.context.database.once() as c:
+        assert deliveries.arm(c, house.context.vault, held, {"old": 1}, timedelta(minutes=1)) is None
+        assert not deliveries.save_checkpoint(c, house.context.vault, held, {"old": 1}, scratch=True)
     assert house.ledger.delivery(delivery).checkpoint is None
 
 
@@ -474,7 +474,7 @@ def test_an_upload_that_was_armed_once_is_finished_or_nothing(house: House) -> N
     post = stored(house, State.RETRYING)
     [delivery] = post.deliveries
     with_checkpoint(house, delivery)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
@@ -482,7 +482,7 @@ def test_an_upload_that_was_armed_once_is_finished_or_nothing(house: House) -> N
             id=delivery,
         )
     assert refused(house, post.id, caption="new").code == "post_in_flight"
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """UPDATE attempts SET closed_at = now() - interval '61 minutes'
@@ -495,7 +495,7 @@ def test_an_upload_that_was_armed_once_is_finished_or_nothing(house: House) -> N
 def test_a_failed_one_that_is_live_after_all_is_not_sent_again(house: House) -> None:
     post = stored(house, State.FAILED)
     [delivery] = post.deliveries
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
@@ -524,9 +524,9 @@ def test_a_bad_verdict_on_the_old_media_never_fails_the_new_ones(house: House, t
     house.decided(OTHER)
 
     def fail() -> None:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
-        reachability._decide(house.core, taken, "refused", None, "404")
+        reachability._decide(house.context, taken, "refused", None, "404")
 
     _, done = together(fail, lambda: _try(house, post.id))
     [delivery] = house.deliveries(post.id)
@@ -547,7 +547,7 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(house: House) ->
     begun, go_on = threading.Event(), threading.Event()
 
     def slow_verdict() -> None:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
             # found to wait before the edit, locked after it: only what stands under the lock may be judged
             found = waiting.posts_waiting_for(c, check)
@@ -555,7 +555,7 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(house: House) ->
             assert go_on.wait(10)
             assert checks.decide_check(c, taken.id, "refused", facts=None, seen="404")
             for one in found:
-                reachability.advance(house.core, c, one.id)
+                reachability.advance(house.context, c, one.id)
 
     worker = threading.Thread(target=slow_verdict)
     worker.start()
@@ -574,12 +574,12 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(house: H
     patient = house.accept(house.request(caption="patient"))
     [check] = house.check_ids(VIDEO)
     new = checks_of(house, OTHER)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
         row(c, late, id=post.id)
         taken = checks.read_checks(c, [check])[check]
-    verdict = threading.Thread(target=reachability._unanswered, args=(house.core, taken, "HTTP 503"))
-    with house.core.database.begin() as c:
+    verdict = threading.Thread(target=reachability._unanswered, args=(house.context, taken, "HTTP 503"))
+    with house.context.database.begin() as c:
         assert steering.read(c, house.workspace, post.id, lock=True) is not None
         steering.pin(c, post.id, {0: new})
         verdict.start()
@@ -590,11 +590,11 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(house: H
 
 
 def checks_of(house: House, url: str) -> UUID:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return checks.open_check(c, house.workspace, "video", url).id
 
 
 def _somebody_waits(house: House) -> bool:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         waits = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return row(c, waits) is not None

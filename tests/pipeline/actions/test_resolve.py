@@ -29,7 +29,7 @@ def standing(house: House, state: State, *, armed: bool = False, reason: Reason 
 def test_a_person_saw_it_live(house: House, state: State, *, armed: bool) -> None:
     post = standing(house, state, armed=armed)
     held = house.ledger.held(post.deliveries[0])
-    decide.it_is_live(house.core, held.id, URL)
+    decide.it_is_live(house.context, held.id, URL)
     found = house.ledger.delivery(held.id)
     assert (found.state, found.url, found.reason) == ("published", URL, None)
     assert found.fence > held.fence, "whoever still looks stores nothing any more"
@@ -44,7 +44,7 @@ def test_a_person_saw_that_it_is_not_there(house: House) -> None:
     house.ledger.change(
         delivery, "looks = 9, crashes = 2, absent_at = now(), armed_deadline = now() - :long", long=LONG
     )
-    decide.publish_again(house.core, delivery)
+    decide.publish_again(house.context, delivery)
     found = house.ledger.delivery(delivery)
     assert (
         found.state,
@@ -71,15 +71,17 @@ def test_a_person_saw_that_it_is_not_there(house: House) -> None:
 def test_what_may_still_appear_is_not_published_again(house: House, state: State) -> None:
     post = standing(house, state, armed=True)
     [delivery] = post.deliveries
-    can = house.core.adapters[Platform.TIKTOK].capabilities
-    window = timedelta(seconds=house.core.settings.publish.call) + settle_window(house.core.settings, can)
+    can = house.context.adapters[Platform.TIKTOK].capabilities
+    window = timedelta(seconds=house.context.settings.publish.call) + settle_window(
+        house.context.settings, can
+    )
     for ago, allowed in ((timedelta(0), False), (window - timedelta(seconds=30), False), (window, True)):
         house.ledger.change(delivery, "armed_deadline = now() - :ago", ago=ago)
         if allowed:
-            decide.publish_again(house.core, delivery)
+            decide.publish_again(house.context, delivery)
         else:
             with pytest.raises(CannotDecide, match=r"may still appear until .* UTC"):
-                decide.publish_again(house.core, delivery)
+                decide.publish_again(house.context, delivery)
             assert house.ledger.state(delivery) is state
     assert house.ledger.state(delivery) is State.RETRYING
 
@@ -87,7 +89,7 @@ def test_what_may_still_appear_is_not_published_again(house: House, state: State
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
 def test_a_person_lets_it_go_on(house: House, state: State, *, armed: bool) -> None:
     post = standing(house, State.BLOCKED, armed=armed)
-    decide.resume(house.core, post.deliveries[0])
+    decide.resume(house.context, post.deliveries[0])
     assert house.ledger.states(post) == [state]
 
 
@@ -96,19 +98,19 @@ def test_nothing_else_waits_for_a_person(house: House, state: State) -> None:
     post = standing(house, state)
     [delivery] = post.deliveries
     with pytest.raises(CannotDecide, match=state):
-        decide.it_is_live(house.core, delivery, URL)
+        decide.it_is_live(house.context, delivery, URL)
     with pytest.raises(CannotDecide, match=state):
-        decide.publish_again(house.core, delivery)
+        decide.publish_again(house.context, delivery)
     with pytest.raises(CannotDecide):
-        decide.resume(house.core, delivery)
+        decide.resume(house.context, delivery)
     assert house.ledger.state(delivery) is state
 
 
 def test_only_a_blocked_one_is_let_go_on(house: House) -> None:
     with pytest.raises(CannotDecide, match="not blocked"):
-        decide.resume(house.core, standing(house, State.UNKNOWN).deliveries[0])
+        decide.resume(house.context, standing(house, State.UNKNOWN).deliveries[0])
 
 
 def test_one_that_is_not_there(house: House) -> None:
     with pytest.raises(CannotDecide, match="There is no delivery"):
-        decide.publish_again(house.core, new_id())
+        decide.publish_again(house.context, new_id())

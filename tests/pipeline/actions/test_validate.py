@@ -17,7 +17,7 @@ from tests.pipeline.store.ledger import HOUR
 
 def ask(house: House, **given: object) -> Validated:
     before = house.posts()
-    told = validate(house.core, house.caller, house.request(**given))
+    told = validate(house.context, house.caller, house.request(**given))
     assert house.posts() == before
     return told
 
@@ -37,7 +37,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(house: Ho
     house.decided(facts={**GOOD_VIDEO, "duration": 4000.0})
     tiktok, instagram = house.account("tiktok"), house.account("instagram", Platform.INSTAGRAM)
     gone = house.account("gone")
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         deactivate(c, gone)
     told = ask(
         house,
@@ -68,7 +68,7 @@ def test_media_that_cannot_be_used_are_named(house: House) -> None:
     house.account("one")
     from pipeline.queues import REACHABILITY
 
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
     house = house.with_settings(reachability={"wait": 0.1})
     told = ask(house, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]})
     assert [w.code for w in told.warnings] == ["REACHABILITY_PENDING"]
@@ -80,7 +80,7 @@ def test_a_repeat_and_a_conflict_are_told(house: House) -> None:
     house.decided()
     post = house.accept(external_id="order-1", scheduled_at=house.now() + HOUR)
     request = house.request(external_id="order-1", scheduled_at=house.now() + HOUR)
-    told = validate(house.core, house.caller, request)
+    told = validate(house.context, house.caller, request)
     assert [(f.code, f.field) for f in told.refused] == [("create_failed", "external_id")]
     assert str(post.id) in told.refused[0].message
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
@@ -53,7 +53,7 @@ class Server:
 
     url: str
     log: Path
-    core: Core
+    context: Context
     http: requests.Session
 
     def post(self, body: Any, key: str | None, **headers: str) -> requests.Response:
@@ -91,14 +91,14 @@ class Server:
         kind: WorkspaceKind = WorkspaceKind.WORKSPACE,
         platforms: tuple[Platform, ...] = (Platform.TIKTOK, Platform.INSTAGRAM),
     ) -> Tenant:
-        with self.core.database.begin() as c:
+        with self.context.database.begin() as c:
             workspace = create_workspace(c, name=os.urandom(4).hex(), kind=kind)
             set_plan(c, workspace, plan, subscription)
             tenant = Tenant(workspace=workspace, key=create_key(c, workspace, "tests"))
             for platform in platforms:
                 identity = add_account(
                     c,
-                    self.core.vault,
+                    self.context.vault,
                     workspace=workspace,
                     platform=platform,
                     connection="creator",
@@ -122,7 +122,7 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     else:
         port = int(given)
     log = folder / "api.log"
-    core = build(load(dict(environment)))
+    context = build(load(dict(environment)))
     with log.open("wb") as output, requests.Session() as http:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],
@@ -133,14 +133,14 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
             start_new_session=True,
         )
         try:
-            server = Server(url=f"http://127.0.0.1:{port}", log=log, core=core, http=http)
+            server = Server(url=f"http://127.0.0.1:{port}", log=log, context=context, http=http)
             until(lambda: _answers(server, process), "the server to answer")
             yield server
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
-            core.database.close()
-            core.pulse._client.close()
+            context.database.close()
+            context.liveness._client.close()
 
 
 def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:

@@ -51,17 +51,17 @@ def test_database_away_nothing_is_half_done_and_the_same_request_is_taken_later(
     with serving(environment, tmp_path) as server, engines.postgres.connect() as postgres:
         tenant = server.tenant()
         body = video(tenant, external_id=uuid4().hex)
-        server.core.database.close()
+        server.context.database.close()
         _allow(postgres, name, allowed=False)
         answer = server.post(body, tenant.key)
         assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
         assert server.send("GET", "/readyz").status_code == 503
         _allow(postgres, name, allowed=True)
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             for table in ("posts", "deliveries", "replays"):
                 assert c.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0  # noqa: S608
         until(lambda: server.post(body, tenant.key).status_code in {200, 201}, "the post to be taken")
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             assert c.execute(text("SELECT count(*) FROM posts")).scalar() == 1
 
 
@@ -75,13 +75,13 @@ def _allow(postgres: psycopg.Connection[object], name: str, *, allowed: bool) ->
 def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:
     first = server.send("GET", "/readyz").json()["data"]["queues"]
     assert first == dict.fromkeys(ALL), "never consumed yet: nobody is to be missed"
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         for queue in ALL:
             taken(c, queue)
     good = server.send("GET", "/readyz")
     answers.ReadinessAnswer.model_validate_json(good.content)
     assert all(0 <= age < 100 for age in good.json()["data"]["queues"].values())
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(text("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'"))
     bad = server.send("GET", "/readyz")
     answers.Unready.model_validate_json(bad.content)
@@ -92,7 +92,7 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     assert server.post(video(tenant), tenant.key).status_code == 201, "posts are taken all the same"
     silence = 'slipway_queue_silence_seconds{queue="status"} 60'
     assert silence in server.send("GET", "/metrics").text
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         taken(c, "status")
     assert server.send("GET", "/readyz").status_code == 200
 
@@ -101,7 +101,7 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
     server: Server, tenant: Tenant
 ) -> None:
     post = server.post(video(tenant), tenant.key).json()["data"]["id"]
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         marks.hold(c, "restored", since=None, until=datetime.now(UTC))
     try:
         bad = server.send("GET", "/readyz")
@@ -124,21 +124,21 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
         body = video(tenant) | {"caption": "another"}
         assert server.post(body, tenant.key).status_code == 201, "posts are taken all the same"
     finally:
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             marks.let_go(c)
     assert server.send("GET", "/readyz").status_code == 200
 
 
 def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
-    assert server.core.keeper.open()
-    with server.core.database.begin() as c:
+    assert server.context.send_guard.open()
+    with server.context.database.begin() as c:
         c.execute(
             text("UPDATE mark SET until = now() - interval '10 minutes', writer = pg_current_xact_id()::xid")
         )
     bad = server.send("GET", "/readyz")
     assert bad.status_code == 503
     assert "Nobody has kept the mark for 600 s" in bad.json()["message"]
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(
             text("UPDATE mark SET until = now() + interval '1 minute', writer = pg_current_xact_id()::xid")
         )

@@ -29,7 +29,7 @@ def test_a_workspace_says_what_becomes_of_late_posts(terminal: Terminal) -> None
 
 def test_the_broker_is_rung_full_again(terminal: Terminal, ledger: Ledger) -> None:
     kept = build(load(terminal.environment))
-    assert kept.keeper.open(), "a worker keeps the mark: nothing is released before"
+    assert kept.send_guard.open(), "a worker keeps the mark: nothing is released before"
     kept.database.close()
     ledger.fresh(State.QUEUED)
     ledger.fresh()

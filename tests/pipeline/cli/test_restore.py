@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.domain.delivery import State
 from pipeline.recovery.epoch_file import Outside
-from pipeline.recovery.send_guard import Keeper
+from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
@@ -35,7 +35,7 @@ def restored(terminal: Terminal, ledger: Ledger, outside: Outside) -> Iterator[P
 
 
 def worker(database: Database, outside: Outside) -> bool:
-    return Keeper(database, outside, timedelta(seconds=30)).open()
+    return SendGuard(database, outside, timedelta(seconds=30)).open()
 
 
 def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(

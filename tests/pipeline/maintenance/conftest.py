@@ -22,11 +22,11 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def house(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[House]:
     """A workspace on a database of this test's own: chores concern everything."""
-    core = build(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
-    core.pulse.remember()  # the broker of a system that has run before
-    ledger = Ledger(core.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(core, ledger)
+    context = build(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    context.liveness.remember()  # the broker of a system that has run before
+    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
+    made = moved_in(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
-    core.database.close()
+    context.database.close()

@@ -15,7 +15,7 @@ from pipeline.domain.receipt_chain import Verified, verify
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from tests.pipeline.core_fixture import House
 from tests.pipeline.store.ledger import Post
 
@@ -24,7 +24,7 @@ FAILED = Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=R
 
 def told(house: House, workspace: UUID | None = None) -> list[dict[str, Any]]:
     """The receipts of a workspace, oldest first; their chain holds."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         found = rows(
             c,
             "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence",
@@ -39,14 +39,16 @@ def verified(lines: list[str]) -> Verified:
     return verify(line.encode() for line in lines)
 
 
-def settle(c: Connection, house: House, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH) -> None:
+def settle(
+    c: Connection, house: House, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH
+) -> None:
     assert store.settle(c, house.ledger.vault, held, verdict, mover, origin=held.state) is not None
 
 
-def ends(house: House, post: Post, verdict: Verdict | None = None, nth: int = 0) -> Held:
+def ends(house: House, post: Post, verdict: Verdict | None = None, nth: int = 0) -> ClaimedDelivery:
     """Its nth delivery is armed, called, and settled."""
     held = house.ledger.armed(post, nth)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         settle(c, house, held, verdict or live(held.id))
     return held
 
@@ -63,7 +65,7 @@ def live(remote: object) -> Verdict:
 def posted(house: House, number: int = 1) -> list[Post]:
     """Published a moment ago, by moves alone: for what only counts them."""
     posts = house.ledger.posts(number, [house.accounts["one"]], State.PUBLISHED)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         for post in posts:
             move(c, post.deliveries[0])
     return posts
@@ -79,5 +81,5 @@ def move(c: Connection, delivery: UUID) -> None:
 
 
 def progress(house: House) -> Any:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return row(c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM receipt_progress")

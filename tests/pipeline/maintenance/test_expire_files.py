@@ -20,12 +20,12 @@ from tests.pipeline.core_fixture import GOOD_VIDEO, House
 
 def uploaded(house: House, age: str = "31 days") -> store.File:
     """A file that was stored this long ago."""
-    files, key = house.core.files, new_id().hex
+    files, key = house.context.files, new_id().hex
     name = files.addresses.new_name("video/mp4")
     sink = files.storage.begin(key)
     sink.write(b"bytes")
     sink.finish()
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         identity = store.open_file(
             c,
             workspace=house.workspace,
@@ -45,14 +45,14 @@ def uploaded(house: House, age: str = "31 days") -> store.File:
 
 def back(house: House, table: str, column: str, age: str, by: str, value: str) -> None:
     """Puts a time of a row back by an interval."""
-    with house.core.database.engine.begin() as c:
+    with house.context.database.engine.begin() as c:
         sql = f"UPDATE {table} SET {column} = now() - '{age}'::interval WHERE {by} = %s"  # noqa: S608
         c.exec_driver_sql(sql, (value,))
 
 
 def used(house: House, file: store.File, state: State, age: str = "31 days") -> UUID:
     """A post of this file whose one delivery is in this state, checked that long ago."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         check = checks.open_check(c, house.workspace, "video", file.url)
         row(
             c,
@@ -68,16 +68,16 @@ def used(house: House, file: store.File, state: State, age: str = "31 days") -> 
 
 def there(house: House, file: store.File) -> bool:
     """Whether the file can be used; then its bytes lie in storage, else neither its row nor its bytes do."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         found = store.find_own(c, house.workspace, file.name)
         known = row(c, "SELECT id FROM files WHERE id = :id", id=file.id)
     assert file.object is not None
     if found is None:
         assert known is None
         with pytest.raises(Missing):
-            house.core.files.storage.open(file.object, 0, 1)
+            house.context.files.storage.open(file.object, 0, 1)
         return False
-    part = house.core.files.storage.open(file.object, 0, 5)
+    part = house.context.files.storage.open(file.object, 0, 5)
     assert part.read(5) == b"bytes"
     part.close()
     return True
@@ -85,16 +85,16 @@ def there(house: House, file: store.File) -> bool:
 
 def test_an_old_file_goes_a_young_one_stays(house: House) -> None:
     old, young = uploaded(house), uploaded(house, "29 days")
-    assert expire_files(house.core) == 1
+    assert expire_files(house.context) == 1
     assert (there(house, old), there(house, young)) == (False, True)
-    assert expire_files(house.core) == 0
+    assert expire_files(house.context) == 0
 
 
 @pytest.mark.parametrize("state", State)
 def test_an_unsettled_post_keeps_its_files_a_settled_one_does_not(house: House, state: State) -> None:
     file = uploaded(house)
     used(house, file, state)
-    expire_files(house.core)
+    expire_files(house.context)
     assert there(house, file) is (state not in (State.PUBLISHED, State.FAILED, State.CANCELLED))
 
 
@@ -102,35 +102,35 @@ def test_a_deleted_post_keeps_nothing(house: House) -> None:
     file = uploaded(house)
     post = used(house, file, State.SCHEDULED)
     back(house, "posts", "deleted_at", "1 day", "id", str(post))
-    expire_files(house.core)
+    expire_files(house.context)
     assert not there(house, file)
 
 
 def test_a_file_that_was_looked_at_lately_stays(house: House) -> None:
     used_lately, being_checked = uploaded(house), uploaded(house)
     used(house, used_lately, State.PUBLISHED, age="29 days")
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         checks.open_check(c, house.workspace, "video", being_checked.url)
-    expire_files(house.core)
+    expire_files(house.context)
     assert (there(house, used_lately), there(house, being_checked)) == (True, True)
 
 
 def test_the_use_of_another_workspace_does_not_count(house: House) -> None:
     file = uploaded(house)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         checks.open_check(c, house.ledger.workspace(), "video", file.url)
-    expire_files(house.core)
+    expire_files(house.context)
     assert not there(house, file)
 
 
 def test_storage_that_is_away_leaves_the_row_for_the_next_time(house: House, tmp_path: Path) -> None:
     file = uploaded(house)
-    away = replace(house.core, files=replace(house.core.files, storage=Folder(tmp_path / "nowhere")))
+    away = replace(house.context, files=replace(house.context.files, storage=Folder(tmp_path / "nowhere")))
     assert expire_files(away) == 0
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert row(c, "SELECT id FROM files WHERE id = :id", id=file.id) is not None
         assert store.find_own(c, house.workspace, file.name) is None, "nobody may use it from now on"
-    assert expire_files(house.core) == 1
+    assert expire_files(house.context) == 1
     assert not there(house, file)
 
 
@@ -139,36 +139,36 @@ def test_uploads_that_never_came_go_after_a_day_and_an_upload_under_way_does_not
     old, begun, _young = waiting
     for one in (old, begun):
         back(house, "files", "created_at", "2 days", "id", str(one))
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         store.begin_put(c, begun, "x/begun")
-    assert expire_files(house.core) == 1
-    with house.core.database.begin() as c:
+    assert expire_files(house.context) == 1
+    with house.context.database.begin() as c:
         assert [store.find_upload(c, one) is not None for one in waiting] == [False, True, True]
 
 
 def test_what_was_given_up_can_no_longer_be_finished(house: House) -> None:
     identity = _waiting(house)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         store.begin_put(c, identity, "x/late")
         file = store.find_upload(c, identity)
     assert file is not None
-    house.core.settings.files_folder.mkdir()
+    house.context.settings.files_folder.mkdir()
     back(house, "file_puts", "begun_at", "2 days", "object", "x/late")
-    assert expire_files(house.core) == 1
-    with house.core.database.begin() as c:
+    assert expire_files(house.context) == 1
+    with house.context.database.begin() as c:
         content = store.Content(object="x/late", size=5, sha256=bytes(32))
         assert store.finish_put(c, file, content, 0) == "gone"
 
 
 def _waiting(house: House) -> UUID:
-    name = house.core.files.addresses.new_name("video/mp4")
-    with house.core.database.begin() as c:
+    name = house.context.files.addresses.new_name("video/mp4")
+    with house.context.database.begin() as c:
         return store.open_file(
             c,
             workspace=house.workspace,
             key=None,
             name=name,
-            url=house.core.files.addresses.url_of(name),
+            url=house.context.files.addresses.url_of(name),
             content_type="video/mp4",
             filename=None,
         )

@@ -20,7 +20,7 @@ from tests.pipeline.store.ledger import HOUR, Post
 
 
 def test_every_chore_has_its_tick_and_every_tick_its_chore(house: House) -> None:
-    ticks = configured(house.core.settings).conf.beat_schedule
+    ticks = configured(house.context.settings).conf.beat_schedule
     assert {t["options"]["queue"] for t in ticks.values() if t["task"] == "canary"} == set(ALL)
     assert {f"upkeep.{name}" for name in CHORES} == {t for t in ticks if t.startswith("upkeep.")}
     for name, tick in ticks.items():
@@ -29,7 +29,7 @@ def test_every_chore_has_its_tick_and_every_tick_its_chore(house: House) -> None
 
 
 def test_a_chore_with_nothing_to_do_does_nothing(house: House) -> None:
-    assert {name: chore(house.core) for name, chore in CHORES.items()} == dict.fromkeys(CHORES, 0)
+    assert {name: chore(house.context) for name, chore in CHORES.items()} == dict.fromkeys(CHORES, 0)
 
 
 # --- going on --------------------------------------------------------------------------------------------------------
@@ -39,10 +39,10 @@ def test_what_waited_for_its_account_goes_on_and_is_rung(house: House) -> None:
     post = house.ledger.post([house.accounts["one"]])
     house.ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
     before = house.messages("delay")
-    assert resume_blocked(house.core) == 1
+    assert resume_blocked(house.context) == 1
     assert house.ledger.states(post) == [State.RETRYING]
     assert house.messages("delay") == before + 1
-    assert resume_blocked(house.core) == 0
+    assert resume_blocked(house.context) == 0
 
 
 # --- addresses that were not known yet -------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_a_missing_address_is_found_and_nothing_else_is_touched(house: House) ->
     old = published(house, published_at="now() - interval '2 days'")
     draft = published(house, delivered_as="'inbox_draft'")
     script = Script(look=lambda _: Published(remote_id="r9", url="https://t.example/r9"))
-    assert fill_urls(playing(house.core, script)) == 1
+    assert fill_urls(playing(house.context, script)) == 1
     assert script.made("look") == 1
     assert url(house, post) == ("r9", "https://t.example/r9")
     assert {url(house, p)[1] for p in (old, draft)} == {None}
@@ -88,7 +88,7 @@ def test_one_that_cannot_be_looked_at_does_not_stand_in_front_of_the_others(hous
             raise answer
         return answer
 
-    assert fill_urls(playing(house.core, Script(look=look))) == 1
+    assert fill_urls(playing(house.context, Script(look=look))) == 1
     assert url(house, fine)[1] == "https://t.example/r9"
     for post in (broken, unanswered):
         found = house.ledger.delivery(post.deliveries[0])
@@ -105,18 +105,18 @@ def test_the_address_of_anothers_post_is_not_taken(house: House) -> None:
         known.append("theirs" in taken)  # type: ignore[operator]
         return Published(remote_id="theirs", url="https://t.example/theirs")
 
-    assert fill_urls(playing(house.core, Script(look=look))) == 0
+    assert fill_urls(playing(house.context, Script(look=look))) == 0
     assert known == [True]
     assert url(house, mine) == (None, None)
 
 
 def test_no_address_yet_is_asked_for_ever_more_seldom(house: House) -> None:
     post = published(house, published_at="now() - interval '10 minutes'")
-    core = playing(house.core, Script(look=lambda _: CannotTell(reason="?")))
-    assert fill_urls(core) == 0
+    context = playing(house.context, Script(look=lambda _: CannotTell(reason="?")))
+    assert fill_urls(context) == 0
     found = house.ledger.delivery(post.deliveries[0])
     assert 590 < (found.next_at - found.now).total_seconds() < 610
-    assert fill_urls(core) == 0
+    assert fill_urls(context) == 0
 
 
 # --- media of far-away posts -----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def scheduled(house: House, url: str, due: str, created: str, data: bytes, etag:
     check = house.decided(url, "image", facts=facts)
     post = house.ledger.post([house.accounts["one"]], due=24 * HOUR, checks={0: check})
     media = json.dumps({"type": "slideshow", "urls": [url]})
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             """UPDATE posts SET media = :m, due_at = now() + CAST(:due AS interval),
@@ -143,7 +143,7 @@ def scheduled(house: House, url: str, due: str, created: str, data: bytes, etag:
 
 
 def warnings(house: House, post: Post) -> list[str]:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         found = c.exec_driver_sql(
             "SELECT why FROM moves WHERE delivery_id = %(d)s AND mover = 'recheck' ORDER BY id",
             {"d": post.deliveries[0]},
@@ -156,17 +156,17 @@ def test_media_are_looked_at_a_day_and_a_quarter_of_an_hour_before(house: House,
     where = f"{site.origin}/a.jpg"
     post = scheduled(house, where, "23 hours", "3 days", picture(), '"1"')
     fresh = scheduled(house, f"{where}?2", "23 hours", "1 hour", picture(), '"1"')
-    assert recheck_media(house.core) == 1
-    assert recheck_media(house.core) == 0, "each time once"
-    with house.core.database.begin() as c:
+    assert recheck_media(house.context) == 1
+    assert recheck_media(house.context) == 0, "each time once"
+    with house.context.database.begin() as c:
         row(
             c,
             """UPDATE posts SET due_at = now() + interval '10 minutes', rechecked_at = now() - interval '1 day',
                       created_at = now() - interval '3 days' WHERE id = :id RETURNING id""",
             id=post.id,
         )
-    assert recheck_media(house.core) == 1
-    assert recheck_media(house.core) == 0
+    assert recheck_media(house.context) == 1
+    assert recheck_media(house.context) == 0
     assert warnings(house, post) == warnings(house, fresh) == []
 
 
@@ -178,7 +178,7 @@ def test_trouble_with_far_away_media_is_a_warning_and_never_a_failure(house: Hou
         scheduled(house, f"{site.origin}/{name}.jpg", "23 hours", "3 days", picture(), '"1"')
         for name in ("gone", "other", "etag")
     ]
-    assert recheck_media(house.core) == 3
+    assert recheck_media(house.context) == 3
     assert "404" in warnings(house, posts[0])[0]
     for post in posts[1:]:
         assert "not the file that was checked" in warnings(house, post)[0]
@@ -188,5 +188,5 @@ def test_trouble_with_far_away_media_is_a_warning_and_never_a_failure(house: Hou
 
 
 def test_a_scripted_platform_stands_where_a_real_one_would(house: House) -> None:
-    core = replace(house.core, adapters={Platform.TIKTOK: Scripted})
-    assert core.adapters[Platform.TIKTOK].platform is Platform.TIKTOK
+    context = replace(house.context, adapters={Platform.TIKTOK: Scripted})
+    assert context.adapters[Platform.TIKTOK].platform is Platform.TIKTOK

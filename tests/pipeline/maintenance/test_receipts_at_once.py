@@ -28,10 +28,10 @@ from tests.stack import until
 def test_four_chores_at_once_write_what_one_would(house: House) -> None:
     other = house.ledger.fresh(State.PUBLISHED)
     posts = posted(house, 120)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         for _ in range(30):
             move(c, other.deliveries[0])
-    write = partial(append_receipts, house.core, batch=15, batches=100)
+    write = partial(append_receipts, house.context, batch=15, batches=100)
     assert sum(together(*[write] * 4)) == 150
     assert sorted(r["post"] for r in told(house)) == sorted(str(p.id) for p in posts)
     assert len(told(house, other.workspace)) == 30
@@ -39,22 +39,22 @@ def test_four_chores_at_once_write_what_one_would(house: House) -> None:
 
 def test_who_comes_while_another_writes_has_nothing_to_do(house: House) -> None:
     posted(house, 3)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert receipts.add_receipts(c, 10) == 3
-        assert append_receipts(house.core) == 0
+        assert append_receipts(house.context) == 0
         c.rollback()
-    assert append_receipts(house.core) == 3
+    assert append_receipts(house.context) == 3
     assert len(told(house)) == 3
 
 
 def test_a_move_that_commits_after_later_ones_is_not_passed_over(house: House) -> None:
     held = house.ledger.armed(house.ledger.post([house.accounts["one"]]))
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         settle(c, house, held, live("slow"))  # its id is given; who comes later commits earlier
         for _ in range(3):
             posted(house)
-            assert append_receipts(house.core) == 1, "nobody waits for it"
-    assert append_receipts(house.core) == 1
+            assert append_receipts(house.context) == 1, "nobody waits for it"
+    assert append_receipts(house.context) == 1
     assert told(house)[-1]["remote_id"] == "slow"
     assert progress(house).done == progress(house).last
 
@@ -62,13 +62,13 @@ def test_a_move_that_commits_after_later_ones_is_not_passed_over(house: House) -
 def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(house: House) -> None:
     """Stopped between the two it has no transaction id yet, only its lock."""
     post = house.ledger.post([house.accounts["one"]], State.PUBLISHED)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
         given = row(c, "SELECT nextval(pg_get_serial_sequence('moves', 'id')) AS id")
         assert given
         for _ in range(3):
             posted(house)
-            assert append_receipts(house.core) == 1
+            assert append_receipts(house.context) == 1
         row(
             c,
             """INSERT INTO moves (id, delivery_id, mover, origin, target, generation, fence) OVERRIDING SYSTEM VALUE
@@ -76,7 +76,7 @@ def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(h
             id=given.id,
             d=post.deliveries[0],
         )
-    assert append_receipts(house.core) == 1
+    assert append_receipts(house.context) == 1
     assert told(house)[-1]["post"] == str(post.id)
 
 
@@ -85,7 +85,7 @@ def test_where_somebody_always_writes_the_search_goes_on_all_the_same(house: Hou
     writer, done = writing(house), []
     for _ in range(4):
         posted(house)
-        append_receipts(house.core)
+        append_receipts(house.context)
         done.append(progress(house).done)
         last, writer = writer, writing(house)
         last.close()
@@ -95,7 +95,7 @@ def test_where_somebody_always_writes_the_search_goes_on_all_the_same(house: Hou
 
 
 def writing(house: House) -> Connection:
-    c = house.core.database.engine.connect()
+    c = house.context.database.engine.connect()
     c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
     return c
 
@@ -126,7 +126,7 @@ def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
     assert len(told(house)) == written
     posts += posted(house)
     # its session holds the lock until the server notices
-    until(lambda: append_receipts(house.core) or None, 20)
+    until(lambda: append_receipts(house.context) or None, 20)
     assert [r["post"] for r in told(house)] == [str(p.id) for p in posts]
 
 
@@ -153,7 +153,7 @@ FILLED = (
 
 
 def test_the_search_reads_no_table_from_end_to_end(house: House) -> None:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         for sql in FILLED:
             c.exec_driver_sql(sql)
     searches = [
@@ -162,7 +162,7 @@ def test_the_search_reads_no_table_from_end_to_end(house: House) -> None:
         f"(FORMAT JSON) {receipts._SEEN}",
     ]
     for _ in ("never counted", "counted"):
-        with house.core.database.once() as c:
+        with house.context.database.once() as c:
             driver: Any = c.connection.driver_connection
             for search in searches:
                 reads_little(driver.execute(f"EXPLAIN {search}").fetchone()[0][0]["Plan"])

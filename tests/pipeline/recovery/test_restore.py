@@ -35,7 +35,7 @@ from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
 from pipeline.actions.edit import Change, edit
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import ring_checks
 from pipeline.recovery import restore
@@ -69,24 +69,24 @@ class Scene:
     """A house whose database is backed up and put back, and the platform beside it, which is not."""
 
     house: House
-    core: Core
+    context: Context
     outside: Outside
     script: Script
     environment: dict[str, str]
 
     def back_up(self) -> None:
-        assert self.core.keeper.open()
-        keep_rows(self.core.database)
+        assert self.context.send_guard.open()
+        keep_rows(self.context.database)
 
     def put_back(self) -> None:
-        put_rows_back(self.core.database)
+        put_rows_back(self.context.database)
         _forget(self)
 
     def accept(self, word: Word = PLAIN) -> set[UUID]:
-        return {one.id for one in restore.accept(self.core, self.outside, word)}
+        return {one.id for one in restore.accept(self.context, self.outside, word)}
 
     def doubt(self) -> Doubt:
-        found = self.core.keeper.doubt()
+        found = self.context.send_guard.doubt()
         assert found is not None
         return found
 
@@ -95,9 +95,9 @@ class Scene:
 
     def goes_out(self, post: Post) -> State | None:
         """Its time has come: it is released and published."""
-        delay.slot(self.core)
+        delay.slot(self.context)
         delivery = self.house.ledger.delivery(post.deliveries[0])
-        return publish(self.core, delivery.id, delivery.generation)
+        return publish(self.context, delivery.id, delivery.generation)
 
     def sent(self, post: Post) -> int:
         """How often the platform was told to show it."""
@@ -105,7 +105,7 @@ class Scene:
 
     def seen(self, delivery: UUID) -> State | None:
         now = self.house.ledger.delivery(delivery)
-        return look(self.core, now.id, now.generation, now.fence)
+        return look(self.context, now.id, now.generation, now.fence)
 
 
 @pytest.fixture
@@ -118,17 +118,17 @@ def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Ite
         return Published(remote_id=draft.delivery_id)
 
     script.finalize = finalize
-    core = playing(build(settings), script)
+    context = playing(build(settings), script)
     ledger = Ledger(database_url, Vault(vault_key))
     yield Scene(
-        house=moved_in(core, ledger),
-        core=core,
+        house=moved_in(context, ledger),
+        context=context,
         outside=Outside(settings.mark_folder),
         script=script,
         environment=environment,
     )
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 # --- what went out is not sent again ---------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
     assert scene.goes_out(out) is State.PUBLISHED
     scene.put_back()
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
-    assert delay.slot(scene.core) == 0
+    assert delay.slot(scene.context) == 0
     assert scene.goes_out(out) is None
     assert scene.house.ledger.states(out) == [State.SCHEDULED], "not even released"
 
@@ -161,9 +161,9 @@ def test_whatever_was_under_way_in_the_backup_becomes_unknown_and_reads_as_pendi
     scene.back_up()
     scene.put_back()
     for old in before.values():
-        assert publish(scene.core, old.id, 0) is None, "an old message"
-        assert look(scene.core, old.id, old.generation, old.fence) is None
-    publish_all(scene.core, "tiktok", [(old.id, 0) for old in before.values()])
+        assert publish(scene.context, old.id, 0) is None, "an old message"
+        assert look(scene.context, old.id, old.generation, old.fence) is None
+    publish_all(scene.context, "tiktok", [(old.id, 0) for old in before.values()])
     assert scene.accept() == {before[state].id for state in UNSETTLED}
     for state in UNSETTLED:
         after = scene.house.ledger.delivery(before[state].id)
@@ -207,7 +207,7 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
     post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
     [delivery] = [d.id for d in scene.house.deliveries(post)]
     scene.back_up()
-    edit(scene.core, scene.house.caller, post, Change(given=frozenset({"scheduled_at"})))
+    edit(scene.context, scene.house.caller, post, Change(given=frozenset({"scheduled_at"})))
     noted: list[bool] = []
 
     def finalize(draft: Draft, _: Account) -> Finalized:
@@ -215,8 +215,8 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
         return Published(remote_id=draft.delivery_id)
 
     scene.script.finalize = finalize
-    delay.slot(scene.core)
-    assert publish(scene.core, delivery, 1) is State.PUBLISHED
+    delay.slot(scene.context)
+    assert publish(scene.context, delivery, 1) is State.PUBLISHED
     assert noted == [True], "it stood outside before the visible call"
     scene.put_back()
     assert scene.house.ledger.delivery(delivery).due_at > scene.house.now()
@@ -225,15 +225,15 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
 
 def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
     post = scene.post()
-    delay.slot(scene.core)
-    scene.core.keeper._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
-    with scene.core.database.begin() as c:
+    delay.slot(scene.context)
+    scene.context.send_guard._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
+    with scene.context.database.begin() as c:
         row(
             c,
             """UPDATE mark SET until = now() - interval '1 second', writer = pg_current_xact_id()::xid
                RETURNING n""",
         )
-    assert publish(scene.core, post.deliveries[0], 0) is State.PUBLISHED
+    assert publish(scene.context, post.deliveries[0], 0) is State.PUBLISHED
 
 
 def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene) -> None:
@@ -241,9 +241,9 @@ def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene
     scene.house.account("one")
     post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
     later = Change(given=frozenset({"scheduled_at"}), scheduled_at=scene.house.now() + 2 * HOUR)
-    edit(scene.core, scene.house.caller, post, later)
-    edit(scene.core, scene.house.caller, post, Change(given=frozenset({"caption"}), caption="other"))
-    with scene.core.database.begin() as c:
+    edit(scene.context, scene.house.caller, post, later)
+    edit(scene.context, scene.house.caller, post, Change(given=frozenset({"caption"}), caption="other"))
+    with scene.context.database.begin() as c:
         assert not marks.any_brought_forward(c)
 
 
@@ -255,9 +255,9 @@ def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, 
     scene.house.ledger.change(delivery, 'error = \'{"code": "x"}\'')
     scene.back_up()
     if by == "its author":
-        assert steer.retry(scene.core, scene.house.caller, [post.id]).ids == [post.id]
+        assert steer.retry(scene.context, scene.house.caller, [post.id]).ids == [post.id]
     else:
-        assert dead_letters.replay(scene.core, OPERATOR, [delivery], who="a test").done == [delivery]
+        assert dead_letters.replay(scene.context, OPERATOR, [delivery], who="a test").done == [delivery]
     _good(scene, post)
     assert scene.goes_out(post) is State.PUBLISHED
     scene.put_back()
@@ -308,13 +308,13 @@ def _nothing_is_proven_by(scene: Scene, post: Post, shown: Seen) -> None:
     assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
     assert scene.seen(delivery) is State.UNKNOWN
     with pytest.raises(decide.CannotDecide, match="may still appear"):
-        decide.publish_again(scene.core, delivery)
+        decide.publish_again(scene.context, delivery)
     scene.house.ledger.change(delivery, LATE)
     assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
     assert scene.seen(delivery) is State.BLOCKED
     found = scene.house.ledger.delivery(delivery)
     assert (found.reason, found.error["code"]) == (Reason.IS_IT_LIVE, "restored")
-    decide.publish_again(scene.core, delivery)
+    decide.publish_again(scene.context, delivery)
     assert scene.goes_out(post) is State.PUBLISHED
     assert scene.sent(post) == 1
     found = scene.house.ledger.delivery(delivery)
@@ -348,7 +348,7 @@ def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
     post = scene.post(State.PREPARING)
     [delivery] = post.deliveries
     if checkpoint:
-        sealed = scene.core.vault.seal(checkpoint, delivery)
+        sealed = scene.context.vault.seal(checkpoint, delivery)
         scene.house.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
     doubted(scene, post, seen=shown)
     armed_at = scene.house.ledger.delivery(delivery).armed_at
@@ -389,26 +389,26 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
     post, failed, lost = scene.post(due=HOUR), scene.post(State.FAILED), scene.post(State.UNKNOWN)
     scene.back_up()
     scene.put_back()
-    caller, core = scene.house.caller, scene.core
+    caller, context = scene.house.caller, scene.context
     changes: list[Callable[[], object]] = [
-        lambda: edit(core, caller, post.id, Change(given=frozenset({"caption"}), caption="new")),
-        lambda: steer.cancel(core, caller, [post.id]),
-        lambda: steer.delete(core, caller, [post.id]),
-        lambda: steer.retry(core, caller, [failed.id]),
+        lambda: edit(context, caller, post.id, Change(given=frozenset({"caption"}), caption="new")),
+        lambda: steer.cancel(context, caller, [post.id]),
+        lambda: steer.delete(context, caller, [post.id]),
+        lambda: steer.retry(context, caller, [failed.id]),
     ]
     for work in changes:
         with pytest.raises(Refusal, match="restored from a backup") as refused:
             work()
         assert (refused.value.status, refused.value.code) == (503, "unavailable")
     decisions: list[Callable[[], None]] = [
-        lambda: decide.it_is_live(core, lost.deliveries[0], "https://t.example/1"),
-        lambda: decide.publish_again(core, lost.deliveries[0]),
-        lambda: decide.resume(core, lost.deliveries[0]),
+        lambda: decide.it_is_live(context, lost.deliveries[0], "https://t.example/1"),
+        lambda: decide.publish_again(context, lost.deliveries[0]),
+        lambda: decide.resume(context, lost.deliveries[0]),
     ]
     for decision in decisions:
         with pytest.raises(decide.CannotDecide, match="`slipway restore status`"):
             decision()
-    replayed = dead_letters.replay(core, OPERATOR, failed.deliveries, who="a test")
+    replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, who="a test")
     assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
     assert scene.house.ledger.states(post) + scene.house.ledger.states(failed) == [
         State.SCHEDULED,
@@ -418,14 +418,14 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
     taken = scene.house.accept(account_ids=[scene.house.accounts["one"]]).id
     assert [d.state for d in scene.house.deliveries(taken)] == ["scheduled"]
     scene.accept()
-    edit(core, caller, post.id, Change(given=frozenset({"caption"}), caption="new"))
-    assert steer.cancel(core, caller, [post.id]).ids == [post.id]
+    edit(context, caller, post.id, Change(given=frozenset({"caption"}), caption="new"))
+    assert steer.cancel(context, caller, [post.id]).ids == [post.id]
 
 
 def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
     link = "https://media.example/gone.mp4"
     post = scene.post(State.ACCEPTED)
-    with scene.core.database.begin() as c:
+    with scene.context.database.begin() as c:
         check = open_check(c, scene.house.workspace, "video", link).id
         row(
             c,
@@ -435,8 +435,8 @@ def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
         )
     scene.back_up()
     scene.put_back()
-    assert reachability.check(scene.core, check) is None
-    assert ring_checks(scene.core) == 0
+    assert reachability.check(scene.context, check) is None
+    assert ring_checks(scene.context) == 0
     assert scene.house.ledger.states(post) == [State.ACCEPTED]
     assert scene.accept() == {*post.deliveries}
 
@@ -479,7 +479,7 @@ def test_nothing_sent_lets_everything_go_on_and_is_kept_with_its_reason(scene: S
     scene.put_back()
     assert scene.accept(Word(nothing_sent="moved")) == set()
     assert scene.goes_out(post) is State.PUBLISHED
-    with scene.core.database.begin() as c:
+    with scene.context.database.begin() as c:
         accepted = restores.last(c)
     assert accepted is not None
     assert (accepted.why, accepted.until, accepted.note) == ("restored", None, "moved")
@@ -495,7 +495,7 @@ def test_without_a_mark_the_person_has_to_say_until_when(scene: Scene) -> None:
         scene.accept()
     assert scene.accept(Word(until=scene.house.now())) == {*post.deliveries}
     assert scene.house.ledger.states(later) == [State.SCHEDULED]
-    assert scene.core.keeper.open()
+    assert scene.context.send_guard.open()
 
 
 def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: Path) -> None:
@@ -504,20 +504,20 @@ def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: 
     scene.put_back()
     scene.doubt()
     with pytest.raises(CannotAccept, match="where the workers' is"):
-        restore.accept(scene.core, Outside(tmp_path / "elsewhere"), Word())
+        restore.accept(scene.context, Outside(tmp_path / "elsewhere"), Word())
 
 
 def test_where_nothing_is_in_doubt_there_is_nothing_to_accept(scene: Scene) -> None:
-    assert scene.core.keeper.open()
+    assert scene.context.send_guard.open()
     with pytest.raises(CannotAccept, match="in step"):
         scene.accept()
 
 
 def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> None:
     post, later = scene.post(), scene.post(due=HOUR)
-    assert scene.core.keeper.open()
+    assert scene.context.send_guard.open()
     since = scene.house.now() - LONG_AGO
-    restore.declare(scene.core, scene.outside, since=since, until=None)
+    restore.declare(scene.context, scene.outside, since=since, until=None)
     _forget(scene)
     assert scene.goes_out(post) is None
     doubt = scene.doubt()
@@ -533,7 +533,7 @@ def test_put_back_again_after_it_was_accepted_it_is_in_doubt_again(scene: Scene)
         scene.put_back()
         assert scene.goes_out(post) is None
         assert scene.accept() == {*post.deliveries}
-    assert scene.core.keeper.open()
+    assert scene.context.send_guard.open()
 
 
 def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same(
@@ -558,7 +558,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     assert scene.house.ledger.states(post) == [State.SCHEDULED]
     assert scene.doubt() == before
     assert scene.accept() == {*post.deliveries}
-    assert scene.core.keeper.open()
+    assert scene.context.send_guard.open()
 
 
 # --- ------------------------------------------------------------------------------------------------------------------
@@ -566,7 +566,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
 
 def _expire(scene: Scene) -> None:
     """An hour passes in which nothing is sent."""
-    with scene.core.database.begin() as c:
+    with scene.context.database.begin() as c:
         row(c, "UPDATE backup.mark SET marked_at = now() - interval '1 hour' RETURNING n")
     mark = scene.outside.read()
     assert mark is not None
@@ -575,12 +575,12 @@ def _expire(scene: Scene) -> None:
 
 def _forget(scene: Scene) -> None:
     """As a process that has just been started."""
-    scene.core.keeper._sure_until = float("-inf")
+    scene.context.send_guard._sure_until = float("-inf")
 
 
 def _good(scene: Scene, post: Post) -> None:
     """Its media are checked, and it waits for its time."""
-    with scene.core.database.begin() as c:
+    with scene.context.database.begin() as c:
         for one in rows(c, "SELECT id FROM checks WHERE verdict IS NULL"):
             row(
                 c,
@@ -588,5 +588,5 @@ def _good(scene: Scene, post: Post) -> None:
                           decided_at = now() WHERE id = :id RETURNING id""",
                 id=one.id,
             )
-        reachability.advance(scene.core, c, post.id)
+        reachability.advance(scene.context, c, post.id)
     scene.house.ledger.change(post.deliveries[0], "next_at = now()")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.recovery.epoch_file import Outside
-from pipeline.recovery.send_guard import Keeper
+from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database, row
 from pipeline.store.recovery import epoch as marks
 from tests.conftest import Engines
@@ -52,9 +52,9 @@ def outside(tmp_path: Path) -> Outside:
     return Outside(tmp_path / "mark")
 
 
-def keeper(database: Database, outside: Outside | None) -> Keeper:
+def send_guard(database: Database, outside: Outside | None) -> SendGuard:
     """As a process that has just been started."""
-    return Keeper(database, outside, LEASE)
+    return SendGuard(database, outside, LEASE)
 
 
 def kept(database: Database) -> marks.Kept:
@@ -83,7 +83,7 @@ def test_the_first_start_begins_it_and_what_is_outside_is_never_behind(
     database: Database, outside: Outside
 ) -> None:
     assert kept(database).inside.epoch is None
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     now, mark = kept(database), outside.read()
     assert mark is not None
     assert (now.open, now.inside.epoch, now.inside.n) == (True, mark.epoch, mark.n)
@@ -94,20 +94,20 @@ def test_the_first_start_begins_it_and_what_is_outside_is_never_behind(
 def test_it_is_moved_on_when_a_third_of_the_lease_is_over_or_the_clock_went_back_and_not_before(
     database: Database, outside: Outside
 ) -> None:
-    assert keeper(database, outside).open()
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
+    assert send_guard(database, outside).open()
     assert kept(database).inside.n == 1
     old(database)
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     assert kept(database).inside.n == 2
     change(database, "marked_at = now() + interval '1 hour', until = now() + interval '2 hours'")
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     assert kept(database).inside.n == 3
 
 
 def test_two_that_move_it_on_at_once_agree(database: Database, outside: Outside) -> None:
     for _ in range(10):
-        together(*(lambda: keeper(database, outside).open() for _ in range(4)))
+        together(*(lambda: send_guard(database, outside).open() for _ in range(4)))
         old(database)
     now, mark = kept(database), outside.read()
     assert mark is not None
@@ -122,13 +122,13 @@ def test_who_dies_between_the_two_halves_raises_no_alarm(
     database: Database, database_url: str, outside: Outside, deaths: Deaths, point: str, *, begun: bool
 ) -> None:
     if begun:
-        assert keeper(database, outside).open()
+        assert send_guard(database, outside).open()
         old(database)
     died(database_url, outside, deaths.at(point))
     assert kept(database).inside.n == 1 + begun
     if begun:
         change(database, "marked_at = now() - interval '1 day', until = now() - interval '1 day'")
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     assert kept(database).doubt is None
 
 
@@ -138,17 +138,17 @@ def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
     database: Database, outside: Outside, backups: Backups, way: str, *, moved_on: bool
 ) -> None:
     make, put_back = WAYS[way]
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     before = kept(database).marked_at
     make(backups)
     reconnect(database)
     if moved_on:
         old(database)
-        assert keeper(database, outside).open()
+        assert send_guard(database, outside).open()
     put_back(backups)
     reconnect(database)
     assert not kept(database).open, "before anybody compared it"
-    running = keeper(database, outside)
+    running = send_guard(database, outside)
     assert not running.open()
     assert not running.reopened()
     doubt, mark = kept(database).doubt, outside.read()
@@ -156,7 +156,7 @@ def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
     assert doubt is not None
     assert (doubt.why, doubt.since, doubt.until) == ("restored", before, mark.until)
     assert running.doubt() == doubt
-    assert keeper(database, None).doubt() == doubt, "who does not keep it is told as well"
+    assert send_guard(database, None).doubt() == doubt, "who does not keep it is told as well"
     assert outside.read() == mark
 
 
@@ -164,21 +164,21 @@ def test_files_put_back_under_a_server_that_was_started_again_are_recognised(
     database: Database, outside: Outside
 ) -> None:
     """Same database, same row: only the server's start tells, and the number."""
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     change(database, "started = started - interval '1 hour'")  # as the files of before a restart say
     assert not kept(database).open, "nothing is sent before it was compared"
-    assert keeper(database, outside).open(), "an ordinary restart"
+    assert send_guard(database, outside).open(), "an ordinary restart"
     change(database, "n = n - 1, started = started - interval '1 hour'")  # and older ones
-    assert not keeper(database, outside).open()
+    assert not send_guard(database, outside).open()
     doubt = kept(database).doubt
     assert doubt is not None
     assert doubt.why == "restored"
 
 
 def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, outside: Outside) -> None:
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     change(database, "epoch = NULL, n = 0, until = NULL, marked_at = NULL, started = NULL")
-    assert not keeper(database, outside).open()
+    assert not send_guard(database, outside).open()
     doubt = kept(database).doubt
     assert doubt is not None
     assert (doubt.why, doubt.since) == ("restored", None)
@@ -188,55 +188,55 @@ def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, o
 def test_a_mark_that_is_gone_holds_everything_and_one_that_comes_back_lets_go(
     database: Database, outside: Outside
 ) -> None:
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     elsewhere = outside.folder.rename(outside.folder.with_name("unmounted"))
     change(database, "marked_at = now() - interval '1 minute', until = now() - interval '30 seconds'")
-    assert not keeper(database, outside).open()
+    assert not send_guard(database, outside).open()
     doubt = kept(database).doubt
     assert doubt is not None
     assert (doubt.why, doubt.until) == ("lost", None)
     elsewhere.rename(outside.folder)
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     assert kept(database).doubt is None
 
 
 def test_a_process_with_a_folder_of_its_own_stops_nobody_else_and_begins_nothing(
     database: Database, outside: Outside, tmp_path: Path
 ) -> None:
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     old(database)
     astray = Outside(tmp_path / "not shared")
-    assert keeper(database, astray).open(), "the others keep it"
+    assert send_guard(database, astray).open(), "the others keep it"
     assert kept(database).doubt is None
     assert astray.read() is None
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
 
 
 def test_who_does_not_keep_it_goes_by_the_database_and_nobody_is_not_enough(
     database: Database, outside: Outside
 ) -> None:
-    alone = keeper(database, None)
+    alone = send_guard(database, None)
     assert not alone.open(), "never begun"
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     assert alone.open()
     change(database, "until = now() - interval '1 second'")
-    assert not keeper(database, None).open()
+    assert not send_guard(database, None).open()
 
 
 @pytest.mark.parametrize("damage", ["unreadable", "a file in its place"])
 def test_a_folder_that_cannot_be_used_stops_sending_when_the_lease_is_over_and_is_no_restore(
     database: Database, outside: Outside, tmp_path: Path, damage: str
 ) -> None:
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     if damage == "unreadable":
         (outside.folder / "mark.json").write_text("half a ma")
     else:
         outside.folder.rename(tmp_path / "aside")
         outside.folder.write_text("")
     old(database)
-    assert keeper(database, outside).open(), "the lease goes on"
+    assert send_guard(database, outside).open(), "the lease goes on"
     change(database, "until = now() - interval '1 second'")
-    assert not keeper(database, outside).open()
+    assert not send_guard(database, outside).open()
     assert kept(database).doubt is None
 
 
@@ -244,7 +244,7 @@ def test_a_holder_of_an_old_number_cannot_open_a_database_that_was_put_back(
     database: Database, outside: Outside, backups: Backups
 ) -> None:
     """It stood still between the two halves while the database went back beneath it."""
-    assert keeper(database, outside).open()
+    assert send_guard(database, outside).open()
     backups.copy()
     reconnect(database)
     with database.begin() as c:

@@ -24,18 +24,18 @@ LONG_AGO, DAY = -HOUR, timedelta(days=1)
 
 @pytest.fixture
 def house(settings: Settings, vault_key: str) -> Iterator[House]:
-    core = build(settings)
+    context = build(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(core, ledger).with_settings(delay={"backlog_rate": 10.0})
+    made = moved_in(context, ledger).with_settings(delay={"backlog_rate": 10.0})
     made.account("one")
     yield made
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 def queued(house: House) -> list[UUID]:
     """In the order in which they were released."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return [
             r.delivery_id
             for r in rows(c, "SELECT delivery_id FROM moves WHERE target = 'queued' ORDER BY id")
@@ -44,7 +44,7 @@ def queued(house: House) -> list[UUID]:
 
 def turn(house: House, when: str) -> None:
     """Says when the next of the backlog may go out."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         row(
             c,
             "UPDATE paces SET free_at = clock_timestamp() + CAST(:when AS interval) RETURNING kind",
@@ -62,25 +62,25 @@ def ids(*posts: Post) -> set[UUID]:
 def test_the_backlog_goes_out_at_its_rate_and_what_is_due_now_at_once(house: House) -> None:
     one = [house.accounts["one"]]
     old, now = house.ledger.posts(50, one, due=LONG_AGO), house.ledger.posts(30, one)
-    assert delay.slot(house.core) == 40
+    assert delay.slot(house.context) == 40
     assert ids(*now) <= set(queued(house)), "nobody who posts now stands behind it"
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         [left] = rows(
             c, "SELECT (SELECT free_at FROM paces) >= min(at) AS none FROM moves WHERE target = 'queued'"
         )
     assert left.none, "that second is used up"
     turn(house, USED_UP)
-    assert delay.slot(house.core) == 0
+    assert delay.slot(house.context) == 0
     for _ in range(4):
         turn(house, ALLOWED)
-        assert delay.slot(house.core) == 10
+        assert delay.slot(house.context) == 10
     assert set(queued(house)) == ids(*old, *now)
 
 
 def test_a_rate_below_one_a_second_lets_one_out_at_a_time(house: House) -> None:
     house.ledger.posts(3, [house.accounts["one"]], due=LONG_AGO)
     slow = house.with_settings(delay={"backlog_rate": 0.001})
-    assert (delay.slot(slow.core), delay.slot(slow.core)) == (1, 0)
+    assert (delay.slot(slow.context), delay.slot(slow.context)) == (1, 0)
 
 
 def test_workspaces_take_turns_and_each_ones_oldest_goes_first(house: House) -> None:
@@ -89,7 +89,7 @@ def test_workspaces_take_turns_and_each_ones_oldest_goes_first(house: House) -> 
         house.ledger.post([house.accounts["one"]], due=LONG_AGO - n * timedelta(minutes=1)) for n in range(20)
     ]
     few = [house.ledger.post([other], due=LONG_AGO - n * timedelta(minutes=1)) for n in range(5)]
-    assert delay.slot(house.core) == 10
+    assert delay.slot(house.context) == 10
     expected = ids(*crowd[-5:], *few)
     assert set(queued(house)[:10]) == expected
 
@@ -98,40 +98,40 @@ def test_each_platform_has_its_own_rate(house: House) -> None:
     house.account("two", Platform.PINTEREST)
     house.ledger.posts(20, [house.accounts["one"]], due=LONG_AGO)
     house.ledger.posts(20, [house.accounts["two"]], due=LONG_AGO, platform=Platform.PINTEREST)
-    assert delay.slot(house.core) == 20
+    assert delay.slot(house.context) == 20
 
 
 def test_a_full_platform_still_takes_some_of_both(house: House) -> None:
     one = [house.accounts["one"]]
     old, now = house.ledger.posts(20, one, due=LONG_AGO), house.ledger.posts(20, one)
     narrow = house.with_settings(delay={"ahead": 8})
-    assert delay.slot(narrow.core) == 8
+    assert delay.slot(narrow.context) == 8
     out = set(queued(house))
     assert (len(out & ids(*old)), len(out & ids(*now))) == (4, 4)
 
 
 def test_a_platform_with_room_for_one_takes_one(house: House) -> None:
     house.ledger.posts(5, [house.accounts["one"]], due=LONG_AGO)
-    assert delay.slot(house.with_settings(delay={"ahead": 1}).core) == 1
+    assert delay.slot(house.with_settings(delay={"ahead": 1}).context) == 1
 
 
 def test_it_can_be_switched_off(house: House) -> None:
     house.ledger.posts(50, [house.accounts["one"]], due=LONG_AGO)
-    assert delay.slot(house.with_settings(delay={"backlog_rate": 0}).core) == 50
+    assert delay.slot(house.with_settings(delay={"backlog_rate": 0}).context) == 50
 
 
 def test_a_retry_that_is_due_now_is_no_backlog(house: House) -> None:
     posts = house.ledger.posts(15, [house.accounts["one"]], State.RETRYING, due=LONG_AGO)
     for post in posts:
         house.ledger.change(post.deliveries[0], "next_at = now()")
-    assert delay.slot(house.core) == 15
+    assert delay.slot(house.context) == 15
 
 
 # --- what a workspace says of late posts -----------------------------------------------------------------------------
 
 
 def late(house: House, policy: LatePolicy | None) -> None:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         set_policy(c, house.workspace, policy)
 
 
@@ -142,7 +142,7 @@ def test_a_workspaces_late_posts_are_skipped_or_held(house: House, on_late: str,
     too_late, in_time = house.ledger.post(one, due=-2 * HOUR), house.ledger.post(one, due=-HOUR / 2)
     own_word = house.ledger.post(one, due=-2 * HOUR, expires=DAY)
     late(house, LatePolicy(after=HOUR, on_late="skip" if on_late == "skip" else "hold"))
-    delay.slot(house.core)
+    delay.slot(house.context)
     assert house.ledger.states(too_late) == [state]
     assert house.ledger.delivery(too_late.deliveries[0]).error["code"] == "expired"
     for post in (stranger, in_time, own_word):
@@ -153,5 +153,5 @@ def test_without_a_policy_late_posts_are_published(house: House) -> None:
     post = house.ledger.post([house.accounts["one"]], due=-DAY)
     late(house, LatePolicy(after=HOUR, on_late="hold"))
     late(house, None)
-    delay.slot(house.core)
+    delay.slot(house.context)
     assert house.ledger.states(post) == [State.QUEUED]

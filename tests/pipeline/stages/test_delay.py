@@ -25,13 +25,13 @@ PAST = timedelta(seconds=-1)
 
 @pytest.fixture
 def house(settings: Settings, vault_key: str) -> Iterator[House]:
-    core = build(settings)
+    context = build(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(core, ledger)
+    made = moved_in(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 def test_what_is_due_is_queued_and_rung(house: House) -> None:
@@ -39,37 +39,37 @@ def test_what_is_due_is_queued_and_rung(house: House) -> None:
     later = house.ledger.post([house.accounts["one"]], due=HOUR)
     other = house.ledger.post([house.account("two", Platform.INSTAGRAM)], platform=Platform.INSTAGRAM)
     looked = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
-    assert delay.slot(house.core) == 5
+    assert delay.slot(house.context) == 5
     assert {s for p in [*due, other] for s in house.ledger.states(p)} == {State.QUEUED}
     assert house.ledger.states(later) == [State.SCHEDULED]
     assert house.ledger.delivery(looked.deliveries[0]).fence == 2
     assert [house.messages(q) for q in ("publish.tiktok", "publish.instagram", "status")] == [3, 1, 1]
-    assert delay.slot(house.core) == 0, "ringing twice does nothing"
+    assert delay.slot(house.context) == 0, "ringing twice does nothing"
 
 
 @pytest.mark.parametrize("number", [4, 5])
 def test_all_looks_that_are_due_are_rung_however_many(house: House, number: int) -> None:
     looks = house.ledger.posts(number, [house.accounts["one"]], State.UNKNOWN)
-    assert delay.slot(house.with_settings(delay={"batch": 2}).core) == number
+    assert delay.slot(house.with_settings(delay={"batch": 2}).context) == number
     assert {house.ledger.delivery(p.deliveries[0]).fence for p in looks} == {2}
 
 
 def test_no_more_than_a_platform_can_take_soon(house: House) -> None:
     house.ledger.posts(25, [house.accounts["one"]])
     few = house.with_settings(delay={"ahead": 10, "batch": 4})
-    assert delay.slot(few.core) == 10
-    assert delay.slot(few.core) == 0
-    assert delay.slot(house.with_settings(delay={"ahead": 5}).core) == 0, "its workers are fewer now"
-    with house.core.database.begin() as c:
+    assert delay.slot(few.context) == 10
+    assert delay.slot(few.context) == 0
+    assert delay.slot(house.with_settings(delay={"ahead": 5}).context) == 0, "its workers are fewer now"
+    with house.context.database.begin() as c:
         c.exec_driver_sql("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
-    assert delay.slot(few.core) == 10
+    assert delay.slot(few.context) == 10
 
 
 def test_the_sweep_rings_ahead_for_what_is_due_soon(house: House) -> None:
     house.ledger.post([house.accounts["one"]], due=timedelta(seconds=1))
     house.ledger.post([house.accounts["one"]], due=HOUR)
     before = house.messages("delay")
-    assert delay.sweep(house.core) == 0
+    assert delay.sweep(house.context) == 0
     assert house.messages("delay") == before + 1
 
 
@@ -80,7 +80,7 @@ def test_the_sweep_looks_two_of_its_turns_ahead_but_no_further_than_the_horizon(
     for seconds in (3, 8, 13):
         house.ledger.post([house.accounts["one"]], due=timedelta(seconds=seconds))
     slow = house.with_settings(delay={"sweep": 5.0, "horizon": horizon})
-    delay.sweep(slow.core)
+    delay.sweep(slow.context)
     assert house.messages("delay") == rung
 
 
@@ -92,7 +92,7 @@ def test_looks_after_the_visible_call_share_wider_slots(house: House) -> None:
         house.ledger.post([house.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)
     ]
     wide = house.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
-    delay.sweep(wide.core)
+    delay.sweep(wide.context)
 
     def slots(posts: list[Post], width: float) -> set[datetime]:
         moments = [house.ledger.delivery(p.deliveries[0]).next_at for p in posts]
@@ -110,7 +110,7 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
     post = house.ledger.post([house.accounts["one"]])
     deaf = build(away)
-    delay.slot(replace(house.core, doorbell=deaf.doorbell))
+    delay.slot(replace(house.context, dispatcher=deaf.dispatcher))
     deaf.database.close()
     [delivery] = post.deliveries
     assert house.ledger.state(delivery) is State.QUEUED
@@ -118,8 +118,8 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
     from pipeline.maintenance.rescue_expired_leases import rescue_dropped
 
-    house.core.pulse.remember()
-    assert rescue_dropped(house.core) == 1
+    house.context.liveness.remember()
+    assert rescue_dropped(house.context) == 1
     assert house.messages("publish.tiktok") == 1
 
 
@@ -136,7 +136,7 @@ def test_what_is_too_late_is_treated_as_its_author_asked(
 ) -> None:
     one = house.with_settings(delay={"batch": 1})
     posts = house.ledger.posts(3, [house.accounts["one"]], expires=PAST, on_late=on_late)
-    delay.slot(one.core)
+    delay.slot(one.context)
     assert [house.ledger.states(p) for p in posts] == [[state]] * 3, "none of a second batch slips through"
     assert {house.status(p.id) for p in posts} == {status}
     if state is not State.QUEUED:
@@ -146,10 +146,10 @@ def test_what_is_too_late_is_treated_as_its_author_asked(
 
 def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(house: House) -> None:
     post = house.ledger.post([house.accounts["one"]], expires=PAST, on_late="hold")
-    delay.slot(house.core)
+    delay.slot(house.context)
     assert house.ledger.states(post) == [State.BLOCKED]
-    decide.resume(house.core, post.deliveries[0])
+    decide.resume(house.context, post.deliveries[0])
     assert house.ledger.states(post) == [State.RETRYING]
-    delay.slot(house.core)
+    delay.slot(house.context)
     assert house.ledger.states(post) == [State.QUEUED]
-    assert publish(playing(house.core, Script()), post.deliveries[0], 0) is State.PUBLISHED
+    assert publish(playing(house.context, Script()), post.deliveries[0], 0) is State.PUBLISHED

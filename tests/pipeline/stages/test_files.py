@@ -14,7 +14,7 @@ import pytest
 from adapters.contract import Media
 from adapters.errors import Rejected, Unavailable
 from config.settings import load
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.media.files.storage_folder import Folder
@@ -34,7 +34,7 @@ from tests.pipeline.store.ledger import LEASE, Ledger
 
 
 @pytest.fixture(scope="module")
-def core(module_environment: dict[str, str], site: Site) -> Iterator[Core]:
+def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
     here = {
         "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
         "SLIPWAY_FILES__PUBLIC_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
@@ -46,12 +46,12 @@ def core(module_environment: dict[str, str], site: Site) -> Iterator[Core]:
 
 def uploaded(house: House, data: bytes, kind: str = "video/mp4") -> str:
     """The URL of a file that this house's workspace has uploaded."""
-    files, name = house.core.files, house.core.files.addresses.new_name(kind)
+    files, name = house.context.files, house.context.files.addresses.new_name(kind)
     url, key = files.addresses.url_of(name), new_id().hex
     intake = Intake(content_type=kind, most=len(data), sink=files.storage.begin(key))
     intake.write(data)
     digest = intake.finish()
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         identity = store.open_file(
             c, workspace=house.workspace, key=None, name=name, url=url, content_type=kind, filename=None
         )
@@ -65,27 +65,27 @@ def uploaded(house: House, data: bytes, kind: str = "video/mp4") -> str:
 
 def checked(house: House, url: str, purpose: checks.Purpose = "video") -> checks.Check:
     """The check of a URL after one look at it."""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         made = checks.open_check(c, house.workspace, purpose, url)
-    reachability.check(house.core, made.id)
-    with house.core.database.begin() as c:
+    reachability.check(house.context, made.id)
+    with house.context.database.begin() as c:
         return checks.read_checks(c, [made.id])[made.id]
 
 
-def media_of(house: House, core: Core, url: str) -> Media:
+def media_of(house: House, context: Context, url: str) -> Media:
     """What an adapter would be given of a post with this video."""
     account = house.account("one")
     check = checked(house, url).id
     post = house.ledger.post([account], State.QUEUED, checks={0: check})
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', %(u)s::text) WHERE id = %(id)s",
             {"u": url, "id": post.id},
         )
-    with core.database.once() as c:
-        held = held_store.claim(c, core.vault, post.deliveries[0], 0, LEASE)
+    with context.database.once() as c:
+        held = held_store.claim(c, context.vault, post.deliveries[0], 0, LEASE)
     assert held is not None
-    return draft_of(core, held).media[0]
+    return draft_of(context, held).media[0]
 
 
 def test_a_check_reads_the_file_out_of_storage(house: House) -> None:
@@ -109,16 +109,16 @@ def test_an_image_where_a_video_is_due_is_refused_as_any_other(house: House) -> 
 
 
 def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
-    house: House, site: Site, core: Core, ledger: Ledger
+    house: House, site: Site, context: Context, ledger: Ledger
 ) -> None:
     url = uploaded(house, samples.video())
     site.routes["/gone"] = status(404)
-    stranger = moved_in(core, ledger)
+    stranger = moved_in(context, ledger)
     seen = {
         (found.verdict, found.seen)
         for found in (
             checked(stranger, url),
-            checked(stranger, f"{core.settings.files_url}/files/nothing.mp4"),
+            checked(stranger, f"{context.settings.files_url}/files/nothing.mp4"),
             checked(stranger, f"{site.origin}/gone"),
             checked(house, url + "?another=spelling"),
         )
@@ -127,10 +127,10 @@ def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
     assert checked(house, url).verdict == "good"
 
 
-def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, core: Core) -> None:
+def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, context: Context) -> None:
     data = samples.video()
     url = uploaded(house, data)
-    media = media_of(house, core, url)
+    media = media_of(house, context, url)
     assert media.url == url
     assert media.stream is not None
     assert b"".join(media.stream(0, len(data))) == data
@@ -138,18 +138,20 @@ def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, core: Co
 
 
 def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_again(
-    house: House, core: Core
+    house: House, context: Context
 ) -> None:
     url = uploaded(house, samples.video())
-    away = replace(core, files=replace(core.files, storage=Folder(core.settings.files_folder / "nowhere")))
+    away = replace(
+        context, files=replace(context.files, storage=Folder(context.settings.files_folder / "nowhere"))
+    )
     media = media_of(house, away, url)
     assert media.stream is not None
     with pytest.raises(Unavailable):
         list(media.stream(0, 10))
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": url})
-    gone = media_of(house, core, uploaded(house, samples.video()))
-    with core.database.begin() as c:
+    gone = media_of(house, context, uploaded(house, samples.video()))
+    with context.database.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": gone.url})
     assert gone.stream is not None
     with pytest.raises(Rejected) as caught:
@@ -157,22 +159,22 @@ def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_
     assert caught.value.code == "media_unreachable"
 
 
-def test_another_look_before_the_time_finds_the_file_too(house: House, core: Core) -> None:
+def test_another_look_before_the_time_finds_the_file_too(house: House, context: Context) -> None:
     url = uploaded(house, samples.video())
     check = checked(house, url).id
     post = house.ledger.post([house.account("one")], checks={0: check})
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         c.exec_driver_sql(
             """UPDATE posts SET due_at = now() + interval '10 minutes', created_at = now() - interval '1 hour'
                WHERE id = %(id)s""",
             {"id": post.id},
         )
-    assert recheck_media(core) >= 1
-    assert warnings(core, post.deliveries[0]) == []
+    assert recheck_media(context) >= 1
+    assert warnings(context, post.deliveries[0]) == []
 
 
-def warnings(core: Core, delivery: UUID) -> list[str]:
-    with core.database.begin() as c:
+def warnings(context: Context, delivery: UUID) -> list[str]:
+    with context.database.begin() as c:
         found = c.exec_driver_sql(
             "SELECT why FROM moves WHERE delivery_id = %(id)s AND mover = 'recheck'", {"id": delivery}
         )

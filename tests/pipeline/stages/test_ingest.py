@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Platform
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.queues import REACHABILITY
 from pipeline.stages.post_request import Accepted
 from pipeline.store.accounts.connections import deactivate
@@ -46,7 +46,7 @@ def test_a_post_for_now_is_pending_and_due_by_the_servers_clock(ready: House) ->
     [delivery] = ready.deliveries(accepted.id)
     assert delivery.state == "scheduled"
     assert delivery.due_at == accepted.scheduled_at
-    lead = ready.core.adapters[Platform.TIKTOK].capabilities.prepare_lead
+    lead = ready.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     assert delivery.next_at == delivery.due_at - lead
 
 
@@ -57,7 +57,7 @@ def test_a_post_for_later_is_scheduled_and_its_work_starts_a_lead_earlier(ready:
     assert (accepted.status, accepted.scheduled_at) == ("scheduled", due)
     facebook, tiktok = ready.deliveries(accepted.id)
     for delivery in (facebook, tiktok):
-        lead = ready.core.adapters[Platform(delivery.platform)].capabilities.prepare_lead
+        lead = ready.context.adapters[Platform(delivery.platform)].capabilities.prepare_lead
         assert (delivery.due_at, delivery.next_at) == (due, due - lead)
     assert facebook.next_at != tiktok.next_at
 
@@ -90,7 +90,7 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
     )
     from pipeline.store.posts.views import read_post
 
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         found = read_post(c, ready.workspace, accepted.id)
     assert found is not None
     assert found.media == {**SLIDESHOW, "width": 1080}
@@ -115,7 +115,7 @@ def test_one_file_shown_twice_is_checked_once(ready: House) -> None:
 def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready: House) -> None:
     request = ready.request(external_id="order-1", scheduled_at=ready.now() + HOUR)
     first = ready.accept(request)
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         deactivate(c, ready.accounts["one"])
         c.exec_driver_sql(
             """UPDATE posts SET due_at = now() - interval '1 day', created_at = now() - interval '2 days'
@@ -143,7 +143,7 @@ def test_an_equal_body_is_the_same_post_within_the_window(ready: House) -> None:
 
 def test_an_equal_body_is_never_a_dead_post(ready: House) -> None:
     first = ready.accept()
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         c.exec_driver_sql("UPDATE posts SET status = 'canceled' WHERE id = %(i)s", {"i": first.id})
     assert ready.accept().id != first.id
 
@@ -197,7 +197,7 @@ def test_the_first_rule_that_is_broken_answers(house: House) -> None:
     wrong["tiktok"] = None
     assert house.refused(**wrong).code == "invalid_music_url"
     wrong["music_url"] = None
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
     threading.Thread(target=_decide, args=(house, VIDEO, "refused", "HTTP 404")).start()
     assert house.refused(**wrong).code == "media_unreachable"
 
@@ -205,12 +205,12 @@ def test_the_first_rule_that_is_broken_answers(house: House) -> None:
 def _decide(house: House, url: str, verdict: checks.Verdict, seen: str) -> None:
     """As a worker would: decides the check of a URL as soon as there is one."""
     [check] = until(lambda: house.check_ids(url) or None, 10)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         facts = GOOD_VIDEO if verdict == "good" else None
         checks.decide_check(c, check, verdict, facts=facts, seen=seen)
 
 
-def test_an_account_of_another_workspace_does_not_exist(ready: House, core: Core) -> None:
+def test_an_account_of_another_workspace_does_not_exist(ready: House, context: Context) -> None:
     stranger = ready.ledger.account(ready.ledger.workspace())
     refusal = ready.refused(account_ids=[ready.accounts["one"], stranger])
     assert refusal.code == "unknown_accounts"
@@ -219,12 +219,12 @@ def test_an_account_of_another_workspace_does_not_exist(ready: House, core: Core
 
 
 def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: House) -> None:
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]}
         )
     assert isinstance(ready.accept(), Accepted)
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         deactivate(c, ready.accounts["one"])
     assert ready.refused(caption="next").code == "unknown_accounts"
 
@@ -248,8 +248,8 @@ def test_a_pinterest_section_needs_a_pinterest_account(ready: House) -> None:
 
 def test_a_platform_that_is_not_built_yet_is_refused_honestly(ready: House) -> None:
     missing = Platform.PINTEREST
-    others = {p: a for p, a in ready.core.adapters.items() if p is not missing}
-    house = replace(ready, core=replace(ready.core, adapters=others))
+    others = {p: a for p, a in ready.context.adapters.items() if p is not missing}
+    house = replace(ready, context=replace(ready.context, adapters=others))
     refusal = house.refused(account_ids=[ready.account("two", missing)])
     assert refusal.code == "validation_failed"
     assert missing in refusal.message
@@ -276,9 +276,9 @@ def test_several_limits_are_told_together(ready: House) -> None:
 # --- waiting for checks ----------------------------------------------------------------------------------------------
 
 
-def test_nobody_to_wait_for_no_waiting(house: House, core: Core) -> None:
+def test_nobody_to_wait_for_no_waiting(house: House, context: Context) -> None:
     house.account("one")
-    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     before = house.messages(REACHABILITY)
     accepted = house.accept(scheduled_at=house.now() + HOUR)
     assert accepted.status == "scheduled"
@@ -293,16 +293,16 @@ def test_nobody_to_wait_for_no_waiting(house: House, core: Core) -> None:
     assert house.messages(REACHABILITY) == before + 1, "and yet it was rung for"
 
 
-def test_known_facts_need_no_warning(house: House, core: Core) -> None:
+def test_known_facts_need_no_warning(house: House, context: Context) -> None:
     house.account("one")
-    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     media = {"type": "video", "url": VIDEO, "duration_sec": 12, "bytes": 9, "width": 9, "height": 16}
     assert [w.code for w in house.accept(media=media).warnings] == ["REACHABILITY_PENDING"]
 
 
 def test_a_good_verdict_in_time_is_waited_for(house: House) -> None:
     house.account("one")
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
     worker = threading.Thread(target=_decide, args=(house, VIDEO, "good", "ok"))
     worker.start()
     accepted = house.accept()
@@ -316,7 +316,7 @@ def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(
     house: House, verdict: checks.Verdict
 ) -> None:
     house.account("one")
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
     worker = threading.Thread(target=_decide, args=(house, IMAGES[1], verdict, "the server answered 404"))
     house.decided(IMAGES[0], "image")
     worker.start()
@@ -330,18 +330,18 @@ def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(
 def test_the_wait_ends_in_time(house: House) -> None:
     short = house.with_settings(reachability={"wait": 0.2})
     short.account("one")
-    short.core.pulse.beat(REACHABILITY)
+    short.context.liveness.beat(REACHABILITY)
     accepted = short.accept()
     assert "REACHABILITY_PENDING" in [w.code for w in accepted.warnings]
 
 
 def test_facts_that_arrive_while_it_waits_are_judged(house: House) -> None:
     house.account("one")
-    house.core.pulse.beat(REACHABILITY)
+    house.context.liveness.beat(REACHABILITY)
 
     def decide() -> None:
         [check] = until(lambda: house.check_ids(VIDEO) or None, 10)
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             checks.decide_check(c, check, "good", facts={**GOOD_VIDEO, "duration": 9999.0}, seen="ok")
 
     worker = threading.Thread(target=decide)
@@ -380,7 +380,7 @@ def test_a_link_that_is_no_tiktok_post_is_refused(ready: House, link: str) -> No
 
 def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(ready: House) -> None:
     for verdict, code in (("unanswered", None), ("refused", "invalid_music_url")):
-        ready.core.pulse.beat(REACHABILITY)
+        ready.context.liveness.beat(REACHABILITY)
         link = MUSIC[:-1] + ("1" if code else "2")
         worker = threading.Thread(target=_decide, args=(ready, link, verdict, "no such post"))
         worker.start()
@@ -396,7 +396,7 @@ def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_re
 
 
 def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: House) -> None:
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE accounts SET refresh_expires_at = now() + interval '1 hour' WHERE id = %(i)s",
             {"i": ready.accounts["one"]},
@@ -407,7 +407,7 @@ def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: House) -> None:
 
 
 def test_more_posts_than_a_day_takes_are_told_and_taken(ready: House) -> None:
-    allowed = ready.core.adapters[Platform.TIKTOK].capabilities.daily_posts
+    allowed = ready.context.adapters[Platform.TIKTOK].capabilities.daily_posts
     assert allowed is not None
     due = ready.now() + 2 * HOUR
     for n in range(allowed):
@@ -417,9 +417,9 @@ def test_more_posts_than_a_day_takes_are_told_and_taken(ready: House) -> None:
     assert str(allowed) in warning.message
 
 
-def test_slides_that_are_still_checked_are_named_one_by_one(house: House, core: Core) -> None:
+def test_slides_that_are_still_checked_are_named_one_by_one(house: House, context: Context) -> None:
     house.account("one")
-    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     house.decided(IMAGES[0], "image", facts=GOOD_IMAGE)
     assert [w.field for w in house.accept(media=SLIDESHOW).warnings] == ["media.urls[1]"]
 
@@ -431,7 +431,10 @@ def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
     deaf = build(away)
     house = replace(
-        ready, core=replace(ready.core, doorbell=deaf.doorbell, pulse=deaf.pulse, pacer=deaf.pacer)
+        ready,
+        context=replace(
+            ready.context, dispatcher=deaf.dispatcher, liveness=deaf.liveness, rate_buckets=deaf.rate_buckets
+        ),
     )
     assert house.accept().status == "pending"
     pending = house.accept(media={"type": "video", "url": "https://media.example/new.mp4"})
@@ -440,11 +443,11 @@ def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str
 
 
 def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(
-    house: House, core: Core
+    house: House, context: Context
 ) -> None:
     """Each opens its checks in one transaction: in the order of the request they would wait for each other for ever."""
     house.account("one")
-    core.pacer._client.delete(f"pulse:{REACHABILITY}")
+    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     for n in range(15):
         urls = [f"https://media.example/{n}/{k}.jpg" for k in range(12)]
         there, back = (house.request(media={"type": "slideshow", "urls": u}) for u in (urls, urls[::-1]))

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.queues import DELAY
 from pipeline.stages import ingest_caches as remembered
@@ -40,7 +40,7 @@ def ready(house: House) -> House:
 
 
 def taken(house: House, *requests: PostRequest) -> list[Accepted | None]:
-    return GroupCommit(house.core).take([Asked(caller=house.caller, request=r) for r in requests])
+    return GroupCommit(house.context).take([Asked(caller=house.caller, request=r) for r in requests])
 
 
 def captions(house: House, number: int, **more: Any) -> list[PostRequest]:
@@ -58,7 +58,7 @@ def test_plain_posts_are_stored_by_one_transaction(ready: House) -> None:
     ready.account("two", Platform.FACEBOOK)
     found = taken(ready, *captions(ready, 9, account_ids=list(ready.accounts.values())))
     assert None not in found
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         stored = rows(
             c, "SELECT id, xmin::text AS txid FROM posts WHERE workspace_id = :w", w=ready.workspace
         )
@@ -88,7 +88,7 @@ def test_the_rows_are_those_that_one_alone_would_leave(ready: House) -> None:
     parts = """SELECT to_jsonb(d) - '{id,post_id,created_at,updated_at}'::text[] AS j, m.mover, m.target, k.position,
                       k.check_id FROM deliveries d JOIN moves m ON m.delivery_id = d.id
                JOIN post_checks k ON k.post_id = d.post_id WHERE d.post_id = :id"""
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         for sql in (kept, parts):
             one, other = (rows(c, sql, id=post) for post in (alone.id, together_.id))
             assert one == other
@@ -111,7 +111,7 @@ def test_one_ring_for_all_that_are_due_at_once(ready: House) -> None:
 
 
 def test_a_full_day_is_told_to_those_it_is_full_for(ready: House) -> None:
-    allowed = ready.core.adapters[Platform.TIKTOK].capabilities.daily_posts
+    allowed = ready.context.adapters[Platform.TIKTOK].capabilities.daily_posts
     assert allowed is not None
     due = ready.now() + 48 * HOUR
     found = taken(ready, *captions(ready, allowed + 1, scheduled_at=due))
@@ -127,7 +127,7 @@ def test_a_full_day_is_told_to_those_it_is_full_for(ready: House) -> None:
 def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: House) -> None:
     stranger = ready.ledger.account(ready.ledger.workspace())
     ready.account("gone")
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         deactivate(c, ready.accounts["gone"])
     before = len(ready.posts())
     odd: dict[str, dict[str, Any]] = {
@@ -182,7 +182,7 @@ def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: House
 def test_a_dead_posts_body_makes_a_new_one(ready: House) -> None:
     [first] = taken(ready, ready.request())
     assert first is not None
-    with ready.core.database.begin() as c:
+    with ready.context.database.begin() as c:
         row(c, "UPDATE posts SET status = 'canceled' WHERE id = :id RETURNING id", id=first.id)
     [second] = taken(ready, ready.request())
     assert second is not None
@@ -213,11 +213,11 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(ready: House, monkeypatch
         return find(c, links, within)
 
     monkeypatch.setattr(group, "find_good", counted)
-    fresh = ready.core.settings.reachability.fresh
+    fresh = ready.context.settings.reachability.fresh
     good, now = GoodChecks(timedelta(seconds=fresh)), ready.now()
     known: group.Link = (ready.workspace, "video", ready.request().media["url"])
     never: group.Link = (ready.workspace, "video", NEW["url"])
-    with ready.core.database.once() as c:
+    with ready.context.database.once() as c:
         first = good.find(c, [known, never], now)
         assert good.find(c, [known], now) == first
         assert asked == [2], "remembered"
@@ -236,11 +236,11 @@ def test_an_account_is_read_once_until_its_row_changes(ready: House, monkeypatch
     monkeypatch.setattr(group, "find_accounts", noted)
     one, two, nobody = ready.accounts["one"], ready.account("two"), new_id()
     known = KnownAccounts()
-    with ready.core.database.once() as c:
+    with ready.context.database.once() as c:
         for _ in range(2):
             assert known.find(c, [one, two, nobody])[1].keys() == {one, two}
         assert read == [{one, two}]
-        with ready.core.database.begin() as other:
+        with ready.context.database.begin() as other:
             deactivate(other, two)
         found = known.find(c, [one, two])[1]
         assert (found[one].status, found[two].status) == (AccountStatus.ACTIVE, AccountStatus.INACTIVE)
@@ -256,7 +256,7 @@ def test_more_accounts_than_are_remembered_are_all_found(
     monkeypatch.setattr(remembered, "MOST", 2)
     mine = [ready.accounts["one"], *(ready.account(f"more {n}") for n in range(4))]
     known = KnownAccounts()
-    with ready.core.database.once() as c:
+    with ready.context.database.once() as c:
         for ids in (mine[:2], mine[1:3], mine, mine[:1]):
             assert known.find(c, ids)[1].keys() == set(ids)
 
@@ -289,7 +289,7 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
     """Another one holds a token of the group and does not end; the group's statement is cancelled."""
     asked, found = captions(ready, 3), list[list[Accepted | None]]()
     held = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
-    with ready.core.database.begin() as holder:
+    with ready.context.database.begin() as holder:
         holder.exec_driver_sql(
             "INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (%(w)s, %(t)s, %(s)s, %(p)s)",
             {
@@ -301,7 +301,7 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
         )
         group = Thread(target=lambda: found.append(taken(ready, *asked)))
         group.start()
-        with ready.core.database.once() as c:
+        with ready.context.database.once() as c:
             waiting = until(lambda: row(c, held), 30)
             row(c, "SELECT pg_cancel_backend(:pid)", pid=waiting.pid)
         group.join(30)
@@ -310,22 +310,22 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
     assert ready.posts() == []
 
 
-def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(ready: House, core: Core) -> None:
+def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(ready: House, context: Context) -> None:
     nowhere = Database("postgresql+psycopg://slipway@/x?host=/tmp/nobody-is-here")
     with pytest.raises(Unreachable):
-        GroupCommit(replace(core, database=nowhere)).take(
+        GroupCommit(replace(context, database=nowhere)).take(
             [Asked(caller=ready.caller, request=ready.request())]
         )
-    url = core.database.engine.url.render_as_string(hide_password=False)
+    url = context.database.engine.url.render_as_string(hide_password=False)
     cut = Database(url, pool=1)
-    lonely = replace(ready, core=replace(core, database=cut))
+    lonely = replace(ready, context=replace(context, database=cut))
     first = taken(lonely, *captions(ready, 2))
     assert None not in first
     with cut.once() as c:
         mine = row(c, "SELECT pg_backend_pid() AS pid")
     assert mine is not None
     gone = "SELECT 1 AS gone WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
-    with core.database.once() as c:
+    with context.database.once() as c:
         row(c, "SELECT pg_terminate_backend(:pid)", pid=mine.pid)
         until(
             lambda: row(c, gone, pid=mine.pid),
@@ -342,7 +342,7 @@ def test_a_refusal_of_our_own_rules_is_never_the_groups(
     ready: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug in one adapter's rules is met again by its own request, alone."""
-    adapter = ready.core.adapters[Platform.TIKTOK]
+    adapter = ready.context.adapters[Platform.TIKTOK]
     before = adapter.problems
 
     def problems(self: Any, draft: Any, account: Any) -> Any:

@@ -42,7 +42,7 @@ def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
 def test_media_without_a_way_to_its_bytes_stay_as_they_are(house: House, ledger: Ledger) -> None:
     held = ledger.claimed(ledger.post([house.account("one")]))
     bare = Draft(delivery_id="d", caption="c", kind="video", media=(Media(url="u", kind="video"),))
-    assert beating(house.core, held, bare) == bare
+    assert beating(house.context, held, bare) == bare
 
 
 def test_an_upload_keeps_its_claim_while_bytes_move(
@@ -50,9 +50,9 @@ def test_an_upload_keeps_its_claim_while_bytes_move(
 ) -> None:
     monkeypatch.setattr("pipeline.stages.lease_heartbeat.PER_LEASE", 1e12)  # every piece is time for a beat
     held = ledger.claimed(ledger.post([house.account("one")]))
-    lease = timedelta(seconds=house.core.settings.publish.lease)
+    lease = timedelta(seconds=house.context.settings.publish.lease)
     ledger.change(held.id, "lease_until = now() + interval '1 s'")
-    upload = reading(beating(house.core, held, DRAFT).media[0])
+    upload = reading(beating(house.context, held, DRAFT).media[0])
     next(upload)
     left = ledger.delivery(held.id).lease_until - held.now
     assert left >= lease, "written anew, from now"
@@ -65,8 +65,8 @@ def test_an_upload_keeps_its_claim_while_bytes_move(
 
 def test_a_lease_that_ran_out_is_not_brought_back(house: House, ledger: Ledger) -> None:
     held = ledger.claimed(ledger.post([house.account("one")]))
-    with house.core.database.once() as c:
+    with house.context.database.once() as c:
         assert extend(c, held, timedelta(minutes=3))
     ledger.change(held.id, "lease_until = now()")
-    with house.core.database.once() as c:
+    with house.context.database.once() as c:
         assert not extend(c, held, timedelta(minutes=3))

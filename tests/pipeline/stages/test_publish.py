@@ -33,7 +33,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import DeadlinePassed
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_dropped
@@ -62,12 +62,12 @@ def send(house: House, script: Script, post: Post, nth: int = 0) -> State | None
     delivery = post.deliveries[nth]
     if house.ledger.state(delivery) is not State.QUEUED:
         house.ledger.change(delivery, QUEUED_NOW)
-    return publish(playing(house.core, script), delivery, house.ledger.delivery(delivery).generation)
+    return publish(playing(house.context, script), delivery, house.ledger.delivery(delivery).generation)
 
 
 def status(house: House) -> tuple[AccountStatus, int]:
-    with house.core.database.begin() as c:
-        _, version, found = accounts.read_account(c, house.core.vault, house.accounts["one"])
+    with house.context.database.begin() as c:
+        _, version, found = accounts.read_account(c, house.context.vault, house.accounts["one"])
     return found, version
 
 
@@ -94,7 +94,7 @@ def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(house:
     found = house.ledger.delivery(post.deliveries[0])
     assert (found.remote_id, found.url, found.prepares, found.spent) == ("r1", "https://t.example/1", 1, 1)
     assert house.status(post.id) == "posted"
-    assert publish(playing(house.core, script), post.deliveries[0], 0) is None
+    assert publish(playing(house.context, script), post.deliveries[0], 0) is None
     assert script.made("finalize") == 1
 
 
@@ -217,13 +217,13 @@ def test_the_end_of_a_slice_is_rung_again(house: House, post: Post) -> None:
 
 def test_a_stale_message_sends_nothing(house: House, post: Post) -> None:
     script = Script()
-    assert publish(playing(house.core, script), post.deliveries[0], 7) is None
+    assert publish(playing(house.context, script), post.deliveries[0], 7) is None
     assert script.calls == []
 
 
 @pytest.mark.parametrize("stands", ["reconnect", "inactive"])
 def test_an_account_that_is_not_connected_waits_for_a_person(house: House, post: Post, stands: str) -> None:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         values = {"s": stands, "i": house.accounts["one"]}
         c.exec_driver_sql("UPDATE accounts SET status = %(s)s WHERE id = %(i)s", values)
     script = Script()
@@ -236,7 +236,7 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post:
     account = str(house.accounts["one"])
 
     def prepare(checkpoint: Any) -> Prepared:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             pause(c, "account", account, "trouble")
         return Ready(checkpoint={"handle": "h"})
 
@@ -246,7 +246,7 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(house: House, post:
     found = house.ledger.delivery(post.deliveries[0])
     assert found.next_at - found.updated_at == timedelta(seconds=5)
     assert house.ledger.held(found.id).checkpoint == {"handle": "h"}
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         lift(c, "account", account)
     assert send(house, Script(), post) is State.PUBLISHED
 
@@ -276,7 +276,7 @@ def test_the_bucket_of_the_invisible_steps_is_asked_before_them(house: House) ->
     assert script.made("prepare") == 1
     found = house.ledger.delivery(second.deliveries[0])
     assert timedelta(seconds=8) < found.next_at - found.now <= timedelta(seconds=10)
-    house.ledger.change(found.id, "checkpoint = :c", c=house.core.vault.seal({"handle": "h"}, found.id))
+    house.ledger.change(found.id, "checkpoint = :c", c=house.context.vault.seal({"handle": "h"}, found.id))
     assert send(house, script, second) is State.PUBLISHED, "what is begun needs no place in it"
 
 
@@ -330,7 +330,7 @@ def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
 ) -> None:
     other = house.ledger.post([house.account("two")], State.QUEUED)
     house.ledger.armed(other)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         sent = sent_in_day(c, house.accounts["two"], "app")
     script = Script(can=replace(CAPABILITIES, daily_posts=sent, daily_per="app"))
     assert send(house, script, post) is State.SCHEDULED
@@ -340,11 +340,11 @@ def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
 def test_the_last_place_of_a_day_is_given_once(house: House, post: Post) -> None:
     """Whoever sends for the same app meanwhile: it is counted, under a lock, together with the arming."""
     other = house.ledger.post([house.account("two")], State.QUEUED)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         allowed = sent_in_day(c, house.accounts["two"], "app") + 1
     script = Script(can=replace(CAPABILITIES, daily_posts=allowed, daily_per="app"))
     with ThreadPoolExecutor(1) as pool:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             lock_day(c, house.accounts["two"], "app")
             sent = pool.submit(send, house, script, post)
             until(house.ledger.waits, 10)
@@ -401,7 +401,7 @@ def test_a_lost_answer_is_never_sent_again(house: House, post: Post) -> None:
     assert found.armed_at is not None
     assert found.error["code"] == "outcome_unknown"
     assert house.status(post.id) == "pending"
-    assert publish(playing(house.core, script), found.id, 0) is None
+    assert publish(playing(house.context, script), found.id, 0) is None
     assert script.made("finalize") == 1
 
 
@@ -419,7 +419,7 @@ def test_a_limit_costs_no_try(house: House, post: Post, *, armed: bool) -> None:
 
 def test_tries_come_to_an_end(house: House, post: Post) -> None:
     script = Script(finalize=raising(Unavailable("down")))
-    tries = house.core.settings.publish.tries
+    tries = house.context.settings.publish.tries
     for n in range(tries):
         assert send(house, script, post) is (State.FAILED if n == tries - 1 else State.RETRYING)
     assert script.made("finalize") == tries
@@ -473,7 +473,7 @@ def test_a_token_that_is_stale_however_often_it_is_refreshed_comes_to_an_end(
     house: House, post: Post
 ) -> None:
     script = Script(finalize=raising(CredentialsExpired("stale")))
-    tries = house.core.settings.publish.tries
+    tries = house.context.settings.publish.tries
     states = [send(house, script, post) for _ in range(tries + 1)]
     assert states == [State.RETRYING] * tries + [State.FAILED]
     assert script.made("finalize") == tries + 1
@@ -488,8 +488,8 @@ def test_a_revoked_grant_waits_for_a_person(house: House, post: Post) -> None:
 
 def test_a_grant_that_a_person_renewed_meanwhile_is_not_marked_dead(house: House, post: Post) -> None:
     def prepare(_: Any) -> Prepared:
-        with house.core.database.begin() as c:
-            accounts.store_credentials(c, house.core.vault, house.accounts["one"], credentials("new"))
+        with house.context.database.begin() as c:
+            accounts.store_credentials(c, house.context.vault, house.accounts["one"], credentials("new"))
         raise PermissionMissing("the old grant lacked it")
 
     assert send(house, Script(prepare=prepare), post) is State.BLOCKED
@@ -508,7 +508,7 @@ def test_a_refresh_that_is_refused_disconnects_and_blocks(house: House, post: Po
 def lose(house: House, delivery: UUID) -> None:
     """Its lease runs out while it sends, and the upkeep rescues it."""
     house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
-    rescue_dropped(playing(house.core, Script()))
+    rescue_dropped(playing(house.context, Script()))
 
 
 def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: House, post: Post) -> None:
@@ -618,7 +618,7 @@ def test_one_that_breaks_does_not_take_the_others_of_its_message_along(house: Ho
     house.ledger.change(posts[0].deliveries[0], "checkpoint = 'damaged'")
     script = Script()
     items = [(p.deliveries[0], 0) for p in posts]
-    publish_all(playing(house.core, script), "tiktok", items)
+    publish_all(playing(house.context, script), "tiktok", items)
     # it is claimed, so it is rescued when its lease runs out, and set aside after some crashes
     assert [house.ledger.state(d) for d, _ in items] == [State.PUBLISHING, State.PUBLISHED, State.PUBLISHED]
 
@@ -629,14 +629,14 @@ def test_what_does_not_fit_into_the_slice_is_handed_back_and_rung_again(house: H
     none = house.with_settings(publish={"slice": 0.0})
     before = house.messages("publish.tiktok")
     script = Script()
-    publish_all(playing(none.core, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_all(playing(none.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
     assert script.calls == []
     assert house.messages("publish.tiktok") == before + 3
     assert {house.ledger.state(p.deliveries[0]) for p in posts} == {State.QUEUED}
 
 
 def test_a_message_of_one_is_as_any_other(house: House, post: Post) -> None:
-    publish_all(playing(house.core, Script()), "tiktok", [(post.deliveries[0], 0)])
+    publish_all(playing(house.context, Script()), "tiktok", [(post.deliveries[0], 0)])
     assert house.ledger.states(post) == [State.PUBLISHED]
 
 
@@ -645,30 +645,32 @@ def test_one_that_crashed_a_worker_travels_alone(house: House) -> None:
     posts = [house.ledger.post([account], State.QUEUED) for _ in range(2)]
     house.ledger.change(posts[0].deliveries[0], "crashes = 1")
     before = house.messages("publish.tiktok")
-    publish_all(playing(house.core, Script()), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_all(playing(house.context, Script()), "tiktok", [(p.deliveries[0], 0) for p in posts])
     assert [house.ledger.state(p.deliveries[0]) for p in posts] == [State.QUEUED, State.PUBLISHED]
     assert house.messages("publish.tiktok") == before + 1
 
 
 def test_one_whose_row_is_locked_for_a_moment_is_waited_for(house: House, post: Post) -> None:
     """Its message is the only one: passing over it would cost the length of a lease."""
-    core = playing(house.core, Script())
+    context = playing(house.context, Script())
     with ThreadPoolExecutor(1) as pool:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             c.exec_driver_sql(
                 "SELECT id FROM deliveries WHERE id = %(id)s FOR UPDATE", {"id": post.deliveries[0]}
             )
-            sent = pool.submit(publish, core, post.deliveries[0], 0)
+            sent = pool.submit(publish, context, post.deliveries[0], 0)
             until(house.ledger.waits, 10)
         assert sent.result(20) is State.PUBLISHED
 
 
-def test_no_connection_is_held_while_the_platform_is_spoken_to(house: House, post: Post, core: Core) -> None:
+def test_no_connection_is_held_while_the_platform_is_spoken_to(
+    house: House, post: Post, context: Context
+) -> None:
     held: list[int] = []
 
     def counting(then: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
-            held.append(core.database.engine.pool.checkedout())  # type: ignore[attr-defined]
+            held.append(context.database.engine.pool.checkedout())  # type: ignore[attr-defined]
             return then(*args)
 
         return call

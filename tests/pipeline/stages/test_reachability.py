@@ -15,7 +15,7 @@ from PIL import Image
 
 from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.redispatch_checks import ring_checks
 from pipeline.stages import reachability
@@ -69,7 +69,7 @@ class Served:
         self._site.routes[url.removeprefix(self._site.origin)] = answer
 
     def opened(self, url: str, purpose: Purpose = "image") -> UUID:
-        with self.house.core.database.begin() as c:
+        with self.house.context.database.begin() as c:
             return checks.open_check(c, self.house.workspace, purpose, url).id
 
     def waits(self, *found: UUID, minutes: float = 0, accounts: list[UUID] | None = None) -> Post:
@@ -83,7 +83,7 @@ class Served:
         urls = [self.check(k).url for k in found]
         import json
 
-        with self.house.core.database.begin() as c:
+        with self.house.context.database.begin() as c:
             row(
                 c,
                 "UPDATE posts SET media = :m WHERE id = :id RETURNING id",
@@ -93,7 +93,7 @@ class Served:
         return post
 
     def check(self, identity: UUID) -> Check:
-        with self.house.core.database.begin() as c:
+        with self.house.context.database.begin() as c:
             return checks.read_checks(c, [identity])[identity]
 
     def error(self, post: Post) -> dict[str, Any]:
@@ -106,11 +106,11 @@ def served(house: House, site: Site) -> Served:
     return Served(house, site)
 
 
-def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, core: Core) -> None:
+def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(picture(), ETag='"v1"')))
     post = served.waits(check)
     before = served.house.messages("delay")
-    assert reachability.check(core, check) == "good"
+    assert reachability.check(context, check) == "good"
     found = served.check(check)
     assert (found.verdict, found.seen) == ("good", "ok")
     assert found.media_facts is not None
@@ -122,12 +122,12 @@ def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, core: Core)
     assert served.house.ledger.states(post) == [State.SCHEDULED]
     assert served.house.status(post.id) == "pending"
     assert served.house.messages("delay") == before + 1
-    assert reachability.check(core, check) is None, "decided once"
+    assert reachability.check(context, check) is None, "decided once"
 
 
-def test_a_good_video_is_measured(served: Served, core: Core) -> None:
+def test_a_good_video_is_measured(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(movie()), "f.mp4"), "video")
-    assert reachability.check(core, check) == "good"
+    assert reachability.check(context, check) == "good"
     facts = served.check(check).media_facts
     assert facts is not None
     assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
@@ -142,12 +142,12 @@ def test_a_good_video_is_measured(served: Served, core: Core) -> None:
 
 @pytest.mark.parametrize("code", [404, 401, 403, 410])
 def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
-    served: Served, core: Core, code: int
+    served: Served, context: Context, code: int
 ) -> None:
     url = served.url(status(code))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.check(core, check) == "refused"
+    assert reachability.check(context, check) == "refused"
     assert served.house.ledger.states(post) == [State.FAILED]
     assert served.house.status(post.id) == "failed"
     error = served.error(post)
@@ -156,12 +156,12 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
     assert str(code) in error["message"]
 
 
-def test_something_else_than_it_says_is_refused(served: Served, core: Core) -> None:
+def test_something_else_than_it_says_is_refused(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(b"<html>not a picture</html>" * 100, "image/jpeg")))
-    assert reachability.check(core, check) == "refused"
+    assert reachability.check(context, check) == "refused"
 
 
-def test_an_address_inside_is_refused_without_saying_more(served: Served, core: Core) -> None:
+def test_an_address_inside_is_refused_without_saying_more(served: Served, context: Context) -> None:
     for url in (
         "http://127.0.0.1:1/x.jpg",
         "https://127.0.0.1/x.jpg",
@@ -169,42 +169,42 @@ def test_an_address_inside_is_refused_without_saying_more(served: Served, core: 
         "ftp://x/y",
     ):
         check = served.opened(url)
-        assert reachability.check(core, check) == "refused"
+        assert reachability.check(context, check) == "refused"
         assert "public https address" in (served.check(check).seen or "")
 
 
-def test_no_answer_without_a_waiting_post_is_final(served: Served, core: Core) -> None:
+def test_no_answer_without_a_waiting_post_is_final(served: Served, context: Context) -> None:
     check = served.opened(served.url(status(503)))
-    assert reachability.check(core, check) == "unanswered"
+    assert reachability.check(context, check) == "unanswered"
     assert "503" in (served.check(check).seen or "")
 
 
-def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, core: Core) -> None:
+def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, context: Context) -> None:
     url = served.url(status(503))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.check(core, check) == "postponed"
+    assert reachability.check(context, check) == "postponed"
     found = served.check(check)
     assert found.verdict is None
     assert "503" in (found.seen or "")
     assert served.house.ledger.states(post) == [State.ACCEPTED]
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         again = row(c, "SELECT next_at - now() AS wait, lease_until FROM checks WHERE id = :id", id=check)
     assert again is not None
     assert 1 <= again.wait.total_seconds() <= 20
     assert again.lease_until is None
     served.changes(url, file(picture()))
-    assert reachability.check(core, check) == "good", "the server is back"
+    assert reachability.check(context, check) == "good", "the server is back"
     assert served.house.ledger.states(post) == [State.SCHEDULED]
 
 
-def test_pauses_between_tries_grow(served: Served, core: Core) -> None:
+def test_pauses_between_tries_grow(served: Served, context: Context) -> None:
     check = served.opened(served.url(status(503)))
     served.waits(check)
     waits = []
     for _ in range(8):
-        reachability.check(core, check)
-        with core.database.begin() as c:
+        reachability.check(context, check)
+        with context.database.begin() as c:
             found = row(
                 c, "SELECT extract(epoch FROM next_at - now()) AS wait FROM checks WHERE id = :id", id=check
             )
@@ -216,26 +216,26 @@ def test_pauses_between_tries_grow(served: Served, core: Core) -> None:
 
 
 def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
-    served: Served, core: Core
+    served: Served, context: Context
 ) -> None:
     check = served.opened(served.url(status(503)))
     old, new = served.waits(check, minutes=16), served.waits(check, minutes=14)
-    assert reachability.check(core, check) == "postponed"
+    assert reachability.check(context, check) == "postponed"
     assert served.house.ledger.states(old) == [State.FAILED]
     assert served.error(old)["code"] == "media_unreachable"
     assert served.house.ledger.states(new) == [State.ACCEPTED]
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         row(
             c,
             "UPDATE posts SET due_at = due_at - interval '5 minutes' WHERE id = :id RETURNING id",
             id=new.id,
         )
-    assert reachability.check(core, check) == "unanswered"
+    assert reachability.check(context, check) == "unanswered"
     assert served.house.ledger.states(new) == [State.FAILED]
 
 
 def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
-    served: Served, core: Core, monkeypatch: pytest.MonkeyPatch
+    served: Served, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("token sk-123")
@@ -243,29 +243,31 @@ def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
     monkeypatch.setattr(reachability, "probe", broken)
     check = served.opened(served.url(file(picture())))
     patient, impatient = served.waits(check), served.waits(check, minutes=30)
-    assert reachability.check(core, check) == "postponed"
+    assert reachability.check(context, check) == "postponed"
     assert served.house.ledger.states(patient) == [State.ACCEPTED]
     assert served.house.ledger.states(impatient) == [State.FAILED]
     assert "ZeroDivisionError" in served.error(impatient)["message"]
     assert "sk-123" not in str(served.error(impatient))
 
 
-def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(served: Served, core: Core) -> None:
+def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(
+    served: Served, context: Context
+) -> None:
     """Too wide for Instagram; Facebook takes it."""
     house = served.house
     instagram, facebook = house.account("ig", Platform.INSTAGRAM), house.account("fb", Platform.FACEBOOK)
     check = served.opened(served.url(file(picture(1080, 400))))
     other = served.opened(served.url(file(picture(1080, 401))))
     post = served.waits(check, other, accounts=[instagram, facebook])
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         c.exec_driver_sql(
             """UPDATE deliveries d SET platform = a.platform FROM accounts a
                WHERE a.id = d.account_id AND d.post_id = %(p)s""",
             {"p": post.id},
         )
-    assert reachability.check(core, check) == "good"
+    assert reachability.check(context, check) == "good"
     assert house.ledger.states(post) == [State.ACCEPTED] * 2, "one is still open"
-    assert reachability.check(core, other) == "good"
+    assert reachability.check(context, other) == "good"
     states = dict(zip((instagram, facebook), house.ledger.states(post), strict=True))
     assert states == {instagram: State.FAILED, facebook: State.SCHEDULED}
     failed = house.ledger.delivery(post.deliveries[0]).error
@@ -274,7 +276,9 @@ def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(served:
     assert house.status(post.id) == "pending"
 
 
-def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(served: Served, core: Core) -> None:
+def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
+    served: Served, context: Context
+) -> None:
     account = served.account
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
     for n in range(200):
@@ -283,9 +287,9 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(served: Ser
         taken = [served.check(k) for k in pair]
         verdict: checks.Verdict = "good" if n % 4 else "refused"
         together(
-            partial(reachability._decide, core, taken[0], "good", facts, "ok"),
+            partial(reachability._decide, context, taken[0], "good", facts, "ok"),
             partial(
-                reachability._decide, core, taken[1], verdict, facts if verdict == "good" else None, "ok"
+                reachability._decide, context, taken[1], verdict, facts if verdict == "good" else None, "ok"
             ),
         )
         assert served.house.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
@@ -321,33 +325,35 @@ class Resolving(Scripted):
         (Unavailable("down"), "unanswered"),
     ],
 )
-def test_a_music_link_is_resolved(served: Served, core: Core, answer: object, verdict: str) -> None:
+def test_a_music_link_is_resolved(served: Served, context: Context, answer: object, verdict: str) -> None:
     from dataclasses import replace
 
     adapter = type("Bound", (Resolving,), {"script": Script(), "answers": [answer]})
     check = served.opened(f"{MUSIC}?{new_id()}", "music")
-    assert reachability.check(replace(core, adapters={Platform.TIKTOK: adapter}), check) == verdict
+    assert reachability.check(replace(context, adapters={Platform.TIKTOK: adapter}), check) == verdict
     assert served.check(check).track == (TRACK if verdict == "good" else None)
 
 
-def test_a_platform_without_sounds_refuses_the_link(served: Served, core: Core) -> None:
+def test_a_platform_without_sounds_refuses_the_link(served: Served, context: Context) -> None:
     check = served.opened(f"{MUSIC}?{new_id()}", "music")
     post = served.waits(check)
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         row(c, "UPDATE post_checks SET position = -1 WHERE post_id = :id RETURNING post_id", id=post.id)
-    assert reachability.check(playing(core, Script()), check) == "refused"
+    assert reachability.check(playing(context, Script()), check) == "refused"
     assert served.error(post)["code"] == "invalid_music_url"
 
 
 # --- the net ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(served: Served, core: Core) -> None:
+def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(
+    served: Served, context: Context
+) -> None:
     url = served.url(file(picture()))
     lost, done = served.opened(url), served.opened(f"{url}?2")
     post = served.waits(done)
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
-    with core.database.begin() as c:
+    with context.database.begin() as c:
         checks.decide_check(
             c, done, "good", facts=facts, seen="ok"
         )  # and the worker died here, as it never can
@@ -357,17 +363,19 @@ def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(served: 
             id=post.id,
         )
     before = served.house.messages("reachability")
-    assert ring_checks(core) >= 2
+    assert ring_checks(context) >= 2
     assert served.house.messages("reachability") > before
     assert served.house.ledger.states(post) == [State.SCHEDULED]
-    assert reachability.check(core, lost) == "good"
+    assert reachability.check(context, lost) == "good"
 
 
 def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
-    served: Served, core: Core
+    served: Served, context: Context
 ) -> None:
     house = served.house
-    core.pacer._client.delete("pulse:reachability")  # nobody to wait for: the request is stored at once
+    context.rate_buckets._client.delete(
+        "pulse:reachability"
+    )  # nobody to wait for: the request is stored at once
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
     seen = set()
     for _ in range(60):
@@ -375,13 +383,13 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
         taken = served.check(served.opened(url))
         request = house.request(media={"type": "slideshow", "urls": [url]})
         accepted, _ = together(
-            partial(house.accept, request), partial(reachability._decide, core, taken, "good", facts, "ok")
+            partial(house.accept, request), partial(reachability._decide, context, taken, "good", facts, "ok")
         )
         assert isinstance(accepted, Accepted)
         for other in set(house.check_ids(url)) - {
             taken.id
         }:  # it came too late for this one, and opened another
-            reachability._decide(core, served.check(other), "good", facts, "ok")
+            reachability._decide(context, served.check(other), "good", facts, "ok")
         [delivery] = house.deliveries(accepted.id)
         assert delivery.state == "scheduled"
         seen.add(bool(accepted.warnings))
@@ -389,11 +397,11 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
 
 
 def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_before_its_time(
-    served: Served, core: Core
+    served: Served, context: Context
 ) -> None:
     """Whichever comes first: the request is refused, or its post is waited for until its time plus a grace."""
     house = served.house
-    core.pacer._client.delete("pulse:reachability")
+    context.rate_buckets._client.delete("pulse:reachability")
     outcomes = []
 
     def ask(url: str) -> Accepted | Refusal:
@@ -405,11 +413,11 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
     for _ in range(60):
         url = f"https://media.example/{new_id()}.jpg"
         check = served.opened(url)
-        with core.database.begin() as c:
+        with context.database.begin() as c:
             taken = checks.claim_check(c, check, HOUR)
         assert taken is not None
         answer, said = together(
-            partial(ask, url), partial(reachability._unanswered, core, taken, "no answer")
+            partial(ask, url), partial(reachability._unanswered, context, taken, "no answer")
         )
         if isinstance(answer, Accepted):
             [delivery] = house.deliveries(answer.id)

@@ -15,7 +15,7 @@ def seconds(n: float) -> timedelta:
 def test_the_platforms_numbers_count_where_ours_are_not_set(house: House) -> None:
     s = house.with_settings(
         publish={"look_first": 0.0, "settle_window": 0.0, "crashes": 7, "tries": 6}
-    ).core.settings
+    ).context.settings
     policy = policy_of(s, CAPABILITIES)
     assert (policy.tries, policy.crashes) == (6, 7)
     assert (policy.backoff, policy.cap) == (seconds(s.publish.backoff), seconds(s.publish.backoff_cap))
@@ -27,14 +27,14 @@ def test_the_platforms_numbers_count_where_ours_are_not_set(house: House) -> Non
 
 
 def test_who_is_in_a_hurry_waits_for_neither_looks_nor_windows(house: House) -> None:
-    s = house.with_settings(publish={"look_first": 2.0, "settle_window": 9.0}).core.settings
+    s = house.with_settings(publish={"look_first": 2.0, "settle_window": 9.0}).context.settings
     policy = policy_of(s, CAPABILITIES)
     assert (policy.look_first, policy.asked_cap, policy.settle) == (seconds(2), seconds(8), seconds(9))
     assert (look_first(s, CAPABILITIES), settle_window(s, CAPABILITIES)) == (seconds(2), seconds(9))
 
 
 def test_a_call_may_show_until_its_deadline_its_length_and_the_window_are_over(house: House) -> None:
-    s = house.with_settings(publish={"call": 20.0, "settle_window": 9.0}).core.settings
+    s = house.with_settings(publish={"call": 20.0, "settle_window": 9.0}).context.settings
     now = house.now()
     assert may_appear_until(now, s, CAPABILITIES) == now + seconds(29)
     assert may_appear_until(None, s, CAPABILITIES) is None
@@ -42,6 +42,6 @@ def test_a_call_may_show_until_its_deadline_its_length_and_the_window_are_over(h
 
 def test_a_delivery_that_nobody_works_on_has_waited_no_time(house: House) -> None:
     [delivery] = house.ledger.fresh(State.PUBLISHING).deliveries
-    standing = standing_of(house.ledger.held(delivery), house.core.settings, CAPABILITIES)
+    standing = standing_of(house.ledger.held(delivery), house.context.settings, CAPABILITIES)
     assert (standing.waited, standing.armed_for) == (timedelta(0), None)
     assert (standing.absent_before, standing.late_enough, standing.stale_before) == (False, False, False)

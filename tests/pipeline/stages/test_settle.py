@@ -18,7 +18,7 @@ from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.stages.settle import settle
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from tests.pipeline.core_fixture import House
 from tests.stack import until
 
@@ -32,19 +32,21 @@ DEAD = Verdict(
 
 
 @contextmanager
-def waiting_for(house: House, table: str, locked: UUID, held: Held, verdict: Verdict) -> Iterator[Connection]:
+def waiting_for(
+    house: House, table: str, locked: UUID, held: ClaimedDelivery, verdict: Verdict
+) -> Iterator[Connection]:
     """While settling waits for a row that somebody has locked; afterwards it is through."""
     with ThreadPoolExecutor(1) as pool:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             row(c, f"SELECT id FROM {table} WHERE id = :id FOR UPDATE", id=locked)  # noqa: S608  of this file
-            stored = pool.submit(settle, house.core, held, verdict, Mover.PUBLISH)
+            stored = pool.submit(settle, house.context, held, verdict, Mover.PUBLISH)
             until(house.ledger.waits, 10)
             yield c
         assert stored.result(20)[1] is not None
 
 
 def account(house: House, name: str = "one") -> Any:
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return row(c, "SELECT status, error FROM accounts WHERE id = :id", id=house.accounts[name])
 
 
@@ -74,6 +76,6 @@ def test_a_dead_grant_is_marked_in_the_commit_that_blocks_the_delivery(
 def test_what_goes_back_to_the_queue_is_rung_again_after_the_lease_that_was_chosen(house: House) -> None:
     held = house.ledger.claimed(house.ledger.post([house.account("one")], State.QUEUED))
     brief = house.with_settings(delay={"queued_lease": 77.0})
-    assert settle(brief.core, held, Verdict(state=State.QUEUED), Mover.PUBLISH)[1] is not None
+    assert settle(brief.context, held, Verdict(state=State.QUEUED), Mover.PUBLISH)[1] is not None
     found = house.ledger.delivery(held.id)
     assert found.lease_until - found.updated_at == timedelta(seconds=77)

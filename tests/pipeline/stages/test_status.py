@@ -36,7 +36,7 @@ def see(house: House, post: Post, seen: Seen | Script) -> State | None:
     """One look that shows this."""
     script = seen if isinstance(seen, Script) else Script(look=lambda _: seen)
     now = house.ledger.delivery(post.deliveries[0])
-    return look(playing(house.core, script), now.id, now.generation, now.fence)
+    return look(playing(house.context, script), now.id, now.generation, now.fence)
 
 
 def wait(house: House, post: Post) -> float:
@@ -60,8 +60,8 @@ def test_found_live_it_is_published(house: House, unknown: Post) -> None:
 def test_a_stale_ring_looks_at_nothing(house: House, unknown: Post) -> None:
     script = Script()
     now = house.ledger.delivery(unknown.deliveries[0])
-    assert look(playing(house.core, script), now.id, now.generation, now.fence - 1) is None
-    assert look(playing(house.core, script), now.id, now.generation + 1, now.fence) is None
+    assert look(playing(house.context, script), now.id, now.generation, now.fence - 1) is None
+    assert look(playing(house.context, script), now.id, now.generation + 1, now.fence) is None
     assert script.calls == []
 
 
@@ -135,8 +135,8 @@ def test_looks_get_rarer(house: House, unknown: Post) -> None:
 
 def test_a_dead_grant_marks_the_account_and_leaves_the_delivery(house: House, unknown: Post) -> None:
     assert see(house, unknown, Script(look=raising(CredentialsRevoked("gone")))) is State.UNKNOWN
-    with house.core.database.begin() as c:
-        assert read_account(c, house.core.vault, house.accounts["one"])[2] is AccountStatus.RECONNECT
+    with house.context.database.begin() as c:
+        assert read_account(c, house.context.vault, house.accounts["one"])[2] is AccountStatus.RECONNECT
 
 
 def test_a_stale_token_is_refreshed_at_once_but_not_over_and_over(house: House, unknown: Post) -> None:
@@ -172,7 +172,7 @@ def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_need
 ) -> None:
     other = house.ledger.post([house.accounts["one"]], State.QUEUED)
     owner = Script(finalize=lambda *_: Published(remote_id="theirs"))
-    assert publish(playing(house.core, owner), other.deliveries[0], 0) is State.PUBLISHED
+    assert publish(playing(house.context, owner), other.deliveries[0], 0) is State.PUBLISHED
     known: list[bool] = []
 
     def looking(taken: Any) -> Seen:
@@ -237,7 +237,7 @@ def test_prepared_it_is_queued_and_rung(house: House, preparing: Post) -> None:
     assert see(house, preparing, Ready(checkpoint={"container": 1})) is State.QUEUED
     assert house.messages("publish.tiktok") == before + 1
     script = Script()
-    assert publish(playing(house.core, script), preparing.deliveries[0], 0) is State.PUBLISHED
+    assert publish(playing(house.context, script), preparing.deliveries[0], 0) is State.PUBLISHED
     assert script.calls[0] == ("prepare", {"container": 1})
 
 
@@ -270,7 +270,7 @@ def test_one_look_that_breaks_does_not_take_the_others_along(house: House, unkno
     house.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
     items: list[tuple[UUID, int, int]] = [(p.deliveries[0], 0, 1) for p in (unknown, *others)]
     script = Script(look=lambda _: CannotTell(reason="?"))
-    look_all(playing(house.core, script), items)
+    look_all(playing(house.context, script), items)
     assert script.made("look") == 2
 
 
@@ -281,7 +281,7 @@ def several(house: House, states: list[State]) -> list[Post]:
 
 def look_at(house: House, posts: list[Post], see: Script) -> None:
     held = [house.ledger.delivery(p.deliveries[0]) for p in posts]
-    look_all(playing(house.core, see), [(d.id, d.generation, d.fence) for d in held])
+    look_all(playing(house.context, see), [(d.id, d.generation, d.fence) for d in held])
 
 
 def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: House) -> None:
@@ -300,7 +300,7 @@ def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: 
 def transactions(house: House, posts: list[Post]) -> int:
     """How many commits stored what these deliveries say now."""
     ids = [p.deliveries[0] for p in posts]
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         return len(
             {r.x for r in rows(c, "SELECT xmin::text AS x FROM deliveries WHERE id = ANY(:ids)", ids=ids)}
         )
@@ -341,8 +341,8 @@ def test_one_that_needs_more_than_a_statement_gets_it_and_the_others_their_one_c
     script = Script(look=looking)
     look_at(house, posts, script)
     assert script.made("refresh") == refreshed
-    with house.core.database.begin() as c:
-        assert read_account(c, house.core.vault, house.accounts["one"])[2] is stands
+    with house.context.database.begin() as c:
+        assert read_account(c, house.context.vault, house.accounts["one"])[2] is stands
     assert [house.ledger.delivery(p.deliveries[0]).looks for p in posts] == [1, 1, 1], "each is stored once"
     assert transactions(house, posts) == 2
 

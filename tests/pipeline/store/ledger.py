@@ -21,7 +21,7 @@ from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.checks.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, Held, held_row
+from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, ClaimedDelivery, held_row
 from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
 from pipeline.store.vault import Vault
 
@@ -205,7 +205,7 @@ class Ledger:
         with self.database.begin() as c:
             row(c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values)
 
-    def held(self, delivery: UUID) -> Held:
+    def held(self, delivery: UUID) -> ClaimedDelivery:
         """A delivery as its holder knows it, whatever state it is in; takes nothing."""
         with self.database.begin() as c:
             found = row(
@@ -216,7 +216,7 @@ class Ledger:
             assert found is not None
             return held_row(found, self.vault)
 
-    def claimed(self, post: Post, nth: int = 0) -> Held:
+    def claimed(self, post: Post, nth: int = 0) -> ClaimedDelivery:
         """Its nth delivery, claimed out of the queue."""
         delivery = post.deliveries[nth]
         self.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
@@ -227,7 +227,7 @@ class Ledger:
         assert held is not None
         return held
 
-    def armed(self, post: Post, nth: int = 0) -> Held:
+    def armed(self, post: Post, nth: int = 0) -> ClaimedDelivery:
         """Its nth delivery, claimed and armed."""
         held = self.claimed(post, nth)
         with self.database.once() as c:  # noted beside the mark, as whoever keeps it does

@@ -18,19 +18,19 @@ from celery.beat import Scheduler
 from adapters.contract import Platform
 from config.settings import Settings
 from pipeline.celery_app import configured
-from pipeline.dispatch import LOOKS_SPREAD, SPREAD, Doorbell
+from pipeline.dispatch import LOOKS_SPREAD, SPREAD, Dispatcher
 from pipeline.queues import ALL
 from pipeline.rate_buckets import redis_client
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.release import Message
 
-Message = dict[str, Any]
+BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""
 FROZEN = Path(__file__).parent / "messages"
 SAMPLES = [UUID(int=0x01A2_0000_0000_7000_8000_0000_0000_0000 + n) for n in range(1, 8)]
 """The ids in the frozen messages: three deliveries to send, three to look at, a check."""
 
 
-def frozen() -> list[Message]:
+def frozen() -> list[BrokerMessage]:
     """Every message that any version has ever sent, one of each kind."""
     return [m for file in sorted(FROZEN.glob("v*.json")) for m in json.loads(file.read_text())]
 
@@ -45,7 +45,7 @@ def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
     client.lpush(message["queue"], json.dumps({**raw, "body": base64.b64encode(body.encode()).decode()}))
 
 
-def take(client: redis.Redis) -> list[Message]:
+def take(client: redis.Redis) -> list[BrokerMessage]:
     """All that lie there, oldest first; the queues are empty then."""
     found = []
     for queue in ALL:
@@ -56,15 +56,15 @@ def take(client: redis.Redis) -> list[Message]:
     return found
 
 
-def sent(s: Settings) -> list[Message]:
+def sent(s: Settings) -> list[BrokerMessage]:
     """Everything this code can send: the doorbell's every method, and beat's every tick."""
     app = configured(s)
-    bell, client = Doorbell(app), redis_client(s.broker.url.get_secret_value())
+    dispatcher, client = Dispatcher(app), redis_client(s.broker.url.get_secret_value())
     assert RINGS.keys() == {
-        name for name, _ in inspect.getmembers(Doorbell, inspect.isfunction) if not name.startswith("_")
+        name for name, _ in inspect.getmembers(Dispatcher, inspect.isfunction) if not name.startswith("_")
     }
     for ring in RINGS.values():
-        ring(bell)
+        ring(dispatcher)
     beat = Scheduler(app=app)
     beat.setup_schedule()
     for entry in beat.schedule.values():
@@ -74,7 +74,7 @@ def sent(s: Settings) -> list[Message]:
     return found
 
 
-def shape(message: Message) -> str:
+def shape(message: BrokerMessage) -> str:
     """What a task has to understand of a message: the same for two that differ in ids, numbers and times only."""
     headers = message["headers"]
     args, kwargs, embedded = message["body"]
@@ -120,40 +120,40 @@ _KINDS: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def _ring(n: int) -> Ring:
-    return Ring(delivery=SAMPLES[n], platform="tiktok", generation=0, fence=1)
+def _message(n: int) -> Message:
+    return Message(delivery=SAMPLES[n], platform="tiktok", generation=0, fence=1)
 
 
-def _publish(bell: Doorbell) -> None:
-    bell.publish([_ring(0)])
-    bell.publish([_ring(1), _ring(2)], standing=2 * SPREAD)
+def _publish(dispatcher: Dispatcher) -> None:
+    dispatcher.publish([_message(0)])
+    dispatcher.publish([_message(1), _message(2)], standing=2 * SPREAD)
 
 
-def _looks(bell: Doorbell) -> None:
-    bell.looks([_ring(3)])
-    bell.looks([_ring(4), _ring(5)] * LOOKS_SPREAD)
+def _looks(dispatcher: Dispatcher) -> None:
+    dispatcher.looks([_message(3)])
+    dispatcher.looks([_message(4), _message(5)] * LOOKS_SPREAD)
 
 
-def _slots(bell: Doorbell) -> None:
+def _slots(dispatcher: Dispatcher) -> None:
     now = datetime.now(UTC)
-    bell.slots([now + timedelta(seconds=1)])
+    dispatcher.slots([now + timedelta(seconds=1)])
 
 
-def _checks(bell: Doorbell) -> None:
-    bell.checks([SAMPLES[6]])
-    bell.checks([SAMPLES[6]], bulk=True)
+def _checks(dispatcher: Dispatcher) -> None:
+    dispatcher.checks([SAMPLES[6]])
+    dispatcher.checks([SAMPLES[6]], bulk=True)
 
 
-def _checks_once(bell: Doorbell) -> None:
-    assert bell.checks_once({SAMPLES[6]: 0})
-    assert bell.checks_once({SAMPLES[6]: 0}, bulk=True)
+def _checks_once(dispatcher: Dispatcher) -> None:
+    assert dispatcher.checks_once({SAMPLES[6]: 0})
+    assert dispatcher.checks_once({SAMPLES[6]: 0}, bulk=True)
 
 
-RINGS: Mapping[str, Callable[[Doorbell], object]] = {
+RINGS: Mapping[str, Callable[[Dispatcher], object]] = {
     "publish": _publish,
     "looks": _looks,
     "slots": _slots,
-    "now": lambda bell: bell.now(),
+    "now": lambda dispatcher: dispatcher.now(),
     "checks": _checks,
     "checks_once": _checks_once,
 }

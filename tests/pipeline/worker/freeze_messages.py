@@ -17,13 +17,13 @@ from cryptography.fernet import Fernet
 from config.settings import load
 from pipeline.embedded.valkey import Valkey
 from tests.conftest import environment_of
-from tests.pipeline.worker.broker_messages import FROZEN, Message, frozen, sent, shape
+from tests.pipeline.worker.broker_messages import FROZEN, BrokerMessage, frozen, sent, shape
 
 
 def main(version: str) -> None:
     """One message of each new shape, and of those in which several travel together."""
     known = {shape(message) for message in frozen()}
-    new: dict[str, Message] = {}
+    new: dict[str, BrokerMessage] = {}
     with tempfile.TemporaryDirectory(prefix="freeze-", dir="/tmp") as folder, Valkey(Path(folder)) as valkey:
         key = Fernet.generate_key().decode()
         for message in sent(load(environment_of("postgresql+psycopg://", valkey.url, key, Path(folder)))):
@@ -36,7 +36,7 @@ def main(version: str) -> None:
     print(f"{file}: {len(new)} added")
 
 
-def _plain(message: Message) -> Message:
+def _plain(message: BrokerMessage) -> BrokerMessage:
     """Without this machine's name and this moment's random ids."""
     ids = [message["headers"]["id"], message["properties"]["reply_to"], message["properties"]["delivery_tag"]]
     text = json.dumps({**message, "headers": {**message["headers"], "origin": "gen1@host"}})

@@ -13,7 +13,7 @@ import pytest
 from config.settings import Settings
 from pipeline.domain.delivery import State
 from pipeline.queues import PUBLISH, UPKEEP
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.release import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build
 from pipeline.worker.watchdog import DEAF
@@ -28,13 +28,13 @@ Start = Callable[[str, Mapping[str, str]], subprocess.Popen[bytes]]
 
 @pytest.fixture
 def house(settings: Settings, vault_key: str) -> Iterator[House]:
-    core = build(settings)
+    context = build(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(core, ledger)
+    made = moved_in(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 
 
 def canary(house: House, queue: str) -> None:
-    house.core.doorbell._app.send_task("canary", args=[queue], queue=queue)
+    house.context.dispatcher._app.send_task("canary", args=[queue], queue=queue)
 
 
 def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
@@ -88,7 +88,9 @@ def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
     platform_queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
     busy = start(platform_queue, deaths.at("publish.claimed", does="hang"))
     post = house.ledger.post([house.accounts["one"]], State.QUEUED)
-    house.core.doorbell.publish([Ring(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)])
+    house.context.dispatcher.publish(
+        [Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)]
+    )
     until(lambda: deaths.died("publish.claimed"), 60)
     for _ in range(3):
         canary(house, platform_queue)  # from here on its queue is never empty, and its one slot never free
@@ -110,7 +112,7 @@ def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(house: Hou
     canary(house, UPKEEP)
 
     def taken() -> bool:
-        with house.core.database.begin() as c:
+        with house.context.database.begin() as c:
             return UPKEEP in silences(c)
 
     until(taken, 60)

@@ -31,7 +31,7 @@ from pipeline.wiring import build
 from tests.conftest import free_ports
 from tests.pipeline.core_fixture import House, moved_in
 from tests.pipeline.store.ledger import HOUR, Ledger
-from tests.pipeline.worker.broker_messages import SAMPLES, Message, frozen, put, sent, shape
+from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, frozen, put, sent, shape
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]
@@ -59,9 +59,9 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
     nobody, no_media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     environment |= {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": no_media}
     settings = load(environment)
-    core, log = build(settings), tmp_path / "worker.log"
+    context, log = build(settings), tmp_path / "worker.log"
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    house = moved_in(core, ledger)
+    house = moved_in(context, ledger)
     house.account("one")
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
     assert process.wait(60) == 0
     client.close()
     ledger.database.close()
-    core.database.close()
+    context.database.close()
 
 
 def test_everything_this_code_sends_is_frozen(settings: Any) -> None:
@@ -113,29 +113,29 @@ def test_only_the_doorbell_rings() -> None:
 
 def test_everything_ever_sent_is_understood(worker: Worker) -> None:
     house, ledger = worker.house, worker.house.ledger
-    house.core.pulse.remember()  # a broker that has forgotten everything would be filled with today's messages
-    assert house.core.keeper.open(), "somebody keeps the mark already: nothing is sent before"
+    house.context.liveness.remember()  # a broker that has forgotten everything would be filled with today's messages
+    assert house.context.send_guard.open(), "somebody keeps the mark already: nothing is sent before"
     one = [house.accounts["one"]]
     queued = [p.deliveries[0] for p in ledger.posts(3, one, State.QUEUED)]
     looked = [p.deliveries[0] for p in ledger.posts(3, one, State.UNKNOWN)]
     for delivery in looked:  # not the sweep's to ring: taken by the frozen message, or by nobody
         ledger.change(delivery, "next_at = now() + interval '1 hour'")
     [due] = ledger.post(one, due=-HOUR / 60).deliveries
-    with house.core.database.begin() as c:
-        url = f"{house.core.settings.sandbox.media_url}/f.jpg"
+    with house.context.database.begin() as c:
+        url = f"{house.context.settings.sandbox.media_url}/f.jpg"
         check = checks.open_check(c, house.workspace, "image", url).id
         rows(c, "UPDATE checks SET next_at = now() + interval '1 hour' WHERE id = :id RETURNING id", id=check)
     for message in filled(frozen(), [*queued, *looked, check]):
         put(worker.client, message)
     # first of all: this mark fades in twelve seconds
-    until(lambda: house.core.pulse.alive(REACHABILITY) or None, 60)
+    until(lambda: house.context.liveness.alive(REACHABILITY) or None, 60)
     # one that is between its queue and the worker's hands is in neither: what it does is waited for
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in queued) or None, 60)
     until(lambda: all(ledger.delivery(d).fence > 1 for d in looked) or None, 60)
     until(lambda: ("delay", "scheduled", "queued") in ledger.moves(due) or None, 60)
     until(worker.done, 60)
     assert worker.errors() == ""
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert checks.tries_of(c, check) >= 1
         assert silences(c).keys() >= {m["queue"] for m in frozen() if m["headers"]["task"] == "canary"}
 
@@ -158,13 +158,13 @@ def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> 
         found = ledger.delivery(delivery)
         assert (found.state, found.fence, found.crashes, found.spent) == ("queued", 0, 0, 0), "nobody took it"
         ledger.change(delivery, "updated_at = now() - interval '11 seconds'")
-    assert rescue_dropped(house.core) >= len(mine), "its queue stands empty: rung again, not after a lease"
+    assert rescue_dropped(house.context) >= len(mine), "its queue stands empty: rung again, not after a lease"
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in mine), 60)
-    with house.core.database.begin() as c:
+    with house.context.database.begin() as c:
         assert not rows(c, "SELECT FROM deliveries WHERE crashes > 0")
 
 
-def filled(messages: list[Message], ids: list[UUID]) -> Iterator[Message]:
+def filled(messages: list[BrokerMessage], ids: list[UUID]) -> Iterator[BrokerMessage]:
     """The frozen messages about rows of this test."""
     text = json.dumps(messages)
     for sample, mine in zip(SAMPLES, ids, strict=False):
@@ -172,9 +172,9 @@ def filled(messages: list[Message], ids: list[UUID]) -> Iterator[Message]:
     yield from json.loads(text)
 
 
-def renamed(message: Message, task: str) -> Message:
+def renamed(message: BrokerMessage, task: str) -> BrokerMessage:
     return {**message, "headers": {**message["headers"], "task": task}}
 
 
-def with_arguments(message: Message, args: list[Any]) -> Message:
+def with_arguments(message: BrokerMessage, args: list[Any]) -> BrokerMessage:
     return {**message, "body": [args, *message["body"][1:]]}

@@ -137,7 +137,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
 ) -> None:
     old, new = fleets
     known = max(path.name[:4] for path in (older / "pipeline/store/migrations/versions").glob("0*.py"))
-    with new.stack.core.database.begin() as c:
+    with new.stack.context.database.begin() as c:
         assert known < revision_of_tables(c), "the older version works on tables it does not know"
     client = Client()
 
@@ -163,7 +163,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
     for post in client.posts:
         new.stack.becomes(post, "posted", 150)
     assert client.live(new.stack) == client.wanted()
-    with new.stack.core.database.begin() as c:
+    with new.stack.context.database.begin() as c:
         moved = rows(
             c,
             """SELECT DISTINCT m.target, d.crashes FROM moves m JOIN deliveries d ON d.id = m.delivery_id

@@ -149,7 +149,7 @@ def test_the_host_header_changes_nothing(home: Home) -> None:
 
 
 def test_every_platform_has_a_consent_page_and_its_own_way_back(home: Home) -> None:
-    for platform in home.stack.core.adapters:
+    for platform in home.stack.context.adapters:
         asked = query_of(opened(home, platform.value))
         assert asked["redirect_uri"] == f"{home.stack.api}{BASE}/{platform.value}/callback"
         assert (asked["response_type"], len(asked["state"])) == ("code", 43)

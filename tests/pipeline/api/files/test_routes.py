@@ -92,11 +92,11 @@ def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
 
 def left(server: Server) -> list[Path]:
     """Everything that lies in storage."""
-    return [path for path in server.core.settings.files_folder.rglob("*") if path.is_file()]
+    return [path for path in server.context.settings.files_folder.rglob("*") if path.is_file()]
 
 
 def notes(server: Server) -> list[str]:
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         return [r.object for r in rows(c, "SELECT object FROM file_puts")]
 
 
@@ -176,7 +176,7 @@ def test_the_upload_url_holds_for_its_file_type_and_time_only(server: Server, te
     later = re.sub(r"expires=(\d+)", lambda found: f"expires={int(found[1]) + 60}", one["uploadUrl"])
     assert said(put(server, later, PNG)) == forged
     identity = urlsplit(one["uploadUrl"]).path.split("/")[-2]
-    addresses, path = server.core.files.addresses, one["uploadUrl"].partition("?")[0]
+    addresses, path = server.context.files.addresses, one["uploadUrl"].partition("?")[0]
     late = put(server, f"{path}?{addresses.signed(UUID(identity), 'image/png', 1)}", PNG)
     assert said(late) == forged
     assert "expired" in late.json()["message"]

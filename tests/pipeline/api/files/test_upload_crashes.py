@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from config.settings import load
-from pipeline.context import Core
+from pipeline.context import Context
 from pipeline.maintenance.expire_files import expire_files
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
@@ -66,7 +66,7 @@ def served(environment: dict[str, str], log: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def core(environment: dict[str, str], store: dict[str, str]) -> Iterator[Core]:
+def context(environment: dict[str, str], store: dict[str, str]) -> Iterator[Context]:
     built = build(load(environment | store | {"SLIPWAY_API__PORT": str(free_ports(1)[0])}))
     yield built
     built.database.close()
@@ -74,11 +74,11 @@ def core(environment: dict[str, str], store: dict[str, str]) -> Iterator[Core]:
 
 @pytest.mark.timeout(300)
 def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
-    core: Core, environment: dict[str, str], store: dict[str, str], tmp_path: Path, deaths: Deaths
+    context: Context, environment: dict[str, str], store: dict[str, str], tmp_path: Path, deaths: Deaths
 ) -> None:
     points = [point for point in deaths.points if point not in IN_UPKEEP]
-    given = environment | store | {"SLIPWAY_API__PORT": str(core.settings.api.port)}
-    with core.database.begin() as c:
+    given = environment | store | {"SLIPWAY_API__PORT": str(context.settings.api.port)}
+    with context.database.begin() as c:
         key = create_key(c, create_workspace(c, name="Tests"), "tests")
     made: dict[str, str] = {}
     for point in points:
@@ -91,17 +91,17 @@ def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
         assert stored.status_code == 200
         assert stored.json()["data"]["size"] == len(PNG)
         assert requests.get(made["url"], timeout=30).content == PNG
-    left = _notes(core)
+    left = _notes(context)
     assert len(left) == len({*points} - {"files.committed"}), "every death before the commit left its note"
-    assert expire_files(core) == 0, "an upload of today may still be under way"
-    with core.database.begin() as c:
+    assert expire_files(context) == 0, "an upload of today may still be under way"
+    with context.database.begin() as c:
         c.exec_driver_sql("UPDATE file_puts SET begun_at = now() - interval '2 days'")
     for point in filter(deaths.points.__contains__, IN_UPKEEP):
         deaths.of(given, point, "chore", "files")
-        assert _notes(core) == left, "between an object's end and its row's: the next time does both again"
-    assert expire_files(core) == len(left)
-    assert _notes(core) == []
-    assert len(_lying(core, store)) == 1
+        assert _notes(context) == left, "between an object's end and its row's: the next time does both again"
+    assert expire_files(context) == len(left)
+    assert _notes(context) == []
+    assert len(_lying(context, store)) == 1
 
 
 def _opened(api: str, key: str) -> dict[str, str]:
@@ -124,12 +124,12 @@ def _answers(api: str) -> bool:
         return False
 
 
-def _notes(core: Core) -> list[str]:
-    with core.database.begin() as c:
+def _notes(context: Context) -> list[str]:
+    with context.database.begin() as c:
         return [r.object for r in rows(c, "SELECT object FROM file_puts")]
 
 
-def _lying(core: Core, store: dict[str, str]) -> list[str]:
+def _lying(context: Context, store: dict[str, str]) -> list[str]:
     if store["SLIPWAY_FILES__STORE"] == "s3":
         return objects_in(store)
-    return [str(path) for path in core.settings.files_folder.rglob("*") if path.is_file()]
+    return [str(path) for path in context.settings.files_folder.rglob("*") if path.is_file()]

@@ -103,10 +103,10 @@ def test_who_gives_up_harms_nobody_and_is_still_worked_on() -> None:
 def test_what_was_asked_before_the_end_is_answered() -> None:
     async def play(grouping: Grouping[int, int], work: Work) -> None:
         asked = await held(grouping, work, 1)
-        closing = asyncio.create_task(asyncio.to_thread(grouping.close))
+        shutdown = asyncio.create_task(asyncio.to_thread(grouping.close))
         work.release.set()
         assert await asyncio.gather(*asked) == [0, 2]
-        await closing
+        await shutdown
         with pytest.raises(RuntimeError):
             await grouping.ask(1)
 

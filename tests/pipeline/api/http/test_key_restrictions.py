@@ -24,7 +24,7 @@ READING = {"getPost", "getSubscription", "listAccounts", "listFiles", "listPosts
 
 def key(server: Server, tenant: Tenant, *platforms: str, **terms: Any) -> str:
     accounts = [UUID(tenant.accounts[p]) for p in platforms] or None
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         return create_key(c, tenant.workspace, "less", Terms(accounts=accounts, **terms))
 
 
@@ -216,7 +216,7 @@ def test_a_rotated_key_is_the_same_key_to_the_api(server: Server, tenant: Tenant
     external = os.urandom(8).hex()
     body = video(tenant, external_id=external)
     first = server.post(body, old).json()["data"]["id"]
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         new = rotate_key(c, old.partition(".")[0], timedelta(hours=1))
     assert new is not None
     again = server.post(body, new)

@@ -86,7 +86,7 @@ def test_reading_and_stopping_are_not_counted(metered: Server) -> None:
 
 def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
     tenant = metered.tenant()
-    with metered.core.database.begin() as c:
+    with metered.context.database.begin() as c:
         other = create_key(c, tenant.workspace, "other")
     ids = {"post_ids": [str(uuid4()) for _ in range(3)]}
     assert [ask(metered, key, "POST", "/posts/retry", ids).status_code for key in (tenant.key, other)] == [
@@ -98,15 +98,15 @@ def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
 
 
 def bulk_key(server: Server, tenant: Tenant) -> str:
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         return create_key(c, tenant.workspace, "bulk", Terms(bulk=True))
 
 
 def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
     """Whoever waited would be longer than the client's own patience."""
     tenant = metered.tenant()
-    metered.core.pulse.beat(REACHABILITY)  # somebody is said to check, and nobody does
-    broker = metered.core.pulse._client
+    metered.context.liveness.beat(REACHABILITY)  # somebody is said to check, and nobody does
+    broker = metered.context.liveness._client
     before = int(str(broker.llen(REACHABILITY_BULK)))
     media = {"type": "video", "url": f"https://cdn.example.com/{os.urandom(8).hex()}.mp4"}
     answer = metered.post(video(tenant, media=media), bulk_key(metered, tenant))
@@ -127,7 +127,7 @@ def test_mass_work_has_a_line_of_its_own_and_others_pass_it(server: Server) -> N
             f"{server.url}{BASE}/posts", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=60
         )
 
-    with ThreadPoolExecutor(17) as clients, server.core.database.engine.connect() as holder:
+    with ThreadPoolExecutor(17) as clients, server.context.database.engine.connect() as holder:
         holder.execute(
             text("INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, '', :p)"),
             {"w": tenant.workspace, "t": f"id:{external}", "p": uuid4()},
@@ -165,10 +165,10 @@ def test_equal_requests_at_two_servers_at_once_make_one_post(server: Server, met
 
 def test_one_key_has_one_bucket_in_all_processes(metered: Server) -> None:
     tenant, ids = metered.tenant(), {"post_ids": [str(uuid4()) for _ in range(2)]}
-    with metered.core.database.begin() as c:
+    with metered.context.database.begin() as c:
         caller = find_caller(c, tenant.key)
     assert caller is not None
-    broker = metered.core.settings.broker
+    broker = metered.context.settings.broker
     with redis_client(broker.url.get_secret_value(), broker.sentinel_master) as client:
         assert Meter(client, 3).take(caller.key_id, 2)["RateLimit-Remaining"] == "1"
     assert ask(metered, tenant.key, "POST", "/posts/retry", ids).status_code == 429
@@ -177,6 +177,6 @@ def test_one_key_has_one_bucket_in_all_processes(metered: Server) -> None:
 def test_a_key_that_expires_is_refused_within_a_second_at_any_server(server: Server) -> None:
     tenant = server.tenant()
     assert server.get("/accounts", tenant.key).status_code == 200
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(text("UPDATE keys SET expires_at = now() WHERE workspace_id = :w"), {"w": tenant.workspace})
     until(lambda: server.get("/accounts", tenant.key).status_code == 401, "the key to be refused")

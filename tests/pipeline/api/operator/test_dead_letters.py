@@ -38,7 +38,7 @@ def tenant(server: Server) -> Tenant:
 def dead(server: Server, tenant: Tenant, platform: str = "tiktok", error: str = DOWN) -> str:
     """The id of a delivery that failed."""
     post = server.post(video(tenant, platform), tenant.key).json()["data"]["id"]
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         found = c.execute(
             text(
                 "UPDATE deliveries SET state = 'failed', error = CAST(:e AS jsonb) WHERE post_id = :p RETURNING id"
@@ -89,7 +89,7 @@ def test_a_key_sees_its_own_and_the_operator_all(server: Server, tenant: Tenant)
 
 def test_a_key_bound_to_an_account_sees_that_accounts_letters(server: Server, tenant: Tenant) -> None:
     tiktok, instagram = dead(server, tenant), dead(server, tenant, "instagram")
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         bound = create_key(c, tenant.workspace, "one", Terms(accounts=[UUID(tenant.accounts["instagram"])]))
     assert listed(server, bound) == [instagram]
     assert data(send(server, "replay", bound, ids=[tiktok]))["replayed"] == 0
@@ -164,7 +164,7 @@ def test_who_may_not(server: Server, tenant: Tenant) -> None:
     assert server.send("GET", URL).status_code == 401
     assert server.send("GET", URL, TOKEN[:-1] + "x").status_code == 401
     letter = dead(server, tenant)
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         reader = create_key(c, tenant.workspace, "reader", Terms(read_only=True))
     assert listed(server, reader) == [letter]
     for verb in ("replay", "discard"):

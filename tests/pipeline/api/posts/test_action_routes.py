@@ -61,7 +61,7 @@ def created(server: Server, tenant: Tenant, **more: Any) -> str:
 
 def put(server: Server, post: str, assignments: str) -> None:
     """Puts the post's deliveries where a worker would have brought them."""
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(text(f"UPDATE deliveries SET {assignments} WHERE post_id = :id"), {"id": post})  # noqa: S608
 
 
@@ -261,7 +261,7 @@ def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: st
 
 def test_validate_says_how_it_was_understood(server: Server) -> None:
     tenant = server.tenant()
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(
             text("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id"), {"id": tenant.workspace}
         )
@@ -280,7 +280,7 @@ def _another_key(server: Server, tenant: Tenant) -> str:
     """Keys are believed for a moment: a new one is looked up anew."""
     from pipeline.store.auth.keys import create_key
 
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         return create_key(c, tenant.workspace, "another")
 
 

@@ -34,7 +34,7 @@ def two(
 def seen(two: list[Server]) -> Tenant:
     """A tenant with a picture that was found good."""
     tenant = two[0].tenant()
-    with two[0].core.database.begin() as c:
+    with two[0].context.database.begin() as c:
         check = checks.open_check(c, tenant.workspace, "image", URL)
         checks.decide_check(c, check.id, "good", facts=FACTS, seen="ok")
     return tenant
@@ -60,7 +60,7 @@ def at_once(servers: list[Server], tenant: Tenant, bodies: list[dict[str, Any]])
 
 
 def stored(server: Server, tenant: Tenant) -> int:
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         return len(list_posts(c, tenant.workspace, limit=1000))
 
 

@@ -74,7 +74,7 @@ def test_401_a_big_body_without_a_key_is_answered_not_reset(server: Server) -> N
 def test_a_revoked_key_stops_within_a_second(server: Server) -> None:
     tenant = server.tenant()
     assert server.get("/accounts", tenant.key).status_code == 200
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         revoke_key(c, tenant.key)
     until(lambda: server.get("/accounts", tenant.key).status_code == 401, "the key to stop", 1.0)
 
@@ -84,7 +84,7 @@ def test_a_key_is_noted_as_used(server: Server) -> None:
     server.get("/accounts", tenant.key)
 
     def noted() -> bool:
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             used = row(c, "SELECT last_used_at FROM keys WHERE workspace_id = :w", w=tenant.workspace)
         return used is not None and used.last_used_at is not None
 
@@ -127,7 +127,7 @@ def test_413_before_415_declared_or_streamed(server: Server, tenant: Tenant) -> 
 
 
 def test_413_is_decided_at_the_byte(server: Server, tenant: Tenant) -> None:
-    most = server.core.settings.api.max_body
+    most = server.context.settings.api.max_body
     assert code(server.post(b" " * most, tenant.key)) == (400, "invalid_json")
     assert code(server.post(b" " * (most + 1), tenant.key)) == (413, "payload_too_large")
 
@@ -275,7 +275,7 @@ def test_400_invalid_music_url(server: Server, tenant: Tenant) -> None:
 
 def test_400_media_unreachable_when_a_check_is_refused_in_time(server: Server) -> None:
     tenant = server.tenant()
-    server.core.pulse.beat(REACHABILITY)  # this test is the worker
+    server.context.liveness.beat(REACHABILITY)  # this test is the worker
     worker = threading.Thread(target=_refuse_the_check, args=(server, tenant))
     worker.start()
     answer = server.post(video(tenant), tenant.key)
@@ -288,7 +288,7 @@ def test_400_media_unreachable_when_a_check_is_refused_in_time(server: Server) -
 
 def _refuse_the_check(server: Server, tenant: Tenant) -> None:
     def refused() -> bool:
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             found = row(
                 c, "SELECT id FROM checks WHERE workspace_id = :w AND verdict IS NULL", w=tenant.workspace
             )
@@ -301,7 +301,7 @@ def _refuse_the_check(server: Server, tenant: Tenant) -> None:
 
 def test_201_with_a_warning_while_nobody_checks(server: Server) -> None:
     tenant = server.tenant()
-    server.core.pulse._client.flushdb()  # the mark of the test above
+    server.context.liveness._client.flushdb()  # the mark of the test above
     answer = server.post(video(tenant, scheduled_at="2099-02-01T15:00:00+02:00"), tenant.key)
     assert answer.status_code == 201
     assert answer.json()["message"] == "Post scheduled"
@@ -315,7 +315,7 @@ def test_500_create_failed_without_insides_and_with_a_line_in_the_log(
 ) -> None:
     with serving(environment, tmp_path) as server:
         tenant = server.tenant()
-        with server.core.database.begin() as c:
+        with server.context.database.begin() as c:
             c.execute(text("ALTER TABLE replays RENAME TO elsewhere"))
             c.execute(text("ALTER TABLE accounts RENAME TO elsewhere_too"))
         answer = server.post(video(tenant), tenant.key, **{"X-Request-Id": "my-own-id"})

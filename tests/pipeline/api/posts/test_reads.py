@@ -121,7 +121,7 @@ def test_filters_by_status_and_creation_time(server: Server) -> None:
 def test_a_scheduled_post_whose_time_has_come_reads_as_pending_everywhere(server: Server) -> None:
     tenant = server.tenant()
     post = server.post(video(tenant, scheduled_at="2099-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(text("UPDATE posts SET due_at = now() WHERE id = :id"), {"id": post})
         c.execute(text("UPDATE deliveries SET due_at = now() WHERE post_id = :id"), {"id": post})
     assert server.get(f"/posts/{post}", tenant.key).json()["data"]["status"] == "pending"
@@ -145,7 +145,7 @@ def test_401_comes_before_the_query_and_the_id(server: Server) -> None:
 
 def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None:
     tenant = server.tenant()
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         c.execute(
             text("UPDATE accounts SET status = 'inactive' WHERE id = :id"),
             {"id": tenant.accounts["instagram"]},
@@ -188,7 +188,7 @@ def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None
 
 def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Server) -> None:
     tenant = server.tenant()
-    server.core.pulse.beat(REACHABILITY)  # somebody is said to check, and nobody does
+    server.context.liveness.beat(REACHABILITY)  # somebody is said to check, and nobody does
     with ThreadPoolExecutor(20) as clients:
         waiting = [clients.submit(post_alone, server, tenant) for _ in range(20)]
         until(lambda: open_checks(server, tenant) == 20, "all posts to wait")
@@ -196,7 +196,7 @@ def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Serve
             assert listed(server, tenant)["summary"]["total"] == 0
         assert not any(post.done() for post in waiting)
         assert {post.result().status_code for post in waiting} == {201}
-    server.core.pulse._client.flushdb()
+    server.context.liveness._client.flushdb()
 
 
 def post_alone(server: Server, tenant: Tenant) -> requests.Response:
@@ -206,7 +206,7 @@ def post_alone(server: Server, tenant: Tenant) -> requests.Response:
 
 
 def open_checks(server: Server, tenant: Tenant) -> int:
-    with server.core.database.begin() as c:
+    with server.context.database.begin() as c:
         sql = "SELECT count(*) AS n FROM checks WHERE workspace_id = :w AND verdict IS NULL"
         found = row(c, sql, w=tenant.workspace)
     assert found is not None

@@ -34,10 +34,10 @@ def port() -> int:
 
 @pytest.fixture
 def key(environment: dict[str, str]) -> str:
-    core = build(load(environment))
-    with core.database.begin() as c:
+    context = build(load(environment))
+    with context.database.begin() as c:
         made = create_key(c, create_workspace(c, name="Tests"), "tests")
-    core.database.close()
+    context.database.close()
     return made
 
 

@@ -10,19 +10,19 @@ from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import Scope, lift, pause
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)
 
 
-def claim(ledger: Ledger, post: Post, generation: int = 0) -> Held | None:
+def claim(ledger: Ledger, post: Post, generation: int = 0) -> ClaimedDelivery | None:
     with ledger.database.once() as c:
         return store.claim(c, ledger.vault, post.deliveries[0], generation, LEASE)
 
 
-def arm(ledger: Ledger, held: Held) -> bool:
+def arm(ledger: Ledger, held: ClaimedDelivery) -> bool:
     with ledger.database.once() as c:
         return store.arm(c, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
 
@@ -144,11 +144,11 @@ def test_a_handful_waits_for_nobody(shared: Ledger) -> None:
     account = shared.account(workspace)
     queued, unknown = (shared.posts(2, [account], state) for state in (State.QUEUED, State.UNKNOWN))
 
-    def take() -> list[Held]:
+    def take() -> list[ClaimedDelivery]:
         with shared.database.once() as c:
             return store.claim_several(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
 
-    def look() -> list[Held]:
+    def look() -> list[ClaimedDelivery]:
         with shared.database.once() as c:
             return store.claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
 
@@ -173,7 +173,7 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
     post = shared.fresh(State.UNKNOWN)
     [delivery] = post.deliveries
 
-    def look() -> Held | None:
+    def look() -> ClaimedDelivery | None:
         with shared.database.once() as c:
             return store.claim_look(c, shared.vault, delivery, 0, 1, LEASE)
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from adapters.errors import CredentialsExpired
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.disarm import disarm
 from tests.pipeline.store.ledger import Ledger
 
 STALE = CredentialsExpired("stale")
 
 
-def disarmed(ledger: Ledger, held: Held) -> None:
+def disarmed(ledger: Ledger, held: ClaimedDelivery) -> None:
     with ledger.database.once() as c:
         disarm(c, held, STALE)
 
 
-def stands(ledger: Ledger, held: Held) -> tuple[Any, list[Any]]:
+def stands(ledger: Ledger, held: ClaimedDelivery) -> tuple[Any, list[Any]]:
     return ledger.delivery(held.id)[:-1], ledger.attempts(held.id)
 
 

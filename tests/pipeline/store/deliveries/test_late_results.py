@@ -13,7 +13,7 @@ from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Re
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.late_results import Proven, keep_late_handle, keep_late_proof, settle_by_proof
 from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
@@ -23,7 +23,7 @@ LIVE = Published(remote_id="live-1", url="https://example.test/1", delivered_as=
 ABSENT = Verdict(state=State.RETRYING, spent=True, closes=Outcome.ABSENT, disarm=True)
 
 
-def lose(ledger: Ledger, held: Held) -> None:
+def lose(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Its worker hangs after arm: the lease runs out and the delivery becomes unknown."""
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     now = ledger.delivery(held.id)
@@ -41,12 +41,12 @@ def lose(ledger: Ledger, held: Held) -> None:
         assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
 
 
-def prove(ledger: Ledger, held: Held, live: Published = LIVE) -> Proven:
+def prove(ledger: Ledger, held: ClaimedDelivery, live: Published = LIVE) -> Proven:
     with ledger.database.begin() as c:
         return settle_by_proof(c, held, live)
 
 
-def absent(ledger: Ledger, held: Held) -> None:
+def absent(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Looked at, and proven not to be there."""
     with ledger.database.begin() as c:
         now = ledger.held(held.id)
@@ -178,7 +178,7 @@ def test_proof_that_names_anothers_post_needs_a_person_and_keeps_its_evidence(sh
     assert shared.status(shared_post(owner)) == "pending"
 
 
-def shared_post(held: Held) -> Post:
+def shared_post(held: ClaimedDelivery) -> Post:
     return Post(id=held.post_id, workspace=held.workspace_id, deliveries=[held.id])
 
 
@@ -289,7 +289,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
         live = Published(remote_id=f"live-{n}")
         verdict = Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
 
-        def look(looker: Held = looker, verdict: Verdict = verdict) -> object:
+        def look(looker: ClaimedDelivery = looker, verdict: Verdict = verdict) -> object:
             with shared.database.once() as c:
                 return store.settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
 

@@ -9,32 +9,32 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, State
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import give_back, give_back_looks
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.release import Message
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 AGO = "updated_at = now() - interval '1 hour', lease_until = now() + interval '3 minutes'"
 
 
-def claimed(ledger: Ledger, state: State = State.PUBLISHING, *, armed: bool = False) -> Held:
+def claimed(ledger: Ledger, state: State = State.PUBLISHING, *, armed: bool = False) -> ClaimedDelivery:
     post = ledger.fresh()
     ledger.put(post, state, armed=armed)
     ledger.change(post.deliveries[0], AGO)
     return ledger.held(post.deliveries[0])
 
 
-def given_back(ledger: Ledger, *some: Held) -> list[Ring]:
+def given_back(ledger: Ledger, *some: ClaimedDelivery) -> list[Message]:
     with ledger.database.begin() as c:
         return give_back(c, some, LEASE)
 
 
-def looks_given_back(ledger: Ledger, *some: Held) -> None:
+def looks_given_back(ledger: Ledger, *some: ClaimedDelivery) -> None:
     with ledger.database.begin() as c:
         give_back_looks(c, some)
 
 
-def stands(ledger: Ledger, *some: Held) -> list[Any]:
+def stands(ledger: Ledger, *some: ClaimedDelivery) -> list[Any]:
     """All that is known of them, but for the time that passes."""
     return [ledger.delivery(held.id)[:-1] for held in some]
 

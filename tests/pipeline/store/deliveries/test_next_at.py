@@ -13,16 +13,16 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.deliveries import lease, release
 from pipeline.store.deliveries import moves as deliveries
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
 
 NOW = timedelta(0)
 RETRY = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED)
-Job = Callable[[Connection, Ledger, Held], object]
+Job = Callable[[Connection, Ledger, ClaimedDelivery], object]
 
 
-def _move(c: Connection, _: Ledger, held: Held) -> object:
+def _move(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
     return deliveries.move(
         c,
         delivery=held.id,
@@ -34,7 +34,7 @@ def _move(c: Connection, _: Ledger, held: Held) -> object:
     )
 
 
-def _rescue(c: Connection, _: Ledger, held: Held) -> object:
+def _rescue(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
     one = Dropped(
         id=held.id,
         post_id=held.post_id,

@@ -17,13 +17,13 @@ from pipeline.domain.schedule import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.pauses import Scope, lift, pause
-from pipeline.store.deliveries.release import Ring
+from pipeline.store.deliveries.release import Message
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
 
 NOW = timedelta(0)
 
 
-def release(ledger: Ledger, limit: int = 500, platform: str = "tiktok") -> list[Ring]:
+def release(ledger: Ledger, limit: int = 500, platform: str = "tiktok") -> list[Message]:
     with ledger.database.begin() as c:
         return store.release(c, platform, limit, LEASE)
 
@@ -32,7 +32,7 @@ def test_what_is_due_is_queued_with_a_lease_and_a_ring(ledger: Ledger) -> None:
     post, later = ledger.fresh(), ledger.fresh(due=HOUR)
     [ring] = release(ledger)
     [delivery] = post.deliveries
-    assert ring == Ring(delivery=delivery, platform="tiktok", generation=0, fence=0)
+    assert ring == Message(delivery=delivery, platform="tiktok", generation=0, fence=0)
     found = ledger.delivery(delivery)
     assert found.state == "queued"
     assert found.lease_until - found.now <= LEASE
@@ -259,15 +259,15 @@ def _counter(ledger: Ledger) -> int:
     return int(found.n or 0)
 
 
-def ring_looks(c: Connection) -> list[Ring]:
+def ring_looks(c: Connection) -> list[Message]:
     return store.ring_looks(c, 10, LEASE)
 
 
-def ring_lost(c: Connection) -> list[Ring]:
+def ring_lost(c: Connection) -> list[Message]:
     return store.ring_lost(c, 10, LEASE, empty=["tiktok"], quiet=NOW)
 
 
-def ring_lost_looks(c: Connection) -> list[Ring]:
+def ring_lost_looks(c: Connection) -> list[Message]:
     return store.ring_lost_looks(c, 10, LEASE, held=HOUR, quiet=NOW)
 
 
@@ -282,13 +282,13 @@ def ring_lost_looks(c: Connection) -> list[Ring]:
     ids=["release", "ring_looks", "ring_lost", "ring_lost_looks"],
 )
 def test_what_somebody_has_locked_is_passed_over(
-    ledger: Ledger, state: State, job: Callable[[Connection], list[Ring]], change: str
+    ledger: Ledger, state: State, job: Callable[[Connection], list[Message]], change: str
 ) -> None:
     locked, free = ledger.fresh(state), ledger.fresh(state)
     for post in (locked, free):
         ledger.change(post.deliveries[0], change)
 
-    def ring() -> list[Ring]:
+    def ring() -> list[Message]:
         with ledger.database.begin() as c:
             return job(c)
 
@@ -366,7 +366,7 @@ def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledge
     ledger.change(taken.deliveries[0], "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
         assert store.ring_lost(c, 10, LEASE) == [
-            Ring(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)
+            Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)
         ]
         assert store.ring_lost(c, 10, LEASE) == []
 

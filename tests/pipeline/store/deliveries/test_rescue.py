@@ -11,7 +11,7 @@ from pipeline.domain.retry_policy import Verdict
 from pipeline.store.accounts.accounts import mark_reconnect
 from pipeline.store.accounts.connections import activate
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.rescue import Dropped, Rescue, dropped, rescue, resume
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
@@ -24,7 +24,7 @@ UNKNOWN = Rescue(
 )
 
 
-def die(ledger: Ledger, held: Held) -> Dropped:
+def die(ledger: Ledger, held: ClaimedDelivery) -> Dropped:
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
         [one] = [d for d in dropped(c, 100) if d.id == held.id]
@@ -36,7 +36,7 @@ def save(ledger: Ledger, one: Dropped, how: Rescue) -> int | None:
         return rescue(c, one, how, LEASE)
 
 
-def stores(ledger: Ledger, held: Held) -> bool:
+def stores(ledger: Ledger, held: ClaimedDelivery) -> bool:
     with ledger.database.begin() as c:
         verdict = Verdict(state=State.RETRYING)
         return (

@@ -20,7 +20,7 @@ from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import Held
+from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.ownership import RemoteIdTaken, Taken
 from pipeline.store.deliveries.release import release
 from pipeline.store.deliveries.rescue import Rescue, dropped, rescue
@@ -28,7 +28,9 @@ from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until
 
 
-def settle(ledger: Ledger, held: Held, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any) -> bool:
+def settle(
+    ledger: Ledger, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any
+) -> bool:
     """As the stages do: one statement where that is enough."""
     together_ = store.needs_post(held, verdict, held.state)
     with ledger.database.begin() if together_ else ledger.database.once() as c:
@@ -334,7 +336,7 @@ def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | No
     assert shared.delivery(held.id).absent_at is None, "nobody looked"
 
 
-def _touched(ledger: Ledger, post: Post, held: Held, verdict: Verdict, mover: Mover) -> bool:
+def _touched(ledger: Ledger, post: Post, held: ClaimedDelivery, verdict: Verdict, mover: Mover) -> bool:
     """Whether this touches a post that nobody has touched for an hour."""
     with ledger.database.begin() as c:
         row(

@@ -155,9 +155,9 @@ def test_the_chore_folds(shared: Ledger) -> None:
     from dataclasses import dataclass
 
     @dataclass
-    class Core:
+    class Context:
         database: Database
 
     shared.fresh()
-    assert fold_counts(Core(shared.database)) > 0  # type: ignore[arg-type]
-    assert fold_counts(Core(shared.database)) == 0  # type: ignore[arg-type]
+    assert fold_counts(Context(shared.database)) > 0  # type: ignore[arg-type]
+    assert fold_counts(Context(shared.database)) == 0  # type: ignore[arg-type]
