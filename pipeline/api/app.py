@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 
 from config.logging import secrets_of, set_up
-from pipeline import wiring as bootstrap
+from pipeline import wiring
 from pipeline.api import health
 from pipeline.api.accounts import connect
 from pipeline.api.accounts import routes as accounts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import wiring as bootstrap
+from pipeline import wiring
 from tests.adapters.conformance.conftest import waiting_passes
 from tests.adapters.conformance.environment import Ground, sandbox
 from tests.adapters.conformance.subjects import MB2, PHOTO, PHOTOS, Subject
@@ -41,8 +41,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     with sandbox(folder, "tests.adapters.example.sandbox", adapters={MAMMOTH: Mammoth}) as ground:
         settings = WithMammoth.model_validate({"sandbox": {"url": ground.base}})
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(bootstrap.SANDBOX_HOSTS, MAMMOTH, HOSTS)
-            ground.more_settings = {MAMMOTH: bootstrap.platform_settings(settings, MAMMOTH)}
+            patch.setitem(wiring.SANDBOX_HOSTS, MAMMOTH, HOSTS)
+            ground.more_settings = {MAMMOTH: wiring.platform_settings(settings, MAMMOTH)}
         yield ground
 
 
