@@ -9,20 +9,20 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 
-class Steps(BaseModel):
+class BaseCheckpoint(BaseModel):
     """What is known of it; with every field at its default it is the beginning, an empty checkpoint."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    def then(self, **changed: Any) -> Self:
+    def replace(self, **changed: Any) -> Self:
         """The same with some fields changed."""
         return self.model_copy(update=changed)
 
-    def checkpoint(self) -> Mapping[str, Any]:
+    def to_dict(self) -> Mapping[str, Any]:
         """As JSON-able facts, without what is still as at the beginning."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-def doubled(first: timedelta, polls: int, longest: timedelta) -> timedelta:
+def compute_backoff(first: timedelta, polls: int, longest: timedelta) -> timedelta:
     """The pause before the next read: doubled each time, up to ``longest``."""
     return min(longest, first * int(2 ** min(polls, 8)))

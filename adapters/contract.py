@@ -5,7 +5,7 @@ A publish is ``prepare`` (invisible, repeatable) -> ``finalize`` (the one call t
 calls it again for the same attempt unless absence is proven. The contract in SHALL/MAY, for both sides:
 
 * An adapter SHALL be stateless and synchronous, and SHALL NOT sleep, retry, refresh tokens, or log bodies.
-* An adapter SHALL speak through the injected ``http.Client`` only.
+* An adapter SHALL speak through the injected ``http.HttpClient`` only.
 * ``prepare`` SHALL do one step per call and return ``Pending(wait=0)`` with the new checkpoint; the core commits the
   checkpoint and calls again. A worker may die between any two calls; another goes on from the checkpoint.
 * ``finalize`` SHALL make exactly one changing request, marked ``visible=True``, and nothing after it.
@@ -24,9 +24,9 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from pydantic import SecretStr
 
 from adapters.errors import AdapterError
-from adapters.http import Client
+from adapters.http import HttpClient
 
-Checkpoint = Mapping[str, Any]
+CheckpointData = Mapping[str, Any]
 """JSON-able facts of an unfinished publish: handles, offsets, the settings a platform asked us to read first.
 
 It may hold upload addresses, which are as good as a token: no value below shows its checkpoint in its repr.
@@ -163,14 +163,14 @@ class Problem:
 class Ready:
     """Everything invisible is done: the next call is ``finalize``."""
 
-    checkpoint: Checkpoint = field(repr=False)
+    checkpoint: CheckpointData = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
     """The platform works. Call again after ``wait`` (zero: at once, one more step of ``prepare``)."""
 
-    checkpoint: Checkpoint = field(repr=False)
+    checkpoint: CheckpointData = field(repr=False)
     wait: timedelta = timedelta(0)
 
 
@@ -189,7 +189,7 @@ class Published:
 class Absent:
     """It is not there, and the old handle can do no harm: it is dead, or it is the one used again (``checkpoint``)."""
 
-    checkpoint: Checkpoint = field(default_factory=dict, repr=False)
+    checkpoint: CheckpointData = field(default_factory=dict, repr=False)
     """What to go on from: empty = prepare from scratch; a handle = finalize exactly that one again."""
 
 
@@ -207,9 +207,9 @@ class CannotTell:
     reason: str
 
 
-Prepared = Ready | Pending
-Finalized = Published | Pending
-Seen = Published | Pending | Ready | Absent | Ended | CannotTell
+PrepareResult = Ready | Pending
+FinalizeResult = Published | Pending
+LookResult = Published | Pending | Ready | Absent | Ended | CannotTell
 
 
 # --- what a platform can do, as data ---------------------------------------------------------------------------------
@@ -273,17 +273,17 @@ class Adapter(Protocol):
     platform: ClassVar[Platform]
     capabilities: ClassVar[Capabilities]
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None: ...
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None: ...
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Everything that is wrong with this draft for this account, from limits.py; pure, makes no request."""
         ...
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """One invisible, repeatable step towards a publish (an upload slice, a container)."""
         ...
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """The one visible call."""
         ...
 
@@ -291,10 +291,10 @@ class Adapter(Protocol):
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         """Where the publish stands. ``armed_at`` None: not armed yet. ``taken``: remote ids other deliveries own."""
         ...
 

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from adapters.errors import AdapterError, OutcomeUnknown, Retryable, Unavailable
-from adapters.http import Answer
+from adapters.http import Response
 
 LONGEST_WAIT = timedelta(days=11)
 """A Retry-After above that is no number of seconds."""
 
 
-class Step(StrEnum):
+class Phase(StrEnum):
     """Where in a publish we are: that decides what silence and unlisted codes mean."""
 
     PREPARE = "prepare"
@@ -27,7 +27,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ErrorRow:
     """What one code means: a refusal given *before* acting, unless it is ``ambiguous``."""
 
     error: type[AdapterError]
@@ -40,8 +40,8 @@ class Row:
     """It tells nothing after the visible call."""
 
 
-def built(
-    row: Row,
+def build_error(
+    row: ErrorRow,
     *,
     platform_code: str | None = None,
     status: int | None = None,
@@ -67,17 +67,17 @@ def built(
     )
 
 
-def unclear(
-    service: str, step: Step, *, platform_code: str | None = None, status: int | None = None
+def build_unclear_error(
+    service: str, step: Phase, *, platform_code: str | None = None, status: int | None = None
 ) -> AdapterError:
     """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Step.FINALIZE:
+    if step is Phase.FINALIZE:
         message = f"{service} gave no clear answer to the publish; whether it went out is being looked at."
         return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
     return Unavailable(f"{service} gave no clear answer.", platform_code=platform_code, http_status=status)
 
 
-def asked_to_wait(answer: Answer, *names: str, most: timedelta = LONGEST_WAIT) -> timedelta | None:
+def parse_retry_after(answer: Response, *names: str, most: timedelta = LONGEST_WAIT) -> timedelta | None:
     """What a header says (Retry-After, or the first of ``names`` that says anything), where it is plain seconds."""
     for name in names or ("Retry-After",):
         value = answer.headers.get(name, "").strip()
@@ -87,6 +87,6 @@ def asked_to_wait(answer: Answer, *names: str, most: timedelta = LONGEST_WAIT) -
     return None
 
 
-def until_utc_midnight(now: datetime) -> timedelta:
+def time_until_utc_midnight(now: datetime) -> timedelta:
     """How long until 00:00 UTC, when some platforms' daily allowances begin anew; ``now`` is aware UTC."""
     return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now

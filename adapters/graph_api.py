@@ -33,7 +33,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Answer, Client, NoAnswer, NotSent, SizedBody
+from adapters.http import HttpClient, NoResponse, NotSent, Response, SizedBody
 
 THROTTLE_WAIT = timedelta(minutes=5)
 """How long to wait when throttled without being told; the app's window is a rolling hour."""
@@ -46,13 +46,13 @@ _YES = range(200, 300)
 _BROKEN = range(500, 600)
 
 
-class Wire(BaseModel):
+class GraphModel(BaseModel):
     """A piece of Graph JSON: keys we do not know are ignored, because Meta adds them without notice."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Fault(Wire):
+class ErrorBody(GraphModel):
     """The inside of an error envelope, without its ``message``."""
 
     code: int | None = None
@@ -67,15 +67,15 @@ class Fault(Wire):
         return f"{self.code}/{self.error_subcode}" if self.error_subcode else str(self.code)
 
 
-class _Envelope(Wire):
-    error: Fault
+class _Envelope(GraphModel):
+    error: ErrorBody
 
 
-Known = TypeVar("Known", bound=Wire)
+Known = TypeVar("Known", bound=GraphModel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class GraphErrorRow:
     """What one refusal means."""
 
     error: type[AdapterError]
@@ -90,28 +90,28 @@ class Row:
     """Our word for it, where the class's own is not enough."""
 
 
-Table = Mapping[tuple[int | None, int | None], Row]
+GraphErrorTable = Mapping[tuple[int | None, int | None], GraphErrorRow]
 """(code, subcode) -> row. (None, subcode): whatever the code. (code, None): the code without a subcode."""
 
 
-def _throttled(says: str) -> Row:
-    return Row(error=RateLimited, says=says, before_acting=True)
+def _throttled(says: str) -> GraphErrorRow:
+    return GraphErrorRow(error=RateLimited, says=says, before_acting=True)
 
 
-def _revoked(says: str) -> Row:
-    return Row(error=CredentialsRevoked, says=says, before_acting=True, next_action=RECONNECT)
+def _revoked(says: str) -> GraphErrorRow:
+    return GraphErrorRow(error=CredentialsRevoked, says=says, before_acting=True, next_action=RECONNECT)
 
 
-def _forbidden(says: str) -> Row:
-    return Row(
+def _forbidden(says: str) -> GraphErrorRow:
+    return GraphErrorRow(
         error=PermissionMissing, says=says, before_acting=True, any_subcode=True, next_action=RECONNECT
     )
 
 
-_STALE = Row(
+_STALE = GraphErrorRow(
     error=CredentialsExpired, says="the access token is no longer taken", before_acting=True, any_subcode=True
 )
-_PASSING = Row(error=Unavailable, says="the service failed for a passing reason")
+_PASSING = GraphErrorRow(error=Unavailable, says="the service failed for a passing reason")
 _SESSION_SUBCODES = {  # .../guides/error-handling, "authentication error subcodes", read 2026-11-24
     458: "the app was removed by the person who connected it",
     459: "the person has to log in and pass a security check first",
@@ -120,10 +120,12 @@ _SESSION_SUBCODES = {  # .../guides/error-handling, "authentication error subcod
     492: "the person no longer has a role on the Page",
 }
 
-BASE_TABLE: Table = {
+BASE_TABLE: GraphErrorTable = {
     (1, None): _PASSING,
     (2, None): _PASSING,
-    (100, 33): Row(error=Unavailable, says="the object is not there, or not yet, or not for us", code=GONE),
+    (100, 33): GraphErrorRow(
+        error=Unavailable, says="the object is not there, or not yet, or not for us", code=GONE
+    ),
     **{(code, None): _throttled("too many calls") for code in (4, 17, 32, 341, 613, *range(80001, 80015))},
     (3, None): _forbidden("the app lacks this capability"),
     (10, None): _forbidden("the permission was not granted or was withdrawn"),
@@ -156,7 +158,7 @@ class Usage:
 _USAGE_KEYS = ("call_count", "total_time", "total_cputime")
 
 
-def usage_of(headers: CaseInsensitiveDict[str]) -> Usage:
+def parse_usage(headers: CaseInsensitiveDict[str]) -> Usage:
     """What ``X-App-Usage`` and ``X-Business-Use-Case-Usage`` say (percentages, minutes); unreadable: nothing.
 
     Source: developers.facebook.com/docs/graph-api/overview/rate-limiting, read 2026-11-24.
@@ -186,13 +188,13 @@ def _told_to_wait(headers: CaseInsensitiveDict[str]) -> timedelta:
     seconds = headers.get("Retry-After", "")
     if seconds.isdecimal():
         return timedelta(seconds=int(seconds))
-    return usage_of(headers).regain or THROTTLE_WAIT
+    return parse_usage(headers).regain or THROTTLE_WAIT
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def fault_of(answer: Answer) -> Fault | None:
+def parse_error(answer: Response) -> ErrorBody | None:
     """The error inside an answer, or None when it holds no envelope."""
     try:
         return _Envelope.model_validate_json(answer.body).error
@@ -200,7 +202,7 @@ def fault_of(answer: Answer) -> Fault | None:
         return None
 
 
-def row_of(table: Table, fault: Fault, *, visible: bool) -> Row | None:
+def find_row(table: GraphErrorTable, fault: ErrorBody, *, visible: bool) -> GraphErrorRow | None:
     """The row for a fault. After the visible call a code with an unlisted subcode is unlisted."""
     exact = table.get((fault.code, fault.error_subcode)) or table.get(
         (None, fault.error_subcode or fault.code)
@@ -211,10 +213,12 @@ def row_of(table: Table, fault: Fault, *, visible: bool) -> Row | None:
     return None if general is None or (visible and not general.any_subcode) else general
 
 
-def refusal(service: str, answer: Answer, table: Table, *, visible: bool, token: str = "") -> AdapterError:
+def build_error(
+    service: str, answer: Response, table: GraphErrorTable, *, visible: bool, token: str = ""
+) -> AdapterError:
     """Our error for an answer that is not a plain yes."""
-    fault = fault_of(answer) or Fault()
-    row = row_of(table, fault, visible=visible) or _by_status(answer.status)
+    fault = parse_error(answer) or ErrorBody()
+    row = find_row(table, fault, visible=visible) or _by_status(answer.status)
     passing = answer.status in _BROKEN or fault.is_transient
     facts: dict[str, Any] = {"platform_code": fault.name, "http_status": answer.status}
     if visible and not _proves_nothing_done(row, answer.status, passing=passing):
@@ -229,11 +233,11 @@ def refusal(service: str, answer: Answer, table: Table, *, visible: bool, token:
     return row.error(f"{service}: {row.says}{_their_words(fault, token)}", **facts)
 
 
-def _by_status(status: int) -> Row | None:
+def _by_status(status: int) -> GraphErrorRow | None:
     return {401: _STALE, 429: _throttled("too many calls")}.get(status)
 
 
-def _proves_nothing_done(row: Row | None, status: int, *, passing: bool) -> bool:
+def _proves_nothing_done(row: GraphErrorRow | None, status: int, *, passing: bool) -> bool:
     if row is None or not row.before_acting or status in _BROKEN:
         return False
     return not (
@@ -241,7 +245,7 @@ def _proves_nothing_done(row: Row | None, status: int, *, passing: bool) -> bool
     )  # throttles are marked transient too: those stay proof
 
 
-def _their_words(fault: Fault, token: str) -> str:
+def _their_words(fault: ErrorBody, token: str) -> str:
     text = (fault.error_user_msg or "").strip()
     return f" ({text[:300]})" if text and not (token and token in text) else ""
 
@@ -250,58 +254,62 @@ def _their_words(fault: Fault, token: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply(Generic[Known]):
+class GraphReply(Generic[Known]):
     """A plain yes, read."""
 
     data: Known
     usage: Usage
 
 
-class Graph:
+class GraphClient:
     """One Graph host and version, spoken to with Bearer tokens and JSON bodies."""
 
-    def __init__(self, client: Client, *, service: str, base: str, table: Table) -> None:
+    def __init__(self, client: HttpClient, *, service: str, base: str, table: GraphErrorTable) -> None:
         self._client = client
         self._service = service
         self._base = base.rstrip("/")
         self._table = table
 
-    def read(self, model: type[Known], path: str, token: str, **params: str) -> Reply[Known]:
+    def read(self, model: type[Known], path: str, token: str, **params: str) -> GraphReply[Known]:
         """A GET. Unavailable when there is no readable answer; the table's errors otherwise."""
         return self._call(model, "GET", path, token, visible=False, params=params)
 
-    def change(self, model: type[Known], path: str, token: str, **call: Any) -> Reply[Known]:
+    def change(self, model: type[Known], path: str, token: str, **call: Any) -> GraphReply[Known]:
         """A POST that makes nothing visible; ``call`` goes to the client as it is (``json_body``, ``body``, …)."""
         return self._call(model, "POST", path, token, visible=False, **call)
 
-    def publish(self, model: type[Known], path: str, token: str, fields: Mapping[str, Any]) -> Reply[Known]:
+    def publish(
+        self, model: type[Known], path: str, token: str, fields: Mapping[str, Any]
+    ) -> GraphReply[Known]:
         """The visible POST: OutcomeUnknown for everything that is not a clear yes or a listed refusal."""
         return self._call(model, "POST", path, token, visible=True, json_body=dict(fields))
 
     def _call(
         self, model: type[Known], method: str, path: str, token: str, *, visible: bool, **call: Any
-    ) -> Reply[Known]:
+    ) -> GraphReply[Known]:
         headers = {**call.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         url = f"{self._base}/{path}"
-        answer = answered(self._client, self._service, method, url, visible=visible, headers=headers, **call)
-        if answer.status in _YES and fault_of(answer) is None:
+        answer = send(self._client, self._service, method, url, visible=visible, headers=headers, **call)
+        if answer.status in _YES and parse_error(answer) is None:
             try:
-                return Reply(data=model.model_validate_json(answer.body), usage=usage_of(answer.headers))
+                return GraphReply(
+                    data=model.model_validate_json(answer.body), usage=parse_usage(answer.headers)
+                )
             except ValidationError:
                 kind = OutcomeUnknown if visible else Unavailable
                 raise kind(
                     f"{self._service} answered something unreadable", http_status=answer.status
                 ) from None
-        raise refusal(self._service, answer, self._table, visible=visible, token=token)
+        raise build_error(self._service, answer, self._table, visible=visible, token=token)
 
 
-def answered(client: Client, service: str, method: str, url: str, *, visible: bool, **call: Any) -> Answer:
+def send(client: HttpClient, service: str, method: str, url: str, *, visible: bool, **call: Any) -> Response:
     """The complete answer to one request, with the wire's silence put in our words."""
     try:
         return client.call(method, url, visible=visible, **call)
     except NotSent:
         raise Unavailable(f"{service} could not be reached") from None
-    except NoAnswer:
+    except NoResponse:
         kind = OutcomeUnknown if visible else Unavailable
         raise kind(f"{service} did not answer") from None
 
@@ -315,17 +323,17 @@ INTERRUPTED = "upload_interrupted"
 _PARTIAL = frozenset({"OffsetInvalidError", "PartialRequestError"})
 
 
-class _DebugInfo(Wire):
+class _DebugInfo(GraphModel):
     retriable: bool = False
     type: str = ""
 
 
-class _Rupload(Wire):
+class _Rupload(GraphModel):
     success: bool = False
     debug_info: _DebugInfo | None = None
 
 
-def rebased(url: str, base: str) -> str:
+def rebase_url(url: str, base: str) -> str:
     """``url`` on the host that we configured: a token never goes to a host that an answer names."""
     if url.startswith(f"{base.rstrip('/')}/"):
         return url
@@ -334,11 +342,11 @@ def rebased(url: str, base: str) -> str:
 
 
 def rupload(
-    client: Client,
+    client: HttpClient,
     service: str,
     url: str,
     token: str,
-    table: Table,
+    table: GraphErrorTable,
     *,
     headers: Mapping[str, str],
     chunks: Iterable[bytes] = (),
@@ -354,7 +362,7 @@ def rupload(
     body = SizedBody(chunks, length) if length else None
     try:
         answer = client.call("POST", url, headers=sent, body=body, limit=limit)
-    except (NotSent, NoAnswer):
+    except (NotSent, NoResponse):
         raise Unavailable(f"{service}: the upload was cut", code=INTERRUPTED) from None
     try:
         said = _Rupload.model_validate_json(answer.body)
@@ -365,9 +373,11 @@ def rupload(
     raise _upload_refusal(service, answer, said, table, token)
 
 
-def _upload_refusal(service: str, answer: Answer, said: _Rupload, table: Table, token: str) -> AdapterError:
-    if fault_of(answer) is not None or answer.status in {401, 429}:
-        return refusal(service, answer, table, visible=False, token=token)
+def _upload_refusal(
+    service: str, answer: Response, said: _Rupload, table: GraphErrorTable, token: str
+) -> AdapterError:
+    if parse_error(answer) is not None or answer.status in {401, 429}:
+        return build_error(service, answer, table, visible=False, token=token)
     info = said.debug_info
     kind = info.type if info else ""
     facts: dict[str, Any] = {"platform_code": kind or None, "http_status": answer.status}

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked
-from adapters.graph_api import RECONNECT, Graph, Wire
+from adapters.graph_api import RECONNECT, GraphClient, GraphModel
 
 
-class TokenGrant(Wire):
+class GraphTokenResponse(GraphModel):
     """``{"access_token","token_type":"bearer","expires_in":5183944}``; ``expires_in`` (seconds) may be missing."""
 
     access_token: SecretStr
@@ -32,14 +32,14 @@ class TokenGrant(Wire):
         return datetime.now(UTC) + timedelta(seconds=self.expires_in) if self.expires_in else None
 
 
-class InstagramOfPage(Wire):
+class InstagramOfPage(GraphModel):
     """The professional account linked to a Page."""
 
     id: str
     username: str = ""
 
 
-class Page(Wire):
+class Page(GraphModel):
     """A Page as ``me/accounts`` or its own node shows it."""
 
     id: str
@@ -49,30 +49,30 @@ class Page(Wire):
     instagram_business_account: InstagramOfPage | None = None
 
 
-class _Cursors(Wire):
+class _Cursors(GraphModel):
     after: str | None = None
 
 
-class _Paging(Wire):
+class _Paging(GraphModel):
     cursors: _Cursors = _Cursors()
     next: str | None = None
 
 
-class _Pages(Wire):
+class _Pages(GraphModel):
     data: tuple[Page, ...] = ()
     paging: _Paging = _Paging()
 
 
-class _GranularScope(Wire):
+class _GranularScope(GraphModel):
     scope: str = ""
     target_ids: tuple[str, ...] = ()
 
 
-class _Granted(Wire):
+class _Granted(GraphModel):
     granular_scopes: tuple[_GranularScope, ...] = ()
 
 
-class _DebugToken(Wire):
+class _DebugToken(GraphModel):
     data: _Granted
 
 
@@ -80,7 +80,7 @@ _MAX_LISTS = 20
 """Pages of ``me/accounts`` that are read (100 accounts each)."""
 
 
-def dialog_url(
+def build_dialog_url(
     www: str, settings: PlatformSettings, scopes: Sequence[str], redirect_uri: str, state: str
 ) -> str:
     """Facebook's consent page. Meta documents no PKCE for it."""
@@ -94,12 +94,12 @@ def dialog_url(
     return f"{www}/{settings.version}/dialog/oauth?{urlencode(query)}"
 
 
-def user_credentials(
-    graph: Graph, settings: PlatformSettings, code: str, redirect_uri: str, scopes: Sequence[str]
+def exchange_code(
+    graph: GraphClient, settings: PlatformSettings, code: str, redirect_uri: str, scopes: Sequence[str]
 ) -> Credentials:
     """The long-lived user token behind a code."""
     short = graph.read(
-        TokenGrant,
+        GraphTokenResponse,
         "oauth/access_token",
         "",
         client_id=settings.app_id,
@@ -107,16 +107,16 @@ def user_credentials(
         redirect_uri=redirect_uri,
         code=code,
     ).data
-    return long_lived(graph, settings, short.access_token, scopes)
+    return extend_token(graph, settings, short.access_token, scopes)
 
 
-def long_lived(
-    graph: Graph, settings: PlatformSettings, token: SecretStr, scopes: Sequence[str]
+def extend_token(
+    graph: GraphClient, settings: PlatformSettings, token: SecretStr, scopes: Sequence[str]
 ) -> Credentials:
     """``fb_exchange_token``: 60 more days for a user token that still lives; CredentialsRevoked when it does not."""
     try:
         grant = graph.read(
-            TokenGrant,
+            GraphTokenResponse,
             "oauth/access_token",
             "",
             grant_type="fb_exchange_token",
@@ -125,11 +125,11 @@ def long_lived(
             fb_exchange_token=token.get_secret_value(),
         ).data
     except CredentialsExpired as error:
-        raise dead(error) from None
+        raise build_revoked_error(error) from None
     return Credentials(access_token=grant.access_token, expires_at=grant.expires_at, scopes=tuple(scopes))
 
 
-def dead(error: CredentialsExpired) -> CredentialsRevoked:
+def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
     """A stale token at a refresh is a dead one: Meta has no separate refresh token."""
     return CredentialsRevoked(
         f"{error.message}; it can no longer be refreshed",
@@ -139,7 +139,7 @@ def dead(error: CredentialsExpired) -> CredentialsRevoked:
     )
 
 
-def pages(graph: Graph, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
+def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
     """Every Page that a user token reaches: the list, or each Page named in the token's granular scopes."""
     secret = token.get_secret_value()
     found: list[Page] = []
@@ -150,15 +150,17 @@ def pages(graph: Graph, settings: PlatformSettings, token: SecretStr, fields: st
         if listed.paging.next is None or not listed.paging.cursors.after:
             break
         after = {"after": listed.paging.cursors.after}
-    return found or [page_of(graph, secret, page, fields) for page in _granted_pages(graph, settings, secret)]
+    return found or [
+        get_page(graph, secret, page, fields) for page in _granted_pages(graph, settings, secret)
+    ]
 
 
-def page_of(graph: Graph, token: str, page: str, fields: str) -> Page:
+def get_page(graph: GraphClient, token: str, page: str, fields: str) -> Page:
     """One Page by its id."""
     return graph.read(Page, page, token, fields=fields).data
 
 
-def _granted_pages(graph: Graph, settings: PlatformSettings, token: str) -> list[str]:
+def _granted_pages(graph: GraphClient, settings: PlatformSettings, token: str) -> list[str]:
     app = f"{settings.app_id}|{settings.app_secret.get_secret_value()}"
     scopes = graph.read(
         _DebugToken, "debug_token", "", input_token=token, access_token=app

@@ -5,7 +5,7 @@ total deadline, kept by one watchdog thread that shuts the socket down when it p
 side of the wire the trouble was on, because everything that follows depends on it:
 
 * ``NotSent``  the connection was never made, so not a byte of the request left: nothing happened.
-* ``NoAnswer`` bytes left and no complete answer came back: the platform may have acted.
+* ``NoResponse`` bytes left and no complete answer came back: the platform may have acted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class NotSent(Exception):
     """The connection was never made: nothing left this machine."""
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """Bytes left and no complete answer came: the other side may have acted."""
 
 
@@ -48,7 +48,7 @@ class DeadlinePassed(NotSent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """A complete HTTP answer. ``body`` may hold secrets: it is never in the repr."""
 
     status: int
@@ -197,7 +197,7 @@ _WIRE = _DeadlineAdapter(pool_connections=32, pool_maxsize=128, max_retries=Retr
 redirects, no proxy and no netrc of the machine's, and a third of the time a call costs us (measured)."""
 
 
-class Client:
+class HttpClient:
     """What an adapter is given for one slice of work.
 
     ``may_send`` is asked right before the first byte of a call marked ``visible`` leaves (the lease's deadline);
@@ -223,7 +223,7 @@ class Client:
         body: bytes | SizedBody | None = None,
         visible: bool = False,
         limit: timedelta | None = None,
-    ) -> Answer:
+    ) -> Response:
         """One request and its complete answer, whatever the status.
 
         ``visible`` marks the call of ``finalize``: fresh connection, deadline checked right before the first byte.
@@ -242,8 +242,8 @@ class Client:
             with answer:
                 body = _body(answer)
             if time.monotonic() >= call.deadline:  # the cut line may read like a short but complete answer
-                raise NoAnswer("no complete answer within the time of the call")
-            return Answer(status=answer.status_code, headers=answer.headers, body=body)
+                raise NoResponse("no complete answer within the time of the call")
+            return Response(status=answer.status_code, headers=answer.headers, body=body)
 
 
 @contextmanager
@@ -265,7 +265,7 @@ def _told(call: _Call) -> Iterator[None]:
     except (requests.RequestException, HTTPError, OSError) as error:
         kind = type(error).__name__
         if call.sent:
-            raise NoAnswer(f"no complete answer ({kind})") from None
+            raise NoResponse(f"no complete answer ({kind})") from None
         raise NotSent(f"no connection ({kind})") from None
 
 
@@ -274,6 +274,6 @@ def _body(answer: requests.Response) -> bytes:
     for chunk in answer.iter_content(65536):
         size += len(chunk)
         if size > MAX_BODY:
-            raise NoAnswer(f"an answer of more than {MAX_BODY} bytes is not an answer")
+            raise NoResponse(f"an answer of more than {MAX_BODY} bytes is not an answer")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -16,7 +16,7 @@ from adapters.contract import Account, Credentials
 from adapters.errors import CredentialsRevoked, Rejected
 
 
-class Grant(BaseModel):
+class TokenResponse(BaseModel):
     """A token endpoint's answer (section 5.1), with what vendors call the refresh token's life. Never shows a token."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -30,7 +30,7 @@ class Grant(BaseModel):
     scope: str | None = None
 
 
-def credentials(grant: Grant, old: Credentials | None) -> Credentials:
+def build_credentials(grant: TokenResponse, old: Credentials | None) -> Credentials:
     """The grant as we keep it; what the platform does not repeat at a refresh stays as it was."""
     now = datetime.now(UTC)
     scopes = tuple((grant.scope or "").replace(",", " ").split())
@@ -43,7 +43,7 @@ def credentials(grant: Grant, old: Credentials | None) -> Credentials:
     )
 
 
-def refresh_form(account: Account, why_none: str, next_action: str) -> dict[str, str]:
+def build_refresh_form(account: Account, why_none: str, next_action: str) -> dict[str, str]:
     """The form of section 6. Raises CredentialsRevoked (``why_none``) where no refresh token is kept."""
     token = account.credentials.refresh_token
     if token is None or not token.get_secret_value():
@@ -51,14 +51,14 @@ def refresh_form(account: Account, why_none: str, next_action: str) -> dict[str,
     return {"grant_type": "refresh_token", "refresh_token": token.get_secret_value()}
 
 
-def code_form(code: str, redirect_uri: str, verifier: str | None = None) -> dict[str, str]:
+def build_code_form(code: str, redirect_uri: str, verifier: str | None = None) -> dict[str, str]:
     """The form of section 4.1.3, with PKCE's verifier where there is one."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     return form if verifier is None else {**form, "code_verifier": verifier}
 
 
 @contextmanager
-def no_grant_yet(service: str) -> Iterator[None]:
+def translate_code_refusal(service: str) -> Iterator[None]:
     """A table speaks of refreshes; about a code "revoked" says only that the code was not taken."""
     try:
         yield

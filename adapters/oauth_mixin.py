@@ -8,7 +8,7 @@ from typing import Protocol
 from adapters.contract import Account, Credentials, RemoteAccount
 
 
-class CodeFlow(Protocol):
+class OAuthFlow(Protocol):
     """Consent, code, refresh, and whose grant it is: a platform's ``login.py``."""
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
@@ -28,23 +28,23 @@ class CodeFlow(Protocol):
         ...
 
 
-class Connecting:
+class OAuthMixin:
     """Hands an adapter's four calls about accounts to its login."""
 
-    _login: CodeFlow
+    _oauth: OAuthFlow
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old; what that takes there is told in ``login.py``."""
-        return self._login.refresh(account)
+        return self._oauth.refresh(account)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """The consent page of the configured connection; there is no PKCE."""
-        return self._login.authorize_url(redirect_uri, state)
+        return self._oauth.authorize_url(redirect_uri, state)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """The grant behind a code."""
-        return self._login.exchange(code, redirect_uri)
+        return self._oauth.exchange(code, redirect_uri)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """The accounts that a grant gives access to."""
-        return self._login.discover(credentials)
+        return self._oauth.discover(credentials)

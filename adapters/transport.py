@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from adapters.error_table import Step, unclear
+from adapters.error_table import Phase, build_unclear_error
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
-from adapters.http import Answer, Client, DeadlinePassed, NoAnswer, NotSent, SizedBody
+from adapters.http import DeadlinePassed, HttpClient, NoResponse, NotSent, Response, SizedBody
 
 Model = TypeVar("Model", bound=BaseModel)
 
-NO_ANSWER = "no_answer"
+NO_RESPONSE = "no_answer"
 """``platform_code`` of the error that says: bytes left, and no complete answer came."""
 
 
@@ -34,7 +34,7 @@ class Request:
     limit: timedelta | None = None
 
 
-def send(client: Client, service: str, request: Request, step: Step) -> Answer:
+def send(client: HttpClient, service: str, request: Request, step: Phase) -> Response:
     """The answer, whatever its status.
 
     Raises Unavailable when nothing left (code ``deadline_passed`` when it no longer might), or when no answer came
@@ -49,7 +49,7 @@ def send(client: Client, service: str, request: Request, step: Step) -> Answer:
             json_body=request.json,
             form=request.form,
             body=request.body,
-            visible=step is Step.FINALIZE,
+            visible=step is Phase.FINALIZE,
             limit=request.limit,
         )
     except DeadlinePassed:
@@ -57,23 +57,23 @@ def send(client: Client, service: str, request: Request, step: Step) -> Answer:
             "The time to send had run out before the first byte.", code="deadline_passed"
         ) from None
     except NotSent:
-        raise unreachable(service) from None
-    except NoAnswer:
-        raise unclear(service, step, platform_code=NO_ANSWER) from None
+        raise build_unreachable_error(service) from None
+    except NoResponse:
+        raise build_unclear_error(service, step, platform_code=NO_RESPONSE) from None
     except AdapterError:
-        if step is Step.FINALIZE:  # the media's source broke off while the visible call's bytes were leaving
+        if step is Phase.FINALIZE:  # the media's source broke off while the visible call's bytes were leaving
             raise OutcomeUnknown(
                 "The media's source broke off during the last upload.", platform_code="source_broke"
             ) from None
         raise
 
 
-def read(
-    answer: Answer,
+def parse_response(
+    answer: Response,
     model: type[Model],
     service: str,
-    step: Step,
-    of_answer: Callable[[Answer, Step], AdapterError],
+    step: Phase,
+    of_answer: Callable[[Response, Phase], AdapterError],
     successes: Collection[int] = (HTTPStatus.OK,),
 ) -> Model:
     """A success as its model; raises what the platform's tables (``of_answer``) say of any other answer."""
@@ -82,14 +82,16 @@ def read(
     try:
         return model.model_validate_json(answer.body)
     except ValidationError:
-        raise unclear(service, step, platform_code="unreadable_answer", status=answer.status) from None
+        raise build_unclear_error(
+            service, step, platform_code="unreadable_answer", status=answer.status
+        ) from None
 
 
-def unreachable(service: str) -> Unavailable:
+def build_unreachable_error(service: str) -> Unavailable:
     """No connection came about: whatever the step, nothing was done."""
     return Unavailable(f"{service} could not be reached; nothing was sent.", code="platform_unreachable")
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer_header(token: str) -> dict[str, str]:
     """The header that carries an access token."""
     return {"Authorization": f"Bearer {token}"}

@@ -12,7 +12,7 @@ from adapters.http import SizedBody
 UNAVAILABLE = "media_unavailable"
 
 
-def opened(media: Media, first: int, length: int) -> Iterator[bytes]:
+def open_range(media: Media, first: int, length: int) -> Iterator[bytes]:
     """``length`` bytes from offset ``first``, the first piece already here: a dead source is noticed in time.
 
     Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
@@ -26,12 +26,12 @@ def opened(media: Media, first: int, length: int) -> Iterator[bytes]:
     return _exactly(chain((head,), pieces), length)
 
 
-def bytes_of(media: Media, first: int, length: int) -> SizedBody:
+def open_body(media: Media, first: int, length: int) -> SizedBody:
     """The same as a request's body."""
-    return SizedBody(opened(media, first, length), length)
+    return SizedBody(open_range(media, first, length), length)
 
 
-def size_of(media: Media) -> int:
+def get_size(media: Media) -> int:
     """The file's size. Raises Unavailable when nobody looked at it yet."""
     if media.facts is None:
         raise Unavailable("The media's size is not known.", code=UNAVAILABLE)

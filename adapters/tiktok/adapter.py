@@ -18,20 +18,20 @@ from pydantic import SecretStr
 from adapters.contract import (
     Account,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     RemoteAccount,
-    Seen,
     Track,
 )
 from adapters.errors import Rejected
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import music
 from adapters.tiktok.business import Business
 from adapters.tiktok.creator import Creator
@@ -52,7 +52,7 @@ class TikTok:
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
         self._client = client
         self._settings = settings
         self._hosts = {**HOSTS, **settings.hosts}
@@ -60,20 +60,20 @@ class TikTok:
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: D102
         return found(draft, account.connection)
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:  # noqa: D102
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:  # noqa: D102
         return self._half(account).prepare(draft, account, checkpoint)
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:  # noqa: D102
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: D102
         return self._half(account).finalize(draft, account, checkpoint)
 
     def look(  # noqa: D102
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         return self._half(account).look(draft, account, checkpoint, armed_at, taken)
 
     def _half(self, account: Account) -> Creator | Business:

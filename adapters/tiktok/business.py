@@ -17,20 +17,20 @@ from typing import Any, TypeVar
 from adapters.contract import (
     Account,
     CannotTell,
-    Checkpoint,
+    CheckpointData,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
-    Prepared,
+    PrepareResult,
     Published,
     Ready,
-    Seen,
     Track,
 )
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import AdapterError, OutcomeUnknown, PermissionMissing, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import music
 from adapters.tiktok import payload as posts
 from adapters.tiktok.commercial_music import MEMORY, WINDOWS, Chart, charted, clips_of, namesake
@@ -56,14 +56,14 @@ DROP_SOUND = "Choose a commercial sound or drop music_url."
 class Business:
     """One slice of work for an account of the Accounts API. ``www`` is where oEmbed is asked."""
 
-    client: Client
+    client: HttpClient
     api: str
     www: str
     try_unproven: bool
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """The next invisible step: the account's settings, then chart by chart where a sound was chosen."""
         if posts.is_draft(draft):
             return Ready(checkpoint=checkpoint)
@@ -82,10 +82,10 @@ class Business:
 
     def _ask_allowed(self, account: Account, now: float) -> Allowed:
         params = {"business_id": account.remote_id}
-        told = self._get(account, Step.PREPARE, "/business/video/settings/", params, PostingSettings)
+        told = self._get(account, Phase.PREPARE, "/business/video/settings/", params, PostingSettings)
         return Allowed.told(told, now)
 
-    def _decide_music(self, track: Track, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def _decide_music(self, track: Track, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Look the sound up in the charts, at most one request a call; the checkpoint knows which were read."""
         country, read = _country(account), list(checkpoint.get("charts", ()))
         if sound_id := charted(track, MEMORY.known(self.api, country)):
@@ -100,7 +100,7 @@ class Business:
                 "country_code": country,
                 "date_range": window,
             }
-            page = self._get(account, Step.PREPARE, "/discovery/cml/trending_list/", params, ChartPage)
+            page = self._get(account, Phase.PREPARE, "/discovery/cml/trending_list/", params, ChartPage)
             MEMORY.keep_chart(chart, clips_of(page))
             if sound_id := charted(track, clips_of(page)):
                 return _attached(checkpoint, sound_id, is_charted=True)
@@ -123,7 +123,7 @@ class Business:
 
     # --- finalize ----------------------------------------------------------------------------------------------------
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """The one visible call: ``video/publish`` or ``photo/publish``."""
         allowed = None if posts.is_draft(draft) else Allowed.read(checkpoint)
         chosen: Mapping[str, Any] | None = None if posts.is_draft(draft) else checkpoint.get("music")
@@ -143,7 +143,7 @@ class Business:
             )
         request = Request(method="POST", url=f"{self.api}{path}", headers=_headers(account), json=body)
         try:
-            shared = business_answer(send(self.client, request, Step.FINALIZE), Step.FINALIZE, Shared)
+            shared = business_answer(send(self.client, request, Phase.FINALIZE), Phase.FINALIZE, Shared)
         except OutcomeUnknown as unknown:
             raise self._of_sound(unknown, chosen) from None
         return Pending(
@@ -169,10 +169,10 @@ class Business:
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         """Where the publish stands; reads only."""
         if armed_at is None:
             return _unarmed(draft, checkpoint)
@@ -181,7 +181,7 @@ class Business:
             return self._search(draft, account, armed_at, taken)
         params = {"business_id": account.remote_id, "publish_id": publish_id}
         try:
-            status = self._get(account, Step.LOOK, "/business/publish/status/", params, BusinessStatus)
+            status = self._get(account, Phase.LOOK, "/business/publish/status/", params, BusinessStatus)
         except Rejected as refusal:
             return CannotTell(reason=refusal.message)
         if status.status == "PUBLISH_COMPLETE":
@@ -193,7 +193,12 @@ class Business:
         return Pending(checkpoint=checkpoint, wait=pause(armed_at, time.time()))
 
     def _published(
-        self, draft: Draft, account: Account, checkpoint: Checkpoint, publish_id: str, status: BusinessStatus
+        self,
+        draft: Draft,
+        account: Account,
+        checkpoint: CheckpointData,
+        publish_id: str,
+        status: BusinessStatus,
     ) -> Published:
         """Out. Ids come only for public posts, up to three minutes later; they also let us confirm the sound."""
         if not status.post_ids:
@@ -206,7 +211,9 @@ class Business:
         is_confirmed = music.confirm(self.client, self.www, link, chosen["id"])
         return Published(remote_id=post_id, url=link, notes={"music_confirmed": is_confirmed})
 
-    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]) -> Seen:
+    def _search(
+        self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
+    ) -> LookResult:
         if not posts.is_public(draft):
             return CannotTell(reason="TikTok lists public posts only, and this one is not")
         caption, since, cursor = posts.description(draft), earliest(armed_at), None
@@ -235,12 +242,12 @@ class Business:
         params = {"business_id": account.remote_id, "fields": LIST_FIELDS, "max_count": PAGE}
         if cursor is not None:
             params["cursor"] = cursor
-        return self._get(account, Step.LOOK, "/business/video/list/", params, BusinessPage)
+        return self._get(account, Phase.LOOK, "/business/video/list/", params, BusinessPage)
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 
     def _get(
-        self, account: Account, step: Step, path: str, params: Mapping[str, Any], model: type[WireT]
+        self, account: Account, step: Phase, path: str, params: Mapping[str, Any], model: type[WireT]
     ) -> WireT:
         request = Request(method="GET", url=f"{self.api}{path}", headers=_headers(account), params=params)
         return business_answer(send(self.client, request, step), step, model)
@@ -256,11 +263,11 @@ def _country(account: Account) -> str:
     return str(account.settings.get("country") or "US")
 
 
-def _attached(checkpoint: Checkpoint, sound_id: str, *, is_charted: bool) -> Ready:
+def _attached(checkpoint: CheckpointData, sound_id: str, *, is_charted: bool) -> Ready:
     return Ready(checkpoint={**checkpoint, "music": {"id": sound_id, "charted": is_charted}})
 
 
-def _unarmed(draft: Draft, checkpoint: Checkpoint) -> Seen:
+def _unarmed(draft: Draft, checkpoint: CheckpointData) -> LookResult:
     """Of a publish that was never armed: whether it may be. Nothing of it can be live, so nothing is asked."""
     is_decided = draft.music_url is None or "music" in checkpoint
     if posts.is_draft(draft) or (is_decided and Allowed.read(checkpoint) is not None):

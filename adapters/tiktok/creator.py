@@ -18,19 +18,19 @@ from adapters.contract import (
     Absent,
     Account,
     CannotTell,
-    Checkpoint,
+    CheckpointData,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
-    Prepared,
+    PrepareResult,
     Published,
     Ready,
-    Seen,
 )
-from adapters.error_table import Step, asked_to_wait
+from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import PermissionMissing, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import payload as posts
 from adapters.tiktok.creator_info import Allowed
 from adapters.tiktok.errors import of_failure, of_upload
@@ -62,12 +62,12 @@ STORED = (HTTPStatus.CREATED, HTTPStatus.PARTIAL_CONTENT)
 class Creator:
     """One slice of work for a creator account."""
 
-    client: Client
+    client: HttpClient
     api: str
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """The next invisible step. A draft needs none: it has no settings, and its scope is ``video.upload``."""
         if draft.kind == "video":
             return self._prepare_video(draft, account, checkpoint)
@@ -79,7 +79,7 @@ class Creator:
         allowed.check(draft, posts.privacy(draft))
         return Ready(checkpoint={**checkpoint, "allowed": allowed.kept()})
 
-    def _prepare_video(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def _prepare_video(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         now = time.time()
         handle, allowed = Handle.read(checkpoint), Allowed.read(checkpoint)
         if handle is not None and handle.life(now) is not Life.ALIVE:
@@ -104,23 +104,23 @@ class Creator:
 
     def _ask_allowed(self, account: Account) -> Allowed:
         path = "/v2/post/publish/creator_info/query/"
-        return Allowed.told(self._ask(account, Step.PREPARE, path, {}, PostingSettings), time.time())
+        return Allowed.told(self._ask(account, Phase.PREPARE, path, {}, PostingSettings), time.time())
 
     def _start_upload(
-        self, draft: Draft, account: Account, allowed: Allowed, checkpoint: Checkpoint
-    ) -> Prepared:
+        self, draft: Draft, account: Account, allowed: Allowed, checkpoint: CheckpointData
+    ) -> PrepareResult:
         """Get a publish id and an upload URL. Safe to repeat: without bytes nothing is ever published."""
         facts = draft.media[0].facts
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
         plan, asked_at = Plan.of(facts.bytes), time.time()
         body = posts.video_init(draft, allowed, plan)
-        begun = self._ask(account, Step.PREPARE, "/v2/post/publish/video/init/", body, UploadStarted)
+        begun = self._ask(account, Phase.PREPARE, "/v2/post/publish/video/init/", body, UploadStarted)
         handle = Handle.begun(begun.publish_id, begun.upload_url, plan, asked_at)
         return _next(handle, checkpoint)
 
-    def _send_chunk(self, draft: Draft, handle: Handle, checkpoint: Checkpoint) -> Prepared:
-        answer = send(self.client, put(draft, handle), Step.PREPARE)
+    def _send_chunk(self, draft: Draft, handle: Handle, checkpoint: CheckpointData) -> PrepareResult:
+        answer = send(self.client, put(draft, handle), Phase.PREPARE)
         if answer.status in STORED:
             _, end = handle.span()
             return _next(replace(handle, offset=end), checkpoint)
@@ -131,13 +131,13 @@ class Creator:
             if handle.was_armed:
                 return _next(replace(handle, recheck=True), checkpoint)
             return Pending(checkpoint=_without_upload(checkpoint))
-        raise of_upload(answer.status, Step.PREPARE, asked_to_wait(answer))
+        raise of_upload(answer.status, Phase.PREPARE, parse_retry_after(answer))
 
-    def _reread(self, account: Account, handle: Handle, checkpoint: Checkpoint) -> Prepared:
+    def _reread(self, account: Account, handle: Handle, checkpoint: CheckpointData) -> PrepareResult:
         """Learn from TikTok how far the upload is, and go on from there."""
         checkpoint = _detour(checkpoint)
         try:
-            status = self._status(account, handle.publish_id, Step.PREPARE)
+            status = self._status(account, handle.publish_id, Phase.PREPARE)
         except Rejected:
             if handle.was_armed:
                 raise Unavailable("TikTok no longer knows an upload that is not proven dead.") from None
@@ -153,7 +153,7 @@ class Creator:
 
     # --- finalize ----------------------------------------------------------------------------------------------------
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """The one visible call: the last chunk of a video, or ``content/init`` for photos."""
         if draft.kind == "video":
             return self._send_last_chunk(draft, checkpoint)
@@ -161,20 +161,20 @@ class Creator:
         if allowed is None and not posts.is_draft(draft):
             raise Unavailable("The account's settings have not been read yet.", code="not_prepared")
         body = posts.photo_init(draft, allowed)
-        begun = self._ask(account, Step.FINALIZE, "/v2/post/publish/content/init/", body, PublishStarted)
+        begun = self._ask(account, Phase.FINALIZE, "/v2/post/publish/content/init/", body, PublishStarted)
         return Pending(
             checkpoint={**checkpoint, "publish_id": begun.publish_id}, wait=CAPABILITIES.look_every[0]
         )
 
-    def _send_last_chunk(self, draft: Draft, checkpoint: Checkpoint) -> Finalized:
+    def _send_last_chunk(self, draft: Draft, checkpoint: CheckpointData) -> FinalizeResult:
         handle = Handle.read(checkpoint)
         if handle is None or not handle.only_last_left:
             raise Unavailable("The upload is not ready for its last part.", code="not_prepared")
         if not handle.can_finish(time.time()):
             raise Unavailable("The upload's address has expired; nothing was sent.", code="upload_expired")
-        answer = send(self.client, put(draft, handle), Step.FINALIZE)
+        answer = send(self.client, put(draft, handle), Phase.FINALIZE)
         if answer.status not in STORED:
-            raise of_upload(answer.status, Step.FINALIZE, asked_to_wait(answer))
+            raise of_upload(answer.status, Phase.FINALIZE, parse_retry_after(answer))
         return Pending(checkpoint=checkpoint, wait=CAPABILITIES.look_every[0])
 
     # --- look --------------------------------------------------------------------------------------------------------
@@ -183,10 +183,10 @@ class Creator:
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         """Where the publish stands; reads only."""
         if armed_at is None:
             return _unarmed(draft, checkpoint)
@@ -195,7 +195,7 @@ class Creator:
         if publish_id is None:
             return self._search(draft, account, armed_at, taken)
         try:
-            status = self._status(account, publish_id, Step.LOOK)
+            status = self._status(account, publish_id, Phase.LOOK)
         except Rejected as refusal:
             return CannotTell(reason=refusal.message)
         if status.status == "PUBLISH_COMPLETE":
@@ -208,11 +208,13 @@ class Creator:
             return _upload_seen(handle, status.uploaded_bytes, checkpoint, armed_at)
         return Pending(checkpoint=checkpoint, wait=pause(armed_at, time.time()))
 
-    def _status(self, account: Account, publish_id: str, step: Step) -> PublishStatus:
+    def _status(self, account: Account, publish_id: str, step: Phase) -> PublishStatus:
         body = {"publish_id": publish_id}
         return self._ask(account, step, "/v2/post/publish/status/fetch/", body, PublishStatus)
 
-    def _search(self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]) -> Seen:
+    def _search(
+        self, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
+    ) -> LookResult:
         if draft.kind == "video":
             return CannotTell(reason="the upload's id is gone, and TikTok offers no other way to find it")
         if not posts.is_public(draft):
@@ -238,12 +240,12 @@ class Creator:
 
     def _page(self, account: Account, cursor: int | None) -> VideoPage:
         body = {"max_count": PAGE} if cursor is None else {"cursor": cursor, "max_count": PAGE}
-        return self._ask(account, Step.LOOK, f"/v2/video/list/?fields={LIST_FIELDS}", body, VideoPage)
+        return self._ask(account, Phase.LOOK, f"/v2/video/list/?fields={LIST_FIELDS}", body, VideoPage)
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 
     def _ask(
-        self, account: Account, step: Step, path: str, body: Mapping[str, Any], model: type[WireT]
+        self, account: Account, step: Phase, path: str, body: Mapping[str, Any], model: type[WireT]
     ) -> WireT:
         token = account.credentials.access_token.get_secret_value()
         request = Request(
@@ -255,7 +257,7 @@ class Creator:
         return creator_answer(send(self.client, request, step), step, model)
 
 
-def _next(handle: Handle | None, checkpoint: Checkpoint) -> Prepared:
+def _next(handle: Handle | None, checkpoint: CheckpointData) -> PrepareResult:
     """Ready when only the last chunk is missing and the account's settings are fresh; else one more step."""
     if handle is None:
         return Pending(checkpoint=checkpoint)
@@ -265,18 +267,18 @@ def _next(handle: Handle | None, checkpoint: Checkpoint) -> Prepared:
     return Ready(checkpoint=checkpoint) if is_ready else Pending(checkpoint=checkpoint)
 
 
-def _without_upload(checkpoint: Checkpoint) -> dict[str, Any]:
+def _without_upload(checkpoint: CheckpointData) -> dict[str, Any]:
     return {key: value for key, value in checkpoint.items() if key != "upload"}
 
 
-def _detour(checkpoint: Checkpoint) -> dict[str, Any]:
+def _detour(checkpoint: CheckpointData) -> dict[str, Any]:
     detours = checkpoint.get("detours", 0) + 1
     if detours > MOST_DETOURS:
         raise Unavailable("The upload has started over too often without getting on.", code="upload_stuck")
     return {**checkpoint, "detours": detours}
 
 
-def _unarmed(draft: Draft, checkpoint: Checkpoint) -> Seen:
+def _unarmed(draft: Draft, checkpoint: CheckpointData) -> LookResult:
     """Of a publish that was never armed: whether it may be. Nothing of it can be live, so nothing is asked."""
     if draft.kind == "slideshow":
         is_ready = posts.is_draft(draft) or Allowed.read(checkpoint) is not None
@@ -292,7 +294,7 @@ def _unarmed(draft: Draft, checkpoint: Checkpoint) -> Seen:
 
 
 def _published(
-    draft: Draft, account: Account, checkpoint: Checkpoint, publish_id: str, status: PublishStatus
+    draft: Draft, account: Account, checkpoint: CheckpointData, publish_id: str, status: PublishStatus
 ) -> Published:
     """Out; the post's own id comes once it is public and past moderation, and never for one that is not public."""
     if not status.post_ids:
@@ -303,7 +305,9 @@ def _published(
     return Published(remote_id=post_id, url=posts.permalink(draft, username, post_id))
 
 
-def _upload_seen(handle: Handle, stored: int | None, checkpoint: Checkpoint, armed_at: datetime) -> Seen:
+def _upload_seen(
+    handle: Handle, stored: int | None, checkpoint: CheckpointData, armed_at: datetime
+) -> LookResult:
     """An armed upload that is not complete is not live; what to do next depends on whether its URL still lives."""
     now = time.time()
     if stored is None or stored >= handle.plan.size:

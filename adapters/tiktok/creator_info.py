@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from adapters.contract import Checkpoint, Draft
+from adapters.contract import CheckpointData, Draft
 from adapters.errors import Rejected
 from adapters.tiktok.wire import PostingSettings
 
@@ -31,7 +31,7 @@ class Allowed:
     username: str | None = None
 
     @classmethod
-    def read(cls, checkpoint: Checkpoint) -> Allowed | None:
+    def read(cls, checkpoint: CheckpointData) -> Allowed | None:
         """What an earlier step was told, if it was."""
         kept: Mapping[str, Any] | None = checkpoint.get("allowed")
         if kept is None:

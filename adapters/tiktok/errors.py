@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 
-from adapters.error_table import Row, Step, built, until_utc_midnight
-from adapters.error_table import unclear as unclear_of
+from adapters.error_table import ErrorRow, Phase, build_error, time_until_utc_midnight
+from adapters.error_table import build_unclear_error as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -34,65 +34,67 @@ unclear = partial(unclear_of, SERVICE)
 
 def until_next_day(now: datetime) -> timedelta:
     """How long until 00:00 UTC, but at least an hour: whether TikTok counts by day or by 24 h is not said."""
-    return max(until_utc_midnight(now), timedelta(hours=1))
+    return max(time_until_utc_midnight(now), timedelta(hours=1))
 
 
 _MINUTE = timedelta(minutes=1)
 _RECONNECT = "Connect the TikTok account again."
 _OPERATOR = "Ask the operator of this server: the TikTok app's configuration has to change."
 
-_EXPIRED = Row(
+_EXPIRED = ErrorRow(
     error=CredentialsExpired, code="credentials_expired", message="TikTok no longer takes the token."
 )
-_SCOPE = Row(
+_SCOPE = ErrorRow(
     error=PermissionMissing,
     code="permission_missing",
     message="TikTok says the account's grant lacks the permission this post needs.",
     next_action="Connect the TikTok account again and grant every permission asked for.",
 )
-_TOO_MANY_POSTS = Row(
+_TOO_MANY_POSTS = ErrorRow(
     error=RateLimited,
     code="daily_limit",
     message="TikTok says this account has posted as often as it may through apps today.",
     wait=until_next_day,
 )
-_SPAM = Row(
+_SPAM = ErrorRow(
     error=Rejected,
     code="spam_risk",
     message="TikTok refused the post as a spam risk.",
     next_action="Change the text or the media, or post from the TikTok app.",
 )
-_BANNED = Row(
+_BANNED = ErrorRow(
     error=Rejected,
     code="account_banned",
     message="TikTok has banned this account from posting.",
     next_action="Open the TikTok app to see why, then post again.",
 )
-_BUSY = Row(error=RateLimited, code="rate_limited", message="TikTok asked us to slow down.", wait=_MINUTE)
-_UNVERIFIED = Row(
+_BUSY = ErrorRow(
+    error=RateLimited, code="rate_limited", message="TikTok asked us to slow down.", wait=_MINUTE
+)
+_UNVERIFIED = ErrorRow(
     error=Rejected,
     code="url_ownership_unverified",
     message="TikTok fetches this media itself, and its address is not in a verified URL property of our app.",
     next_action=_OPERATOR,
 )
-_BAD_REQUEST = Row(
+_BAD_REQUEST = ErrorRow(
     error=Rejected,
     code="invalid_request",
     message="TikTok refused the request as invalid.",
     next_action="Check text, settings and media of the post.",
 )
-_UNKNOWN_ID = Row(
+_UNKNOWN_ID = ErrorRow(
     error=Rejected,
     code="unknown_publish_id",
     message="TikTok does not know this publish id for this account.",
 )
 
 # Content Posting API: errors of init, creator_info, status/fetch and video/list.
-CREATOR: Mapping[str, Row] = {
+CREATOR: Mapping[str, ErrorRow] = {
     "invalid_param": _BAD_REQUEST,
     "invalid_params": _BAD_REQUEST,
     "invalid_file_upload": replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file."),
-    "app_version_check_failed": Row(
+    "app_version_check_failed": ErrorRow(
         error=Rejected,
         code="app_too_old",
         message="The account's TikTok app is older than 31.8 and cannot receive drafts.",
@@ -102,7 +104,7 @@ CREATOR: Mapping[str, Row] = {
     "scope_not_authorized": _SCOPE,
     "scope_permission_missed": _SCOPE,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
-    "spam_risk_too_many_pending_share": Row(
+    "spam_risk_too_many_pending_share": ErrorRow(
         error=RateLimited,
         code="too_many_drafts",
         message="TikTok says five drafts are already waiting in the account's inbox.",
@@ -112,27 +114,27 @@ CREATOR: Mapping[str, Row] = {
     "spam_risk_user_banned_from_posting": _BANNED,
     "spam_risk": _SPAM,
     "spam_risk_text": _SPAM,
-    "reached_active_user_cap": Row(
+    "reached_active_user_cap": ErrorRow(
         error=RateLimited,
         code="app_user_cap",
         message="TikTok says our app has reached its number of active users for 24 hours.",
         wait=timedelta(hours=24),
     ),
-    "unaudited_client_can_only_post_to_private_accounts": Row(
+    "unaudited_client_can_only_post_to_private_accounts": ErrorRow(
         error=Rejected,
         code="app_unaudited",
         message="TikTok has not audited our app yet: it may post to private accounts only, as SELF_ONLY.",
         next_action=_OPERATOR,
     ),
     "url_ownership_unverified": _UNVERIFIED,
-    "privacy_level_option_mismatch": Row(
+    "privacy_level_option_mismatch": ErrorRow(
         error=Rejected,
         code="privacy_not_allowed",
         message="TikTok does not let this account post with the chosen privacy_level.",
         next_action="Choose a privacy_level the account allows.",
     ),
     "rate_limit_exceeded": _BUSY,
-    "internal_error": Row(
+    "internal_error": ErrorRow(
         error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
     ),
     "invalid_publish_id": _UNKNOWN_ID,
@@ -140,46 +142,46 @@ CREATOR: Mapping[str, Row] = {
 }
 
 _MEDIA = "Mend the media: see the limits of TikTok."
-_PULL = Row(
+_PULL = ErrorRow(
     error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its address."
 )
 # status FAILED, both products: final, nothing went out. Names not in the vendor's lists were seen by clients.
-FAIL_REASONS: Mapping[str, Row] = {
-    "file_format_check_failed": Row(
+FAIL_REASONS: Mapping[str, ErrorRow] = {
+    "file_format_check_failed": ErrorRow(
         error=Rejected,
         code="media_format",
         message="TikTok does not take this file format.",
         next_action=_MEDIA,
     ),
-    "duration_check_failed": Row(
+    "duration_check_failed": ErrorRow(
         error=Rejected,
         code="media_duration",
         message="TikTok does not take a video of this length.",
         next_action=_MEDIA,
     ),
-    "frame_rate_check_failed": Row(
+    "frame_rate_check_failed": ErrorRow(
         error=Rejected,
         code="media_frame_rate",
         message="TikTok does not take this frame rate.",
         next_action=_MEDIA,
     ),
-    "picture_size_check_failed": Row(
+    "picture_size_check_failed": ErrorRow(
         error=Rejected,
         code="media_dimensions",
         message="TikTok does not take pictures of this size.",
         next_action=_MEDIA,
     ),
-    "internal": Row(
+    "internal": ErrorRow(
         error=Unavailable, code="platform_unavailable", message="TikTok failed inside, for good."
     ),
     "video_pull_failed": _PULL,
     "photo_pull_failed": _PULL,
     "video_download_failed": _PULL,
     "photo_download_failed": _PULL,
-    "publish_cancelled": Row(
+    "publish_cancelled": ErrorRow(
         error=Rejected, code="publish_cancelled", message="The publish was cancelled at TikTok."
     ),
-    "auth_removed": Row(
+    "auth_removed": ErrorRow(
         error=CredentialsRevoked,
         code="reconnect_required",
         message="The account's owner has removed our app's access at TikTok.",
@@ -193,8 +195,8 @@ FAIL_REASONS: Mapping[str, Row] = {
 
 # PUT to an upload URL (media-transfer-guide; 429 is in no table of it). What is not here is unclear, 403, 404 and 416
 # for the last chunk too: all three are also what a complete upload may be told, and status/fetch is strong proof.
-UPLOAD: Mapping[int, Row] = {
-    400: Row(
+UPLOAD: Mapping[int, ErrorRow] = {
+    400: ErrorRow(
         error=Rejected,
         code="invalid_upload",
         message="TikTok refused the upload's headers or sizes as malformed.",
@@ -202,44 +204,46 @@ UPLOAD: Mapping[int, Row] = {
     429: _BUSY,
 }
 
-_REVOKED = Row(
+_REVOKED = ErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
     message="TikTok refused the account's grant for good.",
     next_action=_RECONNECT,
 )
-_APP = Row(
+_APP = ErrorRow(
     error=PermissionMissing,
     code="app_misconfigured",
     message="TikTok does not know our app by its id and secret.",
     next_action=_OPERATOR,
 )
 # The flat OAuth errors: RFC 6749's words, which the page uses too. The token call is never visible.
-OAUTH: Mapping[str, Row] = {
+OAUTH: Mapping[str, ErrorRow] = {
     "invalid_grant": _REVOKED,
     "invalid_request": _REVOKED,
     "access_denied": _REVOKED,
     "invalid_client": _APP,
     "unauthorized_client": _APP,
     "invalid_scope": _SCOPE,
-    "server_error": Row(error=Unavailable, code="platform_unavailable", message="TikTok failed inside."),
-    "temporarily_unavailable": Row(
+    "server_error": ErrorRow(error=Unavailable, code="platform_unavailable", message="TikTok failed inside."),
+    "temporarily_unavailable": ErrorRow(
         error=Unavailable, code="platform_unavailable", message="TikTok is not available right now."
     ),
     "rate_limit_exceeded": _BUSY,
 }
 
 _FILE = replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file.", next_action=_MEDIA)
-_CONFIG = Row(
+_CONFIG = ErrorRow(
     error=Rejected,
     code="app_not_allowed",
     message="TikTok does not let our app do this: it is blocked or not approved.",
     next_action=_OPERATOR,
 )
 _QUOTA = replace(_BUSY, wait=timedelta(minutes=5))
-_SYSTEM = Row(error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True)
+_SYSTEM = ErrorRow(
+    error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
+)
 # API for Business: general return codes, HTTP 200 all of them.
-BUSINESS: Mapping[int, Row] = {
+BUSINESS: Mapping[int, ErrorRow] = {
     **dict.fromkeys((40000, 40002, 40006, 40007, 41002, 40700), _BAD_REQUEST),
     **dict.fromkeys((40001, 40125), _SCOPE),
     **dict.fromkeys((40102, 40104, 40105), _EXPIRED),
@@ -247,13 +251,13 @@ BUSINESS: Mapping[int, Row] = {
     **dict.fromkeys((40113, 40118, 40124), _CONFIG),
     **dict.fromkeys((40016, 40100, 40133), _QUOTA),
     40050: replace(_SYSTEM, code="duplicate_request", message="TikTok calls this a duplicated request."),
-    40202: Row(
+    40202: ErrorRow(
         error=Unavailable, code="conflict", message="TikTok was changing the same thing at that moment."
     ),
     **dict.fromkeys((40902, 40903, 40913), _PULL),
     **dict.fromkeys((40905, 40906, 40907, 40908, 40910, 40914, 40915), _FILE),
     **dict.fromkeys((50000, 50002, 51305, 51065), _SYSTEM),
-    60001: Row(
+    60001: ErrorRow(
         error=Unavailable,
         code="platform_maintenance",
         message="TikTok is under maintenance.",
@@ -264,24 +268,24 @@ BAD_SOUND = 51065
 """A generic system error *and* the answer to a music_sound_id it does not like; ``business.py`` tells them apart."""
 
 # What a refused parameter (40000, 40002, …) may really be about, by words in its message; no code is documented.
-BUSINESS_WORDS: Mapping[str, Row] = {
+BUSINESS_WORDS: Mapping[str, ErrorRow] = {
     "url_ownership_unverified": _UNVERIFIED,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
 }
 
 # Where no code of theirs can be read. 429 and 401 are answered before anything is done; the rest is unclear.
-BARE: Mapping[int, Row] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
-BUSINESS_BARE: Mapping[int, Row] = {
+BARE: Mapping[int, ErrorRow] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
+BUSINESS_BARE: Mapping[int, ErrorRow] = {
     **BARE,
     **dict.fromkeys(
         (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
-        Row(error=Rejected, code="wrong_endpoint", message="TikTok has no such address: our mistake."),
+        ErrorRow(error=Rejected, code="wrong_endpoint", message="TikTok has no such address: our mistake."),
     ),
 }
 
 
 def of_creator(
-    code: str | None, status: int, step: Step, retry_after: timedelta | None = None
+    code: str | None, status: int, step: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
     """The error behind a v2 answer that is not ``ok``; ``code`` None when the answer could not be read."""
     row = CREATOR.get(code or "") or BARE.get(status)
@@ -289,7 +293,7 @@ def of_creator(
 
 
 def of_business(
-    code: int | None, message: str, status: int, step: Step, retry_after: timedelta | None = None
+    code: int | None, message: str, status: int, step: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
     """The error behind a Business answer whose code is not 0; ``code`` None when the answer could not be read."""
     row = BUSINESS.get(code) if code is not None else BUSINESS_BARE.get(status)
@@ -305,12 +309,14 @@ def of_failure(reason: str | None) -> AdapterError:
     if row is None:
         spam = (reason or "").startswith("spam_risk")
         row = (
-            _SPAM if spam else Row(error=Rejected, code="platform_failed", message="TikTok failed the post.")
+            _SPAM
+            if spam
+            else ErrorRow(error=Rejected, code="platform_failed", message="TikTok failed the post.")
         )
-    return built(row, platform_code=reason or None)
+    return build_error(row, platform_code=reason or None)
 
 
-def of_upload(status: int, step: Step, retry_after: timedelta | None = None) -> AdapterError:
+def of_upload(status: int, step: Phase, retry_after: timedelta | None = None) -> AdapterError:
     """The error behind an upload answer that is neither 201 nor 206."""
     return _of_row(UPLOAD.get(status), f"http_{status}", status, step, retry_after)
 
@@ -320,13 +326,13 @@ def of_oauth(code: str | None, status: int, retry_after: timedelta | None = None
     row = OAUTH.get(code or "")
     if row is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         row = _BUSY
-    return _of_row(row, code or f"http_{status}", status, Step.PREPARE, retry_after)
+    return _of_row(row, code or f"http_{status}", status, Phase.PREPARE, retry_after)
 
 
 def _of_row(
-    row: Row | None, platform_code: str, status: int, step: Step, retry_after: timedelta | None
+    row: ErrorRow | None, platform_code: str, status: int, step: Phase, retry_after: timedelta | None
 ) -> AdapterError:
     server_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if row is None or (step is Step.FINALIZE and (row.ambiguous or server_fault)):
+    if row is None or (step is Phase.FINALIZE and (row.ambiguous or server_fault)):
         return unclear(step, platform_code=platform_code, status=status)
-    return built(row, platform_code=platform_code, status=status, asked=retry_after)
+    return build_error(row, platform_code=platform_code, status=status, asked=retry_after)

@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from adapters.contract import Track
-from adapters.error_table import Step, asked_to_wait
+from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
-from adapters.http import Answer, Client
+from adapters.http import HttpClient, Response
 from adapters.tiktok.transport import send
 from adapters.tiktok.wire import Embed
 from adapters.transport import Request
@@ -93,7 +93,7 @@ class Sound:
     artist: str
 
 
-def resolve(client: Client, www: str, link: str) -> Track:
+def resolve(client: HttpClient, www: str, link: str) -> Track:
     """The sound of the post behind a link.
 
     Raises Rejected (``music_unresolvable``) when there is no such post or it has no sound, RateLimited and Unavailable
@@ -126,7 +126,7 @@ def resolve(client: Client, www: str, link: str) -> Track:
     )
 
 
-def confirm(client: Client, www: str, post_link: str, sound_id: str) -> bool | None:
+def confirm(client: HttpClient, www: str, post_link: str, sound_id: str) -> bool | None:
     """Whether a public post carries this sound; None where oEmbed does not tell. A note, never a verdict."""
     try:
         return resolve(client, www, post_link).sound_id == sound_id
@@ -134,18 +134,18 @@ def confirm(client: Client, www: str, post_link: str, sound_id: str) -> bool | N
         return None
 
 
-def _ask(client: Client, www: str, link: str) -> Answer:
+def _ask(client: HttpClient, www: str, link: str) -> Response:
     request = Request(method="GET", url=f"{www}/oembed", params={"url": link}, limit=PATIENCE)
-    return send(client, request, Step.LOOK)
+    return send(client, request, Phase.LOOK)
 
 
-def _embed(answer: Answer) -> Embed:
+def _embed(answer: Response) -> Embed:
     if answer.status in _GONE:
         raise _unresolvable(
             "There is no such TikTok post, or it is private or cannot be embedded.", answer.status
         )
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = asked_to_wait(answer) or timedelta(minutes=1)
+        wait = parse_retry_after(answer) or timedelta(minutes=1)
         raise RateLimited(
             "TikTok asked us to look up fewer sounds.", retry_after=wait, http_status=answer.status
         )

@@ -19,11 +19,10 @@ from urllib.parse import urlencode
 from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Account, Credentials, RemoteAccount
-from adapters.error_table import Step, asked_to_wait
+from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
-from adapters.http import Client
-from adapters.oauth import Grant, code_form, refresh_form
-from adapters.oauth import credentials as credentials_of
+from adapters.http import HttpClient
+from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
 from adapters.tiktok.errors import of_oauth
 from adapters.tiktok.transport import business_answer, creator_answer, send
 from adapters.tiktok.wire import BusinessProfile, OAuthError, PostingSettings, TokenInfo, UserInfo
@@ -46,7 +45,7 @@ _NO_MORE, _AGAIN = "TikTok no longer renews the account's grant.", "Connect the 
 class CreatorOAuth:
     """Login Kit v2. ``client_key`` is TikTok's word for the app's id."""
 
-    client: Client
+    client: HttpClient
     api: str
     www: str
     app_id: str
@@ -67,22 +66,22 @@ class CreatorOAuth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """The grant behind a code; a code is good for one try."""
-        return self._token(code_form(code, redirect_uri, code_verifier), None)
+        return self._token(build_code_form(code, redirect_uri, code_verifier), None)
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old; the refresh token may have changed and is returned either way."""
-        return self._token(refresh_form(account, _NO_MORE, _AGAIN), account)
+        return self._token(build_refresh_form(account, _NO_MORE, _AGAIN), account)
 
     def _token(self, form: Mapping[str, str], account: Account | None) -> Credentials:
         app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
-        answer = send(self.client, request, Step.PREPARE)
+        answer = send(self.client, request, Phase.PREPARE)
         try:
-            return credentials_of(
-                Grant.model_validate_json(answer.body), account.credentials if account else None
+            return build_credentials(
+                TokenResponse.model_validate_json(answer.body), account.credentials if account else None
             )
         except ValidationError:  # errors come flat, with whatever status
-            raise of_oauth(_oauth_code(answer.body), answer.status, asked_to_wait(answer)) from None
+            raise of_oauth(_oauth_code(answer.body), answer.status, parse_retry_after(answer)) from None
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """The one account of a grant. Its handle comes from creator_info: ``user/info`` needs one more scope for it."""
@@ -102,9 +101,9 @@ class CreatorOAuth:
         token = credentials.access_token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=UTF-8"}
         answer = send(
-            self.client, Request(method=method, url=f"{self.api}{path}", headers=headers), Step.PREPARE
+            self.client, Request(method=method, url=f"{self.api}{path}", headers=headers), Phase.PREPARE
         )
-        return creator_answer(answer, Step.PREPARE, model)
+        return creator_answer(answer, Phase.PREPARE, model)
 
 
 def _with_slash(redirect_uri: str) -> str:
@@ -116,7 +115,7 @@ def _with_slash(redirect_uri: str) -> str:
 class BusinessOAuth:
     """The TikTok account holder authorisation of API for Business: JSON bodies, no PKCE."""
 
-    client: Client
+    client: HttpClient
     api: str
     www: str
     app_id: str
@@ -141,14 +140,14 @@ class BusinessOAuth:
             "auth_code": code,
             "redirect_uri": _with_slash(redirect_uri),
         }
-        return credentials_of(self._post("/tt_user/oauth2/token/", body, Grant), None)
+        return build_credentials(self._post("/tt_user/oauth2/token/", body, TokenResponse), None)
 
     def refresh(self, account: Account) -> Credentials:
         """New tokens for old; the refresh token may have changed and is returned either way."""
-        body = refresh_form(account, _NO_MORE, _AGAIN)
+        body = build_refresh_form(account, _NO_MORE, _AGAIN)
         try:
-            return credentials_of(
-                self._post("/tt_user/oauth2/refresh_token/", body, Grant), account.credentials
+            return build_credentials(
+                self._post("/tt_user/oauth2/refresh_token/", body, TokenResponse), account.credentials
             )
         except (
             CredentialsExpired
@@ -162,14 +161,14 @@ class BusinessOAuth:
     def _post(self, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
         app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.api}{path}", json={**app, **body})
-        return business_answer(send(self.client, request, Step.PREPARE), Step.PREPARE, model)
+        return business_answer(send(self.client, request, Phase.PREPARE), Phase.PREPARE, model)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """The one account of a grant; ``creator_id`` is its ``business_id``, kept verbatim (it may start with -)."""
         token = credentials.access_token.get_secret_value()
         body = {"app_id": self.app_id, "access_token": token}
         request = Request(method="POST", url=f"{self.api}/tt_user/token_info/get/", json=body)
-        info = business_answer(send(self.client, request, Step.PREPARE), Step.PREPARE, TokenInfo)
+        info = business_answer(send(self.client, request, Phase.PREPARE), Phase.PREPARE, TokenInfo)
         params = {
             "business_id": info.creator_id,
             "fields": json.dumps(["username", "display_name"], separators=(",", ":")),
@@ -178,7 +177,9 @@ class BusinessOAuth:
             method="GET", url=f"{self.api}/business/get/", params=params, headers={"Access-Token": token}
         )
         try:
-            profile = business_answer(send(self.client, request, Step.PREPARE), Step.PREPARE, BusinessProfile)
+            profile = business_answer(
+                send(self.client, request, Phase.PREPARE), Phase.PREPARE, BusinessProfile
+            )
         except (
             PermissionMissing,
             Rejected,

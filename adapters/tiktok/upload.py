@@ -11,10 +11,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from adapters.contract import Checkpoint, Draft
+from adapters.contract import CheckpointData, Draft
 from adapters.tiktok.limits import CHUNK_LEAST, CHUNK_WANTED, UPLOAD_URL_LIFE
 from adapters.transport import Request
-from adapters.upload_source import bytes_of
+from adapters.upload_source import open_body
 
 BEFORE, AFTER = 120.0, 300.0
 """Seconds before the upload URL's end when nothing new is begun on it, and after it when it is surely dead."""
@@ -67,7 +67,7 @@ class Handle:
     """TikTok's progress is not what we believed; it is asked for before the next byte."""
 
     @classmethod
-    def read(cls, checkpoint: Checkpoint) -> Handle | None:
+    def read(cls, checkpoint: CheckpointData) -> Handle | None:
         """The upload an earlier step started, if it did."""
         kept = checkpoint.get("upload")
         return None if kept is None else cls(**{**kept, "plan": Plan(**kept["plan"])})
@@ -126,6 +126,6 @@ def put(draft: Draft, handle: Handle) -> Request:
             "Content-Type": media.facts.content_type if media.facts else "video/mp4",
             "Content-Range": f"bytes {first}-{end - 1}/{handle.plan.size}",
         },
-        body=bytes_of(media, first, end - first),
+        body=open_body(media, first, end - first),
         limit=CHUNK_TIME,
     )

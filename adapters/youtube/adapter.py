@@ -21,23 +21,23 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     Ready,
     RemoteAccount,
-    Seen,
 )
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import AdapterError, Unavailable, Unsupported
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.youtube import limits
 from adapters.youtube import lookup as looking
 from adapters.youtube import payload as resource
@@ -56,7 +56,7 @@ class YouTube:
     platform: ClassVar[Platform] = Platform.YOUTUBE
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
         self._client = client
         self._settings = settings
 
@@ -66,34 +66,34 @@ class YouTube:
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """One request: the session's start, a probe, or the next chunk; Ready when only the last one is left."""
         if draft.kind != "video" or any(media.kind != "video" for media in draft.media):
             raise Unsupported("YouTube publishes videos only; it has no slideshows.")
         at, upload = Progress.model_validate(checkpoint), self._upload(account)
         match at.todo(time.time()):
             case Todo.READY:
-                return Ready(checkpoint=at.checkpoint())
+                return Ready(checkpoint=at.to_dict())
             case Todo.START:
                 body = resource.video(draft, self._settings.options)
-                return Pending(checkpoint=upload.start(draft, at, body).checkpoint())
+                return Pending(checkpoint=upload.start(draft, at, body).to_dict())
             case Todo.PROBE:
-                return after(at, lambda: upload.probe(at, Step.PREPARE), probing=True)
+                return after(at, lambda: upload.probe(at, Phase.PREPARE), probing=True)
             case Todo.SEND:
-                return after(at, lambda: upload.put(draft.media[0], at, Step.PREPARE), probing=False)
+                return after(at, lambda: upload.put(draft.media[0], at, Phase.PREPARE), probing=False)
 
     # --- finalize ----------------------------------------------------------------------------------------------------
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """The last chunk, and nothing after it: the ``look`` that the answer asks for reads the video's status."""
         at = Progress.model_validate(checkpoint)
         if at.video_id is not None:  # complete already, as a probe saw: there is nothing left to send
-            return Pending(checkpoint=at.checkpoint())
+            return Pending(checkpoint=at.to_dict())
         if at.session is None or at.unsure or not at.only_last_left:
             raise Unavailable("The upload is not ready for its last part.", code="not_prepared")
-        match self._upload(account).put(draft.media[0], at, Step.FINALIZE):
+        match self._upload(account).put(draft.media[0], at, Phase.FINALIZE):
             case Complete(video=video):
-                return Pending(checkpoint=at.then(video_id=video.id).checkpoint())
+                return Pending(checkpoint=at.replace(video_id=video.id).to_dict())
             case Stored(offset=offset) if offset < at.size:  # "incomplete" is proof: the same session goes on
                 raise Unavailable(
                     f"YouTube has stored {offset} of {at.size} bytes only; the rest is sent again.",
@@ -101,9 +101,9 @@ class YouTube:
                     retry_after=limits.STALE,  # what we knew is old by then: a probe comes first
                 )
             case Refused(answer=answer):
-                raise of_answer(answer, Step.FINALIZE)
+                raise of_answer(answer, Phase.FINALIZE)
             case Stored() | Gone() | Garbled():
-                raise unclear(Step.FINALIZE, platform_code="unclear_upload")
+                raise unclear(Phase.FINALIZE, platform_code="unclear_upload")
 
     # --- look --------------------------------------------------------------------------------------------------------
 
@@ -111,44 +111,46 @@ class YouTube:
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
         at = Progress.model_validate(checkpoint)
         if at.video_id is not None:
             return self._status(draft, account, at, at.video_id, armed_at)
         if armed_at is None:
-            return Ready(checkpoint=at.checkpoint())
+            return Ready(checkpoint=at.to_dict())
         seen = None if at.session is None else self._by_session(draft, account, at, armed_at)
         return seen or self._search(draft, account, at, armed_at, taken)
 
-    def _by_session(self, draft: Draft, account: Account, at: Progress, armed_at: datetime) -> Seen | None:
+    def _by_session(
+        self, draft: Draft, account: Account, at: Progress, armed_at: datetime
+    ) -> LookResult | None:
         """What the upload session proves; None when it is gone, or has a last word that proves nothing."""
-        match self._upload(account).probe(at, Step.LOOK):
+        match self._upload(account).probe(at, Phase.LOOK):
             case Complete(video=video):
-                return self._status(draft, account, at.then(video_id=video.id), video.id, armed_at)
+                return self._status(draft, account, at.replace(video_id=video.id), video.id, armed_at)
             case Stored(session=session) if (
                 session != at.session
             ):  # kept first: the old URI may be dead already
-                return Pending(checkpoint=at.then(session=session, unsure=True).checkpoint())
+                return Pending(checkpoint=at.replace(session=session, unsure=True).to_dict())
             case Stored(offset=offset, session=session) if offset < at.size:
-                again = at.stored(session, offset, time.time()).then(unsure=True)
-                return Absent(checkpoint=again.checkpoint())
+                again = at.stored(session, offset, time.time()).replace(unsure=True)
+                return Absent(checkpoint=again.to_dict())
             case Stored():
-                return Pending(checkpoint=at.checkpoint(), wait=self.capabilities.look_every[0])
+                return Pending(checkpoint=at.to_dict(), wait=self.capabilities.look_every[0])
             case Refused(answer=answer):
                 case = row_of(answer)
                 if case is not None and case.of_insert:  # the upload is over, and this is how it ended
-                    return Ended(error=of_answer(answer, Step.LOOK))
+                    return Ended(error=of_answer(answer, Phase.LOOK))
                 if not ends_session(answer):
-                    raise of_answer(answer, Step.LOOK)
+                    raise of_answer(answer, Phase.LOOK)
         return None
 
     def _status(
         self, draft: Draft, account: Account, at: Progress, video_id: str, armed_at: datetime | None
-    ) -> Seen:
+    ) -> LookResult:
         """What YouTube makes of an upload it has taken. A failed read never unpublishes."""
         try:
             found = self._channels(account).videos((video_id,), "status,processingDetails")
@@ -160,7 +162,7 @@ class YouTube:
 
     def _search(
         self, draft: Draft, account: Account, at: Progress, armed_at: datetime, taken: Container[str]
-    ) -> Seen:
+    ) -> LookResult:
         found = looking.search(self._channels(account), account.remote_id, draft, at, armed_at, taken)
         if isinstance(found, CannotTell):
             return found

@@ -55,18 +55,18 @@ class Progress(BaseModel):
 
     __str__ = __repr__
 
-    def then(self, **changed: Any) -> Progress:
+    def replace(self, **changed: Any) -> Progress:
         """The same with some fields changed."""
         return self.model_copy(update=changed)
 
-    def checkpoint(self) -> Kept:
+    def to_dict(self) -> Kept:
         """As JSON-able facts, without what is still as at the beginning."""
         return Kept(self.model_dump(mode="json", exclude_defaults=True))
 
     def stored(self, session: str, offset: int, now: float) -> Progress:
         """YouTube said how much it has. ``cuts`` is forgiven by progress only."""
         cuts = 0 if offset > self.offset else self.cuts
-        return self.then(session=session, offset=offset, said_at=now, unsure=False, cuts=cuts)
+        return self.replace(session=session, offset=offset, said_at=now, unsure=False, cuts=cuts)
 
     @property
     def only_last_left(self) -> bool:

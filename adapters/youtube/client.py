@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from adapters.error_table import Step
-from adapters.http import Client
-from adapters.transport import Request, bearer
+from adapters.error_table import Phase
+from adapters.http import HttpClient
+from adapters.transport import Request, bearer_header
 from adapters.youtube.limits import PAGE
 from adapters.youtube.transport import read
 from adapters.youtube.wire import (
@@ -30,7 +30,7 @@ WireT = TypeVar("WireT", bound=Wire)
 class Channels:
     """The channels and videos that one token reaches."""
 
-    client: Client
+    client: HttpClient
     api: str
     token: str = field(repr=False)
 
@@ -56,5 +56,5 @@ class Channels:
 
     def _ask(self, collection: str, model: type[WireT], **params: str) -> WireT:
         url = f"{self.api}/youtube/v3/{collection}"
-        request = Request(method="GET", url=url, params=params, headers=bearer(self.token))
-        return read(self.client, request, model, Step.LOOK)
+        request = Request(method="GET", url=url, params=params, headers=bearer_header(self.token))
+        return read(self.client, request, model, Phase.LOOK)

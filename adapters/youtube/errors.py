@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
-from adapters.error_table import Row, Step, asked_to_wait, built
-from adapters.error_table import unclear as unclear_of
+from adapters.error_table import ErrorRow, Phase, build_error, parse_retry_after
+from adapters.error_table import build_unclear_error as unclear_of
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -32,7 +32,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Answer
+from adapters.http import Response
 from adapters.youtube import limits
 from adapters.youtube.wire import Envelope, OAuthFault
 
@@ -41,7 +41,7 @@ unclear = partial(unclear_of, SERVICE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class About(Row):
+class About(ErrorRow):
     """A row that also knows whether it can only be ``of_insert``: about a new video."""
 
     of_insert: bool = False
@@ -220,7 +220,7 @@ OAUTH: Mapping[str, About] = {
 # --- reading an answer -----------------------------------------------------------------------------------------------
 
 
-def reason_of(answer: Answer) -> str | None:
+def reason_of(answer: Response) -> str | None:
     """Their word for the refusal; None when the answer cannot be read as one."""
     try:
         fault = Envelope.model_validate_json(answer.body).error
@@ -230,16 +230,16 @@ def reason_of(answer: Answer) -> str | None:
     return named or fault.status
 
 
-def row_of(answer: Answer) -> About | None:
+def row_of(answer: Response) -> About | None:
     """The row for a refusal, by its reason, else by its status."""
     return REASONS.get(reason_of(answer) or "") or BARE.get(answer.status)
 
 
-def of_answer(answer: Answer, step: Step) -> AdapterError:
+def of_answer(answer: Response, step: Phase) -> AdapterError:
     """The error behind an answer that is no success."""
     row, code = row_of(answer), reason_of(answer) or f"http_{answer.status}"
     broken = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if step is Step.FINALIZE and (row is None or row.ambiguous or broken):
+    if step is Phase.FINALIZE and (row is None or row.ambiguous or broken):
         return unclear(step, platform_code=code, status=answer.status)
     if row is None and broken:
         row = _FAILED_INSIDE
@@ -247,10 +247,10 @@ def of_answer(answer: Answer, step: Step) -> AdapterError:
         return AdapterError(
             "YouTube refused for an unlisted reason.", platform_code=code, http_status=answer.status
         )
-    return built(row, platform_code=code, status=answer.status, asked=asked_to_wait(answer))
+    return build_error(row, platform_code=code, status=answer.status, asked=parse_retry_after(answer))
 
 
-def of_oauth(answer: Answer) -> AdapterError:
+def of_oauth(answer: Response) -> AdapterError:
     """The error behind the token host's answer. Only ``invalid_grant`` is a definite end of the grant."""
     try:
         code = OAuthFault.model_validate_json(answer.body).error
@@ -265,10 +265,10 @@ def of_oauth(answer: Answer) -> AdapterError:
         return AdapterError(
             "Google refused the tokens for an unlisted reason.", platform_code=code, http_status=answer.status
         )
-    return built(row, platform_code=code, status=answer.status, asked=asked_to_wait(answer))
+    return build_error(row, platform_code=code, status=answer.status, asked=parse_retry_after(answer))
 
 
 def of_failure(table: Mapping[str, About], reason: str | None) -> AdapterError:
     """Why a taken upload ended. An unlisted reason is not tried again: we do not know that it would help."""
     unlisted = _refused("platform_failed", "YouTube failed or rejected the video.", _APPEAL)
-    return built(table.get(reason or "", unlisted), platform_code=reason)
+    return build_error(table.get(reason or "", unlisted), platform_code=reason)

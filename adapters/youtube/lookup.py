@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.contract import CannotTell, Draft, Ended, Pending, Published, Seen
+from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published
 from adapters.youtube import limits, text
 from adapters.youtube import payload as resource
 from adapters.youtube.checkpoint import Progress
@@ -18,7 +18,7 @@ from adapters.youtube.wire import Channel, Video
 _OVER = frozenset({"failed", "terminated"})
 
 
-def judged(draft: Draft, at: Progress, video: Video, armed_at: datetime | None, now: datetime) -> Seen:
+def judged(draft: Draft, at: Progress, video: Video, armed_at: datetime | None, now: datetime) -> LookResult:
     """Rejected or failed: over, nothing is shown. Processed, or processing for long: out. Else: later."""
     status, details = video.status, video.processing_details
     if status.upload_status == "rejected":
@@ -31,7 +31,7 @@ def judged(draft: Draft, at: Progress, video: Video, armed_at: datetime | None, 
     working = status.upload_status == "uploaded" and details.processing_status != "succeeded"
     if working and armed_at is not None and now - armed_at < limits.PROCESSING:
         wait = limits.CAPABILITIES.look_every[0]
-        return Pending(checkpoint=at.then(video_id=video.id).checkpoint(), wait=wait)
+        return Pending(checkpoint=at.replace(video_id=video.id).to_dict(), wait=wait)
     return published(draft, video.id, **_facts(video))
 
 

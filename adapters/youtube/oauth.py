@@ -15,11 +15,10 @@ from urllib.parse import urlencode
 from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Account, Credentials, RemoteAccount
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import PermissionMissing
-from adapters.http import Client
-from adapters.oauth import Grant, code_form, refresh_form
-from adapters.oauth import credentials as credentials_of
+from adapters.http import HttpClient
+from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
 from adapters.transport import Request
 from adapters.youtube.client import Channels
 from adapters.youtube.errors import of_oauth, unclear
@@ -36,7 +35,7 @@ CONNECTION = "channel"
 class OAuth:
     """Google's OAuth 2.0 for web servers."""
 
-    client: Client
+    client: HttpClient
     api: str
     tokens: str
     accounts: str
@@ -60,7 +59,7 @@ class OAuth:
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """The grant behind a code. PermissionMissing when the person unticked a permission we cannot do without."""
-        got = self._token(code_form(code, redirect_uri, code_verifier), None)
+        got = self._token(build_code_form(code, redirect_uri, code_verifier), None)
         missing = [scope.rpartition("/")[2] for scope in SCOPES if got.scopes and scope not in got.scopes]
         if missing:
             raise PermissionMissing(
@@ -71,7 +70,7 @@ class OAuth:
 
     def refresh(self, account: Account) -> Credentials:
         """A new access token; the refresh token mostly stays and is returned either way."""
-        form = refresh_form(
+        form = build_refresh_form(
             account, "No refresh token is kept for this channel.", "Connect the YouTube channel again."
         )
         return self._token(form, account.credentials)
@@ -87,14 +86,14 @@ class OAuth:
     def _token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
         app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.tokens}/token", form={**app, **form})
-        answer = send(self.client, request, Step.PREPARE)
+        answer = send(self.client, request, Phase.PREPARE)
         if answer.status != HTTPStatus.OK:
             raise of_oauth(answer)
         try:
-            grant = Grant.model_validate_json(answer.body)
+            grant = TokenResponse.model_validate_json(answer.body)
         except ValidationError:
-            raise unclear(Step.PREPARE, platform_code="unreadable_answer", status=answer.status) from None
-        return credentials_of(grant, old)
+            raise unclear(Phase.PREPARE, platform_code="unreadable_answer", status=answer.status) from None
+        return build_credentials(grant, old)
 
 
 def _remote(channel: Channel, credentials: Credentials) -> RemoteAccount:

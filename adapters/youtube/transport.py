@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from adapters import transport as speech
-from adapters.error_table import Step
-from adapters.http import Answer, Client
+from adapters.error_table import Phase
+from adapters.http import HttpClient, Response
 from adapters.transport import Model, Request
 from adapters.youtube.errors import SERVICE, of_answer
 
 
-def send(client: Client, request: Request, step: Step) -> Answer:
+def send(client: HttpClient, request: Request, step: Phase) -> Response:
     """As ``adapters.transport`` says."""
     return speech.send(client, SERVICE, request, step)
 
 
-def read(client: Client, request: Request, model: type[Model], step: Step) -> Model:
+def read(client: HttpClient, request: Request, model: type[Model], step: Phase) -> Model:
     """A read's answer as ``model``. Unavailable when it cannot be understood, the table's errors otherwise."""
-    return speech.read(send(client, request, step), model, SERVICE, step, of_answer)
+    return speech.parse_response(send(client, request, step), model, SERVICE, step, of_answer)

@@ -19,11 +19,11 @@ from urllib.parse import urljoin, urlsplit
 from pydantic import ValidationError
 
 from adapters.contract import Draft, Media
-from adapters.error_table import Step, asked_to_wait
+from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import Unavailable
-from adapters.http import Answer, Client
-from adapters.transport import Request, bearer
-from adapters.upload_source import bytes_of
+from adapters.http import HttpClient, Response
+from adapters.transport import Request, bearer_header
+from adapters.upload_source import open_body
 from adapters.youtube import payload as resource
 from adapters.youtube.checkpoint import Progress
 from adapters.youtube.errors import of_answer, unclear
@@ -64,7 +64,7 @@ class Gone:
 class Refused:
     """Any other status; the tables say what it means."""
 
-    answer: Answer = field(repr=False)
+    answer: Response = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ Heard = Stored | Complete | Gone | Refused | Garbled
 class Upload:
     """One account's upload of one file."""
 
-    client: Client
+    client: HttpClient
     api: str
     token: str = field(repr=False)
 
@@ -99,7 +99,7 @@ class Upload:
             url=f"{self.api}/upload/youtube/v3/videos",
             params={"uploadType": "resumable", "part": "snippet,status"},
             headers={
-                **bearer(self.token),
+                **bearer_header(self.token),
                 "Content-Type": "application/json; charset=UTF-8",
                 "X-Upload-Content-Length": str(facts.bytes),
                 "X-Upload-Content-Type": facts.content_type,
@@ -107,13 +107,13 @@ class Upload:
             },
             json=body,
         )
-        answer = send(self.client, request, Step.PREPARE)
+        answer = send(self.client, request, Phase.PREPARE)
         if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            raise of_answer(answer, Step.PREPARE)
+            raise of_answer(answer, Phase.PREPARE)
         location = answer.headers.get("Location")
         if not location:
-            raise unclear(Step.PREPARE, platform_code="no_location", status=answer.status)
-        return at.then(
+            raise unclear(Phase.PREPARE, platform_code="no_location", status=answer.status)
+        return at.replace(
             session=_trusted(location, self.api),
             size=facts.bytes,
             content_type=facts.content_type,
@@ -123,7 +123,7 @@ class Upload:
             unsure=False,
         )
 
-    def put(self, media: Media, at: Progress, step: Step) -> Heard:
+    def put(self, media: Media, at: Progress, step: Phase) -> Heard:
         """Send the next chunk, its source already open.
 
         Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
@@ -133,22 +133,22 @@ class Upload:
             method="PUT",
             url=at.session or "",
             headers={
-                **bearer(self.token),
+                **bearer_header(self.token),
                 "Content-Type": at.content_type,
                 "Content-Range": f"bytes {at.offset}-{at.offset + length - 1}/{at.size}",
             },
-            body=bytes_of(media, at.offset, length),
+            body=open_body(media, at.offset, length),
             limit=CHUNK_TIME,
         )
         return self._heard(send(self.client, request, step), at)
 
-    def probe(self, at: Progress, step: Step) -> Heard:
+    def probe(self, at: Progress, step: Phase) -> Heard:
         """Ask how far the session is; changes nothing."""
-        headers = {**bearer(self.token), "Content-Range": f"bytes */{at.size}"}
+        headers = {**bearer_header(self.token), "Content-Range": f"bytes */{at.size}"}
         request = Request(method="PUT", url=at.session or "", headers=headers)
         return self._heard(send(self.client, request, step), at)
 
-    def _heard(self, answer: Answer, at: Progress) -> Heard:
+    def _heard(self, answer: Response, at: Progress) -> Heard:
         if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
             try:
                 return Complete(video=Video.model_validate_json(answer.body))
@@ -158,7 +158,7 @@ class Upload:
             return self._stored(answer, at)
         return Gone() if answer.status in GONE else Refused(answer=answer)
 
-    def _stored(self, answer: Answer, at: Progress) -> Heard:
+    def _stored(self, answer: Response, at: Progress) -> Heard:
         """A 308 without Range has stored nothing; with a Location it goes on there."""
         told = answer.headers.get("Range")
         match = _RANGE.fullmatch(told.strip()) if told is not None else None
@@ -167,7 +167,7 @@ class Upload:
         location = answer.headers.get("Location")
         session = _trusted(location, self.api) if location else at.session or ""
         offset = min(int(match[1]) + 1, at.size) if match else 0
-        return Stored(offset=offset, session=session, wait=asked_to_wait(answer))
+        return Stored(offset=offset, session=session, wait=parse_retry_after(answer))
 
 
 def _trusted(location: str, api: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.http import Client
+from adapters.http import HttpClient
 from tests.adapters.vendor_server import VendorServer
 
 
@@ -18,5 +18,5 @@ def server() -> Iterator[VendorServer]:
 
 
 @pytest.fixture
-def client() -> Client:
-    return Client()
+def client() -> HttpClient:
+    return HttpClient()

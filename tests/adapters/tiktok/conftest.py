@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import PlatformSettings
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.stand_in import StandIn, running
 
@@ -41,7 +41,7 @@ def settings(platform: StandIn) -> Callable[..., PlatformSettings]:
 def tiktok(settings: Callable[..., PlatformSettings]) -> Callable[..., TikTok]:
     """A new adapter with a new client each time, as every slice of work has."""
 
-    def made(client: Client | None = None, **options: Any) -> TikTok:
-        return TikTok(client or Client(), settings(**options))
+    def made(client: HttpClient | None = None, **options: Any) -> TikTok:
+        return TikTok(client or HttpClient(), settings(**options))
 
     return made

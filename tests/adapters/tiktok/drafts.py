@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
     Media,
     Pending,
     Platform,
-    Prepared,
+    PrepareResult,
     Ready,
     Track,
 )
@@ -77,17 +77,17 @@ def account(connection: str = "creator", refresh: str | None = REFRESH, **settin
     )
 
 
-def through_json(checkpoint: Checkpoint) -> dict[str, Any]:
+def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
     """The checkpoint as another worker would find it."""
     kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
     return kept
 
 
 def prepared(
-    tiktok: Callable[[], TikTok], draft: Draft, who: Account, checkpoint: Checkpoint | None = None
+    tiktok: Callable[[], TikTok], draft: Draft, who: Account, checkpoint: CheckpointData | None = None
 ) -> Ready:
     """Prepare to the end, every step by a new worker that knows the last checkpoint only."""
-    result: Prepared = Pending(checkpoint=checkpoint or {})
+    result: PrepareResult = Pending(checkpoint=checkpoint or {})
     for _ in range(100):
         if isinstance(result, Ready):
             return Ready(checkpoint=through_json(result.checkpoint))

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import CannotTell, Draft, Ended, Pending, Published, Ready, Seen
+from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
@@ -36,7 +36,7 @@ def scripted(platform: StandIn) -> StandIn:
 
 
 def test_video(scripted: StandIn, tiktok: Make) -> None:
-    draft, who, client = video(options={"is_branded_content": True}), account("business"), Client()
+    draft, who, client = video(options={"is_branded_content": True}), account("business"), HttpClient()
     first = tiktok().prepare(draft, who, {})
     assert isinstance(first, Ready)
 
@@ -145,8 +145,8 @@ def look(
     checkpoint: dict[str, Any],
     taken: Container[str] = frozenset(),
     armed_at: datetime | None = ARMED,
-) -> Seen:
-    client = Client()
+) -> LookResult:
+    client = HttpClient()
     seen = tiktok(client).look(draft, account("business"), checkpoint, armed_at, taken)
     assert all(method == "GET" and not visible for method, _, visible in client.calls)
     return seen
@@ -170,7 +170,7 @@ def test_complete_with_an_id(platform: StandIn, tiktok: Make) -> None:
         ),
     ],
 )
-def test_states_that_end_well(platform: StandIn, tiktok: Make, answer: str, seen: Seen) -> None:
+def test_states_that_end_well(platform: StandIn, tiktok: Make, answer: str, seen: LookResult) -> None:
     platform.on("GET", STATUS, answer)
     assert look(tiktok, photos(), SHARED) == seen
 
@@ -222,7 +222,7 @@ def test_an_id_that_is_not_known_proves_nothing(platform: StandIn, tiktok: Make)
     ],
 )
 def test_what_was_never_armed_is_never_published(
-    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[Seen]
+    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[LookResult]
 ) -> None:
     assert isinstance(look(tiktok, draft, checkpoint, armed_at=None), kind)
     assert platform.seen == []

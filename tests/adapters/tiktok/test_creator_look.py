@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Published, Ready, Seen
+from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
     CredentialsExpired,
     CredentialsRevoked,
@@ -19,7 +19,7 @@ from adapters.errors import (
     Retryable,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
 from tests.adapters.stand_in import DROP, Reply, StandIn
@@ -60,8 +60,8 @@ def look(
     checkpoint: dict[str, Any],
     taken: Container[str] = frozenset(),
     armed_at: datetime | None = ARMED,
-) -> Seen:
-    client = Client()
+) -> LookResult:
+    client = HttpClient()
     seen = tiktok(client).look(draft, account(), checkpoint, armed_at, taken)
     assert not any(visible for _, _, visible in client.calls)
     assert {path.rsplit("/", 3)[-2] for _, path, _ in client.calls} <= {"fetch", "list"}
@@ -226,7 +226,7 @@ def test_a_complete_or_silent_upload_is_waited_for(
     ],
 )
 def test_what_was_never_armed_is_never_published(
-    platform: StandIn, tiktok: Make, draft: Draft, made: Callable[[], dict[str, Any]], kind: type[Seen]
+    platform: StandIn, tiktok: Make, draft: Draft, made: Callable[[], dict[str, Any]], kind: type[LookResult]
 ) -> None:
     platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
     assert isinstance(look(tiktok, draft, made(), armed_at=None), kind)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
@@ -28,7 +28,7 @@ def scripted(platform: StandIn) -> StandIn:
 
 
 def test_direct_photos(scripted: StandIn, tiktok: Make) -> None:
-    draft, who, client = photos(auto_add_music=True, privacy_level="SELF_ONLY"), account(), Client()
+    draft, who, client = photos(auto_add_music=True, privacy_level="SELF_ONLY"), account(), HttpClient()
     ready = prepared(tiktok, draft, who)
     assert scripted.paths() == [INFO]
 

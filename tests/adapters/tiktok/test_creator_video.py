@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.files import content
 from tests.adapters.stand_in import DROP, Reply, StandIn
@@ -48,7 +48,7 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(scripted: Sta
     assert isinstance(second, Ready)
     assert scripted.paths() == [INFO, INIT]
 
-    client = Client()
+    client = HttpClient()
     done = tiktok(client).finalize(draft, who, through_json(second.checkpoint))
 
     assert isinstance(done, Pending)
@@ -327,7 +327,7 @@ def test_a_lease_that_ran_out_sends_nothing(scripted: StandIn, tiktok: Make) -> 
     draft, who = video(), account()
     ready = prepared(tiktok, draft, who)
     with pytest.raises(Unavailable) as late:
-        tiktok(Client(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
+        tiktok(HttpClient(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
     assert late.value.code == "deadline_passed"
     assert scripted.paths() == [INFO, INIT]
 

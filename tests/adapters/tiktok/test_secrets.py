@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.errors import AdapterError
-from adapters.oauth import Grant
+from adapters.oauth import TokenResponse
 from adapters.tiktok import TikTok
 from adapters.tiktok.oauth import BusinessOAuth
 from adapters.tiktok.wire import UploadStarted
@@ -33,7 +33,7 @@ def test_values_that_hold_secrets_do_not_show_them(tiktok: Make) -> None:
     oauths = [adapter._oauth("creator"), adapter._oauth("business")]
     assert isinstance(oauths[1], BusinessOAuth)
     clean(
-        repr(Grant(access_token=SecretStr(SECRETS[0]), refresh_token=SecretStr(SECRETS[1]))),
+        repr(TokenResponse(access_token=SecretStr(SECRETS[0]), refresh_token=SecretStr(SECRETS[1]))),
         str(UploadStarted(publish_id="p", upload_url=url)),
         repr(Request(method="PUT", url=url, headers={"Access-Token": SECRETS[0]}, json={"s": SECRETS[3]})),
         repr(account()),

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import PlatformSettings
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from tests.adapters.stand_in import Reply, StandIn, running
 from tests.adapters.youtube import vendor
@@ -27,7 +27,7 @@ def platform() -> Iterator[StandIn]:
 def youtube(platform: StandIn) -> Callable[..., YouTube]:
     """A new adapter with a new client each time, as every slice of work has."""
 
-    def made(client: Client | None = None, **options: Any) -> YouTube:
+    def made(client: HttpClient | None = None, **options: Any) -> YouTube:
         hosts = {
             "api": f"{platform.url}/youtube",
             "oauth": f"{platform.url}/google-oauth",
@@ -36,7 +36,7 @@ def youtube(platform: StandIn) -> Callable[..., YouTube]:
         settings = PlatformSettings(
             hosts=hosts, app_id="app", app_secret=SecretStr(APP_SECRET), options=options
         )
-        return YouTube(client or Client(), settings)
+        return YouTube(client or HttpClient(), settings)
 
     return made
 

@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
     Media,
     Pending,
     Platform,
-    Prepared,
+    PrepareResult,
     Ready,
 )
 from adapters.youtube import YouTube
@@ -60,17 +60,17 @@ def account(refresh: str | None = REFRESH, **settings: Any) -> Account:
     )
 
 
-def through_json(checkpoint: Checkpoint) -> dict[str, Any]:
+def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
     """The checkpoint as another worker would find it."""
     kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
     return kept
 
 
 def prepared(
-    youtube: Callable[[], YouTube], draft: Draft, checkpoint: Checkpoint | None = None
+    youtube: Callable[[], YouTube], draft: Draft, checkpoint: CheckpointData | None = None
 ) -> dict[str, Any]:
     """Prepare to the end, every step by a new worker that knows the last checkpoint only."""
-    result: Prepared = Pending(checkpoint=checkpoint or {})
+    result: PrepareResult = Pending(checkpoint=checkpoint or {})
     for _ in range(100):
         if isinstance(result, Ready):
             return through_json(result.checkpoint)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from adapters.contract import Pending
 from adapters.errors import AdapterError, RateLimited
-from adapters.oauth import Grant
+from adapters.oauth import TokenResponse
 from adapters.transport import Request
 from adapters.youtube import YouTube
 from adapters.youtube.checkpoint import Kept, Progress
@@ -82,7 +82,7 @@ def test_values_that_hold_secrets_do_not_show_them(
         repr(Progress(session=url)),
         str(Progress(session=url)),
         repr(Stored(offset=1, session=url)),
-        repr(Grant(access_token=TOKEN, refresh_token=REFRESH)),
+        repr(TokenResponse(access_token=TOKEN, refresh_token=REFRESH)),
         repr(Request(method="PUT", url=url, headers={"Authorization": TOKEN}, form={"s": APP_SECRET})),
         repr(account()),
         repr(youtube()._oauth()),
@@ -125,4 +125,4 @@ def test_a_pending_answer_keeps_the_whole_checkpoint(
     session(BIG)
     begun = youtube().prepare(video(bytes=BIG), account(), {})
     assert isinstance(begun, Pending)
-    assert dict(begun.checkpoint) == Progress.model_validate(begun.checkpoint).checkpoint()
+    assert dict(begun.checkpoint) == Progress.model_validate(begun.checkpoint).to_dict()

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Absent, Pending, Published
 from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK
@@ -41,7 +41,7 @@ def ready(platform: StandIn, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("status", [200, 201])
 def test_one_visible_request_and_nothing_after_it(platform: StandIn, youtube: Make, status: int) -> None:
     platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=status))
-    client = Client()
+    client = HttpClient()
     kept = ready(platform)
     done = youtube(client).finalize(video(bytes=BIG), account(), kept)
     assert done == Pending(checkpoint={**kept, "video_id": vendor.VIDEO_ID})
@@ -152,7 +152,7 @@ def test_bytes_lost_on_the_way_go_up_by_the_same_session(
 
 def test_too_late_nothing_is_sent(platform: StandIn, youtube: Make) -> None:
     with pytest.raises(Unavailable) as refusal:
-        youtube(Client(may_send=lambda: False)).finalize(video(bytes=BIG), account(), ready(platform))
+        youtube(HttpClient(may_send=lambda: False)).finalize(video(bytes=BIG), account(), ready(platform))
     assert refusal.value.code == "deadline_passed"
     assert platform.seen == []
 
@@ -190,7 +190,7 @@ def _breaks(first: int, length: int) -> Iterator[bytes]:
 
 
 def test_a_dead_source_is_noticed_before_the_visible_call(platform: StandIn, youtube: Make) -> None:
-    client = Client()
+    client = HttpClient()
     with pytest.raises(Unavailable):
         youtube(client).finalize(video(bytes=BIG, source=_dead), account(), ready(platform))
     assert client.calls == []

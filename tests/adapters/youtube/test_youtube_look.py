@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -18,7 +18,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
 from adapters.youtube.limits import CHUNK, LIST_PAGES, PROCESSING
@@ -53,9 +53,9 @@ def look(
     armed_at: datetime | None = ARMED,
     taken: Container[str] = frozenset(),
     **facts: Any,
-) -> Seen:
+) -> LookResult:
     """One look; whatever it asks, it sends no byte and marks nothing visible."""
-    client = Client()
+    client = HttpClient()
     try:
         return youtube(client).look(video(bytes=BIG, **facts), account(), checkpoint, armed_at, taken)
     finally:

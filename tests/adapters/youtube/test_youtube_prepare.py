@@ -398,10 +398,10 @@ def test_a_slideshow_is_unsupported(platform: StandIn, youtube: Make) -> None:
 
 
 def test_nothing_in_prepare_is_marked_visible(platform: StandIn, youtube: Make, session: Open) -> None:
-    from adapters.http import Client
+    from adapters.http import HttpClient
 
     session(BIG)
-    client = Client()
+    client = HttpClient()
     prepared(lambda: youtube(client), video(bytes=BIG))
     assert client.calls
     assert not any(visible for _, _, visible in client.calls)
