@@ -1,4 +1,7 @@
-"""Real engines for every test that asks: one PostgreSQL and one Valkey a run, a fresh migrated database a test."""
+"""Start real engines for the tests that ask: one PostgreSQL and one Valkey a run, a fresh migrated database a test.
+
+What a test does not use is neither imported nor started, so that a test of the domain takes a second or two.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,37 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.fernet import Fernet
 
-from config.settings import PREFIX, Settings, load
-from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.valkey import Valkey
 from tests import fork_server_client as forked
-from tests.crash_table import Deaths, dying
-from tests.fork_server_client import Zygote
+from tests.crash_table import Crashes, crashing
+from tests.fork_server_client import ForkServer
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from pipeline.embedded.postgres import Postgres
+    from pipeline.embedded.valkey import Valkey
 
 TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"
-"""Environment variable: folder of a server that runs already and has the template, for who starts a thousand runs."""
+"""Environment variable: the folder of a running server with the template, for `make mutation`."""
 HERE = Path(__file__).parent
 PROOF = HERE / "proof"
 MEMORY, ROOM = "/dev/shm", 4 << 30
 """The file system in memory, and the bytes that have to be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
-"""Where tests take long: begun first, so that no worker has one of them left when the others are done."""
+"""The folders of the longest tests: these run first, so that no worker still has one when the others are done."""
 _numbers = count(1)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """The proof is a lane of its own (`make proof`): it is collected only where the command line names it."""
+    """Skip the proof, a lane of its own (`make proof`), unless the command line names it."""
     if collection_path != PROOF:
         return None
     named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
@@ -43,7 +48,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, the rest by file: what is asked for one by one shares its module's fixtures too."""
+    """Run the longest folders first, the rest by file, so that tests named one by one share their module's fixtures."""
     items.sort(key=_turn)
 
 
@@ -54,19 +59,30 @@ def _turn(item: pytest.Item) -> tuple[int, str]:
     ), where
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Engines:
-    """The run's engines and their folder (its path is short enough for sockets)."""
+    """The run's engines in one folder (its path is short enough for sockets), each started on its first use."""
 
-    folder: Path
-    postgres: Postgres
-    valkey: Valkey
+    def __init__(self, folder: Path, started: ExitStack) -> None:
+        self.folder, self._started = folder, started
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        from pipeline.embedded.postgres import Postgres
+
+        shared = os.environ.get(SHARED)
+        return Postgres(Path(shared)) if shared else self._started.enter_context(Postgres(self.folder))
+
+    @cached_property
+    def valkey(self) -> Valkey:
+        from pipeline.embedded.valkey import Valkey
+
+        return self._started.enter_context(Valkey(self.folder))
 
 
-def where_databases_are_quick() -> str:
-    """In memory, where there is room for a whole run: tests make hundreds of databases, and none has to outlive them.
+def fast_folder() -> str:
+    """Return a folder in memory if a whole run fits there: tests make hundreds of databases, and none outlives them.
 
-    Not for benchmarks: what a commit costs is what they measure.
+    Benchmarks do not use it: they measure what a commit to disk costs.
     """
     has_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > ROOM  # noqa: PTH112
     return MEMORY if has_room else "/tmp"
@@ -74,18 +90,13 @@ def where_databases_are_quick() -> str:
 
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
-    """PostgreSQL and Valkey out of the wheels, for the whole run; they die with it, however it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir=where_databases_are_quick()))
+    """PostgreSQL and Valkey out of the wheels, for the whole run; they end with it, however it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir=fast_folder()))
     try:
-        with _postgres(folder) as postgres, Valkey(folder) as valkey:
-            yield Engines(folder=folder, postgres=postgres, valkey=valkey)
+        with ExitStack() as started:
+            yield Engines(folder, started)
     finally:
         shutil.rmtree(folder)
-
-
-def _postgres(folder: Path) -> AbstractContextManager[Postgres]:
-    shared = os.environ.get(SHARED)
-    return nullcontext(Postgres(Path(shared))) if shared else Postgres(folder)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +108,7 @@ def migrated(engines: Engines) -> str:
 
 
 def make_template(postgres: Postgres) -> None:
-    """The database that ``migrated`` names."""
+    """Create the database that ``migrated`` names."""
     from pipeline.store.migrate import upgrade
 
     with postgres.connect() as connection:
@@ -107,7 +118,7 @@ def make_template(postgres: Postgres) -> None:
 
 @contextmanager
 def database(engines: Engines, template: str) -> Iterator[str]:
-    """SQLAlchemy URL of a fresh copy of `template`, gone afterwards with whoever is still connected."""
+    """Yield the SQLAlchemy URL of a fresh copy of `template`; drop it afterwards, open connections included."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with engines.postgres.connect() as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -161,12 +172,14 @@ def module_broker_url(engines: Engines) -> str:
 @pytest.fixture(scope="session")
 def vault_key() -> str:
     """The run's vault key."""
+    from cryptography.fernet import Fernet
+
     return Fernet.generate_key().decode()
 
 
 @pytest.fixture
 def environment(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) -> dict[str, str]:
-    """What a process of ours is started with in this test."""
+    """The environment variables for this test's processes."""
     return environment_of(database_url, broker_url, vault_key, tmp_path)
 
 
@@ -174,33 +187,35 @@ def environment(database_url: str, broker_url: str, vault_key: str, tmp_path: Pa
 def module_environment(
     module_database_url: str, module_broker_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """What the processes of this module's tests are started with."""
+    """The environment variables for the processes of this module's tests."""
     folder = tmp_path_factory.mktemp("slipway")
     return environment_of(module_database_url, module_broker_url, vault_key, folder)
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    """What the short processes of a run are forked from."""
-    with forked.zygote() as process:
+def fork_server() -> Iterator[ForkServer]:
+    """The fork server that starts this run's short processes."""
+    with forked.fork_server() as process:
         yield process
 
 
 @pytest.fixture
-def deaths(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deaths]:
-    """The failpoints at which a process dies in this test: at each, or the test fails."""
-    with dying(request.node, tmp_path, lambda: request.getfixturevalue("zygote")) as mine:
+def crashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crashes]:
+    """The failpoints at which a process dies in this test; the test fails if one of them was not reached."""
+    with crashing(request.node, tmp_path, lambda: request.getfixturevalue("zygote")) as mine:
         yield mine
 
 
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
     """The settings that `environment` spells."""
+    from config.settings import load
+
     return load(environment)
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports nobody listens on at the moment, all different."""
+    """Return ports without a listener, all different."""
     probes = [socket.socket() for _ in range(number)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -211,7 +226,9 @@ def free_ports(number: int) -> list[int]:
 
 
 def environment_of(database_url: str, broker_url: str, vault_key: str, folder: Path) -> dict[str, str]:
-    """This process's environment without any setting of ours, then these."""
+    """Return this process's environment without settings of Slipway, plus these."""
+    from config.settings import PREFIX
+
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return clean | {
         "SLIPWAY_FOLDER": str(folder),

@@ -1,6 +1,6 @@
 """At which failpoints each test has a process die: one row a test, and every failpoint in one of them.
 
-A test takes its points from here, by the fixture ``deaths``, and fails when no process came to one of them. That the
+A test takes its points from here, by the fixture ``crashes``, and fails when no process came to one of them. That the
 rows and the source name the same failpoints is checked too (``tests/model/test_points.py``). What else dies on each
 platform stands in ``tests/proof``.
 """
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fork_server_client import Zygote, run
+from tests.fork_server_client import ForkServer, run
 from tests.model import points as known
 
 ROOT = Path(__file__).parents[1]
 
 _FLOW, _PIPELINE = "tests/flow/test_failpoints", "tests/pipeline"
-_FILES = f"{_PIPELINE}/api/test_files_crashes.py::test_whenever_the_server_dies_the_client_repeats_and_gets_its_file"
-DEATHS: Mapping[str, tuple[str, ...]] = {
+_FILES = f"{_PIPELINE}/api/files/test_upload_crashes.py::test_whenever_the_server_dies_the_client_repeats_and_gets_its_file"
+CRASHES: Mapping[str, tuple[str, ...]] = {
     # --- real workers, an API and commands of a running system, judged by the sandbox's ledger
     "tests/flow/test_killed_workers.py::test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost": (
         "publish.claimed",
@@ -98,15 +98,15 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
         "files.finished",
         "files.removed",
     ),
-    f"{_PIPELINE}/stages/test_restore.py::"
+    f"{_PIPELINE}/recovery/test_restore.py::"
     "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": (
         "restore.begun",
     ),
-    f"{_PIPELINE}/test_keeper.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
+    f"{_PIPELINE}/recovery/test_send_guard.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
         "mark.intended",
         "mark.advanced",
     ),
-    f"{_PIPELINE}/upkeep/test_receipts_at_once.py::"
+    f"{_PIPELINE}/maintenance/test_receipts_at_once.py::"
     "test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on": (
         "receipts.added",
         "receipts.committed",
@@ -117,12 +117,12 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/cli/test_account.py::test_what_waited_for_an_account_goes_on_though_the_command_died": (
         "account.usable-again",
     ),
-    f"{_PIPELINE}/stages/test_refresh.py::test_a_crash_around_a_refresh_costs_nobody_the_account": (
+    f"{_PIPELINE}/accounts/test_refresh_in_sandbox.py::test_a_crash_around_a_refresh_costs_nobody_the_account": (
         "credentials.answered",
         "credentials.refused",
         "credentials.ended",
     ),
-    f"{_PIPELINE}/worker/test_deaf.py::test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on": (
+    f"{_PIPELINE}/worker/test_hung_consumer.py::test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on": (
         "worker.received",
         "publish.claimed",
     ),
@@ -164,17 +164,17 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
 
 def points_of(test: str) -> tuple[str, ...]:
     """The row of a test, for its parametrization; ``test`` is the end of its name in the table."""
-    [row] = [points for name, points in DEATHS.items() if name.endswith(test)]
+    [row] = [points for name, points in CRASHES.items() if name.endswith(test)]
     return row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Deaths:
+class Crashes:
     """The failpoints of one test, and the files that tell that a process came to them."""
 
     points: tuple[str, ...]
     folder: Path
-    zygote: Callable[[], Zygote]
+    fork_server: Callable[[], ForkServer]
 
     def at(self, *points: str, does: str = "kill") -> dict[str, str]:
         """The environment of a process that dies at these (default: at all), at each once."""
@@ -187,7 +187,7 @@ class Deaths:
     def of(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
         """Has a process of its own do a piece of work (``tests.crash_tasks``) and die at this point of it."""
         ended = run(
-            self.zygote(),
+            self.fork_server(),
             self.folder.parent,
             {**environment, **self.at(point)},
             call=call,
@@ -209,9 +209,9 @@ def together(*armed: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def dying(test: pytest.Function, folder: Path, zygote: Callable[[], Zygote]) -> Iterator[Deaths]:
+def crashing(test: pytest.Function, folder: Path, fork_server: Callable[[], ForkServer]) -> Iterator[Crashes]:
     """The failpoints at which a process dies in this test: at each, or the test fails."""
-    mine = Deaths(points=_row(test), folder=folder / "deaths", zygote=zygote)
+    mine = Crashes(points=_row(test), folder=folder / "deaths", fork_server=fork_server)
     mine.folder.mkdir()
     yield mine
     lived = [point for point in mine.points if not mine.died(point)]
@@ -221,6 +221,6 @@ def dying(test: pytest.Function, folder: Path, zygote: Callable[[], Zygote]) -> 
 def _row(test: pytest.Function) -> tuple[str, ...]:
     name = f"{test.path.relative_to(ROOT)}::{test.originalname}"
     whole = name + test.name.removeprefix(test.originalname)
-    row = DEATHS.get(whole) or DEATHS[name]
+    row = CRASHES.get(whole) or CRASHES[name]
     params = test.callspec.params if hasattr(test, "callspec") else {}
     return (str(params["point"]),) if "point" in params else row

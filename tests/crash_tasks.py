@@ -1,4 +1,4 @@
-"""Pieces of work that a process of its own does, and may die in: ``Deaths.of`` has one of these forked and run.
+"""Pieces of work that a process of its own does, and may die in: ``Crashes.of`` has one of these forked and run.
 
 Arguments come as JSON. The house is the environment's; where a platform has part in it, a script stands for it.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from adapters.contract import Account, Draft, Finalized, Platform, Published
+from adapters.contract import Account, Draft, FinalizeResult, Platform, Published
 from adapters.errors import CredentialsExpired
 from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
-from pipeline.maintenance import CHORES
+from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing
@@ -32,7 +32,7 @@ from tests.pipeline.scripted_adapter import Script, playing, raising
 
 def chore(name: str) -> None:
     """One tick of a chore."""
-    CHORES[name](context())
+    JOBS[name](context())
 
 
 def rebuild() -> None:
@@ -50,7 +50,7 @@ def publish(delivery: str, generation: int, what: str) -> None:
     publishing.publish(playing(context(), _PLATFORMS[what]), UUID(delivery), generation)
 
 
-def _publishes_after_the_rescue(draft: Draft, _: Account) -> Finalized:
+def _publishes_after_the_rescue(draft: Draft, _: Account) -> FinalizeResult:
     with context().database.begin() as c:
         row(
             c,
@@ -68,7 +68,7 @@ _PLATFORMS: Mapping[str, Script] = {
 
 def check(check_id: str) -> None:
     """One try of one URL."""
-    reachability.check(context(), UUID(check_id))
+    reachability.run_check(context(), UUID(check_id))
 
 
 def ingest(key: str, request: Mapping[str, object]) -> None:
@@ -96,7 +96,7 @@ def discard(workspace: str, letters: list[str]) -> None:
 
 def decline(platform: str, state: str) -> None:
     """A person came back and had said no."""
-    connect.decline(context(), Platform(platform), state, "access_denied", CLI)
+    connect.decline_authorization(context(), Platform(platform), state, "access_denied", CLI)
 
 
 def refresh(account: str, version: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Zygote = subprocess.Popen[str]
+ForkServer = subprocess.Popen[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class Ended:
 
 
 @contextmanager
-def zygote() -> Iterator[Zygote]:
+def fork_server() -> Iterator[ForkServer]:
     """What the processes of a test run are forked from."""
     script = [sys.executable, "-m", "tests.fork_server"]
     root = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def zygote() -> Iterator[Zygote]:
 
 
 def run(
-    process: Zygote, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
+    process: ForkServer, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
 ) -> Ended:
     """Run one order, ``words`` of the command or a ``call`` into ``tests.crash_tasks``, and wait for its end."""
     files = {name: folder / name for name in ("stdin", "stdout", "stderr")}

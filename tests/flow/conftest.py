@@ -27,7 +27,7 @@ def stack(
             stack.start_worker(group)
         stack.start_api()
         stack.seed()
-        until(lambda: stack.context.liveness.alive("reachability"), 60)
+        until(lambda: stack.context.liveness.is_alive("reachability"), 60)
         yield stack
 
 
@@ -36,7 +36,7 @@ def calm(stack: Stack) -> Iterator[None]:
     """No fault of an earlier test is left, the usual worker runs, and accounts have their whole day's quota."""
     stack.control("DELETE", "faults")
     until(
-        stack.context.liveness.remembers, 60
+        stack.context.liveness.has_marker, 60
     )  # a broker that forgot everything is filled again by upkeep, not by delay
     stack.owner = f"tester{uuid4().hex[:8]}"
     for platform in Platform:

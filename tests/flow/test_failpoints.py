@@ -15,10 +15,10 @@ import pytest
 import requests
 
 from adapters.contract import Platform
-from pipeline.accounts.authorize import start
+from pipeline.accounts.authorize import start_authorization
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
-from tests.crash_table import Deaths
+from tests.crash_table import Crashes
 from tests.flow.ledger import caption, slideshow
 from tests.pipeline.accounts.consent_page import allow
 from tests.stack import Stack, until
@@ -26,17 +26,17 @@ from tests.stack import Stack, until
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
 
 
-def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
+def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
-    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"))
+    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"))
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
+def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
     stack.tokens("tiktok", "expired")
-    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"))
+    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"))
     # nobody may ask a third time with a token that may have been used: then a person connects the account again
     if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
         stack.reconnect("tiktok")
@@ -44,25 +44,25 @@ def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, deaths: D
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
+def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
     media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
     post = worker_dies(
-        stack, "reachability", deaths, lambda: stack.accepted(text, "tiktok", media=media), more=SOON
+        stack, "reachability", crashes, lambda: stack.accepted(text, "tiktok", media=media), more=SOON
     )
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
 @pytest.mark.timeout(300)
-def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, deaths: Deaths) -> None:
-    stack.environment |= deaths.at()
+def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes: Crashes) -> None:
+    stack.environment |= crashes.at()
     try:
         _restarted_api(stack)
-        for point in deaths.points:
+        for point in crashes.points:
             _SCENES[point](stack)
     finally:
-        for name in deaths.at():
+        for name in crashes.at():
             del stack.environment[name]
 
 
@@ -147,7 +147,7 @@ _SCENES: Mapping[str, Callable[[Stack], None]] = {
 
 
 def _consented(stack: Stack, name: str) -> str:
-    return allow(start(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
+    return allow(start_authorization(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
 
 
 def _posts_as(stack: Stack, name: str, text: str) -> None:
@@ -193,7 +193,7 @@ def _restarted_api(stack: Stack) -> None:
 def worker_dies(
     stack: Stack,
     group: str,
-    deaths: Deaths,
+    crashes: Crashes,
     work: Callable[[], str],
     meanwhile: Callable[[str], object] = lambda _post: None,
     more: Mapping[str, str] = {},
@@ -202,7 +202,7 @@ def worker_dies(
 
     ``meanwhile``: told the post again and again, to make time pass for it.
     """
-    environment = {**deaths.at(), **more}
+    environment = {**crashes.at(), **more}
     stack.kill(group)
     stack.start_worker(group, None, 8, **environment)
     try:
@@ -210,13 +210,13 @@ def worker_dies(
 
         def died_everywhere() -> bool:
             meanwhile(post)
-            if all(map(deaths.died, deaths.points)):
+            if all(map(crashes.died, crashes.points)):
                 return True
             if stack.parts[group].poll() is not None:
                 stack.start_worker(group, None, 8, **environment)
             return False
 
-        until(died_everywhere, 90, lambda: f"only died at {list(filter(deaths.died, deaths.points))}")
+        until(died_everywhere, 90, lambda: f"only died at {list(filter(crashes.died, crashes.points))}")
         until(lambda: stack.parts[group].poll() is not None, 20)
     finally:
         stack.kill(group)  # whatever it has not died at yet is not left for the next test

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.queues import PUBLISH
 from pipeline.store.database import row
-from tests.crash_table import Deaths, points_of
+from tests.crash_table import Crashes, points_of
 from tests.flow.ledger import caption, slideshow
 from tests.flow.test_failpoints import worker_dies
 from tests.stack import Stack, until
@@ -41,14 +41,14 @@ def waiting(stack: Stack, text: str, **more: Any) -> str:
     return post
 
 
-def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
+def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text, never = caption(), caption()
     expires = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
     late = waiting(stack, never, expires_at=expires, on_late="skip")
 
     def meanwhile(post: str) -> None:
         change(stack, post, LONG_AGO, UNHELD)
-        if deaths.died("delay.released") and deaths.died("delay.looks-rung"):
+        if crashes.died("delay.released") and crashes.died("delay.looks-rung"):
             with stack.context.database.begin() as c:
                 row(
                     c,
@@ -57,13 +57,13 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
                 )
             change(stack, late, "next_at = now()")
 
-    post = worker_dies(stack, "publish", deaths, lambda: stack.accepted(text, "tiktok"), meanwhile)
+    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"), meanwhile)
     _ends(stack, post, text)
     stack.becomes(late, "failed", 60)
     assert stack.live(never) == []
 
 
-def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, deaths: Deaths) -> None:
+def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text, back = caption(), caption()
     again, dropped = waiting(stack, back), waiting(stack, text)
     held = f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 second', {DUE}"
@@ -71,14 +71,14 @@ def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, deaths
 
     def meanwhile(_: str) -> None:
         """One death after the other: they run side by side, and one would keep another from being reached."""
-        if not deaths.died("rescue.moved"):
+        if not crashes.died("rescue.moved"):
             change(stack, dropped, held, "state IN ('scheduled', 'queued')")
-        elif not deaths.died("rescue.found"):
+        elif not crashes.died("rescue.found"):
             change(stack, dropped, LONG_AGO, UNHELD)
         else:
             change(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
 
-    worker_dies(stack, "upkeep", deaths, lambda: dropped, meanwhile)
+    worker_dies(stack, "upkeep", crashes, lambda: dropped, meanwhile)
     for post, words in ((dropped, text), (again, back)):
         _ends(stack, post, words)
 
@@ -96,7 +96,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("point", points_of("whose_command_dies_after_the_commit_is_heard"))
 def test_a_person_whose_command_dies_after_the_commit_is_heard(
-    stack: Stack, point: str, deaths: Deaths
+    stack: Stack, point: str, crashes: Crashes
 ) -> None:
     words, state = COMMANDS[point]
     text = caption()
@@ -110,18 +110,18 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
         capture_output=True,
         check=False,
         timeout=60,
-        env={**stack.environment, **deaths.at()},
+        env={**stack.environment, **crashes.at()},
     )
     assert ended.returncode == -signal.SIGKILL, ended
     stack.becomes(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, deaths: Deaths) -> None:
+def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, crashes: Crashes) -> None:
     texts = [caption() for _ in range(2)]
     posts = [waiting(stack, text) for text in texts]
     stack.kill("publish")
-    stack.start_worker("publish", None, 8, **deaths.at())
+    stack.start_worker("publish", None, 8, **crashes.at())
     queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
     handful = [[change(stack, post, queued), 0] for post in posts]
     queue = next(q for p, q in PUBLISH.items() if p == "tiktok")

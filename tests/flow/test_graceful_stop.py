@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, STATUS
 from pipeline.store.database import rows
-from tests.crash_table import Deaths, arming, together
+from tests.crash_table import Crashes, arming, together
 from tests.flow.ledger import caption, states_of
 from tests.stack import FAST, Stack, until
 
@@ -47,23 +47,23 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     assert stops(stack, "second") == [0], said(stack, "second")
 
 
-def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, deaths: Deaths) -> None:
+def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, crashes: Crashes) -> None:
     """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can ring."""
-    (deaths.folder / "dies").mkdir()
+    (crashes.folder / "dies").mkdir()
     stack.kill("publish")
     stack.kill("reachability")
-    dies = together(hanging(deaths.folder / "dies", "publish.claimed"), deaths.at("publish.handed-back"))
+    dies = together(hanging(crashes.folder / "dies", "publish.claimed"), crashes.at("publish.handed-back"))
     start(
         stack,
         "first",
         "publish",
         "--queues",
         queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
-        **hanging(deaths.folder, "publish.claimed", "publish.armed", "status.claimed"),
+        **hanging(crashes.folder, "publish.claimed", "publish.armed", "status.claimed"),
         **LONG,
     )
     start(stack, "dies", "publish", "--queues", queues("facebook"), **dies, **LONG)
-    start(stack, "checks", "reachability", **hanging(deaths.folder, "reachability.claimed"), **LONG)
+    start(stack, "checks", "reachability", **hanging(crashes.folder, "reachability.claimed"), **LONG)
     is_ready(stack, "first", "dies", "checks")
     texts, posts = {}, {}
     for place, platform, name in (
@@ -77,10 +77,10 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: St
         posts[platform] = stack.accepted(
             texts[platform], platform, media={"type": "video", "url": stack.media(name)}
         )
-        until((deaths.folder / place).exists, 30)
+        until((crashes.folder / place).exists, 30)
 
     assert stops(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], said(stack, "first")
-    assert deaths.died("publish.handed-back")
+    assert crashes.died("publish.handed-back")
     start(stack, "second", "publish", **LONG)
     stack.start_worker("reachability")
     for platform, post in posts.items():

@@ -8,28 +8,28 @@ import pytest
 import redis
 
 from tests.conftest import Engines
-from tests.crash_table import Deaths, points_of
+from tests.crash_table import Crashes, points_of
 from tests.flow.ledger import caption, states_of
 from tests.stack import Stack, until
 
 
 @pytest.mark.parametrize("point", points_of("before_arm_leaves_nothing_sent_and_nothing_lost"))
 def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
-    stack: Stack, point: str, deaths: Deaths
+    stack: Stack, point: str, crashes: Crashes
 ) -> None:
     if point == "publish.beat":  # the lease is written anew while bytes move, and these come late
         stack.fault("media", "media", "latency", delay_ms=1500)
-    _killed(stack, deaths, "tiktok")
+    _killed(stack, crashes, "tiktok")
 
 
 @pytest.mark.parametrize("point", points_of("after_arm_leaves_a_look_never_a_second_post"))
 def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
-    stack: Stack, point: str, deaths: Deaths
+    stack: Stack, point: str, crashes: Crashes
 ) -> None:
     """On one platform; ``make proof`` does it on each."""
     if point == "publish.raised":
         stack.fault("tiktok", "finalize", "effect-then-drop")
-    post = _killed(stack, deaths, "instagram" if point == "publish.handle-stored" else "tiktok")
+    post = _killed(stack, crashes, "instagram" if point == "publish.handle-stored" else "tiktok")
     assert "unknown" in states_of(stack, post)
 
 
@@ -48,11 +48,11 @@ def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
         assert len(stack.live(text)) == 1
 
 
-def _killed(stack: Stack, deaths: Deaths, platform: str) -> str:
+def _killed(stack: Stack, crashes: Crashes, platform: str) -> str:
     """Publishes with a worker that dies at the test's point once; another takes over."""
     text = caption()
     stack.kill("publish")
-    stack.start_worker("publish", None, 8, **deaths.at())
+    stack.start_worker("publish", None, 8, **crashes.at())
     media = {"type": "video", "url": stack.media("sample.mp4")}
     post = stack.accepted(text, platform, media=media)
     until(lambda: stack.parts["publish"].poll() is not None or None, 30)

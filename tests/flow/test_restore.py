@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.queues import GROUPS
+from pipeline.queues import WORKER_GROUPS
 from pipeline.store.deliveries.pauses import lift, pause
 from tests.conftest import Engines
 from tests.flow.ledger import caption, delivery, slideshow, states_of
 from tests.restoring import Backups
 from tests.stack import Stack, until
 
-PARTS = ("api", "beat", *GROUPS)
+PARTS = ("api", "beat", *WORKER_GROUPS)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def _put_back(stack: Stack, backups: Backups) -> None:
 
 
 def _start(stack: Stack, part: str) -> None:
-    if part in GROUPS:
+    if part in WORKER_GROUPS:
         stack.start_worker(part)
     else:
         {"api": stack.start_api, "beat": stack.start_beat}[part]()

@@ -8,10 +8,10 @@ import pytest
 from config.settings import load
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.model.environment import Ground
 from tests.model.trouble import Clock, Gaps, Shaky, clock_columns, seams
-from tests.pipeline.core_fixture import moved_in
+from tests.pipeline.core_fixture import make_core
 from tests.pipeline.store.ledger import Ledger
 
 _TIMES = """
@@ -23,16 +23,16 @@ WHERE data_type = 'timestamp with time zone' AND table_schema = current_schema()
 
 @pytest.fixture
 def ground(environment: dict[str, str], vault_key: str) -> Iterator[Ground]:
-    context = build(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
+    context = build_context(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
     shaky, gaps, clock = Shaky(context.database), Gaps(), Clock()
-    house = moved_in(replace(context, database=shaky), ledger)
-    house.account("one")
-    house.account("two")
-    house.decided()
+    core = make_core(replace(context, database=shaky), ledger)
+    core.account("one")
+    core.account("two")
+    core.decided()
     with context.database.begin() as c:
         columns = clock_columns(rows(c, _TIMES))
     with seams(gaps, clock):
-        yield Ground(house=house, shaky=shaky, gaps=gaps, clock=clock, columns=columns)
+        yield Ground(core=core, shaky=shaky, gaps=gaps, clock=clock, columns=columns)
     ledger.database.close()
     context.database.close()

@@ -14,8 +14,8 @@ from adapters.contract import Platform
 from pipeline.actions import resolve as decide
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Reason, State
-from pipeline.maintenance.redispatch_checks import ring_checks
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
 from pipeline.stages import delay, publish, status
 from pipeline.stages.post_request import Refusal
@@ -24,7 +24,7 @@ from pipeline.store.database import Unreachable, row, rows
 from pipeline.store.deliveries.pauses import lift, pause
 from tests.model.fake_platform import Shore, at, token
 from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky, Worker
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 
 LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
 
@@ -33,7 +33,7 @@ LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
 class Ground:
     """What the examples share: engines, a house, and the seams."""
 
-    house: House
+    core: CoreFixture
     shaky: Shaky
     gaps: Gaps
     clock: Clock
@@ -54,9 +54,9 @@ class Setting(RuleBasedStateMachine):
         self.shore = Shore(witness=self._arrives)
         self.pouch = Pouch()
         self.context: Context = replace(
-            ground.house.context, adapters={Platform.TIKTOK: at(self.shore)}, dispatcher=self.pouch
+            ground.core.context, adapters={Platform.TIKTOK: at(self.shore)}, dispatcher=self.pouch
         )
-        self.house = replace(ground.house, context=self.context)
+        self.core = replace(ground.core, context=self.context)
         self.accepted: dict[UUID, int] = {}
         self.lied: set[str] = set()
         self.seen: dict[UUID, tuple[int, int]] = {}
@@ -95,21 +95,21 @@ class Setting(RuleBasedStateMachine):
         if not found:
             return None
         message = found[n % len(found)]
-        together = [m for m in found if several and m[0] == message[0] != "delay.slot"] or [message]
+        together = [m for m in found if several and m[0] == message[0] != "delay.release_due"] or [message]
         for one in together if gone else ():
             del self.pouch.messages[one]
-        if message[0] == "delay.slot":
+        if message[0] == "delay.release_due":
             return message
         items = tuple(item for one in together for item in one[1][-1])
         return message[0], (*message[1][:-1], items)
 
     def _run(self, task: str, args: tuple[Any, ...]) -> None:
         if task == "publish.step":
-            publish.publish_all(self.context, args[0], [(UUID(d), g) for d, g in args[1]])
+            publish.publish_batch(self.context, args[0], [(UUID(d), g) for d, g in args[1]])
         elif task == "status.look":
-            status.look_all(self.context, [(UUID(d), g, f) for d, g, f in args[0]])
-        elif task == "delay.slot":
-            delay.slot(self.context)
+            status.look_batch(self.context, [(UUID(d), g, f) for d, g, f in args[0]])
+        elif task == "delay.release_due":
+            delay.release_due(self.context)
         else:
             raise AssertionError(f"nobody takes {task}")
 
@@ -119,9 +119,9 @@ class Setting(RuleBasedStateMachine):
             self._run(*message)
 
     def _chores(self) -> None:
-        rescue_dropped(self.context)
+        rescue_expired_leases(self.context)
         resume_blocked(self.context)
-        ring_checks(self.context)
+        redispatch_checks(self.context)
 
     def _person(self) -> None:
         """Looks at the account and says what is there; "not there" is refused while it may still appear."""
@@ -146,7 +146,7 @@ class Setting(RuleBasedStateMachine):
 
     def _reconnect(self) -> None:
         with self.context.database.begin() as c:
-            for account in self.house.accounts.values():
+            for account in self.core.accounts.values():
                 row(
                     c,
                     "UPDATE accounts SET status = 'active', error = NULL WHERE id = :id RETURNING id",

@@ -20,20 +20,20 @@ from adapters.contract import (
     Adapter,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     Published,
     Ready,
     RemoteAccount,
-    Seen,
 )
 from adapters.errors import (
     CredentialsExpired,
@@ -43,7 +43,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 
 SETTLE, CALL, LIMIT = 30, 20, 1800
 CAPABILITIES = Capabilities(
@@ -173,13 +173,13 @@ class AtSea:
     capabilities: ClassVar[Capabilities] = CAPABILITIES
     shore: ClassVar[Shore]
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:  # noqa: ARG002  the contract's
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:  # noqa: ARG002  the contract's
         self._client = client
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002  the contract's
         return ()
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:  # noqa: ARG002
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:  # noqa: ARG002
         fault = self.shore.take("prepare")
         if fault in _ERRORS:
             raise _error(fault)
@@ -188,7 +188,7 @@ class AtSea:
         made = {"handle": next(self.shore.numbers)}
         return Pending(checkpoint=made, wait=timedelta(seconds=5 if fault == "slow" else 0))
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:  # noqa: ARG002
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: ARG002
         if not _may_send(self._client):  # what the wire asks right before the first byte
             raise Unavailable("the deadline has passed; nothing was sent")
         says = FINALIZE[self.shore.finalize][2]
@@ -205,10 +205,10 @@ class AtSea:
         self,
         draft: Draft,
         account: Account,  # noqa: ARG002  the contract's
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         fault = self.shore.take("look")
         if fault in _ERRORS:
             raise _error(fault)
@@ -224,7 +224,7 @@ class AtSea:
             return Published(remote_id=seen[0], url=f"https://shore.example/{seen[0]}")
         return self._of_handle(checkpoint)
 
-    def _of_handle(self, checkpoint: Checkpoint) -> Seen:
+    def _of_handle(self, checkpoint: CheckpointData) -> LookResult:
         """What the platform says of a handle that shows nothing live."""
         mine = [act for act in self.shore.acts if act.remote_id == checkpoint.get("sent")]
         if mine and mine[0].says == "working, then refused":
@@ -260,6 +260,6 @@ def token(name: str) -> Credentials:
     return Credentials(access_token=SecretStr(name), refresh_token=SecretStr("refresh"), scopes=("publish",))
 
 
-def _may_send(client: Client) -> bool:
+def _may_send(client: HttpClient) -> bool:
     ask = client._may_send
     return ask is None or ask()

@@ -35,8 +35,8 @@ def _plans(*stages: str) -> st.SearchStrategy[Plan]:
     """One of these stages' failpoints, a line that is cut, or nothing."""
     mine = [name for name in failpoints() if name.startswith(stages)]
     pauses = [Plan(at=name, how="pauses") for name in mine]
-    deaths = [Plan(at=name, how="dies") for name in mine]
-    return st.one_of(*[st.sampled_from(some) for some in (pauses, pauses, deaths, _CUTS, [NONE]) if some])
+    crashes = [Plan(at=name, how="dies") for name in mine]
+    return st.one_of(*[st.sampled_from(some) for some in (pauses, pauses, crashes, _CUTS, [NONE]) if some])
 
 
 _NTH = st.integers(0, 50)
@@ -100,9 +100,9 @@ class Deliveries(Setting):
         self._ingest(both=both, late=late, dies=dies, on_late=on_late)
 
     def _ingest(self, *, both: bool, late: int = 0, dies: bool = False, on_late: str = "publish") -> None:
-        accounts = [self.house.accounts[name] for name in (("one", "two") if both else ("one",))]
-        now = self.house.now()
-        asked = self.house.request(
+        accounts = [self.core.accounts[name] for name in (("one", "two") if both else ("one",))]
+        now = self.core.now()
+        asked = self.core.request(
             caption=f"post {len(self.accepted)}",
             account_ids=accounts,
             external_id=f"x{len(self.accepted)}",
@@ -112,9 +112,9 @@ class Deliveries(Setting):
         )
         found: list[UUID] = []
         plan = Plan(at="ingest.committed", how="dies") if dies else NONE
-        self._try("ingest", lambda: found.append(self.house.accept(asked).id), plan)
+        self._try("ingest", lambda: found.append(self.core.accept(asked).id), plan)
         if dies:
-            again = self.house.accept(asked)  # the client had no answer and asks again
+            again = self.core.accept(asked)  # the client had no answer and asks again
             assert again.duplicate
             found = [again.id]
         [post] = found
@@ -128,8 +128,8 @@ class Deliveries(Setting):
         later=st.sampled_from([None, 0, 300, 7200]),
     )
     def steer(self, n: int, what: str, plan: Plan, later: int | None) -> None:
-        post, caller = list(self.accepted)[n % len(self.accepted)], self.house.caller
-        moment = self.house.now() + timedelta(seconds=later) if later else None
+        post, caller = list(self.accepted)[n % len(self.accepted)], self.core.caller
+        moment = self.core.now() + timedelta(seconds=later) if later else None
         change = Change(given=frozenset({"caption"}), caption=f"edited {n}")
         moved = Change(given=frozenset({"scheduled_at"}), scheduled_at=moment)
         work: dict[str, Callable[[], object]] = {

@@ -16,7 +16,7 @@ from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from tests.chaos.plan import GAPS
-from tests.crash_table import DEATHS, ROOT, arming
+from tests.crash_table import CRASHES, ROOT, arming
 from tests.model.points import failpoints
 from tests.proof import points as proof
 from tests.proof.ways import SITES, WAYS
@@ -25,11 +25,11 @@ TESTS = ROOT / "tests"
 
 
 def test_every_failpoint_has_a_death_and_every_death_a_failpoint() -> None:
-    assert {point for row in DEATHS.values() for point in row} == failpoints().keys()
+    assert {point for row in CRASHES.values() for point in row} == failpoints().keys()
     assert GAPS.keys() <= failpoints().keys()
 
 
-@pytest.mark.parametrize("test", DEATHS)
+@pytest.mark.parametrize("test", CRASHES)
 def test_every_row_is_a_test_that_takes_its_points_from_it(test: str) -> None:
     path, _, name = test.partition("::")
     arguments = _tests_in(ROOT / path)[name.partition("[")[0]]
@@ -69,7 +69,7 @@ def test_nobody_arms_a_failpoint_by_hand() -> None:
         path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py") if _spells(path, "FAILPOINTS")
     }
     assert spelt == {"crash_table.py", "model/test_points.py"}, (
-        "rows of DEATHS are armed by the fixture `deaths`"
+        "rows of DEATHS are armed by the fixture `crashes`"
     )
 
 

@@ -112,7 +112,7 @@ def test_one_that_prepared_the_old_text_does_not_arm_in_the_name_of_the_new(walk
     a = walk.worker("publish.step", "publish.checkpointed")
     [post] = walk.accepted
     change = Change(given=frozenset({"caption"}), caption="the new text")
-    edit(walk.context, walk.house.caller, post, change)
+    edit(walk.context, walk.core.caller, post, change)
     delay.sweep(walk.context)
     b = walk.worker("publish.step", "publish.claimed")
     assert a.go(NONE)

@@ -172,9 +172,9 @@ class Pouch(Dispatcher):
             self.messages[task, _frozen(args)] = None
         return True
 
-    def slots(self, ends: Iterable[datetime]) -> bool:
+    def send_slots(self, ends: Iterable[datetime]) -> bool:
         """One message for all slots: when a slot has come, SQL says."""
-        return self.now() if list(ends) else True
+        return self.send_slot_now() if list(ends) else True
 
 
 def _frozen(value: Any) -> Any:

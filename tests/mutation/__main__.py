@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.embedded.postgres import Postgres
-from tests.conftest import SHARED, make_template, where_databases_are_quick
+from tests.conftest import SHARED, fast_folder, make_template
 from tests.mutation import sql
 from tests.mutation.survivors import UNTRIED, Listed, Mutant, listed, mutants, said, unexplained
 
@@ -34,7 +34,7 @@ def main() -> int:
     some = named or wanted.alive or wanted.left
     if not some:
         shutil.rmtree(FOLDER, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=where_databases_are_quick()))
+    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=fast_folder()))
     try:
         with Postgres(folder) as postgres:
             make_template(postgres)

@@ -7,8 +7,8 @@ import pytest
 from config.settings import load
 from pipeline.context import Context
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
-from tests.pipeline.core_fixture import House, moved_in
+from pipeline.wiring import build_context
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media.servers import Site, serving
 from tests.pipeline.store.ledger import Ledger
 
@@ -23,7 +23,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
     """A core on this module's engines."""
-    built = build(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    built = build_context(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
     yield built
     built.database.close()
 
@@ -36,6 +36,6 @@ def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def house(context: Context, ledger: Ledger) -> House:
+def core(context: Context, ledger: Ledger) -> CoreFixture:
     """A workspace of this test."""
-    return moved_in(context, ledger)
+    return make_core(context, ledger)

@@ -14,7 +14,7 @@ import redis
 
 from adapters.contract import Platform
 from pipeline.context import Context
-from pipeline.rate_buckets import redis_client
+from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import Accepted, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller
@@ -38,7 +38,7 @@ MUSIC = "https://www.tiktok.com/@genviral/video/7234567890123456789"
 
 
 @dataclass(kw_only=True)
-class House:
+class CoreFixture:
     """One workspace in one core."""
 
     context: Context
@@ -125,13 +125,13 @@ class House:
 
     def messages(self, queue: str) -> int:
         """How many messages stand in a queue of the broker."""
-        client: redis.Redis = redis_client(self.context.settings.broker.url.get_secret_value())
+        client: redis.Redis = create_redis_client(self.context.settings.broker.url.get_secret_value())
         length = client.llen(queue)
         client.close()
         assert isinstance(length, int)
         return length
 
-    def with_settings(self, **groups: Mapping[str, Any]) -> House:
+    def with_settings(self, **groups: Mapping[str, Any]) -> CoreFixture:
         """The same house under other settings."""
         changed = {
             name: getattr(self.context.settings, name).model_copy(update=dict(values))
@@ -141,10 +141,10 @@ class House:
         return replace(self, context=context)
 
 
-def moved_in(context: Context, ledger: Ledger) -> House:
+def make_core(context: Context, ledger: Ledger) -> CoreFixture:
     """A new workspace with a key."""
     workspace = ledger.workspace()
     with context.database.begin() as c:
         caller = find_caller(c, create_key(c, workspace, "tests"))
     assert caller is not None
-    return House(context=context, ledger=ledger, workspace=workspace, caller=caller)
+    return CoreFixture(context=context, ledger=ledger, workspace=workspace, caller=caller)

@@ -12,20 +12,20 @@ from adapters.contract import (
     Account,
     Adapter,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     Published,
     Ready,
     RemoteAccount,
-    Seen,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from pipeline.context import Context
 from tests.pipeline.store.ledger import credentials
 
@@ -38,7 +38,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-def ready(checkpoint: Checkpoint) -> Prepared:
+def ready(checkpoint: CheckpointData) -> PrepareResult:
     return Ready(checkpoint=checkpoint or {"handle": "h"})
 
 
@@ -46,16 +46,16 @@ def ready(checkpoint: Checkpoint) -> Prepared:
 class Script:
     """What the platform does; ``calls`` is what it was asked, in order."""
 
-    prepare: Callable[[Checkpoint], Prepared] = ready
-    finalize: Callable[[Draft, Account], Finalized] = lambda draft, _: Published(remote_id=draft.delivery_id)
-    look: Callable[[Container[str]], Seen] = lambda _: Published(remote_id="seen")
+    prepare: Callable[[CheckpointData], PrepareResult] = ready
+    finalize: Callable[[Draft, Account], FinalizeResult] = lambda draft, _: Published(remote_id=draft.delivery_id)
+    look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
     problems: Sequence[Problem] = ()
     can: Capabilities = CAPABILITIES
     calls: list[tuple[str, Any]] = field(default_factory=list)
     armed_at: list[datetime | None] = field(default_factory=list)
     """What each look was told."""
-    clients: list[Client] = field(default_factory=list)
+    clients: list[HttpClient] = field(default_factory=list)
     """What each slice was given to speak with."""
 
     def made(self, call: str) -> int:
@@ -69,17 +69,17 @@ class Scripted:
     capabilities: ClassVar[Capabilities] = CAPABILITIES
     script: ClassVar[Script]
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
         self.script.clients.append(client)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         return self.script.problems
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         self.script.calls.append(("prepare", dict(checkpoint)))
         return self.script.prepare(checkpoint)
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         self.script.calls.append(("finalize", dict(checkpoint)))
         return self.script.finalize(draft, account)
 
@@ -87,10 +87,10 @@ class Scripted:
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         self.script.calls.append(("look", dict(checkpoint)))
         self.script.armed_at.append(armed_at)
         return self.script.look(taken)

@@ -21,9 +21,9 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.maintenance.recheck_media import recheck_media
-from pipeline.maintenance.redispatch_checks import ring_checks
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
-from pipeline.rate_buckets import redis_client
+from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.rate_buckets import create_redis_client
 from pipeline.stages import delay, reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish
@@ -33,10 +33,10 @@ from pipeline.store.auth.keys import create_key
 from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _opens, rotate
-from pipeline.wiring import build
-from tests.crash_table import Deaths, points_of
+from pipeline.wiring import build_context
+from tests.crash_table import Crashes, points_of
 from tests.pipeline.actions.test_dead_letters import dead, discard, listed
-from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
 from tests.pipeline.scripted_adapter import Script, playing
@@ -62,66 +62,66 @@ def given(environment: dict[str, str], site: Site) -> dict[str, str]:
 
 
 @pytest.fixture
-def house(given: dict[str, str], vault_key: str) -> Iterator[House]:
+def core(given: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
     """A workspace on a database of this test's own."""
-    context = build(load(given))
-    context.liveness.remember()
+    context = build_context(load(given))
+    context.liveness.set_marker()
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(context, ledger)
+    made = make_core(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
     context.database.close()
 
 
-def key_of(house: House) -> str:
-    with house.context.database.begin() as c:
-        return create_key(c, house.workspace, "dies")
+def key_of(core: CoreFixture) -> str:
+    with core.context.database.begin() as c:
+        return create_key(c, core.workspace, "dies")
 
 
-def dies_publishing(house: House, given: dict[str, str], deaths: Deaths, what: str) -> Post:
+def dies_publishing(core: CoreFixture, given: dict[str, str], crashes: Crashes, what: str) -> Post:
     """A post whose worker dies at the test's point while the platform behaves like this."""
-    post = house.ledger.post([house.accounts["one"]], State.QUEUED)
-    [point] = deaths.points
-    deaths.of(given, point, "publish", str(post.deliveries[0]), 0, what)
+    post = core.ledger.post([core.accounts["one"]], State.QUEUED)
+    [point] = crashes.points
+    crashes.of(given, point, "publish", str(post.deliveries[0]), 0, what)
     return post
 
 
-def publishes(house: House, post: Post, script: Script) -> State | None:
-    delay.slot(house.context)
-    context, delivery = playing(house.context, script), post.deliveries[0]
-    return publish(context, delivery, house.ledger.delivery(delivery).generation)
+def publishes(core: CoreFixture, post: Post, script: Script) -> State | None:
+    delay.release_due(core.context)
+    context, delivery = playing(core.context, script), post.deliveries[0]
+    return publish(context, delivery, core.ledger.delivery(delivery).generation)
 
 
 # --- publishing ------------------------------------------------------------------------------------------------------
 
 
 def test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it(
-    house: House, given: dict[str, str], deaths: Deaths
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
-    post, script = dies_publishing(house, given, deaths, "stale"), Script()
+    post, script = dies_publishing(core, given, crashes, "stale"), Script()
     [delivery] = post.deliveries
-    now = house.ledger.delivery(delivery)
+    now = core.ledger.delivery(delivery)
     assert (now.state, now.armed_at) == ("publishing", None), "nothing went out, and nobody has to be asked"
-    assert [a.outcome for a in house.ledger.attempts(delivery)] == ["refused"]
-    house.ledger.change(delivery, OVER)
-    rescue_dropped(house.context)
-    assert publishes(house, post, script) is State.PUBLISHED
+    assert [a.outcome for a in core.ledger.attempts(delivery)] == ["refused"]
+    core.ledger.change(delivery, OVER)
+    rescue_expired_leases(core.context)
+    assert publishes(core, post, script) is State.PUBLISHED
     assert script.made("finalize") == 1
-    assert [a.outcome for a in house.ledger.attempts(delivery)] == ["refused", "published"]
+    assert [a.outcome for a in core.ledger.attempts(delivery)] == ["refused", "published"]
 
 
 def test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again(
-    house: House, given: dict[str, str], deaths: Deaths
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
     what = "so slow that its worker is taken for dead"
     post, script = (
-        dies_publishing(house, given, deaths, what),
+        dies_publishing(core, given, crashes, what),
         Script(look=lambda _: Published(remote_id="late")),
     )
-    now = house.ledger.delivery(post.deliveries[0])
-    assert (now.state, [a.late for a in house.ledger.attempts(now.id)]) == ("unknown", [None])
-    assert look(playing(house.context, script), now.id, now.generation, now.fence) is State.PUBLISHED
+    now = core.ledger.delivery(post.deliveries[0])
+    assert (now.state, [a.late for a in core.ledger.attempts(now.id)]) == ("unknown", [None])
+    assert look(playing(core.context, script), now.id, now.generation, now.fence) is State.PUBLISHED
     assert script.made("finalize") == 0
 
 
@@ -130,24 +130,24 @@ def test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again(
 
 @pytest.mark.parametrize("point", points_of("whenever_a_look_at_it_died"))
 def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
-    house: House, site: Site, given: dict[str, str], point: str, deaths: Deaths
+    core: CoreFixture, site: Site, given: dict[str, str], point: str, crashes: Crashes
 ) -> None:
-    served = Served(house, site)
+    served = Served(core, site)
     where = served.url(file(picture()) if point == "reachability.seen" else status(503))
     check = served.opened(where)
     post = served.waits(check)
-    deaths.of(given, point, "check", str(check))
-    assert house.ledger.states(post) == [State.ACCEPTED]
+    crashes.of(given, point, "check", str(check))
+    assert core.ledger.states(post) == [State.ACCEPTED]
     served.changes(where, file(picture()))
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         row(c, "UPDATE checks SET lease_until = NULL, next_at = now() WHERE id = :id RETURNING id", id=check)
-    assert ring_checks(house.context) == 1
-    assert reachability.check(house.context, check) == "good"
-    assert house.ledger.states(post) == [State.SCHEDULED]
+    assert redispatch_checks(core.context) == 1
+    assert reachability.run_check(core.context, check) == "good"
+    assert core.ledger.states(post) == [State.SCHEDULED]
 
 
 def test_a_request_that_died_while_its_media_were_looked_at_stored_nothing(
-    house: House, site: Site, given: dict[str, str], deaths: Deaths
+    core: CoreFixture, site: Site, given: dict[str, str], crashes: Crashes
 ) -> None:
     site.routes["/f.jpg"] = file(picture())
     where = f"{site.origin}/f.jpg"
@@ -156,131 +156,131 @@ def test_a_request_that_died_while_its_media_were_looked_at_stored_nothing(
         "media": {"type": "slideshow", "urls": [where]},
         "external_id": "once",
     }
-    accounts = [str(house.accounts["one"])]
-    deaths.of(given, "links.opened", "ingest", key_of(house), {**asked, "account_ids": accounts})
-    assert (house.posts(), len(house.check_ids(where))) == ([], 1)
-    again = house.accept(**asked)
-    assert house.posts() == [again.id]
-    [check] = house.check_ids(where)
-    assert reachability.check(house.context, check) == "good"
-    assert [d.state for d in house.deliveries(again.id)] == ["scheduled"]
+    accounts = [str(core.accounts["one"])]
+    crashes.of(given, "links.opened", "ingest", key_of(core), {**asked, "account_ids": accounts})
+    assert (core.posts(), len(core.check_ids(where))) == ([], 1)
+    again = core.accept(**asked)
+    assert core.posts() == [again.id]
+    [check] = core.check_ids(where)
+    assert reachability.run_check(core.context, check) == "good"
+    assert [d.state for d in core.deliveries(again.id)] == ["scheduled"]
 
 
 def test_media_whose_second_look_died_keep_no_post_back(
-    house: House, site: Site, given: dict[str, str], deaths: Deaths
+    core: CoreFixture, site: Site, given: dict[str, str], crashes: Crashes
 ) -> None:
     site.routes["/gone.jpg"] = status(404)
     posts = []
-    for point in deaths.points:
-        posts.append(scheduled(house, f"{site.origin}/gone.jpg", "23 hours", "3 days", picture(), '"1"'))
-        deaths.of(given, point, "chore", "recheck")
-    assert recheck_media(house.context) == 0, "each time once: the last word is the publish step's"
+    for point in crashes.points:
+        posts.append(scheduled(core, f"{site.origin}/gone.jpg", "23 hours", "3 days", picture(), '"1"'))
+        crashes.of(given, point, "chore", "recheck")
+    assert recheck_media(core.context) == 0, "each time once: the last word is the publish step's"
     for post in posts:
-        assert (house.ledger.states(post), warnings(house, post)) == ([State.SCHEDULED], [])
+        assert (core.ledger.states(post), warnings(core, post)) == ([State.SCHEDULED], [])
 
 
-def test_stranded_posts_are_moved_by_the_next(house: House, given: dict[str, str], deaths: Deaths) -> None:
-    check = house.decided()
-    posts = [house.ledger.post([house.accounts["one"]], State.ACCEPTED, checks={0: check}) for _ in range(2)]
+def test_stranded_posts_are_moved_by_the_next(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+    check = core.decided()
+    posts = [core.ledger.post([core.accounts["one"]], State.ACCEPTED, checks={0: check}) for _ in range(2)]
     for post in posts:
-        house.ledger.change(post.deliveries[0], LONG_AGO)
-    deaths.of(given, "checks.advanced", "chore", "checks")
-    assert sorted(house.ledger.states(post)[0] for post in posts) == ["accepted", "scheduled"]
-    assert ring_checks(house.context) == 1
-    assert {house.ledger.states(post)[0] for post in posts} == {State.SCHEDULED}
+        core.ledger.change(post.deliveries[0], LONG_AGO)
+    crashes.of(given, "checks.advanced", "chore", "checks")
+    assert sorted(core.ledger.states(post)[0] for post in posts) == ["accepted", "scheduled"]
+    assert redispatch_checks(core.context) == 1
+    assert {core.ledger.states(post)[0] for post in posts} == {State.SCHEDULED}
 
 
-def test_an_address_is_found_once_more(house: House, given: dict[str, str], deaths: Deaths) -> None:
+def test_an_address_is_found_once_more(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
     where = "https://t.example/9"
     for point, found in (("urls.looked", None), ("urls.stored", where)):
-        post = published(house)
-        deaths.of(given, point, "find_addresses", where)
-        assert url(house, post)[1] == found
+        post = published(core)
+        crashes.of(given, point, "find_addresses", where)
+        assert url(core, post)[1] == found
         script = Script(look=lambda _: Published(remote_id=where, url=where))
-        assert fill_urls(playing(house.context, script)) == (found is None)
-        assert url(house, post) == (where, where)
-        house.ledger.change(post.deliveries[0], "remote_id = NULL")
+        assert fill_urls(playing(core.context, script)) == (found is None)
+        assert url(core, post) == (where, where)
+        core.ledger.change(post.deliveries[0], "remote_id = NULL")
 
 
 # --- ringing ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_to_be_rung_is_rung_by_the_next(house: House, given: dict[str, str], deaths: Deaths) -> None:
-    house.ledger.post([house.accounts["one"]], State.QUEUED)
-    deaths.of(given, "rebuild.found", "rebuild")
-    assert house.messages("publish.tiktok") == 0
-    assert rebuild_broker(house.context, per_second=100_000, told=lambda _: None).deliveries == 1
-    assert house.messages("publish.tiktok") == 1
+def test_what_was_to_be_rung_is_rung_by_the_next(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+    core.ledger.post([core.accounts["one"]], State.QUEUED)
+    crashes.of(given, "rebuild.found", "rebuild")
+    assert core.messages("publish.tiktok") == 0
+    assert rebuild_broker(core.context, per_second=100_000, told=lambda _: None).deliveries == 1
+    assert core.messages("publish.tiktok") == 1
 
-    client = redis_client(house.context.settings.broker.url.get_secret_value())
+    client = create_redis_client(core.context.settings.broker.url.get_secret_value())
     client.flushdb()
     client.close()
-    deaths.of(given, "rescue.refilled", "chore", "rescue")
-    assert (house.messages("publish.tiktok"), house.context.liveness.remembers()) == (1, False)
-    rescue_dropped(house.context)
-    assert (house.messages("publish.tiktok"), house.context.liveness.remembers()) == (2, True), (
+    crashes.of(given, "rescue.refilled", "chore", "rescue")
+    assert (core.messages("publish.tiktok"), core.context.liveness.has_marker()) == (1, False)
+    rescue_expired_leases(core.context)
+    assert (core.messages("publish.tiktok"), core.context.liveness.has_marker()) == (2, True), (
         "rung once more"
     )
 
-    unknown = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+    unknown = core.ledger.post([core.accounts["one"]], State.UNKNOWN)
     rung = "next_at = now(), lease_until = now() + interval '290 seconds'"
-    house.ledger.change(unknown.deliveries[0], f"{rung}, {LONG_AGO}")
-    deaths.of(given, "rescue.looks-found", "chore", "rescue")
-    assert house.messages("status") == 0
-    house.ledger.change(unknown.deliveries[0], LONG_AGO)
-    assert rescue_dropped(house.context) == 1
-    assert house.messages("status") == 1
+    core.ledger.change(unknown.deliveries[0], f"{rung}, {LONG_AGO}")
+    crashes.of(given, "rescue.looks-found", "chore", "rescue")
+    assert core.messages("status") == 0
+    core.ledger.change(unknown.deliveries[0], LONG_AGO)
+    assert rescue_expired_leases(core.context) == 1
+    assert core.messages("status") == 1
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
-    house: House, given: dict[str, str], deaths: Deaths
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
-    posts = [house.ledger.post([house.accounts["one"]]) for _ in range(2)]
-    deaths.of(given, "steer.cancelled", "cancel", key_of(house), [str(p.id) for p in posts])
-    assert [house.ledger.states(p)[0] for p in posts] == [State.CANCELLED, State.SCHEDULED]
-    done = cancel(house.context, house.caller, [p.id for p in posts])
+    posts = [core.ledger.post([core.accounts["one"]]) for _ in range(2)]
+    crashes.of(given, "steer.cancelled", "cancel", key_of(core), [str(p.id) for p in posts])
+    assert [core.ledger.states(p)[0] for p in posts] == [State.CANCELLED, State.SCHEDULED]
+    done = cancel(core.context, core.caller, [p.id for p in posts])
     assert (list(done.ids), done.errors) == ([p.id for p in posts], {})
-    assert [house.ledger.states(p)[0] for p in posts] == [State.CANCELLED] * 2
+    assert [core.ledger.states(p)[0] for p in posts] == [State.CANCELLED] * 2
 
-    house.decided()
-    letters = [dead(house).deliveries[0] for _ in range(2)]
-    deaths.of(given, "dead_letters.dealt", "discard", str(house.workspace), [str(x) for x in letters])
-    assert listed(house) == letters[1:]
-    dealt = discard(house, letters)
-    assert (dealt.done, list(dealt.skipped), listed(house)) == (letters[1:], letters[:1], [])
+    core.decided()
+    letters = [dead(core).deliveries[0] for _ in range(2)]
+    crashes.of(given, "dead_letters.dealt", "discard", str(core.workspace), [str(x) for x in letters])
+    assert listed(core) == letters[1:]
+    dealt = discard(core, letters)
+    assert (dealt.done, list(dealt.skipped), listed(core)) == (letters[1:], letters[:1], [])
 
 
-def test_a_no_that_was_not_noted_changed_nothing(house: House, given: dict[str, str], deaths: Deaths) -> None:
-    started = connect.start(house.context, house.workspace, Platform.TIKTOK, CLI)
-    deaths.of(given, "connect.noting", "decline", "tiktok", started.state)
+def test_a_no_that_was_not_noted_changed_nothing(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+    started = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
+    crashes.of(given, "connect.noting", "decline", "tiktok", started.state)
     with pytest.raises(Refusal) as again:
-        connect.decline(house.context, Platform.TIKTOK, started.state, "access_denied", CLI)
+        connect.decline_authorization(core.context, Platform.TIKTOK, started.state, "access_denied", CLI)
     assert again.value.code == "state_used"
-    anew = connect.start(house.context, house.workspace, Platform.TIKTOK, CLI)
+    anew = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
     assert (
-        connect.decline(house.context, Platform.TIKTOK, anew.state, "access_denied", CLI).code
+        connect.decline_authorization(core.context, Platform.TIKTOK, anew.state, "access_denied", CLI).code
         == "access_denied"
     )
 
 
 def test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next(
-    house: House, given: dict[str, str], vault_key: str, deaths: Deaths
+    core: CoreFixture, given: dict[str, str], vault_key: str, crashes: Crashes
 ) -> None:
-    house.account("two")
+    core.account("two")
     new = Fernet.generate_key().decode()
     both = f"{new},{vault_key}"
-    deaths.of(given, "rotation.sealed", "seal", both)
-    assert len(opened_by(house, new)) == 1
-    counted = rotate(house.context.database, both, lambda _: None)[0]
+    crashes.of(given, "rotation.sealed", "seal", both)
+    assert len(opened_by(core, new)) == 1
+    counted = rotate(core.context.database, both, lambda _: None)[0]
     assert (counted.sealed_again, counted.newest_already) == (1, 1)
-    assert opened_by(house, new) == set(house.accounts.values())
+    assert opened_by(core, new) == set(core.accounts.values())
 
 
-def opened_by(house: House, key: str) -> set[UUID]:
-    with house.context.database.begin() as c:
+def opened_by(core: CoreFixture, key: str) -> set[UUID]:
+    with core.context.database.begin() as c:
         sealed = rows(c, "SELECT id, credentials FROM accounts")
     vault = Vault(key)
     return {r.id for r in sealed if _opens(vault, r.credentials, r.id)}

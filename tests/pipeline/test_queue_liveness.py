@@ -4,31 +4,31 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from pipeline.queue_liveness import FADES, QueueLiveness
-from pipeline.rate_buckets import redis_client
+from pipeline.queue_liveness import BEAT_TTL, QueueLiveness
+from pipeline.rate_buckets import create_redis_client
 
 
 def test_a_queue_is_alive_for_a_while_after_somebody_consumed_it(broker_url: str) -> None:
-    client = redis_client(broker_url)
+    client = create_redis_client(broker_url)
     liveness = QueueLiveness(client)
-    assert not liveness.alive("reachability")
-    liveness.beat("reachability")
-    assert liveness.alive("reachability")
-    assert not liveness.alive("status"), "each queue has its own"
+    assert not liveness.is_alive("reachability")
+    liveness.record_beat("reachability")
+    assert liveness.is_alive("reachability")
+    assert not liveness.is_alive("status"), "each queue has its own"
     left = client.ttl("pulse:reachability")
     assert isinstance(left, int)
-    assert FADES - 2 <= left <= FADES
+    assert BEAT_TTL - 2 <= left <= BEAT_TTL
     assert client.pexpire("pulse:reachability", 1)
     while client.exists("pulse:reachability"):
         pass  # a millisecond
-    assert not liveness.alive("reachability")
+    assert not liveness.is_alive("reachability")
     client.close()
 
 
 def test_nobody_is_alive_while_the_broker_is_away() -> None:
-    client: redis.Redis = redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
+    client: redis.Redis = create_redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
     liveness = QueueLiveness(client)
-    assert not liveness.alive("reachability")
+    assert not liveness.is_alive("reachability")
     with pytest.raises(RedisError):
-        liveness.beat("reachability")
+        liveness.record_beat("reachability")
     client.close()

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from adapters.contract import Rate
-from pipeline.rate_buckets import CLOSED, RateBuckets, redis_client
+from pipeline.rate_buckets import UNREACHABLE_WAIT, RateBuckets, create_redis_client
 from pipeline.store.database import new_id
 from tests.conftest import Engines
 from tests.pipeline.store.ledger import together
@@ -24,7 +24,7 @@ def rate(count: int, seconds: float, step: str = "finalize") -> Rate:
 
 @pytest.fixture
 def client(broker_url: str) -> Iterator[redis.Redis]:
-    made = redis_client(broker_url)
+    made = create_redis_client(broker_url)
     yield made
     made.close()
 
@@ -36,10 +36,10 @@ def rate_buckets(client: redis.Redis) -> RateBuckets:
 
 def test_calls_are_spaced_by_period_over_count(rate_buckets: RateBuckets) -> None:
     account, rates = str(new_id()), (rate(6, 60),)
-    assert rate_buckets.wait(account, "finalize", rates) == ZERO
-    wait = rate_buckets.wait(account, "finalize", rates)
+    assert rate_buckets.take(account, "finalize", rates) == ZERO
+    wait = rate_buckets.take(account, "finalize", rates)
     assert timedelta(seconds=9.5) < wait <= timedelta(seconds=10)
-    again = rate_buckets.wait(account, "finalize", rates)
+    again = rate_buckets.take(account, "finalize", rates)
     assert again <= wait, "who has to wait takes nothing"
 
 
@@ -48,7 +48,7 @@ def test_after_the_wait_the_next_one_may_go(rate_buckets: RateBuckets) -> None:
     went: list[float] = []
     end = time.monotonic() + 10
     while len(went) < 4 and time.monotonic() < end:
-        if rate_buckets.wait(account, "finalize", rates) == ZERO:
+        if rate_buckets.take(account, "finalize", rates) == ZERO:
             went.append(time.monotonic())
     assert len(went) == 4
     assert all(later - earlier > 0.09 for earlier, later in pairwise(went))
@@ -59,15 +59,15 @@ def test_each_account_and_each_step_has_its_own_bucket(rate_buckets: RateBuckets
     rates = (rate(1, 60), rate(1, 60, "look"))
     for account in (one, two):
         for step in ("finalize", "look"):
-            assert rate_buckets.wait(account, step, rates) == ZERO
-            assert rate_buckets.wait(account, step, rates) > ZERO
+            assert rate_buckets.take(account, step, rates) == ZERO
+            assert rate_buckets.take(account, step, rates) > ZERO
 
 
 def test_a_step_without_a_rate_is_free(rate_buckets: RateBuckets) -> None:
     account = str(new_id())
     for _ in range(5):
-        assert rate_buckets.wait(account, "prepare", (rate(1, 60),)) == ZERO
-        assert rate_buckets.wait(account, "finalize", ()) == ZERO
+        assert rate_buckets.take(account, "prepare", (rate(1, 60),)) == ZERO
+        assert rate_buckets.take(account, "finalize", ()) == ZERO
 
 
 def test_all_buckets_of_a_step_or_none(rate_buckets: RateBuckets, client: redis.Redis) -> None:
@@ -75,10 +75,10 @@ def test_all_buckets_of_a_step_or_none(rate_buckets: RateBuckets, client: redis.
     account = str(new_id())
     slow, fast = rate(1, 3600), rate(1, 60)
     key = f"pace:{account}:finalize:0"
-    assert rate_buckets.wait(account, "finalize", (fast, slow)) == ZERO
+    assert rate_buckets.take(account, "finalize", (fast, slow)) == ZERO
     hour = client.get(f"pace:{account}:finalize:1")
     client.delete(key)  # the minute is over, the hour is not
-    wait = rate_buckets.wait(account, "finalize", (fast, slow))
+    wait = rate_buckets.take(account, "finalize", (fast, slow))
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
     assert client.get(key) is None, "nothing was taken from the bucket that had room"
     assert client.get(f"pace:{account}:finalize:1") == hour
@@ -87,46 +87,46 @@ def test_all_buckets_of_a_step_or_none(rate_buckets: RateBuckets, client: redis.
 def test_of_sixteen_at_once_one_goes(rate_buckets: RateBuckets) -> None:
     for _ in range(5):
         account = str(new_id())
-        waits = together(*[partial(rate_buckets.wait, account, "finalize", (rate(6, 60),))] * 16)
+        waits = together(*[partial(rate_buckets.take, account, "finalize", (rate(6, 60),))] * 16)
         assert waits.count(ZERO) == 1
 
 
 def test_buckets_fade(rate_buckets: RateBuckets, client: redis.Redis) -> None:
     account = str(new_id())
-    rate_buckets.wait(account, "finalize", (rate(6, 60),))
+    rate_buckets.take(account, "finalize", (rate(6, 60),))
     assert 9_000 < int(client.pttl(f"pace:{account}:finalize:0")) <= 11_001
 
 
 def test_a_broker_that_forgot_everything_still_paces(rate_buckets: RateBuckets, client: redis.Redis) -> None:
     account = str(new_id())
-    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) == ZERO
+    assert rate_buckets.take(account, "finalize", (rate(1, 60),)) == ZERO
     client.flushdb()
     client.script_flush()
-    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) == ZERO
-    assert rate_buckets.wait(account, "finalize", (rate(1, 60),)) > ZERO
+    assert rate_buckets.take(account, "finalize", (rate(1, 60),)) == ZERO
+    assert rate_buckets.take(account, "finalize", (rate(1, 60),)) > ZERO
 
 
 def test_closed_while_the_broker_is_away() -> None:
-    client = redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
+    client = create_redis_client("redis+socket:///tmp/nobody-is-here?virtual_host=0")
     rate_buckets = RateBuckets(client)
-    assert rate_buckets.wait("a", "finalize", (rate(1, 60),)) == CLOSED
-    assert rate_buckets.wait("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
+    assert rate_buckets.take("a", "finalize", (rate(1, 60),)) == UNREACHABLE_WAIT
+    assert rate_buckets.take("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
     client.close()
 
 
 def test_it_can_be_lifted(client: redis.Redis) -> None:
     rate_buckets = RateBuckets(client, on=False)
     for _ in range(3):
-        assert rate_buckets.wait("a", "finalize", (rate(1, 60),)) == ZERO
+        assert rate_buckets.take("a", "finalize", (rate(1, 60),)) == ZERO
 
 
 def test_the_brokers_address_is_read_as_kombu_spells_it(engines: Engines, broker_url: str) -> None:
     number = int(broker_url.partition("virtual_host=")[2])
-    client = redis_client(broker_url)
+    client = create_redis_client(broker_url)
     client.set("here", "1")
     same = engines.valkey.client(number)
     assert same.get("here") in (b"1", "1")
-    plain = redis_client("redis://user:secret@broker.example:6380/3")
+    plain = create_redis_client("redis://user:secret@broker.example:6380/3")
     assert plain.connection_pool.connection_kwargs["host"] == "broker.example"
     assert plain.connection_pool.connection_kwargs["db"] == 3
     for one in (client, same, plain):

@@ -8,24 +8,33 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Account, Draft, Finalized, Pending, Prepared, Published, Ready, Seen
+from adapters.contract import (
+    Account,
+    Draft,
+    FinalizeResult,
+    LookResult,
+    Pending,
+    PrepareResult,
+    Published,
+    Ready,
+)
 from adapters.errors import CredentialsExpired
 from config.consistency import SETTLING
 from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.refresh_credentials import refresh_credentials
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import PUBLISH, REACHABILITY
 from pipeline.shutdown import ShutdownSignal
 from pipeline.stages import reachability
-from pipeline.stages.publish import publish, publish_all
-from pipeline.stages.status import look_all
+from pipeline.stages.publish import publish, publish_batch
+from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.checks import checks
 from pipeline.store.database import row
 from pipeline.store.deliveries.lease import give_back
 from pipeline.store.deliveries.release import ring_looks
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.stages.test_reachability import picture
@@ -35,14 +44,14 @@ QUEUE = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
 
 
 @pytest.fixture
-def mine(house: House) -> House:
+def mine(core: CoreFixture) -> CoreFixture:
     """A house whose end is this test's alone."""
-    house.account("one")
-    return replace(house, context=replace(house.context, shutdown=ShutdownSignal()))
+    core.account("one")
+    return replace(core, context=replace(core.context, shutdown=ShutdownSignal()))
 
 
 @pytest.fixture
-def post(mine: House) -> Post:
+def post(mine: CoreFixture) -> Post:
     return mine.ledger.post([mine.accounts["one"]], State.QUEUED)
 
 
@@ -56,26 +65,26 @@ def in_time(context: Context) -> None:
     context.shutdown.begin(context.settings.publish.call + SETTLING.total_seconds() + 60)
 
 
-def send(house: House, script: Script, post: Post) -> State | None:
-    return publish(playing(house.context, script), post.deliveries[0], 0)
+def send(core: CoreFixture, script: Script, post: Post) -> State | None:
+    return publish(playing(core.context, script), post.deliveries[0], 0)
 
 
-def is_untouched(house: House, post: Post) -> None:
+def is_untouched(core: CoreFixture, post: Post) -> None:
     """In the queue again as if nobody had taken it, with a message of its own."""
-    found = house.ledger.delivery(post.deliveries[0])
+    found = core.ledger.delivery(post.deliveries[0])
     assert (found.state, found.armed_at, found.crashes, found.spent) == ("queued", None, 0, 0)
     assert found.lease_until > found.now
 
 
 def test_the_first_who_says_stop_is_heard() -> None:
     shutdown = ShutdownSignal()
-    assert shutdown.left() is None
+    assert shutdown.time_left() is None
     shutdown.begin(0)
     shutdown.begin(1000)
-    assert shutdown.left() == timedelta(0)
+    assert shutdown.time_left() == timedelta(0)
 
 
-def test_without_time_for_a_call_a_claim_goes_straight_back(mine: House, post: Post) -> None:
+def test_without_time_for_a_call_a_claim_goes_straight_back(mine: CoreFixture, post: Post) -> None:
     soon(mine.context)
     before, script = mine.messages(QUEUE), Script()
     assert send(mine, script, post) is State.QUEUED
@@ -84,15 +93,15 @@ def test_without_time_for_a_call_a_claim_goes_straight_back(mine: House, post: P
     assert mine.messages(QUEUE) == before + 1
 
 
-def test_with_time_for_a_call_the_slice_is_finished(mine: House, post: Post) -> None:
+def test_with_time_for_a_call_the_slice_is_finished(mine: CoreFixture, post: Post) -> None:
     in_time(mine.context)
     assert send(mine, Script(), post) is State.PUBLISHED
 
 
 def test_a_slice_ends_after_the_step_it_is_in_and_another_process_goes_on_from_there(
-    mine: House, post: Post
+    mine: CoreFixture, post: Post
 ) -> None:
-    def prepare(checkpoint: Any) -> Prepared:
+    def prepare(checkpoint: Any) -> PrepareResult:
         soon(mine.context)
         return Pending(checkpoint={"step": checkpoint.get("step", 0) + 1})
 
@@ -105,8 +114,8 @@ def test_a_slice_ends_after_the_step_it_is_in_and_another_process_goes_on_from_t
     assert send(other, Script(), post) is State.PUBLISHED
 
 
-def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: House, post: Post) -> None:
-    def prepare(_: Any) -> Prepared:
+def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: CoreFixture, post: Post) -> None:
+    def prepare(_: Any) -> PrepareResult:
         soon(mine.context)
         return Ready(checkpoint={"handle": "made"})
 
@@ -117,16 +126,16 @@ def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: House, pos
     assert mine.ledger.held(post.deliveries[0]).checkpoint == {"handle": "made"}
 
 
-def test_between_arm_and_answer_nothing_ends(mine: House, post: Post) -> None:
-    def finalize(draft: Draft, _: Account) -> Finalized:
+def test_between_arm_and_answer_nothing_ends(mine: CoreFixture, post: Post) -> None:
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
         soon(mine.context)
         return Published(remote_id=draft.delivery_id)
 
     assert send(mine, Script(finalize=finalize), post) is State.PUBLISHED
 
 
-def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: House, post: Post) -> None:
-    def finalize(*_: object) -> Finalized:
+def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: CoreFixture, post: Post) -> None:
+    def finalize(*_: object) -> FinalizeResult:
         soon(mine.context)
         return Pending(checkpoint={"handle": "asked"})
 
@@ -136,8 +145,8 @@ def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: 
     assert mine.ledger.held(post.deliveries[0]).checkpoint == {"handle": "asked"}
 
 
-def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: House, post: Post) -> None:
-    def prepare(_: Any) -> Prepared:
+def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: CoreFixture, post: Post) -> None:
+    def prepare(_: Any) -> PrepareResult:
         soon(mine.context)
         raise CredentialsExpired("stale")
 
@@ -147,7 +156,7 @@ def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: House,
     assert mine.ledger.delivery(post.deliveries[0]).spent == 0
 
 
-def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: House) -> None:
+def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: CoreFixture) -> None:
     with mine.context.database.begin() as c:
         row(
             c,
@@ -164,28 +173,28 @@ def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: H
     assert version == 2
 
 
-def test_of_a_handful_what_has_not_begun_goes_back(mine: House) -> None:
+def test_of_a_handful_what_has_not_begun_goes_back(mine: CoreFixture) -> None:
     posts = mine.ledger.posts(3, [mine.accounts["one"]], State.QUEUED)
 
-    def finalize(draft: Draft, _: Account) -> Finalized:
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
         soon(mine.context)
         return Published(remote_id=draft.delivery_id)
 
     before = mine.messages(QUEUE)
     context = playing(mine.context, Script(finalize=finalize))
-    publish_all(context, "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_batch(context, "tiktok", [(p.deliveries[0], 0) for p in posts])
     states = sorted(mine.ledger.state(p.deliveries[0]) for p in posts)
     assert states == [State.PUBLISHED, State.QUEUED, State.QUEUED]
     assert mine.messages(QUEUE) == before + 2
 
 
 def test_what_is_not_armed_when_the_time_is_over_is_queued_again_and_can_no_longer_be_armed(
-    mine: House, post: Post
+    mine: CoreFixture, post: Post
 ) -> None:
     before = mine.messages(QUEUE)
 
-    def prepare(_: Any) -> Prepared:
-        mine.context.shutdown.hand_back()
+    def prepare(_: Any) -> PrepareResult:
+        mine.context.shutdown.requeue_claims()
         is_untouched(mine, post)
         assert mine.messages(QUEUE) == before + 1
         return Ready(checkpoint={"handle": "late"})
@@ -199,35 +208,35 @@ def test_what_is_not_armed_when_the_time_is_over_is_queued_again_and_can_no_long
     assert mine.ledger.moves(delivery)[-1] == ("publish", "publishing", "queued")
     assert mine.ledger.last_why(delivery) == "its worker had to end"
     assert mine.status(post.id) == "pending"
-    mine.context.shutdown.hand_back()
+    mine.context.shutdown.requeue_claims()
     assert mine.messages(QUEUE) == before + 1, "nothing is in hand any more"
 
 
-def test_of_a_handful_all_is_in_hand_until_it_is_settled(mine: House) -> None:
+def test_of_a_handful_all_is_in_hand_until_it_is_settled(mine: CoreFixture) -> None:
     posts = mine.ledger.posts(3, [mine.accounts["one"]], State.QUEUED)
 
-    def finalize(draft: Draft, _: Account) -> Finalized:
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
         if script.made("finalize") == 2:
-            mine.context.shutdown.hand_back()
+            mine.context.shutdown.requeue_claims()
         return Published(remote_id=draft.delivery_id)
 
     script = Script(finalize=finalize)
-    publish_all(playing(mine.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_batch(playing(mine.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
     found = sorted(mine.ledger.delivery(p.deliveries[0]).state for p in posts)
     assert found == ["published", "published", "queued"], "the settled and the armed one stay what they are"
     assert script.made("finalize") == 2
 
 
 def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
-    mine: House, post: Post
+    mine: CoreFixture, post: Post
 ) -> None:
     [delivery] = post.deliveries
     context = replace(mine.context, adapters=playing(mine.context, Script()).adapters)
 
-    def finalize(draft: Draft, _: Account) -> Finalized:
-        mine.context.shutdown.hand_back()
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
+        mine.context.shutdown.requeue_claims()
         assert mine.ledger.state(delivery) is State.PUBLISHING
-        assert rescue_dropped(context) >= 1, "its lease is over at once"
+        assert rescue_expired_leases(context) >= 1, "its lease is over at once"
         assert mine.ledger.state(delivery) is State.UNKNOWN
         return Published(remote_id=draft.delivery_id)
 
@@ -235,7 +244,7 @@ def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
     assert mine.ledger.state(delivery) is State.PUBLISHED, "late proof"
 
 
-def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: House, post: Post) -> None:
+def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: CoreFixture, post: Post) -> None:
     held = mine.ledger.claimed(post)
     with mine.context.database.begin() as his:
         row(his, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
@@ -244,7 +253,7 @@ def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: House, po
     assert mine.ledger.state(held.id) is State.PUBLISHING
 
 
-def test_a_claim_of_somebody_else_is_not_given_back(mine: House, post: Post) -> None:
+def test_a_claim_of_somebody_else_is_not_given_back(mine: CoreFixture, post: Post) -> None:
     held = mine.ledger.claimed(post)
     mine.ledger.change(held.id, "fence = fence + 1")
     with mine.context.database.begin() as c:
@@ -253,27 +262,27 @@ def test_a_claim_of_somebody_else_is_not_given_back(mine: House, post: Post) -> 
 
 
 @pytest.mark.parametrize("over", [False, True])
-def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: House, *, over: bool) -> None:
+def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: CoreFixture, *, over: bool) -> None:
     posts = mine.ledger.posts(3, [mine.accounts["one"]], State.PROCESSING)
     ids = {p.deliveries[0] for p in posts}
     for delivery in ids:
         mine.ledger.change(delivery, "next_at = now()")
 
-    def seen(_: object) -> Seen:
+    def seen(_: object) -> LookResult:
         if over:
-            mine.context.shutdown.hand_back()
+            mine.context.shutdown.requeue_claims()
         soon(mine.context)
         return Published(remote_id=f"r{script.made('look')}")
 
     script = Script(look=seen)
-    look_all(playing(mine.context, script), [(d, 0, 1) for d in ids])
+    look_batch(playing(mine.context, script), [(d, 0, 1) for d in ids])
     assert script.made("look") == 1
     with mine.context.database.begin() as c:
         rung = {ring.delivery for ring in ring_looks(c, 10_000, LEASE)} & ids
     assert sorted(mine.ledger.state(d) for d in rung) == [State.PROCESSING, State.PROCESSING]
 
 
-def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(mine: House, site: Site) -> None:
+def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(mine: CoreFixture, site: Site) -> None:
     path = "/under-way.jpg"
     picture_file = file(picture(), ETag='"v1"')
     with mine.context.database.begin() as c:
@@ -282,11 +291,11 @@ def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(min
 
     def answer(request: Any) -> Any:
         if mine.messages(REACHABILITY) == before:
-            mine.context.shutdown.hand_back()
+            mine.context.shutdown.requeue_claims()
             with mine.context.database.begin() as c:
                 assert check in checks.due_checks(c, 10_000)
         return picture_file(request)
 
     site.routes[path] = answer
-    assert reachability.check(mine.context, check) == "good"
+    assert reachability.run_check(mine.context, check) == "good"
     assert mine.messages(REACHABILITY) == before + 1

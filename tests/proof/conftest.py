@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Engines, environment_of, free_ports
-from tests.fork_server_client import Zygote
+from tests.fork_server_client import ForkServer
 from tests.proof.fleet import Fleet
 from tests.proof.points import PROVEN
 from tests.stack import FAST, Stack, running, until
@@ -39,16 +39,16 @@ def stack(
             stack.start_worker(group)
         stack.start_api()
         stack.seed()
-        until(lambda: stack.context.liveness.alive("reachability"), 60)
-        until(stack.context.liveness.remembers, 60)
+        until(lambda: stack.context.liveness.is_alive("reachability"), 60)
+        until(stack.context.liveness.has_marker, 60)
         yield stack
 
 
 @pytest.fixture
-def fleet(stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[Fleet]:
+def fleet(stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, fork_server: ForkServer) -> Iterator[Fleet]:
     """Accounts at every site. When the test is over, everyone died at each of its points."""
     stack.control("DELETE", "faults")
-    fleet = Fleet(stack=stack, folder=tmp_path, zygote=zygote)
+    fleet = Fleet(stack=stack, folder=tmp_path, fork_server=fork_server)
     fleet.connect()
     yield fleet
     fleet.judge(PROVEN[request.node.originalname])

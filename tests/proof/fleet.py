@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pipeline.actions.resolve import it_is_live, publish_again
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import DELAY, UPKEEP
 from pipeline.store.database import rows
 from tests.crash_table import arming
 from tests.flow.ledger import caption, slideshow
-from tests.fork_server_client import Zygote, run
+from tests.fork_server_client import ForkServer, run
 from tests.proof.points import NOT_THERE
 from tests.proof.ways import WAYS, kind_of
 from tests.stack import Stack, until
@@ -48,7 +48,7 @@ class Fleet:
 
     stack: Stack
     folder: Path
-    zygote: Zygote
+    fork_server: ForkServer
     owner: str = field(default_factory=lambda: uuid4().hex[:10])
     accounts: dict[str, UUID] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class Fleet:
             self.died[point].add(way)
         self.time_passes()
         if group != "upkeep":
-            rescue_dropped(self.stack.context)
+            rescue_expired_leases(self.stack.context)
 
     def go_on(self, point: str) -> None:
         """Lets go of those who hang there: they live."""
@@ -200,7 +200,7 @@ class Fleet:
             once = {point: self.folder / f"{point} {self.deliveries[way]}"}
             environment = {**self.stack.environment, **arming(once)}
             words_ = ("delivery", *words, str(self.deliveries[way]))
-            ended = run(self.zygote, self.folder, environment, words=words_)
+            ended = run(self.fork_server, self.folder, environment, words=words_)
             assert ended.status == -signal.SIGKILL, ended
             self.died[point].add(way)
 

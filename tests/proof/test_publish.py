@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import DELAY, PUBLISH
 from tests.proof.fleet import Fleet
 from tests.proof.points import NEVER_TELLS, NEVER_TELLS_ABSENCE
@@ -113,7 +113,7 @@ def test_late_workers(fleet: Fleet) -> None:
     fleet.start()
     fleet.come("publish.answered")
     fleet.time_passes()
-    rescue_dropped(fleet.stack.context)
+    rescue_expired_leases(fleet.stack.context)
     fleet.go_on("publish.answered")
     fleet.come("settling.lost")
     fleet.fall("settling.lost")

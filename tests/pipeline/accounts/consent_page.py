@@ -14,9 +14,14 @@ from uuid import UUID, uuid4
 import requests
 
 from adapters.contract import Account, Platform
-from pipeline.accounts.authorize import Started, decline, finish, start
-from pipeline.accounts.connected_account import Choice, Connected
-from pipeline.accounts.oauth_flow import WayBack, way_back
+from pipeline.accounts.authorize import (
+    AuthorizationStart,
+    decline_authorization,
+    finish_authorization,
+    start_authorization,
+)
+from pipeline.accounts.connected_account import ConnectedAccount, PendingSelection
+from pipeline.accounts.oauth_flow import CallbackParameters, parse_callback
 from pipeline.store.accounts.accounts import AccountRow, find_accounts, read_account
 from pipeline.store.accounts.oauth_sessions import Starter
 from pipeline.store.auth.keys import create_key, find_caller
@@ -54,8 +59,8 @@ def sent_back(url: str, answers: dict[str, str]) -> str:
     return answer.headers["Location"]
 
 
-def as_stored(found: list[Connected] | Choice) -> list[Connected]:
-    assert not isinstance(found, Choice), "several were found, and none was chosen"
+def as_stored(found: list[ConnectedAccount] | PendingSelection) -> list[ConnectedAccount]:
+    assert not isinstance(found, PendingSelection), "several were found, and none was chosen"
     return found
 
 
@@ -134,20 +139,20 @@ class Home:
         code: str = self.stack.control("POST", "oauth/code", body)["code"]
         return code
 
-    def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> Started:
-        return start(self.stack.context, self.workspace, platform, starter or self.key_id, **more)
+    def start_authorization(self, platform: Platform, starter: Starter | None = None, **more: Any) -> AuthorizationStart:
+        return start_authorization(self.stack.context, self.workspace, platform, starter or self.key_id, **more)
 
-    def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[Connected]:
+    def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[ConnectedAccount]:
         """Takes a person in, as the callback does."""
-        back: WayBack = way_back(urlsplit(url).query)
+        back: CallbackParameters = parse_callback(urlsplit(url).query)
         if back.code is None:
-            raise decline(self.stack.context, platform, back.state, back.error or "", starter)
-        return as_stored(finish(self.stack.context, platform, back.state, back.code, starter))
+            raise decline_authorization(self.stack.context, platform, back.state, back.error or "", starter)
+        return as_stored(finish_authorization(self.stack.context, platform, back.state, back.code, starter))
 
-    def connect_tiktok(self, username: str, **more: Any) -> Connected:
+    def connect_tiktok(self, username: str, **more: Any) -> ConnectedAccount:
         opened = self.start(Platform.TIKTOK, **more)
         code = self.code("tiktok", username)
-        [one] = as_stored(finish(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id))
+        [one] = as_stored(finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id))
         return one
 
     def accounts(self) -> list[AccountRow]:

@@ -13,10 +13,10 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.accounts.account_choice import pick
-from pipeline.accounts.authorize import finish
-from pipeline.accounts.connected_account import Choice
-from pipeline.accounts.oauth_flow import redirect_uri, way_back
+from pipeline.accounts.account_choice import select_accounts
+from pipeline.accounts.authorize import finish_authorization
+from pipeline.accounts.connected_account import PendingSelection
+from pipeline.accounts.oauth_flow import parse_callback, redirect_uri
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.accounts.oauth_sessions import ALL, CLI, standing
@@ -48,7 +48,7 @@ def refused(status: int, code: str, home: Home, platform: Platform, state: str, 
     """Why a state was refused; nothing may have been stored."""
     before = [(a, home.opened(a.id)[1]) for a in home.accounts()]
     with pytest.raises(Refusal) as caught:
-        finish(home.stack.context, platform, state, *more)
+        finish_authorization(home.stack.context, platform, state, *more)
     assert (caught.value.status, caught.value.code) == (status, code)
     assert [(a, home.opened(a.id)[1]) for a in home.accounts()] == before
     return caught.value.message
@@ -67,7 +67,7 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = as_stored(finish(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann)))
+    [one] = as_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann)))
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
     account, version, status = home.opened(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
@@ -94,11 +94,11 @@ def test_all_pages_are_stored_or_the_chosen_ones(home: Home) -> None:
         home.come_back(FACEBOOK, allow(home.start(FACEBOOK, chosen=["1"]).url, one))
 
 
-def offered(home: Home, platform: Platform, url: str) -> Choice:
+def offered(home: Home, platform: Platform, url: str) -> PendingSelection:
     """What a person may choose from; nothing is stored yet, and no token stands anywhere in the clear."""
-    back = way_back(urlsplit(url).query)
-    found = finish(home.stack.context, platform, back.state, back.code or "")
-    assert isinstance(found, Choice)
+    back = parse_callback(urlsplit(url).query)
+    found = finish_authorization(home.stack.context, platform, back.state, back.code or "")
+    assert isinstance(found, PendingSelection)
     stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.grant))
     for one in found.accounts:
         assert one.credentials.access_token.get_secret_value() not in stored + repr(found)
@@ -114,7 +114,7 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
 
     def refusal(*args: Any) -> tuple[int, str]:
         with pytest.raises(Refusal) as caught:
-            pick(context, *args)
+            select_accounts(context, *args)
         return caught.value.status, caught.value.code
 
     assert refusal(FACEBOOK, choice.grant, choice.ticket, ()) == (400, "nothing_picked")
@@ -126,7 +126,7 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
 
     def use() -> str:
         try:
-            return pick(context, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
+            return select_accounts(context, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
         except Refusal as refused:
             return refused.code
 
@@ -145,7 +145,7 @@ def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
         "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.grant
     )
     with pytest.raises(Refusal, match="ten minutes for this are over"):
-        pick(home.stack.context, FACEBOOK, choice.grant, choice.ticket, (0, 1))
+        select_accounts(home.stack.context, FACEBOOK, choice.grant, choice.ticket, (0, 1))
     with home.stack.context.database.begin() as c:
         assert standing(c, opened.state, timedelta(minutes=2)).is_over
     home.start(FACEBOOK)
@@ -165,7 +165,7 @@ def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, p
     assert ("person", ann) in found
     assert ("organization", acme) in found
     place = found.index((picks, ann if picks == "person" else acme))
-    [one] = pick(home.stack.context, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
+    [one] = select_accounts(home.stack.context, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
     assert (one.connection, one.remote_id) == (picks, choice.accounts[place].remote_id)
     assert [a.remote_id for a in home.accounts()] == [one.remote_id]
 
@@ -182,7 +182,7 @@ def test_a_state_is_good_for_one_use(home: Home) -> None:
 
     def use() -> str:
         try:
-            return as_stored(finish(home.stack.context, TIKTOK, opened.state, code))[0].username
+            return as_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, code))[0].username
         except Refusal as refusal:
             return refusal.code
 
@@ -198,10 +198,10 @@ def test_a_state_is_bound_to_who_started_it_and_where(home: Home) -> None:
     refused(400, "state_other_platform", home, INSTAGRAM, opened.state, code, home.key_id)
     refused(400, "state_unknown", home, TIKTOK, opened.state + "x", code, home.key_id)
     assert other.accounts() == []
-    assert finish(home.stack.context, TIKTOK, opened.state, code, home.key_id), "none of them used it up"
+    assert finish_authorization(home.stack.context, TIKTOK, opened.state, code, home.key_id), "none of them used it up"
     by_hand = home.start(TIKTOK, CLI)
     refused(403, "state_other_starter", home, TIKTOK, by_hand.state, code, home.key_id)
-    assert finish(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
+    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
 
 
 def test_a_state_dies_after_ten_minutes_and_with_its_key(home: Home) -> None:
@@ -283,7 +283,7 @@ def test_only_the_operator_puts_an_account_back_in_use(home: Home) -> None:
     opened = home.start(TIKTOK)
     refused(409, "account_inactive", home, TIKTOK, opened.state, home.code("tiktok", ann))
     by_hand = home.start(TIKTOK, CLI, reconnect=one.id)
-    assert finish(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann))
+    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann))
     assert home.opened(one.id)[2] == "active"
 
 
@@ -324,7 +324,7 @@ def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixt
             home.come_back(FACEBOOK, back)
     credentials = home.opened(one.id)[0].credentials
     assert credentials.refresh_token is not None
-    said = caplog.text + repr(opened) + repr(one) + repr(caught.value) + repr(way_back(urlsplit(back).query))
+    said = caplog.text + repr(opened) + repr(one) + repr(caught.value) + repr(parse_callback(urlsplit(back).query))
     assert "connected facebook account" in caplog.text
     for secret in (
         opened.state,
@@ -377,14 +377,14 @@ def test_an_unusable_public_url_is_named(public: str) -> None:
 )
 def test_a_way_back_that_is_none_is_refused(query: str) -> None:
     with pytest.raises(Refusal) as caught:
-        way_back(query)
+        parse_callback(query)
     assert (caught.value.status, caught.value.code) == (400, "invalid_callback")
 
 
 def test_what_the_platforms_send_back_is_understood() -> None:
-    assert way_back("code=a%2Ab%21c&scopes=x&state=s").code == "a*b!c"
-    assert way_back("error=user_cancelled_login&error_description=x&state=s").error == "user_cancelled_login"
+    assert parse_callback("code=a%2Ab%21c&scopes=x&state=s").code == "a*b!c"
+    assert parse_callback("error=user_cancelled_login&error_description=x&state=s").error == "user_cancelled_login"
     assert (
-        way_back("error=access_denied&error_code=200&error_reason=user_denied&state=s").error
+        parse_callback("error=access_denied&error_code=200&error_reason=user_denied&state=s").error
         == "access_denied"
     )

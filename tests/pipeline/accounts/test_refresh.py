@@ -19,23 +19,23 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.store.accounts import accounts
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script, playing, raising
 from tests.pipeline.store.ledger import credentials, together
 
 
 @pytest.fixture
-def account(house: House) -> UUID:
-    return house.account("one")
+def account(core: CoreFixture) -> UUID:
+    return core.account("one")
 
 
-def stands(house: House) -> tuple[str, int, AccountStatus]:
-    with house.context.database.begin() as c:
-        opened, version, status = accounts.read_account(c, house.context.vault, house.accounts["one"])
+def stands(core: CoreFixture) -> tuple[str, int, AccountStatus]:
+    with core.context.database.begin() as c:
+        opened, version, status = accounts.read_account(c, core.context.vault, core.accounts["one"])
     return opened.credentials.access_token.get_secret_value(), version, status
 
 
-def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, account: UUID) -> None:
+def test_of_eight_workers_one_refreshes_and_the_others_wait(core: CoreFixture, account: UUID) -> None:
     done = threading.Event()
 
     def slow() -> Credentials:
@@ -43,7 +43,7 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
         return credentials("fresh")
 
     script = Script(refresh=slow)
-    context = playing(house.context, script)
+    context = playing(core.context, script)
     answers: list[AdapterError | None] = []
 
     def others() -> None:
@@ -62,7 +62,7 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
     assert script.made("refresh") == 1
     assert answers[-1] is None
     assert all(isinstance(a, Unavailable) and a.retry_after for a in answers[:-1])
-    assert stands(house) == ("fresh", 2, AccountStatus.ACTIVE)
+    assert stands(core) == ("fresh", 2, AccountStatus.ACTIVE)
     assert refresh(context, account, 1) is None, "somebody did already"
     assert script.made("refresh") == 1
 
@@ -77,41 +77,41 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(house: House, accoun
     ],
 )
 def test_only_a_definite_refusal_disconnects(
-    house: House, account: UUID, error: Exception, status: AccountStatus
+    core: CoreFixture, account: UUID, error: Exception, status: AccountStatus
 ) -> None:
     assert isinstance(
-        refresh(playing(house.context, Script(refresh=raising(error))), account, 1), AdapterError
+        refresh(playing(core.context, Script(refresh=raising(error))), account, 1), AdapterError
     )
-    assert stands(house) == ("token-1", 1, status)
+    assert stands(core) == ("token-1", 1, status)
     if status is AccountStatus.ACTIVE:
-        assert refresh(playing(house.context, Script()), account, 1) is None
+        assert refresh(playing(core.context, Script()), account, 1) is None
 
 
-def test_what_a_person_connected_meanwhile_stays(house: House, account: UUID) -> None:
+def test_what_a_person_connected_meanwhile_stays(core: CoreFixture, account: UUID) -> None:
     def slow() -> Credentials:
-        with house.context.database.begin() as c:
-            accounts.store_credentials(c, house.context.vault, account, credentials("by hand"))
+        with core.context.database.begin() as c:
+            accounts.store_credentials(c, core.context.vault, account, credentials("by hand"))
         return credentials("of the old grant")
 
-    assert refresh(playing(house.context, Script(refresh=slow)), account, 1) is None
-    assert stands(house) == ("by hand", 2, AccountStatus.ACTIVE)
+    assert refresh(playing(core.context, Script(refresh=slow)), account, 1) is None
+    assert stands(core) == ("by hand", 2, AccountStatus.ACTIVE)
 
     def refused() -> Credentials:
         slow()
         raise CredentialsRevoked("the old grant is gone")
 
     assert isinstance(
-        refresh(playing(house.context, Script(refresh=refused)), account, 2), CredentialsRevoked
+        refresh(playing(core.context, Script(refresh=refused)), account, 2), CredentialsRevoked
     )
-    assert stands(house) == ("by hand", 3, AccountStatus.ACTIVE)
+    assert stands(core) == ("by hand", 3, AccountStatus.ACTIVE)
 
 
-def test_an_app_of_ours_that_is_not_set_up_right_asks_seldom(house: House, account: UUID) -> None:
-    post = house.ledger.post([account], State.QUEUED)
+def test_an_app_of_ours_that_is_not_set_up_right_asks_seldom(core: CoreFixture, account: UUID) -> None:
+    post = core.ledger.post([account], State.QUEUED)
     script = Script(
         finalize=raising(CredentialsExpired("old")), refresh=raising(PermissionMissing("our app"))
     )
-    assert publish(playing(house.context, script), post.deliveries[0], 0) is State.RETRYING
-    found = house.ledger.delivery(post.deliveries[0])
+    assert publish(playing(core.context, script), post.deliveries[0], 0) is State.RETRYING
+    found = core.ledger.delivery(post.deliveries[0])
     assert found.spent == 0
-    assert found.next_at - found.now > timedelta(seconds=house.context.settings.publish.backoff_cap - 60)
+    assert found.next_at - found.now > timedelta(seconds=core.context.settings.publish.backoff_cap - 60)

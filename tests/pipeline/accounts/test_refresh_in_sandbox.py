@@ -20,7 +20,7 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.token_expiry import expiring
 from tests.conftest import Engines, environment_of, free_ports
-from tests.crash_table import Deaths, arming, points_of
+from tests.crash_table import Crashes, arming, points_of
 from tests.pipeline.accounts.consent_page import Home
 from tests.pipeline.store.ledger import together
 from tests.stack import FAST, Stack, running, until
@@ -110,11 +110,11 @@ def test_two_processes_make_one_refresh(home: Home, ann: UUID) -> None:
 
 @pytest.mark.parametrize("point", points_of("around_a_refresh_costs_nobody_the_account"))
 def test_a_crash_around_a_refresh_costs_nobody_the_account(
-    home: Home, ann: UUID, point: str, deaths: Deaths
+    home: Home, ann: UUID, point: str, crashes: Crashes
 ) -> None:
     if point == "credentials.refused":
         home.stack.fault("tiktok", "refresh", "5xx")
-    deaths.of(home.stack.environment, point, "refresh", str(ann), 1)
+    crashes.of(home.stack.environment, point, "refresh", str(ann), 1)
     kept = 2 if point == "credentials.ended" else 1
     assert home.opened(ann)[1:] == (kept, "active")
     if kept == 1:

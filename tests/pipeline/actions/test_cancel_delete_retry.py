@@ -16,7 +16,7 @@ from pipeline.stages.publish import publish
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.views import read_post
 from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint
-from tests.pipeline.core_fixture import VIDEO, House
+from tests.pipeline.core_fixture import VIDEO, CoreFixture
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
 
@@ -26,9 +26,9 @@ def part(post: Post, n: int) -> Post:
     return replace(post, deliveries=[post.deliveries[n]])
 
 
-def attempt(house: House, delivery: UUID, outcome: str, late: str | None = None) -> None:
+def attempt(core: CoreFixture, delivery: UUID, outcome: str, late: str | None = None) -> None:
     """An attempt that was armed and ended so, a minute ago."""
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         row(
             c,
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
@@ -40,11 +40,11 @@ def attempt(house: House, delivery: UUID, outcome: str, late: str | None = None)
         )
 
 
-def failed(house: House, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:
+def failed(core: CoreFixture, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:
     """A failed post, due a while ago."""
-    post = stored(house, State.FAILED, accounts, due=-timedelta(minutes=5), **more)
+    post = stored(core, State.FAILED, accounts, due=-timedelta(minutes=5), **more)
     for delivery in post.deliveries:
-        house.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=f'{{"code": "{code}"}}')
+        core.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=f'{{"code": "{code}"}}')
     return post
 
 
@@ -52,12 +52,12 @@ def failed(house: House, code: str = "rejected", accounts: int = 1, **more: Any)
 
 
 @pytest.mark.parametrize("state", CHANGEABLE)
-def test_everything_that_is_not_armed_is_taken_back(house: House, state: State) -> None:
-    post = stored(house, state)
+def test_everything_that_is_not_armed_is_taken_back(core: CoreFixture, state: State) -> None:
+    post = stored(core, state)
     [delivery] = post.deliveries
-    with_checkpoint(house, delivery)
-    done = cancel(house.context, house.caller, [post.id])
-    after = house.ledger.delivery(delivery)
+    with_checkpoint(core, delivery)
+    done = cancel(core.context, core.caller, [post.id])
+    after = core.ledger.delivery(delivery)
     assert (done.ids, done.errors) == ([post.id], {})
     assert (after.state, after.generation, after.checkpoint, after.lease_until) == (
         "cancelled",
@@ -65,74 +65,74 @@ def test_everything_that_is_not_armed_is_taken_back(house: House, state: State) 
         None,
         None,
     )
-    assert house.ledger.status(post) == "canceled"
-    assert house.ledger.moves(delivery)[-1] == ("cancel", str(state), "cancelled")
-    assert old_handles(house, delivery) == [{"handle": "old"}]
-    again = cancel(house.context, house.caller, [post.id])
-    assert (again.ids, house.ledger.delivery(delivery).generation) == ([post.id], 1), (
+    assert core.ledger.status(post) == "canceled"
+    assert core.ledger.moves(delivery)[-1] == ("cancel", str(state), "cancelled")
+    assert old_handles(core, delivery) == [{"handle": "old"}]
+    again = cancel(core.context, core.caller, [post.id])
+    assert (again.ids, core.ledger.delivery(delivery).generation) == ([post.id], 1), (
         "asking twice does nothing more"
     )
 
 
 @pytest.mark.parametrize("state", [State.PUBLISHING, State.PROCESSING, State.UNKNOWN, State.BLOCKED])
-def test_of_a_post_in_flight_nothing_is_taken_back(house: House, state: State) -> None:
-    post = stored(house, accounts=2)
+def test_of_a_post_in_flight_nothing_is_taken_back(core: CoreFixture, state: State) -> None:
+    post = stored(core, accounts=2)
     reason = Reason.IS_IT_LIVE if state is State.BLOCKED else None
-    house.ledger.put(part(post, 0), state, armed=True, reason=reason)
-    done = cancel(house.context, house.caller, [post.id])
+    core.ledger.put(part(post, 0), state, armed=True, reason=reason)
+    done = cancel(core.context, core.caller, [post.id])
     assert (done.ids, list(done.errors)) == ([], [post.id])
     assert done.errors[post.id].startswith("post_in_flight: ")
-    assert house.ledger.states(post) == [state, State.SCHEDULED]
+    assert core.ledger.states(post) == [state, State.SCHEDULED]
 
 
-def test_only_some_accounts_are_taken_back_whatever_the_others_do(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(part(post, 0), State.PROCESSING)
-    done = cancel(house.context, house.caller, [post.id], [house.accounts["more1"]])
-    assert (done.ids, house.ledger.states(post)) == ([post.id], [State.PROCESSING, State.CANCELLED])
-    other = cancel(house.context, house.caller, [post.id], [new_id()])
+def test_only_some_accounts_are_taken_back_whatever_the_others_do(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(part(post, 0), State.PROCESSING)
+    done = cancel(core.context, core.caller, [post.id], [core.accounts["more1"]])
+    assert (done.ids, core.ledger.states(post)) == ([post.id], [State.PROCESSING, State.CANCELLED])
+    other = cancel(core.context, core.caller, [post.id], [new_id()])
     assert other.errors[post.id] == "validation_failed: The post goes to none of these accounts."
 
 
-def test_what_went_out_stays_and_the_rest_is_taken_back(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(part(post, 0), State.PUBLISHED)
-    assert cancel(house.context, house.caller, [post.id]).ids == [post.id]
-    assert (house.ledger.states(post), house.ledger.status(post)) == (
+def test_what_went_out_stays_and_the_rest_is_taken_back(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(part(post, 0), State.PUBLISHED)
+    assert cancel(core.context, core.caller, [post.id]).ids == [post.id]
+    assert (core.ledger.states(post), core.ledger.status(post)) == (
         [State.PUBLISHED, State.CANCELLED],
         "partial",
     )
-    assert cancel(house.context, house.caller, [post.id]).errors[post.id].startswith("validation_failed: ")
+    assert cancel(core.context, core.caller, [post.id]).errors[post.id].startswith("validation_failed: ")
 
 
-def test_each_post_by_itself_and_none_of_another_scope(house: House) -> None:
-    good, posted = stored(house), stored(house, State.PUBLISHED)
-    stranger = house.ledger.fresh()
-    done = cancel(house.context, house.caller, [posted.id, stranger.id, good.id, good.id, new_id()])
+def test_each_post_by_itself_and_none_of_another_scope(core: CoreFixture) -> None:
+    good, posted = stored(core), stored(core, State.PUBLISHED)
+    stranger = core.ledger.fresh()
+    done = cancel(core.context, core.caller, [posted.id, stranger.id, good.id, good.id, new_id()])
     assert done.ids == [good.id]
     assert [text.partition(":")[0] for text in done.errors.values()] == [
         "validation_failed",
         "not_found",
         "not_found",
     ]
-    assert house.ledger.states(stranger) == [State.SCHEDULED]
+    assert core.ledger.states(stranger) == [State.SCHEDULED]
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_either_it_is_taken_back_or_it_is_sent(house: House, turn: int) -> None:
-    post = stored(house, due=timedelta(0))
+def test_either_it_is_taken_back_or_it_is_sent(core: CoreFixture, turn: int) -> None:
+    post = stored(core, due=timedelta(0))
     [delivery] = post.deliveries
-    house.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
+    core.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
     sent: list[str] = []
 
     def finalize(draft: Draft, account: Account) -> Pending:
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    context = playing(house.context, Script(finalize=finalize))
+    context = playing(core.context, Script(finalize=finalize))
     _, done = together(
         lambda: str(publish(context, delivery, 0)),
-        lambda: str(bool(cancel(house.context, house.caller, [post.id]).ids)),
+        lambda: str(bool(cancel(core.context, core.caller, [post.id]).ids)),
     )
     assert (done, sent) in (("True", []), ("False", ["hello"]))
 
@@ -140,14 +140,14 @@ def test_either_it_is_taken_back_or_it_is_sent(house: House, turn: int) -> None:
 # --- delete ----------------------------------------------------------------------------------------------------------
 
 
-def test_delete_takes_back_and_hides(house: House) -> None:
-    post, broken = stored(house), failed(house)
-    done = delete(house.context, house.caller, [post.id, broken.id])
+def test_delete_takes_back_and_hides(core: CoreFixture) -> None:
+    post, broken = stored(core), failed(core)
+    done = delete(core.context, core.caller, [post.id, broken.id])
     assert (done.ids, done.blocked, done.skipped, done.errors) == ([post.id, broken.id], [], [], {})
-    assert house.ledger.states(post) == [State.CANCELLED]
-    with house.context.database.begin() as c:
-        assert read_post(c, house.workspace, post.id) is None
-    again = delete(house.context, house.caller, [post.id])
+    assert core.ledger.states(post) == [State.CANCELLED]
+    with core.context.database.begin() as c:
+        assert read_post(c, core.workspace, post.id) is None
+    again = delete(core.context, core.caller, [post.id])
     assert (again.ids, again.skipped) == ([], [post.id])
 
 
@@ -161,140 +161,140 @@ def test_delete_takes_back_and_hides(house: House) -> None:
         ([State.SCHEDULED, State.UNKNOWN], "pending"),
     ],
 )
-def test_what_is_over_or_in_flight_is_not_deleted(house: House, states: list[State], word: str) -> None:
-    post = stored(house, accounts=2)
+def test_what_is_over_or_in_flight_is_not_deleted(core: CoreFixture, states: list[State], word: str) -> None:
+    post = stored(core, accounts=2)
     for n, state in enumerate(states):
         if state is not State.SCHEDULED:
-            house.ledger.put(part(post, n), state)
-    done = delete(house.context, house.caller, [post.id])
+            core.ledger.put(part(post, n), state)
+    done = delete(core.context, core.caller, [post.id])
     assert (done.ids, done.blocked) == ([], [(post.id, word)])
-    assert (house.ledger.states(post), house.ledger.status(post)) == (states, word)
+    assert (core.ledger.states(post), core.ledger.status(post)) == (states, word)
 
 
-def test_nothing_of_another_scope_is_deleted(house: House) -> None:
-    stranger = house.ledger.fresh()
-    assert delete(house.context, house.caller, [stranger.id]).skipped == [stranger.id]
-    assert house.ledger.states(stranger) == [State.SCHEDULED]
+def test_nothing_of_another_scope_is_deleted(core: CoreFixture) -> None:
+    stranger = core.ledger.fresh()
+    assert delete(core.context, core.caller, [stranger.id]).skipped == [stranger.id]
+    assert core.ledger.states(stranger) == [State.SCHEDULED]
 
 
 # --- retry -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_post_goes_out_again_at_once(house: House) -> None:
-    post = failed(house)
+def test_a_failed_post_goes_out_again_at_once(core: CoreFixture) -> None:
+    post = failed(core)
     [delivery] = post.deliveries
-    due = house.ledger.delivery(delivery).due_at
-    house.ledger.change(delivery, "spent = 5")
-    with_checkpoint(house, delivery)
-    done = retry(house.context, house.caller, [post.id])
-    after = house.ledger.delivery(delivery)
+    due = core.ledger.delivery(delivery).due_at
+    core.ledger.change(delivery, "spent = 5")
+    with_checkpoint(core, delivery)
+    done = retry(core.context, core.caller, [post.id])
+    after = core.ledger.delivery(delivery)
     assert (done.ids, done.errors) == ([post.id], {})
     assert (after.state, after.generation, after.spent, after.error) == ("scheduled", 1, 0, None)
     assert after.due_at == due, "the customer's time is not the retry's to change"
     assert after.next_at <= after.now
     assert after.checkpoint is None
-    assert old_handles(house, delivery) == [{"handle": "old"}]
-    assert house.ledger.moves(delivery)[-2:] == [
+    assert old_handles(core, delivery) == [{"handle": "old"}]
+    assert core.ledger.moves(delivery)[-2:] == [
         ("retry", "failed", "accepted"),
         ("reachability", "accepted", "scheduled"),
     ]
     assert (
-        retry(house.context, house.caller, [post.id])
+        retry(core.context, core.caller, [post.id])
         .errors[post.id]
         .startswith("validation_failed: The post is pending")
     )
 
 
-def test_only_what_failed_is_sent_again(house: House) -> None:
-    post = stored(house, accounts=4, due=-timedelta(minutes=5))
+def test_only_what_failed_is_sent_again(core: CoreFixture) -> None:
+    post = stored(core, accounts=4, due=-timedelta(minutes=5))
     for n, state in enumerate([State.PUBLISHED, State.FAILED, State.CANCELLED, State.FAILED]):
-        house.ledger.put(part(post, n), state)
-    assert retry(house.context, house.caller, [post.id], [house.accounts["more1"]]).ids == [post.id]
+        core.ledger.put(part(post, n), state)
+    assert retry(core.context, core.caller, [post.id], [core.accounts["more1"]]).ids == [post.id]
     states = [State.PUBLISHED, State.SCHEDULED, State.CANCELLED, State.FAILED]
-    assert house.ledger.states(post) == states
+    assert core.ledger.states(post) == states
 
 
-def test_nothing_failed_for_these_accounts(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(part(post, 0), State.PUBLISHED)
-    house.ledger.put(part(post, 1), State.FAILED)
-    done = retry(house.context, house.caller, [post.id], [house.accounts["one"]])
+def test_nothing_failed_for_these_accounts(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(part(post, 0), State.PUBLISHED)
+    core.ledger.put(part(post, 1), State.FAILED)
+    done = retry(core.context, core.caller, [post.id], [core.accounts["one"]])
     assert "Nothing of it has failed" in done.errors[post.id]
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.FAILED])
-def test_no_other_state_is_ever_sent_again(house: House, state: State) -> None:
-    post = stored(house, state)
-    before = house.ledger.delivery(post.deliveries[0]).generation
-    assert list(retry(house.context, house.caller, [post.id]).errors) == [post.id]
-    assert (house.ledger.states(post), house.ledger.delivery(post.deliveries[0]).generation) == (
+def test_no_other_state_is_ever_sent_again(core: CoreFixture, state: State) -> None:
+    post = stored(core, state)
+    before = core.ledger.delivery(post.deliveries[0]).generation
+    assert list(retry(core.context, core.caller, [post.id]).errors) == [post.id]
+    assert (core.ledger.states(post), core.ledger.delivery(post.deliveries[0]).generation) == (
         [state],
         before,
     )
 
 
-def test_while_one_account_is_unknown_the_post_is_not_retried(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(part(post, 0), State.UNKNOWN)
-    house.ledger.put(part(post, 1), State.FAILED)
-    assert list(retry(house.context, house.caller, [post.id]).errors) == [post.id]
-    assert house.ledger.states(post) == [State.UNKNOWN, State.FAILED]
+def test_while_one_account_is_unknown_the_post_is_not_retried(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(part(post, 0), State.UNKNOWN)
+    core.ledger.put(part(post, 1), State.FAILED)
+    assert list(retry(core.context, core.caller, [post.id]).errors) == [post.id]
+    assert core.ledger.states(post) == [State.UNKNOWN, State.FAILED]
 
 
-def test_a_failed_one_that_is_live_after_all_is_never_sent_again(house: House) -> None:
-    post = failed(house)
-    attempt(house, post.deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
-    assert retry(house.context, house.caller, [post.id]).errors[post.id].startswith("post_in_flight: ")
-    assert house.ledger.states(post) == [State.FAILED]
+def test_a_failed_one_that_is_live_after_all_is_never_sent_again(core: CoreFixture) -> None:
+    post = failed(core)
+    attempt(core, post.deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
+    assert retry(core.context, core.caller, [post.id]).errors[post.id].startswith("post_in_flight: ")
+    assert core.ledger.states(post) == [State.FAILED]
 
 
-def test_a_handle_proven_absent_is_the_one_that_is_finished(house: House) -> None:
-    post = failed(house)
+def test_a_handle_proven_absent_is_the_one_that_is_finished(core: CoreFixture) -> None:
+    post = failed(core)
     [delivery] = post.deliveries
-    with_checkpoint(house, delivery)
-    attempt(house, delivery, "absent")
-    retry(house.context, house.caller, [post.id])
-    sealed = house.ledger.delivery(delivery).checkpoint
-    assert house.context.vault.open(sealed, delivery) == {"handle": "old"}
-    assert old_handles(house, delivery) == []
+    with_checkpoint(core, delivery)
+    attempt(core, delivery, "absent")
+    retry(core.context, core.caller, [post.id])
+    sealed = core.ledger.delivery(delivery).checkpoint
+    assert core.context.vault.open(sealed, delivery) == {"handle": "old"}
+    assert old_handles(core, delivery) == []
 
 
-def test_an_old_check_is_made_anew(house: House) -> None:
-    post = failed(house)
-    with house.context.database.begin() as c:
+def test_an_old_check_is_made_anew(core: CoreFixture) -> None:
+    post = failed(core)
+    with core.context.database.begin() as c:
         c.exec_driver_sql("ALTER TABLE checks DISABLE TRIGGER checks_are_final")
         row(
             c,
             "UPDATE checks SET decided_at = now() - interval '1 hour' WHERE workspace_id = :w RETURNING id",
-            w=house.workspace,
+            w=core.workspace,
         )
         c.exec_driver_sql("ALTER TABLE checks ENABLE TRIGGER checks_are_final")
-    retry(house.context, house.caller, [post.id])
-    assert house.ledger.states(post) == [State.ACCEPTED]
-    assert len(house.check_ids(VIDEO)) == 2
+    retry(core.context, core.caller, [post.id])
+    assert core.ledger.states(post) == [State.ACCEPTED]
+    assert len(core.check_ids(VIDEO)) == 2
 
 
 @pytest.mark.parametrize("code", ["media_changed", "media_unreachable"])
-def test_a_file_that_changed_is_looked_at_again_however_young_its_check(house: House, code: str) -> None:
-    post = failed(house, code)
-    assert retry(house.context, house.caller, [post.id]).ids == [post.id]
-    assert house.ledger.states(post) == [State.ACCEPTED]
-    with house.context.database.begin() as c:
+def test_a_file_that_changed_is_looked_at_again_however_young_its_check(core: CoreFixture, code: str) -> None:
+    post = failed(core, code)
+    assert retry(core.context, core.caller, [post.id]).ids == [post.id]
+    assert core.ledger.states(post) == [State.ACCEPTED]
+    with core.context.database.begin() as c:
         pinned = rows(c, "SELECT check_id FROM post_checks WHERE post_id = :id", id=post.id)
-    assert [r.check_id for r in pinned] == [house.check_ids(VIDEO)[-1]]
+    assert [r.check_id for r in pinned] == [core.check_ids(VIDEO)[-1]]
 
 
-def test_a_post_that_was_too_late_may_be_late_when_it_is_retried(house: House) -> None:
-    from pipeline.stages.delay import slot
+def test_a_post_that_was_too_late_may_be_late_when_it_is_retried(core: CoreFixture) -> None:
+    from pipeline.stages.delay import release_due
 
-    post = failed(house, "expired", expires=-timedelta(minutes=1), on_late="skip")
-    retry(house.context, house.caller, [post.id])
-    slot(house.context)
-    assert house.ledger.states(post) == [State.QUEUED]
+    post = failed(core, "expired", expires=-timedelta(minutes=1), on_late="skip")
+    retry(core.context, core.caller, [post.id])
+    release_due(core.context)
+    assert core.ledger.states(post) == [State.QUEUED]
 
 
-def test_two_retries_at_the_same_moment_send_once(house: House) -> None:
-    post = failed(house)
-    done = together(*[lambda: retry(house.context, house.caller, [post.id])] * 4)
+def test_two_retries_at_the_same_moment_send_once(core: CoreFixture) -> None:
+    post = failed(core)
+    done = together(*[lambda: retry(core.context, core.caller, [post.id])] * 4)
     assert sorted(len(d.ids) for d in done) == [0, 0, 0, 1]
-    assert house.ledger.delivery(post.deliveries[0]).generation == 1
+    assert core.ledger.delivery(post.deliveries[0]).generation == 1

@@ -25,7 +25,7 @@ from pipeline.store.deliveries.dead_letters import (
     discards_of,
     list_letters,
 )
-from tests.pipeline.core_fixture import VIDEO, House, moved_in
+from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
 from tests.pipeline.store.ledger import Post, together
 
 GONE = {"code": "unavailable", "class": "Unavailable", "fault": "platform", "message": "It is down."}
@@ -38,34 +38,34 @@ POISON = {
 
 
 @pytest.fixture
-def home(house: House) -> House:
-    house.account("one")
-    house.decided()
-    return house
+def home(core: CoreFixture) -> CoreFixture:
+    core.account("one")
+    core.decided()
+    return core
 
 
 def dead(
-    house: House, state: State = State.FAILED, error: dict[str, Any] | None = None, account: str = "one"
+    core: CoreFixture, state: State = State.FAILED, error: dict[str, Any] | None = None, account: str = "one"
 ) -> Post:
     """A delivery that died of this, with media that were looked at just now."""
     platform = Platform.PINTEREST if account == "two" else Platform.TIKTOK
-    post = house.ledger.post([house.accounts[account]], checks={0: checked(house)}, platform=platform)
-    house.ledger.put(post, state)
-    house.ledger.change(post.deliveries[0], "error = CAST(:error AS jsonb)", error=jsonb(error or GONE))
+    post = core.ledger.post([core.accounts[account]], checks={0: checked(core)}, platform=platform)
+    core.ledger.put(post, state)
+    core.ledger.change(post.deliveries[0], "error = CAST(:error AS jsonb)", error=jsonb(error or GONE))
     return post
 
 
-def checked(house: House) -> UUID:
-    return house.check_ids(VIDEO)[0]
+def checked(core: CoreFixture) -> UUID:
+    return core.check_ids(VIDEO)[0]
 
 
-def scope_of(house: House) -> Scope:
-    return Scope(workspace=house.workspace)
+def scope_of(core: CoreFixture) -> Scope:
+    return Scope(workspace=core.workspace)
 
 
-def listed(house: House, scope: Scope | None = None, **which: Any) -> list[UUID]:
-    with house.context.database.begin() as c:
-        wanted = Which(scope=scope or scope_of(house), **which)
+def listed(core: CoreFixture, scope: Scope | None = None, **which: Any) -> list[UUID]:
+    with core.context.database.begin() as c:
+        wanted = Which(scope=scope or scope_of(core), **which)
         return [one.id for one in list_letters(c, wanted, limit=1000)]
 
 
@@ -73,38 +73,38 @@ def ids(*posts: Post) -> list[UUID]:
     return [d for post in posts for d in post.deliveries]
 
 
-def replay(house: House, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.Dealt:
-    return dead_letters.replay(house.context, scope_of(house), letters, who="a test", per_minute=per_minute)
+def replay(core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.Dealt:
+    return dead_letters.replay(core.context, scope_of(core), letters, who="a test", per_minute=per_minute)
 
 
-def discard(house: House, letters: Sequence[UUID]) -> dead_letters.Dealt:
-    return dead_letters.discard(house.context, scope_of(house), letters, why="not worth it", who="a test")
+def discard(core: CoreFixture, letters: Sequence[UUID]) -> dead_letters.Dealt:
+    return dead_letters.discard(core.context, scope_of(core), letters, why="not worth it", who="a test")
 
 
 # --- what is one -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_failed_and_person_needed_are_dead_and_nothing_else_is(home: House, state: State) -> None:
+def test_failed_and_person_needed_are_dead_and_nothing_else_is(home: CoreFixture, state: State) -> None:
     post = dead(home, state)
     assert (ids(post)[0] in listed(home)) is (state in {State.FAILED, State.BLOCKED})
 
 
 @pytest.mark.parametrize("reason", [Reason.RECONNECT, Reason.IS_IT_LIVE])
-def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: House, reason: Reason) -> None:
+def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: CoreFixture, reason: Reason) -> None:
     post = home.ledger.post([home.accounts["one"]])
     home.ledger.put(post, State.BLOCKED, reason=reason, armed=reason is Reason.IS_IT_LIVE)
     assert ids(post)[0] not in listed(home)
 
 
-def test_a_deleted_posts_letter_is_gone(home: House) -> None:
+def test_a_deleted_posts_letter_is_gone(home: CoreFixture) -> None:
     post = dead(home)
     with home.context.database.begin() as c:
         row(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=post.id)
     assert listed(home) == []
 
 
-def test_they_are_found_by_what_they_died_of(home: House) -> None:
+def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
     home.account("two", Platform.PINTEREST)
     down, poison, other = dead(home), dead(home, State.BLOCKED, POISON), dead(home, account="two")
     home.ledger.change(ids(down)[0], "updated_at = now() - interval '2 hours'")
@@ -128,7 +128,7 @@ def test_they_are_found_by_what_they_died_of(home: House) -> None:
     ]
 
 
-def test_the_list_goes_on_where_it_ended(home: House) -> None:
+def test_the_list_goes_on_where_it_ended(home: CoreFixture) -> None:
     posts = [dead(home) for _ in range(5)]
     with home.context.database.begin() as c:
         first = list_letters(c, Which(scope=scope_of(home)), limit=2)
@@ -136,8 +136,8 @@ def test_the_list_goes_on_where_it_ended(home: House) -> None:
     assert [x.id for x in (*first, *rest)] == ids(*posts)
 
 
-def test_nobody_sees_or_touches_anothers(home: House) -> None:
-    other = moved_in(home.context, home.ledger)
+def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
+    other = make_core(home.context, home.ledger)
     other.account("one")
     other.decided()
     theirs = dead(other)
@@ -158,7 +158,7 @@ def test_nobody_sees_or_touches_anothers(home: House) -> None:
 # --- again -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_one_is_sent_again_and_is_dead_no_more(home: House) -> None:
+def test_a_failed_one_is_sent_again_and_is_dead_no_more(home: CoreFixture) -> None:
     post = dead(home)
     assert replay(home, ids(post)).done == ids(post)
     found = home.ledger.delivery(ids(post)[0])
@@ -171,7 +171,7 @@ def test_a_failed_one_is_sent_again_and_is_dead_no_more(home: House) -> None:
     assert (again.done, list(again.skipped)) == ([], ids(post))
 
 
-def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home: House) -> None:
+def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home: CoreFixture) -> None:
     post = home.ledger.post([home.accounts["one"]])
     held = home.ledger.claimed(post)
     dead_now = "state = 'blocked', reason = 'person_needed', lease_until = NULL, crashes = 3"
@@ -193,7 +193,7 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
     assert home.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
 
 
-def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House) -> None:
+def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: CoreFixture) -> None:
     mixed = [dead(home), dead(home, State.BLOCKED, POISON), dead(home), dead(home)]
     with home.context.database.begin() as c:
         row(c, "WITH gone AS (DELETE FROM paces) SELECT 1 AS one")
@@ -202,7 +202,7 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House)
     times = [home.ledger.delivery(d).next_at for d in ids(*mixed)]
     gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
     assert gaps == [60, 60, 60]
-    delay.slot(home.context)
+    delay.release_due(home.context)
     assert [home.ledger.state(d) for d in ids(*mixed)] == [
         State.QUEUED,
         State.RETRYING,
@@ -211,7 +211,7 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: House)
     ]
 
 
-def test_media_that_changed_are_looked_at_again_first(home: House) -> None:
+def test_media_that_changed_are_looked_at_again_first(home: CoreFixture) -> None:
     changed = dead(home, error={**GONE, "code": "media_changed"})
     assert replay(home, ids(changed)).done == ids(changed)
     assert home.ledger.states(changed) == [State.ACCEPTED]
@@ -219,7 +219,7 @@ def test_media_that_changed_are_looked_at_again_first(home: House) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.BLOCKED}))
-def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: House, state: State) -> None:
+def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: CoreFixture, state: State) -> None:
     post = dead(home, state)
     before = home.ledger.delivery(ids(post)[0])
     assert replay(home, ids(post)).done == []
@@ -229,7 +229,7 @@ def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: House, state: 
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.BLOCKED])
-def test_one_that_was_armed_is_a_persons_to_look_at(home: House, state: State) -> None:
+def test_one_that_was_armed_is_a_persons_to_look_at(home: CoreFixture, state: State) -> None:
     post = dead(home, state)
     home.ledger.change(ids(post)[0], "armed_at = now()")
     for dealt in (replay(home, ids(post)), discard(home, ids(post))):
@@ -237,7 +237,7 @@ def test_one_that_was_armed_is_a_persons_to_look_at(home: House, state: State) -
     assert home.ledger.states(post) == [state]
 
 
-def test_one_that_late_proof_shows_live_is_never_sent_again(home: House) -> None:
+def test_one_that_late_proof_shows_live_is_never_sent_again(home: CoreFixture) -> None:
     post = home.ledger.post([home.accounts["one"]], State.FAILED, checks={0: checked(home)})
     with home.context.database.begin() as c:
         row(
@@ -251,14 +251,14 @@ def test_one_that_late_proof_shows_live_is_never_sent_again(home: House) -> None
     assert home.ledger.states(post) == [State.FAILED]
 
 
-def test_of_many_replays_at_once_one_sends_it_again(home: House) -> None:
+def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:
     posts = [dead(home) for _ in range(4)]
     done = together(*[lambda: replay(home, ids(*posts)).done] * 4)
     assert sorted(d for some in done for d in some) == sorted(ids(*posts))
     assert {home.ledger.delivery(d).generation for d in ids(*posts)} == {1}
 
 
-def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: House) -> None:
+def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: CoreFixture) -> None:
     home.account("two")
     check = checked(home)
     post = home.ledger.post([home.accounts["one"], home.accounts["two"]], checks={0: check})
@@ -276,7 +276,7 @@ def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: Ho
     [(State.FAILED, State.FAILED, "failed"), (State.BLOCKED, State.CANCELLED, "canceled")],
 )
 def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
-    home: House, state: State, after: State, status: str
+    home: CoreFixture, state: State, after: State, status: str
 ) -> None:
     post = dead(home, state)
     assert discard(home, ids(post)).done == ids(post)
@@ -289,7 +289,7 @@ def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
     assert replay(home, ids(post)).done == []
 
 
-def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> None:
+def test_a_discarded_one_that_its_author_retries_may_die_again(home: CoreFixture) -> None:
     from pipeline.actions.cancel_delete_retry import retry
 
     post = dead(home)
@@ -299,7 +299,7 @@ def test_a_discarded_one_that_its_author_retries_may_die_again(home: House) -> N
     assert listed(home) == ids(post)
 
 
-def test_a_replayed_one_can_be_taken_back(home: House) -> None:
+def test_a_replayed_one_can_be_taken_back(home: CoreFixture) -> None:
     post = dead(home)
     replay(home, ids(post), 1)
     assert cancel(home.context, home.caller, [post.id]).ids == [post.id]

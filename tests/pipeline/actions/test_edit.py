@@ -26,7 +26,7 @@ from pipeline.store.deliveries import moves as deliveries
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
 from pipeline.store.posts.views import PostView, read_post
-from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, House
+from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
 from tests.stack import until
@@ -45,31 +45,31 @@ CHANGEABLE = [
 
 
 @pytest.fixture
-def ready(house: House) -> House:
+def ready(core: CoreFixture) -> CoreFixture:
     """An account, and media that were just found good."""
-    house.account("one")
-    house.decided()
-    return house
+    core.account("one")
+    core.decided()
+    return core
 
 
-def change(house: House, post: UUID, if_match: str | None = None, **fields: Any) -> Edited:
+def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Edited:
     names = {"account_ids": "accounts"}
     given = frozenset(names.get(name, name) for name in fields)
-    return edit(house.context, house.caller, post, Change(given=given, **fields), if_match)
+    return edit(core.context, core.caller, post, Change(given=given, **fields), if_match)
 
 
-def refused(house: House, post: UUID, if_match: str | None = None, **fields: Any) -> Refusal:
+def refused(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Refusal:
     """The refusal of an edit; nothing of the post may have changed."""
-    before = seen(house, post)
+    before = seen(core, post)
     with pytest.raises(Refusal) as caught:
-        change(house, post, if_match, **fields)
-    assert seen(house, post) == before
+        change(core, post, if_match, **fields)
+    assert seen(core, post) == before
     return caught.value
 
 
-def seen(house: House, post: UUID) -> tuple[Any, ...]:
+def seen(core: CoreFixture, post: UUID) -> tuple[Any, ...]:
     """Everything that is stored of a post, but for the clock."""
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         return (
             rows(c, "SELECT * FROM posts WHERE id = :id", id=post),
             rows(c, "SELECT * FROM deliveries WHERE post_id = :id ORDER BY id", id=post),
@@ -77,58 +77,58 @@ def seen(house: House, post: UUID) -> tuple[Any, ...]:
         )
 
 
-def view(house: House, post: UUID) -> PostView:
-    with house.context.database.begin() as c:
-        found = read_post(c, house.workspace, post)
+def view(core: CoreFixture, post: UUID) -> PostView:
+    with core.context.database.begin() as c:
+        found = read_post(c, core.workspace, post)
     assert found is not None
     return found
 
 
-def stored(house: House, state: State = State.SCHEDULED, accounts: int = 1, **more: Any) -> Post:
+def stored(core: CoreFixture, state: State = State.SCHEDULED, accounts: int = 1, **more: Any) -> Post:
     """A post with good media, all of its deliveries in this state, due in an hour unless said otherwise."""
-    ids = [house.accounts.get("one") or house.account("one")]
-    ids += [house.account(f"more{n}") for n in range(1, accounts)]
-    check = house.decided()
+    ids = [core.accounts.get("one") or core.account("one")]
+    ids += [core.account(f"more{n}") for n in range(1, accounts)]
+    check = core.decided()
     more.setdefault("due", HOUR)
-    post = house.ledger.post(ids, State.SCHEDULED, checks={0: check}, **more)
+    post = core.ledger.post(ids, State.SCHEDULED, checks={0: check}, **more)
     if state is not State.SCHEDULED:
-        house.ledger.put(post, state)
+        core.ledger.put(post, state)
     return post
 
 
-def with_checkpoint(house: House, delivery: UUID) -> None:
-    house.ledger.change(
-        delivery, "checkpoint = :sealed", sealed=house.context.vault.seal({"handle": "old"}, delivery)
+def with_checkpoint(core: CoreFixture, delivery: UUID) -> None:
+    core.ledger.change(
+        delivery, "checkpoint = :sealed", sealed=core.context.vault.seal({"handle": "old"}, delivery)
     )
 
 
-def old_handles(house: House, delivery: UUID) -> list[dict[str, Any]]:
-    with house.context.database.begin() as c:
+def old_handles(core: CoreFixture, delivery: UUID) -> list[dict[str, Any]]:
+    with core.context.database.begin() as c:
         found = rows(c, "SELECT id, handle FROM old_handles WHERE delivery_id = :id", id=delivery)
-    return [dict(house.context.vault.open(r.handle, r.id)) for r in found]
+    return [dict(core.context.vault.open(r.handle, r.id)) for r in found]
 
 
 # --- what an edit does -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", CHANGEABLE)
-def test_an_edit_takes_everything_that_is_not_armed_back_to_its_time(house: House, state: State) -> None:
-    post = stored(house, state)
+def test_an_edit_takes_everything_that_is_not_armed_back_to_its_time(core: CoreFixture, state: State) -> None:
+    post = stored(core, state)
     [delivery] = post.deliveries
-    before = house.ledger.delivery(delivery)
-    with_checkpoint(house, delivery)
-    done = change(house, post.id, caption="new")
-    after = house.ledger.delivery(delivery)
-    assert (done.status, done.scheduled_at) == ("scheduled", view(house, post.id).due_at)
-    assert view(house, post.id).caption == "new"
+    before = core.ledger.delivery(delivery)
+    with_checkpoint(core, delivery)
+    done = change(core, post.id, caption="new")
+    after = core.ledger.delivery(delivery)
+    assert (done.status, done.scheduled_at) == ("scheduled", view(core, post.id).due_at)
+    assert view(core, post.id).caption == "new"
     assert (after.state, after.reason, after.lease_until) == ("scheduled", None, None)
     assert after.generation == before.generation + 1
     assert after.fence > before.fence
     assert after.next_at <= after.due_at == before.due_at
     assert after.checkpoint is None
-    assert old_handles(house, delivery) == [{"handle": "old"}]
-    assert all(a.closed_at for a in house.ledger.attempts(delivery))
-    assert house.ledger.moves(delivery)[-1] == ("edit", str(state), "scheduled")
+    assert old_handles(core, delivery) == [{"handle": "old"}]
+    assert all(a.closed_at for a in core.ledger.attempts(delivery))
+    assert core.ledger.moves(delivery)[-1] == ("edit", str(state), "scheduled")
 
 
 @pytest.mark.parametrize(
@@ -141,257 +141,257 @@ def test_an_edit_takes_everything_that_is_not_armed_back_to_its_time(house: Hous
     ],
 )
 def test_one_delivery_in_flight_and_nothing_of_the_post_is_changed(
-    house: House, state: State, armed: bool, reason: Reason | None
+    core: CoreFixture, state: State, armed: bool, reason: Reason | None
 ) -> None:
-    post = stored(house, accounts=2)
+    post = stored(core, accounts=2)
     first = replace(post, deliveries=post.deliveries[:1])
-    house.ledger.put(first, state, armed=armed, reason=reason)
-    for fields in ({"caption": "new"}, {"scheduled_at": None}, {"account_ids": [house.accounts["more1"]]}):
-        refusal = refused(house, post.id, **fields)
+    core.ledger.put(first, state, armed=armed, reason=reason)
+    for fields in ({"caption": "new"}, {"scheduled_at": None}, {"account_ids": [core.accounts["more1"]]}):
+        refusal = refused(core, post.id, **fields)
         assert (refusal.status, refusal.code) == (409, "post_in_flight")
 
 
 @pytest.mark.parametrize("state", [State.PUBLISHED, State.CANCELLED])
-def test_what_is_over_cannot_be_edited(house: House, state: State) -> None:
-    refusal = refused(house, stored(house, state).id, caption="new")
+def test_what_is_over_cannot_be_edited(core: CoreFixture, state: State) -> None:
+    refusal = refused(core, stored(core, state).id, caption="new")
     assert (refusal.status, refusal.code) == (400, "validation_failed")
 
 
-def test_a_published_account_keeps_the_post_as_it_was_and_the_answer_says_so(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(replace(post, deliveries=post.deliveries[:1]), State.PUBLISHED)
-    before = house.ledger.delivery(post.deliveries[0])
-    done = change(house, post.id, caption="new", scheduled_at=house.now() + 2 * HOUR)
-    after = house.ledger.delivery(post.deliveries[0])
+def test_a_published_account_keeps_the_post_as_it_was_and_the_answer_says_so(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(replace(post, deliveries=post.deliveries[:1]), State.PUBLISHED)
+    before = core.ledger.delivery(post.deliveries[0])
+    done = change(core, post.id, caption="new", scheduled_at=core.now() + 2 * HOUR)
+    after = core.ledger.delivery(post.deliveries[0])
     assert (after.state, after.generation, after.due_at) == ("published", before.generation, before.due_at)
     assert [w.code for w in done.warnings] == ["ALREADY_PUBLISHED"]
-    assert house.ledger.delivery(post.deliveries[1]).due_at == done.scheduled_at
+    assert core.ledger.delivery(post.deliveries[1]).due_at == done.scheduled_at
 
 
-def test_another_time_moves_due_and_start(house: House) -> None:
-    post = stored(house)
-    due = house.now() + 3 * HOUR
-    assert change(house, post.id, scheduled_at=due).scheduled_at == due
-    delivery = house.ledger.delivery(post.deliveries[0])
-    lead = house.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
+def test_another_time_moves_due_and_start(core: CoreFixture) -> None:
+    post = stored(core)
+    due = core.now() + 3 * HOUR
+    assert change(core, post.id, scheduled_at=due).scheduled_at == due
+    delivery = core.ledger.delivery(post.deliveries[0])
+    lead = core.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     assert (delivery.due_at, delivery.next_at) == (due, due - lead)
 
 
-def test_no_time_means_now(house: House) -> None:
-    post = stored(house)
-    before = house.now()
-    done = change(house, post.id, scheduled_at=None)
+def test_no_time_means_now(core: CoreFixture) -> None:
+    post = stored(core)
+    before = core.now()
+    done = change(core, post.id, scheduled_at=None)
     assert done.status == "pending"
-    assert before <= done.scheduled_at <= house.now()
+    assert before <= done.scheduled_at <= core.now()
 
 
-def test_a_time_in_the_past_or_after_its_own_deadline_is_refused(house: House) -> None:
-    post = stored(house, expires=2 * HOUR)
-    assert "past" in refused(house, post.id, scheduled_at=house.now() - HOUR).message
-    assert "expires_at" in refused(house, post.id, scheduled_at=house.now() + 3 * HOUR).message
+def test_a_time_in_the_past_or_after_its_own_deadline_is_refused(core: CoreFixture) -> None:
+    post = stored(core, expires=2 * HOUR)
+    assert "past" in refused(core, post.id, scheduled_at=core.now() - HOUR).message
+    assert "expires_at" in refused(core, post.id, scheduled_at=core.now() + 3 * HOUR).message
 
 
-def test_an_edited_failed_post_stays_failed_until_it_is_given_a_time(house: House) -> None:
-    post = stored(house, State.FAILED)
+def test_an_edited_failed_post_stays_failed_until_it_is_given_a_time(core: CoreFixture) -> None:
+    post = stored(core, State.FAILED)
     [delivery] = post.deliveries
-    house.ledger.change(delivery, """error = '{"code": "x"}'""")
-    done = change(house, post.id, caption="new")
+    core.ledger.change(delivery, """error = '{"code": "x"}'""")
+    done = change(core, post.id, caption="new")
     assert (done.status, [w.code for w in done.warnings]) == ("failed", ["STILL_FAILED"])
-    assert (house.ledger.state(delivery), house.ledger.delivery(delivery).error) == (
+    assert (core.ledger.state(delivery), core.ledger.delivery(delivery).error) == (
         State.FAILED,
         {"code": "x"},
     )
-    assert change(house, post.id, scheduled_at=None).status == "pending"
-    assert (house.ledger.state(delivery), house.ledger.delivery(delivery).error) == (State.SCHEDULED, None)
+    assert change(core, post.id, scheduled_at=None).status == "pending"
+    assert (core.ledger.state(delivery), core.ledger.delivery(delivery).error) == (State.SCHEDULED, None)
 
 
-def test_failed_for_its_media_and_given_a_time_the_media_are_looked_at_again(house: House) -> None:
-    house.account("one")
-    bad = house.decided(OTHER, verdict="refused", seen="404")
-    post = house.ledger.post([house.accounts["one"]], State.SCHEDULED, checks={0: bad}, due=HOUR)
-    with house.context.database.begin() as c:
+def test_failed_for_its_media_and_given_a_time_the_media_are_looked_at_again(core: CoreFixture) -> None:
+    core.account("one")
+    bad = core.decided(OTHER, verdict="refused", seen="404")
+    post = core.ledger.post([core.accounts["one"]], State.SCHEDULED, checks={0: bad}, due=HOUR)
+    with core.context.database.begin() as c:
         row(
             c,
             """UPDATE posts SET media = '{"type": "video", "url": "https://media.example/other.mp4"}'
                   WHERE id = :id RETURNING id""",
             id=post.id,
         )
-    house.ledger.put(post, State.FAILED)
-    assert change(house, post.id, caption="new").status == "failed"
-    done = change(house, post.id, scheduled_at=house.now() + HOUR)
-    assert house.ledger.state(post.deliveries[0]) is State.ACCEPTED
+    core.ledger.put(post, State.FAILED)
+    assert change(core, post.id, caption="new").status == "failed"
+    done = change(core, post.id, scheduled_at=core.now() + HOUR)
+    assert core.ledger.state(post.deliveries[0]) is State.ACCEPTED
     assert "REACHABILITY_PENDING" in {w.code for w in done.warnings}
-    assert len(house.check_ids(OTHER)) == 2
+    assert len(core.check_ids(OTHER)) == 2
 
 
-def test_new_media_are_checked_and_waited_for_in_the_database(house: House) -> None:
-    post = stored(house)
-    done = change(house, post.id, media={"type": "video", "url": OTHER})
-    assert house.ledger.state(post.deliveries[0]) is State.ACCEPTED
+def test_new_media_are_checked_and_waited_for_in_the_database(core: CoreFixture) -> None:
+    post = stored(core)
+    done = change(core, post.id, media={"type": "video", "url": OTHER})
+    assert core.ledger.state(post.deliveries[0]) is State.ACCEPTED
     assert "REACHABILITY_PENDING" in {w.code for w in done.warnings}
-    [check] = house.check_ids(OTHER)
-    with house.context.database.begin() as c:
+    [check] = core.check_ids(OTHER)
+    with core.context.database.begin() as c:
         pinned = rows(c, "SELECT position, check_id FROM post_checks WHERE post_id = :id", id=post.id)
     assert [(r.position, r.check_id) for r in pinned] == [(0, check)]
 
 
-def test_new_media_that_are_known_to_be_good_go_straight_on(house: House) -> None:
-    post = stored(house)
-    house.decided(OTHER)
-    assert not change(house, post.id, media={"type": "video", "url": OTHER}).warnings
-    assert house.ledger.state(post.deliveries[0]) is State.SCHEDULED
+def test_new_media_that_are_known_to_be_good_go_straight_on(core: CoreFixture) -> None:
+    post = stored(core)
+    core.decided(OTHER)
+    assert not change(core, post.id, media={"type": "video", "url": OTHER}).warnings
+    assert core.ledger.state(post.deliveries[0]) is State.SCHEDULED
 
 
-def test_new_media_that_are_refused_while_the_client_waits_change_nothing(house: House) -> None:
-    post = stored(house)
-    house.context.liveness.beat(REACHABILITY)
-    worker = threading.Thread(target=_refuse, args=(house, OTHER))
+def test_new_media_that_are_refused_while_the_client_waits_change_nothing(core: CoreFixture) -> None:
+    post = stored(core)
+    core.context.liveness.record_beat(REACHABILITY)
+    worker = threading.Thread(target=_refuse, args=(core, OTHER))
     worker.start()
-    refusal = refused(house, post.id, media={"type": "video", "url": OTHER})
+    refusal = refused(core, post.id, media={"type": "video", "url": OTHER})
     worker.join()
     assert (refusal.status, refusal.code) == (400, "media_unreachable")
     assert OTHER in refusal.message
 
 
-def _refuse(house: House, url: str) -> None:
-    [check] = until(lambda: house.check_ids(url) or None, 10)
-    with house.context.database.begin() as c:
+def _refuse(core: CoreFixture, url: str) -> None:
+    [check] = until(lambda: core.check_ids(url) or None, 10)
+    with core.context.database.begin() as c:
         assert checks.decide_check(c, check, "refused", facts=None, seen="404")
 
 
-def test_a_new_caption_does_not_end_the_wait_for_media(house: House) -> None:
-    house.account("one")
-    post = house.accept(house.request(scheduled_at=house.now() + HOUR))
-    [check] = house.check_ids(VIDEO)
-    change(house, post.id, caption="new")
-    [delivery] = house.deliveries(post.id)
+def test_a_new_caption_does_not_end_the_wait_for_media(core: CoreFixture) -> None:
+    core.account("one")
+    post = core.accept(core.request(scheduled_at=core.now() + HOUR))
+    [check] = core.check_ids(VIDEO)
+    change(core, post.id, caption="new")
+    [delivery] = core.deliveries(post.id)
     assert (delivery.state, delivery.generation) == ("accepted", 1)
-    _good(house, check)
-    [delivery] = house.deliveries(post.id)
+    _good(core, check)
+    [delivery] = core.deliveries(post.id)
     assert delivery.state == "scheduled"
 
 
-def _good(house: House, check: UUID) -> None:
+def _good(core: CoreFixture, check: UUID) -> None:
     """The verdict of a worker, with all that it moves."""
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         taken = checks.read_checks(c, [check])[check]
-    reachability._decide(house.context, taken, "good", GOOD_VIDEO, "ok")
+    reachability._decide(core.context, taken, "good", GOOD_VIDEO, "ok")
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
 
 
-def test_accounts_are_replaced(house: House) -> None:
-    post = stored(house, accounts=2)
-    third = house.account("third", Platform.INSTAGRAM)
-    change(house, post.id, account_ids=[house.accounts["one"], third])
-    states = {d.account_id: d.state for d in house.deliveries(post.id)}
+def test_accounts_are_replaced(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    third = core.account("third", Platform.INSTAGRAM)
+    change(core, post.id, account_ids=[core.accounts["one"], third])
+    states = {d.account_id: d.state for d in core.deliveries(post.id)}
     assert states == {
-        house.accounts["one"]: "scheduled",
-        house.accounts["more1"]: "cancelled",
+        core.accounts["one"]: "scheduled",
+        core.accounts["more1"]: "cancelled",
         third: "scheduled",
     }
-    change(house, post.id, account_ids=[house.accounts["more1"]])
-    states = {d.account_id: d.state for d in house.deliveries(post.id)}
+    change(core, post.id, account_ids=[core.accounts["more1"]])
+    states = {d.account_id: d.state for d in core.deliveries(post.id)}
     assert states == {
-        house.accounts["one"]: "cancelled",
-        house.accounts["more1"]: "scheduled",
+        core.accounts["one"]: "cancelled",
+        core.accounts["more1"]: "scheduled",
         third: "cancelled",
     }
-    assert house.status(post.id) == "scheduled"
+    assert core.status(post.id) == "scheduled"
 
 
-def test_a_failed_account_taken_off_is_gone_and_an_added_one_rests_with_the_others(house: House) -> None:
-    post = stored(house, State.FAILED, accounts=2)
-    new = house.account("new")
-    assert change(house, post.id, account_ids=[house.accounts["one"], new]).status == "failed"
-    states = {d.account_id: d.state for d in house.deliveries(post.id)}
-    assert states == {house.accounts["one"]: "failed", house.accounts["more1"]: "cancelled", new: "failed"}
-    change(house, post.id, scheduled_at=house.now() + HOUR)
-    states = {d.account_id: d.state for d in house.deliveries(post.id)}
+def test_a_failed_account_taken_off_is_gone_and_an_added_one_rests_with_the_others(core: CoreFixture) -> None:
+    post = stored(core, State.FAILED, accounts=2)
+    new = core.account("new")
+    assert change(core, post.id, account_ids=[core.accounts["one"], new]).status == "failed"
+    states = {d.account_id: d.state for d in core.deliveries(post.id)}
+    assert states == {core.accounts["one"]: "failed", core.accounts["more1"]: "cancelled", new: "failed"}
+    change(core, post.id, scheduled_at=core.now() + HOUR)
+    states = {d.account_id: d.state for d in core.deliveries(post.id)}
     assert states == {
-        house.accounts["one"]: "scheduled",
-        house.accounts["more1"]: "cancelled",
+        core.accounts["one"]: "scheduled",
+        core.accounts["more1"]: "cancelled",
         new: "scheduled",
     }
 
 
-def test_a_published_account_that_is_left_out_stays_published(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.put(replace(post, deliveries=post.deliveries[:1]), State.PUBLISHED)
-    change(house, post.id, account_ids=[house.accounts["more1"]])
-    assert house.ledger.states(post) == [State.PUBLISHED, State.SCHEDULED]
+def test_a_published_account_that_is_left_out_stays_published(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.put(replace(post, deliveries=post.deliveries[:1]), State.PUBLISHED)
+    change(core, post.id, account_ids=[core.accounts["more1"]])
+    assert core.ledger.states(post) == [State.PUBLISHED, State.SCHEDULED]
 
 
-def test_accounts_are_held_to_the_rules_of_a_new_post(house: House) -> None:
-    post = stored(house)
-    stranger = house.ledger.account(house.ledger.workspace())
+def test_accounts_are_held_to_the_rules_of_a_new_post(core: CoreFixture) -> None:
+    post = stored(core)
+    stranger = core.ledger.account(core.ledger.workspace())
     for ids, code in (
         ([stranger], "unknown_accounts"),
         ([new_id()], "unknown_accounts"),
         ([], "missing_accounts"),
     ):
-        assert refused(house, post.id, account_ids=ids).code == code
-    gone = house.account("gone")
-    with house.context.database.begin() as c:
+        assert refused(core, post.id, account_ids=ids).code == code
+    gone = core.account("gone")
+    with core.context.database.begin() as c:
         deactivate(c, gone)
-    assert refused(house, post.id, account_ids=[house.accounts["one"], gone]).code == "unknown_accounts"
+    assert refused(core, post.id, account_ids=[core.accounts["one"], gone]).code == "unknown_accounts"
 
 
-def test_an_account_taken_out_of_use_does_not_stop_the_edit_of_a_caption(house: House) -> None:
-    post = stored(house)
-    with house.context.database.begin() as c:
-        deactivate(c, house.accounts["one"])
-    assert change(house, post.id, caption="new").status == "scheduled"
+def test_an_account_taken_out_of_use_does_not_stop_the_edit_of_a_caption(core: CoreFixture) -> None:
+    post = stored(core)
+    with core.context.database.begin() as c:
+        deactivate(c, core.accounts["one"])
+    assert change(core, post.id, caption="new").status == "scheduled"
 
 
-def test_the_post_as_a_whole_is_held_to_the_rules(house: House) -> None:
-    post = stored(house)
-    instagram = house.account("instagram", Platform.INSTAGRAM)
-    change(house, post.id, tiktok={"title": "t"})
-    refusal = refused(house, post.id, account_ids=[house.accounts["one"], instagram])
+def test_the_post_as_a_whole_is_held_to_the_rules(core: CoreFixture) -> None:
+    post = stored(core)
+    instagram = core.account("instagram", Platform.INSTAGRAM)
+    change(core, post.id, tiktok={"title": "t"})
+    refusal = refused(core, post.id, account_ids=[core.accounts["one"], instagram])
     assert (refusal.code, refusal.issues[0]["path"]) == ("validation_failed", "tiktok")
-    change(house, post.id, tiktok=None, account_ids=[house.accounts["one"], instagram])
-    assert view(house, post.id).tiktok is None
-    assert refused(house, post.id, pinterest={"board_id": "1"}).issues[0]["path"] == "pinterest"
+    change(core, post.id, tiktok=None, account_ids=[core.accounts["one"], instagram])
+    assert view(core, post.id).tiktok is None
+    assert refused(core, post.id, pinterest={"board_id": "1"}).issues[0]["path"] == "pinterest"
     assert (
-        refused(house, post.id, music_url="https://www.tiktok.com/@g/video/72345").code == "validation_failed"
+        refused(core, post.id, music_url="https://www.tiktok.com/@g/video/72345").code == "validation_failed"
     )
 
 
-def test_a_draft_cannot_become_a_video(house: House) -> None:
-    post = stored(house)
-    assert "MEDIA_UPLOAD" in refused(house, post.id, tiktok={"post_mode": "MEDIA_UPLOAD"}).message
-    change(house, post.id, tiktok={"post_mode": "MEDIA_UPLOAD"}, media=SLIDES)
-    assert "MEDIA_UPLOAD" in refused(house, post.id, media={"type": "video", "url": VIDEO}).message
+def test_a_draft_cannot_become_a_video(core: CoreFixture) -> None:
+    post = stored(core)
+    assert "MEDIA_UPLOAD" in refused(core, post.id, tiktok={"post_mode": "MEDIA_UPLOAD"}).message
+    change(core, post.id, tiktok={"post_mode": "MEDIA_UPLOAD"}, media=SLIDES)
+    assert "MEDIA_UPLOAD" in refused(core, post.id, media={"type": "video", "url": VIDEO}).message
 
 
 # --- who may, and which version --------------------------------------------------------------------------------------
 
 
-def test_another_scopes_post_is_not_there(house: House, ready: House) -> None:
-    post = stored(house)
-    stranger = replace(house.caller, workspace_id=house.ledger.workspace())
-    for caller, identity in ((stranger, post.id), (house.caller, new_id())):
+def test_another_scopes_post_is_not_there(core: CoreFixture, ready: CoreFixture) -> None:
+    post = stored(core)
+    stranger = replace(core.caller, workspace_id=core.ledger.workspace())
+    for caller, identity in ((stranger, post.id), (core.caller, new_id())):
         with pytest.raises(Refusal) as caught:
-            edit(house.context, caller, identity, Change(given=frozenset({"caption"}), caption="new"))
+            edit(core.context, caller, identity, Change(given=frozenset({"caption"}), caption="new"))
         assert (caught.value.status, caught.value.message) == (404, "There is no such post.")
 
 
-def test_the_external_id_cannot_be_changed(house: House) -> None:
-    post = stored(house)
+def test_the_external_id_cannot_be_changed(core: CoreFixture) -> None:
+    post = stored(core)
     with pytest.raises(Refusal) as caught:
         edit(
-            house.context,
-            house.caller,
+            core.context,
+            core.caller,
             post.id,
             Change(given=frozenset({"external_id", "caption"}), caption="new"),
         )
     assert (caught.value.status, caught.value.code) == (409, "external_id_immutable")
-    assert view(house, post.id).caption == "hello"
+    assert view(core, post.id).caption == "hello"
 
 
-def test_a_repeat_of_the_original_body_still_finds_the_edited_post(ready: House) -> None:
+def test_a_repeat_of_the_original_body_still_finds_the_edited_post(ready: CoreFixture) -> None:
     request = ready.request(external_id="order-1", scheduled_at=ready.now() + HOUR)
     post = ready.accept(request)
     change(ready, post.id, caption="new")
@@ -399,28 +399,28 @@ def test_a_repeat_of_the_original_body_still_finds_the_edited_post(ready: House)
     assert (again.id, again.duplicate) == (post.id, True)
 
 
-def test_an_old_version_is_refused_and_each_answer_tells_the_next(house: House) -> None:
-    post = stored(house)
-    first = f'"{version_of(view(house, post.id))}"'
-    done = change(house, post.id, first, caption="two")
-    assert f'"{version_of(view(house, post.id))}"' == f'"{done.version}"'
-    refusal = refused(house, post.id, first, caption="three")
+def test_an_old_version_is_refused_and_each_answer_tells_the_next(core: CoreFixture) -> None:
+    post = stored(core)
+    first = f'"{version_of(view(core, post.id))}"'
+    done = change(core, post.id, first, caption="two")
+    assert f'"{version_of(view(core, post.id))}"' == f'"{done.version}"'
+    refusal = refused(core, post.id, first, caption="three")
     assert (refusal.status, refusal.code) == (412, "precondition_failed")
-    change(house, post.id, f'"nothing", "{done.version}"', caption="three")
-    change(house, post.id, "*", caption="four")
-    assert refused(house, post.id, "four", caption="five").status == 412
+    change(core, post.id, f'"nothing", "{done.version}"', caption="three")
+    change(core, post.id, "*", caption="four")
+    assert refused(core, post.id, "four", caption="five").status == 412
 
 
 # --- at the same moment ----------------------------------------------------------------------------------------------
 
 
-def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(house: House) -> None:
-    post = stored(house)
-    version = f'"{version_of(view(house, post.id))}"'
+def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(core: CoreFixture) -> None:
+    post = stored(core)
+    version = f'"{version_of(view(core, post.id))}"'
 
     def try_it(text: str) -> str:
         try:
-            change(house, post.id, version, caption=text)
+            change(core, post.id, version, caption=text)
         except Refusal as refusal:
             return str(refusal.status)
         return text
@@ -428,74 +428,74 @@ def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(house: Hous
     answers = together(*(partial(try_it, text) for text in "abcdef"))
     won = [text for text in answers if text != "412"]
     assert len(won) == 1
-    assert view(house, post.id).caption == won[0]
-    assert house.ledger.delivery(post.deliveries[0]).generation == 1
+    assert view(core, post.id).caption == won[0]
+    assert core.ledger.delivery(post.deliveries[0]).generation == 1
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(house: House, turn: int) -> None:
+def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreFixture, turn: int) -> None:
     """A claim and its arm against an edit: whoever is first, what goes out is what the last answer said."""
-    post = stored(house, due=timedelta(0))
+    post = stored(core, due=timedelta(0))
     [delivery] = post.deliveries
-    house.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
+    core.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
     sent: list[str] = []
 
     def finalize(draft: Draft, account: Account) -> Pending:
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    context = playing(house.context, Script(finalize=finalize))
+    context = playing(core.context, Script(finalize=finalize))
 
     def change_it() -> str:
         try:
-            return change(house, post.id, caption="new").status
+            return change(core, post.id, caption="new").status
         except Refusal as refusal:
             return refusal.code
 
     _, answer = together(lambda: str(publish(context, delivery, 0)), change_it)
     changed = answer != "post_in_flight"
     assert sent == ([] if changed else ["hello"])
-    assert view(house, post.id).caption == ("new" if changed else "hello")
+    assert view(core, post.id).caption == ("new" if changed else "hello")
 
 
-def test_a_holder_whose_post_was_edited_sends_nothing_and_stores_nothing(house: House) -> None:
-    post = stored(house, due=timedelta(0))
+def test_a_holder_whose_post_was_edited_sends_nothing_and_stores_nothing(core: CoreFixture) -> None:
+    post = stored(core, due=timedelta(0))
     [delivery] = post.deliveries
-    held = house.ledger.claimed(post)
-    change(house, post.id, caption="new")
-    with house.context.database.once() as c:
-        assert deliveries.arm(c, house.context.vault, held, {"old": 1}, timedelta(minutes=1)) is None
-        assert not deliveries.save_checkpoint(c, house.context.vault, held, {"old": 1}, scratch=True)
-    assert house.ledger.delivery(delivery).checkpoint is None
+    held = core.ledger.claimed(post)
+    change(core, post.id, caption="new")
+    with core.context.database.once() as c:
+        assert deliveries.arm(c, core.context.vault, held, {"old": 1}, timedelta(minutes=1)) is None
+        assert not deliveries.save_checkpoint(c, core.context.vault, held, {"old": 1}, scratch=True)
+    assert core.ledger.delivery(delivery).checkpoint is None
 
 
-def test_an_upload_that_was_armed_once_is_finished_or_nothing(house: House) -> None:
+def test_an_upload_that_was_armed_once_is_finished_or_nothing(core: CoreFixture) -> None:
     """Proven absent, its handle is the one to go on with: a worker that was stopped might still complete it."""
-    post = stored(house, State.RETRYING)
+    post = stored(core, State.RETRYING)
     [delivery] = post.deliveries
-    with_checkpoint(house, delivery)
-    with house.context.database.begin() as c:
+    with_checkpoint(core, delivery)
+    with core.context.database.begin() as c:
         row(
             c,
             """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
                   outcome = 'absent' WHERE delivery_id = :id RETURNING id""",
             id=delivery,
         )
-    assert refused(house, post.id, caption="new").code == "post_in_flight"
-    with house.context.database.begin() as c:
+    assert refused(core, post.id, caption="new").code == "post_in_flight"
+    with core.context.database.begin() as c:
         row(
             c,
             """UPDATE attempts SET closed_at = now() - interval '61 minutes'
                   WHERE delivery_id = :id RETURNING id""",
             id=delivery,
         )
-    assert change(house, post.id, caption="new").status == "scheduled"
+    assert change(core, post.id, caption="new").status == "scheduled"
 
 
-def test_a_failed_one_that_is_live_after_all_is_not_sent_again(house: House) -> None:
-    post = stored(house, State.FAILED)
+def test_a_failed_one_that_is_live_after_all_is_not_sent_again(core: CoreFixture) -> None:
+    post = stored(core, State.FAILED)
     [delivery] = post.deliveries
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         row(
             c,
             """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
@@ -503,51 +503,51 @@ def test_a_failed_one_that_is_live_after_all_is_not_sent_again(house: House) -> 
                   WHERE id = :id RETURNING id""",
             id=delivery,
         )
-    assert refused(house, post.id, scheduled_at=None).code == "post_in_flight"
+    assert refused(core, post.id, scheduled_at=None).code == "post_in_flight"
 
 
 @pytest.mark.parametrize("turn", range(6))
-def test_a_verdict_at_the_moment_of_an_edit_leaves_nothing_waiting(house: House, turn: int) -> None:
-    house.account("one")
-    post = house.accept(house.request(scheduled_at=house.now() + HOUR))
-    [check] = house.check_ids(VIDEO)
-    together(lambda: _good(house, check), lambda: change(house, post.id, caption=f"turn {turn}"))
-    [delivery] = house.deliveries(post.id)
+def test_a_verdict_at_the_moment_of_an_edit_leaves_nothing_waiting(core: CoreFixture, turn: int) -> None:
+    core.account("one")
+    post = core.accept(core.request(scheduled_at=core.now() + HOUR))
+    [check] = core.check_ids(VIDEO)
+    together(lambda: _good(core, check), lambda: change(core, post.id, caption=f"turn {turn}"))
+    [delivery] = core.deliveries(post.id)
     assert (delivery.state, delivery.generation) == ("scheduled", 1)
 
 
 @pytest.mark.parametrize("turn", range(6))
-def test_a_bad_verdict_on_the_old_media_never_fails_the_new_ones(house: House, turn: int) -> None:
-    house.account("one")
-    post = house.accept(house.request(scheduled_at=house.now() + HOUR))
-    [check] = house.check_ids(VIDEO)
-    house.decided(OTHER)
+def test_a_bad_verdict_on_the_old_media_never_fails_the_new_ones(core: CoreFixture, turn: int) -> None:
+    core.account("one")
+    post = core.accept(core.request(scheduled_at=core.now() + HOUR))
+    [check] = core.check_ids(VIDEO)
+    core.decided(OTHER)
 
     def fail() -> None:
-        with house.context.database.begin() as c:
+        with core.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
-        reachability._decide(house.context, taken, "refused", None, "404")
+        reachability._decide(core.context, taken, "refused", None, "404")
 
-    _, done = together(fail, lambda: _try(house, post.id))
-    [delivery] = house.deliveries(post.id)
+    _, done = together(fail, lambda: _try(core, post.id))
+    [delivery] = core.deliveries(post.id)
     # the edit came first: its media are good; or the verdict did, and an edited failed post stays failed
     assert (delivery.state, done) in (("scheduled", "scheduled"), ("failed", "failed"))
 
 
-def _try(house: House, post: UUID) -> str:
-    return change(house, post, media={"type": "video", "url": OTHER}).status
+def _try(core: CoreFixture, post: UUID) -> str:
+    return change(core, post, media={"type": "video", "url": OTHER}).status
 
 
-def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(house: House) -> None:
+def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixture) -> None:
     """The verdict's transaction is open while the edit begins: the new caption, the new media, are what is judged."""
-    house.account("one")
-    post = house.accept(house.request(scheduled_at=house.now() + HOUR))
-    [check] = house.check_ids(VIDEO)
-    house.decided(OTHER)
+    core.account("one")
+    post = core.accept(core.request(scheduled_at=core.now() + HOUR))
+    [check] = core.check_ids(VIDEO)
+    core.decided(OTHER)
     begun, go_on = threading.Event(), threading.Event()
 
     def slow_verdict() -> None:
-        with house.context.database.begin() as c:
+        with core.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
             # found to wait before the edit, locked after it: only what stands under the lock may be judged
             found = waiting.posts_waiting_for(c, check)
@@ -555,46 +555,46 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(house: House) ->
             assert go_on.wait(10)
             assert checks.decide_check(c, taken.id, "refused", facts=None, seen="404")
             for one in found:
-                reachability.advance(house.context, c, one.id)
+                reachability.advance_post(core.context, c, one.id)
 
     worker = threading.Thread(target=slow_verdict)
     worker.start()
     assert begun.wait(10)
-    change(house, post.id, media={"type": "video", "url": OTHER})
+    change(core, post.id, media={"type": "video", "url": OTHER})
     go_on.set()
     worker.join(10)
-    [delivery] = house.deliveries(post.id)
+    [delivery] = core.deliveries(post.id)
     assert delivery.state == "scheduled"
 
 
-def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(house: House) -> None:
+def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: CoreFixture) -> None:
     """The post is found to be out of patience, and its lock is held by an edit that gives it other media."""
-    house.account("one")
-    post = house.accept(house.request())
-    patient = house.accept(house.request(caption="patient"))
-    [check] = house.check_ids(VIDEO)
-    new = checks_of(house, OTHER)
-    with house.context.database.begin() as c:
+    core.account("one")
+    post = core.accept(core.request())
+    patient = core.accept(core.request(caption="patient"))
+    [check] = core.check_ids(VIDEO)
+    new = checks_of(core, OTHER)
+    with core.context.database.begin() as c:
         late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
         row(c, late, id=post.id)
         taken = checks.read_checks(c, [check])[check]
-    verdict = threading.Thread(target=reachability._unanswered, args=(house.context, taken, "HTTP 503"))
-    with house.context.database.begin() as c:
-        assert steering.read(c, house.workspace, post.id, lock=True) is not None
+    verdict = threading.Thread(target=reachability._unanswered, args=(core.context, taken, "HTTP 503"))
+    with core.context.database.begin() as c:
+        assert steering.read(c, core.workspace, post.id, lock=True) is not None
         steering.pin(c, post.id, {0: new})
         verdict.start()
-        until(lambda: _somebody_waits(house) or None, 10)
+        until(lambda: _somebody_waits(core) or None, 10)
     verdict.join(10)
-    states = [house.deliveries(one.id)[0].state for one in (post, patient)]
+    states = [core.deliveries(one.id)[0].state for one in (post, patient)]
     assert states == ["accepted", "accepted"]
 
 
-def checks_of(house: House, url: str) -> UUID:
-    with house.context.database.begin() as c:
-        return checks.open_check(c, house.workspace, "video", url).id
+def checks_of(core: CoreFixture, url: str) -> UUID:
+    with core.context.database.begin() as c:
+        return checks.open_check(c, core.workspace, "video", url).id
 
 
-def _somebody_waits(house: House) -> bool:
-    with house.context.database.begin() as c:
+def _somebody_waits(core: CoreFixture) -> bool:
+    with core.context.database.begin() as c:
         waits = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return row(c, waits) is not None

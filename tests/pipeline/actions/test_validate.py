@@ -11,39 +11,39 @@ from pipeline.actions.validate import Validated, validate
 from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import new_id
-from tests.pipeline.core_fixture import GOOD_VIDEO, House
+from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR
 
 
-def ask(house: House, **given: object) -> Validated:
-    before = house.posts()
-    told = validate(house.context, house.caller, house.request(**given))
-    assert house.posts() == before
+def ask(core: CoreFixture, **given: object) -> Validated:
+    before = core.posts()
+    told = validate(core.context, core.caller, core.request(**given))
+    assert core.posts() == before
     return told
 
 
-def test_a_good_request_is_told_how_it_was_understood(house: House) -> None:
-    house.decided()
-    ids = [house.account(name, Platform(name)) for name in ("tiktok", "instagram", "youtube")]
-    due = house.now() + 2 * HOUR
-    told = ask(house, account_ids=ids, scheduled_at=due)
+def test_a_good_request_is_told_how_it_was_understood(core: CoreFixture) -> None:
+    core.decided()
+    ids = [core.account(name, Platform(name)) for name in ("tiktok", "instagram", "youtube")]
+    due = core.now() + 2 * HOUR
+    told = ask(core, account_ids=ids, scheduled_at=due)
     assert (told.refused, told.warnings) == ([], [])
     assert [a.id for a in told.accounts] == ids
     assert told.kinds == ["video", "reel", "short"]
     assert (told.due_at, told.immediate) == (due, False)
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(house: House) -> None:
-    house.decided(facts={**GOOD_VIDEO, "duration": 4000.0})
-    tiktok, instagram = house.account("tiktok"), house.account("instagram", Platform.INSTAGRAM)
-    gone = house.account("gone")
-    with house.context.database.begin() as c:
+def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: CoreFixture) -> None:
+    core.decided(facts={**GOOD_VIDEO, "duration": 4000.0})
+    tiktok, instagram = core.account("tiktok"), core.account("instagram", Platform.INSTAGRAM)
+    gone = core.account("gone")
+    with core.context.database.begin() as c:
         deactivate(c, gone)
     told = ask(
-        house,
+        core,
         account_ids=[tiktok, instagram, gone, new_id()],
-        scheduled_at=house.now() - HOUR,
-        expires_at=house.now() - timedelta(minutes=1),
+        scheduled_at=core.now() - HOUR,
+        expires_at=core.now() - timedelta(minutes=1),
         tiktok={"title": "t"},
         music_url="https://example.com/x",
         pinterest={"board_id": "1"},
@@ -64,23 +64,23 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(house: Ho
     assert told.due_at is None
 
 
-def test_media_that_cannot_be_used_are_named(house: House) -> None:
-    house.account("one")
+def test_media_that_cannot_be_used_are_named(core: CoreFixture) -> None:
+    core.account("one")
     from pipeline.queues import REACHABILITY
 
-    house.context.liveness.beat(REACHABILITY)
-    house = house.with_settings(reachability={"wait": 0.1})
-    told = ask(house, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]})
+    core.context.liveness.record_beat(REACHABILITY)
+    core = core.with_settings(reachability={"wait": 0.1})
+    told = ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]})
     assert [w.code for w in told.warnings] == ["REACHABILITY_PENDING"]
     assert told.kinds == ["photos"]
 
 
-def test_a_repeat_and_a_conflict_are_told(house: House) -> None:
-    house.account("one")
-    house.decided()
-    post = house.accept(external_id="order-1", scheduled_at=house.now() + HOUR)
-    request = house.request(external_id="order-1", scheduled_at=house.now() + HOUR)
-    told = validate(house.context, house.caller, request)
+def test_a_repeat_and_a_conflict_are_told(core: CoreFixture) -> None:
+    core.account("one")
+    core.decided()
+    post = core.accept(external_id="order-1", scheduled_at=core.now() + HOUR)
+    request = core.request(external_id="order-1", scheduled_at=core.now() + HOUR)
+    told = validate(core.context, core.caller, request)
     assert [(f.code, f.field) for f in told.refused] == [("create_failed", "external_id")]
     assert str(post.id) in told.refused[0].message
 

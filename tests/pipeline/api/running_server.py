@@ -26,7 +26,7 @@ from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 
 BASE = "/api/partner/v1"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
@@ -122,7 +122,7 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     else:
         port = int(given)
     log = folder / "api.log"
-    context = build(load(dict(environment)))
+    context = build_context(load(dict(environment)))
     with log.open("wb") as output, requests.Session() as http:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],

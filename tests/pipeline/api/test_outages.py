@@ -12,12 +12,12 @@ from sqlalchemy import text
 
 from config.settings import load
 from pipeline.api.posts import response_models as answers
-from pipeline.queues import ALL
-from pipeline.rate_buckets import redis_client
+from pipeline.queues import ALL_QUEUES
+from pipeline.rate_buckets import create_redis_client
 from pipeline.stages import delay
 from pipeline.store.canaries import taken
 from pipeline.store.recovery import epoch as marks
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.conftest import Engines
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
@@ -34,11 +34,11 @@ def test_broker_away_a_post_is_taken_and_the_bell_rings_when_it_is_back(
         assert answer.status_code == 201
         ready = server.send("GET", "/readyz").json()["data"]["parts"]
         assert ready == {"database": True, "broker": False, "workers": False, "mark": True}
-    back = build(load(environment))
+    back = build_context(load(environment))
     with back.database.begin() as c:
         c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
     assert delay.sweep(back) == 1
-    client = redis_client(environment["SLIPWAY_BROKER__URL"])
+    client = create_redis_client(environment["SLIPWAY_BROKER__URL"])
     assert client.llen("publish.tiktok") == 1
     client.close()
     back.database.close()
@@ -74,9 +74,9 @@ def _allow(postgres: psycopg.Connection[object], name: str, *, allowed: bool) ->
 
 def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:
     first = server.send("GET", "/readyz").json()["data"]["queues"]
-    assert first == dict.fromkeys(ALL), "never consumed yet: nobody is to be missed"
+    assert first == dict.fromkeys(ALL_QUEUES), "never consumed yet: nobody is to be missed"
     with server.context.database.begin() as c:
-        for queue in ALL:
+        for queue in ALL_QUEUES:
             taken(c, queue)
     good = server.send("GET", "/readyz")
     answers.ReadinessAnswer.model_validate_json(good.content)
@@ -125,12 +125,12 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
         assert server.post(body, tenant.key).status_code == 201, "posts are taken all the same"
     finally:
         with server.context.database.begin() as c:
-            marks.let_go(c)
+            marks.clear_hold(c)
     assert server.send("GET", "/readyz").status_code == 200
 
 
 def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
-    assert server.context.send_guard.open()
+    assert server.context.send_guard.may_send()
     with server.context.database.begin() as c:
         c.execute(
             text("UPDATE mark SET until = now() - interval '10 minutes', writer = pg_current_xact_id()::xid")

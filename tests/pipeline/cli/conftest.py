@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.store.vault import Vault
-from tests.fork_server_client import Zygote
+from tests.fork_server_client import ForkServer
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
-def terminal(module_environment: dict[str, str], zygote: Zygote) -> Terminal:
+def terminal(module_environment: dict[str, str], fork_server: ForkServer) -> Terminal:
     """A terminal whose commands work on this module's database."""
     folder = Path(module_environment["SLIPWAY_FOLDER"])
-    return Terminal(environment=module_environment, zygote=zygote, folder=folder)
+    return Terminal(environment=module_environment, fork_server=fork_server, folder=folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fork_server_client import Ended, Zygote, run
+from tests.fork_server_client import Ended, ForkServer, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,12 +15,12 @@ class Terminal:
     """Where commands are typed; ``environment`` is theirs."""
 
     environment: dict[str, str]
-    zygote: Zygote
+    fork_server: ForkServer
     folder: Path
 
     def run(self, *words: str, stdin: str = "", **more: str) -> Ended:
         environment = {**self.environment, **more}
-        return run(self.zygote, self.folder, environment, stdin, words=words)
+        return run(self.fork_server, self.folder, environment, stdin, words=words)
 
     def text(self, *words: str, **more: str) -> str:
         """What a person reads."""

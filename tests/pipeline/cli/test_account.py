@@ -16,7 +16,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts.accounts import mark_reconnect, read_account
 from pipeline.store.deliveries.rescue import resume
 from tests.conftest import free_ports
-from tests.crash_table import Deaths
+from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack
@@ -169,13 +169,13 @@ def test_one_out_of_use_comes_back_unless_its_grant_had_died(terminal: Terminal,
 
 
 def test_what_waited_for_an_account_goes_on_though_the_command_died(
-    terminal: Terminal, ledger: Ledger, deaths: Deaths
+    terminal: Terminal, ledger: Ledger, crashes: Crashes
 ) -> None:
     account = ledger.account(ledger.workspace())
     terminal.text("account", "deactivate", str(account))
     post = ledger.post([account])
     ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
-    ended = terminal.run("account", "activate", str(account), **deaths.at())
+    ended = terminal.run("account", "activate", str(account), **crashes.at())
     assert ended.status == -signal.SIGKILL
     assert (status(ledger, str(account)), ledger.states(post)) == (AccountStatus.ACTIVE, [State.BLOCKED])
     with ledger.database.begin() as c:

@@ -15,7 +15,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.conftest import Engines
-from tests.fork_server_client import Zygote
+from tests.fork_server_client import ForkServer
 from tests.pipeline.accounts.consent_page import Home, allow, query_of, reception
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import Stack, until
@@ -124,9 +124,9 @@ def connected_by_command(home: Home, way: Way, terminal: Terminal, name: str) ->
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.platform}-{way.connection}")
 def test_consent_redirect_exchange_discovery_and_the_same_account_again(
-    home: Home, zygote: Zygote, tmp_path: Path, way: Way
+    home: Home, fork_server: ForkServer, tmp_path: Path, way: Way
 ) -> None:
-    terminal = Terminal(environment=home.stack.environment, zygote=zygote, folder=tmp_path)
+    terminal = Terminal(environment=home.stack.environment, fork_server=fork_server, folder=tmp_path)
     name, remote_id = way.person(home)
     back = connected_by_command(home, way, terminal, name)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from config.settings import load
 from pipeline.domain.delivery import State
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
@@ -28,8 +28,8 @@ def test_a_workspace_says_what_becomes_of_late_posts(terminal: Terminal) -> None
 
 
 def test_the_broker_is_rung_full_again(terminal: Terminal, ledger: Ledger) -> None:
-    kept = build(load(terminal.environment))
-    assert kept.send_guard.open(), "a worker keeps the mark: nothing is released before"
+    kept = build_context(load(terminal.environment))
+    assert kept.send_guard.may_send(), "a worker keeps the mark: nothing is released before"
     kept.database.close()
     ledger.fresh(State.QUEUED)
     ledger.fresh()

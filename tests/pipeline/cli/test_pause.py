@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.release import release
-from tests.crash_table import Deaths
+from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import LEASE, Ledger, Post
 
@@ -51,12 +51,12 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_lifted(
 
 
 def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
-    terminal: Terminal, ledger: Ledger, deaths: Deaths
+    terminal: Terminal, ledger: Ledger, crashes: Crashes
 ) -> None:
     post = ledger.fresh(due=-timedelta(seconds=2))
     terminal.text("pause", "platform", "tiktok", "--why", "looking into it")
     assert post.deliveries[0] not in released(ledger)
-    assert terminal.run("pause", "lift", "platform", "tiktok", **deaths.at()).status == -signal.SIGKILL
+    assert terminal.run("pause", "lift", "platform", "tiktok", **crashes.at()).status == -signal.SIGKILL
     assert terminal.json("pause", "list") == []
     assert post.deliveries[0] in released(ledger), "the sweep needs no ring"
 

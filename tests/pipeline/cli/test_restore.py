@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database
 from tests.pipeline.cli.terminal import Terminal
@@ -16,12 +16,12 @@ from tests.restoring import keep_rows, put_rows_back
 
 
 @pytest.fixture
-def outside(terminal: Terminal) -> Outside:
-    return Outside(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
+def outside(terminal: Terminal) -> EpochFile:
+    return EpochFile(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
 
 
 @pytest.fixture
-def restored(terminal: Terminal, ledger: Ledger, outside: Outside) -> Iterator[Post]:
+def restored(terminal: Terminal, ledger: Ledger, outside: EpochFile) -> Iterator[Post]:
     """A post that was due when the database was put back, which a worker has noticed."""
     post = ledger.fresh(due=-HOUR)
     worker(ledger.database, outside)
@@ -34,12 +34,12 @@ def restored(terminal: Terminal, ledger: Ledger, outside: Outside) -> Iterator[P
         ledger.change(post.deliveries[0], "state = 'cancelled', in_doubt = false, armed_at = NULL")
 
 
-def worker(database: Database, outside: Outside) -> bool:
+def worker(database: Database, outside: EpochFile) -> bool:
     return SendGuard(database, outside, timedelta(seconds=30)).open()
 
 
 def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(
-    terminal: Terminal, ledger: Ledger, outside: Outside
+    terminal: Terminal, ledger: Ledger, outside: EpochFile
 ) -> None:
     assert worker(ledger.database, outside)
     assert terminal.json("restore", "status")["state"] == "in step"
@@ -48,7 +48,7 @@ def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(
 
 
 def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_they_stand(
-    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
 ) -> None:
     [delivery] = restored.deliveries
     mark = outside.read()
@@ -82,7 +82,7 @@ def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_t
 
 
 def test_before_any_worker_ran_the_command_sees_it_by_itself(
-    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
     keep_rows(ledger.database)
@@ -95,7 +95,7 @@ def test_before_any_worker_ran_the_command_sees_it_by_itself(
 
 
 def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
-    terminal: Terminal, ledger: Ledger, outside: Outside, restored: Post
+    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
     keep_rows(ledger.database)
@@ -116,7 +116,7 @@ def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
     assert worker(ledger.database, outside)
 
 
-def test_a_person_declares_it_and_takes_it_back(terminal: Terminal, ledger: Ledger, outside: Outside) -> None:
+def test_a_person_declares_it_and_takes_it_back(terminal: Terminal, ledger: Ledger, outside: EpochFile) -> None:
     assert worker(ledger.database, outside)
     told = terminal.json("restore", "declare", "--since", "20h")
     assert "declare" in told["why"]
@@ -126,7 +126,7 @@ def test_a_person_declares_it_and_takes_it_back(terminal: Terminal, ledger: Ledg
 
 
 def test_where_the_mark_is_not_kept_and_where_it_is_damaged_is_said(
-    terminal: Terminal, ledger: Ledger, outside: Outside
+    terminal: Terminal, ledger: Ledger, outside: EpochFile
 ) -> None:
     assert "SLIPWAY_MARK__KEEP" in terminal.refusal("restore", "status", SLIPWAY_MARK__KEEP="false")
     assert worker(ledger.database, outside)

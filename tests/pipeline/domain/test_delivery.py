@@ -14,9 +14,9 @@ from pipeline.domain.delivery import (
     ForbiddenMove,
     Mover,
     State,
+    get_resume_state,
     may_be_changed,
-    require,
-    resumes_as,
+    require_move,
 )
 
 STAGES = (Mover.REACHABILITY, Mover.DELAY, Mover.PUBLISH, Mover.STATUS)
@@ -71,11 +71,11 @@ def test_exactly_one_stage_advances_what_is_not_settled(state: State) -> None:
 def test_what_the_table_does_not_have_is_refused(origin: State) -> None:
     for mover, target in product(Mover, State):
         if target in MOVES[origin].get(mover, ()):
-            require(origin, mover, target)
+            require_move(origin, mover, target)
         else:
             said = f"{mover} may not move a delivery from {origin} to {target}"
             with pytest.raises(ForbiddenMove, match=said):
-                require(origin, mover, target)
+                require_move(origin, mover, target)
 
 
 def test_settled_is_settled() -> None:
@@ -121,8 +121,8 @@ def test_a_person_decides_only_what_nobody_else_can_tell() -> None:
 
 
 def test_what_was_armed_is_looked_at_and_never_sent_again() -> None:
-    assert resumes_as(armed=True) is S.UNKNOWN
-    assert resumes_as(armed=False) is S.RETRYING
+    assert get_resume_state(armed=True) is S.UNKNOWN
+    assert get_resume_state(armed=False) is S.RETRYING
 
 
 def test_a_rescue_never_sends_an_armed_delivery_again() -> None:

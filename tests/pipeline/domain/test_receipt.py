@@ -15,8 +15,16 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.domain.receipt import LONGEST, Head, NoHead, NotAReceipt, content_sha256, issue, read
-from pipeline.domain.receipt_chain import Broken, Flaw, verify
+from pipeline.domain.receipt import (
+    MAX_LINE_BYTES,
+    Head,
+    InvalidHead,
+    InvalidReceipt,
+    content_sha256,
+    issue,
+    read,
+)
+from pipeline.domain.receipt_chain import BrokenChain, Flaw, verify
 
 ACME, OTHER = UUID(int=1), UUID(int=2)
 FACTS = {
@@ -48,8 +56,8 @@ def forged(line: bytes, **changes: Any) -> bytes:
     return (json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
-def broken(lines: list[bytes], **kept: Any) -> Broken:
-    with pytest.raises(Broken) as caught:
+def broken(lines: list[bytes], **kept: Any) -> BrokenChain:
+    with pytest.raises(BrokenChain) as caught:
         verify(lines, **kept)
     return caught.value
 
@@ -175,9 +183,9 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         f"line 3 is altered: {LACKS}",
     ),
     "a number before the first": (lambda x: [forged(x[0], sequence=0)], f"line 1 is altered: {LACKS}"),
-    "brackets without end": (lambda x: [*x[:2], b"[" * LONGEST, *x[3:]], "line 3 is altered: it is not JSON"),
+    "brackets without end": (lambda x: [*x[:2], b"[" * MAX_LINE_BYTES, *x[3:]], "line 3 is altered: it is not JSON"),
     "a line without end": (
-        lambda x: [*x[:2], b"9" * (LONGEST + 1), *x[3:]],
+        lambda x: [*x[:2], b"9" * (MAX_LINE_BYTES + 1), *x[3:]],
         "line 3 is altered: it is longer than any receipt",
     ),
     "nothing left": (lambda _: [], "empty: there is no receipt in it"),
@@ -246,7 +254,7 @@ def test_no_other_order_holds(order: list[int]) -> None:
     ],
 )
 def test_what_is_no_head_is_refused(text: str) -> None:
-    with pytest.raises(NoHead, match="slipway receipts head"):
+    with pytest.raises(InvalidHead, match="slipway receipts head"):
         Head.read(text)
 
 
@@ -256,5 +264,5 @@ def test_a_head_reads_as_it_is_written() -> None:
 
 
 def test_a_line_that_was_cut_is_no_receipt() -> None:
-    with pytest.raises(NotAReceipt):
+    with pytest.raises(InvalidReceipt):
         read(chain(1)[0][:-10])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -21,15 +21,15 @@ from adapters.errors import (
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.retry_policy import (
     Outcome,
-    Policy,
-    Standing,
+    RetryPolicy,
+    RetryState,
     Verdict,
-    of_conflict,
-    of_error,
-    of_finalized,
-    of_look,
-    of_look_error,
-    of_prepared,
+    judge_conflict,
+    judge_error,
+    judge_finalize,
+    judge_look,
+    judge_look_error,
+    judge_prepare,
 )
 
 
@@ -37,7 +37,7 @@ def seconds(n: float) -> timedelta:
     return timedelta(seconds=n)
 
 
-POLICY = Policy(
+POLICY = RetryPolicy(
     tries=5,
     backoff=seconds(10),
     cap=seconds(900),
@@ -48,8 +48,8 @@ POLICY = Policy(
     look_limit=seconds(5400),
     crashes=3,
 )
-BEFORE = Standing()
-AFTER = Standing(armed_for=seconds(3))
+BEFORE = RetryState()
+AFTER = RetryState(armed_for=seconds(3))
 HANDLE = {"handle": "h1"}
 LIVE = Published(remote_id="r1", url="https://example.test/r1")
 ZERO = timedelta(0)
@@ -71,11 +71,11 @@ def shape(verdict: Verdict, error: Exception | str | None = None, **expected: An
 
 
 def test_published() -> None:
-    shape(of_finalized(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE)
+    shape(judge_finalize(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE)
 
 
 def test_pending_before_arm() -> None:
-    verdict = of_prepared(Pending(checkpoint=HANDLE, wait=seconds(7)))
+    verdict = judge_prepare(Pending(checkpoint=HANDLE, wait=seconds(7)))
     assert verdict is not None
     shape(verdict, state=State.PREPARING, wait=seconds(7), checkpoint=HANDLE)
 
@@ -84,21 +84,21 @@ def test_pending_before_arm() -> None:
     "result", [Ready(checkpoint=HANDLE), Pending(checkpoint=HANDLE), Ready(checkpoint={})]
 )
 def test_prepared_or_one_more_step_goes_on_in_this_slice(result: Ready | Pending) -> None:
-    assert of_prepared(result) is None
+    assert judge_prepare(result) is None
 
 
 def test_pending_after_arm() -> None:
-    verdict = of_finalized(Pending(checkpoint=HANDLE, wait=seconds(7)))
+    verdict = judge_finalize(Pending(checkpoint=HANDLE, wait=seconds(7)))
     shape(verdict, state=State.PROCESSING, wait=seconds(7), checkpoint=HANDLE)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_rate_limited_costs_nothing(standing: Standing) -> None:
+def test_rate_limited_costs_nothing(standing: RetryState) -> None:
     armed = standing.armed_for is not None
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
     shape(
-        of_error(error, standing, POLICY),
+        judge_error(error, standing, POLICY),
         error,
         state=State.RETRYING,
         wait=seconds(33),
@@ -109,16 +109,16 @@ def test_rate_limited_costs_nothing(standing: Standing) -> None:
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
     error = RateLimited("slow down")
-    shape(of_error(error, Standing(spent=4), POLICY), error, state=State.RETRYING, wait=POLICY.cap)
+    shape(judge_error(error, RetryState(spent=4), POLICY), error, state=State.RETRYING, wait=POLICY.cap)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: Standing) -> None:
+def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: RetryState) -> None:
     armed = standing.armed_for is not None
     closes = Outcome.REFUSED if armed else None
     error = CredentialsExpired("stale")
     shape(
-        of_error(error, standing, POLICY),
+        judge_error(error, standing, POLICY),
         error,
         state=State.RETRYING,
         refresh=True,
@@ -129,7 +129,7 @@ def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: Standing) 
 
 def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
     error = CredentialsExpired("stale")
-    verdict = of_error(error, replace(BEFORE, stale_before=True), POLICY)
+    verdict = judge_error(error, replace(BEFORE, stale_before=True), POLICY)
     shape(
         verdict,
         error,
@@ -139,16 +139,16 @@ def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
         spent=True,
         closes=Outcome.REFUSED,
     )
-    verdict = of_error(error, Standing(spent=4, stale_before=True), POLICY)
+    verdict = judge_error(error, RetryState(spent=4, stale_before=True), POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_unavailable_is_tried_again_after_a_growing_pause(standing: Standing) -> None:
+def test_unavailable_is_tried_again_after_a_growing_pause(standing: RetryState) -> None:
     armed = standing.armed_for is not None
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
         error = Unavailable("down")
-        verdict = of_error(error, replace(standing, spent=spent), POLICY)
+        verdict = judge_error(error, replace(standing, spent=spent), POLICY)
         shape(
             verdict,
             error,
@@ -161,31 +161,31 @@ def test_unavailable_is_tried_again_after_a_growing_pause(standing: Standing) ->
 
 
 def test_unavailable_with_retry_after_waits_that() -> None:
-    verdict = of_error(Unavailable("down", retry_after=seconds(3600)), BEFORE, POLICY)
+    verdict = judge_error(Unavailable("down", retry_after=seconds(3600)), BEFORE, POLICY)
     assert verdict.wait == seconds(3600)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_the_last_try_fails(standing: Standing) -> None:
+def test_the_last_try_fails(standing: RetryState) -> None:
     armed = standing.armed_for is not None
     error = Unavailable("down")
-    verdict = of_error(error, replace(standing, spent=4), POLICY)
+    verdict = judge_error(error, replace(standing, spent=4), POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_rejected_fails(error: AdapterError, standing: Standing) -> None:
+def test_rejected_fails(error: AdapterError, standing: RetryState) -> None:
     armed = standing.armed_for is not None
-    verdict = of_error(error, standing, POLICY)
+    verdict = judge_error(error, standing, POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: Standing) -> None:
+def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: RetryState) -> None:
     armed = standing.armed_for is not None
-    verdict = of_error(error, standing, POLICY)
+    verdict = judge_error(error, standing, POLICY)
     shape(
         verdict,
         error,
@@ -201,7 +201,7 @@ def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: Standing
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
 def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_looks(error: Exception) -> None:
     told = error if isinstance(error, AdapterError) else "internal_error"
-    verdict = of_error(error, BEFORE, POLICY)
+    verdict = judge_error(error, BEFORE, POLICY)
     shape(
         verdict,
         told,
@@ -211,8 +211,8 @@ def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_lo
         closes=Outcome.REFUSED,
         surprise=True,
     )
-    assert of_error(error, Standing(surprises=1), POLICY).state is State.RETRYING
-    verdict = of_error(error, Standing(surprises=2), POLICY)
+    assert judge_error(error, RetryState(surprises=1), POLICY).state is State.RETRYING
+    verdict = judge_error(error, RetryState(surprises=2), POLICY)
     shape(
         verdict,
         told,
@@ -225,11 +225,11 @@ def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_lo
 
 
 def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
-    verdict = of_error(ValueError("token sk-123"), BEFORE, POLICY)
+    verdict = judge_error(ValueError("token sk-123"), BEFORE, POLICY)
     assert verdict.error is not None
     assert "ValueError" in str(verdict.error)
     assert "sk-123" not in str(verdict.error)
-    unknown = of_error(ValueError("token sk-123"), AFTER, POLICY).error
+    unknown = judge_error(ValueError("token sk-123"), AFTER, POLICY).error
     assert "ValueError" in str(unknown)
     assert isinstance(unknown, OutcomeUnknown)
     assert "sk-123" not in str(unknown)
@@ -238,14 +238,14 @@ def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), MemoryError()])
 @pytest.mark.parametrize("spent", [0, 4])
 def test_the_unforeseen_after_arm_is_looked_at(error: Exception, spent: int) -> None:
-    verdict = of_error(error, replace(AFTER, spent=spent, surprises=9), POLICY)
+    verdict = judge_error(error, replace(AFTER, spent=spent, surprises=9), POLICY)
     told = error if isinstance(error, OutcomeUnknown) else OutcomeUnknown.code
     shape(verdict, told, state=State.UNKNOWN, wait=POLICY.look_first)
     assert isinstance(verdict.error, OutcomeUnknown)
 
 
 def test_a_post_that_another_delivery_has_needs_a_person() -> None:
-    verdict = of_conflict(LIVE)
+    verdict = judge_conflict(LIVE)
     shape(verdict, "remote_id_taken", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert "r1" in str(verdict.error)
     assert verdict.error is not None
@@ -255,10 +255,10 @@ def test_a_post_that_another_delivery_has_needs_a_person() -> None:
 # --- look: the rows of the table -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER, Standing(armed_for=ZERO, waited=timedelta(days=9))])
-def test_look_published(standing: Standing) -> None:
+@pytest.mark.parametrize("standing", [BEFORE, AFTER, RetryState(armed_for=ZERO, waited=timedelta(days=9))])
+def test_look_published(standing: RetryState) -> None:
     shape(
-        of_look(LIVE, standing, POLICY),
+        judge_look(LIVE, standing, POLICY),
         state=State.PUBLISHED,
         spent=True,
         closes=Outcome.PUBLISHED,
@@ -267,21 +267,21 @@ def test_look_published(standing: Standing) -> None:
 
 
 @pytest.mark.parametrize(("standing", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
-def test_look_pending_stays_and_is_looked_at_later_and_later(standing: Standing, state: State) -> None:
+def test_look_pending_stays_and_is_looked_at_later_and_later(standing: RetryState, state: State) -> None:
     for looks, wait in ((0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (50, 60)):
-        verdict = of_look(Pending(checkpoint=HANDLE), replace(standing, looks=looks), POLICY)
+        verdict = judge_look(Pending(checkpoint=HANDLE), replace(standing, looks=looks), POLICY)
         shape(verdict, state=state, wait=seconds(wait), checkpoint=HANDLE)
-    told = of_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(standing, looks=50), POLICY)
+    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(standing, looks=50), POLICY)
     assert told.wait == seconds(7), "the adapter's word counts"
-    told = of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
+    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
     assert told.wait == seconds(600)
     hurried = replace(POLICY, asked_cap=seconds(2))
-    assert of_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, hurried).wait == seconds(2)
+    assert judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, hurried).wait == seconds(2)
 
 
 def test_look_pending_past_the_limit() -> None:
     past = POLICY.look_limit
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, waited=past), POLICY)
+    verdict = judge_look(Pending(checkpoint=HANDLE), replace(BEFORE, waited=past), POLICY)
     late = "preparing_timed_out"
     shape(
         verdict,
@@ -292,28 +292,28 @@ def test_look_pending_past_the_limit() -> None:
         closes=Outcome.REFUSED,
         checkpoint={},
     )
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, waited=past), POLICY)
+    verdict = judge_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, waited=past), POLICY)
     shape(verdict, late, state=State.FAILED, spent=True, closes=Outcome.FAILED)
-    verdict = of_look(Pending(checkpoint=HANDLE), replace(AFTER, waited=past), POLICY)
+    verdict = judge_look(Pending(checkpoint=HANDLE), replace(AFTER, waited=past), POLICY)
     shape(verdict, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     just_under = replace(AFTER, waited=POLICY.look_limit - timedelta(microseconds=1))
-    assert of_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING
+    assert judge_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING
 
 
 def test_look_ready_before_arm_is_queued() -> None:
-    shape(of_look(Ready(checkpoint=HANDLE), BEFORE, POLICY), state=State.QUEUED, checkpoint=HANDLE)
+    shape(judge_look(Ready(checkpoint=HANDLE), BEFORE, POLICY), state=State.QUEUED, checkpoint=HANDLE)
 
 
 @pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(checkpoint=HANDLE), Absent()])
 def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent) -> None:
-    early = of_look(seen, AFTER, POLICY)
+    early = judge_look(seen, AFTER, POLICY)
     shape(early, state=State.UNKNOWN, wait=POLICY.settle)
     # a look that was too early never counts, however often
-    again = of_look(seen, replace(AFTER, absent_before=True), POLICY)
+    again = judge_look(seen, replace(AFTER, absent_before=True), POLICY)
     shape(again, state=State.UNKNOWN, wait=POLICY.settle)
-    first = of_look(seen, replace(AFTER, late_enough=True), POLICY)
+    first = judge_look(seen, replace(AFTER, late_enough=True), POLICY)
     shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
-    second = of_look(seen, replace(AFTER, late_enough=True, absent_before=True), POLICY)
+    second = judge_look(seen, replace(AFTER, late_enough=True, absent_before=True), POLICY)
     shape(
         second,
         "proven_absent",
@@ -327,14 +327,14 @@ def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent)
 
 
 @pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(), CannotTell(reason="?")])
-def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_enough(seen: Seen) -> None:
+def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_enough(seen: LookResult) -> None:
     doubtful = replace(AFTER, in_doubt=True)
     for before in (False, True):
-        early = of_look(seen, replace(doubtful, absent_before=before), POLICY)
+        early = judge_look(seen, replace(doubtful, absent_before=before), POLICY)
         shape(early, state=State.UNKNOWN, wait=POLICY.settle)
-    first = of_look(seen, replace(doubtful, late_enough=True), POLICY)
+    first = judge_look(seen, replace(doubtful, late_enough=True), POLICY)
     shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
-    second = of_look(seen, replace(doubtful, late_enough=True, absent_before=True), POLICY)
+    second = judge_look(seen, replace(doubtful, late_enough=True, absent_before=True), POLICY)
     shape(second, "restored", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert second.error is not None
     assert second.error.next_action
@@ -342,16 +342,16 @@ def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_
 
 def test_what_the_platform_works_on_and_a_restore_left_in_doubt_keeps_the_handle_it_has() -> None:
     seen = Pending(checkpoint=HANDLE, wait=seconds(7))
-    shape(of_look(seen, replace(AFTER, in_doubt=True), POLICY), state=State.PROCESSING, wait=seconds(7))
+    shape(judge_look(seen, replace(AFTER, in_doubt=True), POLICY), state=State.PROCESSING, wait=seconds(7))
 
 
 def test_proven_absence_of_the_last_try_fails() -> None:
-    verdict = of_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
+    verdict = judge_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
     shape(verdict, "proven_absent", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
 
 
 def test_absent_before_arm_starts_from_scratch() -> None:
-    verdict = of_look(Absent(), BEFORE, POLICY)
+    verdict = judge_look(Absent(), BEFORE, POLICY)
     shape(
         verdict,
         "proven_absent",
@@ -364,20 +364,20 @@ def test_absent_before_arm_starts_from_scratch() -> None:
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_ended_for_good_fails_after_one_look(standing: Standing) -> None:
+def test_ended_for_good_fails_after_one_look(standing: RetryState) -> None:
     armed = standing.armed_for is not None
     error = Rejected("too long")
-    verdict = of_look(Ended(error=error), standing, POLICY)
+    verdict = judge_look(Ended(error=error), standing, POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
 @pytest.mark.parametrize("error", [Unavailable("hiccup"), AdapterError("?")])
 def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
-    standing: Standing, error: AdapterError
+    standing: RetryState, error: AdapterError
 ) -> None:
     armed = standing.armed_for is not None
-    verdict = of_look(Ended(error=error), standing, POLICY)
+    verdict = judge_look(Ended(error=error), standing, POLICY)
     shape(
         verdict,
         error,
@@ -388,13 +388,13 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
         disarm=armed,
         checkpoint={},
     )
-    last = of_look(Ended(error=error), replace(standing, spent=4), POLICY)
+    last = judge_look(Ended(error=error), replace(standing, spent=4), POLICY)
     shape(last, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
     error = PermissionMissing("scope")
-    verdict = of_look(Ended(error=error), AFTER, POLICY)
+    verdict = judge_look(Ended(error=error), AFTER, POLICY)
     shape(
         verdict,
         error,
@@ -421,7 +421,7 @@ def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
 @pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
 def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exception, state: State) -> None:
     for standing in (replace(AFTER, looks=2), replace(AFTER, looks=2, waited=timedelta(days=30), spent=9)):
-        verdict = of_look_error(error, standing, POLICY, state)
+        verdict = judge_look_error(error, standing, POLICY, state)
         revoked = isinstance(error, CredentialsRevoked | PermissionMissing)
         told = error if isinstance(error, AdapterError) else "internal_error"
         shape(verdict, told, state=state, wait=seconds(20), reconnect=revoked, uncounted=True)
@@ -430,16 +430,16 @@ def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exc
 
 def test_a_stale_token_while_looking_is_refreshed_once_at_once_then_at_the_pace_of_looks() -> None:
     error = CredentialsExpired("stale")
-    verdict = of_look_error(error, replace(AFTER, looks=2), POLICY, State.UNKNOWN)
+    verdict = judge_look_error(error, replace(AFTER, looks=2), POLICY, State.UNKNOWN)
     shape(verdict, error, state=State.UNKNOWN, refresh=True, uncounted=True)
     again = replace(AFTER, looks=2, stale_before=True)
-    verdict = of_look_error(error, again, POLICY, State.UNKNOWN)
+    verdict = judge_look_error(error, again, POLICY, State.UNKNOWN)
     shape(verdict, error, state=State.UNKNOWN, wait=seconds(20), refresh=True, uncounted=True)
 
 
 def test_a_rate_limited_look_waits_what_it_is_told() -> None:
     error = RateLimited("slow", retry_after=seconds(700))
-    assert of_look_error(error, AFTER, POLICY, State.UNKNOWN).wait == seconds(700)
+    assert judge_look_error(error, AFTER, POLICY, State.UNKNOWN).wait == seconds(700)
 
 
 @pytest.mark.parametrize(
@@ -453,14 +453,14 @@ def test_a_rate_limited_look_waits_what_it_is_told() -> None:
     ],
 )
 def test_a_look_that_cannot_be_made_before_arm_is_as_prepare(error: Exception) -> None:
-    assert of_look_error(error, BEFORE, POLICY, State.PREPARING) == of_error(error, BEFORE, POLICY)
+    assert judge_look_error(error, BEFORE, POLICY, State.PREPARING) == judge_error(error, BEFORE, POLICY)
 
 
 def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked() -> None:
-    seen: Seen = CannotTell(reason="no such call")
-    shape(of_look(seen, replace(AFTER, looks=1), POLICY), state=State.UNKNOWN, wait=seconds(10))
-    past = of_look(seen, replace(AFTER, waited=POLICY.look_limit), POLICY)
+    seen: LookResult = CannotTell(reason="no such call")
+    shape(judge_look(seen, replace(AFTER, looks=1), POLICY), state=State.UNKNOWN, wait=seconds(10))
+    past = judge_look(seen, replace(AFTER, waited=POLICY.look_limit), POLICY)
     shape(past, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert past.error is not None
     assert past.error.next_action
-    shape(of_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
+    shape(judge_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))

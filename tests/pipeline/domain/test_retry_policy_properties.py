@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import errors
-from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Ready, Seen
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
 from pipeline.domain.retry_policy import (
     Outcome,
-    Policy,
-    Standing,
+    RetryPolicy,
+    RetryState,
     Verdict,
-    of_error,
-    of_finalized,
-    of_look,
-    of_look_error,
-    of_prepared,
+    judge_error,
+    judge_finalize,
+    judge_look,
+    judge_look_error,
+    judge_prepare,
 )
 
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
@@ -55,7 +55,7 @@ ERRORS = adapter_errors() | st.sampled_from(
     [ValueError("bug"), KeyError("bug"), OSError("bug"), RuntimeError()]
 )
 ARMED = st.builds(
-    Standing,
+    RetryState,
     spent=st.integers(0, 9),
     looks=st.integers(0, 99),
     surprises=st.integers(0, 9),
@@ -66,7 +66,7 @@ ARMED = st.builds(
     late_enough=st.booleans(),
 )
 UNARMED = st.builds(
-    Standing,
+    RetryState,
     spent=st.integers(0, 9),
     looks=st.integers(0, 99),
     surprises=st.integers(0, 9),
@@ -74,7 +74,7 @@ UNARMED = st.builds(
     stale_before=st.booleans(),
 )
 POLICIES = st.builds(
-    Policy,
+    RetryPolicy,
     tries=st.integers(1, 20),
     backoff=LONGS,
     cap=LONGS,
@@ -85,7 +85,7 @@ POLICIES = st.builds(
     look_limit=LONGS,
     crashes=st.integers(1, 5),
 )
-SEEN: st.SearchStrategy[Seen] = st.one_of(
+SEEN: st.SearchStrategy[LookResult] = st.one_of(
     st.just(Published(remote_id="r")),
     st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS),
     st.builds(Ready, checkpoint=CHECKPOINTS),
@@ -120,8 +120,8 @@ def never_wrong(verdict: Verdict, *, armed: bool) -> None:
 
 
 @given(ERRORS, ARMED, POLICIES)
-def test_an_error_after_arm(error: Exception, standing: Standing, policy: Policy) -> None:
-    verdict = of_error(error, standing, policy)
+def test_an_error_after_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_error(error, standing, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[State.PUBLISHING][Mover.PUBLISH]
     proof = (errors.Retryable, errors.Permanent, errors.NeedsPerson)
@@ -129,8 +129,8 @@ def test_an_error_after_arm(error: Exception, standing: Standing, policy: Policy
 
 
 @given(ERRORS, UNARMED, POLICIES)
-def test_an_error_before_arm(error: Exception, standing: Standing, policy: Policy) -> None:
-    verdict = of_error(error, standing, policy)
+def test_an_error_before_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_error(error, standing, policy)
     never_wrong(verdict, armed=False)
     assert verdict.state in (State.RETRYING, State.FAILED, State.BLOCKED)
     free = isinstance(error, errors.RateLimited) or (
@@ -140,8 +140,8 @@ def test_an_error_before_arm(error: Exception, standing: Standing, policy: Polic
 
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
-def test_a_look_after_arm(seen: Seen, standing: Standing, policy: Policy, state: State) -> None:
-    verdict = of_look(seen, standing, policy)
+def test_a_look_after_arm(seen: LookResult, standing: RetryState, policy: RetryPolicy, state: State) -> None:
+    verdict = judge_look(seen, standing, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     if verdict.state is State.RETRYING and isinstance(seen, Ready | Absent):
@@ -151,9 +151,9 @@ def test_a_look_after_arm(seen: Seen, standing: Standing, policy: Policy, state:
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
 def test_a_look_at_what_a_restore_left_in_doubt(
-    seen: Seen, standing: Standing, policy: Policy, state: State
+    seen: LookResult, standing: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = of_look(seen, replace(standing, in_doubt=True), policy)
+    verdict = judge_look(seen, replace(standing, in_doubt=True), policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     assert verdict.state in (State.PUBLISHED, State.PROCESSING, State.UNKNOWN, State.BLOCKED)
@@ -162,8 +162,8 @@ def test_a_look_at_what_a_restore_left_in_doubt(
 
 
 @given(SEEN, UNARMED, POLICIES)
-def test_a_look_before_arm(seen: Seen, standing: Standing, policy: Policy) -> None:
-    verdict = of_look(seen, standing, policy)
+def test_a_look_before_arm(seen: LookResult, standing: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_look(seen, standing, policy)
     never_wrong(verdict, armed=False)
     mover = Mover.PROOF if verdict.state is State.PUBLISHED else Mover.STATUS
     assert verdict.state in MOVES[State.PREPARING][mover]
@@ -171,9 +171,9 @@ def test_a_look_before_arm(seen: Seen, standing: Standing, policy: Policy) -> No
 
 @given(ERRORS, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
 def test_a_look_that_failed_after_arm(
-    error: Exception, standing: Standing, policy: Policy, state: State
+    error: Exception, standing: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = of_look_error(error, standing, policy, state)
+    verdict = judge_look_error(error, standing, policy, state)
     never_wrong(verdict, armed=True)
     assert verdict.state is state
     assert verdict.uncounted
@@ -181,16 +181,16 @@ def test_a_look_that_failed_after_arm(
 
 
 @given(ERRORS, UNARMED, POLICIES)
-def test_a_look_that_failed_before_arm(error: Exception, standing: Standing, policy: Policy) -> None:
-    verdict = of_look_error(error, standing, policy, State.PREPARING)
+def test_a_look_that_failed_before_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_look_error(error, standing, policy, State.PREPARING)
     never_wrong(verdict, armed=False)
     assert verdict.state in MOVES[State.PREPARING][Mover.STATUS]
 
 
 @given(st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS))
 def test_an_answer_that_says_wait(result: Pending) -> None:
-    never_wrong(of_finalized(result), armed=True)
-    prepared = of_prepared(result)
+    never_wrong(judge_finalize(result), armed=True)
+    prepared = judge_prepare(result)
     if prepared is not None:
         never_wrong(prepared, armed=False)
 
@@ -198,7 +198,7 @@ def test_an_answer_that_says_wait(result: Pending) -> None:
 @pytest.mark.parametrize("armed", [None, timedelta(seconds=1)])
 @given(adapter_errors(), st.integers(1, 6))
 def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterError, tries: int) -> None:
-    policy = Policy(
+    policy = RetryPolicy(
         tries=tries,
         backoff=timedelta(seconds=1),
         cap=timedelta(seconds=9),
@@ -209,6 +209,6 @@ def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterErro
         look_limit=timedelta(0),
         crashes=99,
     )
-    verdict = of_error(error, Standing(spent=tries - 1, surprises=0, armed_for=armed), policy)
+    verdict = judge_error(error, RetryState(spent=tries - 1, surprises=0, armed_for=armed), policy)
     if verdict.spent:
         assert verdict.state in (State.FAILED, State.BLOCKED)

@@ -6,8 +6,8 @@ import pytest
 
 from config.settings import load
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
-from tests.pipeline.core_fixture import House, moved_in
+from pipeline.wiring import build_context
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media.servers import Site, serving
 from tests.pipeline.store.ledger import Ledger
 
@@ -20,12 +20,12 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def house(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[House]:
+def core(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[CoreFixture]:
     """A workspace on a database of this test's own: chores concern everything."""
-    context = build(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
-    context.liveness.remember()  # the broker of a system that has run before
+    context = build_context(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    context.liveness.set_marker()  # the broker of a system that has run before
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(context, ledger)
+    made = make_core(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()

@@ -11,45 +11,45 @@ from sqlalchemy import Connection
 from adapters.contract import Published
 from adapters.errors import Rejected
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.receipt_chain import Verified, verify
+from pipeline.domain.receipt_chain import VerifiedChain, verify
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
 
 FAILED = Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=Rejected("no"))
 
 
-def told(house: House, workspace: UUID | None = None) -> list[dict[str, Any]]:
+def told(core: CoreFixture, workspace: UUID | None = None) -> list[dict[str, Any]]:
     """The receipts of a workspace, oldest first; their chain holds."""
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         found = rows(
             c,
             "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence",
-            w=workspace or house.workspace,
+            w=workspace or core.workspace,
         )
     lines = [r.line for r in found]
     assert not lines or verified(lines).receipts == len(lines)
     return [json.loads(line) for line in lines]
 
 
-def verified(lines: list[str]) -> Verified:
+def verified(lines: list[str]) -> VerifiedChain:
     return verify(line.encode() for line in lines)
 
 
 def settle(
-    c: Connection, house: House, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH
+    c: Connection, core: CoreFixture, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH
 ) -> None:
-    assert store.settle(c, house.ledger.vault, held, verdict, mover, origin=held.state) is not None
+    assert store.settle(c, core.ledger.vault, held, verdict, mover, origin=held.state) is not None
 
 
-def ends(house: House, post: Post, verdict: Verdict | None = None, nth: int = 0) -> ClaimedDelivery:
+def ends(core: CoreFixture, post: Post, verdict: Verdict | None = None, nth: int = 0) -> ClaimedDelivery:
     """Its nth delivery is armed, called, and settled."""
-    held = house.ledger.armed(post, nth)
-    with house.context.database.begin() as c:
-        settle(c, house, held, verdict or live(held.id))
+    held = core.ledger.armed(post, nth)
+    with core.context.database.begin() as c:
+        settle(c, core, held, verdict or live(held.id))
     return held
 
 
@@ -62,10 +62,10 @@ def live(remote: object) -> Verdict:
     )
 
 
-def posted(house: House, number: int = 1) -> list[Post]:
+def posted(core: CoreFixture, number: int = 1) -> list[Post]:
     """Published a moment ago, by moves alone: for what only counts them."""
-    posts = house.ledger.posts(number, [house.accounts["one"]], State.PUBLISHED)
-    with house.context.database.begin() as c:
+    posts = core.ledger.posts(number, [core.accounts["one"]], State.PUBLISHED)
+    with core.context.database.begin() as c:
         for post in posts:
             move(c, post.deliveries[0])
     return posts
@@ -80,6 +80,6 @@ def move(c: Connection, delivery: UUID) -> None:
     )
 
 
-def progress(house: House) -> Any:
-    with house.context.database.begin() as c:
+def progress(core: CoreFixture) -> Any:
+    with core.context.database.begin() as c:
         return row(c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM receipt_progress")

@@ -20,7 +20,7 @@ from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries import moves as store
 from tests.pipeline.actions.test_edit import change, stored
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.receipted import FAILED, ends, live, posted, told
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.deliveries.test_late_results import absent, lose, prove
@@ -29,19 +29,19 @@ from tests.pipeline.store.ledger import HOUR, MEDIA
 # --- what a receipt says ---------------------------------------------------------------------------------------------
 
 
-def test_what_went_live_is_told_as_the_ledger_has_it(house: House) -> None:
-    post = house.ledger.post([house.accounts["one"]])
-    held = ends(house, post, live("r1"))
-    assert append_receipts(house.context) == 1
-    found = house.ledger.delivery(held.id)
-    [attempt] = house.ledger.attempts(held.id)
-    [receipt] = told(house)
-    with house.context.database.begin() as c:
+def test_what_went_live_is_told_as_the_ledger_has_it(core: CoreFixture) -> None:
+    post = core.ledger.post([core.accounts["one"]])
+    held = ends(core, post, live("r1"))
+    assert append_receipts(core.context) == 1
+    found = core.ledger.delivery(held.id)
+    [attempt] = core.ledger.attempts(held.id)
+    [receipt] = told(core)
+    with core.context.database.begin() as c:
         account = row(c, "SELECT remote_id FROM accounts WHERE id = :id", id=held.account_id)
     assert account
     assert {k: receipt[k] for k in receipt if k not in ("hash", "issued_at", "at")} == {
         "version": 1,
-        "workspace": str(house.workspace),
+        "workspace": str(core.workspace),
         "sequence": 1,
         "previous": None,
         "outcome": "published",
@@ -63,7 +63,7 @@ def test_what_went_live_is_told_as_the_ledger_has_it(house: House) -> None:
     }
     assert "hello" not in json.dumps(receipt), "of what was said only a hash"
     assert receipt["at"] <= receipt["issued_at"]
-    assert append_receipts(house.context) == 0, "once"
+    assert append_receipts(core.context) == 0, "once"
 
 
 def written(moment: Any) -> str:
@@ -72,16 +72,16 @@ def written(moment: Any) -> str:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_failed_one_that_is_retried_and_goes_live_has_two(house: House, *, late: bool) -> None:
-    house.decided()
-    post = house.ledger.post([house.accounts["one"]])
-    ends(house, post, FAILED)
+def test_a_failed_one_that_is_retried_and_goes_live_has_two(core: CoreFixture, *, late: bool) -> None:
+    core.decided()
+    post = core.ledger.post([core.accounts["one"]])
+    ends(core, post, FAILED)
     if not late:
-        assert append_receipts(house.context) == 1
-    assert steer.retry(house.context, house.caller, [post.id]).ids
-    ends(house, post)
-    append_receipts(house.context)
-    first, second = told(house)
+        assert append_receipts(core.context) == 1
+    assert steer.retry(core.context, core.caller, [post.id]).ids
+    ends(core, post)
+    append_receipts(core.context)
+    first, second = told(core)
     assert (first["outcome"], first["error_code"], first["attempts"], first["remote_id"]) == (
         "failed",
         "rejected",
@@ -92,36 +92,36 @@ def test_a_failed_one_that_is_retried_and_goes_live_has_two(house: House, *, lat
     assert first["armed_at"] < second["armed_at"]
 
 
-def test_what_a_person_decided_is_told(house: House) -> None:
-    account = [house.accounts["one"]]
-    seen, again = (house.ledger.post(account) for _ in range(2))
+def test_what_a_person_decided_is_told(core: CoreFixture) -> None:
+    account = [core.accounts["one"]]
+    seen, again = (core.ledger.post(account) for _ in range(2))
     for post in (seen, again):
-        house.ledger.put(post, State.UNKNOWN, armed=True)
-        house.ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
-    decide.it_is_live(house.context, seen.deliveries[0], "https://t.example/seen")
-    decide.publish_again(house.context, again.deliveries[0])
-    taken_back = stored(house)
-    assert steer.cancel(house.context, house.caller, [taken_back.id]).ids
-    append_receipts(house.context)
-    assert [(r["outcome"], r["mover"], r["url"]) for r in told(house)] == [
+        core.ledger.put(post, State.UNKNOWN, armed=True)
+        core.ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
+    decide.it_is_live(core.context, seen.deliveries[0], "https://t.example/seen")
+    decide.publish_again(core.context, again.deliveries[0])
+    taken_back = stored(core)
+    assert steer.cancel(core.context, core.caller, [taken_back.id]).ids
+    append_receipts(core.context)
+    assert [(r["outcome"], r["mover"], r["url"]) for r in told(core)] == [
         ("published", "decide", "https://t.example/seen"),
         ("again", "decide", None),
         ("cancelled", "cancel", None),
     ]
 
 
-def test_an_address_that_was_found_later_is_a_receipt_of_its_own(house: House) -> None:
-    post = stored(house, accounts=2)
-    house.ledger.change(post.deliveries[0], "due_at = now()")
+def test_an_address_that_was_found_later_is_a_receipt_of_its_own(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
+    core.ledger.change(post.deliveries[0], "due_at = now()")
     bare = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=Published(remote_id="r9"))
-    held = ends(house, post, bare)
-    append_receipts(house.context)
-    change(house, post.id, caption="new", scheduled_at=house.now() + HOUR)  # for the other account
-    house.ledger.change(held.id, "next_at = now()")
+    held = ends(core, post, bare)
+    append_receipts(core.context)
+    change(core, post.id, caption="new", scheduled_at=core.now() + HOUR)  # for the other account
+    core.ledger.change(held.id, "next_at = now()")
     script = Script(look=lambda _: Published(remote_id="r9", url="https://t.example/r9"))
-    assert fill_urls(playing(house.context, script)) == 1
-    append_receipts(house.context)
-    before, after = told(house)
+    assert fill_urls(playing(core.context, script)) == 1
+    append_receipts(core.context)
+    before, after = told(core)
     assert (before["url"], after["url"]) == (None, "https://t.example/r9")
     assert (before["mover"], after["mover"]) == ("publish", "urls")
     assert before["content_sha256"] == content_sha256("hello", MEDIA)
@@ -129,47 +129,47 @@ def test_an_address_that_was_found_later_is_a_receipt_of_its_own(house: House) -
     assert {k: before[k] for k in same} == {k: after[k] for k in same}
 
 
-def test_a_receipt_that_is_written_after_an_edit_tells_what_went_out_before(house: House) -> None:
-    post = stored(house, accounts=2)
+def test_a_receipt_that_is_written_after_an_edit_tells_what_went_out_before(core: CoreFixture) -> None:
+    post = stored(core, accounts=2)
     first, _ = post.deliveries
-    house.ledger.change(first, "due_at = now()")
-    due = house.ledger.delivery(post.deliveries[1]).due_at
-    ends(house, post)
-    change(house, post.id, caption="new", scheduled_at=None)
-    change(house, post.id, caption="newer")
-    ends(house, post, nth=1)
-    append_receipts(house.context)
-    old, new = told(house)
+    core.ledger.change(first, "due_at = now()")
+    due = core.ledger.delivery(post.deliveries[1]).due_at
+    ends(core, post)
+    change(core, post.id, caption="new", scheduled_at=None)
+    change(core, post.id, caption="newer")
+    ends(core, post, nth=1)
+    append_receipts(core.context)
+    old, new = told(core)
     assert (old["delivery"], old["content_sha256"]) == (str(first), content_sha256("hello", MEDIA))
     assert old["due_at"] == written(due)
     assert new["content_sha256"] == content_sha256("newer", MEDIA)
     assert new["due_at"] < old["due_at"]
 
 
-def test_late_proof_tells_what_its_own_attempt_said(house: House) -> None:
-    post = house.ledger.post([house.accounts["one"]], checks={0: house.decided()})
-    held = house.ledger.armed(post)
-    lose(house.ledger, held)
-    absent(house.ledger, held)
-    house.ledger.change(held.id, "checkpoint = NULL")
-    change(house, post.id, caption="new")
-    armed_at = house.ledger.attempts(held.id)[0].armed_at
-    house.ledger.armed(post)
-    assert prove(house.ledger, held).settled
-    append_receipts(house.context)
-    [receipt] = told(house)
+def test_late_proof_tells_what_its_own_attempt_said(core: CoreFixture) -> None:
+    post = core.ledger.post([core.accounts["one"]], checks={0: core.decided()})
+    held = core.ledger.armed(post)
+    lose(core.ledger, held)
+    absent(core.ledger, held)
+    core.ledger.change(held.id, "checkpoint = NULL")
+    change(core, post.id, caption="new")
+    armed_at = core.ledger.attempts(held.id)[0].armed_at
+    core.ledger.armed(post)
+    assert prove(core.ledger, held).settled
+    append_receipts(core.context)
+    [receipt] = told(core)
     assert (receipt["mover"], receipt["attempts"]) == ("proof", 2)
     assert receipt["content_sha256"] == content_sha256("hello", MEDIA)
     assert receipt["armed_at"] == written(armed_at)
 
 
-def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(house: House) -> None:
-    post = house.ledger.post([house.accounts["one"]], checks={0: house.decided()})
+def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(core: CoreFixture) -> None:
+    post = core.ledger.post([core.accounts["one"]], checks={0: core.decided()})
     refused = Verdict(state=State.RETRYING, closes=Outcome.REFUSED, disarm=True, error=Rejected("not now"))
-    ends(house, post, refused)
-    house.ledger.change(post.deliveries[0], "checkpoint = NULL")
-    change(house, post.id, caption="new")
-    with house.context.database.begin() as c:
+    ends(core, post, refused)
+    core.ledger.change(post.deliveries[0], "checkpoint = NULL")
+    change(core, post.id, caption="new")
+    with core.context.database.begin() as c:
         assert store.move(
             c,
             delivery=post.deliveries[0],
@@ -180,74 +180,74 @@ def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(hou
             generation=1,
             changes={"error": jsonb({"code": "expired"})},
         )
-    change(house, post.id, caption="newer")
-    append_receipts(house.context)
-    [receipt] = told(house)
+    change(core, post.id, caption="newer")
+    append_receipts(core.context)
+    [receipt] = told(core)
     assert receipt["content_sha256"] == content_sha256("new", MEDIA)
     assert receipt["outcome"] == "failed"
 
 
-def test_what_says_nothing_new_has_no_receipt(house: House) -> None:
-    post = stored(house)
-    house.ledger.change(post.deliveries[0], "due_at = now()")
-    ends(house, post, FAILED)
-    change(house, post.id, caption="still failed")
-    append_receipts(house.context)
-    assert [(r["outcome"], r["content_sha256"]) for r in told(house)] == [
+def test_what_says_nothing_new_has_no_receipt(core: CoreFixture) -> None:
+    post = stored(core)
+    core.ledger.change(post.deliveries[0], "due_at = now()")
+    ends(core, post, FAILED)
+    change(core, post.id, caption="still failed")
+    append_receipts(core.context)
+    assert [(r["outcome"], r["content_sha256"]) for r in told(core)] == [
         ("failed", content_sha256("hello", MEDIA))
     ]
-    assert house.ledger.moves(post.deliveries[0])[-1] == ("edit", "failed", "failed")
+    assert core.ledger.moves(post.deliveries[0])[-1] == ("edit", "failed", "failed")
 
 
-def test_a_post_that_was_deleted_has_its_receipts_all_the_same(house: House) -> None:
-    [before, after] = (house.ledger.post([house.accounts["one"]]) for _ in range(2))
-    ends(house, before, FAILED)
-    append_receipts(house.context)
-    ends(house, after, FAILED)
-    assert len(steer.delete(house.context, house.caller, [before.id, after.id]).ids) == 2
-    append_receipts(house.context)
-    assert [r["post"] for r in told(house)] == [str(before.id), str(after.id)]
+def test_a_post_that_was_deleted_has_its_receipts_all_the_same(core: CoreFixture) -> None:
+    [before, after] = (core.ledger.post([core.accounts["one"]]) for _ in range(2))
+    ends(core, before, FAILED)
+    append_receipts(core.context)
+    ends(core, after, FAILED)
+    assert len(steer.delete(core.context, core.caller, [before.id, after.id]).ids) == 2
+    append_receipts(core.context)
+    assert [r["post"] for r in told(core)] == [str(before.id), str(after.id)]
 
 
 # --- the chain -------------------------------------------------------------------------------------------------------
 
 
-def test_each_workspace_has_a_chain_of_its_own(house: House) -> None:
-    others = [house.ledger.fresh() for _ in range(2)]
-    ours = house.ledger.posts(3, [house.accounts["one"]])
+def test_each_workspace_has_a_chain_of_its_own(core: CoreFixture) -> None:
+    others = [core.ledger.fresh() for _ in range(2)]
+    ours = core.ledger.posts(3, [core.accounts["one"]])
     for post in (ours[0], others[0], ours[1], others[1], ours[2]):
-        ends(house, post)
-    assert append_receipts(house.context, batch=2) == 5
-    assert [r["post"] for r in told(house)] == [str(p.id) for p in ours]
+        ends(core, post)
+    assert append_receipts(core.context, batch=2) == 5
+    assert [r["post"] for r in told(core)] == [str(p.id) for p in ours]
     for post in others:
-        assert [(r["post"], r["sequence"], r["previous"]) for r in told(house, post.workspace)] == [
+        assert [(r["post"], r["sequence"], r["previous"]) for r in told(core, post.workspace)] == [
             (str(post.id), 1, None)
         ]
-    again = ends(house, house.ledger.post([house.accounts["one"]]))
-    append_receipts(house.context)
-    assert [r["sequence"] for r in told(house)] == [1, 2, 3, 4]
-    assert told(house)[-1]["delivery"] == str(again.id)
+    again = ends(core, core.ledger.post([core.accounts["one"]]))
+    append_receipts(core.context)
+    assert [r["sequence"] for r in told(core)] == [1, 2, 3, 4]
+    assert told(core)[-1]["delivery"] == str(again.id)
 
 
-def test_receipts_are_only_ever_added_to(house: House) -> None:
-    posted(house)
-    append_receipts(house.context)
+def test_receipts_are_only_ever_added_to(core: CoreFixture) -> None:
+    posted(core)
+    append_receipts(core.context)
     for sql in ("UPDATE receipts SET line = line", "DELETE FROM receipts", "TRUNCATE receipts"):
         with (
             pytest.raises(sa.exc.DBAPIError, match="only ever added to"),
-            house.context.database.begin() as c,
+            core.context.database.begin() as c,
         ):
             c.exec_driver_sql(sql)
-    assert len(told(house)) == 1
+    assert len(told(core)) == 1
 
 
-def test_a_clock_that_is_set_back_does_not_set_the_chain_back(house: House) -> None:
-    posted(house)
-    append_receipts(house.context)
-    with house.context.database.begin() as c:
+def test_a_clock_that_is_set_back_does_not_set_the_chain_back(core: CoreFixture) -> None:
+    posted(core)
+    append_receipts(core.context)
+    with core.context.database.begin() as c:
         c.exec_driver_sql("UPDATE receipt_heads SET issued_at = now() + interval '1 hour'")
-    posted(house, 2)
-    append_receipts(house.context)
-    with house.context.database.begin() as c:
+    posted(core, 2)
+    append_receipts(core.context)
+    with core.context.database.begin() as c:
         at = [r.issued_at for r in rows(c, "SELECT issued_at FROM receipts ORDER BY sequence")]
     assert at[1] == at[2] > at[0] + 0.9 * HOUR

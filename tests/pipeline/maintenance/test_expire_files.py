@@ -15,20 +15,20 @@ from pipeline.media.files.storage_folder import Folder, Missing
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row
 from pipeline.store.files import files as store
-from tests.pipeline.core_fixture import GOOD_VIDEO, House
+from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 
 
-def uploaded(house: House, age: str = "31 days") -> store.File:
+def uploaded(core: CoreFixture, age: str = "31 days") -> store.File:
     """A file that was stored this long ago."""
-    files, key = house.context.files, new_id().hex
+    files, key = core.context.files, new_id().hex
     name = files.addresses.new_name("video/mp4")
     sink = files.storage.begin(key)
     sink.write(b"bytes")
     sink.finish()
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         identity = store.open_file(
             c,
-            workspace=house.workspace,
+            workspace=core.workspace,
             key=None,
             name=name,
             url=files.addresses.url_of(name),
@@ -39,21 +39,21 @@ def uploaded(house: House, age: str = "31 days") -> store.File:
         file = store.find_upload(c, identity)
         assert file is not None
         assert store.finish_put(c, file, store.Content(object=key, size=5, sha256=bytes(32)), 0) == "stored"
-    back(house, "files", "stored_at", age, "id", str(identity))
+    back(core, "files", "stored_at", age, "id", str(identity))
     return replace(file, object=key)
 
 
-def back(house: House, table: str, column: str, age: str, by: str, value: str) -> None:
+def back(core: CoreFixture, table: str, column: str, age: str, by: str, value: str) -> None:
     """Puts a time of a row back by an interval."""
-    with house.context.database.engine.begin() as c:
+    with core.context.database.engine.begin() as c:
         sql = f"UPDATE {table} SET {column} = now() - '{age}'::interval WHERE {by} = %s"  # noqa: S608
         c.exec_driver_sql(sql, (value,))
 
 
-def used(house: House, file: store.File, state: State, age: str = "31 days") -> UUID:
+def used(core: CoreFixture, file: store.File, state: State, age: str = "31 days") -> UUID:
     """A post of this file whose one delivery is in this state, checked that long ago."""
-    with house.context.database.begin() as c:
-        check = checks.open_check(c, house.workspace, "video", file.url)
+    with core.context.database.begin() as c:
+        check = checks.open_check(c, core.workspace, "video", file.url)
         row(
             c,
             """UPDATE checks SET verdict = 'good', facts = CAST(:f AS jsonb),
@@ -62,113 +62,113 @@ def used(house: House, file: store.File, state: State, age: str = "31 days") -> 
             age=age,
             id=check.id,
         )
-    post = house.ledger.post([house.accounts["one"]], state, checks={0: check.id})
+    post = core.ledger.post([core.accounts["one"]], state, checks={0: check.id})
     return post.id
 
 
-def there(house: House, file: store.File) -> bool:
+def there(core: CoreFixture, file: store.File) -> bool:
     """Whether the file can be used; then its bytes lie in storage, else neither its row nor its bytes do."""
-    with house.context.database.begin() as c:
-        found = store.find_own(c, house.workspace, file.name)
+    with core.context.database.begin() as c:
+        found = store.find_own(c, core.workspace, file.name)
         known = row(c, "SELECT id FROM files WHERE id = :id", id=file.id)
     assert file.object is not None
     if found is None:
         assert known is None
         with pytest.raises(Missing):
-            house.context.files.storage.open(file.object, 0, 1)
+            core.context.files.storage.open(file.object, 0, 1)
         return False
-    part = house.context.files.storage.open(file.object, 0, 5)
+    part = core.context.files.storage.open(file.object, 0, 5)
     assert part.read(5) == b"bytes"
     part.close()
     return True
 
 
-def test_an_old_file_goes_a_young_one_stays(house: House) -> None:
-    old, young = uploaded(house), uploaded(house, "29 days")
-    assert expire_files(house.context) == 1
-    assert (there(house, old), there(house, young)) == (False, True)
-    assert expire_files(house.context) == 0
+def test_an_old_file_goes_a_young_one_stays(core: CoreFixture) -> None:
+    old, young = uploaded(core), uploaded(core, "29 days")
+    assert expire_files(core.context) == 1
+    assert (there(core, old), there(core, young)) == (False, True)
+    assert expire_files(core.context) == 0
 
 
 @pytest.mark.parametrize("state", State)
-def test_an_unsettled_post_keeps_its_files_a_settled_one_does_not(house: House, state: State) -> None:
-    file = uploaded(house)
-    used(house, file, state)
-    expire_files(house.context)
-    assert there(house, file) is (state not in (State.PUBLISHED, State.FAILED, State.CANCELLED))
+def test_an_unsettled_post_keeps_its_files_a_settled_one_does_not(core: CoreFixture, state: State) -> None:
+    file = uploaded(core)
+    used(core, file, state)
+    expire_files(core.context)
+    assert there(core, file) is (state not in (State.PUBLISHED, State.FAILED, State.CANCELLED))
 
 
-def test_a_deleted_post_keeps_nothing(house: House) -> None:
-    file = uploaded(house)
-    post = used(house, file, State.SCHEDULED)
-    back(house, "posts", "deleted_at", "1 day", "id", str(post))
-    expire_files(house.context)
-    assert not there(house, file)
+def test_a_deleted_post_keeps_nothing(core: CoreFixture) -> None:
+    file = uploaded(core)
+    post = used(core, file, State.SCHEDULED)
+    back(core, "posts", "deleted_at", "1 day", "id", str(post))
+    expire_files(core.context)
+    assert not there(core, file)
 
 
-def test_a_file_that_was_looked_at_lately_stays(house: House) -> None:
-    used_lately, being_checked = uploaded(house), uploaded(house)
-    used(house, used_lately, State.PUBLISHED, age="29 days")
-    with house.context.database.begin() as c:
-        checks.open_check(c, house.workspace, "video", being_checked.url)
-    expire_files(house.context)
-    assert (there(house, used_lately), there(house, being_checked)) == (True, True)
+def test_a_file_that_was_looked_at_lately_stays(core: CoreFixture) -> None:
+    used_lately, being_checked = uploaded(core), uploaded(core)
+    used(core, used_lately, State.PUBLISHED, age="29 days")
+    with core.context.database.begin() as c:
+        checks.open_check(c, core.workspace, "video", being_checked.url)
+    expire_files(core.context)
+    assert (there(core, used_lately), there(core, being_checked)) == (True, True)
 
 
-def test_the_use_of_another_workspace_does_not_count(house: House) -> None:
-    file = uploaded(house)
-    with house.context.database.begin() as c:
-        checks.open_check(c, house.ledger.workspace(), "video", file.url)
-    expire_files(house.context)
-    assert not there(house, file)
+def test_the_use_of_another_workspace_does_not_count(core: CoreFixture) -> None:
+    file = uploaded(core)
+    with core.context.database.begin() as c:
+        checks.open_check(c, core.ledger.workspace(), "video", file.url)
+    expire_files(core.context)
+    assert not there(core, file)
 
 
-def test_storage_that_is_away_leaves_the_row_for_the_next_time(house: House, tmp_path: Path) -> None:
-    file = uploaded(house)
-    away = replace(house.context, files=replace(house.context.files, storage=Folder(tmp_path / "nowhere")))
+def test_storage_that_is_away_leaves_the_row_for_the_next_time(core: CoreFixture, tmp_path: Path) -> None:
+    file = uploaded(core)
+    away = replace(core.context, files=replace(core.context.files, storage=Folder(tmp_path / "nowhere")))
     assert expire_files(away) == 0
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         assert row(c, "SELECT id FROM files WHERE id = :id", id=file.id) is not None
-        assert store.find_own(c, house.workspace, file.name) is None, "nobody may use it from now on"
-    assert expire_files(house.context) == 1
-    assert not there(house, file)
+        assert store.find_own(c, core.workspace, file.name) is None, "nobody may use it from now on"
+    assert expire_files(core.context) == 1
+    assert not there(core, file)
 
 
-def test_uploads_that_never_came_go_after_a_day_and_an_upload_under_way_does_not(house: House) -> None:
-    waiting = [_waiting(house) for _ in range(3)]
+def test_uploads_that_never_came_go_after_a_day_and_an_upload_under_way_does_not(core: CoreFixture) -> None:
+    waiting = [_waiting(core) for _ in range(3)]
     old, begun, _young = waiting
     for one in (old, begun):
-        back(house, "files", "created_at", "2 days", "id", str(one))
-    with house.context.database.begin() as c:
+        back(core, "files", "created_at", "2 days", "id", str(one))
+    with core.context.database.begin() as c:
         store.begin_put(c, begun, "x/begun")
-    assert expire_files(house.context) == 1
-    with house.context.database.begin() as c:
+    assert expire_files(core.context) == 1
+    with core.context.database.begin() as c:
         assert [store.find_upload(c, one) is not None for one in waiting] == [False, True, True]
 
 
-def test_what_was_given_up_can_no_longer_be_finished(house: House) -> None:
-    identity = _waiting(house)
-    with house.context.database.begin() as c:
+def test_what_was_given_up_can_no_longer_be_finished(core: CoreFixture) -> None:
+    identity = _waiting(core)
+    with core.context.database.begin() as c:
         store.begin_put(c, identity, "x/late")
         file = store.find_upload(c, identity)
     assert file is not None
-    house.context.settings.files_folder.mkdir()
-    back(house, "file_puts", "begun_at", "2 days", "object", "x/late")
-    assert expire_files(house.context) == 1
-    with house.context.database.begin() as c:
+    core.context.settings.files_folder.mkdir()
+    back(core, "file_puts", "begun_at", "2 days", "object", "x/late")
+    assert expire_files(core.context) == 1
+    with core.context.database.begin() as c:
         content = store.Content(object="x/late", size=5, sha256=bytes(32))
         assert store.finish_put(c, file, content, 0) == "gone"
 
 
-def _waiting(house: House) -> UUID:
-    name = house.context.files.addresses.new_name("video/mp4")
-    with house.context.database.begin() as c:
+def _waiting(core: CoreFixture) -> UUID:
+    name = core.context.files.addresses.new_name("video/mp4")
+    with core.context.database.begin() as c:
         return store.open_file(
             c,
-            workspace=house.workspace,
+            workspace=core.workspace,
             key=None,
             name=name,
-            url=house.context.files.addresses.url_of(name),
+            url=core.context.files.addresses.url_of(name),
             content_type="video/mp4",
             filename=None,
         )

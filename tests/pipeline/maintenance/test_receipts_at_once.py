@@ -16,8 +16,8 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.store.database import row
 from pipeline.store.receipts import append as receipts
-from tests.crash_table import Deaths
-from tests.pipeline.core_fixture import House
+from tests.crash_table import Crashes
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.receipted import live, move, posted, progress, settle, told
 from tests.pipeline.store.ledger import together
 from tests.stack import until
@@ -25,50 +25,50 @@ from tests.stack import until
 # --- several at once, and what commits late --------------------------------------------------------------------------
 
 
-def test_four_chores_at_once_write_what_one_would(house: House) -> None:
-    other = house.ledger.fresh(State.PUBLISHED)
-    posts = posted(house, 120)
-    with house.context.database.begin() as c:
+def test_four_chores_at_once_write_what_one_would(core: CoreFixture) -> None:
+    other = core.ledger.fresh(State.PUBLISHED)
+    posts = posted(core, 120)
+    with core.context.database.begin() as c:
         for _ in range(30):
             move(c, other.deliveries[0])
-    write = partial(append_receipts, house.context, batch=15, batches=100)
+    write = partial(append_receipts, core.context, batch=15, batches=100)
     assert sum(together(*[write] * 4)) == 150
-    assert sorted(r["post"] for r in told(house)) == sorted(str(p.id) for p in posts)
-    assert len(told(house, other.workspace)) == 30
+    assert sorted(r["post"] for r in told(core)) == sorted(str(p.id) for p in posts)
+    assert len(told(core, other.workspace)) == 30
 
 
-def test_who_comes_while_another_writes_has_nothing_to_do(house: House) -> None:
-    posted(house, 3)
-    with house.context.database.begin() as c:
+def test_who_comes_while_another_writes_has_nothing_to_do(core: CoreFixture) -> None:
+    posted(core, 3)
+    with core.context.database.begin() as c:
         assert receipts.add_receipts(c, 10) == 3
-        assert append_receipts(house.context) == 0
+        assert append_receipts(core.context) == 0
         c.rollback()
-    assert append_receipts(house.context) == 3
-    assert len(told(house)) == 3
+    assert append_receipts(core.context) == 3
+    assert len(told(core)) == 3
 
 
-def test_a_move_that_commits_after_later_ones_is_not_passed_over(house: House) -> None:
-    held = house.ledger.armed(house.ledger.post([house.accounts["one"]]))
-    with house.context.database.begin() as c:
-        settle(c, house, held, live("slow"))  # its id is given; who comes later commits earlier
+def test_a_move_that_commits_after_later_ones_is_not_passed_over(core: CoreFixture) -> None:
+    held = core.ledger.armed(core.ledger.post([core.accounts["one"]]))
+    with core.context.database.begin() as c:
+        settle(c, core, held, live("slow"))  # its id is given; who comes later commits earlier
         for _ in range(3):
-            posted(house)
-            assert append_receipts(house.context) == 1, "nobody waits for it"
-    assert append_receipts(house.context) == 1
-    assert told(house)[-1]["remote_id"] == "slow"
-    assert progress(house).done == progress(house).last
+            posted(core)
+            assert append_receipts(core.context) == 1, "nobody waits for it"
+    assert append_receipts(core.context) == 1
+    assert told(core)[-1]["remote_id"] == "slow"
+    assert progress(core).done == progress(core).last
 
 
-def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(house: House) -> None:
+def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(core: CoreFixture) -> None:
     """Stopped between the two it has no transaction id yet, only its lock."""
-    post = house.ledger.post([house.accounts["one"]], State.PUBLISHED)
-    with house.context.database.begin() as c:
+    post = core.ledger.post([core.accounts["one"]], State.PUBLISHED)
+    with core.context.database.begin() as c:
         c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
         given = row(c, "SELECT nextval(pg_get_serial_sequence('moves', 'id')) AS id")
         assert given
         for _ in range(3):
-            posted(house)
-            assert append_receipts(house.context) == 1
+            posted(core)
+            assert append_receipts(core.context) == 1
         row(
             c,
             """INSERT INTO moves (id, delivery_id, mover, origin, target, generation, fence) OVERRIDING SYSTEM VALUE
@@ -76,26 +76,26 @@ def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(h
             id=given.id,
             d=post.deliveries[0],
         )
-    assert append_receipts(house.context) == 1
-    assert told(house)[-1]["post"] == str(post.id)
+    assert append_receipts(core.context) == 1
+    assert told(core)[-1]["post"] == str(post.id)
 
 
-def test_where_somebody_always_writes_the_search_goes_on_all_the_same(house: House) -> None:
+def test_where_somebody_always_writes_the_search_goes_on_all_the_same(core: CoreFixture) -> None:
     """Each writer ends after the next one has begun."""
-    writer, done = writing(house), []
+    writer, done = writing(core), []
     for _ in range(4):
-        posted(house)
-        append_receipts(house.context)
-        done.append(progress(house).done)
-        last, writer = writer, writing(house)
+        posted(core)
+        append_receipts(core.context)
+        done.append(progress(core).done)
+        last, writer = writer, writing(core)
         last.close()
     writer.close()
     assert done == sorted(set(done)), "further at every tick"
-    assert len(told(house)) == 4
+    assert len(told(core)) == 4
 
 
-def writing(house: House) -> Connection:
-    c = house.context.database.engine.connect()
+def writing(core: CoreFixture) -> Connection:
+    c = core.context.database.engine.connect()
     c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
     return c
 
@@ -112,22 +112,22 @@ CHORES["receipts"](build(settings()))
 
 @pytest.mark.parametrize(("point", "written"), [("receipts.added", 0), ("receipts.committed", 3)])
 def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
-    house: House, environment: dict[str, str], deaths: Deaths, point: str, written: int
+    core: CoreFixture, environment: dict[str, str], crashes: Crashes, point: str, written: int
 ) -> None:
-    posts = posted(house, 3)
+    posts = posted(core, 3)
     ended = subprocess.run(
         [sys.executable, "-c", CHORE],
         capture_output=True,
         check=False,
         timeout=60,
-        env={**environment, **deaths.at(point)},
+        env={**environment, **crashes.at(point)},
     )
     assert ended.returncode == -signal.SIGKILL, ended
-    assert len(told(house)) == written
-    posts += posted(house)
+    assert len(told(core)) == written
+    posts += posted(core)
     # its session holds the lock until the server notices
-    until(lambda: append_receipts(house.context) or None, 20)
-    assert [r["post"] for r in told(house)] == [str(p.id) for p in posts]
+    until(lambda: append_receipts(core.context) or None, 20)
+    assert [r["post"] for r in told(core)] == [str(p.id) for p in posts]
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ FILLED = (
 )
 
 
-def test_the_search_reads_no_table_from_end_to_end(house: House) -> None:
-    with house.context.database.begin() as c:
+def test_the_search_reads_no_table_from_end_to_end(core: CoreFixture) -> None:
+    with core.context.database.begin() as c:
         for sql in FILLED:
             c.exec_driver_sql(sql)
     searches = [
@@ -162,7 +162,7 @@ def test_the_search_reads_no_table_from_end_to_end(house: House) -> None:
         f"(FORMAT JSON) {receipts._SEEN}",
     ]
     for _ in ("never counted", "counted"):
-        with house.context.database.once() as c:
+        with core.context.database.once() as c:
             driver: Any = c.connection.driver_connection
             for search in searches:
                 reads_little(driver.execute(f"EXPLAIN {search}").fetchone()[0][0]["Plan"])

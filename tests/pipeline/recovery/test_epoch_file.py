@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.domain.epoch import Mark
-from pipeline.recovery.epoch_file import Outside, Unreadable
+from pipeline.domain.epoch import Epoch
+from pipeline.recovery.epoch_file import EpochFile, UnreadableEpochFile
 from tests.pipeline.store.ledger import together
 
 NOW = datetime(2027, 1, 31, 23, 59, tzinfo=UTC)
@@ -29,12 +29,12 @@ for n in range(first, 200, step):
 """
 
 
-def mark(n: int, epoch: UUID = EPOCH) -> Mark:
-    return Mark(epoch=epoch, n=n, until=NOW + timedelta(seconds=n))
+def mark(n: int, epoch: UUID = EPOCH) -> Epoch:
+    return Epoch(epoch=epoch, n=n, until=NOW + timedelta(seconds=n))
 
 
 def test_a_folder_that_is_not_there_holds_no_mark_and_is_made_for_its_owner_only(tmp_path: Path) -> None:
-    outside = Outside(tmp_path / "a" / "mark")
+    outside = EpochFile(tmp_path / "a" / "mark")
     assert outside.read() is None
     assert outside.noted(None) == frozenset()
     assert not outside.folder.exists(), "looking makes nothing"
@@ -44,12 +44,12 @@ def test_a_folder_that_is_not_there_holds_no_mark_and_is_made_for_its_owner_only
 
 
 def test_it_never_goes_back_and_never_into_another_epoch(tmp_path: Path) -> None:
-    outside = Outside(tmp_path)
+    outside = EpochFile(tmp_path)
     assert outside.advance(mark(5))
     assert outside.advance(mark(4)), "somebody was faster: what it says is true all the same"
     assert outside.read() == mark(5)
-    assert outside.advance(Mark(epoch=EPOCH, n=6, until=NOW))
-    assert outside.read() == Mark(epoch=EPOCH, n=6, until=mark(5).until), "a clock that was set back"
+    assert outside.advance(Epoch(epoch=EPOCH, n=6, until=NOW))
+    assert outside.read() == Epoch(epoch=EPOCH, n=6, until=mark(5).until), "a clock that was set back"
     assert not outside.advance(mark(9, uuid4()))
     other = uuid4()
     outside.begin(mark(1, other))
@@ -62,21 +62,21 @@ def test_processes_that_write_at_once_leave_the_newest(tmp_path: Path) -> None:
         return subprocess.run(words, check=False, timeout=60).returncode
 
     assert together(lambda: write(1), lambda: write(2)) == [0, 0]
-    assert Outside(tmp_path).read() == mark(199)
+    assert EpochFile(tmp_path).read() == mark(199)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"epoch": "x", "n": 1, "until": "y"}', "[1]"])
 def test_what_is_no_mark_is_an_error_that_names_the_file_and_never_no_mark(tmp_path: Path, text: str) -> None:
     (tmp_path / "mark.json").write_text(text)
-    with pytest.raises(Unreadable, match=r"mark\.json is no mark"):
-        Outside(tmp_path).read()
-    with pytest.raises(Unreadable):
-        Outside(tmp_path).advance(mark(1))
+    with pytest.raises(UnreadableEpochFile, match=r"mark\.json is no mark"):
+        EpochFile(tmp_path).read()
+    with pytest.raises(UnreadableEpochFile):
+        EpochFile(tmp_path).advance(mark(1))
     assert (tmp_path / "mark.json").read_text() == text
 
 
 def test_what_was_brought_forward_is_found_by_when_it_was_whatever_the_month(tmp_path: Path) -> None:
-    outside, next_month = Outside(tmp_path), NOW + timedelta(minutes=2)
+    outside, next_month = EpochFile(tmp_path), NOW + timedelta(minutes=2)
     old, new, newest = uuid4(), uuid4(), uuid4()
     outside.note([old], NOW - timedelta(days=3))
     outside.note([new], NOW)

@@ -20,14 +20,14 @@ from adapters.contract import (
     Absent,
     Account,
     CannotTell,
-    Checkpoint,
+    CheckpointData,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Published,
     Ready,
-    Seen,
 )
 from adapters.errors import Rejected, Unavailable
 from config.settings import load
@@ -37,13 +37,13 @@ from pipeline.actions import resolve as decide
 from pipeline.actions.edit import Change, edit
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
-from pipeline.maintenance.redispatch_checks import ring_checks
+from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.recovery import restore
-from pipeline.recovery.epoch_file import Outside
-from pipeline.recovery.restore import CannotAccept, Word
+from pipeline.recovery.epoch_file import EpochFile
+from pipeline.recovery.restore import Acceptance, CannotAccept
 from pipeline.stages import delay, reachability
 from pipeline.stages.post_request import Refusal
-from pipeline.stages.publish import publish, publish_all
+from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look
 from pipeline.store.checks.checks import open_check
 from pipeline.store.database import row, rows
@@ -52,51 +52,51 @@ from pipeline.store.recovery import epoch as marks
 from pipeline.store.recovery import restores
 from pipeline.store.recovery.epoch import Doubt
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
-from tests.crash_table import Deaths
-from tests.pipeline.core_fixture import House, moved_in
+from pipeline.wiring import build_context
+from tests.crash_table import Crashes
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.restoring import keep_rows, put_rows_back
 
 LATE = "armed_deadline = now() - interval '1 hour'"
 LONG_AGO = timedelta(hours=2)
-PLAIN = Word()
+PLAIN = Acceptance()
 
 
 @dataclass(kw_only=True)
 class Scene:
     """A house whose database is backed up and put back, and the platform beside it, which is not."""
 
-    house: House
+    core: CoreFixture
     context: Context
-    outside: Outside
+    outside: EpochFile
     script: Script
     environment: dict[str, str]
 
     def back_up(self) -> None:
-        assert self.context.send_guard.open()
+        assert self.context.send_guard.may_send()
         keep_rows(self.context.database)
 
     def put_back(self) -> None:
         put_rows_back(self.context.database)
         _forget(self)
 
-    def accept(self, word: Word = PLAIN) -> set[UUID]:
+    def accept(self, word: Acceptance = PLAIN) -> set[UUID]:
         return {one.id for one in restore.accept(self.context, self.outside, word)}
 
     def doubt(self) -> Doubt:
-        found = self.context.send_guard.doubt()
+        found = self.context.send_guard.find_doubt()
         assert found is not None
         return found
 
     def post(self, state: State = State.SCHEDULED, **more: Any) -> Post:
-        return self.house.ledger.post([self.house.account("one")], state, **more)
+        return self.core.ledger.post([self.core.account("one")], state, **more)
 
     def goes_out(self, post: Post) -> State | None:
         """Its time has come: it is released and published."""
-        delay.slot(self.context)
-        delivery = self.house.ledger.delivery(post.deliveries[0])
+        delay.release_due(self.context)
+        delivery = self.core.ledger.delivery(post.deliveries[0])
         return publish(self.context, delivery.id, delivery.generation)
 
     def sent(self, post: Post) -> int:
@@ -104,7 +104,7 @@ class Scene:
         return sum(call == ("finalize", str(post.deliveries[0])) for call in self.script.calls)
 
     def seen(self, delivery: UUID) -> State | None:
-        now = self.house.ledger.delivery(delivery)
+        now = self.core.ledger.delivery(delivery)
         return look(self.context, now.id, now.generation, now.fence)
 
 
@@ -113,17 +113,17 @@ def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Ite
     settings = load(environment)
     script = Script()
 
-    def finalize(draft: Draft, _: Account) -> Finalized:
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
         script.calls.append(("finalize", draft.delivery_id))
         return Published(remote_id=draft.delivery_id)
 
     script.finalize = finalize
-    context = playing(build(settings), script)
+    context = playing(build_context(settings), script)
     ledger = Ledger(database_url, Vault(vault_key))
     yield Scene(
-        house=moved_in(context, ledger),
+        core=make_core(context, ledger),
         context=context,
-        outside=Outside(settings.mark_folder),
+        outside=EpochFile(settings.mark_folder),
         script=script,
         environment=environment,
     )
@@ -139,59 +139,59 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
     scene.back_up()
     assert scene.goes_out(out) is State.PUBLISHED
     scene.put_back()
-    assert scene.house.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
-    assert delay.slot(scene.context) == 0
+    assert scene.core.ledger.states(out) == [State.SCHEDULED], "the backup knows nothing of it"
+    assert delay.release_due(scene.context) == 0
     assert scene.goes_out(out) is None
-    assert scene.house.ledger.states(out) == [State.SCHEDULED], "not even released"
+    assert scene.core.ledger.states(out) == [State.SCHEDULED], "not even released"
 
     assert scene.accept() == {*out.deliveries}
-    assert scene.house.ledger.states(out) == [State.UNKNOWN]
-    assert scene.house.ledger.status(out) == "pending"
-    assert scene.house.ledger.moves(out.deliveries[0])[-1] == ("restore", "scheduled", "unknown")
+    assert scene.core.ledger.states(out) == [State.UNKNOWN]
+    assert scene.core.ledger.status(out) == "pending"
+    assert scene.core.ledger.moves(out.deliveries[0])[-1] == ("restore", "scheduled", "unknown")
     assert scene.goes_out(out) is None
     assert scene.goes_out(later) is None, "not yet"
-    scene.house.ledger.change(later.deliveries[0], "due_at = now(), next_at = now()")
+    scene.core.ledger.change(later.deliveries[0], "due_at = now(), next_at = now()")
     assert scene.goes_out(later) is State.PUBLISHED
     assert (scene.sent(out), scene.sent(later)) == (1, 1)
 
 
 def test_whatever_was_under_way_in_the_backup_becomes_unknown_and_reads_as_pending(scene: Scene) -> None:
     posts = {state: scene.post(state, due=-HOUR) for state in State}
-    before = {state: scene.house.ledger.delivery(post.deliveries[0]) for state, post in posts.items()}
+    before = {state: scene.core.ledger.delivery(post.deliveries[0]) for state, post in posts.items()}
     scene.back_up()
     scene.put_back()
     for old in before.values():
         assert publish(scene.context, old.id, 0) is None, "an old message"
         assert look(scene.context, old.id, old.generation, old.fence) is None
-    publish_all(scene.context, "tiktok", [(old.id, 0) for old in before.values()])
+    publish_batch(scene.context, "tiktok", [(old.id, 0) for old in before.values()])
     assert scene.accept() == {before[state].id for state in UNSETTLED}
     for state in UNSETTLED:
-        after = scene.house.ledger.delivery(before[state].id)
+        after = scene.core.ledger.delivery(before[state].id)
         assert (after.state, after.in_doubt, after.reason, after.lease_until) == ("unknown", True, None, None)
         assert after.generation == before[state].generation + 1, "messages of before mean nothing any more"
-        assert scene.house.ledger.status(posts[state]) == "pending"
-        [attempt] = [a for a in scene.house.ledger.attempts(after.id) if a.closed_at is None]
+        assert scene.core.ledger.status(posts[state]) == "pending"
+        [attempt] = [a for a in scene.core.ledger.attempts(after.id) if a.closed_at is None]
         assert attempt.armed_at is not None, "it counts as a post of the day"
     for state in SETTLED:
-        assert scene.house.ledger.delivery(before[state].id)[:-1] == before[state][:-1], state
+        assert scene.core.ledger.delivery(before[state].id)[:-1] == before[state][:-1], state
     assert scene.script.calls == []
 
 
 def test_it_is_looked_for_from_when_it_can_have_gone_out_and_no_earlier(scene: Scene) -> None:
     handled, long_due = scene.post(State.UNKNOWN, due=-HOUR), scene.post(due=-HOUR)
     due = scene.post(due=timedelta(seconds=2))
-    armed = scene.house.ledger.delivery(handled.deliveries[0]).armed_at
+    armed = scene.core.ledger.delivery(handled.deliveries[0]).armed_at
     scene.back_up()
     scene.put_back()
     since = scene.doubt().since
     scene.accept()
 
     def armed_at(post: Post) -> Any:
-        return scene.house.ledger.delivery(post.deliveries[0]).armed_at
+        return scene.core.ledger.delivery(post.deliveries[0]).armed_at
 
     assert armed_at(handled) == armed
     assert armed_at(long_due) == since
-    found = scene.house.ledger.delivery(due.deliveries[0])
+    found = scene.core.ledger.delivery(due.deliveries[0])
     assert found.armed_at == min(found.due_at, found.updated_at)
     doubt = scene.outside.read()
     assert doubt is not None
@@ -202,30 +202,30 @@ def test_it_is_looked_for_from_when_it_can_have_gone_out_and_no_earlier(scene: S
 
 
 def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene: Scene) -> None:
-    scene.house.decided()
-    scene.house.account("one")
-    post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
-    [delivery] = [d.id for d in scene.house.deliveries(post)]
+    scene.core.decided()
+    scene.core.account("one")
+    post = scene.core.accept(scheduled_at=scene.core.now() + HOUR).id
+    [delivery] = [d.id for d in scene.core.deliveries(post)]
     scene.back_up()
-    edit(scene.context, scene.house.caller, post, Change(given=frozenset({"scheduled_at"})))
+    edit(scene.context, scene.core.caller, post, Change(given=frozenset({"scheduled_at"})))
     noted: list[bool] = []
 
-    def finalize(draft: Draft, _: Account) -> Finalized:
+    def finalize(draft: Draft, _: Account) -> FinalizeResult:
         noted.append(delivery in scene.outside.noted(None))
         return Published(remote_id=draft.delivery_id)
 
     scene.script.finalize = finalize
-    delay.slot(scene.context)
+    delay.release_due(scene.context)
     assert publish(scene.context, delivery, 1) is State.PUBLISHED
     assert noted == [True], "it stood outside before the visible call"
     scene.put_back()
-    assert scene.house.ledger.delivery(delivery).due_at > scene.house.now()
+    assert scene.core.ledger.delivery(delivery).due_at > scene.core.now()
     assert scene.accept() == {delivery}
 
 
 def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
     post = scene.post()
-    delay.slot(scene.context)
+    delay.release_due(scene.context)
     scene.context.send_guard._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
     with scene.context.database.begin() as c:
         row(
@@ -237,58 +237,58 @@ def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_cla
 
 
 def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene) -> None:
-    scene.house.decided()
-    scene.house.account("one")
-    post = scene.house.accept(scheduled_at=scene.house.now() + HOUR).id
-    later = Change(given=frozenset({"scheduled_at"}), scheduled_at=scene.house.now() + 2 * HOUR)
-    edit(scene.context, scene.house.caller, post, later)
-    edit(scene.context, scene.house.caller, post, Change(given=frozenset({"caption"}), caption="other"))
+    scene.core.decided()
+    scene.core.account("one")
+    post = scene.core.accept(scheduled_at=scene.core.now() + HOUR).id
+    later = Change(given=frozenset({"scheduled_at"}), scheduled_at=scene.core.now() + 2 * HOUR)
+    edit(scene.context, scene.core.caller, post, later)
+    edit(scene.context, scene.core.caller, post, Change(given=frozenset({"caption"}), caption="other"))
     with scene.context.database.begin() as c:
-        assert not marks.any_brought_forward(c)
+        assert not marks.has_brought_forward(c)
 
 
 @pytest.mark.parametrize("by", ["its author", "an operator"])
 def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, by: str) -> None:
-    scene.house.decided()
+    scene.core.decided()
     post, other = scene.post(State.FAILED), scene.post(State.FAILED)
     [delivery] = post.deliveries
-    scene.house.ledger.change(delivery, 'error = \'{"code": "x"}\'')
+    scene.core.ledger.change(delivery, 'error = \'{"code": "x"}\'')
     scene.back_up()
     if by == "its author":
-        assert steer.retry(scene.context, scene.house.caller, [post.id]).ids == [post.id]
+        assert steer.retry(scene.context, scene.core.caller, [post.id]).ids == [post.id]
     else:
         assert dead_letters.replay(scene.context, OPERATOR, [delivery], who="a test").done == [delivery]
     _good(scene, post)
     assert scene.goes_out(post) is State.PUBLISHED
     scene.put_back()
     assert scene.accept() == {delivery}
-    assert scene.house.ledger.moves(delivery)[-1] == ("restore", "failed", "unknown")
-    assert scene.house.ledger.status(post) == "pending"
-    assert scene.house.ledger.states(other) == [State.FAILED]
+    assert scene.core.ledger.moves(delivery)[-1] == ("restore", "failed", "unknown")
+    assert scene.core.ledger.status(post) == "pending"
+    assert scene.core.ledger.states(other) == [State.FAILED]
 
 
 # --- what looks make of it -------------------------------------------------------------------------------------------
 
 
-def doubted(scene: Scene, *posts: Post, seen: Seen) -> None:
+def doubted(scene: Scene, *posts: Post, seen: LookResult) -> None:
     """They are in doubt, and the platform shows this of each; what a lost call can still show has been shown."""
     scene.back_up()
     scene.put_back()
     scene.accept()
     scene.script.look = lambda _: seen
     for post in posts:
-        scene.house.ledger.change(post.deliveries[0], LATE)
+        scene.core.ledger.change(post.deliveries[0], LATE)
 
 
 def test_what_the_platform_shows_is_published(scene: Scene) -> None:
     post = scene.post()
     doubted(scene, post, seen=Published(remote_id="r"))
     assert scene.seen(post.deliveries[0]) is State.PUBLISHED
-    assert [a.outcome for a in scene.house.ledger.attempts(post.deliveries[0])] == ["published"]
+    assert [a.outcome for a in scene.core.ledger.attempts(post.deliveries[0])] == ["published"]
 
 
 def test_nothing_but_life_proves_anything_and_a_person_has_the_last_word(scene: Scene) -> None:
-    seen: list[Seen] = [
+    seen: list[LookResult] = [
         Absent(checkpoint={"handle": "again"}),
         Ready(checkpoint={"handle": "again"}),
         CannotTell(reason="?"),
@@ -301,23 +301,23 @@ def test_nothing_but_life_proves_anything_and_a_person_has_the_last_word(scene: 
         _nothing_is_proven_by(scene, post, shown)
 
 
-def _nothing_is_proven_by(scene: Scene, post: Post, shown: Seen) -> None:
+def _nothing_is_proven_by(scene: Scene, post: Post, shown: LookResult) -> None:
     [delivery] = post.deliveries
     scene.script.look = lambda _: shown
-    scene.house.ledger.change(delivery, "armed_deadline = now()")
+    scene.core.ledger.change(delivery, "armed_deadline = now()")
     assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
     assert scene.seen(delivery) is State.UNKNOWN
     with pytest.raises(decide.CannotDecide, match="may still appear"):
         decide.publish_again(scene.context, delivery)
-    scene.house.ledger.change(delivery, LATE)
+    scene.core.ledger.change(delivery, LATE)
     assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
     assert scene.seen(delivery) is State.BLOCKED
-    found = scene.house.ledger.delivery(delivery)
+    found = scene.core.ledger.delivery(delivery)
     assert (found.reason, found.error["code"]) == (Reason.IS_IT_LIVE, "restored")
     decide.publish_again(scene.context, delivery)
     assert scene.goes_out(post) is State.PUBLISHED
     assert scene.sent(post) == 1
-    found = scene.house.ledger.delivery(delivery)
+    found = scene.core.ledger.delivery(delivery)
     assert not found.in_doubt, "from here on it is one like any other"
 
 
@@ -343,29 +343,29 @@ OLD = {"handle": "old"}
     ],
 )
 def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
-    scene: Scene, checkpoint: Checkpoint, shown: Seen, asked: list[Checkpoint]
+    scene: Scene, checkpoint: CheckpointData, shown: LookResult, asked: list[CheckpointData]
 ) -> None:
     post = scene.post(State.PREPARING)
     [delivery] = post.deliveries
     if checkpoint:
         sealed = scene.context.vault.seal(checkpoint, delivery)
-        scene.house.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
+        scene.core.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
     doubted(scene, post, seen=shown)
-    armed_at = scene.house.ledger.delivery(delivery).armed_at
+    armed_at = scene.core.ledger.delivery(delivery).armed_at
     scene.seen(delivery)
     assert scene.script.calls == [("look", handle) for handle in asked]
     assert scene.script.armed_at == [armed_at] * len(asked), "the adapter looks from there on"
 
 
 def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(scene: Scene) -> None:
-    account = scene.house.account("one")
-    one, two = scene.house.ledger.posts(2, [account])
+    account = scene.core.account("one")
+    one, two = scene.core.ledger.posts(2, [account])
     other = scene.post()
     doubted(scene, one, two, other, seen=Published(remote_id="r"))
     for post in (one, two):
         for _ in range(2):
             scene.seen(post.deliveries[0])
-        assert scene.house.ledger.states(post) == [State.BLOCKED]
+        assert scene.core.ledger.states(post) == [State.BLOCKED]
     assert scene.seen(other.deliveries[0]) is State.PUBLISHED, "on another account"
 
 
@@ -378,18 +378,18 @@ def test_the_database_itself_refuses_to_make_one_in_doubt_sendable(scene: Scene)
         "armed_at = NULL, state = 'blocked', reason = 'person_needed'",
     ):
         with pytest.raises(DBAPIError, match="doubted_stays_armed"):
-            scene.house.ledger.change(post.deliveries[0], change)
+            scene.core.ledger.change(post.deliveries[0], change)
 
 
 # --- while it is not accepted ----------------------------------------------------------------------------------------
 
 
 def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_taken(scene: Scene) -> None:
-    scene.house.decided()
+    scene.core.decided()
     post, failed, lost = scene.post(due=HOUR), scene.post(State.FAILED), scene.post(State.UNKNOWN)
     scene.back_up()
     scene.put_back()
-    caller, context = scene.house.caller, scene.context
+    caller, context = scene.core.caller, scene.context
     changes: list[Callable[[], object]] = [
         lambda: edit(context, caller, post.id, Change(given=frozenset({"caption"}), caption="new")),
         lambda: steer.cancel(context, caller, [post.id]),
@@ -410,13 +410,13 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
             decision()
     replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, who="a test")
     assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
-    assert scene.house.ledger.states(post) + scene.house.ledger.states(failed) == [
+    assert scene.core.ledger.states(post) + scene.core.ledger.states(failed) == [
         State.SCHEDULED,
         State.FAILED,
     ]
 
-    taken = scene.house.accept(account_ids=[scene.house.accounts["one"]]).id
-    assert [d.state for d in scene.house.deliveries(taken)] == ["scheduled"]
+    taken = scene.core.accept(account_ids=[scene.core.accounts["one"]]).id
+    assert [d.state for d in scene.core.deliveries(taken)] == ["scheduled"]
     scene.accept()
     edit(context, caller, post.id, Change(given=frozenset({"caption"}), caption="new"))
     assert steer.cancel(context, caller, [post.id]).ids == [post.id]
@@ -426,7 +426,7 @@ def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
     link = "https://media.example/gone.mp4"
     post = scene.post(State.ACCEPTED)
     with scene.context.database.begin() as c:
-        check = open_check(c, scene.house.workspace, "video", link).id
+        check = open_check(c, scene.core.workspace, "video", link).id
         row(
             c,
             "INSERT INTO post_checks (post_id, position, check_id) VALUES (:p, 0, :c) RETURNING position",
@@ -435,9 +435,9 @@ def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
         )
     scene.back_up()
     scene.put_back()
-    assert reachability.check(scene.context, check) is None
-    assert ring_checks(scene.context) == 0
-    assert scene.house.ledger.states(post) == [State.ACCEPTED]
+    assert reachability.run_check(scene.context, check) is None
+    assert redispatch_checks(scene.context) == 0
+    assert scene.core.ledger.states(post) == [State.ACCEPTED]
     assert scene.accept() == {*post.deliveries}
 
 
@@ -450,8 +450,8 @@ def test_what_was_taken_since_the_restore_may_be_a_repeat_unless_the_person_know
     scene.put_back()
     scene.doubt()
     new, later = scene.post(), scene.post(due=HOUR)
-    assert scene.accept(Word(taken_since=repeats)) == ({*new.deliveries} if repeats else set())
-    assert scene.house.ledger.states(later) == [State.SCHEDULED]
+    assert scene.accept(Acceptance(taken_since=repeats)) == ({*new.deliveries} if repeats else set())
+    assert scene.core.ledger.states(later) == [State.SCHEDULED]
     if not repeats:
         assert scene.goes_out(new) is State.PUBLISHED
 
@@ -462,7 +462,7 @@ def test_what_became_due_while_nothing_ran_is_not_in_doubt(scene: Scene) -> None
     scene.back_up()
     _expire(scene)
     scene.put_back()
-    scene.house.ledger.change(
+    scene.core.ledger.change(
         post.deliveries[0],
         "due_at = now() - interval '5 minutes', next_at = now(), created_at = now() - interval '1 day'",
     )
@@ -477,10 +477,10 @@ def test_nothing_sent_lets_everything_go_on_and_is_kept_with_its_reason(scene: S
     post = scene.post()
     scene.back_up()
     scene.put_back()
-    assert scene.accept(Word(nothing_sent="moved")) == set()
+    assert scene.accept(Acceptance(nothing_sent="moved")) == set()
     assert scene.goes_out(post) is State.PUBLISHED
     with scene.context.database.begin() as c:
-        accepted = restores.last(c)
+        accepted = restores.find_last(c)
     assert accepted is not None
     assert (accepted.why, accepted.until, accepted.note) == ("restored", None, "moved")
 
@@ -493,9 +493,9 @@ def test_without_a_mark_the_person_has_to_say_until_when(scene: Scene) -> None:
     assert scene.doubt().why == "lost"
     with pytest.raises(CannotAccept, match="--until"):
         scene.accept()
-    assert scene.accept(Word(until=scene.house.now())) == {*post.deliveries}
-    assert scene.house.ledger.states(later) == [State.SCHEDULED]
-    assert scene.context.send_guard.open()
+    assert scene.accept(Acceptance(until=scene.core.now())) == {*post.deliveries}
+    assert scene.core.ledger.states(later) == [State.SCHEDULED]
+    assert scene.context.send_guard.may_send()
 
 
 def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: Path) -> None:
@@ -504,26 +504,26 @@ def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: 
     scene.put_back()
     scene.doubt()
     with pytest.raises(CannotAccept, match="where the workers' is"):
-        restore.accept(scene.context, Outside(tmp_path / "elsewhere"), Word())
+        restore.accept(scene.context, EpochFile(tmp_path / "elsewhere"), Acceptance())
 
 
 def test_where_nothing_is_in_doubt_there_is_nothing_to_accept(scene: Scene) -> None:
-    assert scene.context.send_guard.open()
+    assert scene.context.send_guard.may_send()
     with pytest.raises(CannotAccept, match="in step"):
         scene.accept()
 
 
 def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> None:
     post, later = scene.post(), scene.post(due=HOUR)
-    assert scene.context.send_guard.open()
-    since = scene.house.now() - LONG_AGO
+    assert scene.context.send_guard.may_send()
+    since = scene.core.now() - LONG_AGO
     restore.declare(scene.context, scene.outside, since=since, until=None)
     _forget(scene)
     assert scene.goes_out(post) is None
     doubt = scene.doubt()
     assert (doubt.why, doubt.since) == ("declared", since)
     assert scene.accept() == {*post.deliveries}
-    assert scene.house.ledger.states(later) == [State.SCHEDULED]
+    assert scene.core.ledger.states(later) == [State.SCHEDULED]
 
 
 def test_put_back_again_after_it_was_accepted_it_is_in_doubt_again(scene: Scene) -> None:
@@ -533,11 +533,11 @@ def test_put_back_again_after_it_was_accepted_it_is_in_doubt_again(scene: Scene)
         scene.put_back()
         assert scene.goes_out(post) is None
         assert scene.accept() == {*post.deliveries}
-    assert scene.context.send_guard.open()
+    assert scene.context.send_guard.may_send()
 
 
 def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same(
-    scene: Scene, deaths: Deaths
+    scene: Scene, crashes: Crashes
 ) -> None:
     post = scene.post()
     scene.back_up()
@@ -546,7 +546,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     words = [sys.executable, "-m", "pipeline.cli", "restore", "accept"]
     ended = subprocess.run(
         words,
-        env={**os.environ, **scene.environment, **deaths.at()},
+        env={**os.environ, **scene.environment, **crashes.at()},
         check=False,
         timeout=60,
     )
@@ -555,10 +555,10 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     assert mark is not None
     assert mark.n == 1, "the new epoch stands outside already"
     assert scene.goes_out(post) is None
-    assert scene.house.ledger.states(post) == [State.SCHEDULED]
+    assert scene.core.ledger.states(post) == [State.SCHEDULED]
     assert scene.doubt() == before
     assert scene.accept() == {*post.deliveries}
-    assert scene.context.send_guard.open()
+    assert scene.context.send_guard.may_send()
 
 
 # --- ------------------------------------------------------------------------------------------------------------------
@@ -588,5 +588,5 @@ def _good(scene: Scene, post: Post) -> None:
                           decided_at = now() WHERE id = :id RETURNING id""",
                 id=one.id,
             )
-        reachability.advance(scene.context, c, post.id)
-    scene.house.ledger.change(post.deliveries[0], "next_at = now()")
+        reachability.advance_post(scene.context, c, post.id)
+    scene.core.ledger.change(post.deliveries[0], "next_at = now()")

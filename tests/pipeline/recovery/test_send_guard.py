@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database, row
 from pipeline.store.recovery import epoch as marks
 from tests.conftest import Engines
-from tests.crash_table import Deaths
+from tests.crash_table import Crashes
 from tests.pipeline.store.ledger import together
 from tests.restoring import WAYS, Backups, reconnect
 
@@ -48,16 +48,16 @@ def backups(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Bac
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Outside:
-    return Outside(tmp_path / "mark")
+def outside(tmp_path: Path) -> EpochFile:
+    return EpochFile(tmp_path / "mark")
 
 
-def send_guard(database: Database, outside: Outside | None) -> SendGuard:
+def send_guard(database: Database, outside: EpochFile | None) -> SendGuard:
     """As a process that has just been started."""
     return SendGuard(database, outside, LEASE)
 
 
-def kept(database: Database) -> marks.Kept:
+def kept(database: Database) -> marks.EpochState:
     with database.once() as c:
         return marks.read(c)
 
@@ -72,7 +72,7 @@ def old(database: Database) -> None:
     change(database, "marked_at = now() - interval '11 seconds'")
 
 
-def died(url: str, outside: Outside, at: Mapping[str, str]) -> None:
+def died(url: str, outside: EpochFile, at: Mapping[str, str]) -> None:
     """A process keeps the mark and dies there."""
     words = [sys.executable, "-c", KEEP, url, str(outside.folder)]
     ended = subprocess.run(words, env={**os.environ, **at}, check=False, timeout=60)
@@ -80,7 +80,7 @@ def died(url: str, outside: Outside, at: Mapping[str, str]) -> None:
 
 
 def test_the_first_start_begins_it_and_what_is_outside_is_never_behind(
-    database: Database, outside: Outside
+    database: Database, outside: EpochFile
 ) -> None:
     assert kept(database).inside.epoch is None
     assert send_guard(database, outside).open()
@@ -92,7 +92,7 @@ def test_the_first_start_begins_it_and_what_is_outside_is_never_behind(
 
 
 def test_it_is_moved_on_when_a_third_of_the_lease_is_over_or_the_clock_went_back_and_not_before(
-    database: Database, outside: Outside
+    database: Database, outside: EpochFile
 ) -> None:
     assert send_guard(database, outside).open()
     assert send_guard(database, outside).open()
@@ -105,7 +105,7 @@ def test_it_is_moved_on_when_a_third_of_the_lease_is_over_or_the_clock_went_back
     assert kept(database).inside.n == 3
 
 
-def test_two_that_move_it_on_at_once_agree(database: Database, outside: Outside) -> None:
+def test_two_that_move_it_on_at_once_agree(database: Database, outside: EpochFile) -> None:
     for _ in range(10):
         together(*(lambda: send_guard(database, outside).open() for _ in range(4)))
         old(database)
@@ -119,12 +119,12 @@ def test_two_that_move_it_on_at_once_agree(database: Database, outside: Outside)
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("point", ["mark.intended", "mark.advanced"])
 def test_who_dies_between_the_two_halves_raises_no_alarm(
-    database: Database, database_url: str, outside: Outside, deaths: Deaths, point: str, *, begun: bool
+    database: Database, database_url: str, outside: EpochFile, crashes: Crashes, point: str, *, begun: bool
 ) -> None:
     if begun:
         assert send_guard(database, outside).open()
         old(database)
-    died(database_url, outside, deaths.at(point))
+    died(database_url, outside, crashes.at(point))
     assert kept(database).inside.n == 1 + begun
     if begun:
         change(database, "marked_at = now() - interval '1 day', until = now() - interval '1 day'")
@@ -135,7 +135,7 @@ def test_who_dies_between_the_two_halves_raises_no_alarm(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("moved_on", [False, True])
 def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
-    database: Database, outside: Outside, backups: Backups, way: str, *, moved_on: bool
+    database: Database, outside: EpochFile, backups: Backups, way: str, *, moved_on: bool
 ) -> None:
     make, put_back = WAYS[way]
     assert send_guard(database, outside).open()
@@ -150,18 +150,18 @@ def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
     assert not kept(database).open, "before anybody compared it"
     running = send_guard(database, outside)
     assert not running.open()
-    assert not running.reopened()
+    assert not running.try_reopen()
     doubt, mark = kept(database).doubt, outside.read()
     assert mark is not None
     assert doubt is not None
     assert (doubt.why, doubt.since, doubt.until) == ("restored", before, mark.until)
-    assert running.doubt() == doubt
-    assert send_guard(database, None).doubt() == doubt, "who does not keep it is told as well"
+    assert running.find_doubt() == doubt
+    assert send_guard(database, None).find_doubt() == doubt, "who does not keep it is told as well"
     assert outside.read() == mark
 
 
 def test_files_put_back_under_a_server_that_was_started_again_are_recognised(
-    database: Database, outside: Outside
+    database: Database, outside: EpochFile
 ) -> None:
     """Same database, same row: only the server's start tells, and the number."""
     assert send_guard(database, outside).open()
@@ -175,7 +175,7 @@ def test_files_put_back_under_a_server_that_was_started_again_are_recognised(
     assert doubt.why == "restored"
 
 
-def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, outside: Outside) -> None:
+def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, outside: EpochFile) -> None:
     assert send_guard(database, outside).open()
     change(database, "epoch = NULL, n = 0, until = NULL, marked_at = NULL, started = NULL")
     assert not send_guard(database, outside).open()
@@ -186,7 +186,7 @@ def test_a_backup_of_before_there_was_a_mark_is_recognised(database: Database, o
 
 
 def test_a_mark_that_is_gone_holds_everything_and_one_that_comes_back_lets_go(
-    database: Database, outside: Outside
+    database: Database, outside: EpochFile
 ) -> None:
     assert send_guard(database, outside).open()
     elsewhere = outside.folder.rename(outside.folder.with_name("unmounted"))
@@ -201,11 +201,11 @@ def test_a_mark_that_is_gone_holds_everything_and_one_that_comes_back_lets_go(
 
 
 def test_a_process_with_a_folder_of_its_own_stops_nobody_else_and_begins_nothing(
-    database: Database, outside: Outside, tmp_path: Path
+    database: Database, outside: EpochFile, tmp_path: Path
 ) -> None:
     assert send_guard(database, outside).open()
     old(database)
-    astray = Outside(tmp_path / "not shared")
+    astray = EpochFile(tmp_path / "not shared")
     assert send_guard(database, astray).open(), "the others keep it"
     assert kept(database).doubt is None
     assert astray.read() is None
@@ -213,7 +213,7 @@ def test_a_process_with_a_folder_of_its_own_stops_nobody_else_and_begins_nothing
 
 
 def test_who_does_not_keep_it_goes_by_the_database_and_nobody_is_not_enough(
-    database: Database, outside: Outside
+    database: Database, outside: EpochFile
 ) -> None:
     alone = send_guard(database, None)
     assert not alone.open(), "never begun"
@@ -225,7 +225,7 @@ def test_who_does_not_keep_it_goes_by_the_database_and_nobody_is_not_enough(
 
 @pytest.mark.parametrize("damage", ["unreadable", "a file in its place"])
 def test_a_folder_that_cannot_be_used_stops_sending_when_the_lease_is_over_and_is_no_restore(
-    database: Database, outside: Outside, tmp_path: Path, damage: str
+    database: Database, outside: EpochFile, tmp_path: Path, damage: str
 ) -> None:
     assert send_guard(database, outside).open()
     if damage == "unreadable":
@@ -241,7 +241,7 @@ def test_a_folder_that_cannot_be_used_stops_sending_when_the_lease_is_over_and_i
 
 
 def test_a_holder_of_an_old_number_cannot_open_a_database_that_was_put_back(
-    database: Database, outside: Outside, backups: Backups
+    database: Database, outside: EpochFile, backups: Backups
 ) -> None:
     """It stood still between the two halves while the database went back beneath it."""
     assert send_guard(database, outside).open()

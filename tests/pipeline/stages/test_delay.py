@@ -15,8 +15,8 @@ from pipeline.domain.schedule import slot_end
 from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
-from tests.pipeline.core_fixture import House, moved_in
+from pipeline.wiring import build_context
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.scripted_adapter import Script, playing
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
@@ -24,103 +24,103 @@ PAST = timedelta(seconds=-1)
 
 
 @pytest.fixture
-def house(settings: Settings, vault_key: str) -> Iterator[House]:
-    context = build(settings)
+def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
+    context = build_context(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(context, ledger)
+    made = make_core(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
     context.database.close()
 
 
-def test_what_is_due_is_queued_and_rung(house: House) -> None:
-    due = house.ledger.posts(3, [house.accounts["one"]])
-    later = house.ledger.post([house.accounts["one"]], due=HOUR)
-    other = house.ledger.post([house.account("two", Platform.INSTAGRAM)], platform=Platform.INSTAGRAM)
-    looked = house.ledger.post([house.accounts["one"]], State.UNKNOWN)
-    assert delay.slot(house.context) == 5
-    assert {s for p in [*due, other] for s in house.ledger.states(p)} == {State.QUEUED}
-    assert house.ledger.states(later) == [State.SCHEDULED]
-    assert house.ledger.delivery(looked.deliveries[0]).fence == 2
-    assert [house.messages(q) for q in ("publish.tiktok", "publish.instagram", "status")] == [3, 1, 1]
-    assert delay.slot(house.context) == 0, "ringing twice does nothing"
+def test_what_is_due_is_queued_and_rung(core: CoreFixture) -> None:
+    due = core.ledger.posts(3, [core.accounts["one"]])
+    later = core.ledger.post([core.accounts["one"]], due=HOUR)
+    other = core.ledger.post([core.account("two", Platform.INSTAGRAM)], platform=Platform.INSTAGRAM)
+    looked = core.ledger.post([core.accounts["one"]], State.UNKNOWN)
+    assert delay.release_due(core.context) == 5
+    assert {s for p in [*due, other] for s in core.ledger.states(p)} == {State.QUEUED}
+    assert core.ledger.states(later) == [State.SCHEDULED]
+    assert core.ledger.delivery(looked.deliveries[0]).fence == 2
+    assert [core.messages(q) for q in ("publish.tiktok", "publish.instagram", "status")] == [3, 1, 1]
+    assert delay.release_due(core.context) == 0, "ringing twice does nothing"
 
 
 @pytest.mark.parametrize("number", [4, 5])
-def test_all_looks_that_are_due_are_rung_however_many(house: House, number: int) -> None:
-    looks = house.ledger.posts(number, [house.accounts["one"]], State.UNKNOWN)
-    assert delay.slot(house.with_settings(delay={"batch": 2}).context) == number
-    assert {house.ledger.delivery(p.deliveries[0]).fence for p in looks} == {2}
+def test_all_looks_that_are_due_are_rung_however_many(core: CoreFixture, number: int) -> None:
+    looks = core.ledger.posts(number, [core.accounts["one"]], State.UNKNOWN)
+    assert delay.release_due(core.with_settings(delay={"batch": 2}).context) == number
+    assert {core.ledger.delivery(p.deliveries[0]).fence for p in looks} == {2}
 
 
-def test_no_more_than_a_platform_can_take_soon(house: House) -> None:
-    house.ledger.posts(25, [house.accounts["one"]])
-    few = house.with_settings(delay={"ahead": 10, "batch": 4})
-    assert delay.slot(few.context) == 10
-    assert delay.slot(few.context) == 0
-    assert delay.slot(house.with_settings(delay={"ahead": 5}).context) == 0, "its workers are fewer now"
-    with house.context.database.begin() as c:
+def test_no_more_than_a_platform_can_take_soon(core: CoreFixture) -> None:
+    core.ledger.posts(25, [core.accounts["one"]])
+    few = core.with_settings(delay={"ahead": 10, "batch": 4})
+    assert delay.release_due(few.context) == 10
+    assert delay.release_due(few.context) == 0
+    assert delay.release_due(core.with_settings(delay={"ahead": 5}).context) == 0, "its workers are fewer now"
+    with core.context.database.begin() as c:
         c.exec_driver_sql("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
-    assert delay.slot(few.context) == 10
+    assert delay.release_due(few.context) == 10
 
 
-def test_the_sweep_rings_ahead_for_what_is_due_soon(house: House) -> None:
-    house.ledger.post([house.accounts["one"]], due=timedelta(seconds=1))
-    house.ledger.post([house.accounts["one"]], due=HOUR)
-    before = house.messages("delay")
-    assert delay.sweep(house.context) == 0
-    assert house.messages("delay") == before + 1
+def test_the_sweep_rings_ahead_for_what_is_due_soon(core: CoreFixture) -> None:
+    core.ledger.post([core.accounts["one"]], due=timedelta(seconds=1))
+    core.ledger.post([core.accounts["one"]], due=HOUR)
+    before = core.messages("delay")
+    assert delay.sweep(core.context) == 0
+    assert core.messages("delay") == before + 1
 
 
 @pytest.mark.parametrize(("horizon", "rung"), [(60, 2), (6, 1)])
 def test_the_sweep_looks_two_of_its_turns_ahead_but_no_further_than_the_horizon(
-    house: House, horizon: float, rung: int
+    core: CoreFixture, horizon: float, rung: int
 ) -> None:
     for seconds in (3, 8, 13):
-        house.ledger.post([house.accounts["one"]], due=timedelta(seconds=seconds))
-    slow = house.with_settings(delay={"sweep": 5.0, "horizon": horizon})
+        core.ledger.post([core.accounts["one"]], due=timedelta(seconds=seconds))
+    slow = core.with_settings(delay={"sweep": 5.0, "horizon": horizon})
     delay.sweep(slow.context)
-    assert house.messages("delay") == rung
+    assert core.messages("delay") == rung
 
 
-def test_looks_after_the_visible_call_share_wider_slots(house: House) -> None:
-    looks = house.ledger.posts(5, [house.accounts["one"]], State.PROCESSING)
+def test_looks_after_the_visible_call_share_wider_slots(core: CoreFixture) -> None:
+    looks = core.ledger.posts(5, [core.accounts["one"]], State.PROCESSING)
     for n, post in enumerate(looks):
-        house.ledger.change(post.deliveries[0], "next_at = now() + make_interval(secs => :s)", s=20 + n * 0.3)
+        core.ledger.change(post.deliveries[0], "next_at = now() + make_interval(secs => :s)", s=20 + n * 0.3)
     due = [
-        house.ledger.post([house.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)
+        core.ledger.post([core.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)
     ]
-    wide = house.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
+    wide = core.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
     delay.sweep(wide.context)
 
     def slots(posts: list[Post], width: float) -> set[datetime]:
-        moments = [house.ledger.delivery(p.deliveries[0]).next_at for p in posts]
+        moments = [core.ledger.delivery(p.deliveries[0]).next_at for p in posts]
         return {slot_end(at, timedelta(seconds=width)) for at in moments}
 
     assert len(slots(looks, 7)) < len(slots(due, 0.1)) == 5
-    assert house.messages("delay") == len(slots(looks, 7) | slots(due, 0.1))
+    assert core.messages("delay") == len(slots(looks, 7) | slots(due, 0.1))
 
 
-def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str, str]) -> None:
+def test_a_broker_that_is_away_loses_nothing(core: CoreFixture, environment: dict[str, str]) -> None:
     from dataclasses import replace
 
     from config.settings import load
 
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
-    post = house.ledger.post([house.accounts["one"]])
-    deaf = build(away)
-    delay.slot(replace(house.context, dispatcher=deaf.dispatcher))
+    post = core.ledger.post([core.accounts["one"]])
+    deaf = build_context(away)
+    delay.release_due(replace(core.context, dispatcher=deaf.dispatcher))
     deaf.database.close()
     [delivery] = post.deliveries
-    assert house.ledger.state(delivery) is State.QUEUED
-    assert house.messages("publish.tiktok") == 0
-    house.ledger.change(delivery, "lease_until = now() - interval '1 second'")
-    from pipeline.maintenance.rescue_expired_leases import rescue_dropped
+    assert core.ledger.state(delivery) is State.QUEUED
+    assert core.messages("publish.tiktok") == 0
+    core.ledger.change(delivery, "lease_until = now() - interval '1 second'")
+    from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 
-    house.context.liveness.remember()
-    assert rescue_dropped(house.context) == 1
-    assert house.messages("publish.tiktok") == 1
+    core.context.liveness.set_marker()
+    assert rescue_expired_leases(core.context) == 1
+    assert core.messages("publish.tiktok") == 1
 
 
 @pytest.mark.parametrize(
@@ -132,24 +132,24 @@ def test_a_broker_that_is_away_loses_nothing(house: House, environment: dict[str
     ],
 )
 def test_what_is_too_late_is_treated_as_its_author_asked(
-    house: House, on_late: str, state: State, status: str
+    core: CoreFixture, on_late: str, state: State, status: str
 ) -> None:
-    one = house.with_settings(delay={"batch": 1})
-    posts = house.ledger.posts(3, [house.accounts["one"]], expires=PAST, on_late=on_late)
-    delay.slot(one.context)
-    assert [house.ledger.states(p) for p in posts] == [[state]] * 3, "none of a second batch slips through"
-    assert {house.status(p.id) for p in posts} == {status}
+    one = core.with_settings(delay={"batch": 1})
+    posts = core.ledger.posts(3, [core.accounts["one"]], expires=PAST, on_late=on_late)
+    delay.release_due(one.context)
+    assert [core.ledger.states(p) for p in posts] == [[state]] * 3, "none of a second batch slips through"
+    assert {core.status(p.id) for p in posts} == {status}
     if state is not State.QUEUED:
-        assert house.ledger.delivery(posts[0].deliveries[0]).error["code"] == "expired"
-        assert house.ledger.last_why(posts[0].deliveries[0]) == f"too late, on_late is {on_late}"
+        assert core.ledger.delivery(posts[0].deliveries[0]).error["code"] == "expired"
+        assert core.ledger.last_why(posts[0].deliveries[0]) == f"too late, on_late is {on_late}"
 
 
-def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(house: House) -> None:
-    post = house.ledger.post([house.accounts["one"]], expires=PAST, on_late="hold")
-    delay.slot(house.context)
-    assert house.ledger.states(post) == [State.BLOCKED]
-    decide.resume(house.context, post.deliveries[0])
-    assert house.ledger.states(post) == [State.RETRYING]
-    delay.slot(house.context)
-    assert house.ledger.states(post) == [State.QUEUED]
-    assert publish(playing(house.context, Script()), post.deliveries[0], 0) is State.PUBLISHED
+def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(core: CoreFixture) -> None:
+    post = core.ledger.post([core.accounts["one"]], expires=PAST, on_late="hold")
+    delay.release_due(core.context)
+    assert core.ledger.states(post) == [State.BLOCKED]
+    decide.resume(core.context, post.deliveries[0])
+    assert core.ledger.states(post) == [State.RETRYING]
+    delay.release_due(core.context)
+    assert core.ledger.states(post) == [State.QUEUED]
+    assert publish(playing(core.context, Script()), post.deliveries[0], 0) is State.PUBLISHED

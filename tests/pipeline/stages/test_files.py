@@ -25,9 +25,9 @@ from pipeline.store.checks import checks
 from pipeline.store.database import new_id
 from pipeline.store.deliveries import moves as held_store
 from pipeline.store.files import files as store
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.conftest import free_ports
-from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, status
 from tests.pipeline.store.ledger import LEASE, Ledger
@@ -39,21 +39,21 @@ def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]
         "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
         "SLIPWAY_FILES__PUBLIC_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
     }
-    built = build(load(module_environment | here))
+    built = build_context(load(module_environment | here))
     yield built
     built.database.close()
 
 
-def uploaded(house: House, data: bytes, kind: str = "video/mp4") -> str:
+def uploaded(core: CoreFixture, data: bytes, kind: str = "video/mp4") -> str:
     """The URL of a file that this house's workspace has uploaded."""
-    files, name = house.context.files, house.context.files.addresses.new_name(kind)
+    files, name = core.context.files, core.context.files.addresses.new_name(kind)
     url, key = files.addresses.url_of(name), new_id().hex
     intake = Intake(content_type=kind, most=len(data), sink=files.storage.begin(key))
     intake.write(data)
     digest = intake.finish()
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         identity = store.open_file(
-            c, workspace=house.workspace, key=None, name=name, url=url, content_type=kind, filename=None
+            c, workspace=core.workspace, key=None, name=name, url=url, content_type=kind, filename=None
         )
         store.begin_put(c, identity, key)
         file = store.find_upload(c, identity)
@@ -63,20 +63,20 @@ def uploaded(house: House, data: bytes, kind: str = "video/mp4") -> str:
     return url
 
 
-def checked(house: House, url: str, purpose: checks.Purpose = "video") -> checks.Check:
+def checked(core: CoreFixture, url: str, purpose: checks.Purpose = "video") -> checks.Check:
     """The check of a URL after one look at it."""
-    with house.context.database.begin() as c:
-        made = checks.open_check(c, house.workspace, purpose, url)
-    reachability.check(house.context, made.id)
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
+        made = checks.open_check(c, core.workspace, purpose, url)
+    reachability.run_check(core.context, made.id)
+    with core.context.database.begin() as c:
         return checks.read_checks(c, [made.id])[made.id]
 
 
-def media_of(house: House, context: Context, url: str) -> Media:
+def media_of(core: CoreFixture, context: Context, url: str) -> Media:
     """What an adapter would be given of a post with this video."""
-    account = house.account("one")
-    check = checked(house, url).id
-    post = house.ledger.post([account], State.QUEUED, checks={0: check})
+    account = core.account("one")
+    check = checked(core, url).id
+    post = core.ledger.post([account], State.QUEUED, checks={0: check})
     with context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', %(u)s::text) WHERE id = %(id)s",
@@ -88,49 +88,49 @@ def media_of(house: House, context: Context, url: str) -> Media:
     return draft_of(context, held).media[0]
 
 
-def test_a_check_reads_the_file_out_of_storage(house: House) -> None:
+def test_a_check_reads_the_file_out_of_storage(core: CoreFixture) -> None:
     data = samples.video(movflags="faststart")
-    found = checked(house, uploaded(house, data))
+    found = checked(core, uploaded(core, data))
     assert (found.verdict, found.seen) == ("good", "ok")
     facts = found.media_facts
     assert facts is not None
     assert (facts.bytes, facts.width, facts.height, facts.codec) == (len(data), 320, 180, "h264")
 
 
-def test_a_large_file_whose_index_stands_last_is_found_out(house: House) -> None:
+def test_a_large_file_whose_index_stands_last_is_found_out(core: CoreFixture) -> None:
     data = samples.video(noisy=True, frames=40)
     assert len(data) > 3_000_000
-    assert checked(house, uploaded(house, data)).verdict == "good"
+    assert checked(core, uploaded(core, data)).verdict == "good"
 
 
-def test_an_image_where_a_video_is_due_is_refused_as_any_other(house: House) -> None:
-    found = checked(house, uploaded(house, samples.image("PNG"), "image/png"))
+def test_an_image_where_a_video_is_due_is_refused_as_any_other(core: CoreFixture) -> None:
+    found = checked(core, uploaded(core, samples.image("PNG"), "image/png"))
     assert (found.verdict, found.seen) == ("refused", "it is an image (image/png), not a video")
 
 
 def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
-    house: House, site: Site, context: Context, ledger: Ledger
+    core: CoreFixture, site: Site, context: Context, ledger: Ledger
 ) -> None:
-    url = uploaded(house, samples.video())
+    url = uploaded(core, samples.video())
     site.routes["/gone"] = status(404)
-    stranger = moved_in(context, ledger)
+    stranger = make_core(context, ledger)
     seen = {
         (found.verdict, found.seen)
         for found in (
             checked(stranger, url),
             checked(stranger, f"{context.settings.files_url}/files/nothing.mp4"),
             checked(stranger, f"{site.origin}/gone"),
-            checked(house, url + "?another=spelling"),
+            checked(core, url + "?another=spelling"),
         )
     }
     assert seen == {("refused", "HTTP 404")}
-    assert checked(house, url).verdict == "good"
+    assert checked(core, url).verdict == "good"
 
 
-def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, context: Context) -> None:
+def test_an_adapter_is_given_the_bytes_and_the_public_url(core: CoreFixture, context: Context) -> None:
     data = samples.video()
-    url = uploaded(house, data)
-    media = media_of(house, context, url)
+    url = uploaded(core, data)
+    media = media_of(core, context, url)
     assert media.url == url
     assert media.stream is not None
     assert b"".join(media.stream(0, len(data))) == data
@@ -138,19 +138,19 @@ def test_an_adapter_is_given_the_bytes_and_the_public_url(house: House, context:
 
 
 def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_again(
-    house: House, context: Context
+    core: CoreFixture, context: Context
 ) -> None:
-    url = uploaded(house, samples.video())
+    url = uploaded(core, samples.video())
     away = replace(
         context, files=replace(context.files, storage=Folder(context.settings.files_folder / "nowhere"))
     )
-    media = media_of(house, away, url)
+    media = media_of(core, away, url)
     assert media.stream is not None
     with pytest.raises(Unavailable):
         list(media.stream(0, 10))
     with context.database.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": url})
-    gone = media_of(house, context, uploaded(house, samples.video()))
+    gone = media_of(core, context, uploaded(core, samples.video()))
     with context.database.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": gone.url})
     assert gone.stream is not None
@@ -159,10 +159,10 @@ def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_
     assert caught.value.code == "media_unreachable"
 
 
-def test_another_look_before_the_time_finds_the_file_too(house: House, context: Context) -> None:
-    url = uploaded(house, samples.video())
-    check = checked(house, url).id
-    post = house.ledger.post([house.account("one")], checks={0: check})
+def test_another_look_before_the_time_finds_the_file_too(core: CoreFixture, context: Context) -> None:
+    url = uploaded(core, samples.video())
+    check = checked(core, url).id
+    post = core.ledger.post([core.account("one")], checks={0: check})
     with context.database.begin() as c:
         c.exec_driver_sql(
             """UPDATE posts SET due_at = now() + interval '10 minutes', created_at = now() - interval '1 hour'

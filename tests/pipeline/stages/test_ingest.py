@@ -17,7 +17,7 @@ from pipeline.stages.post_request import Accepted
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
-from tests.pipeline.core_fixture import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, House
+from tests.pipeline.core_fixture import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
 
@@ -27,17 +27,17 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def ready(house: House) -> House:
+def ready(core: CoreFixture) -> CoreFixture:
     """An account, and media that were just found good."""
-    house.account("one")
-    house.decided()
-    return house
+    core.account("one")
+    core.decided()
+    return core
 
 
 # --- taken -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_post_for_now_is_pending_and_due_by_the_servers_clock(ready: House) -> None:
+def test_a_post_for_now_is_pending_and_due_by_the_servers_clock(ready: CoreFixture) -> None:
     before = ready.now()
     accepted = ready.accept()
     assert accepted.status == "pending"
@@ -50,7 +50,7 @@ def test_a_post_for_now_is_pending_and_due_by_the_servers_clock(ready: House) ->
     assert delivery.next_at == delivery.due_at - lead
 
 
-def test_a_post_for_later_is_scheduled_and_its_work_starts_a_lead_earlier(ready: House) -> None:
+def test_a_post_for_later_is_scheduled_and_its_work_starts_a_lead_earlier(ready: CoreFixture) -> None:
     ready.account("two", Platform.FACEBOOK)
     due = ready.now() + 2 * HOUR
     accepted = ready.accept(scheduled_at=due, account_ids=list(ready.accounts.values()))
@@ -63,7 +63,7 @@ def test_a_post_for_later_is_scheduled_and_its_work_starts_a_lead_earlier(ready:
 
 
 @pytest.mark.parametrize("seconds", [-29, 0, 29])
-def test_a_time_within_half_a_minute_is_now(ready: House, seconds: int) -> None:
+def test_a_time_within_half_a_minute_is_now(ready: CoreFixture, seconds: int) -> None:
     asked = ready.now() + seconds * SECOND
     accepted = ready.accept(scheduled_at=asked)
     assert accepted.status == "pending"
@@ -71,13 +71,13 @@ def test_a_time_within_half_a_minute_is_now(ready: House, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-32, -86400])
-def test_a_time_in_the_past_is_refused_and_never_taken_for_now(ready: House, seconds: int) -> None:
+def test_a_time_in_the_past_is_refused_and_never_taken_for_now(ready: CoreFixture, seconds: int) -> None:
     refusal = ready.refused(scheduled_at=ready.now() + seconds * SECOND)
     assert (refusal.status, refusal.code) == (400, "validation_failed")
     assert "past" in refusal.message
 
 
-def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
+def test_what_was_asked_is_stored_as_asked(ready: CoreFixture) -> None:
     ready.decided(IMAGES[0], "image")
     ready.decided(IMAGES[1], "image")
     accepted = ready.accept(
@@ -102,7 +102,7 @@ def test_what_was_asked_is_stored_as_asked(ready: House) -> None:
     )
 
 
-def test_one_file_shown_twice_is_checked_once(ready: House) -> None:
+def test_one_file_shown_twice_is_checked_once(ready: CoreFixture) -> None:
     accepted = ready.accept(media={"type": "slideshow", "urls": [IMAGES[0]] * 3})
     assert len(ready.check_ids(IMAGES[0])) == 1
     [delivery] = ready.deliveries(accepted.id)
@@ -112,7 +112,7 @@ def test_one_file_shown_twice_is_checked_once(ready: House) -> None:
 # --- repeats ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready: House) -> None:
+def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready: CoreFixture) -> None:
     request = ready.request(external_id="order-1", scheduled_at=ready.now() + HOUR)
     first = ready.accept(request)
     with ready.context.database.begin() as c:
@@ -126,14 +126,14 @@ def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready
     assert (again.id, again.duplicate, again.status) == (first.id, True, "scheduled")
 
 
-def test_the_same_id_with_another_body_is_refused_before_anything_else(ready: House) -> None:
+def test_the_same_id_with_another_body_is_refused_before_anything_else(ready: CoreFixture) -> None:
     ready.accept(external_id="order-2")
     refusal = ready.refused(external_id="order-2", caption="other", account_ids=[new_id()])
     assert (refusal.status, refusal.code) == (409, "create_failed")
     assert "order-2" in refusal.message
 
 
-def test_an_equal_body_is_the_same_post_within_the_window(ready: House) -> None:
+def test_an_equal_body_is_the_same_post_within_the_window(ready: CoreFixture) -> None:
     first = ready.accept()
     again = ready.accept()
     assert (again.id, again.duplicate, again.status) == (first.id, True, "pending")
@@ -141,20 +141,20 @@ def test_an_equal_body_is_the_same_post_within_the_window(ready: House) -> None:
     assert ready.accept(caption="another").id != first.id
 
 
-def test_an_equal_body_is_never_a_dead_post(ready: House) -> None:
+def test_an_equal_body_is_never_a_dead_post(ready: CoreFixture) -> None:
     first = ready.accept()
     with ready.context.database.begin() as c:
         c.exec_driver_sql("UPDATE posts SET status = 'canceled' WHERE id = %(i)s", {"i": first.id})
     assert ready.accept().id != first.id
 
 
-def test_the_window_can_be_turned_off(ready: House) -> None:
-    house = ready.with_settings(ingest={"dedupe_window": 0})
-    assert house.accept().id != house.accept().id
-    assert house.accept(external_id="a").id == house.accept(external_id="a").id, "an id still counts"
+def test_the_window_can_be_turned_off(ready: CoreFixture) -> None:
+    core = ready.with_settings(ingest={"dedupe_window": 0})
+    assert core.accept().id != core.accept().id
+    assert core.accept(external_id="a").id == core.accept(external_id="a").id, "an id still counts"
 
 
-def test_equal_requests_at_once_make_one_post(ready: House) -> None:
+def test_equal_requests_at_once_make_one_post(ready: CoreFixture) -> None:
     for known in (None, "at-once"):
         request = ready.request(caption=str(known), external_id=known)
         before = len(ready.posts())
@@ -167,50 +167,50 @@ def test_equal_requests_at_once_make_one_post(ready: House) -> None:
 # --- refused, in the contract's order --------------------------------------------------------------------------------
 
 
-def test_the_first_rule_that_is_broken_answers(house: House) -> None:
+def test_the_first_rule_that_is_broken_answers(core: CoreFixture) -> None:
     """Everything is wrong at once; mended one by one, each answer is the next of the contract's list."""
-    house.account("one")
-    house.account("other", Platform.INSTAGRAM)
-    house.decided(IMAGES[0], "image")
-    house.accept(media={"type": "slideshow", "urls": IMAGES[:1]}, external_id="known")
+    core.account("one")
+    core.account("other", Platform.INSTAGRAM)
+    core.decided(IMAGES[0], "image")
+    core.accept(media={"type": "slideshow", "urls": IMAGES[:1]}, external_id="known")
     wrong: dict[str, Any] = {
         "external_id": "known",
         "account_ids": [new_id()],
         "music_url": "https://elsewhere.example/1",
         "tiktok": {"privacy_level": "NOBODY"},
-        "scheduled_at": house.now() - HOUR,
+        "scheduled_at": core.now() - HOUR,
     }
-    assert house.refused(**wrong).code == "create_failed"
+    assert core.refused(**wrong).code == "create_failed"
     wrong["external_id"] = None
-    assert house.refused(**wrong).code == "unknown_accounts"
+    assert core.refused(**wrong).code == "unknown_accounts"
     wrong["account_ids"] = []
-    assert house.refused(**wrong).code == "missing_accounts"
-    wrong["account_ids"] = [house.accounts["other"]]
-    assert "past" in house.refused(**wrong).message
+    assert core.refused(**wrong).code == "missing_accounts"
+    wrong["account_ids"] = [core.accounts["other"]]
+    assert "past" in core.refused(**wrong).message
     wrong["scheduled_at"] = None
-    refusal = house.refused(**wrong)
+    refusal = core.refused(**wrong)
     assert (refusal.code, refusal.issues[0]["path"]) == ("validation_failed", "tiktok")
-    wrong["account_ids"] = [house.accounts["one"]]
-    refusal = house.refused(**wrong)
+    wrong["account_ids"] = [core.accounts["one"]]
+    refusal = core.refused(**wrong)
     assert refusal.code == "validation_failed"
     assert "NOBODY" in refusal.message
     wrong["tiktok"] = None
-    assert house.refused(**wrong).code == "invalid_music_url"
+    assert core.refused(**wrong).code == "invalid_music_url"
     wrong["music_url"] = None
-    house.context.liveness.beat(REACHABILITY)
-    threading.Thread(target=_decide, args=(house, VIDEO, "refused", "HTTP 404")).start()
-    assert house.refused(**wrong).code == "media_unreachable"
+    core.context.liveness.record_beat(REACHABILITY)
+    threading.Thread(target=_decide, args=(core, VIDEO, "refused", "HTTP 404")).start()
+    assert core.refused(**wrong).code == "media_unreachable"
 
 
-def _decide(house: House, url: str, verdict: checks.Verdict, seen: str) -> None:
+def _decide(core: CoreFixture, url: str, verdict: checks.Verdict, seen: str) -> None:
     """As a worker would: decides the check of a URL as soon as there is one."""
-    [check] = until(lambda: house.check_ids(url) or None, 10)
-    with house.context.database.begin() as c:
+    [check] = until(lambda: core.check_ids(url) or None, 10)
+    with core.context.database.begin() as c:
         facts = GOOD_VIDEO if verdict == "good" else None
         checks.decide_check(c, check, verdict, facts=facts, seen=seen)
 
 
-def test_an_account_of_another_workspace_does_not_exist(ready: House, context: Context) -> None:
+def test_an_account_of_another_workspace_does_not_exist(ready: CoreFixture, context: Context) -> None:
     stranger = ready.ledger.account(ready.ledger.workspace())
     refusal = ready.refused(account_ids=[ready.accounts["one"], stranger])
     assert refusal.code == "unknown_accounts"
@@ -218,7 +218,7 @@ def test_an_account_of_another_workspace_does_not_exist(ready: House, context: C
     assert str(ready.accounts["one"]) not in refusal.message
 
 
-def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: House) -> None:
+def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: CoreFixture) -> None:
     with ready.context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]}
@@ -231,7 +231,7 @@ def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_no
 
 @pytest.mark.parametrize("section", ["tiktok", "music_url"])
 def test_what_is_for_tiktok_alone_is_refused_when_another_account_is_there(
-    ready: House, section: str
+    ready: CoreFixture, section: str
 ) -> None:
     other = ready.account("two", Platform.INSTAGRAM)
     value: dict[str, Any] = {section: {"title": "t"} if section == "tiktok" else MUSIC}
@@ -241,21 +241,21 @@ def test_what_is_for_tiktok_alone_is_refused_when_another_account_is_there(
     assert str(other) in refusal.message
 
 
-def test_a_pinterest_section_needs_a_pinterest_account(ready: House) -> None:
+def test_a_pinterest_section_needs_a_pinterest_account(ready: CoreFixture) -> None:
     refusal = ready.refused(pinterest={"board_id": "b"})
     assert refusal.issues[0]["path"] == "pinterest"
 
 
-def test_a_platform_that_is_not_built_yet_is_refused_honestly(ready: House) -> None:
+def test_a_platform_that_is_not_built_yet_is_refused_honestly(ready: CoreFixture) -> None:
     missing = Platform.PINTEREST
     others = {p: a for p, a in ready.context.adapters.items() if p is not missing}
-    house = replace(ready, context=replace(ready.context, adapters=others))
-    refusal = house.refused(account_ids=[ready.account("two", missing)])
+    core = replace(ready, context=replace(ready.context, adapters=others))
+    refusal = core.refused(account_ids=[ready.account("two", missing)])
     assert refusal.code == "validation_failed"
     assert missing in refusal.message
 
 
-def test_a_limit_of_a_platform_is_refused_with_account_rule_limit_and_value(ready: House) -> None:
+def test_a_limit_of_a_platform_is_refused_with_account_rule_limit_and_value(ready: CoreFixture) -> None:
     url = "https://media.example/small.mp4"
     ready.decided(url, facts={**GOOD_VIDEO, "width": 100, "height": 177})
     refusal = ready.refused(media={"type": "video", "url": url})
@@ -264,7 +264,7 @@ def test_a_limit_of_a_platform_is_refused_with_account_rule_limit_and_value(read
         assert word in refusal.message
 
 
-def test_several_limits_are_told_together(ready: House) -> None:
+def test_several_limits_are_told_together(ready: CoreFixture) -> None:
     url = "https://media.example/long.mp4"
     ready.decided(url, facts={**GOOD_VIDEO, "width": 100, "duration": 9999.0})
     ready.account("two")
@@ -276,11 +276,11 @@ def test_several_limits_are_told_together(ready: House) -> None:
 # --- waiting for checks ----------------------------------------------------------------------------------------------
 
 
-def test_nobody_to_wait_for_no_waiting(house: House, context: Context) -> None:
-    house.account("one")
+def test_nobody_to_wait_for_no_waiting(core: CoreFixture, context: Context) -> None:
+    core.account("one")
     context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
-    before = house.messages(REACHABILITY)
-    accepted = house.accept(scheduled_at=house.now() + HOUR)
+    before = core.messages(REACHABILITY)
+    accepted = core.accept(scheduled_at=core.now() + HOUR)
     assert accepted.status == "scheduled"
     assert [w.code for w in accepted.warnings] == [
         "REACHABILITY_PENDING",
@@ -288,65 +288,65 @@ def test_nobody_to_wait_for_no_waiting(house: House, context: Context) -> None:
         "VIDEO_METADATA_MISSING",
     ]
     assert accepted.warnings[0].field == "media.url"
-    [delivery] = house.deliveries(accepted.id)
+    [delivery] = core.deliveries(accepted.id)
     assert delivery.state == "accepted"
-    assert house.messages(REACHABILITY) == before + 1, "and yet it was rung for"
+    assert core.messages(REACHABILITY) == before + 1, "and yet it was rung for"
 
 
-def test_known_facts_need_no_warning(house: House, context: Context) -> None:
-    house.account("one")
+def test_known_facts_need_no_warning(core: CoreFixture, context: Context) -> None:
+    core.account("one")
     context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     media = {"type": "video", "url": VIDEO, "duration_sec": 12, "bytes": 9, "width": 9, "height": 16}
-    assert [w.code for w in house.accept(media=media).warnings] == ["REACHABILITY_PENDING"]
+    assert [w.code for w in core.accept(media=media).warnings] == ["REACHABILITY_PENDING"]
 
 
-def test_a_good_verdict_in_time_is_waited_for(house: House) -> None:
-    house.account("one")
-    house.context.liveness.beat(REACHABILITY)
-    worker = threading.Thread(target=_decide, args=(house, VIDEO, "good", "ok"))
+def test_a_good_verdict_in_time_is_waited_for(core: CoreFixture) -> None:
+    core.account("one")
+    core.context.liveness.record_beat(REACHABILITY)
+    worker = threading.Thread(target=_decide, args=(core, VIDEO, "good", "ok"))
     worker.start()
-    accepted = house.accept()
+    accepted = core.accept()
     worker.join()
     assert accepted.warnings == []
-    assert [d.state for d in house.deliveries(accepted.id)] == ["scheduled"]
+    assert [d.state for d in core.deliveries(accepted.id)] == ["scheduled"]
 
 
 @pytest.mark.parametrize("verdict", ["refused", "unanswered"])
 def test_a_bad_verdict_in_time_is_an_answer_and_nothing_is_stored(
-    house: House, verdict: checks.Verdict
+    core: CoreFixture, verdict: checks.Verdict
 ) -> None:
-    house.account("one")
-    house.context.liveness.beat(REACHABILITY)
-    worker = threading.Thread(target=_decide, args=(house, IMAGES[1], verdict, "the server answered 404"))
-    house.decided(IMAGES[0], "image")
+    core.account("one")
+    core.context.liveness.record_beat(REACHABILITY)
+    worker = threading.Thread(target=_decide, args=(core, IMAGES[1], verdict, "the server answered 404"))
+    core.decided(IMAGES[0], "image")
     worker.start()
-    refusal = house.refused(media=SLIDESHOW)
+    refusal = core.refused(media=SLIDESHOW)
     worker.join()
     assert (refusal.status, refusal.code) == (400, "media_unreachable")
     for word in (IMAGES[1], "media URL 1", "the server answered 404"):
         assert word in refusal.message
 
 
-def test_the_wait_ends_in_time(house: House) -> None:
-    short = house.with_settings(reachability={"wait": 0.2})
+def test_the_wait_ends_in_time(core: CoreFixture) -> None:
+    short = core.with_settings(reachability={"wait": 0.2})
     short.account("one")
-    short.context.liveness.beat(REACHABILITY)
+    short.context.liveness.record_beat(REACHABILITY)
     accepted = short.accept()
     assert "REACHABILITY_PENDING" in [w.code for w in accepted.warnings]
 
 
-def test_facts_that_arrive_while_it_waits_are_judged(house: House) -> None:
-    house.account("one")
-    house.context.liveness.beat(REACHABILITY)
+def test_facts_that_arrive_while_it_waits_are_judged(core: CoreFixture) -> None:
+    core.account("one")
+    core.context.liveness.record_beat(REACHABILITY)
 
     def decide() -> None:
-        [check] = until(lambda: house.check_ids(VIDEO) or None, 10)
-        with house.context.database.begin() as c:
+        [check] = until(lambda: core.check_ids(VIDEO) or None, 10)
+        with core.context.database.begin() as c:
             checks.decide_check(c, check, "good", facts={**GOOD_VIDEO, "duration": 9999.0}, seen="ok")
 
     worker = threading.Thread(target=decide)
     worker.start()
-    refusal = house.refused()
+    refusal = core.refused()
     worker.join()
     assert refusal.code == "validation_failed"
     assert "600" in refusal.message
@@ -355,7 +355,7 @@ def test_facts_that_arrive_while_it_waits_are_judged(house: House) -> None:
 # --- music -----------------------------------------------------------------------------------------------------------
 
 
-def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_required(ready: House) -> None:
+def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_required(ready: CoreFixture) -> None:
     track = {"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": MUSIC}
     ready.decided(MUSIC, "music", facts=track)
     accepted = ready.accept(music_url=MUSIC)
@@ -373,14 +373,14 @@ def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_requ
         "https://x.example/",
     ],
 )
-def test_a_link_that_is_no_tiktok_post_is_refused(ready: House, link: str) -> None:
+def test_a_link_that_is_no_tiktok_post_is_refused(ready: CoreFixture, link: str) -> None:
     refusal = ready.refused(music_url=link)
     assert (refusal.status, refusal.code) == (400, "invalid_music_url")
 
 
-def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(ready: House) -> None:
+def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(ready: CoreFixture) -> None:
     for verdict, code in (("unanswered", None), ("refused", "invalid_music_url")):
-        ready.context.liveness.beat(REACHABILITY)
+        ready.context.liveness.record_beat(REACHABILITY)
         link = MUSIC[:-1] + ("1" if code else "2")
         worker = threading.Thread(target=_decide, args=(ready, link, verdict, "no such post"))
         worker.start()
@@ -395,7 +395,7 @@ def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_re
 # --- warnings --------------------------------------------------------------------------------------------------------
 
 
-def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: House) -> None:
+def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: CoreFixture) -> None:
     with ready.context.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE accounts SET refresh_expires_at = now() + interval '1 hour' WHERE id = %(i)s",
@@ -406,7 +406,7 @@ def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: House) -> None:
     assert (warning.code, warning.field) == ("TOKEN_EXPIRES_BEFORE_DUE", "accounts")
 
 
-def test_more_posts_than_a_day_takes_are_told_and_taken(ready: House) -> None:
+def test_more_posts_than_a_day_takes_are_told_and_taken(ready: CoreFixture) -> None:
     allowed = ready.context.adapters[Platform.TIKTOK].capabilities.daily_posts
     assert allowed is not None
     due = ready.now() + 2 * HOUR
@@ -417,40 +417,40 @@ def test_more_posts_than_a_day_takes_are_told_and_taken(ready: House) -> None:
     assert str(allowed) in warning.message
 
 
-def test_slides_that_are_still_checked_are_named_one_by_one(house: House, context: Context) -> None:
-    house.account("one")
+def test_slides_that_are_still_checked_are_named_one_by_one(core: CoreFixture, context: Context) -> None:
+    core.account("one")
     context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
-    house.decided(IMAGES[0], "image", facts=GOOD_IMAGE)
-    assert [w.field for w in house.accept(media=SLIDESHOW).warnings] == ["media.urls[1]"]
+    core.decided(IMAGES[0], "image", facts=GOOD_IMAGE)
+    assert [w.field for w in core.accept(media=SLIDESHOW).warnings] == ["media.urls[1]"]
 
 
-def test_a_broker_that_is_away_costs_no_post(ready: House, environment: dict[str, str]) -> None:
+def test_a_broker_that_is_away_costs_no_post(ready: CoreFixture, environment: dict[str, str]) -> None:
     from config.settings import load
-    from pipeline.wiring import build
+    from pipeline.wiring import build_context
 
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
-    deaf = build(away)
-    house = replace(
+    deaf = build_context(away)
+    core = replace(
         ready,
         context=replace(
             ready.context, dispatcher=deaf.dispatcher, liveness=deaf.liveness, rate_buckets=deaf.rate_buckets
         ),
     )
-    assert house.accept().status == "pending"
-    pending = house.accept(media={"type": "video", "url": "https://media.example/new.mp4"})
+    assert core.accept().status == "pending"
+    pending = core.accept(media={"type": "video", "url": "https://media.example/new.mp4"})
     assert "REACHABILITY_PENDING" in [w.code for w in pending.warnings]
     deaf.database.close()
 
 
 def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(
-    house: House, context: Context
+    core: CoreFixture, context: Context
 ) -> None:
     """Each opens its checks in one transaction: in the order of the request they would wait for each other for ever."""
-    house.account("one")
+    core.account("one")
     context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     for n in range(15):
         urls = [f"https://media.example/{n}/{k}.jpg" for k in range(12)]
-        there, back = (house.request(media={"type": "slideshow", "urls": u}) for u in (urls, urls[::-1]))
-        one, two = together(partial(house.accept, there), partial(house.accept, back))
+        there, back = (core.request(media={"type": "slideshow", "urls": u}) for u in (urls, urls[::-1]))
+        one, two = together(partial(core.accept, there), partial(core.accept, back))
         assert one.id != two.id
-        assert [len(house.check_ids(u)) for u in urls] == [1] * 12
+        assert [len(core.check_ids(u)) for u in urls] == [1] * 12

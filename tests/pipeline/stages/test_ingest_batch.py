@@ -24,7 +24,7 @@ from pipeline.stages.post_request import Accepted, PostRequest
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
 from pipeline.store.posts import insert_batch as group
-from tests.pipeline.core_fixture import MUSIC, House
+from tests.pipeline.core_fixture import MUSIC, CoreFixture
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
 
@@ -32,19 +32,19 @@ NEW = {"type": "video", "url": "https://media.example/never-seen.mp4"}
 
 
 @pytest.fixture
-def ready(house: House) -> House:
+def ready(core: CoreFixture) -> CoreFixture:
     """An account, and media that were just found good."""
-    house.account("one")
-    house.decided()
-    return house
+    core.account("one")
+    core.decided()
+    return core
 
 
-def taken(house: House, *requests: PostRequest) -> list[Accepted | None]:
-    return GroupCommit(house.context).take([Asked(caller=house.caller, request=r) for r in requests])
+def taken(core: CoreFixture, *requests: PostRequest) -> list[Accepted | None]:
+    return GroupCommit(core.context).take([Asked(caller=core.caller, request=r) for r in requests])
 
 
-def captions(house: House, number: int, **more: Any) -> list[PostRequest]:
-    return [house.request(caption=f"number {n}", **more) for n in range(number)]
+def captions(core: CoreFixture, number: int, **more: Any) -> list[PostRequest]:
+    return [core.request(caption=f"number {n}", **more) for n in range(number)]
 
 
 def ids(answers: list[Accepted | None]) -> list[Any]:
@@ -54,7 +54,7 @@ def ids(answers: list[Accepted | None]) -> list[Any]:
 # --- together --------------------------------------------------------------------------------------------------------
 
 
-def test_plain_posts_are_stored_by_one_transaction(ready: House) -> None:
+def test_plain_posts_are_stored_by_one_transaction(ready: CoreFixture) -> None:
     ready.account("two", Platform.FACEBOOK)
     found = taken(ready, *captions(ready, 9, account_ids=list(ready.accounts.values())))
     assert None not in found
@@ -66,7 +66,7 @@ def test_plain_posts_are_stored_by_one_transaction(ready: House) -> None:
     assert len({r.txid for r in stored}) == 1
 
 
-def test_the_rows_are_those_that_one_alone_would_leave(ready: House) -> None:
+def test_the_rows_are_those_that_one_alone_would_leave(ready: CoreFixture) -> None:
     asked: dict[str, Any] = {
         "media": {
             "type": "video",
@@ -95,14 +95,14 @@ def test_the_rows_are_those_that_one_alone_would_leave(ready: House) -> None:
             assert len(one) == 1
 
 
-def test_a_repeat_gets_the_original_in_a_group_too(ready: House) -> None:
+def test_a_repeat_gets_the_original_in_a_group_too(ready: CoreFixture) -> None:
     first = ready.accept(caption="number 1")
     found = taken(ready, *captions(ready, 3))
     assert [a.duplicate for a in found if a] == [False, True, False]
     assert found[1] == replace(first, duplicate=True, warnings=())
 
 
-def test_one_ring_for_all_that_are_due_at_once(ready: House) -> None:
+def test_one_ring_for_all_that_are_due_at_once(ready: CoreFixture) -> None:
     before = ready.messages(DELAY)
     taken(ready, *captions(ready, 5))
     assert ready.messages(DELAY) == before + 1
@@ -110,7 +110,7 @@ def test_one_ring_for_all_that_are_due_at_once(ready: House) -> None:
     assert ready.messages(DELAY) == before + 1
 
 
-def test_a_full_day_is_told_to_those_it_is_full_for(ready: House) -> None:
+def test_a_full_day_is_told_to_those_it_is_full_for(ready: CoreFixture) -> None:
     allowed = ready.context.adapters[Platform.TIKTOK].capabilities.daily_posts
     assert allowed is not None
     due = ready.now() + 48 * HOUR
@@ -124,7 +124,7 @@ def test_a_full_day_is_told_to_those_it_is_full_for(ready: House) -> None:
 # --- alone -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: House) -> None:
+def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: CoreFixture) -> None:
     stranger = ready.ledger.account(ready.ledger.workspace())
     ready.account("gone")
     with ready.context.database.begin() as c:
@@ -153,7 +153,7 @@ def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: Ho
     assert ready.check_ids(NEW["url"]) == [], "what is left alone leaves nothing"
 
 
-def test_a_key_bound_to_accounts_names_no_other_in_a_group_either(ready: House) -> None:
+def test_a_key_bound_to_accounts_names_no_other_in_a_group_either(ready: CoreFixture) -> None:
     ready.account("two")
     bound = replace(ready, caller=replace(ready.caller, accounts=(ready.accounts["one"],)))
     mine, others = (ready.request(caption=n, account_ids=[ready.accounts[n]]) for n in ("one", "two"))
@@ -161,7 +161,7 @@ def test_a_key_bound_to_accounts_names_no_other_in_a_group_either(ready: House) 
     assert [a is None for a in found] == [False, True]
 
 
-def test_equal_requests_in_one_group_make_one_post(ready: House) -> None:
+def test_equal_requests_in_one_group_make_one_post(ready: CoreFixture) -> None:
     for known in (None, "twice"):
         one = ready.request(caption=f"equal {known}", external_id=known)
         first, *others = taken(ready, one, one, one)
@@ -172,14 +172,14 @@ def test_equal_requests_in_one_group_make_one_post(ready: House) -> None:
             assert (other.id, other.duplicate, other.scheduled_at) == (first.id, True, first.scheduled_at)
 
 
-def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: House) -> None:
+def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: CoreFixture) -> None:
     one, other = (ready.request(caption=c, external_id="same") for c in ("one", "other"))
     first, second = taken(ready, one, other)
     assert (first is None, second) == (False, None)
     assert ready.refused(other).status == 409
 
 
-def test_a_dead_posts_body_makes_a_new_one(ready: House) -> None:
+def test_a_dead_posts_body_makes_a_new_one(ready: CoreFixture) -> None:
     [first] = taken(ready, ready.request())
     assert first is not None
     with ready.context.database.begin() as c:
@@ -189,12 +189,12 @@ def test_a_dead_posts_body_makes_a_new_one(ready: House) -> None:
     assert (second.id != first.id, second.duplicate) == (True, False)
 
 
-def test_without_a_window_equal_bodies_are_different_posts(ready: House) -> None:
-    house = ready.with_settings(ingest={"dedupe_window": 0})
-    assert len(set(ids(taken(house, *[house.request()] * 3)))) == 3
+def test_without_a_window_equal_bodies_are_different_posts(ready: CoreFixture) -> None:
+    core = ready.with_settings(ingest={"dedupe_window": 0})
+    assert len(set(ids(taken(core, *[core.request()] * 3)))) == 3
 
 
-def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: House) -> None:
+def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: CoreFixture) -> None:
     """Its time has come meanwhile: as a new post it would be refused."""
     request = ready.request(external_id="kept", scheduled_at=ready.now() + HOUR)
     first = ready.accept(request)
@@ -204,7 +204,7 @@ def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: House) -> Non
     assert again == replace(first, duplicate=True, warnings=())
 
 
-def test_a_check_is_asked_for_once_until_it_is_too_old(ready: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_is_asked_for_once_until_it_is_too_old(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[int]()
     find = group.find_good
 
@@ -225,7 +225,7 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(ready: House, monkeypatch
     assert asked == [2, 2], "what is not good may become it, and what was good gets too old"
 
 
-def test_an_account_is_read_once_until_its_row_changes(ready: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_is_read_once_until_its_row_changes(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     read = list[set[UUID]]()
     find = group.find_accounts
 
@@ -251,7 +251,7 @@ def test_an_account_is_read_once_until_its_row_changes(ready: House, monkeypatch
 
 
 def test_more_accounts_than_are_remembered_are_all_found(
-    ready: House, monkeypatch: pytest.MonkeyPatch
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembered, "MOST", 2)
     mine = [ready.accounts["one"], *(ready.account(f"more {n}") for n in range(4))]
@@ -264,7 +264,7 @@ def test_more_accounts_than_are_remembered_are_all_found(
 # --- two processes, and trouble --------------------------------------------------------------------------------------
 
 
-def test_groups_with_the_same_requests_at_once_make_each_post_once(ready: House) -> None:
+def test_groups_with_the_same_requests_at_once_make_each_post_once(ready: CoreFixture) -> None:
     """In opposite order: each would wait for the other for ever, were tokens not taken in their own order."""
     for n in range(10):
         asked = [ready.request(caption=f"{n} {k}", external_id=f"{n} {k}") for k in range(12)]
@@ -275,7 +275,7 @@ def test_groups_with_the_same_requests_at_once_make_each_post_once(ready: House)
             assert sorted(a.duplicate for a in answers) == [False, True]
 
 
-def test_a_group_that_the_database_refuses_is_taken_one_by_one(ready: House) -> None:
+def test_a_group_that_the_database_refuses_is_taken_one_by_one(ready: CoreFixture) -> None:
     poison = ready.request(caption="no \0 text holds this")
     good, before = captions(ready, 3), len(ready.posts())
     assert taken(ready, *good[:2], poison, good[2]) == [None] * 4
@@ -285,7 +285,7 @@ def test_a_group_that_the_database_refuses_is_taken_one_by_one(ready: House) -> 
         ready.accept(poison)
 
 
-def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
+def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture) -> None:
     """Another one holds a token of the group and does not end; the group's statement is cancelled."""
     asked, found = captions(ready, 3), list[list[Accepted | None]]()
     held = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
@@ -310,7 +310,7 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: House) -> None:
     assert ready.posts() == []
 
 
-def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(ready: House, context: Context) -> None:
+def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(ready: CoreFixture, context: Context) -> None:
     nowhere = Database("postgresql+psycopg://slipway@/x?host=/tmp/nobody-is-here")
     with pytest.raises(Unreachable):
         GroupCommit(replace(context, database=nowhere)).take(
@@ -339,7 +339,7 @@ def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(ready: House
 
 
 def test_a_refusal_of_our_own_rules_is_never_the_groups(
-    ready: House, monkeypatch: pytest.MonkeyPatch
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug in one adapter's rules is met again by its own request, alone."""
     adapter = ready.context.adapters[Platform.TIKTOK]

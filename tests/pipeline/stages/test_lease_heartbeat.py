@@ -9,9 +9,9 @@ import pytest
 
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
-from pipeline.stages.lease_heartbeat import Heart, _with, beating
+from pipeline.stages.lease_heartbeat import Heartbeat, _wrap_stream, extend_lease_while_reading
 from pipeline.store.deliveries.lease import extend
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Ledger
 
 PIECES = [b"ab", b"cd", b"ef"]
@@ -32,27 +32,27 @@ def reading(media: Media) -> Iterator[bytes]:
 
 def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
     beats: list[int] = []
-    eager, lazy = (Heart(beat=lambda: beats.append(1), every=every) for every in (0, 3600))
-    assert list(reading(_with(eager, MEDIA))) == PIECES
+    eager, lazy = (Heartbeat(beat=lambda: beats.append(1), every=every) for every in (0, 3600))
+    assert list(reading(_wrap_stream(eager, MEDIA))) == PIECES
     assert len(beats) == len(PIECES)
-    assert list(reading(_with(lazy, MEDIA))) == PIECES
+    assert list(reading(_wrap_stream(lazy, MEDIA))) == PIECES
     assert len(beats) == len(PIECES), "an upload that is done soon asks the database nothing"
 
 
-def test_media_without_a_way_to_its_bytes_stay_as_they_are(house: House, ledger: Ledger) -> None:
-    held = ledger.claimed(ledger.post([house.account("one")]))
+def test_media_without_a_way_to_its_bytes_stay_as_they_are(core: CoreFixture, ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.post([core.account("one")]))
     bare = Draft(delivery_id="d", caption="c", kind="video", media=(Media(url="u", kind="video"),))
-    assert beating(house.context, held, bare) == bare
+    assert extend_lease_while_reading(core.context, held, bare) == bare
 
 
 def test_an_upload_keeps_its_claim_while_bytes_move(
-    house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    core: CoreFixture, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.stages.lease_heartbeat.PER_LEASE", 1e12)  # every piece is time for a beat
-    held = ledger.claimed(ledger.post([house.account("one")]))
-    lease = timedelta(seconds=house.context.settings.publish.lease)
+    monkeypatch.setattr("pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12)  # every piece is time for a beat
+    held = ledger.claimed(ledger.post([core.account("one")]))
+    lease = timedelta(seconds=core.context.settings.publish.lease)
     ledger.change(held.id, "lease_until = now() + interval '1 s'")
-    upload = reading(beating(house.context, held, DRAFT).media[0])
+    upload = reading(extend_lease_while_reading(core.context, held, DRAFT).media[0])
     next(upload)
     left = ledger.delivery(held.id).lease_until - held.now
     assert left >= lease, "written anew, from now"
@@ -63,10 +63,10 @@ def test_an_upload_keeps_its_claim_while_bytes_move(
     assert lost.value.code == "claim_lost"
 
 
-def test_a_lease_that_ran_out_is_not_brought_back(house: House, ledger: Ledger) -> None:
-    held = ledger.claimed(ledger.post([house.account("one")]))
-    with house.context.database.once() as c:
+def test_a_lease_that_ran_out_is_not_brought_back(core: CoreFixture, ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.post([core.account("one")]))
+    with core.context.database.once() as c:
         assert extend(c, held, timedelta(minutes=3))
     ledger.change(held.id, "lease_until = now()")
-    with house.context.database.once() as c:
+    with core.context.database.once() as c:
         assert not extend(c, held, timedelta(minutes=3))

@@ -17,13 +17,13 @@ from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
 from pipeline.context import Context
 from pipeline.domain.delivery import State
-from pipeline.maintenance.redispatch_checks import ring_checks
+from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.stages import reachability
 from pipeline.stages.post_request import Accepted, Refusal
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
-from tests.pipeline.core_fixture import MUSIC, House
+from tests.pipeline.core_fixture import MUSIC, CoreFixture
 from tests.pipeline.media.servers import Answer, Site, file, status
 from tests.pipeline.scripted_adapter import Script, Scripted, playing
 from tests.pipeline.store.ledger import HOUR, Post, together
@@ -55,10 +55,10 @@ def movie() -> bytes:
 class Served:
     """A URL of this test, what answers there, and who waits for it."""
 
-    def __init__(self, house: House, site: Site) -> None:
-        self.house = house
+    def __init__(self, core: CoreFixture, site: Site) -> None:
+        self.core = core
         self._site = site
-        self.account = house.account("one")
+        self.account = core.account("one")
 
     def url(self, answer: Answer, name: str = "f.jpg") -> str:
         path = f"/{new_id()}/{name}"
@@ -69,12 +69,12 @@ class Served:
         self._site.routes[url.removeprefix(self._site.origin)] = answer
 
     def opened(self, url: str, purpose: Purpose = "image") -> UUID:
-        with self.house.context.database.begin() as c:
-            return checks.open_check(c, self.house.workspace, purpose, url).id
+        with self.core.context.database.begin() as c:
+            return checks.open_check(c, self.core.workspace, purpose, url).id
 
     def waits(self, *found: UUID, minutes: float = 0, accounts: list[UUID] | None = None) -> Post:
         """An accepted post for these checks, due this many minutes ago."""
-        post = self.house.ledger.post(
+        post = self.core.ledger.post(
             accounts or [self.account],
             State.ACCEPTED,
             due=-minutes * HOUR / 60,
@@ -83,7 +83,7 @@ class Served:
         urls = [self.check(k).url for k in found]
         import json
 
-        with self.house.context.database.begin() as c:
+        with self.core.context.database.begin() as c:
             row(
                 c,
                 "UPDATE posts SET media = :m WHERE id = :id RETURNING id",
@@ -93,24 +93,24 @@ class Served:
         return post
 
     def check(self, identity: UUID) -> Check:
-        with self.house.context.database.begin() as c:
+        with self.core.context.database.begin() as c:
             return checks.read_checks(c, [identity])[identity]
 
     def error(self, post: Post) -> dict[str, Any]:
-        error: dict[str, Any] = self.house.ledger.delivery(post.deliveries[0]).error
+        error: dict[str, Any] = self.core.ledger.delivery(post.deliveries[0]).error
         return error
 
 
 @pytest.fixture
-def served(house: House, site: Site) -> Served:
-    return Served(house, site)
+def served(core: CoreFixture, site: Site) -> Served:
+    return Served(core, site)
 
 
 def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(picture(), ETag='"v1"')))
     post = served.waits(check)
-    before = served.house.messages("delay")
-    assert reachability.check(context, check) == "good"
+    before = served.core.messages("delay")
+    assert reachability.run_check(context, check) == "good"
     found = served.check(check)
     assert (found.verdict, found.seen) == ("good", "ok")
     assert found.media_facts is not None
@@ -119,15 +119,15 @@ def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, context: Co
         "image/jpeg",
         '"v1"',
     )
-    assert served.house.ledger.states(post) == [State.SCHEDULED]
-    assert served.house.status(post.id) == "pending"
-    assert served.house.messages("delay") == before + 1
-    assert reachability.check(context, check) is None, "decided once"
+    assert served.core.ledger.states(post) == [State.SCHEDULED]
+    assert served.core.status(post.id) == "pending"
+    assert served.core.messages("delay") == before + 1
+    assert reachability.run_check(context, check) is None, "decided once"
 
 
 def test_a_good_video_is_measured(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(movie()), "f.mp4"), "video")
-    assert reachability.check(context, check) == "good"
+    assert reachability.run_check(context, check) == "good"
     facts = served.check(check).media_facts
     assert facts is not None
     assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
@@ -147,9 +147,9 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
     url = served.url(status(code))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.check(context, check) == "refused"
-    assert served.house.ledger.states(post) == [State.FAILED]
-    assert served.house.status(post.id) == "failed"
+    assert reachability.run_check(context, check) == "refused"
+    assert served.core.ledger.states(post) == [State.FAILED]
+    assert served.core.status(post.id) == "failed"
     error = served.error(post)
     assert (error["code"], error["fault"]) == ("media_unreachable", "customer")
     assert url in error["message"]
@@ -158,7 +158,7 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
 
 def test_something_else_than_it_says_is_refused(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(b"<html>not a picture</html>" * 100, "image/jpeg")))
-    assert reachability.check(context, check) == "refused"
+    assert reachability.run_check(context, check) == "refused"
 
 
 def test_an_address_inside_is_refused_without_saying_more(served: Served, context: Context) -> None:
@@ -169,13 +169,13 @@ def test_an_address_inside_is_refused_without_saying_more(served: Served, contex
         "ftp://x/y",
     ):
         check = served.opened(url)
-        assert reachability.check(context, check) == "refused"
+        assert reachability.run_check(context, check) == "refused"
         assert "public https address" in (served.check(check).seen or "")
 
 
 def test_no_answer_without_a_waiting_post_is_final(served: Served, context: Context) -> None:
     check = served.opened(served.url(status(503)))
-    assert reachability.check(context, check) == "unanswered"
+    assert reachability.run_check(context, check) == "unanswered"
     assert "503" in (served.check(check).seen or "")
 
 
@@ -183,19 +183,19 @@ def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, cont
     url = served.url(status(503))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.check(context, check) == "postponed"
+    assert reachability.run_check(context, check) == "postponed"
     found = served.check(check)
     assert found.verdict is None
     assert "503" in (found.seen or "")
-    assert served.house.ledger.states(post) == [State.ACCEPTED]
+    assert served.core.ledger.states(post) == [State.ACCEPTED]
     with context.database.begin() as c:
         again = row(c, "SELECT next_at - now() AS wait, lease_until FROM checks WHERE id = :id", id=check)
     assert again is not None
     assert 1 <= again.wait.total_seconds() <= 20
     assert again.lease_until is None
     served.changes(url, file(picture()))
-    assert reachability.check(context, check) == "good", "the server is back"
-    assert served.house.ledger.states(post) == [State.SCHEDULED]
+    assert reachability.run_check(context, check) == "good", "the server is back"
+    assert served.core.ledger.states(post) == [State.SCHEDULED]
 
 
 def test_pauses_between_tries_grow(served: Served, context: Context) -> None:
@@ -203,7 +203,7 @@ def test_pauses_between_tries_grow(served: Served, context: Context) -> None:
     served.waits(check)
     waits = []
     for _ in range(8):
-        reachability.check(context, check)
+        reachability.run_check(context, check)
         with context.database.begin() as c:
             found = row(
                 c, "SELECT extract(epoch FROM next_at - now()) AS wait FROM checks WHERE id = :id", id=check
@@ -220,18 +220,18 @@ def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
 ) -> None:
     check = served.opened(served.url(status(503)))
     old, new = served.waits(check, minutes=16), served.waits(check, minutes=14)
-    assert reachability.check(context, check) == "postponed"
-    assert served.house.ledger.states(old) == [State.FAILED]
+    assert reachability.run_check(context, check) == "postponed"
+    assert served.core.ledger.states(old) == [State.FAILED]
     assert served.error(old)["code"] == "media_unreachable"
-    assert served.house.ledger.states(new) == [State.ACCEPTED]
+    assert served.core.ledger.states(new) == [State.ACCEPTED]
     with context.database.begin() as c:
         row(
             c,
             "UPDATE posts SET due_at = due_at - interval '5 minutes' WHERE id = :id RETURNING id",
             id=new.id,
         )
-    assert reachability.check(context, check) == "unanswered"
-    assert served.house.ledger.states(new) == [State.FAILED]
+    assert reachability.run_check(context, check) == "unanswered"
+    assert served.core.ledger.states(new) == [State.FAILED]
 
 
 def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
@@ -243,9 +243,9 @@ def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
     monkeypatch.setattr(reachability, "probe", broken)
     check = served.opened(served.url(file(picture())))
     patient, impatient = served.waits(check), served.waits(check, minutes=30)
-    assert reachability.check(context, check) == "postponed"
-    assert served.house.ledger.states(patient) == [State.ACCEPTED]
-    assert served.house.ledger.states(impatient) == [State.FAILED]
+    assert reachability.run_check(context, check) == "postponed"
+    assert served.core.ledger.states(patient) == [State.ACCEPTED]
+    assert served.core.ledger.states(impatient) == [State.FAILED]
     assert "ZeroDivisionError" in served.error(impatient)["message"]
     assert "sk-123" not in str(served.error(impatient))
 
@@ -254,8 +254,8 @@ def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(
     served: Served, context: Context
 ) -> None:
     """Too wide for Instagram; Facebook takes it."""
-    house = served.house
-    instagram, facebook = house.account("ig", Platform.INSTAGRAM), house.account("fb", Platform.FACEBOOK)
+    core = served.core
+    instagram, facebook = core.account("ig", Platform.INSTAGRAM), core.account("fb", Platform.FACEBOOK)
     check = served.opened(served.url(file(picture(1080, 400))))
     other = served.opened(served.url(file(picture(1080, 401))))
     post = served.waits(check, other, accounts=[instagram, facebook])
@@ -265,15 +265,15 @@ def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(
                WHERE a.id = d.account_id AND d.post_id = %(p)s""",
             {"p": post.id},
         )
-    assert reachability.check(context, check) == "good"
-    assert house.ledger.states(post) == [State.ACCEPTED] * 2, "one is still open"
-    assert reachability.check(context, other) == "good"
-    states = dict(zip((instagram, facebook), house.ledger.states(post), strict=True))
+    assert reachability.run_check(context, check) == "good"
+    assert core.ledger.states(post) == [State.ACCEPTED] * 2, "one is still open"
+    assert reachability.run_check(context, other) == "good"
+    states = dict(zip((instagram, facebook), core.ledger.states(post), strict=True))
     assert states == {instagram: State.FAILED, facebook: State.SCHEDULED}
-    failed = house.ledger.delivery(post.deliveries[0]).error
+    failed = core.ledger.delivery(post.deliveries[0]).error
     assert failed["code"] == "validation_failed"
     assert str(instagram) in failed["message"]
-    assert house.status(post.id) == "pending"
+    assert core.status(post.id) == "pending"
 
 
 def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
@@ -292,7 +292,7 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
                 reachability._decide, context, taken[1], verdict, facts if verdict == "good" else None, "ok"
             ),
         )
-        assert served.house.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
+        assert served.core.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
 
 
 # --- music -----------------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_a_music_link_is_resolved(served: Served, context: Context, answer: obje
 
     adapter = type("Bound", (Resolving,), {"script": Script(), "answers": [answer]})
     check = served.opened(f"{MUSIC}?{new_id()}", "music")
-    assert reachability.check(replace(context, adapters={Platform.TIKTOK: adapter}), check) == verdict
+    assert reachability.run_check(replace(context, adapters={Platform.TIKTOK: adapter}), check) == verdict
     assert served.check(check).track == (TRACK if verdict == "good" else None)
 
 
@@ -339,7 +339,7 @@ def test_a_platform_without_sounds_refuses_the_link(served: Served, context: Con
     post = served.waits(check)
     with context.database.begin() as c:
         row(c, "UPDATE post_checks SET position = -1 WHERE post_id = :id RETURNING post_id", id=post.id)
-    assert reachability.check(playing(context, Script()), check) == "refused"
+    assert reachability.run_check(playing(context, Script()), check) == "refused"
     assert served.error(post)["code"] == "invalid_music_url"
 
 
@@ -362,17 +362,17 @@ def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(
             "UPDATE deliveries SET updated_at = now() - interval '1 hour' WHERE post_id = :id RETURNING id",
             id=post.id,
         )
-    before = served.house.messages("reachability")
-    assert ring_checks(context) >= 2
-    assert served.house.messages("reachability") > before
-    assert served.house.ledger.states(post) == [State.SCHEDULED]
-    assert reachability.check(context, lost) == "good"
+    before = served.core.messages("reachability")
+    assert redispatch_checks(context) >= 2
+    assert served.core.messages("reachability") > before
+    assert served.core.ledger.states(post) == [State.SCHEDULED]
+    assert reachability.run_check(context, lost) == "good"
 
 
 def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
     served: Served, context: Context
 ) -> None:
-    house = served.house
+    core = served.core
     context.rate_buckets._client.delete(
         "pulse:reachability"
     )  # nobody to wait for: the request is stored at once
@@ -381,16 +381,16 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
     for _ in range(60):
         url = f"https://media.example/{new_id()}.jpg"
         taken = served.check(served.opened(url))
-        request = house.request(media={"type": "slideshow", "urls": [url]})
+        request = core.request(media={"type": "slideshow", "urls": [url]})
         accepted, _ = together(
-            partial(house.accept, request), partial(reachability._decide, context, taken, "good", facts, "ok")
+            partial(core.accept, request), partial(reachability._decide, context, taken, "good", facts, "ok")
         )
         assert isinstance(accepted, Accepted)
-        for other in set(house.check_ids(url)) - {
+        for other in set(core.check_ids(url)) - {
             taken.id
         }:  # it came too late for this one, and opened another
             reachability._decide(context, served.check(other), "good", facts, "ok")
-        [delivery] = house.deliveries(accepted.id)
+        [delivery] = core.deliveries(accepted.id)
         assert delivery.state == "scheduled"
         seen.add(bool(accepted.warnings))
     assert seen
@@ -400,13 +400,13 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
     served: Served, context: Context
 ) -> None:
     """Whichever comes first: the request is refused, or its post is waited for until its time plus a grace."""
-    house = served.house
+    core = served.core
     context.rate_buckets._client.delete("pulse:reachability")
     outcomes = []
 
     def ask(url: str) -> Accepted | Refusal:
         try:
-            return house.accept(media={"type": "slideshow", "urls": [url]})
+            return core.accept(media={"type": "slideshow", "urls": [url]})
         except Refusal as refusal:
             return refusal
 
@@ -420,7 +420,7 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
             partial(ask, url), partial(reachability._unanswered, context, taken, "no answer")
         )
         if isinstance(answer, Accepted):
-            [delivery] = house.deliveries(answer.id)
+            [delivery] = core.deliveries(answer.id)
             assert delivery.state == "accepted", (said, delivery.error)
         else:
             assert isinstance(answer, Refusal)

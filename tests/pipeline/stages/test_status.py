@@ -9,15 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Ended, Pending, Published, Rate, Ready, Seen
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Rate, Ready
 from adapters.errors import CredentialsExpired, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
-from pipeline.stages.status import look, look_all
+from pipeline.stages.status import look, look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows
-from tests.pipeline.core_fixture import House
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script, playing, raising
 from tests.pipeline.store.ledger import Post
 from tests.stack import until
@@ -26,129 +26,129 @@ LATE = "armed_deadline = now() - interval '1 hour'"
 
 
 @pytest.fixture
-def unknown(house: House) -> Post:
+def unknown(core: CoreFixture) -> Post:
     """Armed, and nobody knows."""
-    house.account("one")
-    return house.ledger.post([house.accounts["one"]], State.UNKNOWN)
+    core.account("one")
+    return core.ledger.post([core.accounts["one"]], State.UNKNOWN)
 
 
-def see(house: House, post: Post, seen: Seen | Script) -> State | None:
+def see(core: CoreFixture, post: Post, seen: LookResult | Script) -> State | None:
     """One look that shows this."""
     script = seen if isinstance(seen, Script) else Script(look=lambda _: seen)
-    now = house.ledger.delivery(post.deliveries[0])
-    return look(playing(house.context, script), now.id, now.generation, now.fence)
+    now = core.ledger.delivery(post.deliveries[0])
+    return look(playing(core.context, script), now.id, now.generation, now.fence)
 
 
-def wait(house: House, post: Post) -> float:
+def wait(core: CoreFixture, post: Post) -> float:
     """Seconds until the next look."""
-    found = house.ledger.delivery(post.deliveries[0])
+    found = core.ledger.delivery(post.deliveries[0])
     seconds: float = (found.next_at - found.now).total_seconds()
     return seconds
 
 
-def test_found_live_it_is_published(house: House, unknown: Post) -> None:
-    armed_at = house.ledger.delivery(unknown.deliveries[0]).armed_at
+def test_found_live_it_is_published(core: CoreFixture, unknown: Post) -> None:
+    armed_at = core.ledger.delivery(unknown.deliveries[0]).armed_at
     script = Script(look=lambda _: Published(remote_id="r", url="https://t.example/r"))
-    assert see(house, unknown, script) is State.PUBLISHED
+    assert see(core, unknown, script) is State.PUBLISHED
     assert script.armed_at == [armed_at], "the adapter looks from there on"
-    found = house.ledger.delivery(unknown.deliveries[0])
+    found = core.ledger.delivery(unknown.deliveries[0])
     assert (found.remote_id, found.url, found.error) == ("r", "https://t.example/r", None)
-    assert [a.outcome for a in house.ledger.attempts(found.id)] == ["published"]
-    assert house.status(unknown.id) == "posted"
+    assert [a.outcome for a in core.ledger.attempts(found.id)] == ["published"]
+    assert core.status(unknown.id) == "posted"
 
 
-def test_a_stale_ring_looks_at_nothing(house: House, unknown: Post) -> None:
+def test_a_stale_ring_looks_at_nothing(core: CoreFixture, unknown: Post) -> None:
     script = Script()
-    now = house.ledger.delivery(unknown.deliveries[0])
-    assert look(playing(house.context, script), now.id, now.generation, now.fence - 1) is None
-    assert look(playing(house.context, script), now.id, now.generation + 1, now.fence) is None
+    now = core.ledger.delivery(unknown.deliveries[0])
+    assert look(playing(core.context, script), now.id, now.generation, now.fence - 1) is None
+    assert look(playing(core.context, script), now.id, now.generation + 1, now.fence) is None
     assert script.calls == []
 
 
-def test_absence_is_believed_after_two_looks_that_were_late_enough(house: House, unknown: Post) -> None:
+def test_absence_is_believed_after_two_looks_that_were_late_enough(core: CoreFixture, unknown: Post) -> None:
     [delivery] = unknown.deliveries
     absent = Absent(checkpoint={"handle": "again"})
     for _ in range(3):
-        assert see(house, unknown, absent) is State.UNKNOWN, "too early to mean anything, however often"
-        assert house.ledger.delivery(delivery).absent_at is None
-    assert wait(house, unknown) > 25, "it is looked at again when the settle window is over"
-    house.ledger.change(delivery, LATE)
+        assert see(core, unknown, absent) is State.UNKNOWN, "too early to mean anything, however often"
+        assert core.ledger.delivery(delivery).absent_at is None
+    assert wait(core, unknown) > 25, "it is looked at again when the settle window is over"
+    core.ledger.change(delivery, LATE)
     blind = CannotTell(reason="no such call")
     for shows, state in ((Pending(checkpoint={}), State.PROCESSING), (blind, State.UNKNOWN)):
-        assert see(house, unknown, absent) is State.UNKNOWN
-        assert see(house, unknown, shows) is state, "absent is not what it shows: it starts over"
-        assert house.ledger.delivery(delivery).absent_at is None
-    assert see(house, unknown, absent) is State.UNKNOWN
-    assert see(house, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, (
+        assert see(core, unknown, absent) is State.UNKNOWN
+        assert see(core, unknown, shows) is state, "absent is not what it shows: it starts over"
+        assert core.ledger.delivery(delivery).absent_at is None
+    assert see(core, unknown, absent) is State.UNKNOWN
+    assert see(core, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, (
         "this one saw nothing"
     )
-    assert see(house, unknown, absent) is State.RETRYING
-    found = house.ledger.delivery(delivery)
+    assert see(core, unknown, absent) is State.RETRYING
+    found = core.ledger.delivery(delivery)
     assert (found.armed_at, found.armed_deadline, found.spent) == (None, None, 1)
-    assert house.ledger.held(delivery).checkpoint == {"handle": "again"}
-    assert [a.outcome for a in house.ledger.attempts(delivery)] == ["absent"]
-    assert house.status(unknown.id) == "retry"
+    assert core.ledger.held(delivery).checkpoint == {"handle": "again"}
+    assert [a.outcome for a in core.ledger.attempts(delivery)] == ["absent"]
+    assert core.status(unknown.id) == "retry"
 
 
-def test_ended_suffices_with_one_look(house: House, unknown: Post) -> None:
-    assert see(house, unknown, Ended(error=Unavailable("hiccup"))) is State.RETRYING
-    assert house.ledger.delivery(unknown.deliveries[0]).armed_at is None
-    other = house.ledger.post([house.accounts["one"]], State.PROCESSING)
-    assert see(house, other, Ended(error=Rejected("banned words"))) is State.FAILED
-    assert house.ledger.delivery(other.deliveries[0]).error["message"] == "banned words"
+def test_ended_suffices_with_one_look(core: CoreFixture, unknown: Post) -> None:
+    assert see(core, unknown, Ended(error=Unavailable("hiccup"))) is State.RETRYING
+    assert core.ledger.delivery(unknown.deliveries[0]).armed_at is None
+    other = core.ledger.post([core.accounts["one"]], State.PROCESSING)
+    assert see(core, other, Ended(error=Rejected("banned words"))) is State.FAILED
+    assert core.ledger.delivery(other.deliveries[0]).error["message"] == "banned words"
 
 
-def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(house: House, unknown: Post) -> None:
-    assert see(house, unknown, CannotTell(reason="no such call")) is State.UNKNOWN
-    house.ledger.change(unknown.deliveries[0], "working_since = now() - interval '31 minutes'")
-    assert see(house, unknown, CannotTell(reason="no such call")) is State.BLOCKED
-    found = house.ledger.delivery(unknown.deliveries[0])
+def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(core: CoreFixture, unknown: Post) -> None:
+    assert see(core, unknown, CannotTell(reason="no such call")) is State.UNKNOWN
+    core.ledger.change(unknown.deliveries[0], "working_since = now() - interval '31 minutes'")
+    assert see(core, unknown, CannotTell(reason="no such call")) is State.BLOCKED
+    found = core.ledger.delivery(unknown.deliveries[0])
     assert (found.reason, found.armed_at is not None) == ("is_it_live", True)
-    assert house.status(unknown.id) == "pending"
+    assert core.status(unknown.id) == "pending"
 
 
 @pytest.mark.parametrize(
     "error", [Unavailable("down"), RateLimited("slow"), CredentialsRevoked("gone"), KeyError("bug")]
 )
 def test_time_in_which_it_could_not_be_looked_at_never_counts(
-    house: House, unknown: Post, error: Exception
+    core: CoreFixture, unknown: Post, error: Exception
 ) -> None:
     """Hours of outage, or of a dead grant, and the first look that works still has the platform's whole limit."""
     [delivery] = unknown.deliveries
     for _ in range(40):
-        assert see(house, unknown, Script(look=raising(error))) is State.UNKNOWN
-        seconds = wait(house, unknown)
-        house.ledger.change(  # that much time passes
+        assert see(core, unknown, Script(look=raising(error))) is State.UNKNOWN
+        seconds = wait(core, unknown)
+        core.ledger.change(  # that much time passes
             delivery, "working_since = working_since - make_interval(secs => :s), next_at = now()", s=seconds
         )
-    assert see(house, unknown, CannotTell(reason="?")) is State.UNKNOWN
-    assert house.ledger.delivery(delivery).spent == 0
+    assert see(core, unknown, CannotTell(reason="?")) is State.UNKNOWN
+    assert core.ledger.delivery(delivery).spent == 0
 
 
-def test_looks_get_rarer(house: House, unknown: Post) -> None:
+def test_looks_get_rarer(core: CoreFixture, unknown: Post) -> None:
     waits = []
     for _ in range(5):
-        see(house, unknown, CannotTell(reason="?"))
-        waits.append(round(wait(house, unknown)))
+        see(core, unknown, CannotTell(reason="?"))
+        waits.append(round(wait(core, unknown)))
     assert waits == [5, 10, 20, 40, 60]
 
 
-def test_a_dead_grant_marks_the_account_and_leaves_the_delivery(house: House, unknown: Post) -> None:
-    assert see(house, unknown, Script(look=raising(CredentialsRevoked("gone")))) is State.UNKNOWN
-    with house.context.database.begin() as c:
-        assert read_account(c, house.context.vault, house.accounts["one"])[2] is AccountStatus.RECONNECT
+def test_a_dead_grant_marks_the_account_and_leaves_the_delivery(core: CoreFixture, unknown: Post) -> None:
+    assert see(core, unknown, Script(look=raising(CredentialsRevoked("gone")))) is State.UNKNOWN
+    with core.context.database.begin() as c:
+        assert read_account(c, core.context.vault, core.accounts["one"])[2] is AccountStatus.RECONNECT
 
 
-def test_a_stale_token_is_refreshed_at_once_but_not_over_and_over(house: House, unknown: Post) -> None:
+def test_a_stale_token_is_refreshed_at_once_but_not_over_and_over(core: CoreFixture, unknown: Post) -> None:
     script = Script(look=raising(CredentialsExpired("stale")))
-    assert see(house, unknown, script) is State.UNKNOWN
-    assert wait(house, unknown) <= 0
-    assert see(house, unknown, script) is State.UNKNOWN
-    assert wait(house, unknown) > 5, "at the pace of looks"
+    assert see(core, unknown, script) is State.UNKNOWN
+    assert wait(core, unknown) <= 0
+    assert see(core, unknown, script) is State.UNKNOWN
+    assert wait(core, unknown) > 5, "at the pace of looks"
     assert script.made("refresh") == 2
 
 
-def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None:
+def test_an_empty_bucket_postpones_the_look(core: CoreFixture, unknown: Post) -> None:
     from dataclasses import replace
 
     from tests.pipeline.scripted_adapter import CAPABILITIES
@@ -156,66 +156,66 @@ def test_an_empty_bucket_postpones_the_look(house: House, unknown: Post) -> None
     rates = (Rate(step="look", count=2, per=timedelta(minutes=1)),)
     script = Script(look=lambda _: CannotTell(reason="?"), can=replace(CAPABILITIES, rates=rates))
     for _ in range(3):
-        assert see(house, unknown, script) is State.UNKNOWN
+        assert see(core, unknown, script) is State.UNKNOWN
     assert script.made("look") == 1
-    assert wait(house, unknown) > 25
+    assert wait(core, unknown) > 25
     [delivery] = unknown.deliveries
-    assert house.ledger.delivery(delivery).absent_at is None
-    house.ledger.change(delivery, "absent_at = now() - interval '1 minute'")
-    seen = house.ledger.delivery(delivery).absent_at
-    assert see(house, unknown, script) is State.UNKNOWN
-    assert house.ledger.delivery(delivery).absent_at == seen, "a look that was not made has seen nothing else"
+    assert core.ledger.delivery(delivery).absent_at is None
+    core.ledger.change(delivery, "absent_at = now() - interval '1 minute'")
+    seen = core.ledger.delivery(delivery).absent_at
+    assert see(core, unknown, script) is State.UNKNOWN
+    assert core.ledger.delivery(delivery).absent_at == seen, "a look that was not made has seen nothing else"
 
 
 def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_needs_a_person(
-    house: House, unknown: Post
+    core: CoreFixture, unknown: Post
 ) -> None:
-    other = house.ledger.post([house.accounts["one"]], State.QUEUED)
+    other = core.ledger.post([core.accounts["one"]], State.QUEUED)
     owner = Script(finalize=lambda *_: Published(remote_id="theirs"))
-    assert publish(playing(house.context, owner), other.deliveries[0], 0) is State.PUBLISHED
+    assert publish(playing(core.context, owner), other.deliveries[0], 0) is State.PUBLISHED
     known: list[bool] = []
 
-    def looking(taken: Any) -> Seen:
+    def looking(taken: Any) -> LookResult:
         known.append("theirs" in taken)
         return Published(remote_id="theirs")
 
-    assert see(house, unknown, Script(look=looking)) is State.BLOCKED
+    assert see(core, unknown, Script(look=looking)) is State.BLOCKED
     assert known == [True]
-    assert house.ledger.delivery(unknown.deliveries[0]).error["code"] == "remote_id_taken"
+    assert core.ledger.delivery(unknown.deliveries[0]).error["code"] == "remote_id_taken"
 
 
-def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(house: House, unknown: Post) -> None:
+def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(core: CoreFixture, unknown: Post) -> None:
     [delivery] = unknown.deliveries
 
-    def looking(_: Any) -> Seen:
-        house.ledger.change(delivery, "fence = fence + 5")  # rung again, and another looks
+    def looking(_: Any) -> LookResult:
+        core.ledger.change(delivery, "fence = fence + 5")  # rung again, and another looks
         return Published(remote_id="late")
 
-    assert see(house, unknown, Script(look=looking)) is None
-    assert house.ledger.state(delivery) is State.PUBLISHED
-    assert house.ledger.attempts(delivery)[0].late[0]["remote_id"] == "late"
+    assert see(core, unknown, Script(look=looking)) is None
+    assert core.ledger.state(delivery) is State.PUBLISHED
+    assert core.ledger.attempts(delivery)[0].late[0]["remote_id"] == "late"
 
 
-def test_a_handle_seen_by_a_look_that_lost_its_claim_is_not_taken(house: House, unknown: Post) -> None:
+def test_a_handle_seen_by_a_look_that_lost_its_claim_is_not_taken(core: CoreFixture, unknown: Post) -> None:
     """Only who made the visible call knows better than the ledger where to look."""
     [delivery] = unknown.deliveries
 
-    def looking(_: Any) -> Seen:
-        house.ledger.change(delivery, "fence = fence + 5")
+    def looking(_: Any) -> LookResult:
+        core.ledger.change(delivery, "fence = fence + 5")
         return Pending(checkpoint={"publish_id": "older"})
 
-    assert see(house, unknown, Script(look=looking)) is None
-    assert house.ledger.held(delivery).checkpoint == {}
+    assert see(core, unknown, Script(look=looking)) is None
+    assert core.ledger.held(delivery).checkpoint == {}
 
 
-def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(house: House) -> None:
-    wide = house.with_settings(delay={"look_slot": 3001.0, "horizon": 10.0})
+def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(core: CoreFixture) -> None:
+    wide = core.with_settings(delay={"look_slot": 3001.0, "horizon": 10.0})
 
-    def rings(*shows: Seen) -> int:
-        before = house.messages("delay")
-        for post, seen in zip(several(house, [State.PROCESSING] * 3), shows, strict=True):
+    def rings(*shows: LookResult) -> int:
+        before = core.messages("delay")
+        for post, seen in zip(several(core, [State.PROCESSING] * 3), shows, strict=True):
             see(wide, post, seen)
-        return house.messages("delay") - before
+        return core.messages("delay") - before
 
     soon = [Pending(checkpoint={}, wait=timedelta(seconds=n)) for n in (2, 4, 6)]
     assert rings(*soon) in (1, 2), "they share a slot"
@@ -227,95 +227,95 @@ def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(house: H
 
 
 @pytest.fixture
-def preparing(house: House) -> Post:
-    house.account("one")
-    return house.ledger.post([house.accounts["one"]], State.PREPARING)
+def preparing(core: CoreFixture) -> Post:
+    core.account("one")
+    return core.ledger.post([core.accounts["one"]], State.PREPARING)
 
 
-def test_prepared_it_is_queued_and_rung(house: House, preparing: Post) -> None:
-    before = house.messages("publish.tiktok")
-    assert see(house, preparing, Ready(checkpoint={"container": 1})) is State.QUEUED
-    assert house.messages("publish.tiktok") == before + 1
+def test_prepared_it_is_queued_and_rung(core: CoreFixture, preparing: Post) -> None:
+    before = core.messages("publish.tiktok")
+    assert see(core, preparing, Ready(checkpoint={"container": 1})) is State.QUEUED
+    assert core.messages("publish.tiktok") == before + 1
     script = Script()
-    assert publish(playing(house.context, script), preparing.deliveries[0], 0) is State.PUBLISHED
+    assert publish(playing(core.context, script), preparing.deliveries[0], 0) is State.PUBLISHED
     assert script.calls[0] == ("prepare", {"container": 1})
 
 
-def test_preparation_that_takes_too_long_starts_over(house: House, preparing: Post) -> None:
-    house.ledger.change(preparing.deliveries[0], "working_since = now() - interval '31 minutes'")
-    assert see(house, preparing, Pending(checkpoint={"c": 1})) is State.RETRYING
-    assert house.ledger.held(preparing.deliveries[0]).checkpoint == {}
-    assert house.ledger.delivery(preparing.deliveries[0]).spent == 1
+def test_preparation_that_takes_too_long_starts_over(core: CoreFixture, preparing: Post) -> None:
+    core.ledger.change(preparing.deliveries[0], "working_since = now() - interval '31 minutes'")
+    assert see(core, preparing, Pending(checkpoint={"c": 1})) is State.RETRYING
+    assert core.ledger.held(preparing.deliveries[0]).checkpoint == {}
+    assert core.ledger.delivery(preparing.deliveries[0]).spent == 1
 
 
-def test_what_nobody_foresaw_while_it_is_prepared_is_counted_too(house: House, preparing: Post) -> None:
+def test_what_nobody_foresaw_while_it_is_prepared_is_counted_too(core: CoreFixture, preparing: Post) -> None:
     states = []
     for _ in range(3):
-        states.append(see(house, preparing, Script(look=raising(ZeroDivisionError("bug")))))
+        states.append(see(core, preparing, Script(look=raising(ZeroDivisionError("bug")))))
         if states[-1] is State.RETRYING:
-            house.ledger.change(preparing.deliveries[0], "state = 'preparing'")
+            core.ledger.change(preparing.deliveries[0], "state = 'preparing'")
     assert states == [State.RETRYING, State.RETRYING, State.BLOCKED]
 
 
-def test_found_live_although_never_armed_it_is_published(house: House, preparing: Post) -> None:
-    assert see(house, preparing, Published(remote_id="surprise")) is State.PUBLISHED
-    assert house.ledger.moves(preparing.deliveries[0])[-1] == ("proof", "preparing", "published")
+def test_found_live_although_never_armed_it_is_published(core: CoreFixture, preparing: Post) -> None:
+    assert see(core, preparing, Published(remote_id="surprise")) is State.PUBLISHED
+    assert core.ledger.moves(preparing.deliveries[0])[-1] == ("proof", "preparing", "published")
 
 
 # --- several in one message ------------------------------------------------------------------------------------------
 
 
-def test_one_look_that_breaks_does_not_take_the_others_along(house: House, unknown: Post) -> None:
-    others = house.ledger.posts(2, [house.accounts["one"]], State.UNKNOWN)
-    house.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
+def test_one_look_that_breaks_does_not_take_the_others_along(core: CoreFixture, unknown: Post) -> None:
+    others = core.ledger.posts(2, [core.accounts["one"]], State.UNKNOWN)
+    core.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
     items: list[tuple[UUID, int, int]] = [(p.deliveries[0], 0, 1) for p in (unknown, *others)]
     script = Script(look=lambda _: CannotTell(reason="?"))
-    look_all(playing(house.context, script), items)
+    look_batch(playing(core.context, script), items)
     assert script.made("look") == 2
 
 
-def several(house: House, states: list[State]) -> list[Post]:
-    account = house.accounts.get("one") or house.account("one")
-    return [house.ledger.post([account], state) for state in states]
+def several(core: CoreFixture, states: list[State]) -> list[Post]:
+    account = core.accounts.get("one") or core.account("one")
+    return [core.ledger.post([account], state) for state in states]
 
 
-def look_at(house: House, posts: list[Post], see: Script) -> None:
-    held = [house.ledger.delivery(p.deliveries[0]) for p in posts]
-    look_all(playing(house.context, see), [(d.id, d.generation, d.fence) for d in held])
+def look_at(core: CoreFixture, posts: list[Post], see: Script) -> None:
+    held = [core.ledger.delivery(p.deliveries[0]) for p in posts]
+    look_batch(playing(core.context, see), [(d.id, d.generation, d.fence) for d in held])
 
 
-def test_several_that_are_found_are_all_published_and_so_are_their_posts(house: House) -> None:
-    posts = several(house, [State.UNKNOWN, State.PROCESSING, State.UNKNOWN])
-    seen: Iterator[Seen] = iter(
+def test_several_that_are_found_are_all_published_and_so_are_their_posts(core: CoreFixture) -> None:
+    posts = several(core, [State.UNKNOWN, State.PROCESSING, State.UNKNOWN])
+    seen: Iterator[LookResult] = iter(
         [Published(remote_id="a"), Pending(checkpoint={"x": 1}), Published(remote_id="b")]
     )
-    look_at(house, posts, Script(look=lambda _: next(seen)))
-    found = [house.ledger.delivery(p.deliveries[0]) for p in posts]
+    look_at(core, posts, Script(look=lambda _: next(seen)))
+    found = [core.ledger.delivery(p.deliveries[0]) for p in posts]
     assert sorted(d.state for d in found) == ["processing", "published", "published"]
     assert {d.remote_id for d in found} == {"a", "b", None}
-    assert sorted(house.status(p.id) for p in posts) == ["pending", "posted", "posted"]
-    assert transactions(house, posts) == 1
+    assert sorted(core.status(p.id) for p in posts) == ["pending", "posted", "posted"]
+    assert transactions(core, posts) == 1
 
 
-def transactions(house: House, posts: list[Post]) -> int:
+def transactions(core: CoreFixture, posts: list[Post]) -> int:
     """How many commits stored what these deliveries say now."""
     ids = [p.deliveries[0] for p in posts]
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         return len(
             {r.x for r in rows(c, "SELECT xmin::text AS x FROM deliveries WHERE id = ANY(:ids)", ids=ids)}
         )
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(house: House, number: int) -> None:
-    posts = several(house, [State.PREPARING] * number)
-    before = house.messages("publish.tiktok")
-    brief = house.with_settings(delay={"queued_lease": 77.0})
+def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(core: CoreFixture, number: int) -> None:
+    posts = several(core, [State.PREPARING] * number)
+    before = core.messages("publish.tiktok")
+    brief = core.with_settings(delay={"queued_lease": 77.0})
     look_at(brief, posts, Script(look=lambda _: Ready(checkpoint={"container": 1})))
-    found = [house.ledger.delivery(p.deliveries[0]) for p in posts]
+    found = [core.ledger.delivery(p.deliveries[0]) for p in posts]
     assert {(d.state, d.lease_until - d.updated_at) for d in found} == {("queued", timedelta(seconds=77))}
-    assert transactions(house, posts) == 1
-    assert house.messages("publish.tiktok") == before + number
+    assert transactions(core, posts) == 1
+    assert core.messages("publish.tiktok") == before + number
 
 
 @pytest.mark.parametrize(
@@ -326,62 +326,62 @@ def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(house: Ho
     ],
 )
 def test_one_that_needs_more_than_a_statement_gets_it_and_the_others_their_one_commit(
-    house: House, error: Exception, refreshed: int, stands: AccountStatus
+    core: CoreFixture, error: Exception, refreshed: int, stands: AccountStatus
 ) -> None:
     """A stale token is refreshed and a dead grant marked, whoever shares the message."""
-    posts = several(house, [State.UNKNOWN] * 3)
-    seen: Iterator[Seen | None] = iter([None, CannotTell(reason="?"), CannotTell(reason="?")])
+    posts = several(core, [State.UNKNOWN] * 3)
+    seen: Iterator[LookResult | None] = iter([None, CannotTell(reason="?"), CannotTell(reason="?")])
 
-    def looking(_: object) -> Seen:
+    def looking(_: object) -> LookResult:
         shows = next(seen)
         if shows is None:
             raise error
         return shows
 
     script = Script(look=looking)
-    look_at(house, posts, script)
+    look_at(core, posts, script)
     assert script.made("refresh") == refreshed
-    with house.context.database.begin() as c:
-        assert read_account(c, house.context.vault, house.accounts["one"])[2] is stands
-    assert [house.ledger.delivery(p.deliveries[0]).looks for p in posts] == [1, 1, 1], "each is stored once"
-    assert transactions(house, posts) == 2
+    with core.context.database.begin() as c:
+        assert read_account(c, core.context.vault, core.accounts["one"])[2] is stands
+    assert [core.ledger.delivery(p.deliveries[0]).looks for p in posts] == [1, 1, 1], "each is stored once"
+    assert transactions(core, posts) == 2
 
 
-def test_a_slow_platform_costs_the_rest_of_a_message_its_turn_but_not_what_was_seen(house: House) -> None:
+def test_a_slow_platform_costs_the_rest_of_a_message_its_turn_but_not_what_was_seen(core: CoreFixture) -> None:
     """Half of the lease is for looking; who was not looked at by then is rung again when it runs out."""
-    posts = several(house, [State.UNKNOWN] * 3)
-    brief = house.with_settings(publish={"lease": 0.5})
+    posts = several(core, [State.UNKNOWN] * 3)
+    brief = core.with_settings(publish={"lease": 0.5})
 
-    def slow(_: object) -> Seen:
-        until(lambda: half_of_it_is_over(house, posts), 10)
+    def slow(_: object) -> LookResult:
+        until(lambda: half_of_it_is_over(core, posts), 10)
         return CannotTell(reason="?")
 
     script = Script(look=slow)
     look_at(brief, posts, script)
     assert script.made("look") == 1
-    assert sum(house.ledger.delivery(p.deliveries[0]).looks for p in posts) == 1
+    assert sum(core.ledger.delivery(p.deliveries[0]).looks for p in posts) == 1
 
 
-def half_of_it_is_over(house: House, posts: list[Post]) -> bool:
-    found = house.ledger.delivery(posts[0].deliveries[0])
+def half_of_it_is_over(core: CoreFixture, posts: list[Post]) -> bool:
+    found = core.ledger.delivery(posts[0].deliveries[0])
     return bool(found.now - found.updated_at > timedelta(seconds=0.3))
 
 
-def test_one_that_is_anothers_post_costs_the_others_nothing(house: House) -> None:
-    posts = several(house, [State.UNKNOWN] * 3)
+def test_one_that_is_anothers_post_costs_the_others_nothing(core: CoreFixture) -> None:
+    posts = several(core, [State.UNKNOWN] * 3)
     seen = iter([Published(remote_id="a"), Published(remote_id="a"), Published(remote_id="b")])
-    look_at(house, posts, Script(look=lambda _: next(seen)))
-    found = sorted(house.ledger.delivery(p.deliveries[0]).state for p in posts)
+    look_at(core, posts, Script(look=lambda _: next(seen)))
+    found = sorted(core.ledger.delivery(p.deliveries[0]).state for p in posts)
     assert found == ["blocked", "published", "published"]
 
 
-def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_nothing(house: House) -> None:
-    posts = several(house, [State.UNKNOWN] * 3)
+def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_nothing(core: CoreFixture) -> None:
+    posts = several(core, [State.UNKNOWN] * 3)
 
     def overtaken(_: object) -> Published:
-        house.ledger.change(posts[0].deliveries[0], "fence = fence + 1")
+        core.ledger.change(posts[0].deliveries[0], "fence = fence + 1")
         return Published(remote_id=str(new_id()))
 
-    look_at(house, posts, Script(look=overtaken))
-    assert [house.ledger.delivery(p.deliveries[0]).state for p in posts] == ["published"] * 3
-    assert house.ledger.moves(posts[0].deliveries[0])[-1] == ("proof", "unknown", "published")
+    look_at(core, posts, Script(look=overtaken))
+    assert [core.ledger.delivery(p.deliveries[0]).state for p in posts] == ["published"] * 3
+    assert core.ledger.moves(posts[0].deliveries[0])[-1] == ("proof", "unknown", "published")

@@ -17,10 +17,10 @@ from celery.beat import Scheduler
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.celery_app import configured
-from pipeline.dispatch import LOOKS_SPREAD, SPREAD, Dispatcher
-from pipeline.queues import ALL
-from pipeline.rate_buckets import redis_client
+from pipeline.celery_app import create_celery_app
+from pipeline.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
+from pipeline.queues import ALL_QUEUES
+from pipeline.rate_buckets import create_redis_client
 from pipeline.store.deliveries.release import Message
 
 BrokerMessage = dict[str, Any]
@@ -48,7 +48,7 @@ def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
 def take(client: redis.Redis) -> list[BrokerMessage]:
     """All that lie there, oldest first; the queues are empty then."""
     found = []
-    for queue in ALL:
+    for queue in ALL_QUEUES:
         while raw := client.rpop(queue):
             message = json.loads(raw)  # type: ignore[arg-type]
             body = json.loads(base64.b64decode(message.pop("body")))
@@ -58,8 +58,8 @@ def take(client: redis.Redis) -> list[BrokerMessage]:
 
 def sent(s: Settings) -> list[BrokerMessage]:
     """Everything this code can send: the doorbell's every method, and beat's every tick."""
-    app = configured(s)
-    dispatcher, client = Dispatcher(app), redis_client(s.broker.url.get_secret_value())
+    app = create_celery_app(s)
+    dispatcher, client = Dispatcher(app), create_redis_client(s.broker.url.get_secret_value())
     assert RINGS.keys() == {
         name for name, _ in inspect.getmembers(Dispatcher, inspect.isfunction) if not name.startswith("_")
     }
@@ -115,7 +115,7 @@ _KINDS: Mapping[str, Callable[[str], bool]] = {
     "uuid": _is_uuid,
     "platform": lambda text: text in set(Platform),
     "publish queue": lambda text: text in {f"publish.{p}" for p in Platform},
-    "queue": lambda text: text in ALL,
+    "queue": lambda text: text in ALL_QUEUES,
     "text": lambda _: True,
 }
 
@@ -125,35 +125,35 @@ def _message(n: int) -> Message:
 
 
 def _publish(dispatcher: Dispatcher) -> None:
-    dispatcher.publish([_message(0)])
-    dispatcher.publish([_message(1), _message(2)], standing=2 * SPREAD)
+    dispatcher.send_deliveries([_message(0)])
+    dispatcher.send_deliveries([_message(1), _message(2)], standing=2 * MESSAGES_BEFORE_BATCHES)
 
 
 def _looks(dispatcher: Dispatcher) -> None:
-    dispatcher.looks([_message(3)])
-    dispatcher.looks([_message(4), _message(5)] * LOOKS_SPREAD)
+    dispatcher.send_looks([_message(3)])
+    dispatcher.send_looks([_message(4), _message(5)] * LOOKS_BEFORE_BATCHES)
 
 
 def _slots(dispatcher: Dispatcher) -> None:
     now = datetime.now(UTC)
-    dispatcher.slots([now + timedelta(seconds=1)])
+    dispatcher.send_slots([now + timedelta(seconds=1)])
 
 
 def _checks(dispatcher: Dispatcher) -> None:
-    dispatcher.checks([SAMPLES[6]])
-    dispatcher.checks([SAMPLES[6]], bulk=True)
+    dispatcher.send_checks([SAMPLES[6]])
+    dispatcher.send_checks([SAMPLES[6]], bulk=True)
 
 
 def _checks_once(dispatcher: Dispatcher) -> None:
-    assert dispatcher.checks_once({SAMPLES[6]: 0})
-    assert dispatcher.checks_once({SAMPLES[6]: 0}, bulk=True)
+    assert dispatcher.send_new_checks({SAMPLES[6]: 0})
+    assert dispatcher.send_new_checks({SAMPLES[6]: 0}, bulk=True)
 
 
 RINGS: Mapping[str, Callable[[Dispatcher], object]] = {
     "publish": _publish,
     "looks": _looks,
     "slots": _slots,
-    "now": lambda dispatcher: dispatcher.now(),
+    "now": lambda dispatcher: dispatcher.send_slot_now(),
     "checks": _checks,
     "checks_once": _checks_once,
 }

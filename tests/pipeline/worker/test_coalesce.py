@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.worker.coalesce import SHARE, Coalesced
+from pipeline.worker.coalesce import MAX_SHARE, Coalescer
 from tests.stack import until
 
 WAIT = 30.0
@@ -21,7 +21,7 @@ def test_one_at_a_time_runs_and_one_waits_for_all_who_came_meanwhile() -> None:
         entered.release()
         assert leave.acquire(timeout=WAIT)
 
-    ring = Coalesced(work)
+    ring = Coalescer(work)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ring)
         assert entered.acquire(timeout=WAIT)
@@ -44,7 +44,7 @@ def test_whatever_was_there_when_somebody_asked_is_seen() -> None:
         nonlocal seen
         seen = there
 
-    ring = Coalesced(work)
+    ring = Coalescer(work)
 
     def ask() -> None:
         nonlocal there
@@ -68,10 +68,10 @@ def test_runs_take_a_share_of_the_time_however_often_they_are_asked_for() -> Non
         time.sleep(0.01)  # the work takes time: that is what is shared out
         spent += time.monotonic() - began
 
-    ring = Coalesced(work)
+    ring = Coalescer(work)
     began = time.monotonic()
     assert all(ring() for _ in range(20))
-    assert spent <= (time.monotonic() - began) / SHARE * 1.5
+    assert spent <= (time.monotonic() - began) / MAX_SHARE * 1.5
 
 
 def test_work_that_fails_says_so_and_is_done_again() -> None:
@@ -81,7 +81,7 @@ def test_work_that_fails_says_so_and_is_done_again() -> None:
         if fails:
             raise ConnectionError("away")
 
-    ring = Coalesced(work)
+    ring = Coalescer(work)
     with pytest.raises(ConnectionError):
         ring()
     fails = False

@@ -15,10 +15,10 @@ from pipeline.domain.delivery import State
 from pipeline.queues import PUBLISH, UPKEEP
 from pipeline.store.deliveries.release import Message
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
-from pipeline.worker.watchdog import DEAF
-from tests.crash_table import Deaths
-from tests.pipeline.core_fixture import House, moved_in
+from pipeline.wiring import build_context
+from pipeline.worker.watchdog import STALLED_EXIT_STATUS
+from tests.crash_table import Crashes
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import until
 
@@ -27,10 +27,10 @@ Start = Callable[[str, Mapping[str, str]], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def house(settings: Settings, vault_key: str) -> Iterator[House]:
-    context = build(settings)
+def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
+    context = build_context(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = moved_in(context, ledger)
+    made = make_core(context, ledger)
     made.account("one")
     yield made
     ledger.database.close()
@@ -78,41 +78,41 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def canary(house: House, queue: str) -> None:
-    house.context.dispatcher._app.send_task("canary", args=[queue], queue=queue)
+def canary(core: CoreFixture, queue: str) -> None:
+    core.context.dispatcher._app.send_task("canary", args=[queue], queue=queue)
 
 
 def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
-    house: House, start: Start, tmp_path: Path, deaths: Deaths
+    core: CoreFixture, start: Start, tmp_path: Path, crashes: Crashes
 ) -> None:
     platform_queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
-    busy = start(platform_queue, deaths.at("publish.claimed", does="hang"))
-    post = house.ledger.post([house.accounts["one"]], State.QUEUED)
-    house.context.dispatcher.publish(
+    busy = start(platform_queue, crashes.at("publish.claimed", does="hang"))
+    post = core.ledger.post([core.accounts["one"]], State.QUEUED)
+    core.context.dispatcher.send_deliveries(
         [Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)]
     )
-    until(lambda: deaths.died("publish.claimed"), 60)
+    until(lambda: crashes.died("publish.claimed"), 60)
     for _ in range(3):
-        canary(house, platform_queue)  # from here on its queue is never empty, and its one slot never free
+        canary(core, platform_queue)  # from here on its queue is never empty, and its one slot never free
 
-    deaf = start(UPKEEP, deaths.at("worker.received", does="hang"))
-    canary(house, UPKEEP)
-    until(lambda: deaths.died("worker.received"), 60)
-    canary(house, UPKEEP)
-    assert deaf.wait(60) == DEAF
+    deaf = start(UPKEEP, crashes.at("worker.received", does="hang"))
+    canary(core, UPKEEP)
+    until(lambda: crashes.died("worker.received"), 60)
+    canary(core, UPKEEP)
+    assert deaf.wait(60) == STALLED_EXIT_STATUS
     assert "this worker ends" in (tmp_path / f"{UPKEEP}.log").read_text()
     assert busy.poll() is None, "busy for longer than the other was deaf"
-    assert house.messages(platform_queue) > 0
+    assert core.messages(platform_queue) > 0
 
 
-def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(house: House, start: Start) -> None:
+def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(core: CoreFixture, start: Start) -> None:
     from pipeline.store.canaries import silences
 
     worker = start(UPKEEP, {})
-    canary(house, UPKEEP)
+    canary(core, UPKEEP)
 
     def taken() -> bool:
-        with house.context.database.begin() as c:
+        with core.context.database.begin() as c:
             return UPKEEP in silences(c)
 
     until(taken, 60)

@@ -20,16 +20,16 @@ import redis
 
 from config.settings import load
 from pipeline.domain.delivery import State
-from pipeline.maintenance.rescue_expired_leases import rescue_dropped
-from pipeline.queues import ALL, REACHABILITY, UPKEEP
-from pipeline.rate_buckets import redis_client
+from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.queues import ALL_QUEUES, REACHABILITY, UPKEEP
+from pipeline.rate_buckets import create_redis_client
 from pipeline.store.canaries import silences
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.conftest import free_ports
-from tests.pipeline.core_fixture import House, moved_in
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, frozen, put, sent, shape
 from tests.stack import until
@@ -41,14 +41,14 @@ ROOT = Path(__file__).parents[3]
 class Worker:
     """One real worker on all queues; the platforms are a port where nobody listens."""
 
-    house: House
+    core: CoreFixture
     client: redis.Redis
     process: subprocess.Popen[bytes]
     log: Path
 
     def done(self) -> bool:
         """Nothing waits, nothing is in hand."""
-        return not self.client.hlen("unacked") and not any(self.client.llen(queue) for queue in ALL)
+        return not self.client.hlen("unacked") and not any(self.client.llen(queue) for queue in ALL_QUEUES)
 
     def errors(self) -> str:
         return "\n".join(line for line in self.log.read_text().splitlines() if " ERROR " in line)
@@ -59,10 +59,10 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
     nobody, no_media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     environment |= {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": no_media}
     settings = load(environment)
-    context, log = build(settings), tmp_path / "worker.log"
+    context, log = build_context(settings), tmp_path / "worker.log"
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    house = moved_in(context, ledger)
-    house.account("one")
+    core = make_core(context, ledger)
+    core.account("one")
     with log.open("wb") as out:
         process = subprocess.Popen(
             [
@@ -75,7 +75,7 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
                 "-c",
                 "4",
                 "-Q",
-                ",".join(ALL),
+                ",".join(ALL_QUEUES),
                 "--without-gossip",
                 "--without-mingle",
                 "-l",
@@ -86,8 +86,8 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
             stdout=out,
             stderr=out,
         )
-    client = redis_client(settings.broker.url.get_secret_value())
-    yield Worker(house=house, client=client, process=process, log=log)
+    client = create_redis_client(settings.broker.url.get_secret_value())
+    yield Worker(core=core, client=client, process=process, log=log)
     process.terminate()
     assert process.wait(60) == 0
     client.close()
@@ -112,38 +112,38 @@ def test_only_the_doorbell_rings() -> None:
 
 
 def test_everything_ever_sent_is_understood(worker: Worker) -> None:
-    house, ledger = worker.house, worker.house.ledger
-    house.context.liveness.remember()  # a broker that has forgotten everything would be filled with today's messages
-    assert house.context.send_guard.open(), "somebody keeps the mark already: nothing is sent before"
-    one = [house.accounts["one"]]
+    core, ledger = worker.core, worker.core.ledger
+    core.context.liveness.set_marker()  # a broker that has forgotten everything would be filled with today's messages
+    assert core.context.send_guard.may_send(), "somebody keeps the mark already: nothing is sent before"
+    one = [core.accounts["one"]]
     queued = [p.deliveries[0] for p in ledger.posts(3, one, State.QUEUED)]
     looked = [p.deliveries[0] for p in ledger.posts(3, one, State.UNKNOWN)]
     for delivery in looked:  # not the sweep's to ring: taken by the frozen message, or by nobody
         ledger.change(delivery, "next_at = now() + interval '1 hour'")
     [due] = ledger.post(one, due=-HOUR / 60).deliveries
-    with house.context.database.begin() as c:
-        url = f"{house.context.settings.sandbox.media_url}/f.jpg"
-        check = checks.open_check(c, house.workspace, "image", url).id
+    with core.context.database.begin() as c:
+        url = f"{core.context.settings.sandbox.media_url}/f.jpg"
+        check = checks.open_check(c, core.workspace, "image", url).id
         rows(c, "UPDATE checks SET next_at = now() + interval '1 hour' WHERE id = :id RETURNING id", id=check)
     for message in filled(frozen(), [*queued, *looked, check]):
         put(worker.client, message)
     # first of all: this mark fades in twelve seconds
-    until(lambda: house.context.liveness.alive(REACHABILITY) or None, 60)
+    until(lambda: core.context.liveness.is_alive(REACHABILITY) or None, 60)
     # one that is between its queue and the worker's hands is in neither: what it does is waited for
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in queued) or None, 60)
     until(lambda: all(ledger.delivery(d).fence > 1 for d in looked) or None, 60)
     until(lambda: ("delay", "scheduled", "queued") in ledger.moves(due) or None, 60)
     until(worker.done, 60)
     assert worker.errors() == ""
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         assert checks.tries_of(c, check) >= 1
         assert silences(c).keys() >= {m["queue"] for m in frozen() if m["headers"]["task"] == "canary"}
 
 
 def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> None:
     """A newer version's message, other arguments under a known name, and no message at all."""
-    house, ledger = worker.house, worker.house.ledger
-    posts = ledger.posts(4, [house.accounts["one"]], State.QUEUED)
+    core, ledger = worker.core, worker.core.ledger
+    posts = ledger.posts(4, [core.accounts["one"]], State.QUEUED)
     mine = [p.deliveries[0] for p in posts]
     step = next(m for m in filled(frozen(), [*mine, *SAMPLES[4:]]) if m["headers"]["task"] == "publish.step")
     put(worker.client, renamed(step, "publish.step.2"))
@@ -158,9 +158,9 @@ def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> 
         found = ledger.delivery(delivery)
         assert (found.state, found.fence, found.crashes, found.spent) == ("queued", 0, 0, 0), "nobody took it"
         ledger.change(delivery, "updated_at = now() - interval '11 seconds'")
-    assert rescue_dropped(house.context) >= len(mine), "its queue stands empty: rung again, not after a lease"
+    assert rescue_expired_leases(core.context) >= len(mine), "its queue stands empty: rung again, not after a lease"
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in mine), 60)
-    with house.context.database.begin() as c:
+    with core.context.database.begin() as c:
         assert not rows(c, "SELECT FROM deliveries WHERE crashes > 0")
 
 

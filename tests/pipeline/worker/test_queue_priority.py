@@ -10,7 +10,7 @@ from kombu.message import Message
 
 from config.settings import load
 from pipeline.celery_app import broker_options
-from pipeline.queues import DELAY, GROUPS, PUBLISH, STATUS
+from pipeline.queues import DELAY, PUBLISH, STATUS, WORKER_GROUPS
 
 EACH = 24
 BEGINNING = tuple(PUBLISH.values())
@@ -32,7 +32,7 @@ def taken(broker_url: str, number: int, *standing: str) -> list[str]:
                     queue.put({})
         channel = line.channel()
         channel.basic_qos(0, 1)
-        mine = [Queue(name) for name in GROUPS["publish"]]  # type: ignore[no-untyped-call]
+        mine = [Queue(name) for name in WORKER_GROUPS["publish"]]  # type: ignore[no-untyped-call]
         with line.Consumer(mine, channel=channel, on_message=note):
             while len(found) < number:
                 line.drain_events(timeout=10)

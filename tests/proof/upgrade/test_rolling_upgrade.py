@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.contract import Platform
-from pipeline.queues import GROUPS
+from pipeline.queues import WORKER_GROUPS
 from pipeline.store.database import rows
 from pipeline.store.schema_version import revision_of_tables
 from tests.conftest import free_ports
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 BEFORE = "eb57548dd3bb7d473e893acd38d9463982cef151"
 """The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
 release this becomes the tag of the release before it."""
-PARTS = ("api", "beat", *(f"worker-{group}" for group in GROUPS))
+PARTS = ("api", "beat", *(f"worker-{group}" for group in WORKER_GROUPS))
 STOPS_WITHIN = 40
 """Seconds. A part that is stopped has SLIPWAY_WORKER__SHUTDOWN (5 s here) and a busy machine."""
 
@@ -154,7 +154,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
         client.sends(
             (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
         )
-    for part in (*(f"worker-{group}" for group in GROUPS), "beat", "api"):
+    for part in (*(f"worker-{group}" for group in WORKER_GROUPS), "beat", "api"):
         client.sends(old.stack, "linkedin", "facebook")
         client.sends(new.stack, "instagram", "tiktok")
         old.stops(part)

@@ -22,9 +22,9 @@ from pipeline.maintenance.expire_files import expire_files
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.conftest import free_ports
-from tests.crash_table import Deaths
+from tests.crash_table import Crashes
 from tests.pipeline.api.running_server import BASE, ROOT, until
 from tests.pipeline.media import samples
 from tests.pipeline.media.bucket import objects_in, serving_bucket
@@ -67,22 +67,22 @@ def served(environment: dict[str, str], log: Path) -> Iterator[str]:
 
 @pytest.fixture
 def context(environment: dict[str, str], store: dict[str, str]) -> Iterator[Context]:
-    built = build(load(environment | store | {"SLIPWAY_API__PORT": str(free_ports(1)[0])}))
+    built = build_context(load(environment | store | {"SLIPWAY_API__PORT": str(free_ports(1)[0])}))
     yield built
     built.database.close()
 
 
 @pytest.mark.timeout(300)
 def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
-    context: Context, environment: dict[str, str], store: dict[str, str], tmp_path: Path, deaths: Deaths
+    context: Context, environment: dict[str, str], store: dict[str, str], tmp_path: Path, crashes: Crashes
 ) -> None:
-    points = [point for point in deaths.points if point not in IN_UPKEEP]
+    points = [point for point in crashes.points if point not in IN_UPKEEP]
     given = environment | store | {"SLIPWAY_API__PORT": str(context.settings.api.port)}
     with context.database.begin() as c:
         key = create_key(c, create_workspace(c, name="Tests"), "tests")
     made: dict[str, str] = {}
     for point in points:
-        with served(given | deaths.at(point), tmp_path / "log") as api:
+        with served(given | crashes.at(point), tmp_path / "log") as api:
             made = made or _opened(api, key)
             with pytest.raises(requests.ConnectionError):
                 _sent(made["uploadUrl"], PNG if point != "files.abandoned" else b"not an image")
@@ -96,8 +96,8 @@ def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
     assert expire_files(context) == 0, "an upload of today may still be under way"
     with context.database.begin() as c:
         c.exec_driver_sql("UPDATE file_puts SET begun_at = now() - interval '2 days'")
-    for point in filter(deaths.points.__contains__, IN_UPKEEP):
-        deaths.of(given, point, "chore", "files")
+    for point in filter(crashes.points.__contains__, IN_UPKEEP):
+        crashes.of(given, point, "chore", "files")
         assert _notes(context) == left, "between an object's end and its row's: the next time does both again"
     assert expire_files(context) == len(left)
     assert _notes(context) == []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.api.http.batcher import Grouping
+from pipeline.api.http.batcher import Batcher
 
 
 @dataclass(kw_only=True)
@@ -30,11 +30,11 @@ class Work:
         return [2 * n for n in group]
 
 
-def scene(play: Callable[[Grouping[int, int], Work], Awaitable[None]], most: int = 100) -> Work:
+def scene(play: Callable[[Batcher[int, int], Work], Awaitable[None]], most: int = 100) -> Work:
     work = Work()
 
     async def run() -> None:
-        grouping = Grouping("test", work, most=most)
+        grouping = Batcher("test", work, most=most)
         await play(grouping, work)
         await asyncio.to_thread(grouping.close)
 
@@ -42,7 +42,7 @@ def scene(play: Callable[[Grouping[int, int], Work], Awaitable[None]], most: int
     return work
 
 
-async def held(grouping: Grouping[int, int], work: Work, *more: int) -> list[asyncio.Task[int]]:
+async def held(grouping: Batcher[int, int], work: Work, *more: int) -> list[asyncio.Task[int]]:
     """A first question that is being worked on, and more that wait behind it."""
     first = asyncio.create_task(grouping.ask(0))
     await asyncio.to_thread(work.began.wait, 30)
@@ -52,14 +52,14 @@ async def held(grouping: Grouping[int, int], work: Work, *more: int) -> list[asy
 
 
 def test_who_comes_alone_is_answered_at_once() -> None:
-    async def play(grouping: Grouping[int, int], _work: Work) -> None:
+    async def play(grouping: Batcher[int, int], _work: Work) -> None:
         assert [await grouping.ask(n) for n in (1, 2)] == [2, 4]
 
     assert scene(play).groups == [[1], [2]]
 
 
 def test_those_who_come_meanwhile_are_one_group() -> None:
-    async def play(grouping: Grouping[int, int], work: Work) -> None:
+    async def play(grouping: Batcher[int, int], work: Work) -> None:
         asked = await held(grouping, work, 1, 2, 3)
         work.release.set()
         assert await asyncio.gather(*asked) == [0, 2, 4, 6]
@@ -68,7 +68,7 @@ def test_those_who_come_meanwhile_are_one_group() -> None:
 
 
 def test_a_group_is_bounded() -> None:
-    async def play(grouping: Grouping[int, int], work: Work) -> None:
+    async def play(grouping: Batcher[int, int], work: Work) -> None:
         asked = await held(grouping, work, 1, 2, 3, 4, 5)
         work.release.set()
         assert await asyncio.gather(*asked) == [0, 2, 4, 6, 8, 10]
@@ -77,7 +77,7 @@ def test_a_group_is_bounded() -> None:
 
 
 def test_what_the_work_raises_is_raised_to_its_group_alone() -> None:
-    async def play(grouping: Grouping[int, int], work: Work) -> None:
+    async def play(grouping: Batcher[int, int], work: Work) -> None:
         first, *others = await held(grouping, work, 1, 13)
         work.release.set()
         assert await first == 0
@@ -90,7 +90,7 @@ def test_what_the_work_raises_is_raised_to_its_group_alone() -> None:
 
 
 def test_who_gives_up_harms_nobody_and_is_still_worked_on() -> None:
-    async def play(grouping: Grouping[int, int], work: Work) -> None:
+    async def play(grouping: Batcher[int, int], work: Work) -> None:
         first, gone, stays = await held(grouping, work, 1, 2)
         gone.cancel()
         work.release.set()
@@ -101,7 +101,7 @@ def test_who_gives_up_harms_nobody_and_is_still_worked_on() -> None:
 
 
 def test_what_was_asked_before_the_end_is_answered() -> None:
-    async def play(grouping: Grouping[int, int], work: Work) -> None:
+    async def play(grouping: Batcher[int, int], work: Work) -> None:
         asked = await held(grouping, work, 1)
         shutdown = asyncio.create_task(asyncio.to_thread(grouping.close))
         work.release.set()
@@ -113,6 +113,6 @@ def test_what_was_asked_before_the_end_is_answered() -> None:
     work = Work()
 
     async def run() -> None:
-        await play(Grouping("test", work, most=9), work)
+        await play(Batcher("test", work, most=9), work)
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeline.api.posts import response_models as answers
-from pipeline.queues import ALL
+from pipeline.queues import ALL_QUEUES
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 
@@ -102,7 +102,7 @@ def test_metrics_count_posts_deliveries_and_queues(server: Server, tenant: Tenan
     assert 'slipway_up{part="database"} 1.0' in found
     assert re.search(r'^slipway_posts\{status="scheduled"\} [1-9]', found, re.MULTILINE)
     assert re.search(r'^slipway_deliveries\{platform="tiktok",state="accepted"\} [1-9]', found, re.MULTILINE)
-    for queue in ALL:
+    for queue in ALL_QUEUES:
         assert f'slipway_queue_messages{{queue="{queue}"}}' in found
 
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.api.http.rate_limit import Meter
+from pipeline.api.http.rate_limit import RateLimit
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
-from pipeline.rate_buckets import redis_client
+from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
 
@@ -105,7 +105,7 @@ def bulk_key(server: Server, tenant: Tenant) -> str:
 def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
     """Whoever waited would be longer than the client's own patience."""
     tenant = metered.tenant()
-    metered.context.liveness.beat(REACHABILITY)  # somebody is said to check, and nobody does
+    metered.context.liveness.record_beat(REACHABILITY)  # somebody is said to check, and nobody does
     broker = metered.context.liveness._client
     before = int(str(broker.llen(REACHABILITY_BULK)))
     media = {"type": "video", "url": f"https://cdn.example.com/{os.urandom(8).hex()}.mp4"}
@@ -169,8 +169,8 @@ def test_one_key_has_one_bucket_in_all_processes(metered: Server) -> None:
         caller = find_caller(c, tenant.key)
     assert caller is not None
     broker = metered.context.settings.broker
-    with redis_client(broker.url.get_secret_value(), broker.sentinel_master) as client:
-        assert Meter(client, 3).take(caller.key_id, 2)["RateLimit-Remaining"] == "1"
+    with create_redis_client(broker.url.get_secret_value(), broker.sentinel_master) as client:
+        assert RateLimit(client, 3).take(caller.key_id, 2)["RateLimit-Remaining"] == "1"
     assert ask(metered, tenant.key, "POST", "/posts/retry", ids).status_code == 429
 
 

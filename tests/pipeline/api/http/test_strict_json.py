@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.api.http.strict_json import DEPTH, DIGITS, InvalidJson, read
+from pipeline.api.http.strict_json import DEPTH, DIGITS, InvalidJson, parse
 
 TAKEN: list[tuple[bytes, Any]] = [
     (b"{}", {}),
@@ -83,14 +83,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("raw", "value"), TAKEN)
 def test_taken(raw: bytes, value: Any) -> None:
-    found = read(raw)
+    found = parse(raw)
     assert value is None or (found == value and type(found) is type(value))
 
 
 @pytest.mark.parametrize(("raw", "said"), REFUSED)
 def test_refused_with_its_own_sentence(raw: bytes, said: str) -> None:
     with pytest.raises(InvalidJson) as caught:
-        read(raw)
+        parse(raw)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 250
     str(caught.value).encode()
@@ -98,7 +98,7 @@ def test_refused_with_its_own_sentence(raw: bytes, said: str) -> None:
 
 def _only_its_own_error(raw: bytes) -> None:
     try:
-        value = read(raw)
+        value = parse(raw)
     except InvalidJson:
         return
     assert json.loads(raw) == value
@@ -126,7 +126,7 @@ _VALUES = st.recursive(
 def test_what_python_writes_is_read_back(value: Any, plain: bool) -> None:
     raw = json.dumps(value, ensure_ascii=plain).encode("utf-8", "surrogatepass")
     try:
-        found = read(raw)
+        found = parse(raw)
     except InvalidJson:
         assert not plain or _depth(value) > DEPTH or _has_long_number(value)
     else:

@@ -14,10 +14,10 @@ import requests
 from sqlalchemy import text
 
 from adapters.contract import Platform
-from pipeline.api.http.rate_limit import Meter
+from pipeline.api.http.rate_limit import RateLimit
 from pipeline.domain.account import Plan, Subscription
 from pipeline.queues import REACHABILITY
-from pipeline.rate_buckets import redis_client
+from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
 from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
@@ -275,7 +275,7 @@ def test_400_invalid_music_url(server: Server, tenant: Tenant) -> None:
 
 def test_400_media_unreachable_when_a_check_is_refused_in_time(server: Server) -> None:
     tenant = server.tenant()
-    server.context.liveness.beat(REACHABILITY)  # this test is the worker
+    server.context.liveness.record_beat(REACHABILITY)  # this test is the worker
     worker = threading.Thread(target=_refuse_the_check, args=(server, tenant))
     worker.start()
     answer = server.post(video(tenant), tenant.key)
@@ -357,7 +357,7 @@ def test_429_before_400_and_its_headers(environment: dict[str, str], tmp_path: P
 
 
 def test_the_rate_limit_is_open_while_the_broker_is_away() -> None:
-    away = redis_client("redis+socket:///nowhere/redis.sock?virtual_host=0")
-    meter, key, began = Meter(away, per_minute=1), uuid4(), time.monotonic()
+    away = create_redis_client("redis+socket:///nowhere/redis.sock?virtual_host=0")
+    meter, key, began = RateLimit(away, per_minute=1), uuid4(), time.monotonic()
     assert [meter.take(key) for _ in range(3)] == [{}, {}, {}]
     assert time.monotonic() - began < 3

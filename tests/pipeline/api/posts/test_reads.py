@@ -188,7 +188,7 @@ def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None
 
 def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Server) -> None:
     tenant = server.tenant()
-    server.context.liveness.beat(REACHABILITY)  # somebody is said to check, and nobody does
+    server.context.liveness.record_beat(REACHABILITY)  # somebody is said to check, and nobody does
     with ThreadPoolExecutor(20) as clients:
         waiting = [clients.submit(post_alone, server, tenant) for _ in range(20)]
         until(lambda: open_checks(server, tenant) == 20, "all posts to wait")

@@ -13,6 +13,7 @@ from pipeline.api.posts import serialize as rendering
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus
 from pipeline.store.posts.views import DeliveryView, PostView
+from pipeline.store.rollups.count import Totals
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
@@ -150,8 +151,9 @@ def test_a_draft_in_an_inbox_is_posted_without_a_url() -> None:
 
 def test_the_summary_adds_up() -> None:
     found = rendering.summary(
-        {"pending": 1, "scheduled": 2, "retry": 4, "posted": 8, "partial": 16, "failed": 32}
+        Totals({"pending": 1, "scheduled": 2, "retry": 4, "posted": 8, "partial": 16, "failed": 32})
     )
     assert (found["total"], found["pending"], found["published"]) == (63, 7, 24)
     assert found["by_status"]["draft"] == found["by_status"]["canceled"] == 0
     answers.Summary.model_validate(found)
+    assert (found["total_capped"], rendering.summary(Totals({}, is_capped=True))["total_capped"]) == (False, True)

@@ -26,7 +26,7 @@ PATIENCE = 20
 """Seconds."""
 
 
-class House:
+class CoreFixture:
     """What is behind one door: who is inside."""
 
     def __init__(self) -> None:
@@ -89,20 +89,20 @@ def played(scene: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def opened(queue: socket.socket) -> AsyncIterator[tuple[Door, House]]:
+async def opened(queue: socket.socket) -> AsyncIterator[tuple[Door, CoreFixture]]:
     """Everybody is out when it ends: a loop that is closed around them warns, and here that is an error."""
-    house = House()
-    door = await asyncio.get_running_loop().create_server(house.enter, sock=queue.dup(), backlog=100)
+    core = CoreFixture()
+    door = await asyncio.get_running_loop().create_server(core.enter, sock=queue.dup(), backlog=100)
     assert isinstance(door, Door)
     try:
-        yield door, house
+        yield door, core
     finally:
         if door.is_serving():
             door.close()
         await door.wait_closed()
-        for guest in house.inside:
+        for guest in core.inside:
             guest.shutdown()
-        await until_it(lambda: not house.inside)
+        await until_it(lambda: not core.inside)
 
 
 async def until_it(met: Callable[[], bool]) -> None:
@@ -138,9 +138,9 @@ def test_the_others_are_told_of_who_has_gone(queue: socket.socket, book: Path) -
     async def scene() -> None:
         watching = Book(book)
         watching.tell(1)
-        async with opened(queue) as (_, house):
+        async with opened(queue) as (_, core):
             with callers(queue, 2):
-                await until_it(lambda: len(house.inside) == 2 and not watching.others_have_fewer())
+                await until_it(lambda: len(core.inside) == 2 and not watching.others_have_fewer())
             await until_it(watching.others_have_fewer)
         watching.close()
 
@@ -163,8 +163,8 @@ def test_a_page_is_one_process_s_and_free_again_after_it(book: Path) -> None:
 
 def test_a_door_alone_lets_everybody_in(queue: socket.socket) -> None:
     async def scene() -> None:
-        async with opened(queue) as (_, house):
-            await until_it(lambda: len(house.inside) == CLIENTS)
+        async with opened(queue) as (_, core):
+            await until_it(lambda: len(core.inside) == CLIENTS)
 
     with callers(queue, CLIENTS):
         played(scene())
@@ -174,14 +174,14 @@ def test_who_is_on_the_threshold_when_it_is_shut_is_sent_away_and_who_is_inside_
     queue: socket.socket,
 ) -> None:
     async def scene() -> None:
-        async with opened(queue) as (door, house):
-            await until_it(lambda: len(house.inside) == 1 and not door._entering)
-            house.bell = door.close
+        async with opened(queue) as (door, core):
+            await until_it(lambda: len(core.inside) == 1 and not door._entering)
+            core.bell = door.close
             with callers(queue, 1) as (late,):
                 await until_it(lambda: not door.is_serving())
                 await door.wait_closed()
                 assert await asyncio.to_thread(late.recv, 1) == b""
-            assert [guest.transport.is_closing() for guest in house.inside] == [False]
+            assert [guest.transport.is_closing() for guest in core.inside] == [False]
 
     with callers(queue, 1):
         played(scene())
@@ -192,14 +192,14 @@ def test_while_the_system_has_no_connection_to_give_they_wait_and_are_let_in_aft
 ) -> None:
     async def scene() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        async with opened(queue) as (_, house):
+        async with opened(queue) as (_, core):
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
             try:
                 await until_it(lambda: "nobody can be let in" in caplog.text)
-                assert not house.inside
+                assert not core.inside
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            await until_it(lambda: len(house.inside) == 1)
+            await until_it(lambda: len(core.inside) == 1)
 
     with callers(queue, 1), caplog.at_level(logging.WARNING, "slipway.api"):
         played(scene())

@@ -19,7 +19,7 @@ import requests
 from config.settings import load
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 from tests.conftest import free_ports
 from tests.pipeline.api.running_server import BASE, ROOT, until
 from tests.pipeline.media import samples
@@ -34,7 +34,7 @@ def port() -> int:
 
 @pytest.fixture
 def key(environment: dict[str, str]) -> str:
-    context = build(load(environment))
+    context = build_context(load(environment))
     with context.database.begin() as c:
         made = create_key(c, create_workspace(c, name="Tests"), "tests")
     context.database.close()

@@ -186,7 +186,7 @@ def test_many_posts_are_stored_in_one_go(shared: Ledger) -> None:
         posts = [new(shared, account, None) for _ in range(300)]
         store.insert_posts(c, posts)
     with shared.database.begin() as c:
-        assert count_by_status(c, workspace) == {"pending": 300}
+        assert count_by_status(c, workspace).by_status == {"pending": 300}
 
 
 def test_a_post_of_another_workspace_or_a_deleted_one_is_not_there(shared: Ledger) -> None:
@@ -229,8 +229,8 @@ def test_scheduled_reads_as_pending_once_its_time_has_come(shared: Ledger) -> No
     assert listed("posted") == [done.id]
     assert listed("draft") == []
     with shared.database.begin() as c:
-        assert count_by_status(c, workspace) == {"pending": 1, "scheduled": 1, "posted": 1}
-        assert count_by_status(c, workspace, since=datetime.now(UTC) + HOUR) == {}
+        assert count_by_status(c, workspace).by_status == {"pending": 1, "scheduled": 1, "posted": 1}
+        assert count_by_status(c, workspace, since=datetime.now(UTC) + HOUR).by_status == {}
 
 
 def test_lists_can_be_bounded_by_the_time_of_creation(shared: Ledger) -> None:

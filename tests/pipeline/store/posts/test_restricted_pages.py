@@ -1,4 +1,4 @@
-"""Who is bound to accounts lists and counts what looking at every post would give, however posts came to accounts."""
+"""A restricted key lists and counts exactly the posts a check of every post finds, however posts came to accounts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
+from pipeline.store.posts import restricted_pages
 from pipeline.store.posts.pages import list_posts
-from pipeline.store.rollups.compact import fold
-from pipeline.store.rollups.count import count_by_status
+from pipeline.store.rollups.compact import compact
+from pipeline.store.rollups.count import Totals, count_by_status
 from tests.pipeline.store.ledger import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -66,7 +67,7 @@ def make(c: sa.Connection, workspace: UUID, accounts: list[UUID], made: tuple[An
         later=[later for _, later in parts],
     )
     if folded:
-        fold(c)
+        compact(c)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_pages_and_totals_are_those_of_every_post(
                 before = (page[-1].created_at, page[-1].id) if page else None
         counted = count_by_status(c, workspace, since, until, mine)
         words = [r.word for r in there]
-        assert counted == {word: words.count(word) for word in words}
+        assert counted == Totals({word: words.count(word) for word in words})
 
 
 def test_a_page_goes_on_in_the_hours_before_until_it_is_full(shared: Ledger, accounts: list[UUID]) -> None:
@@ -148,3 +149,33 @@ def test_posts_out_of_sight_do_not_end_a_page(shared: Ledger, accounts: list[UUI
             found.append([post.id for post in page])
     expected = [r.id for r in there]
     assert found == [expected[:2], expected[2:], []]
+
+
+@pytest.mark.parametrize("posts", [3, 4, 5])
+def test_totals_are_exact_below_the_cap_and_capped_from_there(
+    shared: Ledger, accounts: list[UUID], posts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restricted_pages, "CAP", 4)
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        for n in range(posts):
+            for theirs in ({0}, {0, 1}, {1}):
+                at = NOON + timedelta(minutes=n)
+                make(c, workspace, accounts, (theirs, set(), "posted", at, False, False, False))
+        found = count_by_status(c, workspace, accounts=accounts[:1])
+    assert found == Totals({"posted": min(posts, 4)}, is_capped=posts >= 4)
+
+
+def test_a_total_reads_no_more_candidates_than_it_may(
+    shared: Ledger, accounts: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restricted_pages, "CAP", 4)
+    monkeypatch.setattr(restricted_pages, "_MAX_SCANNED", 12)
+    workspace = shared.workspace()
+    with shared.database.begin() as c:
+        for n in range(20):
+            theirs = {0} if n in {1, 19} else {0, 1}
+            at = NOON + timedelta(minutes=n)
+            make(c, workspace, accounts, (theirs, set(), "posted", at, False, False, False))
+        found = count_by_status(c, workspace, accounts=accounts[:1])
+    assert found == Totals({"posted": 1}, is_capped=True), "the oldest post is not read"

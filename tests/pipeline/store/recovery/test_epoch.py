@@ -30,7 +30,7 @@ CLOSED = {
 def confirmed(ledger: Ledger) -> None:
     """The mark is ahead of now."""
     with ledger.database.begin() as c:
-        marks.let_go(c)
+        marks.clear_hold(c)
         intent = marks.intend(c, uuid4(), timedelta(minutes=1))
         assert marks.confirm(c, intent)
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import Database, row, rows
-from pipeline.store.rollups import compact as folding
+from pipeline.store.rollups import compact as compaction
 from pipeline.store.rollups.count import count_by_status
 from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, bounds, pieces
 from tests.pipeline.store.ledger import Ledger, together
@@ -50,7 +50,7 @@ _CHANGES = (
     f"DELETE FROM posts {_SOME}",
     *(f"UPDATE posts SET status = '{status}' {_SOME}" for status in STATUSES),
 )
-_FOLD_OF_THE_VERSION_BEFORE = """
+_COMPACT_AS_BEFORE = """
 WITH taken AS (DELETE FROM post_deltas RETURNING workspace_id, status, n)
 INSERT INTO post_counts (workspace_id, status, n)
 SELECT workspace_id, status, sum(n) FROM taken GROUP BY workspace_id, status
@@ -73,8 +73,8 @@ _STORED = st.tuples(
     st.sampled_from([-DAY, DAY]),
 )
 _CHANGED = st.tuples(st.just("change"), st.sampled_from(_CHANGES), st.integers(1, 5))
-_FOLDED = st.tuples(st.sampled_from(["fold", "fold as before"]))
-_STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _FOLDED), min_size=1, max_size=10)
+_COMPACTED = st.tuples(st.sampled_from(["compact", "compact as before"]))
+_STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _COMPACTED), min_size=1, max_size=10)
 
 
 # --- taking a span apart ---------------------------------------------------------------------------------------------
@@ -112,7 +112,9 @@ def test_pieces_are_whole_spans_but_for_half_a_minute_at_either_end(
 
 
 @given(since=_TIMES, until=_TIMES)
-def test_what_is_not_yet_folded_is_asked_for_where_whole_spans_are(since: datetime, until: datetime) -> None:
+def test_what_is_not_yet_compacted_is_asked_for_where_whole_spans_are(
+    since: datetime, until: datetime
+) -> None:
     values = bounds(since, until)
     assert (values is None) == (since > until)
     if values is not None:
@@ -145,10 +147,10 @@ def take(c: sa.Connection, workspace: UUID, step: Step) -> None:
             c.exec_driver_sql(_STORE, {"w": workspace, "times": times, "status": status, "due": due})
         case "change", sql, n:
             c.exec_driver_sql(sql, {"w": workspace, "n": n})
-        case ("fold",):
-            folding.fold(c)
+        case ("compact",):
+            compaction.compact(c)
         case _:
-            c.exec_driver_sql(_FOLD_OF_THE_VERSION_BEFORE)
+            c.exec_driver_sql(_COMPACT_AS_BEFORE)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -160,9 +162,9 @@ def test_a_span_has_what_counting_its_rows_gives(
     with shared.database.begin() as c:
         for step in steps:
             take(c, workspace, step)
-            known = [count_by_status(c, workspace, *span) for span in spans]
+            known = [count_by_status(c, workspace, *span).by_status for span in spans]
             assert known == [by_rows(c, workspace, *span) for span in spans]
-        folding.fold(c)
+        compaction.compact(c)
         spans_known, spans_there = (
             {tuple(r) for r in rows(c, f"SELECT * FROM ({sql}) x WHERE workspace_id = :w", w=workspace)}
             for sql in (_SPANS, _SPANS_BY_ROWS)
@@ -170,7 +172,7 @@ def test_a_span_has_what_counting_its_rows_gives(
         assert spans_known == spans_there, "no span too many, none missing, and none of zero"
 
 
-def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) -> None:
+def test_a_reader_sees_one_moment_while_others_store_and_compact(shared: Ledger) -> None:
     workspace = shared.workspace()
     done = threading.Event()
     minute = NOON + 15 * timedelta(seconds=1)
@@ -182,16 +184,16 @@ def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) ->
             with shared.database.begin() as c:
                 take(c, workspace, ("change", f"UPDATE posts SET status = 'posted' {_SOME}", 3))
 
-    def fold() -> None:
+    def compact() -> None:
         while not done.is_set():
             with shared.database.begin() as c:
-                folding.fold(c)
+                compaction.compact(c)
 
     def read() -> None:
         seen = 0
         while not done.is_set():
             with shared.database.begin() as c:
-                known = count_by_status(c, workspace, NOON, minute + 2 * MINUTE)
+                known = count_by_status(c, workspace, NOON, minute + 2 * MINUTE).by_status
             total = sum(known.values())
             assert total % 2 == 0, "two are stored at once"
             assert total >= seen, "posts are only added"
@@ -201,9 +203,9 @@ def test_a_reader_sees_one_moment_while_others_store_and_fold(shared: Ledger) ->
         together(store, store)
         done.set()
 
-    together(stored, fold, fold, read)
+    together(stored, compact, compact, read)
     with shared.database.begin() as c:
-        assert sum(count_by_status(c, workspace, NOON, minute + MINUTE).values()) == 80
+        assert sum(count_by_status(c, workspace, NOON, minute + MINUTE).by_status.values()) == 80
 
 
 # --- posts that were there before ------------------------------------------------------------------------------------
@@ -220,11 +222,11 @@ def test_posts_that_were_there_before_are_counted_once_whoever_wrote_when(empty_
     times = [NOON + n * timedelta(seconds=40) for n in range(8)]
     new: Step = ("store", times, "scheduled", DAY)
     some: list[Step] = [("change", sql, 2 + n) for n, sql in enumerate(_CHANGES)]
-    steps(new, ("fold as before",), new, *some)  # folded, and appended by functions that know no minute
+    steps(new, ("compact as before",), new, *some)  # compacted, and appended by functions that know no minute
     upgraded.to("0011")
     steps(*some, new)
-    steps(("fold as before",))  # between the two steps
-    steps(*some, new, new)  # appended, not folded
+    steps(("compact as before",))  # between the two steps
+    steps(*some, new, new)  # appended, not compacted
     with upgraded.engine.connect() as writer:  # who is in the middle of it while the rows are counted
         for step in (new, *some):
             take(writer, upgraded.workspace, step)
@@ -233,15 +235,14 @@ def test_posts_that_were_there_before_are_counted_once_whoever_wrote_when(empty_
     upgraded.to("head")
     upgraded.engine.dispose()
     database = Database(empty_database_url)
-    later: list[list[Step]] = [[], [("fold",)], [new], some, [("fold",)]]
+    later: list[list[Step]] = [[], [("compact",)], [new], some, [("compact",)]]
     for more in later:
         with database.begin() as c:
             for step in more:
                 take(c, upgraded.workspace, step)
             for since, until in ((None, NOON + 3 * MINUTE), (times[1], times[-2]), (NOON - DAY, NOON + DAY)):
-                assert count_by_status(c, upgraded.workspace, since, until) == by_rows(
-                    c, upgraded.workspace, since, until
-                )
+                known = count_by_status(c, upgraded.workspace, since, until).by_status
+                assert known == by_rows(c, upgraded.workspace, since, until)
     with database.begin() as c:
         assert row(c, "SELECT FROM post_deltas") is None
         assert {tuple(r) for r in rows(c, _SPANS)} == {tuple(r) for r in rows(c, _SPANS_BY_ROWS)}

@@ -1,4 +1,4 @@
-"""Counts of posts are those that counting the rows gives, whatever was done to them and whoever folds meanwhile."""
+"""Totals of posts equal a count of the rows after every change, before, during and after compaction."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from alembic import command
 
 from pipeline.domain.delivery import State
-from pipeline.maintenance.compact_rollups import fold_counts
+from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.store import migrate
 from pipeline.store.database import Database, rows
-from pipeline.store.rollups import compact as folding
+from pipeline.store.rollups import compact as compaction
 from pipeline.store.rollups import count as totals
 from pipeline.store.rollups import totals_by_status as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
@@ -23,7 +23,7 @@ _KNOWN = """SELECT workspace_id, status, sum(n) AS n
 
 
 def agrees(database: Database) -> bool:
-    """Whether what is known is what is there, of all workspaces and in one look."""
+    """Return whether the totals of all workspaces equal the rows, in one snapshot."""
     with database.begin() as c:
         c.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         there, known = (
@@ -32,9 +32,9 @@ def agrees(database: Database) -> bool:
     return there == known
 
 
-def fold(database: Database) -> int:
+def compact(database: Database) -> int:
     with database.begin() as c:
-        return folding.fold(c)
+        return compaction.compact(c)
 
 
 def change(ledger: Ledger, sql: str, post: object) -> None:
@@ -49,7 +49,7 @@ def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
 
     def known() -> dict[str, int]:
         with shared.database.begin() as c:
-            return totals.count_by_status(c, workspace)
+            return dict(totals.count_by_status(c, workspace).by_status)
 
     assert known() == {"scheduled": 4}
     for sql, expected in (
@@ -61,7 +61,7 @@ def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
     ):
         change(shared, sql, made[0].id)
         assert known() == expected
-        fold(shared.database)
+        compact(shared.database)
         assert known() == expected
     change(shared, "UPDATE posts SET due_at = now() WHERE id = %(id)s", made[1].id)
     assert known() == {"scheduled": 2, "pending": 1, "failed": 1}
@@ -69,7 +69,7 @@ def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
 
 
 def test_a_group_of_posts_is_one_row(shared: Ledger) -> None:
-    fold(shared.database)
+    compact(shared.database)
     workspace = shared.workspace()
     with shared.database.begin() as c:
         c.exec_driver_sql(
@@ -77,9 +77,9 @@ def test_a_group_of_posts_is_one_row(shared: Ledger) -> None:
                SELECT gen_random_uuid(), %(w)s, 'x', '{}', now(), 'posted' FROM generate_series(1, 50)""",
             {"w": workspace},
         )
-    assert fold(shared.database) == 1
+    assert compact(shared.database) == 1
     with shared.database.begin() as c:
-        assert counts.counted(c, workspace) == {"posted": 50}
+        assert counts.count_all(c, workspace) == {"posted": 50}
 
 
 def test_nothing_that_was_not_committed_is_counted(shared: Ledger) -> None:
@@ -87,14 +87,14 @@ def test_nothing_that_was_not_committed_is_counted(shared: Ledger) -> None:
     shared.post([shared.account(workspace)], State.PUBLISHED)
     with shared.database.begin() as c:
         c.exec_driver_sql("UPDATE posts SET status = 'failed' WHERE workspace_id = %(w)s", {"w": workspace})
-        fold(shared.database)
+        compact(shared.database)
         c.rollback()
-    fold(shared.database)
+    compact(shared.database)
     with shared.database.begin() as c:
-        assert counts.counted(c, workspace) == {"posted": 1}
+        assert counts.count_all(c, workspace) == {"posted": 1}
 
 
-def test_posting_moving_and_folding_at_once_lose_nothing(shared: Ledger) -> None:
+def test_posting_moving_and_compacting_at_once_lose_nothing(shared: Ledger) -> None:
     workspace = shared.workspace()
     account = shared.account(workspace)
     done = threading.Event()
@@ -104,28 +104,28 @@ def test_posting_moving_and_folding_at_once_lose_nothing(shared: Ledger) -> None
             made = shared.post([account], due=HOUR)
             change(shared, "UPDATE posts SET status = 'posted' WHERE id = %(id)s", made.id)
 
-    def folding() -> None:
+    def compacting() -> None:
         while not done.is_set():
-            fold(shared.database)
+            compact(shared.database)
 
-    folders = [threading.Thread(target=folding) for _ in range(2)]
-    for folder in folders:
-        folder.start()
+    threads = [threading.Thread(target=compacting) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     together(*[post] * 4)
     done.set()
-    for folder in folders:
-        folder.join()
+    for thread in threads:
+        thread.join()
     with shared.database.begin() as c:
-        assert counts.counted(c, workspace) == {"posted": 100}
+        assert counts.count_all(c, workspace) == {"posted": 100}
     assert agrees(shared.database)
 
 
-def test_who_folds_while_another_does_has_nothing_to_do(shared: Ledger) -> None:
+def test_of_two_compactions_at_once_one_has_nothing_to_do(shared: Ledger) -> None:
     shared.fresh()
     with shared.database.begin() as c:
-        assert folding.fold(c) > 0
-        assert fold(shared.database) == 0
-    assert fold(shared.database) == 0
+        assert compaction.compact(c) > 0
+        assert compact(shared.database) == 0
+    assert compact(shared.database) == 0
 
 
 def test_posts_that_were_there_before_are_counted(empty_database_url: str) -> None:
@@ -151,7 +151,7 @@ def test_posts_that_were_there_before_are_counted(empty_database_url: str) -> No
     database.close()
 
 
-def test_the_chore_folds(shared: Ledger) -> None:
+def test_the_job_compacts(shared: Ledger) -> None:
     from dataclasses import dataclass
 
     @dataclass
@@ -159,5 +159,5 @@ def test_the_chore_folds(shared: Ledger) -> None:
         database: Database
 
     shared.fresh()
-    assert fold_counts(Context(shared.database)) > 0  # type: ignore[arg-type]
-    assert fold_counts(Context(shared.database)) == 0  # type: ignore[arg-type]
+    assert compact_rollups(Context(shared.database)) > 0  # type: ignore[arg-type]
+    assert compact_rollups(Context(shared.database)) == 0  # type: ignore[arg-type]

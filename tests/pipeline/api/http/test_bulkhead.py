@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.api.http.worker_lane import Lane
+from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.stages.post_request import Refusal
 
 
@@ -17,7 +17,7 @@ def waiting(release: threading.Event) -> Callable[[], bool]:
     return lambda: release.wait(10)
 
 
-async def refusal_of(lane: Lane, key: object = None) -> Refusal:
+async def refusal_of(lane: Bulkhead, key: object = None) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await lane.run(lambda: True, key)  # type: ignore[arg-type]
     return caught.value
@@ -25,7 +25,7 @@ async def refusal_of(lane: Lane, key: object = None) -> Refusal:
 
 def test_a_full_line_is_503_and_empties_again() -> None:
     async def scene() -> None:
-        lane, release = Lane("test", threads=1, line=2), threading.Event()
+        lane, release = Bulkhead("test", threads=1, line=2), threading.Event()
         inside = [asyncio.create_task(lane.run(waiting(release))) for _ in range(2)]
         await asyncio.sleep(0)
         full = await refusal_of(lane)
@@ -40,7 +40,7 @@ def test_a_full_line_is_503_and_empties_again() -> None:
 
 def test_one_key_may_not_take_the_whole_line() -> None:
     async def scene() -> None:
-        lane, release, greedy = Lane("test", threads=2, line=4, per_key=1), threading.Event(), uuid4()
+        lane, release, greedy = Bulkhead("test", threads=2, line=4, per_key=1), threading.Event(), uuid4()
         inside = asyncio.create_task(lane.run(waiting(release), greedy))
         await asyncio.sleep(0)
         full = await refusal_of(lane, greedy)
@@ -56,7 +56,7 @@ def test_one_key_may_not_take_the_whole_line() -> None:
 
 def test_a_caller_who_gives_up_does_not_free_a_thread_that_still_works() -> None:
     async def scene() -> None:
-        lane, release, began = Lane("test", threads=1, line=1), threading.Event(), threading.Event()
+        lane, release, began = Bulkhead("test", threads=1, line=1), threading.Event(), threading.Event()
 
         def work() -> bool:
             began.set()
@@ -76,7 +76,7 @@ def test_a_caller_who_gives_up_does_not_free_a_thread_that_still_works() -> None
 
 def test_what_the_work_raises_is_raised() -> None:
     async def scene() -> None:
-        lane = Lane("test", threads=1, line=1)
+        lane = Bulkhead("test", threads=1, line=1)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 await lane.run(lambda: 1 // 0)
