@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pipeline.context import Context
-from pipeline.store.rollups.compact import fold
+from pipeline.store.rollups.compact import compact
 
 
-def fold_counts(context: Context) -> int:
+def compact_rollups(context: Context) -> int:
     """How many changes were added up."""
     with context.database.begin() as c:
-        return fold(c)
+        return compact(c)

@@ -1,262 +1,198 @@
-"""The shapes of our answers, for the OpenAPI page; the tests hold real answers against them."""
+"""Response models of POST /posts, GET /posts and GET /posts/{id}, each with the function that fills it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Status = Literal["draft", "pending", "scheduled", "posted", "failed", "partial", "retry", "canceled"]
-Platform = Literal["tiktok", "instagram", "youtube", "pinterest", "linkedin", "facebook"]
-
-
-class Shape(BaseModel):
-    """Exactly these keys."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Issue(Shape):
-    """One thing that is wrong, and where."""
-
-    path: str = Field(description="Where in the body, such as media.urls.3.")
-    message: str
-    type: str
-    value: str | int | float | bool | None = Field(None, description="What was found, clipped.")
+from adapters.contract import Platform
+from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.post import OPEN, PostStatus, account_status, as_read, status_of
+from pipeline.stages.post_request import Accepted, Warned
+from pipeline.store.posts.views import DeliveryView, PostView
+from pipeline.store.rollups.count import Totals
 
 
-class Failure(Shape):
-    """Nothing was stored or changed."""
-
-    ok: Literal[False]
-    code: int = Field(description="The HTTP status again.")
-    message: str
-    error_code: str
-
-
-class Invalid(Failure):
-    """The request is not of this schema."""
-
-    issues: list[Issue]
-
-
-class Warned(Shape):
-    """Something to know; it did not stop the post."""
+class PostWarning(ResponseModel):
+    """Something the client should know; it does not stop the post."""
 
     field: str
     message: str
     code: str
 
+    @classmethod
+    def from_warnings(cls, warnings: Sequence[Warned]) -> list[Self]:
+        """Return the warnings as models."""
+        return [cls(field=w.field, message=w.message, code=w.code) for w in warnings]
 
-class Scheduled(Shape):
-    """The post that was taken."""
+
+class CreatedPost(ResponseModel):
+    """The post that was stored, or for a repeated request the original one."""
 
     id: UUID
-    status: Literal["pending", "scheduled"]
-    scheduled_at: datetime
-    warnings: list[Warned] = []
-    duplicate: bool = Field(default=False, description="An equal request was taken before: this is its post.")
+    status: PostStatus
+    scheduled_at: Timestamp
+    warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
+    duplicate: bool = Field(
+        default=False,
+        exclude_if=is_empty,
+        description="True if an equal request was accepted before; this is its post.",
+    )
+
+    @classmethod
+    def from_accepted(cls, accepted: Accepted) -> Self:
+        """Return the answer to a new or repeated post."""
+        return cls(
+            id=accepted.id,
+            status=PostStatus(accepted.status),
+            scheduled_at=accepted.scheduled_at,
+            warnings=PostWarning.from_warnings(accepted.warnings),
+            duplicate=accepted.duplicate,
+        )
 
 
-class DeliveryError(Shape):
-    """Why an account's part does not go on, by whose fault, and what to do."""
+class DeliveryError(ResponseModel):
+    """Why the post does not go on at an account, whose fault it is, and what to do."""
 
-    code: str
-    class_: str = Field(alias="class")
-    fault: Literal["customer", "platform", "us"]
-    retryable: bool
-    message: str
+    code: str | None
+    class_: str | None = Field(alias="class")
+    fault: Literal["customer", "platform", "us"] | None
+    retryable: bool | None
+    message: str | None
     next_action: str | None
     platform_code: str | None
 
+    @classmethod
+    def from_view(cls, view: DeliveryView) -> Self | None:
+        """Return the last classified error, or None if the delivery was published or cancelled after it."""
+        if view.error is None or view.state in (State.PUBLISHED, State.CANCELLED):
+            return None
+        return cls.model_validate({name: view.error.get(name) for name in _ERROR_KEYS})
 
-class AccountState(Shape):
-    """Where the post stands at one account."""
+
+_ERROR_KEYS = tuple(field.alias or name for name, field in DeliveryError.model_fields.items())
+
+
+class AccountState(ResponseModel):
+    """State of a post at one account."""
 
     account_id: UUID
     platform: Platform
     username: str
-    status: Status
-    state: str = Field(description="The finer word for it.")
-    blocked_reason: Literal["reconnect", "is_it_live", "person_needed"] | None
-    published_at: datetime | None
+    status: PostStatus
+    state: State = Field(description="The delivery's own state, finer than status.")
+    blocked_reason: Reason | None
+    published_at: Timestamp | None
     published_url: str | None
-    delivered_as: str | None = Field(description="inbox_draft: it waits in the app for a person.")
+    delivered_as: str | None = Field(description="inbox_draft: a draft in the app, for a person to finish.")
     error_message: str | None
     error: DeliveryError | None
-    last_attempted_at: datetime | None
+    last_attempted_at: Timestamp | None
+
+    @classmethod
+    def from_view(cls, view: DeliveryView, now: datetime) -> Self:
+        """Return the state of a delivery as read at *now*: what is scheduled and due reads as pending."""
+        state, reason = State(view.state), Reason(view.reason) if view.reason else None
+        error = DeliveryError.from_view(view)
+        return cls(
+            account_id=view.account_id,
+            platform=Platform(view.platform),
+            username=view.username,
+            status=as_read(account_status(state, reason), view.due_at, now),
+            state=state,
+            blocked_reason=reason,
+            published_at=view.published_at,
+            published_url=view.url,
+            delivered_as=view.delivered_as,
+            error_message=error.message if error else None,
+            error=error,
+            last_attempted_at=view.last_attempted_at,
+        )
 
 
-class States(Shape):
-    """All accounts of a post."""
+class PostAccounts(ResponseModel):
+    """The accounts of a post."""
 
     total: int
     states: list[AccountState]
 
 
-class Post(Shape):
-    """One post."""
+class Post(ResponseModel):
+    """One post with its state at each account."""
 
     id: UUID
     caption: str
-    status: Status
+    status: PostStatus
     source: str
-    scheduled_at: datetime
-    created_at: datetime
-    updated_at: datetime
+    scheduled_at: Timestamp
+    created_at: Timestamp
+    updated_at: Timestamp
     media: dict[str, Any]
     music_url: str | None
     tiktok: dict[str, Any] | None
     pinterest: dict[str, Any] | None
     external_id: str | None
-    expires_at: datetime | None
+    expires_at: Timestamp | None
     on_late: Literal["publish", "skip", "hold"]
-    accounts: States
+    accounts: PostAccounts
+
+    @classmethod
+    def from_view(cls, view: PostView) -> Self:
+        """Return the post. Its status is computed from its deliveries, so a due time shows at once."""
+        states = [AccountState.from_view(delivery, view.now) for delivery in view.deliveries]
+        return cls.model_validate(
+            {
+                "id": view.id,
+                "caption": view.caption,
+                "status": status_of(state.status for state in states),
+                "source": view.source,
+                "scheduled_at": view.due_at,
+                "created_at": view.created_at,
+                "updated_at": view.updated_at,
+                "media": view.media,
+                "music_url": view.music_url,
+                "tiktok": view.tiktok,
+                "pinterest": view.pinterest,
+                "external_id": view.external_id,
+                "expires_at": view.expires_at,
+                "on_late": view.on_late,
+                "accounts": {"total": len(states), "states": states},
+            }
+        )
 
 
-class Summary(Shape):
-    """Counts over all posts of the time span asked for, whatever status was asked for."""
+class PostSummary(ResponseModel):
+    """Number of posts in the time span of the query, whatever status it asked for."""
 
     total: int
-    pending: int = Field(description="Still on their way: pending, scheduled and retry.")
-    published: int = Field(description="Live somewhere: posted and partial.")
-    by_status: dict[Status, int]
+    total_capped: bool = Field(
+        description="For a key restricted to accounts: the newest 10,000 posts were counted, and there may be more."
+    )
+    pending: int = Field(description="Unsettled posts: pending, scheduled and retry.")
+    published: int = Field(description="Posts live on at least one platform: posted and partial.")
+    by_status: dict[PostStatus, int]
+
+    @classmethod
+    def from_totals(cls, totals: Totals) -> Self:
+        """Return the totals with every status, those without posts as 0."""
+        every = {status: totals.by_status.get(status, 0) for status in PostStatus}
+        return cls(
+            total=sum(every.values()),
+            total_capped=totals.is_capped,
+            pending=sum(every[status] for status in OPEN),
+            published=every[PostStatus.POSTED] + every[PostStatus.PARTIAL],
+            by_status=every,
+        )
 
 
-class Page(Shape):
-    """Posts, newest first."""
+class PostPage(ResponseModel):
+    """A page of posts, newest first."""
 
-    summary: Summary
+    summary: PostSummary
     posts: list[Post]
     next_cursor: str | None
-
-
-class Account(Shape):
-    """One account that may be published to."""
-
-    id: UUID
-    platform: Platform
-    type: Literal["byo", "hosted"]
-    username: str
-    display_name: str
-    status: Literal["active"]
-    workspace_id: UUID | None
-
-
-class Scope(Shape):
-    """What the key speaks for."""
-
-    scope: Literal["workspace", "personal"]
-    owner_user_id: UUID | None
-    workspace_id: UUID | None
-
-
-class Accounts(Scope):
-    """The active accounts of the key's scope."""
-
-    accounts: list[Account]
-
-
-class Plan(Shape):
-    """What is paid for."""
-
-    tier: Literal["creator", "professional", "business", "scheduler", "none"]
-    status: Literal["active", "trialing", "past_due", "canceled"]
-
-
-class Subscription(Scope):
-    """The plan behind the key."""
-
-    subscription: Plan
-
-
-class Consent(Shape):
-    """Where to send the person."""
-
-    url: str
-    expires_in: int = Field(description="Seconds until the address is good for nothing.")
-
-
-class Parts(Shape):
-    """Whether each part answers. ``mark``: whether anything may be sent; false after a restore, or without workers."""
-
-    database: bool
-    broker: bool
-    workers: bool
-    mark: bool
-
-
-class Readiness(Shape):
-    """All parts, and for each queue the seconds since a worker took something out; null: never yet."""
-
-    parts: Parts
-    queues: dict[str, float | None]
-
-
-class Nothing(Shape):
-    """No more to say."""
-
-
-class Unready(Failure):
-    """The database is away, nothing may be sent, or nobody takes messages out of a queue."""
-
-    parts: Parts
-    queues: dict[str, float | None] | None = None
-
-
-class Success(Shape):
-    """What was asked for."""
-
-    ok: Literal[True]
-    code: int
-    message: str
-
-
-class ScheduledAnswer(Success):
-    """A post was taken."""
-
-    data: Scheduled
-
-
-class PageAnswer(Success):
-    """A page of posts."""
-
-    data: Page
-
-
-class PostAnswer(Success):
-    """One post."""
-
-    data: Post
-
-
-class AccountsAnswer(Success):
-    """Accounts."""
-
-    data: Accounts
-
-
-class SubscriptionAnswer(Success):
-    """A subscription."""
-
-    data: Subscription
-
-
-class ConsentAnswer(Success):
-    """A grant was opened."""
-
-    data: Consent
-
-
-class ReadinessAnswer(Success):
-    """Ready."""
-
-    data: Readiness
-
-
-class AliveAnswer(Success):
-    """Alive."""
-
-    data: Nothing

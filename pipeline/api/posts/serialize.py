@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pipeline.api.http.timestamp import written
+from pipeline.api.http.timestamp import format_timestamp
 from pipeline.api.posts.action_serialize import warned
 from pipeline.domain.account import WorkspaceKind
 from pipeline.domain.delivery import Reason, State
@@ -15,11 +15,12 @@ from pipeline.stages.post_request import Accepted
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.posts.views import DeliveryView, PostView
+from pipeline.store.rollups.count import Totals
 
 
 def accepted(a: Accepted) -> dict[str, Any]:
     """The answer to a new post, or to a repeated one."""
-    data: dict[str, Any] = {"id": str(a.id), "status": a.status, "scheduled_at": written(a.scheduled_at)}
+    data: dict[str, Any] = {"id": str(a.id), "status": a.status, "scheduled_at": format_timestamp(a.scheduled_at)}
     data |= warned(a.warnings)
     return {**data, "duplicate": True} if a.duplicate else data
 
@@ -35,25 +36,26 @@ def post(p: PostView) -> dict[str, Any]:
         "caption": p.caption,
         "status": status_of(words),
         "source": p.source,
-        "scheduled_at": written(p.due_at),
-        "created_at": written(p.created_at),
-        "updated_at": written(p.updated_at),
+        "scheduled_at": format_timestamp(p.due_at),
+        "created_at": format_timestamp(p.created_at),
+        "updated_at": format_timestamp(p.updated_at),
         "media": p.media,
         "music_url": p.music_url,
         "tiktok": p.tiktok,
         "pinterest": p.pinterest,
         "external_id": p.external_id,
-        "expires_at": written(p.expires_at),
+        "expires_at": format_timestamp(p.expires_at),
         "on_late": p.on_late,
         "accounts": {"total": len(p.deliveries), "states": [*map(_delivery, p.deliveries, words)]},
     }
 
 
-def summary(by_status: Mapping[str, int]) -> dict[str, Any]:
-    """Counts of a workspace's posts. Pending: still on the way; published: live somewhere (partial ones too)."""
-    every = {status.value: by_status.get(status, 0) for status in PostStatus}
+def summary(totals: Totals) -> dict[str, Any]:
+    """Return the totals of a list of posts. Pending: unsettled; published: live on at least one platform."""
+    every = {status.value: totals.by_status.get(status, 0) for status in PostStatus}
     return {
         "total": sum(every.values()),
+        "total_capped": totals.is_capped,
         "pending": sum(every[status] for status in OPEN),
         "published": every[PostStatus.POSTED] + every[PostStatus.PARTIAL],
         "by_status": every,
@@ -101,12 +103,12 @@ def _delivery(d: DeliveryView, word: PostStatus) -> dict[str, Any]:
         "status": word,
         "state": d.state,
         "blocked_reason": d.reason,
-        "published_at": written(d.published_at),
+        "published_at": format_timestamp(d.published_at),
         "published_url": d.url,
         "delivered_as": d.delivered_as,
         "error_message": error["message"] if error else None,
         "error": error,
-        "last_attempted_at": written(d.last_attempted_at),
+        "last_attempted_at": format_timestamp(d.last_attempted_at),
     }
 
 

@@ -1,4 +1,4 @@
-"""Pages of posts, newest first: as many rows are read as are shown, however many posts there are."""
+"""Pages of posts, newest first, by keyset: a page reads as many rows as it shows, however many posts there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.store.database import rows
 from pipeline.store.deliveries.ownership import Accounts
-from pipeline.store.posts import restricted_pages as bound_pages
+from pipeline.store.posts.restricted_pages import list_restricted
 from pipeline.store.posts.views import POST_COLUMNS, PostView, with_deliveries
 
 
@@ -25,7 +25,7 @@ def list_posts(
     limit: int = 50,
     accounts: Accounts = None,
 ) -> list[PostView]:
-    """Newest first, those in sight of who is bound to ``accounts``. ``before``: where the last page ended.
+    """List the posts a key restricted to ``accounts`` sees, newest first. ``before``: the last post of the page before.
 
     ``pending`` includes scheduled posts whose time has come.
     """
@@ -48,7 +48,7 @@ def list_posts(
         clauses.append("(created_at, id) < (:before_at, :before_id)")
     where = " AND ".join(clauses)
     if accounts is not None:
-        return with_deliveries(c, bound_pages.page(c, list(accounts), where, values))
+        return with_deliveries(c, list_restricted(c, accounts, where, values))
     sql = _LISTS.get(status or "any", _LISTS["one"])
     return with_deliveries(c, rows(c, sql.format(columns=POST_COLUMNS, where=where), **values))
 
@@ -57,10 +57,10 @@ _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
 _LISTS = {
     "any": f"SELECT {{columns}} FROM posts WHERE {{where}} {_NEWEST}",
     "one": f"SELECT {{columns}} FROM posts WHERE {{where}} AND status = :status {_NEWEST}",
-    # the sum keeps the planner from sorting all that are due later: nearly all of this status are
+    # the sum keeps the planner from sorting all posts due later, which are nearly all of this status
     "scheduled": f"""SELECT {{columns}} FROM posts
                      WHERE {{where}} AND status = 'scheduled' AND due_at + interval '0' > now() {_NEWEST}""",
-    # apart, for each has an index and the two together have none; those whose time has come are few
+    # two queries, as each has an index and the union has none; overdue posts are few
     "pending": f"""WITH due AS MATERIALIZED (
                        SELECT * FROM posts WHERE {{where}} AND status = 'scheduled'
                        AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()))
@@ -68,4 +68,4 @@ _LISTS = {
                        (SELECT * FROM posts WHERE {{where}} AND status = 'pending' {_NEWEST})
                        UNION ALL SELECT * FROM due) posts {_NEWEST}""",
 }
-"""Lists of posts, by the status that is asked for. (Why overdue ones are asked for like that: ``counts.py``.)"""
+"""Statements by status. ``totals_by_status.py`` says why the bounds of overdue posts are written like this."""

@@ -1,14 +1,13 @@
-"""Pages of posts for who is bound to accounts: the posts that go to none but these.
+"""Pages and totals of the posts a restricted key may see: those that go to no other accounts than the key's.
 
-Whatever most posts are is found along the deliveries of the accounts, newest first. Other statuses may be rare, and far
-apart: the counts by sets of accounts tell the hours in which such posts were made, and only these are looked into.
+Such posts are found by walking candidates from the newest to the oldest, in stretches of growing length, and checking
+each one. Candidates come from whichever index holds fewer: deliveries by account, or posts by status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from itertools import accumulate
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,129 +16,131 @@ from sqlalchemy import Connection
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import WITHIN, posts_within
 from pipeline.store.posts.views import POST_COLUMNS
-from pipeline.store.rollups.account_sets import SETS_WITHIN
-from pipeline.store.rollups.time_buckets import CENTURY, END, EPOCH
+from pipeline.store.rollups.time_buckets import END, EPOCH
 
-_HOUR = timedelta(hours=1)
-_NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"
-_NEXT = f"""
+CAP = 10_000
+"""The most posts that a total counts."""
+_MAX_SCANNED = 100_000
+"""The most candidates that a total reads: of accounts shared with other keys, hardly any may be visible."""
+_MAX_STRETCH = 10_000
+"""The most candidates read at once, of each account."""
+_MAX_UUID = UUID(int=2**128 - 1)
+"""Sorts after every post's id, as no UUIDv7 has this value."""
+
+_BY_ACCOUNT = f"""
     SELECT DISTINCT made, post FROM unnest({WITHIN}) AS one (account), LATERAL (
         SELECT created_at AS made, post_id AS post FROM deliveries WHERE account_id = one.account
         AND created_at >= :from_at AND (created_at, post_id) < (:to_at, :to_id)
         ORDER BY created_at DESC, post_id DESC LIMIT :many) x
     ORDER BY made DESC, post DESC LIMIT :many"""
-"""What may be the next posts: an index tells."""
-_ALONG = f"""
-SELECT {POST_COLUMNS} FROM ({_NEXT}) next,
-LATERAL (SELECT * FROM posts WHERE id = next.post AND created_at = next.made AND {{where}} OFFSET 0) posts
+"""Candidates along the index ``deliveries_account``.
+
+A visible post has a delivery with its own ``created_at``: one transaction creates both. Deliveries that edits add are
+younger, and the check passes over them.
+"""
+_BY_STATUS = """
+    SELECT created_at AS made, id AS post FROM posts
+    WHERE workspace_id = :w AND status = :status AND deleted_at IS NULL
+    AND created_at >= :from_at AND (created_at, id) < (:to_at, :to_id)
+    ORDER BY created_at DESC, id DESC LIMIT :many"""
+"""Candidates along the index ``posts_status``."""
+_STRETCH = """
+FROM ({candidates}) next,
+LATERAL (SELECT * FROM posts WHERE id = next.post AND created_at = next.made AND {where} OFFSET 0) posts
 ORDER BY next.made DESC, next.post DESC LIMIT :missing
 """
-"""A post has a delivery that was made with it, in one transaction and so at the same moment, to one of the accounts it
-goes to; those that edits added are younger and passed over. Nothing is read of more posts than are shown."""
-_LAST = f"SELECT made, post FROM ({_NEXT}) next ORDER BY made DESC, post DESC LIMIT 1 OFFSET :many - 1"
-"""The last of them, if there are so many."""
-_MOST_AT_ONCE = 10_000
-"""Of these, read from the index of each account; to show a page a quarter more than it holds will mostly do."""
-_HIGHEST = UUID(int=2**128 - 1)
-"""No post's id: it is no UUIDv7."""
-_DUE = f"""
+_PAGE = f"SELECT {POST_COLUMNS} {_STRETCH}"
+_COUNT = f"""
+SELECT status, count(*) AS n FROM (
+    SELECT CASE WHEN status = 'scheduled' AND due_at <= now() THEN 'pending' ELSE status END AS status {_STRETCH}) x
+GROUP BY status
+"""
+_LAST = "SELECT made, post FROM ({candidates}) next ORDER BY made DESC, post DESC LIMIT 1 OFFSET :many - 1"
+"""The last candidate of a stretch, if the stretch is full."""
+_OVERDUE = f"""
 SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
 AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
 ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 """
-"""Overdue ones, found by their index (``counts.py``) and not by looking for them among all, from the newest on."""
-_HOURS = f"""
-WITH mine AS MATERIALIZED ({SETS_WITHIN})
-SELECT hour, CAST(sum(n) AS bigint) AS n FROM (
-    SELECT x.* FROM mine, LATERAL (
-        SELECT starts_at AS hour, n FROM account_set_spans
-        WHERE set_id = mine.id AND minutes = 60 AND status = :status AND starts_at BETWEEN :first AND :last
-        ORDER BY starts_at DESC LIMIT :n) x
-    UNION ALL SELECT date_bin('1 hour', starts_at, timestamptz 'epoch'), n FROM account_set_deltas
-    WHERE workspace_id = :w AND accounts <@ {WITHIN} AND status = :status AND starts_at BETWEEN :first AND :last) x
-GROUP BY hour ORDER BY hour DESC LIMIT :n
+"""Overdue posts, by the index ``posts_overdue``; ``totals_by_status.py`` says why the bounds are written like this."""
+_STATUS_IS_RARER = f"""
+SELECT p.n < (SELECT count(*) FROM (
+    SELECT FROM unnest({WITHIN}) AS one (account), LATERAL (
+        SELECT FROM deliveries WHERE account_id = one.account LIMIT least(p.n + 1, :most)) x
+    LIMIT least(p.n + 1, :most)) d) AS rarer
+FROM (SELECT coalesce(sum(n), 0) AS n FROM post_counts WHERE workspace_id = :w AND status = :status) p
 """
-"""The newest hours with posts of a status, and how many; none is left out that is newer than the last of them."""
-_OF_HOURS = f"""
-SELECT {POST_COLUMNS} FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour), {{among}} LATERAL (
-    SELECT * FROM posts WHERE {{where}} AND status = :status AND {{also}}
-    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' OFFSET 0) posts
-{_NEWEST}
-"""
-_BY_ACCOUNT = f"""LATERAL (
-    SELECT DISTINCT post_id FROM deliveries WHERE account_id = ANY({WITHIN})
-    AND created_at >= h.hour AND created_at < h.hour + interval '1 hour' OFFSET 0) d,"""
-"""Where these accounts have few posts: first those they have in the hour, then whether they are of the status."""
-_RARER = f"""
-SELECT coalesce((SELECT sum(n) FROM account_set_spans WHERE minutes = {CENTURY} AND set_id IN ({SETS_WITHIN})), 0)
-       < coalesce((SELECT n FROM post_counts WHERE workspace_id = :w AND status = :status), 0) AS rarer
-"""
+"""Whether the workspace has fewer posts of the status than the accounts have deliveries."""
 
 
-def page(c: Connection, accounts: list[UUID], where: str, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Rows of POST_COLUMNS that are true of ``where``, newest first, ``n`` at the most; ``status``: None for any."""
+def list_restricted(
+    c: Connection, accounts: Sequence[UUID], where: str, values: Mapping[str, Any]
+) -> list[Any]:
+    """Return up to ``n`` rows of POST_COLUMNS for which ``where`` holds, newest first; ``status`` None: any."""
     within, bound = posts_within(accounts)
     where, values = f"{where} AND {within}", {**values, **bound}
-    match values["status"]:
-        case None:
-            return _along(c, where, values)
-        case "posted":
-            return _along(c, f"status = :status AND {where}", values)
-        case "pending":
-            due = rows(c, _DUE.format(where=where), **values)
-            found = [*due, *_by_hours(c, where, values)]
-            return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)[: values["n"]]
-        case _:
-            return _by_hours(c, where, values)
+    if values["status"] is None:
+        return _walk(c, _BY_ACCOUNT, where, values)
+    if values["status"] == "pending":
+        found = [*rows(c, _OVERDUE.format(where=where), **values), *_walk_status(c, where, values)]
+        return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)[: values["n"]]
+    if values["status"] == "scheduled":
+        where = f"due_at > now() AND {where}"
+    return _walk_status(c, where, values)
 
 
-def _along(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
-    """Some that may be the next ones are not in sight: more are asked for, and of twice as many each time."""
-    found: list[Any] = []
-    many, from_at, to = values["n"] * 5 // 4 + 8, values["since"] or EPOCH, _end(values)
-    while True:
-        stretch = {**values, "from_at": from_at, "to_at": to[0], "to_id": to[1], "many": many}
-        found += rows(c, _ALONG.format(where=where), missing=values["n"] - len(found), **stretch)
-        if len(found) == values["n"] or (last := row(c, _LAST, **stretch)) is None:
-            return found
-        to, many = (last.made, last.post), min(2 * many, _MOST_AT_ONCE)
-
-
-def _end(values: Mapping[str, Any]) -> tuple[datetime, UUID]:
-    """What every post that is asked for comes before, by when it was made and its id."""
-    until = (values["until"] or END, _HIGHEST)
-    return until if values["before_at"] is None else min(until, (values["before_at"], values["before_id"]))
-
-
-def _by_hours(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
-    """Hours are taken as long as posts are missing: of some all are younger than is asked for, or overdue by now."""
-    rarer = _rarer(c, values)
-    sql = _OF_HOURS.format(
-        where=f"id = d.post_id AND {where}" if rarer else where,
-        also="due_at > now()" if values["status"] == "scheduled" else "true",
-        among=_BY_ACCOUNT if rarer else "",
+def count_restricted(
+    c: Connection, workspace: UUID, accounts: Sequence[UUID], since: datetime | None, until: datetime | None
+) -> tuple[dict[str, int], bool]:
+    """Count the newest visible posts by status, CAP at most. The flag: there may be more than were counted."""
+    within, bound = posts_within(accounts)
+    sql = _COUNT.format(
+        candidates=_BY_ACCOUNT, where=f"workspace_id = :w AND deleted_at IS NULL AND {within}"
     )
-    first = max(values["since"] or EPOCH, EPOCH)
-    last = min(filter(None, (values["until"], values["before_at"], END)))
+    values = {"w": workspace, "since": since, "until": until, "before_at": None, **bound}
+    totals: dict[str, int] = {}
+    counted = scanned = 0
+    stretch: dict[str, Any] | None = _first_stretch(values, CAP)
+    while stretch is not None and counted < CAP and scanned < _MAX_SCANNED:
+        for r in rows(c, sql, missing=CAP - counted, **stretch):
+            totals[r.status] = totals.get(r.status, 0) + r.n
+        counted, scanned = sum(totals.values()), scanned + stretch["many"]
+        if counted < CAP:
+            stretch = _next_stretch(c, _BY_ACCOUNT, stretch)
+    return totals, stretch is not None
+
+
+def _walk_status(c: Connection, where: str, values: Mapping[str, Any]) -> list[Any]:
+    found = row(c, _STATUS_IS_RARER, most=_MAX_SCANNED, **values)
+    candidates = _BY_STATUS if found is not None and found.rarer else _BY_ACCOUNT
+    return _walk(c, candidates, f"status = :status AND {where}", values)
+
+
+def _walk(c: Connection, candidates: str, where: str, values: Mapping[str, Any]) -> list[Any]:
     found: list[Any] = []
-    while len(found) < values["n"] and (hours := rows(c, _HOURS, first=_whole(first), last=last, **values)):
-        taken = _enough(hours, values["n"] - len(found))
-        found += rows(c, sql, hours=taken, **values)
-        last = taken[-1] - timedelta(microseconds=1)
-    return found[: values["n"]]
+    sql = _PAGE.format(candidates=candidates, where=where)
+    # a quarter more than a page holds is mostly enough
+    stretch: dict[str, Any] | None = _first_stretch(values, values["n"] * 5 // 4 + 8)
+    while stretch is not None and len(found) < values["n"]:
+        found += rows(c, sql, missing=values["n"] - len(found), **stretch)
+        stretch = _next_stretch(c, candidates, stretch) if len(found) < values["n"] else None
+    return found
 
 
-def _enough(hours: Sequence[Any], wanted: int) -> list[datetime]:
-    """The first of these hours, until there are as many posts."""
-    before = accumulate((hour.n for hour in hours), initial=0)
-    return [hour.hour for hour, n in zip(hours, before, strict=False) if n < wanted]
+def _first_stretch(values: Mapping[str, Any], many: int) -> dict[str, Any]:
+    until = (values["until"] or END, _MAX_UUID)
+    end = until if values["before_at"] is None else min(until, (values["before_at"], values["before_id"]))
+    return {**values, "from_at": values["since"] or EPOCH, "to_at": end[0], "to_id": end[1], "many": many}
 
 
-def _rarer(c: Connection, values: Mapping[str, Any]) -> bool:
-    """Whether there are fewer posts of these accounts than the workspace has of that status, or nearly so."""
-    found = row(c, _RARER, **values)
-    return found is not None and bool(found.rarer)
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment - (moment - EPOCH) % _HOUR
+def _next_stretch(c: Connection, candidates: str, stretch: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the older stretch after this one, twice as long; None if this one holds the oldest candidate."""
+    last = row(c, _LAST.format(candidates=candidates), **stretch)
+    if last is None:
+        return None
+    return {
+        **stretch,
+        "to_at": last.made,
+        "to_id": last.post,
+        "many": min(2 * stretch["many"], _MAX_STRETCH),
+    }

@@ -1,16 +1,27 @@
-"""How many posts of each status a reader has: known without counting them (``counts``, ``spans``, ``account_sets``)."""
+"""How many posts of each status a reader has: from rollups, or, for a restricted key, counted up to a cap."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.store.deliveries.ownership import Accounts
-from pipeline.store.rollups.account_sets import counted_for
-from pipeline.store.rollups.time_buckets import counted_within
-from pipeline.store.rollups.totals_by_status import counted
+from pipeline.store.posts.restricted_pages import count_restricted
+from pipeline.store.rollups.time_buckets import count_between
+from pipeline.store.rollups.totals_by_status import count_all
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Posts by public status; statuses without posts are left out."""
+
+    by_status: Mapping[str, int]
+    is_capped: bool = False
+    """There may be more posts than were counted."""
 
 
 def count_by_status(
@@ -19,10 +30,10 @@ def count_by_status(
     since: datetime | None = None,
     until: datetime | None = None,
     accounts: Accounts = None,
-) -> dict[str, int]:
-    """How many posts of a workspace there are of each status, as a reader bound to ``accounts`` sees them."""
+) -> Totals:
+    """Count the posts that were created from ``since`` to ``until`` and that a key restricted to ``accounts`` sees."""
     if accounts is not None:
-        return counted_for(c, workspace, list(accounts), since, until)
+        return Totals(*count_restricted(c, workspace, accounts, since, until))
     if since is None and until is None:
-        return counted(c, workspace)
-    return counted_within(c, workspace, since, until)
+        return Totals(count_all(c, workspace))
+    return Totals(count_between(c, workspace, since, until))

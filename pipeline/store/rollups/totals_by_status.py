@@ -1,8 +1,8 @@
-"""How many posts a workspace has of each status: what was folded, and what has been appended since. Counts no rows.
+"""How many posts a workspace has of each status: compacted totals plus the deltas appended since. Counts no rows.
 
-Triggers on ``posts`` append a row per change (one for a whole group of new posts); upkeep folds them (``folding.py``).
-Nobody updates a counter while storing a post: that one row would be the line in which all posts of a workspace stand.
-What is folded is counted by spans of time as well, by a trigger: ``spans.py`` reads these.
+Triggers on ``posts`` append a row to ``post_deltas`` per change (one for a whole batch of new posts); maintenance
+compacts them (``compact.py``). No transaction that stores a post updates a counter: its row would be a lock that all
+posts of a workspace queue for. ``time_buckets.py`` reads the same totals by time of creation.
 """
 
 from __future__ import annotations
@@ -25,21 +25,24 @@ _OVERDUE = """
 SELECT 'overdue' AS status, count(*) AS n FROM posts WHERE workspace_id = :w AND status = 'scheduled'
 AND deleted_at IS NULL AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
 """
-"""Scheduled posts whose time has come. Told plainly that they are due by now, the planner takes nearly all for it, as
-of all posts most are, and starts parallel workers (eight milliseconds) to find a few: so it is not told the bounds."""
-OVERDUE_WITHIN = (
+"""Scheduled posts whose time has come.
+
+The subselects hide the bounds from the planner. With ``due_at <= now()`` it expects nearly all scheduled posts, since
+most posts are, and starts parallel workers (8 ms) to find a few.
+"""
+OVERDUE_BETWEEN = (
     f"""{_OVERDUE} AND created_at + interval '0' >= :first AND created_at + interval '0' < :end"""
 )
-"""Those that were made in a span: the sums keep the planner from reading all scheduled ones made in it."""
+"""Those created within a span of time; the sums keep the planner from reading every scheduled post created in it."""
 
 
-def counted(c: Connection, workspace: UUID) -> dict[str, int]:
-    """Posts by status as a reader sees them: a scheduled one whose time has come is pending."""
-    return told(rows(c, f"{_ALL} UNION ALL {_OVERDUE}", w=workspace))
+def count_all(c: Connection, workspace: UUID) -> dict[str, int]:
+    """Return the number of posts by public status: a scheduled post whose time has come is pending."""
+    return to_public_totals(rows(c, f"{_ALL} UNION ALL {_OVERDUE}", w=workspace))
 
 
-def told(found: Iterable[Any]) -> dict[str, int]:
-    """Counts by status, and how many scheduled ones are ``overdue``, as a reader sees them."""
+def to_public_totals(found: Iterable[Any]) -> dict[str, int]:
+    """Turn rows of status and ``n``, one of them ``overdue``, into totals by public status."""
     by_status = {r.status: int(r.n) for r in found}
     overdue = by_status.pop("overdue")
     by_status["scheduled"] = by_status.get("scheduled", 0) - overdue
