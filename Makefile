@@ -50,7 +50,7 @@ chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000
 proof: $(STAMP) ## kill a worker at every point of a post's way, on every platform: live once, or left to a person
 	$(BIN)/pytest tests/proof --timeout 300 --durations=0
 
-mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="pipeline.domain.retry_policy.*": only those)
+mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="'pipeline.domain.retry_policy.*'": only those)
 	@exec nice $(BIN)/python -m tests.mutation $(ARGS)
 
 live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok

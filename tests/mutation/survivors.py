@@ -1,4 +1,4 @@
-"""What became of the mutants, and which of the living ones ``tests/MUTANTS.md`` lists."""
+"""Results of the mutants, and which survivors ``tests/MUTANTS.md`` lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LITERAL = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """One change of one function. `where`: ``domain.verdict.of_error``; old and new: the lines that differ, as one."""
+    """One change of one function. `where`: ``domain.retry_policy.of_error``; old, new: the differing lines."""
 
     name: str
     where: str
@@ -31,12 +31,12 @@ class Mutant:
 
     @property
     def alive(self) -> bool:
-        """No test and no type noticed it."""
+        """No test failed and no type error appeared."""
         return self.status not in DEAD
 
     @property
     def only_wording(self) -> bool:
-        """Only the letters of sentences changed (mutmut writes them in capitals, in small letters, or between XX)."""
+        """Only the letters of sentences changed (mutmut writes capitals, small letters, or XX around them)."""
         if self.new.replace("XX", "").casefold() != self.old.casefold():
             return False
         before, after = _LITERAL.findall(self.old), _LITERAL.findall(self.new)
@@ -45,26 +45,26 @@ class Mutant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """An entry of the list: a function, the part of a line that is changed; after an arrow, a part of the new one."""
+    """An entry of the list: a function and the changed part of a line; after an arrow, a part of the new line."""
 
     where: str
     change: str
 
     def names(self, mutant: Mutant) -> bool:
-        """Whether it means this mutant."""
+        """Return True if the entry describes `mutant`."""
         old, _, new = self.change.partition(" → ")
         changed = old in mutant.old and old not in mutant.new
         return mutant.where == self.where and changed and new in mutant.new
 
 
-def listed(path: Path = LIST) -> list[Listed]:
-    """The entries of the list: its lines that are set in by four blanks."""
+def list_entries(path: Path = LIST) -> list[Listed]:
+    """Return the entries of the list: its lines indented by four spaces."""
     found = [_ENTRY.match(line) for line in path.read_text().splitlines()]
     return [Listed(where=m[1], change=m[2].strip()) for m in found if m]
 
 
 def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Mutant]:
-    """The living ones of which not only the wording changed and that no entry means, and those that nobody tried."""
+    """Return survivors that no entry describes (changed wording aside), and mutants without a result."""
     return [
         m
         for m in found
@@ -73,8 +73,8 @@ def unexplained(found: Sequence[Mutant], entries: Sequence[Listed]) -> list[Muta
     ]
 
 
-def mutants() -> list[Mutant]:
-    """All of them, as ``mutants/`` has them stored; of the living ones with what they change."""
+def list_mutants() -> list[Mutant]:
+    """Return all mutants as ``mutants/`` stores them; survivors with their change."""
     found = []
     for path in walk_mutatable_files():
         data = SourceFileMutationData(path=path)
@@ -85,8 +85,8 @@ def mutants() -> list[Mutant]:
     return found
 
 
-def said(mutant: Mutant) -> str:
-    """A living mutant, as a person reads it."""
+def describe(mutant: Mutant) -> str:
+    """Return the lines that report a survivor."""
     return f"{mutant.status}: {mutant.name}\n    {mutant.where}  {mutant.old} → {mutant.new}"
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.nearest import distance
-from tests.mutation.sql import FILES, changes
-from tests.mutation.survivors import LIST, UNTRIED, Listed, Mutant, listed, unexplained
+from tests.mutation.survivors import LIST, UNTRIED, Listed, Mutant, list_entries, unexplained
 
 
 def mutant(old: str, new: str, status: str = "survived") -> Mutant:
@@ -44,14 +43,14 @@ def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, word
 @pytest.mark.parametrize(
     ("mutant", "far"),
     [
-        ("pipeline.store.deliveries.moves.x_settle_several__mutmut_12", [0, 1, 2]),
-        ("pipeline.store.deliveries.moves.x__settled__mutmut_12", [1, 1, 2]),
+        ("pipeline.store.deliveries.settle.x_settle_several__mutmut_12", [0, 1, 2]),
+        ("pipeline.store.deliveries.move.x__settled__mutmut_12", [1, 1, 2]),
         ("pipeline.stages.publish.xǁSliceǁ_of_error__mutmut_3", [2, 2, 0]),
         ("fail", [None, None, None]),
     ],
 )
 def test_who_tries_a_mutant_asks_first_who_can_tell_soonest(mutant: str, far: list[int | None]) -> None:
-    tests = ("store/test_settle.py", "store/test_moves.py", "stages/test_publish.py")
+    tests = ("store/deliveries/test_settle.py", "store/deliveries/test_arm.py", "stages/test_publish.py")
     assert [distance(Path("tests/pipeline", test), mutant) for test in tests] == far
 
 
@@ -67,7 +66,7 @@ def test_what_nobody_tried_is_explained_by_nothing() -> None:
 
 
 def test_every_entry_of_the_list_names_a_line_that_is_there() -> None:
-    entries = listed()
+    entries = list_entries()
     assert len(entries) > 10
     for entry in entries:
         module = next(p for p in _modules(entry.where) if p.exists())
@@ -77,20 +76,3 @@ def test_every_entry_of_the_list_names_a_line_that_is_there() -> None:
 def _modules(where: str) -> list[Path]:
     parts = where.split(".")
     return [Path("pipeline", *parts[:n]).with_suffix(".py") for n in range(1, len(parts))]
-
-
-def test_every_statement_of_the_ledger_is_broken_and_every_change_is_one() -> None:
-    made = changes()
-    broken = {change.where for change in made}
-    assert {"store.deliveries._CLAIM", "store.deliveries._ARM", "store.deliveries._SETTLE"} <= broken
-    assert {change.file for change in made} == set(FILES)
-    for change in made:
-        text = change.file.read_text()
-        assert change.applied() != text
-        assert text[change.start :].startswith(change.old)
-        assert change.users
-
-
-def test_a_text_that_is_part_of_others_is_sent_by_whoever_sends_those() -> None:
-    users = {change.users for change in changes() if change.where == "store.lease._HELD"}
-    assert users == {frozenset({"give_back", "give_back_looks"})}
