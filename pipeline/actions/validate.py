@@ -19,14 +19,15 @@ from pipeline.domain.schedule import is_immediate
 from pipeline.stages import media_checks as links
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import urls_of
-from pipeline.stages.ingest import replay_of
+from pipeline.stages.ingest import find_replay
+from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_validation import Misfit, misfits
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.warnings import of_account, of_checks
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.ownership import accounts_within
+from pipeline.store.deliveries.ownership import restrict_accounts
 from pipeline.store.health import database_now
 
 T = TypeVar("T")
@@ -80,12 +81,14 @@ def _ask_rules(
     context: Context, c: Connection, caller: Caller, request: PostRequest, told: Validated
 ) -> None:
     now = database_now(c)
-    earlier = _collect(told, "external_id", lambda: replay_of(context, c, caller, request))
+    earlier = _collect(
+        told, "external_id", lambda: find_replay(context, c, Submission(caller=caller, request=request))
+    )
     if earlier is not None:
         said = f"An equal request was taken before: it would be answered with its post, {earlier.id}."
         told.warnings.append(Finding(code="DUPLICATE", message=said, field="external_id"))
     _collect(told, "accounts", lambda: rules.accounts_of(c, caller, request.account_ids))
-    usable = find_accounts(c, caller.workspace_id, accounts_within(request.account_ids, caller.accounts))
+    usable = find_accounts(c, caller.workspace_id, restrict_accounts(request.account_ids, caller.accounts))
     order = {identity: n for n, identity in enumerate(request.account_ids)}
     told.accounts = sorted(
         (a for a in usable if a.status is not AccountStatus.INACTIVE), key=lambda a: order[a.id]

@@ -1,4 +1,4 @@
-"""What every request handler is handed: the core, the lanes, the keyring, the meter."""
+"""The application state: what every request handler of one server process works with."""
 
 from __future__ import annotations
 
@@ -11,80 +11,87 @@ import redis
 from starlette.requests import Request
 
 from pipeline.api.files.limits import Filing, filing
-from pipeline.api.http.auth import Keyring
-from pipeline.api.http.batcher import Grouping
-from pipeline.api.http.rate_limit import Meter
-from pipeline.api.http.worker_lane import Lane
+from pipeline.api.http.auth import Authenticator
+from pipeline.api.http.batcher import Batcher
+from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import FLAT_CAPTION, LONGEST_CAPTION, Rules
 from pipeline.context import Context
-from pipeline.rate_buckets import redis_client
-from pipeline.stages.ingest_batch import MOST, Asked, GroupCommit
-from pipeline.stages.post_request import Accepted
+from pipeline.rate_buckets import create_redis_client
+from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
+from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
-    """One server process. The lanes keep apart: waiting posts, mass work, reads, keys, consents, stopping."""
+class AppState:
+    """The parts of one server process. Each bulkhead keeps one kind of work from starving the others."""
 
     context: Context
-    posting: Lane
-    grouping: Grouping[Asked, Accepted | None]
-    bulk: Lane
-    reading: Lane
-    knowing: Lane
-    connecting: Lane
-    steering: Lane
+    post_bulkhead: Bulkhead
+    post_batcher: Batcher[Submission, Outcome | None]
+    bulk_bulkhead: Bulkhead
+    read_bulkhead: Bulkhead
+    lookup_bulkhead: Bulkhead
+    connect_bulkhead: Bulkhead
+    action_bulkhead: Bulkhead
     filing: Filing
-    keyring: Keyring
-    meter: Meter
+    authenticator: Authenticator
+    rate_limit: RateLimit
     metrics: Metrics
     broker: redis.Redis
     rules: Rules
 
-    def lane_of(self, caller: Caller) -> Lane:
-        """Where the posts of this key stand in line."""
-        return self.bulk if caller.bulk else self.posting
+    def choose_bulkhead(self, caller: Caller) -> Bulkhead:
+        """Return the bulkhead that takes this key's posts."""
+        return self.bulk_bulkhead if caller.bulk else self.post_bulkhead
 
-    async def metered(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
-        """Takes posts from the key's bucket; the headers for the answer. Raises Refusal 429 when it holds too few."""
-        if not self.meter.per_minute:
+    async def charge_rate_limit(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
+        """Take *posts* from the key's rate limit and return the headers for the response. Raises Refusal 429."""
+        if not self.rate_limit.per_minute:
             return {}
-        return await self.knowing.run(partial(self.meter.take, caller.key_id, posts))
+        return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, posts))
 
     def close(self) -> None:
-        """Lets what runs finish, then gives the connections back."""
-        self.grouping.close()
-        for lane in (self.posting, self.bulk, self.reading, self.knowing, self.connecting, self.steering):
-            lane.close()
-        self.filing.lane.close()
+        """Finish the work in progress, then close the connections to the broker."""
+        self.post_batcher.close()
+        for bulkhead in (
+            self.post_bulkhead,
+            self.bulk_bulkhead,
+            self.read_bulkhead,
+            self.lookup_bulkhead,
+            self.connect_bulkhead,
+            self.action_bulkhead,
+            self.filing.lane,
+        ):
+            bulkhead.close()
         self.broker.close()
 
 
-def site(context: Context) -> Site:
-    """A server's parts around a core; must be called inside the event loop that will use them."""
-    knowing = Lane("knowing", threads=4, line=512)
-    broker = redis_client(
+def build_app_state(context: Context) -> AppState:
+    """Build the state of a server process. Call it inside the event loop that will use it."""
+    lookups = Bulkhead("lookups", threads=4, limit=512)
+    broker = create_redis_client(
         context.settings.broker.url.get_secret_value(), context.settings.broker.sentinel_master
     )
-    return Site(
+    return AppState(
         context=context,
-        # Most of a post's time is waiting for checks, without a connection; one key may take half the line.
-        posting=Lane("posting", threads=64, line=256, per_key=128),
-        grouping=Grouping("grouping", GroupCommit(context).take, most=MOST),
-        # Narrow, and never waiting: however many a bulk key sends at once, others find threads and connections.
-        bulk=Lane("bulk", threads=4, line=64, per_key=16),
-        reading=Lane("reading", threads=8, line=256, per_key=64),
-        knowing=knowing,
-        # People who come back from a consent page wait for the platform's answers, seconds at times.
-        connecting=Lane("connecting", threads=8, line=64, per_key=32),
-        # Never behind posts that wait for their checks: who wants to stop a post is in a hurry.
-        steering=Lane("steering", threads=4, line=128, per_key=32),
+        # A post spends most of its time waiting for checks, without a database connection.
+        post_bulkhead=Bulkhead("posts", threads=64, limit=256, per_key=128),
+        post_batcher=Batcher("post-batcher", BatchIngest(context).ingest, max_batch=MAX_BATCH),
+        # Few threads, and a bulk post never waits for checks: bulk keys leave threads and connections to others.
+        bulk_bulkhead=Bulkhead("bulk", threads=4, limit=64, per_key=16),
+        read_bulkhead=Bulkhead("reads", threads=8, limit=256, per_key=64),
+        lookup_bulkhead=lookups,
+        # Connecting an account waits for the platform's answers, which can take seconds.
+        connect_bulkhead=Bulkhead("connects", threads=8, limit=64, per_key=32),
+        # Apart from posts that wait for checks, because cancelling a post is urgent.
+        action_bulkhead=Bulkhead("actions", threads=4, limit=128, per_key=32),
         filing=filing(),
-        keyring=Keyring(context, knowing),
-        meter=Meter(broker, context.settings.api.posts_per_minute),
-        metrics=Metrics(context.database, broker, knowing),
+        authenticator=Authenticator(context, lookups),
+        rate_limit=RateLimit(broker, context.settings.api.posts_per_minute),
+        metrics=Metrics(context.database, broker, lookups),
         broker=broker,
         rules=Rules(
             caption=FLAT_CAPTION if context.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
@@ -93,6 +100,6 @@ def site(context: Context) -> Site:
     )
 
 
-def site_of(request: Request) -> Site:
-    """The site this request came to."""
-    return cast("Site", request.app.state.site)
+def get_app_state(request: Request) -> AppState:
+    """Return the state of the application that serves this request."""
+    return cast("AppState", request.app.state.slipway)

@@ -1,103 +1,244 @@
-"""Taking a post: every rule that needs accounts, clock or media, then one commit. It *is* the request.
+"""Ingest: take new posts, one or many, through every rule that needs accounts, clock or media, into one commit.
 
-Leaves deliveries scheduled when every check is decided good, else accepted. A crash before the commit leaves nothing;
-one between commit and answer is healed by the client's repeat, which finds the post by its token.
+One post is a batch of one. For a whole batch the database is asked for the clock, the accounts and the known checks;
+posts whose media are known to be good are stored together by one statement (group commit), and each is answered after
+its commit. Idempotency is that statement's: a replay token that is taken keeps a post from being stored, and the post
+that has the token is the answer. A request that breaks a rule is refused, and its neighbours are stored.
+
+A post with media that are not known to be good stays a plan. ``finish`` opens its checks, waits for them with no
+connection held, and stores it in the transaction that locks them FOR SHARE. It leaves deliveries ``scheduled`` when
+every check is decided good, else ``accepted``.
+
+A crash before the commit leaves nothing; after one between commit and answer, the client's repeat finds the post by its
+token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
-from pipeline.stages.new_post import Draught, drawn, new_post, repeated, ring, taken, token_of
+from pipeline.stages.ingest_caches import BatchFacts, IngestCaches
+from pipeline.stages.new_post import (
+    PostPlan,
+    Submission,
+    accept_replay,
+    accept_stored,
+    build_post,
+    dispatch_stored,
+    plan_post,
+    replay_token,
+)
 from pipeline.stages.post_request import Accepted, PostRequest, Refusal, Warned
-from pipeline.stages.warnings import warnings_for
+from pipeline.stages.warnings import DailyCounts, of_checks, of_grant, of_misfits
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
-from pipeline.store.health import database_now
-from pipeline.store.posts import posts as store
+from pipeline.store.database import Unreachable
+from pipeline.store.posts import insert_batch as store
+
+log = logging.getLogger("slipway.ingest")
+
+MAX_BATCH = 64
+"""Posts in one transaction: more would only make the first of them wait for the last."""
+
+_STATEMENT_ERRORS = ("40", "55", "57014")
+"""SQLSTATE classes of what ends a statement while the server is there: a deadlock, a lock, a time limit."""
+
+Outcome = Accepted | PostPlan | Exception
+"""Stored or found · awaiting its checks: ``finish`` it · refused, or failed for a reason of its own."""
+
+
+class BatchIngest:
+    """Ingest of one batch after the other, with caches between them: for one thread."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._caches = _caches(context)
+
+    def ingest(self, batch: Sequence[Submission]) -> Sequence[Outcome | None]:
+        """Return an outcome for each submission, in order. Raises Unreachable for all of them.
+
+        None stands for each of a batch that failed as a whole: ``accept`` them one by one, so that whichever is at
+        fault harms no other.
+        """
+        try:
+            return _ingest(self._context, self._caches, batch)
+        except Unreachable as error:
+            if not _is_statement_error(error):
+                raise
+            log.warning("a batch of %s posts failed and is taken one by one: %s", len(batch), error)
+        except Exception:
+            log.exception("a batch of %s posts failed and is taken one by one", len(batch))
+            self._caches.clear()
+        return [None] * len(batch)
 
 
 def accept(context: Context, caller: Caller, request: PostRequest) -> Accepted:
-    """Stores the post, or finds the one an equal request made. Raises Refusal (nothing stored) and Unreachable."""
+    """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
+    [outcome] = _ingest(context, _caches(context), [Submission(caller=caller, request=request)])
+    return finish(context, outcome)
+
+
+def finish(context: Context, outcome: Outcome) -> Accepted:
+    """Return the accepted post, after waiting for its checks where it needs to. Raises what the outcome holds."""
+    if isinstance(outcome, PostPlan):
+        return _store_checked(context, outcome)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def find_replay(context: Context, c: Connection, submission: Submission) -> Accepted | None:
+    """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
+    token = replay_token(context, submission)
+    found = None if token is None else _find_replays(context, c, {0: (submission, token)}).get(0)
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
+    with context.database.once() as c:
+        outcomes, stored = _take(context, c, caches.read(c, batch), batch)
+    failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, Accepted)))
+    dispatch_stored(context, stored)
+    return outcomes
+
+
+def _take(
+    context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
+) -> tuple[list[Outcome], list[PostPlan]]:
+    """The outcomes, and the plans that were stored."""
+    tokens = [replay_token(context, submission) for submission in batch]
+    outcomes: list[Outcome] = [_plan(context, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
+    ready = _first_of_each_token(outcomes)
+    accepted = dict(zip(ready, _store(context, c, list(ready.values())), strict=True))
+    stored = {n: answer for n, answer in accepted.items() if answer is not None}
+    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t is not None and n not in stored}
+    for n, answer in (stored | _find_replays(context, c, repeats)).items():
+        outcomes[n] = answer
+    return outcomes, [ready[n] for n in stored]
+
+
+def _plan(context: Context, facts: BatchFacts, submission: Submission, token: str | None) -> Outcome:
+    """Hold a request to every rule that the known facts decide, in the order of the contract."""
+    request, checks = submission.request, facts.checks_of(submission)
+    try:
+        accounts = rules.chosen(facts.accounts_of(submission), request.account_ids)
+        plan = plan_post(context, submission, token=token, accounts=accounts, now=facts.now)
+        known = len(checks) == len(plan.links) and request.music_url is None
+        plan.judge(context, checks if known else {})
+        if request.music_url is not None:  # refused after what is wrong whatever the media are
+            plan.links = media_checks.links_of(request.media, rules.music_link_of(context, request.music_url))
+    except Exception as error:  # noqa: BLE001  a refusal, or a bug in one platform's rules: this request's alone
+        return error
+    return plan
+
+
+def _first_of_each_token(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
+    """The plans to store now, by position. The second with a token waits until the first one's post can be found."""
+    ready: dict[int, PostPlan] = {}
+    seen: set[tuple[UUID, str]] = set()
+    for n, plan in enumerate(outcomes):
+        if not isinstance(plan, PostPlan) or not plan.is_ready:
+            continue
+        if plan.token is not None:
+            token = (plan.submission.workspace, plan.token)
+            if token in seen:
+                continue
+            seen.add(token)
+        ready[n] = plan
+    return ready
+
+
+def _store(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[Accepted | None]:
+    """Store posts by one statement; None for each whose token another request has taken."""
+    if not plans:
+        return []
+    posts = [build_post(context, plan) for plan in plans]
+    days = DailyCounts(context, c, [(plan.due_at, plan.accounts) for plan in plans])
+    stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
+    too_full = days.warn(context, planned)
+    return [
+        accept_stored(plan, post, [*_warn(plan), *too_full[n]]) if post.id in stored else None
+        for n, (plan, post) in enumerate(zip(plans, posts, strict=True))
+    ]
+
+
+def _warn(plan: PostPlan) -> list[Warned]:
+    grants = [warning for account in plan.accounts for warning in of_grant(account, plan.due_at)]
+    return [*of_checks(plan.submission.request, plan.checks), *of_misfits(plan.problems), *grants]
+
+
+def _find_replays(
+    context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, str]]
+) -> dict[int, Accepted | Refusal]:
+    """Of submissions with their tokens: the posts equal requests made, whatever has become of the rules since."""
+    if not repeats:
+        return {}
+    names = {n: (submission.workspace, token) for n, (submission, token) in repeats.items()}
+    replays = store.find_replays(c, list(dict.fromkeys(names.values())), _window(context))
+    return {
+        n: _answer_replay(repeats[n][0].request, replays[name])
+        for n, name in names.items()
+        if name in replays
+    }
+
+
+def _answer_replay(request: PostRequest, replay: store.Replay) -> Accepted | Refusal:
+    if replay.body_sha256 == request.body_sha256:
+        return accept_replay(replay.post_id, due_at=replay.due_at, created_at=replay.created_at)
+    said = f"external_id {request.external_id!r} was used for a post with another body ({replay.post_id})."
+    return Refusal(409, "create_failed", said)
+
+
+def _store_checked(context: Context, plan: PostPlan) -> Accepted:
+    """Open the checks of a plan, wait for them, and store it in the transaction that locks them."""
+    workspace = plan.submission.workspace
     with context.database.begin() as c:
-        draught = _draught(context, c, caller, request)
-        if isinstance(draught, Accepted):
-            return draught
-    _fit(context, draught, draught.checks)
-    if links.undecided(draught.checks):
-        draught.checks = links.wait_for(context, draught.checks, bulk=draught.caller.bulk)
-        links.refuse_unreachable(draught.checks)
-        _fit(context, draught, draught.checks)
-    accepted = _store(context, draught)
+        checks: Mapping[int, Check] = media_checks.open_checks(context, c, workspace, plan.links)
+    plan.judge(context, checks)
+    if media_checks.undecided(checks):
+        checks = media_checks.wait_for(context, checks, bulk=plan.submission.caller.bulk)
+        media_checks.refuse_unreachable(checks)
+        plan.judge(context, checks)
+    with context.database.begin() as c:
+        # from here to the commit no verdict lands, or the post would wait for one that has been given already
+        checks = media_checks.locked(c, workspace, checks)
+        media_checks.refuse_unreachable(checks)
+        plan.judge(context, checks)
+        [accepted] = _store(context, c, [plan])
+        if accepted is None:
+            return _find_winner(context, c, plan.submission)
     failpoint("ingest.committed", accepted.id)
-    ring(context, [draught])
+    dispatch_stored(context, [plan])
     return accepted
 
 
-def _draught(context: Context, c: Connection, caller: Caller, request: PostRequest) -> Draught | Accepted:
-    """Replay, then accounts, then clock and music: the order of the contract; opens the checks that are needed."""
-    now = database_now(c)
-    token = token_of(context, caller, request)
-    if found := _replay(context, c, caller, request, token):
-        return found
-    accounts = rules.accounts_of(c, caller, request.account_ids)
-    draught = drawn(context, caller, request, token=token, accounts=accounts, now=now)
-    _fit(context, draught, {})  # whatever is wrong whatever the media are, before anybody fetches them
-    wanted = links.links_of(request.media, rules.music_link_of(context, request.music_url))
-    draught.checks = links.open_checks(context, c, caller.workspace_id, wanted)
-    return draught
+def _find_winner(context: Context, c: Connection, submission: Submission) -> Accepted:
+    """The post of the equal request that took the token first."""
+    if winner := find_replay(context, c, submission):
+        return winner
+    raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
 
 
-def replay_of(context: Context, c: Connection, caller: Caller, request: PostRequest) -> Accepted | None:
-    """The post an equal request made before. Raises Refusal when its external_id was used for another body."""
-    return _replay(context, c, caller, request, token_of(context, caller, request))
+def _caches(context: Context) -> IngestCaches:
+    return IngestCaches(timedelta(seconds=context.settings.reachability.fresh))
 
 
-def _replay(
-    context: Context, c: Connection, caller: Caller, request: PostRequest, token: str | None
-) -> Accepted | None:
-    """A repeat gets the original post, whatever has passed since; the same id with another body is refused."""
-    if token is None:
-        return None
-    window = timedelta(seconds=context.settings.ingest.dedupe_window)
-    found = store.find_replay(c, caller.workspace_id, token, request.body_sha256, window)
-    if found is None:
-        return None
-    if not found.same_body:
-        raise Refusal(
-            409,
-            "create_failed",
-            f"external_id {request.external_id!r} was used for a post with another body ({found.post_id}).",
-        )
-    return repeated(found.post_id, due_at=found.due_at, created_at=found.created_at)
+def _window(context: Context) -> timedelta:
+    return timedelta(seconds=context.settings.ingest.dedupe_window)
 
 
-def _fit(context: Context, draught: Draught, checks: Mapping[int, Check]) -> None:
-    rules.refuse_misfits(context, draught.request, draught.accounts, checks)
-
-
-def _store(context: Context, draught: Draught) -> Accepted:
-    """The one commit. The checks still open are locked in URL order: no verdict lands between reading and storing."""
-    with context.database.begin() as c:
-        draught.checks = links.locked(c, draught.caller.workspace_id, draught.checks)
-        links.refuse_unreachable(draught.checks)
-        _fit(context, draught, draught.checks)
-        post = new_post(context, draught)
-        if not store.take_token(c, post, timedelta(seconds=context.settings.ingest.dedupe_window)):
-            winner = _replay(context, c, draught.caller, draught.request, draught.token)
-            if winner is None:
-                raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
-            return winner
-        store.insert_posts(c, [post])
-        warnings = warnings_for(context, c, draught.request, draught.accounts, post.due_at, draught.checks)
-    return taken(draught, post, warnings)
-
-
-__all__ = ["Accepted", "PostRequest", "Refusal", "Warned", "accept"]
+def _is_statement_error(error: Unreachable) -> bool:
+    """Whether the server is there and only ended this statement."""
+    state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
+    return bool(state) and str(state).startswith(_STATEMENT_ERRORS)

@@ -1,52 +1,98 @@
-"""What the groups before asked for already, and what of it still holds. For one thread."""
+"""What ingest knows from earlier batches: account rows and good checks, and whether they still hold. For one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.stages.media_checks import links_of
+from pipeline.stages.new_post import Submission
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
+from pipeline.store.deliveries.ownership import restrict_accounts
 from pipeline.store.posts import insert_batch as store
 from pipeline.store.posts.insert_batch import Link
 
-MOST = 10_000
-"""Accounts, and checks, that are remembered; then all of them are forgotten."""
+CAPACITY = 10_000
+"""Accounts, and checks, that are kept; a cache that is full is emptied."""
 
 
-class KnownAccounts:
-    """Reads an account only when its row is another than the one that was read before: each change makes a new one."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchFacts:
+    """What the database says about a whole batch."""
+
+    now: datetime
+    accounts: Mapping[UUID, AccountRow]
+    checks: Mapping[Link, Check]
+
+    def accounts_of(self, submission: Submission) -> dict[UUID, AccountRow]:
+        """The accounts that this caller may name."""
+        caller = submission.caller
+        ids = restrict_accounts(submission.request.account_ids, caller.accounts) or ()
+        found = [a for a in map(self.accounts.get, ids) if a is not None]
+        return {a.id: a for a in found if a.workspace_id == caller.workspace_id}
+
+    def checks_of(self, submission: Submission) -> dict[int, Check]:
+        """The good checks of the media of this request, by position; those that are not known are missing."""
+        found = {
+            position: self.checks.get((submission.workspace, purpose, url))
+            for position, purpose, url in links_of(submission.request.media, None)
+        }
+        return {position: check for position, check in found.items() if check is not None}
+
+
+class IngestCaches:
+    """The accounts and checks of earlier batches."""
+
+    def __init__(self, fresh: timedelta) -> None:
+        """``fresh``: how old a good check may be."""
+        self._accounts = AccountCache()
+        self._checks = CheckCache(fresh)
+
+    def read(self, c: Connection, batch: Sequence[Submission]) -> BatchFacts:
+        """Read the clock and the accounts in one query, and in others only what is not cached."""
+        links = {
+            (submission.workspace, purpose, url)
+            for submission in batch
+            for _, purpose, url in links_of(submission.request.media, None)
+        }
+        now, accounts = self._accounts.find(c, {i for s in batch for i in s.request.account_ids})
+        return BatchFacts(now=now, accounts=accounts, checks=self._checks.find(c, links, now))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._accounts.clear()
+        self._checks.clear()
+
+
+class AccountCache:
+    """Account rows by id, each read again when its row version (``xmin``) has changed."""
 
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[str, AccountRow]] = {}
 
     def find(self, c: Connection, ids: Collection[UUID]) -> tuple[datetime, dict[UUID, AccountRow]]:
-        """The database's clock, and these accounts as they stand, whosever they are.
-
-        Whether a caller may know of one is the caller's workspace's question.
-        """
+        """Return the database's clock and these accounts, of whatever workspace: the caller has to filter them."""
         now, versions = store.find_versions(c, ids)
         changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
         if changed:
-            if len(self._known) + len(changed) > MOST:
+            if len(self._known) + len(changed) > CAPACITY:
                 changed = list(versions)
-                self.forget()
+                self.clear()
             self._known |= store.find_accounts(c, changed)
         return now, {i: self._known[i][1] for i in versions}
 
-    def forget(self) -> None:
-        """All of them."""
+    def clear(self) -> None:
+        """Forget every account."""
         self._known = {}
 
 
-class GoodChecks:
-    """Asks the database for the checks it does not remember: what was found good stays so until it is too old.
-
-    A decided check is never changed and never deleted, so there is nothing to miss by not asking again.
-    """
+class CheckCache:
+    """Good checks by link, until they are too old. A decided check is never changed or deleted."""
 
     def __init__(self, fresh: timedelta) -> None:
         """``fresh``: how old a check may be."""
@@ -54,7 +100,7 @@ class GoodChecks:
         self._known: dict[Link, tuple[Check, datetime]] = {}
 
     def find(self, c: Connection, links: Collection[Link], now: datetime) -> dict[Link, Check]:
-        """The good check of each link that has one. ``now``: the database's."""
+        """Return the good check of each link that has one. ``now``: the database's clock."""
         found, unknown = {}, []
         for link in links:
             check, decided_at = self._known.get(link, (None, now))
@@ -64,12 +110,12 @@ class GoodChecks:
                 unknown.append(link)
         if not unknown:
             return found
-        asked = store.find_good(c, unknown, self._fresh)
-        if len(self._known) + len(asked) > MOST:
-            self.forget()
-        self._known |= asked
-        return found | {link: check for link, (check, _) in asked.items()}
+        read = store.find_good(c, unknown, self._fresh)
+        if len(self._known) + len(read) > CAPACITY:
+            self.clear()
+        self._known |= read
+        return found | {link: check for link, (check, _) in read.items()}
 
-    def forget(self) -> None:
-        """All of it: somebody may have meddled with the tables."""
+    def clear(self) -> None:
+        """Forget every check."""
         self._known = {}

@@ -1,9 +1,9 @@
-"""A request on its way to becoming a post: what is known of it once replay, accounts and clock have been asked."""
+"""A new post between its request and its rows: the plan that ingest makes, checks and stores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,118 +11,147 @@ from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import IMMEDIATE, is_immediate, next_at, slot_end
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.media_checks import Link
+from pipeline.stages.platform_validation import Misfit
 from pipeline.stages.post_request import Accepted, PostRequest, Warned
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id
-from pipeline.store.posts.posts import NewDelivery, NewPost
+from pipeline.store.posts.insert_batch import NewDelivery, NewPost
 
 
-@dataclass(kw_only=True, slots=True)
-class Draught:
-    """A request on its way through the rules."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """A post request and the key that sent it."""
 
     caller: Caller
     request: PostRequest
+
+    @property
+    def workspace(self) -> UUID:
+        """The workspace of the key."""
+        return self.caller.workspace_id
+
+
+@dataclass(kw_only=True, slots=True)
+class PostPlan:
+    """A submission that broke no rule so far, with its accounts, its time and the checks of its media."""
+
+    submission: Submission
     accounts: Sequence[AccountRow]
     due_at: datetime
     immediate: bool
     token: str | None
-    checks: Mapping[int, Check]
+    links: Sequence[Link]
+    """Everything that needs a check."""
+    checks: Mapping[int, Check] = field(default_factory=dict)
+    problems: Sequence[Misfit] = ()
+    """What the platforms accept with a warning, judged by the facts in ``checks``."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every link has a good check: then the post can be stored without waiting."""
+        return len(self.checks) == len(self.links) and media_checks.all_good(self.checks)
+
+    def judge(self, context: Context, checks: Mapping[int, Check]) -> None:
+        """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
+        self.checks = checks
+        self.problems = rules.refuse_misfits(context, self.submission.request, self.accounts, checks)
 
 
-def token_of(context: Context, caller: Caller, request: PostRequest) -> str | None:
-    """What a repeat is recognised by, among the keys that see the same posts: no other learns that an id is taken."""
+def replay_token(context: Context, submission: Submission) -> str | None:
+    """Return what a repeat of this request is recognised by, or None when it is never taken for a repeat.
+
+    A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
+    """
+    request, realm = submission.request, submission.caller.realm
     if request.external_id is not None:
-        return f"bound:{caller.realm}:{request.external_id}" if caller.realm else f"id:{request.external_id}"
-    return (
-        f"body:{caller.realm}{request.body_sha256.hex()}" if context.settings.ingest.dedupe_window else None
-    )
+        return f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}"
+    return f"body:{realm}{request.body_sha256.hex()}" if context.settings.ingest.dedupe_window else None
 
 
-def drawn(
+def plan_post(
     context: Context,
-    caller: Caller,
-    request: PostRequest,
+    submission: Submission,
     *,
     token: str | None,
     accounts: Sequence[AccountRow],
     now: datetime,
-) -> Draught:
-    """Clock, then sections against accounts: the order of the contract. Raises Refusal."""
+) -> PostPlan:
+    """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal."""
+    request = submission.request
     due_at = rules.due_at_of(request.scheduled_at, now)
     rules.refuse_expired(request.expires_at, now)
     rules.refuse_mixed(context, request, accounts)
-    return Draught(
-        caller=caller,
-        request=request,
+    return PostPlan(
+        submission=submission,
         accounts=accounts,
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
         token=token,
-        checks={},
+        links=media_checks.links_of(request.media, None),
     )
 
 
-def new_post(context: Context, draught: Draught) -> NewPost:
-    """The rows to be: scheduled when every check is decided good, else accepted."""
-    r = draught.request
-    state = State.SCHEDULED if links.all_good(draught.checks) else State.ACCEPTED
+def build_post(context: Context, plan: PostPlan) -> NewPost:
+    """Return the rows of a plan: deliveries are scheduled when every check is good, else accepted."""
+    request = plan.submission.request
+    state = State.SCHEDULED if media_checks.all_good(plan.checks) else State.ACCEPTED
     return NewPost(
         id=new_id(),
-        workspace_id=draught.caller.workspace_id,
-        key_id=draught.caller.key_id,
-        caption=r.caption,
-        media=r.media,
-        music_url=r.music_url,
-        tiktok=r.tiktok,
-        pinterest=r.pinterest,
-        due_at=draught.due_at,
-        expires_at=r.expires_at,
-        on_late=r.on_late,
-        external_id=r.external_id,
-        replay_token=draught.token,
-        body_sha256=r.body_sha256,
-        checks=links.pins_of(draught.checks),
+        workspace_id=plan.submission.workspace,
+        key_id=plan.submission.caller.key_id,
+        caption=request.caption,
+        media=request.media,
+        music_url=request.music_url,
+        tiktok=request.tiktok,
+        pinterest=request.pinterest,
+        due_at=plan.due_at,
+        expires_at=request.expires_at,
+        on_late=request.on_late,
+        external_id=request.external_id,
+        replay_token=plan.token,
+        body_sha256=request.body_sha256,
+        checks=media_checks.pins_of(plan.checks),
         deliveries=[
             NewDelivery(
                 id=new_id(),
-                account_id=a.id,
-                platform=a.platform,
+                account_id=account.id,
+                platform=account.platform,
                 state=state,
-                next_at=next_at(draught.due_at, context.adapters[a.platform].capabilities.prepare_lead),
+                next_at=next_at(plan.due_at, context.adapters[account.platform].capabilities.prepare_lead),
             )
-            for a in draught.accounts
+            for account in plan.accounts
         ],
     )
 
 
-def taken(draught: Draught, post: NewPost, warnings: Sequence[Warned]) -> Accepted:
-    """The answer to a post that was stored."""
-    status = PostStatus.PENDING if draught.immediate else PostStatus.SCHEDULED
+def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[Warned]) -> Accepted:
+    """Return the answer to a post that was stored."""
+    status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
     return Accepted(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
 
 
-def repeated(post: UUID, *, due_at: datetime, created_at: datetime) -> Accepted:
-    """The answer to a repeat: the one the original post got."""
+def accept_replay(post: UUID, *, due_at: datetime, created_at: datetime) -> Accepted:
+    """Return the answer to a repeat: the original post, with the status it was answered with."""
     status = PostStatus.PENDING if due_at - created_at <= IMMEDIATE else PostStatus.SCHEDULED
     return Accepted(id=post, scheduled_at=due_at, duplicate=True, status=status)
 
 
-def ring(context: Context, draughts: Iterable[Draught]) -> None:
-    """After the commit, once for all of them. A ring that fails costs a second: the sweep rings again."""
+def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:
+    """Dispatch the work of stored posts, after their commit. If this fails, the sweep dispatches within a second."""
     now, slots = False, set()
-    for draught in draughts:
-        leads = [context.adapters[a.platform].capabilities.prepare_lead for a in draught.accounts]
-        first = next_at(draught.due_at, max(leads))
-        if draught.immediate:
+    for plan in plans:
+        leads = [context.adapters[a.platform].capabilities.prepare_lead for a in plan.accounts]
+        first = next_at(plan.due_at, max(leads))
+        if plan.immediate:
             now = True
         elif first <= datetime.now(first.tzinfo) + timedelta(seconds=context.settings.delay.horizon):
             slots.add(slot_end(first, timedelta(seconds=context.settings.delay.slot)))
     if now:
-        context.dispatcher.now()
+        context.dispatcher.send_slot_now()
     if slots:
-        context.dispatcher.slots(sorted(slots))
+        context.dispatcher.send_slots(sorted(slots))

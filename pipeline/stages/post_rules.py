@@ -21,12 +21,12 @@ from pipeline.stages.post_request import Content, Refusal
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.ownership import accounts_within
+from pipeline.store.deliveries.ownership import restrict_accounts
 
 
 def accounts_of(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
     """The accounts in the order asked. Raises Refusal for unknown and inactive ones, and when there is none."""
-    found = {a.id: a for a in find_accounts(c, caller.workspace_id, accounts_within(ids, caller.accounts))}
+    found = {a.id: a for a in find_accounts(c, caller.workspace_id, restrict_accounts(ids, caller.accounts))}
     return chosen(found, ids)
 
 
@@ -105,12 +105,13 @@ def music_link_of(context: Context, music_url: str | None) -> str | None:
 
 def refuse_misfits(
     context: Context, content: Content, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
-) -> None:
-    """Raises Refusal with everything that keeps this content from going out to these accounts."""
+) -> Sequence[Misfit]:
+    """Return what is worth a warning. Raises Refusal with everything that these accounts' platforms do not accept."""
     found = misfits(context, content, accounts, facts_of(checks), track_of(checks))
     refused = [m for m in found if refuses(context, m)]
     if refused:
         raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
+    return found
 
 
 def refuses(context: Context, misfit: Misfit) -> bool:

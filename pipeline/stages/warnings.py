@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import DailyPer, Platform
 from pipeline.context import Context
 from pipeline.stages.platform_validation import Misfit, misfits
 from pipeline.stages.post_request import Content, Warned
 from pipeline.stages.post_rules import name_of
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.daily_quota import planned_in_day
+from pipeline.store.deliveries.daily_quota import count_planned
+
+_DAY = timedelta(days=1)
 
 
 def warnings_for(
@@ -62,7 +67,7 @@ def of_account(
     yield from of_grant(account, due_at)
     if daily_posts(context, account) is not None:
         per = context.adapters[account.platform].capabilities.daily_per
-        yield from of_day(context, account, planned_in_day(c, account.id, due_at, per) + unstored)
+        yield from of_day(context, account, count_planned(c, account.id, due_at, per) + unstored)
 
 
 def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
@@ -96,3 +101,45 @@ def of_day(context: Context, account: AccountRow, planned: int) -> Iterator[Warn
             message=f"{name_of(account)}: {planned} posts fall into the day before this one is due; the platform takes "
             f"{allowed}. It will go out later.",
         )
+
+
+class DailyCounts:
+    """The daily quotas of posts that are about to be stored together."""
+
+    def __init__(
+        self, context: Context, c: Connection, posts: Sequence[tuple[datetime, Sequence[AccountRow]]]
+    ) -> None:
+        """``posts``: due time and accounts of each. Reads at once what is counted over all accounts of our app."""
+        days = [
+            (n, account, due_at)
+            for n, (due_at, accounts) in enumerate(posts)
+            for account in accounts
+            if daily_posts(context, account) is not None
+        ]
+        self._own = [day for day in days if _per(context, day[1]) == "account"]
+        self._shared = [day for day in days if _per(context, day[1]) == "app"]
+        self._planned_by_app = [count_planned(c, account.id, due, "app") for _, account, due in self._shared]
+
+    @property
+    def by_account(self) -> list[tuple[UUID, datetime]]:
+        """Accounts and due times for ``store_posts`` to count, in its own statement."""
+        return [(account.id, due_at) for _, account, due_at in self._own]
+
+    def warn(self, context: Context, planned: Sequence[int]) -> Mapping[int, list[Warned]]:
+        """Return the warnings by post; ``planned``: the counts of ``by_account``, these posts left out.
+
+        Each post counts itself and those before it in the list, as if they had been stored one after the other.
+        """
+        found: dict[int, list[Warned]] = defaultdict(list)
+        before: dict[UUID | Platform, list[datetime]] = defaultdict(list)
+        days = zip([*self._own, *self._shared], [*planned, *self._planned_by_app], strict=True)
+        for (n, account, due_at), stored in days:
+            mine = before[account.id if _per(context, account) == "account" else account.platform]
+            mine.append(due_at)
+            count = stored + sum(due_at - _DAY < other <= due_at for other in mine)
+            found[n].extend(of_day(context, account, count))
+        return found
+
+
+def _per(context: Context, account: AccountRow) -> DailyPer:
+    return context.adapters[account.platform].capabilities.daily_per

@@ -12,7 +12,7 @@ from uuid import UUID
 from pipeline.media.probe.probe import probe
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
+from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from tests.bench.figures import Unsound
 from tests.bench.kinds import Kind
 from tests.stack import Stack
@@ -30,7 +30,7 @@ def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
         url = stack.media(name)
         facts = asdict(probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image"))
         with stack.context.database.begin() as c:
-            known = checks.fresh_good(c, stack.workspace, kind.purpose, url, timedelta(minutes=10))
+            known = checks.find_fresh_check(c, stack.workspace, kind.purpose, url, timedelta(minutes=10))
             check = known or checks.open_check(c, stack.workspace, kind.purpose, url)
             if known is None:
                 checks.decide_check(c, check.id, "good", facts=facts, seen="ok")
@@ -72,7 +72,7 @@ def fill(
             for n, at in enumerate(due[first : first + BATCH], first)
         ]
         with stack.context.database.begin() as c:
-            insert_posts(c, posts)
+            store_posts(c, posts, timedelta(0))
 
 
 def _post(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.api.app import create_app
 from pipeline.store.posts import insert_batch as group
-from pipeline.store.posts.posts import NewPost
+from pipeline.store.posts.insert_batch import NewPost
 
 STORING = group.store_posts  # an import that fails is better than a reference that stores after all
 

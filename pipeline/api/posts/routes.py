@@ -1,124 +1,196 @@
-"""POST /posts, GET /posts and GET /posts/{id}. The order of the lines in ``create`` is the order of the error table."""
+"""POST /posts, GET /posts and GET /posts/{id}. Statements of ``create_post`` follow the contract's order of errors."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from pipeline.api.http import strict_json as json_reader
-from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, success
-from pipeline.api.posts import serialize as rendering
-from pipeline.api.posts.pagination import Wanted, read_query, write_cursor
-from pipeline.api.posts.schema import read_post
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
+from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.introduction import POSTS
+from pipeline.api.openapi.operation import (
+    ETAG_HEADER,
+    PARTNER_API,
+    RATE_HEADERS,
+    Operation,
+    header_parameter,
+    path_parameter,
+    query_parameter,
+)
+from pipeline.api.posts.pagination import MOST, USUAL, PostQuery, read_query, write_cursor
+from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
+from pipeline.api.posts.schema import EXTERNAL_ID, PostBody, read_post
 from pipeline.api.posts.unsafe_text import harmless
-from pipeline.api.state import Site, site_of
-from pipeline.stages.ingest import accept
-from pipeline.stages.ingest_batch import Asked
+from pipeline.api.state import AppState, get_app_state
+from pipeline.domain.post import PostStatus
+from pipeline.stages.ingest import accept, finish
+from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import Accepted, PostRequest
 from pipeline.stages.post_state import version_of
 from pipeline.store.auth.keys import Caller
-from pipeline.store.health import plan_once
-from pipeline.store.posts import views as post_views
-from pipeline.store.posts.pages import list_posts
+from pipeline.store.health import force_generic_plans
+from pipeline.store.posts import pages, views
 from pipeline.store.rollups.count import count_by_status
 
 
-async def create(request: Request) -> Response:
-    """Take a post. The answer is sent after the commit; a repeat with the same external_id gets the same post."""
-    site = site_of(request)
-    caller = await site.keyring.publisher(request)
-    raw = await read_body(request, site.context.settings.api.max_body)
-    require_json(request, raw)
-    limits = await site.metered(caller)
+async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
+    """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_publisher(request)
+    raw = await read_json_body(request)
+    rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")
-    wanted = read_post(json_of(raw), site.rules, key, harmless=harmless(raw))
-    found = await _taken(site, caller, wanted)
-    data = rendering.accepted(found)
-    return success("Post scheduled", data, code=200 if found.duplicate else 201, headers=limits)
+    post = read_post(parse_json(raw), app_state.rules, key, harmless=harmless(raw))
+    accepted = await _store(app_state, caller, post)
+    data = CreatedPost.from_accepted(accepted)
+    return success("Post scheduled", data, code=200 if accepted.duplicate else 201, headers=rate_headers)
 
 
-async def _taken(site: Site, caller: Caller, wanted: PostRequest) -> Accepted:
-    """With its neighbours in one transaction if it is plain, else on its own; mass work keeps to its narrow lane."""
-    lane = site.lane_of(caller)
+async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> Accepted:
+    """Store the post with those that arrive beside it, or alone: bulk work, and a post that waits for its checks."""
+    bulkhead = app_state.choose_bulkhead(caller)
     if not caller.bulk:
-        lane.enter(caller.key_id)
+        bulkhead.acquire(caller.key_id)
         try:
-            found = await site.grouping.ask(Asked(caller=caller, request=wanted))
+            outcome = await app_state.post_batcher.submit(Submission(caller=caller, request=post))
         finally:
-            lane.leave(caller.key_id)
-        if found is not None:
-            return found
-    return await lane.run(partial(accept, site.context, caller, wanted), caller.key_id)
+            bulkhead.release(caller.key_id)
+        if isinstance(outcome, PostPlan):
+            return await bulkhead.run(partial(finish, app_state.context, outcome), caller.key_id)
+        if outcome is not None:
+            return finish(app_state.context, outcome)
+    return await bulkhead.run(partial(accept, app_state.context, caller, post), caller.key_id)
 
 
-async def index(request: Request) -> Response:
+async def list_posts(request: Request) -> SuccessResponse[PostPage]:
     """List posts, newest first."""
-    site = site_of(request)
-    caller = await site.keyring.caller(request)
-    wanted = read_query(request.scope["query_string"])
-    return success(
-        "Posts retrieved", await site.reading.run(partial(_page, site, caller, wanted), caller.key_id)
-    )
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    query = read_query(request.scope["query_string"])
+    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query), caller.key_id)
+    return success("Posts retrieved", page)
 
 
-async def show(request: Request) -> Response:
-    """Show one post."""
-    site = site_of(request)
-    caller = await site.keyring.caller(request)
-    identity = identity_of(request.path_params["post_id"])
-    found = (
-        None
-        if identity is None
-        else await site.reading.run(partial(_read, site, caller, identity), caller.key_id)
-    )
-    if found is None:
+async def get_post(request: Request) -> SuccessResponse[Post]:
+    """Return one post."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    post_id = parse_id(request.path_params["post_id"])
+    view = None
+    if post_id is not None:
+        view = await app_state.read_bulkhead.run(partial(_read, app_state, caller, post_id), caller.key_id)
+    if view is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return success("Post retrieved", rendering.post(found), headers={"ETag": f'"{version_of(found)}"'})
+    return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{version_of(view)}"'})
 
 
-def json_of(raw: bytes) -> Any:
-    """The body's JSON. Raises Refusal 400."""
-    try:
-        return json_reader.read(raw)
-    except json_reader.InvalidJson as error:
-        raise HttpRefusal(400, "invalid_json", str(error)) from None
-
-
-def _page(site: Site, caller: Caller, wanted: Wanted) -> dict[str, Any]:
-    with site.context.database.begin() as c:
-        plan_once(c)
-        found = list_posts(
+def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
+    with app_state.context.database.begin() as c:
+        force_generic_plans(c)
+        found = pages.list_posts(
             c,
             caller.workspace_id,
-            status=wanted.status,
-            since=wanted.since,
-            until=wanted.until,
-            before=wanted.before,
-            limit=wanted.limit + 1,
+            status=query.status,
+            since=query.since,
+            until=query.until,
+            before=query.before,
+            limit=query.limit + 1,
             accounts=caller.accounts,
         )
-        counted = count_by_status(c, caller.workspace_id, wanted.since, wanted.until, caller.accounts)
-    shown, more = found[: wanted.limit], len(found) > wanted.limit
-    return {
-        "summary": rendering.summary(counted),
-        "posts": [rendering.post(p) for p in shown],
-        "next_cursor": write_cursor((shown[-1].created_at, shown[-1].id)) if more else None,
-    }
+        totals = count_by_status(c, caller.workspace_id, query.since, query.until, caller.accounts)
+    shown, has_more = found[: query.limit], len(found) > query.limit
+    return PostPage(
+        summary=PostSummary.from_totals(totals),
+        posts=[*map(Post.from_view, shown)],
+        next_cursor=write_cursor((shown[-1].created_at, shown[-1].id)) if has_more else None,
+    )
 
 
-def _read(site: Site, caller: Caller, post: UUID) -> post_views.PostView | None:
-    with site.context.database.begin() as c:
-        return post_views.read_post(c, caller.workspace_id, post, caller.accounts)
+def _read(app_state: AppState, caller: Caller, post: UUID) -> views.PostView | None:
+    with app_state.context.database.begin() as c:
+        return views.read_post(c, caller.workspace_id, post, caller.accounts)
 
 
-def identity_of(text: str) -> UUID | None:
-    """The id, if it is spelt like one."""
-    try:
-        return UUID(text) if len(text) == 36 else None  # noqa: PLR2004  UUID() itself takes braces and urn: too
-    except ValueError:
-        return None
+POST_ID = path_parameter("post_id", {"type": "string", "format": "uuid"})
+POST_PATH = f"{PARTNER_API}/posts/{{post_id:post}}"
+_ID_OF_NEW_POST = "$response.body#/data/id"
+_LINKS = {
+    **{
+        name: {"operationId": name, "parameters": {"post_id": _ID_OF_NEW_POST}} for name in ("getPost", "updatePost")
+    },
+    **{
+        name: {"operationId": name, "requestBody": {"post_ids": [_ID_OF_NEW_POST]}}
+        for name in ("retryPosts", "cancelPosts")
+    },
+    "deletePosts": {"operationId": "deletePosts", "requestBody": {"postIds": [_ID_OF_NEW_POST]}},
+}
+"""OpenAPI links: what a client can do with a new post."""
+_TIME = {"type": "string", "format": "date-time"}
+
+OPERATIONS = (
+    Operation(
+        id="createPost",
+        method="POST",
+        path=f"{PARTNER_API}/posts",
+        handler=create_post,
+        tag=POSTS,
+        status=201,
+        returns="The post is stored.",
+        repeated="An equal request was accepted before: its post, with duplicate: true.",
+        headers=RATE_HEADERS,
+        links=_LINKS,
+        body=PostBody,
+        parameters=[
+            header_parameter(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": EXTERNAL_ID},
+                "Used as external_id if the body has none.",
+            )
+        ],
+        errors=error_responses(
+            *KEY_ERRORS,
+            *BODY_ERRORS,
+            *PLAN_ERRORS,
+            "unknown_accounts",
+            "missing_accounts",
+            "validation_failed",
+            "invalid_music_url",
+            "media_unreachable",
+            "create_failed",
+        ),
+    ),
+    Operation(
+        id="listPosts",
+        method="GET",
+        path=f"{PARTNER_API}/posts",
+        handler=list_posts,
+        tag=POSTS,
+        returns="A page of posts.",
+        parameters=[
+            query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
+            query_parameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+                "Number of posts on the page.",
+            ),
+            query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
+            query_parameter("until", _TIME, "Created at or before."),
+            query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
+        ],
+        errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"),
+    ),
+    Operation(
+        id="getPost",
+        method="GET",
+        path=POST_PATH,
+        handler=get_post,
+        tag=POSTS,
+        returns="The post.",
+        headers=ETAG_HEADER,
+        parameters=[POST_ID],
+        errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
+    ),
+)

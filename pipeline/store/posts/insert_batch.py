@@ -1,11 +1,11 @@
-"""Many new posts at once: what is known about all of them in a few questions, and one statement that stores them.
+"""Inserts of new posts, one or many: a few queries about all of them, and one statement that stores them.
 
 Lists travel as PostgreSQL array literals, one text each: the driver's own list adapter costs more than the insert.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,18 +14,52 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import Connection
 
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, account_row
-from pipeline.store.checks.checks import Check, Purpose, fingerprint
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
+from pipeline.store.checks.checks import Check, Purpose, hash_url
 from pipeline.store.database import rows
-from pipeline.store.posts.posts import NewPost
 
 Link = tuple[UUID, Purpose, str]
-"""Workspace, what it is to be, and the URL."""
+"""Workspace, purpose and URL of a check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """An earlier post that answers a token, and the body it was made of."""
+class NewPost:
+    """A post that passed every rule, ready to be stored."""
+
+    id: UUID
+    workspace_id: UUID
+    key_id: UUID | None
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    tiktok: Mapping[str, Any] | None
+    pinterest: Mapping[str, Any] | None
+    due_at: datetime
+    expires_at: datetime | None
+    on_late: str
+    external_id: str | None
+    replay_token: str | None
+    """What a repeat is recognised by; None = never taken for one."""
+    body_sha256: bytes
+    checks: Mapping[int, UUID]
+    """Pinned checks by media position; -1 is the music."""
+    deliveries: Sequence[NewDelivery]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDelivery:
+    """One account's part of a new post."""
+
+    id: UUID
+    account_id: UUID
+    platform: str
+    state: str
+    next_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replay:
+    """The post that an earlier request with the same token made."""
 
     post_id: UUID
     body_sha256: bytes
@@ -35,8 +69,11 @@ class Known:
 
 def find_replays(
     c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
-) -> dict[tuple[UUID, str], Known]:
-    """The posts that these tokens of these workspaces stand for (as ``find_replay``)."""
+) -> dict[tuple[UUID, str], Replay]:
+    """Return the earlier posts of these tokens, by workspace and token.
+
+    A token made of a body counts only within the window, and never for a post that is deleted, canceled or failed.
+    """
     found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
@@ -51,7 +88,7 @@ def find_replays(
         window=window,
     )
     return {
-        (r.workspace_id, r.token): Known(
+        (r.workspace_id, r.token): Replay(
             post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
         )
         for r in found
@@ -59,7 +96,7 @@ def find_replays(
 
 
 def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
-    """The database's clock, and which version of its row each of these accounts is at."""
+    """Return the database's clock, and the row version (``xmin``) of each of these accounts."""
     found = rows(
         c,
         """SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
@@ -70,13 +107,13 @@ def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UU
 
 
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
-    """These accounts, whosever they are, and the version of the row that was read."""
+    """Return these accounts, of whatever workspace, each with its row version."""
     sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
-    return {r.id: (r.version, account_row(r)) for r in rows(c, sql, ids=_ids(ids))}
+    return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=_ids(ids))}
 
 
 def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
-    """The youngest good check of each link that is young enough to be used again, and when it was decided."""
+    """Return the newest good check of each link that has one younger than ``within``, and when it was decided."""
     found = rows(
         c,
         """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
@@ -86,7 +123,7 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
         w=_ids(w for w, _, _ in links),
         p=_plain(p for _, p, _ in links),
         within=within,
-        sha=_bytes(fingerprint(url) for _, _, url in links),
+        sha=_bytes(hash_url(url) for _, _, url in links),
     )
     return {
         (r.workspace_id, r.purpose, r.url): (
@@ -144,13 +181,13 @@ FROM unnest(:a_id::uuid[], :a_due::timestamptz[]) WITH ORDINALITY AS x (a, due, 
 def store_posts(
     c: Connection, posts: Sequence[NewPost], window: timedelta, days: Sequence[tuple[UUID, datetime]] = ()
 ) -> tuple[set[UUID], list[int]]:
-    """Stores posts with their tokens, deliveries and pins in one statement; which of them were.
+    """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of those stored.
 
-    Left out are those whose token an equal request took first (it is waited for). No two posts may share a token.
-    Tokens are taken in their own order, so that two groups never wait for each other.
+    A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
+    the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
 
-    ``days``: accounts and due times; for each of them comes back how many posts, sent or still to send, fell into the
-    24 hours before it, these posts not counted (every part of a statement sees the tables as they were before it).
+    ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
+    the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).
     """
     found = rows(
         c,
@@ -185,7 +222,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
 
 
 def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
-    """Of deliveries and pins; they name their post by its place in the list."""
+    """Deliveries and pins; each refers to its post by the position in the list."""
     parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
@@ -206,12 +243,12 @@ def _array(words: Iterable[str]) -> str:
 
 
 def _plain(values: Iterable[object]) -> str:
-    """Of words that need no quotes: numbers, our own words."""
+    """Values that need no quotes: numbers and words of ours."""
     return _array(map(str, values))
 
 
 def _ids(values: Iterable[UUID | None]) -> str:
-    """Without dashes, which PostgreSQL can do without: they would cost more than the digits."""
+    """UUIDs without dashes, which PostgreSQL reads as well and which are cheaper to write."""
     return _array("NULL" if v is None else v.hex for v in values)
 
 
@@ -228,10 +265,10 @@ def _jsons(values: Iterable[Any]) -> str:
 
 
 def _moments(values: Iterable[datetime | None]) -> str:
-    """In UTC, as all of ours are. A list of JSON's spells times, and null, as an array of PostgreSQL's does."""
+    """Times in UTC. JSON spells a list of times as PostgreSQL does, but for the brackets."""
     return "{" + to_json(list(values)).decode()[1:-1] + "}"
 
 
 def _bytes(values: Iterable[bytes]) -> str:
-    r"""``\x…`` is how bytea is spelt; in an array its backslash is escaped."""
+    r"""Hexadecimal bytea (``\x…``); within an array its backslash is escaped."""
     return _array(rf'"\\x{v.hex()}"' for v in values)

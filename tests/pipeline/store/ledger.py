@@ -20,9 +20,11 @@ from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.checks.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
-from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, ClaimedDelivery, held_row
-from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
+from pipeline.store.deliveries.arm import arm
+from pipeline.store.deliveries.claim import claim
+from pipeline.store.deliveries.claimed import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, to_claimed
+from pipeline.store.deliveries.move import recompute_post_status
+from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from pipeline.store.vault import Vault
 
 T = TypeVar("T")
@@ -155,7 +157,7 @@ class Ledger:
                 )
                 for _ in range(number)
             ]
-            insert_posts(c, new)
+            store_posts(c, new, timedelta(0))
         made = [Post(id=p.id, workspace=p.workspace_id, deliveries=[d.id for d in p.deliveries]) for p in new]
         if state not in (State.ACCEPTED, State.SCHEDULED):
             for post in made:
@@ -198,7 +200,7 @@ class Ledger:
                            RETURNING id""",
                         id=delivery,
                     )
-            store.recompute(c, post.id)
+            recompute_post_status(c, post.id)
 
     def change(self, delivery: UUID, assignments: str, **values: Any) -> None:
         """UPDATE deliveries SET … of one of them."""
@@ -210,11 +212,11 @@ class Ledger:
         with self.database.begin() as c:
             found = row(
                 c,
-                f"SELECT {HELD_COLUMNS} FROM deliveries d {HELD_JOIN} WHERE d.id = :id",
+                f"SELECT {CLAIMED_COLUMNS} FROM deliveries d {CLAIMED_JOIN} WHERE d.id = :id",
                 id=delivery,
             )
             assert found is not None
-            return held_row(found, self.vault)
+            return to_claimed(found, self.vault)
 
     def claimed(self, post: Post, nth: int = 0) -> ClaimedDelivery:
         """Its nth delivery, claimed out of the queue."""
@@ -223,7 +225,7 @@ class Ledger:
         with self.database.once() as c:
             generation = row(c, "SELECT generation FROM deliveries WHERE id = :id", id=delivery)
             assert generation is not None
-            held = store.claim(c, self.vault, delivery, generation.generation, LEASE)
+            held = claim(c, self.vault, delivery, generation.generation, LEASE)
         assert held is not None
         return held
 
@@ -233,7 +235,7 @@ class Ledger:
         with self.database.once() as c:  # noted beside the mark, as whoever keeps it does
             row(c, "DELETE FROM brought_forward WHERE delivery_id = :id RETURNING delivery_id", id=held.id)
         with self.database.once() as c:
-            assert store.arm(c, self.vault, held, {"handle": "first"}, timedelta(minutes=1)) is not None
+            assert arm(c, self.vault, held, {"handle": "first"}, timedelta(minutes=1)) is not None
         return held
 
     # --- looking -----------------------------------------------------------------------------------------------------

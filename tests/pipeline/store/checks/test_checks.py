@@ -51,7 +51,7 @@ def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
 def test_two_requests_with_the_same_new_urls_in_url_order_both_get_them(shared: Ledger) -> None:
     workspace = shared.workspace()
     for _ in range(20):
-        urls = sorted((url() for _ in range(4)), key=store.fingerprint)
+        urls = sorted((url() for _ in range(4)), key=store.hash_url)
 
         def ask(urls: list[str] = urls) -> list[UUID]:
             with shared.database.begin() as c:
@@ -87,13 +87,13 @@ def test_what_a_dead_worker_took_is_taken_again(shared: Ledger) -> None:
     with shared.database.begin() as c:
         assert store.claim_check(c, check, LEASE) is not None
         assert store.claim_check(c, check, LEASE) is None
-        assert check not in store.due_checks(c, 1000)
+        assert check not in store.list_due_checks(c, 1000)
         c.exec_driver_sql(
             "UPDATE checks SET lease_until = now() - interval '1 s' WHERE id = %(id)s", {"id": check}
         )
-        assert check in store.due_checks(c, 1000)
+        assert check in store.list_due_checks(c, 1000)
         assert store.claim_check(c, check, LEASE) is not None
-        assert store.tries_of(c, check) == 2
+        assert store.read_tries(c, check) == 2
 
 
 def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: Ledger) -> None:
@@ -103,7 +103,7 @@ def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: 
     with shared.database.begin() as c:
         store.claim_check(c, check, LEASE)
         store.postpone_check(c, check, HOUR, "no answer")
-        assert check not in store.due_checks(c, 1000)
+        assert check not in store.list_due_checks(c, 1000)
         assert store.read_checks(c, [check])[check].seen == "no answer"
         again = store.open_check(c, workspace, "video", where)
         assert (again.id, again.seen) == (check, None), "a new request has it tried anew"
@@ -145,7 +145,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
         within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video"
     ) -> Check | None:
         with shared.database.begin() as c:
-            return store.fresh_good(c, whose, purpose, where, within)
+            return store.find_fresh_check(c, whose, purpose, where, within)
 
     assert fresh() is None, "not decided yet"
     decide(shared, check)
@@ -164,7 +164,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
         bad = url()
         decide(shared, opened(shared, workspace, bad).id, verdict)
         with shared.database.begin() as c:
-            assert store.fresh_good(c, workspace, "video", bad, minutes) is None
+            assert store.find_fresh_check(c, workspace, "video", bad, minutes) is None
 
 
 def test_facts_are_of_media_or_of_music() -> None:
@@ -183,7 +183,7 @@ def test_facts_are_of_media_or_of_music() -> None:
 
 def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
     """As ingest does: the open checks locked and read, then the post stored, in one transaction."""
-    from pipeline.store.posts.posts import NewDelivery, NewPost, insert_posts
+    from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
     from tests.pipeline.store.ledger import MEDIA
 
     with ledger.database.begin() as c:
@@ -216,7 +216,7 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
             checks=dict(enumerate(checks)),
             deliveries=[delivery],
         )
-        insert_posts(c, [post])
+        store_posts(c, [post], timedelta(0))
     return Post(id=post.id, workspace=post.workspace_id, deliveries=[delivery.id])
 
 
@@ -224,10 +224,10 @@ def verdict(ledger: Ledger, check: UUID) -> None:
     """As reachability does: the verdict and the moves of all that wait for it, in one transaction."""
     with ledger.database.begin() as c:
         assert store.decide_check(c, check, "good", facts=FACTS, seen="ok")
-        for post in waiting.posts_waiting_for(c, check):
-            assert waiting.locked(c, post.id) is not None
-            if all(k.verdict == "good" for k in waiting.checks_of(c, post.id).values()):
-                for d in waiting.accepted_deliveries(c, post.id):
+        for post in waiting.list_waiting(c, check):
+            assert waiting.lock_waiting_post(c, post.id) is not None
+            if all(k.verdict == "good" for k in waiting.read_pinned_checks(c, post.id).values()):
+                for d in waiting.list_accepted_deliveries(c, post.id):
                     c.exec_driver_sql(
                         "UPDATE deliveries SET state = 'scheduled' WHERE id = %(id)s", {"id": d.id}
                     )
@@ -286,9 +286,9 @@ def test_who_waits_for_a_check_and_who_has_no_patience_left(shared: Ledger) -> N
     impatient = shared.post([account], State.ACCEPTED, due=-timedelta(minutes=20), checks={0: check})
     shared.post([account], State.SCHEDULED, checks={0: check})
     with shared.database.begin() as c:
-        assert [p.id for p in waiting.posts_waiting_for(c, check)] == sorted([patient.id, impatient.id])
-        assert [p.id for p in waiting.posts_still_patient(c, check, GRACE)] == [patient.id]
-        assert [p.id for p in waiting.posts_out_of_patience(c, check, GRACE)] == [impatient.id]
+        assert [p.id for p in waiting.list_waiting(c, check)] == sorted([patient.id, impatient.id])
+        assert [p.id for p in waiting.list_within_grace(c, check, GRACE)] == [patient.id]
+        assert [p.id for p in waiting.list_past_grace(c, check, GRACE)] == [impatient.id]
 
 
 def test_the_net_finds_posts_whose_checks_are_all_decided_behind_any_number_that_wait(ledger: Ledger) -> None:
@@ -299,6 +299,6 @@ def test_the_net_finds_posts_whose_checks_are_all_decided_behind_any_number_that
     ledger.posts(1200, [account], State.ACCEPTED, checks={0: done, 1: open_})
     stranded = ledger.post([account], State.ACCEPTED, checks={0: done})
     with ledger.database.begin() as c:
-        assert waiting.stranded_posts(c, 10) == [], "they are given a moment"
+        assert waiting.list_stranded(c, 10) == [], "they are given a moment"
         c.exec_driver_sql("UPDATE deliveries SET updated_at = now() - interval '11 seconds'")
-        assert [p.id for p in waiting.stranded_posts(c, 10)] == [stranded.id]
+        assert [p.id for p in waiting.list_stranded(c, 10)] == [stranded.id]
