@@ -1,7 +1,7 @@
-"""Read-only checks of a connected account: would the next post go out?
+"""Read-only checks that find what would keep the next post of a connected account from going out.
 
-Each platform lists its checks in ``<platform>/live_checks.py``, one ``ConnectionChecks`` per connection, and its adapter
-names them in ``live_checks``. A check reads with the account's real credentials through a ``ReadOnlyClient``.
+Each platform lists its checks in ``<platform>/live_checks.py``, one ``ConnectionChecks`` per connection; its adapter
+refers to them as ``live_checks``. A check reads with the account's credentials, through a ``ReadOnlyClient``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Facebook Pages: photos become an unpublished post, videos an unfinished upload, and one call shows them.
+"""The Facebook Pages adapter: an unpublished post or an unfinished video upload, then one call that shows it.
 
 PlatformSettings.hosts: ``graph`` (https://graph.facebook.com), ``graph_video`` (https://graph-video.facebook.com),
-``rupload`` (https://rupload.facebook.com), ``www`` (https://www.facebook.com). options: ``feed_mode``
-(``two_phase``, the default, or ``direct``: the post is made visible by the call that makes it), ``byte_upload``
-(true: reels go up as bytes; else Facebook pulls them; videos that are no reels always go up as bytes). Never tried
-against live Facebook: README.md.
+``rupload`` (https://rupload.facebook.com), ``www`` (https://www.facebook.com). options: ``feed_mode`` (``two_phase``,
+the default, or ``direct``: one call creates and shows the post), ``byte_upload`` (true: reels go up as bytes; else
+Facebook pulls them; other videos always go up as bytes). Never tried against live Facebook: README.md.
 """
 
 from __future__ import annotations
@@ -17,84 +16,89 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     Published,
     Ready,
-    Seen,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.facebook import limits
-from adapters.facebook import lookup as looking
-from adapters.facebook import problems as rules
-from adapters.facebook.checkpoint import Progress, Shape, Step, next_step, shape_of
-from adapters.facebook.client import Page
+from adapters.facebook import limits, lookup
+from adapters.facebook.checkpoint import Checkpoint, PostKind, Step, choose_next_step, get_post_kind
+from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
-from adapters.facebook.oauth import Login
-from adapters.graph_api import GONE, INTERRUPTED, Known, Reply, Usage
-from adapters.http import Client
-from adapters.oauth_mixin import Connecting
+from adapters.facebook.live_checks import LIVE_CHECKS
+from adapters.facebook.oauth import OAuth
+from adapters.facebook.problems import find_problems
+from adapters.graph_api import GONE, INTERRUPTED, GraphReply, Known, Usage
+from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
+from adapters.oauth_mixin import OAuthMixin
 
 
-class Facebook(Connecting):
-    """See the module; the contract of each method is in ``adapters.contract``."""
+class Facebook(OAuthMixin):
+    """Publishes to Facebook Pages; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
+        self._http = client
         self._settings = settings
-        self._two_phase = settings.options.get("feed_mode", "two_phase") == "two_phase"
-        self._login = Login(client, settings)
+        self._is_two_phase = settings.options.get("feed_mode", "two_phase") == "two_phase"
+        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
-        """Every limit that the facts at hand show to be broken."""
-        return rules.problems(draft)
+        """Return every limit that the draft is known to break."""
+        return find_problems(draft)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
-        """One request: the next photo, the unpublished post, the next chunk, or a read of how it stands."""
-        at, page = Progress.model_validate(checkpoint), self._page(account)
-        match self._next(draft, at):
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Send one request: the next photo, the unpublished post, the next chunk, or a status read."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        match self._choose_next_step(draft, state):
             case Step.PHOTO:
-                photo = page.create_photo(draft.media[len(at.photos)])
-                return _on(at.then(photos=(*at.photos, photo.data.id)), photo.usage)
+                photo = client.create_photo(draft.media[len(state.photos)])
+                return _continue(state.replace(photos=(*state.photos, photo.data.id)), photo.usage)
             case Step.POST:
-                post = page.create_post(draft, at.photos)
-                return _on(at.then(post=post.data.id, polls=0), post.usage)
+                post = client.create_unpublished_post(draft, state.photos)
+                return _continue(state.replace(post=post.data.id, polls=0), post.usage)
             case Step.START:
-                return _start(page, draft, at)
+                return _start_upload(client, draft, state)
             case Step.SEND:
-                return _send(page, draft, at)
+                return _send_reel(client, draft, state)
             case Step.TRANSFER:
-                chunk = page.transfer(draft.media[0], at)
-                return _on(at.then(start=chunk.data.start_offset, end=chunk.data.end_offset), chunk.usage)
+                reply = client.transfer(draft.media[0], state)
+                offsets = {"start": reply.data.start_offset, "end": reply.data.end_offset}
+                return _continue(state.replace(**offsets), reply.usage)
             case Step.READ_POST | Step.CHECK as step:
-                said, usage = _read_before_arm(page, at, step)
-                return _prepared(at, said, usage)
+                result, usage = _look_before_arm(client, state, step)
+                return _to_prepare_result(state, result, usage)
             case Step.DONE:
-                return Ready(checkpoint=at.checkpoint())
+                return Ready(checkpoint=state.to_dict())
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
-        """The call that shows the post, and nothing after it: how it went is read by the ``look`` that follows."""
-        at, page = Progress.model_validate(checkpoint), self._page(account)
-        if at.live is not None or at.accepted:  # said yes already: there is nothing left to send
-            return Pending(checkpoint=at.checkpoint())
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
+        """Show the post with one call; the ``look`` that follows reads what became of it."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        if (
+            state.live is not None or state.accepted
+        ):  # Facebook has confirmed it: there is nothing left to send
+            return Pending(checkpoint=state.to_dict())
         try:
-            return self._show(page, draft, at)
+            return self._show(client, draft, state)
         except Rejected as error:
-            if error.code == DUPLICATE and at.again:
+            if error.code == DUPLICATE and state.again:
                 raise OutcomeUnknown(
-                    "Facebook has this post already; the first try may have shown it",
+                    "Facebook has this post already; the first attempt may have shown it",
                     platform_code=error.platform_code,
                     http_status=error.http_status,
                 ) from None
@@ -104,113 +108,119 @@ class Facebook(Connecting):
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
-        """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
-        at, page = Progress.model_validate(checkpoint), self._page(account)
-        if at.live is not None:
-            return _with_link(page, at.live)
+    ) -> LookResult:
+        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        if state.live is not None:
+            return _read_link(client, state.live)
         if armed_at is not None:
-            return self._look_after_arm(page, draft, at, armed_at, taken)
-        step = self._next(draft, at)
+            return self._look_after_arm(client, draft, state, armed_at, taken)
+        step = self._choose_next_step(draft, state)
         if step not in {Step.READ_POST, Step.CHECK}:
-            return Ready(checkpoint=at.checkpoint())
-        return _read_before_arm(page, at, step)[0]
+            return Ready(checkpoint=state.to_dict())
+        return _look_before_arm(client, state, step)[0]
 
     def _look_after_arm(
-        self, page: Page, draft: Draft, at: Progress, armed_at: datetime, taken: Container[str]
-    ) -> Seen:
-        if shape_of(draft) is not Shape.FEED:
-            video = _found(page.read_video, at.video_id)[0] if at.video_id else None
-            return looking.video_after_arm(at, video, page.www)
-        if at.post is not None:
-            return looking.post_after_arm(at, _found(page.read_post, at.post)[0])
-        if self._two_phase:
+        self, client: Client, draft: Draft, state: Checkpoint, armed_at: datetime, taken: Container[str]
+    ) -> LookResult:
+        if get_post_kind(draft) is not PostKind.FEED:
+            video = _read_or_none(client.read_video, state.video_id)[0] if state.video_id else None
+            return lookup.interpret_armed_video(state, video, client.www)
+        if state.post is not None:
+            return lookup.interpret_armed_post(state, _read_or_none(client.read_post, state.post)[0])
+        if self._is_two_phase:
             return CannotTell(reason="No unpublished post is known that could have been shown")
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
-        return looking.direct_post(draft, at, page.newest(since), armed_at, taken)
+        return lookup.find_direct_post(draft, state, client.list_posts(since), armed_at, taken)
 
-    def _show(self, page: Page, draft: Draft, at: Progress) -> Pending:
-        if at.post is not None:
-            page.show_post(at.post)
-            return _on(at.then(live=at.post))
-        if at.video_id is not None and at.session is not None:
-            page.finish_video(draft, at.session)
-        elif at.video_id is not None:
-            page.finish_reel(draft, at.video_id)
-        elif self._next(draft, at) is Step.DONE:
-            return _on(at.then(live=page.post(draft, at.photos)))
+    def _show(self, client: Client, draft: Draft, state: Checkpoint) -> Pending:
+        if state.post is not None:
+            client.show_post(state.post)
+            return _continue(state.replace(live=state.post))
+        if state.video_id is not None and state.session is not None:
+            client.finish_video(draft, state.session)
+        elif state.video_id is not None:
+            client.finish_reel(draft, state.video_id)
+        elif self._choose_next_step(draft, state) is Step.DONE:
+            return _continue(state.replace(live=client.create_visible_post(draft, state.photos)))
         else:
             raise Unavailable("Nothing is prepared for Facebook", code="not_prepared")
-        return Pending(checkpoint=at.then(accepted=True, polls=0).checkpoint(), wait=limits.FIRST_POLL)
+        return Pending(checkpoint=state.replace(accepted=True, polls=0).to_dict(), wait=limits.FIRST_POLL)
 
-    def _next(self, draft: Draft, at: Progress) -> Step:
-        return next_step(draft, at, two_phase=self._two_phase)
+    def _choose_next_step(self, draft: Draft, state: Checkpoint) -> Step:
+        return choose_next_step(draft, state, two_phase=self._is_two_phase)
 
-    def _page(self, account: Account) -> Page:
-        return Page(self._client, self._settings, account)
-
-
-def _on(at: Progress, usage: Usage | None = None, wait: timedelta = timedelta(0)) -> Pending:
-    """One more step; later, when the call allowance is nearly spent."""
-    return Pending(checkpoint=at.checkpoint(), wait=max(wait, (usage and usage.wait) or wait))
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings, account)
 
 
-def _prepared(at: Progress, said: Ready | Pending | Ended | Published, usage: Usage) -> Prepared:
-    if isinstance(said, Ended):
-        return looking.renewed(at, said.error)
-    if isinstance(said, Published):  # visible though not armed: the next look says so, nothing is made anew
-        return looking.waiting(at)
-    if isinstance(said, Ready) and usage.wait is not None:
+def _continue(state: Checkpoint, usage: Usage | None = None, wait: timedelta = timedelta(0)) -> Pending:
+    """Return the checkpoint for the next step, delayed where the call allowance is nearly spent."""
+    return Pending(checkpoint=state.to_dict(), wait=max(wait, (usage and usage.wait) or wait))
+
+
+def _to_prepare_result(
+    state: Checkpoint, result: Ready | Pending | Ended | Published, usage: Usage
+) -> PrepareResult:
+    if isinstance(result, Ended):
+        return lookup.restart(state, result.error)
+    if isinstance(
+        result, Published
+    ):  # visible though not armed: the next look reports it, nothing is repeated
+        return lookup.poll_again(state)
+    if isinstance(result, Ready) and usage.wait is not None:
         raise RateLimited("Facebook: the call allowance is nearly spent", retry_after=usage.wait)
-    return said
+    return result
 
 
-def _start(page: Page, draft: Draft, at: Progress) -> Pending:
+def _start_upload(client: Client, draft: Draft, state: Checkpoint) -> Pending:
     media = draft.media[0]
-    if shape_of(draft) is Shape.REEL:
-        reel = page.start_reel()
-        return _on(at.then(video_id=reel.data.video_id, upload_url=reel.data.upload_url), reel.usage)
-    video = page.start_video(media)
-    begun = video.data
-    ends = (
+    if get_post_kind(draft) is PostKind.REEL:
+        reel = client.start_reel()
+        started = state.replace(video_id=reel.data.video_id, upload_url=reel.data.upload_url)
+        return _continue(started, reel.usage)
+    video = client.start_video(media)
+    session = video.data
+    offsets = (
         {"start": 0, "end": 0}
-        if begun.skip_upload
-        else {"start": begun.start_offset, "end": begun.end_offset}
+        if session.skip_upload
+        else {"start": session.start_offset, "end": session.end_offset}
     )
-    return _on(at.then(video_id=begun.video_id, session=begun.upload_session_id, **ends), video.usage)
+    started = state.replace(video_id=session.video_id, session=session.upload_session_id, **offsets)
+    return _continue(started, video.usage)
 
 
-def _send(page: Page, draft: Draft, at: Progress) -> Pending:
+def _send_reel(client: Client, draft: Draft, state: Checkpoint) -> Pending:
     try:
-        page.send_reel(draft.media[0], at.upload_url or "", at.offset or 0)
+        client.send_reel(draft.media[0], state.upload_url or "", state.offset or 0)
     except Unavailable as error:
         if error.code != INTERRUPTED:
             raise
-        return looking.cut(at, error)
+        return lookup.resume_upload(state, error)
     except Rejected as error:
-        # no status: it is the media's source that speaks, not Facebook
-        if at.cuts or error.http_status is None:
+        # without a status the refusal comes from the media's source, not from Facebook
+        if state.cuts or error.http_status is None:
             raise
-        # perhaps all bytes are there, and only our note of it was lost: the status tells
-        return looking.cut(at, error)
-    return Pending(checkpoint=at.then(sent=True, polls=0).checkpoint(), wait=limits.FIRST_POLL)
+        # a complete upload whose response was lost refuses too: the status decides
+        return lookup.resume_upload(state, error)
+    return Pending(checkpoint=state.replace(sent=True, polls=0).to_dict(), wait=limits.FIRST_POLL)
 
 
-def _read_before_arm(
-    page: Page, at: Progress, step: Step
+def _look_before_arm(
+    client: Client, state: Checkpoint, step: Step
 ) -> tuple[Ready | Pending | Ended | Published, Usage]:
     if step is Step.READ_POST:
-        post, usage = _found(page.read_post, at.post or "")
-        return looking.post_before_arm(at, post), usage
-    video, usage = _found(page.read_video, at.video_id or "")
-    return looking.video_before_arm(at, video, page.www), usage
+        post, usage = _read_or_none(client.read_post, state.post or "")
+        return lookup.interpret_unarmed_post(state, post), usage
+    video, usage = _read_or_none(client.read_video, state.video_id or "")
+    return lookup.interpret_unarmed_video(state, video, client.www), usage
 
 
-def _found(read: Callable[[str], Reply[Known]], remote_id: str) -> tuple[Known | None, Usage]:
-    """The object, or None where Facebook finds none, which proves nothing."""
+def _read_or_none(read: Callable[[str], GraphReply[Known]], remote_id: str) -> tuple[Known | None, Usage]:
+    """Return the object, or None where Facebook does not find it, which proves nothing."""
     try:
         reply = read(remote_id)
     except Unavailable as error:
@@ -220,8 +230,8 @@ def _found(read: Callable[[str], Reply[Known]], remote_id: str) -> tuple[Known |
     return reply.data, reply.usage
 
 
-def _with_link(page: Page, post: str) -> Published:
+def _read_link(client: Client, post: str) -> Published:
     try:
-        return Published(remote_id=post, url=page.read_post(post).data.permalink_url)
-    except AdapterError as error:  # a failed read never unpublishes: the link is filled in later
+        return Published(remote_id=post, url=client.read_post(post).data.permalink_url)
+    except AdapterError as error:  # the post stays published without its link; a later look fills it in
         return Published(remote_id=post, notes={"url_missing": error.code})

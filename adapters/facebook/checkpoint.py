@@ -1,16 +1,16 @@
-"""How far a publish has come: the checkpoint's fields, what a draft becomes, and what comes next."""
+"""The checkpoint of an unfinished publish to a Page, and which step comes next. Pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
 
-from adapters.checkpoint import Steps, doubled
+from adapters.checkpoint import BaseCheckpoint, compute_backoff
 from adapters.contract import Draft, MediaFacts
 from adapters.facebook import limits
 
 
-class Shape(StrEnum):
+class PostKind(StrEnum):
     """What a draft becomes on a Page."""
 
     FEED = "feed"
@@ -19,7 +19,7 @@ class Shape(StrEnum):
 
 
 class Step(StrEnum):
-    """One request of ``prepare``; DONE is none."""
+    """One request of ``prepare``; DONE makes none."""
 
     PHOTO = "create the next unpublished photo"
     POST = "create the unpublished post"
@@ -27,12 +27,12 @@ class Step(StrEnum):
     START = "start the video upload"
     CHECK = "read the video's status"
     SEND = "send the reel's bytes or its URL"
-    TRANSFER = "send the chunk that is wanted"
+    TRANSFER = "send the expected chunk"
     DONE = "nothing is left to prepare"
 
 
-class Progress(Steps):
-    """What is known of an unfinished publish; an empty checkpoint is the beginning."""
+class Checkpoint(BaseCheckpoint):
+    """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     photos: tuple[str, ...] = ()
     post: str | None = None
@@ -43,34 +43,34 @@ class Progress(Steps):
     start: int = 0
     end: int = 0
     offset: int | None = None
-    """Where a reel's bytes go on; None = to be read from its status."""
+    """Where a reel's bytes continue; None = to be read from its status."""
     sent: bool = False
     live: str | None = None
-    """Set by a clear yes to the visible call: the post is live under it."""
+    """Set by a confirmed visible call: the id under which the post is live."""
     accepted: bool = False
-    """Set by a clear yes to a video's finish: it goes live when Facebook is done."""
+    """Set by a confirmed finish of a video: it goes live when Facebook has processed it."""
     again: bool = False
-    """Set when a look found nothing after arming: a "duplicate" then is a sign of life, not a refusal."""
+    """Set when a look after arming found nothing: a "duplicate" then means that the post may be live."""
     polls: int = 0
     cuts: int = 0
     restarts: int = 0
 
     @property
     def backoff(self) -> timedelta:
-        """The pause before the next read: doubled each time, up to a minute."""
+        """The pause before the next read: doubles with each, up to a minute."""
         first = limits.FIRST_POST_READ if self.post else limits.FIRST_POLL
-        return doubled(first, self.polls, limits.LONGEST_POLL)
+        return compute_backoff(first, self.polls, limits.LONGEST_POLL)
 
 
-def shape_of(draft: Draft) -> Shape:
-    """Photos make a feed post; a video that is known to fit a reel becomes one; any other a video."""
+def get_post_kind(draft: Draft) -> PostKind:
+    """Return FEED for photos, REEL for a video that is known to meet a reel's limits, else VIDEO."""
     media = draft.media[0]
     if media.kind == "image":
-        return Shape.FEED
-    return Shape.REEL if media.facts is not None and _fits_a_reel(media.facts) else Shape.VIDEO
+        return PostKind.FEED
+    return PostKind.REEL if media.facts is not None and _is_reel(media.facts) else PostKind.VIDEO
 
 
-def _fits_a_reel(facts: MediaFacts) -> bool:
+def _is_reel(facts: MediaFacts) -> bool:
     if facts.width is None or facts.height is None or facts.duration is None:
         return False
     least_width, least_height = limits.REEL_PIXELS
@@ -85,21 +85,21 @@ def _fits_a_reel(facts: MediaFacts) -> bool:
     )
 
 
-def next_step(draft: Draft, at: Progress, *, two_phase: bool) -> Step:
-    """What ``prepare`` does next."""
-    shape = shape_of(draft)
-    if shape is Shape.FEED:
-        return _next_of_feed(draft, at, two_phase=two_phase)
-    if at.video_id is None:
+def choose_next_step(draft: Draft, state: Checkpoint, *, two_phase: bool) -> Step:
+    """Return the next step of ``prepare``."""
+    kind = get_post_kind(draft)
+    if kind is PostKind.FEED:
+        return _choose_feed_step(draft, state, two_phase=two_phase)
+    if state.video_id is None:
         return Step.START
-    if shape is Shape.VIDEO:
-        return Step.TRANSFER if at.start < at.end else Step.DONE
-    return Step.CHECK if at.sent or at.offset is None else Step.SEND
+    if kind is PostKind.VIDEO:
+        return Step.TRANSFER if state.start < state.end else Step.DONE
+    return Step.CHECK if state.sent or state.offset is None else Step.SEND
 
 
-def _next_of_feed(draft: Draft, at: Progress, *, two_phase: bool) -> Step:
-    if at.post is not None:
+def _choose_feed_step(draft: Draft, state: Checkpoint, *, two_phase: bool) -> Step:
+    if state.post is not None:
         return Step.READ_POST
-    if len(at.photos) < len(draft.media):
+    if len(state.photos) < len(draft.media):
         return Step.PHOTO
     return Step.POST if two_phase else Step.DONE

@@ -1,4 +1,4 @@
-"""What Facebook Pages enforce, each with its source, and how fast we ask.
+"""Limits of Facebook Pages, each with its source, and the pace of our requests.
 
 Pages (under developers.facebook.com/docs/, read 2026-11-24):
 * PHOTOS: graph-api/reference/page/photos
@@ -21,7 +21,7 @@ REEL_SECONDS = (3.0, 90.0)  # REELS
 REEL_FPS = (24.0, 60.0)  # REELS
 REEL_PIXELS = (540, 960)  # REELS: smallest width and height
 REEL_RATIO = 9 / 16  # REELS
-REEL_RATIO_SLACK = 0.02  # ours: 1080 x 1918 is 9:16 to a person
+REEL_RATIO_SLACK = 0.02  # ours: 1080 x 1918 counts as 9:16
 REELS_PER_DAY = 30  # REELS: through the API, per Page and rolling 24 h; photos and videos do not count
 
 VIDEO_BYTES = 10 * 1024**3  # THIRD
@@ -31,16 +31,16 @@ FIRST_POLL = timedelta(seconds=5)
 FIRST_POST_READ = timedelta(seconds=1)
 LONGEST_POLL = timedelta(seconds=60)
 GONE_READS = 5
-"""Reads that may not find a fresh post before it is given up (DayMoon post-for-me PR #355 saw seconds of it)."""
+"""Reads that may miss a fresh post before it counts as lost (DayMoon post-for-me PR #355 saw seconds of it)."""
 CUTS = 5
-"""Interrupted uploads within one try."""
+"""Interruptions of one upload before it counts as failed."""
 CUT_PAUSE = timedelta(seconds=10)
 RESTARTS = 3
-"""Times that a failed upload is begun anew within one try."""
+"""Restarts of a failed upload within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
 CLOCK_SKEW = timedelta(seconds=5)
 UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second under which an upload is given up."""
+"""Bytes per second; a slower upload runs into its time limit."""
 
 CAPABILITIES = Capabilities(
     pulls_media=True,

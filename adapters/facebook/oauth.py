@@ -1,7 +1,7 @@
-"""Connecting Pages: a user token lists them, and each is spoken for with a token of its own.
+"""OAuth for Facebook Pages: a user token lists the Pages, each of which has a token of its own.
 
-A Page's token derived from a long user token does not expire by time; it dies with a password change, a lost role or
-the app's removal. The user token (60 days) is kept as the refresh token: from it new Page tokens are made.
+A Page token made from a long-lived user token does not expire by time; a password change, a lost role or the app's
+removal ends it. The user token (60 days) is stored as the refresh token: new Page tokens are made from it.
 Sources: see ``adapters.graph_oauth``; scopes: developers.facebook.com/docs/pages-api/posts, 2026-09-11.
 """
 
@@ -13,54 +13,64 @@ from dataclasses import replace
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing
 from adapters.facebook.errors import TABLE
-from adapters.graph_api import RECONNECT, Graph
-from adapters.graph_oauth import Page, dead, dialog_url, long_lived, page_of, pages, user_credentials
-from adapters.http import Client
+from adapters.graph_api import RECONNECT, GraphClient
+from adapters.graph_oauth import (
+    Page,
+    build_dialog_url,
+    build_revoked_error,
+    exchange_code,
+    extend_token,
+    get_page,
+    list_pages,
+)
+from adapters.http import HttpClient
 
 SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts")
 TASK = "CREATE_CONTENT"
 
 
-class Login:
-    """A person's Pages, and their tokens."""
+class OAuth:
+    """The OAuth flow that connects a person's Pages."""
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
         self._settings = settings
         base = f"{settings.hosts['graph']}/{settings.version}"
-        self._graph = Graph(client, service="Facebook", base=base, table=TABLE)
+        self._graph = GraphClient(http, service="Facebook", base=base, table=TABLE)
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
-        """Where the person consents."""
-        return dialog_url(self._settings.hosts["www"], self._settings, SCOPES, redirect_uri, state)
+        """Return the URL of the consent page."""
+        return build_dialog_url(self._settings.hosts["www"], self._settings, SCOPES, redirect_uri, state)
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """The person's long-lived token; ``discover`` turns it into Page tokens."""
-        return user_credentials(self._graph, self._settings, code, redirect_uri, SCOPES)
+        """Exchange the code for the person's long-lived token; ``discover`` turns it into Page tokens."""
+        return exchange_code(self._graph, self._settings, code, redirect_uri, SCOPES)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The Pages on which this person may create content."""
-        found = pages(self._graph, self._settings, credentials.access_token, "id,name,access_token,tasks")
-        return [account for page in found for account in _usable(page, credentials)]
+        """Return the Pages on which the person may create content."""
+        found = list_pages(
+            self._graph, self._settings, credentials.access_token, "id,name,access_token,tasks"
+        )
+        return [account for page in found for account in _to_remote_accounts(page, credentials)]
 
     def refresh(self, account: Account) -> Credentials:
-        """A new user token, and from it a new Page token; CredentialsRevoked when the user token is dead."""
+        """Extend the user token and make a new Page token. Raises CredentialsRevoked when the user token is dead."""
         user = account.credentials.refresh_token
         if user is None:
-            raise CredentialsRevoked("Facebook: no user token is kept for this Page", next_action=RECONNECT)
-        fresh = long_lived(self._graph, self._settings, user, account.credentials.scopes)
+            raise CredentialsRevoked("Facebook: no user token is stored for this Page", next_action=RECONNECT)
+        fresh = extend_token(self._graph, self._settings, user, account.credentials.scopes)
         token = fresh.access_token.get_secret_value()
         try:
-            page = page_of(self._graph, token, account.remote_id, "id,name,access_token")
+            page = get_page(self._graph, token, account.remote_id, "id,name,access_token")
         except CredentialsExpired as error:
-            raise dead(error) from None
+            raise build_revoked_error(error) from None
         if page.access_token is None:
             raise PermissionMissing(
                 "Facebook: this person may no longer act for the Page", next_action=RECONNECT
             )
-        return _of_page(page, fresh)
+        return _build_page_credentials(page, fresh)
 
 
-def _usable(page: Page, user: Credentials) -> Sequence[RemoteAccount]:
+def _to_remote_accounts(page: Page, user: Credentials) -> Sequence[RemoteAccount]:
     if page.access_token is None or (page.tasks is not None and TASK not in page.tasks):
         return []
     account = RemoteAccount(
@@ -68,12 +78,12 @@ def _usable(page: Page, user: Credentials) -> Sequence[RemoteAccount]:
         username=page.name,
         display_name=page.name,
         connection="page",
-        credentials=_of_page(page, user),
+        credentials=_build_page_credentials(page, user),
     )
     return [account]
 
 
-def _of_page(page: Page, user: Credentials) -> Credentials:
+def _build_page_credentials(page: Page, user: Credentials) -> Credentials:
     return replace(
         user,
         access_token=page.access_token or user.access_token,

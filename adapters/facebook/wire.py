@@ -1,4 +1,4 @@
-"""Facebook's JSON, as far as we read it."""
+"""Models of Facebook's JSON, limited to the fields that are read."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_api import Wire
+from adapters.graph_api import GraphModel
 
 
-class Created(Wire):
-    """``{"id":"…"}`` of a photo, a post or a video."""
+class Created(GraphModel):
+    """The response to creating a photo, a post or a video: ``{"id":"…"}``."""
 
     id: str
 
 
-class Success(Wire):
-    """``{"success":true}``; anything else is no yes."""
+class Success(GraphModel):
+    """The confirmation ``{"success":true}``; any other response confirms nothing."""
 
     success: Literal[True]
 
 
-class ReelStarted(Wire):
-    """``{"video_id":"123","upload_url":"https://rupload.facebook.com/video-upload/v25.0/123"}``."""
+class ReelStarted(GraphModel):
+    """A started reel: ``{"video_id":"123","upload_url":"https://rupload.facebook.com/video-upload/v25.0/123"}``."""
 
     video_id: str
     upload_url: str
 
 
-class Offsets(Wire):
-    """Which bytes are wanted next, end excluded; equal when all are there. Facebook sends them as strings."""
+class Offsets(GraphModel):
+    """The range of bytes to send next, end excluded; equal when all have arrived. Facebook sends strings."""
 
     start_offset: int
     end_offset: int
 
 
-class VideoStarted(Wire):
-    """The start of a chunked upload; ``skip_upload``: the bytes are known already, go on to the finish."""
+class VideoStarted(GraphModel):
+    """A started chunked upload; with ``skip_upload`` Facebook knows the bytes already and waits for the finish."""
 
     video_id: str
     upload_session_id: str
@@ -46,14 +46,14 @@ class VideoStarted(Wire):
     skip_upload: bool = False
 
 
-class PhaseError(Wire):
-    """Why a phase failed."""
+class PhaseError(GraphModel):
+    """The reason why a phase failed."""
 
     message: str = ""
 
 
-class Phase(Wire):
-    """One phase of a video. The guide prints ``bytes_transfered``, the spec ``bytes_transferred``; both are taken."""
+class VideoPhase(GraphModel):
+    """One phase of a video. The guide prints ``bytes_transfered``, the spec ``bytes_transferred``; both are read."""
 
     status: str = ""
     bytes_sent: int = Field(0, validation_alias=AliasChoices("bytes_transfered", "bytes_transferred"))
@@ -61,21 +61,21 @@ class Phase(Wire):
     error: PhaseError | None = None
 
     @property
-    def done(self) -> bool:
-        """``complete`` in the guide's samples, ``completed`` in its table."""
+    def is_done(self) -> bool:
+        """Whether the phase is over: ``complete`` in the guide's samples, ``completed`` in its table."""
         return self.status in {"complete", "completed"}
 
 
-class VideoStatus(Wire):
-    """``video_status``: uploading, upload_complete, upload_failed, processing, ready, error, expired."""
+class VideoStatus(GraphModel):
+    """The status of a video: uploading, upload_complete, upload_failed, processing, ready, error, expired."""
 
     video_status: str = ""
-    uploading_phase: Phase | None = None
-    processing_phase: Phase | None = None
-    publishing_phase: Phase | None = None
+    uploading_phase: VideoPhase | None = None
+    processing_phase: VideoPhase | None = None
+    publishing_phase: VideoPhase | None = None
 
 
-class VideoNode(Wire):
+class VideoNode(GraphModel):
     """A video or reel; ``permalink_url`` may be a path without host."""
 
     status: VideoStatus = VideoStatus()
@@ -83,7 +83,7 @@ class VideoNode(Wire):
     permalink_url: str | None = None
 
 
-class PostNode(Wire):
+class PostNode(GraphModel):
     """A Page post."""
 
     id: str = ""
@@ -93,7 +93,7 @@ class PostNode(Wire):
     permalink_url: str | None = None
 
 
-class Posts(Wire):
-    """Newest first."""
+class Posts(GraphModel):
+    """A Page's posts, newest first."""
 
     data: tuple[PostNode, ...] = ()

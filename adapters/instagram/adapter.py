@@ -1,11 +1,11 @@
-"""Instagram: a draft becomes containers (invisible), then one ``media_publish``, then a read of its link.
+"""The Instagram adapter: invisible media containers, then one ``media_publish``, then a read of the link.
 
 PlatformSettings.hosts: ``graph`` (https://graph.instagram.com), ``facebook_graph`` (https://graph.facebook.com),
 ``rupload`` (https://rupload.facebook.com), ``www`` (consent, https://www.instagram.com), ``api``
 (https://api.instagram.com), and ``facebook_www`` (https://www.facebook.com) where accounts are connected through
-Facebook Login. options: ``connection`` (``instagram_login``, the default, or ``facebook_login``: which one a new
-account is connected through), ``byte_upload`` (true: reels of facebook_login accounts go up as bytes). Never tried
-against live Instagram: README.md.
+Facebook Login. options: ``connection`` (``instagram_login``, the default, or ``facebook_login``: the login of a new
+account), ``byte_upload`` (true: reels of facebook_login accounts go up as bytes). Never tried against live Instagram:
+README.md.
 """
 
 from __future__ import annotations
@@ -18,121 +18,133 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Problem,
     Published,
     Ready,
-    Seen,
 )
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.instagram import limits
-from adapters.instagram import problems as rules
-from adapters.instagram.checkpoint import Progress, Step, next_step, waited_for
-from adapters.instagram.client import Containers
-from adapters.instagram.lookup import backoff, judged, judged_after_arm, published_post, renewed
-from adapters.instagram.oauth import Login
+from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
+from adapters.instagram.client import Client
+from adapters.instagram.live_checks import LIVE_CHECKS
+from adapters.instagram.lookup import (
+    compute_poll_delay,
+    find_published_post,
+    interpret_armed_status,
+    interpret_unarmed_status,
+    restart_if_ended,
+)
+from adapters.instagram.oauth import OAuth
+from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
-from adapters.oauth_mixin import Connecting
+from adapters.live_check import ConnectionChecks
+from adapters.oauth_mixin import OAuthMixin
 
 
-class Instagram(Connecting):
-    """See the module; the contract of each method is in ``adapters.contract``."""
+class Instagram(OAuthMixin):
+    """Publishes to Instagram professional accounts; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
+        self._http = client
         self._settings = settings
-        self._login = Login(client, settings)
+        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
-        """Every limit that the facts at hand show to be broken."""
-        return rules.problems(draft)
+        """Return every limit that the draft is known to break."""
+        return find_problems(draft)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
-        """One request: the quota, then a container after the other, then reads until the last one is FINISHED."""
-        at, remote = Progress.model_validate(checkpoint), self._containers(account)
-        match next_step(draft, at):
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Send one request: the quota, then each container, then status reads until the last one is FINISHED."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        match choose_next_step(draft, state):
             case Step.QUOTA:
-                return _after_quota(remote, at)
+                return _check_quota(client, state)
             case Step.CHILD:
-                child = remote.create_child(draft.media[len(at.children)])
-                return _on(at.then(children=(*at.children, child.id)))
+                child = client.create_child(draft.media[len(state.children)])
+                return _continue(state.replace(children=(*state.children, child.id)))
             case Step.CONTAINER:
-                return _after_create(draft, at, remote.create(draft, at.children))
+                return _await_container(draft, state, client.create_container(draft, state.children))
             case Step.UPLOAD:
-                return self._upload(remote, draft, at)
+                return self._upload(client, draft, state)
             case Step.POLL:
-                return renewed(at, judged(draft, at, remote.status(waited_for(at))))
+                status = client.read_status(get_awaited_container(state))
+                return restart_if_ended(state, interpret_unarmed_status(draft, state, status))
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:  # noqa: ARG002
-        """``media_publish``, and nothing after it: the link is read by the ``look`` that the answer asks for."""
-        at = Progress.model_validate(checkpoint)
-        if at.media_id is not None:  # already live: there is nothing left to send
-            return _on(at)
-        if at.container is None:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: ARG002
+        """Call ``media_publish``; the ``look`` that follows reads the link."""
+        state = Checkpoint.model_validate(checkpoint)
+        if state.media_id is not None:  # it is live: there is nothing left to send
+            return _continue(state)
+        if state.container is None:
             raise Unavailable("Nothing is prepared for Instagram", code="not_prepared")
-        return _on(at.then(media_id=self._containers(account).publish(at.container)))
+        return _continue(state.replace(media_id=self._build_client(account).publish(state.container)))
 
     def look(
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
-        """Where the publish stands. Not armed: Ready means that ``prepare`` has something to do again."""
-        at, remote = Progress.model_validate(checkpoint), self._containers(account)
-        if at.media_id is not None:
-            return _with_link(remote, at.media_id)
-        if armed_at is None and next_step(draft, at) is not Step.POLL:
-            return Ready(checkpoint=at.checkpoint())
-        if armed_at is not None and at.container is None:
+    ) -> LookResult:
+        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        if state.media_id is not None:
+            return _read_link(client, state.media_id)
+        if armed_at is None and choose_next_step(draft, state) is not Step.POLL:
+            return Ready(checkpoint=state.to_dict())
+        if armed_at is not None and state.container is None:
             return CannotTell(reason="No container is known that could have been published")
-        status = remote.status(waited_for(at))
-        if status is not None and status.status_code == "PUBLISHED" and at.container is not None:
-            return published_post(draft, at, remote, armed_at, taken)
-        return judged(draft, at, status) if armed_at is None else judged_after_arm(at, status)
+        status = client.read_status(get_awaited_container(state))
+        if status is not None and status.status_code == "PUBLISHED" and state.container is not None:
+            return find_published_post(draft, state, client, armed_at, taken)
+        if armed_at is None:
+            return interpret_unarmed_status(draft, state, status)
+        return interpret_armed_status(state, status)
 
-    def _upload(self, remote: Containers, draft: Draft, at: Progress) -> Prepared:
+    def _upload(self, client: Client, draft: Draft, state: Checkpoint) -> PrepareResult:
         try:
-            remote.send_bytes(draft.media[0], at.upload_uri or "")
+            client.send_bytes(draft.media[0], state.upload_uri or "")
         except Unavailable as error:
             if error.code != INTERRUPTED:
                 raise
-            return renewed(at, error)  # a new container is simpler and surer than a half-filled one
+            return restart_if_ended(state, error)  # a new container replaces the half-filled one
         except Rejected as error:
-            # no status: it is the media's source that speaks, not Instagram
-            if at.restarts or error.http_status is None:
+            # without a status the refusal comes from the media's source, not from Instagram
+            if state.restarts or error.http_status is None:
                 raise
-            # perhaps this container has all bytes, and only our note of it was lost: once more with a new one
-            passing = Unavailable(error.message, code=INTERRUPTED, platform_code=error.platform_code)
-            return renewed(at, passing)
-        return Pending(checkpoint=at.then(upload_uri=None).checkpoint(), wait=limits.FIRST_POLL_VIDEO)
+            # a complete upload whose response was lost refuses too: a new container decides
+            interrupted = Unavailable(error.message, code=INTERRUPTED, platform_code=error.platform_code)
+            return restart_if_ended(state, interrupted)
+        return Pending(checkpoint=state.replace(upload_uri=None).to_dict(), wait=limits.FIRST_POLL_VIDEO)
 
-    def _containers(self, account: Account) -> Containers:
-        return Containers(self._client, self._settings, account)
-
-
-def _on(at: Progress) -> Pending:
-    return Pending(checkpoint=at.checkpoint())
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings, account)
 
 
-def _after_quota(remote: Containers, at: Progress) -> Prepared:
-    reply = remote.quota()
-    if any(quota.exhausted for quota in reply.data.data):
+def _continue(state: Checkpoint) -> Pending:
+    return Pending(checkpoint=state.to_dict())
+
+
+def _check_quota(client: Client, state: Checkpoint) -> PrepareResult:
+    reply = client.read_quota()
+    if any(quota.is_exhausted for quota in reply.data.data):
         raise RateLimited(
             "Instagram: the daily limit of published posts is reached",
             code="quota_exhausted",
@@ -140,17 +152,17 @@ def _after_quota(remote: Containers, at: Progress) -> Prepared:
         )
     if reply.usage.wait is not None:
         raise RateLimited("Instagram: the call allowance is nearly spent", retry_after=reply.usage.wait)
-    return _on(at.then(quota_read=True))
+    return _continue(state.replace(quota_read=True))
 
 
-def _after_create(draft: Draft, at: Progress, made: Created) -> Pending:
-    now = at.then(container=made.id, upload_uri=made.uri, polls=0)
-    wait = timedelta(0) if made.uri else backoff(draft, 0)
-    return Pending(checkpoint=now.checkpoint(), wait=wait)
+def _await_container(draft: Draft, state: Checkpoint, created: Created) -> Pending:
+    state = state.replace(container=created.id, upload_uri=created.uri, polls=0)
+    wait = timedelta(0) if created.uri else compute_poll_delay(draft, 0)
+    return Pending(checkpoint=state.to_dict(), wait=wait)
 
 
-def _with_link(remote: Containers, media_id: str) -> Published:
+def _read_link(client: Client, media_id: str) -> Published:
     try:
-        return Published(remote_id=media_id, url=remote.media(media_id).permalink)
-    except AdapterError as error:  # a failed read never unpublishes: the link is filled in later
+        return Published(remote_id=media_id, url=client.read_media(media_id).permalink)
+    except AdapterError as error:  # the post stays published without its link; a later look fills it in
         return Published(remote_id=media_id, notes={"url_missing": error.code})

@@ -1,10 +1,10 @@
-"""How far a publish has come: the checkpoint's fields, and the one decision what comes next."""
+"""The checkpoint of an unfinished publish to Instagram, and which step comes next. Pure."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from adapters.checkpoint import Steps
+from adapters.checkpoint import BaseCheckpoint
 from adapters.contract import Draft
 
 
@@ -13,50 +13,50 @@ class Step(StrEnum):
 
     QUOTA = "read the quota"
     CHILD = "create the next carousel child"
-    CONTAINER = "create the container that will be published"
+    CONTAINER = "create the container to publish"
     UPLOAD = "send the video's bytes"
     POLL = "read a container's status"
 
 
-class Progress(Steps):
-    """What is known of an unfinished publish; an empty checkpoint is the beginning."""
+class Checkpoint(BaseCheckpoint):
+    """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     quota_read: bool = False
     children: tuple[str, ...] = ()
     ready: int = 0
-    """Children known to be FINISHED; they are polled in order."""
+    """The number of children known to be FINISHED; they are polled in order."""
     container: str | None = None
     upload_uri: str | None = None
-    """Where the bytes still have to go."""
+    """The upload address, until the bytes are sent."""
     media_id: str | None = None
-    """Set by ``media_publish``'s answer alone: the post is live under it."""
+    """Set only by the response of ``media_publish``: the post is live under this id."""
     polls: int = 0
-    """Reads of the handle now waited for."""
+    """Status reads of the container that is awaited."""
     listings: int = 0
-    """Times that a PUBLISHED container's post was looked for in the account's list."""
+    """Searches of the account's list for the post of a PUBLISHED container."""
     restarts: int = 0
-    """Times that containers were given up and made anew."""
+    """Replacements of failed containers."""
 
 
 def is_carousel(draft: Draft) -> bool:
-    """Two media or more; a slideshow of one image is an image post."""
+    """Return True for two or more media; a slideshow of one image is an image post."""
     return len(draft.media) > 1
 
 
-def next_step(draft: Draft, at: Progress) -> Step:
-    """What ``prepare`` does next."""
-    if at.container is not None:
-        return Step.UPLOAD if at.upload_uri else Step.POLL
-    if not at.quota_read:
+def choose_next_step(draft: Draft, state: Checkpoint) -> Step:
+    """Return the next step of ``prepare``."""
+    if state.container is not None:
+        return Step.UPLOAD if state.upload_uri else Step.POLL
+    if not state.quota_read:
         return Step.QUOTA
     if is_carousel(draft):
-        if len(at.children) < len(draft.media):
+        if len(state.children) < len(draft.media):
             return Step.CHILD
-        if at.ready < len(at.children):
+        if state.ready < len(state.children):
             return Step.POLL
     return Step.CONTAINER
 
 
-def waited_for(at: Progress) -> str:
-    """The container whose status is read next; only asked when ``next_step`` says POLL."""
-    return at.container or at.children[at.ready]
+def get_awaited_container(state: Checkpoint) -> str:
+    """Return the container whose status is read next. Valid only when the next step is POLL."""
+    return state.container or state.children[state.ready]

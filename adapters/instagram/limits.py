@@ -1,4 +1,4 @@
-"""What Instagram enforces, each with its source, and how fast we ask.
+"""Instagram's limits, each with its source, and the pace of our requests.
 
 Pages (all under developers.facebook.com/docs/instagram-platform/):
 * MEDIA: instagram-graph-api/reference/ig-user/media, v25.0 text of 2026-09-11, read 2026-11-24
@@ -18,7 +18,7 @@ MENTIONS = 20  # MEDIA
 IMAGE_TYPES = ("image/jpeg",)  # GUIDE: JPEG is the only image format
 IMAGE_BYTES = 8 * 1024 * 1024  # MEDIA: 8 MB; read generously
 IMAGE_RATIO = (4 / 5, 1.91)  # MEDIA, width : height. Width 320..1440 is scaled to, not enforced.
-RATIO_SLACK = 0.01  # ours: 1080 x 1351 is 4:5 to a person
+RATIO_SLACK = 0.01  # ours: 1080 x 1351 counts as 4:5
 
 VIDEO_TYPES = ("video/mp4", "video/quicktime")  # MEDIA
 VIDEO_CODECS = ("h264", "hevc")  # MEDIA
@@ -31,27 +31,26 @@ VIDEO_RATIO = (0.01, 10.0)  # MEDIA
 CAROUSEL = (2, 10)  # MEDIA; the app allows 20, the API 10
 
 CONTAINERS_PER_DAY = 400  # MEDIA: containers per account and rolling 24 h; far above what posts_per_day needs
-POSTS_PER_DAY = (
-    50  # GUIDE says 100, its reference page 50; content_publishing_limit has the account's own number
-)
+# GUIDE says 100, its reference page 50; content_publishing_limit has the account's own number
+POSTS_PER_DAY = 50
 
 QUOTA_RECHECK = timedelta(hours=1)
-"""The window rolls: a place comes free as each post turns 24 hours old, so we ask again hourly."""
+"""The pause before the quota is read again: the window rolls, and each post frees its place after 24 hours."""
 FIRST_POLL_IMAGE = timedelta(seconds=1)
 FIRST_POLL_VIDEO = timedelta(seconds=5)
 LONGEST_POLL = timedelta(seconds=60)  # GUIDE: once a minute
 RESTARTS = 3
-"""Times a failed container is replaced within one try."""
+"""Replacements of a failed container within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
 GONE_READS = 3
-"""Reads that may find no container before it is given up: a fresh one can be missing for seconds."""
+"""Reads that may miss a container before it counts as lost: a fresh one can be missing for seconds."""
 LISTINGS = 5
-"""Times that a PUBLISHED container's post is looked for before it is settled under the container's id."""
+"""Searches for the post of a PUBLISHED container before the container's id stands for it."""
 CLOCK_SKEW = timedelta(seconds=5)
-"""How far Instagram's timestamp may lie before our armed time; it also counts whole seconds only."""
+"""The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
 UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second under which an upload is given up."""
+"""Bytes per second; a slower upload runs into its time limit."""
 
 CAPABILITIES = Capabilities(
     pulls_media=True,

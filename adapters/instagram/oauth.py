@@ -1,8 +1,8 @@
-"""Connecting an Instagram account and keeping its token alive, through Instagram Login or Facebook Login.
+"""OAuth for Instagram accounts, through Instagram Login or Facebook Login.
 
 Source: developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login, updated
-2026-03-13, and .../reference/refresh_access_token, read 2026-11-24. A token dies after 60 days; a dead one cannot be
-refreshed, so the core refreshes early.
+2026-03-13, and .../reference/refresh_access_token, read 2026-11-24. A token lives 60 days; an expired one cannot be
+refreshed, so the token refresh runs early.
 """
 
 from __future__ import annotations
@@ -15,10 +15,18 @@ from pydantic import ValidationError
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, Rejected, Unavailable
-from adapters.graph_api import Graph, answered, refusal
-from adapters.graph_oauth import Page, TokenGrant, dead, dialog_url, long_lived, pages, user_credentials
-from adapters.http import Answer, Client
-from adapters.instagram.client import graph_of
+from adapters.graph_api import GraphClient, build_error, send
+from adapters.graph_oauth import (
+    GraphTokenResponse,
+    Page,
+    build_dialog_url,
+    build_revoked_error,
+    exchange_code,
+    extend_token,
+    list_pages,
+)
+from adapters.http import HttpClient, Response
+from adapters.instagram.client import build_graph_client
 from adapters.instagram.errors import TABLE
 from adapters.instagram.wire import Me, MeList, ShortTokens
 
@@ -31,19 +39,19 @@ FACEBOOK_SCOPES = (
 )
 
 
-class Login:
-    """``settings.options["connection"]`` says which of the two a new account is connected through."""
+class OAuth:
+    """The OAuth flow of the login that ``settings.options["connection"]`` names."""
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
+        self._http = http
         self._settings = settings
         self._connection = str(settings.options.get("connection", "instagram_login"))
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
-        """Where the person consents."""
+        """Return the URL of the consent page."""
         if self._connection == "facebook_login":
             www = self._settings.hosts["facebook_www"]
-            return dialog_url(www, self._settings, FACEBOOK_SCOPES, redirect_uri, state)
+            return build_dialog_url(www, self._settings, FACEBOOK_SCOPES, redirect_uri, state)
         query = {
             "client_id": self._settings.app_id,
             "redirect_uri": redirect_uri,
@@ -54,14 +62,14 @@ class Login:
         return f"{self._settings.hosts['www']}/oauth/authorize?{urlencode(query)}"
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """A code for a short token, that for a long one; Rejected when the code is not taken."""
-        code = code.removesuffix("#_")  # appended by Instagram, not part of the code
+        """Exchange the code for a short token, and that for a long one. Raises Rejected when the code is refused."""
+        code = code.removesuffix("#_")  # Instagram appends it; it is not part of the code
         if self._connection == "facebook_login":
-            return user_credentials(
+            return exchange_code(
                 self._graph("facebook_login"), self._settings, code, redirect_uri, FACEBOOK_SCOPES
             )
-        short = _short_token(self._ask_short_token(code, redirect_uri))
-        return self._granted(
+        short = _parse_short_token(self._request_short_token(code, redirect_uri))
+        return self._request_long_token(
             "access_token",
             grant_type="ig_exchange_token",
             client_secret=self._settings.app_secret.get_secret_value(),
@@ -69,22 +77,21 @@ class Login:
         )
 
     def refresh(self, account: Account) -> Credentials:
-        """60 more days; CredentialsRevoked when the token is dead already."""
+        """Extend the token by 60 days. Raises CredentialsRevoked when it has expired."""
         token = account.credentials.access_token
         if account.connection == "facebook_login":
             scopes = account.credentials.scopes
-            return long_lived(self._graph("facebook_login"), self._settings, token, scopes)
+            return extend_token(self._graph("facebook_login"), self._settings, token, scopes)
         try:
-            return self._granted(
+            return self._request_long_token(
                 "refresh_access_token",
                 grant_type="ig_refresh_token",
                 access_token=token.get_secret_value(),
             )
         except CredentialsExpired as error:
-            raise dead(error) from None
-        except (
-            Rejected
-        ) as error:  # a token of less than a day is refused as a wrong parameter; it still works
+            raise build_revoked_error(error) from None
+        except Rejected as error:
+            # Instagram refuses a token younger than a day as a wrong parameter; the token still works
             raise Unavailable(
                 "Instagram does not refresh this token yet",
                 code="refresh_too_early",
@@ -94,19 +101,21 @@ class Login:
             ) from None
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The account of an Instagram token, or the accounts behind the Pages of a Facebook one."""
+        """Return the account of an Instagram token, or the accounts linked to the Pages of a Facebook token."""
         if self._connection == "facebook_login":
             fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
-            found = pages(self._graph("facebook_login"), self._settings, credentials.access_token, fields)
-            return [account for page in found for account in _behind(page, credentials)]
+            found = list_pages(
+                self._graph("facebook_login"), self._settings, credentials.access_token, fields
+            )
+            return [account for page in found for account in _to_linked_accounts(page, credentials)]
         token = credentials.access_token.get_secret_value()
-        said = self._graph("instagram_login").read(MeList, "me", token, fields="user_id,username,name")
-        return [_own(me, credentials) for me in said.data.data]
+        response = self._graph("instagram_login").read(MeList, "me", token, fields="user_id,username,name")
+        return [_to_remote_account(me, credentials) for me in response.data.data]
 
-    def _graph(self, connection: str) -> Graph:
-        return graph_of(self._client, self._settings, connection)
+    def _graph(self, connection: str) -> GraphClient:
+        return build_graph_client(self._http, self._settings, connection)
 
-    def _ask_short_token(self, code: str, redirect_uri: str) -> Answer:
+    def _request_short_token(self, code: str, redirect_uri: str) -> Response:
         form = {
             "client_id": self._settings.app_id,
             "client_secret": self._settings.app_secret.get_secret_value(),
@@ -115,32 +124,32 @@ class Login:
             "code": code,
         }
         url = f"{self._settings.hosts['api']}/oauth/access_token"
-        return answered(self._client, "Instagram", "POST", url, visible=False, form=form)
+        return send(self._http, "Instagram", "POST", url, visible=False, form=form)
 
-    def _granted(self, path: str, **params: str) -> Credentials:
-        """A long token; these two endpoints take no version and the token as a parameter only."""
-        host = Graph(self._client, service="Instagram", base=self._settings.hosts["graph"], table=TABLE)
-        grant = host.read(TokenGrant, path, "", **params).data
+    def _request_long_token(self, path: str, **params: str) -> Credentials:
+        """Request a long token; these two endpoints take no version, and the token only as a parameter."""
+        host = GraphClient(self._http, service="Instagram", base=self._settings.hosts["graph"], table=TABLE)
+        grant = host.read(GraphTokenResponse, path, "", **params).data
         return Credentials(
             access_token=grant.access_token, expires_at=grant.expires_at, scopes=INSTAGRAM_SCOPES
         )
 
 
-def _short_token(answer: Answer) -> str:
+def _parse_short_token(answer: Response) -> str:
     if answer.status == 400:  # noqa: PLR2004 {"error_type": …, "code": 400, "error_message": …}: no Graph envelope
-        raise Rejected("Instagram did not take the code; start connecting again", http_status=400)
+        raise Rejected("Instagram refused the code; connect the account again", http_status=400)
     if answer.status != 200:  # noqa: PLR2004
-        raise refusal("Instagram", answer, TABLE, visible=False)
+        raise build_error("Instagram", answer, TABLE, visible=False)
     try:
         token = ShortTokens.model_validate_json(answer.body).token
     except ValidationError:
         token = None
     if token is None:
-        raise Unavailable("Instagram answered something unreadable", http_status=answer.status)
+        raise Unavailable("Instagram sent an unreadable response", http_status=answer.status)
     return token.get_secret_value()
 
 
-def _own(me: Me, credentials: Credentials) -> RemoteAccount:
+def _to_remote_account(me: Me, credentials: Credentials) -> RemoteAccount:
     return RemoteAccount(
         remote_id=me.user_id,
         username=me.username,
@@ -150,7 +159,7 @@ def _own(me: Me, credentials: Credentials) -> RemoteAccount:
     )
 
 
-def _behind(page: Page, credentials: Credentials) -> Sequence[RemoteAccount]:
+def _to_linked_accounts(page: Page, credentials: Credentials) -> Sequence[RemoteAccount]:
     linked = page.instagram_business_account
     if linked is None:
         return []

@@ -1,4 +1,4 @@
-"""Why a draft cannot go out on Instagram: every limit that the facts at hand show to be broken. Pure."""
+"""Find the limits of Instagram that a draft breaks. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MENTION = re.compile(r"(?<![\w.])@\w[\w.]*")
 Found = str | int | float | None
 
 
-def problems(draft: Draft) -> list[Problem]:
-    """All of them together; a fact that could not be told is not held against the draft."""
-    found = [*_caption(draft.caption), *_count(draft)]
+def find_problems(draft: Draft) -> list[Problem]:
+    """Return all problems at once; an unknown media fact counts as within its limit."""
+    found = [*_check_caption(draft.caption), *_check_count(draft)]
     for index, media in enumerate(draft.media):
-        found += _media(media, _field(draft, index))
+        found += _check_media(media, _name_field(draft, index))
     return found
 
 
@@ -27,11 +27,11 @@ def _refuse(field: str, message: str, limit: Found, found: Found) -> Problem:
     )
 
 
-def _field(draft: Draft, index: int) -> str:
+def _name_field(draft: Draft, index: int) -> str:
     return "media.url" if draft.kind == "video" else f"media.urls[{index}]"
 
 
-def _caption(caption: str) -> Iterator[Problem]:
+def _check_caption(caption: str) -> Iterator[Problem]:
     rows = (
         ("characters", len(caption), limits.CAPTION_CHARACTERS),
         ("hashtags", len(_HASHTAG.findall(caption)), limits.HASHTAGS),
@@ -47,46 +47,50 @@ def _caption(caption: str) -> Iterator[Problem]:
             )
 
 
-def _count(draft: Draft) -> Iterator[Problem]:
+def _check_count(draft: Draft) -> Iterator[Problem]:
     most, count = limits.CAROUSEL[1], len(draft.media)
     if not 1 <= count <= most:
         message = f"An Instagram carousel takes {limits.CAROUSEL[0]} to {most} items; this one has {count}."
         yield _refuse("media", message, most, count)
 
 
-def _media(media: Media, field: str) -> Iterator[Problem]:
+def _check_media(media: Media, field: str) -> Iterator[Problem]:
     if media.facts is None:
         return
     if media.kind == "image":
-        yield from _image(media.facts, field)
+        yield from _check_image(media.facts, field)
     else:
-        yield from _video(media.facts, field)
+        yield from _check_video(media.facts, field)
 
 
-def _image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("images", "type", facts.content_type, limits.IMAGE_TYPES, field)
-    yield from _at_most("images", "bytes", facts.bytes, limits.IMAGE_BYTES, field)
+def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("images", "type", facts.content_type, limits.IMAGE_TYPES, field)
+    yield from _check_maximum("images", "bytes", facts.bytes, limits.IMAGE_BYTES, field)
     low, high = limits.IMAGE_RATIO
-    yield from _within(
-        "images", "width:height", _ratio(facts), (low - limits.RATIO_SLACK, high + limits.RATIO_SLACK), field
+    yield from _check_range(
+        "images",
+        "width:height",
+        _compute_ratio(facts),
+        (low - limits.RATIO_SLACK, high + limits.RATIO_SLACK),
+        field,
     )
 
 
-def _video(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("videos", "type", facts.content_type, limits.VIDEO_TYPES, field)
-    yield from _one_of("videos", "codec", facts.codec, limits.VIDEO_CODECS, field)
-    yield from _at_most("videos", "bytes", facts.bytes, limits.VIDEO_BYTES, field)
-    yield from _at_most("videos", "pixels of width", facts.width, limits.VIDEO_WIDTH, field)
-    yield from _within("videos", "seconds", facts.duration, limits.VIDEO_SECONDS, field)
-    yield from _within("videos", "frames a second", facts.fps, limits.VIDEO_FPS, field)
-    yield from _within("videos", "width:height", _ratio(facts), limits.VIDEO_RATIO, field)
+def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("videos", "type", facts.content_type, limits.VIDEO_TYPES, field)
+    yield from _check_allowed("videos", "codec", facts.codec, limits.VIDEO_CODECS, field)
+    yield from _check_maximum("videos", "bytes", facts.bytes, limits.VIDEO_BYTES, field)
+    yield from _check_maximum("videos", "pixels of width", facts.width, limits.VIDEO_WIDTH, field)
+    yield from _check_range("videos", "seconds", facts.duration, limits.VIDEO_SECONDS, field)
+    yield from _check_range("videos", "frames a second", facts.fps, limits.VIDEO_FPS, field)
+    yield from _check_range("videos", "width:height", _compute_ratio(facts), limits.VIDEO_RATIO, field)
 
 
-def _ratio(facts: MediaFacts) -> float | None:
+def _compute_ratio(facts: MediaFacts) -> float | None:
     return round(facts.width / facts.height, 3) if facts.width and facts.height else None
 
 
-def _one_of(
+def _check_allowed(
     what: str, rule: str, found: str | None, allowed: tuple[str, ...], field: str
 ) -> Iterator[Problem]:
     if found is not None and found not in allowed:
@@ -94,14 +98,14 @@ def _one_of(
         yield _refuse(field, f"Instagram takes {what} of {rule} {names}; this one is {found}.", names, found)
 
 
-def _at_most(what: str, rule: str, found: int | None, limit: int, field: str) -> Iterator[Problem]:
+def _check_maximum(what: str, rule: str, found: int | None, limit: int, field: str) -> Iterator[Problem]:
     if found is not None and found > limit:
         yield _refuse(
             field, f"Instagram takes {what} of at most {limit} {rule}; this one has {found}.", limit, found
         )
 
 
-def _within(
+def _check_range(
     what: str, rule: str, found: float | None, limit: tuple[float, float], field: str
 ) -> Iterator[Problem]:
     if found is not None and not limit[0] <= found <= limit[1]:

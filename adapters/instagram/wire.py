@@ -1,4 +1,4 @@
-"""Instagram's JSON, as far as we read it."""
+"""Models of Instagram's JSON, limited to the fields that are read."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, model_validator
 
-from adapters.graph_api import Wire
+from adapters.graph_api import GraphModel
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
 
 
-class Created(Wire):
-    """``{"id":"17889455560051444"}``, with ``uri`` when bytes are to follow."""
+class Created(GraphModel):
+    """A created container or post: ``{"id":"17889455560051444"}``, with ``uri`` where bytes are to follow."""
 
     id: str
     uri: str | None = None
 
 
-class ContainerStatus(Wire):
-    """``{"status_code":"FINISHED","status":"Finished: …","id":"…"}``; ``status`` of an ERROR holds the subcode."""
+class ContainerStatus(GraphModel):
+    """A container's status: ``{"status_code":"FINISHED","status":"…"}``; on ERROR ``status`` holds the subcode."""
 
     status_code: Status
     status: str = ""
 
 
-class MediaNode(Wire):
+class MediaNode(GraphModel):
     """A published post; ``permalink`` is missing for some (e.g. while a copyright check runs)."""
 
     id: str
@@ -35,69 +35,69 @@ class MediaNode(Wire):
     permalink: str | None = None
 
 
-class MediaList(Wire):
-    """Newest first."""
+class MediaList(GraphModel):
+    """An account's posts, newest first."""
 
     data: tuple[MediaNode, ...] = ()
 
 
-class QuotaConfig(Wire):
-    """``quota_duration`` in seconds."""
+class QuotaConfig(GraphModel):
+    """The size of the quota window; ``quota_duration`` is in seconds."""
 
     quota_total: int | None = None
     quota_duration: int = 86400
 
 
-class Quota(Wire):
-    """Posts published in the rolling window; it lags."""
+class Quota(GraphModel):
+    """The number of posts published in the rolling window; it lags."""
 
     quota_usage: int = 0
     config: QuotaConfig = QuotaConfig()
 
     @property
-    def exhausted(self) -> bool:
-        """No post is left in the window."""
+    def is_exhausted(self) -> bool:
+        """Whether the window holds its maximum of posts."""
         return self.config.quota_total is not None and self.quota_usage >= self.config.quota_total
 
 
-class Quotas(Wire):
-    """``{"data":[{"quota_usage":2,"config":{"quota_total":50,"quota_duration":86400}}]}``."""
+class Quotas(GraphModel):
+    """The publishing quota: ``{"data":[{"quota_usage":2,"config":{"quota_total":50,"quota_duration":86400}}]}``."""
 
     data: tuple[Quota, ...] = ()
 
 
-class ShortToken(Wire):
-    """What a code buys: a token of one hour."""
+class ShortToken(GraphModel):
+    """The token that a code is exchanged for; it lives one hour."""
 
     access_token: SecretStr
 
 
-class ShortTokens(Wire):
-    """The same as the vendor's page prints it, inside ``data``; both forms were seen."""
+class ShortTokens(GraphModel):
+    """A short token, inside ``data`` as the vendor's page prints it, or bare; both forms were seen."""
 
     data: tuple[ShortToken, ...] = ()
     access_token: SecretStr | None = None
 
     @property
     def token(self) -> SecretStr | None:
-        """The token, wherever it stands."""
+        """The token from either form."""
         return self.data[0].access_token if self.data else self.access_token
 
 
-class Me(Wire):
-    """The professional account behind a token: ``user_id`` is the id that publishing takes, ``id`` is app-scoped."""
+class Me(GraphModel):
+    """The professional account of a token: publishing takes ``user_id``; ``id`` is app-scoped."""
 
     user_id: str
     username: str
     name: str = ""
 
 
-class MeList(Wire):
-    """``/me``: the vendor's page prints it inside ``data``, the server was seen to answer it bare."""
+class MeList(GraphModel):
+    """The response of ``/me``: inside ``data`` on the vendor's page, bare from the server as it was seen."""
 
     data: tuple[Me, ...]
 
     @model_validator(mode="before")
     @classmethod
-    def _bare(cls, said: Any) -> Any:
-        return {"data": [said]} if isinstance(said, dict) and "data" not in said else said
+    def _wrap_bare(cls, value: Any) -> Any:
+        return {"data": [value]} if isinstance(value, dict) and "data" not in value else value

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Pending, Prepared, Published, Ready
+from adapters.contract import Absent, CannotTell, Draft, Pending, PrepareResult, Published, Ready
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -20,7 +20,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.facebook import Facebook
-from adapters.http import Client
+from adapters.http import HttpClient
 from tests.adapters.facebook.material import (
     ARMED,
     NOBODY,
@@ -43,8 +43,8 @@ LINK = f"https://www.facebook.com/{POST}"
 HIDDEN, SHOWN = post_state(published=False), post_state(published=True)
 
 
-def run(facebook: Facebook, draft: Draft, start: Mapping[str, Any]) -> Prepared:
-    said: Prepared = Pending(checkpoint=start)
+def run(facebook: Facebook, draft: Draft, start: Mapping[str, Any]) -> PrepareResult:
+    said: PrepareResult = Pending(checkpoint=start)
     for _ in range(30):
         said = facebook.prepare(draft, account(), json.loads(json.dumps(dict(said.checkpoint))))
         if isinstance(said, Ready):
@@ -100,7 +100,7 @@ def test_the_direct_form_prepares_the_photos_only(server: VendorServer, direct: 
 
 def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: VendorServer, facebook: Facebook) -> None:
     server.tell(*[Told(status=400, body=fault(100, 33))] * 6)
-    said: Prepared = Pending(checkpoint=PREPARED)
+    said: PrepareResult = Pending(checkpoint=PREPARED)
     waits = []
     for _ in range(5):
         said = facebook.prepare(photos(), account(), said.checkpoint)
@@ -180,7 +180,7 @@ def test_refusals_of_a_photo(
 # --- finalize --------------------------------------------------------------------------------------------------------
 
 
-def test_showing_the_post_is_one_request(server: VendorServer, facebook: Facebook, client: Client) -> None:
+def test_showing_the_post_is_one_request(server: VendorServer, facebook: Facebook, client: HttpClient) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(photos(), account(), PREPARED)
     assert said == Pending(checkpoint={**PREPARED, "live": POST})
@@ -261,7 +261,7 @@ def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_t
         adapter.finalize(photos(), account(), {**at, "again": True})
 
 
-def test_no_connection_sends_nothing(client: Client) -> None:
+def test_no_connection_sends_nothing(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
         Facebook(client, settings_for(base)).finalize(photos(), account(), PREPARED)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, Prepared, Published, Ready
+from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable, Unsupported
 from adapters.facebook import Facebook
-from adapters.facebook.checkpoint import Shape, shape_of
-from adapters.http import Client
+from adapters.facebook.checkpoint import PostKind, get_post_kind
+from adapters.http import HttpClient
 from tests.adapters.facebook.material import (
     ARMED,
     HALF_UP,
@@ -42,8 +42,8 @@ SENT = {**STARTED, "offset": 0, "sent": True}
 SESSION = {"video_id": "123", "session": "777", "start": 1000, "end": 1000}
 
 
-def run(facebook: Facebook, draft: Draft) -> list[Prepared]:
-    said: list[Prepared] = [Pending(checkpoint={})]
+def run(facebook: Facebook, draft: Draft) -> list[PrepareResult]:
+    said: list[PrepareResult] = [Pending(checkpoint={})]
     while isinstance(said[-1], Pending):
         assert len(said) < 30
         said.append(facebook.prepare(draft, account(), json.loads(json.dumps(dict(said[-1].checkpoint)))))
@@ -53,22 +53,22 @@ def run(facebook: Facebook, draft: Draft) -> list[Prepared]:
 @pytest.mark.parametrize(
     ("facts", "shape"),
     [
-        ({}, Shape.REEL),
-        ({"duration": 90.0, "fps": 60.0, "width": 540, "height": 960, "codec": "av1"}, Shape.REEL),
-        ({"fps": None, "codec": None}, Shape.REEL),
-        ({"duration": 90.1}, Shape.VIDEO),
-        ({"duration": 2.9}, Shape.VIDEO),
-        ({"width": 1920, "height": 1080}, Shape.VIDEO),
-        ({"width": 480, "height": 854}, Shape.VIDEO),
-        ({"fps": 23.0}, Shape.VIDEO),
-        ({"content_type": "video/quicktime"}, Shape.VIDEO),
-        ({"codec": "mpeg4"}, Shape.VIDEO),
-        ({"width": None}, Shape.VIDEO),
-        ({"duration": None}, Shape.VIDEO),
+        ({}, PostKind.REEL),
+        ({"duration": 90.0, "fps": 60.0, "width": 540, "height": 960, "codec": "av1"}, PostKind.REEL),
+        ({"fps": None, "codec": None}, PostKind.REEL),
+        ({"duration": 90.1}, PostKind.VIDEO),
+        ({"duration": 2.9}, PostKind.VIDEO),
+        ({"width": 1920, "height": 1080}, PostKind.VIDEO),
+        ({"width": 480, "height": 854}, PostKind.VIDEO),
+        ({"fps": 23.0}, PostKind.VIDEO),
+        ({"content_type": "video/quicktime"}, PostKind.VIDEO),
+        ({"codec": "mpeg4"}, PostKind.VIDEO),
+        ({"width": None}, PostKind.VIDEO),
+        ({"duration": None}, PostKind.VIDEO),
     ],
 )
-def test_what_fits_a_reel_becomes_one(facts: dict[str, Any], shape: Shape) -> None:
-    assert shape_of(reel(video(**facts))) is shape
+def test_what_fits_a_reel_becomes_one(facts: dict[str, Any], shape: PostKind) -> None:
+    assert get_post_kind(reel(video(**facts))) is shape
 
 
 # --- reels -----------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_a_reel_is_pulled_by_url(server: VendorServer, facebook: Facebook) -> No
     assert server.asked[2].headers["authorization"] == f"OAuth {TOKEN}"
 
 
-def test_a_reels_bytes_go_on_where_they_were_cut(server: VendorServer, client: Client) -> None:
+def test_a_reels_bytes_go_on_where_they_were_cut(server: VendorServer, client: HttpClient) -> None:
     adapter = Facebook(client, settings_for(server.base, byte_upload=True))
     content = bytes(range(250)) * 4
     server.tell(REEL_STARTED, HALF_UP.replace("400", "0"), Told(drop=True), HALF_UP, SUCCESS, UP)
@@ -135,7 +135,7 @@ def test_a_failed_upload_is_begun_anew(server: VendorServer, facebook: Facebook,
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_finishing_a_reel_is_one_request(server: VendorServer, facebook: Facebook, client: Client) -> None:
+def test_finishing_a_reel_is_one_request(server: VendorServer, facebook: Facebook, client: HttpClient) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(reel(), account(), SENT)
     assert said == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
@@ -162,7 +162,7 @@ def test_a_lost_finish_is_unknown(
     server: VendorServer, facebook: Facebook, draft: Draft, answer: Told
 ) -> None:
     server.tell(answer)
-    at = SENT if shape_of(draft) is Shape.REEL else SESSION
+    at = SENT if get_post_kind(draft) is PostKind.REEL else SESSION
     with pytest.raises(OutcomeUnknown):
         facebook.finalize(draft, account(), at)
     assert len(server.asked) == 1

@@ -19,7 +19,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.graph_api import BASE_TABLE
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from adapters.instagram.errors import TABLE
 from tests.adapters.instagram.graph_fault import fault
@@ -39,7 +39,7 @@ READY = {"quota_read": True, "container": CONTAINER}
 
 
 def test_the_visible_call_is_one_request_and_hands_back_the_media_id(
-    server: VendorServer, instagram: Instagram, client: Client
+    server: VendorServer, instagram: Instagram, client: HttpClient
 ) -> None:
     server.tell(PUBLISHED)
     said = instagram.finalize(photo_post(), account(), READY)
@@ -188,13 +188,13 @@ def test_an_unclear_answer_is_never_read_as_a_refusal(
     assert len(server.asked) == 1
 
 
-def test_a_call_that_never_left_is_unavailable(client: Client) -> None:
+def test_a_call_that_never_left_is_unavailable(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
         Instagram(client, settings_for(base)).finalize(photo_post(), account(), READY)
 
 
 def test_a_right_to_send_that_ran_out_sends_nothing(server: VendorServer) -> None:
-    late = Instagram(Client(may_send=lambda: False), settings_for(server.base))
+    late = Instagram(HttpClient(may_send=lambda: False), settings_for(server.base))
     with pytest.raises(Unavailable):
         late.finalize(photo_post(), account(), READY)
     assert server.asked == []

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import IG, REFRESHED, SECRET, TOKEN, account, settings_for
@@ -20,7 +20,7 @@ BACK = "https://app.example.com/back"
 
 
 @pytest.fixture
-def through_facebook(server: VendorServer, client: Client) -> Instagram:
+def through_facebook(server: VendorServer, client: HttpClient) -> Instagram:
     return Instagram(client, settings_for(server.base, connection="facebook_login"))
 
 

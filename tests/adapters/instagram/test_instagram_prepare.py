@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Account, Draft, Pending, Prepared, Ready
+from adapters.contract import Account, Draft, Pending, PrepareResult, Ready
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -18,7 +18,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.graph_fault import fault
 from tests.adapters.instagram.material import (
@@ -42,9 +42,9 @@ from tests.adapters.instagram.material import (
 from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 
-def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[Prepared]:
+def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[PrepareResult]:
     """Call until Ready, as the core does, each time with a checkpoint that went through JSON."""
-    said: list[Prepared] = []
+    said: list[PrepareResult] = []
     checkpoint = start
     while not said or isinstance(said[-1], Pending):
         said.append(instagram.prepare(draft, whose, json.loads(json.dumps(dict(checkpoint)))))
@@ -185,7 +185,7 @@ def test_another_worker_goes_on_from_any_checkpoint(
     assert len(server.asked) == len(script)
 
 
-def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, client: Client) -> None:
+def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, client: HttpClient) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
     run(adapter, reel(video(b"0123456789" * 100)), account("facebook_login"), {})
@@ -204,7 +204,7 @@ def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, cli
 
 @pytest.mark.parametrize(("connection", "wanted"), [("instagram_login", True), ("facebook_login", False)])
 def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
-    server: VendorServer, client: Client, connection: str, wanted: bool
+    server: VendorServer, client: HttpClient, connection: str, wanted: bool
 ) -> None:
     server.tell(CREATED)
     adapter = Instagram(client, settings_for(server.base, byte_upload=wanted))
@@ -221,7 +221,7 @@ def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
         Told(status=400, body='{"debug_info":{"retriable":false,"type":"OffsetInvalidError","message":"…"}}'),
     ],
 )
-def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: Client, answer: Told) -> None:
+def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: HttpClient, answer: Told) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(answer)
     at = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
@@ -229,7 +229,7 @@ def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: Clien
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, client: Client) -> None:
+def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, client: HttpClient) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
@@ -246,7 +246,7 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, 
     [(401, CredentialsExpired), (403, PermissionMissing), (429, RateLimited), (418, AdapterError)],
 )
 def test_other_refusals_of_an_upload(
-    server: VendorServer, client: Client, status: int, expected: type[AdapterError]
+    server: VendorServer, client: HttpClient, status: int, expected: type[AdapterError]
 ) -> None:
     adapter = Instagram(client, settings_for(server.base, byte_upload=True))
     body = '{"debug_info":{"retriable":false,"type":"NotAuthorizedError","message":"…"}}'
@@ -258,7 +258,7 @@ def test_other_refusals_of_an_upload(
     assert server.calls == ["POST /rupload/ig-api-upload/1"]
 
 
-def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: VendorServer, client: Client) -> None:
+def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: VendorServer, client: HttpClient) -> None:
     def gone(first: int, length: int) -> Iterator[bytes]:
         yield b"the first bytes"
         raise Rejected("the file changed", code="media_changed")
@@ -395,7 +395,7 @@ def test_silence_and_passing_trouble_before_arming_are_unavailable(
         instagram.prepare(photo_post(), account(), {"quota_read": True})
 
 
-def test_no_connection_is_unavailable(client: Client) -> None:
+def test_no_connection_is_unavailable(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
         Instagram(client, settings_for(base)).prepare(photo_post(), account(), {})
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Adapter, Draft, Media
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.material import account, carousel, image, photo_post, reel, settings_for, video
 from tests.adapters.vendor_server import VendorServer
@@ -71,7 +71,7 @@ BROKEN: list[tuple[Draft, str, object, object]] = [
 
 
 @pytest.mark.parametrize("draft", FINE)
-def test_what_instagram_takes_is_let_through(client: Client, draft: Draft) -> None:
+def test_what_instagram_takes_is_let_through(client: HttpClient, draft: Draft) -> None:
     assert Instagram(client, settings_for("http://unused")).problems(draft, account()) == []
 
 
@@ -86,7 +86,7 @@ def test_over_a_limit_is_one_problem_that_names_it_and_no_request(
     assert server.asked == []
 
 
-def test_several_problems_come_together_and_name_their_place(client: Client) -> None:
+def test_several_problems_come_together_and_name_their_place(client: HttpClient) -> None:
     media = (image(1), image(2, content_type="image/webp", bytes=9 * MIB))
     draft = replace(carousel(), caption="#a " * 31 + "@b " * 21, media=media)
     found = Instagram(client, settings_for("http://unused")).problems(draft, account())
@@ -98,5 +98,5 @@ def test_several_problems_come_together_and_name_their_place(client: Client) -> 
     ]
 
 
-def test_it_is_an_adapter(client: Client) -> None:
+def test_it_is_an_adapter(client: HttpClient) -> None:
     assert isinstance(Instagram(client, settings_for("http://unused")), Adapter)

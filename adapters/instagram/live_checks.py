@@ -1,0 +1,39 @@
+"""Read-only checks of a connected Instagram account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adapters.contract import Account, PlatformSettings
+from adapters.graph_live_check import check_usage
+from adapters.http import HttpClient
+from adapters.instagram.client import Client
+from adapters.live_check import ConnectionChecks, Finding, LiveCheck
+
+
+def _check_quota(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    reply = Client(http, settings, account).read_quota()
+    quota = next(iter(reply.data.data), None)
+    total = quota.config.quota_total if quota else None
+    if quota is None or total is None:
+        yield Finding(check="quota", result="warn", says="content_publishing_limit gave no numbers")
+    else:
+        says = f"{quota.quota_usage} of {total} posts in 24 hours used"
+        yield Finding(check="quota", result="fail" if quota.is_exhausted else "ok", says=says)
+    yield from check_usage(reply.usage)
+
+
+_QUOTA = LiveCheck(name="quota", run=_check_quota)
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="instagram_login",
+        required_scopes=("instagram_business_basic", "instagram_business_content_publish"),
+        checks=(_QUOTA,),
+    ),
+    ConnectionChecks(
+        connection="facebook_login",
+        required_scopes=("instagram_basic", "instagram_content_publish"),
+        checks=(_QUOTA,),
+    ),
+)

@@ -1,0 +1,44 @@
+"""Build the bodies that create Instagram's media containers. Pure.
+
+Source: developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media, v25.0 text of
+2026-09-11, read 2026-11-24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.contract import Account, Draft, Media, PlatformSettings
+from adapters.instagram.checkpoint import is_carousel
+
+
+def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:
+    """Return True if a reel's bytes are sent by us: that needs the option, Facebook Login and a readable source."""
+    media = draft.media[0]
+    is_wanted = bool(settings.options.get("byte_upload")) and account.connection == "facebook_login"
+    return is_wanted and media.stream is not None and media.facts is not None
+
+
+def build_child(media: Media) -> dict[str, Any]:
+    """Return the body of one carousel item; it takes no caption."""
+    return {"is_carousel_item": True, **_build_source(media, video="VIDEO")}
+
+
+def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:
+    """Return the body of the container to publish: an image, a reel, or a carousel over its children."""
+    return {**_build_media(draft, children, byte_upload=byte_upload), "caption": draft.caption}
+
+
+def _build_media(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:
+    if is_carousel(draft):
+        return {"media_type": "CAROUSEL", "children": ",".join(children)}
+    if draft.media[0].kind == "video" and byte_upload:
+        return {"media_type": "REELS", "upload_type": "resumable"}
+    return _build_source(draft.media[0], video="REELS")
+
+
+def _build_source(media: Media, *, video: str) -> dict[str, Any]:
+    if media.kind == "image":
+        return {"image_url": media.url}
+    return {"media_type": video, "video_url": media.url}
