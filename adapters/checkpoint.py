@@ -1,4 +1,4 @@
-"""An unfinished publish as a checkpoint: what every platform's ``Progress`` can do with its own fields."""
+"""What the checkpoints of all platforms have in common; ``<platform>/checkpoint.py`` adds the fields."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict
 
 
 class BaseCheckpoint(BaseModel):
-    """What is known of it; with every field at its default it is the beginning, an empty checkpoint."""
+    """The state of an unfinished publish. With every field at its default it is the empty checkpoint: the start."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     def replace(self, **changed: Any) -> Self:
-        """The same with some fields changed."""
+        """Return a copy with some fields changed."""
         return self.model_copy(update=changed)
 
     def to_dict(self) -> Mapping[str, Any]:
-        """As JSON-able facts, without what is still as at the beginning."""
+        """Return the JSON-able fields that differ from their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def compute_backoff(first: timedelta, polls: int, longest: timedelta) -> timedelta:
-    """The pause before the next read: doubled each time, up to ``longest``."""
+    """Return the pause before the next read: *first*, doubled with each of *polls*, at most *longest*."""
     return min(longest, first * int(2 ** min(polls, 8)))

@@ -1,16 +1,16 @@
-"""What the core and an adapter say to each other: the values that pass between them, and the Adapter protocol.
+"""The Adapter protocol and the values that pass between the pipeline and an adapter.
 
 A publish is ``prepare`` (invisible, repeatable) -> ``finalize`` (the one call that makes the post visible) ->
-``look`` (read-only). The core commits that it is about to call ``finalize`` before it does ("armed"), and never
-calls it again for the same attempt unless absence is proven. The contract in SHALL/MAY, for both sides:
+``look`` (read-only). The pipeline commits that it is about to call ``finalize`` before it does ("armed"), and never
+calls it again for the same attempt unless absence is proven. Rules for both sides:
 
 * An adapter SHALL be stateless and synchronous, and SHALL NOT sleep, retry, refresh tokens, or log bodies.
-* An adapter SHALL speak through the injected ``http.HttpClient`` only.
-* ``prepare`` SHALL do one step per call and return ``Pending(wait=0)`` with the new checkpoint; the core commits the
-  checkpoint and calls again. A worker may die between any two calls; another goes on from the checkpoint.
+* An adapter SHALL make requests through the injected ``http.HttpClient`` only.
+* ``prepare`` SHALL do one step per call and return ``Pending(wait=0)`` with the new checkpoint; the pipeline commits
+  the checkpoint and calls again. A worker may die between any two calls; another continues from the checkpoint.
 * ``finalize`` SHALL make exactly one changing request, marked ``visible=True``, and nothing after it.
 * ``look`` SHALL change nothing, ever.
-* The core SHALL commit each checkpoint it is handed before the next call, and hand back the last committed one.
+* The pipeline SHALL commit each checkpoint it receives before the next call, and pass back the last committed one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from adapters.errors import AdapterError
 from adapters.http import HttpClient
 
 CheckpointData = Mapping[str, Any]
-"""JSON-able facts of an unfinished publish: handles, offsets, the settings a platform asked us to read first.
+"""The JSON-able state of an unfinished publish: handles, offsets, settings that a platform requires to be read first.
 
-It may hold upload addresses, which are as good as a token: no value below shows its checkpoint in its repr.
+It may hold upload URLs, which grant access like a token: no value below shows its checkpoint in its repr. Each
+platform's ``checkpoint.py`` reads and writes its own as a ``Checkpoint`` model.
 """
 
 
 class Platform(StrEnum):
-    """The six platforms, in the words of the HTTP contract."""
+    """The six platforms, as the HTTP contract spells them."""
 
     TIKTOK = "tiktok"
     INSTAGRAM = "instagram"
@@ -46,7 +47,7 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaFacts:
-    """What a probe saw of one media file. Sizes in bytes and pixels, duration in seconds; None = could not be told."""
+    """What a probe found out about one media file. Sizes in bytes and pixels, duration in seconds; None: unknown."""
 
     content_type: str
     bytes: int
@@ -60,11 +61,11 @@ class MediaFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Media:
-    """One file of a post: its URL as the customer sent it, what a check saw of it, and a way to its bytes.
+    """One file of a post: its URL as the customer sent it, the facts from its check, and a reader of its bytes.
 
     ``stream(first, length)`` yields exactly ``length`` bytes from offset ``first`` through the guarded fetcher, with
-    flat memory. It raises ``Unavailable`` when the source does not answer and ``Rejected`` (code ``media_changed``)
-    when the file is no longer the one that was checked. Open it before a visible call, not inside one.
+    constant memory. It raises ``Unavailable`` when the source does not respond and ``Rejected`` (code
+    ``media_changed``) when the file is no longer the one that was checked. Open it before a visible call, not in one.
     """
 
     url: str
@@ -75,7 +76,7 @@ class Media:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
-    """A TikTok sound, as resolved from the link of a TikTok post."""
+    """A TikTok sound, resolved from the link of a TikTok post."""
 
     post_id: str
     sound_id: str
@@ -86,10 +87,10 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """One post as one account is to publish it. ``options`` is the platform's own section of the request, or empty."""
+    """One post for one account. ``options`` is the platform's own section of the request, or empty."""
 
     delivery_id: str
-    """Stable over retries: usable as a marker to find the post again (never as an idempotency key: none has one)."""
+    """Stable over retries: a marker to find the post by. No platform accepts an idempotency key."""
     caption: str
     kind: Literal["video", "slideshow"]
     media: tuple[Media, ...]
@@ -100,37 +101,37 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """What lets us act for an account. SecretStr keeps the tokens out of every repr and log."""
+    """An account's tokens. SecretStr keeps them out of every repr and log."""
 
     access_token: SecretStr
     refresh_token: SecretStr | None = None
     expires_at: datetime | None = None
-    """Aware UTC; None = does not expire by time."""
+    """Aware UTC; None: does not expire by time."""
     refresh_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An account at a platform, as an adapter sees it."""
+    """A connected account at a platform."""
 
     id: str
     platform: Platform
     connection: str
-    """Which of the platform's products it was connected through, e.g. ``creator`` or ``business`` for TikTok."""
+    """The platform's product that the account was connected through, e.g. ``creator`` or ``business`` for TikTok."""
     remote_id: str
     username: str
     credentials: Credentials
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Facts and choices kept beside the account: a default Pinterest board, a country, an organization URN."""
+    """Facts and choices stored with the account: a default Pinterest board, a country, an organization URN."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformSettings:
-    """Where a platform is and who our app is there; every value is the operator's (config)."""
+    """A platform's base URLs and our app's credentials there; every value comes from the operator's settings."""
 
     hosts: Mapping[str, str]
-    """Base URLs without trailing slash, by the name the adapter gives them in its docstring."""
+    """Base URLs without trailing slash; the module docstring of ``adapter.py`` lists the keys."""
     app_id: str = ""
     app_secret: SecretStr = SecretStr("")
     version: str = ""
@@ -138,12 +139,12 @@ class PlatformSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# --- what an adapter finds wrong before anything is sent -------------------------------------------------------------
+# --- problems found before anything is sent --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Why a draft cannot go out (``refuse``) or will go out differently than asked (``warn``)."""
+    """Why a draft cannot be published (``refuse``), or will be published differently than requested (``warn``)."""
 
     severity: Literal["refuse", "warn"]
     code: str
@@ -151,24 +152,24 @@ class Problem:
     field: str
     """Where in the request: ``caption``, ``media``, ``media.urls[2]``, ``tiktok.privacy_level``, ``music_url``."""
     message: str
-    """A sentence that names rule, limit and found value; the core adds the account."""
+    """A sentence with rule, limit and found value; the pipeline adds the account."""
     limit: str | int | float | None = None
     found: str | int | float | None = None
 
 
-# --- what the four calls answer --------------------------------------------------------------------------------------
+# --- results of prepare, finalize and look ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """Everything invisible is done: the next call is ``finalize``."""
+    """Every invisible step is done: the next call is ``finalize``."""
 
     checkpoint: CheckpointData = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """The platform works. Call again after ``wait`` (zero: at once, one more step of ``prepare``)."""
+    """The publish is not finished. Call again after ``wait``; zero means at once, for the next step of ``prepare``."""
 
     checkpoint: CheckpointData = field(repr=False)
     wait: timedelta = timedelta(0)
@@ -176,33 +177,33 @@ class Pending:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """It is live. ``url`` may be missing (filled later); a draft in an inbox says so in ``delivered_as``."""
+    """The post is live. ``url`` may be missing and is then filled in later; ``delivered_as`` marks an inbox draft."""
 
     remote_id: str
     url: str | None = None
     delivered_as: Literal["post", "inbox_draft"] = "post"
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """Facts worth keeping that change nothing, e.g. ``music_confirmed``."""
+    """Facts to record that change nothing, e.g. ``music_confirmed``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Absent:
-    """It is not there, and the old handle can do no harm: it is dead, or it is the one used again (``checkpoint``)."""
+    """The post is not live, and the old handle cannot make it live: it is dead, or it is the one used again."""
 
     checkpoint: CheckpointData = field(default_factory=dict, repr=False)
-    """What to go on from: empty = prepare from scratch; a handle = finalize exactly that one again."""
+    """What to continue from. Empty: prepare from scratch; with a handle: finalize exactly that one again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """The platform says for good that nothing went out; ``error`` says why and whether a new try makes sense."""
+    """The platform reports a final failure: nothing is live. ``error`` says why and whether another try can succeed."""
 
     error: AdapterError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CannotTell:
-    """The platform offers no proof either way (yet)."""
+    """The platform offers no proof, neither that the post is live nor that it is not; a later look may."""
 
     reason: str
 
@@ -212,12 +213,12 @@ FinalizeResult = Published | Pending
 LookResult = Published | Pending | Ready | Absent | Ended | CannotTell
 
 
-# --- what a platform can do, as data ---------------------------------------------------------------------------------
+# --- capabilities ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
-    """At most ``count`` calls of ``step`` in ``per`` for one account; source and date stand in ``limits.py``."""
+    """At most ``count`` calls of ``step`` in ``per`` for one account; ``limits.py`` names source and date."""
 
     step: Literal["prepare", "finalize", "look"]
     count: int
@@ -225,38 +226,38 @@ class Rate:
 
 
 DailyPer = Literal["account", "app"]
-"""Whose posts a platform counts together: those of one account, or of all that are connected through our app there."""
+"""Whose posts count towards one daily limit: those of one account, or of every account connected through our app."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
-    """What a platform does and how fast, read by the core; each adapter's ``limits.py`` fills it in."""
+    """What a platform does and how fast, as data for the pipeline; each platform's ``limits.py`` fills it in."""
 
     pulls_media: bool
-    """The platform fetches some media itself, so media URLs must be reachable from the internet."""
+    """The platform fetches some media itself, so their URLs must be reachable from the internet."""
     prepare_lead: timedelta
-    """How long before the due time ``prepare`` may start; zero where preparing early is not possible or not wanted."""
+    """How long before the due time ``prepare`` may start; zero where preparing early is impossible or unwanted."""
     settle_window: timedelta
-    """How long after a lost answer the platform may still show the post late; before, "not found" proves nothing."""
+    """How long after a lost response the post may still appear late; within it, "not found" proves nothing."""
     look_every: tuple[timedelta, timedelta]
     """First and longest pause between two looks at an unfinished publish."""
     look_limit: timedelta
-    """How long after arming (or after preparing began) an unfinished publish is waited for."""
+    """How long after arming (or after ``prepare`` began) the pipeline waits for an unfinished publish."""
     rates: tuple[Rate, ...] = ()
     keeps: tuple[str, ...] = ()
-    """Checkpoint keys that survive a person's "publish again": what makes a repeat recognisable over there."""
+    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition."""
     daily_posts: int | None = None
-    """Posts per rolling 24 h that the platform is known to allow."""
+    """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_per: DailyPer = "account"
-    """Whose ``daily_posts`` they are."""
+    """Whose posts ``daily_posts`` counts."""
 
 
-# --- connecting an account -------------------------------------------------------------------------------------------
+# --- accounts and the protocol ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteAccount:
-    """One account that a grant gives access to (a channel, a page, an organization, a profile)."""
+    """One account that credentials give access to (a channel, a page, an organization, a profile)."""
 
     remote_id: str
     username: str
@@ -268,7 +269,7 @@ class RemoteAccount:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One platform. Built per slice of work as ``AdapterClass(client, settings)``; cheap, holds no state of its own."""
+    """One platform. Built per slice of work as ``AdapterClass(client, settings)``: cheap, without state of its own."""
 
     platform: ClassVar[Platform]
     capabilities: ClassVar[Capabilities]
@@ -276,15 +277,15 @@ class Adapter(Protocol):
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None: ...
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Everything that is wrong with this draft for this account, from limits.py; pure, makes no request."""
+        """Return every problem of this draft for this account, by ``limits.py``; pure, makes no request."""
         ...
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
-        """One invisible, repeatable step towards a publish (an upload slice, a container)."""
+        """Do one invisible, repeatable step towards a publish (an upload chunk, a container)."""
         ...
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
-        """The one visible call."""
+        """Make the one visible call."""
         ...
 
     def look(
@@ -295,34 +296,34 @@ class Adapter(Protocol):
         armed_at: datetime | None,
         taken: Container[str],
     ) -> LookResult:
-        """Where the publish stands. ``armed_at`` None: not armed yet. ``taken``: remote ids other deliveries own."""
+        """Read the state of a publish. ``armed_at`` None: not armed yet. ``taken``: remote ids of other deliveries."""
         ...
 
     def refresh(self, account: Account) -> Credentials:
-        """New credentials for old; the refresh token may have rotated. CredentialsRevoked on a definite refusal."""
+        """Refresh the tokens; the refresh token may rotate. Raise CredentialsRevoked on a definite refusal."""
         ...
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
-        """Where to send the person who connects an account."""
+        """Return the URL of the consent page for a person who connects an account."""
         ...
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """The grant behind a code."""
+        """Exchange an authorization code for credentials."""
         ...
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The accounts a grant gives access to."""
+        """List the accounts that the credentials give access to."""
         ...
 
 
 @runtime_checkable
 class ResolvesMusic(Protocol):
-    """An adapter that can turn the link of a post into the sound it carries."""
+    """An adapter that resolves the link of a post to the sound it uses."""
 
     def music_link(self, link: str) -> str | None:
-        """The canonical form of a link that may name a post of this platform; None when it cannot. Pure."""
+        """Return the canonical form of a link to a post of this platform, or None for any other link. Pure."""
         ...
 
     def resolve_music(self, link: str) -> Track:
-        """Read-only. Rejected (code ``music_unresolvable``) when there is no such post or sound."""
+        """Look up the sound of a post; read-only. Raise Rejected (``music_unresolvable``) if there is none."""
         ...

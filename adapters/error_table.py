@@ -1,7 +1,7 @@
-"""Rows of the tables in which a platform keeps its codes, and how a row, or the want of one, becomes an error.
+"""Rows of error tables, and the error that a row, or a missing row, becomes.
 
-The tables themselves, and how a platform's answer leads to a row, are the platforms' own (``<platform>/errors.py``).
-Facebook and Instagram have Meta's (``graph_api.py``).
+The tables themselves, and how a response leads to a row, are in ``<platform>/errors.py``. Facebook and Instagram use
+Meta's own rows (``graph_api.py``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from adapters.errors import AdapterError, OutcomeUnknown, Retryable, Unavailable
 from adapters.http import Response
 
 LONGEST_WAIT = timedelta(days=11)
-"""A Retry-After above that is no number of seconds."""
+"""A Retry-After above this is not taken for a number of seconds."""
 
 
 class Phase(StrEnum):
-    """Where in a publish we are: that decides what silence and unlisted codes mean."""
+    """The phase of a publish that a call belongs to; it decides what silence and unlisted codes mean."""
 
     PREPARE = "prepare"
     FINALIZE = "finalize"
@@ -35,9 +35,9 @@ class ErrorRow:
     message: str
     next_action: str | None = None
     wait: timedelta | Callable[[datetime], timedelta] | None = None
-    """None: the core's backoff decides. A function: until when, seen from now (aware UTC)."""
+    """How long to wait; a function computes it from now (aware UTC). None: the pipeline's backoff decides."""
     ambiguous: bool = False
-    """It tells nothing after the visible call."""
+    """After the visible call, the code does not prove that nothing was published."""
 
 
 def build_error(
@@ -45,9 +45,9 @@ def build_error(
     *,
     platform_code: str | None = None,
     status: int | None = None,
-    asked: timedelta | None = None,
+    retry_after: timedelta | None = None,
 ) -> AdapterError:
-    """The error of a row. ``asked``: how long the platform itself told us to wait; that wins over the row's wait."""
+    """Return the error of a row. The platform's own ``retry_after`` wins over the row's ``wait``."""
     if not issubclass(row.error, Retryable):
         return row.error(
             row.message,
@@ -59,7 +59,7 @@ def build_error(
     wait = row.wait(datetime.now(UTC)) if callable(row.wait) else row.wait
     return row.error(
         row.message,
-        retry_after=asked or wait,
+        retry_after=retry_after or wait,
         code=row.code,
         platform_code=platform_code,
         http_status=status,
@@ -68,25 +68,27 @@ def build_error(
 
 
 def build_unclear_error(
-    service: str, step: Phase, *, platform_code: str | None = None, status: int | None = None
+    service: str, phase: Phase, *, platform_code: str | None = None, status: int | None = None
 ) -> AdapterError:
-    """What an answer that tells nothing means: harmless in prepare and look, not so after the visible call."""
-    if step is Phase.FINALIZE:
-        message = f"{service} gave no clear answer to the publish; whether it went out is being looked at."
+    """Return the error of a response that proves nothing: OutcomeUnknown for ``finalize``, else Unavailable."""
+    if phase is Phase.FINALIZE:
+        message = f"{service} did not confirm the publish; Slipway is checking whether the post is live."
         return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
-    return Unavailable(f"{service} gave no clear answer.", platform_code=platform_code, http_status=status)
+    return Unavailable(
+        f"{service} gave an unclear response.", platform_code=platform_code, http_status=status
+    )
 
 
-def parse_retry_after(answer: Response, *names: str, most: timedelta = LONGEST_WAIT) -> timedelta | None:
-    """What a header says (Retry-After, or the first of ``names`` that says anything), where it is plain seconds."""
+def parse_retry_after(response: Response, *names: str, most: timedelta = LONGEST_WAIT) -> timedelta | None:
+    """Return the wait in a header (Retry-After, or the first usable one of *names*), if it is plain seconds."""
     for name in names or ("Retry-After",):
-        value = answer.headers.get(name, "").strip()
-        plain = value.isascii() and value.isdecimal() and len(value) < 10  # noqa: PLR2004  more is nonsense
+        value = response.headers.get(name, "").strip()
+        plain = value.isascii() and value.isdecimal() and len(value) < 10  # noqa: PLR2004  longer is not seconds
         if plain and 0 < int(value) <= most.total_seconds():
             return timedelta(seconds=int(value))
     return None
 
 
 def time_until_utc_midnight(now: datetime) -> timedelta:
-    """How long until 00:00 UTC, when some platforms' daily allowances begin anew; ``now`` is aware UTC."""
+    """Return the time until 00:00 UTC, when some platforms reset daily limits; *now* is aware UTC."""
     return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now

@@ -1,11 +1,11 @@
-"""What can go wrong at a platform, classed by what has to happen next.
+"""Errors of a platform, classed by what has to happen next.
 
 * AdapterError
-  + Retryable            nothing became visible; the same thing may be tried again
-    - Unavailable        the platform could not be reached or refused for a passing reason
+  + Retryable            nothing became visible; the same call may be tried again
+    - Unavailable        the platform could not be reached, or failed for a temporary reason
     - RateLimited        the platform asked us to wait; costs no attempt
-    - CredentialsExpired the access token is stale; the core refreshes it and tries again
-  + Permanent            trying again would fail again
+    - CredentialsExpired the access token has expired; the pipeline refreshes it and tries again
+  + Permanent            another try would fail again
     - Rejected           the platform refused this content, these media or these settings
     - Unsupported        the platform has no such kind of post
   + NeedsPerson          a person has to act before anything can go out
@@ -13,8 +13,8 @@
     - PermissionMissing  the account or app lacks a permission
   + OutcomeUnknown       the visible call may or may not have taken effect: look, never send again
 
-An error raised *after the visible call* counts as a refusal only when the platform's own table
-(each adapter's ``errors.py``) lists the code as given before acting; everything else is OutcomeUnknown.
+After the visible call, a response counts as a refusal only if the platform's table (``<platform>/errors.py``) lists
+its code as given before acting; everything else is OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from datetime import timedelta
 
 
 class AdapterError(Exception):
-    """A platform's refusal or silence, in our words; ``str()`` is a sentence the author of a post can act on.
+    """A platform's refusal or failure. ``str()`` is a sentence that the author of a post can act on.
 
-    ``code`` is our stable word for it, ``platform_code`` theirs, kept verbatim for the log and never branched on
-    outside the adapter. ``next_action`` tells the customer what to do. No token and no body ever goes in here.
+    ``code`` is our stable name for it; ``platform_code`` is the platform's, kept verbatim for the log: only the adapter
+    branches on it. ``next_action`` tells the customer what to do. No field may hold a token or a body.
     """
 
     code = "platform_error"
@@ -52,7 +52,7 @@ class AdapterError(Exception):
 
 
 class Retryable(AdapterError):
-    """Nothing became visible; the same thing may be tried again later."""
+    """Nothing became visible; the same call may be tried again later."""
 
     def __init__(
         self,
@@ -71,25 +71,25 @@ class Retryable(AdapterError):
 
 
 class Unavailable(Retryable):
-    """The platform could not be reached, or failed in a way that is known to have changed nothing."""
+    """The platform could not be reached, or failed in a way that changed nothing."""
 
     code = "platform_unavailable"
 
 
 class RateLimited(Retryable):
-    """The platform asked us to wait; ``retry_after`` is its word, or the adapter's table where it gives none."""
+    """The platform asked us to wait. ``retry_after`` is its own value, or the adapter's table where it gives none."""
 
     code = "rate_limited"
 
 
 class CredentialsExpired(Retryable):
-    """The access token is no longer taken; the core refreshes it once and tries again. Adapters never refresh."""
+    """The access token has expired; the pipeline refreshes it once and tries again. Adapters never refresh."""
 
     code = "credentials_expired"
 
 
 class Permanent(AdapterError):
-    """Trying again would fail again."""
+    """Another try would fail again."""
 
 
 class Rejected(Permanent):
@@ -121,6 +121,6 @@ class PermissionMissing(NeedsPerson):
 
 
 class OutcomeUnknown(AdapterError):
-    """The visible call may or may not have taken effect. It is looked at, never sent again."""
+    """The visible call may or may not have taken effect: the pipeline looks, and never sends again blindly."""
 
     code = "outcome_unknown"

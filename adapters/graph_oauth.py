@@ -1,9 +1,10 @@
-"""Facebook Login, as Facebook Pages and Instagram accounts connected through a Page both use it.
+"""Facebook Login, used for Facebook Pages and for Instagram accounts connected through a Page.
 
-A code becomes a short user token, that a long one (60 days), and that lists Pages with tokens of their own.
+A code is exchanged for a short-lived user token, that for a long-lived one (60 days), and that lists Pages with their
+own tokens.
 Sources: developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived and
-.../docs/pages-api/getting-started, read 2026-11-24; the debug_token way round an empty list: a third party's probe
-against Graph v25.0, 2026-09-05.
+.../docs/pages-api/getting-started, read 2026-11-24. ``debug_token`` for an empty list: a third party's probe of Graph
+v25.0, 2026-09-05.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class GraphTokenResponse(GraphModel):
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the token dies, counted from now; None = not by time."""
+        """When the token expires, counted from now; None: does not expire by time."""
         return datetime.now(UTC) + timedelta(seconds=self.expires_in) if self.expires_in else None
 
 
@@ -40,7 +41,7 @@ class InstagramOfPage(GraphModel):
 
 
 class Page(GraphModel):
-    """A Page as ``me/accounts`` or its own node shows it."""
+    """A Page, from ``me/accounts`` or its own node."""
 
     id: str
     name: str = ""
@@ -77,13 +78,13 @@ class _DebugToken(GraphModel):
 
 
 _MAX_LISTS = 20
-"""Pages of ``me/accounts`` that are read (100 accounts each)."""
+"""Most pages of ``me/accounts`` that are read, 100 accounts each."""
 
 
 def build_dialog_url(
     www: str, settings: PlatformSettings, scopes: Sequence[str], redirect_uri: str, state: str
 ) -> str:
-    """Facebook's consent page. Meta documents no PKCE for it."""
+    """Return the URL of Facebook's consent page. Meta documents no PKCE for it."""
     query = {
         "client_id": settings.app_id,
         "redirect_uri": redirect_uri,
@@ -97,7 +98,7 @@ def build_dialog_url(
 def exchange_code(
     graph: GraphClient, settings: PlatformSettings, code: str, redirect_uri: str, scopes: Sequence[str]
 ) -> Credentials:
-    """The long-lived user token behind a code."""
+    """Exchange a code for a long-lived user token."""
     short = graph.read(
         GraphTokenResponse,
         "oauth/access_token",
@@ -113,9 +114,9 @@ def exchange_code(
 def extend_token(
     graph: GraphClient, settings: PlatformSettings, token: SecretStr, scopes: Sequence[str]
 ) -> Credentials:
-    """``fb_exchange_token``: 60 more days for a user token that still lives; CredentialsRevoked when it does not."""
+    """Extend a valid user token by 60 days (``fb_exchange_token``). Raise CredentialsRevoked if it has expired."""
     try:
-        grant = graph.read(
+        extended = graph.read(
             GraphTokenResponse,
             "oauth/access_token",
             "",
@@ -126,11 +127,13 @@ def extend_token(
         ).data
     except CredentialsExpired as error:
         raise build_revoked_error(error) from None
-    return Credentials(access_token=grant.access_token, expires_at=grant.expires_at, scopes=tuple(scopes))
+    return Credentials(
+        access_token=extended.access_token, expires_at=extended.expires_at, scopes=tuple(scopes)
+    )
 
 
 def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
-    """A stale token at a refresh is a dead one: Meta has no separate refresh token."""
+    """Return CredentialsRevoked for a token that expired before its refresh: Meta has no separate refresh token."""
     return CredentialsRevoked(
         f"{error.message}; it can no longer be refreshed",
         platform_code=error.platform_code,
@@ -140,7 +143,7 @@ def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
 
 
 def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
-    """Every Page that a user token reaches: the list, or each Page named in the token's granular scopes."""
+    """List every Page of a user token: ``me/accounts``, or else each Page named in the token's granular scopes."""
     secret = token.get_secret_value()
     found: list[Page] = []
     after: dict[str, Any] = {}
@@ -151,16 +154,16 @@ def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr,
             break
         after = {"after": listed.paging.cursors.after}
     return found or [
-        get_page(graph, secret, page, fields) for page in _granted_pages(graph, settings, secret)
+        get_page(graph, secret, page, fields) for page in _list_granted_pages(graph, settings, secret)
     ]
 
 
 def get_page(graph: GraphClient, token: str, page: str, fields: str) -> Page:
-    """One Page by its id."""
+    """Read one Page by its id."""
     return graph.read(Page, page, token, fields=fields).data
 
 
-def _granted_pages(graph: GraphClient, settings: PlatformSettings, token: str) -> list[str]:
+def _list_granted_pages(graph: GraphClient, settings: PlatformSettings, token: str) -> list[str]:
     app = f"{settings.app_id}|{settings.app_secret.get_secret_value()}"
     scopes = graph.read(
         _DebugToken, "debug_token", "", input_token=token, access_token=app

@@ -1,11 +1,11 @@
-"""The one HTTP client adapters speak through: no redirects, no retries, one deadline over headers *and* body.
+"""The HTTP client of all adapters: no redirects, no retries, one deadline over headers *and* body.
 
-``requests``' timeout is per read: a server that drips a byte a second holds a call for ever. Here every call has a
-total deadline, kept by one watchdog thread that shuts the socket down when it passes. What the caller learns is which
-side of the wire the trouble was on, because everything that follows depends on it:
+``requests``' timeout is per read: a server that sends a byte per second holds a call forever. Here every call has a
+total deadline, enforced by one watchdog thread that shuts down the socket when it passes. A failure says whether bytes
+of the request may have reached the platform, because everything that follows depends on it:
 
-* ``NotSent``  the connection was never made, so not a byte of the request left: nothing happened.
-* ``NoResponse`` bytes left and no complete answer came back: the platform may have acted.
+* ``NotSent``     the connection was never made, so not a byte of the request left: nothing happened.
+* ``NoResponse``  bytes left and no complete response came back: the platform may have acted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 MAX_BODY = 1024 * 1024
-"""Bytes of an answer that are read; platforms answer in kilobytes, so more is not an answer."""
+"""Most bytes of a response that are read; platforms respond with kilobytes."""
 USER_AGENT = "Slipway/0.1"
 
 
@@ -40,29 +40,29 @@ class NotSent(Exception):
 
 
 class NoResponse(Exception):
-    """Bytes left and no complete answer came: the other side may have acted."""
+    """Bytes left and no complete response came: the platform may have acted."""
 
 
 class DeadlinePassed(NotSent):
-    """The caller's right to send had run out right before the first byte; nothing was sent."""
+    """The deadline to send had passed right before the first byte; nothing was sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """A complete HTTP answer. ``body`` may hold secrets: it is never in the repr."""
+    """A complete HTTP response. ``body`` may hold secrets and is never in the repr."""
 
     status: int
     headers: CaseInsensitiveDict[str]
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError when it is not."""
+        """Return the body parsed as JSON. Raise ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class SizedBody:
-    """A body that is streamed but whose length is known, so that it goes out with Content-Length, not chunked."""
+    """A streamed body of known length: sent with Content-Length, not chunked."""
 
     chunks: Iterable[bytes]
     length: int
@@ -75,7 +75,7 @@ class SizedBody:
 
 
 class _Call:
-    """One request under way, as the connection below it needs to know it."""
+    """State of one request in flight, shared with the connection that carries it."""
 
     __slots__ = ("deadline", "fresh", "may_send", "sent", "ticket")
 
@@ -87,9 +87,9 @@ class _Call:
         self.ticket = 0
 
     def begin(self, sock: socket.socket) -> None:
-        """Runs after the connection stands and right before the first byte leaves."""
+        """Check the deadline to send; called when connected, right before the first byte."""
         if self.may_send is not None and not self.may_send():
-            raise DeadlinePassed("the right to send had run out before the first byte")
+            raise DeadlinePassed("the deadline to send passed before the first byte")
         self.sent = True
         self.ticket = _WATCHDOG.watch(sock, self.deadline)
 
@@ -102,7 +102,7 @@ _CURRENT = _Current()
 
 
 class _Watchdog:
-    """One daemon thread that shuts down sockets whose call has outlived its deadline."""
+    """One daemon thread that shuts down the sockets of calls past their deadline."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
@@ -136,7 +136,7 @@ class _Watchdog:
                 while self._heap and self._heap[0][0] <= now:
                     sock = self._sockets.pop(heapq.heappop(self._heap)[1], None)
                     if sock is not None:
-                        with suppress(OSError):  # already closed by its owner: that is what we wanted
+                        with suppress(OSError):  # already closed by its owner
                             sock.shutdown(socket.SHUT_RDWR)
                 self._wake.wait(self._heap[0][0] - now if self._heap else None)
 
@@ -145,19 +145,19 @@ _WATCHDOG = _Watchdog()
 
 
 class _DeadlineMixin:
-    """Tells the current call when the first byte is about to leave, and reconnects where a fresh line is asked."""
+    """Notify the current call before the first byte, and reconnect for a call that wants a fresh connection."""
 
-    carried = False
-    """Whether this line has carried a request since it was connected."""
+    is_used = False
+    """Whether the connection has carried a request since it was made."""
 
     def connect(self) -> None:
-        self.carried = False
+        self.is_used = False
         super().connect()  # type: ignore[misc]
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         call = _CURRENT.call
-        if call is not None and call.fresh and self.carried:
-            self.close()  # type: ignore[attr-defined]  # before urllib3 notes what answer it waits for
+        if call is not None and call.fresh and self.is_used:
+            self.close()  # type: ignore[attr-defined]  # before urllib3 records the response it waits for
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
@@ -166,7 +166,7 @@ class _DeadlineMixin:
             if self.sock is None:  # type: ignore[attr-defined]
                 self.connect()
             call.begin(self.sock)  # type: ignore[attr-defined]
-            self.carried = True
+            self.is_used = True
         super().send(data)  # type: ignore[misc]
 
 
@@ -192,16 +192,16 @@ class _DeadlineAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
 
 
-_WIRE = _DeadlineAdapter(pool_connections=32, pool_maxsize=128, max_retries=Retry(0, read=False))
-"""Spoken to directly, without a ``requests.Session`` above it: no cookies (one process speaks for many accounts), no
-redirects, no proxy and no netrc of the machine's, and a third of the time a call costs us (measured)."""
+_CONNECTIONS = _DeadlineAdapter(pool_connections=32, pool_maxsize=128, max_retries=Retry(0, read=False))
+"""Used directly, without a ``requests.Session``: no cookies (one process acts for many accounts), no redirects, no
+proxy and netrc from the environment, and a third of a session's time per call (measured)."""
 
 
 class HttpClient:
-    """What an adapter is given for one slice of work.
+    """An HTTP client for one slice of work.
 
-    ``may_send`` is asked right before the first byte of a call marked ``visible`` leaves (the lease's deadline);
-    ``limit`` is the default total time of one call. ``calls`` counts what was done, for the conformance suite.
+    ``may_send`` is called right before the first byte of a call marked ``visible``: it checks the lease's deadline.
+    ``limit`` is the default total time of one call. ``calls`` records the requests, for the conformance suite.
     """
 
     def __init__(
@@ -224,30 +224,34 @@ class HttpClient:
         visible: bool = False,
         limit: timedelta | None = None,
     ) -> Response:
-        """One request and its complete answer, whatever the status.
+        """Send one request and return the complete response, whatever its status.
 
         ``visible`` marks the call of ``finalize``: fresh connection, deadline checked right before the first byte.
-        Raises NotSent (DeadlinePassed included) and NoAnswer; never anything of ``requests``.
+        Raise NotSent (or its subclass DeadlinePassed) or NoResponse; exceptions of ``requests`` never escape.
         """
         self.calls.append((method, url.partition("?")[0], visible))
         seconds = self._limit if limit is None else limit.total_seconds()
         call = _Call(time.monotonic() + seconds, fresh=visible, may_send=self._may_send if visible else None)
-        with _current(call), _told(call):
+        with _bind_call(call), _translate_errors(call):
             request = requests.PreparedRequest()
             request.prepare_method(method)
             request.prepare_url(url, params)
             request.prepare_headers({"User-Agent": USER_AGENT, **(headers or {})})
             request.prepare_body(form if body is None else body, None, json_body)
-            answer = _WIRE.send(request, stream=True, timeout=(min(seconds, 10), seconds), verify=True)
-            with answer:
-                body = _body(answer)
-            if time.monotonic() >= call.deadline:  # the cut line may read like a short but complete answer
-                raise NoResponse("no complete answer within the time of the call")
-            return Response(status=answer.status_code, headers=answer.headers, body=body)
+            response = _CONNECTIONS.send(
+                request, stream=True, timeout=(min(seconds, 10), seconds), verify=True
+            )
+            with response:
+                content = _read_body(response)
+            if (
+                time.monotonic() >= call.deadline
+            ):  # a socket shut down early can look like a short, complete response
+                raise NoResponse("no complete response within the call's time limit")
+            return Response(status=response.status_code, headers=response.headers, body=content)
 
 
 @contextmanager
-def _current(call: _Call) -> Iterator[None]:
+def _bind_call(call: _Call) -> Iterator[None]:
     _CURRENT.call = call
     try:
         yield
@@ -258,22 +262,22 @@ def _current(call: _Call) -> Iterator[None]:
 
 
 @contextmanager
-def _told(call: _Call) -> Iterator[None]:
-    """Turns every failure of the wire into an answer to the one question that matters: whether anything left."""
+def _translate_errors(call: _Call) -> Iterator[None]:
+    """Raise NoResponse if bytes of the request may have left, else NotSent, for every network error."""
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
         kind = type(error).__name__
         if call.sent:
-            raise NoResponse(f"no complete answer ({kind})") from None
+            raise NoResponse(f"no complete response ({kind})") from None
         raise NotSent(f"no connection ({kind})") from None
 
 
-def _body(answer: requests.Response) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     chunks, size = [], 0
-    for chunk in answer.iter_content(65536):
+    for chunk in response.iter_content(65536):
         size += len(chunk)
         if size > MAX_BODY:
-            raise NoResponse(f"an answer of more than {MAX_BODY} bytes is not an answer")
+            raise NoResponse(f"the response exceeds {MAX_BODY} bytes")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""The account half of an adapter, where the platform's ``Login`` does it and the platform documents no PKCE."""
+"""The account methods of an adapter, delegated to the platform's ``OAuth`` class; for platforms without PKCE."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from adapters.contract import Account, Credentials, RemoteAccount
 
 
 class OAuthFlow(Protocol):
-    """Consent, code, refresh, and whose grant it is: a platform's ``login.py``."""
+    """The OAuth code flow of a platform (``<platform>/oauth.py``), without PKCE."""
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
-        """The consent page."""
+        """Return the URL of the consent page."""
         ...
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """The grant behind a code."""
+        """Exchange an authorization code for credentials."""
         ...
 
     def refresh(self, account: Account) -> Credentials:
-        """New tokens for old."""
+        """Refresh the tokens of an account."""
         ...
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The accounts a grant gives access to."""
+        """List the accounts that the credentials give access to."""
         ...
 
 
 class OAuthMixin:
-    """Hands an adapter's four calls about accounts to its login."""
+    """Implement the four account methods of ``Adapter`` by ``self._oauth``."""
 
     _oauth: OAuthFlow
 
     def refresh(self, account: Account) -> Credentials:
-        """New tokens for old; what that takes there is told in ``login.py``."""
+        """Refresh the tokens of an account."""
         return self._oauth.refresh(account)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """The consent page of the configured connection; there is no PKCE."""
+        """Return the URL of the consent page; the code challenge is not used."""
         return self._oauth.authorize_url(redirect_uri, state)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The grant behind a code."""
+        """Exchange an authorization code for credentials."""
         return self._oauth.exchange(code, redirect_uri)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The accounts that a grant gives access to."""
+        """List the accounts that the credentials give access to."""
         return self._oauth.discover(credentials)

@@ -1,4 +1,4 @@
-"""Which adapter speaks for which platform. Imported by the wiring alone: no stage ever names a platform."""
+"""The adapter class of each platform. Only the wiring imports it: no stage names a platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request and what became of it: the wire's troubles turned into errors by the step we are in."""
+"""Send one request and translate network failures into errors by the phase of the publish."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from adapters.http import DeadlinePassed, HttpClient, NoResponse, NotSent, Respo
 Model = TypeVar("Model", bound=BaseModel)
 
 NO_RESPONSE = "no_answer"
-"""``platform_code`` of the error that says: bytes left, and no complete answer came."""
+"""``platform_code`` of the error for a request that left without a complete response."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is to be sent; address, headers and body may hold secrets and stay out of the repr."""
+    """A request to send. URL, headers and body may hold secrets and stay out of the repr."""
 
     method: str
     url: str = field(repr=False)
@@ -34,11 +34,11 @@ class Request:
     limit: timedelta | None = None
 
 
-def send(client: HttpClient, service: str, request: Request, step: Phase) -> Response:
-    """The answer, whatever its status.
+def send(client: HttpClient, service: str, request: Request, phase: Phase) -> Response:
+    """Return the response, whatever its status.
 
-    Raises Unavailable when nothing left (code ``deadline_passed`` when it no longer might), or when no answer came
-    and the step is harmless; OutcomeUnknown when the visible call was left without an answer.
+    Raise Unavailable if nothing was sent (code ``deadline_passed`` if the deadline had passed), or if no response came
+    before or after the visible call; raise OutcomeUnknown if the visible call got no response.
     """
     try:
         return client.call(
@@ -49,49 +49,49 @@ def send(client: HttpClient, service: str, request: Request, step: Phase) -> Res
             json_body=request.json,
             form=request.form,
             body=request.body,
-            visible=step is Phase.FINALIZE,
+            visible=phase is Phase.FINALIZE,
             limit=request.limit,
         )
     except DeadlinePassed:
         raise Unavailable(
-            "The time to send had run out before the first byte.", code="deadline_passed"
+            "The deadline to send had passed before the first byte; nothing was sent.", code="deadline_passed"
         ) from None
     except NotSent:
         raise build_unreachable_error(service) from None
     except NoResponse:
-        raise build_unclear_error(service, step, platform_code=NO_RESPONSE) from None
+        raise build_unclear_error(service, phase, platform_code=NO_RESPONSE) from None
     except AdapterError:
-        if step is Phase.FINALIZE:  # the media's source broke off while the visible call's bytes were leaving
+        if phase is Phase.FINALIZE:  # the media source failed while the visible call's bytes were leaving
             raise OutcomeUnknown(
-                "The media's source broke off during the last upload.", platform_code="source_broke"
+                "The media source failed during the last part of the upload.", platform_code="source_broke"
             ) from None
         raise
 
 
 def parse_response(
-    answer: Response,
+    response: Response,
     model: type[Model],
     service: str,
-    step: Phase,
-    of_answer: Callable[[Response, Phase], AdapterError],
+    phase: Phase,
+    to_error: Callable[[Response, Phase], AdapterError],
     successes: Collection[int] = (HTTPStatus.OK,),
 ) -> Model:
-    """A success as its model; raises what the platform's tables (``of_answer``) say of any other answer."""
-    if answer.status not in successes:
-        raise of_answer(answer, step)
+    """Return a success parsed as *model*; raise *to_error*'s error for any other status."""
+    if response.status not in successes:
+        raise to_error(response, phase)
     try:
-        return model.model_validate_json(answer.body)
+        return model.model_validate_json(response.body)
     except ValidationError:
         raise build_unclear_error(
-            service, step, platform_code="unreadable_answer", status=answer.status
+            service, phase, platform_code="unreadable_answer", status=response.status
         ) from None
 
 
 def build_unreachable_error(service: str) -> Unavailable:
-    """No connection came about: whatever the step, nothing was done."""
+    """Return the error of a connection that was never made: nothing was done, whatever the phase."""
     return Unavailable(f"{service} could not be reached; nothing was sent.", code="platform_unreachable")
 
 
 def bearer_header(token: str) -> dict[str, str]:
-    """The header that carries an access token."""
+    """Return the header that carries an access token."""
     return {"Authorization": f"Bearer {token}"}

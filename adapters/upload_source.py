@@ -1,4 +1,4 @@
-"""A file's bytes on their way to a platform: opened before anything is sent, and exactly as many as announced."""
+"""Read the bytes of an upload: opened before anything is sent, and exactly as many as announced."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ UNAVAILABLE = "media_unavailable"
 
 
 def open_range(media: Media, first: int, length: int) -> Iterator[bytes]:
-    """``length`` bytes from offset ``first``, the first piece already here: a dead source is noticed in time.
+    """Return *length* bytes from offset *first*.
 
-    Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
+    The first piece is read at once, so that a dead source fails before the request is sent. Raise what the source
+    raises: Unavailable if it does not respond, Rejected if the file has changed.
     """
     if media.stream is None:
-        raise Unavailable("The media has no source to read from.", code=UNAVAILABLE)
+        raise Unavailable("The media file has no source to read from.", code=UNAVAILABLE)
     pieces = media.stream(first, length)
     head = next(pieces, None)
     if head is None:
-        raise Unavailable("The media's source gave no bytes.", code=UNAVAILABLE)
-    return _exactly(chain((head,), pieces), length)
+        raise Unavailable("The media source returned no bytes.", code=UNAVAILABLE)
+    return _require_length(chain((head,), pieces), length)
 
 
 def open_body(media: Media, first: int, length: int) -> SizedBody:
-    """The same as a request's body."""
+    """Return the same bytes as a request body."""
     return SizedBody(open_range(media, first, length), length)
 
 
 def get_size(media: Media) -> int:
-    """The file's size. Raises Unavailable when nobody looked at it yet."""
+    """Return the file's size in bytes. Raise Unavailable if the file was not checked yet."""
     if media.facts is None:
-        raise Unavailable("The media's size is not known.", code=UNAVAILABLE)
+        raise Unavailable("The size of the media file is not known yet.", code=UNAVAILABLE)
     return media.facts.bytes
 
 
-def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
+def _require_length(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
     seen = 0
     for piece in pieces:
         seen += len(piece)
@@ -46,4 +47,4 @@ def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
             break
         yield piece
     if seen != length:
-        raise Unavailable(f"The media's source gave {seen} bytes instead of {length}.", code=UNAVAILABLE)
+        raise Unavailable(f"The media source returned {seen} bytes instead of {length}.", code=UNAVAILABLE)

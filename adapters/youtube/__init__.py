@@ -1,4 +1,4 @@
-"""YouTube: a resumable upload whose last bytes publish the video; see README.md."""
+"""YouTube: publishes videos by resumable upload. README.md describes the steps and what a lost response leads to."""
 
 from adapters.youtube.adapter import YouTube
 

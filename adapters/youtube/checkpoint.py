@@ -1,4 +1,4 @@
-"""How far a publish has come: the checkpoint's fields, and the one decision what comes next. Pure."""
+"""The checkpoint of an unfinished upload to YouTube, and which step comes next. Pure."""
 
 from __future__ import annotations
 
@@ -6,80 +6,75 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from adapters.checkpoint import BaseCheckpoint
 from adapters.youtube.limits import CHUNK, FRESH
 
 
-class Todo(StrEnum):
-    """One request of ``prepare``; READY is none."""
+class Step(StrEnum):
+    """One request of ``prepare``; READY makes none."""
 
     START = "start an upload session"
-    PROBE = "ask how far the session is"
+    PROBE = "ask the session how many bytes it has"
     SEND = "send the next chunk"
     READY = "only the last chunk is left"
 
 
-class Kept(dict[str, Any]):
-    """A checkpoint whose repr shows no values: the session's URI is as good as a token."""
+class RedactedDict(dict[str, Any]):
+    """A dict whose repr shows keys only: the session's URI grants access like a token."""
 
     def __repr__(self) -> str:
-        return f"Kept({', '.join(self)})"
+        return f"RedactedDict({', '.join(self)})"
 
     __str__ = __repr__
 
 
-class Progress(BaseModel):
-    """What is known of an unfinished publish; an empty checkpoint is the beginning."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+class Checkpoint(BaseCheckpoint):
+    """The state of an unfinished publish; an empty checkpoint is the start."""
 
     session: str | None = None
-    """The session's URI. A secret: whoever has it may be able to upload."""
+    """The session's URI. A secret: with it, bytes can be uploaded."""
     size: int = 0
     content_type: str = ""
     started_at: float = 0
-    """Seconds since the epoch, read before the session was asked for."""
+    """Seconds since the epoch, read before the session was requested."""
     offset: int = 0
-    """The first byte YouTube does not have, as it said at ``said_at``."""
+    """The first byte that YouTube does not have, as it reported at ``said_at``."""
     said_at: float = 0
     unsure: bool = False
-    """A chunk's fate is unknown: the session is asked before the next byte."""
+    """The outcome of a chunk is unknown: the session is probed before the next byte."""
     video_id: str | None = None
-    """Set by YouTube's own "complete" alone: the video exists under it."""
+    """Set only when YouTube reports the upload as complete: the video exists under this id."""
     cuts: int = 0
+    """Requests in a row that stored no new byte."""
     restarts: int = 0
 
     def __repr__(self) -> str:
-        return f"Progress({self.offset} of {self.size})"
+        return f"Checkpoint({self.offset} of {self.size})"
 
     __str__ = __repr__
 
-    def replace(self, **changed: Any) -> Progress:
-        """The same with some fields changed."""
-        return self.model_copy(update=changed)
+    def to_dict(self) -> RedactedDict:
+        """Return the JSON-able fields that differ from their defaults, with a repr that hides them."""
+        return RedactedDict(super().to_dict())
 
-    def to_dict(self) -> Kept:
-        """As JSON-able facts, without what is still as at the beginning."""
-        return Kept(self.model_dump(mode="json", exclude_defaults=True))
-
-    def stored(self, session: str, offset: int, now: float) -> Progress:
-        """YouTube said how much it has. ``cuts`` is forgiven by progress only."""
+    def record_offset(self, session: str, offset: int, now: float) -> Checkpoint:
+        """Return a copy with the offset that YouTube reported; only a larger one resets ``cuts``."""
         cuts = 0 if offset > self.offset else self.cuts
         return self.replace(session=session, offset=offset, said_at=now, unsure=False, cuts=cuts)
 
     @property
-    def only_last_left(self) -> bool:
-        """Whether what is left fits into one chunk."""
+    def is_last_chunk(self) -> bool:
+        """Whether the missing bytes fit into one chunk."""
         return 0 < self.size - self.offset <= CHUNK
 
-    def todo(self, now: float) -> Todo:
-        """What ``prepare`` does next. An old word of YouTube's is asked for again: its chunk may have been cut."""
-        if self.video_id is not None:
-            return Todo.READY
-        if self.session is None:
-            return Todo.START
-        fresh = 0 <= now - self.said_at <= FRESH / timedelta(seconds=1)
-        if self.unsure or not fresh or self.offset >= self.size:
-            return Todo.PROBE
-        return Todo.READY if self.only_last_left else Todo.SEND
+
+def choose_next_step(state: Checkpoint, now: float) -> Step:
+    """Return what ``prepare`` does next. An old offset is probed again: a chunk may have been cut since."""
+    if state.video_id is not None:
+        return Step.READY
+    if state.session is None:
+        return Step.START
+    is_fresh = 0 <= now - state.said_at <= FRESH / timedelta(seconds=1)
+    if state.unsure or not is_fresh or state.offset >= state.size:
+        return Step.PROBE
+    return Step.READY if state.is_last_chunk else Step.SEND

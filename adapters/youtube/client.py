@@ -1,19 +1,30 @@
-"""What a channel says about itself and its uploads: the reads, one method a request (1 quota unit each).
+"""The requests about one channel: the resumable upload, and reads of the channel and its videos.
 
-Source: the discovery document youtube.v3, revision 20261104; against it every request is held in the tests.
+A probe is a PUT without bytes (``Content-Length: 0``, ``Content-Range: bytes */N``): it asks how many bytes the session
+has and changes nothing, so ``look`` may send it. Sources: the guide named in ``upload.py``, and the discovery document
+youtube.v3, revision 20261104, against which the tests check every request. A read costs 1 quota unit.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from http import HTTPStatus
+from typing import Any, TypeVar
 
+from adapters.contract import Draft, Media
 from adapters.error_table import Phase
+from adapters.errors import Unavailable
 from adapters.http import HttpClient
 from adapters.transport import Request, bearer_header
-from adapters.youtube.limits import PAGE
-from adapters.youtube.transport import read
+from adapters.upload_source import open_body
+from adapters.youtube import payload
+from adapters.youtube.checkpoint import Checkpoint
+from adapters.youtube.errors import build_unclear_error, translate_error
+from adapters.youtube.limits import CHUNK, CHUNK_TIME, PAGE
+from adapters.youtube.transport import read, send
+from adapters.youtube.upload import UploadResponse, parse_upload_response, trust_location
 from adapters.youtube.wire import (
     Channel,
     ChannelListResponse,
@@ -27,21 +38,85 @@ WireT = TypeVar("WireT", bound=Wire)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Channels:
-    """The channels and videos that one token reaches."""
+class Client:
+    """The requests that one access token allows."""
 
-    client: HttpClient
+    http: HttpClient
     api: str
     token: str = field(repr=False)
 
-    def mine(self, part: str) -> Sequence[Channel]:
-        """The channels of the grant; YouTube's consent page lets the person choose one."""
-        return self._ask("channels", ChannelListResponse, part=part, mine="true").items
+    # --- upload ------------------------------------------------------------------------------------------------------
 
-    def uploads(self, playlist: str, page: str | None) -> PlaylistItemListResponse:
-        """A page of everything a channel uploaded, newest first."""
+    def start_upload(self, draft: Draft, state: Checkpoint, body: dict[str, Any]) -> Checkpoint:
+        """Request an upload session. It makes nothing visible and may be repeated, but may count as an upload."""
+        facts = draft.media[0].facts
+        if facts is None or facts.bytes <= 0:
+            raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
+        now = time.time()
+        request = Request(
+            method="POST",
+            url=f"{self.api}/upload/youtube/v3/videos",
+            params={"uploadType": "resumable", "part": "snippet,status"},
+            headers={
+                **bearer_header(self.token),
+                "Content-Type": "application/json; charset=UTF-8",
+                "X-Upload-Content-Length": str(facts.bytes),
+                "X-Upload-Content-Type": facts.content_type,
+                "Slug": payload.build_file_name(draft),
+            },
+            json=body,
+        )
+        response = send(self.http, request, Phase.PREPARE)
+        if response.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            raise translate_error(response, Phase.PREPARE)
+        location = response.headers.get("Location")
+        if not location:
+            raise build_unclear_error(Phase.PREPARE, platform_code="no_location", status=response.status)
+        return state.replace(
+            session=trust_location(location, self.api),
+            size=facts.bytes,
+            content_type=facts.content_type,
+            started_at=now,
+            said_at=time.time(),
+            offset=0,
+            unsure=False,
+        )
+
+    def send_chunk(self, media: Media, state: Checkpoint, phase: Phase) -> UploadResponse:
+        """Send the next chunk; its source is opened first.
+
+        Raise what the source raises: Unavailable if it does not respond, Rejected if the file has changed.
+        """
+        length = min(CHUNK, state.size - state.offset)
+        request = Request(
+            method="PUT",
+            url=state.session or "",
+            headers={
+                **bearer_header(self.token),
+                "Content-Type": state.content_type,
+                "Content-Range": f"bytes {state.offset}-{state.offset + length - 1}/{state.size}",
+            },
+            body=open_body(media, state.offset, length),
+            limit=CHUNK_TIME,
+        )
+        return parse_upload_response(send(self.http, request, phase), state, self.api)
+
+    def probe_upload(self, state: Checkpoint, phase: Phase) -> UploadResponse:
+        """Ask the session how many bytes it has; changes nothing."""
+        headers = {**bearer_header(self.token), "Content-Range": f"bytes */{state.size}"}
+        request = Request(method="PUT", url=state.session or "", headers=headers)
+        return parse_upload_response(send(self.http, request, phase), state, self.api)
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    def list_own_channels(self, part: str) -> Sequence[Channel]:
+        """List the token's channels: the one that the person chose on the consent page."""
+        return self._get("channels", ChannelListResponse, part=part, mine="true").items
+
+    def list_uploads(self, playlist: str, page: str | None) -> PlaylistItemListResponse:
+        """Read a page of a channel's uploads, newest first."""
         more = {} if page is None else {"pageToken": page}
-        return self._ask(
+        return self._get(
             "playlistItems",
             PlaylistItemListResponse,
             part="snippet,contentDetails",
@@ -50,11 +125,11 @@ class Channels:
             **more,
         )
 
-    def videos(self, ids: Sequence[str], part: str) -> Sequence[Video]:
-        """Those of the videos that exist."""
-        return self._ask("videos", VideoListResponse, part=part, id=",".join(ids)).items
+    def list_videos(self, ids: Sequence[str], part: str) -> Sequence[Video]:
+        """List those of the videos that exist."""
+        return self._get("videos", VideoListResponse, part=part, id=",".join(ids)).items
 
-    def _ask(self, collection: str, model: type[WireT], **params: str) -> WireT:
+    def _get(self, collection: str, model: type[WireT], **params: str) -> WireT:
         url = f"{self.api}/youtube/v3/{collection}"
         request = Request(method="GET", url=url, params=params, headers=bearer_header(self.token))
-        return read(self.client, request, model, Phase.LOOK)
+        return read(self.http, request, model, Phase.LOOK)

@@ -1,8 +1,8 @@
-"""Google's codes -> our classes: one table per place a code can come from, with the page it is from.
+"""Google's error codes as our error classes: one table per source of codes, with the page that documents it.
 
-A row that is not ``ambiguous`` is a refusal given *before* acting: also after the visible call nothing went out. A row
-``of_insert`` can only be about a new video, so as a session's answer it is the upload's final outcome. Every reason
-that no table lists is unclear: OutcomeUnknown after the visible call, elsewhere nothing we know how to answer.
+A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
+A row ``of_insert`` can only be about a new video, so from a session it is the upload's final outcome. A reason that no
+table lists is OutcomeUnknown after the visible call and a plain AdapterError elsewhere.
 
 Pages, read 2026-11-24: developers.google.com/youtube/v3/docs/videos/insert (errors),
 developers.google.com/youtube/v3/docs/errors (all methods), …/guides/using_resumable_upload_protocol,
@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
-from adapters.error_table import ErrorRow, Phase, build_error, parse_retry_after
-from adapters.error_table import build_unclear_error as unclear_of
+from adapters import error_table
+from adapters.error_table import ErrorRow, Phase, parse_retry_after
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -34,30 +34,30 @@ from adapters.errors import (
 )
 from adapters.http import Response
 from adapters.youtube import limits
-from adapters.youtube.wire import Envelope, OAuthFault
+from adapters.youtube.wire import Envelope, OAuthError
 
 SERVICE = "YouTube"
-unclear = partial(unclear_of, SERVICE)
+build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class About(ErrorRow):
-    """A row that also knows whether it can only be ``of_insert``: about a new video."""
+class YouTubeErrorRow(ErrorRow):
+    """A row that also says whether the code can only be about a new video (``of_insert``)."""
 
     of_insert: bool = False
 
 
-def until_midnight(now: datetime) -> timedelta:
-    """How long until midnight Pacific time, when the quotas are new; ``now`` is aware."""
-    pacific = _pacific()
+def time_until_pacific_midnight(now: datetime) -> timedelta:
+    """Return the time until midnight Pacific time, when the quotas are reset; *now* is aware."""
+    pacific = _get_pacific_zone()
     tomorrow = now.astimezone(pacific).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(), tzinfo=pacific).astimezone(UTC) - now.astimezone(UTC)
 
 
-def _pacific() -> tzinfo:
+def _get_pacific_zone() -> tzinfo:
     try:
         return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a machine without zone data: the later of the two midnights is safe
+    except ZoneInfoNotFoundError:  # without zone data, the later of the two possible midnights is safe
         return timezone(timedelta(hours=-8))
 
 
@@ -66,49 +66,55 @@ _OPERATOR = "Ask the operator of this server: the app's project at Google has to
 _STUDIO = "Open YouTube Studio to see what is wrong with the channel, then connect it again."
 
 
-def _refused(code: str, message: str, next_action: str | None = None) -> About:
-    return About(error=Rejected, code=code, message=message, next_action=next_action, of_insert=True)
+def _reject(code: str, message: str, next_action: str | None = None) -> YouTubeErrorRow:
+    return YouTubeErrorRow(
+        error=Rejected, code=code, message=message, next_action=next_action, of_insert=True
+    )
 
 
-def _person(code: str, message: str, next_action: str) -> About:
-    return About(error=PermissionMissing, code=code, message=message, next_action=next_action)
+def _need_person(code: str, message: str, next_action: str) -> YouTubeErrorRow:
+    return YouTubeErrorRow(error=PermissionMissing, code=code, message=message, next_action=next_action)
 
 
-_EXPIRED = About(
-    error=CredentialsExpired, code="credentials_expired", message="YouTube no longer takes the access token."
+_EXPIRED = YouTubeErrorRow(
+    error=CredentialsExpired,
+    code="credentials_expired",
+    message="YouTube no longer accepts the access token.",
 )
-_BUSY = About(
+_BUSY = YouTubeErrorRow(
     error=RateLimited,
     code="rate_limited",
     message="YouTube asked us to slow down.",
     wait=limits.SHORT_BUSY,
 )
-_QUOTA = About(
+_QUOTA = YouTubeErrorRow(
     error=RateLimited,
     code="quota_exhausted",
-    message="Our project's YouTube quota for today is spent; it is new at midnight Pacific time.",
-    wait=until_midnight,
+    message="Our project's YouTube quota for today is used up; it is reset at midnight Pacific time.",
+    wait=time_until_pacific_midnight,
 )
-_METADATA = _refused(
+_METADATA = _reject(
     "invalid_metadata", "YouTube refused the video's texts or settings.", "Change the caption."
 )
-_CLOSED = _person("channel_closed", "YouTube says the channel or its Google account is closed.", _STUDIO)
-_SUSPENDED = _person("channel_suspended", "YouTube has suspended the channel or its account.", _STUDIO)
-_FORBIDDEN = _person("permission_missing", "YouTube says the grant does not allow this.", _RECONNECT)
-_FAILED_INSIDE = About(
-    error=Unavailable, code="platform_unavailable", message="YouTube failed inside.", ambiguous=True
+_CLOSED = _need_person("channel_closed", "YouTube says the channel or its Google account is closed.", _STUDIO)
+_SUSPENDED = _need_person("channel_suspended", "YouTube has suspended the channel or its account.", _STUDIO)
+_FORBIDDEN = _need_person(
+    "permission_missing", "YouTube says the granted permissions do not allow this.", _RECONNECT
+)
+_INTERNAL = YouTubeErrorRow(
+    error=Unavailable, code="platform_unavailable", message="YouTube failed internally.", ambiguous=True
 )
 
 # Data API and upload server: ``error.errors[0].reason``, or ``error.status`` where there is no reason.
-REASONS: Mapping[str, About] = {
+REASONS: Mapping[str, YouTubeErrorRow] = {
     # 400
-    "invalidTitle": _refused("invalid_title", "YouTube refused the video's title.", "Change the caption."),
-    "invalidDescription": _refused(
+    "invalidTitle": _reject("invalid_title", "YouTube refused the video's title.", "Change the caption."),
+    "invalidDescription": _reject(
         "invalid_description", "YouTube refused the video's description.", "Change the caption."
     ),
-    "invalidTags": _refused("invalid_tags", "YouTube refused the video's tags.", "Change the hashtags."),
-    "invalidCategoryId": _refused("invalid_category", "YouTube has no such video category.", _OPERATOR),
-    "mediaBodyRequired": _refused("invalid_media", "YouTube says the upload holds no video."),
+    "invalidTags": _reject("invalid_tags", "YouTube refused the video's tags.", "Change the hashtags."),
+    "invalidCategoryId": _reject("invalid_category", "YouTube has no such video category.", _OPERATOR),
+    "mediaBodyRequired": _reject("invalid_media", "YouTube says the upload holds no video."),
     **dict.fromkeys(
         (
             "invalidVideoMetadata",
@@ -120,15 +126,15 @@ REASONS: Mapping[str, About] = {
         ),
         _METADATA,
     ),
-    "uploadLimitExceeded": About(
+    "uploadLimitExceeded": YouTubeErrorRow(
         error=RateLimited,
         code="daily_limit",
-        message="YouTube says this channel has uploaded as many videos as it may for now.",
+        message="YouTube says this channel has reached its limit of uploads for now.",
         wait=limits.CHANNEL_DAY,
     ),
     # 401
     **dict.fromkeys(("authError", "UNAUTHENTICATED"), _EXPIRED),
-    "youtubeSignupRequired": _person(
+    "youtubeSignupRequired": _need_person(
         "no_channel",
         "The Google account has no YouTube channel.",
         "Create a channel at youtube.com, then connect it again.",
@@ -140,52 +146,54 @@ REASONS: Mapping[str, About] = {
         ("forbidden", "insufficientPermissions", "accountDelegationForbidden", "playlistItemsNotAccessible"),
         _FORBIDDEN,
     ),
-    "forbiddenPrivacySetting": _refused(
+    "forbiddenPrivacySetting": _reject(
         "privacy_not_allowed", "YouTube does not let this channel use the configured privacy.", _OPERATOR
     ),
-    "forbiddenLicenseSetting": _refused("license_not_allowed", "YouTube refused the video's licence."),
+    "forbiddenLicenseSetting": _reject("license_not_allowed", "YouTube refused the video's licence."),
     **dict.fromkeys(("channelClosed", "authenticatedUserAccountClosed"), _CLOSED),
     **dict.fromkeys(("channelSuspended", "authenticatedUserAccountSuspended"), _SUSPENDED),
-    "accessNotConfigured": _person(
-        "app_misconfigured", "The YouTube Data API is not switched on for our project.", _OPERATOR
+    "accessNotConfigured": _need_person(
+        "app_misconfigured", "The YouTube Data API is not enabled for our project.", _OPERATOR
     ),
     # 429 and 5xx
     "uploadRateLimitExceeded": replace(_BUSY, wait=limits.LONG_BUSY),
-    "backendError": _FAILED_INSIDE,
+    "backendError": _INTERNAL,
 }
-# Where no reason of theirs is listed. 429 and 401 are answered before anything is done; the rest is unclear.
-BARE: Mapping[int, About] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
+# For responses without a listed reason. 429 and 401 are given before acting; the rest is unclear.
+BARE: Mapping[int, YouTubeErrorRow] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
 
 
-# --- what may become of an upload that was taken ---------------------------------------------------------------------
+# --- outcomes of an accepted upload ----------------------------------------------------------------------------------
 
-_MEND = "Mend the video file and send the post again."
-_FILE = _refused("invalid_media", "YouTube cannot process this video file.", _MEND)
-_AGAIN = About(error=Unavailable, code="processing_failed", message="YouTube failed to process the upload.")
-FAILURES: Mapping[str, About] = {
+_FIX_FILE = "Fix the video file and send the post again."
+_FILE = _reject("invalid_media", "YouTube cannot process this video file.", _FIX_FILE)
+_RETRY = YouTubeErrorRow(
+    error=Unavailable, code="processing_failed", message="YouTube failed to process the upload."
+)
+FAILURES: Mapping[str, YouTubeErrorRow] = {
     "conversion": _FILE,
-    "invalidFile": replace(_FILE, message="YouTube says this is no valid video file."),
+    "invalidFile": replace(_FILE, message="YouTube says this is not a valid video file."),
     "emptyFile": replace(_FILE, message="YouTube says the file is empty."),
     "tooSmall": replace(_FILE, message="YouTube says the file is too small to be a video."),
-    "codec": replace(_FILE, message="YouTube does not take the video's codec."),
-    "uploadAborted": replace(_AGAIN, code="upload_aborted", message="YouTube says the upload was aborted."),
+    "codec": replace(_FILE, message="YouTube does not accept the video's codec."),
+    "uploadAborted": replace(_RETRY, code="upload_aborted", message="YouTube says the upload was aborted."),
 }
-PROCESSING_FAILURES: Mapping[str, About] = {
-    "uploadFailed": replace(_AGAIN, message="YouTube says the upload failed."),
+PROCESSING_FAILURES: Mapping[str, YouTubeErrorRow] = {
+    "uploadFailed": replace(_RETRY, message="YouTube says the upload failed."),
     "transcodeFailed": replace(_FILE, message="YouTube could not transcode the video."),
-    "streamingFailed": _AGAIN,
-    "other": _AGAIN,
+    "streamingFailed": _RETRY,
+    "other": _RETRY,
 }
 _APPEAL = "Open YouTube Studio to see the claim; change the video, or appeal there."
-_CLAIMED = _refused("content_claimed", "YouTube rejected the video over somebody's rights in it.", _APPEAL)
-_POLICY = _refused("content_policy", "YouTube rejected the video under its rules.", _APPEAL)
-REJECTIONS: Mapping[str, About] = {
+_CLAIMED = _reject("content_claimed", "YouTube rejected the video because of a rights claim.", _APPEAL)
+_POLICY = _reject("content_policy", "YouTube rejected the video under its rules.", _APPEAL)
+REJECTIONS: Mapping[str, YouTubeErrorRow] = {
     **dict.fromkeys(("copyright", "claim", "trademark"), _CLAIMED),
     **dict.fromkeys(("inappropriate", "termsOfUse", "legal"), _POLICY),
-    "duplicate": _refused(
+    "duplicate": _reject(
         "duplicate", "YouTube rejected the video: the channel has uploaded the same file before."
     ),
-    "length": _refused(
+    "length": _reject(
         "media_duration",
         "YouTube rejected the video as too long for this channel.",
         "Verify the channel at youtube.com/verify, or send a video of at most 15 minutes.",
@@ -197,14 +205,14 @@ REJECTIONS: Mapping[str, About] = {
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
-_REVOKED = About(
+_REVOKED = YouTubeErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
-    message="Google no longer renews the grant: it was withdrawn, or it has expired.",
+    message="Google no longer renews the access: it was withdrawn, or it has expired.",
     next_action="Connect the YouTube channel again.",
 )
-_APP = _person("app_misconfigured", "Google does not know our app by its id and secret.", _OPERATOR)
-OAUTH: Mapping[str, About] = {
+_APP = _need_person("app_misconfigured", "Google does not accept our app's id and secret.", _OPERATOR)
+OAUTH: Mapping[str, YouTubeErrorRow] = {
     "invalid_grant": _REVOKED,
     **dict.fromkeys(("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"), _APP),
     **dict.fromkeys(("invalid_scope", "access_denied"), _FORBIDDEN),
@@ -212,63 +220,69 @@ OAUTH: Mapping[str, About] = {
         ("admin_policy_enforced", "org_internal"),
         replace(_FORBIDDEN, message="The account's Google Workspace does not allow our app."),
     ),
-    **dict.fromkeys(("internal_failure", "server_error", "temporarily_unavailable"), _FAILED_INSIDE),
+    **dict.fromkeys(("internal_failure", "server_error", "temporarily_unavailable"), _INTERNAL),
     **dict.fromkeys(("rate_limit_exceeded", "slow_down"), _BUSY),
 }
 
 
-# --- reading an answer -----------------------------------------------------------------------------------------------
+# --- parsing a response ----------------------------------------------------------------------------------------------
 
 
-def reason_of(answer: Response) -> str | None:
-    """Their word for the refusal; None when the answer cannot be read as one."""
+def parse_reason(response: Response) -> str | None:
+    """Return Google's reason for a refusal, or None if the response cannot be parsed as one."""
     try:
-        fault = Envelope.model_validate_json(answer.body).error
+        error = Envelope.model_validate_json(response.body).error
     except ValidationError:
         return None
-    named = next((entry.reason for entry in fault.errors if entry.reason), None)
-    return named or fault.status
+    named = next((entry.reason for entry in error.errors if entry.reason), None)
+    return named or error.status
 
 
-def row_of(answer: Response) -> About | None:
-    """The row for a refusal, by its reason, else by its status."""
-    return REASONS.get(reason_of(answer) or "") or BARE.get(answer.status)
+def find_row(response: Response) -> YouTubeErrorRow | None:
+    """Return the row of a refusal, by its reason or else by its status."""
+    return REASONS.get(parse_reason(response) or "") or BARE.get(response.status)
 
 
-def of_answer(answer: Response, step: Phase) -> AdapterError:
-    """The error behind an answer that is no success."""
-    row, code = row_of(answer), reason_of(answer) or f"http_{answer.status}"
-    broken = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if step is Phase.FINALIZE and (row is None or row.ambiguous or broken):
-        return unclear(step, platform_code=code, status=answer.status)
-    if row is None and broken:
-        row = _FAILED_INSIDE
+def translate_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a response that is not a success."""
+    row, code = find_row(response), parse_reason(response) or f"http_{response.status}"
+    is_server_error = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if phase is Phase.FINALIZE and (row is None or row.ambiguous or is_server_error):
+        return build_unclear_error(phase, platform_code=code, status=response.status)
+    if row is None and is_server_error:
+        row = _INTERNAL
     if row is None:
         return AdapterError(
-            "YouTube refused for an unlisted reason.", platform_code=code, http_status=answer.status
+            "YouTube refused for an unlisted reason.", platform_code=code, http_status=response.status
         )
-    return build_error(row, platform_code=code, status=answer.status, asked=parse_retry_after(answer))
+    return error_table.build_error(
+        row, platform_code=code, status=response.status, retry_after=parse_retry_after(response)
+    )
 
 
-def of_oauth(answer: Response) -> AdapterError:
-    """The error behind the token host's answer. Only ``invalid_grant`` is a definite end of the grant."""
+def translate_oauth_error(response: Response) -> AdapterError:
+    """Return the error of a response of the token host. Only ``invalid_grant`` proves that the access has ended."""
     try:
-        code = OAuthFault.model_validate_json(answer.body).error
+        code = OAuthError.model_validate_json(response.body).error
     except ValidationError:
-        code = f"http_{answer.status}"
+        code = f"http_{response.status}"
     row = OAUTH.get(code)
-    if row is None and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        row = _FAILED_INSIDE
-    if row is None and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if row is None and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        row = _INTERNAL
+    if row is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         row = _BUSY
     if row is None:
         return AdapterError(
-            "Google refused the tokens for an unlisted reason.", platform_code=code, http_status=answer.status
+            "Google refused the token request for an unlisted reason.",
+            platform_code=code,
+            http_status=response.status,
         )
-    return build_error(row, platform_code=code, status=answer.status, asked=parse_retry_after(answer))
+    return error_table.build_error(
+        row, platform_code=code, status=response.status, retry_after=parse_retry_after(response)
+    )
 
 
-def of_failure(table: Mapping[str, About], reason: str | None) -> AdapterError:
-    """Why a taken upload ended. An unlisted reason is not tried again: we do not know that it would help."""
-    unlisted = _refused("platform_failed", "YouTube failed or rejected the video.", _APPEAL)
-    return build_error(table.get(reason or "", unlisted), platform_code=reason)
+def translate_failure(table: Mapping[str, YouTubeErrorRow], reason: str | None) -> AdapterError:
+    """Return the error of a failed or rejected upload. An unlisted reason is permanent: a retry may not help."""
+    unlisted = _reject("platform_failed", "YouTube failed or rejected the video.", _APPEAL)
+    return error_table.build_error(table.get(reason or "", unlisted), platform_code=reason)

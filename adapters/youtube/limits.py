@@ -1,4 +1,4 @@
-"""What YouTube enforces, as data: every number with the page it is from. ``problems.py`` holds drafts against it.
+"""YouTube's limits as data, each with its source; ``problems.py`` checks drafts against them.
 
 Pages, all read 2026-11-24:
 [res]   developers.google.com/youtube/v3/guides/using_resumable_upload_protocol
@@ -15,9 +15,9 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities
 
-TITLE_UNITS = 100  # [video] characters; we count UTF-16 units, the stricter reading
+TITLE_UNITS = 100  # [video] characters; counted in UTF-16 units, the stricter reading
 DESCRIPTION_BYTES = 5000  # [video] bytes, UTF-8
-TAGS_CHARACTERS = 500  # [video] in all: commas between tags count, and two more for a tag with a space
+TAGS_CHARACTERS = 500  # [video] in total: commas between tags count, and a tag with a space counts two more
 FORBIDDEN = "<>"  # [video] in title and description
 
 VIDEO_BYTES = 274_877_906_944  # [disc] mediaUpload.maxSize; [15min] 256 GB
@@ -25,27 +25,27 @@ VIDEO_SECONDS = 12 * 3600.0  # [15min]
 UNVERIFIED_SECONDS = 15 * 60.0  # [15min] channels that have not verified a phone number
 MEDIA_TYPES = ("video/", "application/octet-stream")  # [disc] mediaUpload.accept: video/* and this
 
-SHORT_SECONDS = 180.0  # [short] uploads since 2024-10-15; square or vertical, there is no flag for it
+SHORT_SECONDS = 180.0  # [short] uploads since 2024-10-15, square or vertical; there is no flag for it
 
 # --- uploads ---------------------------------------------------------------------------------------------------------
 
 QUANTUM = 256 * 1024  # [res] every chunk but the last is a multiple of this
-CHUNK = 32 * QUANTUM  # ours: 8 MiB, so that the last one, sent at the due time, is small
+CHUNK = 32 * QUANTUM  # ours: 8 MiB, so that the last chunk, sent at the due time, is small
 CHUNK_TIME = timedelta(seconds=60)
 FRESH = timedelta(seconds=5)
-"""How long an offset that YouTube told is believed. Older: another worker may have died in the middle of a chunk."""
+"""How long a reported offset is trusted. After that, another worker may have died in the middle of a chunk."""
 STALE = FRESH + timedelta(seconds=1)
-"""After this long a checkpoint is not believed any more."""
+"""A wait after which the offset in a checkpoint is probed again."""
 CUTS = 5
-"""Chunks in a row that got nowhere before it counts as a failed try."""
+"""Requests in a row that store nothing before the try counts as failed."""
 CUT_PAUSE = timedelta(seconds=2)
 RESTARTS = 3
-"""Upload sessions given up within one delivery; each start may cost one of the project's 100 uploads a day [quota]."""
+"""Most upload sessions abandoned per delivery; each start may cost one of the project's 100 uploads a day [quota]."""
 
-# --- looking ---------------------------------------------------------------------------------------------------------
+# --- look ------------------------------------------------------------------------------------------------------------
 
 PROCESSING = timedelta(minutes=15)
-"""How long YouTube's processing is waited for: a refusal mostly comes early; after that the upload counts as out."""
+"""How long ``look`` waits for processing: refusals mostly come early. After that the video counts as published."""
 CLOCK_SKEW = timedelta(minutes=2)
 LIST_PAGES = 3
 PAGE = 50  # [disc] playlistItems.list and videos.list: at most 50
@@ -56,9 +56,14 @@ CHANNEL_DAY = timedelta(hours=24)
 
 CAPABILITIES = Capabilities(
     pulls_media=False,
-    prepare_lead=timedelta(minutes=30),  # ours: a session's life is "finite" [res], no number is given
-    settle_window=timedelta(minutes=2),  # ours: the session itself answers; this covers bytes still under way
-    look_every=(timedelta(seconds=10), timedelta(minutes=2)),  # ours: 1 unit a look of 10 000 a day [quota]
+    prepare_lead=timedelta(minutes=30),  # ours: a session's lifetime is "finite" [res], no number is given
+    settle_window=timedelta(
+        minutes=2
+    ),  # ours: the session itself reports; this covers bytes still in transit
+    look_every=(
+        timedelta(seconds=10),
+        timedelta(minutes=2),
+    ),  # ours: a look costs 1 of 10 000 units a day [quota]
     look_limit=timedelta(hours=2),
     daily_posts=100,  # [quota] videos.insert a day …
     daily_per="app",  # … for the whole project, whichever channel they go to

@@ -1,92 +1,144 @@
-"""What YouTube says of an upload that was taken, and which of a channel's uploads is ours."""
+"""Read what became of a publish: by its upload session, by its video, or among the channel's uploads."""
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published
-from adapters.youtube import limits, text
-from adapters.youtube import payload as resource
-from adapters.youtube.checkpoint import Progress
-from adapters.youtube.client import Channels
-from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS, of_failure
+from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published
+from adapters.error_table import Phase
+from adapters.errors import AdapterError
+from adapters.youtube import limits, payload, text
+from adapters.youtube.checkpoint import Checkpoint
+from adapters.youtube.client import Client
+from adapters.youtube.errors import (
+    FAILURES,
+    PROCESSING_FAILURES,
+    REJECTIONS,
+    find_row,
+    translate_error,
+    translate_failure,
+)
+from adapters.youtube.upload import Complete, Incomplete, Refused, ends_session
 from adapters.youtube.wire import Channel, Video
 
-_OVER = frozenset({"failed", "terminated"})
+_PROCESSING_FAILED = frozenset({"failed", "terminated"})
 
 
-def judged(draft: Draft, at: Progress, video: Video, armed_at: datetime | None, now: datetime) -> LookResult:
-    """Rejected or failed: over, nothing is shown. Processed, or processing for long: out. Else: later."""
+# --- by session ------------------------------------------------------------------------------------------------------
+
+
+def probe_session(client: Client, draft: Draft, state: Checkpoint, armed_at: datetime) -> LookResult | None:
+    """Return what the upload session proves; None if it is gone, or if its last response proves nothing."""
+    match client.probe_upload(state, Phase.LOOK):
+        case Complete(video=video):
+            return read_video(client, draft, state.replace(video_id=video.id), video.id, armed_at)
+        case Incomplete(session=session) if (
+            session != state.session
+        ):  # stored first: the old URI may be dead already
+            return Pending(checkpoint=state.replace(session=session, unsure=True).to_dict())
+        case Incomplete(offset=offset, session=session) if offset < state.size:
+            resumed = state.record_offset(session, offset, time.time()).replace(unsure=True)
+            return Absent(checkpoint=resumed.to_dict())
+        case Incomplete():
+            return Pending(checkpoint=state.to_dict(), wait=limits.CAPABILITIES.look_every[0])
+        case Refused(response=response):
+            row = find_row(response)
+            if row is not None and row.of_insert:  # the final outcome of this upload
+                return Ended(error=translate_error(response, Phase.LOOK))
+            if not ends_session(response):
+                raise translate_error(response, Phase.LOOK)
+    return None
+
+
+# --- by video --------------------------------------------------------------------------------------------------------
+
+
+def read_video(
+    client: Client, draft: Draft, state: Checkpoint, video_id: str, armed_at: datetime | None
+) -> LookResult:
+    """Read the state of a completed upload. A failed read never unpublishes."""
+    try:
+        videos = client.list_videos((video_id,), "status,processingDetails")
+    except AdapterError as error:
+        return _build_published(draft, video_id, status_unread=error.code)
+    if not videos:  # deleted since, or not listed yet: the upload was complete
+        return _build_published(draft, video_id, upload_status="not_listed")
+    return interpret_video(draft, state, videos[0], armed_at)
+
+
+def interpret_video(draft: Draft, state: Checkpoint, video: Video, armed_at: datetime | None) -> LookResult:
+    """Return Ended for a rejected or failed video, Pending for one in processing for a short time, else Published."""
     status, details = video.status, video.processing_details
     if status.upload_status == "rejected":
-        return Ended(error=of_failure(REJECTIONS, status.rejection_reason))
+        return Ended(error=translate_failure(REJECTIONS, status.rejection_reason))
     if status.upload_status == "failed":
-        return Ended(error=of_failure(FAILURES, status.failure_reason))
-    if status.upload_status == "uploaded" and details.processing_status in _OVER:
+        return Ended(error=translate_failure(FAILURES, status.failure_reason))
+    if status.upload_status == "uploaded" and details.processing_status in _PROCESSING_FAILED:
         reason = details.processing_failure_reason or "other"
-        return Ended(error=of_failure(PROCESSING_FAILURES, reason))
-    working = status.upload_status == "uploaded" and details.processing_status != "succeeded"
-    if working and armed_at is not None and now - armed_at < limits.PROCESSING:
+        return Ended(error=translate_failure(PROCESSING_FAILURES, reason))
+    is_processing = status.upload_status == "uploaded" and details.processing_status != "succeeded"
+    if is_processing and armed_at is not None and datetime.now(UTC) - armed_at < limits.PROCESSING:
         wait = limits.CAPABILITIES.look_every[0]
-        return Pending(checkpoint=at.replace(video_id=video.id).to_dict(), wait=wait)
-    return published(draft, video.id, **_facts(video))
+        return Pending(checkpoint=state.replace(video_id=video.id).to_dict(), wait=wait)
+    notes = {"privacy": status.privacy_status, "upload_status": status.upload_status}
+    return _build_published(
+        draft, video.id, **{name: value for name, value in notes.items() if value is not None}
+    )
 
 
-def published(draft: Draft, video_id: str, **notes: Any) -> Published:
-    """It is out, or counts as such."""
-    if resource.is_short(draft):
+def _build_published(draft: Draft, video_id: str, **notes: Any) -> Published:
+    if payload.is_short(draft):
         notes["short"] = True
-    return Published(remote_id=video_id, url=resource.link(draft, video_id), notes=notes)
+    return Published(remote_id=video_id, url=payload.build_link(draft, video_id), notes=notes)
 
 
-def _facts(video: Video) -> dict[str, Any]:
-    said = {"privacy": video.status.privacy_status, "upload_status": video.status.upload_status}
-    return {name: value for name, value in said.items() if value is not None}
+# --- among the channel's uploads -------------------------------------------------------------------------------------
 
 
-# --- a session that is gone ------------------------------------------------------------------------------------------
-
-
-def search(
-    channels: Channels,
+def find_upload(
+    client: Client,
     channel_id: str,
     draft: Draft,
-    at: Progress,
+    state: Checkpoint,
     armed_at: datetime,
     taken: Container[str],
-) -> Video | CannotTell:
-    """The one upload since the session's start that is this delivery's; three reads or more, no change."""
-    playlist = _uploads_of(channels.mine("contentDetails"), channel_id)
+) -> LookResult:
+    """Search the channel's uploads since the session's start for this delivery's video."""
+    playlist = _get_uploads_playlist(client.list_own_channels("contentDetails"), channel_id)
     if playlist is None:
-        return CannotTell(reason="the grant's channel is not the account's, or lists no uploads")
-    since = _earliest(at, armed_at)
-    found: list[Video] = []
+        return CannotTell(reason="the token's channel is not the account's, or lists no uploads")
+    since = _compute_earliest(state, armed_at)
+    videos: list[Video] = []
     page: str | None = None
     for _ in range(limits.LIST_PAGES):
-        said = channels.uploads(playlist, page)
-        dates = [(item.content_details.video_id, item.snippet.published_at) for item in said.items]
+        listed = client.list_uploads(playlist, page)
+        dates = [(item.content_details.video_id, item.snippet.published_at) for item in listed.items]
         ids = [name for name, when in dates if name and name not in taken and (when is None or when >= since)]
-        found += channels.videos(ids, "fileDetails,snippet,status,processingDetails") if ids else []
-        page = said.next_page_token
+        videos += client.list_videos(ids, "fileDetails,snippet,status,processingDetails") if ids else []
+        page = listed.next_page_token
         if page is None or any(when is not None and when < since for _, when in dates):
-            return chosen(draft, at, found, since)
+            video = _choose_upload(draft, state, videos, since)
+            return video if isinstance(video, CannotTell) else interpret_video(draft, state, video, armed_at)
     return CannotTell(reason=f"the channel has more than {limits.LIST_PAGES} pages of uploads since")
 
 
-def chosen(draft: Draft, at: Progress, uploads: Sequence[Video], since: datetime) -> Video | CannotTell:
-    """By the file name we gave it; where YouTube does not show that, by size and title. One, or none."""
+def _choose_upload(
+    draft: Draft, state: Checkpoint, uploads: Sequence[Video], since: datetime
+) -> Video | CannotTell:
+    """Choose the only upload with our file name; if YouTube shows no such name, the only one of our size and title."""
     recent = [
         video
         for video in uploads
         if (video.snippet.published_at is None or video.snippet.published_at >= since)
-        and video.file_details.file_size in {None, _size(draft, at)}
+        and video.file_details.file_size in {None, _get_size(draft, state)}
     ]
-    marker = _stem(resource.file_name(draft))
-    named = [video for video in recent if _stem(video.file_details.file_name or "") == marker]
-    ours = named or [video for video in recent if _alike(video, draft)]
+    marker = _get_stem(payload.build_file_name(draft))
+    named = [video for video in recent if _get_stem(video.file_details.file_name or "") == marker]
+    ours = named or [video for video in recent if _has_same_title(video, draft)]
     if len(ours) == 1:
         return ours[0]
     return CannotTell(
@@ -94,33 +146,33 @@ def chosen(draft: Draft, at: Progress, uploads: Sequence[Video], since: datetime
     )
 
 
-def _alike(video: Video, draft: Draft) -> bool:
-    """Same size, same title, and not another delivery's by its name."""
+def _has_same_title(video: Video, draft: Draft) -> bool:
+    """Return True for a video of known size and our title whose file name is not another delivery's."""
     return (
         video.file_details.file_size is not None
-        and not (video.file_details.file_name or "").startswith(resource.MARKER)
-        and _words(video.snippet.title or "") == _words(text.title(draft.caption))
+        and not (video.file_details.file_name or "").startswith(payload.MARKER)
+        and _split_words(video.snippet.title or "") == _split_words(text.build_title(draft.caption))
     )
 
 
-def _size(draft: Draft, at: Progress) -> int | None:
+def _get_size(draft: Draft, state: Checkpoint) -> int | None:
     facts = draft.media[0].facts
-    return at.size or (facts.bytes if facts else None)
+    return state.size or (facts.bytes if facts else None)
 
 
-def _uploads_of(channels: Sequence[Channel], channel_id: str) -> str | None:
+def _get_uploads_playlist(channels: Sequence[Channel], channel_id: str) -> str | None:
     found = [channel for channel in channels if channel.id == channel_id]
     return found[0].content_details.related_playlists.uploads if found else None
 
 
-def _earliest(at: Progress, armed_at: datetime) -> datetime:
-    began = datetime.fromtimestamp(at.started_at, UTC) if at.started_at else armed_at
-    return min(began, armed_at).replace(microsecond=0) - limits.CLOCK_SKEW
+def _compute_earliest(state: Checkpoint, armed_at: datetime) -> datetime:
+    started_at = datetime.fromtimestamp(state.started_at, UTC) if state.started_at else armed_at
+    return min(started_at, armed_at).replace(microsecond=0) - limits.CLOCK_SKEW
 
 
-def _stem(name: str) -> str:
+def _get_stem(name: str) -> str:
     return name.partition(".")[0].casefold()
 
 
-def _words(title: str) -> list[str]:
+def _split_words(title: str) -> list[str]:
     return unicodedata.normalize("NFC", title).split()

@@ -1,4 +1,4 @@
-"""What a draft is on YouTube: the video resource that is sent, the name it is found again by, and its link. Pure."""
+"""Build what YouTube receives for a draft: the video resource and the file name; and the video's link. Pure."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ WATCH = "https://www.youtube.com/watch?v="
 SHORTS = "https://www.youtube.com/shorts/"
 
 
-def video(draft: Draft, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of ``videos.insert``. Privacy is always said: what holds without it depends on the channel."""
+def build_video(draft: Draft, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of ``videos.insert``. Privacy is always sent: its default depends on the channel."""
     return {
         "snippet": {
-            "title": text.title(draft.caption),
-            "description": text.description(draft.caption),
-            "tags": list(text.tags(draft.caption)),
+            "title": text.build_title(draft.caption),
+            "description": text.build_description(draft.caption),
+            "tags": list(text.build_tags(draft.caption)),
             "categoryId": str(options.get("category", "22")),
         },
         "status": {"privacyStatus": str(options.get("privacy", "public"))},
     }
 
 
-def file_name(draft: Draft) -> str:
-    """The file's name as YouTube is told it: a marker to find this very delivery again."""
+def build_file_name(draft: Draft) -> str:
+    """Return the file name sent to YouTube: a marker by which ``look`` finds this delivery."""
     facts = draft.media[0].facts
-    word = re.sub(r"[^A-Za-z0-9-]", "-", draft.delivery_id)
-    return f"{MARKER}{word}{_EXTENSIONS.get(facts.content_type, '') if facts else ''}"
+    name = re.sub(r"[^A-Za-z0-9-]", "-", draft.delivery_id)
+    return f"{MARKER}{name}{_EXTENSIONS.get(facts.content_type, '') if facts else ''}"
 
 
 def is_short(draft: Draft) -> bool | None:
-    """Whether it becomes a Short: square or vertical, at most three minutes. None when the facts do not tell."""
+    """Return whether YouTube makes it a Short: square or vertical, at most three minutes. None: facts are missing."""
     facts = draft.media[0].facts
     if facts is None or facts.width is None or facts.height is None or facts.duration is None:
         return None
     return facts.width <= facts.height and facts.duration <= limits.SHORT_SECONDS
 
 
-def link(draft: Draft, video_id: str) -> str:
-    """The public page of the video."""
+def build_link(draft: Draft, video_id: str) -> str:
+    """Return the URL of the video's public page."""
     return f"{SHORTS if is_short(draft) else WATCH}{video_id}"

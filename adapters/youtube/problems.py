@@ -1,25 +1,24 @@
-"""Why a draft cannot go out on YouTube, or goes out differently than asked. Pure."""
+"""Find why YouTube cannot publish a draft, or would publish it differently than requested. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, MediaFacts, Problem
-from adapters.youtube import limits, text
-from adapters.youtube import payload as resource
+from adapters.youtube import limits, payload, text
 
 Found = str | int | float | None
 
 
-def problems(draft: Draft, account: Account) -> list[Problem]:
-    """All of them together; a fact that could not be told is not held against the draft."""
-    shape = [*_shape(draft)]
-    if shape:  # limits of videos say nothing about something that is none
+def find_problems(draft: Draft, account: Account) -> list[Problem]:
+    """Return every problem at once. A fact that is unknown is not checked."""
+    shape = [*_check_shape(draft)]
+    if shape:  # the limits of videos do not apply to other posts
         return shape
-    found = [*_texts(draft.caption)]
+    found = [*_check_texts(draft.caption)]
     facts = draft.media[0].facts
     if facts is not None:
-        found += [*_file(facts), *_length(facts, account), *_short(draft, facts)]
+        found += [*_check_file(facts), *_check_length(facts, account), *_check_short(draft, facts)]
     return found
 
 
@@ -33,7 +32,7 @@ def _warn(code: str, field: str, message: str, limit: Found, found: Found) -> Pr
     return Problem(severity="warn", code=code, field=field, message=message, limit=limit, found=found)
 
 
-def _shape(draft: Draft) -> Iterator[Problem]:
+def _check_shape(draft: Draft) -> Iterator[Problem]:
     kind = (
         draft.kind
         if draft.kind != "video"
@@ -48,10 +47,10 @@ def _shape(draft: Draft) -> Iterator[Problem]:
         yield _refuse("media", f"A YouTube post has exactly 1 video; this one has {count}.", 1, count)
 
 
-def _texts(caption: str) -> Iterator[Problem]:
-    if not text.title(caption):
+def _check_texts(caption: str) -> Iterator[Problem]:
+    if not text.build_title(caption):
         yield _refuse("caption", "YouTube needs a title; this caption has no text for one.", 1, 0)
-    size = len(text.description(caption).encode("utf-8", "surrogatepass"))
+    size = len(text.build_description(caption).encode("utf-8", "surrogatepass"))
     if size > limits.DESCRIPTION_BYTES:
         message = f"YouTube takes descriptions of at most {limits.DESCRIPTION_BYTES} bytes; this caption has {size}."
         yield _refuse("caption", message, limits.DESCRIPTION_BYTES, size)
@@ -59,7 +58,7 @@ def _texts(caption: str) -> Iterator[Problem]:
     if brackets:
         message = f"YouTube takes no < and > in texts; the {brackets} in this caption become typographic."
         yield _warn("TEXT_CHANGED", "caption", message, 0, brackets)
-    every, kept = len(text.hashtags(caption)), len(text.tags(caption))
+    every, kept = len(text.find_hashtags(caption)), len(text.build_tags(caption))
     if kept < every:
         message = (
             f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all; "
@@ -68,7 +67,7 @@ def _texts(caption: str) -> Iterator[Problem]:
         yield _warn("TAGS_CUT", "caption", message, limits.TAGS_CHARACTERS, every)
 
 
-def _file(facts: MediaFacts) -> Iterator[Problem]:
+def _check_file(facts: MediaFacts) -> Iterator[Problem]:
     if not facts.content_type.startswith(limits.MEDIA_TYPES):
         message = f"YouTube takes files of type video/*; this one is {facts.content_type}."
         yield _refuse("media.url", message, "video/*", facts.content_type)
@@ -79,7 +78,7 @@ def _file(facts: MediaFacts) -> Iterator[Problem]:
         yield _refuse("media.url", "YouTube takes videos of at least 1 byte; this one has 0.", 1, facts.bytes)
 
 
-def _length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
+def _check_length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
     if facts.duration is None:
         return
     if facts.duration > limits.VIDEO_SECONDS:
@@ -96,8 +95,8 @@ def _length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
         yield _warn("CHANNEL_NOT_VERIFIED", "media.url", message, limits.UNVERIFIED_SECONDS, facts.duration)
 
 
-def _short(draft: Draft, facts: MediaFacts) -> Iterator[Problem]:
-    if resource.is_short(draft) is False:
+def _check_short(draft: Draft, facts: MediaFacts) -> Iterator[Problem]:
+    if payload.is_short(draft) is False:
         found = f"{facts.width}x{facts.height}, {facts.duration:g} s"
         message = (
             f"YouTube makes Shorts of square or vertical videos of at most {limits.SHORT_SECONDS:g} seconds; "

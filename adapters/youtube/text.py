@@ -1,8 +1,7 @@
-"""A caption becomes YouTube's title, description and tags. Pure.
+"""Build YouTube's title, description and tags from a caption. Pure.
 
-The first line that says something is the title, cut at a word; the whole caption is the description; its hashtags
-are the tags. YouTube takes no angle brackets, so those become typographic ones (U+2039, U+203A),
-and a warning says so.
+The first line with text is the title, cut at a word; the whole caption is the description; its hashtags are the tags.
+YouTube accepts no angle brackets, so they become typographic ones (U+2039, U+203A), and a warning reports it.
 """
 
 from __future__ import annotations
@@ -10,59 +9,55 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from adapters.text import count_utf16_units
 from adapters.youtube.limits import TAGS_CHARACTERS, TITLE_UNITS
 
 _BRACKETS = str.maketrans({"<": "\u2039", ">": "\u203a"})
 _HASHTAG = re.compile(r"(?<![\w&])#(\w+)")
 
 
-def units(text: str) -> int:
-    """How many UTF-16 code units the text takes."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def title(caption: str) -> str:
-    """At most 100 units of the first line that says something; empty when none does."""
-    lines = (_printable(line).strip() for line in description(caption).splitlines())
+def build_title(caption: str) -> str:
+    """Return at most 100 UTF-16 units of the first line with text; empty without one."""
+    lines = (_replace_controls(line).strip() for line in build_description(caption).splitlines())
     return _cut(next((line for line in lines if line), ""), TITLE_UNITS)
 
 
-def description(caption: str) -> str:
-    """The whole caption, without what YouTube refuses."""
+def build_description(caption: str) -> str:
+    """Return the whole caption, without the characters that YouTube refuses."""
     return caption.translate(_BRACKETS)
 
 
-def hashtags(caption: str) -> tuple[str, ...]:
-    """Every hashtag once, without its ``#``, in order."""
+def find_hashtags(caption: str) -> tuple[str, ...]:
+    """Return every hashtag once, without its ``#``, in order."""
     found: dict[str, str] = {}
     for word in _HASHTAG.findall(caption):
         found.setdefault(unicodedata.normalize("NFC", word).casefold(), word)
     return tuple(found.values())
 
 
-def tags(caption: str) -> tuple[str, ...]:
-    """The hashtags that fit into 500 characters, commas between them included."""
+def build_tags(caption: str) -> tuple[str, ...]:
+    """Return the first hashtags that fit into 500 characters, commas between them included."""
     kept: list[str] = []
     length = 0
-    for tag in hashtags(caption):
-        length += units(tag) + (1 if kept else 0)
+    for tag in find_hashtags(caption):
+        length += count_utf16_units(tag) + (1 if kept else 0)
         if length > TAGS_CHARACTERS:
             break
         kept.append(tag)
     return tuple(kept)
 
 
-def _printable(line: str) -> str:
+def _replace_controls(line: str) -> str:
     return "".join(" " if unicodedata.category(character) == "Cc" else character for character in line)
 
 
 def _cut(text: str, limit: int) -> str:
-    """At most ``limit`` units, ending after a whole word where there is one, never inside a character."""
-    if units(text) <= limit:
+    """Return at most *limit* UTF-16 units, cut after a whole word if there is one, never inside a character."""
+    if count_utf16_units(text) <= limit:
         return text
     head = ""
     for character in text:
-        if units(head) + units(character) > limit:
+        if count_utf16_units(head) + count_utf16_units(character) > limit:
             break
         head += character
     if not text[len(head)].isspace():

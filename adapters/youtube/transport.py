@@ -1,19 +1,19 @@
-"""How Google is asked: one request, and a read's answer as a model."""
+"""Send a request to Google, and parse the response of a read."""
 
 from __future__ import annotations
 
-from adapters import transport as speech
+from adapters import transport
 from adapters.error_table import Phase
 from adapters.http import HttpClient, Response
 from adapters.transport import Model, Request
-from adapters.youtube.errors import SERVICE, of_answer
+from adapters.youtube.errors import SERVICE, translate_error
 
 
-def send(client: HttpClient, request: Request, step: Phase) -> Response:
-    """As ``adapters.transport`` says."""
-    return speech.send(client, SERVICE, request, step)
+def send(http: HttpClient, request: Request, phase: Phase) -> Response:
+    """Return the response, whatever its status; raise as ``adapters.transport.send``."""
+    return transport.send(http, SERVICE, request, phase)
 
 
-def read(client: HttpClient, request: Request, model: type[Model], step: Phase) -> Model:
-    """A read's answer as ``model``. Unavailable when it cannot be understood, the table's errors otherwise."""
-    return speech.parse_response(send(client, request, step), model, SERVICE, step, of_answer)
+def read(http: HttpClient, request: Request, model: type[Model], phase: Phase) -> Model:
+    """Return the response parsed as *model*. Raise Unavailable if it is unreadable, else the table's error."""
+    return transport.parse_response(send(http, request, phase), model, SERVICE, phase, translate_error)

@@ -1,46 +1,43 @@
-"""YouTube's resumable upload, one method a request; what to do with the answers is ``adapter.py``'s business.
+"""The responses of a resumable upload session, and how ``prepare`` continues after each.
 
-The probe is a PUT, but of no bytes (``Content-Length: 0``, ``Content-Range: bytes */N``): it asks how far the session
-is and changes nothing, so ``look`` may make it. Once the upload is over it is answered as the last chunk was, however
-often it is asked. Source: developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24;
-the new ``Location`` of a 308: google-api-python-client 2.202.0, googleapiclient/http.py.
+Once an upload is over, its session repeats the response to the last chunk, however often it is asked.
+Source: developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24; the new ``Location``
+of a 308: google-api-python-client 2.202.0, googleapiclient/http.py.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from adapters.contract import Draft, Media
+from adapters.contract import Pending, PrepareResult, Ready
 from adapters.error_table import Phase, parse_retry_after
-from adapters.errors import Unavailable
-from adapters.http import HttpClient, Response
-from adapters.transport import Request, bearer_header
-from adapters.upload_source import open_body
-from adapters.youtube import payload as resource
-from adapters.youtube.checkpoint import Progress
-from adapters.youtube.errors import of_answer, unclear
-from adapters.youtube.limits import CHUNK, CHUNK_TIME
-from adapters.youtube.transport import send
+from adapters.errors import AdapterError, Retryable, Unavailable
+from adapters.http import Response
+from adapters.transport import NO_RESPONSE
+from adapters.youtube import limits
+from adapters.youtube.checkpoint import Checkpoint
+from adapters.youtube.errors import build_unclear_error, find_row, translate_error
 from adapters.youtube.wire import Video
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+_QUOTA_CODES = frozenset({"quota_exhausted", "daily_limit"})
 
 
-# --- what a session answers ------------------------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
-    """308: the upload is not complete; YouTube has this many bytes, and goes on at this URI."""
+class Incomplete:
+    """308: YouTube has the first ``offset`` bytes, and the upload continues at ``session``."""
 
     offset: int
     session: str = field(repr=False)
@@ -57,121 +54,52 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """404 or 410: there is no such session (any more)."""
+    """404 or 410: the session does not exist, or no longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """Any other status; the tables say what it means."""
+    """Any other status; the tables of ``errors.py`` give its meaning."""
 
-    answer: Response = field(repr=False)
+    response: Response = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Garbled:
-    """A success or a 308 that cannot be read."""
+class Unreadable:
+    """A success or a 308 that cannot be parsed."""
 
     status: int
 
 
-Heard = Stored | Complete | Gone | Refused | Garbled
+UploadResponse = Incomplete | Complete | Gone | Refused | Unreadable
 
 
-# --- the requests ----------------------------------------------------------------------------------------------------
+def parse_upload_response(response: Response, state: Checkpoint, api: str) -> UploadResponse:
+    """Classify the response of an upload session by its status."""
+    if response.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+        try:
+            return Complete(video=Video.model_validate_json(response.body))
+        except ValidationError:
+            return Unreadable(status=response.status)
+    if response.status == HTTPStatus.PERMANENT_REDIRECT:
+        return _parse_incomplete(response, state, api)
+    return Gone() if response.status in GONE else Refused(response=response)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Upload:
-    """One account's upload of one file."""
-
-    client: HttpClient
-    api: str
-    token: str = field(repr=False)
-
-    def start(self, draft: Draft, at: Progress, body: dict[str, Any]) -> Progress:
-        """Ask for a session. Nothing is visible by that, and it may be repeated; the day's bucket may feel it."""
-        facts = draft.media[0].facts
-        if facts is None or facts.bytes <= 0:
-            raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
-        now = time.time()
-        request = Request(
-            method="POST",
-            url=f"{self.api}/upload/youtube/v3/videos",
-            params={"uploadType": "resumable", "part": "snippet,status"},
-            headers={
-                **bearer_header(self.token),
-                "Content-Type": "application/json; charset=UTF-8",
-                "X-Upload-Content-Length": str(facts.bytes),
-                "X-Upload-Content-Type": facts.content_type,
-                "Slug": resource.file_name(draft),
-            },
-            json=body,
-        )
-        answer = send(self.client, request, Phase.PREPARE)
-        if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            raise of_answer(answer, Phase.PREPARE)
-        location = answer.headers.get("Location")
-        if not location:
-            raise unclear(Phase.PREPARE, platform_code="no_location", status=answer.status)
-        return at.replace(
-            session=_trusted(location, self.api),
-            size=facts.bytes,
-            content_type=facts.content_type,
-            started_at=now,
-            said_at=time.time(),
-            offset=0,
-            unsure=False,
-        )
-
-    def put(self, media: Media, at: Progress, step: Phase) -> Heard:
-        """Send the next chunk, its source already open.
-
-        Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
-        """
-        length = min(CHUNK, at.size - at.offset)
-        request = Request(
-            method="PUT",
-            url=at.session or "",
-            headers={
-                **bearer_header(self.token),
-                "Content-Type": at.content_type,
-                "Content-Range": f"bytes {at.offset}-{at.offset + length - 1}/{at.size}",
-            },
-            body=open_body(media, at.offset, length),
-            limit=CHUNK_TIME,
-        )
-        return self._heard(send(self.client, request, step), at)
-
-    def probe(self, at: Progress, step: Phase) -> Heard:
-        """Ask how far the session is; changes nothing."""
-        headers = {**bearer_header(self.token), "Content-Range": f"bytes */{at.size}"}
-        request = Request(method="PUT", url=at.session or "", headers=headers)
-        return self._heard(send(self.client, request, step), at)
-
-    def _heard(self, answer: Response, at: Progress) -> Heard:
-        if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            try:
-                return Complete(video=Video.model_validate_json(answer.body))
-            except ValidationError:
-                return Garbled(status=answer.status)
-        if answer.status == HTTPStatus.PERMANENT_REDIRECT:
-            return self._stored(answer, at)
-        return Gone() if answer.status in GONE else Refused(answer=answer)
-
-    def _stored(self, answer: Response, at: Progress) -> Heard:
-        """A 308 without Range has stored nothing; with a Location it goes on there."""
-        told = answer.headers.get("Range")
-        match = _RANGE.fullmatch(told.strip()) if told is not None else None
-        if told is not None and match is None:
-            return Garbled(status=answer.status)
-        location = answer.headers.get("Location")
-        session = _trusted(location, self.api) if location else at.session or ""
-        offset = min(int(match[1]) + 1, at.size) if match else 0
-        return Stored(offset=offset, session=session, wait=parse_retry_after(answer))
+def _parse_incomplete(response: Response, state: Checkpoint, api: str) -> UploadResponse:
+    """Parse a 308. Without Range nothing is stored; with Location the upload continues there."""
+    stored = response.headers.get("Range")
+    match = _RANGE.fullmatch(stored.strip()) if stored is not None else None
+    if stored is not None and match is None:
+        return Unreadable(status=response.status)
+    location = response.headers.get("Location")
+    session = trust_location(location, api) if location else state.session or ""
+    offset = min(int(match[1]) + 1, state.size) if match else 0
+    return Incomplete(offset=offset, session=session, wait=parse_retry_after(response))
 
 
-def _trusted(location: str, api: str) -> str:
-    """The session's URI on a host we mean to send the token to: ours, or (as ours is) one of Google's APIs."""
+def trust_location(location: str, api: str) -> str:
+    """Return the session's URI on a host that may receive the token: the configured one, or another Google API's."""
     url = urljoin(f"{api}/", location)
     if url.startswith(f"{api}/") or (_is_google(url) and _is_google(api)):
         return url
@@ -182,3 +110,86 @@ def _trusted(location: str, api: str) -> str:
 def _is_google(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
+
+
+# --- how prepare continues -------------------------------------------------------------------------------------------
+
+
+def advance(state: Checkpoint, request: Callable[[], UploadResponse], *, probing: bool) -> PrepareResult:
+    """Send one request to the session and return how ``prepare`` continues.
+
+    An interruption or a temporary failure is not an error yet: the session is probed and continued, so that a long
+    upload over an unstable line does not use up the delivery's tries. Raise Unavailable after too many in a row.
+    """
+    try:
+        result = request()
+    except Unavailable as error:
+        if error.platform_code != NO_RESPONSE:
+            raise
+        return _probe_later(state, error)
+    match result:
+        case Incomplete():
+            return _continue(state, result, probing=probing)
+        case Complete(video=video):  # finalize sends nothing, and look reads what became of the video
+            return Ready(checkpoint=state.replace(video_id=video.id).to_dict())
+        case Gone():
+            error = Unavailable("YouTube no longer knows the upload session.", code="upload_expired")
+            return _restart(state, error)
+        case Unreadable(status=status):
+            unclear = build_unclear_error(Phase.PREPARE, platform_code="unreadable_answer", status=status)
+            return _probe_later(state, unclear)
+        case Refused(response=response):
+            return _handle_refusal(state, response, probing=probing)
+
+
+def ends_session(response: Response) -> bool:
+    """Return True if a probe's response ends the session without a video.
+
+    A spent quota is included because a session repeats its last response: it would report the quota forever.
+    """
+    row = find_row(response)
+    return not _is_server_error(response) and (row is None or row.of_insert or row.code in _QUOTA_CODES)
+
+
+def _is_server_error(response: Response) -> bool:
+    return response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _continue(state: Checkpoint, result: Incomplete, *, probing: bool) -> PrepareResult:
+    new = state.record_offset(result.session, result.offset, time.time())
+    if new.offset >= new.size:
+        error = Unavailable("YouTube has every byte but does not complete the upload.", code="upload_stuck")
+        return _probe_later(new, error)
+    if not probing and new.offset <= state.offset:
+        error = Unavailable("YouTube stores none of the bytes that are sent.", code="upload_stuck")
+        return _probe_later(new, error)
+    if result.wait is not None:
+        return Pending(checkpoint=new.to_dict(), wait=result.wait)
+    checkpoint = new.to_dict()
+    return Ready(checkpoint=checkpoint) if new.is_last_chunk else Pending(checkpoint=checkpoint)
+
+
+def _handle_refusal(state: Checkpoint, response: Response, *, probing: bool) -> PrepareResult:
+    error, row = translate_error(response, Phase.PREPARE), find_row(response)
+    if _is_server_error(response) or (
+        row is None and not probing
+    ):  # a probe gives the session's actual state
+        return _probe_later(state, error)
+    if probing and ends_session(response) and not (row and row.of_insert):
+        return _restart(state, error)
+    raise error
+
+
+def _probe_later(state: Checkpoint, error: AdapterError) -> Pending:
+    if state.cuts >= limits.CUTS:
+        raise error
+    retry_after = error.retry_after if isinstance(error, Retryable) else None
+    wait: timedelta = retry_after or limits.CUT_PAUSE * int(2**state.cuts)
+    return Pending(checkpoint=state.replace(unsure=True, cuts=state.cuts + 1).to_dict(), wait=wait)
+
+
+def _restart(state: Checkpoint, error: AdapterError) -> Pending:
+    """Start from scratch, a limited number of times: a session without its last chunk never makes a video."""
+    if state.restarts >= limits.RESTARTS:
+        raise error
+    return Pending(checkpoint=Checkpoint(restarts=state.restarts + 1).to_dict())

@@ -1,6 +1,6 @@
-"""YouTube's and Google's JSON, as far as we read it. Unknown keys are ignored: vendors add fields.
+"""Models of the JSON that YouTube and Google send. Unknown keys are ignored: vendors add fields.
 
-Sources: the discovery document youtube.v3, revision 20261104 (names are held against it in the tests);
+Sources: the discovery document youtube.v3, revision 20261104 (the tests check the names against it);
 developers.google.com/identity/protocols/oauth2/web-server for the tokens. Read 2026-11-24.
 """
 
@@ -18,7 +18,7 @@ def _list(value: Any) -> Any:
 
 
 class Wire(BaseModel):
-    """Whatever Google sends; its repr never shows values, because some are secrets."""
+    """Base of the models. The repr never shows values, because some are secrets."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -38,13 +38,13 @@ class Wire(BaseModel):
 
 
 class Reason(Wire):
-    """One entry of ``error.errors``; ``message`` is not kept, Google quotes requests in it."""
+    """One entry of ``error.errors``, without ``message``: Google quotes requests in it."""
 
     domain: str | None = None
     reason: str | None = None
 
 
-class Fault(Wire):
+class ErrorBody(Wire):
     """``{"code":403,"errors":[{"domain":"youtube.quota","reason":"quotaExceeded"}],"status":"…"}``."""
 
     code: int | None = None
@@ -53,12 +53,12 @@ class Fault(Wire):
 
 
 class Envelope(Wire):
-    """``{"error":{…}}``, the Data API's and the upload server's refusals."""
+    """``{"error":{…}}``: a refusal of the Data API or the upload server."""
 
-    error: Fault
+    error: ErrorBody
 
 
-class OAuthFault(Wire):
+class OAuthError(Wire):
     """``{"error":"invalid_grant","error_description":"…"}``."""
 
     error: str
@@ -98,7 +98,7 @@ class VideoSnippet(Wire):
 
 
 class Video(Wire):
-    """A video resource: the answer of a complete upload, and an item of ``videos.list``."""
+    """A video resource: the response to a complete upload, and an item of ``videos.list``."""
 
     id: str = Field(min_length=1)
     snippet: VideoSnippet = VideoSnippet()
@@ -108,7 +108,7 @@ class Video(Wire):
 
 
 class VideoListResponse(Wire):
-    """``videos.list``; a deleted id is simply missing."""
+    """``videos.list``; a deleted video is missing."""
 
     items: Annotated[tuple[Video, ...], BeforeValidator(_list)] = ()
 
@@ -117,7 +117,7 @@ class VideoListResponse(Wire):
 
 
 class RelatedPlaylists(Wire):
-    """``uploads``: the playlist of everything the channel uploaded."""
+    """``uploads``: the playlist of all uploads of the channel."""
 
     uploads: str | None = None
 
@@ -136,13 +136,13 @@ class ChannelSnippet(Wire):
 
 
 class ChannelStatus(Wire):
-    """Part ``status``; ``long_uploads_status`` allowed, eligible or disallowed."""
+    """Part ``status``; ``long_uploads_status`` is allowed, eligible or disallowed."""
 
     long_uploads_status: str | None = None
 
 
 class Channel(Wire):
-    """One channel."""
+    """A channel resource, with the parts that were requested."""
 
     id: str = Field(min_length=1)
     snippet: ChannelSnippet = ChannelSnippet()
@@ -169,17 +169,14 @@ class PlaylistItemContentDetails(Wire):
 
 
 class PlaylistItem(Wire):
-    """One upload, as the uploads playlist lists it."""
+    """One upload in the uploads playlist."""
 
     snippet: PlaylistItemSnippet = PlaylistItemSnippet()
     content_details: PlaylistItemContentDetails = PlaylistItemContentDetails()
 
 
 class PlaylistItemListResponse(Wire):
-    """A page of ``playlistItems.list``; of the uploads playlist the newest come first."""
+    """A page of ``playlistItems.list``; the uploads playlist lists the newest first."""
 
     items: Annotated[tuple[PlaylistItem, ...], BeforeValidator(_list)] = ()
     next_page_token: str | None = None
-
-
-# --- tokens ----------------------------------------------------------------------------------------------------------

@@ -15,10 +15,18 @@ from adapters.errors import AdapterError, RateLimited
 from adapters.oauth import TokenResponse
 from adapters.transport import Request
 from adapters.youtube import YouTube
-from adapters.youtube.checkpoint import Kept, Progress
-from adapters.youtube.errors import FAILURES, OAUTH, PROCESSING_FAILURES, REASONS, REJECTIONS, until_midnight
+from adapters.youtube.checkpoint import Checkpoint, RedactedDict
+from adapters.youtube.client import Client
+from adapters.youtube.errors import (
+    FAILURES,
+    OAUTH,
+    PROCESSING_FAILURES,
+    REASONS,
+    REJECTIONS,
+    time_until_pacific_midnight,
+)
 from adapters.youtube.oauth import OAuth
-from adapters.youtube.upload import Stored, Upload
+from adapters.youtube.upload import Incomplete
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
 from tests.adapters.youtube.drafts import APP_SECRET, BIG, REFRESH, TOKEN, account, video
@@ -48,7 +56,7 @@ def test_every_row_is_a_sentence_and_a_word(table: Any) -> None:
     ],
 )
 def test_quotas_are_new_at_midnight_pacific(now: datetime, hours: int) -> None:
-    assert until_midnight(now) == timedelta(hours=hours)
+    assert time_until_pacific_midnight(now) == timedelta(hours=hours)
 
 
 def test_a_spent_quota_waits_for_it(platform: StandIn, youtube: Make) -> None:
@@ -57,7 +65,7 @@ def test_a_spent_quota_waits_for_it(platform: StandIn, youtube: Make) -> None:
         youtube().prepare(video(bytes=BIG), account(), {})
     wait = refusal.value.retry_after
     assert wait is not None
-    assert abs(wait - until_midnight(datetime.now(UTC))) < timedelta(seconds=10)
+    assert abs(wait - time_until_pacific_midnight(datetime.now(UTC))) < timedelta(seconds=10)
 
 
 def clean(*texts: str) -> None:
@@ -73,21 +81,20 @@ def test_values_that_hold_secrets_do_not_show_them(
     session(BIG)
     begun = youtube().prepare(video(bytes=BIG), account(), {})
     assert vendor.UPLOAD_ID in begun.checkpoint["session"]
-    assert isinstance(youtube()._oauth(), OAuth)
-    assert isinstance(youtube()._upload(account()), Upload)
+    assert isinstance(youtube()._oauth, OAuth)
+    assert isinstance(youtube()._build_client(account()), Client)
     clean(
         repr(begun),
         f"{begun.checkpoint}",
-        repr(Kept(session=url)),
-        repr(Progress(session=url)),
-        str(Progress(session=url)),
-        repr(Stored(offset=1, session=url)),
+        repr(RedactedDict(session=url)),
+        repr(Checkpoint(session=url)),
+        str(Checkpoint(session=url)),
+        repr(Incomplete(offset=1, session=url)),
         repr(TokenResponse(access_token=TOKEN, refresh_token=REFRESH)),
         repr(Request(method="PUT", url=url, headers={"Authorization": TOKEN}, form={"s": APP_SECRET})),
         repr(account()),
-        repr(youtube()._oauth()),
-        repr(youtube()._upload(account())),
-        repr(youtube()._channels(account())),
+        repr(youtube()._oauth),
+        repr(youtube()._build_client(account())),
     )
 
 
@@ -125,4 +132,4 @@ def test_a_pending_answer_keeps_the_whole_checkpoint(
     session(BIG)
     begun = youtube().prepare(video(bytes=BIG), account(), {})
     assert isinstance(begun, Pending)
-    assert dict(begun.checkpoint) == Progress.model_validate(begun.checkpoint).to_dict()
+    assert dict(begun.checkpoint) == Checkpoint.model_validate(begun.checkpoint).to_dict()

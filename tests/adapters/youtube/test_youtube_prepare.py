@@ -15,7 +15,7 @@ from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejec
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
-from adapters.youtube.upload import _trusted
+from adapters.youtube.upload import trust_location
 from tests.adapters.files import content
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.youtube import vendor
@@ -160,7 +160,7 @@ def test_the_token_goes_to_no_host_that_an_answer_names(
     ],
 )
 def test_of_the_real_hosts_only_googles_are_trusted(location: str, trusted: str) -> None:
-    assert _trusted(location, "https://www.googleapis.com") == trusted
+    assert trust_location(location, "https://www.googleapis.com") == trusted
 
 
 def test_an_answer_without_a_session_is_no_session(platform: StandIn, youtube: Make) -> None:

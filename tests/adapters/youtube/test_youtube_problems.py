@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import Adapter, Draft, Problem
-from adapters.youtube import YouTube, limits, text
-from adapters.youtube import payload as resource
+from adapters.text import count_utf16_units
+from adapters.youtube import YouTube, limits, payload, text
 from tests.adapters.files import facts
 from tests.adapters.stand_in import StandIn
 from tests.adapters.youtube.drafts import account, slideshow, video
@@ -109,7 +109,7 @@ def test_what_becomes_no_short_is_said(
     youtube: Make, changes: dict[str, Any], *, is_short: bool | None
 ) -> None:
     draft = video(**changes)
-    assert resource.is_short(draft) is is_short
+    assert payload.is_short(draft) is is_short
     codes = [code for _, code, _, _ in found(youtube, draft)]
     assert codes == (["NOT_A_SHORT"] if is_short is False else [])
 
@@ -128,15 +128,15 @@ def test_a_channel_that_may_not_upload_long_is_warned(
 def test_angle_brackets_are_changed_and_said(youtube: Make) -> None:
     draft = video(caption="I <3 <you>")
     assert found(youtube, draft) == [("warn", "TEXT_CHANGED", "caption", 3)]
-    snippet = resource.video(draft, {})["snippet"]
+    snippet = payload.build_video(draft, {})["snippet"]
     assert snippet["title"] == snippet["description"] == "I \u20393 \u2039you\u203a"
 
 
 def test_too_many_hashtags_are_cut_and_said(youtube: Make) -> None:
     caption = " ".join(f"#{letter * 99}" for letter in "abcdef")
     assert found(youtube, video(caption=caption)) == [("warn", "TAGS_CUT", "caption", 6)]
-    assert len(text.tags(caption)) == 5
-    assert sum(map(len, text.tags(caption))) + 4 == 499
+    assert len(text.build_tags(caption)) == 5
+    assert sum(map(len, text.build_tags(caption))) + 4 == 499
 
 
 def test_every_problem_is_a_sentence_with_its_numbers(youtube: Make) -> None:
@@ -159,27 +159,27 @@ def test_every_problem_is_a_sentence_with_its_numbers(youtube: Make) -> None:
     ],
 )
 def test_the_title_is_the_first_line(caption: str, title: str) -> None:
-    assert text.title(caption) == title
+    assert text.build_title(caption) == title
 
 
 @given(st.text(max_size=400))
 def test_a_title_always_fits(caption: str) -> None:
-    title = text.title(caption)
-    assert text.units(title) <= limits.TITLE_UNITS
+    title = text.build_title(caption)
+    assert count_utf16_units(title) <= limits.TITLE_UNITS
     assert not set(title) & set("<>\n\r")
     assert title == title.strip()
-    assert not set(text.description(caption)) & set("<>")
+    assert not set(text.build_description(caption)) & set("<>")
 
 
 @given(st.lists(st.text(alphabet="aB9_ä", min_size=1, max_size=60).map("#{}".format), max_size=40))
 def test_tags_always_fit(words: list[str]) -> None:
-    tags = text.tags(" ".join(words))
-    assert sum(map(text.units, tags)) + max(0, len(tags) - 1) <= limits.TAGS_CHARACTERS
+    tags = text.build_tags(" ".join(words))
+    assert sum(map(count_utf16_units, tags)) + max(0, len(tags) - 1) <= limits.TAGS_CHARACTERS
     assert not any("#" in tag or " " in tag for tag in tags)
 
 
 def test_hashtags_come_once_and_in_order() -> None:
-    assert text.hashtags("#Cat and #dog, #CAT! a#no &#39; #été") == ("Cat", "dog", "été")
+    assert text.find_hashtags("#Cat and #dog, #CAT! a#no &#39; #été") == ("Cat", "dog", "été")
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_hashtags_come_once_and_in_order() -> None:
 )
 def test_the_file_name_is_a_marker_fit_for_a_header(delivery: str, content_type: str, name: str) -> None:
     media = replace(video().media[0], facts=facts(content_type=content_type))
-    assert resource.file_name(replace(video(), delivery_id=delivery, media=(media,))) == name
+    assert payload.build_file_name(replace(video(), delivery_id=delivery, media=(media,))) == name
