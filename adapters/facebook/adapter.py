@@ -24,6 +24,7 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -48,6 +49,7 @@ class Facebook(OAuthMixin):
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

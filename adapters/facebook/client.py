@@ -17,7 +17,7 @@ from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.errors import Unsupported
 from adapters.facebook import limits, payload
 from adapters.facebook.checkpoint import Checkpoint
-from adapters.facebook.errors import TABLE, WRONG_OFFSET
+from adapters.facebook.errors import SERVICE, TABLE, WRONG_OFFSET
 from adapters.facebook.wire import (
     Created,
     Offsets,
@@ -41,8 +41,6 @@ from adapters.graph_api import (
 from adapters.graph_oauth import Page
 from adapters.http import HttpClient
 from adapters.upload_source import open_range
-
-SERVICE = "Facebook"
 
 
 class Client:

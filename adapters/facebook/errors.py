@@ -10,6 +10,8 @@ from __future__ import annotations
 from adapters.errors import Rejected, Unavailable
 from adapters.graph_api import BASE_TABLE, INTERRUPTED, GraphErrorRow, GraphErrorTable
 
+SERVICE = "Facebook"
+
 DUPLICATE = "duplicate_post"
 WRONG_OFFSET = 1363037
 """Subcode of a chunk that starts at another offset than expected; ``error_data`` holds the expected ones.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities
+from adapters.contract import Capabilities, PostForm
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff")  # PHOTOS
 PHOTO_BYTES = 10 * 1024 * 1024  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
@@ -43,6 +43,12 @@ UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 
 CAPABILITIES = Capabilities(
+    display_name="Facebook",
+    post_kinds={
+        PostForm.VIDEO: "reel_or_video",
+        PostForm.IMAGE: "photo",
+        PostForm.IMAGES: "multi_photo",
+    },  # a reel where the file fits one
     pulls_media=True,
     prepare_lead=timedelta(minutes=15),  # far under the 24 h that an unpublished photo lives (PHOTOS)
     settle_window=timedelta(

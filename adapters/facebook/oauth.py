@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing
-from adapters.facebook.errors import TABLE
+from adapters.facebook.errors import SERVICE, TABLE
 from adapters.graph_api import RECONNECT, GraphClient
 from adapters.graph_oauth import (
     Page,
@@ -35,7 +35,7 @@ class OAuth:
     def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
         self._settings = settings
         base = f"{settings.hosts['graph']}/{settings.version}"
-        self._graph = GraphClient(http, service="Facebook", base=base, table=TABLE)
+        self._graph = GraphClient(http, service=SERVICE, base=base, table=TABLE)
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
         """Return the URL of the consent page."""

@@ -25,6 +25,7 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -56,6 +57,7 @@ class Instagram(OAuthMixin):
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

@@ -14,11 +14,10 @@ from adapters.errors import Unavailable
 from adapters.graph_api import GONE, GraphClient, GraphReply, rebase_url, rupload
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
-from adapters.instagram.errors import TABLE
+from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import ContainerStatus, Created, MediaList, MediaNode, Quotas
 from adapters.upload_source import get_size, open_range
 
-SERVICE = "Instagram"
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """Connection -> the only Graph host that accepts its tokens."""
 

@@ -14,6 +14,8 @@ from datetime import timedelta
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.graph_api import BASE_TABLE, GONE, GraphErrorRow, GraphErrorTable
 
+SERVICE = "Instagram"
+
 EXPIRED = "container_expired"
 FAILED = "container_failed"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities
+from adapters.contract import Capabilities, PostForm
 
 CAPTION_CHARACTERS = 2200  # MEDIA
 HASHTAGS = 30  # MEDIA
@@ -53,6 +53,8 @@ UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 
 CAPABILITIES = Capabilities(
+    display_name="Instagram",
+    post_kinds={PostForm.VIDEO: "reel", PostForm.IMAGE: "image", PostForm.IMAGES: "carousel"},
     pulls_media=True,
     prepare_lead=timedelta(minutes=15),  # far under CONTAINER_LIFE
     settle_window=timedelta(seconds=30),  # two reads 10 s apart are our inference; three times that

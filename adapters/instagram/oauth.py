@@ -27,7 +27,7 @@ from adapters.graph_oauth import (
 )
 from adapters.http import HttpClient, Response
 from adapters.instagram.client import build_graph_client
-from adapters.instagram.errors import TABLE
+from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import Me, MeList, ShortTokens
 
 INSTAGRAM_SCOPES = ("instagram_business_basic", "instagram_business_content_publish")
@@ -124,11 +124,11 @@ class OAuth:
             "code": code,
         }
         url = f"{self._settings.hosts['api']}/oauth/access_token"
-        return send(self._http, "Instagram", "POST", url, visible=False, form=form)
+        return send(self._http, SERVICE, "POST", url, visible=False, form=form)
 
     def _request_long_token(self, path: str, **params: str) -> Credentials:
         """Request a long token; these two endpoints take no version, and the token only as a parameter."""
-        host = GraphClient(self._http, service="Instagram", base=self._settings.hosts["graph"], table=TABLE)
+        host = GraphClient(self._http, service=SERVICE, base=self._settings.hosts["graph"], table=TABLE)
         grant = host.read(GraphTokenResponse, path, "", **params).data
         return Credentials(
             access_token=grant.access_token, expires_at=grant.expires_at, scopes=INSTAGRAM_SCOPES
@@ -139,7 +139,7 @@ def _parse_short_token(answer: Response) -> str:
     if answer.status == 400:  # noqa: PLR2004 {"error_type": …, "code": 400, "error_message": …}: no Graph envelope
         raise Rejected("Instagram refused the code; connect the account again", http_status=400)
     if answer.status != 200:  # noqa: PLR2004
-        raise build_error("Instagram", answer, TABLE, visible=False)
+        raise build_error(SERVICE, answer, TABLE, visible=False)
     try:
         token = ShortTokens.model_validate_json(answer.body).token
     except ValidationError:

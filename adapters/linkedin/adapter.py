@@ -1,10 +1,10 @@
-"""LinkedIn: a draft becomes one post of a member or of an organization, with an image, several, or a video.
+"""The LinkedIn adapter: a draft becomes one post of a member or an organization, with images or a video.
 
 PlatformSettings.hosts: ``api`` (https://api.linkedin.com), ``www`` (consent, tokens and posts' addresses,
-https://www.linkedin.com); bytes go where the answers say. ``version``: the ``LinkedIn-Version`` header, YYYYMM.
-options: ``connection`` (``person`` or ``organization``: what a person is connecting) and, where that is not said,
-``ask_for`` (the same words, or ``either``, the default: whoever the person chooses among those found). Accounts:
-``connection`` is one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
+https://www.linkedin.com); bytes go to the addresses in the responses. ``version``: the ``LinkedIn-Version`` header,
+YYYYMM. options: ``connection`` (``person`` or ``organization``: what is being connected) and, without it, ``ask_for``
+(the same values, or ``either``, the default: the person chooses among the accounts found). Accounts: ``connection`` is
+one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
 """
 
 from __future__ import annotations
@@ -18,178 +18,200 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Draft,
     Ended,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PostOptions,
+    PrepareResult,
     Problem,
     Ready,
-    Seen,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, Permanent, RateLimited, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.linkedin import limits
-from adapters.linkedin import payload as post
-from adapters.linkedin import problems as rules
-from adapters.linkedin.checkpoint import File, Next, Progress, judged, next_step, pause, renewed, unread
-from adapters.linkedin.client import Calls
+from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
+from adapters.linkedin.client import Client
 from adapters.linkedin.errors import DENIED, STALE_UPLOAD
-from adapters.linkedin.oauth import Login
-from adapters.oauth_mixin import Connecting
+from adapters.linkedin.live_checks import LIVE_CHECKS
+from adapters.linkedin.lookup import (
+    find_post,
+    interpret_created_post,
+    interpret_status,
+    restart_file,
+    skip_status_read,
+)
+from adapters.linkedin.oauth import OAuth
+from adapters.linkedin.payload import build_post
+from adapters.linkedin.problems import find_problems
+from adapters.live_check import ConnectionChecks
+from adapters.oauth_mixin import OAuthMixin
 
 
-class LinkedIn(Connecting):
-    """See the module; the contract of each method is in ``adapters.contract``."""
+class LinkedIn(OAuthMixin):
+    """Publishes posts of LinkedIn members and organizations; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.LINKEDIN
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
+        self._http = client
         self._settings = settings
-        self._login = Login(client=client, settings=settings)
+        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Every limit that the facts at hand show to be broken."""
-        return rules.problems(draft, account)
+        """Return every limit that the draft is known to break."""
+        return find_problems(draft, account)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
-        """One request: a file after the other is begun and sent, then all are waited for."""
-        at, calls = Progress.model_validate(checkpoint), self._calls(account)
-        step, index = next_step(draft, at)
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Send one request: each file is started and sent in turn, then the status of all is read."""
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        step, index = choose_next_step(draft, state)
         match step:
-            case Next.START:
-                begun = _started(draft, account, calls, index)
-                return Pending(checkpoint=at.put(index, begun).checkpoint())
-            case Next.SEND:
-                return _sent(draft, at, calls, index)
-            case Next.CLOSE:
-                return _closed(draft, at, calls, index)
-            case Next.POLL:
-                said = _read(draft, at, calls, index)
-                return renewed(at, index, said.error) if isinstance(said, Ended) else said
-            case Next.NOTHING:
-                return Ready(checkpoint=at.checkpoint())
+            case Step.START:
+                file = _start(draft, account, client, index)
+                return Pending(checkpoint=state.replace_file(index, file).to_dict())
+            case Step.SEND:
+                return _send(draft, state, client, index)
+            case Step.CLOSE:
+                return _close(draft, state, client, index)
+            case Step.POLL:
+                result = _read_status(draft, state, client, index)
+                return restart_file(state, index, result.error) if isinstance(result, Ended) else result
+            case Step.DONE:
+                return Ready(checkpoint=state.to_dict())
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
-        """``POST /rest/posts``, and nothing after it."""
-        at = Progress.model_validate(checkpoint)
-        if next_step(draft, at)[0] is not Next.NOTHING:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
+        """Create the post with ``POST /rest/posts``, the one visible call."""
+        state = Checkpoint.model_validate(checkpoint)
+        if choose_next_step(draft, state)[0] is not Step.DONE:
             raise Unavailable("The post is not prepared.", code="not_prepared")
-        answer = self._calls(account).create_post(post.body(draft, account.remote_id, at.urns))
-        return post.published(answer, self._settings.hosts["www"])
+        response = self._build_client(account).create_post(build_post(draft, account.remote_id, state.urns))
+        return interpret_created_post(response, self._settings.hosts["www"])
 
     def look(
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
-        """Not armed: Ready means that ``prepare`` has something to do again. Armed: an organization's posts."""
-        at, calls = Progress.model_validate(checkpoint), self._calls(account)
+    ) -> LookResult:
+        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request.
+
+        After arming, an organization's posts are searched; a member's cannot be listed.
+        """
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if armed_at is None:
-            step, index = next_step(draft, at)
-            return _read(draft, at, calls, index) if step is Next.POLL else Ready(checkpoint=at.checkpoint())
+            step, index = choose_next_step(draft, state)
+            return (
+                _read_status(draft, state, client, index)
+                if step is Step.POLL
+                else Ready(checkpoint=state.to_dict())
+            )
         if account.connection != "organization":
-            return CannotTell(reason="LinkedIn does not let anybody list a member's posts")
-        if not any(at.urns):
-            return CannotTell(reason="No media are known by which the post could be told")
+            return CannotTell(reason="LinkedIn offers no listing of a member's posts")
+        if not any(state.urns):
+            return CannotTell(reason="No media are known by which the post could be recognised")
         try:
-            listed = calls.posts(account.remote_id)
+            listed = client.list_posts(account.remote_id)
         except (Permanent, NeedsPerson) as error:
             if isinstance(error, NeedsPerson) and error.code != DENIED:
                 raise
             return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
-        return post.found(draft, at.urns, listed, taken, checkpoint, self._settings.hosts["www"])
+        return find_post(draft, state.urns, listed, taken, checkpoint, self._settings.hosts["www"])
 
-    def _calls(self, account: Account) -> Calls:
-        return Calls(
-            client=self._client,
+    def _build_client(self, account: Account) -> Client:
+        return Client(
+            http=self._http,
             api=self._settings.hosts["api"],
             version=self._settings.version,
             token=account.credentials.access_token,
         )
 
 
-def _started(draft: Draft, account: Account, calls: Calls, index: int) -> File:
+def _start(draft: Draft, account: Account, client: Client, index: int) -> FileUpload:
     if draft.kind == "video":
-        video = calls.start_video(account.remote_id, draft.media[index])
-        return File(
+        video = client.start_video(account.remote_id, draft.media[index])
+        return FileUpload(
             urn=video.video,
             parts=video.uploadInstructions,
             token=video.uploadToken,
-            ends=_end(video.uploadUrlsExpireAt),
+            ends=_validate_expiry(video.uploadUrlsExpireAt),
         )
-    image = calls.start_image(account.remote_id)
-    return File(urn=image.image, url=image.uploadUrl, ends=_end(image.uploadUrlExpiresAt))
+    image = client.start_image(account.remote_id)
+    return FileUpload(urn=image.image, url=image.uploadUrl, ends=_validate_expiry(image.uploadUrlExpiresAt))
 
 
-def _end(milliseconds: int | None) -> int | None:
-    """An address that was dead when it was given means that one of the two clocks is wrong: then LinkedIn decides."""
+def _validate_expiry(milliseconds: int | None) -> int | None:
+    """Return the expiry, or None if it has passed: then one of the clocks is wrong, and LinkedIn has to decide."""
     return milliseconds if milliseconds and milliseconds > datetime.now(UTC).timestamp() * 1000 else None
 
 
-def _sent(draft: Draft, at: Progress, calls: Calls, index: int) -> Prepared:
-    file = at.file(index)
+def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> PrepareResult:
+    file = state.get_file(index)
     if file.is_stale(datetime.now(UTC)):
         stale = Unavailable("LinkedIn's upload address has expired.", code=STALE_UPLOAD)
-        return renewed(at, index, stale)
+        return restart_file(state, index, stale)
     try:
-        now = _one_more(draft, calls, index, file)
+        sent = _send_next(draft, client, index, file)
     except Unavailable as error:
         if error.code != STALE_UPLOAD:
             raise
-        return renewed(at, index, error)
-    return Pending(checkpoint=at.put(index, now).checkpoint())
+        return restart_file(state, index, error)
+    return Pending(checkpoint=state.replace_file(index, sent).to_dict())
 
 
-def _one_more(draft: Draft, calls: Calls, index: int, file: File) -> File:
-    """The image, or the next part of the video."""
+def _send_next(draft: Draft, client: Client, index: int, file: FileUpload) -> FileUpload:
+    """Send the image, or the next part of the video, and return the file's new state."""
     if draft.kind != "video":
-        calls.send_image(draft.media[index], file.url)
-        return file.then(sent=True, url="", ends=None)
-    part, *left = file.parts
-    part_id = calls.send_part(draft.media[index], part)
-    return file.then(
-        parts=tuple(left),
+        client.send_image(draft.media[index], file.url)
+        return file.replace(sent=True, url="", ends=None)
+    part, *remaining = file.parts
+    part_id = client.send_part(draft.media[index], part)
+    return file.replace(
+        parts=tuple(remaining),
         part_ids=(*file.part_ids, part_id),
-        sent=not left,
-        ends=file.ends if left else None,
+        sent=not remaining,
+        ends=file.ends if remaining else None,
     )
 
 
-def _closed(draft: Draft, at: Progress, calls: Calls, index: int) -> Prepared:
-    """Refused: perhaps because an earlier call got through and its answer was lost; the status will tell."""
-    file = at.file(index)
-    done = file.then(closed=True, part_ids=(), token="")
+def _close(draft: Draft, state: Checkpoint, client: Client, index: int) -> PrepareResult:
+    """Complete a video's upload.
+
+    A refusal may follow an earlier call whose response was lost: the file is marked doubtful, and its status decides.
+    """
+    file = state.get_file(index)
+    done = file.replace(closed=True, part_ids=(), token="")
     try:
-        calls.close_video(file.urn, file.token, file.part_ids)
+        client.close_video(file.urn, file.token, file.part_ids)
     except AdapterError as error:
-        if not _refused(error):
+        if not _is_refusal(error):
             raise
-        done = done.then(doubtful=True)
-    now = at.put(index, done).then(polls=0)
-    return Pending(checkpoint=now.checkpoint(), wait=pause(draft, 0))
+        done = done.replace(doubtful=True)
+    state = state.replace_file(index, done).replace(polls=0)
+    return Pending(checkpoint=state.to_dict(), wait=compute_poll_delay(draft, 0))
 
 
-def _refused(error: AdapterError) -> bool:
-    other = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
+def _is_refusal(error: AdapterError) -> bool:
+    has_other_meaning = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
     status = error.http_status or 0
-    return not other and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return not has_other_meaning and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _read(draft: Draft, at: Progress, calls: Calls, index: int) -> Ready | Pending | Ended:
+def _read_status(draft: Draft, state: Checkpoint, client: Client, index: int) -> Ready | Pending | Ended:
     try:
-        return judged(draft, at, index, calls.status(at.file(index).urn))
+        return interpret_status(draft, state, index, client.read_status(state.get_file(index).urn))
     except NeedsPerson as error:
         if error.code != DENIED:
             raise
-        return unread(draft, at, index)
+        return skip_status_read(draft, state, index)

@@ -1,4 +1,4 @@
-"""How far a publish has come: the checkpoint's fields, the one decision what comes next, what a status means. Pure."""
+"""The checkpoint of an unfinished publish to LinkedIn, and which step comes next. Pure."""
 
 from __future__ import annotations
 
@@ -7,141 +7,88 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from adapters.checkpoint import Steps, doubled
-from adapters.contract import Draft, Ended, Pending, Ready
-from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
+from adapters.checkpoint import BaseCheckpoint, compute_backoff
+from adapters.contract import Draft
 from adapters.linkedin import limits
-from adapters.linkedin.errors import GONE, STALE_UPLOAD
-from adapters.linkedin.wire import MediaStatus, Part
+from adapters.linkedin.wire import Part
 
 
-class Next(StrEnum):
-    """What ``prepare`` does next: one request, or nothing more."""
+class Step(StrEnum):
+    """One request of ``prepare``; DONE makes none."""
 
-    START = "ask for an upload address"
-    SEND = "send bytes: an image, or one part of a video"
-    CLOSE = "tell that a video's parts are all there"
-    POLL = "read how far it is processed"
-    NOTHING = "all is there"
+    START = "request an upload address"
+    SEND = "send an image, or one part of a video"
+    CLOSE = "complete a video's upload"
+    POLL = "read a file's status"
+    DONE = "nothing is left to prepare"
 
 
-class File(Steps):
-    """One file of the post at LinkedIn; without a URN it is not begun."""
+class FileUpload(BaseCheckpoint):
+    """The upload of one file of the post; without a URN it has not started."""
 
     urn: str = ""
-    """The image's or video's name there: ours alone, so it proves which post is ours."""
+    """The image's or video's URN; only our post has it, so it proves which post is ours."""
     url: str = Field(default="", repr=False)
     parts: tuple[Part, ...] = ()
-    """The parts of a video that are still to be sent."""
+    """The remaining parts of a video."""
     part_ids: tuple[str, ...] = ()
-    """The ETags of those that were, in order."""
+    """The ETags of the parts that were sent, in order."""
     token: str = Field(default="", repr=False)
     ends: int | None = None
-    """When the upload address dies, in milliseconds since the epoch."""
+    """When the upload address expires, in milliseconds since the epoch."""
     sent: bool = False
     closed: bool = False
     doubtful: bool = False
-    """Closing was refused: perhaps it was closed before, by a call whose answer was lost."""
+    """Whether closing was refused: an earlier call whose response was lost may have closed it."""
     available: bool = False
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether the upload address is dead, or about to be."""
+        """Return True if the upload address has expired or is about to."""
         return self.ends is not None and (now + limits.URL_MARGIN).timestamp() * 1000 >= self.ends
 
 
-class Progress(Steps):
-    """What is known of an unfinished publish; an empty checkpoint is the beginning."""
+class Checkpoint(BaseCheckpoint):
+    """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
-    media: tuple[File, ...] = ()
+    media: tuple[FileUpload, ...] = ()
     unreadable: bool = False
-    """The token may not read how far media are processed: the post is made at once."""
+    """Whether the token may not read the status of media: the post is then created at once."""
     polls: int = 0
     restarts: int = 0
 
-    def file(self, index: int) -> File:
-        """What is known of one file."""
-        return self.media[index] if index < len(self.media) else File()
+    def get_file(self, index: int) -> FileUpload:
+        """Return the upload of one file; a file that has not started is empty."""
+        return self.media[index] if index < len(self.media) else FileUpload()
 
-    def put(self, index: int, file: File) -> Progress:
-        """The same with one file changed."""
-        media = [*self.media, *(File() for _ in range(index + 1 - len(self.media)))]
+    def replace_file(self, index: int, file: FileUpload) -> Checkpoint:
+        """Return a copy with one file replaced."""
+        media = [*self.media, *(FileUpload() for _ in range(index + 1 - len(self.media)))]
         media[index] = file
-        return self.then(media=tuple(media))
+        return self.replace(media=tuple(media))
 
     @property
     def urns(self) -> tuple[str, ...]:
-        """The names of all files, in their order."""
+        """The URNs of all files, in their order."""
         return tuple(file.urn for file in self.media)
 
 
-def next_step(draft: Draft, at: Progress) -> tuple[Next, int]:
-    """What comes next and for which file: every file is sent, then all are waited for."""
+def choose_next_step(draft: Draft, state: Checkpoint) -> tuple[Step, int]:
+    """Return the next step of ``prepare`` and the index of its file: all are sent before any is awaited."""
     for index in range(len(draft.media)):
-        file = at.file(index)
+        file = state.get_file(index)
         if not file.urn:
-            return Next.START, index
+            return Step.START, index
         if not file.sent:
-            return Next.SEND, index
+            return Step.SEND, index
         if draft.kind == "video" and not file.closed:
-            return Next.CLOSE, index
-    waiting = next((index for index, file in enumerate(at.media) if not file.available), None)
-    if waiting is None or at.unreadable:
-        return Next.NOTHING, 0
-    return Next.POLL, waiting
+            return Step.CLOSE, index
+    awaited = next((index for index, file in enumerate(state.media) if not file.available), None)
+    if awaited is None or state.unreadable:
+        return Step.DONE, 0
+    return Step.POLL, awaited
 
 
-def pause(draft: Draft, polls: int) -> timedelta:
-    """The pause before the next read: doubled each time, up to a minute."""
+def compute_poll_delay(draft: Draft, polls: int) -> timedelta:
+    """Return the pause before the read after *polls* reads: doubles with each, up to a minute."""
     first = limits.FIRST_POLL_VIDEO if draft.kind == "video" else limits.FIRST_POLL_IMAGE
-    return doubled(first, polls, limits.LONGEST_POLL)
-
-
-def judged(draft: Draft, at: Progress, index: int, media: MediaStatus | None) -> Ready | Pending | Ended:
-    """What a file's status says; None: LinkedIn does not find it."""
-    again = Pending(checkpoint=at.then(polls=at.polls + 1).checkpoint(), wait=pause(draft, at.polls))
-    if media is None:
-        return again if at.polls < limits.GONE_READS else Ended(error=_lost())
-    match media.status:
-        case "AVAILABLE":
-            return _on(draft, at.put(index, at.file(index).then(available=True)).then(polls=0))
-        case "PROCESSING_FAILED":
-            return Ended(error=_failed(media.processingFailureReason))
-        case "WAITING_UPLOAD" if at.file(index).doubtful:
-            return Ended(error=_lost())
-        case _:
-            return again
-
-
-def unread(draft: Draft, at: Progress, index: int) -> Ready | Pending | Ended:
-    """The token may not read statuses: the post is made at once, unless it is not even known to be uploaded."""
-    if at.file(index).doubtful:
-        return Ended(error=_lost())
-    return _on(draft, at.then(unreadable=True, polls=0))
-
-
-def renewed(at: Progress, index: int, error: AdapterError) -> Pending:
-    """One file begun anew after a passing end, a bounded number of times; an end for good is raised."""
-    if isinstance(error, Permanent) or at.restarts >= limits.RESTARTS:
-        raise error
-    wait = timedelta(0) if error.code == STALE_UPLOAD else limits.RESTART_PAUSE * 2**at.restarts
-    fresh = at.put(index, File()).then(restarts=at.restarts + 1, polls=0)
-    return Pending(checkpoint=fresh.checkpoint(), wait=wait)
-
-
-def _on(draft: Draft, at: Progress) -> Ready | Pending:
-    done = next_step(draft, at)[0] is Next.NOTHING
-    return Ready(checkpoint=at.checkpoint()) if done else Pending(checkpoint=at.checkpoint())
-
-
-def _lost() -> Unavailable:
-    return Unavailable("LinkedIn does not have the uploaded media.", code=GONE)
-
-
-def _failed(reason: str) -> Rejected:
-    because = f" ({reason[:200]})" if reason else ""
-    return Rejected(
-        f"LinkedIn could not process the media{because}.",
-        code="media_failed",
-        platform_code="PROCESSING_FAILED",
-        next_action="Send the file in another encoding.",
-    )
+    return compute_backoff(first, polls, limits.LONGEST_POLL)

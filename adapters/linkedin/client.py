@@ -1,4 +1,4 @@
-"""LinkedIn's endpoints, one method a request; what to call when is ``adapter.py``'s business.
+"""LinkedIn's endpoints, one method per request.
 
 Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{images-api,videos-api,posts-api}, through
 digests of 2026-06 to 2026-10, read 2026-11-24.
@@ -16,13 +16,18 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from adapters.contract import Media
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import AdapterError
-from adapters.http import Answer, Client, SizedBody
-from adapters.linkedin import limits
-from adapters.linkedin.errors import GONE, SERVICE, of_answer, of_upload, unclear
+from adapters.http import HttpClient, Response, SizedBody
+from adapters.linkedin import limits, payload
+from adapters.linkedin.errors import (
+    GONE,
+    SERVICE,
+    build_unclear_error,
+    translate_error,
+    translate_upload_error,
+)
 from adapters.linkedin.wire import (
-    ImageStarted,
     ImageUpload,
     Me,
     MediaStatus,
@@ -33,110 +38,108 @@ from adapters.linkedin.wire import (
     Posts,
     Role,
     Roles,
-    VideoStarted,
+    StartedImage,
+    StartedVideo,
     VideoUpload,
 )
-from adapters.transport import Model, Request, bearer, read, send
-from adapters.upload_source import bytes_of, size_of
+from adapters.transport import Model, Request, bearer_header, parse_response, send
+from adapters.upload_source import get_size, open_body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Calls:
-    """One token's requests."""
+class Client:
+    """Requests with one access token."""
 
-    client: Client
+    http: HttpClient
     api: str
     version: str
     token: SecretStr
 
     def start_image(self, owner: str) -> ImageUpload:
-        """An address for an image's bytes; invisible, may be asked for again."""
-        body = {"initializeUploadRequest": {"owner": owner}}
-        return self._ask("POST", "images?action=initializeUpload", ImageStarted, json=body).value
+        """Request an upload address for an image; invisible and safe to repeat."""
+        body = payload.build_image_start(owner)
+        return self._request("POST", "images?action=initializeUpload", StartedImage, json=body).value
 
     def start_video(self, owner: str, media: Media) -> VideoUpload:
-        """Addresses for a video's parts; invisible, may be asked for again."""
-        request = {
-            "owner": owner,
-            "fileSizeBytes": size_of(media),
-            "uploadCaptions": False,
-            "uploadThumbnail": False,
-        }
-        body = {"initializeUploadRequest": request}
-        return self._ask("POST", "videos?action=initializeUpload", VideoStarted, json=body).value
+        """Request upload addresses for a video's parts; invisible and safe to repeat."""
+        body = payload.build_video_start(owner, get_size(media))
+        return self._request("POST", "videos?action=initializeUpload", StartedVideo, json=body).value
 
     def send_image(self, media: Media, url: str) -> None:
-        """The whole image; this address wants the token."""
+        """Send the whole image; its address requires the token."""
         content_type = media.facts.content_type if media.facts else "application/octet-stream"
         headers = {"Content-Type": content_type, **self._bearer()}
-        self._put(url, headers, bytes_of(media, 0, size_of(media)))
+        self._put(url, headers, open_body(media, 0, get_size(media)))
 
     def send_part(self, media: Media, part: Part) -> str:
-        """One part of a video; these addresses want no token. Answers the part's id, its ETag without the quotes."""
-        body = bytes_of(media, part.firstByte, part.lastByte - part.firstByte + 1)
-        answer = self._put(part.uploadUrl, {"Content-Type": "application/octet-stream"}, body)
-        etag = answer.headers.get("ETag", "").strip().strip('"')
+        """Send one part of a video and return its id: the ETag without quotes. Its address takes no token."""
+        body = open_body(media, part.firstByte, part.lastByte - part.firstByte + 1)
+        response = self._put(part.uploadUrl, {"Content-Type": "application/octet-stream"}, body)
+        etag = response.headers.get("ETag", "").strip().strip('"')
         if not etag:
-            raise unclear(Step.PREPARE, platform_code="no_etag", status=answer.status)
+            raise build_unclear_error(Phase.PREPARE, platform_code="no_etag", status=response.status)
         return etag
 
     def close_video(self, video: str, token: str, part_ids: Sequence[str]) -> None:
-        """Tells that all parts are there, in their order."""
-        request = {"video": video, "uploadToken": token, "uploadedPartIds": list(part_ids)}
-        body = {"finalizeUploadRequest": request}
-        answer = self._send("POST", "videos?action=finalizeUpload", json=body)
-        if answer.status != HTTPStatus.OK:
-            raise of_answer(answer, Step.PREPARE)
+        """Complete a video's upload with the ids of all parts, in their order."""
+        body = payload.build_video_close(video, token, part_ids)
+        response = self._call("POST", "videos?action=finalizeUpload", json=body)
+        if response.status != HTTPStatus.OK:
+            raise translate_error(response, Phase.PREPARE)
 
-    def status(self, urn: str) -> MediaStatus | None:
-        """How far an image or a video is processed; None when LinkedIn does not find it."""
+    def read_status(self, urn: str) -> MediaStatus | None:
+        """Read the status of an image or a video; None when LinkedIn does not find it."""
         kind = "videos" if urn.startswith("urn:li:video:") else "images"
         try:
-            return self._ask("GET", f"{kind}/{quote(urn, safe='')}", MediaStatus)
+            return self._request("GET", f"{kind}/{quote(urn, safe='')}", MediaStatus)
         except AdapterError as error:
             if error.code == GONE:
                 return None
             raise
 
-    def create_post(self, body: Mapping[str, Any]) -> Answer:
-        """The one visible call. Its success has no body: the post's name is in the header ``x-restli-id``."""
-        return self._send("POST", "posts", step=Step.FINALIZE, json=body)
+    def create_post(self, body: Mapping[str, Any]) -> Response:
+        """Create a post: the one visible call. A success has no body; the header ``x-restli-id`` holds the URN."""
+        return self._call("POST", "posts", phase=Phase.FINALIZE, json=body)
 
-    def posts(self, author: str) -> Sequence[Post]:
-        """An organization's posts, the last changed first; a member's cannot be listed."""
+    def list_posts(self, author: str) -> Sequence[Post]:
+        """List an organization's posts, the last changed first; a member's cannot be listed."""
         params = {"q": "author", "author": author, "count": str(limits.LISTED), "sortBy": "LAST_MODIFIED"}
         finder = {"X-RestLi-Method": "FINDER"}
-        return self._ask("GET", "posts", Posts, step=Step.LOOK, params=params, more_headers=finder).elements
+        return self._request(
+            "GET", "posts", Posts, phase=Phase.LOOK, params=params, more_headers=finder
+        ).elements
 
-    def member(self, *, basic: bool) -> Person | Me:
-        """Whose token it is (unversioned): by scope ``r_basicprofile``, else by OpenID Connect."""
-        url = f"{self.api}/v2/{'me' if basic else 'userinfo'}"
-        answer = self._speak(Request(method="GET", url=url, headers=self._bearer()), Step.PREPARE)
-        return self._read(answer, Me, Step.PREPARE) if basic else self._read(answer, Person, Step.PREPARE)
+    def read_member(self, *, is_basic: bool) -> Person | Me:
+        """Read the token's member: from ``/v2/me`` (scope ``r_basicprofile``), else by OpenID Connect."""
+        url = f"{self.api}/v2/{'me' if is_basic else 'userinfo'}"
+        response = self._send(Request(method="GET", url=url, headers=self._bearer()), Phase.PREPARE)
+        if is_basic:
+            return self._read(response, Me, Phase.PREPARE)
+        return self._read(response, Person, Phase.PREPARE)
 
-    def roles(self) -> Sequence[Role]:
-        """What the person may do for which organizations."""
+    def list_roles(self) -> Sequence[Role]:
+        """List the member's approved roles in organizations."""
         params = {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
-        return self._ask("GET", "organizationAcls", Roles, params=params).elements
+        return self._request("GET", "organizationAcls", Roles, params=params).elements
 
-    def organization(self, number: str) -> Organization:
-        """An organization's names."""
-        return self._ask("GET", f"organizations/{quote(number, safe='')}", Organization)
+    def read_organization(self, number: str) -> Organization:
+        """Read an organization's names."""
+        return self._request("GET", f"organizations/{quote(number, safe='')}", Organization)
 
-    def _ask(
-        self, method: str, path: str, model: type[Model], *, step: Step = Step.PREPARE, **what: Any
+    def _request(
+        self, method: str, path: str, model: type[Model], *, phase: Phase = Phase.PREPARE, **options: Any
     ) -> Model:
-        return self._read(self._send(method, path, step=step, **what), model, step)
+        return self._read(self._call(method, path, phase=phase, **options), model, phase)
 
-    def _send(
+    def _call(
         self,
         method: str,
         path: str,
         *,
-        step: Step = Step.PREPARE,
+        phase: Phase = Phase.PREPARE,
         more_headers: Mapping[str, str] | None = None,
-        **what: Any,
-    ) -> Answer:
+        **options: Any,
+    ) -> Response:
         headers = {
             **self._bearer(),
             "LinkedIn-Version": self.version,
@@ -144,23 +147,23 @@ class Calls:
             "Content-Type": "application/json",
             **(more_headers or {}),
         }
-        return self._speak(
-            Request(method=method, url=f"{self.api}/rest/{path}", headers=headers, **what), step
+        return self._send(
+            Request(method=method, url=f"{self.api}/rest/{path}", headers=headers, **options), phase
         )
 
-    def _put(self, url: str, headers: Mapping[str, str], body: SizedBody) -> Answer:
+    def _put(self, url: str, headers: Mapping[str, str], body: SizedBody) -> Response:
         limit = timedelta(seconds=30 + body.length / limits.UPLOAD_FLOOR)
         request = Request(method="PUT", url=url, headers=headers, body=body, limit=limit)
-        answer = self._speak(request, Step.PREPARE)
-        if answer.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            raise of_upload(answer)
-        return answer
+        response = self._send(request, Phase.PREPARE)
+        if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            raise translate_upload_error(response)
+        return response
 
-    def _speak(self, request: Request, step: Step) -> Answer:
-        return send(self.client, SERVICE, request, step)
+    def _send(self, request: Request, phase: Phase) -> Response:
+        return send(self.http, SERVICE, request, phase)
 
-    def _read(self, answer: Answer, model: type[Model], step: Step) -> Model:
-        return read(answer, model, SERVICE, step, of_answer)
+    def _read(self, response: Response, model: type[Model], phase: Phase) -> Model:
+        return parse_response(response, model, SERVICE, phase, translate_error)
 
     def _bearer(self) -> dict[str, str]:
-        return bearer(self.token.get_secret_value())
+        return bearer_header(self.token.get_secret_value())

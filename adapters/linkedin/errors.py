@@ -1,8 +1,8 @@
-"""LinkedIn's codes -> our classes, one table by HTTP status and code.
+"""LinkedIn's codes -> our error classes, one table by HTTP status and code.
 
-A row is a refusal given *before* acting unless it is ``ambiguous``: then it tells nothing after the visible call. Every
-answer that no row has is unclear: OutcomeUnknown after the visible call, Unavailable elsewhere. 422 DUPLICATE_POST has
-no row: ``adapter.py`` reads it (it names the post that is live).
+A row is a refusal given *before* acting, unless it is ``ambiguous``: then it proves nothing after the visible call. A
+response without a row is unclear: OutcomeUnknown after the visible call, Unavailable elsewhere. 422 DUPLICATE_POST has
+no row: ``find_duplicate`` reads it, as it names the post that is live.
 
 Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{posts-api,images-api,videos-api} and
 …/versioning, through digests of 2026-06 to 2026-10, read 2026-11-24.
@@ -19,9 +19,8 @@ from http import HTTPStatus
 
 from pydantic import ValidationError
 
-from adapters.error_table import Row, Step, asked_to_wait, until_utc_midnight
-from adapters.error_table import built as built_of
-from adapters.error_table import unclear as unclear_of
+from adapters import error_table
+from adapters.error_table import ErrorRow, Phase, parse_retry_after, time_until_utc_midnight
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -31,12 +30,12 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Answer
+from adapters.http import Response
 from adapters.linkedin import limits
-from adapters.linkedin.wire import Fault, OAuthFault
+from adapters.linkedin.wire import ErrorBody, OAuthErrorBody
 
 SERVICE = "LinkedIn"
-unclear = partial(unclear_of, SERVICE)
+build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
 
 GONE = "not_found"
 DENIED = "permission_missing"
@@ -47,28 +46,28 @@ _POST_URN = re.compile(r"urn:li:(?:share|ugcPost):\d+")
 
 _OPERATOR = "Ask the operator of this server: the LinkedIn settings have to change."
 
-_BAD = Row(
+_BAD = ErrorRow(
     error=Rejected,
     code="invalid_request",
     message="LinkedIn refused the request as invalid.",
     next_action="Check the caption and the media of the post.",
 )
-_EXPIRED = Row(
-    error=CredentialsExpired, code="credentials_expired", message="LinkedIn no longer takes the token."
+_EXPIRED = ErrorRow(
+    error=CredentialsExpired, code="credentials_expired", message="LinkedIn no longer accepts the token."
 )
-_REVOKED = Row(
+_REVOKED = ErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
     message="The account's grant was revoked at LinkedIn.",
     next_action="Connect the LinkedIn account again.",
 )
-_DENIED = Row(
+_DENIED = ErrorRow(
     error=PermissionMissing,
     code=DENIED,
     message="LinkedIn says the account's grant lacks the permission or the role this post needs.",
     next_action="Check the person's role for the organization, then connect the LinkedIn account again.",
 )
-_VERSION = Row(
+_VERSION = ErrorRow(
     error=Unavailable,
     code="api_version_retired",
     message="LinkedIn no longer serves the API version this server is set to.",
@@ -76,67 +75,67 @@ _VERSION = Row(
     wait=limits.VERSION_RECHECK,
 )
 
-# By status and code; a row without a code takes every other code of its status.
-TABLE: Mapping[tuple[int, str | None], Row] = {
+# By status and code; a row without a code holds for every other code of its status.
+TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (400, "MISSING_FIELD"): _BAD,
     (400, "INVALID_VALUE_FOR_FIELD"): _BAD,
     (400, "FIELD_LENGTH_TOO_LONG"): _BAD,
     (400, "INVALID_URN_TYPE"): _BAD,
     (400, "INVALID_URN_ID"): _BAD,
     (400, "VERSION_MISSING"): _VERSION,
-    (400, "EXPIRED_UPLOAD_URL"): Row(
+    (400, "EXPIRED_UPLOAD_URL"): ErrorRow(
         error=Unavailable, code=STALE_UPLOAD, message="LinkedIn's upload address has expired."
     ),
-    (400, "MEDIA_ASSET_WAITING_UPLOAD"): Row(
+    (400, "MEDIA_ASSET_WAITING_UPLOAD"): ErrorRow(
         error=Unavailable,
         code="media_not_ready",
         message="LinkedIn has not taken in the media yet.",
         wait=limits.NOT_READY,
     ),
-    (400, "MEDIA_ASSET_PROCESSING_FAILED"): Row(
+    (400, "MEDIA_ASSET_PROCESSING_FAILED"): ErrorRow(
         error=Rejected,
         code="media_failed",
         message="LinkedIn could not process the media.",
         next_action="Send the file in another encoding.",
     ),
-    (400, "UPDATING_ASSET_FAILED"): Row(
+    (400, "UPDATING_ASSET_FAILED"): ErrorRow(
         error=Unavailable, code="media_not_ready", message="LinkedIn could not attach the media."
     ),
     (401, "REVOKED_ACCESS_TOKEN"): _REVOKED,
     (401, None): _EXPIRED,  # EMPTY_, EXPIRED_, INVALID_ACCESS_TOKEN
     (403, "ACCESS_DENIED"): _DENIED,
     (403, None): replace(_DENIED, ambiguous=True),
-    (404, "RESOURCE_NOT_FOUND"): Row(error=Rejected, code=GONE, message="LinkedIn does not find it."),
-    (404, None): Row(error=Rejected, code=GONE, message="LinkedIn does not find it.", ambiguous=True),
-    # "Once more", says the page; until October 2020 it was the status of a duplicate, so no proof after the post.
-    (409, "CONFLICT"): Row(
+    (404, "RESOURCE_NOT_FOUND"): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it."),
+    (404, None): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it.", ambiguous=True),
+    # The page advises a retry; until October 2020 it was the status of a duplicate, so no proof after the post.
+    (409, "CONFLICT"): ErrorRow(
         error=Unavailable, code="conflict", message="LinkedIn saw a conflict.", ambiguous=True
     ),
     (426, None): _VERSION,  # NONEXISTENT_VERSION
-    (429, None): Row(
+    (429, None): ErrorRow(
         error=RateLimited,
         code="rate_limited",
-        message="LinkedIn's daily allowance is spent; it begins anew at 00:00 UTC.",
-        wait=until_utc_midnight,
+        message="LinkedIn's daily allowance is spent; it resets at 00:00 UTC.",
+        wait=time_until_utc_midnight,
     ),
 }
 
-# The token endpoint (RFC 6749 codes). A wrong app is the operator's affair and disconnects nobody.
-_APP = Row(
+# The token endpoint (RFC 6749 codes). A refusal of our app disconnects no account: the operator has to act.
+_APP = ErrorRow(
     error=Rejected,
     code="app_refused",
     message="LinkedIn does not accept our app's id and secret.",
     next_action=_OPERATOR,
 )
-_DEAD = Row(
+_DEAD = ErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
     message="LinkedIn no longer renews the account's grant.",
     next_action="Connect the LinkedIn account again.",
 )
-OAUTH: Mapping[str, Row] = {
+OAUTH: Mapping[str, ErrorRow] = {
     "invalid_grant": _DEAD,
-    "invalid_request": Row(  # also the answer to a parameter that is missing: no definite word on the grant
+    "invalid_request": ErrorRow(  # also the response to a missing parameter, so it proves nothing about the grant
         error=Rejected,
         code="invalid_request",
         message="LinkedIn refused the token request as invalid.",
@@ -148,59 +147,63 @@ OAUTH: Mapping[str, Row] = {
 }
 
 
-def of_answer(answer: Answer, step: Step) -> AdapterError:
-    """The error behind an answer that is not a success."""
-    fault = fault_of(answer)
-    rows = (TABLE.get((answer.status, code)) for code in (*fault.codes, None))
+def translate_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a response that is not a success."""
+    error = parse_error_body(response)
+    rows = (TABLE.get((response.status, code)) for code in (*error.codes, None))
     row = next((row for row in rows if row is not None), None)
-    code = fault.code or f"http_{answer.status}"
-    if row is None or (row.ambiguous and step is Step.FINALIZE):
-        return unclear(step, platform_code=code, status=answer.status)
-    return built(row, answer, code)
+    code = error.code or f"http_{response.status}"
+    if row is None or (row.ambiguous and phase is Phase.FINALIZE):
+        return build_unclear_error(phase, platform_code=code, status=response.status)
+    return build_row_error(row, response, code)
 
 
-def of_upload(answer: Answer) -> AdapterError:
-    """The error behind an upload address's refusal: these answer plain statuses. A new address is the way on."""
-    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
-        return of_answer(answer, Step.PREPARE)
-    code = f"http_{answer.status}"
-    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return built(TABLE[400, "EXPIRED_UPLOAD_URL"], answer, code)
-    return unclear(Step.PREPARE, platform_code=code, status=answer.status)
+def translate_upload_error(response: Response) -> AdapterError:
+    """Return the error of a refusal by an upload address, which sends plain statuses; a new address is needed."""
+    if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
+        return translate_error(response, Phase.PREPARE)
+    code = f"http_{response.status}"
+    if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return build_row_error(TABLE[400, "EXPIRED_UPLOAD_URL"], response, code)
+    return build_unclear_error(Phase.PREPARE, platform_code=code, status=response.status)
 
 
-def of_oauth(answer: Answer) -> AdapterError:
-    """The error behind a refusal of the token endpoint."""
+def translate_oauth_error(response: Response) -> AdapterError:
+    """Return the error of a refusal by the token endpoint."""
     try:
-        code = OAuthFault.model_validate_json(answer.body).error
+        code = OAuthErrorBody.model_validate_json(response.body).error
     except ValidationError:
         code = ""
     row = OAUTH.get(code)
-    if row is None and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if row is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         row = TABLE[429, None]
-    if row is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return unclear(Step.PREPARE, platform_code=code or f"http_{answer.status}", status=answer.status)
-    return built(row, answer, code or f"http_{answer.status}")
+    if row is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return build_unclear_error(
+            Phase.PREPARE, platform_code=code or f"http_{response.status}", status=response.status
+        )
+    return build_row_error(row, response, code or f"http_{response.status}")
 
 
-def duplicate_of(answer: Answer) -> str | None:
-    """The post of which LinkedIn calls ours a duplicate; empty when it does not name it, None for anything else."""
-    fault = fault_of(answer)
-    if answer.status != HTTPStatus.UNPROCESSABLE_ENTITY or DUPLICATE not in fault.codes:
+def find_duplicate(response: Response) -> str | None:
+    """Return the URN of the post that ours duplicates; empty when LinkedIn names none, None for other responses."""
+    error = parse_error_body(response)
+    if response.status != HTTPStatus.UNPROCESSABLE_ENTITY or DUPLICATE not in error.codes:
         return None
-    named = set(_POST_URN.findall(fault.message))
-    return named.pop() if len(named) == 1 else ""
+    urns = set(_POST_URN.findall(error.message))
+    return urns.pop() if len(urns) == 1 else ""
 
 
-def fault_of(answer: Answer) -> Fault:
-    """What LinkedIn says; empty when it is not its JSON: the status has to do."""
+def parse_error_body(response: Response) -> ErrorBody:
+    """Return the error in a response; empty when the body is not LinkedIn's JSON: then only the status counts."""
     try:
-        return Fault.model_validate_json(answer.body)
+        return ErrorBody.model_validate_json(response.body)
     except ValidationError:
-        return Fault()
+        return ErrorBody()
 
 
-def built(row: Row, answer: Answer, platform_code: str) -> AdapterError:
-    """The error of a table's row. LinkedIn's own Retry-After, a day at the most, wins over the row's wait."""
-    asked = asked_to_wait(answer, most=timedelta(days=1))
-    return built_of(row, platform_code=platform_code, status=answer.status, asked=asked)
+def build_row_error(row: ErrorRow, response: Response, platform_code: str) -> AdapterError:
+    """Return the error of a row; a Retry-After of at most a day wins over the row's wait."""
+    retry_after = parse_retry_after(response, most=timedelta(days=1))
+    return error_table.build_error(
+        row, platform_code=platform_code, status=response.status, retry_after=retry_after
+    )

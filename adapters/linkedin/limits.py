@@ -1,4 +1,4 @@
-"""What LinkedIn enforces, each with its source, and how fast we ask.
+"""LinkedIn's limits, each with its source, and the pace of our requests.
 
 Pages (under learn.microsoft.com/linkedin/marketing/, through digests of 2026-06 to 2026-10), all read 2026-11-24:
 * POST: community-management/shares/posts-api
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities
+from adapters.contract import Capabilities, PostForm
 
 COMMENTARY = 3000
-"""POST; counted in UTF-16 units of the escaped text: which of the two LinkedIn counts is not said."""
+"""POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""
 IMAGES = (2, 20)  # MULTI
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")  # IMAGE
 IMAGE_PIXELS = 36_152_320  # IMAGE: fewer than that
@@ -28,28 +28,30 @@ FIRST_POLL_IMAGE = timedelta(seconds=1)
 FIRST_POLL_VIDEO = timedelta(seconds=5)
 LONGEST_POLL = timedelta(seconds=60)
 GONE_READS = 3
-"""Reads that may find no image or video before it is given up: a fresh one can be missing for seconds."""
+"""Reads that may miss an image or video before it counts as lost: a fresh one can be missing for seconds."""
 RESTARTS = 3
-"""Times that one file's upload is begun anew within one try."""
+"""Restarts of file uploads within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
 URL_MARGIN = timedelta(seconds=60)
-"""How long before its end an upload URL is no longer used."""
+"""How long before its expiry an upload URL is no longer used."""
 UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second under which an upload is given up."""
+"""Bytes per second; a slower upload runs into its time limit."""
 NOT_READY = timedelta(seconds=30)
-"""When to post again after LinkedIn said that an upload is still waited for."""
+"""The pause before the next post call after LinkedIn reports that an upload is not complete."""
 VERSION_RECHECK = timedelta(hours=1)
-"""When to ask again after LinkedIn said that our API version is retired: the operator has to change a setting."""
+"""The pause after LinkedIn reports that our API version is retired: the operator has to change a setting."""
 
 LISTED = 100
 """Posts of an organization that ``look`` reads."""
 
 CAPABILITIES = Capabilities(
-    pulls_media=False,  # every byte goes through us
-    prepare_lead=timedelta(minutes=15),  # ours: an upload is kept far longer
+    display_name="LinkedIn",
+    post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "image", PostForm.IMAGES: "multi_image"},
+    pulls_media=False,  # we send every byte
+    prepare_lead=timedelta(minutes=15),  # ours: LinkedIn keeps an upload far longer
     settle_window=timedelta(minutes=1),  # ours: how late a listing shows a post is not documented
     look_every=(timedelta(seconds=10), timedelta(minutes=2)),
     look_limit=timedelta(minutes=60),
-    keeps=("media", "unreadable"),  # the same URNs again: then a duplicate is refused and names the live post
+    keeps=("media", "unreadable"),  # with the same URNs, LinkedIn refuses a duplicate and names the live post
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
 )

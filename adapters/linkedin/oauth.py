@@ -1,28 +1,32 @@
-"""Connecting members and organizations and keeping them connected.
+"""OAuth for LinkedIn members and organizations.
 
 Sources: learn.microsoft.com/linkedin/shared/authentication/{authorization-code-flow,programmatic-refresh-tokens},
 …/shared/integrations/people/profile-api, …/consumer/integrations/self-serve/sign-in-with-linkedin-v2 (OpenID Connect)
 and …/marketing/community-management/organizations/organization-access-control-by-role, read 2026-11-24. Access tokens
-live 60 days. A refresh token (365 days from the first consent, never longer) is given to approved partners only:
-everybody else consents again every 60 days. LinkedIn documents PKCE for native apps only.
+live 60 days. Only approved partners get a refresh token (365 days from the first consent, never longer): with
+other apps, people consent again every 60 days. LinkedIn documents PKCE for native apps only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import Permanent, PermissionMissing, Rejected
-from adapters.http import Client
-from adapters.linkedin.client import Calls
-from adapters.linkedin.errors import SERVICE, of_oauth
+from adapters.http import HttpClient
+from adapters.linkedin.client import Client
+from adapters.linkedin.errors import SERVICE, translate_oauth_error
 from adapters.linkedin.wire import Organization
-from adapters.oauth import Grant, code_form, no_grant_yet, refresh_form
-from adapters.oauth import credentials as credentials_of
-from adapters.transport import Request, read, send
+from adapters.oauth import (
+    TokenResponse,
+    build_code_form,
+    build_credentials,
+    build_refresh_form,
+    translate_code_refusal,
+)
+from adapters.transport import Request, parse_response, send
 
 EITHER = "either"
 _ORGANIZATION = ("w_organization_social", "r_organization_social", "rw_organization_admin")
@@ -31,93 +35,98 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "organization": _ORGANIZATION,
     EITHER: ("r_basicprofile", "w_member_social", *_ORGANIZATION),
 }
-"""By what is asked for. ``person``: the products Sign In with OpenID Connect and Share on LinkedIn. The other two: the
-Community Management API, which shares an app with no other product (github.com/gitroomhq/postiz-app pull 1658,
-2026-06-30), so that ``openid`` would be refused there and the member is told by ``r_basicprofile``.
+"""Scopes by the connection that is requested.
+
+``person`` takes the products Sign In with OpenID Connect and Share on LinkedIn. The other two take the Community
+Management API, which shares an app with no other product (github.com/gitroomhq/postiz-app pull 1658, 2026-06-30): it
+refuses ``openid``, so the member is read by ``r_basicprofile``.
 """
 CONNECTIONS = ("person", "organization")
 _POSTS_AS = {"person": "w_member_social", "organization": "rw_organization_admin"}
-"""The scope that shows a grant to be good for a connection: the last lets us list whom the person may post for."""
+"""Connection -> the scope that proves a grant usable for it; the last lists the organizations to post for."""
 _CAN_POST = frozenset(
     {"ADMINISTRATOR", "CONTENT_ADMIN", "CONTENT_ADMINISTRATOR", "DIRECT_SPONSORED_CONTENT_POSTER"}
 )
-"""Roles that may post; the pages write the second one both ways."""
+"""Roles that may post; LinkedIn's pages spell the second one both ways."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Login:
-    """Our app at LinkedIn."""
+class OAuth:
+    """The OAuth flow that connects LinkedIn members and organizations."""
 
-    client: Client
-    settings: PlatformSettings
+    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
+        self._http = http
+        self._settings = settings
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
-        """The consent page for the wanted connection; where none is wanted, the person chooses afterwards."""
+        """Return the URL of the consent page for the requested connection."""
         params = {
             "response_type": "code",
-            "client_id": self.settings.app_id,
+            "client_id": self._settings.app_id,
             "redirect_uri": redirect_uri,
             "state": state,
-            "scope": " ".join(SCOPES[self._asked()]),
+            "scope": " ".join(SCOPES[self._get_requested_connection()]),
         }
-        return f"{self.settings.hosts['www']}/oauth/v2/authorization?{urlencode(params)}"
+        return f"{self._settings.hosts['www']}/oauth/v2/authorization?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """The grant behind a code. Raises Rejected (code ``code_refused``) when LinkedIn does not take it."""
-        with no_grant_yet(SERVICE):
-            return self._token(code_form(code, redirect_uri), None)
+        """Exchange the code for tokens. Raises Rejected (code ``code_refused``) when LinkedIn refuses it."""
+        with translate_code_refusal(SERVICE):
+            return self._request_token(build_code_form(code, redirect_uri), None)
 
     def refresh(self, account: Account) -> Credentials:
-        """New tokens for old. Raises CredentialsRevoked where there is no refresh token, or it is dead."""
-        form = refresh_form(
+        """Return new tokens. Raises CredentialsRevoked without a refresh token, or when LinkedIn refuses it."""
+        form = build_refresh_form(
             account,
             "LinkedIn gave this account no refresh token; its consent lasts 60 days.",
             "Connect the LinkedIn account again.",
         )
-        return self._token(form, account.credentials)
+        return self._request_token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """The member, the organizations the member may post for, or both: what the grant's scopes allow."""
-        calls = Calls(
-            client=self.client,
-            api=self.settings.hosts["api"],
-            version=self.settings.version,
+        """Return the member, the organizations the member may post for, or both, as the grant's scopes allow."""
+        client = Client(
+            http=self._http,
+            api=self._settings.hosts["api"],
+            version=self._settings.version,
             token=credentials.access_token,
         )
         kinds = [kind for kind, scope in _POSTS_AS.items() if scope in credentials.scopes]
-        if not credentials.scopes:  # nothing was said about them: it got what it asked for
-            kinds = [kind for kind in CONNECTIONS if self._asked() in (kind, EITHER)]
+        if not credentials.scopes:  # LinkedIn named no scopes: the grant has those that were requested
+            kinds = [kind for kind in CONNECTIONS if self._get_requested_connection() in (kind, EITHER)]
         found: list[RemoteAccount] = []
         if "person" in kinds:
-            found.append(_member(calls, credentials))
+            found.append(_find_member(client, credentials))
         if "organization" in kinds:
-            found.extend(_organizations(calls, credentials))
+            found.extend(_find_organizations(client, credentials))
         return tuple(found)
 
-    def _asked(self) -> str:
-        wanted = self.settings.options.get("connection")
-        if wanted is None:
-            return str(self.settings.options.get("ask_for", EITHER))
-        if wanted not in CONNECTIONS:
+    def _get_requested_connection(self) -> str:
+        requested = self._settings.options.get("connection")
+        if requested is None:
+            return str(self._settings.options.get("ask_for", EITHER))
+        if requested not in CONNECTIONS:
             raise Rejected(
-                f"LinkedIn accounts are connected as {' or '.join(CONNECTIONS)}, not as {wanted!r}."
+                f"LinkedIn accounts are connected as {' or '.join(CONNECTIONS)}, not as {requested!r}."
             )
-        return str(wanted)
+        return str(requested)
 
-    def _token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
+    def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
         app = {
-            "client_id": self.settings.app_id,
-            "client_secret": self.settings.app_secret.get_secret_value(),
+            "client_id": self._settings.app_id,
+            "client_secret": self._settings.app_secret.get_secret_value(),
         }
-        url = f"{self.settings.hosts['www']}/oauth/v2/accessToken"
+        url = f"{self._settings.hosts['www']}/oauth/v2/accessToken"
         request = Request(method="POST", url=url, form={**form, **app})
-        answer = send(self.client, SERVICE, request, Step.PREPARE)
-        return credentials_of(read(answer, Grant, SERVICE, Step.PREPARE, lambda said, _: of_oauth(said)), old)
+        response = send(self._http, SERVICE, request, Phase.PREPARE)
+        grant = parse_response(
+            response, TokenResponse, SERVICE, Phase.PREPARE, lambda refusal, _: translate_oauth_error(refusal)
+        )
+        return build_credentials(grant, old)
 
 
-def _member(calls: Calls, credentials: Credentials) -> RemoteAccount:
-    basic = "r_basicprofile" in credentials.scopes and "openid" not in credentials.scopes
-    member = calls.member(basic=basic)
+def _find_member(client: Client, credentials: Credentials) -> RemoteAccount:
+    is_basic = "r_basicprofile" in credentials.scopes and "openid" not in credentials.scopes
+    member = client.read_member(is_basic=is_basic)
     return RemoteAccount(
         remote_id=f"urn:li:person:{member.id}",
         username=member.name or member.id,
@@ -127,11 +136,11 @@ def _member(calls: Calls, credentials: Credentials) -> RemoteAccount:
     )
 
 
-def _organizations(calls: Calls, credentials: Credentials) -> Iterator[RemoteAccount]:
-    roles = (role for role in calls.roles() if role.role in _CAN_POST and role.state == "APPROVED")
+def _find_organizations(client: Client, credentials: Credentials) -> Iterator[RemoteAccount]:
+    roles = (role for role in client.list_roles() if role.role in _CAN_POST and role.state == "APPROVED")
     for urn in dict.fromkeys(role.organization for role in roles):
         number = urn.rpartition(":")[2]
-        names = _names(calls, number)
+        names = _read_names(client, number)
         yield RemoteAccount(
             remote_id=urn,
             username=names.vanityName or number,
@@ -141,11 +150,9 @@ def _organizations(calls: Calls, credentials: Credentials) -> Iterator[RemoteAcc
         )
 
 
-def _names(calls: Calls, number: str) -> Organization:
+def _read_names(client: Client, number: str) -> Organization:
     try:
-        return calls.organization(number)
-    except (
-        PermissionMissing,
-        Permanent,
-    ):  # a role that may post need not be one that may read the page's profile
+        return client.read_organization(number)
+    except (PermissionMissing, Permanent):
+        # a role that may post may lack the right to read the page's profile
         return Organization()

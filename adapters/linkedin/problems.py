@@ -1,4 +1,4 @@
-"""Why a draft cannot go out on LinkedIn: every limit that the facts at hand show to be broken. Pure."""
+"""Find the limits of LinkedIn that a draft breaks. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.linkedin import limits
-from adapters.linkedin.text import little_text, units
+from adapters.linkedin.text import count_utf16_units, escape_little_text
 
 Found = str | int | float | None
-AUTHORS = {"person": "urn:li:person:", "organization": "urn:li:organization:"}
-"""How an author's name begins, by connection."""
+URN_PREFIXES = {"person": "urn:li:person:", "organization": "urn:li:organization:"}
+"""Connection -> how the author's URN begins."""
 
 
-def problems(draft: Draft, account: Account) -> list[Problem]:
-    """All of them together; a fact that could not be told is not held against the draft."""
-    found = [*_author(account), *_caption(draft), *_count(draft)]
+def find_problems(draft: Draft, account: Account) -> list[Problem]:
+    """Return all problems at once; an unknown media fact counts as within its limit."""
+    found = [*_check_author(account), *_check_caption(draft), *_check_count(draft)]
     for index, media in enumerate(draft.media):
-        found += _media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
+        found += _check_media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
     return found
 
 
@@ -27,19 +27,19 @@ def _refuse(field: str, message: str, limit: Found, found: Found) -> Problem:
     )
 
 
-def _author(account: Account) -> Iterator[Problem]:
-    wanted = AUTHORS.get(account.connection)
-    if wanted is None:
-        names = " or ".join(AUTHORS)
+def _check_author(account: Account) -> Iterator[Problem]:
+    expected = URN_PREFIXES.get(account.connection)
+    if expected is None:
+        names = " or ".join(URN_PREFIXES)
         message = f"LinkedIn accounts are connected as {names}; this one as {account.connection!r}."
         yield _refuse("accounts", message, names, account.connection)
-    elif not account.remote_id.startswith(wanted):
-        message = f"A LinkedIn {account.connection} is named {wanted}…; this one is {account.remote_id!r}."
-        yield _refuse("accounts", message, wanted, account.remote_id)
+    elif not account.remote_id.startswith(expected):
+        message = f"A LinkedIn {account.connection} is named {expected}…; this one is {account.remote_id!r}."
+        yield _refuse("accounts", message, expected, account.remote_id)
 
 
-def _caption(draft: Draft) -> Iterator[Problem]:
-    found = units(little_text(draft.caption))
+def _check_caption(draft: Draft) -> Iterator[Problem]:
+    found = count_utf16_units(escape_little_text(draft.caption))
     if found > limits.COMMENTARY:
         message = (
             f"LinkedIn takes texts of at most {limits.COMMENTARY} characters, the backslashes that its format needs "
@@ -48,7 +48,7 @@ def _caption(draft: Draft) -> Iterator[Problem]:
         yield _refuse("caption", message, limits.COMMENTARY, found)
 
 
-def _count(draft: Draft) -> Iterator[Problem]:
+def _check_count(draft: Draft) -> Iterator[Problem]:
     count = len(draft.media)
     if draft.kind == "video" and count != 1:
         yield _refuse("media", f"A LinkedIn video post has exactly 1 file; this one has {count}.", 1, count)
@@ -58,37 +58,39 @@ def _count(draft: Draft) -> Iterator[Problem]:
         yield _refuse("media", message, high, count)
 
 
-def _media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
-    wanted = "video" if draft.kind == "video" else "image"
-    if media.kind != wanted:
+def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
+    expected = "video" if draft.kind == "video" else "image"
+    if media.kind != expected:
         yield _refuse(
-            field, f"Here LinkedIn takes one {wanted}; this is one {media.kind}.", wanted, media.kind
+            field, f"Here LinkedIn takes one {expected}; this is one {media.kind}.", expected, media.kind
         )
     elif media.facts is not None:
-        yield from _video(media.facts, field) if wanted == "video" else _image(media.facts, field)
+        yield from (
+            _check_video(media.facts, field) if expected == "video" else _check_image(media.facts, field)
+        )
 
 
-def _image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("images", facts.content_type, limits.IMAGE_TYPES, field)
+def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("images", facts.content_type, limits.IMAGE_TYPES, field)
     pixels = facts.width * facts.height if facts.width and facts.height else None
     if pixels is not None and pixels >= limits.IMAGE_PIXELS:
         message = f"LinkedIn takes images of fewer than {limits.IMAGE_PIXELS} pixels; this one has {pixels}."
         yield _refuse(field, message, limits.IMAGE_PIXELS, pixels)
 
 
-def _video(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("videos", facts.content_type, limits.VIDEO_TYPES, field)
-    yield from _within("bytes", facts.bytes, limits.VIDEO_BYTES, field)
-    yield from _within("seconds", facts.duration, limits.VIDEO_SECONDS, field)
+def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("videos", facts.content_type, limits.VIDEO_TYPES, field)
+    yield from _check_range("bytes", facts.bytes, limits.VIDEO_BYTES, field)
+    yield from _check_range("seconds", facts.duration, limits.VIDEO_SECONDS, field)
 
 
-def _one_of(what: str, found: str, allowed: tuple[str, ...], field: str) -> Iterator[Problem]:
+def _check_allowed(what: str, found: str, allowed: tuple[str, ...], field: str) -> Iterator[Problem]:
     if found.lower() not in allowed:
         names = " or ".join(allowed)
         yield _refuse(field, f"LinkedIn takes {what} of type {names}; this one is {found}.", names, found)
 
 
-def _within(rule: str, found: float | None, limit: tuple[float, float], field: str) -> Iterator[Problem]:
+def _check_range(rule: str, found: float | None, limit: tuple[float, float], field: str) -> Iterator[Problem]:
     if found is not None and not limit[0] <= found <= limit[1]:
         span = f"{limit[0]:.10g} to {limit[1]:.10g}"
         yield _refuse(field, f"LinkedIn takes videos of {span} {rule}; this one has {found}.", span, found)

@@ -1,8 +1,8 @@
-r"""The caption in LinkedIn's "little text": reserved signs escaped, hashtags left as hashtags. Pure.
+r"""Captions in LinkedIn's "little text" format: reserved signs are escaped, hashtags are kept. Pure.
 
-An unescaped reserved sign does not fail: LinkedIn answers 201 and cuts the text there. Escaped are
-``| { } @ [ ] ( ) < > # \ * _ ~``, but not the ``#`` that begins a hashtag; mentions are not made, so every ``@`` is
-text. Source: learn.microsoft.com/linkedin/marketing/community-management/shares/little-text-format, read 2026-11-24.
+An unescaped reserved sign is no error: LinkedIn responds 201 and cuts the text there. These are escaped:
+``| { } @ [ ] ( ) < > # \ * _ ~``, except the ``#`` that begins a hashtag; ``@`` never makes a mention. Source:
+learn.microsoft.com/linkedin/marketing/community-management/shares/little-text-format, read 2026-11-24.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 
 _RESERVED = re.compile(r"[|{}@\[\]()<>#\\*_~]")
 _HASHTAG = re.compile(r"(?<![\w#&/])#(?=[^\W_])(?=\w*[^\W\d_])")
-"""Before it nothing that belongs to a word or an address; behind it a letter or digit, and somewhere a letter."""
+"""No word or address character stands before the ``#``; a letter or digit follows, and one of them is a letter."""
 
 
-def little_text(caption: str) -> str:
-    """What goes out as ``commentary``."""
+def escape_little_text(caption: str) -> str:
+    """Return the caption as ``commentary`` carries it."""
     hashtags = {match.start() for match in _HASHTAG.finditer(caption)}
     return _RESERVED.sub(
         lambda sign: sign[0] if sign.start() in hashtags else f"\\{sign[0]}",
@@ -23,6 +23,6 @@ def little_text(caption: str) -> str:
     )
 
 
-def units(text: str) -> int:
-    """Length in UTF-16 units."""
+def count_utf16_units(text: str) -> int:
+    """Return the length in UTF-16 code units."""
     return len(text.encode("utf-16-le")) // 2

@@ -1,4 +1,4 @@
-"""LinkedIn's JSON, as far as we read it. Keys we do not know are ignored."""
+"""Models of LinkedIn's JSON, limited to the fields that are read; unknown keys are ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MediaState = Literal["WAITING_UPLOAD", "PROCESSING", "AVAILABLE", "PROCESSING_FA
 
 
 class Wire(BaseModel):
-    """Lenient on keys; its validation errors never repeat what was read."""
+    """A model that ignores unknown keys and hides its input in validation errors."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -22,13 +22,13 @@ class InputError(Wire):
 
 
 class ErrorDetails(Wire):
-    """Where a 422 has its code."""
+    """The part of an error that holds the code of a 422."""
 
     inputErrors: tuple[InputError, ...] = ()  # noqa: N815 their name
 
 
-class Fault(Wire):
-    """``{"status":403,"code":"ACCESS_DENIED","message":"…","serviceErrorCode":100}``."""
+class ErrorBody(Wire):
+    """An error: ``{"status":403,"code":"ACCESS_DENIED","message":"…","serviceErrorCode":100}``."""
 
     code: str = ""
     message: str = ""
@@ -42,15 +42,15 @@ class Fault(Wire):
 
 
 class ImageUpload(Wire):
-    """Where an image's bytes go, until when (milliseconds since the epoch), and what it will be called."""
+    """The upload address of an image, its expiry (milliseconds since the epoch), and the image's URN."""
 
     uploadUrl: str = Field(repr=False)  # noqa: N815 their name
     uploadUrlExpiresAt: int | None = None  # noqa: N815 their name
     image: str
 
 
-class ImageStarted(Wire):
-    """``{"value":{…}}``."""
+class StartedImage(Wire):
+    """The response to an image upload request: ``{"value":{…}}``."""
 
     value: ImageUpload
 
@@ -64,7 +64,7 @@ class Part(Wire):
 
 
 class VideoUpload(Wire):
-    """Where a video's parts go; the token goes back with the parts' ids."""
+    """The upload addresses of a video's parts; the token is returned with the parts' ids."""
 
     uploadUrlsExpireAt: int | None = None  # noqa: N815 their name
     video: str
@@ -72,14 +72,14 @@ class VideoUpload(Wire):
     uploadToken: str = Field(default="", repr=False)  # noqa: N815 their name
 
 
-class VideoStarted(Wire):
-    """``{"value":{…}}``."""
+class StartedVideo(Wire):
+    """The response to a video upload request: ``{"value":{…}}``."""
 
     value: VideoUpload
 
 
 class MediaStatus(Wire):
-    """How far an image or a video is processed."""
+    """The processing status of an image or a video."""
 
     status: MediaState
     processingFailureReason: str = ""  # noqa: N815 their name
@@ -98,7 +98,7 @@ class MultiImage(Wire):
 
 
 class Content(Wire):
-    """What a post shows beside its text."""
+    """The media of a post."""
 
     media: MediaRef | None = None
     multiImage: MultiImage | None = None  # noqa: N815 their name
@@ -112,7 +112,7 @@ class Content(Wire):
 
 
 class Post(Wire):
-    """A post as a listing shows it."""
+    """A post, from a listing."""
 
     id: str
     commentary: str = ""
@@ -127,7 +127,7 @@ class Posts(Wire):
 
 
 class Person(Wire):
-    """OpenID Connect's ``userinfo``."""
+    """The member's profile from OpenID Connect's ``userinfo``."""
 
     id: str = Field(alias="sub")
     name: str = ""
@@ -135,7 +135,7 @@ class Person(Wire):
 
 
 class Me(Wire):
-    """The member's own profile, as ``r_basicprofile`` shows it; ``id`` is the one in ``urn:li:person:…``."""
+    """The member's profile as ``r_basicprofile`` shows it; ``id`` is the last part of ``urn:li:person:…``."""
 
     id: str
     localizedFirstName: str = ""  # noqa: N815 their name
@@ -143,12 +143,12 @@ class Me(Wire):
 
     @property
     def name(self) -> str:
-        """Both names, as a person writes them."""
+        """First and last name."""
         return f"{self.localizedFirstName} {self.localizedLastName}".strip()
 
 
 class Role(Wire):
-    """What the person may do for one organization."""
+    """A person's role in one organization."""
 
     organization: str
     role: str = ""
@@ -156,7 +156,7 @@ class Role(Wire):
 
 
 class Roles(Wire):
-    """One page of the person's roles."""
+    """One page of a person's roles."""
 
     elements: tuple[Role, ...] = ()
 
@@ -168,7 +168,7 @@ class Organization(Wire):
     vanityName: str = ""  # noqa: N815 their name
 
 
-class OAuthFault(Wire):
-    """``{"error":"invalid_grant","error_description":"…"}``."""
+class OAuthErrorBody(Wire):
+    """An error of the token endpoint: ``{"error":"invalid_grant","error_description":"…"}``."""
 
     error: str = ""

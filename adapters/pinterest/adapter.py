@@ -1,4 +1,4 @@
-"""Pinterest: a draft becomes one pin on one board: an image, a carousel of images, or a video.
+"""The Pinterest adapter: a draft becomes one pin on one board, with an image, a carousel of images, or a video.
 
 PlatformSettings.hosts: ``api`` (https://api.pinterest.com/v5), ``www`` (consent page and pins' addresses,
 https://www.pinterest.com). A video's bytes go where ``POST /media`` says. No options. Accounts: ``connection`` is
@@ -15,116 +15,126 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PostOptions,
+    PrepareResult,
     Problem,
     Published,
     Ready,
-    Seen,
 )
 from adapters.errors import Rejected, Unavailable
-from adapters.http import Client
-from adapters.oauth_mixin import Connecting
-from adapters.pinterest import limits
-from adapters.pinterest import payload as pin
-from adapters.pinterest import problems as rules
-from adapters.pinterest.checkpoint import Next, Progress, judged, next_step, prepared, renewed
-from adapters.pinterest.client import Calls
+from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
+from adapters.oauth_mixin import OAuthMixin
+from adapters.pinterest import limits, payload
+from adapters.pinterest.checkpoint import Checkpoint, Step, choose_next_step
+from adapters.pinterest.client import Client
 from adapters.pinterest.errors import INTERRUPTED
-from adapters.pinterest.lookup import search, url_of
-from adapters.pinterest.oauth import Login
+from adapters.pinterest.live_checks import LIVE_CHECKS
+from adapters.pinterest.lookup import build_url, find_pin, interpret_status, restart, restart_if_ended
+from adapters.pinterest.oauth import OAuth
+from adapters.pinterest.options import PinterestOptions
+from adapters.pinterest.problems import build_no_board_message, find_problems
 
 
-class Pinterest(Connecting):
-    """See the module; the contract of each method is in ``adapters.contract``."""
+class Pinterest(OAuthMixin):
+    """Publishes pins to the boards of a Pinterest account; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.PINTEREST
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = PinterestOptions
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
+        self._http = client
         self._settings = settings
-        self._login = Login(client=client, settings=settings)
+        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Every limit that the facts at hand show to be broken."""
-        return rules.problems(draft, account)
+        """Return every limit that the draft is known to break."""
+        return find_problems(draft, account)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
-        """Nothing for images; a video is registered, sent and waited for, one request a call."""
-        at, calls = self._begun(draft, account, checkpoint), self._calls(account)
-        match _next(draft, at):
-            case Next.REGISTER:
-                return Pending(checkpoint=_registered(at, calls).checkpoint())
-            case Next.UPLOAD:
-                return _uploaded(draft, at, calls)
-            case Next.POLL:
-                return prepared(at, judged(at, calls.media(at.media_id or "")))
-            case Next.NOTHING:
-                return Ready(checkpoint=at.checkpoint())
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Send one request for a video: registration, upload, or a status read. Images need none."""
+        state, client = self._load_checkpoint(draft, account, checkpoint), self._build_client(account)
+        match _choose_next_step(draft, state):
+            case Step.REGISTER:
+                return Pending(checkpoint=_register(state, client).to_dict())
+            case Step.UPLOAD:
+                return _upload(draft, state, client)
+            case Step.POLL:
+                status = client.read_status(state.media_id or "")
+                return restart_if_ended(state, interpret_status(state, status))
+            case Step.DONE:
+                return Ready(checkpoint=state.to_dict())
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
-        """``POST /pins``, and nothing after it."""
-        at = self._begun(draft, account, checkpoint)
-        if _next(draft, at) is not Next.NOTHING or at.board_id is None:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
+        """Create the pin with ``POST /pins``, the one visible call."""
+        state = self._load_checkpoint(draft, account, checkpoint)
+        if _choose_next_step(draft, state) is not Step.DONE or state.board_id is None:
             raise Unavailable("The pin is not prepared.", code="not_prepared")
-        made = self._calls(account).create_pin(pin.body(draft, at.board_id, at.media_id))
-        return Published(remote_id=made.id, url=url_of(made.id, self._settings.hosts["www"]))
+        body = payload.build_pin(draft, state.board_id, state.media_id)
+        created = self._build_client(account).create_pin(body)
+        return Published(remote_id=created.id, url=build_url(created.id, self._settings.hosts["www"]))
 
     def look(
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
-        """Not armed: Ready means that ``prepare`` has something to do again. Armed: the board is searched."""
-        at, calls = Progress.model_validate(checkpoint), self._calls(account)
+    ) -> LookResult:
+        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request.
+
+        After arming, the board is searched for the pin.
+        """
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if armed_at is None:
-            if _next(draft, at) is not Next.POLL:
-                return Ready(checkpoint=at.checkpoint())
-            return judged(at, calls.media(at.media_id or ""))
-        board = at.board_id or pin.board_of(draft, account)
+            if _choose_next_step(draft, state) is not Step.POLL:
+                return Ready(checkpoint=state.to_dict())
+            return interpret_status(state, client.read_status(state.media_id or ""))
+        board = state.board_id or payload.choose_board(draft, account)
         if board is None:
             return CannotTell(reason="No board is known that the pin could be on")
-        return search(calls, draft, board, armed_at, taken, self._settings.hosts["www"])
+        return find_pin(client, draft, board, armed_at, taken, self._settings.hosts["www"])
 
-    def _begun(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Progress:
-        at = Progress.model_validate(checkpoint)
-        board = at.board_id or pin.board_of(draft, account)
+    def _load_checkpoint(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> Checkpoint:
+        state = Checkpoint.model_validate(checkpoint)
+        board = state.board_id or payload.choose_board(draft, account)
         if board is None:
-            raise Rejected(rules.no_board(account), code="validation_failed")
-        return at.then(board_id=board)
+            raise Rejected(build_no_board_message(account), code="validation_failed")
+        return state.replace(board_id=board)
 
-    def _calls(self, account: Account) -> Calls:
-        return Calls(self._client, self._settings.hosts["api"], account.credentials.access_token)
-
-
-def _next(draft: Draft, at: Progress) -> Next:
-    return next_step(at, video=draft.kind == "video")
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings.hosts["api"], account.credentials.access_token)
 
 
-def _registered(at: Progress, calls: Calls) -> Progress:
-    place = calls.register()
-    return at.then(
-        media_id=place.media_id, upload_url=place.upload_url, upload_parameters=place.upload_parameters
+def _choose_next_step(draft: Draft, state: Checkpoint) -> Step:
+    return choose_next_step(state, is_video=draft.kind == "video")
+
+
+def _register(state: Checkpoint, client: Client) -> Checkpoint:
+    target = client.register_video()
+    return state.replace(
+        media_id=target.media_id, upload_url=target.upload_url, upload_parameters=target.upload_parameters
     )
 
 
-def _uploaded(draft: Draft, at: Progress, calls: Calls) -> Pending:
+def _upload(draft: Draft, state: Checkpoint, client: Client) -> Pending:
     try:
-        calls.upload(draft.media[0], at.upload_url or "", at.upload_parameters)
+        client.upload(draft.media[0], state.upload_url or "", state.upload_parameters)
     except Unavailable as error:
         if error.code != INTERRUPTED:
             raise
-        return renewed(at, error)
-    done = at.then(sent=True, upload_url=None, upload_parameters={}, polls=0)
-    return Pending(checkpoint=done.checkpoint(), wait=limits.FIRST_POLL)
+        return restart(state, error)
+    done = state.replace(sent=True, upload_url=None, upload_parameters={}, polls=0)
+    return Pending(checkpoint=done.to_dict(), wait=limits.FIRST_POLL)

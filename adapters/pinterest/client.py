@@ -1,4 +1,4 @@
-"""Pinterest's endpoints, one method a request; what to call when is ``adapter.py``'s business.
+"""Pinterest's endpoints, one method per request.
 
 Source: Pinterest's OpenAPI description of API v5, 5.23.0 (github.com/pinterest/api-description), read 2026-11-24.
 """
@@ -13,89 +13,91 @@ from typing import Any
 from pydantic import SecretStr
 
 from adapters.contract import Media
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import AdapterError, Unavailable
-from adapters.http import Client, NoAnswer, NotSent
+from adapters.http import HttpClient, NoResponse, NotSent
 from adapters.pinterest import limits
-from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, of_answer
-from adapters.pinterest.multipart import form_of
-from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, Registered, UserAccount
-from adapters.transport import Model, Request, bearer, read, send, unreachable
+from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, translate_error
+from adapters.pinterest.multipart import build_form
+from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, UploadTarget, UserAccount
+from adapters.transport import Model, Request, bearer_header, build_unreachable_error, parse_response, send
 
 
-class Calls:
-    """One account's requests."""
+class Client:
+    """Requests with one access token."""
 
-    def __init__(self, client: Client, api: str, token: SecretStr) -> None:
-        self._client = client
+    def __init__(self, http: HttpClient, api: str, token: SecretStr) -> None:
+        self._http = http
         self._api = api
         self._token = token
 
-    def register(self) -> Registered:
-        """A place for a video's bytes; invisible, may be asked for again."""
-        return self._ask("POST", "media", Registered, json={"media_type": "video"})
+    def register_video(self) -> UploadTarget:
+        """Register a video and return its upload target; invisible and safe to repeat."""
+        return self._request("POST", "media", UploadTarget, json={"media_type": "video"})
 
     def upload(self, media: Media, url: str, parameters: Mapping[str, str]) -> None:
-        """The video as a form to the bucket. The token does not go along: the bucket is another party.
+        """Send the video as a form to the storage bucket, without the token: the bucket is another party.
 
-        Raises Unavailable (code ``upload_interrupted``) when a new registration is the way on: the line was cut, or
-        the bucket took the form for expired or broken.
+        Raises Unavailable (code ``upload_interrupted``) when the video has to be registered again: the connection
+        broke, or the bucket refused the form as expired or malformed.
         """
-        content_type, body = form_of(media, parameters)
+        content_type, body = build_form(media, parameters)
         limit = timedelta(seconds=30 + body.length / limits.UPLOAD_FLOOR)
         try:
-            answer = self._client.call(
+            response = self._http.call(
                 "POST", url, headers={"Content-Type": content_type}, body=body, limit=limit
             )
         except NotSent:
-            raise unreachable(SERVICE) from None
-        except NoAnswer:
-            raise _interrupted("no_answer", None) from None
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise _interrupted(f"http_{answer.status}", answer.status)
+            raise build_unreachable_error(SERVICE) from None
+        except NoResponse:
+            raise _build_interrupted_error("no_answer", None) from None
+        if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise _build_interrupted_error(f"http_{response.status}", response.status)
 
-    def media(self, media_id: str) -> MediaStatus | None:
-        """How far a video is processed; None when Pinterest does not find it."""
-        return self._found(f"media/{media_id}", MediaStatus)
+    def read_status(self, media_id: str) -> MediaStatus | None:
+        """Read a video's status; None when Pinterest does not find the video."""
+        return self._read_or_none(f"media/{media_id}", MediaStatus)
 
     def create_pin(self, body: Mapping[str, Any]) -> Pin:
-        """The one visible call."""
-        return self._ask("POST", "pins", Pin, step=Step.FINALIZE, json=body)
+        """Create a pin: the one visible call."""
+        return self._request("POST", "pins", Pin, phase=Phase.FINALIZE, json=body)
 
-    def pins(self, board_id: str, bookmark: str | None) -> PinPage:
-        """A page of a board."""
+    def list_pins(self, board_id: str, bookmark: str | None) -> PinPage:
+        """Read one page of a board's pins."""
         params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
-        return self._ask("GET", f"boards/{board_id}/pins", PinPage, step=Step.LOOK, params=params)
+        return self._request("GET", f"boards/{board_id}/pins", PinPage, phase=Phase.LOOK, params=params)
 
-    def user(self) -> UserAccount:
-        """Whose token it is."""
-        return self._ask("GET", "user_account", UserAccount)
+    def read_user(self) -> UserAccount:
+        """Read the account that owns the token."""
+        return self._request("GET", "user_account", UserAccount)
 
-    def boards(self, bookmark: str | None) -> BoardPage:
-        """A page of the account's boards."""
+    def list_boards(self, bookmark: str | None) -> BoardPage:
+        """Read one page of the account's boards."""
         params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
-        return self._ask("GET", "boards", BoardPage, params=params)
+        return self._request("GET", "boards", BoardPage, params=params)
 
-    def _found(self, path: str, model: type[Model]) -> Model | None:
+    def _read_or_none(self, path: str, model: type[Model]) -> Model | None:
         try:
-            return self._ask("GET", path, model)
+            return self._request("GET", path, model)
         except AdapterError as error:
             if error.code == GONE:
                 return None
             raise
 
-    def _ask(
-        self, method: str, path: str, model: type[Model], *, step: Step = Step.PREPARE, **what: Any
+    def _request(
+        self, method: str, path: str, model: type[Model], *, phase: Phase = Phase.PREPARE, **options: Any
     ) -> Model:
-        headers = bearer(self._token.get_secret_value())
-        request = Request(method=method, url=f"{self._api}/{path}", headers=headers, **what)
-        answer = send(self._client, SERVICE, request, step)
-        return read(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.CREATED))
+        headers = bearer_header(self._token.get_secret_value())
+        request = Request(method=method, url=f"{self._api}/{path}", headers=headers, **options)
+        response = send(self._http, SERVICE, request, phase)
+        return parse_response(
+            response, model, SERVICE, phase, translate_error, (HTTPStatus.OK, HTTPStatus.CREATED)
+        )
 
 
-def _interrupted(platform_code: str, status: int | None) -> Unavailable:
+def _build_interrupted_error(platform_code: str, status: int | None) -> Unavailable:
     return Unavailable(
-        "The upload of the video to Pinterest broke off.",
+        "The upload of the video to Pinterest was interrupted.",
         code=INTERRUPTED,
         platform_code=platform_code,
         http_status=status,

@@ -1,4 +1,4 @@
-"""What Pinterest enforces, each with its source, and how fast we ask.
+"""Pinterest's limits, each with its source, and the pace of our requests.
 
 Pages, all read 2026-11-24:
 * SPEC: Pinterest's OpenAPI description of API v5, 5.23.0 (github.com/pinterest/api-description, v5/openapi.json)
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities, Rate
+from adapters.contract import Capabilities, PostForm, Rate
 
 MB = 1024 * 1024
 
@@ -26,31 +26,33 @@ VIDEO_CODECS = ("h264", "hevc")  # HELP: H.264, H.265
 VIDEO_BYTES = 2048 * MB  # HELP: 2 GB, read generously
 VIDEO_SECONDS = (4.0, 15 * 60.0)  # HELP
 VIDEO_RATIO = (0.5, 1.91)  # HELP, width : height: between 1:2 and 1.91:1
-RATIO_SLACK = 0.01  # ours: a hair outside is not worth a refusal
+RATIO_SLACK = 0.01  # ours: rounding is no reason to refuse
 
 COVER_SECOND = 1
-"""Ours: the frame that becomes a video's cover; every video Pinterest takes lasts longer than that."""
+"""The second of the frame that becomes a video's cover; ours: every video that Pinterest takes is longer."""
 
 FIRST_POLL = timedelta(seconds=5)
 LONGEST_POLL = timedelta(seconds=60)
 GONE_READS = 3
-"""Reads that may find no media before the upload is given up: a fresh one can be missing for seconds."""
+"""Reads that may miss a video before it counts as lost: a fresh one can be missing for seconds."""
 RESTARTS = 4
-"""Times an upload that broke off is begun anew within one try."""
+"""Restarts of an interrupted upload within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
 UPLOAD_FLOOR = MB
-"""Bytes per second under which an upload is given up."""
+"""Bytes per second; a slower upload runs into its time limit."""
 
 PAGE = 100
-"""Pins of a page that ``look`` reads; SPEC allows 250, which could outgrow what we read of one answer."""
+"""Items per page that are requested; SPEC allows 250, which could exceed the body size we read."""
 PAGES = 5
-"""Pages of a board that one ``look`` reads. The order (newest first in practice) is not documented."""
+"""Pages that one listing reads. A board's order (newest first in practice) is not documented."""
 CLOCK_SKEW = timedelta(seconds=60)
-"""How far Pinterest's ``created_at`` may lie before our armed time."""
+"""The allowed lag of Pinterest's ``created_at`` behind our arming time."""
 BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second
 RESET_MOST = timedelta(days=1)  # RATE: the longest bucket is a day (Trial access)
 
 CAPABILITIES = Capabilities(
+    display_name="Pinterest",
+    post_kinds={PostForm.VIDEO: "video_pin", PostForm.IMAGE: "pin", PostForm.IMAGES: "carousel_pin"},
     pulls_media=True,  # images, by image_url and multiple_image_urls; a video's bytes go through us
     prepare_lead=timedelta(minutes=15),  # ours: how long registered media live is not documented
     settle_window=timedelta(

@@ -1,6 +1,7 @@
-"""Which pin of a board is this delivery's: by the mark in its link, or by its texts where it has no link.
+"""What the status of a video and the pins of a board mean for the publish.
 
-Not finding it never counts as proof: neither the order nor the lag of a board's list is documented.
+A pin is recognised by the marker in its link, or by its texts where the link has none. A pin that is not found proves
+nothing: neither the order nor the lag of a board's list is documented.
 """
 
 from __future__ import annotations
@@ -9,57 +10,95 @@ import unicodedata
 from collections.abc import Container, Iterator
 from datetime import datetime
 
-from adapters.contract import CannotTell, Draft, Published
-from adapters.errors import Permanent
-from adapters.pinterest import limits
-from adapters.pinterest import payload as pin
-from adapters.pinterest.client import Calls
-from adapters.pinterest.wire import Pin
+from adapters.contract import CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
+from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
+from adapters.pinterest import limits, payload
+from adapters.pinterest.checkpoint import Checkpoint
+from adapters.pinterest.client import Client
+from adapters.pinterest.errors import GONE
+from adapters.pinterest.wire import MediaStatus, Pin
 
 
-def search(
-    calls: Calls, draft: Draft, board_id: str, armed_at: datetime, taken: Container[str], www: str
+def interpret_status(state: Checkpoint, media: MediaStatus | None) -> Ready | Pending | Ended:
+    """Return what the video's status means; *media* is None where Pinterest does not find the video."""
+    again = Pending(checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=state.backoff)
+    if media is None:
+        lost = Unavailable("Pinterest does not find the uploaded video.", code=GONE)
+        return again if state.polls < limits.GONE_READS else Ended(error=lost)
+    match media.status:
+        case "succeeded":
+            return Ready(checkpoint=state.replace(processed=True, polls=0).to_dict())
+        case "failed":
+            return Ended(
+                error=Rejected(
+                    "Pinterest could not process the video.",
+                    code="media_failed",
+                    platform_code="failed",
+                    next_action="Send the video in another encoding: MP4, H.264 and AAC.",
+                )
+            )
+        case _:
+            return again
+
+
+def restart(state: Checkpoint, error: AdapterError) -> Pending:
+    """Return a checkpoint to register from; raise *error* when it is permanent or restarts are used up."""
+    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
+        raise error
+    fresh = Checkpoint(board_id=state.board_id, restarts=state.restarts + 1)
+    return Pending(checkpoint=fresh.to_dict(), wait=limits.RESTART_PAUSE * 2**state.restarts)
+
+
+def restart_if_ended(state: Checkpoint, result: Ready | Pending | Ended) -> PrepareResult:
+    """Return *result*, or restart where it is Ended."""
+    return restart(state, result.error) if isinstance(result, Ended) else result
+
+
+def find_pin(
+    client: Client, draft: Draft, board_id: str, armed_at: datetime, taken: Container[str], www: str
 ) -> Published | CannotTell:
-    """The only pin of the board that is ours, made since arming, and no other delivery's."""
+    """Return the only pin of the board that is ours, created since arming, and not taken by another delivery."""
     try:
-        pins = {one.id: one for one in _newest(calls, board_id)}
-    except Permanent as error:  # the board is gone or closed to us: that tells nothing about the pin
+        pins = {pin.id: pin for pin in _list_pins(client, board_id)}
+    except Permanent as error:  # the board is gone or closed to us, which proves nothing about the pin
         return CannotTell(reason=f"The board cannot be read: {error.message}")
-    ours = [one for one in pins.values() if is_ours(one, draft, armed_at) and one.id not in taken]
+    ours = [pin for pin in pins.values() if is_ours(pin, draft, armed_at) and pin.id not in taken]
     if len(ours) == 1:
-        return Published(remote_id=ours[0].id, url=url_of(ours[0].id, www))
+        return Published(remote_id=ours[0].id, url=build_url(ours[0].id, www))
     if ours:
         return CannotTell(reason=f"{len(ours)} pins of the board could be this one")
-    return CannotTell(reason="The board does not show the pin, which does not prove that it was not made")
+    return CannotTell(reason="The board does not show the pin, which does not prove that it was not created")
 
 
-def is_ours(one: Pin, draft: Draft, armed_at: datetime) -> bool:
-    """Made since arming and marked; where the link could carry no mark, with the same link, title and description."""
-    if one.created_at is None or one.created_at < armed_at - limits.CLOCK_SKEW:
+def is_ours(pin: Pin, draft: Draft, armed_at: datetime) -> bool:
+    """Return True if the pin was created since arming and carries the marker.
+
+    Where the link could carry no marker, link, title and description have to be equal.
+    """
+    if pin.created_at is None or pin.created_at < armed_at - limits.CLOCK_SKEW:
         return False
-    link = pin.link_of(draft)
-    if pin.is_marked(link, draft.delivery_id):
-        return pin.is_marked(one.link, draft.delivery_id)
-    same_texts = _words(one.title) == _words(pin.title_of(draft)) and _words(one.description) == _words(
-        pin.description_of(draft)
-    )
-    return same_texts and (one.link or None) == link
+    link = payload.build_link(draft)
+    if payload.has_marker(link, draft.delivery_id):
+        return payload.has_marker(pin.link, draft.delivery_id)
+    pairs = ((pin.title, payload.build_title(draft)), (pin.description, payload.build_description(draft)))
+    has_same_texts = all(_split_words(found) == _split_words(expected) for found, expected in pairs)
+    return has_same_texts and (pin.link or None) == link
 
 
-def url_of(pin_id: str, www: str) -> str:
-    """Where people see a pin."""
+def build_url(pin_id: str, www: str) -> str:
+    """Return the public address of a pin."""
     return f"{www}/pin/{pin_id}/"
 
 
-def _newest(calls: Calls, board_id: str) -> Iterator[Pin]:
+def _list_pins(client: Client, board_id: str) -> Iterator[Pin]:
     bookmark = None
     for _ in range(limits.PAGES):
-        page = calls.pins(board_id, bookmark)
+        page = client.list_pins(board_id, bookmark)
         yield from page.items
         bookmark = page.bookmark
         if not bookmark:
             return
 
 
-def _words(text: str | None) -> list[str]:
+def _split_words(text: str | None) -> list[str]:
     return unicodedata.normalize("NFC", text or "").split()

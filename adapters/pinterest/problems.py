@@ -1,4 +1,4 @@
-"""Why a draft cannot go out on Pinterest: every limit that the facts at hand show to be broken. Pure."""
+"""Find the limits of Pinterest that a draft breaks. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
-from adapters.pinterest import limits
-from adapters.pinterest import payload as pin
+from adapters.pinterest import limits, payload
 
 Found = str | int | float | None
 
 
-def problems(draft: Draft, account: Account) -> list[Problem]:
-    """All of them together; a fact that could not be told is not held against the draft."""
-    found = [*_board(draft, account), *_texts(draft), *_link(draft), *_count(draft)]
+def find_problems(draft: Draft, account: Account) -> list[Problem]:
+    """Return all problems at once; an unknown media fact counts as within its limit."""
+    found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
     for index, media in enumerate(draft.media):
-        found += _media(draft, media, _field(draft, index))
-    return [*found, *_sizes(draft)]
+        found += _check_media(draft, media, _name_field(draft, index))
+    return [*found, *_check_carousel_sizes(draft)]
 
 
-def no_board(account: Account) -> str:
-    """The sentence for a pin that has nowhere to go."""
+def build_no_board_message(account: Account) -> str:
+    """Return the message for a draft without a board."""
     return (
         "A pin needs a board: the request names none (pinterest.board_id) and the Pinterest account "
         f"{account.username} has no default board."
@@ -34,44 +33,44 @@ def _refuse(field: str, message: str, limit: Found = None, found: Found = None) 
     )
 
 
-def _field(draft: Draft, index: int) -> str:
+def _name_field(draft: Draft, index: int) -> str:
     return "media.url" if draft.kind == "video" else f"media.urls[{index}]"
 
 
-def _board(draft: Draft, account: Account) -> Iterator[Problem]:
-    board = pin.board_of(draft, account)
+def _check_board(draft: Draft, account: Account) -> Iterator[Problem]:
+    board = payload.choose_board(draft, account)
     if board is None:
-        yield _refuse("pinterest.board_id", no_board(account), "a board", None)
+        yield _refuse("pinterest.board_id", build_no_board_message(account), "a board", None)
     elif not (board.isascii() and board.isdecimal()):
         message = f"A Pinterest board's id consists of digits only; this one is {board!r}."
         yield _refuse("pinterest.board_id", message, "digits", board)
 
 
-def _texts(draft: Draft) -> Iterator[Problem]:
+def _check_texts(draft: Draft) -> Iterator[Problem]:
     rows = (
         ("caption", "descriptions", len(draft.caption), limits.DESCRIPTION_CHARACTERS),
-        ("pinterest.title", "titles", len(pin.title_of(draft)), limits.TITLE_CHARACTERS),
+        ("pinterest.title", "titles", len(payload.build_title(draft)), limits.TITLE_CHARACTERS),
     )
     for field, what, found, limit in rows:
         if found > limit:
             message = f"Pinterest takes {what} of at most {limit} characters; this one has {found}."
             yield _refuse(field, message, limit, found)
-    left = pin.with_tags(draft)[1]
-    if left:
+    left_out = payload.append_hashtags(draft)[1]
+    if left_out:
         yield Problem(
             severity="warn",
             code="TAGS_LEFT_OUT",
             field="pinterest.tags",
             message=(
                 f"Tags become hashtags at the end of the description, which takes {limits.DESCRIPTION_CHARACTERS} "
-                f"characters; {len(left)} of them will be left out, beginning with {left[0]!r}."
+                f"characters; {len(left_out)} of them will be left out, beginning with {left_out[0]!r}."
             ),
             limit=limits.DESCRIPTION_CHARACTERS,
-            found=len(left),
+            found=len(left_out),
         )
 
 
-def _link(draft: Draft) -> Iterator[Problem]:
+def _check_link(draft: Draft) -> Iterator[Problem]:
     link = str(draft.options.get("link") or "").strip()
     if len(link) > limits.LINK_CHARACTERS:
         message = (
@@ -91,7 +90,7 @@ def _is_web_address(link: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-def _count(draft: Draft) -> Iterator[Problem]:
+def _check_count(draft: Draft) -> Iterator[Problem]:
     most, count = (1 if draft.kind == "video" else limits.CAROUSEL[1]), len(draft.media)
     if draft.kind == "video" and count != 1:
         yield _refuse("media", f"A Pinterest video pin has exactly 1 file; this post has {count}.", 1, count)
@@ -101,32 +100,34 @@ def _count(draft: Draft) -> Iterator[Problem]:
         yield _refuse("media", message, most, count)
 
 
-def _media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
-    wanted = "video" if draft.kind == "video" else "image"
-    if media.kind != wanted:
-        message = f"Here Pinterest takes one {wanted}; this is one {media.kind}."
-        yield _refuse(field, message, wanted, media.kind)
+def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
+    expected = "video" if draft.kind == "video" else "image"
+    if media.kind != expected:
+        message = f"Here Pinterest takes one {expected}; this is one {media.kind}."
+        yield _refuse(field, message, expected, media.kind)
     elif media.facts is not None:
-        yield from _video(media.facts, field) if wanted == "video" else _image(media.facts, field)
+        yield from (
+            _check_video(media.facts, field) if expected == "video" else _check_image(media.facts, field)
+        )
 
 
-def _image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("images of type", facts.content_type, limits.IMAGE_TYPES, field)
-    yield from _at_most("images", facts.bytes, limits.IMAGE_BYTES, field)
+def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("images of type", facts.content_type, limits.IMAGE_TYPES, field)
+    yield from _check_maximum("images", facts.bytes, limits.IMAGE_BYTES, field)
 
 
-def _video(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _one_of("videos of type", facts.content_type, limits.VIDEO_TYPES, field)
-    yield from _one_of("videos coded as", facts.codec, limits.VIDEO_CODECS, field)
-    yield from _at_most("videos", facts.bytes, limits.VIDEO_BYTES, field)
-    yield from _within("seconds", facts.duration, limits.VIDEO_SECONDS, field)
+def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:
+    yield from _check_allowed("videos of type", facts.content_type, limits.VIDEO_TYPES, field)
+    yield from _check_allowed("videos coded as", facts.codec, limits.VIDEO_CODECS, field)
+    yield from _check_maximum("videos", facts.bytes, limits.VIDEO_BYTES, field)
+    yield from _check_range("seconds", facts.duration, limits.VIDEO_SECONDS, field)
     low, high = limits.VIDEO_RATIO
     slack = limits.RATIO_SLACK
-    yield from _within("width:height", _ratio(facts), (low - slack, high + slack), field)
+    yield from _check_range("width:height", _compute_ratio(facts), (low - slack, high + slack), field)
 
 
-def _sizes(draft: Draft) -> Iterator[Problem]:
-    """Carousels whose images differ in shape were reported to be refused; no page of Pinterest says so: a warning."""
+def _check_carousel_sizes(draft: Draft) -> Iterator[Problem]:
+    """Warn of images that differ in size: such carousels were reported to be refused, without a vendor's page."""
     shapes = {(m.facts.width, m.facts.height) for m in draft.media if m.facts and m.facts.width}
     if draft.kind == "slideshow" and len(shapes) > 1:
         yield Problem(
@@ -141,23 +142,23 @@ def _sizes(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _ratio(facts: MediaFacts) -> float | None:
+def _compute_ratio(facts: MediaFacts) -> float | None:
     return round(facts.width / facts.height, 3) if facts.width and facts.height else None
 
 
-def _one_of(what: str, found: str | None, allowed: tuple[str, ...], field: str) -> Iterator[Problem]:
+def _check_allowed(what: str, found: str | None, allowed: tuple[str, ...], field: str) -> Iterator[Problem]:
     if found is not None and found.lower() not in allowed:
         names = " or ".join(allowed)
         yield _refuse(field, f"Pinterest takes {what} {names}; this one is {found}.", names, found)
 
 
-def _at_most(what: str, found: int, limit: int, field: str) -> Iterator[Problem]:
+def _check_maximum(what: str, found: int, limit: int, field: str) -> Iterator[Problem]:
     if found > limit:
         message = f"Pinterest takes {what} of at most {limit} bytes; this one has {found}."
         yield _refuse(field, message, limit, found)
 
 
-def _within(rule: str, found: float | None, limit: tuple[float, float], field: str) -> Iterator[Problem]:
+def _check_range(rule: str, found: float | None, limit: tuple[float, float], field: str) -> Iterator[Problem]:
     if found is not None and not limit[0] <= found <= limit[1]:
         span = f"{limit[0]:g} to {limit[1]:g}"
         yield _refuse(field, f"Pinterest takes videos of {span} {rule}; this one has {found}.", span, found)

@@ -1,4 +1,4 @@
-"""Pinterest's JSON, as far as we read it. Keys we do not know are ignored."""
+"""Models of Pinterest's JSON, limited to the fields that are read; unknown keys are ignored."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 RemoteId = Annotated[str, Field(pattern=r"^\d+$")]
 
 
-def _aware(moment: datetime) -> datetime:
+def _assume_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # SPEC's own example carries no offset
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(_assume_utc)]
 
 
 class Wire(BaseModel):
-    """Lenient on keys; its validation errors never repeat what was read."""
+    """A model that ignores unknown keys and hides its input in validation errors."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Fault(Wire):
-    """``{"code":29,"message":"…"}``; ``message_detail`` was seen on some 429s."""
+class ErrorBody(Wire):
+    """An error: ``{"code":29,"message":"…"}``; ``message_detail`` was seen on some 429s."""
 
     code: int | None = None
     message: str = ""
     message_detail: str = ""
 
 
-class Registered(Wire):
-    """A place for a video's bytes. Address and parameters are a secret: whoever has them may upload."""
+class UploadTarget(Wire):
+    """Where a registered video's bytes go. Address and parameters are secret: they grant the upload."""
 
     media_id: RemoteId
     upload_url: str = Field(repr=False)
@@ -40,13 +40,13 @@ class Registered(Wire):
 
 
 class MediaStatus(Wire):
-    """How far an upload is processed."""
+    """The processing status of an upload."""
 
     status: Literal["registered", "processing", "succeeded", "failed"]
 
 
 class Pin(Wire):
-    """A pin, as a board's list or the answer to its creation shows it."""
+    """A pin, from a board's list or from the response to its creation."""
 
     id: RemoteId
     created_at: Moment | None = None
@@ -56,7 +56,7 @@ class Pin(Wire):
 
 
 class PinPage(Wire):
-    """One page of a board; ``bookmark`` leads to the next."""
+    """One page of a board; ``bookmark`` identifies the next page."""
 
     items: tuple[Pin, ...] = ()
     bookmark: str | None = None
@@ -78,7 +78,7 @@ class BoardPage(Wire):
 
 
 class UserAccount(Wire):
-    """Whose token it is."""
+    """The account that owns the token."""
 
     username: str
     id: str | None = None

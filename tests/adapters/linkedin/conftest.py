@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin.material import settings_for
 from tests.adapters.vendor_server import VendorServer
 
 
 @pytest.fixture
-def linkedin(server: VendorServer, client: Client) -> LinkedIn:
+def linkedin(server: VendorServer, client: HttpClient) -> LinkedIn:
     return LinkedIn(client, settings_for(server.base))

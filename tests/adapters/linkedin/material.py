@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
     Media,
@@ -20,7 +20,7 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PrepareResult,
     Ready,
 )
 from adapters.linkedin import LinkedIn
@@ -168,17 +168,17 @@ def draft_of(*media: Media, caption: str = CAPTION) -> Draft:
     )
 
 
-def through_json(checkpoint: Checkpoint) -> dict[str, Any]:
+def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
     """The checkpoint as another worker would find it."""
     kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
     return kept
 
 
 def prepared(
-    linkedin: LinkedIn, draft: Draft, who: Account, checkpoint: Checkpoint | None = None
+    linkedin: LinkedIn, draft: Draft, who: Account, checkpoint: CheckpointData | None = None
 ) -> dict[str, Any]:
     """Prepare to the end, every step from the last checkpoint alone."""
-    result: Prepared = Pending(checkpoint=checkpoint or {})
+    result: PrepareResult = Pending(checkpoint=checkpoint or {})
     for _ in range(100):
         if isinstance(result, Ready):
             return through_json(result.checkpoint)

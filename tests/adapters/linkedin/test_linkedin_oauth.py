@@ -10,11 +10,11 @@ import pytest
 
 from adapters.contract import Adapter, Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.checkpoint import File, Progress
-from adapters.linkedin.wire import ImageStarted, VideoStarted
-from adapters.oauth import Grant
+from adapters.linkedin.checkpoint import Checkpoint, FileUpload
+from adapters.linkedin.wire import StartedImage, StartedVideo
+from adapters.oauth import TokenResponse
 from tests.adapters.linkedin import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 
@@ -42,7 +42,7 @@ def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
 )
 def test_the_consent_page(server: VendorServer, connection: str | None, scope: str) -> None:
     options = {"connection": connection} if connection else {}
-    adapter = LinkedIn(Client(), m.settings_for(server.base, **options))
+    adapter = LinkedIn(HttpClient(), m.settings_for(server.base, **options))
     url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/v2/authorization"
     assert parse_qs(url.query) == {
@@ -55,7 +55,7 @@ def test_the_consent_page(server: VendorServer, connection: str | None, scope: s
 
 
 def test_an_unknown_connection_is_refused(server: VendorServer) -> None:
-    adapter = LinkedIn(Client(), m.settings_for(server.base, connection="showcase"))
+    adapter = LinkedIn(HttpClient(), m.settings_for(server.base, connection="showcase"))
     with pytest.raises(Rejected, match="showcase"):
         adapter.authorize_url(BACK, "s", None)
 
@@ -183,7 +183,7 @@ def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: Li
 
 
 def test_the_setting_says_what_is_asked_for_where_nobody_does(server: VendorServer) -> None:
-    asks = LinkedIn(Client(), m.settings_for(server.base, ask_for="person"))
+    asks = LinkedIn(HttpClient(), m.settings_for(server.base, ask_for="person"))
     assert "scope=openid+profile+w_member_social&" in asks.authorize_url(BACK, "s", None) + "&"
 
 
@@ -192,7 +192,7 @@ def test_discover_without_known_scopes_goes_by_what_was_asked(
 ) -> None:
     server.tell('{"sub":"8675309"}', '{"elements":[]}', '{"elements":[]}')
     assert [found.connection for found in linkedin.discover(granted())] == ["person"]
-    asks = LinkedIn(Client(), m.settings_for(server.base, connection="organization"))
+    asks = LinkedIn(HttpClient(), m.settings_for(server.base, connection="organization"))
     assert asks.discover(granted()) == ()
 
 
@@ -207,22 +207,22 @@ def clean(*texts: str) -> None:
 
 def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
     video = m.VIDEO_STARTED.replace("dms-uploads/1", m.UPLOAD_SECRET).replace('n":""', f'n":"{m.APP_SECRET}"')
-    begun = VideoStarted.model_validate_json(video)
+    begun = StartedVideo.model_validate_json(video)
     clean(
-        repr(Grant.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
-        repr(ImageStarted.model_validate_json(m.IMAGE_STARTED)),
+        repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
+        repr(StartedImage.model_validate_json(m.IMAGE_STARTED)),
         repr(begun),
         repr(
-            Progress(
+            Checkpoint(
                 media=(
-                    File(url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions),
+                    FileUpload(url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions),
                 )
             )
         ),
         repr(m.account()),
         repr(linkedin),
-        repr(linkedin._login),
-        repr(linkedin._calls(m.account())),
+        repr(linkedin._oauth),
+        repr(linkedin._build_client(m.account())),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import CannotTell, Ended, Pending, Published
-from adapters.error_table import until_utc_midnight
+from adapters.error_table import time_until_utc_midnight
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -21,9 +21,9 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.text import little_text, units
+from adapters.linkedin.text import count_utf16_units, escape_little_text
 from tests.adapters.linkedin import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
@@ -32,7 +32,7 @@ MEMBER = m.account("person")
 AT = m.done(m.IMAGE)
 
 
-def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: Client) -> None:
+def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: HttpClient) -> None:
     server.tell(m.POSTED)
     published = linkedin.finalize(m.draft_of(), ORG, AT)
     assert published == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
@@ -171,7 +171,7 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
         linkedin.finalize(m.draft_of(), MEMBER, AT)
     assert late.value.retry_after is not None
     assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
-    assert until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
+    assert time_until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
 
 
 def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: LinkedIn) -> None:
@@ -182,13 +182,13 @@ def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: Link
 
 
 def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: VendorServer) -> None:
-    late = LinkedIn(Client(may_send=lambda: False), m.settings_for(server.base))
+    late = LinkedIn(HttpClient(may_send=lambda: False), m.settings_for(server.base))
     with pytest.raises(Unavailable) as raised:
         late.finalize(m.draft_of(), ORG, AT)
     assert raised.value.code == "deadline_passed"
     assert server.asked == []
     with closed_port() as base, pytest.raises(Unavailable) as unreachable:
-        LinkedIn(Client(), m.settings_for(base)).finalize(m.draft_of(), ORG, AT)
+        LinkedIn(HttpClient(), m.settings_for(base)).finalize(m.draft_of(), ORG, AT)
     assert unreachable.value.code == "platform_unreachable"
 
 
@@ -317,7 +317,7 @@ def test_a_look_that_could_not_be_made_says_so(
     ],
 )
 def test_reserved_signs_are_escaped_and_hashtags_kept(caption: str, sent: str | None) -> None:
-    assert little_text(caption) == (caption if sent is None else sent)
+    assert escape_little_text(caption) == (caption if sent is None else sent)
 
 
 def test_the_caption_goes_out_escaped(server: VendorServer, linkedin: LinkedIn) -> None:
@@ -328,4 +328,4 @@ def test_the_caption_goes_out_escaped(server: VendorServer, linkedin: LinkedIn) 
 
 
 def test_units_are_utf_16() -> None:
-    assert units("a🏠") == 3
+    assert count_utf16_units("a🏠") == 3

@@ -19,7 +19,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
@@ -364,7 +364,7 @@ def test_what_else_may_be_answered_on_the_way(
 
 def test_no_connection_is_no_harm() -> None:
     with closed_port() as base, pytest.raises(Unavailable) as raised:
-        LinkedIn(Client(), m.settings_for(base)).prepare(m.draft_of(), ORG, {})
+        LinkedIn(HttpClient(), m.settings_for(base)).prepare(m.draft_of(), ORG, {})
     assert raised.value.code == "platform_unreachable"
 
 

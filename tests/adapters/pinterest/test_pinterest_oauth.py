@@ -9,10 +9,10 @@ import pytest
 
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
-from adapters.oauth import Grant
+from adapters.oauth import TokenResponse
 from adapters.pinterest import Pinterest
-from adapters.pinterest.checkpoint import Progress
-from adapters.pinterest.wire import Registered
+from adapters.pinterest.checkpoint import Checkpoint
+from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 
@@ -143,13 +143,13 @@ def clean(*texts: str) -> None:
 
 def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None:
     clean(
-        repr(Grant.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
-        repr(Registered.model_validate_json(m.REGISTERED)),
-        repr(Progress(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
+        repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
+        repr(UploadTarget.model_validate_json(m.REGISTERED)),
+        repr(Checkpoint(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
         repr(m.account()),
         repr(pinterest),
-        repr(pinterest._login),
-        repr(pinterest._calls(m.account()).__dict__),
+        repr(pinterest._oauth),
+        repr(pinterest._build_client(m.account()).__dict__),
     )
 
 

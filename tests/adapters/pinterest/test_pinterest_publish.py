@@ -20,7 +20,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest import material as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
@@ -375,7 +375,7 @@ def test_anything_unclear_is_unknown_at_the_visible_call_only(
 
 
 def test_the_visible_call_is_the_only_one_and_marked(
-    server: VendorServer, pinterest: Pinterest, client: Client
+    server: VendorServer, pinterest: Pinterest, client: HttpClient
 ) -> None:
     server.tell(Told(status=201, body=m.PIN))
     pinterest.finalize(m.post(), WHO, {})
@@ -383,7 +383,7 @@ def test_the_visible_call_is_the_only_one_and_marked(
 
 
 def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
-    late = Pinterest(Client(may_send=lambda: False), m.settings_for(server.base))
+    late = Pinterest(HttpClient(may_send=lambda: False), m.settings_for(server.base))
     with pytest.raises(Unavailable) as raised:
         late.finalize(m.post(), WHO, {})
     assert raised.value.code == "deadline_passed"
@@ -393,7 +393,7 @@ def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
 @pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
 def test_no_connection_is_no_harm(draft: Draft) -> None:
     with closed_port() as base:
-        adapter = Pinterest(Client(), m.settings_for(base))
+        adapter = Pinterest(HttpClient(), m.settings_for(base))
         at = {**SENT, "processed": True}
         with pytest.raises(Unavailable) as raised:
             adapter.finalize(draft, WHO, at)

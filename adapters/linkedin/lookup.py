@@ -1,0 +1,158 @@
+"""What the status of media and the posts of an organization mean for the publish. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from adapters.contract import CannotTell, CheckpointData, Draft, Ended, LookResult, Pending, Published, Ready
+from adapters.error_table import Phase
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, Rejected, Unavailable
+from adapters.http import Response
+from adapters.linkedin import limits
+from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
+from adapters.linkedin.errors import (
+    DUPLICATE,
+    GONE,
+    STALE_UPLOAD,
+    build_unclear_error,
+    find_duplicate,
+    translate_error,
+)
+from adapters.linkedin.text import escape_little_text
+from adapters.linkedin.wire import MediaStatus, Post
+
+_URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")
+
+# --- media -----------------------------------------------------------------------------------------------------------
+
+
+def interpret_status(
+    draft: Draft, state: Checkpoint, index: int, media: MediaStatus | None
+) -> Ready | Pending | Ended:
+    """Return what the status of one file means; *media* is None where LinkedIn does not find the file."""
+    again = Pending(
+        checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=compute_poll_delay(draft, state.polls)
+    )
+    if media is None:
+        return again if state.polls < limits.GONE_READS else Ended(error=_build_lost_error())
+    match media.status:
+        case "AVAILABLE":
+            file = state.get_file(index).replace(available=True)
+            return _continue(draft, state.replace_file(index, file).replace(polls=0))
+        case "PROCESSING_FAILED":
+            return Ended(error=_build_failed_error(media.processingFailureReason))
+        case "WAITING_UPLOAD" if state.get_file(index).doubtful:
+            return Ended(error=_build_lost_error())
+        case _:
+            return again
+
+
+def skip_status_read(draft: Draft, state: Checkpoint, index: int) -> Ready | Pending | Ended:
+    """Return the checkpoint to continue with when the token may not read statuses; Ended for a doubtful upload."""
+    if state.get_file(index).doubtful:
+        return Ended(error=_build_lost_error())
+    return _continue(draft, state.replace(unreadable=True, polls=0))
+
+
+def restart_file(state: Checkpoint, index: int, error: AdapterError) -> Pending:
+    """Return a checkpoint that uploads one file again; raise *error* when permanent or restarts are used up."""
+    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
+        raise error
+    wait = timedelta(0) if error.code == STALE_UPLOAD else limits.RESTART_PAUSE * 2**state.restarts
+    fresh = state.replace_file(index, FileUpload()).replace(restarts=state.restarts + 1, polls=0)
+    return Pending(checkpoint=fresh.to_dict(), wait=wait)
+
+
+def _continue(draft: Draft, state: Checkpoint) -> Ready | Pending:
+    is_done = choose_next_step(draft, state)[0] is Step.DONE
+    return Ready(checkpoint=state.to_dict()) if is_done else Pending(checkpoint=state.to_dict())
+
+
+def _build_lost_error() -> Unavailable:
+    return Unavailable("LinkedIn does not have the uploaded media.", code=GONE)
+
+
+def _build_failed_error(reason: str) -> Rejected:
+    because = f" ({reason[:200]})" if reason else ""
+    return Rejected(
+        f"LinkedIn could not process the media{because}.",
+        code="media_failed",
+        platform_code="PROCESSING_FAILED",
+        next_action="Send the file in another encoding.",
+    )
+
+
+# --- posts -----------------------------------------------------------------------------------------------------------
+
+
+def interpret_created_post(response: Response, www: str) -> Published:
+    """Return the post that the response of ``POST /rest/posts`` confirms.
+
+    A duplicate that LinkedIn names is live: only a person's "publish again" sends the same text and media twice.
+    Raises OutcomeUnknown for a success without the post's URN: such posts were seen not to appear.
+    """
+    duplicate = find_duplicate(response)
+    if duplicate:
+        return Published(remote_id=duplicate, url=build_url(duplicate, www), notes={"duplicate": True})
+    if duplicate is not None:
+        raise OutcomeUnknown(
+            "LinkedIn calls this a duplicate of a post that it does not name.",
+            platform_code=DUPLICATE,
+            http_status=response.status,
+        )
+    if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+        raise translate_error(response, Phase.FINALIZE)
+    urn = unquote(response.headers.get("x-restli-id", "")).strip()
+    if not _URN.fullmatch(urn):
+        raise build_unclear_error(Phase.FINALIZE, platform_code="no_restli_id", status=response.status)
+    return Published(remote_id=urn, url=build_url(urn, www))
+
+
+def build_url(urn: str, www: str) -> str:
+    """Return the public address of a post."""
+    return f"{www}/feed/update/{urn}/"
+
+
+def find_post(
+    draft: Draft,
+    urns: Sequence[str],
+    posts: Sequence[Post],
+    taken: Container[str],
+    checkpoint: CheckpointData,
+    www: str,
+) -> LookResult:
+    """Return the state of the only listed post with exactly our media; a post that is not listed proves nothing.
+
+    Only our posts have these media URNs; the text distinguishes two posts of the same media.
+    """
+    ours = [post for post in posts if post.id not in taken and _get_urns(post) == frozenset(urns)]
+    if len(ours) > 1:
+        ours = [post for post in ours if post.commentary.split() == escape_little_text(draft.caption).split()]
+    if len(ours) != 1:
+        return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
+    return _interpret_post(ours[0], checkpoint, www)
+
+
+def _get_urns(post: Post) -> frozenset[str]:
+    return post.content.urns if post.content else frozenset()
+
+
+def _interpret_post(post: Post, checkpoint: CheckpointData, www: str) -> LookResult:
+    match post.lifecycleState:
+        case "PUBLISHED":
+            return Published(remote_id=post.id, url=build_url(post.id, www))
+        case "PUBLISH_REQUESTED":
+            return Pending(checkpoint=checkpoint)
+        case "PUBLISH_FAILED":
+            error = Rejected(
+                "LinkedIn accepted the post and then failed to publish it.",
+                code="publish_failed",
+                platform_code="PUBLISH_FAILED",
+            )
+            return Ended(error=error)
+        case state:
+            return CannotTell(reason=f"LinkedIn shows the post as {state[:40]}")

@@ -1,0 +1,30 @@
+"""The Pinterest section of a post request."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from adapters.contract import Platform, PostOptions
+from adapters.field_types import WebUrl, at_most
+
+MAX_TAGS = 30
+
+
+class PinterestOptions(PostOptions):
+    """Options of a pin; when at least one account is Pinterest."""
+
+    platform: ClassVar[Platform] = Platform.PINTEREST
+
+    board_id: str | None = Field(None, min_length=1, max_length=128)
+    title: str | None = Field(None, max_length=100)
+    link: WebUrl | None = None
+    tags: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=100)]],
+            Field(max_length=MAX_TAGS),
+            at_most(MAX_TAGS),
+        ]
+        | None
+    ) = None
