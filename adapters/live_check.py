@@ -1,21 +1,24 @@
 """Read-only checks that find what would keep the next post of a connected account from going out.
 
 Each platform lists its checks in ``<platform>/live_checks.py``, one ``ConnectionChecks`` per connection; its adapter
-refers to them as ``live_checks``. A check reads with the account's credentials, through a ``ReadOnlyClient``.
+refers to them as ``live_checks``. ``check_account`` runs them with the account's credentials, after the checks that
+every platform shares: expiry, scopes, and the owner of the token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from adapters.contract import Account, PlatformSettings
+from adapters.contract import Account, Adapter, PlatformSettings
+from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked
 from adapters.http import HttpClient, Response
 
 POST_NOT_FOUND_AGAIN = "a post whose response was lost cannot be looked for"
-"""What an account lacks without the scope that lists its posts."""
+"""What is missing without the scope that lists an account's posts."""
+EXPIRES_SOON = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,16 +26,16 @@ class Finding:
     """The result of one check. ``fail``: the next post would not go out."""
 
     check: str
+    """``account``, ``token``, ``scopes``, ``quota`` or ``limits``."""
     result: Literal["ok", "warn", "fail"]
     says: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveCheck:
-    """One read and the findings made from it; an ``AdapterError`` it raises is a ``fail`` under ``name``."""
+    """One read and the findings it yields; an ``AdapterError`` it raises becomes a ``fail`` of ``name``."""
 
     name: str
-    """``account``, ``quota`` or ``limits``."""
     run: Callable[[HttpClient, PlatformSettings, Account], Iterator[Finding]]
 
 
@@ -72,6 +75,100 @@ def ok(check: str, says: str) -> Finding:
     return Finding(check=check, result="ok", says=says)
 
 
-def quota_not_readable(what: str) -> Finding:
-    """Return the finding for a quota that the platform reveals only by refusing a post."""
-    return ok("quota", f"{what}: not readable; the platform refuses posts above it")
+def warn(check: str, says: str) -> Finding:
+    """Return a finding that stops no post yet, or only part of the service."""
+    return Finding(check=check, result="warn", says=says)
+
+
+def fail(check: str, says: str) -> Finding:
+    """Return a finding that stops the next post."""
+    return Finding(check=check, result="fail", says=says)
+
+
+def quota_not_readable(quota: str) -> Finding:
+    """Return the finding for a quota that the platform reports only by refusing a post."""
+    return ok("quota", f"{quota}: cannot be read; the platform refuses posts above it")
+
+
+def check_account(
+    adapter: type[Adapter], settings: PlatformSettings, account: Account, limit: timedelta
+) -> Iterator[Finding]:
+    """Yield the findings of one account; *limit* bounds each request.
+
+    Each check runs by itself, so that one refusal hides no other. No token is refreshed, as that could rotate it.
+    """
+    yield _check_expiry(account)
+    checks = next((c for c in adapter.live_checks if c.connection == account.connection), None)
+    if checks is None:
+        yield fail("account", f"{account.connection!r} is no connection that this version knows")
+        return
+    yield from _check_scopes(account, checks)
+    settings = replace(settings, options={**settings.options, "connection": account.connection})
+    client = ReadOnlyClient(read_posts=checks.read_posts, limit=limit)
+    if checks.can_discover:
+        owner = _check_owner(adapter(client, settings), account)
+        yield owner
+        if owner.check == "token":  # the token has expired: the platform would refuse every further read
+            return
+    for check in checks.checks:
+        yield from _run(check, client, settings, account)
+
+
+def _run(
+    check: LiveCheck, client: HttpClient, settings: PlatformSettings, account: Account
+) -> Iterator[Finding]:
+    try:
+        yield from check.run(client, settings, account)
+    except (CredentialsExpired, CredentialsRevoked) as error:
+        yield _report_expired_token(account, str(error))
+    except AdapterError as error:
+        yield fail(check.name, str(error))
+
+
+def _check_owner(adapter: Adapter, account: Account) -> Finding:
+    """Return whose token it is, by the adapter's own discovery."""
+    try:
+        found = adapter.discover(account.credentials)
+    except CredentialsExpired as error:
+        return _report_expired_token(account, str(error))
+    except AdapterError as error:
+        return fail("account", str(error))
+    if account.remote_id in {owner.remote_id for owner in found}:
+        return ok("account", "the token is this account's")
+    owners = ", ".join(owner.username or owner.remote_id for owner in found) or "no account"
+    return fail("account", f"the token is for {owners}, not for this account")
+
+
+def _report_expired_token(account: Account, reason: str) -> Finding:
+    if account.credentials.refresh_token is not None:
+        return warn("token", f"{reason}: it is renewed before the next post; nothing more was read")
+    return fail("token", f"{reason}: connect the account again")
+
+
+def _check_scopes(account: Account, checks: ConnectionChecks) -> Iterator[Finding]:
+    granted = set(account.credentials.scopes)
+    if not granted:
+        yield warn("scopes", "the platform did not report what was granted")
+        return
+    if missing := [scope for scope in checks.required_scopes if scope not in granted]:
+        yield fail("scopes", f"not granted: {', '.join(missing)}; connect the account again")
+    else:
+        yield ok("scopes", "all that publishing needs is granted")
+    for scope, consequence in checks.optional_scopes.items():
+        if scope not in granted:
+            yield warn("scopes", f"{scope} is not granted: {consequence}")
+
+
+def _check_expiry(account: Account) -> Finding:
+    now, credentials = datetime.now(UTC), account.credentials
+    expires, renewable_until = credentials.expires_at, credentials.refresh_expires_at
+    if expires is not None and expires <= now and credentials.refresh_token is None:
+        return fail("token", f"it expired at {expires:%Y-%m-%d %H:%M} UTC and cannot be renewed")
+    if renewable_until is not None and renewable_until <= now:
+        says = f"it could be renewed until {renewable_until:%Y-%m-%d %H:%M} UTC; connect the account again"
+        return fail("token", says)
+    end = renewable_until or (None if credentials.refresh_token else expires)
+    if end is None:
+        return ok("token", "the grant does not expire by time")
+    result = warn if end - now < EXPIRES_SOON else ok
+    return result("token", f"the grant lives until {end:%Y-%m-%d %H:%M} UTC")

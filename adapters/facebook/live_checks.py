@@ -8,7 +8,7 @@ from adapters.contract import Account, PlatformSettings
 from adapters.facebook.client import Client
 from adapters.graph_live_check import check_usage
 from adapters.http import HttpClient
-from adapters.live_check import ConnectionChecks, Finding, LiveCheck, ok, quota_not_readable
+from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
 
 
 def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) 
         yield ok("account", f"the token reads the Page {reply.data.name}")
     else:
         says = f"the token is for {reply.data.id}, not for {account.remote_id}"
-        yield Finding(check="account", result="fail", says=says)
+        yield fail("account", says)
         return
     yield from check_usage(reply.usage)
     yield quota_not_readable("30 reels a day per Page")

@@ -8,7 +8,7 @@ from adapters.contract import Account, PlatformSettings
 from adapters.graph_live_check import check_usage
 from adapters.http import HttpClient
 from adapters.instagram.client import Client
-from adapters.live_check import ConnectionChecks, Finding, LiveCheck
+from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
 
 
 def _check_quota(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
@@ -16,10 +16,10 @@ def _check_quota(http: HttpClient, settings: PlatformSettings, account: Account)
     quota = next(iter(reply.data.data), None)
     total = quota.config.quota_total if quota else None
     if quota is None or total is None:
-        yield Finding(check="quota", result="warn", says="content_publishing_limit gave no numbers")
+        yield warn("quota", "content_publishing_limit gave no numbers")
     else:
         says = f"{quota.quota_usage} of {total} posts in 24 hours used"
-        yield Finding(check="quota", result="fail" if quota.is_exhausted else "ok", says=says)
+        yield fail("quota", says) if quota.is_exhausted else ok("quota", says)
     yield from check_usage(reply.usage)
 
 

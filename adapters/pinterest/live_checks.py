@@ -8,7 +8,7 @@ from http import HTTPStatus
 from adapters.contract import Account, PlatformSettings
 from adapters.error_table import Phase
 from adapters.http import HttpClient
-from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok
+from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
 from adapters.pinterest.errors import SERVICE, translate_error
 from adapters.pinterest.wire import Board
 from adapters.transport import Request, bearer_header, parse_response, send
@@ -26,7 +26,7 @@ def _check_board(http: HttpClient, settings: PlatformSettings, account: Account)
         name = parse_response(response, Board, SERVICE, Phase.PREPARE, translate_error).name
         yield ok("limits", f"the default board is {name}")
     elif response.status == HTTPStatus.OK:
-        yield Finding(check="limits", result="warn", says="no default board: each post has to name one")
+        yield warn("limits", "no default board: each post has to name one")
     else:
         raise translate_error(response, Phase.PREPARE)
     left = response.headers.get("x-ratelimit-remaining")

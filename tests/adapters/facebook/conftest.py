@@ -1,4 +1,4 @@
-"""A Facebook adapter in front of a scripted server."""
+"""Fixtures: a Facebook adapter that sends to a scripted server."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import pytest
 
 from adapters.facebook import Facebook
 from adapters.http import HttpClient
-from tests.adapters.facebook.material import settings_for
+from tests.adapters.facebook.drafts import build_settings
 from tests.adapters.vendor_server import VendorServer
 
 
 @pytest.fixture
 def facebook(server: VendorServer, client: HttpClient) -> Facebook:
-    return Facebook(client, settings_for(server.base))
+    return Facebook(client, build_settings(server.base))
 
 
 @pytest.fixture
 def direct(server: VendorServer, client: HttpClient) -> Facebook:
-    return Facebook(client, settings_for(server.base, feed_mode="direct"))
+    return Facebook(client, build_settings(server.base, feed_mode="direct"))

@@ -1,4 +1,4 @@
-"""Photos: unpublished photos, an unpublished post, then the call that shows it; and the direct form."""
+"""Feed posts: unpublished photos, an unpublished post, then the call that shows it; and the direct form."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from adapters.errors import (
 )
 from adapters.facebook import Facebook
 from adapters.http import HttpClient
-from tests.adapters.facebook.material import (
+from tests.adapters.facebook.drafts import (
     ARMED,
-    NOBODY,
+    NONE_TAKEN,
     PAGE,
     POST,
     POSTED,
     SUCCESS,
     TOKEN,
     account,
+    build_settings,
     photo,
     photos,
     post_state,
-    settings_for,
 )
-from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 PREPARED = {"photos": ["1", "2"], "post": POST}
@@ -99,7 +99,7 @@ def test_the_direct_form_prepares_the_photos_only(server: VendorServer, direct: 
 
 
 def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(*[Told(status=400, body=fault(100, 33))] * 6)
+    server.tell(*[Told(status=400, body=build_error(100, 33))] * 6)
     said: PrepareResult = Pending(checkpoint=PREPARED)
     waits = []
     for _ in range(5):
@@ -112,7 +112,7 @@ def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(server: VendorServer
 
 
 def test_restarts_are_bounded(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(Told(status=400, body=fault(100, 33)))
+    server.tell(Told(status=400, body=build_error(100, 33)))
     with pytest.raises(Unavailable):
         facebook.prepare(photos(), account(), {**PREPARED, "polls": 5, "restarts": 3})
 
@@ -124,7 +124,7 @@ def test_a_post_found_visible_before_arming_is_never_made_anew(
     said = facebook.prepare(photos(), account(), PREPARED)
     assert isinstance(said, Pending)
     assert said.wait > timedelta(0)
-    looked = facebook.look(photos(), account(), said.checkpoint, None, NOBODY)
+    looked = facebook.look(photos(), account(), said.checkpoint, None, NONE_TAKEN)
     assert looked == Published(remote_id=POST, url=LINK)
 
 
@@ -156,15 +156,15 @@ def test_a_nearly_spent_allowance_refuses_before_the_visible_call(
     ("answer", "expected"),
     [
         (Told(drop=True), Unavailable),
-        (Told(status=500, body=fault(2)), Unavailable),
+        (Told(status=500, body=build_error(2)), Unavailable),
         (Told(body="<html>"), Unavailable),
-        (Told(status=400, body=fault(389)), Unavailable),
-        (Told(status=400, body=fault(1366046)), Rejected),
-        (Told(status=400, body=fault(100, 1366046)), Rejected),
-        (Told(status=400, body=fault(100)), Rejected),
-        (Told(status=400, body=fault(190)), CredentialsExpired),
-        (Told(status=400, body=fault(80001)), RateLimited),
-        (Told(status=400, body=fault(31337)), AdapterError),
+        (Told(status=400, body=build_error(389)), Unavailable),
+        (Told(status=400, body=build_error(1366046)), Rejected),
+        (Told(status=400, body=build_error(100, 1366046)), Rejected),
+        (Told(status=400, body=build_error(100)), Rejected),
+        (Told(status=400, body=build_error(190)), CredentialsExpired),
+        (Told(status=400, body=build_error(80001)), RateLimited),
+        (Told(status=400, body=build_error(31337)), AdapterError),
     ],
 )
 def test_refusals_of_a_photo(
@@ -180,7 +180,9 @@ def test_refusals_of_a_photo(
 # --- finalize --------------------------------------------------------------------------------------------------------
 
 
-def test_showing_the_post_is_one_request(server: VendorServer, facebook: Facebook, client: HttpClient) -> None:
+def test_showing_the_post_is_one_request(
+    server: VendorServer, facebook: Facebook, client: HttpClient
+) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(photos(), account(), PREPARED)
     assert said == Pending(checkpoint={**PREPARED, "live": POST})
@@ -224,15 +226,15 @@ def test_nothing_prepared_sends_nothing(
     "answer",
     [
         Told(drop=True),
-        Told(status=500, body=fault(2, transient=True)),
-        Told(status=400, body=fault(1)),
-        Told(status=400, body=fault(2)),
-        Told(status=400, body=fault(6001)),
-        Told(status=400, body=fault(389)),
-        Told(status=400, body=fault(100, 33)),
-        Told(status=400, body=fault(100, 12345)),
-        Told(status=400, body=fault(31337)),
-        Told(status=503, body=fault(190)),
+        Told(status=500, body=build_error(2, transient=True)),
+        Told(status=400, body=build_error(1)),
+        Told(status=400, body=build_error(2)),
+        Told(status=400, body=build_error(6001)),
+        Told(status=400, body=build_error(389)),
+        Told(status=400, body=build_error(100, 33)),
+        Told(status=400, body=build_error(100, 12345)),
+        Told(status=400, body=build_error(31337)),
+        Told(status=503, body=build_error(190)),
         Told(body='{"success":false}'),
         Told(body="{}"),
         Told(body=""),
@@ -254,7 +256,7 @@ def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_t
 ) -> None:
     adapter: Facebook = request.getfixturevalue(mode)
     at: dict[str, Any] = dict(PREPARED) if mode == "facebook" else {"photos": ["1", "2"]}
-    server.tell(*[Told(status=400, body=fault(*pair))] * 2)
+    server.tell(*[Told(status=400, body=build_error(*pair))] * 2)
     with pytest.raises(Rejected):
         adapter.finalize(photos(), account(), at)
     with pytest.raises(OutcomeUnknown):
@@ -263,7 +265,7 @@ def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_t
 
 def test_no_connection_sends_nothing(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
-        Facebook(client, settings_for(base)).finalize(photos(), account(), PREPARED)
+        Facebook(client, build_settings(base)).finalize(photos(), account(), PREPARED)
 
 
 # --- look ------------------------------------------------------------------------------------------------------------
@@ -271,36 +273,40 @@ def test_no_connection_sends_nothing(client: HttpClient) -> None:
 
 def test_after_the_clear_yes_the_link_is_read(server: VendorServer, facebook: Facebook) -> None:
     server.tell(SHOWN)
-    said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NOBODY)
+    said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NONE_TAKEN)
     assert said == Published(remote_id=POST, url=LINK)
 
 
-@pytest.mark.parametrize("answer", [Told(status=400, body=fault(100, 33)), Told(status=500), Told(drop=True)])
+@pytest.mark.parametrize(
+    "answer", [Told(status=400, body=build_error(100, 33)), Told(status=500), Told(drop=True)]
+)
 def test_a_failed_read_never_unpublishes(server: VendorServer, facebook: Facebook, answer: Told) -> None:
     server.tell(answer)
-    said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NOBODY)
+    said = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NONE_TAKEN)
     assert isinstance(said, Published)
     assert (said.remote_id, said.url) == (POST, None)
 
 
 def test_is_published_is_the_proof_both_ways(server: VendorServer, facebook: Facebook) -> None:
     server.tell(SHOWN, HIDDEN)
-    said = facebook.look(photos(), account(), PREPARED, ARMED, NOBODY)
+    said = facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN)
     assert said == Published(remote_id=POST, url=LINK)
-    said = facebook.look(photos(), account(), PREPARED, ARMED, NOBODY)
+    said = facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN)
     assert said == Absent(checkpoint={**PREPARED, "again": True})
 
 
-@pytest.mark.parametrize("answer", [Told(status=400, body=fault(100, 33)), Told(body=f'{{"id":"{POST}"}}')])
+@pytest.mark.parametrize(
+    "answer", [Told(status=400, body=build_error(100, 33)), Told(body=f'{{"id":"{POST}"}}')]
+)
 def test_a_post_that_cannot_be_read_proves_nothing(
     server: VendorServer, facebook: Facebook, answer: Told
 ) -> None:
     server.tell(answer)
-    assert isinstance(facebook.look(photos(), account(), PREPARED, ARMED, NOBODY), CannotTell)
+    assert isinstance(facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN), CannotTell)
 
 
 def test_armed_without_a_post_cannot_be_told(server: VendorServer, facebook: Facebook) -> None:
-    assert isinstance(facebook.look(photos(), account(), {}, ARMED, NOBODY), CannotTell)
+    assert isinstance(facebook.look(photos(), account(), {}, ARMED, NONE_TAKEN), CannotTell)
     assert server.asked == []
 
 
@@ -308,13 +314,13 @@ def test_armed_without_a_post_cannot_be_told(server: VendorServer, facebook: Fac
 def test_unarmed_with_nothing_to_read_goes_back_to_prepare(
     server: VendorServer, facebook: Facebook, checkpoint: dict[str, Any]
 ) -> None:
-    assert facebook.look(photos(), account(), checkpoint, None, NOBODY) == Ready(checkpoint=checkpoint)
+    assert facebook.look(photos(), account(), checkpoint, None, NONE_TAKEN) == Ready(checkpoint=checkpoint)
     assert server.asked == []
 
 
 def test_unarmed_and_readable_is_ready(server: VendorServer, facebook: Facebook) -> None:
     server.tell(HIDDEN)
-    assert facebook.look(photos(), account(), PREPARED, None, NOBODY) == Ready(checkpoint=PREPARED)
+    assert facebook.look(photos(), account(), PREPARED, None, NONE_TAKEN) == Ready(checkpoint=PREPARED)
 
 
 def listed(post: str, message: str = "Some pictures", at: str = "2026-11-24T12:00:02+0000") -> str:
@@ -350,7 +356,7 @@ def test_a_direct_post_is_found_by_text_and_time(
 
 def test_two_direct_posts_alike_cannot_be_told_apart(server: VendorServer, direct: Facebook) -> None:
     server.tell(f'{{"data":[{listed("1_1")},{listed("1_2")}]}}')
-    assert isinstance(direct.look(photos(), account(), DIRECT, ARMED, NOBODY), CannotTell)
+    assert isinstance(direct.look(photos(), account(), DIRECT, ARMED, NONE_TAKEN), CannotTell)
 
 
 @pytest.mark.parametrize("armed_at", [None, ARMED])
@@ -359,8 +365,8 @@ def test_two_direct_posts_alike_cannot_be_told_apart(server: VendorServer, direc
     [
         (Told(drop=True), Unavailable),
         (Told(status=500), Unavailable),
-        (Told(status=400, body=fault(4)), RateLimited),
-        (Told(status=400, body=fault(190)), CredentialsExpired),
+        (Told(status=400, body=build_error(4)), RateLimited),
+        (Told(status=400, body=build_error(190)), CredentialsExpired),
     ],
 )
 def test_a_read_that_fails_is_raised_as_its_class(
@@ -372,10 +378,10 @@ def test_a_read_that_fails_is_raised_as_its_class(
 ) -> None:
     server.tell(answer)
     with pytest.raises(expected):
-        facebook.look(photos(), account(), PREPARED, armed_at, NOBODY)
+        facebook.look(photos(), account(), PREPARED, armed_at, NONE_TAKEN)
 
 
 def test_a_changed_caption_is_not_ours(server: VendorServer, direct: Facebook) -> None:
     server.tell(f'{{"data":[{listed("1_1")}]}}')
     draft = replace(photos(), caption="Some other pictures")
-    assert direct.look(draft, account(), DIRECT, ARMED, NOBODY) == DIRECT_ABSENT
+    assert direct.look(draft, account(), DIRECT, ARMED, NONE_TAKEN) == DIRECT_ABSENT

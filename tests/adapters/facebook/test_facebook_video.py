@@ -1,4 +1,4 @@
-"""Reels and videos: an id before anything is visible, the bytes, the finish, and what the status proves."""
+"""Reels and videos: the start, the bytes, the finish, and what the status proves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable,
 from adapters.facebook import Facebook
 from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.http import HttpClient
-from tests.adapters.facebook.material import (
+from tests.adapters.facebook.drafts import (
     ARMED,
     HALF_UP,
     LIVE,
-    NOBODY,
+    NONE_TAKEN,
     PAGE,
     REEL_STARTED,
     SUCCESS,
@@ -27,13 +27,13 @@ from tests.adapters.facebook.material import (
     UP,
     VIDEO_STARTED,
     account,
+    build_settings,
     landscape,
     reel,
-    settings_for,
     video,
     video_status,
 )
-from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer
 
 UPLOAD_URL = "https://rupload.facebook.com/video-upload/v25.0/123"
@@ -90,7 +90,7 @@ def test_a_reel_is_pulled_by_url(server: VendorServer, facebook: Facebook) -> No
 
 
 def test_a_reels_bytes_go_on_where_they_were_cut(server: VendorServer, client: HttpClient) -> None:
-    adapter = Facebook(client, settings_for(server.base, byte_upload=True))
+    adapter = Facebook(client, build_settings(server.base, byte_upload=True))
     content = bytes(range(250)) * 4
     server.tell(REEL_STARTED, HALF_UP.replace("400", "0"), Told(drop=True), HALF_UP, SUCCESS, UP)
     said = run(adapter, reel(video(content)))
@@ -120,7 +120,7 @@ def test_an_error_object_counts_whatever_the_phase_says(
 ) -> None:
     server.tell(TOO_LOW)
     if look:
-        said = facebook.look(reel(), account(), SENT, None, NOBODY)
+        said = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
         assert isinstance(said, Ended)
         assert type(said.error) is Rejected
     else:
@@ -135,7 +135,9 @@ def test_a_failed_upload_is_begun_anew(server: VendorServer, facebook: Facebook,
     assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_finishing_a_reel_is_one_request(server: VendorServer, facebook: Facebook, client: HttpClient) -> None:
+def test_finishing_a_reel_is_one_request(
+    server: VendorServer, facebook: Facebook, client: HttpClient
+) -> None:
     server.tell(SUCCESS)
     said = facebook.finalize(reel(), account(), SENT)
     assert said == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
@@ -151,13 +153,13 @@ def test_finishing_a_reel_is_one_request(server: VendorServer, facebook: Faceboo
 
 @pytest.mark.parametrize("code", [1363040, 1363127, 1363128, 1363129, 368, 6000, 382])
 def test_a_listed_refusal_of_the_finish(server: VendorServer, facebook: Facebook, code: int) -> None:
-    server.tell(Told(status=400, body=fault(code)))
+    server.tell(Told(status=400, body=build_error(code)))
     with pytest.raises(Rejected):
         facebook.finalize(reel(), account(), SENT)
 
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
-@pytest.mark.parametrize("answer", [Told(drop=True), Told(status=500, body=fault(2)), Told(body="")])
+@pytest.mark.parametrize("answer", [Told(drop=True), Told(status=500, body=build_error(2)), Told(body="")])
 def test_a_lost_finish_is_unknown(
     server: VendorServer, facebook: Facebook, draft: Draft, answer: Told
 ) -> None:
@@ -197,7 +199,7 @@ def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: VendorServer, 
 def test_a_chunk_that_had_arrived_is_not_an_error(
     server: VendorServer, facebook: Facebook, data: str
 ) -> None:
-    error = fault(6001, 1363037).replace('"is_transient"', f'"error_data": {data}, "is_transient"')
+    error = build_error(6001, 1363037).replace('"is_transient"', f'"error_data": {data}, "is_transient"')
     server.tell(Told(status=400, body=error))
     said = facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
     assert said == Pending(checkpoint={**SESSION, "start": 600, "end": 1000})
@@ -208,9 +210,9 @@ def test_a_chunk_that_had_arrived_is_not_an_error(
     [
         (Told(drop=True), Unavailable),
         (Told(status=500), Unavailable),
-        (Told(status=400, body=fault(6001)), Unavailable),
-        (Told(status=400, body=fault(6001, 1363037)), Unavailable),
-        (Told(status=400, body=fault(6000)), Rejected),
+        (Told(status=400, body=build_error(6001)), Unavailable),
+        (Told(status=400, body=build_error(6001, 1363037)), Unavailable),
+        (Told(status=400, body=build_error(6000)), Rejected),
     ],
 )
 def test_a_refused_chunk(
@@ -256,7 +258,7 @@ TOLD = '"status":"not_started","publish_status":"published"'
 @pytest.mark.parametrize("draft", [reel(), landscape()])
 def test_live_is_published_under_the_video_id(server: VendorServer, facebook: Facebook, draft: Draft) -> None:
     server.tell(LIVE)
-    said = facebook.look(draft, account(), SENT, ARMED, NOBODY)
+    said = facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN)
     assert said == Published(remote_id="123", url=f"{server.base}/www/reel/123/")
     assert server.asked[0].query == {"fields": "status,published,post_id,permalink_url,created_time"}
 
@@ -286,7 +288,7 @@ def test_what_a_status_means_after_arming(
 ) -> None:
     server.tell(answer)
     at = {**SENT, "accepted": True} if accepted else SENT
-    said = facebook.look(reel(), account(), at, ARMED, NOBODY)
+    said = facebook.look(reel(), account(), at, ARMED, NONE_TAKEN)
     assert type(said) is expected
     if isinstance(said, Absent):
         assert said.checkpoint == {**SENT, "again": True}
@@ -296,22 +298,22 @@ def test_what_a_status_means_after_arming(
 def test_a_video_that_is_not_found_proves_nothing(
     server: VendorServer, facebook: Facebook, draft: Draft
 ) -> None:
-    server.tell(Told(status=400, body=fault(100, 33)))
-    assert isinstance(facebook.look(draft, account(), SENT, ARMED, NOBODY), CannotTell)
+    server.tell(Told(status=400, body=build_error(100, 33)))
+    assert isinstance(facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN), CannotTell)
 
 
 def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(
     server: VendorServer, facebook: Facebook
 ) -> None:
     server.tell(HALF_UP, UP)
-    said = facebook.look(reel(), account(), SENT, None, NOBODY)
+    said = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
     assert said == Pending(checkpoint={**SENT, "polls": 1}, wait=timedelta(seconds=5))
-    assert facebook.look(reel(), account(), SENT, None, NOBODY) == Ready(checkpoint=SENT)
+    assert facebook.look(reel(), account(), SENT, None, NONE_TAKEN) == Ready(checkpoint=SENT)
     unsent = {**STARTED, "offset": 0}
-    assert facebook.look(reel(), account(), unsent, None, NOBODY) == Ready(checkpoint=unsent)
+    assert facebook.look(reel(), account(), unsent, None, NONE_TAKEN) == Ready(checkpoint=unsent)
 
 
 def test_unarmed_but_live_is_published(server: VendorServer, facebook: Facebook) -> None:
     server.tell(LIVE, LIVE)
-    assert isinstance(facebook.look(reel(), account(), SENT, None, NOBODY), Published)
+    assert isinstance(facebook.look(reel(), account(), SENT, None, NONE_TAKEN), Published)
     assert isinstance(facebook.prepare(reel(), account(), SENT), Pending)

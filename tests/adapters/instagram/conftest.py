@@ -1,4 +1,4 @@
-"""An Instagram adapter in front of a scripted server."""
+"""Fixtures: an Instagram adapter that sends to a scripted server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
-from tests.adapters.instagram.material import settings_for
+from tests.adapters.instagram.drafts import build_settings
 from tests.adapters.vendor_server import VendorServer
 
 
 @pytest.fixture
 def instagram(server: VendorServer, client: HttpClient) -> Instagram:
-    return Instagram(client, settings_for(server.base))
+    return Instagram(client, build_settings(server.base))

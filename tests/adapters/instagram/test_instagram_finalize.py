@@ -1,4 +1,4 @@
-"""``media_publish``: one changing request, and what each answer to it proves."""
+"""``media_publish``: one changing request, and what each response to it proves."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from adapters.graph_api import BASE_TABLE
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from adapters.instagram.errors import TABLE
-from tests.adapters.instagram.graph_fault import fault
-from tests.adapters.instagram.material import (
+from tests.adapters.instagram.drafts import (
     CONTAINER,
     IG,
     MEDIA_ID,
     NOT_READY,
     PUBLISHED,
     account,
+    build_settings,
     photo_post,
-    settings_for,
 )
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 READY = {"quota_read": True, "container": CONTAINER}
@@ -130,7 +130,7 @@ def test_a_listed_refusal_was_given_before_acting(
     subcode: int | None,
     expected: type[AdapterError],
 ) -> None:
-    server.tell(Told(status=400, body=fault(code, subcode)))
+    server.tell(Told(status=400, body=build_error(code, subcode)))
     with pytest.raises(expected) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert type(caught.value) is expected
@@ -142,7 +142,7 @@ def test_a_listed_refusal_was_given_before_acting(
 def test_everything_else_leaves_the_outcome_unknown(
     server: VendorServer, instagram: Instagram, code: int, subcode: int | None
 ) -> None:
-    server.tell(Told(status=400, body=fault(code, subcode)))
+    server.tell(Told(status=400, body=build_error(code, subcode)))
     with pytest.raises(OutcomeUnknown):
         instagram.finalize(photo_post(), account(), READY)
     assert len(server.asked) == 1
@@ -165,13 +165,13 @@ def test_no_row_that_proves_nothing_is_a_wait_or_a_reconnect(row: object) -> Non
     "answer",
     [
         Told(drop=True),
-        Told(status=500, body=fault(2, transient=True)),
-        Told(status=500, body=fault(190, 463)),
-        Told(status=503, body=fault(4)),
+        Told(status=500, body=build_error(2, transient=True)),
+        Told(status=500, body=build_error(190, 463)),
+        Told(status=503, body=build_error(4)),
         Told(status=502, body="<html>"),
         Told(status=400, body="not json"),
         Told(status=404, body=""),
-        Told(status=400, body=fault(36003, 2207009, transient=True)),
+        Told(status=400, body=build_error(36003, 2207009, transient=True)),
         Told(body=""),
         Told(body="{}"),
         Told(body='{"id":null}'),
@@ -190,11 +190,11 @@ def test_an_unclear_answer_is_never_read_as_a_refusal(
 
 def test_a_call_that_never_left_is_unavailable(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
-        Instagram(client, settings_for(base)).finalize(photo_post(), account(), READY)
+        Instagram(client, build_settings(base)).finalize(photo_post(), account(), READY)
 
 
 def test_a_right_to_send_that_ran_out_sends_nothing(server: VendorServer) -> None:
-    late = Instagram(HttpClient(may_send=lambda: False), settings_for(server.base))
+    late = Instagram(HttpClient(may_send=lambda: False), build_settings(server.base))
     with pytest.raises(Unavailable):
         late.finalize(photo_post(), account(), READY)
     assert server.asked == []
@@ -221,14 +221,14 @@ def test_the_vendors_example_of_not_ready_un_arms(server: VendorServer, instagra
 def test_a_throttle_waits_as_long_as_it_says(
     server: VendorServer, instagram: Instagram, headers: dict[str, str], wait: timedelta
 ) -> None:
-    server.tell(Told(status=403, body=fault(4, transient=True), headers=headers))
+    server.tell(Told(status=403, body=build_error(4, transient=True), headers=headers))
     with pytest.raises(RateLimited) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert caught.value.retry_after == wait
 
 
 def test_the_daily_limit_is_asked_again_hourly(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=fault(9, 2207042)))
+    server.tell(Told(status=400, body=build_error(9, 2207042)))
     with pytest.raises(RateLimited) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert caught.value.retry_after == timedelta(hours=1)
@@ -272,7 +272,7 @@ def test_each_row_at_a_container(
     subcode: int | None,
     expected: type[AdapterError],
 ) -> None:
-    server.tell(Told(status=400, body=fault(code, subcode)))
+    server.tell(Told(status=400, body=build_error(code, subcode)))
     with pytest.raises(expected) as caught:
         instagram.prepare(photo_post(), account(), {"quota_read": True})
     assert type(caught.value) is expected

@@ -1,4 +1,4 @@
-"""Connecting an account both ways, and keeping its token alive."""
+"""OAuth through Instagram Login and Facebook Login, and token refresh."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from adapters.contract import Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_fault import fault
-from tests.adapters.instagram.material import IG, REFRESHED, SECRET, TOKEN, account, settings_for
+from tests.adapters.instagram.drafts import IG, REFRESHED, SECRET, TOKEN, account, build_settings
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer
 
 BACK = "https://app.example.com/back"
 
 
 @pytest.fixture
-def through_facebook(server: VendorServer, client: HttpClient) -> Instagram:
-    return Instagram(client, settings_for(server.base, connection="facebook_login"))
+def facebook_login(server: VendorServer, client: HttpClient) -> Instagram:
+    return Instagram(client, build_settings(server.base, connection="facebook_login"))
 
 
 def lives_sixty_days(credentials: Credentials) -> bool:
@@ -42,8 +42,8 @@ def test_consent_through_instagram(instagram: Instagram) -> None:
     }
 
 
-def test_consent_through_facebook(through_facebook: Instagram) -> None:
-    url = urlsplit(through_facebook.authorize_url(BACK, "s", None))
+def test_consent_through_facebook(facebook_login: Instagram) -> None:
+    url = urlsplit(facebook_login.authorize_url(BACK, "s", None))
     assert url.path == "/facebook_www/v25.0/dialog/oauth"
     assert "instagram_content_publish" in parse_qs(url.query)["scope"][0]
 
@@ -98,9 +98,9 @@ def test_a_code_that_is_not_taken(
     assert SECRET not in repr(caught.value)
 
 
-def test_a_facebook_code_becomes_a_long_user_token(server: VendorServer, through_facebook: Instagram) -> None:
+def test_a_facebook_code_becomes_a_long_user_token(server: VendorServer, facebook_login: Instagram) -> None:
     server.tell('{"access_token":"EAA-short","token_type":"bearer","expires_in":5000}', REFRESHED)
-    credentials = through_facebook.exchange("code", BACK, None)
+    credentials = facebook_login.exchange("code", BACK, None)
     assert lives_sixty_days(credentials)
     assert server.calls == ["GET /facebook_graph/v25.0/oauth/access_token"] * 2
     assert server.asked[0].query["code"] == "code"
@@ -134,16 +134,16 @@ PAGE = (
 PAGE_ALONE = '{"id":"2","name":"No Instagram","access_token":"EAA-page2"}'
 
 
-def test_the_accounts_behind_a_facebook_token(server: VendorServer, through_facebook: Instagram) -> None:
+def test_the_accounts_behind_a_facebook_token(server: VendorServer, facebook_login: Instagram) -> None:
     server.tell(f'{{"data":[{PAGE},{PAGE_ALONE}]}}')
-    (found,) = through_facebook.discover(Credentials(access_token=SecretStr("EAA-user")))
+    (found,) = facebook_login.discover(Credentials(access_token=SecretStr("EAA-user")))
     assert (found.remote_id, found.connection) == (IG, "facebook_login")
     assert found.credentials.access_token.get_secret_value() == "EAA-user"
     assert found.settings == {"page_id": "134895793791914"}
 
 
 def test_an_empty_list_is_read_through_the_tokens_own_scopes(
-    server: VendorServer, through_facebook: Instagram
+    server: VendorServer, facebook_login: Instagram
 ) -> None:
     scopes = (
         '{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["134895793791914"]},'
@@ -151,7 +151,7 @@ def test_an_empty_list_is_read_through_the_tokens_own_scopes(
         '{"scope":"instagram_basic","target_ids":["17841405822304914"]}]}}'
     )
     server.tell('{"data":[]}', scopes, PAGE)
-    (found,) = through_facebook.discover(Credentials(access_token=SecretStr("EAA-user")))
+    (found,) = facebook_login.discover(Credentials(access_token=SecretStr("EAA-user")))
     assert found.remote_id == IG
     assert server.calls[1:] == [
         "GET /facebook_graph/v25.0/debug_token",
@@ -183,7 +183,7 @@ def test_refresh_of_a_facebook_token(server: VendorServer, instagram: Instagram)
 def test_a_dead_token_needs_its_person(
     server: VendorServer, instagram: Instagram, connection: str, subcode: int | None
 ) -> None:
-    server.tell(Told(status=400, body=fault(190, subcode)))
+    server.tell(Told(status=400, body=build_error(190, subcode)))
     with pytest.raises(CredentialsRevoked) as caught:
         instagram.refresh(account(connection))
     assert TOKEN not in repr(caught.value)
@@ -197,7 +197,7 @@ def test_a_passing_failure_at_refresh_revokes_nothing(server: VendorServer, inst
 
 
 def test_a_token_too_young_to_refresh_is_asked_for_later(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=fault(100)))
+    server.tell(Told(status=400, body=build_error(100)))
     with pytest.raises(Unavailable) as caught:
         instagram.refresh(account())
     assert (caught.value.code, caught.value.retry_after) == ("refresh_too_early", timedelta(hours=1))

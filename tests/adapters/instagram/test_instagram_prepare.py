@@ -1,4 +1,4 @@
-"""Containers, one request a call, resumable from every checkpoint."""
+"""``prepare``: containers, one request per call, resumable from every checkpoint."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
-from tests.adapters.instagram.graph_fault import fault
-from tests.adapters.instagram.material import (
+from tests.adapters.instagram.drafts import (
     CONTAINER,
     CREATED,
     FINISHED,
@@ -32,18 +31,19 @@ from tests.adapters.instagram.material import (
     UPLOAD_FAILED,
     UPLOADED,
     account,
+    build_settings,
     carousel,
     photo_post,
     reel,
-    settings_for,
     status,
     video,
 )
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer, closed_port
 
 
 def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[PrepareResult]:
-    """Call until Ready, as the core does, each time with a checkpoint that went through JSON."""
+    """Call ``prepare`` until Ready, as the pipeline does, each time with a checkpoint that went through JSON."""
     said: list[PrepareResult] = []
     checkpoint = start
     while not said or isinstance(said[-1], Pending):
@@ -186,7 +186,7 @@ def test_another_worker_goes_on_from_any_checkpoint(
 
 
 def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, client: HttpClient) -> None:
-    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
     server.tell(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
     run(adapter, reel(video(b"0123456789" * 100)), account("facebook_login"), {})
     assert server.asked[1].path == f"/facebook_graph/v25.0/{IG}/media"
@@ -207,7 +207,7 @@ def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
     server: VendorServer, client: HttpClient, connection: str, wanted: bool
 ) -> None:
     server.tell(CREATED)
-    adapter = Instagram(client, settings_for(server.base, byte_upload=wanted))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=wanted))
     adapter.prepare(reel(), account(connection), {"quota_read": True})
     assert "video_url" in server.asked[0].json
 
@@ -222,7 +222,7 @@ def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
     ],
 )
 def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: HttpClient, answer: Told) -> None:
-    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
     server.tell(answer)
     at = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
     said = adapter.prepare(reel(), account("facebook_login"), at)
@@ -230,7 +230,7 @@ def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: HttpC
 
 
 def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, client: HttpClient) -> None:
-    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
     server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
     first = adapter.prepare(
@@ -248,7 +248,7 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, 
 def test_other_refusals_of_an_upload(
     server: VendorServer, client: HttpClient, status: int, expected: type[AdapterError]
 ) -> None:
-    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
     body = '{"debug_info":{"retriable":false,"type":"NotAuthorizedError","message":"…"}}'
     server.tell(Told(status=status, body=body))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/rupload/ig-api-upload/1"}
@@ -258,14 +258,16 @@ def test_other_refusals_of_an_upload(
     assert server.calls == ["POST /rupload/ig-api-upload/1"]
 
 
-def test_a_stream_that_ends_in_our_own_error_is_told_as_that(server: VendorServer, client: HttpClient) -> None:
+def test_a_stream_that_ends_in_our_own_error_is_told_as_that(
+    server: VendorServer, client: HttpClient
+) -> None:
     def gone(first: int, length: int) -> Iterator[bytes]:
         yield b"the first bytes"
         raise Rejected("the file changed", code="media_changed")
 
     media = video()
     changed = reel(type(media)(url=media.url, kind="video", facts=media.facts, stream=gone))
-    adapter = Instagram(client, settings_for(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
     at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
     with pytest.raises(Rejected) as caught:
         adapter.prepare(changed, account("facebook_login"), at)
@@ -352,7 +354,7 @@ def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
 def test_a_container_not_found_is_read_again_before_it_is_given_up(
     server: VendorServer, instagram: Instagram, pair: tuple[int, int]
 ) -> None:
-    server.tell(*[Told(status=400, body=fault(*pair))] * 4)
+    server.tell(*[Told(status=400, body=build_error(*pair))] * 4)
     checkpoint: Mapping[str, Any] = {"container": CONTAINER}
     for polls in range(3):
         said = instagram.prepare(photo_post(), account(), checkpoint)
@@ -379,12 +381,12 @@ def test_a_container_found_published_before_arming_is_never_made_anew(
     "answer",
     [
         Told(drop=True),
-        Told(status=500, body=fault(2, transient=True)),
+        Told(status=500, body=build_error(2, transient=True)),
         Told(status=502, body="<html>bad gateway</html>"),
         Told(body="<html>ok?</html>"),
         Told(body='{"not":"an id"}'),
-        Told(status=400, body=fault(1)),
-        Told(status=400, body=fault(12345, transient=True)),
+        Told(status=400, body=build_error(1)),
+        Told(status=400, body=build_error(12345, transient=True)),
     ],
 )
 def test_silence_and_passing_trouble_before_arming_are_unavailable(
@@ -397,17 +399,17 @@ def test_silence_and_passing_trouble_before_arming_are_unavailable(
 
 def test_no_connection_is_unavailable(client: HttpClient) -> None:
     with closed_port() as base, pytest.raises(Unavailable):
-        Instagram(client, settings_for(base)).prepare(photo_post(), account(), {})
+        Instagram(client, build_settings(base)).prepare(photo_post(), account(), {})
 
 
 def test_a_stale_token_is_for_the_core_to_refresh(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=401, body=fault(190, 463)))
+    server.tell(Told(status=401, body=build_error(190, 463)))
     with pytest.raises(CredentialsExpired):
         instagram.prepare(photo_post(), account(), {})
 
 
 def test_no_secret_is_in_what_is_raised_or_shown(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=fault(190, message=f"Malformed access token {TOKEN}")))
+    server.tell(Told(status=400, body=build_error(190, message=f"Malformed access token {TOKEN}")))
     with pytest.raises(AdapterError) as caught:
         instagram.prepare(photo_post(), account(), {})
     shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.base}"
@@ -418,7 +420,7 @@ def test_no_secret_is_in_what_is_raised_or_shown(server: VendorServer, instagram
 def test_their_words_are_passed_on_unless_they_quote_the_token(
     server: VendorServer, instagram: Instagram
 ) -> None:
-    body = fault(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
+    body = build_error(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
     server.tell(Told(status=400, body=body), Told(status=400, body=body.replace("Too tall.", TOKEN)))
     for expected in ("(Too tall.)", "supported"):
         with pytest.raises(Rejected) as caught:

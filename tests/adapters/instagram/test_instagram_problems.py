@@ -1,4 +1,4 @@
-"""Every limit, on both sides of its line; a broken draft costs no request."""
+"""Every limit, at it and above it; a draft that breaks one sends no request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import Adapter, Draft, Media
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
-from tests.adapters.instagram.material import account, carousel, image, photo_post, reel, settings_for, video
+from tests.adapters.instagram.drafts import account, build_settings, carousel, image, photo_post, reel, video
 from tests.adapters.vendor_server import VendorServer
 
 MIB = 1024 * 1024
@@ -72,7 +72,7 @@ BROKEN: list[tuple[Draft, str, object, object]] = [
 
 @pytest.mark.parametrize("draft", FINE)
 def test_what_instagram_takes_is_let_through(client: HttpClient, draft: Draft) -> None:
-    assert Instagram(client, settings_for("http://unused")).problems(draft, account()) == []
+    assert Instagram(client, build_settings("http://unused")).problems(draft, account()) == []
 
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
@@ -89,7 +89,7 @@ def test_over_a_limit_is_one_problem_that_names_it_and_no_request(
 def test_several_problems_come_together_and_name_their_place(client: HttpClient) -> None:
     media = (image(1), image(2, content_type="image/webp", bytes=9 * MIB))
     draft = replace(carousel(), caption="#a " * 31 + "@b " * 21, media=media)
-    found = Instagram(client, settings_for("http://unused")).problems(draft, account())
+    found = Instagram(client, build_settings("http://unused")).problems(draft, account())
     assert [problem.field for problem in found] == [
         "caption",
         "caption",
@@ -99,4 +99,4 @@ def test_several_problems_come_together_and_name_their_place(client: HttpClient)
 
 
 def test_it_is_an_adapter(client: HttpClient) -> None:
-    assert isinstance(Instagram(client, settings_for("http://unused")), Adapter)
+    assert isinstance(Instagram(client, build_settings("http://unused")), Adapter)

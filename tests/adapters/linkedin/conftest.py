@@ -1,4 +1,4 @@
-"""A LinkedIn adapter in front of a scripted server."""
+"""Fixtures: a LinkedIn adapter that sends to a scripted server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
-from tests.adapters.linkedin.material import settings_for
+from tests.adapters.linkedin.drafts import build_settings
 from tests.adapters.vendor_server import VendorServer
 
 
 @pytest.fixture
 def linkedin(server: VendorServer, client: HttpClient) -> LinkedIn:
-    return LinkedIn(client, settings_for(server.base))
+    return LinkedIn(client, build_settings(server.base))

@@ -1,4 +1,4 @@
-"""Consent, codes, refreshes, and whose grant it is; and no secret where it does not belong."""
+"""Consent, codes, refreshes, and account discovery; no secret in logs or reprs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adapters.linkedin import LinkedIn
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
 from adapters.linkedin.wire import StartedImage, StartedVideo
 from adapters.oauth import TokenResponse
-from tests.adapters.linkedin import material as m
+from tests.adapters.linkedin import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 BACK = "https://slipway.example/back"
@@ -42,7 +42,7 @@ def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
 )
 def test_the_consent_page(server: VendorServer, connection: str | None, scope: str) -> None:
     options = {"connection": connection} if connection else {}
-    adapter = LinkedIn(HttpClient(), m.settings_for(server.base, **options))
+    adapter = LinkedIn(HttpClient(), m.build_settings(server.base, **options))
     url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/v2/authorization"
     assert parse_qs(url.query) == {
@@ -55,7 +55,7 @@ def test_the_consent_page(server: VendorServer, connection: str | None, scope: s
 
 
 def test_an_unknown_connection_is_refused(server: VendorServer) -> None:
-    adapter = LinkedIn(HttpClient(), m.settings_for(server.base, connection="showcase"))
+    adapter = LinkedIn(HttpClient(), m.build_settings(server.base, connection="showcase"))
     with pytest.raises(Rejected, match="showcase"):
         adapter.authorize_url(BACK, "s", None)
 
@@ -96,18 +96,18 @@ def test_a_refresh_keeps_what_is_not_repeated(server: VendorServer, linkedin: Li
     assert kept.scopes == ("w_member_social",)
 
 
-def oauth_fault(word: str, status: int = 400) -> Told:
+def build_oauth_error(word: str, status: int = 400) -> Told:
     return Told(status=status, body=f'{{"error":"{word}","error_description":"…"}}')
 
 
 @pytest.mark.parametrize(
     ("told", "error", "code"),
     [
-        (oauth_fault("invalid_grant"), CredentialsRevoked, "reconnect_required"),
-        (oauth_fault("invalid_request"), Rejected, "invalid_request"),
-        (oauth_fault("invalid_client", 401), Rejected, "app_refused"),
-        (oauth_fault("something_new"), Unavailable, "platform_unavailable"),
-        (oauth_fault("invalid_grant", 500), Unavailable, "platform_unavailable"),
+        (build_oauth_error("invalid_grant"), CredentialsRevoked, "reconnect_required"),
+        (build_oauth_error("invalid_request"), Rejected, "invalid_request"),
+        (build_oauth_error("invalid_client", 401), Rejected, "app_refused"),
+        (build_oauth_error("something_new"), Unavailable, "platform_unavailable"),
+        (build_oauth_error("invalid_grant", 500), Unavailable, "platform_unavailable"),
         (Told(status=429, body=""), RateLimited, "rate_limited"),
         (Told(status=503, body="<html>"), Unavailable, "platform_unavailable"),
         (Told(body="{}"), Unavailable, "platform_unavailable"),
@@ -130,7 +130,7 @@ def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, linked
 
 
 def test_a_refused_code_is_no_revoked_account(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(oauth_fault("invalid_grant"))
+    server.tell(build_oauth_error("invalid_grant"))
     with pytest.raises(Rejected) as raised:
         linkedin.exchange("old", BACK, None)
     assert raised.value.code == "code_refused"
@@ -183,7 +183,7 @@ def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: Li
 
 
 def test_the_setting_says_what_is_asked_for_where_nobody_does(server: VendorServer) -> None:
-    asks = LinkedIn(HttpClient(), m.settings_for(server.base, ask_for="person"))
+    asks = LinkedIn(HttpClient(), m.build_settings(server.base, ask_for="person"))
     assert "scope=openid+profile+w_member_social&" in asks.authorize_url(BACK, "s", None) + "&"
 
 
@@ -192,14 +192,14 @@ def test_discover_without_known_scopes_goes_by_what_was_asked(
 ) -> None:
     server.tell('{"sub":"8675309"}', '{"elements":[]}', '{"elements":[]}')
     assert [found.connection for found in linkedin.discover(granted())] == ["person"]
-    asks = LinkedIn(HttpClient(), m.settings_for(server.base, connection="organization"))
+    asks = LinkedIn(HttpClient(), m.build_settings(server.base, connection="organization"))
     assert asks.discover(granted()) == ()
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def clean(*texts: str) -> None:
+def assert_no_secrets(*texts: str) -> None:
     for text in texts:
         for secret in m.SECRETS:
             assert secret not in text
@@ -208,14 +208,16 @@ def clean(*texts: str) -> None:
 def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
     video = m.VIDEO_STARTED.replace("dms-uploads/1", m.UPLOAD_SECRET).replace('n":""', f'n":"{m.APP_SECRET}"')
     begun = StartedVideo.model_validate_json(video)
-    clean(
+    assert_no_secrets(
         repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
         repr(StartedImage.model_validate_json(m.IMAGE_STARTED)),
         repr(begun),
         repr(
             Checkpoint(
                 media=(
-                    FileUpload(url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions),
+                    FileUpload(
+                        url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions
+                    ),
                 )
             )
         ),
@@ -231,6 +233,6 @@ def test_errors_do_not_repeat_what_linkedin_says(server: VendorServer, linkedin:
     server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)))
     for _ in range(3):
         with pytest.raises(AdapterError) as raised:
-            linkedin.finalize(m.draft_of(), m.account(), m.done(m.IMAGE))
+            linkedin.finalize(m.build_draft(), m.account(), m.build_done_checkpoint(m.IMAGE))
         error = raised.value
-        clean(repr(error), str(error), str(error.next_action), repr(error.__cause__))
+        assert_no_secrets(repr(error), str(error), str(error.next_action), repr(error.__cause__))

@@ -1,4 +1,4 @@
-"""The one visible call, what its answers mean, and what a lost one leads to."""
+"""The one visible call, what its responses mean, and what a lost response leads to."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from adapters.linkedin.text import count_utf16_units, escape_little_text
-from tests.adapters.linkedin import material as m
+from tests.adapters.linkedin import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")
-AT = m.done(m.IMAGE)
+AT = m.build_done_checkpoint(m.IMAGE)
 
 
 def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: HttpClient) -> None:
     server.tell(m.POSTED)
-    published = linkedin.finalize(m.draft_of(), ORG, AT)
+    published = linkedin.finalize(m.build_draft(), ORG, AT)
     assert published == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
     assert client.calls == [("POST", f"{server.base}/api/rest/posts", True)]
     (asked,) = server.asked
@@ -58,8 +58,12 @@ def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: HttpCli
 
 def test_several_images_and_a_video(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(m.POSTED, m.POSTED)
-    linkedin.finalize(m.draft_of(m.image(), m.image()), MEMBER, m.done("urn:li:image:1", "urn:li:image:2"))
-    linkedin.finalize(m.draft_of(m.video()), MEMBER, m.done(m.VIDEO))
+    linkedin.finalize(
+        m.build_draft(m.image(), m.image()),
+        MEMBER,
+        m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2"),
+    )
+    linkedin.finalize(m.build_draft(m.video()), MEMBER, m.build_done_checkpoint(m.VIDEO))
     several, one = server.asked
     assert several.json["author"] == m.MEMBER
     assert several.json["content"] == {
@@ -70,7 +74,7 @@ def test_several_images_and_a_video(server: VendorServer, linkedin: LinkedIn) ->
 
 def test_the_name_in_the_header_may_be_encoded(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(Told(status=201, body="", headers={"X-RestLi-Id": "urn%3Ali%3AugcPost%3A77"}))
-    published = linkedin.finalize(m.draft_of(), ORG, AT)
+    published = linkedin.finalize(m.build_draft(), ORG, AT)
     assert isinstance(published, Published)
     assert published.remote_id == "urn:li:ugcPost:77"
 
@@ -80,7 +84,7 @@ def test_what_is_not_prepared_is_not_posted(
     server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
 ) -> None:
     with pytest.raises(Unavailable) as raised:
-        linkedin.finalize(m.draft_of(), ORG, at)
+        linkedin.finalize(m.build_draft(), ORG, at)
     assert raised.value.code == "not_prepared"
     assert server.asked == []
 
@@ -113,9 +117,9 @@ REFUSALS = [
 def test_refusals_given_before_acting(
     server: VendorServer, linkedin: LinkedIn, status: int, code: str, error: type[AdapterError], ours: str
 ) -> None:
-    server.tell(m.fault(status, code))
+    server.tell(m.build_error(status, code))
     with pytest.raises(error) as raised:
-        linkedin.finalize(m.draft_of(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, AT)
     assert (raised.value.code, raised.value.platform_code, raised.value.http_status) == (ours, code, status)
     assert len(server.asked) == 1
 
@@ -124,12 +128,12 @@ UNCLEAR = [
     DROP,
     Told(status=500),
     Told(status=504, body="<html>"),
-    m.fault(500, "MISSING_FIELD"),  # a server's fault proves nothing, whatever it says
-    m.fault(400, "SOMETHING_NEW"),
-    m.fault(403, "SOMETHING_NEW"),
+    m.build_error(500, "MISSING_FIELD"),  # a server's fault proves nothing, whatever it says
+    m.build_error(400, "SOMETHING_NEW"),
+    m.build_error(403, "SOMETHING_NEW"),
     Told(status=404, body="<html>"),
-    m.fault(409, "CONFLICT"),
-    m.fault(422, "SOMETHING_NEW"),
+    m.build_error(409, "CONFLICT"),
+    m.build_error(422, "SOMETHING_NEW"),
     Told(status=302, body=""),
     Told(status=201, body=""),  # seen elsewhere: reported as posted, and nothing appeared
     Told(status=201, body="", headers={"x-restli-id": ""}),
@@ -144,14 +148,14 @@ UNCLEAR = [
 def test_anything_unclear_is_unknown(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
     server.tell(told)
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.draft_of(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, AT)
 
 
 def test_a_named_duplicate_is_live(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(DROP, Told(status=422, body=m.DUPLICATE))
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.draft_of(), MEMBER, AT)
-    again = linkedin.finalize(m.draft_of(), MEMBER, AT)
+        linkedin.finalize(m.build_draft(), MEMBER, AT)
+    again = linkedin.finalize(m.build_draft(), MEMBER, AT)
     assert again == Published(
         remote_id="urn:li:share:6789",
         url=f"{server.base}/www/feed/update/urn:li:share:6789/",
@@ -163,12 +167,12 @@ def test_a_named_duplicate_is_live(server: VendorServer, linkedin: LinkedIn) -> 
 def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
     server: VendorServer, linkedin: LinkedIn
 ) -> None:
-    server.tell(m.fault(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.fault(429, "TOO_MANY_REQUESTS"))
+    server.tell(m.build_error(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.build_error(429, "TOO_MANY_REQUESTS"))
     with pytest.raises(Unavailable) as soon:
-        linkedin.finalize(m.draft_of(), MEMBER, {**AT, "unreadable": True})
+        linkedin.finalize(m.build_draft(), MEMBER, {**AT, "unreadable": True})
     assert soon.value.retry_after == timedelta(seconds=30)
     with pytest.raises(RateLimited) as late:
-        linkedin.finalize(m.draft_of(), MEMBER, AT)
+        linkedin.finalize(m.build_draft(), MEMBER, AT)
     assert late.value.retry_after is not None
     assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
     assert time_until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
@@ -177,32 +181,35 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
 def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(Told(status=429, body="{}", headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as raised:
-        linkedin.finalize(m.draft_of(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, AT)
     assert raised.value.retry_after == timedelta(seconds=90)
 
 
 def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: VendorServer) -> None:
-    late = LinkedIn(HttpClient(may_send=lambda: False), m.settings_for(server.base))
+    late = LinkedIn(HttpClient(may_send=lambda: False), m.build_settings(server.base))
     with pytest.raises(Unavailable) as raised:
-        late.finalize(m.draft_of(), ORG, AT)
+        late.finalize(m.build_draft(), ORG, AT)
     assert raised.value.code == "deadline_passed"
     assert server.asked == []
     with closed_port() as base, pytest.raises(Unavailable) as unreachable:
-        LinkedIn(HttpClient(), m.settings_for(base)).finalize(m.draft_of(), ORG, AT)
+        LinkedIn(HttpClient(), m.build_settings(base)).finalize(m.build_draft(), ORG, AT)
     assert unreachable.value.code == "platform_unreachable"
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: Container[str] = m.NOBODY) -> Any:
-    return linkedin.look(m.draft_of(), ORG, at, m.ARMED, taken)
+def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: Container[str] = m.NONE_TAKEN) -> Any:
+    return linkedin.look(m.build_draft(), ORG, at, m.ARMED, taken)
 
 
 def test_a_lost_answer_is_found_by_our_media(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(DROP, m.listed(m.a_post("urn:li:share:1", "urn:li:image:other"), m.a_post(m.SHARE, m.IMAGE)))
+    server.tell(
+        DROP,
+        m.build_listing(m.build_post("urn:li:share:1", "urn:li:image:other"), m.build_post(m.SHARE, m.IMAGE)),
+    )
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.draft_of(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, AT)
     assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
     asked = server.asked[1]
     assert (asked.method, asked.path) == ("GET", "/api/rest/posts")
@@ -210,25 +217,28 @@ def test_a_lost_answer_is_found_by_our_media(server: VendorServer, linkedin: Lin
     assert asked.headers["x-restli-method"] == "FINDER"
 
 
-TWO = m.done("urn:li:image:1", "urn:li:image:2")
+TWO = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
 
 
 @pytest.mark.parametrize(
     ("at", "posts", "found"),
     [
-        (AT, [m.a_post("urn:li:share:1", m.IMAGE, commentary="rendered otherwise")], "urn:li:share:1"),
-        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:1", "urn:li:image:2")], "urn:li:share:1"),
-        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:2", "urn:li:image:1")], "urn:li:share:1"),
-        (TWO, [m.a_post("urn:li:share:1", "urn:li:image:1")], None),  # another post of one of the two
-        (AT, [m.a_post("urn:li:share:1", "urn:li:image:9")], None),  # the same text with other media
-        (AT, [m.a_post("urn:li:share:1", content=None)], None),
+        (AT, [m.build_post("urn:li:share:1", m.IMAGE, commentary="rendered otherwise")], "urn:li:share:1"),
+        (TWO, [m.build_post("urn:li:share:1", "urn:li:image:1", "urn:li:image:2")], "urn:li:share:1"),
+        (TWO, [m.build_post("urn:li:share:1", "urn:li:image:2", "urn:li:image:1")], "urn:li:share:1"),
+        (TWO, [m.build_post("urn:li:share:1", "urn:li:image:1")], None),  # another post of one of the two
+        (AT, [m.build_post("urn:li:share:1", "urn:li:image:9")], None),  # the same text with other media
+        (AT, [m.build_post("urn:li:share:1", build_content=None)], None),
         (AT, [], None),
         (
             AT,
-            [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE, commentary="other")],
+            [
+                m.build_post("urn:li:share:1", m.IMAGE),
+                m.build_post("urn:li:share:2", m.IMAGE, commentary="other"),
+            ],
             "urn:li:share:1",
         ),
-        (AT, [m.a_post("urn:li:share:1", m.IMAGE), m.a_post("urn:li:share:2", m.IMAGE)], None),
+        (AT, [m.build_post("urn:li:share:1", m.IMAGE), m.build_post("urn:li:share:2", m.IMAGE)], None),
     ],
 )
 def test_the_media_decide_and_the_text_tells_twins_apart(
@@ -238,13 +248,13 @@ def test_the_media_decide_and_the_text_tells_twins_apart(
     posts: list[dict[str, Any]],
     found: str | None,
 ) -> None:
-    server.tell(m.listed(*posts))
+    server.tell(m.build_listing(*posts))
     seen = look(linkedin, at)
     assert isinstance(seen, CannotTell) if found is None else seen.remote_id == found
 
 
 def test_what_another_delivery_owns_is_not_ours(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.listed(m.a_post("urn:li:share:1", m.IMAGE)))
+    server.tell(m.build_listing(m.build_post("urn:li:share:1", m.IMAGE)))
     assert isinstance(look(linkedin, taken=frozenset({"urn:li:share:1"})), CannotTell)
 
 
@@ -260,17 +270,17 @@ def test_what_another_delivery_owns_is_not_ours(server: VendorServer, linkedin: 
 def test_where_a_found_post_stands(
     server: VendorServer, linkedin: LinkedIn, state: str, kind: type[object]
 ) -> None:
-    server.tell(m.listed(m.a_post(m.SHARE, m.IMAGE, lifecycleState=state)))
+    server.tell(m.build_listing(m.build_post(m.SHARE, m.IMAGE, lifecycleState=state)))
     assert isinstance(look(linkedin), kind)
 
 
 def test_a_members_posts_cannot_be_listed(server: VendorServer, linkedin: LinkedIn) -> None:
-    assert isinstance(linkedin.look(m.draft_of(), MEMBER, AT, m.ARMED, m.NOBODY), CannotTell)
+    assert isinstance(linkedin.look(m.build_draft(), MEMBER, AT, m.ARMED, m.NONE_TAKEN), CannotTell)
     assert isinstance(look(linkedin, {}), CannotTell)
     assert server.asked == []
 
 
-@pytest.mark.parametrize("told", [Told(status=403, body=m.DENIED), m.fault(404, "RESOURCE_NOT_FOUND")])
+@pytest.mark.parametrize("told", [Told(status=403, body=m.DENIED), m.build_error(404, "RESOURCE_NOT_FOUND")])
 def test_a_listing_that_is_refused_proves_nothing(
     server: VendorServer, linkedin: LinkedIn, told: Told
 ) -> None:
@@ -284,9 +294,9 @@ def test_a_listing_that_is_refused_proves_nothing(
         (DROP, Unavailable),
         (Told(status=503), Unavailable),
         (Told(body='{"elements":[{}]}'), Unavailable),
-        (m.fault(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
-        (m.fault(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
-        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
+        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
+        (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
+        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
     ],
 )
 def test_a_look_that_could_not_be_made_says_so(
@@ -322,7 +332,7 @@ def test_reserved_signs_are_escaped_and_hashtags_kept(caption: str, sent: str | 
 
 def test_the_caption_goes_out_escaped(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(m.POSTED)
-    linkedin.finalize(m.draft_of(caption="a (b) #c"), ORG, AT)
+    linkedin.finalize(m.build_draft(caption="a (b) #c"), ORG, AT)
     assert server.asked[0].json["commentary"] == "a \\(b\\) #c"
     assert json.loads(server.asked[0].body)["commentary"].count("\\") == 2
 

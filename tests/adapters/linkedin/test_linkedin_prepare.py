@@ -1,4 +1,4 @@
-"""Media on their way to LinkedIn: every step, every cut line, every resumption."""
+"""Media uploads to LinkedIn: every step, every interruption, every resumption."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
-from tests.adapters.linkedin import material as m
+from tests.adapters.linkedin import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")
 TAKEN_IN = Told(status=201, body="")
-AVAILABLE = m.media_status("AVAILABLE")
-PROCESSING = m.media_status("PROCESSING")
+AVAILABLE = m.build_media_status("AVAILABLE")
+PROCESSING = m.build_media_status("PROCESSING")
 IMAGE_PATH = "/api/rest/images/urn%3Ali%3Aimage%3AC4E10AQFoyyAjHPMQuQ"
 VIDEO_PATH = "/api/rest/videos/urn%3Ali%3Avideo%3AC5F10AQGKQg_6y2a4sQ"
 
@@ -42,7 +42,7 @@ def part(etag: str) -> Told:
 
 def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: LinkedIn) -> None:
     server.tell(m.IMAGE_STARTED, TAKEN_IN, PROCESSING, AVAILABLE)
-    assert m.prepared(linkedin, m.draft_of(), ORG) == m.done(m.IMAGE)
+    assert m.prepare_to_end(linkedin, m.build_draft(), ORG) == m.build_done_checkpoint(m.IMAGE)
     assert server.calls == [
         "POST /api/rest/images",
         f"PUT /dms-uploads/{m.UPLOAD_SECRET}",
@@ -57,7 +57,7 @@ def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: L
         assert asked.headers["linkedin-version"] == m.VERSION
         assert asked.headers["x-restli-protocol-version"] == "2.0.0"
         assert asked.headers["content-type"] == "application/json"
-    assert sent.body == m.content(5000)
+    assert sent.body == m.build_content(5000)
     assert sent.headers["authorization"] == f"Bearer {m.TOKEN}", "an image's address wants the token"
     assert sent.headers["content-type"] == "image/jpeg"
 
@@ -65,24 +65,24 @@ def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: L
 def test_several_images_are_all_sent_before_any_is_waited_for(
     server: VendorServer, linkedin: LinkedIn
 ) -> None:
-    draft = m.draft_of(*(m.image(1000 + n) for n in range(3)))
+    draft = m.build_draft(*(m.image(1000 + n) for n in range(3)))
     for number in (1, 2, 3):
         server.tell(m.image_started(number), TAKEN_IN)
     server.tell(AVAILABLE, PROCESSING, AVAILABLE, AVAILABLE)
-    ready = m.prepared(linkedin, draft, MEMBER)
-    assert ready == m.done("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
+    ready = m.prepare_to_end(linkedin, draft, MEMBER)
+    assert ready == m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
     assert [asked.body for asked in server.asked if asked.method == "PUT"] == [
-        m.content(1000),
-        m.content(1001),
-        m.content(1002),
+        m.build_content(1000),
+        m.build_content(1001),
+        m.build_content(1002),
     ]
     assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
     assert server.asked[0].json["initializeUploadRequest"]["owner"] == m.MEMBER
 
 
 def test_ready_stays_ready_without_a_request(server: VendorServer, linkedin: LinkedIn) -> None:
-    at = m.done(m.IMAGE)
-    assert linkedin.prepare(m.draft_of(), ORG, at) == Ready(checkpoint=at)
+    at = m.build_done_checkpoint(m.IMAGE)
+    assert linkedin.prepare(m.build_draft(), ORG, at) == Ready(checkpoint=at)
     assert server.asked == []
 
 
@@ -90,13 +90,13 @@ def test_ready_stays_ready_without_a_request(server: VendorServer, linkedin: Lin
 def test_a_token_that_may_not_read_statuses_posts_at_once(
     server: VendorServer, linkedin: LinkedIn, kind: str
 ) -> None:
-    draft = m.draft_of(m.video() if kind == "video" else m.image())
-    at = m.done(m.VIDEO if kind == "video" else m.IMAGE)
+    draft = m.build_draft(m.video() if kind == "video" else m.image())
+    at = m.build_done_checkpoint(m.VIDEO if kind == "video" else m.IMAGE)
     at["media"][0].pop("available")
     server.tell(Told(status=403, body=m.DENIED), Told(status=403, body=m.DENIED))
     ready = linkedin.prepare(draft, MEMBER, at)
     assert ready == Ready(checkpoint={**at, "unreadable": True})
-    assert linkedin.look(draft, MEMBER, at, None, m.NOBODY) == ready
+    assert linkedin.look(draft, MEMBER, at, None, m.NONE_TAKEN) == ready
     assert linkedin.prepare(draft, MEMBER, ready.checkpoint) == ready, "and is not asked again"
 
 
@@ -106,9 +106,9 @@ def test_a_token_that_may_not_read_statuses_posts_at_once(
 def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
     server: VendorServer, linkedin: LinkedIn
 ) -> None:
-    draft = m.draft_of(m.video())
+    draft = m.build_draft(m.video())
     server.tell(m.VIDEO_STARTED, part('"etag1"'), part("etag2"), Told(body=""), PROCESSING, AVAILABLE)
-    assert m.prepared(linkedin, draft, ORG) == m.done(m.VIDEO)
+    assert m.prepare_to_end(linkedin, draft, ORG) == m.build_done_checkpoint(m.VIDEO)
     assert server.calls == [
         "POST /api/rest/videos",
         "PUT /dms-uploads/1",
@@ -127,7 +127,7 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
             "uploadThumbnail": False,
         }
     }
-    assert first.body + second.body == m.content(m.PART + 700)
+    assert first.body + second.body == m.build_content(m.PART + 700)
     assert len(first.body) == m.PART, "lastByte is part of it"
     for asked in (first, second):
         assert "authorization" not in asked.headers
@@ -139,7 +139,7 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
 
 
 def test_each_part_is_a_step_of_its_own(server: VendorServer, linkedin: LinkedIn) -> None:
-    draft = m.draft_of(m.video())
+    draft = m.build_draft(m.video())
     server.tell(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Told(body=""))
     at = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
     after_one = m.through_json(linkedin.prepare(draft, ORG, at).checkpoint)
@@ -155,7 +155,7 @@ def test_each_part_is_a_step_of_its_own(server: VendorServer, linkedin: LinkedIn
 
 
 def test_a_part_without_an_etag_is_not_taken_for_sent(server: VendorServer, linkedin: LinkedIn) -> None:
-    draft = m.draft_of(m.video())
+    draft = m.build_draft(m.video())
     server.tell(m.VIDEO_STARTED, Told(body=""))
     at = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(Unavailable) as raised:
@@ -167,11 +167,13 @@ TO_CLOSE = {"media": [{"urn": m.VIDEO, "part_ids": ["a"], "sent": True}]}
 DOUBTFUL = {"media": [{"urn": m.VIDEO, "sent": True, "closed": True, "doubtful": True}]}
 
 
-@pytest.mark.parametrize("told", [m.fault(400, "INVALID_VALUE_FOR_FIELD"), m.fault(409, "CONFLICT")])
+@pytest.mark.parametrize(
+    "told", [m.build_error(400, "INVALID_VALUE_FOR_FIELD"), m.build_error(409, "CONFLICT")]
+)
 def test_a_refused_close_may_be_one_whose_first_answer_was_lost(
     server: VendorServer, linkedin: LinkedIn, told: Told
 ) -> None:
-    draft = m.draft_of(m.video())
+    draft = m.build_draft(m.video())
     server.tell(DROP, told, AVAILABLE)
     with pytest.raises(Unavailable):
         linkedin.prepare(draft, ORG, TO_CLOSE)
@@ -180,12 +182,12 @@ def test_a_refused_close_may_be_one_whose_first_answer_was_lost(
     assert isinstance(linkedin.prepare(draft, ORG, doubtful.checkpoint), Ready)
 
 
-@pytest.mark.parametrize("told", [m.media_status("WAITING_UPLOAD"), Told(status=403, body=m.DENIED)])
+@pytest.mark.parametrize("told", [m.build_media_status("WAITING_UPLOAD"), Told(status=403, body=m.DENIED)])
 def test_a_refused_close_that_nothing_bears_out_begins_anew(
     server: VendorServer, linkedin: LinkedIn, told: Told
 ) -> None:
     server.tell(told)
-    anew = linkedin.prepare(m.draft_of(m.video()), ORG, DOUBTFUL)
+    anew = linkedin.prepare(m.build_draft(m.video()), ORG, DOUBTFUL)
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1}, wait=timedelta(seconds=30))
 
 
@@ -193,8 +195,8 @@ def test_a_refused_close_that_nothing_bears_out_begins_anew(
     ("told", "error"),
     [
         (Told(status=500), Unavailable),
-        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
-        (m.fault(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
+        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
+        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
         (Told(status=403, body=m.DENIED), PermissionMissing),
     ],
 )
@@ -203,43 +205,46 @@ def test_a_close_that_failed_otherwise_is_said_as_it_is(
 ) -> None:
     server.tell(told)
     with pytest.raises(error):
-        linkedin.prepare(m.draft_of(m.video()), ORG, TO_CLOSE)
+        linkedin.prepare(m.build_draft(m.video()), ORG, TO_CLOSE)
 
 
 # --- upload addresses ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "told", [m.fault(400, "EXPIRED_UPLOAD_URL"), Told(status=403, body=""), Told(status=410, body="<html>")]
+    "told",
+    [m.build_error(400, "EXPIRED_UPLOAD_URL"), Told(status=403, body=""), Told(status=410, body="<html>")],
 )
 def test_a_dead_address_is_asked_for_anew(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
     server.tell(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
-    ready = m.prepared(linkedin, m.draft_of(), ORG)
-    assert ready == m.done("urn:li:image:2", restarts=1)
+    ready = m.prepare_to_end(linkedin, m.build_draft(), ORG)
+    assert ready == m.build_done_checkpoint("urn:li:image:2", restarts=1)
 
 
 def test_an_address_near_its_end_is_not_used(server: VendorServer, linkedin: LinkedIn) -> None:
     soon = int((datetime.now(UTC) + timedelta(seconds=30)).timestamp() * 1000)
     server.tell(m.image_started(1, ends=soon))
-    at = linkedin.prepare(m.draft_of(), ORG, {})
-    anew = linkedin.prepare(m.draft_of(), ORG, m.through_json(at.checkpoint))
+    at = linkedin.prepare(m.build_draft(), ORG, {})
+    anew = linkedin.prepare(m.build_draft(), ORG, m.through_json(at.checkpoint))
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1})
     assert server.calls == ["POST /api/rest/images"]
 
 
 def test_a_second_image_begun_anew_leaves_the_first_alone(server: VendorServer, linkedin: LinkedIn) -> None:
-    draft = m.draft_of(m.image(), m.image())
-    at = m.done("urn:li:image:1", "urn:li:image:2")
+    draft = m.build_draft(m.image(), m.image())
+    at = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
     at["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.base}/dms-uploads/2"}
     server.tell(Told(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
-    assert m.prepared(linkedin, draft, ORG, at) == m.done("urn:li:image:1", "urn:li:image:3", restarts=1)
+    assert m.prepare_to_end(linkedin, draft, ORG, at) == m.build_done_checkpoint(
+        "urn:li:image:1", "urn:li:image:3", restarts=1
+    )
 
 
 def test_nothing_is_begun_anew_for_ever(server: VendorServer, linkedin: LinkedIn) -> None:
     at = {"media": [{"urn": m.IMAGE, "url": f"{server.base}/dms-uploads/1"}], "restarts": 3}
     server.tell(Told(status=403, body=""))
     with pytest.raises(Unavailable) as raised:
-        linkedin.prepare(m.draft_of(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, at)
     assert raised.value.code == "upload_expired"
 
 
@@ -257,19 +262,19 @@ def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
     server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
 ) -> None:
     server.tell(m.IMAGE_STARTED, told, TAKEN_IN)
-    at = linkedin.prepare(m.draft_of(), ORG, {}).checkpoint
+    at = linkedin.prepare(m.build_draft(), ORG, {}).checkpoint
     with pytest.raises(error):
-        linkedin.prepare(m.draft_of(), ORG, at)
-    linkedin.prepare(m.draft_of(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, at)
+    linkedin.prepare(m.build_draft(), ORG, at)
     assert server.calls[1] == server.calls[2]
 
 
 def broken(kind: str) -> Media:
     def short(first: int, length: int) -> Iterator[bytes]:
-        yield m.content(length)[: length - 10]
+        yield m.build_content(length)[: length - 10]
 
     def changed(first: int, length: int) -> Iterator[bytes]:
-        yield m.content(length)[:10]
+        yield m.build_content(length)[:10]
         raise Rejected("The file is no longer the one that was checked.", code="media_changed")
 
     def nothing(first: int, length: int) -> Iterator[bytes]:
@@ -291,7 +296,7 @@ def broken(kind: str) -> Media:
 def test_a_source_that_fails_is_told_as_the_source_told_it(
     server: VendorServer, linkedin: LinkedIn, kind: str, error: type[AdapterError], code: str
 ) -> None:
-    draft = m.draft_of(broken(kind))
+    draft = m.build_draft(broken(kind))
     server.tell(m.IMAGE_STARTED)
     at = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(error) as raised:
@@ -310,21 +315,21 @@ WAITING = {"media": [{"urn": m.IMAGE, "sent": True}]}
 def test_reads_grow_apart(
     server: VendorServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
 ) -> None:
-    server.tell(m.media_status(word), m.media_status(word))
+    server.tell(m.build_media_status(word), m.build_media_status(word))
     at = {**WAITING, "polls": polls}
     waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
-    assert linkedin.prepare(m.draft_of(), ORG, at) == waits
-    assert linkedin.look(m.draft_of(), ORG, at, None, m.NOBODY) == waits
+    assert linkedin.prepare(m.build_draft(), ORG, at) == waits
+    assert linkedin.look(m.build_draft(), ORG, at, None, m.NONE_TAKEN) == waits
 
 
 def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
     server: VendorServer, linkedin: LinkedIn
 ) -> None:
-    failed = m.media_status("PROCESSING_FAILED", processingFailureReason="The codec is not known")
+    failed = m.build_media_status("PROCESSING_FAILED", processingFailureReason="The codec is not known")
     server.tell(failed, failed)
     with pytest.raises(Rejected, match="The codec is not known"):
-        linkedin.prepare(m.draft_of(), ORG, WAITING)
-    seen = linkedin.look(m.draft_of(), ORG, WAITING, None, m.NOBODY)
+        linkedin.prepare(m.build_draft(), ORG, WAITING)
+    seen = linkedin.look(m.build_draft(), ORG, WAITING, None, m.NONE_TAKEN)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Rejected)
 
@@ -332,10 +337,10 @@ def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
 def test_media_that_are_not_found_are_waited_for_then_sent_anew(
     server: VendorServer, linkedin: LinkedIn
 ) -> None:
-    gone = m.fault(404, "RESOURCE_NOT_FOUND")
+    gone = m.build_error(404, "RESOURCE_NOT_FOUND")
     server.tell(gone, gone)
-    assert linkedin.prepare(m.draft_of(), ORG, WAITING).checkpoint == {**WAITING, "polls": 1}
-    anew = linkedin.prepare(m.draft_of(), ORG, {**WAITING, "polls": 3})
+    assert linkedin.prepare(m.build_draft(), ORG, WAITING).checkpoint == {**WAITING, "polls": 1}
+    anew = linkedin.prepare(m.build_draft(), ORG, {**WAITING, "polls": 3})
     assert anew.checkpoint == {"media": [{}], "restarts": 1}
 
 
@@ -346,10 +351,10 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
         (Told(status=500), Unavailable),
         (Told(body="[]"), Unavailable),
         (Told(body='{"status":"DANCING"}'), Unavailable),
-        (m.fault(400, "SOMETHING_NEW"), Unavailable),
-        (m.fault(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
-        (m.fault(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
-        (m.fault(429, "TOO_MANY_REQUESTS"), RateLimited),
+        (m.build_error(400, "SOMETHING_NEW"), Unavailable),
+        (m.build_error(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
+        (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
+        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
         (Told(status=426, body=m.NO_VERSION), Unavailable),
     ],
 )
@@ -359,12 +364,12 @@ def test_what_else_may_be_answered_on_the_way(
 ) -> None:
     server.tell(told)
     with pytest.raises(error):
-        linkedin.prepare(m.draft_of(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, at)
 
 
 def test_no_connection_is_no_harm() -> None:
     with closed_port() as base, pytest.raises(Unavailable) as raised:
-        LinkedIn(HttpClient(), m.settings_for(base)).prepare(m.draft_of(), ORG, {})
+        LinkedIn(HttpClient(), m.build_settings(base)).prepare(m.build_draft(), ORG, {})
     assert raised.value.code == "platform_unreachable"
 
 
@@ -374,5 +379,5 @@ def test_no_connection_is_no_harm() -> None:
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
     server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
 ) -> None:
-    assert linkedin.look(m.draft_of(), ORG, at, None, m.NOBODY) == Ready(checkpoint=at)
+    assert linkedin.look(m.build_draft(), ORG, at, None, m.NONE_TAKEN) == Ready(checkpoint=at)
     assert server.asked == []

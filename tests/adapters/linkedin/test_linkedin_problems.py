@@ -1,4 +1,4 @@
-"""Over a limit: a problem that names rule, limit and value, and not a single request."""
+"""A broken limit yields a problem that names rule, limit and value, and sends no request."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import pytest
 
 from adapters.contract import Draft
 from adapters.linkedin import LinkedIn
-from tests.adapters.linkedin import material as m
+from tests.adapters.linkedin import drafts as m
 from tests.adapters.vendor_server import VendorServer
 
 BROKEN: list[tuple[Draft, str, Any, Any]] = [
-    (m.draft_of(caption="x" * 3001), "caption", 3000, 3001),
-    (m.draft_of(caption="(" * 1501), "caption", 3000, 3002),
-    (m.draft_of(*(m.image() for _ in range(21))), "media", 20, 21),
-    (m.draft_of(m.image(), m.video()), "media.urls[1]", "image", "video"),
-    (m.draft_of(m.video(), m.video()), "media", 1, 2),
+    (m.build_draft(caption="x" * 3001), "caption", 3000, 3001),
+    (m.build_draft(caption="(" * 1501), "caption", 3000, 3002),
+    (m.build_draft(*(m.image() for _ in range(21))), "media", 20, 21),
+    (m.build_draft(m.image(), m.video()), "media.urls[1]", "image", "video"),
+    (m.build_draft(m.video(), m.video()), "media", 1, 2),
     (
-        m.draft_of(m.image(content_type="image/webp")),
+        m.build_draft(m.image(content_type="image/webp")),
         "media.urls[0]",
         "image/jpeg or image/png or image/gif",
         "image/webp",
     ),
-    (m.draft_of(m.image(width=36_152_320, height=1)), "media.urls[0]", 36_152_320, 36_152_320),
-    (m.draft_of(m.video(content_type="video/quicktime")), "media.url", "video/mp4", "video/quicktime"),
-    (m.draft_of(m.video(bytes=76_799)), "media.url", "76800 to 524288000", 76_799),
-    (m.draft_of(m.video(bytes=524_288_001)), "media.url", "76800 to 524288000", 524_288_001),
-    (m.draft_of(m.video(duration=2.9)), "media.url", "3 to 1800", 2.9),
-    (m.draft_of(m.video(duration=1801)), "media.url", "3 to 1800", 1801),
+    (m.build_draft(m.image(width=36_152_320, height=1)), "media.urls[0]", 36_152_320, 36_152_320),
+    (m.build_draft(m.video(content_type="video/quicktime")), "media.url", "video/mp4", "video/quicktime"),
+    (m.build_draft(m.video(bytes=76_799)), "media.url", "76800 to 524288000", 76_799),
+    (m.build_draft(m.video(bytes=524_288_001)), "media.url", "76800 to 524288000", 524_288_001),
+    (m.build_draft(m.video(duration=2.9)), "media.url", "3 to 1800", 2.9),
+    (m.build_draft(m.video(duration=1801)), "media.url", "3 to 1800", 1801),
 ]
 
 
@@ -49,12 +49,12 @@ def test_every_limit_is_named(
     [("showcase", m.ORG), ("person", m.ORG), ("organization", m.MEMBER), ("organization", "5583111")],
 )
 def test_an_author_that_cannot_post_is_refused(linkedin: LinkedIn, connection: str, remote_id: str) -> None:
-    (problem,) = linkedin.problems(m.draft_of(), m.account(connection, remote_id=remote_id))
+    (problem,) = linkedin.problems(m.build_draft(), m.account(connection, remote_id=remote_id))
     assert (problem.field, problem.severity) == ("accounts", "refuse")
 
 
 def test_several_problems_are_told_together(linkedin: LinkedIn) -> None:
-    draft = m.draft_of(m.video(duration=1, content_type="video/webm"), caption="x" * 4000)
+    draft = m.build_draft(m.video(duration=1, content_type="video/webm"), caption="x" * 4000)
     assert [p.field for p in linkedin.problems(draft, m.account())] == ["caption", "media.url", "media.url"]
 
 
@@ -62,10 +62,10 @@ def test_several_problems_are_told_together(linkedin: LinkedIn) -> None:
 @pytest.mark.parametrize(
     "draft",
     [
-        m.draft_of(m.image(width=None, height=None)),
-        m.draft_of(m.video(duration=None, codec=None, width=None, height=None)),
-        m.draft_of(*(m.image(content_type="image/gif") for _ in range(20)), caption="(" * 1500),
-        m.draft_of(m.video(duration=1800, bytes=524_288_000)),
+        m.build_draft(m.image(width=None, height=None)),
+        m.build_draft(m.video(duration=None, codec=None, width=None, height=None)),
+        m.build_draft(*(m.image(content_type="image/gif") for _ in range(20)), caption="(" * 1500),
+        m.build_draft(m.video(duration=1800, bytes=524_288_000)),
     ],
 )
 def test_within_the_limits_nothing_is_wrong(linkedin: LinkedIn, connection: str, draft: Draft) -> None:

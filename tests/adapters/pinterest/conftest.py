@@ -1,4 +1,4 @@
-"""A Pinterest adapter in front of a scripted server."""
+"""Fixtures: a Pinterest adapter that sends to a scripted server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
-from tests.adapters.pinterest.material import settings_for
+from tests.adapters.pinterest.drafts import build_settings
 from tests.adapters.vendor_server import VendorServer
 
 
 @pytest.fixture
 def pinterest(server: VendorServer, client: HttpClient) -> Pinterest:
-    return Pinterest(client, settings_for(server.base))
+    return Pinterest(client, build_settings(server.base))

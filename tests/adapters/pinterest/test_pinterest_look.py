@@ -1,4 +1,4 @@
-"""After a lost answer: which pin of the board is ours, and when nobody can tell."""
+"""``look`` after a lost response: which pin of the board is ours, and when that cannot be decided."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import CannotTell, Published, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
 from adapters.pinterest import Pinterest
-from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 WHO = m.account()
@@ -20,12 +20,12 @@ MARKED = f"https://shop.example.com/a?utm_content={m.DELIVERY}"
 OTHERS = "https://shop.example.com/a?utm_content=another"
 
 
-def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = m.NOBODY) -> Any:
+def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = m.NONE_TAKEN) -> Any:
     return pinterest.look(draft, WHO, AT, m.ARMED, taken)
 
 
 def test_a_lost_answer_is_found_by_its_mark(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(DROP, m.page(m.a_pin("1", link=OTHERS), m.a_pin("2", link=MARKED)))
+    server.tell(DROP, m.page(m.build_pin("1", link=OTHERS), m.build_pin("2", link=MARKED)))
     with pytest.raises(OutcomeUnknown):
         pinterest.finalize(LINKED, WHO, AT)
     assert look(pinterest) == Published(remote_id="2", url=f"{server.base}/www/pin/2/")
@@ -52,7 +52,7 @@ def test_a_lost_answer_is_found_by_its_mark(server: VendorServer, pinterest: Pin
 def test_with_a_link_the_mark_decides(
     server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
 ) -> None:
-    server.tell(m.page(m.a_pin(**pin)))
+    server.tell(m.page(m.build_pin(**pin)))
     assert isinstance(look(pinterest), Published if found else CannotTell)
 
 
@@ -71,12 +71,12 @@ def test_with_a_link_the_mark_decides(
 def test_without_a_link_the_texts_and_the_time_decide(
     server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
 ) -> None:
-    server.tell(m.page(m.a_pin(**pin)))
+    server.tell(m.page(m.build_pin(**pin)))
     assert isinstance(look(pinterest, m.post()), Published if found else CannotTell)
 
 
 def test_twins_are_told_apart_by_who_owns_them(server: VendorServer, pinterest: Pinterest) -> None:
-    twins = m.page(m.a_pin("1"), m.a_pin("2"))
+    twins = m.page(m.build_pin("1"), m.build_pin("2"))
     server.tell(twins, twins, twins)
     assert isinstance(look(pinterest, m.post()), CannotTell)
     assert look(pinterest, m.post(), frozenset({"1"})).remote_id == "2"
@@ -86,7 +86,7 @@ def test_twins_are_told_apart_by_who_owns_them(server: VendorServer, pinterest: 
 def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
     server: VendorServer, pinterest: Pinterest
 ) -> None:
-    ours = m.a_pin("9", link=MARKED)
+    ours = m.build_pin("9", link=MARKED)
     server.tell(m.page(ours, bookmark="b1"), m.page(ours, bookmark="b2"), m.page())
     assert look(pinterest).remote_id == "9"
     assert [asked.query.get("bookmark") for asked in server.asked] == [None, "b1", "b2"]
@@ -100,8 +100,8 @@ def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
     [
         (DROP, Unavailable),
         (Told(status=500), Unavailable),
-        (Told(status=429, body=m.fault(8, "…")), RateLimited),
-        (Told(status=401, body=m.fault(2, "…")), CredentialsExpired),
+        (Told(status=429, body=m.build_error(8, "…")), RateLimited),
+        (Told(status=401, body=m.build_error(2, "…")), CredentialsExpired),
         (Told(body="[]"), Unavailable),
     ],
 )
@@ -113,7 +113,9 @@ def test_a_look_that_could_not_be_made_says_so(
         look(pinterest)
 
 
-@pytest.mark.parametrize("told", [Told(status=404, body=m.fault(40, "Board not found.")), Told(status=403)])
+@pytest.mark.parametrize(
+    "told", [Told(status=404, body=m.build_error(40, "Board not found.")), Told(status=403)]
+)
 def test_a_board_that_cannot_be_read_proves_nothing(
     server: VendorServer, pinterest: Pinterest, told: Told
 ) -> None:
@@ -122,7 +124,7 @@ def test_a_board_that_cannot_be_read_proves_nothing(
 
 
 def test_no_board_known_is_no_proof(server: VendorServer, pinterest: Pinterest) -> None:
-    assert isinstance(pinterest.look(m.post(board=None), WHO, {}, m.ARMED, m.NOBODY), CannotTell)
+    assert isinstance(pinterest.look(m.post(board=None), WHO, {}, m.ARMED, m.NONE_TAKEN), CannotTell)
     assert server.asked == []
 
 
@@ -130,19 +132,19 @@ def test_no_board_known_is_no_proof(server: VendorServer, pinterest: Pinterest) 
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
     server: VendorServer, pinterest: Pinterest, draft: Any
 ) -> None:
-    assert pinterest.look(draft, WHO, AT, None, m.NOBODY) == Ready(checkpoint=AT)
+    assert pinterest.look(draft, WHO, AT, None, m.NONE_TAKEN) == Ready(checkpoint=AT)
     assert server.asked == []
 
 
 def test_before_arming_look_sees_a_processed_video(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.media_status("succeeded"))
+    server.tell(m.build_media_status("succeeded"))
     at = {**AT, "media_id": "12345", "sent": True, "polls": 2}
-    seen = pinterest.look(m.post(m.video()), WHO, at, None, m.NOBODY)
+    seen = pinterest.look(m.post(m.video()), WHO, at, None, m.NONE_TAKEN)
     assert seen == Ready(checkpoint={**AT, "media_id": "12345", "sent": True, "processed": True})
 
 
 def test_look_changes_nothing(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.page(), m.media_status("processing"))
+    server.tell(m.page(), m.build_media_status("processing"))
     look(pinterest)
-    pinterest.look(m.post(m.video()), WHO, {**AT, "media_id": "1", "sent": True}, None, m.NOBODY)
+    pinterest.look(m.post(m.video()), WHO, {**AT, "media_id": "1", "sent": True}, None, m.NONE_TAKEN)
     assert {asked.method for asked in server.asked} == {"GET"}

@@ -1,4 +1,4 @@
-"""Consent, codes, rotating refreshes, and whose grant it is; and no secret where it does not belong."""
+"""Consent, codes, rotating refreshes, and account discovery; no secret in logs or reprs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters.oauth import TokenResponse
 from adapters.pinterest import Pinterest
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.wire import UploadTarget
-from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer
 
 BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
@@ -75,12 +75,12 @@ def test_a_refresh_rotates_the_refresh_token(server: VendorServer, pinterest: Pi
     ("told", "error", "code"),
     [
         (
-            Told(status=400, body=m.fault(1, "Invalid refresh token.")),
+            Told(status=400, body=m.build_error(1, "Invalid refresh token.")),
             CredentialsRevoked,
             "reconnect_required",
         ),
-        (Told(status=401, body=m.fault(2, "Authentication failed.")), Rejected, "app_refused"),
-        (Told(status=429, body=m.fault(8, "…")), RateLimited, "rate_limited"),
+        (Told(status=401, body=m.build_error(2, "Authentication failed.")), Rejected, "app_refused"),
+        (Told(status=429, body=m.build_error(8, "…")), RateLimited, "rate_limited"),
         (Told(status=500), Unavailable, "platform_unavailable"),
         (Told(status=404), Unavailable, "platform_unavailable"),
         (Told(body="{}"), Unavailable, "platform_unavailable"),
@@ -103,7 +103,7 @@ def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, pinter
 
 
 def test_a_refused_code_is_no_revoked_account(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(Told(status=400, body=m.fault(1, "Invalid code.")))
+    server.tell(Told(status=400, body=m.build_error(1, "Invalid code.")))
     with pytest.raises(Rejected) as raised:
         pinterest.exchange("old", "https://slipway.example/back", None)
     assert raised.value.code == "code_refused"
@@ -135,14 +135,14 @@ def test_discover_finds_the_user_and_its_boards(server: VendorServer, pinterest:
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def clean(*texts: str) -> None:
+def assert_no_secrets(*texts: str) -> None:
     for text in texts:
         for secret in m.SECRETS:
             assert secret not in text
 
 
 def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None:
-    clean(
+    assert_no_secrets(
         repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
         repr(UploadTarget.model_validate_json(m.REGISTERED)),
         repr(Checkpoint(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
@@ -154,7 +154,7 @@ def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None
 
 
 def test_errors_do_not_repeat_what_pinterest_says(server: VendorServer, pinterest: Pinterest) -> None:
-    echo = m.fault(2, " ".join(m.SECRETS))
+    echo = m.build_error(2, " ".join(m.SECRETS))
     server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)), Told(status=400, body=echo))
     errors = []
     for _ in range(3):
@@ -164,6 +164,6 @@ def test_errors_do_not_repeat_what_pinterest_says(server: VendorServer, pinteres
     with pytest.raises(AdapterError) as raised:
         pinterest.refresh(m.account())
     for error in (*errors, raised.value):
-        clean(
+        assert_no_secrets(
             repr(error), str(error), str(error.next_action), repr(error.__cause__), str(error.platform_code)
         )

@@ -1,4 +1,4 @@
-"""Over a limit: a problem that names rule, limit and value, and not a single request."""
+"""A broken limit yields a problem that names rule, limit and value, and sends no request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Draft
 from adapters.pinterest import Pinterest, limits
-from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest import drafts as m
 from tests.adapters.vendor_server import VendorServer
 
 MB = 1024 * 1024

@@ -1,4 +1,4 @@
-"""From a draft to one pin: every step, every cut line, every refusal."""
+"""From a draft to one pin: every step, every interruption, every refusal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
-from tests.adapters.pinterest import material as m
+from tests.adapters.pinterest import drafts as m
 from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
 
 UPLOADED = Told(status=204, body="")
@@ -51,7 +51,7 @@ def test_an_image_needs_no_request_before_its_pin(server: VendorServer, pinteres
 def test_several_images_become_a_carousel_in_their_order(server: VendorServer, pinterest: Pinterest) -> None:
     draft = m.post(m.image(1), m.image(2), m.image(3), link="https://shop.example.com/a?x=1#top")
     server.tell(Told(status=201, body=m.PIN))
-    pinterest.finalize(draft, WHO, m.prepared(pinterest, draft, WHO))
+    pinterest.finalize(draft, WHO, m.prepare_to_end(pinterest, draft, WHO))
     link = f"https://shop.example.com/a?x=1&utm_content={m.DELIVERY}#top"
     assert server.asked[0].json["link"] == link
     assert server.asked[0].json["media_source"] == {
@@ -68,7 +68,7 @@ def test_the_default_board_is_taken_and_kept_with_the_publish(
     ready = pinterest.prepare(draft, m.account(default_board="111"), {})
     server.tell(Told(status=201, body=m.PIN), m.page())
     pinterest.finalize(draft, m.account(default_board="222"), ready.checkpoint)
-    pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, m.ARMED, m.NOBODY)
+    pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, m.ARMED, m.NONE_TAKEN)
     assert server.asked[0].json["board_id"] == "111"
     assert server.asked[1].path == "/v5/boards/111/pins"
 
@@ -136,12 +136,12 @@ def test_a_video_is_registered_sent_and_waited_for(server: VendorServer, pintere
     server.tell(
         Told(status=201, body=m.REGISTERED),
         UPLOADED,
-        m.media_status("registered"),
-        m.media_status("processing"),
-        m.media_status("succeeded"),
+        m.build_media_status("registered"),
+        m.build_media_status("processing"),
+        m.build_media_status("succeeded"),
         Told(status=201, body=m.PIN),
     )
-    ready = m.prepared(pinterest, draft, WHO)
+    ready = m.prepare_to_end(pinterest, draft, WHO)
     assert pinterest.prepare(draft, WHO, ready) == Ready(checkpoint=ready), (
         "ready stays ready, without a request"
     )
@@ -189,7 +189,7 @@ def test_the_form_has_every_parameter_then_the_file_and_no_token(
     ]
     assert b'name="key"\r\n\r\nuploads/\xe2\x80\xa6\r\n' in sent.body
     file = sent.body.split(b"Content-Type: video/mp4\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
-    assert file == m.content(100_001)
+    assert file == m.build_content(100_001)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_an_upload_that_broke_off_is_begun_anew(
     first = pinterest.prepare(draft, WHO, {})
     broken = pinterest.prepare(draft, WHO, m.through_json(first.checkpoint))
     assert broken == Pending(checkpoint={"board_id": m.BOARD, "restarts": 1}, wait=timedelta(seconds=30))
-    assert pinterest.look(draft, WHO, broken.checkpoint, None, m.NOBODY) == Ready(
+    assert pinterest.look(draft, WHO, broken.checkpoint, None, m.NONE_TAKEN) == Ready(
         checkpoint=broken.checkpoint
     )
 
@@ -219,10 +219,10 @@ def test_uploads_are_not_begun_anew_for_ever(server: VendorServer, pinterest: Pi
 
 def broken_source(kind: str) -> Media:
     def short(first: int, length: int) -> Iterator[bytes]:
-        yield m.content(length)[first : length - 10]
+        yield m.build_content(length)[first : length - 10]
 
     def changed(first: int, length: int) -> Iterator[bytes]:
-        yield m.content(length)[:30_000]
+        yield m.build_content(length)[:30_000]
         raise Rejected("The file is no longer the one that was checked.", code="media_changed")
 
     def nothing(first: int, length: int) -> Iterator[bytes]:
@@ -260,27 +260,27 @@ SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
 def test_reads_of_the_status_grow_apart(
     server: VendorServer, pinterest: Pinterest, polls: int, seconds: int
 ) -> None:
-    server.tell(m.media_status("processing"), m.media_status("processing"))
+    server.tell(m.build_media_status("processing"), m.build_media_status("processing"))
     at = {**SENT, "polls": polls}
     waits = Pending(checkpoint={**SENT, "polls": polls + 1}, wait=timedelta(seconds=seconds))
     assert pinterest.prepare(m.post(m.video()), WHO, at) == waits
-    assert pinterest.look(m.post(m.video()), WHO, at, None, m.NOBODY) == waits
+    assert pinterest.look(m.post(m.video()), WHO, at, None, m.NONE_TAKEN) == waits
 
 
 def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
     server: VendorServer, pinterest: Pinterest
 ) -> None:
-    server.tell(m.media_status("failed"), m.media_status("failed"))
+    server.tell(m.build_media_status("failed"), m.build_media_status("failed"))
     with pytest.raises(Rejected, match="could not process"):
         pinterest.prepare(m.post(m.video()), WHO, SENT)
-    seen = pinterest.look(m.post(m.video()), WHO, SENT, None, m.NOBODY)
+    seen = pinterest.look(m.post(m.video()), WHO, SENT, None, m.NONE_TAKEN)
     assert isinstance(getattr(seen, "error", None), Rejected)
 
 
 def test_media_that_is_not_found_is_waited_for_then_sent_anew(
     server: VendorServer, pinterest: Pinterest
 ) -> None:
-    gone = Told(status=404, body=m.fault(50, "Media not found."))
+    gone = Told(status=404, body=m.build_error(50, "Media not found."))
     server.tell(gone, gone)
     assert pinterest.prepare(m.post(m.video()), WHO, SENT).checkpoint == {**SENT, "polls": 1}
     anew = pinterest.prepare(m.post(m.video()), WHO, {**SENT, "polls": 3})
@@ -290,33 +290,33 @@ def test_media_that_is_not_found_is_waited_for_then_sent_anew(
 # --- refusals and silence --------------------------------------------------------------------------------------------
 
 REFUSALS = [
-    (400, m.fault(1, "Invalid parameters."), Rejected, "invalid_request"),
+    (400, m.build_error(1, "Invalid parameters."), Rejected, "invalid_request"),
     (
         400,
-        m.fault(1, "Unable to reach the URL. Please check the URL is correct and try again."),
+        m.build_error(1, "Unable to reach the URL. Please check the URL is correct and try again."),
         Unavailable,
         "media_not_fetched",
     ),
-    (401, m.fault(2, "Authentication failed."), CredentialsExpired, "credentials_expired"),
+    (401, m.build_error(2, "Authentication failed."), CredentialsExpired, "credentials_expired"),
     (
         401,
-        m.fault(3, "Your application is not permitted to use restricted feature: pin_edit"),
+        m.build_error(3, "Your application is not permitted to use restricted feature: pin_edit"),
         PermissionMissing,
         "permission_missing",
     ),
     (401, "<html>", CredentialsExpired, "credentials_expired"),
-    (403, m.fault(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
-    (403, m.fault(7, "…"), Rejected, "not_permitted"),
-    (404, m.fault(40, "Board not found."), Rejected, "board_not_found"),
-    (404, m.fault(50, "Not found."), Rejected, "not_found"),
-    (429, m.fault(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
+    (403, m.build_error(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
+    (403, m.build_error(7, "…"), Rejected, "not_permitted"),
+    (404, m.build_error(40, "Board not found."), Rejected, "board_not_found"),
+    (404, m.build_error(50, "Not found."), Rejected, "not_found"),
+    (429, m.build_error(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
     (
         429,
-        m.fault(8, "Slow down.", message_detail="Your account was blocked for Spam."),
+        m.build_error(8, "Slow down.", message_detail="Your account was blocked for Spam."),
         Rejected,
         "blocked_as_spam",
     ),
-    (429, m.fault(8, "This was marked as spam"), Rejected, "blocked_as_spam"),
+    (429, m.build_error(8, "This was marked as spam"), Rejected, "blocked_as_spam"),
 ]
 
 
@@ -344,7 +344,7 @@ def test_refusals_given_before_acting(
 def test_how_long_a_busy_pinterest_asks_to_wait(
     server: VendorServer, pinterest: Pinterest, headers: dict[str, str], seconds: int
 ) -> None:
-    server.tell(Told(status=429, body=m.fault(8, "…"), headers=headers))
+    server.tell(Told(status=429, body=m.build_error(8, "…"), headers=headers))
     with pytest.raises(RateLimited) as raised:
         pinterest.finalize(m.post(), WHO, {})
     assert raised.value.retry_after == timedelta(seconds=seconds)
@@ -352,10 +352,10 @@ def test_how_long_a_busy_pinterest_asks_to_wait(
 
 UNCLEAR = [
     DROP,
-    Told(status=500, body=m.fault(0, "…")),
+    Told(status=500, body=m.build_error(0, "…")),
     Told(status=503, body="<html>"),
-    Told(status=409, body=m.fault(9, "…")),
-    Told(status=418, body=m.fault(99, "…")),
+    Told(status=409, body=m.build_error(9, "…")),
+    Told(status=418, body=m.build_error(99, "…")),
     Told(status=302, body=""),
     Told(status=201, body="{}"),
     Told(status=201, body="not json"),
@@ -383,7 +383,7 @@ def test_the_visible_call_is_the_only_one_and_marked(
 
 
 def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
-    late = Pinterest(HttpClient(may_send=lambda: False), m.settings_for(server.base))
+    late = Pinterest(HttpClient(may_send=lambda: False), m.build_settings(server.base))
     with pytest.raises(Unavailable) as raised:
         late.finalize(m.post(), WHO, {})
     assert raised.value.code == "deadline_passed"
@@ -393,7 +393,7 @@ def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
 @pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
 def test_no_connection_is_no_harm(draft: Draft) -> None:
     with closed_port() as base:
-        adapter = Pinterest(HttpClient(), m.settings_for(base))
+        adapter = Pinterest(HttpClient(), m.build_settings(base))
         at = {**SENT, "processed": True}
         with pytest.raises(Unavailable) as raised:
             adapter.finalize(draft, WHO, at)

@@ -1,4 +1,4 @@
-"""Drafts, accounts and the vendor's own example answers, copied byte for byte."""
+"""Drafts, accounts and the vendor's example responses, copied byte for byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKEN = "IGAA-secret-token"
 SECRET = "app-secret-value"
 IG = "17841405822304914"
 ARMED = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
-NOBODY: frozenset[str] = frozenset()
+NONE_TAKEN: frozenset[str] = frozenset()
 
 CREATED = '{"id":"17889455560051444"}'
 CONTAINER = "17889455560051444"
@@ -50,7 +50,7 @@ def node(media_id: str, caption: str, at: str = "2026-11-24T12:00:03+0000") -> s
     )
 
 
-def settings_for(base: str, **options: Any) -> PlatformSettings:
+def build_settings(base: str, **options: Any) -> PlatformSettings:
     hosts = ("graph", "facebook_graph", "rupload", "www", "api", "facebook_www")
     return PlatformSettings(
         hosts={name: f"{base}/{name}" for name in hosts},

@@ -1,4 +1,4 @@
-"""Drafts, accounts and the vendor's own example answers, copied byte for byte."""
+"""Drafts, accounts and the vendor's example responses, copied byte for byte."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ORG = "urn:li:organization:5583111"
 MEMBER = "urn:li:person:8675309"
 VERSION = "202609"
 ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NOBODY: frozenset[str] = frozenset()
+NONE_TAKEN: frozenset[str] = frozenset()
 CAPTION = "Casa #tiles"
 PART = 4_194_304
 
@@ -71,20 +71,20 @@ def image_started(number: int, ends: int | None = None) -> str:
     return json.dumps({"value": {**value, **({"uploadUrlExpiresAt": ends} if ends else {})}})
 
 
-def media_status(word: str, **more: str) -> str:
+def build_media_status(word: str, **more: str) -> str:
     return json.dumps({"owner": ORG, "status": word, **more})
 
 
-def fault(status: int, code: str) -> Told:
+def build_error(status: int, code: str) -> Told:
     return Told(status=status, body=json.dumps({"status": status, "code": code, "message": "…"}))
 
 
-def listed(*posts: dict[str, Any]) -> str:
+def build_listing(*posts: dict[str, Any]) -> str:
     return json.dumps({"paging": {"start": 0, "count": 100}, "elements": list(posts)})
 
 
-def a_post(urn: str = SHARE, *images: str, **changes: Any) -> dict[str, Any]:
-    content = (
+def build_post(urn: str = SHARE, *images: str, **changes: Any) -> dict[str, Any]:
+    build_content = (
         {"media": {"id": images[0], "altText": "…"}}
         if len(images) == 1
         else {"multiImage": {"images": [{"id": image} for image in images]}}
@@ -95,12 +95,12 @@ def a_post(urn: str = SHARE, *images: str, **changes: Any) -> dict[str, Any]:
         "commentary": CAPTION,
         "lifecycleState": "PUBLISHED",
         "createdAt": 1764000000000,
-        "content": content,
+        "content": build_content,
     }
     return {**known, **changes}
 
 
-def settings_for(base: str, **options: Any) -> PlatformSettings:
+def build_settings(base: str, **options: Any) -> PlatformSettings:
     return PlatformSettings(
         hosts={"api": f"{base}/api", "www": f"{base}/www"},
         app_id="77abc",
@@ -126,14 +126,14 @@ def account(connection: str = "organization", refresh: str | None = REFRESH, **c
     return replace(known, **changes)
 
 
-def content(length: int) -> bytes:
-    """Made-up bytes, different at every offset, so that a shifted upload shows."""
+def build_content(length: int) -> bytes:
+    """Return bytes that differ at every offset, so that a shifted upload is detected."""
     return (bytes(range(251)) * (length // 251 + 1))[:length]
 
 
-def streamed(kind: str, size: int, facts: MediaFacts) -> Media:
+def build_media(kind: str, size: int, facts: MediaFacts) -> Media:
     def stream(first: int, length: int) -> Iterator[bytes]:
-        data = content(size)[first : first + length]
+        data = build_content(size)[first : first + length]
         for at in range(0, length, 1_000_000):
             yield data[at : at + 1_000_000]
 
@@ -148,17 +148,17 @@ def streamed(kind: str, size: int, facts: MediaFacts) -> Media:
 
 def image(size: int = 5000, **facts: Any) -> Media:
     known = MediaFacts(content_type="image/jpeg", bytes=size, width=1000, height=1500)
-    return streamed("image", size, replace(known, **facts))
+    return build_media("image", size, replace(known, **facts))
 
 
 def video(size: int = PART + 700, **facts: Any) -> Media:
     known = MediaFacts(
         content_type="video/mp4", bytes=size, width=1000, height=1500, duration=20.0, codec="h264"
     )
-    return streamed("video", size, replace(known, **facts))
+    return build_media("video", size, replace(known, **facts))
 
 
-def draft_of(*media: Media, caption: str = CAPTION) -> Draft:
+def build_draft(*media: Media, caption: str = CAPTION) -> Draft:
     chosen = media or (image(),)
     return Draft(
         delivery_id="d1",
@@ -169,15 +169,15 @@ def draft_of(*media: Media, caption: str = CAPTION) -> Draft:
 
 
 def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
-    """The checkpoint as another worker would find it."""
+    """Return the checkpoint as another worker reads it from the store."""
     kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
     return kept
 
 
-def prepared(
+def prepare_to_end(
     linkedin: LinkedIn, draft: Draft, who: Account, checkpoint: CheckpointData | None = None
 ) -> dict[str, Any]:
-    """Prepare to the end, every step from the last checkpoint alone."""
+    """Call ``prepare`` until Ready, each time with the last checkpoint only, and return the final checkpoint."""
     result: PrepareResult = Pending(checkpoint=checkpoint or {})
     for _ in range(100):
         if isinstance(result, Ready):
@@ -186,7 +186,7 @@ def prepared(
     raise AssertionError("prepare never got ready")
 
 
-def done(*urns: str, **more: Any) -> dict[str, Any]:
-    """The checkpoint of a post whose media are all there."""
+def build_done_checkpoint(*urns: str, **more: Any) -> dict[str, Any]:
+    """Return the checkpoint of a post whose media are all available."""
     closed = {"closed": True} if urns[0].startswith("urn:li:video") else {}
     return {"media": [{"urn": urn, "sent": True, **closed, "available": True} for urn in urns], **more}

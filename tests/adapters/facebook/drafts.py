@@ -1,4 +1,4 @@
-"""Drafts, accounts and the vendor's own example answers, copied byte for byte."""
+"""Drafts, accounts and the vendor's example responses, copied byte for byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN = "EAA-page-secret"
 USER_TOKEN = "EAA-user-secret"
 SECRET = "app-secret-value"
 ARMED = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
-NOBODY: frozenset[str] = frozenset()
+NONE_TAKEN: frozenset[str] = frozenset()
 
 POST = "134895793791914_122100000000000001"
 POSTED = f'{{"id":"{POST}","post_supports_client_mutation_id":true}}'
@@ -53,7 +53,7 @@ def photo(number: int) -> str:
     return f'{{"id":"{number}"}}'
 
 
-def settings_for(base: str, **options: Any) -> PlatformSettings:
+def build_settings(base: str, **options: Any) -> PlatformSettings:
     return PlatformSettings(
         hosts={name: f"{base}/{name}" for name in ("graph", "graph_video", "rupload", "www")},
         app_id="990602627938098",

@@ -1,4 +1,4 @@
-"""Limits, and connecting Pages."""
+"""Limits, and the OAuth flow of Pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapters.contract import Adapter, Credentials, Draft
 from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Unavailable
 from adapters.facebook import Facebook
 from adapters.facebook.errors import TABLE
-from tests.adapters.facebook.material import (
+from tests.adapters.facebook.drafts import (
     PAGE,
     SECRET,
     TOKEN,
@@ -25,7 +25,7 @@ from tests.adapters.facebook.material import (
     reel,
     video,
 )
-from tests.adapters.instagram.graph_fault import fault
+from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.vendor_server import Told, VendorServer
 
 MIB = 1024 * 1024
@@ -145,8 +145,8 @@ def test_refresh_makes_a_new_page_token(server: VendorServer, facebook: Facebook
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ([Told(status=400, body=fault(190, 463))], CredentialsRevoked),
-        ([Told(body=LONG), Told(status=400, body=fault(190))], CredentialsRevoked),
+        ([Told(status=400, body=build_error(190, 463))], CredentialsRevoked),
+        ([Told(body=LONG), Told(status=400, body=build_error(190))], CredentialsRevoked),
         ([Told(body=LONG), Told(body=f'{{"id":"{PAGE}"}}')], PermissionMissing),
         ([Told(status=500)], Unavailable),
     ],

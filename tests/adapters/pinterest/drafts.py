@@ -1,4 +1,4 @@
-"""Drafts, accounts and the vendor's own example answers, copied byte for byte."""
+"""Drafts, accounts and the vendor's example responses, copied byte for byte."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIGNATURE = "signature-secret-value"
 SECRETS = (TOKEN, REFRESH, APP_SECRET, SIGNATURE)
 BOARD = "549755885175"
 ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NOBODY: frozenset[str] = frozenset()
+NONE_TAKEN: frozenset[str] = frozenset()
 DELIVERY = "3f0c8d6e-8f0b-4a53-9d0e-1f9a6c2b7d11"
 
 REGISTERED = (
@@ -53,15 +53,15 @@ PIN = f'{{"id":"813744226420795884","created_at":"2026-11-24T12:00:01","board_id
 PIN_ID = "813744226420795884"
 
 
-def media_status(word: str) -> str:
+def build_media_status(word: str) -> str:
     return f'{{"media_id":"12345","media_type":"video","status":"{word}"}}'
 
 
-def fault(code: int, message: str, **more: str) -> str:
+def build_error(code: int, message: str, **more: str) -> str:
     return json.dumps({"code": code, "message": message, **more})
 
 
-def a_pin(pin_id: str = PIN_ID, **changes: Any) -> dict[str, Any]:
+def build_pin(pin_id: str = PIN_ID, **changes: Any) -> dict[str, Any]:
     known = {
         "id": pin_id,
         "created_at": "2026-11-24T12:00:01",
@@ -78,7 +78,7 @@ def page(*pins: Mapping[str, Any], bookmark: str | None = None) -> str:
     return json.dumps({"items": list(pins), "bookmark": bookmark})
 
 
-def settings_for(base: str) -> PlatformSettings:
+def build_settings(base: str) -> PlatformSettings:
     return PlatformSettings(
         hosts={"api": f"{base}/v5", "www": f"{base}/www"},
         app_id="1234567",
@@ -107,8 +107,8 @@ def image(number: int = 1, **facts: Any) -> Media:
     return Media(url=f"https://cdn.example.com/{number}.jpg", kind="image", facts=replace(known, **facts))
 
 
-def content(length: int) -> bytes:
-    """Made-up bytes, different at every offset, so that a shifted upload shows."""
+def build_content(length: int) -> bytes:
+    """Return bytes that differ at every offset, so that a shifted upload is detected."""
     return (bytes(range(251)) * (length // 251 + 1))[:length]
 
 
@@ -124,7 +124,7 @@ def video(size: int = 100_000, **facts: Any) -> Media:
     )
 
     def stream(first: int, length: int) -> Iterator[bytes]:
-        data = content(size)[first : first + length]
+        data = build_content(size)[first : first + length]
         for at in range(0, length, 30_000):
             yield data[at : at + 30_000]
 
@@ -145,15 +145,15 @@ def post(*media: Media, caption: str = "Casa\nnew tiles", board: str | None = BO
 
 
 def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
-    """The checkpoint as another worker would find it."""
+    """Return the checkpoint as another worker reads it from the store."""
     kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
     return kept
 
 
-def prepared(
+def prepare_to_end(
     pinterest: Pinterest, draft: Draft, who: Account, checkpoint: CheckpointData | None = None
 ) -> dict[str, Any]:
-    """Prepare to the end, every step from the last checkpoint alone."""
+    """Call ``prepare`` until Ready, each time with the last checkpoint only, and return the final checkpoint."""
     result: PrepareResult = Pending(checkpoint=checkpoint or {})
     for _ in range(50):
         if isinstance(result, Ready):

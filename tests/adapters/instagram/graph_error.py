@@ -1,12 +1,12 @@
-"""Meta's envelope around a refusal, as the Graph API's guide shows it."""
+"""Meta's error envelope, as the Graph API's guide shows it."""
 
 from __future__ import annotations
 
 import json
 
 
-def fault(code: int, subcode: int | None = None, *, transient: bool = False, message: str = "…") -> str:
-    """Meta's envelope around one pair, in the shape of the vendor's sample."""
+def build_error(code: int, subcode: int | None = None, *, transient: bool = False, message: str = "…") -> str:
+    """Return the error body for one (code, subcode) pair, in the shape of the vendor's sample."""
     error = {
         "message": message,
         "type": "OAuthException",
