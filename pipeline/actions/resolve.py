@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.failpoint import failpoint
-from pipeline.recovery.restore import said_in_doubt
+from pipeline.recovery.restore import explain_doubt
 from pipeline.stages.retry_inputs import may_appear_until
-from pipeline.store.database import row
-from pipeline.store.deliveries.moves import lock_post, move
-from pipeline.store.deliveries.rescue import resume_one
+from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.rescue import resume_blocked
+from pipeline.store.deliveries.resolve import ResolvableDelivery, close_attempt_as_decided, lock_to_resolve
 from pipeline.store.health import database_now
 
 
@@ -36,7 +34,7 @@ def it_is_live(context: Context, delivery: UUID, url: str) -> None:
             c,
             delivery=delivery,
             post=found.post_id,
-            origin=State(found.state),
+            origin=found.state,
             target=State.PUBLISHED,
             mover=Mover.DECIDE,
             generation=found.generation,
@@ -67,7 +65,7 @@ def publish_again(context: Context, delivery: UUID) -> None:
             c,
             delivery=delivery,
             post=found.post_id,
-            origin=State(found.state),
+            origin=found.state,
             target=State.RETRYING,
             mover=Mover.DECIDE,
             generation=found.generation,
@@ -89,11 +87,11 @@ def publish_again(context: Context, delivery: UUID) -> None:
         )
         _end(c, delivery, done=done)
     failpoint("decide.again", delivery)
-    context.dispatcher.now()
+    context.dispatcher.send_slot_now()
 
 
-def _appears_no_more(context: Context, delivery: UUID, found: Any) -> None:
-    adapter = context.adapters.get(Platform(found.platform))
+def _appears_no_more(context: Context, delivery: UUID, found: ResolvableDelivery) -> None:
+    adapter = context.adapters.get(found.platform)
     if adapter is None:
         return
     until = may_appear_until(found.armed_deadline, context.settings, adapter.capabilities)
@@ -104,9 +102,9 @@ def _appears_no_more(context: Context, delivery: UUID, found: Any) -> None:
         )
 
 
-def _kept(context: Context, delivery: UUID, found: Any) -> bytes | None:
+def _kept(context: Context, delivery: UUID, found: ResolvableDelivery) -> bytes | None:
     """What of the old checkpoint the platform recognises a repeat by; the rest starts from scratch."""
-    adapter = context.adapters.get(Platform(found.platform))
+    adapter = context.adapters.get(found.platform)
     if adapter is None or found.checkpoint is None:
         return None
     old = context.vault.open(found.checkpoint, delivery)
@@ -119,37 +117,29 @@ def resume(context: Context, delivery: UUID) -> None:
     _refuse_in_doubt(context)
     with context.database.begin() as c:
         found = _found(c, delivery)
-        if State(found.state) is not State.BLOCKED:
+        if found.state is not State.BLOCKED:
             raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
         armed = found.armed_at is not None
-        if not resume_one(
+        if not resume_blocked(
             c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
         ):
             raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
     failpoint("decide.resumed", delivery)
-    context.dispatcher.now()
+    context.dispatcher.send_slot_now()
 
 
 def _refuse_in_doubt(context: Context) -> None:
-    if said := said_in_doubt(context):
+    if said := explain_doubt(context):
         raise CannotDecide(said)
 
 
-def _found(c: Connection, delivery: UUID) -> Any:
-    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
-    if first is None:
+def _found(c: Connection, delivery: UUID) -> ResolvableDelivery:
+    found = lock_to_resolve(c, delivery)
+    if found is None:
         raise CannotDecide(f"There is no delivery {delivery}.")
-    lock_post(c, first.post_id)
-    found = row(
-        c,
-        """SELECT post_id, platform, state, reason, generation, fence, armed_at, armed_deadline, checkpoint,
-                  now() AS now FROM deliveries WHERE id = :id FOR UPDATE""",
-        id=delivery,
-    )
-    if found is None or State(found.state) not in DECIDABLE:
-        state = found.state if found is not None else "gone"
+    if found.state not in DECIDABLE:
         raise CannotDecide(
-            f"Delivery {delivery} is {state}: only unknown and blocked ones wait for a person."
+            f"Delivery {delivery} is {found.state}: only unknown and blocked ones wait for a person."
         )
     return found
 
@@ -158,9 +148,4 @@ def _end(c: Connection, delivery: UUID, *, done: bool) -> None:
     """Closes the open attempt as decided; the decision and the closing are one transaction."""
     if not done:
         raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
-    row(
-        c,
-        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
-           RETURNING id""",
-        id=delivery,
-    )
+    close_attempt_as_decided(c, delivery)

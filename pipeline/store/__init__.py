@@ -1,1 +1,1 @@
-"""The ledger: every table, all SQL, the credential vault, and the migrations."""
+"""The ledger: every table, all SQL, the credential vault and the migrations."""

@@ -1,4 +1,4 @@
-"""When each queue was last consumed, by the database's clock: known even when the broker has forgotten everything."""
+"""Canaries: when each queue was last consumed, by the database's clock, independent of what the broker remembers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from pipeline.store.database import row, rows
 
 
-def taken(c: Connection, queue: str) -> None:
-    """A worker took a canary out of this queue just now."""
+def record_canary(c: Connection, queue: str) -> None:
+    """Record that a worker consumed a canary message of this queue now."""
     row(
         c,
         """INSERT INTO canaries (queue, taken_at) VALUES (:queue, now())
@@ -21,6 +21,6 @@ def taken(c: Connection, queue: str) -> None:
     )
 
 
-def silences(c: Connection) -> Mapping[str, timedelta]:
-    """How long ago a canary was taken out of each queue. One that never was consumed is not there."""
+def read_silences(c: Connection) -> Mapping[str, timedelta]:
+    """Return how long ago a canary was consumed from each queue; queues without one are left out."""
     return {r.queue: r.age for r in rows(c, "SELECT queue, now() - taken_at AS age FROM canaries")}

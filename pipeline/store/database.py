@@ -1,4 +1,4 @@
-"""The connection to the ledger: one engine a process, short transactions, the database's clock."""
+"""Connections to the ledger: one engine per process, short transactions, statements as plain SQL."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.store.revision import revision_of_code
 
-set_json_loads(from_json)  # in a fifth of the time: a page of posts has hundreds of values
+set_json_loads(from_json)  # five times as fast as json: a page of posts has hundreds of values
 IDLE = 15.0
-"""Seconds a transaction may stand open with nothing asked. Whoever is frozen or cut off in the middle of one would else
-hold what it has locked for as long as the server waits for its machine: two hours (Linux, tcp_keepalive_time)."""
+"""Seconds a transaction may be idle before the server ends it.
+
+A process that is frozen or cut off in a transaction would otherwise hold its locks until the server gives the machine
+up: two hours (Linux, tcp_keepalive_time).
+"""
 
 
 class Unreachable(Exception):
-    """The database cannot be used right now. Nothing was committed, unless it went away in the commit itself."""
+    """The database is unavailable. Nothing was committed, unless the connection broke during the commit itself."""
 
 
 class Database:
-    """One engine. ``begin`` is a transaction; nothing is ever sent to a platform inside one."""
+    """One engine with its pool. No platform is called inside a transaction."""
 
     def __init__(self, url: str, *, pool: int = 12, wait: float = 5, idle: float = IDLE) -> None:
         self._autocommit = create_engine(
@@ -44,13 +47,13 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=wait,
-            pool_use_lifo=True,  # few connections, whose server processes have plans and caches at hand
+            pool_use_lifo=True,  # reuses few connections, whose server processes hold plans and caches
             pool_recycle=1800,
             connect_args={
                 "connect_timeout": 5,
                 "application_name": f"slipway/{revision_of_code()}",  # `slipway migrate` asks who is connected
                 "prepare_threshold": 2,
-                # a line that goes silent is given up within seconds, or it would hold its thread for hours
+                # a silent connection is given up within seconds; it would block its thread for hours
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
@@ -62,37 +65,36 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction, committed at the end, rolled back on any error. Unreachable when the database is away."""
-        with self._told(), self.engine.begin() as connection:
+        """Open a transaction: committed at the end, rolled back on any error. Raises Unreachable."""
+        with _unreachable(), self.engine.begin() as connection:
             yield connection
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise Unreachable(type(error).__name__) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Unreachable(type(error).__name__) from error
-            raise
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
-        """For a single statement, which is its own transaction: committed when it returns, without BEGIN and COMMIT."""
-        with self._told(), self._autocommit.connect() as connection:
+        """Open a connection for a single statement, which commits by itself. Raises Unreachable."""
+        with _unreachable(), self._autocommit.connect() as connection:
             yield connection
 
     def close(self) -> None:
-        """Gives all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
 
-def _limit_silence(idle: float, driver: psycopg.Connection[Any]) -> None:
-    """Tells the server how soon to give up a client that says nothing.
+@contextmanager
+def _unreachable() -> Iterator[None]:
+    """Raise Unreachable for every error that means the database is unavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unreachable(type(error).__name__) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unreachable(type(error).__name__) from error
+        raise
 
-    Once connected: poolers take no options on connecting.
-    """
+
+def _limit_silence(idle: float, driver: psycopg.Connection[Any]) -> None:
+    """Set how soon the server gives up a silent client, once connected: poolers refuse options at connection time."""
     driver.execute(
         f"SET idle_in_transaction_session_timeout = {int(idle * 1000)}; SET tcp_keepalives_idle = 10; "
         "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3".encode()
@@ -100,23 +102,23 @@ def _limit_silence(idle: float, driver: psycopg.Connection[Any]) -> None:
 
 
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
-    """All rows of one statement."""
+    """Execute one statement and return all rows."""
     return _execute(connection, sql, values).fetchall()
 
 
 def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:
-    """The first row of one statement, or None."""
+    """Execute one statement and return its first row, or None."""
     return _execute(connection, sql, values).fetchone()
 
 
 def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, Any]]) -> list[Any | None]:
-    """One statement for each of several sets of values, sent together; the first row of each, or None.
+    """Execute one statement for each set of values, pipelined; return the first row of each, or None.
 
-    Only in a transaction: one commit for all of them, or none.
+    Only inside a transaction.
     """
-    with _told(connection, sql):
+    with _translate_errors(connection, sql):
         cursor = _cursor(connection)
-        cursor.executemany(_driver(sql), values, returning=True)
+        cursor.executemany(_to_driver_sql(sql), values, returning=True)
         found = [cursor.fetchone()]
         while cursor.nextset():
             found.append(cursor.fetchone())
@@ -124,19 +126,19 @@ def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, 
 
 
 def _execute(connection: Connection, sql: str, values: Mapping[str, Any]) -> Cursor[Any]:
-    """On the driver's own cursor: SQLAlchemy would describe forty columns anew for each row it reads (measured)."""
-    with _told(connection, sql):
-        return _cursor(connection).execute(_driver(sql), values)
+    """Execute on the driver's cursor: SQLAlchemy describes forty columns again for each result (measured)."""
+    with _translate_errors(connection, sql):
+        return _cursor(connection).execute(_to_driver_sql(sql), values)
 
 
 def _cursor(connection: Connection) -> Cursor[Any]:
     driver: Any = connection.connection.driver_connection
-    return driver.cursor(row_factory=_named)  # type: ignore[no-any-return]
+    return driver.cursor(row_factory=_make_rows)  # type: ignore[no-any-return]
 
 
 @contextmanager
-def _told(connection: Connection, sql: str) -> Iterator[None]:
-    """The driver's errors as SQLAlchemy raises them, without the values: they may be a client's."""
+def _translate_errors(connection: Connection, sql: str) -> Iterator[None]:
+    """Raise the driver's errors as SQLAlchemy's, without the values, which may be a client's."""
     try:
         yield
     except psycopg.Error as error:
@@ -149,8 +151,8 @@ def _told(connection: Connection, sql: str) -> Iterator[None]:
         ) from error
 
 
-def _named(cursor: Any) -> Any:
-    """A row factory: fields by name, ``_mapping`` for all of them."""
+def _make_rows(cursor: Any) -> Any:
+    """Make rows whose fields are read by name; ``_mapping`` is all of them."""
     found = cursor.pgresult
     if found is None or not found.nfields:
         return no_result
@@ -159,13 +161,13 @@ def _named(cursor: Any) -> Any:
 
 @lru_cache(maxsize=500)
 def _row_type(*names: bytes) -> Any:
-    plain = namedtuple("Row", [name.decode() for name in names], rename=True)  # type: ignore[misc]  # noqa: PYI024  names come with the answer
+    plain = namedtuple("Row", [name.decode() for name in names], rename=True)  # type: ignore[misc]  # noqa: PYI024  the result names its fields
     return type("Row", (plain,), {"__slots__": (), "_mapping": property(lambda row: row._asdict())})
 
 
 @lru_cache(maxsize=500)
-def _driver(sql: str) -> str:
-    """The statement in psycopg's spelling (``:name`` -> ``%(name)s``): text() would be compiled anew for each call."""
+def _to_driver_sql(sql: str) -> str:
+    """Translate ``:name`` to psycopg's ``%(name)s``. SQLAlchemy's text() is compiled at each call; this is cached."""
     return _NAME.sub(r"%(\1)s", sql.replace("%", "%%"))
 
 
@@ -173,7 +175,7 @@ _NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
 def jsonb(value: Any) -> Jsonb | None:
-    """A value for a jsonb column; None stays NULL."""
+    """Adapt a value to a jsonb column; None stays NULL."""
     return None if value is None else Jsonb(value)
 
 
@@ -182,10 +184,10 @@ _last = 0
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562, May 2024): time-ordered, so that new rows land at the end of their index.
+    """Return a UUIDv7 (RFC 9562, May 2024): ordered by time, so that new rows go to the end of their index.
 
-    Its 12 bits after the version count 4096ths of a millisecond (section 6.2, method 3), so that ids of one process
-    only ever go up.
+    The 12 bits after the version are 4096ths of a millisecond (section 6.2, method 3), and ids of one process always
+    increase.
     """
     global _last  # noqa: PLW0603  the last fraction used
     with _lock:

@@ -1,18 +1,18 @@
-"""What migrations may use beside Alembic's own operations."""
+"""Operations for migrations beside Alembic's own."""
 
 from __future__ import annotations
 
 from alembic import op
 
 LOCK_WAIT = 3.0
-"""Seconds a step waits for a lock on a table: as long as it waits, everybody else queues behind it."""
+"""Seconds a step waits for a lock on a table: while it waits, other statements on the table queue behind it."""
 
 
 def index_concurrently(name: str, definition: str) -> None:
-    """Makes an index while writers go on. ``definition``: what follows its name, ``ON moves (id) WHERE …``.
+    """Create an index without blocking writes. ``definition``: what follows its name, ``ON moves (id) WHERE …``.
 
-    Outside any transaction, so alone in its migration: what an earlier try left half made goes first. It may wait as
-    long as it has to: nobody queues behind it (PostgreSQL 18 manual, CREATE INDEX, read 2026-11-25).
+    It runs outside a transaction, so it is alone in its migration, and first drops what an interrupted try left. It
+    waits without a limit, as no statement queues behind it (PostgreSQL 18 manual, CREATE INDEX, read 2026-11-25).
     """
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")

@@ -1,4 +1,4 @@
-"""Which revision of the tables this code was written for."""
+"""The revision of the tables that this code needs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-"""The folder whose README has the rules."""
+"""The folder of migrations; its README has the rules."""
 
 
 @cache
 def revision_of_code() -> str:
-    """The newest revision in its folder: four digits, so that the order of the texts is the order of the chain."""
+    """Return the newest revision in the folder. Revisions are four digits, so their text order is their chain order."""
     return max(path.stem[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))

@@ -1,7 +1,7 @@
-"""Whether code and tables fit: how far the tables are, and the oldest code that they still serve.
+"""Compatibility of code and tables: the revision of the tables, and the oldest code that works on them.
 
-Expanding the tables leaves older code running. A contract step takes away what older code uses; it says since which
-revision code does without, and that is noted here for code that is too old to know the step.
+Expand steps leave older code working. A contract step removes what older code uses and names the oldest code that works
+without it. The database records that revision, for code that is too old to know the step.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from sqlalchemy import Connection
 from pipeline.store.database import row
 from pipeline.store.revision import revision_of_code
 
-_MARK = "serves code from "
+_COMMENT = "serves code from "
 
 
-class Unfit(Exception):
-    """Code and tables do not fit; the sentence says which of them has to change, and how."""
+class IncompatibleSchema(Exception):
+    """Code and tables are incompatible; the message says which of them to upgrade, and how."""
 
 
-def require_fit(c: Connection) -> None:
-    """Raises Unfit when the tables are behind this code, or have left it behind."""
+def require_compatible(c: Connection) -> None:
+    """Raise IncompatibleSchema when the tables are too old for this code, or too new."""
     code, tables = revision_of_code(), revision_of_tables(c)
     if not tables:
-        raise Unfit("The database has no tables yet: run `slipway migrate`.")
+        raise IncompatibleSchema("The database has no tables yet: run `slipway migrate`.")
     if tables < code:
-        raise Unfit(
+        raise IncompatibleSchema(
             f"The database's tables are at {tables} and this code needs {code}: run `slipway migrate`."
         )
     oldest = oldest_code(c)
     if code < oldest:
-        raise Unfit(
-            f"This code is at {code}, and the database's tables serve none before {oldest} any more: start the newer "
+        raise IncompatibleSchema(
+            f"This code is at {code}, and the database's tables need code of {oldest} or later: start the newer "
             "version."
         )
 
 
 def revision_of_tables(c: Connection) -> str:
-    """Empty when there are none."""
+    """Return the revision of the tables; empty when there are none."""
     if (there := row(c, "SELECT to_regclass('alembic_version') AS t")) is None or there.t is None:
         return ""
     found = row(c, "SELECT version_num FROM alembic_version")
@@ -46,14 +46,14 @@ def revision_of_tables(c: Connection) -> str:
 
 
 def oldest_code(c: Connection) -> str:
-    """The oldest revision of code that the tables serve; empty when no step has been a contract step."""
-    found = row(c, "SELECT obj_description(to_regclass('alembic_version'), 'pg_class') AS said")
-    said = re.fullmatch(f"{_MARK}([0-9]{{4}})", found.said or "") if found else None
-    return said[1] if said else ""
+    """Return the oldest code that works on the tables; empty when no contract step has been applied."""
+    found = row(c, "SELECT obj_description(to_regclass('alembic_version'), 'pg_class') AS comment")
+    match = re.fullmatch(f"{_COMMENT}([0-9]{{4}})", found.comment or "") if found else None
+    return match[1] if match else ""
 
 
-def mark(oldest: str) -> str:
-    """The statement that notes it, for the transaction of the step. A comment: code of any age can read it."""
+def oldest_code_statement(oldest: str) -> str:
+    """Return the statement that records the oldest code: a comment on a table, which code of any age can read."""
     if not re.fullmatch("[0-9]{4}", oldest):
         raise ValueError(f"{oldest!r} is not a revision.")
-    return f"COMMENT ON TABLE alembic_version IS '{_MARK}{oldest}'"
+    return f"COMMENT ON TABLE alembic_version IS '{_COMMENT}{oldest}'"

@@ -1,6 +1,6 @@
-"""Secrets at rest: sealed with the newest key, opened with any, each bound to the row it belongs to.
+"""The vault: secrets encrypted at rest with the newest key and opened with any key, each bound to its row.
 
-The owner's id stands inside the plaintext, so a sealed value copied onto another row does not open there.
+The plaintext contains the owner's id, so a sealed value that is copied to another row does not open there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class VaultError(Exception):
-    """A sealed value could not be opened: wrong key, damaged, or of another row. Never says what was inside."""
+    """A sealed value does not open: wrong key, damaged, or another row's. The message never contains the value."""
 
 
 class Vault:
@@ -28,17 +28,19 @@ class Vault:
         try:
             self._fernet = MultiFernet([Fernet(key) for key in parts])
         except ValueError:
-            raise VaultError("SLIPWAY_VAULT__KEYS holds something that is not a Fernet key.") from None
+            raise VaultError(
+                "SLIPWAY_VAULT__KEYS contains an invalid Fernet key. Make a key with `slipway vault new-key`."
+            ) from None
 
     def __repr__(self) -> str:
         return "Vault(…)"
 
     def seal(self, value: Mapping[str, Any], owner: UUID) -> bytes:
-        """The value, encrypted, for this owner only."""
+        """Encrypt a value for this owner."""
         return self._fernet.encrypt(json.dumps({"owner": str(owner), "value": dict(value)}).encode())
 
     def open(self, sealed: bytes, owner: UUID) -> dict[str, Any]:
-        """What was sealed for this owner; VaultError otherwise."""
+        """Return the value that was sealed for this owner. Raises VaultError."""
         try:
             inside = json.loads(self._fernet.decrypt(bytes(sealed)))
         except InvalidToken:
@@ -49,7 +51,7 @@ class Vault:
         return value
 
     def rotate(self, sealed: bytes) -> bytes:
-        """The same value sealed with the newest key."""
+        """Return the same value sealed with the newest key. Raises VaultError."""
         try:
             return self._fernet.rotate(bytes(sealed))
         except InvalidToken:

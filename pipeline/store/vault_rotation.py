@@ -1,4 +1,4 @@
-"""Sealing every secret at rest with the newest key again, so that an old key can be thrown away."""
+"""Key rotation: reseal every secret with the newest key, so that older keys can be removed."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from pipeline.store.vault import Vault, VaultError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shelf:
-    """One column of sealed values. The statements take ``after`` and ``n``, and ``id`` and ``sealed``."""
+class SealedColumn:
+    """A column of sealed values. ``batch`` takes ``after`` and ``n``; ``store`` takes ``id`` and ``sealed``."""
 
     what: str
     batch: str
     store: str
 
 
-# Locked in id order, as everywhere; nothing else is waited for while they are held.
-SHELVES = (
-    Shelf(
+# Rows are locked in id order, as everywhere, and no other lock is taken while they are held.
+SEALED_COLUMNS = (
+    SealedColumn(
         what="credentials",
         batch="""SELECT id, credentials AS sealed FROM accounts WHERE id > :after ORDER BY id LIMIT :n
                  FOR UPDATE""",
         store="UPDATE accounts SET credentials = :sealed WHERE id = :id RETURNING id",
     ),
-    Shelf(
+    SealedColumn(
         what="checkpoints",
         batch="""SELECT id, checkpoint AS sealed FROM deliveries WHERE id > :after AND checkpoint IS NOT NULL
                  ORDER BY id LIMIT :n FOR UPDATE""",
         store="UPDATE deliveries SET checkpoint = :sealed WHERE id = :id RETURNING id",
     ),
-    Shelf(
+    SealedColumn(
         what="old handles",
         batch="""SELECT id, handle AS sealed FROM old_handles WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE""",
         store="UPDATE old_handles SET handle = :sealed WHERE id = :id RETURNING id",
@@ -46,49 +46,62 @@ _FIRST = UUID(int=0)
 
 
 @dataclass(kw_only=True, slots=True)
-class Count:
-    """What became of one shelf's values."""
+class RotationProgress:
+    """What became of the values of one column."""
 
     what: str
     sealed_again: int = 0
     newest_already: int = 0
     unopened: list[UUID] = field(default_factory=list)
-    """Rows whose secret opens with none of the keys."""
+    """Rows whose secret no key opens."""
 
 
-def rotate(database: Database, keys: str, told: Callable[[Count], None], batch: int = 200) -> list[Count]:
-    """Seals everything with the first of ``keys``, a batch a transaction. Cut off, it is simply started again.
+def rotate(
+    database: Database, keys: str, report: Callable[[RotationProgress], None], batch: int = 200
+) -> list[RotationProgress]:
+    """Reseal everything with the first of ``keys``, one transaction per batch. An interrupted run is started again.
 
-    ``told`` hears of the standing after each batch. Raises VaultError when there is no usable key.
+    ``report`` gets the progress after each batch. Raises VaultError when there is no usable key.
     """
     vault = Vault(keys)
     newest = Vault(next(key for key in keys.split(",") if key.strip()))
-    return [_shelf(database, shelf, vault, newest, told, batch) for shelf in SHELVES]
+    return [_rotate_column(database, column, vault, newest, report, batch) for column in SEALED_COLUMNS]
 
 
-def _shelf(
-    database: Database, shelf: Shelf, vault: Vault, newest: Vault, told: Callable[[Count], None], batch: int
-) -> Count:
-    count, after = Count(what=shelf.what), _FIRST
+def _rotate_column(
+    database: Database,
+    column: SealedColumn,
+    vault: Vault,
+    newest: Vault,
+    report: Callable[[RotationProgress], None],
+    batch: int,
+) -> RotationProgress:
+    count, after = RotationProgress(what=column.what), _FIRST
     while True:
         with database.begin() as c:
-            found = rows(c, shelf.batch, after=after, n=batch)
+            found = rows(c, column.batch, after=after, n=batch)
             for r in found:
-                _one(c, shelf, r.id, r.sealed, vault, newest, count)
+                _rotate_row(c, column, r.id, r.sealed, vault, newest, count)
         if not found:
             return count
         failpoint("rotation.sealed")
         after = found[-1].id
-        told(count)
+        report(count)
 
 
-def _one(
-    c: Connection, shelf: Shelf, owner: UUID, sealed: bytes, vault: Vault, newest: Vault, count: Count
+def _rotate_row(
+    c: Connection,
+    column: SealedColumn,
+    owner: UUID,
+    sealed: bytes,
+    vault: Vault,
+    newest: Vault,
+    count: RotationProgress,
 ) -> None:
     if _opens(newest, sealed, owner):
         count.newest_already += 1
     elif _opens(vault, sealed, owner):
-        row(c, shelf.store, id=owner, sealed=vault.rotate(sealed))
+        row(c, column.store, id=owner, sealed=vault.rotate(sealed))
         count.sealed_again += 1
     else:
         count.unopened.append(owner)

@@ -1,4 +1,4 @@
-"""Accounts: what lets us publish for somebody, sealed; and whose turn it is to refresh it."""
+"""Accounts: their sealed credentials, and the claim of the one worker that refreshes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.store.vault import Vault
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountRow:
-    """An account without its secrets: what lists and checks need."""
+    """An account without its credentials."""
 
     id: UUID
     workspace_id: UUID
@@ -33,7 +33,7 @@ class AccountRow:
     expires_at: datetime | None
     refresh_expires_at: datetime | None
     renewable: bool
-    """There is a refresh token: its end, not the access token's, is the grant's."""
+    """It has a refresh token, so the grant ends with that and not with the access token."""
     error: Mapping[str, Any] | None
 
 
@@ -41,7 +41,7 @@ ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username,
               expires_at, refresh_expires_at, renewable, error"""
 
 
-def add_account(  # noqa: PLR0913  an account is that much, all of it named
+def add_account(  # noqa: PLR0913  one keyword per column
     c: Connection,
     vault: Vault,
     *,
@@ -54,7 +54,7 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
     credentials: Credentials,
     settings: Mapping[str, Any],
 ) -> UUID:
-    """Adds an account, or gives the one that is there fresh credentials and makes it active again."""
+    """Add an account, or give the existing one new credentials and set it active. Return its id."""
     identity = new_id()
     added = row(
         c,
@@ -70,7 +70,7 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
         u=username,
         d=display_name,
         s=jsonb(dict(settings)),
-        sealed=vault.seal(as_plain(credentials), identity),
+        sealed=vault.seal(credentials_to_dict(credentials), identity),
         e=credentials.expires_at,
         re=credentials.refresh_expires_at,
         renewable=credentials.refresh_token is not None,
@@ -91,7 +91,7 @@ def add_account(  # noqa: PLR0913  an account is that much, all of it named
         s=jsonb(dict(settings)),
     )
     if known is None:
-        raise LookupError("The account went away while it was being connected again.")
+        raise LookupError("The account was removed while it was being connected again.")
     store_credentials(c, vault, known.id, credentials)
     again: UUID = known.id
     return again
@@ -106,10 +106,10 @@ def store_credentials(
     *,
     rotated: bool | None = None,
 ) -> bool:
-    """Replaces an account's credentials and tells waiting workers by raising the version.
+    """Replace an account's credentials and raise their version, which waiting workers compare.
 
-    ``version``: only if it is still this one; False when a person connected the account anew in the meantime.
-    ``rotated``: whether a refresh gave another refresh token than it took; None where that cannot be said.
+    ``version``: replace only this version; return False when a person has reconnected the account since.
+    ``rotated``: whether a refresh returned another refresh token than it was given; None when unknown.
     """
     return (
         row(
@@ -121,7 +121,7 @@ def store_credentials(
                WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
                RETURNING id""",
             id=account,
-            sealed=vault.seal(as_plain(credentials), account),
+            sealed=vault.seal(credentials_to_dict(credentials), account),
             e=credentials.expires_at,
             re=credentials.refresh_expires_at,
             version=version,
@@ -133,7 +133,7 @@ def store_credentials(
 
 
 def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
-    """A workspace's accounts, all or those of these ids; one outside the workspace is simply not found."""
+    """Return a workspace's accounts, all or those with these ids; ids of other workspaces are left out."""
     found = rows(
         c,
         f"""SELECT {ACCOUNT_FIELDS} FROM accounts
@@ -142,19 +142,19 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
         w=workspace,
         ids=None if ids is None else list(ids),
     )
-    return [account_row(r) for r in found]
+    return [to_account_row(r) for r in found]
 
 
 def list_accounts(c: Connection) -> list[AccountRow]:
-    """Every account of every workspace, for operators."""
+    """Return the accounts of all workspaces, for operators."""
     return [
-        account_row(r)
+        to_account_row(r)
         for r in rows(c, f"SELECT {ACCOUNT_FIELDS} FROM accounts ORDER BY workspace_id, created_at")
     ]
 
 
-def account_row(r: Any) -> AccountRow:
-    """A row of the columns above as a value."""
+def to_account_row(r: Any) -> AccountRow:
+    """Turn a row of ACCOUNT_FIELDS into an AccountRow."""
     values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
     return AccountRow(
         **{**values, "platform": Platform(values["platform"]), "status": AccountStatus(values["status"])}
@@ -162,7 +162,7 @@ def account_row(r: Any) -> AccountRow:
 
 
 def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
-    """The account of a joined row, with its credentials opened, as adapters see it."""
+    """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it."""
     m = r._mapping
     plain = vault.open(m[prefix + "credentials"], m[prefix + "id"])
     return Account(
@@ -172,7 +172,7 @@ def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
         remote_id=m[prefix + "remote_id"],
         username=m[prefix + "username"],
         settings=m[prefix + "settings"],
-        credentials=credentials_of(plain),
+        credentials=credentials_from_dict(plain),
     )
 
 
@@ -183,7 +183,7 @@ ACCOUNT_COLUMNS = ", ".join(
 
 
 def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, int, AccountStatus]:
-    """An account opened, the version of its credentials, and its status."""
+    """Return an account with its credentials, their version, and its status. Raises LookupError."""
     found = row(
         c,
         f"SELECT {ACCOUNT_COLUMNS}, a.credentials_version, a.status FROM accounts a WHERE a.id = :id",
@@ -195,9 +195,9 @@ def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, i
 
 
 def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) -> bool:
-    """Single flight: True for the one worker that may refresh this version of the credentials now.
+    """Claim the refresh of this version of the credentials. Return True for one worker at a time (single flight).
 
-    Who finds a claim that ran out knows that its holder died, perhaps with the answer: one more unanswered refresh.
+    A claim that expired means that its worker died, perhaps after the platform answered: it counts as unanswered.
     """
     return (
         row(
@@ -222,10 +222,10 @@ def end_refresh(
     unanswered: bool = False,
     pause: timedelta = timedelta(0),
 ) -> None:
-    """Gives the turn back after a refresh that did not work; of this version of the credentials, if one is given.
+    """Release the claim after a refresh failed; of this version of the credentials only, if one is given.
 
-    ``unanswered``: it left, and what became of it is not known. ``pause``: how long no refresh ahead of the end is
-    tried; a quarter of what is left, up to an hour, if that is longer.
+    ``unanswered``: the request was sent and its outcome is unknown. ``pause``: no early refresh is tried for this long,
+    or for a quarter of the remaining lifetime (an hour at most), whichever is longer.
     """
     row(
         c,
@@ -239,10 +239,10 @@ def end_refresh(
     )
 
 
-def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:
-    """The grant is dead: a person has to connect the account again. Scheduled posts wait.
+def require_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:
+    """Set an account to ``reconnect``: its grant was refused, and its posts wait until a person reconnects it.
 
-    ``version``: of the credentials that were refused; nothing happens when there are newer ones.
+    ``version``: of the refused credentials; with newer ones nothing changes.
     """
     row(
         c,
@@ -254,8 +254,8 @@ def mark_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], versi
     )
 
 
-def as_plain(credentials: Credentials) -> dict[str, Any]:
-    """As JSON, secrets included: only to be sealed."""
+def credentials_to_dict(credentials: Credentials) -> dict[str, Any]:
+    """Return credentials as JSON fields, secrets included: only for sealing."""
     return {
         "access_token": credentials.access_token.get_secret_value(),
         "refresh_token": credentials.refresh_token.get_secret_value() if credentials.refresh_token else None,
@@ -267,8 +267,8 @@ def as_plain(credentials: Credentials) -> dict[str, Any]:
     }
 
 
-def credentials_of(plain: Mapping[str, Any]) -> Credentials:
-    """What ``as_plain`` wrote down."""
+def credentials_from_dict(plain: Mapping[str, Any]) -> Credentials:
+    """Return the credentials that ``credentials_to_dict`` wrote."""
 
     def moment(name: str) -> datetime | None:
         return datetime.fromisoformat(plain[name]) if plain[name] else None

@@ -1,4 +1,4 @@
-"""Accounts as an operator sees them: until when each grant lives, what that endangers, and who is taken out of use."""
+"""Accounts for operators: when each grant ends, which deliveries that affects, and taking accounts out of use."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from pipeline.store.vault import Vault, VaultError
 
 
 class NoSuchAccount(Exception):
-    """No account has this id or username, or several have."""
+    """No account, or more than one, has this id or username."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """An account, and until when it can be published to."""
+class GrantStatus:
+    """An account and the end of its grant."""
 
     account: AccountRow
     ends_at: datetime | None
-    """When the grant ends unless it is renewed before: the refresh token's end, or, without one, the access token's."""
+    """When the grant ends unless it is renewed: with the refresh token or, without one, with the access token."""
     opens: bool
-    """Whether its credentials open with the keys at hand."""
+    """Its credentials open with the configured vault keys."""
     endangered: int
-    """Deliveries not sent yet that are due after the grant's end, or that wait for a person to connect the account."""
+    """Unsent deliveries that are due after the end of the grant or wait for a reconnect."""
 
 
 _ALREADY = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def standings(c: Connection, vault: Vault, workspace: UUID | None = None) -> list[Standing]:
-    """All accounts, or those of a workspace. Opens each one's credentials to see whether they can be renewed."""
+def list_grant_statuses(c: Connection, vault: Vault, workspace: UUID | None = None) -> list[GrantStatus]:
+    """Return the accounts of all workspaces or one. Opens every account's credentials to see if they are renewable."""
     accounts = [a for a in list_accounts(c) if workspace in (None, a.workspace_id)]
     renewable = _renewable(c, vault, [a.id for a in accounts])
     ends = {a.id: a.refresh_expires_at if renewable.get(a.id) else a.expires_at for a in accounts}
     dead = {a.id for a in accounts if a.status is not AccountStatus.ACTIVE or a.id not in renewable}
     counted = _due_after(c, {a.id: _ALREADY if a.id in dead else ends[a.id] for a in accounts})
     return [
-        Standing(account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0))
+        GrantStatus(account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0))
         for a in accounts
     ]
 
 
 def find_account(c: Connection, id_or_username: str) -> AccountRow:
-    """By id, or by a username that only one account has. Raises NoSuchAccount."""
+    """Return the account with this id or unique username. Raises NoSuchAccount."""
     found = [
         a for a in list_accounts(c) if id_or_username.lower() == str(a.id) or id_or_username == a.username
     ]
@@ -56,18 +56,18 @@ def find_account(c: Connection, id_or_username: str) -> AccountRow:
         raise NoSuchAccount(
             f"There is no account {id_or_username!r}."
             if not found
-            else f"Several accounts are called {id_or_username!r}: use the id."
+            else f"Several accounts have the username {id_or_username!r}: use the id."
         )
     return found[0]
 
 
 def deactivate(c: Connection, account: UUID) -> None:
-    """Takes an account out of use: new posts to it are refused, waiting ones are set aside when their time comes."""
+    """Take an account out of use: new posts are refused, and waiting deliveries are blocked when they are due."""
     row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=account)
 
 
 def activate(c: Connection, account: UUID) -> AccountStatus:
-    """Puts it back in use; an account whose grant had died before still has to be connected again."""
+    """Put an account back in use and return its status: ``reconnect`` if its grant had been refused before."""
     found = row(
         c,
         """UPDATE accounts SET status = CASE WHEN error IS NULL THEN 'active' ELSE 'reconnect' END
@@ -79,8 +79,8 @@ def activate(c: Connection, account: UUID) -> AccountStatus:
     return AccountStatus(found.status)
 
 
-def waiting_for(c: Connection, account: UUID) -> int:
-    """Deliveries set aside until this account is connected again."""
+def count_waiting(c: Connection, account: UUID) -> int:
+    """Count the deliveries that are blocked until this account is reconnected."""
     found = row(
         c,
         """SELECT count(*) AS n FROM deliveries
@@ -91,13 +91,13 @@ def waiting_for(c: Connection, account: UUID) -> int:
 
 
 def _renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]:
-    """Whether each has a refresh token; one whose credentials do not open is left out."""
+    """Return whether each account has a refresh token; accounts whose credentials do not open are left out."""
     known: dict[UUID, bool] = {}
     for r in rows(c, "SELECT id, credentials FROM accounts WHERE id = ANY(CAST(:ids AS uuid[]))", ids=ids):
         try:
             known[r.id] = bool(vault.open(r.credentials, r.id)["refresh_token"])
         except VaultError:
-            continue  # said to the operator by its absence: `opens` is False
+            continue  # reported by its absence: `opens` is False
     return known
 
 

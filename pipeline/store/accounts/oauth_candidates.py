@@ -1,7 +1,7 @@
-"""Accounts that a consent opened and that nobody has picked from yet: kept with their grant, sealed, for ten minutes.
+"""OAuth candidates: accounts a consent gave access to, sealed for ten minutes until the person picks some.
 
-They stand in the grant's ``outcome`` until the person's choice, or a refusal, takes their place. The ticket that is
-good for choosing is shown on one page; only its hash is kept.
+They are stored as the ``outcome`` of the OAuth session until the choice or a refusal replaces it. The ticket that
+authorizes the choice is shown on one page; only its hash is stored.
 """
 
 from __future__ import annotations
@@ -16,25 +16,35 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
-from pipeline.store.accounts.accounts import as_plain, credentials_of
-from pipeline.store.accounts.oauth_sessions import LIFE, Grant, GrantRefused, Starter, Unusable, starter_of
+from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
+from pipeline.store.accounts.oauth_sessions import (
+    LIFETIME,
+    OAuthSession,
+    RefusalReason,
+    SessionRefused,
+    Starter,
+    to_starter,
+)
 from pipeline.store.database import jsonb, row
 from pipeline.store.vault import Vault
 
 
-def offer(c: Connection, vault: Vault, grant: Grant, ticket: str, found: Sequence[RemoteAccount]) -> None:
-    """Keeps what was found until ``taken`` is called with this ticket."""
-    sealed = vault.seal({"accounts": [_plain(one) for one in found]}, grant.id)
+def save_candidates(
+    c: Connection, vault: Vault, session: OAuthSession, ticket: str, candidates: Sequence[RemoteAccount]
+) -> None:
+    """Store the candidates of a session, to be read with this ticket."""
+    sealed = vault.seal({"accounts": [_to_dict(one) for one in candidates]}, session.id)
     outcome = {"offered": b64encode(sealed).decode(), "ticket_sha256": _hash(ticket)}
-    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=grant.id, o=jsonb(outcome))
+    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=session.id, o=jsonb(outcome))
 
 
-def taken(
-    c: Connection, vault: Vault, platform: Platform, grant: UUID, ticket: str, starter: Starter | None
-) -> tuple[Grant, list[RemoteAccount]]:
-    """A grant and what it opened, locked until the transaction ends: whoever comes second finds the outcome.
+def lock_candidates(
+    c: Connection, vault: Vault, platform: Platform, session: UUID, ticket: str, starter: Starter | None
+) -> tuple[OAuthSession, list[RemoteAccount]]:
+    """Lock a session until the transaction ends, and return it with its candidates.
 
-    Raises GrantRefused, and VaultError when the accounts do not open. ``starter`` None: a browser with its ticket.
+    A concurrent second choice finds the first one's outcome. ``starter`` None: a browser that has only its ticket.
+    Raises SessionRefused, and VaultError when the candidates do not open.
     """
     found = row(
         c,
@@ -43,53 +53,53 @@ def taken(
                       SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
                       AND (k.expires_at IS NULL OR k.expires_at > now())) AS revoked
            FROM grants g WHERE id = :id FOR UPDATE""",
-        id=grant,
-        life=LIFE,
+        id=session,
+        life=LIFETIME,
     )
     if found is None:
-        raise GrantRefused(Unusable.UNKNOWN)
-    if reason := _why_not(found, platform, ticket, starter):
-        raise GrantRefused(reason)
-    inside = vault.open(b64decode(found.outcome["offered"]), grant)
-    opened = Grant(
-        id=grant,
+        raise SessionRefused(RefusalReason.UNKNOWN)
+    if reason := _refusal(found, platform, ticket, starter):
+        raise SessionRefused(reason)
+    inside = vault.open(b64decode(found.outcome["offered"]), session)
+    opened = OAuthSession(
+        id=session,
         workspace_id=found.workspace_id,
         platform=platform,
         connection=found.connection,
-        starter=starter_of(found.key_id),
+        starter=to_starter(found.key_id),
         account_id=found.account_id,
         chosen=None,
         redirect_uri=found.redirect_uri,
     )
-    return opened, [_remote(one) for one in inside["accounts"]]
+    return opened, [_from_dict(one) for one in inside["accounts"]]
 
 
-def _why_not(found: Any, platform: Platform, ticket: str, starter: Starter | None) -> Unusable | None:
+def _refusal(found: Any, platform: Platform, ticket: str, starter: Starter | None) -> RefusalReason | None:
     if found.outcome is None or "offered" not in found.outcome:
-        return Unusable.USED
+        return RefusalReason.USED
     checks = (
-        (not hmac.compare_digest(found.outcome["ticket_sha256"], _hash(ticket)), Unusable.UNKNOWN),
-        (found.platform != platform, Unusable.OTHER_PLATFORM),
-        (starter is not None and starter_of(found.key_id) != starter, Unusable.OTHER_STARTER),
-        (found.late, Unusable.EXPIRED),
-        (found.revoked, Unusable.KEY_REVOKED),
+        (not hmac.compare_digest(found.outcome["ticket_sha256"], _hash(ticket)), RefusalReason.UNKNOWN),
+        (found.platform != platform, RefusalReason.OTHER_PLATFORM),
+        (starter is not None and to_starter(found.key_id) != starter, RefusalReason.OTHER_STARTER),
+        (found.late, RefusalReason.EXPIRED),
+        (found.revoked, RefusalReason.KEY_REVOKED),
     )
     return next((reason for holds, reason in checks if holds), None)
 
 
-def _plain(one: RemoteAccount) -> dict[str, Any]:
+def _to_dict(one: RemoteAccount) -> dict[str, Any]:
     return {
         "remote_id": one.remote_id,
         "username": one.username,
         "display_name": one.display_name,
         "connection": one.connection,
         "settings": dict(one.settings),
-        "credentials": as_plain(one.credentials),
+        "credentials": credentials_to_dict(one.credentials),
     }
 
 
-def _remote(plain: Mapping[str, Any]) -> RemoteAccount:
-    return RemoteAccount(**{**plain, "credentials": credentials_of(plain["credentials"])})
+def _from_dict(plain: Mapping[str, Any]) -> RemoteAccount:
+    return RemoteAccount(**{**plain, "credentials": credentials_from_dict(plain["credentials"])})
 
 
 def _hash(ticket: str) -> str:

@@ -1,6 +1,7 @@
-"""Grants under way: a person was sent to a consent page; whoever comes back with the state uses it, once.
+"""OAuth sessions: from sending a person to a platform's consent page to the outcome of their return.
 
-Only a hash of the state is kept, so a stolen database finishes nobody's grant; the PKCE verifier is sealed.
+A session is used once, by its ``state``. Only a hash of the state is stored, so a stolen database completes no session;
+the PKCE verifier is sealed. (The table is called ``grants``.)
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from adapters.contract import Platform
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.vault import Vault
 
-LIFE = timedelta(minutes=10)
-"""How long a state is good for; RFC 6749 section 4.1.2 gives a code ten minutes at most."""
-KEPT = timedelta(days=1)
-"""How long a grant is remembered, so that a late comer is told what happened to it."""
+LIFETIME = timedelta(minutes=10)
+"""How long a state is valid; RFC 6749 section 4.1.2 gives a code ten minutes at most."""
+RETENTION = timedelta(days=1)
+"""How long a session is stored, so that a late return gets the reason of its refusal."""
 
 ALL = ("*",)
-"""A choice made beforehand: everything that is found."""
-NOBODY_PICKED = {"error": {"code": "nobody_picked", "message": "Nobody picked an account in time."}}
+"""A choice made beforehand: all candidates."""
+NOT_CHOSEN = {"error": {"code": "nobody_picked", "message": "No account was picked within ten minutes."}}
 
 CLI: Literal["cli"] = "cli"
 Starter = UUID | Literal["cli"]
-"""Who started a grant: an API key, by its id, or the command line."""
+"""What started a session: an API key, by its id, or the command line."""
 
 
-class Unusable(StrEnum):
-    """Why a state is not taken."""
+class RefusalReason(StrEnum):
+    """Why a state is refused."""
 
     UNKNOWN = "unknown"
     USED = "used"
@@ -45,17 +46,17 @@ class Unusable(StrEnum):
     KEY_REVOKED = "key_revoked"
 
 
-class GrantRefused(Exception):
-    """The state cannot be used; ``reason`` says why. Nothing was changed."""
+class SessionRefused(Exception):
+    """The state cannot be used, for ``reason``. Nothing was changed."""
 
-    def __init__(self, reason: Unusable) -> None:
+    def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason.value)
         self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
-    """A grant as it was started, now used up."""
+class OAuthSession:
+    """A session that has been used."""
 
     id: UUID
     workspace_id: UUID
@@ -64,22 +65,22 @@ class Grant:
     starter: Starter
     account_id: UUID | None
     chosen: tuple[str, ...] | None
-    """Remote ids that may be stored, ``("*",)`` for all; None: the person picks where there are several."""
+    """Remote ids that may be stored, ``("*",)`` for all; None: the person picks if there are several candidates."""
     redirect_uri: str
     verifier: SecretStr = SecretStr("")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """How far a grant is, for whoever waits for it."""
+class SessionStatus:
+    """The progress of a session, for a client that polls it."""
 
     is_used: bool
     is_over: bool
-    """It can no longer be used, or its use broke off without an outcome."""
+    """It expired, or it was used and then had no outcome in time."""
     outcome: Mapping[str, Any] | None = field(default=None)
 
 
-def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
+def open_session(  # noqa: PLR0913  one keyword per column
     c: Connection,
     vault: Vault,
     *,
@@ -93,13 +94,13 @@ def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
     state: str,
     verifier: str,
 ) -> None:
-    """Remembers that a person is sent away with this state."""
-    row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=KEPT)
-    row(  # what nobody picked is not kept: tokens are in it
+    """Store a session whose person is being sent to the platform with this state."""
+    row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
+    row(  # candidates that were not picked from hold tokens: remove them
         c,
         """UPDATE grants SET outcome = :nobody WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
-        nobody=jsonb(NOBODY_PICKED),
-        life=LIFE,
+        nobody=jsonb(NOT_CHOSEN),
+        life=LIFETIME,
     )
     identity = new_id()
     row(
@@ -118,15 +119,16 @@ def open_grant(  # noqa: PLR0913  a grant is that much, all of it named
         chosen=None if chosen is None else jsonb(list(chosen)),
         redirect=redirect_uri,
         verifier=vault.seal({"verifier": verifier}, identity),
-        life=LIFE,
+        life=LIFETIME,
     )
 
 
-def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, starter: Starter | None) -> Grant:
-    """Uses a state up. Raises GrantRefused, and VaultError when the verifier does not open.
+def use_session(
+    c: Connection, vault: Vault, platform: Platform, state: str, starter: Starter | None
+) -> OAuthSession:
+    """Use the session of a state, once. Raises SessionRefused, and VaultError when the verifier does not open.
 
-    ``starter`` None: a browser, of which the state is all that is known. A key that was revoked meanwhile no longer
-    speaks for its workspace.
+    ``starter`` None: a browser that has only the state. The session of a key that has been revoked since is refused.
     """
     found = row(
         c,
@@ -148,13 +150,13 @@ def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, start
         key=None if starter == CLI else starter,
     )
     if found is None:
-        raise GrantRefused(_why(c, platform, state, starter))
-    return Grant(
+        raise SessionRefused(_refusal(c, platform, state, starter))
+    return OAuthSession(
         id=found.id,
         workspace_id=found.workspace_id,
         platform=platform,
         connection=found.connection,
-        starter=starter_of(found.key_id),
+        starter=to_starter(found.key_id),
         account_id=found.account_id,
         chosen=None if found.chosen is None else tuple(found.chosen),
         redirect_uri=found.redirect_uri,
@@ -162,20 +164,20 @@ def use_grant(c: Connection, vault: Vault, platform: Platform, state: str, start
     )
 
 
-def starter_of(key: UUID | None) -> Starter:
-    """Who a row names as its starter."""
+def to_starter(key: UUID | None) -> Starter:
+    """Return the starter a row records by its key id."""
     return key or CLI
 
 
-def end_grant(c: Connection, grant: UUID, outcome: Mapping[str, Any]) -> None:
-    """Notes what became of a grant, for whoever waits."""
-    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=grant, o=jsonb(dict(outcome)))
+def end_session(c: Connection, session: UUID, outcome: Mapping[str, Any]) -> None:
+    """Store the outcome of a session, for a client that polls it."""
+    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=session, o=jsonb(dict(outcome)))
 
 
-def standing(c: Connection, state: str, patience: timedelta) -> Standing:
-    """How far the grant of this state is.
+def read_session_status(c: Connection, state: str, patience: timedelta) -> SessionStatus:
+    """Return the progress of the session of this state.
 
-    ``patience``: how long after its use an answer may be waited for; a person who picks has ten minutes.
+    ``patience``: how long after its use the outcome may take; picking from candidates may take ten minutes.
     """
     found = row(
         c,
@@ -185,28 +187,28 @@ def standing(c: Connection, state: str, patience: timedelta) -> Standing:
            FROM grants WHERE state_sha256 = :state""",
         state=_hash(state),
         patience=patience,
-        life=LIFE,
+        life=LIFETIME,
     )
     if found is None:
-        return Standing(is_used=False, is_over=True)
-    return Standing(is_used=found.used, is_over=found.over, outcome=found.outcome)
+        return SessionStatus(is_used=False, is_over=True)
+    return SessionStatus(is_used=found.used, is_over=found.over, outcome=found.outcome)
 
 
-def _why(c: Connection, platform: Platform, state: str, starter: Starter | None) -> Unusable:
+def _refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> RefusalReason:
     found = row(
         c,
         """SELECT platform, key_id, used_at, expires_at <= now() AS expired FROM grants WHERE state_sha256 = :state""",
         state=_hash(state),
     )
     if found is None:
-        return Unusable.UNKNOWN
+        return RefusalReason.UNKNOWN
     checks = (
-        (found.platform != platform, Unusable.OTHER_PLATFORM),
-        (starter is not None and starter_of(found.key_id) != starter, Unusable.OTHER_STARTER),
-        (found.used_at is not None, Unusable.USED),
-        (found.expired, Unusable.EXPIRED),
+        (found.platform != platform, RefusalReason.OTHER_PLATFORM),
+        (starter is not None and to_starter(found.key_id) != starter, RefusalReason.OTHER_STARTER),
+        (found.used_at is not None, RefusalReason.USED),
+        (found.expired, RefusalReason.EXPIRED),
     )
-    return next((reason for holds, reason in checks if holds), Unusable.KEY_REVOKED)
+    return next((reason for holds, reason in checks if holds), RefusalReason.KEY_REVOKED)
 
 
 def _hash(state: str) -> bytes:

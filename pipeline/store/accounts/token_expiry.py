@@ -1,4 +1,4 @@
-"""Which accounts' tokens run out, when, and what that endangers; and what is known of an account's refreshes."""
+"""Tokens about to expire, deliveries that an expiry affects, and the history of an account's refreshes."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, account_row
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.database import row, rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class History:
-    """What the refreshes before this one left behind."""
+class RefreshHistory:
+    """What is known of an account's earlier refreshes."""
 
     unanswered: int
-    """How many in a row left and were never answered, or ended with their worker."""
+    """Consecutive refreshes that were sent and got no answer, or whose worker died."""
     rotates: bool | None
-    """Whether a refresh gives another refresh token than it took; None = not seen yet."""
+    """Whether a refresh returns a new refresh token; None: not observed yet."""
     is_alive: bool
-    """Whether the access token is still good by its own word."""
+    """The access token has not expired by its own expiry time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Endangered:
-    """An account that a person has to see to, sooner or later."""
+class EndangeredAccount:
+    """An account that a person has to reconnect, now or before ``ends_at``."""
 
     account: AccountRow
     ends_at: datetime | None
-    """When its grant ends unless it is renewed before; None when it is dead already."""
+    """When its grant ends unless it is renewed; None: it has ended."""
     posts: int
-    """Deliveries not sent yet that are due after that, or that wait for the account."""
+    """Unsent deliveries that are due after that or wait for the account."""
 
 
-def expiring(c: Connection, limit: int) -> list[tuple[UUID, int]]:
-    """Active accounts, with their version, in the last tenth of their token's life (10 minutes to 7 days).
+def list_due_refreshes(c: Connection, limit: int) -> list[tuple[UUID, int]]:
+    """Return active accounts in the last tenth of their token's lifetime (10 minutes to 7 days), with their version.
 
-    What ends is the access token, or the refresh token where it ends sooner (Facebook keeps a user token of 60 days
-    to make Page tokens that have no end). One that has ended renews nothing, and so is left alone here.
+    The token that ends is the access token, or the refresh token where it ends sooner (Facebook's is a user token of
+    60 days that makes Page tokens without an end). Accounts whose refresh token has ended are left out: they cannot be
+    renewed.
     """
     found = rows(
         c,
@@ -56,8 +57,8 @@ def expiring(c: Connection, limit: int) -> list[tuple[UUID, int]]:
     return [(r.id, r.credentials_version) for r in found]
 
 
-def history(c: Connection, account: UUID) -> History:
-    """What is known of an account's refreshes."""
+def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
+    """Return the history of an account's refreshes. Raises LookupError."""
     found = row(
         c,
         """SELECT unanswered, refresh_rotates AS rotates, coalesce(expires_at > now(), true) AS is_alive
@@ -66,14 +67,14 @@ def history(c: Connection, account: UUID) -> History:
     )
     if found is None:
         raise LookupError(f"There is no account {account}.")
-    return History(**found._mapping)
+    return RefreshHistory(**found._mapping)
 
 
-def endangered(c: Connection, workspace: UUID | None = None) -> list[Endangered]:
-    """Accounts that are dead or whose grant has an end, those first that end first; of a workspace, or all.
+def list_endangered(c: Connection, workspace: UUID | None = None) -> list[EndangeredAccount]:
+    """Return the accounts whose grant has ended or will end, earliest first; of one workspace, or all.
 
-    A grant with a refresh token ends with that, one without with its access token (Instagram's is renewed ahead of
-    its end all the same; LinkedIn's cannot be).
+    A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
+    does not).
     """
     found = rows(
         c,
@@ -90,4 +91,4 @@ def endangered(c: Connection, workspace: UUID | None = None) -> list[Endangered]
             ORDER BY x.ends_at NULLS FIRST, x.id""",
         w=workspace,
     )
-    return [Endangered(account=account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]
+    return [EndangeredAccount(account=to_account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]

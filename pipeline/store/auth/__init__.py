@@ -1,1 +1,1 @@
-"""Auth."""
+"""Workspaces and the API keys that act for them."""

@@ -1,10 +1,10 @@
-"""API keys: only a hash of the secret is kept, so a stolen database opens nothing.
+"""API keys. Only a hash of the secret is stored, so a stolen database authenticates no request.
 
-A key reads ``<public_id>.<secret>``: the public half finds the row, the secret half is 256 random bits. SHA-256
-without a salt is right for those: there is no dictionary of 256-bit numbers to try.
+A key is written ``<public_id>.<secret>``: the public half finds the row, the secret half is 256 random bits. SHA-256
+without a salt is enough for those, as no dictionary holds 256-bit numbers.
 
-A key speaks for its workspace, unless it was made for less: reading only, some accounts, a while. None of that can be
-changed afterwards: whoever holds the key knows what it may do. Rotation changes the secret and nothing else.
+A key acts for its workspace, within its terms: read-only, some accounts, an expiry. Terms never change, so that the
+holder of a key can rely on them. Rotation changes the secret and nothing else.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.store.database import new_id, row, rows
 
 PREFIX = "slw_live_"
-LONGEST = 200
+MAX_LENGTH = 200
 """Characters; ours have 68."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who a key speaks for. ``scope`` of a personal key is its owner, of a workspace key the workspace."""
+    """An authenticated key and its workspace."""
 
     key_id: UUID
     workspace_id: UUID
@@ -40,13 +40,13 @@ class Caller:
     time_zone: str
     read_only: bool = False
     accounts: Sequence[UUID] | None = None
-    """The only ones it may see and publish to, sorted; None: all of the workspace's."""
+    """The only accounts it may see and publish to, sorted; None: all of the workspace's."""
     bulk: bool = False
-    """Whether its requests stand in the line of mass work."""
+    """Its requests are queued as bulk work."""
 
     @property
     def realm(self) -> str:
-        """Within what its external ids are unique: keys that see the same posts share them, others never meet."""
+        """The namespace of its external ids: keys that see the same posts share one."""
         if self.accounts is None:
             return ""
         return hashlib.sha256(b"".join(a.bytes for a in self.accounts)).hexdigest()[:32]
@@ -54,7 +54,7 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a new key is good for; by default everything, for ever."""
+    """What a new key may do; by default everything, without an expiry."""
 
     read_only: bool = False
     accounts: Sequence[UUID] | None = None
@@ -62,12 +62,12 @@ class Terms:
     bulk: bool = False
 
 
-ANYTHING = Terms()
+UNRESTRICTED = Terms()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """One key as the command line lists it; the secret is nowhere."""
+    """A key without its secret, as the command line lists it."""
 
     id: UUID
     workspace_id: UUID
@@ -79,18 +79,18 @@ class Key:
     expires_at: datetime | None
     rotated_at: datetime | None
     earlier_until: datetime | None
-    """Until when the secret before the last rotation works."""
+    """When the secret of before the last rotation stops working."""
     read_only: bool
     accounts: Sequence[UUID] | None
     bulk: bool
 
 
 class OutsideWorkspace(Exception):
-    """An account that a key was to be bound to is not the workspace's."""
+    """A key was to be restricted to an account that is not in its workspace."""
 
 
-def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = ANYTHING) -> str:
-    """A new key for a workspace; the return value is the only time the whole of it is seen. Raises OutsideWorkspace."""
+def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTRICTED) -> str:
+    """Create a key and return it whole; it cannot be read again. Raises OutsideWorkspace."""
     accounts = None if terms.accounts is None else sorted(set(terms.accounts))
     _require_own(c, workspace, accounts or ())
     public, secret = PREFIX + secrets.token_hex(8), secrets.token_urlsafe(32)
@@ -112,9 +112,10 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = ANYTHIN
 
 
 def rotate_key(c: Connection, public_id: str, overlap: timedelta) -> str | None:
-    """A new secret for a live key; the old one works for ``overlap`` longer. None when there is no such live key.
+    """Give a valid key a new secret and return the key; None when there is no such valid key.
 
-    Rotated again meanwhile, the secret before the old one stops at once: two work at a time, never three.
+    The old secret works for ``overlap`` longer. A second rotation within that time ends the oldest secret at once: two
+    secrets work at a time, never three.
     """
     public, secret = public_id.partition(".")[0], secrets.token_urlsafe(32)
     found = row(
@@ -131,9 +132,9 @@ def rotate_key(c: Connection, public_id: str, overlap: timedelta) -> str | None:
 
 
 def find_caller(c: Connection, token: str) -> Caller | None:
-    """Who this token speaks for; None for anything malformed, unknown, revoked or expired."""
+    """Return the caller of a token; None if it is malformed, unknown, revoked or expired."""
     public, dot, secret = token.partition(".")
-    if not (dot and public and secret and token.isascii()) or len(token) > LONGEST or "\0" in token:
+    if not (dot and public and secret and token.isascii()) or len(token) > MAX_LENGTH or "\0" in token:
         return None
     found = row(
         c,
@@ -161,7 +162,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
 
 
 def touch_key(c: Connection, key_id: UUID) -> None:
-    """Notes that the key was used, at most once a minute so that reading does not become writing."""
+    """Record that the key was used, at most once a minute: most requests then write nothing."""
     row(
         c,
         """UPDATE keys SET last_used_at = now()
@@ -171,7 +172,7 @@ def touch_key(c: Connection, key_id: UUID) -> None:
 
 
 def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
-    """Keys of a workspace, or all."""
+    """Return the keys of a workspace, or of all, oldest first."""
     found = rows(
         c,
         """SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
@@ -183,7 +184,7 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
 
 
 def revoke_key(c: Connection, public_id: str) -> bool:
-    """Takes a key out of use; False when there is no such live key. The API notices within a second."""
+    """Revoke a key; False when there is no such valid key. The API refuses it within a second."""
     return (
         row(
             c,

@@ -1,4 +1,4 @@
-"""Workspaces: who posts belong to, and the plan that lets them publish."""
+"""Workspaces: the owners of posts, accounts and keys, with the plan that allows them to publish."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.store.database import new_id, row, rows
 
 
 class NoSuchWorkspace(Exception):
-    """No workspace has this id or name."""
+    """No workspace, or more than one, has this id or name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
-    """One workspace, as the command line shows it."""
+    """A workspace."""
 
     id: UUID
     name: str
@@ -39,7 +39,7 @@ def create_workspace(
     plan: Plan = Plan.BUSINESS,
     time_zone: str = "UTC",
 ) -> UUID:
-    """A new workspace; a personal one gets an owner of its own."""
+    """Create a workspace and return its id; a personal one gets a new owner id."""
     identity = new_id()
     row(
         c,
@@ -56,7 +56,7 @@ def create_workspace(
 
 
 def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscription) -> None:
-    """Changes plan and subscription; NoSuchWorkspace when there is none."""
+    """Change plan and subscription. Raises NoSuchWorkspace."""
     if (
         row(
             c,
@@ -71,12 +71,12 @@ def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscript
 
 
 def list_workspaces(c: Connection) -> list[Workspace]:
-    """All of them, oldest first."""
+    """Return all workspaces, oldest first."""
     return [_workspace(r) for r in rows(c, f"SELECT {_COLUMNS} FROM workspaces ORDER BY created_at")]
 
 
 def find_workspace(c: Connection, name_or_id: str) -> Workspace:
-    """By id or exact name; NoSuchWorkspace when there is none or the name is not unique."""
+    """Return the workspace with this id or unique name. Raises NoSuchWorkspace."""
     found = rows(
         c,
         f"SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given LIMIT 2",
@@ -86,7 +86,7 @@ def find_workspace(c: Connection, name_or_id: str) -> Workspace:
         raise NoSuchWorkspace(
             f"There is no workspace {name_or_id!r}."
             if not found
-            else f"Several workspaces are called {name_or_id!r}: use the id."
+            else f"Several workspaces are named {name_or_id!r}: use the id."
         )
     return _workspace(found[0])
 

@@ -1,1 +1,1 @@
-"""Checks."""
+"""Checks of media and music URLs."""

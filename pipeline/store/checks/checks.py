@@ -1,7 +1,7 @@
-"""Checks: what was seen of a media or music URL. Decided once, then immutable; posts pin them.
+"""Checks: what was found at a media or music URL. A check is decided once, then immutable; posts pin checks.
 
-At most one check per workspace, URL and purpose is undecided (single flight). Checks belong to a workspace, so that
-nothing one client uses can be read off another's answers.
+At most one check per workspace, URL and purpose is undecided (single flight). Checks belong to a workspace, so that no
+client can infer from its answers which URLs another one uses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Verdict = Literal["good", "refused", "unanswered"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One check; ``verdict`` None = not decided yet."""
+    """One check; ``verdict`` None: undecided."""
 
     id: UUID
     purpose: Purpose
@@ -36,32 +36,34 @@ class Check:
 
     @property
     def media_facts(self) -> MediaFacts | None:
-        """What a probe saw of the media, once decided good."""
+        """What the probe measured, if the check is decided good."""
         return MediaFacts(**self.facts) if self.facts and self.purpose != "music" else None
 
     @property
     def track(self) -> Track | None:
-        """The sound behind a music link, once resolved."""
+        """The track behind a music link, if it is resolved."""
         return Track(**self.facts) if self.facts and self.purpose == "music" else None
 
 
 _COLUMNS = "id, purpose, url, verdict, facts, seen, tries"
 
 
-def fingerprint(url: str) -> bytes:
-    """What a URL is found by: an index entry of fixed size, whatever its length."""
+def hash_url(url: str) -> bytes:
+    """Return the SHA-256 a URL is indexed by: of fixed size, whatever the URL's length."""
     return hashlib.sha256(url.encode()).digest()
 
 
-def fresh_good(c: Connection, workspace: UUID, purpose: Purpose, url: str, within: timedelta) -> Check | None:
-    """A good check of this URL that is young enough to be used again. Bad ones are never used again."""
+def find_fresh_check(
+    c: Connection, workspace: UUID, purpose: Purpose, url: str, within: timedelta
+) -> Check | None:
+    """Return the newest good check of this URL decided ``within`` this time. Bad checks are never reused."""
     found = row(
         c,
         f"""SELECT {_COLUMNS} FROM checks
             WHERE workspace_id = :w AND url_sha256 = :sha AND purpose = :p AND verdict = 'good'
               AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1""",
         w=workspace,
-        sha=fingerprint(url),
+        sha=hash_url(url),
         p=purpose,
         within=within,
     )
@@ -69,7 +71,7 @@ def fresh_good(c: Connection, workspace: UUID, purpose: Purpose, url: str, withi
 
 
 def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Check:
-    """The undecided check of this URL: a new one, or the one already under way (which the ring will try anew)."""
+    """Return the undecided check of this URL: a new one, or the one already open (which its dispatch retries)."""
     found = row(
         c,
         f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256) VALUES (:id, :w, :p, :url, :sha)
@@ -80,7 +82,7 @@ def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Ch
         w=workspace,
         p=purpose,
         url=url,
-        sha=fingerprint(url),
+        sha=hash_url(url),
     )
     if found is None:
         raise LookupError("An undecided check was neither stored nor found.")
@@ -88,7 +90,7 @@ def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Ch
 
 
 def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Check]:
-    """These checks. ``lock``: FOR SHARE in URL order; no verdict lands between reading it and storing a post."""
+    """Return these checks. ``lock``: FOR SHARE in URL order, so that none is decided before the post is stored."""
     found = rows(
         c,
         f"""SELECT {_COLUMNS} FROM checks WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY url_sha256, purpose
@@ -99,7 +101,7 @@ def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> di
 
 
 def claim_check(c: Connection, check: UUID, lease: timedelta) -> Check | None:
-    """Takes an undecided check that nobody works on; None when it is decided or taken."""
+    """Claim an undecided check; None when it is decided or another worker's lease holds it."""
     found = row(
         c,
         f"""UPDATE checks SET lease_until = now() + :lease, tries = tries + 1
@@ -114,7 +116,7 @@ def claim_check(c: Connection, check: UUID, lease: timedelta) -> Check | None:
 def decide_check(
     c: Connection, check: UUID, verdict: Verdict, *, facts: Mapping[str, Any] | None, seen: str
 ) -> bool:
-    """Decides a check once; False when somebody already did. The caller moves the posts that wait for it along."""
+    """Decide a check; False when it is decided already. The caller then moves the posts that wait for it."""
     return (
         row(
             c,
@@ -130,7 +132,7 @@ def decide_check(
 
 
 def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> None:
-    """Nobody answered: try again later, and keep what was seen for whoever asks."""
+    """Schedule the next try of a check that got no answer, and store what was seen for readers of its posts."""
     row(
         c,
         """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen
@@ -142,12 +144,12 @@ def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> No
 
 
 def give_back_check(c: Connection, check: UUID) -> None:
-    """Whoever took it will not decide it; taking and deciding are compare-and-set, so a late decision does no harm."""
+    """Release the lease of a check that its worker will not decide. A late decision is harmless: compare-and-set."""
     row(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id", id=check)
 
 
-def due_checks(c: Connection, limit: int) -> list[UUID]:
-    """Undecided checks whose next try has come and that nobody works on: the net under lost messages."""
+def list_due_checks(c: Connection, limit: int) -> list[UUID]:
+    """Return undecided checks that are due and not leased: those whose message was lost."""
     found = rows(
         c,
         """SELECT id FROM checks WHERE verdict IS NULL AND next_at <= now()
@@ -158,11 +160,11 @@ def due_checks(c: Connection, limit: int) -> list[UUID]:
 
 
 def lock_undecided(c: Connection, check: UUID) -> bool:
-    """Keeps posts from pinning an undecided check until the transaction ends; False when it is decided."""
+    """Lock an undecided check, so that no post pins it until the transaction ends; False when it is decided."""
     return row(c, "SELECT id FROM checks WHERE id = :id AND verdict IS NULL FOR UPDATE", id=check) is not None
 
 
-def tries_of(c: Connection, check: UUID) -> int:
-    """How often a check has been tried."""
+def read_tries(c: Connection, check: UUID) -> int:
+    """Return how often a check has been tried."""
     found = row(c, "SELECT tries FROM checks WHERE id = :id", id=check)
     return int(found.tries) if found else 0

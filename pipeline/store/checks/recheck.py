@@ -1,4 +1,4 @@
-"""Media of scheduled posts that are due for another look."""
+"""Rechecks: media of scheduled posts that are looked at again before they are due."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.store.database import row, rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Due:
-    """One file of one post."""
+class MediaToRecheck:
+    """One media URL of one post, with the size and ETag its check found."""
 
     post_id: UUID
     workspace_id: UUID
@@ -22,8 +22,8 @@ class Due:
     etag: str | None
 
 
-def take_due(c: Connection, limit: int) -> list[Due]:
-    """Posts within a day, and again within 15 minutes, of their time. Taking them marks them: each comes twice."""
+def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
+    """Claim the posts that come within a day, and again within 15 minutes, of their time: each is rechecked twice."""
     found = rows(
         c,
         """WITH due AS (
@@ -44,11 +44,11 @@ def take_due(c: Connection, limit: int) -> list[Due]:
            WHERE k.purpose <> 'music'""",
         n=limit,
     )
-    return [Due(**r._mapping) for r in found]
+    return [MediaToRecheck(**r._mapping) for r in found]
 
 
-def warn(c: Connection, post: UUID, text: str) -> None:
-    """Leaves the trouble in the history of the post's deliveries, where people and programs look."""
+def record_warning(c: Connection, post: UUID, text: str) -> None:
+    """Record a warning in the history of each of the post's deliveries."""
     row(
         c,
         """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)

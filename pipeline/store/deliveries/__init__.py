@@ -1,1 +1,1 @@
-"""Deliveries."""
+"""Deliveries: claim, arm, settle, release and rescue them, and read them for operators."""

@@ -1,4 +1,4 @@
-"""A delivery that a worker holds, with all it needs to act; and the columns that make one."""
+"""Claimed deliveries: all that a worker needs to act on one, and the columns it is read from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from adapters.contract import Account, Checkpoint
+from adapters.contract import Account, CheckpointData
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
+from pipeline.store.posts.options import COLUMNS, gather_options
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.store")
@@ -20,7 +21,7 @@ log = logging.getLogger("slipway.store")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that this worker holds the lease of, with all it needs to act."""
+    """A delivery that this worker holds the lease of."""
 
     id: UUID
     post_id: UUID
@@ -37,46 +38,47 @@ class ClaimedDelivery:
     surprises: int
     looks: int
     prepares: int
-    """Prepares from scratch today."""
+    """Prepares without a checkpoint today."""
     armed_at: datetime | None
     armed_deadline: datetime | None
     working_since: datetime | None
     absent_at: datetime | None
     in_doubt: bool
-    """Armed by a restore: only proof of life or a person moves it on."""
+    """Armed by a restore: only proof that it is live, or a person, moves it."""
     remote_id: str | None
     url: str | None
-    checkpoint: Checkpoint
+    checkpoint: CheckpointData
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
+    options: Mapping[str, Any]
+    """The platform's own section of the request, or empty."""
     account: Account
     account_status: AccountStatus
     credentials_version: int
     error: Mapping[str, Any] | None
     facts: Mapping[str, Any]
-    """What the pinned checks saw, by the position of the media as text; "-1" is the music."""
+    """What the pinned checks found, by the media's position as text; "-1" is the music."""
     alone: bool
-    """The post has this delivery only, so its status follows from this one's state."""
+    """The post has no other delivery, so its status follows from this one's state."""
 
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at
           armed_deadline working_since absent_at in_doubt remote_id url checkpoint error"""
-HELD_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
+CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
-            p.caption, p.media, p.music_url, p.tiktok, p.pinterest,
+            p.caption, p.media, p.music_url, {COLUMNS},
             (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
              JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
             {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
-HELD_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
+CLAIMED_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
 
 
-def held_row(found: Any, vault: Vault) -> ClaimedDelivery:
-    """A row of the columns above, opened."""
-    m = found._mapping
+def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
+    """Turn a row of CLAIMED_COLUMNS into a delivery. Raises VaultError when a secret does not open."""
+    m = gather_options(found._mapping)
+    account = open_account(found, vault)
     plain = {name: m[name] for name in ClaimedDelivery.__dataclass_fields__ if name in m}
     sealed = m["checkpoint"]
     return ClaimedDelivery(
@@ -85,18 +87,19 @@ def held_row(found: Any, vault: Vault) -> ClaimedDelivery:
             "state": State(m["state"]),
             "prepares": m["prepares_today"],
             "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
-            "account": open_account(found, vault),
+            "options": m["options"].get(account.platform, {}),
+            "account": account,
             "account_status": AccountStatus(m["account_status"]),
         }
     )
 
 
-def held_rows(found: Sequence[Any], vault: Vault) -> list[ClaimedDelivery]:
-    """Those whose secrets open. The others are rescued when their lease runs out, and set aside the third time."""
-    held: list[ClaimedDelivery] = []
+def to_claimed_batch(found: Sequence[Any], vault: Vault) -> list[ClaimedDelivery]:
+    """Return the deliveries whose secrets open. The others are rescued when their lease expires, then blocked."""
+    claimed: list[ClaimedDelivery] = []
     for one in found:
         try:
-            held.append(held_row(one, vault))
+            claimed.append(to_claimed(one, vault))
         except VaultError:
-            log.exception("delivery %s cannot be opened", one.id)
-    return held
+            log.exception("secrets of delivery %s do not open", one.id)
+    return claimed

@@ -1,10 +1,10 @@
-"""The daily quota ledger: how many posts an account, or our app, sent in a rolling day, from the attempts themselves.
+"""The daily quota: posts that an account, or our app, sent in the last 24 hours, counted from the attempts.
 
-Whose day it is, the platform's capabilities say (``daily_per``): most count by account; some by project, which is all
-accounts connected through our app there, of every workspace.
+The platform's capabilities (``daily_per``) say what is counted: mostly one account; on some platforms our app, which is
+all accounts connected through it, of every workspace.
 
-Counting and arming are two statements. Where they must not overshoot, ``lock_day``, the count and the arming share one
-transaction: the lock is held until it ends, and the count after it sees whatever the holder before has armed.
+Counting and arming are two statements. Where they must not exceed the quota, ``lock_daily_quota``, the count and the
+arming share one transaction: the lock lasts until it ends, so a count sees what the previous holder armed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pipeline.store.database import row
 
 DAY = timedelta(days=1)
 
-_WHOSE = {
+_ACCOUNTS = {
     "account": "account_id = :a",
     "app": """account_id IN (SELECT x.id FROM accounts x
                              JOIN accounts me ON me.platform = x.platform WHERE me.id = :a)""",
 }
 
 
-def lock_day(c: Connection, account: UUID, per: DailyPer = "account") -> None:
-    """Keeps everybody else who locks this day waiting until the transaction of ``c`` ends."""
+def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") -> None:
+    """Lock the quota of the account or app until the transaction ends."""
     row(
         c,
         """SELECT pg_advisory_xact_lock(hashtextextended(
@@ -38,12 +38,12 @@ def lock_day(c: Connection, account: UUID, per: DailyPer = "account") -> None:
     )
 
 
-def room_in_day(c: Connection, account: UUID, allowed: int, per: DailyPer = "account") -> timedelta:
-    """Zero when the account may send one more; else the time until the oldest of the last ``allowed`` is a day old."""
+def compute_quota_wait(c: Connection, account: UUID, allowed: int, per: DailyPer = "account") -> timedelta:
+    """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old."""
     found = row(
         c,
         f"""SELECT armed_at + interval '1 day' - now() AS wait FROM attempts
-            WHERE {_WHOSE[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
+            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
             ORDER BY armed_at DESC OFFSET :n LIMIT 1""",
         a=account,
         n=allowed - 1,
@@ -52,26 +52,26 @@ def room_in_day(c: Connection, account: UUID, allowed: int, per: DailyPer = "acc
     return wait
 
 
-def sent_in_day(c: Connection, account: UUID, per: DailyPer = "account") -> int:
-    """How many posts this account, or our app, sent in the last 24 hours."""
+def count_sent(c: Connection, account: UUID, per: DailyPer = "account") -> int:
+    """Count the posts that the account, or our app, sent in the last 24 hours."""
     found = row(
         c,
         f"""SELECT count(*) AS n FROM attempts
-            WHERE {_WHOSE[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'""",
+            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'""",
         a=account,
     )
     return int(found.n) if found else 0
 
 
-def planned_in_day(c: Connection, account: UUID, due_at: datetime, per: DailyPer = "account") -> int:
-    """Posts of this account, or of our app, sent or still to send, in the 24 hours up to ``due_at``."""
-    whose = _WHOSE[per]
+def count_planned(c: Connection, account: UUID, due_at: datetime, per: DailyPer = "account") -> int:
+    """Count the posts of the account, or our app, sent or still to send, in the 24 hours up to ``due_at``."""
+    accounts = _ACCOUNTS[per]
     found = row(
         c,
         f"""SELECT (SELECT count(*) FROM deliveries
-                    WHERE {whose} AND state IN ('accepted', 'scheduled', 'retrying')
+                    WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
                     AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due)
-                 + (SELECT count(*) FROM attempts WHERE {whose} AND outcome IS DISTINCT FROM 'refused'
+                 + (SELECT count(*) FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
                     AND armed_at > CAST(:due AS timestamptz) - interval '1 day') AS n""",
         a=account,
         due=due_at,

@@ -1,7 +1,7 @@
-"""Dead letters: deliveries that failed, or that only a person can let go on, and that nobody has dealt with.
+"""Dead letters: deliveries that failed, or are blocked until a person acts, and are not discarded.
 
-That is a fact about a delivery, not a place it is moved to: `failed` and not discarded, or `blocked` as
-`person_needed`. Sent again it is one no more; should it die again, it is one again.
+A dead letter is not moved to another table: it is a delivery that is `failed`, or `blocked` as `person_needed`, without
+a discard of its generation. A replayed delivery is no dead letter until it fails again.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import Accounts
 
 Position = tuple[datetime, UUID]
-"""Where a page of letters ended: when the last one died, and its id."""
+"""The keyset of a page: when its last dead letter failed, and its id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """Whose letters somebody may see and deal with; None everywhere is an operator's: all."""
+    """The dead letters a caller may see and act on; the defaults are an operator's: all."""
 
     workspace: UUID | None = None
     accounts: Accounts = None
-    """Only of posts that go to no other accounts than these."""
+    """Only those of posts that go to no other accounts than these."""
 
 
 OPERATOR = Scope()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Which:
-    """Which letters within a scope; None everywhere is all of them."""
+class DeadLetterFilter:
+    """A selection of dead letters within a scope; the defaults select all."""
 
     scope: Scope = OPERATOR
     platform: str | None = None
@@ -43,14 +43,14 @@ class Which:
     error_class: str | None = None
     code: str | None = None
     older: timedelta | None = None
-    """Dead for at least this long."""
+    """Failed at least this long ago."""
     younger: timedelta | None = None
-    """Dead for at most this long."""
+    """Failed at most this long ago."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
-    """One dead letter and its cause. ``crashes``: workers it killed; ``spent``: attempts that cost one."""
+class DeadLetter:
+    """A dead letter and its error. ``crashes``: workers that died with it; ``spent``: attempts used up."""
 
     id: UUID
     post_id: UUID
@@ -72,7 +72,7 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """How many letters died of the same."""
+    """How many dead letters have the same error."""
 
     platform: str
     error_class: str | None
@@ -82,7 +82,7 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discard:
-    """That a person gave one up."""
+    """The record of a person who gave a delivery up."""
 
     generation: int
     why: str
@@ -105,7 +105,7 @@ WHERE d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'pe
   AND (CAST(:older AS interval) IS NULL OR d.updated_at <= now() - CAST(:older AS interval))
   AND (CAST(:younger AS interval) IS NULL OR d.updated_at >= now() - CAST(:younger AS interval))
 """
-_LETTERS = f"""
+_DEAD_LETTERS = f"""
 SELECT d.id, d.post_id, d.workspace_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason,
        d.generation, d.armed_at IS NOT NULL AS armed, d.updated_at AS died_at, d.due_at, d.spent, d.crashes, d.error
 FROM (SELECT d.* {_DEAD} AND (CAST(:id AS uuid) IS NULL OR d.id = :id)
@@ -120,26 +120,30 @@ SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS cod
 """
 
 
-def list_letters(c: Connection, which: Which, *, limit: int, after: Position | None = None) -> list[Letter]:
-    """Those that have been dead for longest first; ``after``: where the page before ended."""
+def list_dead_letters(
+    c: Connection, chosen: DeadLetterFilter, *, limit: int, after: Position | None = None
+) -> list[DeadLetter]:
+    """Return dead letters, oldest failure first; ``after``: where the page before ended."""
     died, last = after or (None, None)
-    found = rows(c, _LETTERS, **_values(which), id=None, died=died, last=last, n=limit)
-    return [Letter(**r._mapping) for r in found]
+    found = rows(c, _DEAD_LETTERS, **_values(chosen), id=None, died=died, last=last, n=limit)
+    return [DeadLetter(**r._mapping) for r in found]
 
 
-def find_letter(c: Connection, delivery: UUID, scope: Scope) -> Letter | None:
-    """One of them; None when it is out of scope, alive again, discarded, or not there."""
-    found = row(c, _LETTERS, **_values(Which(scope=scope)), id=delivery, died=None, last=None, n=1)
-    return None if found is None else Letter(**found._mapping)
+def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter | None:
+    """Return a dead letter; None when it is out of scope, replayed, discarded, or does not exist."""
+    found = row(
+        c, _DEAD_LETTERS, **_values(DeadLetterFilter(scope=scope)), id=delivery, died=None, last=None, n=1
+    )
+    return None if found is None else DeadLetter(**found._mapping)
 
 
-def causes(c: Connection, which: Which) -> list[Cause]:
-    """How many there are, by what they died of; the most first."""
-    return [Cause(**r._mapping) for r in rows(c, _CAUSES, **_values(which))]
+def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
+    """Count dead letters by platform and error, most frequent first."""
+    return [Cause(**r._mapping) for r in rows(c, _CAUSES, **_values(chosen))]
 
 
-def set_aside(c: Connection, letter: Letter, *, why: str, who: str) -> None:
-    """Notes that a person gave it up. A second time changes nothing."""
+def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
+    """Record that a person gave a dead letter up. Repeating it changes nothing."""
     row(
         c,
         """INSERT INTO discards (delivery_id, generation, why, who) VALUES (:id, :generation, :why, :who)
@@ -151,8 +155,8 @@ def set_aside(c: Connection, letter: Letter, *, why: str, who: str) -> None:
     )
 
 
-def discards_of(c: Connection, delivery: UUID) -> list[Discard]:
-    """Every time a person gave it up, oldest first."""
+def list_discards(c: Connection, delivery: UUID) -> list[Discard]:
+    """Return the discards of a delivery, oldest first."""
     found = rows(
         c,
         "SELECT generation, why, who, at FROM discards WHERE delivery_id = :id ORDER BY generation",
@@ -161,23 +165,23 @@ def discards_of(c: Connection, delivery: UUID) -> list[Discard]:
     return [Discard(**r._mapping) for r in found]
 
 
-def crashes_of(c: Connection, delivery: UUID) -> int:
-    """Workers that died with it, over all of its lives: a replay sets the delivery's own count back."""
+def count_crashes(c: Connection, delivery: UUID) -> int:
+    """Count the workers that died with a delivery, over all replays (which reset the delivery's own count)."""
     found = row(
         c, "SELECT count(*) AS n FROM moves WHERE delivery_id = :id AND mover = 'rescue'", id=delivery
     )
     return int(found.n) if found else 0
 
 
-def _values(which: Which) -> dict[str, Any]:
-    scope = which.scope
+def _values(chosen: DeadLetterFilter) -> dict[str, Any]:
+    scope = chosen.scope
     return {
         "workspace": scope.workspace,
         "accounts": None if scope.accounts is None else list(scope.accounts),
-        "platform": which.platform,
-        "account": which.account,
-        "code": which.code,
-        "error_class": which.error_class,
-        "older": which.older,
-        "younger": which.younger,
+        "platform": chosen.platform,
+        "account": chosen.account,
+        "code": chosen.code,
+        "error_class": chosen.error_class,
+        "older": chosen.older,
+        "younger": chosen.younger,
     }

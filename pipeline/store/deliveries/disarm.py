@@ -1,4 +1,4 @@
-"""Taking an arm back at once: the platform refused the visible call before it acted, and that is proof."""
+"""Disarm a delivery: the platform refused the visible call before acting on it, which proves nothing is live."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from sqlalchemy import Connection
 
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.moves import error_fields
+from pipeline.store.deliveries.error_fields import error_to_dict
 
 
 def disarm(c: Connection, held: ClaimedDelivery, error: Exception | None) -> None:
-    """Closes the attempt as refused; the holder keeps its claim. Does nothing when the claim is lost."""
+    """Close the attempt as refused; the claim stays. Does nothing when the claim is lost."""
     row(
         c,
         """WITH d AS (
@@ -23,5 +23,5 @@ def disarm(c: Connection, held: ClaimedDelivery, error: Exception | None) -> Non
         id=held.id,
         generation=held.generation,
         fence=held.fence,
-        error=jsonb(error_fields(error)),
+        error=jsonb(error_to_dict(error)),
     )

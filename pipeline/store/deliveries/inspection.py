@@ -1,4 +1,4 @@
-"""What an operator sees of one delivery: where it stands, every move, every attempt. Never its checkpoint."""
+"""Deliveries for operators: state, moves and attempts. Never the checkpoint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pipeline.store.database import row, rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """A delivery without what is sealed."""
+class DeliveryFacts:
+    """A delivery without its sealed checkpoint."""
 
     id: UUID
     post_id: UUID
@@ -44,7 +44,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoveFacts:
-    """One move: from where to where, by whom, why."""
+    """One move: origin, target, mover and reason."""
 
     at: datetime
     mover: str
@@ -57,7 +57,7 @@ class MoveFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptFacts:
-    """One attempt: ``armed_at`` is the point of no return, ``late`` what arrived after its claim had been lost."""
+    """One attempt. ``armed_at``: the point of no return; ``late``: results that arrived after the claim was lost."""
 
     n: int
     generation: int
@@ -84,21 +84,21 @@ _MANY = _FACTS + (
 )
 
 
-def find_delivery(c: Connection, delivery: UUID) -> Facts | None:
-    """One delivery of any workspace."""
+def find_delivery(c: Connection, delivery: UUID) -> DeliveryFacts | None:
+    """Return a delivery of any workspace, or None."""
     found = row(c, _ONE, id=delivery)
-    return None if found is None else Facts(**found._asdict())
+    return None if found is None else DeliveryFacts(**found._asdict())
 
 
 def list_deliveries(
     c: Connection, *, state: State | None = None, workspace: UUID | None = None, limit: int = 50
-) -> list[Facts]:
-    """Newest first."""
-    return [Facts(**r._asdict()) for r in rows(c, _MANY, state=state, workspace=workspace, n=limit)]
+) -> list[DeliveryFacts]:
+    """Return the newest deliveries, of one state or workspace if given."""
+    return [DeliveryFacts(**r._asdict()) for r in rows(c, _MANY, state=state, workspace=workspace, n=limit)]
 
 
-def moves_of(c: Connection, delivery: UUID) -> list[MoveFacts]:
-    """Every move, oldest first."""
+def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:
+    """Return the moves of a delivery, oldest first."""
     found = rows(
         c,
         "SELECT at, mover, origin, target, generation, fence, why FROM moves WHERE delivery_id = :id ORDER BY id",
@@ -107,8 +107,8 @@ def moves_of(c: Connection, delivery: UUID) -> list[MoveFacts]:
     return [MoveFacts(**r._asdict()) for r in found]
 
 
-def attempts_of(c: Connection, delivery: UUID) -> list[AttemptFacts]:
-    """Every attempt, oldest first."""
+def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
+    """Return the attempts of a delivery, oldest first."""
     found = rows(
         c,
         """SELECT n, generation, fence, opened_at, armed_at, closed_at, outcome, remote_id, error, late
@@ -118,8 +118,8 @@ def attempts_of(c: Connection, delivery: UUID) -> list[AttemptFacts]:
     return [AttemptFacts(**r._asdict()) for r in found]
 
 
-def workspace_of_post(c: Connection, post: UUID) -> UUID | None:
-    """Whose post it is; None when there is none."""
+def find_workspace_of_post(c: Connection, post: UUID) -> UUID | None:
+    """Return the workspace of a post; None when there is no such post."""
     found = row(c, "SELECT workspace_id FROM posts WHERE id = :id", id=post)
     workspace: UUID | None = None if found is None else found.workspace_id
     return workspace

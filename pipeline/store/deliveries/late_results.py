@@ -1,6 +1,6 @@
-"""Results that come after their claim was lost: never thrown away, and never let to move anything by their fence.
+"""Late results: what a worker learns after it lost its claim. They are stored, and never move by their fence.
 
-The lock order is the one of everywhere: the post, its delivery, then the attempts.
+The lock order is the same as everywhere: the post, its delivery, then the attempts.
 """
 
 from __future__ import annotations
@@ -12,38 +12,39 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from adapters.contract import Checkpoint, Published
+from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.retry_policy import Verdict, of_conflict
+from pipeline.domain.retry_policy import Verdict, judge_conflict
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.moves import error_fields, lock_post, move
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import lock_post, move
 from pipeline.store.deliveries.ownership import is_remote_id_taken
 from pipeline.store.vault import Vault
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Proven:
-    """What late proof of life did. ``alarm``: why a person has to look."""
+class ProofResult:
+    """What a late proof that a post is live changed. ``alarm``: why a person has to look."""
 
     settled: bool
     alarm: str | None = None
 
 
-_MINE = """
+_OWN_ATTEMPT = """
 SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id = :id AND fence >= :fence)
             ELSE (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) END AS n
 """
-# A claim's fence stands in its attempt until a later claim goes on with the same attempt and raises it; a look's
-# fence lies between that of the attempt it looks for and that of the next one.
+# An attempt has its claim's fence until a later claim resumes the attempt and raises it; a look's fence is between
+# those of the attempt it looks for and of the next one.
 
 
-def keep_late_proof(c: Connection, held: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
-    """Writes a late result to the attempt it belongs to, whatever became of the delivery. That attempt's number."""
+def save_late_result(c: Connection, held: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
+    """Store a late result with its attempt, whatever the delivery's state; return the attempt's number."""
     lock_post(c, held.post_id)
     row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
-    mine = row(c, _MINE, id=held.id, fence=held.fence, publishing=held.state is State.PUBLISHING)
-    number: int | None = None if mine is None else mine.n
+    own = row(c, _OWN_ATTEMPT, id=held.id, fence=held.fence, publishing=held.state is State.PUBLISHING)
+    number: int | None = None if own is None else own.n
     row(
         c,
         """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
@@ -55,9 +56,9 @@ def keep_late_proof(c: Connection, held: ClaimedDelivery, late: Mapping[str, Any
     return number
 
 
-def keep_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: Checkpoint) -> bool:
-    """A handle that came too late tells looks where to look: it becomes the checkpoint of the unknown it belongs to."""
-    number = keep_late_proof(c, held, {"handle": True})
+def save_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: CheckpointData) -> bool:
+    """Store a late handle as the checkpoint of its unknown delivery, for looks; False if it is not unknown."""
+    number = save_late_result(c, held, {"handle": True})
     return (
         row(
             c,
@@ -73,13 +74,13 @@ def keep_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpo
     )
 
 
-def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> Proven:
-    """Late proof that it is live settles the delivery from any unsettled state and raises its generation.
+def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> ProofResult:
+    """Settle a delivery as published on late proof, from any unsettled state, and raise its generation.
 
-    When the delivery is settled as something else, or the post belongs to another delivery, that is said as an alarm
-    and kept with the attempt: no state may claim more than is known.
+    When the delivery is settled otherwise, or another delivery owns the remote post, the result is an alarm that is
+    stored with the attempt: no state claims more than is known.
     """
-    number = keep_late_proof(c, held, {"remote_id": live.remote_id, "url": live.url})
+    number = save_late_result(c, held, {"remote_id": live.remote_id, "url": live.url})
     found = row(
         c,
         """SELECT state, generation, fence, armed_at, remote_id, now() AS now,
@@ -89,23 +90,23 @@ def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> Pr
         n=number,
     )
     if found is None:
-        return Proven(settled=False)
+        return ProofResult(settled=False)
     if State(found.state) in SETTLED:
-        return Proven(settled=False, alarm=_contradiction(found, live))
+        return ProofResult(settled=False, alarm=_contradiction(found, live))
     alarm = "a second attempt had been armed since: it may be live twice" if found.again else None
     try:
         with c.begin_nested():
-            return Proven(settled=_publish(c, held, found, live, number, alarm), alarm=alarm)
+            return ProofResult(settled=_publish(c, held, found, live, number, alarm), alarm=alarm)
     except IntegrityError as error:
         if not is_remote_id_taken(error):
             raise
-    return Proven(settled=_block(c, held, found, live), alarm=str(of_conflict(live).error))
+    return ProofResult(settled=_block(c, held, found, live), alarm=str(judge_conflict(live).error))
 
 
 def _contradiction(found: Any, live: Published) -> str | None:
-    """Why a settled delivery and late proof do not go together; None when they agree."""
+    """Return why a settled delivery contradicts the late proof; None when they agree."""
     if State(found.state) is not State.PUBLISHED:
-        return f"it is {found.state}, and yet the platform shows it live as {live.remote_id}"
+        return f"it is {found.state}, but the platform shows it live as {live.remote_id}"
     if found.remote_id not in (None, live.remote_id):
         return f"it is live twice: as {found.remote_id} and as {live.remote_id}"
     return None
@@ -136,7 +137,7 @@ def _publish(
             "error": None,
         },
     )
-    # its own attempt has been live; a later one that was never armed did nothing; an armed one stays open: unknown
+    # its own attempt is published; a later un-armed one did nothing; a later armed one stays open, as unknown
     row(
         c,
         """UPDATE attempts SET closed_at = now(), outcome = CASE WHEN n = :n THEN 'published' ELSE 'refused' END,
@@ -150,8 +151,8 @@ def _publish(
 
 
 def _block(c: Connection, held: ClaimedDelivery, found: Any, live: Published) -> bool:
-    """A person has to tell; until then it counts as armed, so that nothing sends it again."""
-    verdict: Verdict = of_conflict(live)
+    """Block the delivery until a person resolves it; it counts as armed, so that nothing sends it again."""
+    verdict: Verdict = judge_conflict(live)
     return move(
         c,
         delivery=held.id,
@@ -167,6 +168,6 @@ def _block(c: Connection, held: ClaimedDelivery, found: Any, live: Published) ->
             "fence": found.fence + 1,
             "lease_until": None,
             "armed_at": found.armed_at or found.now,
-            "error": jsonb(error_fields(verdict.error)),
+            "error": jsonb(error_to_dict(verdict.error)),
         },
     )

@@ -1,4 +1,4 @@
-"""Keeping a claim while one long step goes on, and giving claims back when their holder has to end."""
+"""Leases of claims: extend one during a long step, and give claims back when their worker shuts down."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
 
 
-def extend(c: Connection, held: ClaimedDelivery, lease: timedelta) -> bool:
-    """Writes the lease anew, from now; False when the claim was lost (rescued, edited, cancelled) or has run out."""
+def extend_lease(c: Connection, held: ClaimedDelivery, lease: timedelta) -> bool:
+    """Extend the lease from now; False when the claim was lost (rescued, edited, cancelled) or the lease expired."""
     found = row(
         c,
         """UPDATE deliveries SET lease_until = now() + :lease
@@ -34,7 +34,7 @@ WITH mine AS (
       AS held (id, generation, fence)
       ON x.id = held.id AND x.generation = held.generation AND x.fence = held.fence
     WHERE x.state || '' = ANY(CAST(:states AS text[]))
-    ORDER BY x.id FOR UPDATE OF x SKIP LOCKED  -- the holder still at work has it locked: then it is his, or its lease's
+    ORDER BY x.id FOR UPDATE OF x SKIP LOCKED  -- a locked one is being settled by its worker
 )
 """
 
@@ -42,7 +42,7 @@ _GIVE_BACK = f"""{_HELD}, d AS (
     UPDATE deliveries u SET state = 'queued', fence = fence + 1, lease_until = now() + :lease, updated_at = now()
     FROM mine WHERE u.id = mine.id AND mine.armed_at IS NULL
     RETURNING u.id, u.platform, u.generation, u.fence
-), armed AS (  -- what was armed only ever becomes unknown: rescued as after a crash, but now
+), armed AS (  -- an armed one becomes unknown: its lease ends now, and rescue finds it
     UPDATE deliveries u SET lease_until = now() FROM mine WHERE u.id = mine.id AND mine.armed_at IS NOT NULL
 ), move AS (
     INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
@@ -53,15 +53,15 @@ SELECT id AS delivery, platform, generation, fence FROM d
 
 
 def give_back(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) -> list[Message]:
-    """Publishing deliveries whose holder ends: not armed is queued again under a new fence and uncounted.
+    """Queue the un-armed deliveries of a worker that shuts down, under a new fence, and return their messages.
 
-    The messages go out after the caller's commit. ``lease``: of what is queued.
+    No crash or attempt is counted. The messages are sent after the caller's commit. ``lease``: of a queued one.
     """
     return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_of(some, "publishing"))]
 
 
 def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
-    """Looks whose holder ends: due and held by nobody, so that the next sweep rings them."""
+    """End the leases of looks whose worker shuts down, so that the next sweep dispatches them."""
     rows(
         c,
         f"{_HELD} UPDATE deliveries u SET lease_until = NULL FROM mine WHERE u.id = mine.id RETURNING u.id",

@@ -1,4 +1,4 @@
-"""Published deliveries whose address is not known yet."""
+"""Published deliveries whose URL is not known yet."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import HELD_COLUMNS, HELD_JOIN, ClaimedDelivery, held_row
+from pipeline.store.deliveries.claimed import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, to_claimed
 from pipeline.store.vault import Vault
 
 
-def without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDelivery]:
-    """Live for less than a day, not drafts, with a handle to ask by; each is asked ever more seldom."""
+def list_without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDelivery]:
+    """Return deliveries published within a day, not as drafts, whose next URL lookup is due; intervals grow."""
     found = rows(
         c,
-        f"""SELECT {HELD_COLUMNS} FROM deliveries d {HELD_JOIN}
+        f"""SELECT {CLAIMED_COLUMNS} FROM deliveries d {CLAIMED_JOIN}
             WHERE d.state = 'published' AND d.url IS NULL AND d.published_at > now() - interval '1 day'
               AND d.delivered_as = 'post' AND d.next_at <= now() AND a.status = 'active'
             ORDER BY d.next_at LIMIT :n""",
         n=limit,
     )
-    return [held_row(r, vault) for r in found]
+    return [to_claimed(r, vault) for r in found]
 
 
-def fill(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool:
-    """Stores the address; the remote id too, unless another delivery owns it (then the address is somebody else's).
+def save_url(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool:
+    """Store URL and remote id; False if another delivery owns the remote id, as the URL is then that one's.
 
-    A move from published to published tells of it: the receipt before has no address yet.
+    The move from published to published causes a new receipt: the earlier one has no URL.
     """
     try:
         with c.begin_nested():
@@ -38,7 +38,7 @@ def fill(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool
                            WHERE id = :id AND state = 'published' AND url IS NULL RETURNING id, generation, fence
                        )
                        INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-                       SELECT id, 'urls', 'published', 'published', generation, fence, 'its address was found' FROM d
+                       SELECT id, 'urls', 'published', 'published', generation, fence, 'its URL was found' FROM d
                        RETURNING delivery_id""",
                     id=held.id,
                     url=url,
@@ -47,12 +47,12 @@ def fill(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool
                 is not None
             )
     except IntegrityError:
-        ask_again(c, held)
+        postpone_url_lookup(c, held)
         return False
 
 
-def ask_again(c: Connection, held: ClaimedDelivery) -> None:
-    """Later, as long again as it has been live (between half a minute and an hour)."""
+def postpone_url_lookup(c: Connection, held: ClaimedDelivery) -> None:
+    """Schedule the next lookup after as long as the post has been live (30 seconds to an hour)."""
     row(
         c,
         """UPDATE deliveries SET next_at = now() + least(greatest(now() - published_at, interval '30 seconds'),

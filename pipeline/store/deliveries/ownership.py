@@ -1,8 +1,8 @@
-"""What belongs to whom: which posts a key may see, and which post of a platform is which delivery's.
+"""Ownership: which posts, files and accounts a restricted key may see, and which delivery owns a remote post.
 
-A key may be bound to some of its workspace's accounts. It then sees the posts that go to none but these: a post that
-also goes elsewhere shows, in its words and its outcome, what the key was not given, and steering it would steer the
-others. Accounts an edit took off a post still count: their part of it is still shown.
+A key may be restricted to some of its workspace's accounts. It then sees the posts that go to no other accounts: a post
+that also goes elsewhere would show content and outcomes of accounts the key was not given, and an action on it would
+affect them. Accounts that an edit removed from a post still count, since their deliveries are still shown.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.store.database import Database, row
 
 Accounts = Sequence[UUID] | None
-"""The accounts somebody is bound to; None: to no certain ones, all of the workspace's."""
+"""The accounts a key is restricted to; None: all of the workspace's."""
 WITHIN = "CAST(:within AS uuid[])"
-"""These accounts in a statement; ``posts_within`` gives its value."""
+"""These accounts in a statement; ``restrict_posts`` returns the value."""
 
 
-def posts_within(accounts: Accounts) -> tuple[str, Mapping[str, Any]]:
-    """A condition on the table ``posts``, true of those that go to none but these accounts, and its values."""
+def restrict_posts(accounts: Accounts) -> tuple[str, Mapping[str, Any]]:
+    """Return a condition on the table ``posts``, true of posts that go to no other accounts, and its values."""
     if accounts is None:
         return "true", {}
     beyond = f"d.account_id <> ALL({WITHIN})"
@@ -32,30 +32,30 @@ def posts_within(accounts: Accounts) -> tuple[str, Mapping[str, Any]]:
     }
 
 
-def files_within(accounts: Accounts, key: UUID) -> tuple[str, Mapping[str, Any]]:
-    """A condition on the table ``files``, and its values: a file goes to no account, so a bound key sees its own."""
+def restrict_files(accounts: Accounts, key: UUID) -> tuple[str, Mapping[str, Any]]:
+    """Return a condition on the table ``files`` and its values: files have no account, so a key sees its own."""
     return ("true", {}) if accounts is None else ("key_id = :holder", {"holder": key})
 
 
-def accounts_within(ids: Sequence[UUID] | None, accounts: Accounts) -> Sequence[UUID] | None:
-    """Of these account ids (None: all) those somebody may name; the others are to be as if they did not exist."""
+def restrict_accounts(ids: Sequence[UUID] | None, accounts: Accounts) -> Sequence[UUID] | None:
+    """Return those of these account ids (None: all) that a key may name; it must not learn that the others exist."""
     if ids is None or accounts is None:
         return accounts if ids is None else ids
     return [i for i in ids if i in accounts]
 
 
 class RemoteIdTaken(Exception):
-    """Another delivery of the account already is the post that the platform names."""
+    """Another delivery of the account owns the remote id."""
 
 
 def is_remote_id_taken(error: IntegrityError) -> bool:
-    """Whether that is why the database refused a row."""
+    """Return whether the unique remote id of an account is the constraint that was violated."""
     cause = error.orig
     return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "deliveries_remote"
 
 
-class Taken:
-    """Remote ids of an account that other deliveries own: a look must not adopt one. Asks only when it is asked."""
+class RemoteIdsOfOthers:
+    """The remote ids of an account that other deliveries own, which a look must not adopt; queried when tested."""
 
     def __init__(self, database: Database, *, account: UUID, delivery: UUID) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Rates that hold across processes and restarts, and when Redis has forgotten everything: one row each, in SQL."""
+"""Rate limits in SQL, one row each: they hold across processes and restarts, and without Redis."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from pipeline.store.database import row
 
 CLOCK = 0.001
-"""Of one that may go out: the clock goes on between two looks within one statement."""
+"""Tolerance, in deliveries: the clock advances between two reads of it within one statement."""
 Kind = Literal["replay", "backlog"]
 
 
-def next_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datetime:
-    """Takes the next turn: now, or ``gap`` after the turn before it. Turns of one platform never share a moment."""
+def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datetime:
+    """Reserve the next turn: now, or ``gap`` after the turn before it. No two turns of a platform are at one moment."""
     found = row(
         c,
         """INSERT INTO paces AS x (kind, platform, free_at) VALUES (:kind, :platform, now() + :gap)
@@ -26,19 +26,19 @@ def next_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datet
         gap=gap,
     )
     if found is None:
-        raise LookupError("A turn was neither made nor moved.")
+        raise LookupError("No turn was reserved.")
     turn: datetime = found.turn
     return turn
 
 
-def room(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
-    """How many may go out now: what a second allows (or the time that one takes), less what went out in it.
+def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
+    """Return how many may be sent now: what a second allows (or the time of one), less what was sent in it.
 
-    Holds the row until the commit; who asks meanwhile gets nothing, and need not wait for what is being sent already.
+    The row is locked until the commit; a concurrent caller gets zero at once instead of waiting.
     """
     row(
         c,
-        # not to be asked of a row that is there: ON CONFLICT waits for who is just changing it
+        # only when there is no row: ON CONFLICT waits for a transaction that is changing it
         """INSERT INTO paces (kind, platform, free_at) SELECT :kind, :platform, '-infinity'
            WHERE NOT EXISTS (SELECT FROM paces WHERE kind = :kind AND platform = :platform)
            ON CONFLICT DO NOTHING RETURNING kind""",
@@ -52,13 +52,13 @@ def room(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
            FROM paces WHERE kind = :kind AND platform = :platform FOR UPDATE SKIP LOCKED""",
         kind=kind,
         platform=platform,
-        most=_most(per_second),
+        most=_span(per_second),
     )
     return 0 if found is None else max(0, int(float(found.seconds) * per_second + CLOCK))
 
 
-def went(c: Connection, kind: Kind, platform: str, number: int, per_second: float) -> None:
-    """Counts what went out. The caller asked for ``room`` in this transaction."""
+def record_sent(c: Connection, kind: Kind, platform: str, number: int, per_second: float) -> None:
+    """Record how many were sent, after ``count_allowed`` in the same transaction."""
     row(
         c,
         """UPDATE paces SET free_at = greatest(free_at, clock_timestamp() - CAST(:most AS interval)) + :taken
@@ -66,10 +66,10 @@ def went(c: Connection, kind: Kind, platform: str, number: int, per_second: floa
         kind=kind,
         platform=platform,
         taken=timedelta(seconds=number / per_second),
-        most=_most(per_second),
+        most=_span(per_second),
     )
 
 
-def _most(per_second: float) -> timedelta:
-    """The time whose share may go out together."""
+def _span(per_second: float) -> timedelta:
+    """Return the span whose allowance may be sent at once."""
     return timedelta(seconds=max(1.0, 1 / per_second))

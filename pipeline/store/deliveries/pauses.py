@@ -1,4 +1,4 @@
-"""Pauses: what an operator holds back. Arm and release ask for them; what was armed before goes on."""
+"""Pauses set by an operator. Release and arm respect them; an armed delivery continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scope = Literal["all", "platform", "workspace", "account"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """One pause. ``target``: platform, or id of workspace or account; empty for all. ``name``: it, for people."""
+    """One pause. ``target``: platform, or id of workspace or account; empty for all. ``name``: the target's name."""
 
     scope: str
     target: str
@@ -23,11 +23,11 @@ class Pause:
     why: str
     since: datetime
     holds: int
-    """Deliveries that are due and wait."""
+    """Due deliveries that wait for it."""
 
 
 def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
-    """Holds a target back; pausing again only changes the reason."""
+    """Pause a target; pausing it again changes only the reason."""
     row(
         c,
         """INSERT INTO pauses (scope, target, why) VALUES (:scope, :target, :why)
@@ -39,16 +39,16 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
 
 
 def lift(c: Connection, scope: Scope, target: str) -> bool:
-    """Lets it go on; False when it was not paused. Other pauses that hold the same deliveries stay."""
+    """Remove a pause; False when there was none. Other pauses of the same deliveries stay."""
     sql = "DELETE FROM pauses WHERE scope = :scope AND target = :target RETURNING scope"
     return row(c, sql, scope=scope, target=target) is not None
 
 
 def list_pauses(c: Connection) -> list[Pause]:
-    """All pauses, oldest first."""
+    """Return all pauses, oldest first."""
     found = rows(
         c,
-        # The bound on next_at is only there for the index: what waits for nothing but a pause is tried again soon.
+        # The bound on next_at makes the index usable: a delivery that only waits for a pause is retried soon.
         """SELECT p.scope, p.target, p.why, p.since,
                   coalesce(w.name, a.platform || ' ' || a.username, p.target) AS name,
                   (SELECT count(*) FROM deliveries d

@@ -1,4 +1,4 @@
-"""Deliveries whose holder is gone: finding them, and taking the claim away from whoever may still believe in it."""
+"""Rescue: find deliveries whose lease expired, and fence off the worker that may still hold the claim."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import Mover, Reason, State, require, resumes_as
+from pipeline.domain.delivery import Mover, Reason, State, get_resume_state, require_move
 from pipeline.store.database import jsonb, row, rows
-from pipeline.store.deliveries.moves import error_fields, lock_post, move, recompute
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import lock_post, move, recompute_post_status
 from pipeline.store.health import database_now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Dropped:
-    """A delivery whose holder's lease ran out."""
+class ExpiredLease:
+    """A publishing delivery whose lease expired."""
 
     id: UUID
     post_id: UUID
@@ -29,7 +30,7 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rescue:
-    """What becomes of a dropped delivery."""
+    """What becomes of a delivery whose lease expired."""
 
     target: State
     why: str
@@ -38,20 +39,20 @@ class Rescue:
     error: Exception | None = None
 
 
-def dropped(c: Connection, limit: int) -> list[Dropped]:
-    """Publishing deliveries whose lease ran out: their worker died or hangs."""
+def list_expired_leases(c: Connection, limit: int) -> list[ExpiredLease]:
+    """Return publishing deliveries whose lease expired, oldest first: their worker died or hangs."""
     found = rows(
         c,
         """SELECT id, post_id, platform, generation, fence, crashes, armed_at FROM deliveries
            WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
         n=limit,
     )
-    return [Dropped(**r._mapping) for r in found]
+    return [ExpiredLease(**r._mapping) for r in found]
 
 
-def rescue(c: Connection, one: Dropped, how: Rescue, lease: timedelta) -> int | None:
-    """Moves it and raises its fence, so that the old holder can store nothing any more. The new fence, or None."""
-    require(State.PUBLISHING, Mover.RESCUE, how.target)
+def rescue(c: Connection, one: ExpiredLease, how: Rescue, lease: timedelta) -> int | None:
+    """Move a delivery and raise its fence, so that its old worker stores nothing more. Return the fence, or None."""
+    require_move(State.PUBLISHING, Mover.RESCUE, how.target)
     lock_post(c, one.post_id)
     found = row(
         c,
@@ -76,19 +77,19 @@ def rescue(c: Connection, one: Dropped, how: Rescue, lease: timedelta) -> int | 
         generation=one.generation,
         armed=one.armed_at is not None,
         why=how.why,
-        error=jsonb(error_fields(how.error)),
+        error=jsonb(error_to_dict(how.error)),
     )
     if found is None:
         return None
-    recompute(c, one.post_id)
+    recompute_post_status(c, one.post_id)
     fence: int = found.fence
     return fence
 
 
-def resume(c: Connection, limit: int) -> list[UUID]:
-    """Blocked deliveries whose account is connected again go on: armed ones as unknown, the others as retrying.
+def resume_reconnected(c: Connection, limit: int) -> list[UUID]:
+    """Resume deliveries blocked on accounts that are reconnected: armed ones as unknown, the others as retrying.
 
-    Returns those that did.
+    Return the ids of the resumed ones.
     """
     found = rows(
         c,
@@ -101,11 +102,11 @@ def resume(c: Connection, limit: int) -> list[UUID]:
     return [
         r.id
         for r in found
-        if resume_one(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why)
+        if resume_blocked(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why)
     ]
 
 
-def resume_one(
+def resume_blocked(
     c: Connection,
     delivery: UUID,
     post: UUID,
@@ -115,9 +116,9 @@ def resume_one(
     why: str,
     at: datetime | None = None,
 ) -> bool:
-    """One blocked delivery goes on where it has to. An open attempt of an un-armed one is simply gone on with.
+    """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
 
-    ``at``: not before that moment; None is now.
+    ``at``: not before that moment; None: now.
     """
     now = at or database_now(c)
     return move(
@@ -125,7 +126,7 @@ def resume_one(
         delivery=delivery,
         post=post,
         origin=State.BLOCKED,
-        target=resumes_as(armed=armed),
+        target=get_resume_state(armed=armed),
         mover=Mover.RESUME,
         generation=generation,
         why=why,

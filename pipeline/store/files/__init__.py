@@ -1,1 +1,1 @@
-"""Files."""
+"""Uploaded files and their expiry."""

@@ -1,7 +1,7 @@
-"""Which uploaded files are over: uploads that broke off or never came, and files that nothing needs any more.
+"""Expiry of uploaded files: uploads that broke off or never arrived, and files that no post needs.
 
-Each is taken in two steps, so that a crash between them is only work to do again: first the row says so, committed,
-and nobody can use the object any more; then the object is removed from storage; then the row goes.
+Each is removed in steps that can be repeated after a crash: the row is marked and committed, which ends every use of
+the object; the object is removed from storage; the row is deleted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.store.database import row, rows
 
 
 def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
-    """Objects of uploads that began so long ago that none of them is still coming: nothing can finish them now."""
+    """Give up uploads that began so long ago that none can still arrive; return their objects. None can finish now."""
     found = rows(
         c,
         """UPDATE file_puts SET given_up = true WHERE object IN (
@@ -28,7 +28,7 @@ def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
 
 
 def forget_waiting(c: Connection, older: timedelta, limit: int) -> int:
-    """Drops uploads that were opened so long ago and never came; those with something in storage wait for that."""
+    """Delete files that were opened this long ago and never uploaded, unless an object of theirs may be in storage."""
     found = rows(
         c,
         """DELETE FROM files WHERE id IN (
@@ -43,9 +43,9 @@ def forget_waiting(c: Connection, older: timedelta, limit: int) -> int:
 
 
 def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
-    """Takes files out of use that are older than ``keep``, were not looked at since, and that no unsettled post needs.
+    """Mark files as removed that are older than ``keep``, were not checked within it, and that no unsettled post needs.
 
-    A check of the file's URL is the trace of every use: posts pin the checks they were accepted on.
+    Every use of a file leaves a check of its URL: posts pin the checks they were accepted with.
     """
     found = rows(
         c,
@@ -72,7 +72,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
 
 
 def removed_objects(c: Connection, limit: int) -> list[str]:
-    """Objects of files that are out of use."""
+    """Return objects of removed files, oldest removal first."""
     found = rows(
         c, "SELECT object FROM files WHERE removed_at IS NOT NULL ORDER BY removed_at LIMIT :n", n=limit
     )
@@ -80,7 +80,7 @@ def removed_objects(c: Connection, limit: int) -> list[str]:
 
 
 def forget_removed(c: Connection, key: str) -> None:
-    """The object of a file out of use is gone: so is its row, unless an upload of it left something else to clean."""
+    """Delete the row of a removed file, unless an upload left another object of it to remove from storage."""
     row(
         c,
         """DELETE FROM files f WHERE f.object = :object AND f.removed_at IS NOT NULL

@@ -1,7 +1,7 @@
-"""Uploaded files: opening an upload, finishing it once, finding, listing and counting what a workspace keeps.
+"""Uploaded files: open an upload, finish it once, and find, list and count a workspace's files.
 
-Every object that may lie in storage stands in ``file_puts`` before its first byte, or in ``files`` once it is a file:
-so nothing has to be searched for in storage to clean up after a crash.
+Every object that may be in storage has a row in ``file_puts`` before its first byte, or in ``files`` once it is
+complete, so cleaning up after a crash needs no listing of the storage.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from sqlalchemy import Connection
 
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.deliveries.ownership import files_within
+from pipeline.store.deliveries.ownership import restrict_files
 
 Ending = Literal["stored", "same", "other", "gone", "full"]
-"""How an upload ended: the file is stored; it was, by an upload of the same bytes; of other bytes; the upload was given
-up meanwhile; the workspace's quota does not hold it."""
+"""How an upload ended.
+
+``stored``: the file is complete; ``same``, ``other``: it already was, with the same or other bytes; ``gone``: the
+upload was given up; ``full``: the workspace's quota is exceeded.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """One upload, finished or not (then ``object``, ``size`` and ``sha256`` are None)."""
+    """An uploaded file; ``object``, ``size`` and ``sha256`` are None until the upload is finished."""
 
     id: UUID
     workspace_id: UUID
@@ -41,7 +44,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """What an upload brought."""
+    """The content of an upload."""
 
     object: str
     size: int
@@ -50,7 +53,7 @@ class Content:
 
 
 _COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
-_KEPT = "object IS NOT NULL AND removed_at IS NULL"
+_STORED = "object IS NOT NULL AND removed_at IS NULL"
 
 
 def open_file(
@@ -63,7 +66,7 @@ def open_file(
     content_type: str,
     filename: str | None,
 ) -> UUID:
-    """A file that waits for its bytes."""
+    """Create a file whose content is still to be uploaded, and return its id."""
     identity = new_id()
     row(
         c,
@@ -80,8 +83,8 @@ def open_file(
     return identity
 
 
-def waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
-    """How many uploads of a workspace were opened within this time and have not come."""
+def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
+    """Count the uploads of a workspace that were opened within this time and are not finished."""
     found = row(
         c,
         """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
@@ -92,8 +95,8 @@ def waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
     return int(found.n) if found else 0
 
 
-def used_bytes(c: Connection, workspace: UUID) -> int:
-    """What the workspace keeps, in bytes."""
+def sum_bytes(c: Connection, workspace: UUID) -> int:
+    """Return the size of all files of a workspace, in bytes."""
     found = row(
         c,
         "SELECT coalesce(sum(size), 0) AS used FROM files WHERE workspace_id = :w AND removed_at IS NULL",
@@ -103,13 +106,13 @@ def used_bytes(c: Connection, workspace: UUID) -> int:
 
 
 def find_upload(c: Connection, identity: UUID) -> File | None:
-    """The file of an upload URL."""
+    """Return the file of an upload URL, or None."""
     found = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL", id=identity)
     return None if found is None else File(**found._mapping)
 
 
 def begin_put(c: Connection, identity: UUID, key: str) -> None:
-    """Notes that an object may lie in storage from now on."""
+    """Record that an object may be in storage from now on."""
     row(
         c,
         "INSERT INTO file_puts (object, file_id) VALUES (:object, :id) RETURNING object",
@@ -119,9 +122,10 @@ def begin_put(c: Connection, identity: UUID, key: str) -> None:
 
 
 def finish_put(c: Connection, file: File, content: Content, quota: int) -> Ending:
-    """Makes the object the file, unless somebody was faster or there is no room; then its note stays, to be cleaned.
+    """Finish an upload: make the object the file's content, unless another upload finished first or the quota is full.
 
-    ``quota`` in bytes, 0 = none. Uploads of a workspace end one after the other: two together cannot pass the quota.
+    A rejected object keeps its record, by which it is removed later. ``quota`` in bytes, 0: none. Uploads of a
+    workspace finish one after the other, so that two together cannot exceed the quota.
     """
     row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"files {file.workspace_id}")
     now = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL FOR UPDATE", id=file.id)
@@ -129,7 +133,7 @@ def finish_put(c: Connection, file: File, content: Content, quota: int) -> Endin
         return "gone"
     if now.object is not None:
         return "same" if bytes(now.sha256) == content.sha256 else "other"
-    if quota and used_bytes(c, file.workspace_id) + content.size > quota:
+    if quota and sum_bytes(c, file.workspace_id) + content.size > quota:
         return "full"
     taken = row(
         c,
@@ -151,21 +155,21 @@ def finish_put(c: Connection, file: File, content: Content, quota: int) -> Endin
 
 
 def forget_put(c: Connection, key: str) -> None:
-    """The object is gone from storage, or never came there."""
+    """Delete the record of an object that is not in storage."""
     row(c, "DELETE FROM file_puts WHERE object = :object RETURNING object", object=key)
 
 
 def find_public(c: Connection, name: str) -> File | None:
-    """The stored file of this name, whoever asks: knowing the name is the permission."""
-    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE name = :name AND {_KEPT}", name=name)
+    """Return the stored file of this name for any caller: knowing the name is the permission."""
+    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE name = :name AND {_STORED}", name=name)
     return None if found is None else File(**found._mapping)
 
 
 def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
-    """The stored file of this name, if it is this workspace's."""
+    """Return the stored file of this name in this workspace, or None."""
     found = row(
         c,
-        f"SELECT {_COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_KEPT}",
+        f"SELECT {_COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_STORED}",
         name=name,
         w=workspace,
     )
@@ -175,10 +179,10 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
 def list_files(
     c: Connection, caller: Caller, *, kind: str | None, limit: int, offset: int
 ) -> tuple[list[File], int]:
-    """A page of the stored files a key may see, newest first, and how many there are. ``kind``: image or video."""
-    within, bound = files_within(caller.accounts, caller.key_id)
+    """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
+    within, bound = restrict_files(caller.accounts, caller.key_id)
     of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
-    wanted = f"workspace_id = :w AND {within} AND {_KEPT} AND {of_kind}"
+    wanted = f"workspace_id = :w AND {within} AND {_STORED} AND {of_kind}"
     found = rows(
         c,
         f"""SELECT {_COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
@@ -195,10 +199,10 @@ def list_files(
     return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
 
 
-def workspace_of_check(c: Connection, check: UUID) -> UUID:
-    """Whose check it is. Raises LookupError when there is none."""
+def find_workspace_of_check(c: Connection, check: UUID) -> UUID:
+    """Return the workspace of a check. Raises LookupError."""
     found = row(c, "SELECT workspace_id FROM checks WHERE id = :id", id=check)
     if found is None:
-        raise LookupError("no such check")
+        raise LookupError(f"There is no check {check}.")
     workspace: UUID = found.workspace_id
     return workspace

@@ -1,1 +1,1 @@
-"""Posts."""
+"""Posts: insert, read, list and change them."""

@@ -1,7 +1,7 @@
-"""What people do to a post after it was taken: edit, cancel, retry, delete. The post is locked, then its deliveries.
+"""Actions on stored posts: edit, cancel, retry, delete. The post is locked, then its deliveries in id order.
 
-Whoever holds both locks decides alone: claim, arm and settle are single statements on the delivery's row, so they come
-before (and what they left is seen here) or after (and find another generation).
+The holder of both locks is the only one to change the deliveries. Claim, arm and settle are single statements on a
+delivery's row: they run before, and their result is read here, or after, and find another generation.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require
+from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
 from pipeline.store.vault import Vault, VaultError
 
-log = logging.getLogger("slipway.steering")
+log = logging.getLogger("slipway.actions")
 
-HAUNTED = timedelta(hours=1)
-"""How long after absence was proven an upload that was armed once counts as one that might still be completed: by a
-worker that was stopped between its last check and its first byte. As long as the shortest-lived upload address lives.
+MAY_BE_LIVE_FOR = timedelta(hours=1)
+"""How long after its absence was proven an armed upload may still be completed, by a worker that was stopped between
+its last check and its first byte: the lifetime of the shortest-lived upload URL.
 """
 
 
@@ -35,8 +36,8 @@ GOES_OUT = frozenset({State.ACCEPTED, State.SCHEDULED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One account's delivery, under the lock."""
+class LockedDelivery:
+    """A delivery, under its lock."""
 
     id: UUID
     account_id: UUID
@@ -46,18 +47,18 @@ class Part:
     generation: int
     due_at: datetime
     armed: bool
-    haunted: bool
-    """Its checkpoint was armed before and could be finished again: to be finished with this one, or not at all yet."""
-    reused: bool
-    """The last try was proven absent; its handle is the one to go on with."""
-    shown_live: bool
-    """Late proof says that it is live. Of a failed one that is an alarm: it must never be sent again."""
+    may_be_live: bool
+    """Its checkpoint was armed before and may still be completed, so a retry has to reuse it or wait."""
+    resumes: bool
+    """The last attempt was proven absent, and its checkpoint can be resumed."""
+    is_proven_live: bool
+    """Late proof shows that it is live. A failed delivery with such proof must never be sent again."""
     checkpoint: bytes | None
     error: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Steered:
+class LockedPost:
     """A post with all of its deliveries and pinned checks."""
 
     id: UUID
@@ -65,27 +66,26 @@ class Steered:
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
+    options: Options
     due_at: datetime
     expires_at: datetime | None
     now: datetime
-    parts: Sequence[Part]
+    deliveries: Sequence[LockedDelivery]
     """In id order."""
     checks: Mapping[int, Check]
 
 
-_POST = """
-SELECT id, workspace_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at, now() AS now
+_POST = f"""
+SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, now() AS now
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
-_PARTS = """
+_DELIVERIES = """
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
-       d.checkpoint, d.error, coalesce(tried.open_end, false) AS reused,
-       coalesce(tried.open_end AND tried.absent_at > now() - CAST(:haunted AS interval), false) AS haunted,
+       d.checkpoint, d.error, coalesce(tried.open_end, false) AS resumes,
+       coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
        EXISTS (SELECT FROM attempts a WHERE a.delivery_id = d.id
-               AND jsonb_path_exists(a.late, '$[*].remote_id')) AS shown_live
+               AND jsonb_path_exists(a.late, '$[*].remote_id')) AS is_proven_live
 FROM deliveries d LEFT JOIN LATERAL (
     SELECT max(closed_at) FILTER (WHERE outcome = 'absent') AS absent_at,
            bool_or(outcome = 'absent') AND (array_agg(outcome ORDER BY n DESC))[1] <> 'failed'
@@ -103,19 +103,19 @@ FROM post_checks pc JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = :id O
 
 def read(
     c: Connection, workspace: UUID, post: UUID, *, lock: bool, accounts: Accounts = None
-) -> Steered | None:
-    """A post as who is bound to ``accounts`` steers it; None: another's, out of sight, deleted, or not there.
+) -> LockedPost | None:
+    """Read a post to act on, for a key restricted to ``accounts``; None when it is not visible, deleted or missing.
 
-    ``lock``: the post, then its deliveries in id order. They are read after they were locked, by a statement of its
-    own: one that waited for a lock would still see the attempts as they were before.
+    ``lock``: lock the post, then its deliveries in id order. A second statement then reads them: one that waited for a
+    lock would return the attempts of before the wait.
     """
     found = row(c, _POST + (" FOR UPDATE" if lock else ""), id=post, w=workspace)
     if found is None:
         return None
     if lock:
         rows(c, "SELECT id FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
-    parts = [_part(r) for r in rows(c, _PARTS, id=post, haunted=HAUNTED)]
-    if accounts is not None and any(p.account_id not in accounts for p in parts):
+    deliveries = [_to_delivery(r) for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)]
+    if accounts is not None and any(d.account_id not in accounts for d in deliveries):
         return None
     checks = {
         r.position: Check(
@@ -123,12 +123,12 @@ def read(
         )
         for r in rows(c, _CHECKS, id=post)
     }
-    return Steered(**found._mapping, parts=parts, checks=checks)
+    return LockedPost(**gather_options(found._mapping), deliveries=deliveries, checks=checks)
 
 
-def _part(r: Any) -> Part:
+def _to_delivery(r: Any) -> LockedDelivery:
     m = dict(r._mapping)
-    return Part(
+    return LockedDelivery(
         **{
             **m,
             "platform": Platform(m["platform"]),
@@ -140,18 +140,17 @@ def _part(r: Any) -> Part:
 
 def rewrite(
     c: Connection,
-    post: Steered,
+    post: LockedPost,
     *,
     caption: str,
     media: Mapping[str, Any],
     music_url: str | None,
-    tiktok: Mapping[str, Any] | None,
-    pinterest: Mapping[str, Any] | None,
+    options: Options,
     due_at: datetime,
 ) -> None:
-    """Replaces what a post says and when it is due. Its media are looked at again ahead of their time.
+    """Replace a post's content and due time, and schedule its rechecks again.
 
-    What it said is kept as a hash: receipts are written later, and tell what an account got.
+    A hash of the old content is stored: receipts are written later and refer to what an account got.
     """
     row(
         c,
@@ -162,21 +161,20 @@ def rewrite(
     )
     row(
         c,
-        """UPDATE posts SET caption = :caption, media = :media, music_url = :music, tiktok = :tiktok,
-                  pinterest = :pinterest, due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
-           WHERE id = :id RETURNING id""",
+        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
+                   due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
+            WHERE id = :id RETURNING id""",
         id=post.id,
         caption=caption,
         media=jsonb(dict(media)),
         music=music_url,
-        tiktok=jsonb(None if tiktok is None else dict(tiktok)),
-        pinterest=jsonb(None if pinterest is None else dict(pinterest)),
         due=due_at,
+        **to_columns(options),
     )
 
 
-def pin(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
-    """The checks a post pins from now on."""
+def pin_checks(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
+    """Replace the checks that a post pins."""
     row(c, "WITH gone AS (DELETE FROM post_checks WHERE post_id = :id) SELECT 1 AS one", id=post)
     for position, check in checks.items():
         row(
@@ -188,7 +186,7 @@ def pin(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
         )
 
 
-_PUT = """
+_MOVE = """
 WITH d AS (
     UPDATE deliveries SET
         state = :target, reason = NULL, generation = generation + 1, fence = fence + 1, lease_until = NULL,
@@ -210,10 +208,10 @@ SELECT id FROM d
 """
 
 
-def put(  # noqa: PLR0913  one statement's worth of facts, all named
+def move_locked(  # noqa: PLR0913  one keyword per fact
     c: Connection,
     vault: Vault,
-    part: Part,
+    part: LockedDelivery,
     target: State,
     mover: Mover,
     *,
@@ -223,16 +221,16 @@ def put(  # noqa: PLR0913  one statement's worth of facts, all named
     error: Mapping[str, Any] | None = None,
     keep: bool = False,
 ) -> None:
-    """Moves a locked delivery and raises its generation, so that everything under way for the old one is dead.
+    """Move a locked delivery and raise its generation, so that messages and claims of the old one do nothing.
 
-    Its open attempt was never armed and is closed; its checkpoint starts empty (``keep``: unless that one has to be
-    finished), and the old one goes to the clean-up list. One that now goes out earlier than an older database would
-    say is not armed before that is noted beside the mark. Raises LookupError when the lock was not held: a bug.
+    Its open attempt, which was never armed, is closed. Its checkpoint is cleared and goes to the clean-up list, unless
+    ``keep`` says that it has to be resumed. A delivery that is now sent earlier than an older database would say is not
+    armed before the epoch file records that. Raises LookupError when the delivery is not locked: a bug.
     """
-    require(part.state, mover, target)
+    require_move(part.state, mover, target)
     done = row(
         c,
-        _PUT,
+        _MOVE,
         id=part.id,
         origin=part.state,
         target=target,
@@ -248,16 +246,18 @@ def put(  # noqa: PLR0913  one statement's worth of facts, all named
     if done is None:
         raise LookupError(f"Delivery {part.id} moved under its lock.")
     if part.checkpoint is not None and not keep:
-        _set_aside(c, vault, part)
+        _save_old_handle(c, vault, part)
 
 
-def _set_aside(c: Connection, vault: Vault, part: Part) -> None:
-    """The old handle, for whoever cleans up over there. One that no key opens is of no use to anybody."""
+def _save_old_handle(c: Connection, vault: Vault, part: LockedDelivery) -> None:
+    """Store the old handle for the clean-up at the platform. A handle that no key opens is dropped."""
     identity = new_id()
     try:
         handle = vault.seal(vault.open(part.checkpoint or b"", part.id), identity)
     except VaultError:
-        log.warning("delivery %s: its old handle opens with no key and is forgotten", part.id)
+        log.warning(
+            "no key opens the old handle of delivery %s; it will not be cleaned up at the platform", part.id
+        )
         return
     row(
         c,
@@ -271,9 +271,9 @@ def _set_aside(c: Connection, vault: Vault, part: Part) -> None:
     )
 
 
-def add(
+def add_delivery(
     c: Connection,
-    post: Steered,
+    post: LockedPost,
     account: UUID,
     platform: Platform,
     state: State,
@@ -283,7 +283,7 @@ def add(
     why: str,
     error: Mapping[str, Any] | None = None,
 ) -> UUID:
-    """One account more."""
+    """Add a delivery to one more account; return its id."""
     identity = new_id()
     row(
         c,
@@ -308,6 +308,6 @@ def add(
     return identity
 
 
-def hide(c: Connection, post: UUID) -> None:
-    """Takes a post out of everybody's sight; its rows stay as evidence."""
+def hide_post(c: Connection, post: UUID) -> None:
+    """Hide a post from all readers; its rows stay as evidence."""
     row(c, "UPDATE posts SET deleted_at = now(), updated_at = now() WHERE id = :id RETURNING id", id=post)

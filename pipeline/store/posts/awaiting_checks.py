@@ -1,4 +1,4 @@
-"""Posts that wait for a check: who they are, and what of them is still undecided."""
+"""Posts that wait for checks: accepted deliveries whose media is still being checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.moves import lock_post
+from pipeline.store.deliveries.move import lock_post
+from pipeline.store.posts.options import COLUMNS, Options, gather_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +25,7 @@ class WaitingPost:
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
+    options: Options
     due_at: datetime
 
 
@@ -38,48 +38,50 @@ class AcceptedDelivery:
     generation: int
 
 
-_WAITING = """
-SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.due_at FROM posts p
+_WAITING = f"""
+SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
 WHERE p.id IN (SELECT post_id FROM post_checks WHERE check_id = :check)
   AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
 """
 
 
-_THIS = """
-SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.due_at FROM posts p
+_THIS = f"""
+SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
 WHERE p.id = :id AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
 """
 
 
-def locked(c: Connection, post: UUID) -> WaitingPost | None:
-    """Locks a post and reads it again: it may have been edited since it was found. None when it no longer waits."""
+def lock_waiting_post(c: Connection, post: UUID) -> WaitingPost | None:
+    """Lock a post and read it again, as it may have been edited since. None when it no longer waits."""
     lock_post(c, post)
     found = row(c, _THIS, id=post)
-    return None if found is None else WaitingPost(**found._mapping)
+    return None if found is None else WaitingPost(**gather_options(found._mapping))
 
 
-def posts_waiting_for(c: Connection, check: UUID) -> list[WaitingPost]:
-    """In id order: the one lock order everywhere."""
-    return [WaitingPost(**r._mapping) for r in rows(c, _WAITING + " ORDER BY p.id", check=check)]
+def list_waiting(c: Connection, check: UUID) -> list[WaitingPost]:
+    """Return the posts that wait for a check, in id order: the lock order."""
+    return [
+        WaitingPost(**gather_options(r._mapping)) for r in rows(c, _WAITING + " ORDER BY p.id", check=check)
+    ]
 
 
-def posts_still_patient(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
-    """Those whose time plus grace has not come yet."""
+def list_within_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
+    """Return the posts that wait for a check and are not yet past their due time plus grace."""
     sql = _WAITING + " AND p.due_at + CAST(:grace AS interval) > now() ORDER BY p.id"
-    return [WaitingPost(**r._mapping) for r in rows(c, sql, check=check, grace=grace)]
+    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, check=check, grace=grace)]
 
 
-def posts_out_of_patience(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
-    """Those whose time plus grace is over."""
+def list_past_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
+    """Return the posts that wait for a check and are past their due time plus grace."""
     sql = _WAITING + " AND p.due_at + CAST(:grace AS interval) <= now() ORDER BY p.id"
-    return [WaitingPost(**r._mapping) for r in rows(c, sql, check=check, grace=grace)]
+    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, check=check, grace=grace)]
 
 
-def stranded_posts(c: Connection, limit: int) -> list[WaitingPost]:
-    """The net: posts that wait although every check of theirs is decided."""
+def list_stranded(c: Connection, limit: int) -> list[WaitingPost]:
+    """Return posts that wait although all their checks are decided: a worker died between the two."""
     found = rows(
         c,
-        """SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.due_at FROM posts p
+        f"""SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
            WHERE p.id IN (SELECT post_id FROM deliveries WHERE state = 'accepted'
                           AND updated_at < now() - interval '10 seconds')
              AND NOT EXISTS (SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
@@ -87,11 +89,11 @@ def stranded_posts(c: Connection, limit: int) -> list[WaitingPost]:
            ORDER BY p.id LIMIT :n""",
         n=limit,
     )
-    return [WaitingPost(**r._mapping) for r in found]
+    return [WaitingPost(**gather_options(r._mapping)) for r in found]
 
 
-def checks_of(c: Connection, post: UUID) -> dict[int, Check]:
-    """A post's checks by position, as they stand now."""
+def read_pinned_checks(c: Connection, post: UUID) -> dict[int, Check]:
+    """Return the checks a post pins, by position."""
     found = rows(
         c,
         """SELECT pc.position, k.id, k.purpose, k.url, k.verdict, k.facts, k.seen
@@ -106,8 +108,8 @@ def checks_of(c: Connection, post: UUID) -> dict[int, Check]:
     }
 
 
-def accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery]:
-    """What of a post still waits for its checks, in id order."""
+def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery]:
+    """Return the accepted deliveries of a post, in id order."""
     found = rows(
         c,
         "SELECT id, account_id, generation FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id",

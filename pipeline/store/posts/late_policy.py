@@ -1,4 +1,4 @@
-"""What a workspace wants done with posts that are late and say nothing about it themselves."""
+"""The late policy of a workspace: what happens to late posts that have no policy of their own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OnLate = Literal["skip", "hold"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatePolicy:
-    """A post without an ``expires_at`` is too late this long ``after`` its time, and is then skipped or held.
+    """A post without ``expires_at`` is too late this long ``after`` its due time, and is then skipped or held.
 
-    It is read when the post's turn comes: a change counts for what waits already.
+    The policy is read when a delivery is released, so a change applies to waiting posts.
     """
 
     after: timedelta
@@ -27,7 +27,7 @@ class LatePolicy:
 
 
 def set_policy(c: Connection, workspace: UUID, policy: LatePolicy | None) -> None:
-    """Sets it; None: what is late is published. The workspace must exist."""
+    """Set the policy; None: late posts are published. Raises LookupError."""
     found = row(
         c,
         "UPDATE workspaces SET late_after = :after, on_late = :on_late WHERE id = :id RETURNING id",
@@ -39,7 +39,7 @@ def set_policy(c: Connection, workspace: UUID, policy: LatePolicy | None) -> Non
         raise LookupError(f"There is no workspace {workspace}.")
 
 
-def policies(c: Connection) -> Mapping[UUID, LatePolicy]:
-    """Of all workspaces that have one."""
+def list_policies(c: Connection) -> Mapping[UUID, LatePolicy]:
+    """Return the policies of all workspaces that have one."""
     found = rows(c, "SELECT id, late_after, on_late FROM workspaces WHERE late_after IS NOT NULL")
     return {r.id: LatePolicy(after=r.late_after, on_late=r.on_late) for r in found}

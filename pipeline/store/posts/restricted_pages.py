@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.ownership import WITHIN, posts_within
+from pipeline.store.deliveries.ownership import WITHIN, restrict_posts
 from pipeline.store.posts.views import POST_COLUMNS
 from pipeline.store.rollups.time_buckets import END, EPOCH
 
@@ -77,7 +77,7 @@ def list_restricted(
     c: Connection, accounts: Sequence[UUID], where: str, values: Mapping[str, Any]
 ) -> list[Any]:
     """Return up to ``n`` rows of POST_COLUMNS for which ``where`` holds, newest first; ``status`` None: any."""
-    within, bound = posts_within(accounts)
+    within, bound = restrict_posts(accounts)
     where, values = f"{where} AND {within}", {**values, **bound}
     if values["status"] is None:
         return _walk(c, _BY_ACCOUNT, where, values)
@@ -93,7 +93,7 @@ def count_restricted(
     c: Connection, workspace: UUID, accounts: Sequence[UUID], since: datetime | None, until: datetime | None
 ) -> tuple[dict[str, int], bool]:
     """Count the newest visible posts by status, CAP at most. The flag: there may be more than were counted."""
-    within, bound = posts_within(accounts)
+    within, bound = restrict_posts(accounts)
     sql = _COUNT.format(
         candidates=_BY_ACCOUNT, where=f"workspace_id = :w AND deleted_at IS NULL AND {within}"
     )

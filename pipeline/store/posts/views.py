@@ -1,4 +1,4 @@
-"""Posts as they are read back."""
+"""Posts and their deliveries as readers see them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.ownership import Accounts, posts_within
+from pipeline.store.deliveries.ownership import Accounts, restrict_posts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostView:
-    """A post with its accounts, as read back."""
+    """A post with its deliveries."""
 
     id: UUID
     workspace_id: UUID
@@ -39,7 +39,7 @@ class PostView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryView:
-    """One account's part of a post, as read back."""
+    """One delivery of a post."""
 
     id: UUID
     post_id: UUID
@@ -65,11 +65,11 @@ POST_COLUMNS = """id, workspace_id, caption, media, music_url, tiktok, pinterest
 
 
 def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = None) -> PostView | None:
-    """One post of a workspace, for who is bound to ``accounts``.
+    """Return a post of a workspace, for a key restricted to ``accounts``.
 
-    None when it is another's, out of their sight, deleted, or not there: all the same to the reader.
+    None when it is in another workspace, invisible to the key, deleted or missing: readers cannot tell these apart.
     """
-    within, bound = posts_within(accounts)
+    within, bound = restrict_posts(accounts)
     found = row(
         c,
         f"""SELECT {POST_COLUMNS} FROM posts
@@ -82,7 +82,7 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
 
 
 def with_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
-    """What rows of POST_COLUMNS read as, each with its deliveries."""
+    """Turn rows of POST_COLUMNS into posts with their deliveries."""
     if not found:
         return []
     by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}

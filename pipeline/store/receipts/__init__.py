@@ -1,1 +1,1 @@
-"""Receipts."""
+"""Receipts: append them to each workspace's hash chain, and read them."""

@@ -1,9 +1,10 @@
-"""Receipts: finding moves that have none yet, and adding them to their workspaces' chains. Never while publishing.
+"""Receipts: find moves without one and append them to their workspaces' chains, apart from publishing transactions.
 
-Ids of moves are given before their transactions end, so the highest one that is seen proves nothing of smaller ones.
-What can still turn up is known from who holds a lock for writing on ``moves``: it is taken before the id, and kept to
-the end. Until all who held it when an id was seen are gone, everything from the last proven id on is looked at again;
-nothing waits for them, and nothing is passed over. (The sequence of the ids must not be cached by session: it is not.)
+A move gets its id before its transaction commits, so a visible id does not prove that all smaller ones are visible. A
+transaction locks ``moves`` for writing before it takes an id, and keeps the lock to its end. So once all transactions
+that held the lock when an id was seen have ended, every smaller id is visible: that id is *proven*. Until then
+everything above the last proven id is read again; nothing is waited for and nothing is skipped. (This needs a sequence
+of ids that sessions do not cache, which is the default.)
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from sqlalchemy import Connection
 from pipeline.domain.receipt import Head, content_sha256, issue
 from pipeline.store.database import row, rows
 
-_LAST_WORD = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
-"""Of the moves ``m`` those that may need a receipt: the condition of the index ``moves_last_word``."""
+_NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
+"""The moves ``m`` that may need a receipt: the condition of the index ``moves_last_word``."""
 
 _PROGRESS = "SELECT done, proven, seen, writers FROM receipt_progress FOR UPDATE SKIP LOCKED"
-_SEEN = f"SELECT coalesce(max(m.id), 0) AS id FROM moves m WHERE {_LAST_WORD}"
+_SEEN = f"SELECT coalesce(max(m.id), 0) AS id FROM moves m WHERE {_NEEDS_RECEIPT}"
 _WRITERS = """
 SELECT DISTINCT virtualtransaction AS id FROM pg_locks
 WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND relation = CAST('moves' AS regclass) AND mode = 'RowExclusiveLock' AND granted
 """
 
-# LATERAL and LIMIT, and a value instead of NOT EXISTS: a plan made while the tables were small would read them whole
+# LATERAL with LIMIT, and a subselect instead of NOT EXISTS: a plan cached while the tables are small would scan them
 # when they have grown
-_WITHOUT = f"""
+_MOVES_WITHOUT_RECEIPT = f"""
 WITH picked AS MATERIALIZED (
     SELECT m.* FROM moves m
-    WHERE m.id > :done AND {_LAST_WORD}
-      AND (m.origin IS DISTINCT FROM m.target OR m.mover = 'urls')  -- else nothing was said anew
+    WHERE m.id > :done AND {_NEEDS_RECEIPT}
+      AND (m.origin IS DISTINCT FROM m.target OR m.mover = 'urls')  -- a warning changes nothing
       AND (SELECT r.move_id FROM receipts r WHERE r.move_id = m.id) IS NULL
     ORDER BY m.id LIMIT :n
 )
@@ -48,7 +49,7 @@ FROM picked m
 LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
 LEFT JOIN LATERAL (SELECT * FROM posts WHERE id = d.post_id LIMIT 1) p ON true
 LEFT JOIN LATERAL (SELECT * FROM accounts WHERE id = d.account_id LIMIT 1) a ON true
-LEFT JOIN LATERAL (  -- the last attempt by then; of what was proven late, the one that proof was found of
+LEFT JOIN LATERAL (  -- the last attempt at the time; for late proof, the attempt that was proven
     SELECT t.armed_at, CASE WHEN t.outcome = 'failed' THEN t.error ->> 'code' END AS code,
            count(*) OVER () AS attempts
     FROM attempts t WHERE t.delivery_id = d.id AND t.fence <= m.fence
@@ -56,7 +57,7 @@ LEFT JOIN LATERAL (  -- the last attempt by then; of what was proven late, the o
                       AND t.late @> jsonb_build_array(jsonb_build_object('remote_id', d.remote_id)), false) DESC,
              t.n DESC LIMIT 1
 ) tried ON true
-LEFT JOIN LATERAL (  -- what the post said then, if it was edited since; of what is live: when it was armed
+LEFT JOIN LATERAL (  -- the content at the time, if the post was edited since; of a live one: when it was armed
     SELECT w.content_sha256, w.due_at FROM rewrites w
     WHERE w.post_id = d.post_id
       AND w.until > CASE WHEN m.target = 'published' THEN coalesce(tried.armed_at, m.at) ELSE m.at END
@@ -69,13 +70,13 @@ _HEADS = """
 SELECT workspace_id, sequence, hash, greatest(issued_at, clock_timestamp()) AS issued_at FROM receipt_heads
 WHERE workspace_id = ANY(CAST(:ids AS uuid[])) ORDER BY workspace_id FOR UPDATE
 """
-_ADD = """
+_ADD_LINES = """
 INSERT INTO receipts (workspace_id, sequence, move_id, issued_at, line)
 SELECT * FROM unnest(CAST(:w AS uuid[]), CAST(:s AS bigint[]), CAST(:m AS bigint[]), CAST(:at AS timestamptz[]),
                      CAST(:lines AS text[]))
 RETURNING sequence
 """
-_GROW = """
+_ADVANCE_HEADS = """
 UPDATE receipt_heads h SET sequence = x.s, hash = x.hash, issued_at = x.at
 FROM unnest(CAST(:w AS uuid[]), CAST(:s AS bigint[]), CAST(:h AS text[]), CAST(:at AS timestamptz[]))
      AS x (w, s, hash, at) WHERE h.workspace_id = x.w RETURNING h.sequence
@@ -84,35 +85,36 @@ FROM unnest(CAST(:w AS uuid[]), CAST(:s AS bigint[]), CAST(:h AS text[]), CAST(:
 
 @dataclass(kw_only=True, slots=True)
 class _Chain:
-    """The end of one workspace's chain, held under its row's lock."""
+    """The end of one workspace's chain, under the lock of its row."""
 
     head: Head | None
     issued_at: datetime
-    """Of what is added now: a clock that was set back does not set the chain back."""
+    """Of the receipts added now: never earlier than the head, even if the clock was set back."""
 
 
 def add_receipts(c: Connection, limit: int) -> int:
-    """Adds up to ``limit`` receipts; how many. Zero while somebody else does it: the two would find the same moves."""
+    """Append up to ``limit`` receipts and return how many. Zero while another transaction appends the same moves."""
     progress = row(c, _PROGRESS)
     if progress is None:
         return 0
-    watched = _watched(c, progress)
-    found = rows(c, _WITHOUT, done=progress.done, n=limit)  # sees all who were gone when the locks were read
+    watermark = _watermark(c, progress)
+    # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
+    found = rows(c, _MOVES_WITHOUT_RECEIPT, done=progress.done, n=limit)
     _add(c, [r for r in found if r.workspace_id is not None])
-    done = watched["proven"] if len(found) < limit else min(watched["proven"], found[-1].move_id)
+    done = watermark["proven"] if len(found) < limit else min(watermark["proven"], found[-1].move_id)
     row(
         c,
         """UPDATE receipt_progress SET done = :done, proven = :proven, seen = :seen, writers = :writers
            RETURNING done""",
         done=done,
-        **watched,
+        **watermark,
     )
     return len(found)
 
 
-def _watched(c: Connection, before: Any) -> Mapping[str, Any]:
-    """How far nothing can turn up any more, and whom to wait for to know it of more."""
-    # in this order: whoever holds a smaller id than the one that is seen holds its lock already
+def _watermark(c: Connection, before: Any) -> Mapping[str, Any]:
+    """Return the proven id, and the writers that must end to prove the highest id seen."""
+    # in this order: a transaction with a smaller id than the one seen holds its lock already
     seen = row(c, _SEEN)
     writers = [r.id for r in rows(c, _WRITERS)]
     highest: int = 0 if seen is None else seen.id
@@ -133,10 +135,10 @@ def _add(c: Connection, found: Sequence[Any]) -> None:
     if not lines:
         return
     w, s, m, at, text = (list(column) for column in zip(*lines, strict=True))
-    rows(c, _ADD, w=w, s=s, m=m, at=at, lines=text)
+    rows(c, _ADD_LINES, w=w, s=s, m=m, at=at, lines=text)
     ends = [(w, x.head.sequence, x.head.hash, x.issued_at) for w, x in chains.items() if x.head]
     w, s, h, at = (list(column) for column in zip(*ends, strict=True))
-    rows(c, _GROW, w=w, s=s, h=h, at=at)
+    rows(c, _ADVANCE_HEADS, w=w, s=s, h=h, at=at)
 
 
 def _chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:

@@ -1,4 +1,4 @@
-"""Reading receipts: heads, and lines in their order, page by page."""
+"""Receipts: read the heads of chains, and their lines page by page."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class WorkspaceHead:
     issued_at: datetime
 
 
-def heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHead]:
-    """Of the workspaces that have receipts, by name; of one, or all."""
+def list_heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHead]:
+    """Return the heads of all workspaces with receipts, by name, or of one."""
     found = rows(
         c,
         """SELECT h.workspace_id, coalesce(w.name, '') AS workspace, h.sequence, h.hash, h.issued_at
@@ -44,8 +44,8 @@ def heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHead]:
     ]
 
 
-def lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
-    """Receipts ``first`` to ``last``, both included, in their order."""
+def list_lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
+    """Return the lines of receipts ``first`` to ``last``, both inclusive."""
     found = rows(
         c,
         """SELECT line FROM receipts WHERE workspace_id = :w AND sequence BETWEEN :first AND :last
@@ -57,10 +57,10 @@ def lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
     return [r.line for r in found]
 
 
-def first_since(c: Connection, workspace: UUID, head: Head, moment: datetime) -> int:
-    """The first receipt issued at this moment or later; one beyond the head when there is none.
+def find_first_since(c: Connection, workspace: UUID, head: Head, moment: datetime) -> int:
+    """Return the sequence of the first receipt issued at this moment or later; the head's plus one when there is none.
 
-    By halving: sequence numbers have no gaps, and times never go back.
+    By bisection: sequence numbers have no gaps, and times never decrease.
     """
 
     def issued_at(sequence: int) -> datetime:

@@ -1,1 +1,1 @@
-"""Recovery."""
+"""The database's record of the epoch, and the restores a person accepted."""

@@ -1,4 +1,4 @@
-"""The database's half of the mark, one row: whether anything may be sent, and what was found to be in doubt."""
+"""The epoch in the database, one row: whether anything may be sent, and which sends are in doubt. (Table: ``mark``.)"""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.epoch import Inside, Mark
+from pipeline.domain.epoch import Epoch, StoredEpoch
 from pipeline.store.database import row, rows
 
 _SAME_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
-OPEN = f"""EXISTS (
+EPOCH_IS_OPEN = f"""EXISTS (
     SELECT FROM mark m WHERE m.held_at IS NULL AND (m.epoch IS NULL OR (
         m.until > now() AND m.started = pg_postmaster_start_time()
         AND m.relation = m.tableoid AND m.writer = m.xmin AND m.database = {_SAME_DATABASE})))"""
-"""Whether this very database, on this run of its server, was compared with the mark outside, and that is ahead of now.
+"""Condition: this database, on this run of its server, matches the epoch file, which is valid beyond now.
 
-Part of the statements that release, claim and arm. One in which nobody has kept a mark yet is held back by the keeper
-alone. A copy has another number for its database; out of a dump, the row has another writer and its table another
-number; and a server whose files were put back was started.
+It is part of the statements that release, claim and arm. A database without an epoch is held back by the send guard
+alone. A copied database has another oid; a row restored from a dump has another writer, and its table another oid; and
+a server whose files were restored has been started again.
 """
 
-NOTED = """NOT EXISTS (SELECT FROM brought_forward b, mark k
+BROUGHT_FORWARD_RECORDED = """NOT EXISTS (SELECT FROM brought_forward b, mark k
                         WHERE b.delivery_id = deliveries.id AND k.epoch IS NOT NULL)"""
-"""Whether it stands outside that a delivery was brought forward, where there is an outside; part of arming."""
+"""Condition: the epoch file, if there is one, records that the delivery was brought forward. Part of arming."""
 
 _MINE = "pg_current_xact_id()::xid"
 _STAYS_MINE = f"CASE WHEN writer = xmin THEN {_MINE} ELSE writer END"
-"""What every other update of the row has to write, for it makes the row its own transaction's."""
+"""The writer that every other update of the row has to set, because an update changes the row's xmin."""
 
 _READ = f"""
 SELECT epoch, n, until, marked_at, held_at, held_why, doubt_since, doubt_until, now() AS now,
-       coalesce(relation <> tableoid OR writer <> xmin OR database <> {_SAME_DATABASE}, false) AS moved, {OPEN} AS open,
+       coalesce(relation <> tableoid OR writer <> xmin OR database <> {_SAME_DATABASE}, false) AS moved,
+       {EPOCH_IS_OPEN} AS open,
        pg_postmaster_start_time() AS server
 FROM mark
 """
@@ -44,7 +45,7 @@ FROM mark
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
-    """A mismatch that nobody has accepted. ``since`` None: from the beginning; ``until`` None: a person must say."""
+    """A mismatch that no person has accepted. ``since`` None: from the beginning; ``until`` None: a person sets it."""
 
     why: str
     found_at: datetime
@@ -53,46 +54,46 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
-    """The row as it stands."""
+class EpochState:
+    """The row as it was read."""
 
-    inside: Inside
-    marked_at: datetime | None
+    stored: StoredEpoch
+    confirmed_at: datetime | None
     doubt: Doubt | None
-    open: bool
+    is_open: bool
     now: datetime
     server: datetime
-    """When the server was started."""
+    """When the database server was started."""
 
     @property
     def age(self) -> timedelta | None:
-        """How long ago it was confirmed; negative after a clock was set back."""
-        return None if self.marked_at is None else self.now - self.marked_at
+        """How long ago the epoch was confirmed; negative after the clock was set back."""
+        return None if self.confirmed_at is None else self.now - self.confirmed_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """A mark that the database knows and that may stand outside from now on."""
+    """An epoch that the database has committed, to be written to the epoch file."""
 
-    mark: Mark
+    epoch: Epoch
     server: datetime
     at: datetime
     forward: Sequence[UUID]
-    """Deliveries that were brought forward: to be noted outside with it."""
+    """Deliveries that were brought forward, to be recorded in the file with it."""
 
 
-def read(c: Connection) -> Kept:
-    """The mark in the database."""
-    return _kept(row(c, _READ))
+def read(c: Connection) -> EpochState:
+    """Read the epoch."""
+    return _to_epoch_state(row(c, _READ))
 
 
-def lock(c: Connection) -> Kept:
-    """The same, and nobody else may mean to advance it until the caller's transaction ends."""
-    return _kept(row(c, _READ + " FOR UPDATE OF mark"))
+def lock(c: Connection) -> EpochState:
+    """Read the epoch and lock it against other advances until the transaction ends."""
+    return _to_epoch_state(row(c, _READ + " FOR UPDATE OF mark"))
 
 
 def intend(c: Connection, epoch: UUID, lease: timedelta) -> Intent:
-    """The next number of an epoch; the first begins it. The caller holds the lock and has compared."""
+    """Commit the next number of an epoch, or begin it with the first. The caller holds the lock and has compared."""
     found = row(
         c,
         f"""UPDATE mark SET n = CASE WHEN epoch = :epoch THEN n + 1 ELSE 1 END, epoch = :epoch,
@@ -106,12 +107,12 @@ def intend(c: Connection, epoch: UUID, lease: timedelta) -> Intent:
     noted = row(
         c, "SELECT clock_timestamp() AS at"
     )  # after they were read, so later than each of their commits
-    mark = Mark(epoch=epoch, n=found.n, until=found.now + lease)
-    return Intent(mark=mark, server=found.server, at=noted.at if noted else found.now, forward=forward)
+    new = Epoch(id=epoch, number=found.n, until=found.now + lease)
+    return Intent(epoch=new, server=found.server, at=noted.at if noted else found.now, forward=forward)
 
 
 def confirm(c: Connection, intent: Intent) -> bool:
-    """It stands outside: what it allows may be sent. False when the database is not the one that meant it."""
+    """Confirm that the file holds the epoch, so that sending is allowed. False when the database is another one now."""
     row(
         c,
         "DELETE FROM brought_forward WHERE delivery_id = ANY(:ids) RETURNING delivery_id",
@@ -122,20 +123,20 @@ def confirm(c: Connection, intent: Intent) -> bool:
         f"""UPDATE mark SET until = :until, marked_at = now(), started = :server, writer = {_MINE}
             WHERE epoch = :epoch AND held_at IS NULL AND pg_postmaster_start_time() = :server
               AND relation = tableoid AND writer = xmin AND database = {_SAME_DATABASE} RETURNING n""",
-        epoch=intent.mark.epoch,
-        until=intent.mark.until,
+        epoch=intent.epoch.id,
+        until=intent.epoch.until,
         server=intent.server,
     )
     return found is not None
 
 
-def any_brought_forward(c: Connection) -> bool:
-    """Whether one of these waits to be noted outside."""
+def has_brought_forward(c: Connection) -> bool:
+    """Return whether a brought-forward delivery is not recorded in the epoch file yet."""
     return row(c, "SELECT 1 AS one FROM brought_forward LIMIT 1") is not None
 
 
 def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | None) -> None:
-    """From now on nothing is sent. Found again, the span only grows; what a person declared stays that."""
+    """Hold all sending from now on. Another hold only extends the span of doubt; a declared one stays declared."""
     row(
         c,
         f"""UPDATE mark SET writer = {_STAYS_MINE},
@@ -152,8 +153,8 @@ def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | N
     )
 
 
-def let_go(c: Connection) -> None:
-    """The mark that was lost is there again, and in step."""
+def clear_hold(c: Connection) -> None:
+    """Clear the hold: the epoch file is back, and in step."""
     row(
         c,
         f"""UPDATE mark SET held_at = NULL, held_why = NULL, doubt_since = NULL, doubt_until = NULL,
@@ -162,8 +163,8 @@ def let_go(c: Connection) -> None:
 
 
 def begin_epoch(c: Connection, epoch: UUID) -> datetime:
-    """What was in doubt is accepted: a new epoch, confirmed by whoever keeps the mark next. The database's time."""
-    let_go(c)
+    """Begin a new epoch after a person accepted the doubt; the send guard confirms it. Return the database's time."""
+    clear_hold(c)
     found = row(
         c,
         f"""UPDATE mark SET epoch = :epoch, n = 1, until = NULL, marked_at = now(), started = NULL,
@@ -176,20 +177,20 @@ def begin_epoch(c: Connection, epoch: UUID) -> datetime:
     return moment
 
 
-def _kept(found: Any) -> Kept:
+def _to_epoch_state(found: Any) -> EpochState:
     if found is None:
-        raise LookupError("The table mark has no row: `slipway migrate` puts it there.")
+        raise LookupError("The table mark has no row. Run `slipway migrate`.")
     doubt = None
     if found.held_at is not None:
         doubt = Doubt(
             why=found.held_why, found_at=found.held_at, since=found.doubt_since, until=found.doubt_until
         )
-    inside = Inside(epoch=found.epoch, n=found.n, until=found.until, moved=found.moved)
-    return Kept(
-        inside=inside,
-        marked_at=found.marked_at,
+    stored = StoredEpoch(id=found.epoch, number=found.n, until=found.until, moved=found.moved)
+    return EpochState(
+        stored=stored,
+        confirmed_at=found.marked_at,
         doubt=doubt,
-        open=found.open,
+        is_open=found.open,
         now=found.now,
         server=found.server,
     )

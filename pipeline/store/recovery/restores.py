@@ -1,6 +1,6 @@
-"""What may have gone out between a backup and its restore: finding it, turning it into unknown, and listing it.
+"""Restores: find the deliveries that may have been sent between a backup and its restore, and mark them unknown.
 
-The lock order is that of everywhere: the mark, then posts, then their deliveries, each in id order.
+The lock order is the same as everywhere: the epoch, then posts, then their deliveries, each in id order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import Mover, State, require
+from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.store.database import jsonb, row, rows
 
 CHUNK = 1000
@@ -21,19 +21,19 @@ CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From when to when it is in doubt what was sent. ``since`` None: from the beginning."""
+    """The time in doubt. ``since`` None: from the beginning."""
 
     since: datetime | None
     until: datetime
     forward: Collection[UUID] = frozenset()
-    """Deliveries that a person brought forward in that time."""
+    """Deliveries that were brought forward in that time."""
     taken_since: bool = True
-    """Those of posts taken since the restore too, when they are due: a repeat of one that was lost looks like these."""
+    """Include due deliveries of posts accepted since the restore, which may repeat a lost post."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubtful:
-    """A delivery of the list. ``origin``: what the backup says of it; ``state``: where it stands now."""
+    """A delivery in doubt. ``origin``: its state in the backup; ``state``: its state now."""
 
     id: UUID
     post_id: UUID
@@ -72,8 +72,8 @@ _FACTS = """d.id, d.post_id, w.name AS workspace, d.platform, a.username, d.due_
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id"""
 
 
-def find(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
-    """What may have gone out, by the state of things in the backup; earliest due first."""
+def find_doubtful(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
+    """Return the deliveries that may have been sent, by their state in the backup; earliest due first."""
     found = rows(
         c,
         f"""SELECT {_WHY} AS why, d.state AS origin, {_FACTS}
@@ -84,8 +84,8 @@ def find(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
     return [Doubtful(**r._mapping) for r in found]
 
 
-def counts(c: Connection, span: Span) -> dict[tuple[str, str], int]:
-    """How many there are, by platform and why."""
+def count_doubtful(c: Connection, span: Span) -> dict[tuple[str, str], int]:
+    """Count them by platform and reason."""
     found = rows(
         c,
         f"""SELECT d.platform, {_WHY} AS why, count(*) AS n FROM deliveries d
@@ -95,7 +95,7 @@ def counts(c: Connection, span: Span) -> dict[tuple[str, str], int]:
     return {(r.platform, r.why): r.n for r in found}
 
 
-_TURN = """
+_MARK_UNKNOWN = """
 WITH d AS (
     UPDATE deliveries x SET
         state = 'unknown', reason = NULL, in_doubt = true, generation = x.generation + 1, fence = x.fence + 1,
@@ -118,13 +118,13 @@ WITH d AS (
     FROM d WHERE NOT EXISTS (SELECT FROM attempts y WHERE y.delivery_id = d.id AND y.closed_at IS NULL)
 ), move AS (
     INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-    SELECT id, 'restore', origin, 'unknown', generation, fence, :said FROM d
+    SELECT id, 'restore', origin, 'unknown', generation, fence, :why FROM d
 )
 SELECT id FROM d
 """
 
 
-_TWINS = """
+_FIND_TWINS = """
 UPDATE doubted SET twin = true FROM (
     SELECT x.delivery_id, count(*) OVER (PARTITION BY d.account_id, p.caption) AS n
     FROM doubted x JOIN deliveries d ON d.id = x.delivery_id JOIN posts p ON p.id = d.post_id WHERE x.epoch = :epoch) t
@@ -132,7 +132,7 @@ WHERE doubted.epoch = :epoch AND doubted.delivery_id = t.delivery_id AND t.n > 1
 """
 
 
-def turn(
+def mark_unknown(
     c: Connection,
     found: Sequence[Doubtful],
     span: Span,
@@ -140,9 +140,9 @@ def turn(
     *,
     deadline: datetime,
     error: Mapping[str, Any] | None,
-    said: str,
+    why: str,
 ) -> None:
-    """Makes unknown what was found, each in the state it was found in. Raises LookupError when one has moved since.
+    """Move the found deliveries to unknown. Raises LookupError when one has changed its state since.
 
     ``deadline``: until when a worker of before the restore may still send.
     """
@@ -150,7 +150,7 @@ def turn(
     for n in range(0, len(ordered), CHUNK):
         some = ordered[n : n + CHUNK]
         for one in some:
-            require(State(one.state), Mover.RESTORE, State.UNKNOWN)
+            require_move(State(one.state), Mover.RESTORE, State.UNKNOWN)
         ids, posts = [one.id for one in some], sorted({one.post_id for one in some})
         rows(c, "SELECT id FROM posts WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE", ids=posts)
         rows(
@@ -158,28 +158,28 @@ def turn(
             "SELECT id FROM deliveries WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE",
             ids=ids,
         )
-        turned = rows(
+        marked = rows(
             c,
-            _TURN,
+            _MARK_UNKNOWN,
             ids=ids,
             origins=[one.state for one in some],
             since=span.since,
             forward=list(span.forward),
             deadline=deadline,
             error=jsonb(error),
-            said=said,
+            why=why,
         )
-        if len(turned) < len(some):
-            raise LookupError("Deliveries moved while they were listed. Accept it again.")
+        if len(marked) < len(some):
+            raise LookupError("Deliveries moved while they were listed. Run the command again.")
         _list(c, epoch, some)
-        # an unknown delivery is the most urgent there is: the post reads as it does
+        # an unknown delivery makes its post pending, the most urgent status
         row(
             c,
             """UPDATE posts SET status = 'pending', updated_at = now()
                WHERE id = ANY(CAST(:ids AS uuid[])) AND status <> 'pending' RETURNING id""",
             ids=posts,
         )
-    row(c, _TWINS, epoch=epoch)
+    row(c, _FIND_TWINS, epoch=epoch)
 
 
 def _list(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
@@ -195,8 +195,8 @@ def _list(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
     )
 
 
-def note(c: Connection, epoch: UUID, why: str, span: Span | None, said: str | None) -> None:
-    """That a person accepted it. ``span`` None: they say that nothing was sent."""
+def record_restore(c: Connection, epoch: UUID, why: str, span: Span | None, note: str | None) -> None:
+    """Record that a person accepted a restore. ``span`` None: they declared that nothing was sent."""
     row(
         c,
         """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
@@ -205,12 +205,12 @@ def note(c: Connection, epoch: UUID, why: str, span: Span | None, said: str | No
         why=why,
         since=span and span.since,
         until=span and span.until,
-        note=said,
+        note=note,
     )
 
 
-def last(c: Connection) -> Restore | None:
-    """The newest restore that was accepted."""
+def find_last(c: Connection) -> Restore | None:
+    """Return the latest accepted restore, or None."""
     found = row(
         c,
         "SELECT epoch, accepted_at, why, since, until, note FROM restores ORDER BY accepted_at DESC LIMIT 1",
@@ -218,8 +218,10 @@ def last(c: Connection) -> Restore | None:
     return None if found is None else Restore(**found._mapping)
 
 
-def listed(c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False) -> list[Doubtful]:
-    """The list of an accepted restore, and where each stands now. ``waiting``: only those a person has to decide."""
+def list_accepted(
+    c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False
+) -> list[Doubtful]:
+    """Return the deliveries of an accepted restore. ``waiting``: only those that still wait for proof or a person."""
     found = rows(
         c,
         f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
@@ -233,7 +235,7 @@ def listed(c: Connection, epoch: UUID, limit: int | None = None, *, waiting: boo
 
 
 def has_twin(c: Connection, delivery: UUID) -> bool:
-    """Whether another delivery of the list had the same text for the same account: then no look can tell them apart."""
+    """Return whether the list has another delivery of the same caption and account: looks cannot tell them apart."""
     found = row(c, "SELECT 1 AS one FROM doubted WHERE delivery_id = :id AND twin LIMIT 1", id=delivery)
     return found is not None
 

@@ -1,4 +1,4 @@
-"""Code and tables that do not fit: no part starts and no command runs, and the sentence says what to do."""
+"""Code and tables that do not match: no process starts, no command runs, and the error names the next step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store.database import Database
-from pipeline.store.schema_version import mark
+from pipeline.store.schema_version import oldest_code_statement
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import until
 
@@ -21,7 +21,7 @@ COMMANDS = (("api",), ("worker", "upkeep"), ("workspace", "list"), ("delivery", 
     ("change", "sentence"),
     [
         ("UPDATE alembic_version SET version_num = '0001'", "run `slipway migrate`"),
-        (mark("9999"), "serve none before 9999 any more: start the newer version"),
+        (oldest_code_statement("9999"), "need code of 9999 or later: start the newer version"),
         ("DROP TABLE alembic_version", "has no tables yet: run `slipway migrate`"),
     ],
 )
@@ -39,7 +39,7 @@ def test_what_does_not_fit_does_not_start(
 def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, database_url: str) -> None:
     database = Database(database_url)
     with database.begin() as c:
-        c.exec_driver_sql(mark("0001"))
+        c.exec_driver_sql(oldest_code_statement("0001"))
         c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     assert terminal.json("workspace", "list", SLIPWAY_STORE__URL=database_url) == []
@@ -47,8 +47,8 @@ def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, da
 
 def test_a_part_starts_without_a_database(environment: dict[str, str], tmp_path: Path) -> None:
     away = {"SLIPWAY_STORE__URL": f"postgresql+psycopg://slipway@/slipway?host={tmp_path}"}
-    said = tmp_path / "said"
-    with said.open("wb") as log:
+    log_file = tmp_path / "log_file"
+    with log_file.open("wb") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "worker", "upkeep"],
             env={**environment, **away},
@@ -57,8 +57,8 @@ def test_a_part_starts_without_a_database(environment: dict[str, str], tmp_path:
             stderr=log,
         )
     try:
-        until(lambda: " ready" in said.read_text(), 60)
-        assert "starting without it" in said.read_text()
+        until(lambda: " ready" in log_file.read_text(), 60)
+        assert "starting without it" in log_file.read_text()
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(60) == 0
     finally:

@@ -18,7 +18,7 @@ from pipeline.store.database import row
 from pipeline.store.receipts import append as receipts
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.maintenance.receipted import live, move, posted, progress, settle, told
+from tests.pipeline.maintenance.receipted import published_verdict, add_move, add_published_posts, read_progress, settle, read_receipts
 from tests.pipeline.store.ledger import together
 from tests.stack import until
 
@@ -27,36 +27,36 @@ from tests.stack import until
 
 def test_four_chores_at_once_write_what_one_would(core: CoreFixture) -> None:
     other = core.ledger.fresh(State.PUBLISHED)
-    posts = posted(core, 120)
+    posts = add_published_posts(core, 120)
     with core.context.database.begin() as c:
         for _ in range(30):
-            move(c, other.deliveries[0])
+            add_move(c, other.deliveries[0])
     write = partial(append_receipts, core.context, batch=15, batches=100)
     assert sum(together(*[write] * 4)) == 150
-    assert sorted(r["post"] for r in told(core)) == sorted(str(p.id) for p in posts)
-    assert len(told(core, other.workspace)) == 30
+    assert sorted(r["post"] for r in read_receipts(core)) == sorted(str(p.id) for p in posts)
+    assert len(read_receipts(core, other.workspace)) == 30
 
 
 def test_who_comes_while_another_writes_has_nothing_to_do(core: CoreFixture) -> None:
-    posted(core, 3)
+    add_published_posts(core, 3)
     with core.context.database.begin() as c:
         assert receipts.add_receipts(c, 10) == 3
         assert append_receipts(core.context) == 0
         c.rollback()
     assert append_receipts(core.context) == 3
-    assert len(told(core)) == 3
+    assert len(read_receipts(core)) == 3
 
 
 def test_a_move_that_commits_after_later_ones_is_not_passed_over(core: CoreFixture) -> None:
     held = core.ledger.armed(core.ledger.post([core.accounts["one"]]))
     with core.context.database.begin() as c:
-        settle(c, core, held, live("slow"))  # its id is given; who comes later commits earlier
+        settle(c, core, held, published_verdict("slow"))  # its id is given; who comes later commits earlier
         for _ in range(3):
-            posted(core)
+            add_published_posts(core)
             assert append_receipts(core.context) == 1, "nobody waits for it"
     assert append_receipts(core.context) == 1
-    assert told(core)[-1]["remote_id"] == "slow"
-    assert progress(core).done == progress(core).last
+    assert read_receipts(core)[-1]["remote_id"] == "slow"
+    assert read_progress(core).done == read_progress(core).last
 
 
 def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(core: CoreFixture) -> None:
@@ -67,7 +67,7 @@ def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(c
         given = row(c, "SELECT nextval(pg_get_serial_sequence('moves', 'id')) AS id")
         assert given
         for _ in range(3):
-            posted(core)
+            add_published_posts(core)
             assert append_receipts(core.context) == 1
         row(
             c,
@@ -77,21 +77,21 @@ def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(c
             d=post.deliveries[0],
         )
     assert append_receipts(core.context) == 1
-    assert told(core)[-1]["post"] == str(post.id)
+    assert read_receipts(core)[-1]["post"] == str(post.id)
 
 
 def test_where_somebody_always_writes_the_search_goes_on_all_the_same(core: CoreFixture) -> None:
     """Each writer ends after the next one has begun."""
     writer, done = writing(core), []
     for _ in range(4):
-        posted(core)
+        add_published_posts(core)
         append_receipts(core.context)
-        done.append(progress(core).done)
+        done.append(read_progress(core).done)
         last, writer = writer, writing(core)
         last.close()
     writer.close()
     assert done == sorted(set(done)), "further at every tick"
-    assert len(told(core)) == 4
+    assert len(read_receipts(core)) == 4
 
 
 def writing(core: CoreFixture) -> Connection:
@@ -114,7 +114,7 @@ CHORES["receipts"](build(settings()))
 def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
     core: CoreFixture, environment: dict[str, str], crashes: Crashes, point: str, written: int
 ) -> None:
-    posts = posted(core, 3)
+    posts = add_published_posts(core, 3)
     ended = subprocess.run(
         [sys.executable, "-c", CHORE],
         capture_output=True,
@@ -123,11 +123,11 @@ def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
         env={**environment, **crashes.at(point)},
     )
     assert ended.returncode == -signal.SIGKILL, ended
-    assert len(told(core)) == written
-    posts += posted(core)
+    assert len(read_receipts(core)) == written
+    posts += add_published_posts(core)
     # its session holds the lock until the server notices
     until(lambda: append_receipts(core.context) or None, 20)
-    assert [r["post"] for r in told(core)] == [str(p.id) for p in posts]
+    assert [r["post"] for r in read_receipts(core)] == [str(p.id) for p in posts]
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -157,8 +157,8 @@ def test_the_search_reads_no_table_from_end_to_end(core: CoreFixture) -> None:
         for sql in FILLED:
             c.exec_driver_sql(sql)
     searches = [
-        f"(GENERIC_PLAN, FORMAT JSON) {receipts._WITHOUT.replace(':done', '$1').replace(':n', '$2')}",
-        f"(FORMAT JSON) {receipts._WITHOUT.replace(':done', '58000').replace(':n', '500')}",
+        f"(GENERIC_PLAN, FORMAT JSON) {receipts._MOVES_WITHOUT_RECEIPT.replace(':done', '$1').replace(':n', '$2')}",
+        f"(FORMAT JSON) {receipts._MOVES_WITHOUT_RECEIPT.replace(':done', '58000').replace(':n', '500')}",
         f"(FORMAT JSON) {receipts._SEEN}",
     ]
     for _ in ("never counted", "counted"):

@@ -73,15 +73,15 @@ def test_the_database_itself_reads_the_time_in_an_id(shared: Ledger) -> None:
 
 @given(st.text().filter(lambda s: "\0" not in s))
 def test_values_are_bound_and_never_part_of_a_statement(value: str) -> None:
-    from pipeline.store.database import _driver
+    from pipeline.store.database import _to_driver_sql
 
     sql = (
         "SELECT :a_value, '50%', x::text, '[]'::jsonb, y ->> 'k' FROM t WHERE z LIKE 'id:%' AND :a_value <> 1"
     )
-    assert _driver(sql) == (
+    assert _to_driver_sql(sql) == (
         "SELECT %(a_value)s, '50%%', x::text, '[]'::jsonb, y ->> 'k' FROM t WHERE z LIKE 'id:%%' AND %(a_value)s <> 1"
     )
-    assert _driver(value).replace("%%", "").count("%") == _driver(value).count("%(")
+    assert _to_driver_sql(value).replace("%%", "").count("%") == _to_driver_sql(value).count("%(")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,14 @@ import sqlalchemy as sa
 
 from pipeline.store import migrate
 from pipeline.store.database import Database
-from pipeline.store.migrate import Stuck, head, upgrade
+from pipeline.store.migrate import MigrationBlocked, head, upgrade
 from pipeline.store.revision import revision_of_code
-from pipeline.store.schema_version import Unfit, mark, oldest_code, require_fit
+from pipeline.store.schema_version import (
+    IncompatibleSchema,
+    oldest_code,
+    oldest_code_statement,
+    require_compatible,
+)
 from tests.pipeline.store.extra_migrations import more, number
 from tests.pipeline.store.ledger import together
 from tests.stack import until
@@ -86,7 +91,7 @@ def test_a_step_that_does_not_get_its_lock_says_who_is_in_its_way(database_url: 
     folder = more(tmp_path, "op.execute('CREATE TABLE note (id int)')", ADDS)
     with connected(database_url, "report") as reader, reader.transaction():
         reader.execute("SELECT FROM posts")
-        with pytest.raises(Stuck) as stuck:
+        with pytest.raises(MigrationBlocked) as stuck:
             upgrade(database_url, folder)
         assert f"report (pid {reader.info.backend_pid}) has had a transaction open" in str(stuck.value)
         assert revisions(database_url) == [number(1)], "what came before it is made"
@@ -115,7 +120,7 @@ def test_nobody_queues_for_long_behind_a_step_that_waits(
 def test_a_contract_step_waits_until_older_code_is_gone(database_url: str, tmp_path: Path, name: str) -> None:
     folder = more(tmp_path, ADDS, TAKES, minimum_code=number(1))
     with connected(database_url, name), connected(database_url, f"slipway/{number(1)}"):
-        with pytest.raises(Stuck) as stuck:
+        with pytest.raises(MigrationBlocked) as stuck:
             upgrade(database_url, folder)
         assert f"(1 of {name.partition('/')[2] or 'an unknown revision'})" in str(stuck.value)
         assert revisions(database_url) == [number(1)]
@@ -134,21 +139,25 @@ def test_a_connection_tells_the_revision_of_its_code(database_url: str) -> None:
 def test_code_and_tables_that_do_not_fit_are_told_apart(database_url: str, tmp_path: Path) -> None:
     database = Database(database_url)
     with database.begin() as c:
-        require_fit(c)
+        require_compatible(c)
         assert oldest_code(c) == ""
     upgrade(database_url, more(tmp_path, ADDS, TAKES, minimum_code=number(0)))
     with database.begin() as c:
-        require_fit(c)
+        require_compatible(c)
         assert oldest_code(c) == number(0), "the mark is in the step's transaction"
-        c.exec_driver_sql(mark(number(1)))
-        with pytest.raises(Unfit, match=f"serve none before {number(1)} any more: start the newer version"):
-            require_fit(c)
+        c.exec_driver_sql(oldest_code_statement(number(1)))
+        with pytest.raises(
+            IncompatibleSchema, match=f"need code of {number(1)} or later: start the newer version"
+        ):
+            require_compatible(c)
         c.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-        with pytest.raises(Unfit, match=f"at 0001 and this code needs {number(0)}: run `slipway migrate`"):
-            require_fit(c)
+        with pytest.raises(
+            IncompatibleSchema, match=f"at 0001 and this code needs {number(0)}: run `slipway migrate`"
+        ):
+            require_compatible(c)
         c.exec_driver_sql("DROP TABLE alembic_version")
-        with pytest.raises(Unfit, match="has no tables yet: run `slipway migrate`"):
-            require_fit(c)
+        with pytest.raises(IncompatibleSchema, match="has no tables yet: run `slipway migrate`"):
+            require_compatible(c)
     database.close()
 
 
@@ -159,4 +168,4 @@ def test_an_older_release_finds_nothing_to_do_in_newer_tables(database_url: str,
 
 def test_only_a_revision_is_a_mark() -> None:
     with pytest.raises(ValueError, match="is not a revision"):
-        mark("1'; DROP TABLE posts; --")
+        oldest_code_statement("1'; DROP TABLE posts; --")

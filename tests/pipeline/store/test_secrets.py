@@ -294,7 +294,7 @@ def test_connecting_again_refreshes_the_account_that_is_there(shared: Ledger) ->
 
     account = connect("one", board="b", country="JP")
     with shared.database.begin() as c:
-        accounts.mark_reconnect(c, account, {"code": "reconnect_required"}, 1)
+        accounts.require_reconnect(c, account, {"code": "reconnect_required"}, 1)
     assert version(shared, account)[2] is AccountStatus.RECONNECT
     assert connect("two", board="c") == account
     assert version(shared, account) == ("two", 2, AccountStatus.ACTIVE)
@@ -329,5 +329,5 @@ def test_a_slow_refresh_never_overwrites_what_a_person_connected_meanwhile(share
         assert accounts.store_credentials(c, shared.vault, account, credentials("by hand"))
     with shared.database.begin() as c:
         assert not accounts.store_credentials(c, shared.vault, account, credentials("slow"), 1)
-        accounts.mark_reconnect(c, account, {"code": "reconnect_required"}, 1)
+        accounts.require_reconnect(c, account, {"code": "reconnect_required"}, 1)
     assert version(shared, account) == ("by hand", 2, AccountStatus.ACTIVE)

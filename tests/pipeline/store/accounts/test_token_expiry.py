@@ -7,8 +7,8 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials
 from pipeline.domain.delivery import State
-from pipeline.store.accounts.accounts import mark_reconnect, store_credentials
-from pipeline.store.accounts.token_expiry import Endangered, endangered
+from pipeline.store.accounts.accounts import require_reconnect, store_credentials
+from pipeline.store.accounts.token_expiry import EndangeredAccount, list_endangered
 from pipeline.store.database import row
 from tests.pipeline.store.ledger import HOUR, Ledger
 
@@ -28,9 +28,9 @@ def grant(
         assert store_credentials(c, ledger.vault, account, fresh)
 
 
-def read(ledger: Ledger, workspace: UUID) -> dict[UUID, Endangered]:
+def read(ledger: Ledger, workspace: UUID) -> dict[UUID, EndangeredAccount]:
     with ledger.database.begin() as c:
-        return {one.account.id: one for one in endangered(c, workspace)}
+        return {one.account.id: one for one in list_endangered(c, workspace)}
 
 
 def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None:
@@ -46,7 +46,7 @@ def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None
     shared.posts(3, everyone, due=3 * HOUR)
     shared.posts(1, everyone, State.PUBLISHED, due=3 * HOUR)
     with shared.database.begin() as c:
-        mark_reconnect(c, dead, {"code": "reconnect_required"}, 1)
+        require_reconnect(c, dead, {"code": "reconnect_required"}, 1)
         row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=out)
     found = read(shared, workspace)
     assert {a: (one.ends_at, one.posts) for a, one in found.items()} == {
@@ -57,4 +57,4 @@ def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None
     assert list(found) == [dead, linkedin, tiktok]
     assert read(shared, shared.workspace()) == {}
     with shared.database.begin() as c:
-        assert {one.account.id for one in endangered(c)} >= {dead, linkedin, tiktok}
+        assert {one.account.id for one in list_endangered(c)} >= {dead, linkedin, tiktok}

@@ -9,9 +9,13 @@ import pytest
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import new_id
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.arm import arm as store_arm
+from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.claim import claim as store_claim
+from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import Scope, lift, pause
+from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)
@@ -19,12 +23,12 @@ MINUTE = timedelta(minutes=1)
 
 def claim(ledger: Ledger, post: Post, generation: int = 0) -> ClaimedDelivery | None:
     with ledger.database.once() as c:
-        return store.claim(c, ledger.vault, post.deliveries[0], generation, LEASE)
+        return store_claim(c, ledger.vault, post.deliveries[0], generation, LEASE)
 
 
 def arm(ledger: Ledger, held: ClaimedDelivery) -> bool:
     with ledger.database.once() as c:
-        return store.arm(c, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
+        return store_arm(c, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
 
 
 # --- claim -----------------------------------------------------------------------------------------------------------
@@ -85,7 +89,7 @@ def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_non
     assert second.fence == first.fence + 1
     with shared.database.once() as c:
         verdict = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED)
-        store.settle(c, shared.vault, second, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
+        settle(c, shared.vault, second, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
     third = shared.claimed(post)
     assert [(a.n, a.fence, a.outcome) for a in shared.attempts(first.id)] == [
         (1, second.fence, "refused"),
@@ -98,11 +102,11 @@ def test_the_checkpoint_goes_from_one_worker_to_the_next(shared: Ledger) -> None
     post = shared.fresh(State.QUEUED)
     first = shared.claimed(post)
     with shared.database.once() as c:
-        assert store.save_checkpoint(c, shared.vault, first, {"upload": 3}, scratch=True)
+        assert save_checkpoint(c, shared.vault, first, {"upload": 3}, scratch=True)
     second = shared.claimed(post)
     assert second.checkpoint == {"upload": 3}
     with shared.database.once() as c:
-        assert not store.save_checkpoint(c, shared.vault, first, {"upload": 9}, scratch=False)
+        assert not save_checkpoint(c, shared.vault, first, {"upload": 9}, scratch=False)
     assert shared.held(second.id).checkpoint == {"upload": 3}
 
 
@@ -111,13 +115,13 @@ def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
     held = shared.claimed(post)
     for n in (1, 2):
         with shared.database.once() as c:
-            store.save_checkpoint(c, shared.vault, held, {"upload": n}, scratch=True)
-            store.save_checkpoint(c, shared.vault, held, {"upload": n, "more": 1}, scratch=False)
+            save_checkpoint(c, shared.vault, held, {"upload": n}, scratch=True)
+            save_checkpoint(c, shared.vault, held, {"upload": n, "more": 1}, scratch=False)
         assert shared.held(held.id).prepares == n
     shared.change(held.id, "prepares_on = CURRENT_DATE - 1")
     assert shared.held(held.id).prepares == 0, "yesterday's do not count"
     with shared.database.once() as c:
-        store.save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
+        save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
     assert shared.held(held.id).prepares == 1
 
 
@@ -128,7 +132,7 @@ def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
 
     def take(items: list[tuple[UUID, int]]) -> list[UUID]:
         with shared.database.once() as c:
-            return [held.id for held in store.claim_several(c, shared.vault, items, LEASE)]
+            return [held.id for held in claim_batch(c, shared.vault, items, LEASE)]
 
     orders = [items, items[::-1], items[20:] + items[:20], items[::-1][10:] + items[::-1][:10]]
     taken = [i for some in together(*[partial(take, order) for order in orders]) for i in some]
@@ -146,11 +150,11 @@ def test_a_handful_waits_for_nobody(shared: Ledger) -> None:
 
     def take() -> list[ClaimedDelivery]:
         with shared.database.once() as c:
-            return store.claim_several(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
+            return claim_batch(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
 
     def look() -> list[ClaimedDelivery]:
         with shared.database.once() as c:
-            return store.claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
+            return claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
 
     for posts, job in ((queued, take), (unknown, look)):
         assert [h.id for h in shared.while_locked(posts[0].deliveries[0], job)] == posts[1].deliveries
@@ -162,7 +166,7 @@ def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> No
     one, two, three, four = (p.deliveries[0] for p in posts)
     items = [(one, 0, 1), (two, 1, 1), (three, 0, 7), (four, 0, 1)]
     with shared.database.once() as c:
-        held = store.claim_looks(c, shared.vault, items, LEASE)
+        held = claim_looks(c, shared.vault, items, LEASE)
     assert {(h.id, h.fence, h.lease_until - h.now) for h in held} == {(one, 2, LEASE), (four, 2, LEASE)}
 
 
@@ -175,7 +179,7 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
 
     def look() -> ClaimedDelivery | None:
         with shared.database.once() as c:
-            return store.claim_look(c, shared.vault, delivery, 0, 1, LEASE)
+            return claim_look(c, shared.vault, delivery, 0, 1, LEASE)
 
     got = [h for h in together(*[look] * 16) if h is not None]
     assert [h.fence for h in got] == [2]
@@ -186,14 +190,14 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
 def test_only_what_is_to_be_looked_at_can_be_claimed_for_a_look(shared: Ledger, state: State) -> None:
     held = shared.held(shared.fresh(state).deliveries[0])
     with shared.database.once() as c:
-        assert store.claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
+        assert claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
 
 
 @pytest.mark.parametrize(("generation", "fence"), [(1, 1), (0, 0), (0, 2)])
 def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) -> None:
     [delivery] = shared.fresh(State.PREPARING).deliveries
     with shared.database.once() as c:
-        assert store.claim_look(c, shared.vault, delivery, generation, fence, LEASE) is None
+        assert claim_look(c, shared.vault, delivery, generation, fence, LEASE) is None
 
 
 # --- arm -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""However much is due, a doorbell reads only what it is about: what is read again at each ring adds up to a stand."""
+"""However much is due, a slot reads only the rows it dispatches; anything else is read again at every slot."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
 from pipeline.store.database import rows
-from pipeline.store.deliveries import release
+from pipeline.store.deliveries import redispatch, release
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 MANY = 3000
 
 
 def read(ledger: Ledger, sql: str, **values: Any) -> int:
-    """Rows that a statement looks at, those it passes over included."""
+    """Return the number of rows that a statement reads, those it filters out included."""
     with ledger.database.begin() as c:
         plan = rows(c, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", **values)[0][0]
     return sum(map(_looked_at, _nodes((plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"])))
@@ -34,7 +34,7 @@ def _nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def busy(ledger: Ledger) -> Ledger:
-    """Very many are due, and very many looks are rung; PostgreSQL knows how many."""
+    """Many due deliveries and many dispatched looks, with fresh table statistics."""
     account = ledger.account(ledger.workspace())
     ledger.posts(MANY, [account])
     ledger.posts(MANY, [account], State.PREPARING)
@@ -52,4 +52,4 @@ def test_nothing_is_late_and_nothing_that_is_due_is_read_for_it(busy: Ledger) ->
 
 
 def test_looks_that_are_rung_already_are_not_read_again(busy: Ledger) -> None:
-    assert read(busy, release._RING_LOOKS, n=500, lease=LEASE) < 100
+    assert read(busy, redispatch._DISPATCH_LOOKS, n=500, lease=LEASE) < 100

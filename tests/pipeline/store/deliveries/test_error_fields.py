@@ -15,7 +15,7 @@ from adapters.errors import (
     Unavailable,
     Unsupported,
 )
-from pipeline.store.deliveries.moves import error_fields
+from pipeline.store.deliveries.error_fields import error_to_dict
 
 FAULTS: dict[type[AdapterError], tuple[str, bool]] = {
     Unavailable: ("platform", True),
@@ -40,14 +40,14 @@ def test_an_error_of_a_platform_is_kept_with_whose_fault_it_is(kind: type[Adapte
         "retryable": retryable,
         "message": "No.",
     }
-    assert error_fields(kind("No.")) == {**plain, "next_action": None, "platform_code": None}
+    assert error_to_dict(kind("No.")) == {**plain, "next_action": None, "platform_code": None}
     told = kind("No.", code="ours", platform_code="E42", next_action="Wait.")
     more = {"code": "ours", "next_action": "Wait.", "platform_code": "E42"}
-    assert error_fields(told) == {**plain, **more}
+    assert error_to_dict(told) == {**plain, **more}
 
 
 def test_a_bug_is_our_fault_and_no_error_is_none() -> None:
-    assert error_fields(ZeroDivisionError("by zero")) == {
+    assert error_to_dict(ZeroDivisionError("by zero")) == {
         "code": "internal_error",
         "class": "ZeroDivisionError",
         "fault": "us",
@@ -56,4 +56,4 @@ def test_a_bug_is_our_fault_and_no_error_is_none() -> None:
         "next_action": None,
         "platform_code": None,
     }
-    assert error_fields(None) is None
+    assert error_to_dict(None) is None

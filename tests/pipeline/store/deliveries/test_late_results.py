@@ -12,10 +12,15 @@ from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row
-from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.late_results import Proven, keep_late_handle, keep_late_proof, settle_by_proof
-from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
+from pipeline.store.deliveries.late_results import (
+    ProofResult,
+    save_late_handle,
+    save_late_result,
+    settle_by_proof,
+)
+from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until
 
@@ -27,7 +32,7 @@ def lose(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Its worker hangs after arm: the lease runs out and the delivery becomes unknown."""
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     now = ledger.delivery(held.id)
-    one = Dropped(
+    one = ExpiredLease(
         id=held.id,
         post_id=held.post_id,
         platform="tiktok",
@@ -41,7 +46,7 @@ def lose(ledger: Ledger, held: ClaimedDelivery) -> None:
         assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
 
 
-def prove(ledger: Ledger, held: ClaimedDelivery, live: Published = LIVE) -> Proven:
+def prove(ledger: Ledger, held: ClaimedDelivery, live: Published = LIVE) -> ProofResult:
     with ledger.database.begin() as c:
         return settle_by_proof(c, held, live)
 
@@ -50,7 +55,7 @@ def absent(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Looked at, and proven not to be there."""
     with ledger.database.begin() as c:
         now = ledger.held(held.id)
-        assert store.settle(c, ledger.vault, now, ABSENT, Mover.STATUS, origin=State.UNKNOWN) is not None
+        assert settle(c, ledger.vault, now, ABSENT, Mover.STATUS, origin=State.UNKNOWN) is not None
 
 
 def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledger) -> None:
@@ -59,9 +64,9 @@ def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledge
     lose(shared, held)
     with shared.database.begin() as c:
         verdict = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=LIVE)
-        assert store.settle(c, shared.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is None
+        assert settle(c, shared.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is None
     before = shared.delivery(held.id)
-    assert prove(shared, held) == Proven(settled=True)
+    assert prove(shared, held) == ProofResult(settled=True)
     found = shared.delivery(held.id)
     assert (found.state, found.remote_id, found.url, found.delivered_as, found.notes) == (
         "published",
@@ -77,7 +82,7 @@ def test_late_proof_settles_and_a_stale_holder_still_moves_nothing(shared: Ledge
     [attempt] = shared.attempts(held.id)
     assert (attempt.outcome, attempt.remote_id) == ("published", "live-1")
     assert attempt.late == [{"remote_id": "live-1", "url": "https://example.test/1"}]
-    assert prove(shared, held) == Proven(settled=False), "saying it twice does nothing"
+    assert prove(shared, held) == ProofResult(settled=False), "saying it twice does nothing"
 
 
 ARMED = [(state, True) for state in sorted(ALWAYS_ARMED | {State.PUBLISHING, State.BLOCKED})]
@@ -152,7 +157,7 @@ def test_proof_of_a_first_attempt_ends_a_second_that_was_not_armed(shared: Ledge
     lose(shared, first)
     absent(shared, first)
     shared.claimed(post)
-    assert prove(shared, first) == Proven(settled=True)
+    assert prove(shared, first) == ProofResult(settled=True)
     assert [a.outcome for a in shared.attempts(first.id)] == ["absent", "refused"]
 
 
@@ -194,7 +199,7 @@ def test_a_late_result_is_written_to_the_attempt_it_belongs_to(shared: Ledger) -
     assert [a.n for a in shared.attempts(first.id)] == [1, 2]
     for held, said in ((unarmed, "a"), (first, "b"), (looker, "c"), (second, "d")):
         with shared.database.begin() as c:
-            keep_late_proof(c, held, {"said": said})
+            save_late_result(c, held, {"said": said})
     one, two = shared.attempts(first.id)
     assert [x["said"] for x in one.late] == ["a", "b", "c"]
     assert [x["said"] for x in two.late] == ["d"]
@@ -205,13 +210,13 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
     first = shared.armed(post)
     lose(shared, first)
     with shared.database.begin() as c:
-        assert keep_late_handle(c, shared.vault, first, {"handle": "late"})
+        assert save_late_handle(c, shared.vault, first, {"handle": "late"})
     assert shared.held(first.id).checkpoint == {"handle": "late"}
     absent(shared, first)
     second = shared.armed(post)
     lose(shared, second)
     with shared.database.begin() as c:
-        assert not keep_late_handle(c, shared.vault, first, {"handle": "stale"}), (
+        assert not save_late_handle(c, shared.vault, first, {"handle": "stale"}), (
             "the second attempt has its own"
         )
     assert shared.held(first.id).checkpoint == {"handle": "first"}
@@ -225,7 +230,7 @@ def test_a_late_handle_is_not_taken_while_somebody_knows_better(shared: Ledger, 
     lose(shared, held)
     shared.change(held.id, change)
     with shared.database.begin() as c:
-        assert not keep_late_handle(c, shared.vault, held, {"handle": "late"})
+        assert not save_late_handle(c, shared.vault, held, {"handle": "late"})
     assert shared.held(held.id).checkpoint == {"handle": "first"}
 
 
@@ -239,7 +244,7 @@ def test_a_late_handle_of_an_attempt_that_is_closed_is_not_taken(shared: Ledger)
             id=held.id,
         )
     with shared.database.begin() as c:
-        assert not keep_late_handle(c, shared.vault, held, {"handle": "late"})
+        assert not save_late_handle(c, shared.vault, held, {"handle": "late"})
 
 
 def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) -> None:
@@ -253,7 +258,7 @@ def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) 
 
     def keep() -> bool:
         with shared.database.begin() as c:
-            return keep_late_handle(c, shared.vault, held, {"handle": "late"})
+            return save_late_handle(c, shared.vault, held, {"handle": "late"})
 
     assert shared.while_locked(other.id, keep)
     found = shared.delivery(held.id)
@@ -273,7 +278,7 @@ def test_what_is_late_waits_for_who_is_changing_the_delivery(shared: Ledger) -> 
             found = row(
                 c, "SELECT late FROM attempts WHERE delivery_id = :id FOR UPDATE SKIP LOCKED", id=held.id
             )
-        assert proving.result(20) == Proven(settled=True)
+        assert proving.result(20) == ProofResult(settled=True)
     assert found is not None, "the delivery first, then its attempts: the one lock order"
 
 
@@ -291,7 +296,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
 
         def look(looker: ClaimedDelivery = looker, verdict: Verdict = verdict) -> object:
             with shared.database.once() as c:
-                return store.settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
+                return settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
 
         together(look, partial(prove, shared, held, live))
         assert shared.state(held.id) is State.PUBLISHED

@@ -11,7 +11,7 @@ import pytest
 from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import give_back, give_back_looks
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 AGO = "updated_at = now() - interval '1 hour', lease_until = now() + interval '3 minutes'"

@@ -11,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
-from pipeline.store.deliveries import moves as store
-from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
+from pipeline.store.deliveries.claim import claim
+from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 BY_STAGE = {Mover.PUBLISH, Mover.STATUS}
@@ -90,15 +92,14 @@ def test_every_move_of_the_table_is_one_the_database_takes(
     if mover in BY_STAGE and origin is not State.QUEUED:
         with shared.database.begin() as c:
             assert (
-                store.settle(c, shared.vault, held, verdict(target, armed=armed), mover, origin=origin)
-                is not None
+                settle(c, shared.vault, held, verdict(target, armed=armed), mover, origin=origin) is not None
             )
     elif mover is Mover.PUBLISH:
         with shared.database.once() as c:
-            assert store.claim(c, shared.vault, delivery, 0, LEASE) is not None
+            assert claim(c, shared.vault, delivery, 0, LEASE) is not None
     elif mover is Mover.RESCUE and origin is State.PUBLISHING:
         shared.change(delivery, "lease_until = now() - interval '1 second'")
-        one = Dropped(
+        one = ExpiredLease(
             id=delivery,
             post_id=post.id,
             platform="tiktok",
@@ -112,7 +113,7 @@ def test_every_move_of_the_table_is_one_the_database_takes(
             assert rescue(c, one, Rescue(target=target, why="test", reason=reason), LEASE) is not None
     else:
         with shared.database.begin() as c:
-            assert store.move(
+            assert move(
                 c,
                 delivery=delivery,
                 post=post.id,
@@ -138,9 +139,9 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
         for target in set(State) - MOVES[origin].get(mover, frozenset()):
             with shared.database.begin() as c:
                 with pytest.raises(ForbiddenMove):
-                    store.settle(c, shared.vault, held, verdict(target, armed=False), mover, origin=origin)
+                    settle(c, shared.vault, held, verdict(target, armed=False), mover, origin=origin)
                 with pytest.raises(ForbiddenMove):
-                    store.move(
+                    move(
                         c,
                         delivery=delivery,
                         post=post.id,
@@ -153,7 +154,7 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
     with shared.database.begin() as c, pytest.raises(ForbiddenMove):
         rescue(
             c,
-            Dropped(
+            ExpiredLease(
                 id=delivery,
                 post_id=post.id,
                 platform="tiktok",
@@ -221,7 +222,7 @@ def test_a_settle_that_is_not_wanted_any_more_leaves_nothing(shared: Ledger) -> 
         before = shared.delivery(delivery)
         with shared.database.begin() as c:
             assert (
-                store.settle(
+                settle(
                     c,
                     shared.vault,
                     held,
@@ -241,7 +242,7 @@ def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shar
     held = shared.claimed(post)
     early = Verdict(state=State.SCHEDULED, checkpoint={"handle": "h"})
     with shared.database.once() as c:
-        when = store.settle(
+        when = settle(
             c, shared.vault, held, early, Mover.PUBLISH, origin=State.PUBLISHING, not_before=held.due_at
         )
     assert when == held.due_at

@@ -1,4 +1,4 @@
-"""What touches a delivery touches that one alone, and says when: that tells lost rings from late ones."""
+"""A statement that changes a delivery changes no other and sets ``updated_at``, by which lost messages are found."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.deliveries import lease, release
-from pipeline.store.deliveries import moves as deliveries
+from pipeline.store.deliveries.arm import arm
+from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.claim import claim, claim_look
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.rescue import Dropped, Rescue, rescue
+from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
+from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
 
 NOW = timedelta(0)
@@ -23,7 +28,7 @@ Job = Callable[[Connection, Ledger, ClaimedDelivery], object]
 
 
 def _move(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
-    return deliveries.move(
+    return move(
         c,
         delivery=held.id,
         post=held.post_id,
@@ -35,7 +40,7 @@ def _move(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
 
 
 def _rescue(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
-    one = Dropped(
+    one = ExpiredLease(
         id=held.id,
         post_id=held.post_id,
         platform="tiktok",
@@ -51,27 +56,27 @@ JOBS: dict[str, tuple[State, str, Job]] = {
     "claim": (
         State.QUEUED,
         "fence = 1",
-        lambda c, on, h: deliveries.claim(c, on.vault, h.id, h.generation, LEASE),
+        lambda c, on, h: claim(c, on.vault, h.id, h.generation, LEASE),
     ),
     "claim of a look": (
         State.UNKNOWN,
         "fence = 1",
-        lambda c, on, h: deliveries.claim_look(c, on.vault, h.id, h.generation, h.fence, LEASE),
+        lambda c, on, h: claim_look(c, on.vault, h.id, h.generation, h.fence, LEASE),
     ),
     "checkpoint": (
         State.PUBLISHING,
         "fence = 1",
-        lambda c, on, h: deliveries.save_checkpoint(c, on.vault, h, {"step": 1}, scratch=True),
+        lambda c, on, h: save_checkpoint(c, on.vault, h, {"step": 1}, scratch=True),
     ),
     "arm": (
         State.PUBLISHING,
         "fence = 1",
-        lambda c, on, h: deliveries.arm(c, on.vault, h, {"handle": "h"}, LEASE),
+        lambda c, on, h: arm(c, on.vault, h, {"handle": "h"}, LEASE),
     ),
     "settle": (
         State.PUBLISHING,
         "fence = 1",
-        lambda c, on, h: deliveries.settle(c, on.vault, h, RETRY, Mover.PUBLISH, origin=State.PUBLISHING),
+        lambda c, on, h: settle(c, on.vault, h, RETRY, Mover.PUBLISH, origin=State.PUBLISHING),
     ),
     "move": (State.SCHEDULED, "fence = 1", _move),
     "rescue": (State.PUBLISHING, "lease_until = now() - interval '1 second'", _rescue),
@@ -101,16 +106,16 @@ def test_one_is_touched_and_none_beside_it(shared: Ledger, state: State, change:
 
 RINGS: dict[str, tuple[State, str, Callable[[Connection], list[Any]]]] = {
     "release": (State.SCHEDULED, "fence = 0", lambda c: release.release(c, "tiktok", 1, LEASE)),
-    "looks": (State.UNKNOWN, "fence = 0", lambda c: release.ring_looks(c, 1, LEASE)),
+    "looks": (State.UNKNOWN, "fence = 0", lambda c: dispatch_looks(c, 1, LEASE)),
     "lost": (
         State.QUEUED,
         "lease_until = now() - interval '1 second'",
-        lambda c: release.ring_lost(c, 1, LEASE),
+        lambda c: redispatch_lost(c, 1, LEASE),
     ),
     "lost looks": (
         State.UNKNOWN,
         "lease_until = now() + interval '2 hours'",
-        lambda c: release.ring_lost_looks(c, 1, LEASE, held=HOUR),
+        lambda c: redispatch_lost_looks(c, 1, LEASE, held=HOUR),
     ),
 }
 
@@ -165,9 +170,9 @@ def test_a_claim_that_was_lost_is_not_lengthened_and_stores_no_step(shared: Ledg
     shared.change(held.id, change)
     before = shared.delivery(held.id)
     with shared.database.once() as c:
-        assert not lease.extend(c, held, HOUR)
+        assert not lease.extend_lease(c, held, HOUR)
         if change != LOST["over"]:  # whoever has it meanwhile has raised the fence
-            assert not deliveries.save_checkpoint(c, shared.vault, held, {"step": 1}, scratch=False)
+            assert not save_checkpoint(c, shared.vault, held, {"step": 1}, scratch=False)
     after = shared.delivery(held.id)
     assert (after.lease_until, after.checkpoint) == (before.lease_until, before.checkpoint)
 
@@ -175,7 +180,7 @@ def test_a_claim_that_was_lost_is_not_lengthened_and_stores_no_step(shared: Ledg
 def test_a_claim_is_lengthened_from_now_and_no_other_with_it(shared: Ledger) -> None:
     held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
     with shared.database.once() as c:
-        assert lease.extend(c, held, HOUR)
+        assert lease.extend_lease(c, held, HOUR)
     found, untouched = shared.delivery(held.id), shared.delivery(other.id)
     assert timedelta(minutes=59) < found.lease_until - found.now <= HOUR
     assert untouched.lease_until - untouched.now <= LEASE

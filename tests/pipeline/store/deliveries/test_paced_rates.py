@@ -8,9 +8,11 @@ from tests.pipeline.store.ledger import Ledger
 
 def test_who_asks_while_another_sends_gets_nothing_and_does_not_wait(ledger: Ledger) -> None:
     with ledger.database.begin() as c:
-        assert paces.room(c, "backlog", "tiktok", 10) == 10, "the first ever"
+        assert paces.count_allowed(c, "backlog", "tiktok", 10) == 10, "the first ever"
     with ledger.database.begin() as first, ledger.database.begin() as second:
-        assert paces.room(first, "backlog", "tiktok", 10) == 10
-        paces.went(first, "backlog", "tiktok", 10, 10)
-        assert paces.room(second, "backlog", "tiktok", 10) == 0
-        assert paces.room(second, "backlog", "youtube", 10) == 10, "another platform's is another rate"
+        assert paces.count_allowed(first, "backlog", "tiktok", 10) == 10
+        paces.record_sent(first, "backlog", "tiktok", 10, 10)
+        assert paces.count_allowed(second, "backlog", "tiktok", 10) == 0
+        assert paces.count_allowed(second, "backlog", "youtube", 10) == 10, (
+            "another platform's is another rate"
+        )

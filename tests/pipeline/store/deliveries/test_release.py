@@ -16,8 +16,9 @@ from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.schedule import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
+from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.pauses import Scope, lift, pause
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
 
 NOW = timedelta(0)
@@ -77,7 +78,7 @@ def test_what_waits_is_found_in_whatever_workspace(ledger: Ledger, state: State)
     posts = [ledger.post([account], state) for account in reversed(accounts)]
     assert {r.delivery for r in release(ledger)} == {p.deliveries[0] for p in posts}
     with ledger.database.begin() as c:
-        assert store.waiting_platforms(c) == []
+        assert store.list_due_platforms(c) == []
 
 
 def test_only_what_goes_to_the_platform_that_is_asked_for(ledger: Ledger) -> None:
@@ -126,8 +127,8 @@ def test_a_batch_is_no_larger_than_asked(ledger: Ledger, limit: int) -> None:
     ledger.posts(20, [ledger.account(workspace)])
     assert len(release(ledger, limit)) == limit
     with ledger.database.begin() as c:
-        assert store.queued_count(c, "tiktok") == limit
-        assert store.queued_count(c, "instagram") == 0
+        assert store.count_queued(c, "tiktok") == limit
+        assert store.count_queued(c, "instagram") == 0
 
 
 def test_four_at_once_release_each_exactly_once(ledger: Ledger) -> None:
@@ -219,7 +220,7 @@ def test_a_crowd_of_one_platform_hides_no_other(ledger: Ledger) -> None:
     ledger.fresh(platform=Platform.PINTEREST)
     ledger.fresh(platform=Platform.LINKEDIN, due=HOUR)
     with ledger.database.begin() as c:
-        assert set(store.waiting_platforms(c)) == {"tiktok", "pinterest"}
+        assert set(store.list_due_platforms(c)) == {"tiktok", "pinterest"}
 
 
 def test_the_looks_for_what_is_due_are_answered_from_an_index(ledger: Ledger) -> None:
@@ -231,9 +232,9 @@ def test_the_looks_for_what_is_due_are_answered_from_an_index(ledger: Ledger) ->
         c.exec_driver_sql("ANALYZE posts")
 
     def looks(c: Connection) -> None:
-        assert store.waiting_platforms(c) == []
-        assert store.late_ones(c, 500) == []
-        assert store.due_slots(c, timedelta(seconds=2), timedelta(seconds=0.1)) == []
+        assert store.list_due_platforms(c) == []
+        assert store.list_late(c, 500) == []
+        assert store.list_due_slots(c, timedelta(seconds=2), timedelta(seconds=0.1)) == []
 
     assert _rows_scanned(ledger, looks) == 0
     assert _rows_scanned(ledger, lambda c: c.exec_driver_sql("SELECT count(caption) FROM posts")) == 3000
@@ -260,15 +261,15 @@ def _counter(ledger: Ledger) -> int:
 
 
 def ring_looks(c: Connection) -> list[Message]:
-    return store.ring_looks(c, 10, LEASE)
+    return dispatch_looks(c, 10, LEASE)
 
 
 def ring_lost(c: Connection) -> list[Message]:
-    return store.ring_lost(c, 10, LEASE, empty=["tiktok"], quiet=NOW)
+    return redispatch_lost(c, 10, LEASE, empty=["tiktok"], quiet=NOW)
 
 
 def ring_lost_looks(c: Connection) -> list[Message]:
-    return store.ring_lost_looks(c, 10, LEASE, held=HOUR, quiet=NOW)
+    return redispatch_lost_looks(c, 10, LEASE, held=HOUR, quiet=NOW)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_slots_are_those_in_which_something_becomes_due_within_the_horizon(ledge
     ledger.change(look.deliveries[0], "next_at = now() + interval '1.5 seconds'")
     width = timedelta(seconds=0.1)
     with ledger.database.begin() as c:
-        ends = store.due_slots(c, timedelta(seconds=5), width)
+        ends = store.list_due_slots(c, timedelta(seconds=5), width)
     dues = [ledger.delivery(p).next_at for p in _ids(ledger)]
     soon = [d for d in dues if timedelta(0) < d - datetime.now(UTC) < timedelta(seconds=5)]
     assert 2 <= len(ends) <= 4
@@ -326,7 +327,7 @@ def test_a_slot_is_rung_for_what_comes_up_and_not_for_what_has_or_will_much_late
         ledger.change(post.deliveries[0], "next_at = now() + CAST(:when AS interval)", when=when)
     width = timedelta(seconds=7)
     with ledger.database.begin() as c:
-        ends = store.due_slots(c, timedelta(minutes=5), width)
+        ends = store.list_due_slots(c, timedelta(minutes=5), width)
     assert ends == (
         [slot_end(ledger.delivery(soon.deliveries[0]).next_at, width)] if state in WAITING | LOOKED_AT else []
     )
@@ -340,7 +341,7 @@ def test_of_more_slots_than_are_rung_at_once_the_next_ones_are(ledger: Ledger) -
                    SELECT id, row_number() OVER (ORDER BY id) AS n FROM deliveries) x WHERE x.id = deliveries.id"""
         )
         c.exec_driver_sql("ANALYZE deliveries")
-        ends = store.due_slots(c, HOUR, timedelta(seconds=1))
+        ends = store.list_due_slots(c, HOUR, timedelta(seconds=1))
         [last] = rows(c, "SELECT now() + interval '1901 seconds' AS at")
     assert len(ends) == 1000
     assert ends == sorted(ends)
@@ -358,17 +359,17 @@ def _ids(ledger: Ledger) -> list[UUID]:
 def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledger) -> None:
     post, taken = ledger.fresh(State.QUEUED), ledger.fresh(State.QUEUED)
     with ledger.database.begin() as c:
-        assert store.ring_lost(c, 10, LEASE) == []
-        assert store.ring_lost(c, 10, LEASE, empty=["tiktok"]) == [], "they were rung just now"
-        assert len(store.ring_lost(c, 1, LEASE, empty=["tiktok"], quiet=NOW)) == 1
+        assert redispatch_lost(c, 10, LEASE) == []
+        assert redispatch_lost(c, 10, LEASE, empty=["tiktok"]) == [], "they were rung just now"
+        assert len(redispatch_lost(c, 1, LEASE, empty=["tiktok"], quiet=NOW)) == 1
     ledger.change(post.deliveries[0], "lease_until = now() - interval '1 second'")
     ledger.claimed(taken)
     ledger.change(taken.deliveries[0], "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
-        assert store.ring_lost(c, 10, LEASE) == [
+        assert redispatch_lost(c, 10, LEASE) == [
             Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)
         ]
-        assert store.ring_lost(c, 10, LEASE) == []
+        assert redispatch_lost(c, 10, LEASE) == []
 
 
 def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledger: Ledger) -> None:
@@ -377,13 +378,13 @@ def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledge
     ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
     ledger.fresh(State.BLOCKED)
     with ledger.database.begin() as c:
-        rings = store.ring_looks(c, 10, LEASE)
+        rings = dispatch_looks(c, 10, LEASE)
     assert {(r.delivery, r.fence) for r in rings} == {(p.deliveries[0], 2) for p in due}
     with ledger.database.begin() as c:
-        assert store.ring_looks(c, 10, LEASE) == []
+        assert dispatch_looks(c, 10, LEASE) == []
     ledger.change(due[0].deliveries[0], "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
-        assert [(r.delivery, r.fence) for r in store.ring_looks(c, 10, LEASE)] == [(due[0].deliveries[0], 3)]
+        assert [(r.delivery, r.fence) for r in dispatch_looks(c, 10, LEASE)] == [(due[0].deliveries[0], 3)]
 
 
 def test_looks_whose_rings_were_lost_are_rung_again_but_not_those_that_somebody_took(ledger: Ledger) -> None:
@@ -396,11 +397,11 @@ def test_looks_whose_rings_were_lost_are_rung_again_but_not_those_that_somebody_
     ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
     holding = timedelta(minutes=3)
     with ledger.database.begin() as c:
-        assert store.ring_lost_looks(c, 10, LEASE, held=holding) == [], "they were rung just now"
-        assert store.ring_lost_looks(c, 10, LEASE, held=timedelta(minutes=9), quiet=NOW) == []
-        [first] = store.ring_lost_looks(c, 1, LEASE, held=holding, quiet=NOW)
+        assert redispatch_lost_looks(c, 10, LEASE, held=holding) == [], "they were rung just now"
+        assert redispatch_lost_looks(c, 10, LEASE, held=timedelta(minutes=9), quiet=NOW) == []
+        [first] = redispatch_lost_looks(c, 1, LEASE, held=holding, quiet=NOW)
     with ledger.database.begin() as c:
-        others = store.ring_lost_looks(c, 10, LEASE, held=holding, quiet=NOW)
+        others = redispatch_lost_looks(c, 10, LEASE, held=holding, quiet=NOW)
     assert {r.delivery for r in (first, *others)} == {p.deliveries[0] for p in rung}
     assert {r.fence for r in others} <= {2, 3}
     assert first.fence == 2, "an earlier message for the same look finds nothing"

@@ -8,11 +8,18 @@ import pytest
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
 from pipeline.domain.retry_policy import Verdict
-from pipeline.store.accounts.accounts import mark_reconnect
+from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.accounts.connections import activate
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.rescue import Dropped, Rescue, dropped, rescue, resume
+from pipeline.store.deliveries.rescue import (
+    ExpiredLease,
+    Rescue,
+    list_expired_leases,
+    rescue,
+    resume_reconnected,
+)
+from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
 BACK = Rescue(target=State.QUEUED, why="its worker died")
@@ -24,14 +31,14 @@ UNKNOWN = Rescue(
 )
 
 
-def die(ledger: Ledger, held: ClaimedDelivery) -> Dropped:
+def die(ledger: Ledger, held: ClaimedDelivery) -> ExpiredLease:
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     with ledger.database.begin() as c:
-        [one] = [d for d in dropped(c, 100) if d.id == held.id]
+        [one] = [d for d in list_expired_leases(c, 100) if d.id == held.id]
     return one
 
 
-def save(ledger: Ledger, one: Dropped, how: Rescue) -> int | None:
+def save(ledger: Ledger, one: ExpiredLease, how: Rescue) -> int | None:
     with ledger.database.begin() as c:
         return rescue(c, one, how, LEASE)
 
@@ -39,9 +46,7 @@ def save(ledger: Ledger, one: Dropped, how: Rescue) -> int | None:
 def stores(ledger: Ledger, held: ClaimedDelivery) -> bool:
     with ledger.database.begin() as c:
         verdict = Verdict(state=State.RETRYING)
-        return (
-            store.settle(c, ledger.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is not None
-        )
+        return settle(c, ledger.vault, held, verdict, Mover.PUBLISH, origin=State.PUBLISHING) is not None
 
 
 def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -> None:
@@ -56,7 +61,7 @@ def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -
     assert shared.last_why(held.id) == BACK.why
     assert not stores(shared, held), "the old holder can store nothing any more"
     with shared.database.once() as c:
-        assert store.arm(c, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
+        assert arm(c, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
 
 
 def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ago_first(
@@ -66,7 +71,7 @@ def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ag
     for minutes, one in zip((1, 3, 2), held, strict=True):
         ledger.change(one.id, "lease_until = now() - make_interval(mins => :m)", m=minutes)
     with ledger.database.begin() as c:
-        assert [d.id for d in dropped(c, 2)] == [held[1].id, held[2].id]
+        assert [d.id for d in list_expired_leases(c, 2)] == [held[1].id, held[2].id]
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, *sorted(LOOKED_AT)])
@@ -74,7 +79,7 @@ def test_what_is_not_being_published_was_not_dropped(shared: Ledger, state: Stat
     [delivery] = shared.fresh(state).deliveries
     shared.change(delivery, "lease_until = now() - interval '1 second'")
     with shared.database.begin() as c:
-        assert delivery not in [one.id for one in dropped(c, 10_000)]
+        assert delivery not in [one.id for one in list_expired_leases(c, 10_000)]
 
 
 def test_crashes_add_up_over_claims(shared: Ledger) -> None:
@@ -150,7 +155,7 @@ def test_what_goes_on_together_takes_its_posts_in_the_one_order(ledger: Ledger) 
         ledger.change(post.deliveries[0], "reason = 'reconnect'")
     with ledger.database.begin() as c:
         c.exec_driver_sql("ANALYZE deliveries")
-        assert resume(c, 100) == [p.deliveries[0] for p in sorted(posts, key=lambda p: p.id)]
+        assert resume_reconnected(c, 100) == [p.deliveries[0] for p in sorted(posts, key=lambda p: p.id)]
 
 
 def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger) -> None:
@@ -161,11 +166,11 @@ def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger
     ledger.put(other, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     ledger.change(unarmed.deliveries[0], "crashes = 2, surprises = 2")
     with ledger.database.begin() as c:
-        mark_reconnect(c, account, {"code": "reconnect_required"}, 1)
-        assert resume(c, 100) == []
+        require_reconnect(c, account, {"code": "reconnect_required"}, 1)
+        assert resume_reconnected(c, 100) == []
         assert activate(c, account) == "reconnect", "its error still stands"
         c.exec_driver_sql("UPDATE accounts SET status = 'active', error = NULL")
-        assert [len(resume(c, 1)) for _ in range(3)] == [1, 1, 0]
+        assert [len(resume_reconnected(c, 1)) for _ in range(3)] == [1, 1, 0]
     assert ledger.states(unarmed) == [State.RETRYING]
     assert ledger.states(armed) == [State.UNKNOWN]
     assert ledger.states(other) == [State.BLOCKED]

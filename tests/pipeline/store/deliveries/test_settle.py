@@ -19,11 +19,14 @@ from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Re
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.claim import claim
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.ownership import RemoteIdTaken, Taken
+from pipeline.store.deliveries.move import lock_post, recompute_post_status
+from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.release import release
-from pipeline.store.deliveries.rescue import Rescue, dropped, rescue
+from pipeline.store.deliveries.rescue import Rescue, list_expired_leases, rescue
+from pipeline.store.deliveries.settle import Settlement, needs_post_lock, settle_batch
+from pipeline.store.deliveries.settle import settle as store_settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until
 
@@ -32,9 +35,9 @@ def settle(
     ledger: Ledger, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH, **more: Any
 ) -> bool:
     """As the stages do: one statement where that is enough."""
-    together_ = store.needs_post(held, verdict, held.state)
+    together_ = needs_post_lock(held, verdict, held.state)
     with ledger.database.begin() if together_ else ledger.database.once() as c:
-        return store.settle(c, ledger.vault, held, verdict, mover, origin=held.state, **more) is not None
+        return store_settle(c, ledger.vault, held, verdict, mover, origin=held.state, **more) is not None
 
 
 def published(remote_id: str | None = None) -> Verdict:
@@ -173,7 +176,7 @@ def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Le
 def test_surprises_are_counted(shared: Ledger) -> None:
     post = shared.fresh()
     for n in (1, 2):
-        assert settle(shared, shared.claimed(post), Verdict(state=State.RETRYING, surprise=True))
+        assert settle(shared, shared.claimed(post), Verdict(state=State.RETRYING, unexpected=True))
         assert shared.delivery(post.deliveries[0]).surprises == n
 
 
@@ -216,11 +219,11 @@ def test_a_look_knows_what_others_own(shared: Ledger) -> None:
     account, other = shared.account(workspace), shared.account(workspace)
     mine, theirs = shared.armed(shared.post([account])), shared.armed(shared.post([account]))
     assert settle(shared, theirs, published("theirs"))
-    taken = Taken(shared.database, account=account, delivery=mine.id)
+    taken = RemoteIdsOfOthers(shared.database, account=account, delivery=mine.id)
     assert "theirs" in taken
     assert "free" not in taken
-    assert "theirs" not in Taken(shared.database, account=other, delivery=mine.id)
-    assert "theirs" not in Taken(shared.database, account=account, delivery=theirs.id)
+    assert "theirs" not in RemoteIdsOfOthers(shared.database, account=other, delivery=mine.id)
+    assert "theirs" not in RemoteIdsOfOthers(shared.database, account=account, delivery=theirs.id)
 
 
 def test_whether_it_is_live_is_only_asked_of_what_counts_as_armed(shared: Ledger) -> None:
@@ -265,8 +268,8 @@ def test_what_is_put_back_before_its_time_is_scheduled_again_and_after_it_is_lat
     post = shared.fresh(accounts=accounts, due=due)
     held = shared.claimed(post)
     with shared.database.begin() as c:
-        store.lock_post(c, post.id)
-        assert store.recompute(c, post.id) == "pending"
+        lock_post(c, post.id)
+        assert recompute_post_status(c, post.id) == "pending"
     assert settle(shared, held, Verdict(state=State.SCHEDULED))
     assert shared.status(post) == word
 
@@ -275,8 +278,8 @@ def test_what_became_due_while_it_was_held_is_late_when_it_is_put_back(shared: L
     post = shared.fresh(due=timedelta(hours=1))
     held = shared.claimed(post)
     with shared.database.begin() as c:
-        store.lock_post(c, post.id)
-        assert store.recompute(c, post.id) == "pending"
+        lock_post(c, post.id)
+        assert recompute_post_status(c, post.id) == "pending"
     shared.change(held.id, "due_at = now()")
     assert settle(shared, held, Verdict(state=State.SCHEDULED))
     assert shared.status(post) == "pending"
@@ -316,7 +319,7 @@ def test_what_goes_on_at_one_account_does_not_speak_for_the_others(shared: Ledge
     post = shared.fresh(State.PREPARING, accounts=2, due=timedelta(hours=1))
     shared.change(post.deliveries[0], "state = 'retrying'")
     with shared.database.begin() as c:
-        assert store.recompute(c, post.id) == "retry"
+        assert recompute_post_status(c, post.id) == "retry"
     assert settle(shared, shared.held(post.deliveries[1]), Verdict(state=State.QUEUED), Mover.STATUS)
     assert shared.status(post) == "retry"
 
@@ -365,7 +368,7 @@ def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> N
     assert shared.status(post) == "pending", "its other account is due"
     shared.change(post.deliveries[1], "due_at = now() + interval '1 hour'")
     with shared.database.begin() as c:
-        store.recompute(c, post.id)
+        recompute_post_status(c, post.id)
     assert shared.status(post) == "retry", "its other account waits for its time"
     shared.change(post.deliveries[1], "due_at = now()")
     assert settle(shared, shared.armed(post, 1), PROCESSING)
@@ -391,17 +394,17 @@ def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(l
     """The post with the lowest id is locked by somebody: nothing after it may be locked while that is waited for."""
     posts = sorted(ledger.posts(3, [ledger.account(ledger.workspace())], State.UNKNOWN), key=lambda p: p.id)
     some = [
-        store.Settling(held=ledger.held(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS)
+        Settlement(held=ledger.held(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS)
         for p in reversed(posts)
     ]
 
     def all_of_them() -> list[Any]:
         with ledger.database.begin() as c:
-            return store.settle_several(c, ledger.vault, some)
+            return settle_batch(c, ledger.vault, some)
 
     with ThreadPoolExecutor(1) as pool:
         with ledger.database.begin() as c:
-            store.lock_post(c, posts[0].id)
+            lock_post(c, posts[0].id)
             storing = pool.submit(all_of_them)
             until(ledger.waits, 10)
             ids = [p.id for p in posts]
@@ -444,8 +447,10 @@ def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
     for post in posts:
         before = ledger.status(post)
         with ledger.database.begin() as c:
-            store.lock_post(c, post.id)
-            assert store.recompute(c, post.id) == before or before == "scheduled", "no status was left behind"
+            lock_post(c, post.id)
+            assert recompute_post_status(c, post.id) == before or before == "scheduled", (
+                "no status was left behind"
+            )
 
 
 def _release(ledger: Ledger) -> bool:
@@ -456,7 +461,7 @@ def _release(ledger: Ledger) -> bool:
 def _edit(ledger: Ledger, post: Post) -> bool:
     """As an edit does: the post, its deliveries in id order, and all start anew unless one is armed."""
     with ledger.database.begin() as c:
-        store.lock_post(c, post.id)
+        lock_post(c, post.id)
         found = rows(
             c,
             "SELECT id, state, generation, armed_at FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE",
@@ -472,7 +477,7 @@ def _edit(ledger: Ledger, post: Post) -> bool:
                    WHERE id = :id RETURNING id""",
                 id=d.id,
             )
-        store.recompute(c, post.id)
+        recompute_post_status(c, post.id)
     return True
 
 
@@ -484,7 +489,7 @@ def _publish_once(ledger: Ledger, post: Post) -> bool:
     settled = False
     for d in found:
         with ledger.database.once() as c:
-            held = store.claim(c, ledger.vault, d.id, d.generation, LEASE)
+            held = claim(c, ledger.vault, d.id, d.generation, LEASE)
         if held is None:
             continue
         if held.fence % 3 == 0:  # this worker dies: its lease runs out
@@ -501,7 +506,7 @@ def _publish_once(ledger: Ledger, post: Post) -> bool:
 
 def _rescue_all(ledger: Ledger) -> bool:
     with ledger.database.begin() as c:
-        found = dropped(c, 10)
+        found = list_expired_leases(c, 10)
     done = False
     for one in found:
         with ledger.database.begin() as c:

@@ -24,8 +24,8 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
     ledger.fresh(due=HOUR, expires=past, on_late="skip")
     ledger.fresh(State.PUBLISHED, expires=past, on_late="skip")
     with ledger.database.begin() as c:
-        found = store.late_ones(c, 100)
-        assert len(store.late_ones(c, 1)) == 1
+        found = store.list_late(c, 100)
+        assert len(store.list_late(c, 1)) == 1
     assert {(d, state, generation, on_late) for d, _, state, generation, on_late in found} == {
         (late.deliveries[0], "scheduled", 0, "skip"),
         (held.deliveries[0], "retrying", 0, "hold"),
@@ -34,7 +34,7 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
 
 def late(ledger: Ledger, post: Post) -> list[UUID]:
     with ledger.database.begin() as c:
-        found = {delivery for delivery, *_ in store.late_ones(c, 10_000)}
+        found = {delivery for delivery, *_ in store.list_late(c, 10_000)}
     return [delivery for delivery in post.deliveries if delivery in found]
 
 

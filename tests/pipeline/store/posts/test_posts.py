@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.contract import Platform
 from pipeline.domain.delivery import State
 from pipeline.store.database import new_id
 from pipeline.store.posts import insert_batch as store
@@ -34,8 +35,7 @@ def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1"
         caption="hello",
         media=MEDIA,
         music_url=None,
-        tiktok=None,
-        pinterest=None,
+        options={},
         due_at=now,
         expires_at=None,
         on_late="publish",
@@ -150,7 +150,7 @@ def test_a_post_is_stored_whole(shared: Ledger) -> None:
     check = shared.check(workspace, "https://media.example/v.mp4")
     post = replace(
         new(shared, account, "id:whole"),
-        tiktok={"title": "t"},
+        options={Platform.TIKTOK: {"title": "t"}},
         music_url="https://www.tiktok.com/x",
         checks={0: check, -1: check},
         on_late="hold",

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.domain.delivery import State
 from pipeline.store.database import row
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.arm import arm
+from pipeline.store.deliveries.claim import claim, claim_look
 from pipeline.store.deliveries.release import release
 from pipeline.store.recovery import epoch as marks
 from tests.pipeline.store.ledger import LEASE, Ledger
@@ -50,9 +51,9 @@ def test_while_it_is_not_open_nothing_is_released_claimed_armed_or_looked_at(
         with shared.database.once() as c:
             return [
                 due.deliveries[0] in released,
-                store.claim(c, shared.vault, queued.deliveries[0], 0, LEASE) is not None,
-                store.arm(c, shared.vault, held, {}, timedelta(minutes=1)) is not None,
-                store.claim_look(c, shared.vault, look.id, look.generation, look.fence, LEASE) is not None,
+                claim(c, shared.vault, queued.deliveries[0], 0, LEASE) is not None,
+                arm(c, shared.vault, held, {}, timedelta(minutes=1)) is not None,
+                claim_look(c, shared.vault, look.id, look.generation, look.fence, LEASE) is not None,
             ]
 
     with shared.database.begin() as c:
@@ -76,7 +77,7 @@ def test_what_was_brought_forward_is_not_armed_before_that_is_noted_outside(shar
 
     def arms(post: UUID) -> bool:
         with shared.database.once() as c:
-            return store.arm(c, shared.vault, held[post], {}, timedelta(minutes=1)) is not None
+            return arm(c, shared.vault, held[post], {}, timedelta(minutes=1)) is not None
 
     held = {post.id: shared.claimed(post) for post in (edited, other)}
     assert (arms(edited.id), arms(other.id)) == (False, True)

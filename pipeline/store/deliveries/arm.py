@@ -1,0 +1,54 @@
+"""Arm a claimed delivery: the point of no return, committed before the visible call."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from adapters.contract import CheckpointData
+from pipeline.store.database import row
+from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.recovery.epoch import BROUGHT_FORWARD_RECORDED, EPOCH_IS_OPEN
+from pipeline.store.vault import Vault
+
+_ARM = f"""
+WITH d AS (
+    UPDATE deliveries SET armed_at = now(), armed_deadline = now() + :left, checkpoint = :checkpoint,
+           absent_at = NULL, working_since = now(), looks = 0, updated_at = now()
+    WHERE id = :id AND state || '' = 'publishing' AND generation = :generation AND fence = :fence
+      AND armed_at IS NULL AND due_at <= now() AND lease_until > now()
+      AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
+          (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
+      AND (deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and a person resumed it
+           OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
+                          AND p.expires_at <= now())) IS TRUE
+      AND {EPOCH_IS_OPEN}
+      AND (generation = 0 OR {BROUGHT_FORWARD_RECORDED})
+    RETURNING id, armed_at
+), attempt AS (
+    UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL
+)
+SELECT armed_at FROM d
+"""
+
+
+def arm(
+    c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: CheckpointData, left: timedelta
+) -> datetime | None:
+    """Arm a delivery and return the moment. The caller commits before it makes the visible call.
+
+    None: it is not due, paused, expired or edited, the epoch is not confirmed, or the claim is lost.
+    ``left``: the rest of the slice, after which the claim's holder sends nothing.
+    """
+    found = row(
+        c,
+        _ARM,
+        id=held.id,
+        generation=held.generation,
+        fence=held.fence,
+        left=left,
+        checkpoint=vault.seal(checkpoint, held.id),
+    )
+    moment: datetime | None = None if found is None else found.armed_at
+    return moment

@@ -1,0 +1,27 @@
+"""Classified errors as JSON fields, as they are stored and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
+    """Return a classified error as JSON fields: our code, class and fault, with the platform's code verbatim."""
+    if error is None:
+        return None
+    kind = type(error)
+    names = {k.__name__ for k in kind.__mro__}
+    fault = (
+        "customer" if names & {"Permanent", "NeedsPerson"} else "platform" if "Retryable" in names else "us"
+    )
+    if kind.__name__ == "OutcomeUnknown":
+        fault = "platform"
+    return {
+        "code": getattr(error, "code", "internal_error"),
+        "class": kind.__name__,
+        "fault": fault,
+        "retryable": "Retryable" in names,
+        "message": str(error),
+        "next_action": getattr(error, "next_action", None),
+        "platform_code": getattr(error, "platform_code", None),
+    }

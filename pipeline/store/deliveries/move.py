@@ -1,0 +1,86 @@
+"""Move a delivery to another state: lock its post, move it, recompute the post's status.
+
+Every move is ``UPDATE … WHERE id AND state AND generation``, and the fence once it is claimed. Zero rows means that
+another process was faster, and the caller stops. The lock order is the same everywhere: the post, then its deliveries
+in id order. A move that cannot change the post's public status locks the delivery alone (``settle.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import Mover, Reason, State, require_move
+from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.store.database import row, rows
+
+
+def move(  # noqa: PLR0913  one keyword per column
+    c: Connection,
+    *,
+    delivery: UUID,
+    post: UUID,
+    origin: State,
+    target: State,
+    mover: Mover,
+    generation: int,
+    reason: Reason | None = None,
+    changes: Mapping[str, Any] | None = None,
+    why: str | None = None,
+) -> bool:
+    """Lock the post, move its delivery, recompute the post's status. False: another process was faster.
+
+    ``changes``: values of further columns; the names go into the statement and never come from a request.
+    """
+    require_move(origin, mover, target)
+    lock_post(c, post)
+    extra = "".join(f", {name} = :{name}" for name in changes or ())
+    found = row(
+        c,
+        f"""WITH d AS (
+                UPDATE deliveries SET state = :target, reason = :reason, updated_at = now() {extra}
+                WHERE id = :id AND state = :origin AND generation = :old_generation
+                RETURNING id, generation, fence
+            ), move AS (
+                INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+                SELECT id, :mover, :origin, :target, generation, fence, :why FROM d
+            )
+            SELECT id FROM d""",
+        id=delivery,
+        origin=origin,
+        target=target,
+        old_generation=generation,
+        mover=mover,
+        reason=reason,
+        why=why,
+        **(changes or {}),
+    )
+    if found is not None:
+        recompute_post_status(c, post)
+    return found is not None
+
+
+def lock_post(c: Connection, post: UUID) -> None:
+    """Lock the post's row, so that two workers that settle its last two deliveries run one after the other."""
+    row(c, "SELECT id FROM posts WHERE id = :id FOR UPDATE", id=post)
+
+
+def recompute_post_status(c: Connection, post: UUID) -> PostStatus:
+    """Store and return the post's status as its deliveries give it. The caller holds the post's lock."""
+    statuses = [
+        as_read(account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now)
+        for r in rows(
+            c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post
+        )
+    ]
+    status = status_of(statuses)
+    row(
+        c,
+        """UPDATE posts SET status = :status, updated_at = now() WHERE id = :id AND status <> :status RETURNING id""",
+        id=post,
+        status=status,
+    )
+    return status

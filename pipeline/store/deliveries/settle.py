@@ -1,0 +1,195 @@
+"""Settle claimed deliveries: store what a verdict makes of them, in one statement each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.domain.delivery import Mover, State, require_move
+from pipeline.domain.post import PostStatus, account_status, as_read
+from pipeline.domain.retry_policy import Verdict
+from pipeline.store.database import jsonb, row, run_many
+from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import lock_post, recompute_post_status
+from pipeline.store.deliveries.ownership import RemoteIdTaken, is_remote_id_taken
+from pipeline.store.vault import Vault
+
+_SETTLE = """
+WITH p AS MATERIALIZED (  -- the post first: the lock order
+    SELECT id FROM posts WHERE id = :post AND CAST(:status AS text) IS NOT NULL FOR UPDATE
+), d AS (
+    UPDATE deliveries SET
+        state = :target, reason = :reason, lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
+        next_at = CASE WHEN :settled THEN next_at ELSE greatest(now() + :wait, CAST(:not_before AS timestamptz)) END,
+        spent = spent + :spent, surprises = surprises + :surprises,
+        looks = CASE WHEN :target NOT IN ('preparing', 'processing', 'unknown') THEN 0
+                     WHEN :looked THEN looks + 1 ELSE looks END,
+        armed_at = CASE WHEN :disarm THEN NULL WHEN :reason = 'is_it_live' THEN coalesce(armed_at, now())
+                        ELSE armed_at END,
+        armed_deadline = CASE WHEN :disarm THEN NULL ELSE armed_deadline END,
+        working_since = CASE WHEN :target IN ('preparing', 'processing', 'unknown')
+                             THEN coalesce(working_since, now()) + CASE WHEN :uncounted THEN :wait ELSE interval '0' END
+                             WHEN :target = 'blocked' THEN working_since END,
+        absent_at = CASE WHEN :absent THEN coalesce(absent_at, now()) END,
+        checkpoint = CASE WHEN :keep THEN checkpoint ELSE CAST(:checkpoint AS bytea) END,
+        remote_id = coalesce(CAST(:remote_id AS text), remote_id), url = coalesce(CAST(:url AS text), url),
+        delivered_as = coalesce(CAST(:delivered_as AS text), delivered_as),
+        notes = CAST(:notes AS jsonb),
+        published_at = CASE WHEN :target = 'published' THEN now() END,
+        error = CASE WHEN :target IN ('published', 'processing') THEN NULL
+                     ELSE coalesce(CAST(:error AS jsonb), error) END,
+        updated_at = now()
+    WHERE id = :id AND state || '' = :origin AND generation = :generation AND fence = :fence
+      AND (CAST(:status AS text) IS NULL OR EXISTS (SELECT FROM p))
+    RETURNING id, post_id, state, generation, fence, due_at, next_at
+), post AS (
+    UPDATE posts SET updated_at = now(),
+           status = CASE WHEN :status = 'scheduled' AND d.due_at <= now() THEN 'pending' ELSE CAST(:status AS text) END
+    FROM d WHERE posts.id = d.post_id AND CAST(:status AS text) IS NOT NULL AND posts.status <> CAST(:status AS text)
+), attempt AS (
+    UPDATE attempts SET closed_at = now(), outcome = :closes, error = CAST(:error AS jsonb),
+           remote_id = CAST(:remote_id AS text)
+    FROM d WHERE delivery_id = d.id AND closed_at IS NULL AND CAST(:closes AS text) IS NOT NULL
+), move AS (
+    INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+    SELECT id, :mover, :origin, state, generation, fence, :why FROM d WHERE state <> :origin
+)
+SELECT next_at FROM d
+"""  # at most fifty values: the driver parses a statement with more of them at each call
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """A claimed delivery and its verdict, not stored yet."""
+
+    held: ClaimedDelivery
+    verdict: Verdict
+    mover: Mover
+    looked: bool = False
+    absent: bool = False
+    not_before: datetime | None = None
+
+    def values(self, vault: Vault, origin: State, queued_lease: timedelta) -> dict[str, Any]:
+        """Return the values of the statement that stores it."""
+        held, verdict = self.held, self.verdict
+        require_move(origin, self.mover, verdict.state)
+        status = account_status(verdict.state, verdict.reason)
+        # the post has this delivery's status if it has no other one; pending, the most urgent status, wins in any case
+        known = changes_public_status(held, verdict, origin) if held.alone else status is PostStatus.PENDING
+        return _verdict_values(vault, held, verdict) | {
+            "origin": origin,
+            "mover": self.mover,
+            "looked": self.looked,
+            "absent": self.absent,
+            "not_before": self.not_before,
+            "lease": queued_lease,
+            "status": status if known else None,
+            "why": _why(verdict),
+        }
+
+
+def settle(  # noqa: PLR0913  one keyword per fact
+    c: Connection,
+    vault: Vault,
+    held: ClaimedDelivery,
+    verdict: Verdict,
+    mover: Mover,
+    *,
+    origin: State,
+    looked: bool = False,
+    absent: bool = False,
+    not_before: datetime | None = None,
+    queued_lease: timedelta = timedelta(minutes=5),
+) -> datetime | None:
+    """Store the verdict on a claimed delivery; return its ``next_at``, or None when the claim is lost.
+
+    The post's status is recomputed in the same transaction whenever its public status could change; with
+    ``needs_post_lock`` the caller learns whether that takes a transaction or a single statement. Raises RemoteIdTaken,
+    with nothing stored.
+    """
+    one = Settlement(
+        held=held, verdict=verdict, mover=mover, looked=looked, absent=absent, not_before=not_before
+    )
+    values = one.values(vault, origin, queued_lease)
+    locks = needs_post_lock(held, verdict, origin)
+    if locks:
+        lock_post(c, held.post_id)
+    with _translate_taken_remote_id():
+        found = row(c, _SETTLE, **values)
+    if found is not None and locks:
+        recompute_post_status(c, held.post_id)
+    return None if found is None else found.next_at
+
+
+def settle_batch(
+    c: Connection, vault: Vault, some: Sequence[Settlement], *, queued_lease: timedelta = timedelta(minutes=5)
+) -> list[datetime | None]:
+    """Store several settlements that need no post lock, in the caller's transaction; otherwise like ``settle``."""
+    order = sorted(range(len(some)), key=lambda n: some[n].held.post_id)  # posts in id order: the lock order
+    with _translate_taken_remote_id():
+        found = run_many(c, _SETTLE, [some[n].values(vault, some[n].held.state, queued_lease) for n in order])
+    moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
+    return [moments[n] for n in range(len(some))]
+
+
+@contextmanager
+def _translate_taken_remote_id() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if is_remote_id_taken(error):
+            raise RemoteIdTaken from error
+        raise
+
+
+def _verdict_values(vault: Vault, held: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
+    """Return those values of the statement that the verdict gives."""
+    live = verdict.published
+    return {
+        "id": held.id,
+        "post": held.post_id,
+        "generation": held.generation,
+        "fence": held.fence,
+        "target": verdict.state,
+        "reason": verdict.reason,
+        "wait": verdict.wait,
+        "uncounted": verdict.uncounted,
+        "settled": verdict.state in (State.PUBLISHED, State.FAILED),
+        "spent": int(verdict.spent),
+        "surprises": int(verdict.unexpected),
+        "disarm": verdict.disarm,
+        "closes": verdict.closes,
+        "keep": verdict.checkpoint is None,
+        "checkpoint": vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
+        "remote_id": live.remote_id if live else None,
+        "url": live.url if live else None,
+        "delivered_as": live.delivered_as if live else None,
+        "notes": jsonb(dict(live.notes)) if live and live.notes else None,
+        "error": jsonb(error_to_dict(verdict.error)),
+    }
+
+
+def changes_public_status(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
+    """Return whether the account's public status changes: a claimed delivery is shown as pending already."""
+    statuses = (account_status(origin, None), account_status(verdict.state, verdict.reason))
+    before, after = (as_read(status, held.due_at, held.now) for status in statuses)
+    return before is not after
+
+
+def needs_post_lock(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
+    """Return whether settling takes a transaction that locks the post, or a single statement."""
+    status = account_status(verdict.state, verdict.reason)
+    return (
+        not held.alone and status is not PostStatus.PENDING and changes_public_status(held, verdict, origin)
+    )
+
+
+def _why(verdict: Verdict) -> str | None:
+    return None if verdict.error is None else f"{type(verdict.error).__name__}: {verdict.error}"[:500]
