@@ -19,12 +19,17 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from adapters.errors import AdapterError
-from adapters.http import HttpClient
+
+if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
+    from adapters.http import HttpClient
+
+if TYPE_CHECKING:
+    from adapters.live_check import ConnectionChecks
 
 CheckpointData = Mapping[str, Any]
 """The JSON-able state of an unfinished publish: handles, offsets, settings that a platform requires to be read first.
@@ -229,10 +234,22 @@ DailyPer = Literal["account", "app"]
 """Whose posts count towards one daily limit: those of one account, or of every account connected through our app."""
 
 
+class PostForm(StrEnum):
+    """The forms of a post that platforms tell apart."""
+
+    VIDEO = "video"
+    IMAGE = "image"
+    IMAGES = "images"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
     """What a platform does and how fast, as data for the pipeline; each platform's ``limits.py`` fills it in."""
 
+    display_name: str
+    """The platform's name as it spells it, for sentences."""
+    post_kinds: Mapping[PostForm, str]
+    """What a post of each form becomes there, in a word for answers; a form that is missing cannot be published."""
     pulls_media: bool
     """The platform fetches some media itself, so their URLs must be reachable from the internet."""
     prepare_lead: timedelta
@@ -250,6 +267,47 @@ class Capabilities:
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_per: DailyPer = "account"
     """Whose posts ``daily_posts`` counts."""
+    music_link_example: str = ""
+    """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
+
+
+# --- the platform's section of a request -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MediaConflict:
+    """An option that the media of the request rule out."""
+
+    field: str
+    message: str
+    value: str
+
+
+class PostOptions(BaseModel):
+    """A platform's section of a post request: strict types and no unknown keys. ``options.py`` declares the fields.
+
+    The pipeline stores what a client sent, without nulls, and passes it to the adapter as ``Draft.options``.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    platform: ClassVar[Platform]
+    accounts: ClassVar[Literal["all", "any"]] = "any"
+    """How many of a request's accounts have to be the platform's: all of them, or at least one."""
+
+    @classmethod
+    def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003  for platforms that have drafts
+        """Return True if these options leave a draft for the account's owner to publish."""
+        return False
+
+    @classmethod
+    def find_media_conflicts(
+        cls,
+        options: Mapping[str, Any],  # noqa: ARG003  for platforms whose options depend on the media
+        media_type: str,  # noqa: ARG003
+    ) -> Iterator[MediaConflict]:
+        """Find options that cannot go with media of this type (``video`` or ``slideshow``)."""
+        return iter(())
 
 
 # --- accounts and the protocol ---------------------------------------------------------------------------------------
@@ -273,6 +331,10 @@ class Adapter(Protocol):
 
     platform: ClassVar[Platform]
     capabilities: ClassVar[Capabilities]
+    post_options: ClassVar[type[PostOptions] | None]
+    """The model of the platform's section of a request; None: it has none."""
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]]
+    """What can be read about a connected account without publishing, by connection."""
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None: ...
 

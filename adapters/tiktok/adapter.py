@@ -1,10 +1,10 @@
-"""TikTok as one adapter: sends each call to the half that speaks for the account's connection.
+"""TikTok: delegates each call to the product that the account is connected through.
 
 Keys of ``PlatformSettings.hosts``: ``api`` (https://open.tiktokapis.com), ``business``
 (https://business-api.tiktok.com/open_api/v1.3), ``www`` (https://www.tiktok.com). Uploads go where ``video/init`` says.
 Keys of ``options``: ``unproven_music`` (``refuse``, the default, or ``try``), ``business_app_id`` and
 ``business_app_secret``, and ``connection``: which of the two a person is connecting (default ``creator``).
-Nothing of either half was ever tried against TikTok itself; README.md lists what is least certain.
+Nothing here was ever tried against TikTok itself; README.md lists what is least certain.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import ClassVar
-
-from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
@@ -25,6 +23,7 @@ from adapters.contract import (
     LookResult,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     RemoteAccount,
@@ -32,12 +31,15 @@ from adapters.contract import (
 )
 from adapters.errors import Rejected
 from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
 from adapters.tiktok import music
-from adapters.tiktok.business import Business
-from adapters.tiktok.creator import Creator
+from adapters.tiktok.business import BusinessAdapter
+from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, TEXT
-from adapters.tiktok.oauth import BusinessOAuth, CreatorOAuth
-from adapters.tiktok.problems import found
+from adapters.tiktok.live_checks import LIVE_CHECKS
+from adapters.tiktok.oauth import BusinessOAuth, CreatorOAuth, build_oauth
+from adapters.tiktok.options import TikTokOptions
+from adapters.tiktok.problems import find_problems
 
 HOSTS = {
     "api": "https://open.tiktokapis.com",
@@ -47,24 +49,30 @@ HOSTS = {
 
 
 class TikTok:
-    """One account's TikTok, through the Content Posting API (``creator``) or API for Business (``business``)."""
+    """Publishes by the Content Posting API (``creator``) or API for Business (``business``).
+
+    ``adapters.contract`` documents each method.
+    """
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = TikTokOptions
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._client = client
+        self._http = client
         self._settings = settings
         self._hosts = {**HOSTS, **settings.hosts}
+        self._connection = str(settings.options.get("connection", "creator"))
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: D102
-        return found(draft, account.connection)
+        return find_problems(draft, account.connection)
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:  # noqa: D102
-        return self._half(account).prepare(draft, account, checkpoint)
+        return self._build_publisher(account).prepare(draft, account, checkpoint)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: D102
-        return self._half(account).finalize(draft, account, checkpoint)
+        return self._build_publisher(account).finalize(draft, account, checkpoint)
 
     def look(  # noqa: D102
         self,
@@ -74,13 +82,13 @@ class TikTok:
         armed_at: datetime | None,
         taken: Container[str],
     ) -> LookResult:
-        return self._half(account).look(draft, account, checkpoint, armed_at, taken)
+        return self._build_publisher(account).look(draft, account, checkpoint, armed_at, taken)
 
-    def _half(self, account: Account) -> Creator | Business:
-        if _connection(account.connection) == "creator":
-            return Creator(client=self._client, api=self._hosts["api"])
-        return Business(
-            client=self._client,
+    def _build_publisher(self, account: Account) -> CreatorAdapter | BusinessAdapter:
+        if _check_connection(account.connection) == "creator":
+            return CreatorAdapter(http=self._http, api=self._hosts["api"])
+        return BusinessAdapter(
+            http=self._http,
             api=self._hosts["business"],
             www=self._hosts["www"],
             try_unproven=self._settings.options.get("unproven_music", "refuse") == "try",
@@ -89,49 +97,32 @@ class TikTok:
     # --- music -------------------------------------------------------------------------------------------------------
 
     def music_link(self, link: str) -> str | None:
-        """The canonical form of a TikTok post's link, None when it is none; pure."""
-        return music.recognise_music_link(link)
+        """Return the canonical form of a TikTok post's link, or None for any other link. Pure."""
+        return music.normalize_post_link(link)
 
     def resolve_music(self, link: str) -> Track:  # noqa: D102
-        return music.resolve(self._client, self._hosts["www"], link)
+        return music.resolve_sound(self._http, self._hosts["www"], link)
 
-    # --- connecting --------------------------------------------------------------------------------------------------
+    # --- accounts ----------------------------------------------------------------------------------------------------
 
     def refresh(self, account: Account) -> Credentials:  # noqa: D102
-        return self._oauth(_connection(account.connection)).refresh(account)
+        return self._build_oauth(account.connection).refresh(account)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: D102
-        return self._oauth(self._chosen()).authorize_url(redirect_uri, state, code_challenge)
+        return self._build_oauth(self._connection).authorize_url(redirect_uri, state, code_challenge)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: D102
-        return self._oauth(self._chosen()).exchange(code, redirect_uri, code_verifier)
+        return self._build_oauth(self._connection).exchange(code, redirect_uri, code_verifier)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:  # noqa: D102
-        return self._oauth(self._chosen()).discover(credentials)
+        return self._build_oauth(self._connection).discover(credentials)
 
-    def _chosen(self) -> str:
-        return _connection(str(self._settings.options.get("connection", "creator")))
-
-    def _oauth(self, connection: str) -> CreatorOAuth | BusinessOAuth:
-        if connection == "creator":
-            return CreatorOAuth(
-                client=self._client,
-                api=self._hosts["api"],
-                www=self._hosts["www"],
-                app_id=self._settings.app_id,
-                app_secret=self._settings.app_secret,
-            )
-        secret = self._settings.options.get("business_app_secret", "")
-        return BusinessOAuth(
-            client=self._client,
-            api=self._hosts["business"],
-            www=self._hosts["www"],
-            app_id=str(self._settings.options.get("business_app_id", "")),
-            app_secret=secret if isinstance(secret, SecretStr) else SecretStr(str(secret)),
-        )
+    def _build_oauth(self, connection: str) -> CreatorOAuth | BusinessOAuth:
+        return build_oauth(_check_connection(connection), self._http, self._settings, self._hosts)
 
 
-def _connection(connection: str) -> str:
+def _check_connection(connection: str) -> str:
+    """Return *connection*; raise Rejected if it is neither ``creator`` nor ``business``."""
     if connection not in TEXT:
         raise Rejected(f"TikTok accounts are connected as {' or '.join(TEXT)}, not as {connection!r}.")
     return connection

@@ -1,8 +1,8 @@
-"""Which sounds a business account may attach: TikTok's commercial charts, kept for a while, and the verdict.
+"""Find out which sounds a business account may attach, by TikTok's commercial charts, which are cached.
 
-The charts are the only catalogue the Accounts API shows: at most 100 tracks each, no search, no look-up by id
-(business-api.tiktok.com/portal/docs, discovery/cml/trending_list, through a transcription of 2026-07-24). So a sound
-that is charted can be attached; of one that is not, nothing is known.
+The charts are the only catalogue of the Accounts API: at most 100 tracks each, no search, no look-up by id
+(business-api.tiktok.com/portal/docs, discovery/cml/trending_list, through a transcription of 2026-07-24). So a charted
+sound can be attached; whether another one can is unknown.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from adapters.contract import Track
 from adapters.tiktok.wire import ChartPage
 
 WINDOWS = ("7DAY", "30DAY", "90DAY", "1DAY")
-"""The charts' date ranges, the fullest first; read one a step until the sound is found."""
+"""The date ranges of the charts, in the order they are read: one per step, until the sound is found."""
 CHART_LIFE = 6 * 3600.0
+"""Seconds that a chart is cached."""
 REFUSAL_LIFE = 24 * 3600.0
+"""Seconds that the refusal of a sound is cached."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """One track of a chart with the two cuts a post can carry."""
+    """One track of a chart, with the ids of the two clips that a post can use."""
 
     title: str
     artist: str
@@ -33,16 +35,16 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """Names one chart: where it was read, whose country, over which window."""
+    """The key of one chart: host, country and date range."""
 
     host: str
     country: str
     window: str
 
 
-def clips_of(page: ChartPage) -> tuple[Clip, ...]:
-    """The tracks of a chart that can be attached at all: those with at least one cut."""
-    cuts = (
+def parse_clips(page: ChartPage) -> tuple[Clip, ...]:
+    """Return the tracks of a chart that can be attached: those with at least one clip."""
+    clips = (
         Clip(
             title=track.commercial_music_name or "",
             artist=track.artist or "",
@@ -51,14 +53,14 @@ def clips_of(page: ChartPage) -> tuple[Clip, ...]:
         )
         for track in page.list
     )
-    return tuple(clip for clip in cuts if clip.trending or clip.full)
+    return tuple(clip for clip in clips if clip.trending or clip.full)
 
 
-def charted(track: Track, clips: Iterable[Clip]) -> str | None:
-    """The id to send for this sound, where a chart has it.
+def find_charted_sound(track: Track, clips: Iterable[Clip]) -> str | None:
+    """Return the id to send for this sound, or None if no clip has it.
 
-    The trending cut goes before the full one, also when the full one was linked: it is the same track, and posts with
-    the full cut were reported "not available in your country" by viewers.
+    The trending clip is preferred to the full one, even if the full one was linked: it is the same track, and viewers
+    reported posts with the full clip as "not available in your country".
     """
     for clip in clips:
         if track.sound_id in (clip.trending, clip.full):
@@ -66,49 +68,49 @@ def charted(track: Track, clips: Iterable[Clip]) -> str | None:
     return None
 
 
-def namesake(track: Track, clips: Iterable[Clip]) -> Clip | None:
-    """A charted track of the same title and artist under another id: to be offered, never swapped in."""
+def find_namesake(track: Track, clips: Iterable[Clip]) -> Clip | None:
+    """Return a charted track of the same title and artist under another id: a suggestion, never a replacement."""
     wanted = (track.title.casefold(), track.artist.casefold())
     return next(
         (c for c in clips if (c.title.casefold(), c.artist.casefold()) == wanted and all(wanted)), None
     )
 
 
-class Memory:
-    """What this process remembers of charts and refused sounds. A cache: losing it costs requests, nothing else."""
+class ChartCache:
+    """A cache of charts and refused sounds in this process; losing it costs requests only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._charts: dict[Chart, tuple[float, tuple[Clip, ...]]] = {}
         self._refused: dict[tuple[str, str], float] = {}
 
-    def chart(self, chart: Chart) -> tuple[Clip, ...] | None:
-        """The chart, if it was read within six hours."""
+    def get_chart(self, chart: Chart) -> tuple[Clip, ...] | None:
+        """Return the tracks of a chart read within six hours, else None."""
         with self._lock:
             until, clips = self._charts.get(chart, (0.0, ()))
             return clips if time.monotonic() < until else None
 
-    def keep_chart(self, chart: Chart, clips: tuple[Clip, ...]) -> None:
-        """Remember a chart just read."""
+    def store_chart(self, chart: Chart, clips: tuple[Clip, ...]) -> None:
+        """Store a chart that was just read."""
         with self._lock:
             self._charts[chart] = (time.monotonic() + CHART_LIFE, clips)
 
-    def known(self, host: str, country: str) -> tuple[Clip, ...]:
-        """Every track of the charts of a country that are remembered."""
-        found = (self.chart(Chart(host=host, country=country, window=window)) for window in WINDOWS)
+    def list_clips(self, host: str, country: str) -> tuple[Clip, ...]:
+        """Return every track of a country's cached charts."""
+        found = (self.get_chart(Chart(host=host, country=country, window=window)) for window in WINDOWS)
         return tuple(clip for clips in found if clips for clip in clips)
 
-    def was_refused(self, host: str, sound_id: str) -> bool:
-        """Whether TikTok refused this uncharted sound within a day."""
+    def is_refused(self, host: str, sound_id: str) -> bool:
+        """Return True if TikTok refused this uncharted sound within a day."""
         with self._lock:
             return time.monotonic() < self._refused.get((host, sound_id), 0.0)
 
-    def keep_refusal(self, host: str, sound_id: str) -> None:
-        """Remember a refusal just given."""
+    def store_refusal(self, host: str, sound_id: str) -> None:
+        """Store a refusal that was just given."""
         with self._lock:
             now = time.monotonic()
             self._refused = {key: until for key, until in self._refused.items() if until > now}
             self._refused[host, sound_id] = now + REFUSAL_LIFE
 
 
-MEMORY = Memory()
+CHART_CACHE = ChartCache()

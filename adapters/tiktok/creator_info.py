@@ -1,26 +1,22 @@
-"""What an account lets us do right now, kept in the checkpoint: asked for shortly before each post.
+"""What an account currently allows a post to do; read shortly before each post and stored in the checkpoint.
 
-TikTok wants it read "immediately before" a post, as its owner can change it at any time
+TikTok requires reading it "immediately before" a post, since the account's owner can change it at any time
 (developers.tiktok.com/doc/content-posting-api-reference-query-creator-info, read 2026-11-24).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from adapters.contract import CheckpointData, Draft
+from adapters.checkpoint import BaseCheckpoint
+from adapters.contract import Draft
 from adapters.errors import Rejected
 from adapters.tiktok.wire import PostingSettings
 
 FRESH = 600.0
-"""Seconds after which it is asked for again before the visible call."""
+"""Seconds after which the settings are read again before the visible call."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Allowed:
-    """Privacy levels, what is switched off, and the longest video; ``asked_at`` in seconds since the epoch."""
+class AllowedSettings(BaseCheckpoint):
+    """Allowed privacy levels, switched-off features, and the longest video in seconds. ``asked_at``: Unix time."""
 
     asked_at: float
     privacy: tuple[str, ...]
@@ -31,16 +27,8 @@ class Allowed:
     username: str | None = None
 
     @classmethod
-    def read(cls, checkpoint: CheckpointData) -> Allowed | None:
-        """What an earlier step was told, if it was."""
-        kept: Mapping[str, Any] | None = checkpoint.get("allowed")
-        if kept is None:
-            return None
-        return cls(**{**kept, "privacy": tuple(kept["privacy"])})
-
-    @classmethod
-    def told(cls, settings: PostingSettings, now: float) -> Allowed:
-        """What TikTok has just said."""
+    def from_wire(cls, settings: PostingSettings, now: float) -> AllowedSettings:
+        """Return the settings that TikTok reported at *now*."""
         return cls(
             asked_at=now,
             privacy=settings.privacy_level_options,
@@ -51,16 +39,12 @@ class Allowed:
             username=settings.creator_username,
         )
 
-    def kept(self) -> dict[str, Any]:
-        """The same as JSON-able facts for the checkpoint."""
-        return {**asdict(self), "privacy": list(self.privacy)}
-
     def is_fresh(self, now: float) -> bool:
-        """Whether it may still be gone by."""
+        """Return True if the settings need not be read again."""
         return now - self.asked_at < FRESH
 
     def check(self, draft: Draft, privacy: str) -> None:
-        """Raise Rejected when the account does not allow the draft."""
+        """Raise Rejected if the account does not allow the draft."""
         if self.privacy and privacy not in self.privacy:
             raise Rejected(
                 f"This account may post as {', '.join(self.privacy)}; the post asks for {privacy}.",

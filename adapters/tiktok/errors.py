@@ -1,7 +1,7 @@
-"""TikTok's codes -> our classes: one table per place a code can come from, with the page it is from.
+"""TikTok's error codes as our error classes: one table per source of codes, with the page that documents it.
 
-A row that is not ``ambiguous`` is a refusal given *before* acting: also after the visible call nothing went out.
-Every code that no table lists is unclear: OutcomeUnknown after the visible call, Unavailable elsewhere.
+A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
+A code that no table lists is OutcomeUnknown after the visible call and Unavailable elsewhere.
 
 Pages, read 2026-11-24: developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post,
 query-creator-info, get-video-status}, …/content-posting-api-media-transfer-guide, …/oauth-user-access-token-management;
@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 
-from adapters.error_table import ErrorRow, Phase, build_error, time_until_utc_midnight
-from adapters.error_table import build_unclear_error as unclear_of
+from adapters import error_table
+from adapters.error_table import ErrorRow, Phase, time_until_utc_midnight
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -29,11 +29,11 @@ from adapters.errors import (
 )
 
 SERVICE = "TikTok"
-unclear = partial(unclear_of, SERVICE)
+build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
 
 
-def until_next_day(now: datetime) -> timedelta:
-    """How long until 00:00 UTC, but at least an hour: whether TikTok counts by day or by 24 h is not said."""
+def time_until_next_day(now: datetime) -> timedelta:
+    """Return the time until 00:00 UTC, at least an hour: whether TikTok counts by day or by 24 h is undocumented."""
     return max(time_until_utc_midnight(now), timedelta(hours=1))
 
 
@@ -42,19 +42,19 @@ _RECONNECT = "Connect the TikTok account again."
 _OPERATOR = "Ask the operator of this server: the TikTok app's configuration has to change."
 
 _EXPIRED = ErrorRow(
-    error=CredentialsExpired, code="credentials_expired", message="TikTok no longer takes the token."
+    error=CredentialsExpired, code="credentials_expired", message="TikTok no longer accepts the token."
 )
 _SCOPE = ErrorRow(
     error=PermissionMissing,
     code="permission_missing",
-    message="TikTok says the account's grant lacks the permission this post needs.",
+    message="TikTok says that a permission this post needs was not granted.",
     next_action="Connect the TikTok account again and grant every permission asked for.",
 )
 _TOO_MANY_POSTS = ErrorRow(
     error=RateLimited,
     code="daily_limit",
-    message="TikTok says this account has posted as often as it may through apps today.",
-    wait=until_next_day,
+    message="TikTok says this account has reached today's limit of posts through apps.",
+    wait=time_until_next_day,
 )
 _SPAM = ErrorRow(
     error=Rejected,
@@ -74,7 +74,7 @@ _BUSY = ErrorRow(
 _UNVERIFIED = ErrorRow(
     error=Rejected,
     code="url_ownership_unverified",
-    message="TikTok fetches this media itself, and its address is not in a verified URL property of our app.",
+    message="TikTok fetches this media itself, and its URL is not in a verified URL property of our app.",
     next_action=_OPERATOR,
 )
 _BAD_REQUEST = ErrorRow(
@@ -135,17 +135,18 @@ CREATOR: Mapping[str, ErrorRow] = {
     ),
     "rate_limit_exceeded": _BUSY,
     "internal_error": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
+        error=Unavailable, code="platform_unavailable", message="TikTok failed internally.", ambiguous=True
     ),
     "invalid_publish_id": _UNKNOWN_ID,
     "token_not_authorized_for_specified_publish_id": _UNKNOWN_ID,
 }
 
-_MEDIA = "Mend the media: see the limits of TikTok."
+_MEDIA = "Fix the media: see the limits of TikTok."
 _PULL = ErrorRow(
-    error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its address."
+    error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its URL."
 )
-# status FAILED, both products: final, nothing went out. Names not in the vendor's lists were seen by clients.
+# Reasons of status FAILED, both products: final, nothing was published. Some names are not in TikTok's lists: clients
+# have seen them.
 FAIL_REASONS: Mapping[str, ErrorRow] = {
     "file_format_check_failed": ErrorRow(
         error=Rejected,
@@ -172,7 +173,7 @@ FAIL_REASONS: Mapping[str, ErrorRow] = {
         next_action=_MEDIA,
     ),
     "internal": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok failed inside, for good."
+        error=Unavailable, code="platform_unavailable", message="TikTok failed internally, for good."
     ),
     "video_pull_failed": _PULL,
     "photo_pull_failed": _PULL,
@@ -193,8 +194,8 @@ FAIL_REASONS: Mapping[str, ErrorRow] = {
     "spam_risk_user_banned_from_posting": _BANNED,
 }
 
-# PUT to an upload URL (media-transfer-guide; 429 is in no table of it). What is not here is unclear, 403, 404 and 416
-# for the last chunk too: all three are also what a complete upload may be told, and status/fetch is strong proof.
+# PUT to an upload URL (media-transfer-guide; it does not list 429). Other statuses are unclear, for the last chunk also
+# 403, 404 and 416: a complete upload may get all three, and status/fetch is strong proof.
 UPLOAD: Mapping[int, ErrorRow] = {
     400: ErrorRow(
         error=Rejected,
@@ -207,16 +208,16 @@ UPLOAD: Mapping[int, ErrorRow] = {
 _REVOKED = ErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
-    message="TikTok refused the account's grant for good.",
+    message="TikTok refused the account's tokens for good.",
     next_action=_RECONNECT,
 )
 _APP = ErrorRow(
     error=PermissionMissing,
     code="app_misconfigured",
-    message="TikTok does not know our app by its id and secret.",
+    message="TikTok does not accept our app's id and secret.",
     next_action=_OPERATOR,
 )
-# The flat OAuth errors: RFC 6749's words, which the page uses too. The token call is never visible.
+# The flat OAuth errors, as in RFC 6749. The token call is never visible.
 OAUTH: Mapping[str, ErrorRow] = {
     "invalid_grant": _REVOKED,
     "invalid_request": _REVOKED,
@@ -224,7 +225,9 @@ OAUTH: Mapping[str, ErrorRow] = {
     "invalid_client": _APP,
     "unauthorized_client": _APP,
     "invalid_scope": _SCOPE,
-    "server_error": ErrorRow(error=Unavailable, code="platform_unavailable", message="TikTok failed inside."),
+    "server_error": ErrorRow(
+        error=Unavailable, code="platform_unavailable", message="TikTok failed internally."
+    ),
     "temporarily_unavailable": ErrorRow(
         error=Unavailable, code="platform_unavailable", message="TikTok is not available right now."
     ),
@@ -240,7 +243,7 @@ _CONFIG = ErrorRow(
 )
 _QUOTA = replace(_BUSY, wait=timedelta(minutes=5))
 _SYSTEM = ErrorRow(
-    error=Unavailable, code="platform_unavailable", message="TikTok failed inside.", ambiguous=True
+    error=Unavailable, code="platform_unavailable", message="TikTok failed internally.", ambiguous=True
 )
 # API for Business: general return codes, HTTP 200 all of them.
 BUSINESS: Mapping[int, ErrorRow] = {
@@ -265,46 +268,50 @@ BUSINESS: Mapping[int, ErrorRow] = {
     ),
 }
 BAD_SOUND = 51065
-"""A generic system error *and* the answer to a music_sound_id it does not like; ``business.py`` tells them apart."""
+"""A generic system error *and* the refusal of a music_sound_id; ``business.py`` tells them apart."""
 
-# What a refused parameter (40000, 40002, …) may really be about, by words in its message; no code is documented.
+# What a refused parameter (40000, 40002, …) is about, by words in its message; no code is documented.
 BUSINESS_WORDS: Mapping[str, ErrorRow] = {
     "url_ownership_unverified": _UNVERIFIED,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
 }
 
-# Where no code of theirs can be read. 429 and 401 are answered before anything is done; the rest is unclear.
+# For responses without a readable code. 429 and 401 are given before acting; the rest is unclear.
 BARE: Mapping[int, ErrorRow] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
 BUSINESS_BARE: Mapping[int, ErrorRow] = {
     **BARE,
     **dict.fromkeys(
         (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
-        ErrorRow(error=Rejected, code="wrong_endpoint", message="TikTok has no such address: our mistake."),
+        ErrorRow(
+            error=Rejected,
+            code="wrong_endpoint",
+            message="TikTok has no such endpoint: a Slipway defect.",
+        ),
     ),
 }
 
 
-def of_creator(
-    code: str | None, status: int, step: Phase, retry_after: timedelta | None = None
+def translate_creator_error(
+    code: str | None, status: int, phase: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
-    """The error behind a v2 answer that is not ``ok``; ``code`` None when the answer could not be read."""
+    """Return the error of a v2 response that is not ``ok``; *code* is None if the response is unreadable."""
     row = CREATOR.get(code or "") or BARE.get(status)
-    return _of_row(row, code or f"http_{status}", status, step, retry_after)
+    return _translate_row(row, code or f"http_{status}", status, phase, retry_after)
 
 
-def of_business(
-    code: int | None, message: str, status: int, step: Phase, retry_after: timedelta | None = None
+def translate_business_error(
+    code: int | None, message: str, status: int, phase: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
-    """The error behind a Business answer whose code is not 0; ``code`` None when the answer could not be read."""
+    """Return the error of a Business response whose code is not 0; *code* is None if the response is unreadable."""
     row = BUSINESS.get(code) if code is not None else BUSINESS_BARE.get(status)
     if row is _BAD_REQUEST:
         row = next((about for word, about in BUSINESS_WORDS.items() if word in message), row)
     platform_code = f"http_{status}" if code is None else str(code)
-    return _of_row(row, platform_code, status, step, retry_after)
+    return _translate_row(row, platform_code, status, phase, retry_after)
 
 
-def of_failure(reason: str | None) -> AdapterError:
-    """Why a publish ended as FAILED. An unlisted reason is not tried again: we do not know that it would help."""
+def translate_failure(reason: str | None) -> AdapterError:
+    """Return the error of a publish that ended as FAILED. An unlisted reason is permanent: a retry may not help."""
     row = FAIL_REASONS.get(reason or "")
     if row is None:
         spam = (reason or "").startswith("spam_risk")
@@ -313,26 +320,28 @@ def of_failure(reason: str | None) -> AdapterError:
             if spam
             else ErrorRow(error=Rejected, code="platform_failed", message="TikTok failed the post.")
         )
-    return build_error(row, platform_code=reason or None)
+    return error_table.build_error(row, platform_code=reason or None)
 
 
-def of_upload(status: int, step: Phase, retry_after: timedelta | None = None) -> AdapterError:
-    """The error behind an upload answer that is neither 201 nor 206."""
-    return _of_row(UPLOAD.get(status), f"http_{status}", status, step, retry_after)
+def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | None = None) -> AdapterError:
+    """Return the error of an upload response that is neither 201 nor 206."""
+    return _translate_row(UPLOAD.get(status), f"http_{status}", status, phase, retry_after)
 
 
-def of_oauth(code: str | None, status: int, retry_after: timedelta | None = None) -> AdapterError:
-    """The error behind a token endpoint's refusal."""
+def translate_oauth_error(
+    code: str | None, status: int, retry_after: timedelta | None = None
+) -> AdapterError:
+    """Return the error of a token endpoint's refusal."""
     row = OAUTH.get(code or "")
     if row is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         row = _BUSY
-    return _of_row(row, code or f"http_{status}", status, Phase.PREPARE, retry_after)
+    return _translate_row(row, code or f"http_{status}", status, Phase.PREPARE, retry_after)
 
 
-def _of_row(
-    row: ErrorRow | None, platform_code: str, status: int, step: Phase, retry_after: timedelta | None
+def _translate_row(
+    row: ErrorRow | None, platform_code: str, status: int, phase: Phase, retry_after: timedelta | None
 ) -> AdapterError:
-    server_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if row is None or (step is Phase.FINALIZE and (row.ambiguous or server_fault)):
-        return unclear(step, platform_code=platform_code, status=status)
-    return build_error(row, platform_code=platform_code, status=status, asked=retry_after)
+    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if row is None or (phase is Phase.FINALIZE and (row.ambiguous or is_server_error)):
+        return build_unclear_error(phase, platform_code=platform_code, status=status)
+    return error_table.build_error(row, platform_code=platform_code, status=status, retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""What TikTok enforces, as data: every number with the page it is from. ``problems.py`` holds drafts against it.
+"""TikTok's limits as data, each with its source; ``problems.py`` checks drafts against them.
 
 Pages, all read 2026-11-24:
 [media]  developers.tiktok.com/doc/content-posting-api-media-transfer-guide
@@ -16,15 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from adapters.contract import Capabilities, Rate
+from adapters.contract import Capabilities, PostForm, Rate
 
 MB = 1024 * 1024
-"""[media] calls 4 194 304 bytes "4 MB", so a megabyte is taken as 2**20; a smaller reading would refuse good files."""
+"""[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoLimits:
-    """What one product takes as a video. Seconds, bytes, pixels, frames per second."""
+    """Limits of one product for a video, in seconds, bytes, pixels and frames per second."""
 
     containers: tuple[str, ...]
     codecs: tuple[str, ...]
@@ -39,7 +39,7 @@ class VideoLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextLimits:
-    """How long texts may be, in UTF-16 code units."""
+    """Longest texts, in UTF-16 code units."""
 
     video_text: int
     photo_title: int
@@ -65,7 +65,7 @@ VIDEO = {
         codecs=_CODECS,
         bytes=4096 * MB,  # [media] 4 GB
         shortest=0,
-        longest=600,  # [media] 10 minutes; each creator's own maximum is asked for in prepare
+        longest=600,  # [media] 10 minutes; prepare reads each creator's own maximum
         side_from=360,  # [media]
         side_to=4096,  # [media]
         fps_from=23,  # [media]
@@ -110,22 +110,25 @@ CHUNK_LEAST = 5 * MB  # [media] each chunk at least 5 MB: 2**20 is the stricter 
 CHUNK_MOST = 64_000_000  # [media] … and 10**6 here: at most 64 MB
 CHUNK_LAST_MOST = 128_000_000  # [media] the last chunk takes the remainder, up to 128 MB
 CHUNKS_MOST = 1000  # [media]
-CHUNK_WANTED = 10_000_000  # ours: valid in both readings, and small, as the last one is sent at the due time
+CHUNK_WANTED = (
+    10_000_000  # ours: valid in both readings, and small, because the last chunk is sent at the due time
+)
 UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
 
 CAPABILITIES = Capabilities(
+    display_name="TikTok",
+    post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "photos", PostForm.IMAGES: "photos"},
     pulls_media=True,  # [photo][bv][bp] photos, and everything of business accounts
     prepare_lead=timedelta(minutes=20),  # ours: time for a large upload, well inside the upload URL's hour
-    settle_window=timedelta(
-        minutes=2
-    ),  # ours: only FILE_UPLOAD is ever found absent, and by its own publish_id
+    settle_window=timedelta(minutes=2),  # ours: only FILE_UPLOAD is ever proven absent, by its own publish_id
     look_every=(timedelta(seconds=5), timedelta(seconds=60)),  # ours, within 30 and 40 a minute
     look_limit=timedelta(minutes=90),  # [media][bl] a pull may take an hour, then moderation follows
     rates=(
-        # [video] creator_info 20 and init 6 a minute per token stand against many unlimited chunk steps of prepare:
-        # a bucket for prepare would throttle the chunks, so there the 429 (which costs no attempt) decides.
+        # [video] creator_info 20 and init 6 a minute per token, but most steps of prepare are unlimited chunks: a
+        # bucket for prepare would throttle the chunks, so there the 429 (which costs no attempt) decides.
         Rate(step="finalize", count=6, per=timedelta(minutes=1)),  # [photo][bv]
         Rate(step="look", count=30, per=timedelta(minutes=1)),  # [status] 30; [bl] 40
     ),
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
+    music_link_example="https://www.tiktok.com/@name/video/1234567890",
 )

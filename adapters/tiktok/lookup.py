@@ -1,59 +1,255 @@
-"""Telling from what TikTok shows whether a publish went out: states, lists of public posts, pauses. Pure.
+"""Read what became of a publish: by its ``publish_id``, or among the account's public posts.
 
-A publish whose answer was lost before its id came can only be found among the account's public posts: by its whole
-text and kind, not older than a minute before it was armed, and only when exactly one post fits.
+A publish whose response was lost before its id arrived can only be found among the public posts: by its whole text and
+kind, not older than a minute before arming, and only if exactly one post matches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import time
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adapters.contract import CannotTell, Published
+from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
+from adapters.error_table import Phase
+from adapters.errors import PermissionMissing, Rejected
+from adapters.tiktok import payload
+from adapters.tiktok.checkpoint import Checkpoint, is_music_decided
+from adapters.tiktok.client import BusinessClient, CreatorClient
+from adapters.tiktok.errors import translate_failure
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.wire import BusinessItem, ListedVideo
+from adapters.tiktok.upload import Upload, UrlState
+from adapters.tiktok.wire import BusinessItem, BusinessStatus, ListedVideo, PublishStatus
 
+LIST_PAGES = 5
 CLOCK_MARGIN = 60.0
-"""Seconds a platform's ``create_time`` may lie before our own clock's word for the moment of arming."""
+"""Seconds that a platform's ``create_time`` may lie before our own clock's time of arming."""
 CUT_AT = 140
 """``video/list`` cuts texts "to about 150" characters: of a text this long the end may be missing."""
+NOT_LISTED = "TikTok lists public posts only, and this one is not public"
+TOO_MANY_PAGES = f"the account has posted more than {LIST_PAGES} pages since: not all were read"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """One post of a list that fits."""
+class Match:
+    """A listed post that matches the draft."""
 
     id: str
     url: str | None
 
 
-def pause(armed_at: datetime, now: float) -> timedelta:
-    """How long until the next look: a quarter of the time already waited, between five and sixty seconds."""
+# --- creator ---------------------------------------------------------------------------------------------------------
+
+
+def look_creator(
+    client: CreatorClient,
+    draft: Draft,
+    account: Account,
+    state: Checkpoint,
+    armed_at: datetime | None,
+    taken: Container[str],
+) -> LookResult:
+    """Return the state of a creator's publish."""
+    if armed_at is None:
+        return _look_unarmed_creator(draft, state)
+    upload = state.upload if draft.kind == "video" else None
+    publish_id = upload.publish_id if upload else state.publish_id
+    if publish_id is None:
+        return _search_creator(client, draft, account, armed_at, taken)
+    try:
+        status = client.fetch_status(publish_id, Phase.LOOK)
+    except Rejected as refusal:
+        return CannotTell(reason=refusal.message)
+    if status.status == "PUBLISH_COMPLETE":
+        return _build_creator_published(draft, account, state, publish_id, status)
+    if status.status == "SEND_TO_USER_INBOX":
+        return Published(remote_id=publish_id, delivered_as="inbox_draft")
+    if status.status == "FAILED":
+        return Ended(error=translate_failure(status.fail_reason))
+    if upload is not None and status.status == "PROCESSING_UPLOAD":
+        return _interpret_upload(upload, status.uploaded_bytes, state, armed_at)
+    return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, time.time()))
+
+
+def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
+    """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
+    ready, pending = Ready(checkpoint=state.to_dict()), Pending(checkpoint=state.to_dict())
+    if draft.kind == "slideshow":
+        return ready if payload.is_draft(draft) or state.allowed is not None else pending
+    upload, now = state.upload, time.time()
+    if upload is None:
+        return pending
+    if upload.get_url_state(now) is UrlState.ALIVE:
+        return ready if upload.is_last_chunk else pending
+    if upload.must_wait(now):
+        return Pending(checkpoint=state.to_dict(), wait=upload.time_until_dead(now))
+    return Absent()  # the upload can no longer be completed: prepare from scratch
+
+
+def _build_creator_published(
+    draft: Draft, account: Account, state: Checkpoint, publish_id: str, status: PublishStatus
+) -> Published:
+    """Build the result. A post gets its own id once it is public and past moderation; others never get one."""
+    if not status.post_ids:
+        return Published(remote_id=publish_id)
+    username = (state.allowed.username if state.allowed else None) or account.username
+    post_id = status.post_ids[0]
+    return Published(remote_id=post_id, url=payload.build_link(draft, username, post_id))
+
+
+def _interpret_upload(
+    upload: Upload, stored: int | None, state: Checkpoint, armed_at: datetime
+) -> LookResult:
+    """Return Absent for an incomplete upload, which is not live; while its URL expires, Pending."""
+    now = time.time()
+    if stored is None or stored >= upload.plan.size:
+        return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, now))
+    if upload.get_url_state(now) is UrlState.DEAD:
+        return Absent()
+    if upload.get_url_state(now) is UrlState.EXPIRING:
+        return Pending(checkpoint=state.to_dict(), wait=upload.time_until_dead(now))
+    resumed = upload.replace(offset=stored, was_armed=True, recheck=False)
+    return Absent(checkpoint=state.replace(upload=resumed).to_dict())
+
+
+def _search_creator(
+    client: CreatorClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
+) -> LookResult:
+    if draft.kind == "video":
+        return CannotTell(reason="the upload's id is lost, and TikTok offers no other way to find it")
+    if not payload.is_public(draft):
+        return CannotTell(reason=NOT_LISTED)
+    title, text = payload.build_title(draft), payload.build_description(draft)
+    since, cursor = compute_earliest(armed_at), None
+    matches: list[Match] = []
+    for _ in range(LIST_PAGES):
+        try:
+            page = client.list_videos(cursor)
+        except PermissionMissing:
+            return CannotTell(reason="the account's permissions do not let us read its posts (video.list)")
+        matches += [
+            Match(id=item.id, url=item.share_url or payload.build_link(draft, account.username, item.id))
+            for item in page.videos
+            if is_same_photo_post(item, title, text, since)
+        ]
+        if not page.has_more or any(item.create_time < since for item in page.videos):
+            return choose_match(matches, taken)
+        cursor = page.cursor
+    return CannotTell(reason=TOO_MANY_PAGES)
+
+
+# --- business --------------------------------------------------------------------------------------------------------
+
+
+def look_business(
+    client: BusinessClient,
+    draft: Draft,
+    account: Account,
+    state: Checkpoint,
+    armed_at: datetime | None,
+    taken: Container[str],
+    confirm_sound: Callable[[str, str], bool | None],
+) -> LookResult:
+    """Return the state of a business account's publish. ``confirm_sound(link, sound_id)`` reads a post's sound."""
+    if armed_at is None:
+        return _look_unarmed_business(draft, state)
+    if state.publish_id is None:
+        return _search_business(client, draft, account, armed_at, taken)
+    try:
+        status = client.fetch_status(account.remote_id, state.publish_id)
+    except Rejected as refusal:
+        return CannotTell(reason=refusal.message)
+    if status.status == "PUBLISH_COMPLETE":
+        return _build_business_published(draft, account, state, state.publish_id, status, confirm_sound)
+    if status.status == "SEND_TO_USER_INBOX":
+        return Published(remote_id=state.publish_id, delivered_as="inbox_draft")
+    if status.status == "FAILED":
+        return Ended(error=translate_failure(status.reason))
+    return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, time.time()))
+
+
+def _look_unarmed_business(draft: Draft, state: Checkpoint) -> LookResult:
+    """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
+    if payload.is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
+        return Ready(checkpoint=state.to_dict())
+    return Pending(checkpoint=state.to_dict())
+
+
+def _build_business_published(
+    draft: Draft,
+    account: Account,
+    state: Checkpoint,
+    publish_id: str,
+    status: BusinessStatus,
+    confirm_sound: Callable[[str, str], bool | None],
+) -> Published:
+    """Build the result. Only public posts get ids, up to three minutes later; with one, the sound is confirmed."""
+    if not status.post_ids:
+        return Published(remote_id=publish_id)
+    post_id = status.post_ids[0]
+    link = payload.build_link(draft, account.username, post_id)
+    if state.music is None:
+        return Published(remote_id=post_id, url=link)
+    is_confirmed = confirm_sound(link, state.music.id)
+    return Published(remote_id=post_id, url=link, notes={"music_confirmed": is_confirmed})
+
+
+def _search_business(
+    client: BusinessClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
+) -> LookResult:
+    if not payload.is_public(draft):
+        return CannotTell(reason=NOT_LISTED)
+    caption, since, cursor = payload.build_description(draft), compute_earliest(armed_at), None
+    matches: list[Match] = []
+    for _ in range(LIST_PAGES):
+        try:
+            page = client.list_videos(account.remote_id, cursor)
+        except (PermissionMissing, Rejected):
+            return CannotTell(reason="TikTok does not let us read the account's posts (video.list)")
+        matches += [
+            Match(
+                id=item.item_id,
+                url=item.share_url or payload.build_link(draft, account.username, item.item_id),
+            )
+            for item in page.videos
+            if is_same_business_post(item, caption, is_video=draft.kind == "video", since=since)
+        ]
+        if not page.has_more or any(item.create_time < since for item in page.videos):
+            return choose_match(matches, taken)
+        cursor = page.cursor
+    return CannotTell(reason=TOO_MANY_PAGES)
+
+
+# --- matching --------------------------------------------------------------------------------------------------------
+
+
+def compute_pause(armed_at: datetime, now: float) -> timedelta:
+    """Return the time until the next look: a quarter of the time since arming, between five and sixty seconds."""
     first, longest = CAPABILITIES.look_every
     return min(max(timedelta(seconds=(now - armed_at.timestamp()) / 4), first), longest)
 
 
-def earliest(armed_at: datetime) -> float:
-    """The earliest ``create_time`` a post of this attempt can have."""
+def compute_earliest(armed_at: datetime) -> float:
+    """Return the earliest ``create_time`` that a post of this attempt can have."""
     return armed_at.timestamp() - CLOCK_MARGIN
 
 
-def judged(hits: Sequence[Found], taken: Container[str]) -> Published | CannotTell:
-    """Published for exactly one post that no other delivery owns; otherwise nothing is known."""
-    free = {hit.id: hit for hit in hits if hit.id not in taken}
+def choose_match(matches: Sequence[Match], taken: Container[str]) -> Published | CannotTell:
+    """Return Published for exactly one match that is not another delivery's, else CannotTell."""
+    free = {match.id: match for match in matches if match.id not in taken}
     if len(free) == 1:
-        (hit,) = free.values()
-        return Published(remote_id=hit.id, url=hit.url)
+        (match,) = free.values()
+        return Published(remote_id=match.id, url=match.url)
     if free:
         return CannotTell(
-            reason=f"{len(free)} public posts of this account fit: which one is this, nobody can tell"
+            reason=f"{len(free)} public posts of this account match, and nothing tells them apart"
         )
-    return CannotTell(reason="no public post of this account fits (yet); that proves nothing")
+    return CannotTell(reason="no public post of this account matches (yet); that proves nothing")
 
 
-def fits_photo(item: ListedVideo, title: str, description: str, since: float) -> bool:
-    """Whether a listed post of a creator is the photo post with these texts."""
+def is_same_photo_post(item: ListedVideo, title: str, description: str, since: float) -> bool:
+    """Return True if a creator's listed post has the texts of the photo post."""
     if item.create_time < since or not (item.title or item.video_description):
         return False
     return _is_title(item.title, title, description) and _is_description(
@@ -71,12 +267,12 @@ def _is_description(seen: str | None, title: str, description: str) -> bool:
 
 
 def _is_whole(seen: str, text: str) -> bool:
-    begins = len(seen) >= CUT_AT and text.strip().startswith(seen.strip().rstrip("….").rstrip())
-    return begins or seen.strip() == text.strip()
+    is_prefix = len(seen) >= CUT_AT and text.strip().startswith(seen.strip().rstrip("….").rstrip())
+    return is_prefix or seen.strip() == text.strip()
 
 
-def fits_business(item: BusinessItem, caption: str, *, is_video: bool, since: float) -> bool:
-    """Whether a listed post of a business account has this caption and kind. A missing kind excludes nothing."""
+def is_same_business_post(item: BusinessItem, caption: str, *, is_video: bool, since: float) -> bool:
+    """Return True if a business account's listed post has this caption and kind. A missing kind matches both."""
     if item.create_time < since or (item.caption or "").strip() != caption.strip():
         return False
     return not item.media_type or ("video" in item.media_type.lower()) is is_video

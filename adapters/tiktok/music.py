@@ -1,7 +1,7 @@
-"""From the link of a TikTok post to the sound it carries: recognising links (pure) and asking oEmbed.
+"""Resolve the link of a TikTok post to the sound it uses: recognise links (pure) and query oEmbed.
 
 oEmbed: developers.tiktok.com/doc/embed-videos, page of 2026-10-23, which also announces that embedded videos "will be
-deprecated soon": everything that knows of it is in this file. Its error bodies and rate limit are not documented.
+deprecated soon": only this file depends on it. Its error bodies and rate limit are undocumented.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from adapters.transport import Request
 
 LONGEST_LINK = 2048
 MOST_BYTES = 256 * 1024
-PATIENCE = timedelta(seconds=5)
+OEMBED_TIME = timedelta(seconds=5)
 
 _LONG_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")
 _SHORT_HOSTS = ("vm.tiktok.com", "vt.tiktok.com")
@@ -39,11 +39,11 @@ _SOUND = re.compile(r"/music/(?:.*-)?(?P<id>[0-9]{8,25})/?", re.DOTALL)
 _GONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
-def recognise_music_link(url: str) -> str | None:
-    """The canonical form of a TikTok post's link, query and fragment dropped; None for everything else. Pure.
+def normalize_post_link(url: str) -> str | None:
+    """Return a TikTok post's link without query and fragment, or None for any other link. Pure.
 
-    Taken are ``/@handle/video|photo/<digits>`` on tiktok.com, www and m, ``m.tiktok.com/v/<digits>.html``,
-    ``/t/<code>``, and ``vm.`` or ``vt.tiktok.com/<code>``; http is made https. Ids have 8 to 25 digits.
+    Accepted are ``/@handle/video|photo/<digits>`` on tiktok.com, www and m, ``m.tiktok.com/v/<digits>.html``,
+    ``/t/<code>``, and ``vm.`` or ``vt.tiktok.com/<code>``; http becomes https. Ids have 8 to 25 digits.
     """
     if len(url) > LONGEST_LINK or any(ord(c) <= ord(" ") or c == "\\" for c in url):
         return None
@@ -53,14 +53,14 @@ def recognise_music_link(url: str) -> str | None:
         return None
     if parts.scheme.lower() not in {"http", "https"}:
         return None
-    host = parts.netloc.lower()  # a userinfo or a port makes it none of the known hosts
+    host = parts.netloc.lower()  # with userinfo or a port it is none of the known hosts
     if host in _SHORT_HOSTS:
         code = _CODE.fullmatch(parts.path)
         return f"https://{host}/{code['code']}" if code else None
-    return _long_link(host, parts.path) if host in _LONG_HOSTS else None
+    return _normalize_long_link(host, parts.path) if host in _LONG_HOSTS else None
 
 
-def _long_link(host: str, path: str) -> str | None:
+def _normalize_long_link(host: str, path: str) -> str | None:
     if post := _POST.fullmatch(path):
         return f"https://www.tiktok.com/@{post['handle']}/{post['kind']}/{post['id']}"
     if short := _SHORT.fullmatch(path):
@@ -70,12 +70,12 @@ def _long_link(host: str, path: str) -> str | None:
     return None
 
 
-def sound_link(sound_id: str) -> str:
-    """The page of a sound, where a person can choose it."""
+def build_sound_link(sound_id: str) -> str:
+    """Return the URL of a sound's page, where a person can choose it."""
     return f"https://www.tiktok.com/music/x-{sound_id}"
 
 
-def _unresolvable(message: str, status: int | None = None) -> Rejected:
+def _build_unresolvable_error(message: str, status: int | None = None) -> Rejected:
     return Rejected(
         message,
         code="music_unresolvable",
@@ -86,87 +86,87 @@ def _unresolvable(message: str, status: int | None = None) -> Rejected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
-    """What the embed code of a post says about its sound."""
+    """The sound named in the embed code of a post."""
 
     id: str
     title: str
     artist: str
 
 
-def resolve(client: HttpClient, www: str, link: str) -> Track:
-    """The sound of the post behind a link.
+def resolve_sound(http: HttpClient, www: str, link: str) -> Track:
+    """Return the sound of a linked post.
 
-    Raises Rejected (``music_unresolvable``) when there is no such post or it has no sound, RateLimited and Unavailable
-    when the resolver does not answer. A photo's link that is not known is asked for once more as a video's:
-    photos and videos share one space of ids, and whether oEmbed knows photo links is not documented.
+    Raise Rejected (``music_unresolvable``) if there is no such post or it has no sound, RateLimited or Unavailable if
+    oEmbed does not respond. An unknown photo link is queried once more as a video link: photos and videos share one
+    space of ids, and whether oEmbed supports photo links is undocumented.
     """
-    canonical = recognise_music_link(link)
+    canonical = normalize_post_link(link)
     if canonical is None:
-        raise _unresolvable("This is not the link of a TikTok post.")
-    answer = _ask(client, www, canonical)
-    if answer.status in _GONE and "/photo/" in canonical:
-        answer = _ask(client, www, canonical.replace("/photo/", "/video/"))
-    embed = _embed(answer)
-    wanted = _id_in(canonical)
-    if wanted is not None and embed.embed_product_id != wanted:
-        raise _unresolvable("TikTok answered with another post than the one linked.", answer.status)
+        raise _build_unresolvable_error("This is not the link of a TikTok post.")
+    response = _request_embed(http, www, canonical)
+    if response.status in _GONE and "/photo/" in canonical:
+        response = _request_embed(http, www, canonical.replace("/photo/", "/video/"))
+    embed = _parse_embed(response)
+    post_id = _parse_post_id(canonical)
+    if post_id is not None and embed.embed_product_id != post_id:
+        raise _build_unresolvable_error("TikTok returned another post than the one linked.", response.status)
     if embed.embed_product_id is None:
-        raise _unresolvable("TikTok does not say which post this link leads to.", answer.status)
-    sound = sound_in(embed.html)
+        raise _build_unresolvable_error("TikTok does not say which post this link leads to.", response.status)
+    sound = parse_sound(embed.html)
     if sound is None:
-        raise _unresolvable(
-            "This post has no sound that can be used: removed, muted or not available.", answer.status
+        raise _build_unresolvable_error(
+            "This post has no sound that can be used: removed, muted or not available.", response.status
         )
     return Track(
         post_id=embed.embed_product_id,
         sound_id=sound.id,
         title=sound.title,
         artist=sound.artist,
-        link=sound_link(sound.id),
+        link=build_sound_link(sound.id),
     )
 
 
-def confirm(client: HttpClient, www: str, post_link: str, sound_id: str) -> bool | None:
-    """Whether a public post carries this sound; None where oEmbed does not tell. A note, never a verdict."""
+def confirm_sound(http: HttpClient, www: str, post_link: str, sound_id: str) -> bool | None:
+    """Return whether a public post uses this sound; None if oEmbed does not say. For information only."""
     try:
-        return resolve(client, www, post_link).sound_id == sound_id
-    except AdapterError:  # fresh, private or unembeddable: no reading, and the post is out all the same
+        return resolve_sound(http, www, post_link).sound_id == sound_id
+    except AdapterError:  # new, private or not embeddable: unknown, and the post is live in any case
         return None
 
 
-def _ask(client: HttpClient, www: str, link: str) -> Response:
-    request = Request(method="GET", url=f"{www}/oembed", params={"url": link}, limit=PATIENCE)
-    return send(client, request, Phase.LOOK)
+def _request_embed(http: HttpClient, www: str, link: str) -> Response:
+    request = Request(method="GET", url=f"{www}/oembed", params={"url": link}, limit=OEMBED_TIME)
+    return send(http, request, Phase.LOOK)
 
 
-def _embed(answer: Response) -> Embed:
-    if answer.status in _GONE:
-        raise _unresolvable(
-            "There is no such TikTok post, or it is private or cannot be embedded.", answer.status
+def _parse_embed(response: Response) -> Embed:
+    if response.status in _GONE:
+        raise _build_unresolvable_error(
+            "There is no such TikTok post, or it is private or cannot be embedded.", response.status
         )
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = parse_retry_after(answer) or timedelta(minutes=1)
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = parse_retry_after(response) or timedelta(minutes=1)
         raise RateLimited(
-            "TikTok asked us to look up fewer sounds.", retry_after=wait, http_status=answer.status
+            "TikTok asked us to look up fewer sounds.", retry_after=wait, http_status=response.status
         )
-    if answer.status != HTTPStatus.OK or len(answer.body) > MOST_BYTES:
-        raise Unavailable("TikTok did not say which sound the post has.", http_status=answer.status)
+    if response.status != HTTPStatus.OK or len(response.body) > MOST_BYTES:
+        raise Unavailable("TikTok did not return the sound of the post.", http_status=response.status)
     try:
-        return Embed.model_validate_json(answer.body)
+        return Embed.model_validate_json(response.body)
     except ValidationError:
         raise Unavailable(
-            "TikTok's answer about the post cannot be read.", http_status=answer.status
+            "TikTok's response about the post is unreadable.", http_status=response.status
         ) from None
 
 
-def _id_in(link: str) -> str | None:
+def _parse_post_id(link: str) -> str | None:
     path = urlsplit(link).path
     match = _POST.fullmatch(path) or _MOBILE.fullmatch(path)
     return match["id"] if match else None
 
 
 class _Anchors(HTMLParser):
-    """Collects the links to sounds inside the blockquote, in order."""
+    """Collect the links to sounds inside the blockquote, in order."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -181,7 +181,7 @@ class _Anchors(HTMLParser):
         if tag != "a" or not self.depth:
             return
         values: Mapping[str, Any] = dict(attrs)
-        sound_id = _sound_id(values.get("href") or "")
+        sound_id = _parse_sound_id(values.get("href") or "")
         self._open = None if sound_id is None else (sound_id, values.get("title"))
         self._text = []
 
@@ -198,7 +198,7 @@ class _Anchors(HTMLParser):
             self._open = None
 
 
-def _sound_id(href: str) -> str | None:
+def _parse_sound_id(href: str) -> str | None:
     try:
         parts = urlsplit(href)
     except ValueError:
@@ -209,13 +209,13 @@ def _sound_id(href: str) -> str | None:
     return match["id"] if match else None
 
 
-def sound_in(html: str) -> Sound | None:
-    """The last sound linked inside the blockquote of an embed code; its words are for display only."""
+def parse_sound(html: str) -> Sound | None:
+    """Return the last sound linked inside the blockquote of an embed code; title and artist are for display only."""
     anchors = _Anchors()
     anchors.feed(html)
     anchors.close()
     if not anchors.found:
         return None
-    sound_id, words = anchors.found[-1]
-    title, _, artist = words.strip().removeprefix("♬").strip().rpartition(" - ")
+    sound_id, label = anchors.found[-1]
+    title, _, artist = label.strip().removeprefix("♬").strip().rpartition(" - ")
     return Sound(id=sound_id, title=title or artist, artist=artist if title else "")

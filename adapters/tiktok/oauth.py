@@ -1,16 +1,15 @@
-"""Connecting accounts and keeping them connected: consent pages, codes, refreshes, and whose grant it is.
+"""TikTok's OAuth: consent pages, code exchange, refresh, and discovery of the account, for both products.
 
 Creator: Login Kit v2 (developers.tiktok.com/doc/oauth-user-access-token-management and login-kit-web). Business: the
-TikTok account holder authorisation of API for Business (business-api.tiktok.com/portal/docs?id=1738083939371009 and
-?id=1738084387220481, through a digest of 2026-09-20). The two share nothing but the consent page's address: another
-portal, another app, other tokens. Read 2026-11-24.
+TikTok account holder authorization of API for Business (business-api.tiktok.com/portal/docs?id=1738083939371009 and
+?id=1738084387220481, through a digest of 2026-09-20). They share only the address of the consent page: portal, app and
+tokens differ. Read 2026-11-24.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,15 +17,16 @@ from urllib.parse import urlencode
 
 from pydantic import SecretStr, ValidationError
 
-from adapters.contract import Account, Credentials, RemoteAccount
+from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import HttpClient
 from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
-from adapters.tiktok.errors import of_oauth
-from adapters.tiktok.transport import business_answer, creator_answer, send
-from adapters.tiktok.wire import BusinessProfile, OAuthError, PostingSettings, TokenInfo, UserInfo
-from adapters.transport import Model, Request
+from adapters.tiktok.client import BusinessClient, CreatorClient
+from adapters.tiktok.errors import translate_oauth_error
+from adapters.tiktok.transport import parse_business_response, send
+from adapters.tiktok.wire import BusinessProfile, OAuthError
+from adapters.transport import Request
 
 CREATOR_SCOPES = ("user.info.basic", "video.publish", "video.upload", "video.list")
 BUSINESS_SCOPES = (
@@ -38,21 +38,21 @@ BUSINESS_SCOPES = (
     "video.upload",
 )
 _DIGEST = 32
-_NO_MORE, _AGAIN = "TikTok no longer renews the account's grant.", "Connect the TikTok account again."
+_REVOKED, _RECONNECT = "TikTok no longer renews the account's tokens.", "Connect the TikTok account again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreatorOAuth:
-    """Login Kit v2. ``client_key`` is TikTok's word for the app's id."""
+    """Login Kit v2. ``client_key`` is TikTok's name for the app's id."""
 
-    client: HttpClient
+    http: HttpClient
     api: str
     www: str
     app_id: str
     app_secret: SecretStr = field(repr=False)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
-        """The consent page."""
+        """Return the URL of the consent page, with PKCE if a challenge is given."""
         params = {
             "client_key": self.app_id,
             "response_type": "code",
@@ -61,72 +61,60 @@ class CreatorOAuth:
             "state": state,
         }
         if code_challenge is not None:
-            params |= {"code_challenge": hex_challenge(code_challenge), "code_challenge_method": "S256"}
+            params |= {"code_challenge": to_hex_challenge(code_challenge), "code_challenge_method": "S256"}
         return f"{self.www}/v2/auth/authorize/?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """The grant behind a code; a code is good for one try."""
-        return self._token(build_code_form(code, redirect_uri, code_verifier), None)
+        """Exchange a code for credentials; a code is valid for one try."""
+        return self._request_token(build_code_form(code, redirect_uri, code_verifier), None)
 
     def refresh(self, account: Account) -> Credentials:
-        """New tokens for old; the refresh token may have changed and is returned either way."""
-        return self._token(build_refresh_form(account, _NO_MORE, _AGAIN), account)
-
-    def _token(self, form: Mapping[str, str], account: Account | None) -> Credentials:
-        app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
-        request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
-        answer = send(self.client, request, Phase.PREPARE)
-        try:
-            return build_credentials(
-                TokenResponse.model_validate_json(answer.body), account.credentials if account else None
-            )
-        except ValidationError:  # errors come flat, with whatever status
-            raise of_oauth(_oauth_code(answer.body), answer.status, parse_retry_after(answer)) from None
+        """Refresh the tokens; the refresh token may rotate and is returned in either case."""
+        return self._request_token(build_refresh_form(account, _REVOKED, _RECONNECT), account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """The one account of a grant. Its handle comes from creator_info: ``user/info`` needs one more scope for it."""
-        user = self._ask("GET", "/v2/user/info/?fields=open_id,display_name", credentials, UserInfo).user
-        told = self._ask("POST", "/v2/post/publish/creator_info/query/", credentials, PostingSettings)
+        """Return the account of the token. Its handle comes from creator_info: ``user/info`` needs another scope."""
+        token = credentials.access_token.get_secret_value()
+        client = CreatorClient(http=self.http, api=self.api, token=token)
+        user, settings = client.get_user_info().user, client.query_creator_info()
+        username = settings.creator_username or ""
         return (
             RemoteAccount(
                 remote_id=user.open_id,
-                username=told.creator_username or "",
-                display_name=user.display_name or told.creator_nickname or told.creator_username or "",
+                username=username,
+                display_name=user.display_name or settings.creator_nickname or username,
                 connection="creator",
                 credentials=credentials,
             ),
         )
 
-    def _ask(self, method: str, path: str, credentials: Credentials, model: type[Model]) -> Model:
-        token = credentials.access_token.get_secret_value()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=UTF-8"}
-        answer = send(
-            self.client, Request(method=method, url=f"{self.api}{path}", headers=headers), Phase.PREPARE
-        )
-        return creator_answer(answer, Phase.PREPARE, model)
-
-
-def _with_slash(redirect_uri: str) -> str:
-    """The Business portal takes only redirect addresses that end in ``/``; our callback answers to both."""
-    return redirect_uri.rstrip("/") + "/"
+    def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
+        app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
+        request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
+        response = send(self.http, request, Phase.PREPARE)
+        try:
+            return build_credentials(TokenResponse.model_validate_json(response.body), old)
+        except ValidationError:  # errors are flat, with any status
+            wait = parse_retry_after(response)
+            raise translate_oauth_error(_parse_code(response.body), response.status, wait) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BusinessOAuth:
-    """The TikTok account holder authorisation of API for Business: JSON bodies, no PKCE."""
+    """The TikTok account holder authorization of API for Business: JSON bodies, no PKCE."""
 
-    client: HttpClient
+    http: HttpClient
     api: str
     www: str
     app_id: str
     app_secret: SecretStr = field(repr=False)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
-        """The consent page. The redirect URI must be https and end in ``/``, without query, fragment or port."""
+        """Return the consent page's URL. The redirect URI is https, ends in ``/``, has no query, fragment or port."""
         params = {
             "client_key": self.app_id,
             "response_type": "code",
-            "redirect_uri": _with_slash(redirect_uri),
+            "redirect_uri": _add_slash(redirect_uri),
             "state": state,
             "scope": ",".join(BUSINESS_SCOPES),
             "disable_auto_auth": "1",
@@ -134,56 +122,42 @@ class BusinessOAuth:
         return f"{self.www}/v2/auth/authorize/?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
-        """The grant behind a code; it lives ten minutes and is good for one try."""
+        """Exchange a code for credentials; a code lives ten minutes and is valid for one try."""
         body = {
             "grant_type": "authorization_code",
             "auth_code": code,
-            "redirect_uri": _with_slash(redirect_uri),
+            "redirect_uri": _add_slash(redirect_uri),
         }
-        return build_credentials(self._post("/tt_user/oauth2/token/", body, TokenResponse), None)
+        return build_credentials(self._request_token("/tt_user/oauth2/token/", body), None)
 
     def refresh(self, account: Account) -> Credentials:
-        """New tokens for old; the refresh token may have changed and is returned either way."""
-        body = build_refresh_form(account, _NO_MORE, _AGAIN)
+        """Refresh the tokens; the refresh token may rotate and is returned in either case."""
+        body = build_refresh_form(account, _REVOKED, _RECONNECT)
         try:
-            return build_credentials(
-                self._post("/tt_user/oauth2/refresh_token/", body, TokenResponse), account.credentials
-            )
+            token = self._request_token("/tt_user/oauth2/refresh_token/", body)
         except (
             CredentialsExpired
-        ) as refusal:  # 40102, 40105 about a refresh token: there is nothing left to refresh
-            raise _revoked(refusal.platform_code) from None
+        ) as refusal:  # 40102 and 40105 about a refresh token: nothing is left to refresh
+            raise _build_revoked_error(refusal.platform_code) from None
         except Rejected as refusal:
-            if refusal.code != "invalid_request":  # our app or our address is wrong: the grant may be good
+            if (
+                refusal.code != "invalid_request"
+            ):  # our app or our URL is wrong: the refresh token may be valid
                 raise
-            raise _revoked(refusal.platform_code) from None
-
-    def _post(self, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
-        app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
-        request = Request(method="POST", url=f"{self.api}{path}", json={**app, **body})
-        return business_answer(send(self.client, request, Phase.PREPARE), Phase.PREPARE, model)
+            raise _build_revoked_error(refusal.platform_code) from None
+        return build_credentials(token, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """The one account of a grant; ``creator_id`` is its ``business_id``, kept verbatim (it may start with -)."""
+        """Return the account of the token; ``creator_id`` is its ``business_id``, kept verbatim (may start with -)."""
         token = credentials.access_token.get_secret_value()
-        body = {"app_id": self.app_id, "access_token": token}
-        request = Request(method="POST", url=f"{self.api}/tt_user/token_info/get/", json=body)
-        info = business_answer(send(self.client, request, Phase.PREPARE), Phase.PREPARE, TokenInfo)
-        params = {
-            "business_id": info.creator_id,
-            "fields": json.dumps(["username", "display_name"], separators=(",", ":")),
-        }
-        request = Request(
-            method="GET", url=f"{self.api}/business/get/", params=params, headers={"Access-Token": token}
-        )
+        client = BusinessClient(http=self.http, api=self.api, token=token)
+        info = client.get_token_info(self.app_id)
         try:
-            profile = business_answer(
-                send(self.client, request, Phase.PREPARE), Phase.PREPARE, BusinessProfile
-            )
+            profile = client.get_profile(info.creator_id)
         except (
             PermissionMissing,
             Rejected,
-        ):  # the grant is good without user.info.username; posts' links are too
+        ):  # the token works without user.info.username, and so do links of posts
             profile = BusinessProfile()
         return (
             RemoteAccount(
@@ -195,9 +169,36 @@ class BusinessOAuth:
             ),
         )
 
+    def _request_token(self, path: str, body: Mapping[str, Any]) -> TokenResponse:
+        app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
+        request = Request(method="POST", url=f"{self.api}{path}", json={**app, **body})
+        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, TokenResponse)
 
-def hex_challenge(challenge: str) -> str:
-    """TikTok's PKCE wants the SHA-256 in hex where RFC 7636 has base64url; the same digest, written anew."""
+
+def build_oauth(
+    connection: str, http: HttpClient, settings: PlatformSettings, hosts: Mapping[str, str]
+) -> CreatorOAuth | BusinessOAuth:
+    """Return the OAuth of a connection, ``creator`` or ``business``: each has an app of its own."""
+    if connection == "creator":
+        return CreatorOAuth(
+            http=http,
+            api=hosts["api"],
+            www=hosts["www"],
+            app_id=settings.app_id,
+            app_secret=settings.app_secret,
+        )
+    secret = settings.options.get("business_app_secret", "")
+    return BusinessOAuth(
+        http=http,
+        api=hosts["business"],
+        www=hosts["www"],
+        app_id=str(settings.options.get("business_app_id", "")),
+        app_secret=secret if isinstance(secret, SecretStr) else SecretStr(str(secret)),
+    )
+
+
+def to_hex_challenge(challenge: str) -> str:
+    """Return a PKCE challenge with its SHA-256 in hex, as TikTok requires, instead of RFC 7636's base64url."""
     try:
         digest = base64.urlsafe_b64decode(challenge + "=" * (-len(challenge) % 4))
     except (binascii.Error, ValueError):
@@ -205,12 +206,17 @@ def hex_challenge(challenge: str) -> str:
     return digest.hex() if len(digest) == _DIGEST else challenge
 
 
-def _oauth_code(body: bytes) -> str | None:
+def _add_slash(redirect_uri: str) -> str:
+    """Return the redirect URI ending in ``/``: the Business portal accepts no other, and our callback accepts both."""
+    return redirect_uri.rstrip("/") + "/"
+
+
+def _parse_code(body: bytes) -> str | None:
     try:
         return OAuthError.model_validate_json(body).error
     except ValidationError:
         return None
 
 
-def _revoked(platform_code: str | None = None) -> CredentialsRevoked:
-    return CredentialsRevoked(_NO_MORE, platform_code=platform_code, next_action=_AGAIN)
+def _build_revoked_error(platform_code: str | None) -> CredentialsRevoked:
+    return CredentialsRevoked(_REVOKED, platform_code=platform_code, next_action=_RECONNECT)

@@ -1,4 +1,4 @@
-"""What a draft becomes at TikTok: texts, flags and request bodies for both products. Pure.
+"""Build texts, flags and request bodies of both products from a draft. Pure.
 
 Bodies follow developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post} and the video/publish
 and photo/publish pages of business-api.tiktok.com/portal/docs, read 2026-11-24.
@@ -9,66 +9,66 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.contract import Draft
-from adapters.tiktok.creator_info import Allowed
+from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.limits import TEXT
-from adapters.tiktok.text import cut
-from adapters.tiktok.upload import Plan
+from adapters.tiktok.text import cut_text
+from adapters.tiktok.upload import UploadPlan
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
-"""Both volumes, 0..100, as in TikTok's own app; the API's default of 0 would publish a silent video."""
+"""Volume of sound and video, 0..100, as in TikTok's own app; the API's default of 0 publishes a silent video."""
 
 
-def option(draft: Draft, name: str) -> bool:
-    """A yes-or-no setting of the post; absent and null mean no."""
+def get_flag(draft: Draft, name: str) -> bool:
+    """Return a yes-or-no setting of the post; absent and null mean no."""
     return bool(draft.options.get(name))
 
 
 def is_draft(draft: Draft) -> bool:
-    """Whether the post goes to the account's inbox, to be finished by a person in the app."""
+    """Return True if the post goes to the account's inbox, where a person finishes it in the app."""
     return draft.options.get("post_mode") == "MEDIA_UPLOAD"
 
 
 def is_public(draft: Draft) -> bool:
-    """Whether the post will be seen by everyone, and so turn up in the lists of public posts."""
-    return not is_draft(draft) and privacy(draft) == DEFAULT_PRIVACY
+    """Return True if everyone may see the post: the lists of public posts include it."""
+    return not is_draft(draft) and get_privacy_level(draft) == DEFAULT_PRIVACY
 
 
-def privacy(draft: Draft) -> str:
-    """The privacy level the post asks for."""
+def get_privacy_level(draft: Draft) -> str:
+    """Return the privacy level that the post asks for."""
     return str(draft.options.get("privacy_level") or DEFAULT_PRIVACY)
 
 
-def description(draft: Draft) -> str:
-    """The long text, hashtags included: of a video the only one."""
+def build_description(draft: Draft) -> str:
+    """Return the long text, hashtags included; for a video it is the only text."""
     return str(draft.options.get("description") or draft.caption)
 
 
-def title(draft: Draft) -> str:
-    """The short title over a photo post: the one asked for, else the beginning of the caption."""
+def build_title(draft: Draft) -> str:
+    """Return the short title of a photo post: the one requested, else the beginning of the caption."""
     asked = draft.options.get("title")
-    return str(asked) if asked else cut(draft.caption, TEXT["creator"].photo_title)
+    return str(asked) if asked else cut_text(draft.caption, TEXT["creator"].photo_title)
 
 
-def urls(draft: Draft) -> list[str]:
-    """The addresses TikTok is to fetch from, in order."""
+def list_urls(draft: Draft) -> list[str]:
+    """Return the URLs that TikTok fetches, in order."""
     return [media.url for media in draft.media]
 
 
 # --- creator ---------------------------------------------------------------------------------------------------------
 
 
-def video_init(draft: Draft, allowed: Allowed, plan: Plan) -> dict[str, Any]:
-    """``video/init`` with FILE_UPLOAD. What the creator's settings forbid is sent as forbidden."""
+def build_video_init(draft: Draft, allowed: AllowedSettings, plan: UploadPlan) -> dict[str, Any]:
+    """Return the body of ``video/init`` with FILE_UPLOAD. What the account has switched off is sent as disabled."""
     return {
         "post_info": {
-            "title": description(draft),
-            "privacy_level": privacy(draft),
-            "disable_duet": allowed.duet_disabled or option(draft, "disable_duet"),
-            "disable_comment": allowed.comment_disabled or option(draft, "disable_comment"),
-            "disable_stitch": allowed.stitch_disabled or option(draft, "disable_stitch"),
-            "brand_content_toggle": option(draft, "is_branded_content"),
-            "brand_organic_toggle": option(draft, "is_your_brand"),
+            "title": build_description(draft),
+            "privacy_level": get_privacy_level(draft),
+            "disable_duet": allowed.duet_disabled or get_flag(draft, "disable_duet"),
+            "disable_comment": allowed.comment_disabled or get_flag(draft, "disable_comment"),
+            "disable_stitch": allowed.stitch_disabled or get_flag(draft, "disable_stitch"),
+            "brand_content_toggle": get_flag(draft, "is_branded_content"),
+            "brand_organic_toggle": get_flag(draft, "is_your_brand"),
         },
         "source_info": {
             "source": "FILE_UPLOAD",
@@ -79,37 +79,39 @@ def video_init(draft: Draft, allowed: Allowed, plan: Plan) -> dict[str, Any]:
     }
 
 
-def photo_init(draft: Draft, allowed: Allowed | None) -> dict[str, Any]:
-    """``content/init``: it starts the publish. A draft takes texts only; ``allowed`` is None just there."""
-    info: dict[str, Any] = {"title": title(draft), "description": description(draft)}
+def build_photo_init(draft: Draft, allowed: AllowedSettings | None) -> dict[str, Any]:
+    """Return the body of ``content/init``. *allowed* is None for an inbox draft, which carries texts only."""
+    info: dict[str, Any] = {"title": build_title(draft), "description": build_description(draft)}
     if allowed is not None:
         info |= {
-            "privacy_level": privacy(draft),
-            "disable_comment": allowed.comment_disabled or option(draft, "disable_comment"),
-            "auto_add_music": option(draft, "auto_add_music"),
-            "brand_content_toggle": option(draft, "is_branded_content"),
-            "brand_organic_toggle": option(draft, "is_your_brand"),
+            "privacy_level": get_privacy_level(draft),
+            "disable_comment": allowed.comment_disabled or get_flag(draft, "disable_comment"),
+            "auto_add_music": get_flag(draft, "auto_add_music"),
+            "brand_content_toggle": get_flag(draft, "is_branded_content"),
+            "brand_organic_toggle": get_flag(draft, "is_your_brand"),
         }
     return {
         "media_type": "PHOTO",
         "post_mode": "DIRECT_POST" if allowed is not None else "MEDIA_UPLOAD",
         "post_info": info,
-        "source_info": {"source": "PULL_FROM_URL", "photo_images": urls(draft), "photo_cover_index": 0},
+        "source_info": {"source": "PULL_FROM_URL", "photo_images": list_urls(draft), "photo_cover_index": 0},
     }
 
 
 # --- business --------------------------------------------------------------------------------------------------------
 
 
-def business_video(draft: Draft, business_id: str, allowed: Allowed, sound_id: str | None) -> dict[str, Any]:
-    """``video/publish``: public by nature, it has no privacy field."""
+def build_business_video(
+    draft: Draft, business_id: str, allowed: AllowedSettings, sound_id: str | None
+) -> dict[str, Any]:
+    """Return the body of ``video/publish``. Such videos are always public: there is no privacy field."""
     info: dict[str, Any] = {
-        "caption": description(draft),
-        "is_brand_organic": option(draft, "is_your_brand"),
-        "is_branded_content": option(draft, "is_branded_content"),
-        "disable_comment": allowed.comment_disabled or option(draft, "disable_comment"),
-        "disable_duet": allowed.duet_disabled or option(draft, "disable_duet"),
-        "disable_stitch": allowed.stitch_disabled or option(draft, "disable_stitch"),
+        "caption": build_description(draft),
+        "is_brand_organic": get_flag(draft, "is_your_brand"),
+        "is_branded_content": get_flag(draft, "is_branded_content"),
+        "disable_comment": allowed.comment_disabled or get_flag(draft, "disable_comment"),
+        "disable_duet": allowed.duet_disabled or get_flag(draft, "disable_duet"),
+        "disable_stitch": allowed.stitch_disabled or get_flag(draft, "disable_stitch"),
     }
     if sound_id is not None:
         info["music_sound_info"] = {
@@ -120,35 +122,35 @@ def business_video(draft: Draft, business_id: str, allowed: Allowed, sound_id: s
     return {"business_id": business_id, "video_url": draft.media[0].url, "post_info": info}
 
 
-def business_photo(
-    draft: Draft, business_id: str, allowed: Allowed | None, sound_id: str | None
+def build_business_photo(
+    draft: Draft, business_id: str, allowed: AllowedSettings | None, sound_id: str | None
 ) -> dict[str, Any]:
-    """``photo/publish``. A draft takes texts only; ``allowed`` is None just there."""
-    info: dict[str, Any] = {"title": title(draft), "caption": description(draft)}
+    """Return the body of ``photo/publish``. *allowed* is None for an inbox draft, which carries texts only."""
+    info: dict[str, Any] = {"title": build_title(draft), "caption": build_description(draft)}
     if allowed is None:
         info["is_draft"] = True
     else:
         info |= {
-            "privacy_level": privacy(draft),
-            "auto_add_music": sound_id is None and option(draft, "auto_add_music"),
-            "is_brand_organic": option(draft, "is_your_brand"),
-            "is_branded_content": option(draft, "is_branded_content"),
-            "disable_comment": allowed.comment_disabled or option(draft, "disable_comment"),
+            "privacy_level": get_privacy_level(draft),
+            "auto_add_music": sound_id is None and get_flag(draft, "auto_add_music"),
+            "is_brand_organic": get_flag(draft, "is_your_brand"),
+            "is_branded_content": get_flag(draft, "is_branded_content"),
+            "disable_comment": allowed.comment_disabled or get_flag(draft, "disable_comment"),
         }
         if sound_id is not None:
             info["music_sound_info"] = {"music_sound_id": sound_id}
     return {
         "business_id": business_id,
-        "photo_images": urls(draft),
+        "photo_images": list_urls(draft),
         "photo_cover_index": 0,
         "post_info": info,
     }
 
 
-# --- after it is out -------------------------------------------------------------------------------------------------
+# --- the published post ----------------------------------------------------------------------------------------------
 
 
-def permalink(draft: Draft, username: str, post_id: str) -> str:
-    """The address people see; TikTok leads any handle, even an outdated one, to the post by its id."""
+def build_link(draft: Draft, username: str, post_id: str) -> str:
+    """Return the post's public URL. TikTok finds the post by its id, even with an outdated handle."""
     kind = "video" if draft.kind == "video" else "photo"
     return f"https://www.tiktok.com/@{username.removeprefix('@')}/{kind}/{post_id}"

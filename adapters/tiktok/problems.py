@@ -1,6 +1,6 @@
-"""Why a draft cannot go out at TikTok: every limit of ``limits.py`` held against it, all findings together. Pure.
+"""Find why TikTok cannot publish a draft, by the limits of ``limits.py``; every problem at once. Pure.
 
-What a probe could not tell is not held against the draft.
+A fact that is unknown is not checked.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
-from adapters.tiktok import limits
-from adapters.tiktok import payload as posts
-from adapters.tiktok.music import sound_link
-from adapters.tiktok.text import units
+from adapters.text import count_utf16_units
+from adapters.tiktok import limits, payload
+from adapters.tiktok.music import build_sound_link
 
 _MENTION = re.compile(r"(?<![\w.])@[\w.]+")
 Number = int | float
 
 
-def found(draft: Draft, connection: str) -> tuple[Problem, ...]:
-    """Every problem of the draft for an account connected in this way (``creator`` or ``business``)."""
+def find_problems(draft: Draft, connection: str) -> tuple[Problem, ...]:
+    """Return every problem of the draft for an account of this connection (``creator`` or ``business``)."""
     if connection not in limits.TEXT:
         message = f"TikTok accounts are connected as {' or '.join(limits.TEXT)}; this one as {connection!r}."
         return (_refuse("accounts", message, ", ".join(limits.TEXT), connection),)
     return tuple(
         problem
-        for check in (_shape, _texts, _settings, _media, _music)
+        for check in (_check_shape, _check_texts, _check_settings, _check_media, _check_music)
         for problem in check(draft, connection)
     )
 
@@ -43,14 +42,14 @@ def _warn(code: str, field: str, message: str) -> Problem:
     return Problem(severity="warn", code=code, field=field, message=message)
 
 
-def _most(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
+def _check_maximum(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
     if value > limit:
         yield _refuse(
             field, f"TikTok takes {rule} of at most {limit:,} {unit}; this has {value:,}.", limit, value
         )
 
 
-def _least(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
+def _check_minimum(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
     if value < limit:
         yield _refuse(
             field, f"TikTok takes {rule} of at least {limit:,} {unit}; this has {value:,}.", limit, value
@@ -60,7 +59,7 @@ def _least(field: str, rule: str, unit: str, limit: Number, value: Number) -> It
 # --- what kind of post -----------------------------------------------------------------------------------------------
 
 
-def _shape(draft: Draft, _connection: str) -> Iterator[Problem]:
+def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
     is_video, count = draft.kind == "video", len(draft.media)
     wanted = "video" if is_video else "image"
     if is_video and count != 1:
@@ -71,29 +70,29 @@ def _shape(draft: Draft, _connection: str) -> Iterator[Problem]:
     for index, media in enumerate(draft.media):
         if media.kind != wanted:
             yield _refuse(
-                _at(draft, index),
-                f"Here TikTok takes one {wanted}; this is one {media.kind}.",
+                _name_field(draft, index),
+                f"TikTok takes one {wanted} here; this is one {media.kind}.",
                 wanted,
                 media.kind,
             )
-    if is_video and posts.is_draft(draft):
+    if is_video and payload.is_draft(draft):
         message = "post_mode MEDIA_UPLOAD (a draft in the inbox) is for slideshows only; this is a video."
         yield _refuse("tiktok.post_mode", message, "slideshow", "video")
 
 
-def _at(draft: Draft, index: int) -> str:
+def _name_field(draft: Draft, index: int) -> str:
     return "media.url" if draft.kind == "video" else f"media.urls[{index}]"
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------
 
 
-def _texts(draft: Draft, connection: str) -> Iterator[Problem]:
-    texts, text = limits.TEXT[connection], posts.description(draft)
+def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
+    texts, text = limits.TEXT[connection], payload.build_description(draft)
     is_video = draft.kind == "video"
     field = "tiktok.description" if draft.options.get("description") else "caption"
     most = texts.video_text if is_video else texts.photo_text
-    yield from _most(field, "a text", "UTF-16 units", most, units(text))
+    yield from _check_maximum(field, "a text", "UTF-16 units", most, count_utf16_units(text))
     mentions = len(_MENTION.findall(text))
     if texts.mentions is not None and mentions > texts.mentions:
         message = f"TikTok takes at most {texts.mentions} mentions; this text has {mentions}."
@@ -103,38 +102,40 @@ def _texts(draft: Draft, connection: str) -> Iterator[Problem]:
         message = "A TikTok video has one text, the caption: tiktok.title is used for photo posts only."
         yield _warn("TITLE_NOT_USED", "tiktok.title", message)
     elif asked:
-        yield from _most(
-            "tiktok.title", "a photo title", "UTF-16 units", texts.photo_title, units(str(asked))
+        yield from _check_maximum(
+            "tiktok.title", "a photo title", "UTF-16 units", texts.photo_title, count_utf16_units(str(asked))
         )
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def _settings(draft: Draft, connection: str) -> Iterator[Problem]:
-    level, is_branded = posts.privacy(draft), posts.option(draft, "is_branded_content")
-    if posts.is_draft(draft):
-        yield from _ignored_by_drafts(draft)
+def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
+    level, is_branded = payload.get_privacy_level(draft), payload.get_flag(draft, "is_branded_content")
+    if payload.is_draft(draft):
+        yield from _warn_of_draft_settings(draft)
         return
     if level not in limits.PRIVACY:
         message = f"TikTok knows the privacy levels {', '.join(limits.PRIVACY)}; this asks for {level}."
         yield _refuse("tiktok.privacy_level", message, ", ".join(limits.PRIVACY), level)
-    elif connection == "business" and draft.kind == "video" and level != posts.DEFAULT_PRIVACY:
+    elif connection == "business" and draft.kind == "video" and level != payload.DEFAULT_PRIVACY:
         message = (
-            f"Videos of accounts connected through TikTok for Business are always {posts.DEFAULT_PRIVACY}; "
+            f"Videos of accounts connected through TikTok for Business are always {payload.DEFAULT_PRIVACY}; "
             f"this asks for {level}."
         )
-        yield _refuse("tiktok.privacy_level", message, posts.DEFAULT_PRIVACY, level)
+        yield _refuse("tiktok.privacy_level", message, payload.DEFAULT_PRIVACY, level)
     if is_branded and level == "SELF_ONLY":
         message = "TikTok does not take branded content as SELF_ONLY: others have to be able to see it."
         yield _refuse("tiktok.privacy_level", message, "not SELF_ONLY", level)
-    if posts.option(draft, "is_commercial") and not (is_branded or posts.option(draft, "is_your_brand")):
+    if payload.get_flag(draft, "is_commercial") and not (
+        is_branded or payload.get_flag(draft, "is_your_brand")
+    ):
         message = (
-            "is_commercial says the post promotes something: TikTok also has to be told what. "
+            "is_commercial says that the post promotes something, and TikTok also requires what. "
             "Set is_your_brand or is_branded_content."
         )
         yield _refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
-    yield from _without_effect(draft)
+    yield from _warn_of_unused_settings(draft)
 
 
 _DRAFT_IGNORES = (
@@ -150,18 +151,18 @@ _DRAFT_IGNORES = (
 _ONLY = {"video": ("auto_add_music",), "slideshow": ("disable_duet", "disable_stitch")}
 
 
-def _ignored_by_drafts(draft: Draft) -> Iterator[Problem]:
+def _warn_of_draft_settings(draft: Draft) -> Iterator[Problem]:
     for name in _DRAFT_IGNORES:
-        if draft.options.get(name) not in (None, False, posts.DEFAULT_PRIVACY):
+        if draft.options.get(name) not in (None, False, payload.DEFAULT_PRIVACY):
             message = (
                 f"A draft in the inbox carries texts only: {name} is chosen by the person who finishes it."
             )
             yield _warn("DRAFT_IGNORES_SETTING", f"tiktok.{name}", message)
 
 
-def _without_effect(draft: Draft) -> Iterator[Problem]:
+def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
     for name in _ONLY[draft.kind]:
-        if posts.option(draft, name):
+        if payload.get_flag(draft, name):
             kind = "videos" if draft.kind == "video" else "photo posts"
             yield _warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
 
@@ -169,22 +170,22 @@ def _without_effect(draft: Draft) -> Iterator[Problem]:
 # --- media -----------------------------------------------------------------------------------------------------------
 
 
-def _media(draft: Draft, connection: str) -> Iterator[Problem]:
+def _check_media(draft: Draft, connection: str) -> Iterator[Problem]:
     for index, media in enumerate(draft.media):
-        field = _at(draft, index)
+        field = _name_field(draft, index)
         if media.kind == "image" or connection == "business":
-            yield from _fetched(field, media)
+            yield from _check_url(field, media)
         if media.facts is None:
             continue
-        yield from _least(field, "files", "bytes", 1, media.facts.bytes)
+        yield from _check_minimum(field, "files", "bytes", 1, media.facts.bytes)
         if media.kind == "video":
-            yield from _video(field, media.facts, limits.VIDEO[connection])
+            yield from _check_video(field, media.facts, limits.VIDEO[connection])
         else:
-            yield from _image(field, media.facts)
+            yield from _check_image(field, media.facts)
 
 
-def _fetched(field: str, media: Media) -> Iterator[Problem]:
-    """TikTok fetches this itself, and not from bare IP addresses. Only https is looked at: http is no customer's."""
+def _check_url(field: str, media: Media) -> Iterator[Problem]:
+    """Refuse a bare IP address in a URL that TikTok fetches. Only https is checked: customers' URLs are https."""
     parts = urlsplit(media.url)
     if parts.scheme == "https" and _is_address(parts.hostname or ""):
         message = "TikTok fetches this file itself, from a host name only; this address is a bare IP address."
@@ -200,38 +201,40 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> Iterator[Problem]:
-    yield from _one_of(field, "video files of type", limit.containers, facts.content_type)
+def _check_video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> Iterator[Problem]:
+    yield from _check_allowed(field, "video files of type", limit.containers, facts.content_type)
     if facts.codec is not None:
         codec = facts.codec.lower()
-        yield from _one_of(field, "videos coded as", limit.codecs, limits.CODEC_ALIASES.get(codec, codec))
-    yield from _most(field, "videos", "bytes", limit.bytes, facts.bytes)
+        yield from _check_allowed(
+            field, "videos coded as", limit.codecs, limits.CODEC_ALIASES.get(codec, codec)
+        )
+    yield from _check_maximum(field, "videos", "bytes", limit.bytes, facts.bytes)
     if facts.duration is not None:
-        yield from _most(field, "videos", "seconds", limit.longest, facts.duration)
-        yield from _least(field, "videos", "seconds", limit.shortest, facts.duration)
+        yield from _check_maximum(field, "videos", "seconds", limit.longest, facts.duration)
+        yield from _check_minimum(field, "videos", "seconds", limit.shortest, facts.duration)
     if facts.fps is not None:
-        yield from _most(field, "videos", "frames per second", limit.fps_to, facts.fps)
-        yield from _least(field, "videos", "frames per second", limit.fps_from, facts.fps)
+        yield from _check_maximum(field, "videos", "frames per second", limit.fps_to, facts.fps)
+        yield from _check_minimum(field, "videos", "frames per second", limit.fps_from, facts.fps)
     if facts.width is not None and facts.height is not None:
-        yield from _least(
+        yield from _check_minimum(
             field, "videos with sides", "pixels", limit.side_from, min(facts.width, facts.height)
         )
         if limit.side_to is not None:
-            yield from _most(
+            yield from _check_maximum(
                 field, "videos with sides", "pixels", limit.side_to, max(facts.width, facts.height)
             )
 
 
-def _image(field: str, facts: MediaFacts) -> Iterator[Problem]:
-    yield from _one_of(field, "images of type", limits.IMAGE_TYPES, facts.content_type)
-    yield from _most(field, "images", "bytes", limits.IMAGE_BYTES, facts.bytes)
+def _check_image(field: str, facts: MediaFacts) -> Iterator[Problem]:
+    yield from _check_allowed(field, "images of type", limits.IMAGE_TYPES, facts.content_type)
+    yield from _check_maximum(field, "images", "bytes", limits.IMAGE_BYTES, facts.bytes)
     if facts.width is not None and facts.height is not None:
         short, long = sorted((facts.width, facts.height))
-        yield from _most(field, "images with a long side", "pixels", limits.IMAGE_LONG_SIDE, long)
-        yield from _most(field, "images with a short side", "pixels", limits.IMAGE_SHORT_SIDE, short)
+        yield from _check_maximum(field, "images with a long side", "pixels", limits.IMAGE_LONG_SIDE, long)
+        yield from _check_maximum(field, "images with a short side", "pixels", limits.IMAGE_SHORT_SIDE, short)
 
 
-def _one_of(field: str, rule: str, wanted: tuple[str, ...], value: str) -> Iterator[Problem]:
+def _check_allowed(field: str, rule: str, wanted: tuple[str, ...], value: str) -> Iterator[Problem]:
     if value not in wanted:
         yield _refuse(
             field, f"TikTok takes {rule} {', '.join(wanted)}; this is {value}.", ", ".join(wanted), value
@@ -246,13 +249,13 @@ _NO_TRACK = (
 )
 
 
-def _music(draft: Draft, connection: str) -> Iterator[Problem]:
+def _check_music(draft: Draft, connection: str) -> Iterator[Problem]:
     if draft.music_url is None and draft.track is None:
         return
-    if posts.is_draft(draft):
+    if payload.is_draft(draft):
         message = "A draft cannot carry a track: choose it in the TikTok app when finishing the post"
         if draft.track is not None:
-            message += f": {draft.track.title}, {sound_link(draft.track.sound_id)}"
+            message += f": {draft.track.title}, {build_sound_link(draft.track.sound_id)}"
         yield _warn("MUSIC_BY_HAND", "music_url", f"{message}.")
     elif connection == "creator":
         is_video = draft.kind == "video"

@@ -1,4 +1,4 @@
-"""What TikTok's two envelopes say: the ``data`` of a success, or the error of a table's row."""
+"""Send a request to TikTok, and parse its two envelopes: the ``data`` of a success, or the table's error."""
 
 from __future__ import annotations
 
@@ -6,46 +6,53 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters import transport as speech
+from adapters import transport
 from adapters.error_table import Phase, parse_retry_after
 from adapters.http import HttpClient, Response
-from adapters.tiktok.errors import SERVICE, of_business, of_creator, unclear
+from adapters.tiktok.errors import (
+    SERVICE,
+    build_unclear_error,
+    translate_business_error,
+    translate_creator_error,
+)
 from adapters.tiktok.wire import BusinessEnvelope, Envelope
 from adapters.transport import Model, Request
 
 
-def send(client: HttpClient, request: Request, step: Phase) -> Response:
-    """As ``adapters.transport`` says."""
-    return speech.send(client, SERVICE, request, step)
+def send(http: HttpClient, request: Request, phase: Phase) -> Response:
+    """Return the response, whatever its status; raise as ``adapters.transport.send``."""
+    return transport.send(http, SERVICE, request, phase)
 
 
-def creator_answer(answer: Response, step: Phase, model: type[Model]) -> Model:
-    """The ``data`` of a v2 answer. Success iff ``error.code`` is ``ok``: the vendor says not to go by the status."""
+def parse_creator_response(response: Response, phase: Phase, model: type[Model]) -> Model:
+    """Return the ``data`` of a v2 success. It is one if ``error.code`` is ``ok``: TikTok says to ignore the status."""
+    wait = parse_retry_after(response)
     try:
-        envelope = Envelope.model_validate_json(answer.body)
+        envelope = Envelope.model_validate_json(response.body)
     except ValidationError:
-        raise of_creator(None, answer.status, step, parse_retry_after(answer)) from None
+        raise translate_creator_error(None, response.status, phase, wait) from None
     if envelope.error.code != "ok":
-        raise of_creator(envelope.error.code, answer.status, step, parse_retry_after(answer))
-    return _data(model, envelope.data, answer.status, step)
+        raise translate_creator_error(envelope.error.code, response.status, phase, wait)
+    return _parse_data(model, envelope.data, response.status, phase)
 
 
-def business_answer(answer: Response, step: Phase, model: type[Model]) -> Model:
-    """The ``data`` of a Business answer. Success iff ``code`` is 0."""
+def parse_business_response(response: Response, phase: Phase, model: type[Model]) -> Model:
+    """Return the ``data`` of a Business success. It is one if ``code`` is 0."""
+    wait = parse_retry_after(response)
     try:
-        envelope = BusinessEnvelope.model_validate_json(answer.body)
+        envelope = BusinessEnvelope.model_validate_json(response.body)
     except ValidationError:
-        raise of_business(None, "", answer.status, step, parse_retry_after(answer)) from None
+        raise translate_business_error(None, "", response.status, phase, wait) from None
     if envelope.code != 0:
         message = envelope.message or ""
-        raise of_business(envelope.code, message, answer.status, step, parse_retry_after(answer))
-    return _data(model, envelope.data, answer.status, step)
+        raise translate_business_error(envelope.code, message, response.status, phase, wait)
+    return _parse_data(model, envelope.data, response.status, phase)
 
 
-def _data(model: type[Model], data: Any, status: int, step: Phase) -> Model:
-    if status >= 400:  # noqa: PLR2004 - "ok" under a failing status tells nothing
-        raise unclear(step, platform_code=f"http_{status}", status=status)
+def _parse_data(model: type[Model], data: Any, status: int, phase: Phase) -> Model:
+    if status >= 400:  # noqa: PLR2004 - "ok" with a failing status proves nothing
+        raise build_unclear_error(phase, platform_code=f"http_{status}", status=status)
     try:
         return model.model_validate({} if data is None else data)
     except ValidationError:
-        raise unclear(step, platform_code="unreadable_answer", status=status) from None
+        raise build_unclear_error(phase, platform_code="unreadable_answer", status=status) from None

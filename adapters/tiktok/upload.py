@@ -1,131 +1,103 @@
-"""The byte upload of a video: how it is cut, what is kept of it, and one chunk on its way.
+"""The state of a video's chunked upload: its chunks, its URL's lifetime, and what is sent next. Pure.
 
-The publish is done by the last byte, so everything but the last chunk is ``prepare`` and the last chunk is
-``finalize``. Source: developers.tiktok.com/doc/content-posting-api-media-transfer-guide, read 2026-11-24.
+The last byte publishes the video, so every chunk but the last is sent by ``prepare`` and the last one by ``finalize``.
+Source: developers.tiktok.com/doc/content-posting-api-media-transfer-guide, read 2026-11-24.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any
 
-from adapters.contract import CheckpointData, Draft
+from pydantic import Field
+
+from adapters.checkpoint import BaseCheckpoint
 from adapters.tiktok.limits import CHUNK_LEAST, CHUNK_WANTED, UPLOAD_URL_LIFE
-from adapters.transport import Request
-from adapters.upload_source import open_body
 
-BEFORE, AFTER = 120.0, 300.0
-"""Seconds before the upload URL's end when nothing new is begun on it, and after it when it is surely dead."""
-AT_LEAST = 60.0
-"""Seconds the URL has to live for its last chunk to be sent."""
-CHUNK_TIME = timedelta(seconds=60)
+EXPIRES_EARLY, EXPIRES_LATE = 120.0, 300.0
+"""Margins around the upload URL's expiry, in seconds: before it no new chunk starts, after it the URL is dead."""
+FINISH_MARGIN = 60.0
+"""Seconds that the URL has to live for its last chunk to be sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """How a file is cut: ``chunks`` of ``chunk_size`` bytes, the last one takes the remainder."""
+class UploadPlan:
+    """How a file is split: ``chunks`` of ``chunk_size`` bytes; the last one includes the remainder."""
 
     size: int
     chunk_size: int
     chunks: int
 
     @classmethod
-    def of(cls, size: int) -> Plan:
-        """Even chunks of about 10 MB, so that the last one, sent at the due time, is no larger than the others."""
+    def for_size(cls, size: int) -> UploadPlan:
+        """Split into even chunks of about 10 MB, so that the last one, sent at the due time, is not larger."""
         chunks = max(size // CHUNK_WANTED, 2 if size >= 2 * CHUNK_LEAST else 1)
         return cls(size=size, chunk_size=size // chunks, chunks=chunks)
 
-    def end(self, index: int) -> int:
-        """The offset right after chunk ``index``."""
+    def get_end(self, index: int) -> int:
+        """Return the offset right after chunk *index*."""
         return self.size if index >= self.chunks - 1 else (index + 1) * self.chunk_size
 
 
-class Life(Enum):
-    """Whether the upload URL can still take bytes."""
+class UrlState(Enum):
+    """Whether the upload URL still accepts bytes."""
 
     ALIVE = "alive"
-    DYING = "dying"
+    EXPIRING = "expiring"
     DEAD = "dead"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Handle:
-    """One started upload, as the checkpoint keeps it. The URL carries a token, so it is out of the repr."""
+class Upload(BaseCheckpoint):
+    """A started upload, as the checkpoint stores it. The URL contains a token and is not in the repr."""
 
     publish_id: str
-    upload_url: str = field(repr=False)
+    upload_url: str = Field(repr=False)
     url_expires_at: float
-    """Seconds since the epoch, counted from before the call that made it: TikTok's own end is never earlier."""
-    plan: Plan
+    """Seconds since the epoch, counted from before the call that created it: TikTok's own expiry is never earlier."""
+    plan: UploadPlan
     offset: int = 0
-    """The first byte TikTok does not have yet."""
+    """The first byte that TikTok does not have."""
     was_armed: bool = False
-    """Its last chunk may have left once: it is never given up before its URL is surely dead."""
+    """The last chunk may have been sent once: the upload is not abandoned before its URL is surely dead."""
     recheck: bool = False
-    """TikTok's progress is not what we believed; it is asked for before the next byte."""
+    """TikTok's progress differs from ours: it is read before the next byte is sent."""
 
     @classmethod
-    def read(cls, checkpoint: CheckpointData) -> Handle | None:
-        """The upload an earlier step started, if it did."""
-        kept = checkpoint.get("upload")
-        return None if kept is None else cls(**{**kept, "plan": Plan(**kept["plan"])})
-
-    @classmethod
-    def begun(cls, publish_id: str, upload_url: str, plan: Plan, asked_at: float) -> Handle:
-        """A new upload; ``asked_at`` was read before its call."""
-        end = asked_at + UPLOAD_URL_LIFE.total_seconds()
+    def start(cls, publish_id: str, upload_url: str, plan: UploadPlan, requested_at: float) -> Upload:
+        """Return a new upload; *requested_at* is the time right before the call that created it."""
+        end = requested_at + UPLOAD_URL_LIFE.total_seconds()
         return cls(publish_id=publish_id, upload_url=upload_url, url_expires_at=end, plan=plan)
 
-    def kept(self) -> dict[str, Any]:
-        """The same as JSON-able facts for the checkpoint."""
-        return asdict(self)
+    def get_url_state(self, now: float) -> UrlState:
+        """Return whether the URL still accepts bytes, with a margin on both sides of its expiry."""
+        if now < self.url_expires_at - EXPIRES_EARLY:
+            return UrlState.ALIVE
+        return UrlState.EXPIRING if now <= self.url_expires_at + EXPIRES_LATE else UrlState.DEAD
 
-    def life(self, now: float) -> Life:
-        """Whether the upload URL can still take bytes, with a margin on both sides."""
-        if now < self.url_expires_at - BEFORE:
-            return Life.ALIVE
-        return Life.DYING if now <= self.url_expires_at + AFTER else Life.DEAD
+    def must_wait(self, now: float) -> bool:
+        """Return True if the upload may neither continue nor be abandoned: armed once, its URL about to expire."""
+        return self.was_armed and self.get_url_state(now) is UrlState.EXPIRING
 
-    def time_to_death(self, now: float) -> timedelta:
-        """How long until the URL is surely dead."""
-        return timedelta(seconds=max(1.0, self.url_expires_at + AFTER - now + 1))
+    def time_until_dead(self, now: float) -> timedelta:
+        """Return the time until the URL is surely dead."""
+        return timedelta(seconds=max(1.0, self.url_expires_at + EXPIRES_LATE - now + 1))
 
     def can_finish(self, now: float) -> bool:
-        """Whether the URL lives long enough for the last chunk."""
-        return now < self.url_expires_at - AT_LEAST
+        """Return True if the URL lives long enough for the last chunk."""
+        return now < self.url_expires_at - FINISH_MARGIN
 
     @property
-    def last_first(self) -> int:
-        """Where the last chunk begins."""
-        return self.plan.end(self.plan.chunks - 2) if self.plan.chunks > 1 else 0
+    def last_chunk_start(self) -> int:
+        """The offset of the last chunk."""
+        return self.plan.get_end(self.plan.chunks - 2) if self.plan.chunks > 1 else 0
 
     @property
-    def only_last_left(self) -> bool:
-        """Whether every chunk but the last is there, as far as we know."""
-        return self.offset >= self.last_first and not self.recheck
+    def is_last_chunk(self) -> bool:
+        """Whether, as far as known, TikTok has every chunk but the last."""
+        return self.offset >= self.last_chunk_start and not self.recheck
 
-    def span(self) -> tuple[int, int]:
-        """First byte and end of what is to be sent next; of a complete upload the last chunk again."""
-        first = self.offset if self.offset < self.plan.size else self.last_first
-        return first, self.plan.end(first // self.plan.chunk_size)
-
-
-def put(draft: Draft, handle: Handle) -> Request:
-    """The request for the next chunk, its source already open.
-
-    Raises what the source raises: Unavailable when it does not answer, Rejected when the file has changed.
-    """
-    media = draft.media[0]
-    first, end = handle.span()
-    return Request(
-        method="PUT",
-        url=handle.upload_url,
-        headers={
-            "Content-Type": media.facts.content_type if media.facts else "video/mp4",
-            "Content-Range": f"bytes {first}-{end - 1}/{handle.plan.size}",
-        },
-        body=open_body(media, first, end - first),
-        limit=CHUNK_TIME,
-    )
+    def get_next_range(self) -> tuple[int, int]:
+        """Return first byte and end of the next chunk; of a complete upload the last chunk again."""
+        first = self.offset if self.offset < self.plan.size else self.last_chunk_start
+        return first, self.plan.get_end(first // self.plan.chunk_size)

@@ -1,7 +1,7 @@
-"""TikTok's JSON, as far as we read it. Unknown keys are ignored and optional ones may be null: vendors add fields.
+"""Models of the JSON that TikTok sends. Unknown keys are ignored, optional ones may be null: vendors add fields.
 
-Sources: developers.tiktok.com/doc/content-posting-api-* and oauth-user-access-token-management for the creator
-half; business-api.tiktok.com/portal/docs for the business half; developers.tiktok.com/doc/embed-videos for oEmbed.
+Sources: developers.tiktok.com/doc/content-posting-api-* and oauth-user-access-token-management for creator
+accounts; business-api.tiktok.com/portal/docs for business accounts; developers.tiktok.com/doc/embed-videos for oEmbed.
 All read 2026-11-24.
 """
 
@@ -25,12 +25,12 @@ def _no(value: Any) -> Any:
 
 
 Id = Annotated[str, BeforeValidator(_text)]
-"""An id. TikTok sends some as bare integers above 2**53; for us they are text."""
+"""An id as text. TikTok sends some as bare integers above 2**53."""
 Flag = Annotated[bool, BeforeValidator(_no)]
 
 
 class Wire(BaseModel):
-    """Whatever TikTok sends; its repr never shows values, because some are secrets."""
+    """Base of the models. The repr never shows values, because some are secrets."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -44,21 +44,21 @@ class Wire(BaseModel):
 
 
 class ErrorPart(Wire):
-    """The ``error`` of every v2 answer; success iff its code is ``ok``, whatever the HTTP status."""
+    """The ``error`` of every v2 response; a success if its code is ``ok``, whatever the HTTP status."""
 
     code: str
     message: str | None = None
 
 
 class Envelope(Wire):
-    """Every v2 answer but those of uploads and OAuth."""
+    """Every v2 response but those of uploads and OAuth."""
 
     error: ErrorPart
     data: Any = None
 
 
 class PostingSettings(Wire):
-    """What an account lets us do right now: ``creator_info/query`` and ``business/video/settings`` speak alike."""
+    """What an account currently allows: ``creator_info/query`` and ``business/video/settings`` have the same shape."""
 
     privacy_level_options: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
     comment_disabled: Flag = False
@@ -70,7 +70,7 @@ class PostingSettings(Wire):
 
 
 class UploadStarted(Wire):
-    """``video/init`` with FILE_UPLOAD. The URL carries a token: a secret."""
+    """``video/init`` with FILE_UPLOAD. The URL contains a token: a secret."""
 
     publish_id: str = Field(min_length=1)
     upload_url: str = Field(min_length=1)
@@ -83,7 +83,7 @@ class PublishStarted(Wire):
 
 
 class PublishStatus(Wire):
-    """``status/fetch``. The vendor misspells the ids' key; the right spelling is taken too."""
+    """``status/fetch``. TikTok misspells the key of the ids; the right spelling is accepted too."""
 
     status: str
     fail_reason: str | None = None
@@ -112,14 +112,14 @@ class VideoPage(Wire):
 
 
 class User(Wire):
-    """Who a creator grant belongs to."""
+    """The owner of a creator token."""
 
     open_id: str = Field(min_length=1)
     display_name: str | None = None
 
 
 class UserInfo(Wire):
-    """``user/info``."""
+    """``user/info``: the owner of a token."""
 
     user: User
 
@@ -134,7 +134,7 @@ class OAuthError(Wire):
 
 
 class BusinessEnvelope(Wire):
-    """Every Business answer; nearly always HTTP 200, success iff ``code`` is 0."""
+    """Every Business response; nearly always HTTP 200, a success if ``code`` is 0."""
 
     code: int
     message: str | None = None
@@ -142,13 +142,13 @@ class BusinessEnvelope(Wire):
 
 
 class Shared(Wire):
-    """``video/publish`` and ``photo/publish``. Code 0 without an id is no success: nothing is known then."""
+    """``video/publish`` and ``photo/publish``. Code 0 without an id is not a success: the outcome is unknown."""
 
     share_id: str = Field(min_length=1)
 
 
 class BusinessStatus(Wire):
-    """``publish/status``."""
+    """``publish/status``: the state of a business publish."""
 
     status: str
     reason: str | None = None
@@ -166,7 +166,7 @@ class BusinessItem(Wire):
 
 
 class BusinessPage(Wire):
-    """A page of ``business/video/list``; it may be short although more follows."""
+    """A page of ``business/video/list``; it may be short even if more follow."""
 
     videos: Annotated[tuple[BusinessItem, ...], BeforeValidator(_list)] = Field(
         default=(), validation_alias=AliasChoices("videos", "list")
@@ -183,20 +183,20 @@ class TokenInfo(Wire):
 
 
 class BusinessProfile(Wire):
-    """``business/get``."""
+    """``business/get``: the names of an account."""
 
     username: str | None = None
     display_name: str | None = None
 
 
 class SongClip(Wire):
-    """One playable cut of a track; ``{}`` and null both mean there is none."""
+    """One clip of a track; ``{}`` and null both mean that there is none."""
 
     song_clip_id: Id | None = None
 
 
 class ChartTrack(Wire):
-    """One track of a Commercial Music Library chart; its ``commercial_music_id`` is *not* what a post takes."""
+    """One track of a Commercial Music Library chart; a post does *not* take its ``commercial_music_id``."""
 
     commercial_music_name: str | None = None
     artist: str | None = None
@@ -214,7 +214,7 @@ class ChartPage(Wire):
 
 
 class Embed(Wire):
-    """What oEmbed says of a post, as far as it leads to the sound."""
+    """The part of an oEmbed response that names the sound."""
 
     html: str
     embed_product_id: Id | None = None

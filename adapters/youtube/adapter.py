@@ -27,6 +27,7 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     Ready,
@@ -35,10 +36,12 @@ from adapters.contract import (
 from adapters.error_table import Phase
 from adapters.errors import Unavailable, Unsupported
 from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import Client
 from adapters.youtube.errors import build_unclear_error, translate_error
+from adapters.youtube.live_checks import LIVE_CHECKS
 from adapters.youtube.lookup import find_upload, probe_session, read_video
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.problems import find_problems
@@ -50,6 +53,8 @@ class YouTube:
 
     platform: ClassVar[Platform] = Platform.YOUTUBE
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
         self._http = client

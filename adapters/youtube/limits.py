@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities
+from adapters.contract import Capabilities, PostForm
 
 TITLE_UNITS = 100  # [video] characters; counted in UTF-16 units, the stricter reading
 DESCRIPTION_BYTES = 5000  # [video] bytes, UTF-8
@@ -55,6 +55,8 @@ SHORT_BUSY = timedelta(minutes=1)
 CHANNEL_DAY = timedelta(hours=24)
 
 CAPABILITIES = Capabilities(
+    display_name="YouTube",
+    post_kinds={PostForm.VIDEO: "short"},
     pulls_media=False,
     prepare_lead=timedelta(minutes=30),  # ours: a session's lifetime is "finite" [res], no number is given
     settle_window=timedelta(

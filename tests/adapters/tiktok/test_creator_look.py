@@ -194,9 +194,9 @@ def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(
 def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(platform: StandIn, tiktok: Make) -> None:
     platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 0))
     for life in (100, -200):
-        dying = look(tiktok, video(), upload(life))
-        assert isinstance(dying, Pending)
-        assert dying.wait >= timedelta(seconds=99)
+        crashing = look(tiktok, video(), upload(life))
+        assert isinstance(crashing, Pending)
+        assert crashing.wait >= timedelta(seconds=99)
     assert look(tiktok, video(), upload(-301)) == Absent()
 
 

@@ -19,7 +19,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.tiktok import TikTok
-from adapters.tiktok.errors import BUSINESS, CREATOR, until_next_day
+from adapters.tiktok.errors import BUSINESS, CREATOR, time_until_next_day
 from tests.adapters.stand_in import Reply, StandIn
 from tests.adapters.tiktok import vendor
 from tests.adapters.tiktok.drafts import account, photos, prepared, video
@@ -125,4 +125,4 @@ def test_business(platform: StandIn, tiktok: Make, code: int, expected: type[Ada
     ],
 )
 def test_next_day(now: datetime, wait: timedelta) -> None:
-    assert until_next_day(now) == wait
+    assert time_until_next_day(now) == wait

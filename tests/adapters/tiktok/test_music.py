@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.contract import ResolvesMusic, Track
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
-from adapters.tiktok.music import recognise_music_link, sound_in
+from adapters.tiktok.music import normalize_post_link, parse_sound
 from tests.adapters.stand_in import DROP, Reply, StandIn
 from tests.adapters.tiktok import vendor
 
@@ -46,9 +46,9 @@ LINK = "https://www.tiktok.com/@scout2015/video/6718335390845095173"
     ],
 )
 def test_links_of_posts(tiktok: Make, link: str, canonical: str) -> None:
-    assert recognise_music_link(link) == canonical
+    assert normalize_post_link(link) == canonical
     assert tiktok().music_link(link) == canonical
-    assert recognise_music_link(canonical) == canonical
+    assert normalize_post_link(canonical) == canonical
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_links_of_posts(tiktok: Make, link: str, canonical: str) -> None:
     ],
 )
 def test_everything_else_is_none(link: str) -> None:
-    assert recognise_music_link(link) is None
+    assert normalize_post_link(link) is None
 
 
 @given(st.text())
 def test_no_text_breaks_it(text: str) -> None:
     for link in (text, f"https://www.tiktok.com/{text}", f"https://{text}/@a/video/12345678"):
-        canonical = recognise_music_link(link)
-        assert canonical is None or recognise_music_link(canonical) == canonical
+        canonical = normalize_post_link(link)
+        assert canonical is None or normalize_post_link(canonical) == canonical
 
 
 def test_the_adapter_resolves_music(tiktok: Make) -> None:
@@ -181,7 +181,7 @@ def test_a_resolver_in_trouble_decides_nothing(
 )
 def test_slugs(path: str, sound_id: str) -> None:
     html = f'<blockquote><a title="♬ A - B - C" href="https://www.tiktok.com/music/{path}">x</a></blockquote>'
-    sound = sound_in(html)
+    sound = parse_sound(html)
     assert sound is not None
     assert (sound.id, sound.title, sound.artist) == (sound_id, "A - B", "C")
 
@@ -199,11 +199,11 @@ def test_the_last_sound_inside_the_blockquote_counts() -> None:
         + '<a href="https://evil.example/music/x-10000009">no</a></blockquote>'
         + anchor(10000004, "after")
     )
-    sound = sound_in(html)
+    sound = parse_sound(html)
     assert sound is not None
     assert (sound.id, sound.title, sound.artist) == ("10000003", "zwei & drei", "")
 
 
 @given(st.text())
 def test_no_html_breaks_it(html: str) -> None:
-    assert sound_in(html) is None or "/music/" in html
+    assert parse_sound(html) is None or "/music/" in html

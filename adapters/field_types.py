@@ -1,0 +1,59 @@
+"""Field types for the sections of a request that adapters declare, shared with the API's other fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+MAX_URL = 2048
+
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")  # urlsplit drops some of these in silence, browsers read \ as /
+
+
+def at_most(most: int) -> BeforeValidator:
+    """Refuse an array of more than *most* items before any of them is validated."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list) and len(value) > most:
+            raise PydanticCustomError("too_long", f"{most} at most; there are {len(value)}.")
+        return value
+
+    return BeforeValidator(check)
+
+
+def split_url(value: str) -> SplitResult:
+    """Split an absolute URL without user name and password. Raises the error that a client reads otherwise."""
+    if _UNFIT.search(value):
+        raise url_error("A URL has no blanks, control characters or backslashes; escape them.")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise url_error("Not a URL: its host or port cannot be read.") from None
+    if "@" in parts.netloc:
+        raise url_error("A URL here carries no user name or password.")
+    if not parts.scheme or not parts.hostname:
+        raise url_error("Not an absolute URL such as https://example.com/video.mp4.")
+    return parts
+
+
+def url_error(message: str) -> PydanticCustomError:
+    """Return the validation error of a field that takes a URL."""
+    return PydanticCustomError("url_parsing", message)
+
+
+def _require_web_url(value: str) -> str:
+    if split_url(value).scheme not in ("https", "http"):
+        raise url_error("Must be an http or https URL.")
+    return value
+
+
+WebUrl = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"}),
+    AfterValidator(_require_web_url),
+]

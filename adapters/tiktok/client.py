@@ -1,0 +1,176 @@
+"""The requests of both products: the Content Posting API v2 (creator) and API for Business v1.3 (business)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from adapters.contract import Draft
+from adapters.error_table import Phase
+from adapters.http import HttpClient, Response
+from adapters.tiktok.transport import parse_business_response, parse_creator_response, send
+from adapters.tiktok.upload import Upload
+from adapters.tiktok.wire import (
+    BusinessPage,
+    BusinessProfile,
+    BusinessStatus,
+    ChartPage,
+    PostingSettings,
+    PublishStarted,
+    PublishStatus,
+    Shared,
+    TokenInfo,
+    UploadStarted,
+    UserInfo,
+    VideoPage,
+)
+from adapters.transport import Model, Request, bearer_header
+from adapters.upload_source import open_body
+
+PAGE = 20
+"""Posts per page of a list."""
+CHUNK_TIME = timedelta(seconds=60)
+_CREATOR_FIELDS = "id,title,create_time,share_url,video_description,duration"
+_BUSINESS_FIELDS = ("item_id", "create_time", "caption", "share_url", "media_type")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreatorClient:
+    """The Content Posting API with one access token."""
+
+    http: HttpClient
+    api: str
+    token: str = field(repr=False)
+
+    def query_creator_info(self) -> PostingSettings:
+        """Read what the account allows."""
+        return self._post("/v2/post/publish/creator_info/query/", {}, PostingSettings, Phase.PREPARE)
+
+    def start_upload(self, body: Mapping[str, Any]) -> UploadStarted:
+        """Request a publish id and an upload URL. May be repeated: without bytes nothing is ever published."""
+        return self._post("/v2/post/publish/video/init/", body, UploadStarted, Phase.PREPARE)
+
+    def send_chunk(self, draft: Draft, upload: Upload, phase: Phase) -> Response:
+        """Send the next chunk; its source is opened first.
+
+        Raise what the source raises: Unavailable if it does not respond, Rejected if the file has changed.
+        """
+        media = draft.media[0]
+        first, end = upload.get_next_range()
+        request = Request(
+            method="PUT",
+            url=upload.upload_url,
+            headers={
+                "Content-Type": media.facts.content_type if media.facts else "video/mp4",
+                "Content-Range": f"bytes {first}-{end - 1}/{upload.plan.size}",
+            },
+            body=open_body(media, first, end - first),
+            limit=CHUNK_TIME,
+        )
+        return send(self.http, request, phase)
+
+    def publish_photos(self, body: Mapping[str, Any]) -> PublishStarted:
+        """Publish photos or a draft: the visible call."""
+        return self._post("/v2/post/publish/content/init/", body, PublishStarted, Phase.FINALIZE)
+
+    def fetch_status(self, publish_id: str, phase: Phase) -> PublishStatus:
+        """Read the state of a publish."""
+        body = {"publish_id": publish_id}
+        return self._post("/v2/post/publish/status/fetch/", body, PublishStatus, phase)
+
+    def list_videos(self, cursor: int | None) -> VideoPage:
+        """Read a page of the account's public posts, newest first."""
+        body = {"max_count": PAGE} if cursor is None else {"cursor": cursor, "max_count": PAGE}
+        return self._post(f"/v2/video/list/?fields={_CREATOR_FIELDS}", body, VideoPage, Phase.LOOK)
+
+    def get_user_info(self) -> UserInfo:
+        """Read whose token it is."""
+        path = "/v2/user/info/?fields=open_id,display_name"
+        return self._send("GET", path, None, UserInfo, Phase.PREPARE)
+
+    def _post(self, path: str, body: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:
+        return self._send("POST", path, body or None, model, phase)
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, model: type[Model], phase: Phase
+    ) -> Model:
+        headers = {**bearer_header(self.token), "Content-Type": "application/json; charset=UTF-8"}
+        request = Request(method=method, url=f"{self.api}{path}", headers=headers, json=body)
+        return parse_creator_response(send(self.http, request, phase), phase, model)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BusinessClient:
+    """The Accounts API with one access token, sent without ``Bearer``: with it TikTok responds 40105."""
+
+    http: HttpClient
+    api: str
+    token: str = field(repr=False)
+
+    def get_settings(self, business_id: str) -> PostingSettings:
+        """Read what the account allows."""
+        params = {"business_id": business_id}
+        return self._get("/business/video/settings/", params, PostingSettings, Phase.PREPARE)
+
+    def list_chart(self, business_id: str, country: str, window: str) -> ChartPage:
+        """Read a chart of the Commercial Music Library."""
+        params = {
+            "business_id": business_id,
+            "genre": "ALL",
+            "country_code": country,
+            "date_range": window,
+        }
+        return self._get("/discovery/cml/trending_list/", params, ChartPage, Phase.PREPARE)
+
+    def publish(self, kind: str, body: Mapping[str, Any]) -> Shared:
+        """Publish a ``video`` or ``photo``: the visible call."""
+        url = f"{self.api}/business/{kind}/publish/"
+        request = Request(method="POST", url=url, headers=self._build_headers(), json=body)
+        return parse_business_response(send(self.http, request, Phase.FINALIZE), Phase.FINALIZE, Shared)
+
+    def fetch_status(self, business_id: str, publish_id: str) -> BusinessStatus:
+        """Read the state of a publish."""
+        params = {"business_id": business_id, "publish_id": publish_id}
+        return self._get("/business/publish/status/", params, BusinessStatus, Phase.LOOK)
+
+    def list_videos(self, business_id: str, cursor: int | None) -> BusinessPage:
+        """Read a page of the account's public posts."""
+        params: dict[str, Any] = {
+            "business_id": business_id,
+            "fields": _to_json(_BUSINESS_FIELDS),
+            "max_count": PAGE,
+        }
+        if cursor is not None:
+            params["cursor"] = cursor
+        return self._get("/business/video/list/", params, BusinessPage, Phase.LOOK)
+
+    def get_token_info(self, app_id: str) -> TokenInfo:
+        """Read whose token it is."""
+        body = {"app_id": app_id, "access_token": self.token}
+        request = Request(method="POST", url=f"{self.api}/tt_user/token_info/get/", json=body)
+        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, TokenInfo)
+
+    def get_profile(self, business_id: str) -> BusinessProfile:
+        """Read the account's names."""
+        params = {"business_id": business_id, "fields": _to_json(("username", "display_name"))}
+        url = f"{self.api}/business/get/"
+        headers = {"Access-Token": self.token}
+        request = Request(method="GET", url=url, params=params, headers=headers)
+        return parse_business_response(
+            send(self.http, request, Phase.PREPARE), Phase.PREPARE, BusinessProfile
+        )
+
+    def _get(self, path: str, params: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:
+        headers = self._build_headers()
+        request = Request(method="GET", url=f"{self.api}{path}", headers=headers, params=params)
+        return parse_business_response(send(self.http, request, phase), phase, model)
+
+    def _build_headers(self) -> dict[str, str]:
+        return {"Access-Token": self.token, "Content-Type": "application/json"}
+
+
+def _to_json(names: tuple[str, ...]) -> str:
+    return json.dumps(list(names), separators=(",", ":"))
