@@ -133,8 +133,8 @@ def advance(state: Checkpoint, request: Callable[[], UploadResponse], *, probing
         case Complete(video=video):  # finalize sends nothing, and look reads what became of the video
             return Ready(checkpoint=state.replace(video_id=video.id).to_dict())
         case Gone():
-            error = Unavailable("YouTube no longer knows the upload session.", code="upload_expired")
-            return _restart(state, error)
+            expired = Unavailable("YouTube no longer knows the upload session.", code="upload_expired")
+            return _restart(state, expired)
         case Unreadable(status=status):
             unclear = build_unclear_error(Phase.PREPARE, platform_code="unreadable_answer", status=status)
             return _probe_later(state, unclear)
