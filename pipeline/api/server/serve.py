@@ -1,51 +1,45 @@
-"""`python -m pipeline.api.server.serve APP`: what ``slipway api`` turns into. uvicorn, held to what the settings say.
+"""`python -m pipeline.api.server.serve APP`, which `slipway api` executes: uvicorn with Slipway's settings.
 
-uvicorn's own command line would do but for two things: told to stop, its processes' parent goes on holding the door
-open while nobody comes to it any more, and a single process that ended well says that a signal killed it (0.54,
-supervisors/multiprocess.py and server.py, read 2026-11-26).
+With several processes, each listens on a socket of its own on the same port (SO_REUSEPORT), and the kernel spreads new
+connections over them by their addresses. One shared socket would not spread them: uvloop accepts all that wait as soon
+as it wakes, so that of 64 clients that connected together all 64 often met one process (uvloop 0.23, 2026-11-26).
+
+uvicorn's own supervisor is not used, because it shares one socket, and keeps it open while it shuts down (0.54).
 """
 
 from __future__ import annotations
 
-import os
+import logging
 import signal
+import socket
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
 
+from config.logging import secrets_of, set_up
 from config.settings import Settings, settings
-from pipeline.api.server.balancer import BOOK
-from pipeline.api.server.connection_counts import Book
+from pipeline.api.server.supervisor import Supervisor
+
+log = logging.getLogger("slipway.api")
 
 KEEP_ALIVE = 75
-"""Seconds a connection may lie idle: longer than clients and proxies let it (60 is usual), so that it is they who close
-it, and none of them sends a request into a connection that is just being closed."""
+"""Seconds an idle connection stays open: longer than clients and proxies keep theirs (60 is usual), so that they close
+it, and never send a request into a connection that this server is closing."""
+PROCESS = "--process"
+"""The argument that marks one of several processes."""
 
 
-class Processes(Multiprocess):
-    """Several servers behind one door, begun anew when one dies."""
-
-    def terminate_all(self) -> None:
-        """Nobody new is let in; then each is told to finish."""
-        for door in self.sockets:
-            door.close()
-        super().terminate_all()
-
-
-def configured(app: str, s: Settings) -> uvicorn.Config:
-    """Uvicorn's settings out of ours."""
+def build_config(app: str, s: Settings) -> uvicorn.Config:
+    """Translate the settings into uvicorn's."""
     return uvicorn.Config(
         app,
         host=s.api.host,
         port=s.api.port,
-        workers=s.api.processes,
         ws="none",
-        loop="pipeline.api.server.balancer:Loop",
-        http="pipeline.api.server.http_protocol:Connection",
+        loop="uvloop",
+        http="pipeline.api.server.http_protocol:HttpProtocol",
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -55,22 +49,41 @@ def configured(app: str, s: Settings) -> uvicorn.Config:
     )
 
 
-def main(app: str) -> None:
-    """Serves until told to stop."""
-    signal.signal(signal.SIGTERM, _ended)
-    config = configured(app, settings())
-    if config.workers == 1:
-        uvicorn.Server(config).run()
+def bind(host: str, port: int, *, is_shared: bool) -> socket.socket:
+    """Bind without listening: the kernel sends connections only to sockets that listen. Raises OSError."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((host, port))
+    return bound
+
+
+def main(app: str, role: str = "") -> None:
+    """Serve until a signal ends it. *role* is `PROCESS` in one of several processes."""
+    signal.signal(signal.SIGTERM, _exit)
+    s = settings()
+    if s.api.processes == 1:
+        uvicorn.Server(build_config(app, s)).run()
+    elif role == PROCESS:
+        uvicorn.Server(build_config(app, s)).run(sockets=[bind(s.api.host, s.api.port, is_shared=True)])
     else:
-        with TemporaryDirectory(prefix="slipway-api-") as book:
-            # twice as many pages as processes: one that follows another may begin before that has ended
-            Book.write(Path(book), 2 * config.workers)
-            os.environ[BOOK] = book
-            Processes(config, [config.bind_socket()]).run()
+        sys.exit(_supervise(app, s))
 
 
-def _ended(_number: int, _frame: FrameType | None) -> None:
-    """Uvicorn hands its signal on once it has stopped; before it has begun there is nothing to finish."""
+def _supervise(app: str, s: Settings) -> int:
+    set_up(s.log, secrets_of(s))
+    try:  # without SO_REUSEPORT: a second server would otherwise take half of the first one's connections
+        bind(s.api.host, s.api.port, is_shared=False).close()
+    except OSError as error:
+        sys.exit(f"Cannot listen on {s.api.host} port {s.api.port}: {error.strerror}.")
+    log.info("serving on %s port %s with %s processes", s.api.host, s.api.port, s.api.processes)
+    command = [sys.executable, "-m", "pipeline.api.server.serve", app, PROCESS]
+    return Supervisor(command, s.api.processes, fatal=STARTUP_FAILURE).run()
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    """Exit with status 0: uvicorn raises the signal again after its shutdown, and before its start nothing runs."""
     sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Connections before there is a request: heads that come too slowly, too large, or as no HTTP at all."""
+"""Connections before a request is complete: heads that are too slow, too large, or not HTTP."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
-from pipeline.api.server import http_protocol as connection
+from pipeline.api.server import http_protocol
 from pipeline.api.server.http_protocol import HEAD_BYTES
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until
 
-HURRY = 0.3
+SHORT_TIMEOUT = 0.3
 """Seconds."""
 
 
 @pytest.fixture
 def line(server: Server) -> Iterator[socket.socket]:
-    """A connection to the server."""
-    with connected(server) as it:
-        yield it
+    """A client connection to the server."""
+    with connect(server) as client:
+        yield client
 
 
 @contextmanager
-def connected(server: Server) -> Iterator[socket.socket]:
+def connect(server: Server) -> Iterator[socket.socket]:
     where = urlsplit(server.url)
     with socket.create_connection((where.hostname, where.port), timeout=20) as line:
         yield line
 
 
-def rest(line: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
+def read_all(line: socket.socket) -> bytes:
+    """Read until the server closes."""
     found = b""
     while part := line.recv(65536):
         found += part
     return found
 
 
-def refusal(raw: bytes) -> tuple[int, Mapping[str, str], dict[str, object]]:
-    """Status, headers and body of one whole answer."""
+def parse_response(raw: bytes) -> tuple[int, Mapping[str, str], dict[str, object]]:
+    """Parse one complete response into status, headers and body."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -57,16 +57,16 @@ def test_a_head_that_does_not_end_is_refused_while_it_arrives(line: socket.socke
     line.sendall(
         b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaa\r\n" * (HEAD_BYTES // 32)
     )
-    status, headers, body = refusal(rest(line))
+    status, headers, body = parse_response(read_all(line))
     assert (status, body["error_code"], body["ok"]) == (431, "headers_too_large", False)
     assert headers["connection"] == "close"
     assert headers["x-request-id"]
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """A server of nothing but connections, whose heads have a moment only."""
-    monkeypatch.setattr(connection, "HEAD_SECONDS", HURRY)
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A server with a trivial application and a short timeout for heads."""
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", SHORT_TIMEOUT)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -84,7 +84,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
             await send({"type": "http.response.body", "body": said})
 
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, http=connection.Connection, lifespan="off", log_config=None)
+        uvicorn.Config(app, port=0, http=http_protocol.HttpProtocol, lifespan="off", log_config=None)
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -95,15 +95,15 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["nothing", "half a head"])
-def test_a_head_has_its_time(hurried: tuple[str, int], sent: bytes) -> None:
-    with socket.create_connection(hurried, timeout=20) as line:
+def test_a_head_has_its_time(short_timeout: tuple[str, int], sent: bytes) -> None:
+    with socket.create_connection(short_timeout, timeout=20) as line:
         line.sendall(sent)
-        status, _, body = refusal(rest(line))
+        status, _, body = parse_response(read_all(line))
     assert (status, body["error_code"]) == (408, "request_timeout")
 
 
-def test_who_asks_before_sending_a_body_is_told_to_go_on(hurried: tuple[str, int]) -> None:
-    with socket.create_connection(hurried, timeout=20) as line:
+def test_who_asks_before_sending_a_body_is_told_to_go_on(short_timeout: tuple[str, int]) -> None:
+    with socket.create_connection(short_timeout, timeout=20) as line:
         line.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         assert line.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         line.sendall(b"abc")
@@ -112,18 +112,18 @@ def test_who_asks_before_sending_a_body_is_told_to_go_on(hurried: tuple[str, int
         assert answer.endswith(b"\r\n\r\n3")
 
 
-def test_a_head_on_a_connection_in_use_has_its_time_too(hurried: tuple[str, int]) -> None:
-    with socket.create_connection(hurried, timeout=20) as line:
+def test_a_head_on_a_connection_in_use_has_its_time_too(short_timeout: tuple[str, int]) -> None:
+    with socket.create_connection(short_timeout, timeout=20) as line:
         line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert line.recv(65536).endswith(b"\r\n\r\n0")
         line.sendall(b"GET / HTTP/1.1\r\n")
-        assert refusal(rest(line))[0] == 408
+        assert parse_response(read_all(line))[0] == 408
 
 
-def test_the_time_of_a_head_is_not_its_bodys(hurried: tuple[str, int]) -> None:
-    with socket.create_connection(hurried, timeout=20) as line:
+def test_the_time_of_a_head_is_not_its_bodys(short_timeout: tuple[str, int]) -> None:
+    with socket.create_connection(short_timeout, timeout=20) as line:
         line.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
-        over = time.monotonic() + 2 * HURRY
+        over = time.monotonic() + 2 * SHORT_TIMEOUT
         until(lambda: time.monotonic() > over, "that time to be over")
         line.sendall(b"abc")
         assert line.recv(65536).endswith(b"\r\n\r\n3")
@@ -131,7 +131,7 @@ def test_the_time_of_a_head_is_not_its_bodys(hurried: tuple[str, int]) -> None:
 
 def test_what_is_no_http_gets_an_answer_in_our_words(line: socket.socket) -> None:
     line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 what TLS begins with\r\n\r\n")
-    status, _, body = refusal(rest(line))
+    status, _, body = parse_response(read_all(line))
     assert (status, body["code"], body["error_code"]) == (400, 400, "bad_request")
 
 
@@ -147,8 +147,8 @@ def test_what_is_no_http_gets_an_answer_in_our_words(line: socket.socket) -> Non
 )
 def test_what_two_readers_could_read_in_two_ways_is_read_by_none(line: socket.socket, head: bytes) -> None:
     line.sendall(head)
-    raw = rest(line)
-    assert refusal(raw)[0] == 400
+    raw = read_all(line)
+    assert parse_response(raw)[0] == 400
     assert raw.count(b"HTTP/1.1") == 1, "nothing that follows is taken for a request"
 
 
@@ -160,7 +160,7 @@ def test_a_head_in_small_pieces_is_a_head(line: socket.socket, tenant: Tenant) -
         b"\r\n",
     ):
         line.sendall(part)
-    assert rest(line).startswith(b"HTTP/1.1 200 ")
+    assert read_all(line).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_head_answer_has_no_body_and_the_connection_goes_on(line: socket.socket) -> None:
@@ -170,7 +170,7 @@ def test_a_head_answer_has_no_body_and_the_connection_goes_on(line: socket.socke
         found += line.recv(65536)
     assert found.endswith(b"\r\n\r\n")
     line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert rest(line).startswith(b"HTTP/1.1 200 ")
+    assert read_all(line).startswith(b"HTTP/1.1 200 ")
 
 
 def test_requests_sent_without_waiting_are_answered_in_their_order(
@@ -180,7 +180,7 @@ def test_requests_sent_without_waiting_are_answered_in_their_order(
     line.sendall(
         asked + b"X-Request-Id: one\r\n\r\n" + asked + b"X-Request-Id: two\r\nConnection: close\r\n\r\n"
     )
-    raw = rest(line)
+    raw = read_all(line)
     assert raw.count(b"HTTP/1.1 200 OK") == 2
     assert raw.index(b"x-request-id: one") < raw.index(b"x-request-id: two")
 
