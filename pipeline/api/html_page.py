@@ -1,11 +1,11 @@
-"""The one frame of our pages: they load nothing and run nothing, so their content policy has no exception."""
+"""The common frame of the HTML pages. They load and run nothing, so their content policy needs no exception."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 
-_FRAME = """<!doctype html>
+_TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -20,12 +20,15 @@ _FRAME = """<!doctype html>
 """
 
 
-def framed(title: str, style: str, body: str) -> bytes:
-    """The page. ``title`` and ``body`` are HTML, escaped by the caller."""
-    return _FRAME.format(title=title, style=style, body=body).encode("utf-8", "replace")
+def render_page(title: str, style: str, body: str) -> bytes:
+    """Return the page. *title* and *body* are HTML that the caller has escaped."""
+    return _TEMPLATE.format(title=title, style=style, body=body).encode("utf-8", "replace")
 
 
-def policy(style: str, form: str = "'none'") -> str:
-    """The Content-Security-Policy of a page with this style. ``form``: where its forms may be sent."""
-    mark = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{mark}'; base-uri 'none'; form-action {form}; frame-ancestors 'none'"
+def build_csp(style: str, form: str = "'none'") -> str:
+    """Return the Content-Security-Policy of a page with this style. *form* is where its forms may be sent."""
+    sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action {form}; "
+        "frame-ancestors 'none'"
+    )

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, counted where the facts are: in the ledger and the broker, the same from every process."""
+"""Metrics for Prometheus, counted in the database and the broker, so that every process reports the same numbers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from pipeline.api.http.worker_lane import Lane
-from pipeline.queues import ALL
-from pipeline.store.canaries import silences
+from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.queues import ALL_QUEUES
+from pipeline.store.canaries import read_silences
 from pipeline.store.database import Database, Unreachable
-from pipeline.store.deliveries.dead_letters import Cause, Which, causes
-from pipeline.store.health import count_deliveries, count_posts, limit_time
+from pipeline.store.deliveries.dead_letters import Cause, DeadLetterFilter, count_causes
+from pipeline.store.health import count_deliveries, count_posts, set_statement_timeout
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-KEPT = 5.0
-"""Seconds the same numbers are given out at least, however often they are asked for."""
+CACHE_SECONDS = 5.0
+"""Least time between two counts, however often they are requested."""
 SHARE = 20
-"""Counting may take one part in this many of the time: a big ledger is counted more rarely."""
-LONGEST = timedelta(seconds=5)
+"""Counting takes at most one part in this many of the time, so a large database is counted less often."""
+STATEMENT_TIMEOUT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)  # a registry keeps its collectors by identity
-class Count(Collector):
-    """The numbers of one moment; None = that part did not answer."""
+class Snapshot(Collector):
+    """The numbers of one moment. None stands for a part that did not answer."""
 
     posts: Mapping[str, int] | None
     deliveries: Mapping[tuple[str, str], int] | None
@@ -44,15 +44,15 @@ class Count(Collector):
     unacknowledged: int = field(default=0)
 
     def collect(self) -> Iterator[Metric]:
-        """As Prometheus wants them."""
+        """Yield the numbers as Prometheus metrics."""
         up = GaugeMetricFamily(
-            "slipway_up", "Whether the part answered when these were counted.", labels=["part"]
+            "slipway_up", "1 if the part answered when these metrics were counted, else 0.", labels=["part"]
         )
         up.add_metric(["database"], float(self.posts is not None))
         up.add_metric(["broker"], float(self.queues is not None))
         yield up
         posts = GaugeMetricFamily(
-            "slipway_posts", "Posts by stored status, without deleted ones.", labels=["status"]
+            "slipway_posts", "Posts by stored status, deleted ones excluded.", labels=["status"]
         )
         for status, n in (self.posts or {}).items():
             posts.add_metric([status], n)
@@ -63,15 +63,14 @@ class Count(Collector):
         for (platform, state), n in (self.deliveries or {}).items():
             deliveries.add_metric([platform, state], n)
         yield deliveries
-        yield from self._operators()
+        yield from self._collect_incidents()
         if self.queues is not None:
-            yield from self._queues(self.queues)
+            yield from self._collect_queues(self.queues)
 
-    def _operators(self) -> Iterator[Metric]:
-        """What somebody has to look at."""
+    def _collect_incidents(self) -> Iterator[Metric]:
         letters = GaugeMetricFamily(
             "slipway_dead_letters",
-            "Deliveries that failed or wait for a person, and nobody dealt with.",
+            "Deliveries that failed or wait for a person, and are not dealt with yet.",
             labels=["platform", "class"],
         )
         totals: Counter[tuple[str, str]] = Counter()
@@ -89,64 +88,64 @@ class Count(Collector):
             quiet.add_metric([queue], silence.total_seconds())
         yield quiet
 
-    def _queues(self, lengths: Mapping[str, int]) -> Iterator[Metric]:
+    def _collect_queues(self, lengths: Mapping[str, int]) -> Iterator[Metric]:
         queues = GaugeMetricFamily(
-            "slipway_queue_messages", "Messages nobody has taken yet.", labels=["queue"]
+            "slipway_queue_messages", "Messages that wait in the queue.", labels=["queue"]
         )
         for queue, n in lengths.items():
             queues.add_metric([queue], n)
         yield queues
         yield GaugeMetricFamily(
             "slipway_unacknowledged_messages",
-            "Messages taken and not finished, waiting ones included.",
+            "Messages delivered to a worker and not acknowledged yet.",
             value=self.unacknowledged,
         )
 
 
 class Metrics:
-    """The last count, and when it may be made again."""
+    """Counts and caches the metrics."""
 
-    def __init__(self, database: Database, broker: redis.Redis, lane: Lane) -> None:
-        self._database, self._broker, self._lane = database, broker, lane
+    def __init__(self, database: Database, broker: redis.Redis, bulkhead: Bulkhead) -> None:
+        self._database, self._broker, self._bulkhead = database, broker, bulkhead
         self._lock = asyncio.Lock()
-        self._text, self._until = b"", 0.0
+        self._text, self._valid_until = b"", 0.0
 
-    async def text(self) -> bytes:
-        """The numbers in Prometheus' text format, at most a few seconds old."""
+    async def render(self) -> bytes:
+        """Return the metrics in Prometheus' text format, a few seconds old at most, unless counting is slow."""
         async with self._lock:
-            if time.monotonic() >= self._until:
-                began = time.monotonic()
-                self._text = await self._lane.run(self._count)
-                took = time.monotonic() - began
-                self._until = time.monotonic() + max(KEPT, SHARE * took)
+            if time.monotonic() >= self._valid_until:
+                start = time.monotonic()
+                self._text = await self._bulkhead.run(self._count)
+                duration = time.monotonic() - start
+                self._valid_until = time.monotonic() + max(CACHE_SECONDS, SHARE * duration)
         return self._text
 
     def _count(self) -> bytes:
-        queues, unacknowledged = self._queues()
+        queues, unacknowledged = self._count_queues()
         registry = CollectorRegistry()
-        registry.register(Count(**self._ledger(), queues=queues, unacknowledged=unacknowledged))
+        registry.register(Snapshot(**self._count_database(), queues=queues, unacknowledged=unacknowledged))
         return generate_latest(registry)
 
-    def _ledger(self) -> dict[str, Any]:
+    def _count_database(self) -> dict[str, Any]:
         try:
             with self._database.begin() as c:
-                limit_time(c, LONGEST)
+                set_statement_timeout(c, STATEMENT_TIMEOUT)
                 return {
                     "posts": count_posts(c),
                     "deliveries": count_deliveries(c),
-                    "silences": silences(c),
-                    "causes": causes(c, Which()),
+                    "silences": read_silences(c),
+                    "causes": count_causes(c, DeadLetterFilter()),
                 }
         except Unreachable:
             return {"posts": None, "deliveries": None, "silences": {}, "causes": ()}
 
-    def _queues(self) -> tuple[Mapping[str, int] | None, int]:
+    def _count_queues(self) -> tuple[Mapping[str, int] | None, int]:
         try:
-            asked = self._broker.pipeline(transaction=False)
-            for queue in ALL:
-                asked.llen(queue)
-            asked.hlen("unacked")  # where kombu's Redis transport keeps what was handed out
-            *lengths, unacknowledged = asked.execute()
+            pipeline = self._broker.pipeline(transaction=False)
+            for queue in ALL_QUEUES:
+                pipeline.llen(queue)
+            pipeline.hlen("unacked")  # kombu's Redis transport keeps unacknowledged messages here
+            *lengths, unacknowledged = pipeline.execute()
         except (RedisError, OSError):
             return None, 0
-        return dict(zip(ALL, lengths, strict=True)), unacknowledged
+        return dict(zip(ALL_QUEUES, lengths, strict=True)), unacknowledged

@@ -10,7 +10,7 @@ from typing import cast
 import redis
 from starlette.requests import Request
 
-from pipeline.api.files.limits import Filing, filing
+from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.bulkhead import Bulkhead
@@ -36,7 +36,7 @@ class AppState:
     lookup_bulkhead: Bulkhead
     connect_bulkhead: Bulkhead
     action_bulkhead: Bulkhead
-    filing: Filing
+    file_transfers: FileTransfers
     authenticator: Authenticator
     rate_limit: RateLimit
     metrics: Metrics
@@ -63,7 +63,7 @@ class AppState:
             self.lookup_bulkhead,
             self.connect_bulkhead,
             self.action_bulkhead,
-            self.filing.lane,
+            self.file_transfers.bulkhead,
         ):
             bulkhead.close()
         self.broker.close()
@@ -88,7 +88,7 @@ def build_app_state(context: Context) -> AppState:
         connect_bulkhead=Bulkhead("connects", threads=8, limit=64, per_key=32),
         # Apart from posts that wait for checks, because cancelling a post is urgent.
         action_bulkhead=Bulkhead("actions", threads=4, limit=128, per_key=32),
-        filing=filing(),
+        file_transfers=build_file_transfers(),
         authenticator=Authenticator(context, lookups),
         rate_limit=RateLimit(broker, context.settings.api.posts_per_minute),
         metrics=Metrics(context.database, broker, lookups),

@@ -1,4 +1,4 @@
-"""Who is asking, and whether they may: the Bearer key, what it was made for, its workspace's plan and subscription."""
+"""Authenticate requests: the Bearer key, what it may do, and its workspace's plan and subscription."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.api.http.worker_lane import Lane
 from pipeline.context import Context
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
@@ -20,109 +20,109 @@ from pipeline.store.database import Unreachable
 
 log = logging.getLogger("slipway.api")
 
-KNOWN_FOR = 0.8
-"""Seconds a key is believed without asking the database again; a revoke has to work within one."""
-TOUCHED_EVERY = 60.0
-"""Seconds between two notes that a key was used."""
-_MOST_KNOWN = 10_000
+CACHE_SECONDS = 0.8
+"""How long a looked-up key is trusted. A revoked key has to be refused within a second."""
+TOUCH_SECONDS = 60.0
+"""Least time between two writes of a key's last use."""
+_MOST_CACHED = 10_000
 
 
-class Keyring:
-    """Keys that were looked up a moment ago. Many requests with one key at once make one look-up."""
+class Authenticator:
+    """Looks up keys and caches them for a moment. Simultaneous requests with one key share one look-up."""
 
-    def __init__(self, context: Context, lane: Lane) -> None:
-        self._core, self._lane = context, lane
-        self._known: dict[bytes, tuple[float, asyncio.Task[Caller | None]]] = {}
-        self._touched: dict[UUID, float] = {}
-        self._touching: set[asyncio.Task[None]] = set()
+    def __init__(self, context: Context, bulkhead: Bulkhead) -> None:
+        self._context, self._bulkhead = context, bulkhead
+        self._cache: dict[bytes, tuple[float, asyncio.Task[Caller | None]]] = {}
+        self._touched_at: dict[UUID, float] = {}
+        self._touches: set[asyncio.Task[None]] = set()
 
-    async def caller(self, request: Request) -> Caller:
-        """Whom the request speaks for. Raises Refusal 401, Unreachable."""
-        caller = await self._look_up(_token(request))
+    async def authenticate(self, request: Request) -> Caller:
+        """Return the caller whose key the request carries. Raises Refusal 401, Unreachable."""
+        caller = await self._look_up(_parse_token(request))
         if caller is None:
             raise _unauthorized("The API key is unknown or was revoked, or it has expired.")
         self._touch(caller.key_id)
         return caller
 
-    async def writer(self, request: Request) -> Caller:
-        """The same, for what changes something. Raises Refusal 403 too."""
-        caller = await self.caller(request)
+    async def require_writer(self, request: Request) -> Caller:
+        """Authenticate a request that changes something. Raises Refusal 403 too, for a read-only key."""
+        caller = await self.authenticate(request)
         require_writing(caller)
         return caller
 
-    async def publisher(self, request: Request) -> Caller:
-        """The same, for what only a paid plan may do. Raises Refusal 402 too."""
-        caller = await self.caller(request)
+    async def require_publisher(self, request: Request) -> Caller:
+        """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too."""
+        caller = await self.authenticate(request)
         require_plan(caller)
         require_writing(caller)
         return caller
 
     async def _look_up(self, token: str) -> Caller | None:
-        name = hashlib.sha256(token.encode()).digest()  # whole keys are not kept in memory
-        since, task = self._known.get(name, (0.0, None))
-        if task is None or time.monotonic() - since > KNOWN_FOR:
-            self._forget_old()
-            task = asyncio.create_task(self._lane.run(partial(self._find, token)))
-            self._known[name] = (time.monotonic(), task)
+        digest = hashlib.sha256(token.encode()).digest()  # whole keys are not kept in memory
+        since, task = self._cache.get(digest, (0.0, None))
+        if task is None or time.monotonic() - since > CACHE_SECONDS:
+            self._evict_expired()
+            task = asyncio.create_task(self._bulkhead.run(partial(self._find, token)))
+            self._cache[digest] = (time.monotonic(), task)
         try:
-            # shielded: others wait for the same look-up when this client hangs up
+            # shielded, because other requests await the same look-up when this client disconnects
             found = task.result() if task.done() else await asyncio.shield(task)
         except BaseException:
-            self._forget(name, task)
+            self._evict(digest, task)
             raise
         if found is None:
-            self._forget(name, task)
+            self._evict(digest, task)
         return found
 
     def _find(self, token: str) -> Caller | None:
-        with self._core.database.begin() as c:
+        with self._context.database.begin() as c:
             return find_caller(c, token)
 
-    def _forget(self, name: bytes, task: asyncio.Task[Caller | None]) -> None:
-        """What failed or found nobody is asked again by the next request."""
-        if task.done() and self._known.get(name, (0.0, None))[1] is task:
-            del self._known[name]
+    def _evict(self, digest: bytes, task: asyncio.Task[Caller | None]) -> None:
+        """Drop a look-up that failed or found no key, so that the next request repeats it."""
+        if task.done() and self._cache.get(digest, (0.0, None))[1] is task:
+            del self._cache[digest]
 
-    def _forget_old(self) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            old = time.monotonic() - KNOWN_FOR
-            self._known = {name: known for name, known in self._known.items() if known[0] > old}
+    def _evict_expired(self) -> None:
+        if len(self._cache) >= _MOST_CACHED:
+            oldest = time.monotonic() - CACHE_SECONDS
+            self._cache = {digest: entry for digest, entry in self._cache.items() if entry[0] > oldest}
 
     def _touch(self, key: UUID) -> None:
-        """Notes the use of the key, behind the answer's back."""
+        """Record the use of the key in the background, so that the response does not wait for it."""
         now = time.monotonic()
-        if now - self._touched.get(key, -TOUCHED_EVERY) < TOUCHED_EVERY:
+        if now - self._touched_at.get(key, -TOUCH_SECONDS) < TOUCH_SECONDS:
             return
-        self._touched[key] = now
-        task = asyncio.create_task(self._note(key))
-        self._touching.add(task)  # the loop itself keeps only a weak reference
-        task.add_done_callback(self._touching.discard)
+        self._touched_at[key] = now
+        task = asyncio.create_task(self._record_use(key))
+        self._touches.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._touches.discard)
 
-    async def _note(self, key: UUID) -> None:
+    async def _record_use(self, key: UUID) -> None:
         try:
-            await self._lane.run(partial(self._write, key))
+            await self._bulkhead.run(partial(self._write_use, key))
         except (Unreachable, HttpRefusal) as error:
-            log.info("the use of a key was not noted: %s", error)
+            log.info("the last use of a key was not recorded: %s", error)
 
-    def _write(self, key: UUID) -> None:
-        with self._core.database.begin() as c:
+    def _write_use(self, key: UUID) -> None:
+        with self._context.database.begin() as c:
             touch_key(c, key)
 
 
 def require_writing(caller: Caller) -> None:
-    """Raises Refusal 403 for a key that was made for reading."""
+    """Raise Refusal 403 for a read-only key."""
     if caller.read_only:
-        raise out_of_scope("This key may only read: make one without --read-only.")
+        raise insufficient_scope("This key may only read: make one without --read-only.")
 
 
-def out_of_scope(message: str) -> HttpRefusal:
-    """The key is good, but not for this: named as in RFC 6750 section 3.1, whose invalid_token the 401 is."""
+def insufficient_scope(message: str) -> HttpRefusal:
+    """Build the refusal of a valid key that lacks the right: ``insufficient_scope`` of RFC 6750, section 3.1."""
     challenge = 'Bearer error="insufficient_scope"'
     return HttpRefusal(403, "insufficient_scope", message, headers={"WWW-Authenticate": challenge})
 
 
 def require_plan(caller: Caller) -> None:
-    """Raises Refusal 402 without a live publishing plan, 403 for the tier that schedules by hand only."""
+    """Raise Refusal 402 without a live publishing plan, 403 for the Scheduler tier, which has no API."""
     if caller.subscription not in LIVE_SUBSCRIPTIONS:
         raise HttpRefusal(
             402, "subscription_required", f"The subscription is {caller.subscription}: renew it to publish."
@@ -133,18 +133,18 @@ def require_plan(caller: Caller) -> None:
         raise HttpRefusal(
             402,
             "subscription_required",
-            "Publishing needs a Creator, Professional or Business plan; there is none.",
+            "Publishing needs a Creator, Professional or Business plan, and this workspace has none.",
         )
 
 
-def _token(request: Request) -> str:
+def _parse_token(request: Request) -> str:
     given = request.headers.get("authorization")
     if given is None:
-        raise _unauthorized("There is no API key: send Authorization: Bearer <key>.")
+        raise _unauthorized("The API key is missing. Send Authorization: Bearer <key>.")
     scheme, _, token = given.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or "." not in token or not token.isascii():
-        raise _unauthorized("The API key is malformed: send Authorization: Bearer <public id>.<secret>.")
+        raise _unauthorized("The API key is malformed. Send Authorization: Bearer <public id>.<secret>.")
     return token
 
 

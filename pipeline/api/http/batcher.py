@@ -1,7 +1,7 @@
-"""Requests that arrive together are worked on together: one thread, which gets whatever waits when it is free.
+"""Batch requests that arrive together, and process one batch after another on one thread.
 
-Nobody is kept waiting for company that is not there: a group leaves once the event loop has nothing more to read. While
-one group is worked on, the next one collects; on a busy machine groups grow, and cost less for each.
+A batch closes as soon as the event loop has nothing more to read, so a single request does not wait for others. While
+one batch is processed, the next one fills: batches grow with the load, and each request in them costs less.
 """
 
 from __future__ import annotations
@@ -12,76 +12,76 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
-CALM = 4
-"""Turns of the event loop in a row that bring nobody more, after which a group leaves: microseconds in calm."""
+IDLE_TURNS = 4
+"""A batch closes after so many turns of the event loop in a row without a new item: microseconds when it is idle."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Grouping(Generic[Q, A]):
-    """Must be made inside the event loop that will ask it."""
+class Batcher(Generic[Q, A]):
+    """A queue of items in front of a function that processes many at once. Create it inside the event loop."""
 
-    def __init__(self, name: str, work: Callable[[Sequence[Q]], Sequence[A]], *, most: int) -> None:
-        """``work`` gives an answer for each question, in order; what it raises is raised to all who asked."""
-        self._work, self._most = work, most
+    def __init__(self, name: str, process: Callable[[Sequence[Q]], Sequence[A]], *, max_batch: int) -> None:
+        """*process* returns one result per item, in order; what it raises is raised to every caller of the batch."""
+        self._process, self._max_batch = process, max_batch
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
-        self._groups: SimpleQueue[list[tuple[Q, asyncio.Future[A]]] | None] = SimpleQueue()
-        self._busy = self._closed = False
+        self._batches: SimpleQueue[list[tuple[Q, asyncio.Future[A]]] | None] = SimpleQueue()
+        self._is_busy = self._is_closed = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def ask(self, question: Q) -> A:
-        """The answer, once the group it came into is done. Raises what the work raises."""
-        if self._closed:
-            raise RuntimeError("Nobody answers any more.")
+    async def submit(self, item: Q) -> A:
+        """Return the item's result once its batch is done. Raises what *process* raises."""
+        if self._is_closed:
+            raise RuntimeError("The batcher is closed.")
         future: asyncio.Future[A] = self._loop.create_future()
-        self._waiting.append((question, future))
-        if not self._busy:
-            self._busy = True
-            self._gather(0, CALM)
+        self._waiting.append((item, future))
+        if not self._is_busy:
+            self._is_busy = True
+            self._collect(0, IDLE_TURNS)
         return await future
 
     def close(self) -> None:
-        """Finishes what was asked, then ends. Not from the event loop, which has to hear the answers."""
-        self._loop.call_soon_threadsafe(self._end)
+        """Process what was submitted, then stop. Call it from another thread: the event loop delivers the results."""
+        self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
-    def _end(self) -> None:
-        self._closed = True
-        if not self._busy:
-            self._groups.put(None)
+    def _stop(self) -> None:
+        self._is_closed = True
+        if not self._is_busy:
+            self._batches.put(None)
 
-    def _gather(self, before: int, turns: int) -> None:
-        """Until that many turns brought nobody more, or the group is full."""
+    def _collect(self, before: int, turns: int) -> None:
+        """Wait until *turns* turns of the loop bring no new item, or the batch is full; then send it."""
         now = len(self._waiting)
-        left = CALM if now > before else turns - 1
-        if left and now < self._most:
-            self._loop.call_soon(self._gather, now, left)
+        left = IDLE_TURNS if now > before else turns - 1
+        if left and now < self._max_batch:
+            self._loop.call_soon(self._collect, now, left)
             return
-        self._groups.put(self._waiting[: self._most])
-        del self._waiting[: self._most]
+        self._batches.put(self._waiting[: self._max_batch])
+        del self._waiting[: self._max_batch]
 
     def _run(self) -> None:
-        while (group := self._groups.get()) is not None:
-            found: Sequence[A] | BaseException
+        while (batch := self._batches.get()) is not None:
+            results: Sequence[A] | BaseException
             try:
-                found = self._work([question for question, _ in group])
-            except BaseException as error:  # noqa: BLE001  it is raised where the question was asked
-                found = error
-            self._loop.call_soon_threadsafe(self._answer, [future for _, future in group], found)
+                results = self._process([item for item, _ in batch])
+            except BaseException as error:  # noqa: BLE001  raised again in `submit`
+                results = error
+            self._loop.call_soon_threadsafe(self._deliver, [future for _, future in batch], results)
 
-    def _answer(self, futures: Sequence[asyncio.Future[A]], found: Sequence[A] | BaseException) -> None:
+    def _deliver(self, futures: Sequence[asyncio.Future[A]], results: Sequence[A] | BaseException) -> None:
         for n, future in enumerate(futures):
-            if future.done():  # who asked has gone; what was stored stays stored
+            if future.done():  # its caller gave up; what was stored stays stored
                 continue
-            if isinstance(found, BaseException):
-                future.set_exception(found)
+            if isinstance(results, BaseException):
+                future.set_exception(results)
             else:
-                future.set_result(found[n])
-        self._busy = bool(self._waiting)
-        if self._busy:
-            self._gather(0, CALM)
-        elif self._closed:
-            self._groups.put(None)
+                future.set_result(results[n])
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            self._collect(0, IDLE_TURNS)
+        elif self._is_closed:
+            self._batches.put(None)

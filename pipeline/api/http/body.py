@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in size and time, and only in the one format there is."""
+"""Read request bodies: bounded in size and time, JSON only."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from functools import lru_cache
 from starlette.requests import Request
 
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.api.server.http_protocol import WHOLE
+from pipeline.api.server.http_protocol import BODY_COMPLETE
 
-SECONDS = 30.0
-"""Longest time a client may take to send its body."""
+BODY_SECONDS = 30.0
+"""Seconds a client may take to send a body."""
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The whole body; never holds more than ``most`` bytes and one chunk. Raises Refusal 413 and 408."""
+async def read_body(request: Request, max_size: int) -> bytes:
+    """Return the whole body, at most *max_size* bytes. Raises Refusal 413, 408, and 400 when the client disconnects."""
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > most):  # noqa: PLR2004
-        raise _too_large(most)
-    if WHOLE in request.scope:
-        return await _read(request, most)
+    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > max_size):  # noqa: PLR2004
+        raise _too_large(max_size)
+    if BODY_COMPLETE in request.scope:
+        return await _read(request, max_size)
     try:
-        async with asyncio.timeout(SECONDS):
-            return await _read(request, most)
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request, max_size)
     except TimeoutError:
         raise HttpRefusal(
-            408, "request_timeout", f"The body did not arrive within {SECONDS:.0f} seconds."
+            408, "request_timeout", f"The body did not arrive within {BODY_SECONDS:.0f} seconds."
         ) from None
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read(request: Request, max_size: int) -> bytes:
     chunks, size, more = [], 0, True
     while more:
         message = await request.receive()
@@ -39,23 +39,25 @@ async def _read(request: Request, most: int) -> bytes:
             raise HttpRefusal(400, "invalid_json", "The body ended before it was complete.")
         chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
-        if size > most:
-            raise _too_large(most)
+        if size > max_size:
+            raise _too_large(max_size)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 def require_json(request: Request, body: bytes) -> None:
-    """Raises Refusal 415 unless the body is JSON in UTF-8, uncompressed. No body needs no content type."""
+    """Raise Refusal 415 unless the body is uncompressed JSON in UTF-8. An empty body needs no Content-Type."""
     if encoding := request.headers.get("content-encoding"):
-        raise _unsupported(f"Content-Encoding {_clipped(encoding)} is not read: send the body as it is.")
+        raise _unsupported(
+            f"Content-Encoding {_quote(encoding)} is not supported. Send the body uncompressed."
+        )
     given = request.headers.get("content-type")
     if given is None:
         if body:
-            raise _unsupported("The body has no Content-Type: send application/json.")
+            raise _unsupported("The body has no Content-Type. Send application/json.")
         return
     if not _is_json(given):
-        raise _unsupported(f"Content-Type {_clipped(given)} is not read: send application/json in UTF-8.")
+        raise _unsupported(f"Content-Type {_quote(given)} is not supported. Send application/json in UTF-8.")
 
 
 @lru_cache(maxsize=100)
@@ -66,13 +68,13 @@ def _is_json(content_type: str) -> bool:
     return kind.get_content_type() == "application/json" and charset in ("utf-8", "utf8")
 
 
-def _too_large(most: int) -> HttpRefusal:
-    return HttpRefusal(413, "payload_too_large", f"The body is larger than {most:,} bytes.")
+def _too_large(max_size: int) -> HttpRefusal:
+    return HttpRefusal(413, "payload_too_large", f"The body is larger than {max_size:,} bytes.")
 
 
 def _unsupported(message: str) -> HttpRefusal:
     return HttpRefusal(415, "unsupported_media_type", message)
 
 
-def _clipped(text: str) -> str:
+def _quote(text: str) -> str:
     return repr(text[:100])

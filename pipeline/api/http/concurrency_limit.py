@@ -1,7 +1,8 @@
-"""How many transfers may be under way: in all, and of one owner. Who comes too many is told to come again."""
+"""Limit how many operations of one kind run at once, in all and per owner; the excess gets 503 or 429 at once."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,38 +11,51 @@ from uuid import UUID
 from pipeline.api.http.envelope import RETRY_AFTER, HttpRefusal
 
 
-class Turnstile:
-    """Counts within one event loop; needs no lock."""
+class ConcurrencyLimit:
+    """Counts operations of one server process. Safe to use from any thread."""
 
-    def __init__(self, most: int, *, each: int) -> None:
-        """``each``: how many of one owner."""
-        self._most, self._each = most, each
-        self._inside: Counter[UUID] = Counter()
+    def __init__(
+        self, total: int, *, per_owner: int | None = None, owner: str = "key", operations: str = "requests"
+    ) -> None:
+        """Without *per_owner* an owner may take the whole limit. *owner* and *operations* word the refusals."""
+        self._total, self._per_owner = total, per_owner or total
+        self._owner, self._operations = owner, operations
+        self._running: Counter[UUID | None] = Counter()
+        self._count = 0
+        self._lock = threading.Lock()
 
     @contextmanager
-    def inside(self, owner: UUID) -> Iterator[None]:
-        """One transfer. Raises Refusal 503 and 429."""
-        self.enter(owner)
+    def slot(self, owner: UUID | None) -> Iterator[None]:
+        """Hold a slot for the length of a ``with`` block. Raises what `acquire` raises."""
+        self.acquire(owner)
         try:
             yield
         finally:
-            self.leave(owner)
+            self.release(owner)
 
-    def enter(self, owner: UUID) -> None:
-        """One more. Raises Refusal 503 and 429."""
-        if self._inside.total() >= self._most:
-            raise HttpRefusal(503, "unavailable", "Too many files are on their way. Repeat it in a moment.")
-        if self._inside[owner] >= self._each:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"{self._each} files of this workspace are on their way already.",
-                headers={"Retry-After": str(RETRY_AFTER)},
-            )
-        self._inside[owner] += 1
+    def acquire(self, owner: UUID | None) -> None:
+        """Take a slot. Raises Refusal 503 when all are taken, 429 when this owner has its share."""
+        with self._lock:
+            if self._count >= self._total:
+                raise HttpRefusal(
+                    503,
+                    "unavailable",
+                    f"Too many {self._operations} are in progress. Repeat the request in a moment.",
+                )
+            if owner is not None and self._running[owner] >= self._per_owner:
+                raise HttpRefusal(
+                    429,
+                    "rate_limited",
+                    f"This {self._owner} has {self._per_owner} {self._operations} in progress already.",
+                    headers={"Retry-After": str(RETRY_AFTER)},
+                )
+            self._running[owner] += 1
+            self._count += 1
 
-    def leave(self, owner: UUID) -> None:
-        """One less."""
-        self._inside[owner] -= 1
-        if not self._inside[owner]:
-            del self._inside[owner]
+    def release(self, owner: UUID | None) -> None:
+        """Give the slot back."""
+        with self._lock:
+            self._running[owner] -= 1
+            self._count -= 1
+            if not self._running[owner]:
+                del self._running[owner]

@@ -1,20 +1,21 @@
-"""The one shape of every answer, and how what went wrong becomes one."""
+"""Build responses in the envelope that all of them share, and turn errors into them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.api.http.response_models import DataT
 from pipeline.stages.post_request import Refusal
 
 RETRY_AFTER = 2
-"""Seconds a client should wait when a part of us is away or full."""
+"""Seconds a client should wait when a limit is reached or a service is unreachable."""
 
 _ALWAYS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
@@ -24,16 +25,34 @@ _ALWAYS: Mapping[int, Mapping[str, str]] = {
 
 @dataclass
 class HttpRefusal(Refusal):
-    """A refusal that HTTP itself knows, with the headers that belong to it."""
+    """A refusal with response headers."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class JsonResponse(Response):
+    """A response whose body is the JSON of a mapping, models in it included."""
+
+    media_type = "application/json"
+
+    def render(self, content: Mapping[str, Any]) -> bytes:
+        """Encode *content*, lone surrogates as question marks."""
+        try:
+            return to_json(content)
+        except PydanticSerializationError:
+            # a refusal may quote a lone surrogate, which UTF-8 cannot encode
+            return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+class SuccessResponse(JsonResponse, Generic[DataT]):
+    """Return type of a handler: it declares the data for the type checker and for the OpenAPI document."""
+
+
 def success(
-    message: str, data: Mapping[str, Any], *, code: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """What was asked for."""
-    return _Answer({"ok": True, "code": code, "message": message, "data": data}, code, headers)
+    message: str, data: DataT, *, code: int = 200, headers: Mapping[str, str] | None = None
+) -> SuccessResponse[DataT]:
+    """Return *data* in the success envelope (``response_models.Success``)."""
+    return SuccessResponse({"ok": True, "code": code, "message": message, "data": data}, code, headers)
 
 
 def failure(
@@ -45,42 +64,42 @@ def failure(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Why not. 422 lists its issues; nothing else carries data."""
+    """Return an error in the envelope. A 422 always lists its issues."""
     body: dict[str, Any] = {"ok": False, "code": code, "message": message, "error_code": error_code}
     if issues or code == 422:  # noqa: PLR2004  an HTTP status
         body["issues"] = list(issues)
-    return _Answer({**body, **(more or {})}, code, {**_ALWAYS.get(code, {}), **(headers or {})})
+    return JsonResponse({**body, **(more or {})}, code, {**_ALWAYS.get(code, {}), **(headers or {})})
 
 
-def refused(refusal: Refusal) -> Response:
-    """A refusal as an answer."""
+def render_refusal(refusal: Refusal) -> Response:
+    """Return the response for *refusal*."""
     headers = refusal.headers if isinstance(refusal, HttpRefusal) else {}
     return failure(refusal.status, refusal.code, refusal.message, issues=refusal.issues, headers=headers)
 
 
-def away() -> Response:
-    """The database cannot be reached: nothing can be read or stored, and the client should come again."""
+def render_unreachable() -> Response:
+    """Return 503 for an unreachable database."""
     return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a moment.")
 
 
-def stopping() -> Response:
-    """The server ends before the work does. What was stored meanwhile is found by the repeat."""
+def render_stopping() -> Response:
+    """Return 503 for a request cut off by a shutdown. If its post was stored already, the repeat returns that post."""
     return failure(503, "unavailable", "The server is being stopped. Repeat the request in a moment.")
 
 
-def unforeseen(method: str, path: str) -> Response:
-    """A bug of ours: said without any of its insides."""
+def render_internal_error(method: str, path: str) -> Response:
+    """Return 500 for an unhandled exception, without its details."""
     creating = method == "POST" and path.rstrip("/").endswith("/posts")
-    said = (
+    text = (
         "The post could not be stored; it is safe to repeat the request."
         if creating
         else "Something went wrong."
     )
-    return failure(500, "create_failed" if creating else "internal_error", said)
+    return failure(500, "create_failed" if creating else "internal_error", text)
 
 
-def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -> Response:
-    """No such path, or not with this method, or whatever else the framework refuses by itself."""
+def render_http_error(request: Request, status: int, headers: Mapping[str, str] | None) -> Response:
+    """Return the response for an error that the framework raises by itself, such as an unknown path."""
     if status == 404:  # noqa: PLR2004  an HTTP status
         return failure(404, "not_found", "There is nothing at this address.")
     if status == 405:  # noqa: PLR2004
@@ -88,14 +107,3 @@ def unrouted(request: Request, status: int, headers: Mapping[str, str] | None) -
             405, "method_not_allowed", f"This address does not take {request.method}.", headers=headers
         )
     return failure(status, "bad_request", "The request cannot be read.", headers=headers)
-
-
-class _Answer(Response):
-    media_type = "application/json"
-
-    def render(self, content: Mapping[str, Any]) -> bytes:
-        try:
-            return to_json(content)
-        except PydanticSerializationError:
-            # a lone surrogate that is shown back must not make a refusal an error of ours
-            return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

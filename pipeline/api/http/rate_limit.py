@@ -1,10 +1,10 @@
-"""How many posts a key may send: a token bucket per key in Redis, shared by all server processes.
+"""Limit the posts each key may send, with one bucket per key in Redis that all server processes share.
 
-It counts posts, not calls: a new post, an edit and a validation are one each (each may have media looked at), a retry
-is one for every post it names. Reading, cancelling and deleting are not counted: nobody is kept from stopping a post.
+The limit counts posts, not requests. A new post, an edit and a validation cost one each, because each may check media;
+a retry costs one per post it names. Reads, cancellations and deletions are free, so that a post can always be stopped.
 
-GCRA (the generic cell rate algorithm, ITU-T I.371) with a burst of one minute's worth, by the broker's own clock.
-Open when Redis is away: a lost limit is better than a lost post.
+The algorithm is GCRA (generic cell rate algorithm, ITU-T I.371) on the broker's clock; a minute's worth may come at
+once. It fails open: without Redis, requests pass.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline.api.http.envelope import HttpRefusal
 log = logging.getLogger("slipway.api")
 
 MINUTE = 60_000
+"""Milliseconds."""
 
 _TAKE = """
 local now = redis.call('TIME')
@@ -38,19 +39,19 @@ return {1, 0, math.ceil(tat - now)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """What one request got from its bucket. Times in milliseconds."""
+class BucketState:
+    """The bucket after one request. Times are in milliseconds."""
 
-    taken: bool
+    is_allowed: bool
     wait: int
     full_in: int
     limit: int
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """As draft-ietf-httpapi-ratelimit-headers-07 (2023) spells them, which is what clients know."""
+        """The headers of draft-ietf-httpapi-ratelimit-headers-07 (2023), the version clients know."""
         left = max(0, math.floor(self.limit * (1 - self.full_in / MINUTE)))
-        reset = math.ceil((self.full_in if self.taken else self.wait) / 1000)
+        reset = math.ceil((self.full_in if self.is_allowed else self.wait) / 1000)
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(left),
@@ -58,31 +59,31 @@ class Standing:
         }
 
 
-class Meter:
-    """Counts the posts of every key against one limit. Blocking: for a thread."""
+class RateLimit:
+    """Counts the posts of each key. Its calls block, so they belong on a thread."""
 
     def __init__(self, client: redis.Redis, per_minute: int) -> None:
         self._script = client.register_script(_TAKE)
         self.per_minute = per_minute
 
     def take(self, key: UUID, posts: int = 1) -> Mapping[str, str]:
-        """Takes posts from the key's bucket, all or none; the headers for the answer.
+        """Take *posts* from the key's bucket, all or none, and return the headers for the response.
 
-        Raises Refusal 429 when it holds too few. More than a whole bucket is taken as a whole one: else it would be
-        told to wait for what never comes.
+        Raises Refusal 429 when the bucket holds too few. A request for more than a full bucket costs a full one,
+        because it could never be served otherwise.
         """
         numbers = [MINUTE / self.per_minute * min(posts, self.per_minute), MINUTE]
         try:
-            taken, wait, full_in = cast("list[int]", self._script(keys=[f"posts:{key}"], args=numbers))
+            allowed, wait, full_in = cast("list[int]", self._script(keys=[f"posts:{key}"], args=numbers))
         except (RedisError, OSError) as error:
-            log.warning("the rate limit is open: the broker cannot be asked (%s)", type(error).__name__)
+            log.warning("rate limit not applied: broker unreachable (%s)", type(error).__name__)
             return {}
-        found = Standing(taken=bool(taken), wait=wait, full_in=full_in, limit=self.per_minute)
-        if not found.taken:
+        state = BucketState(is_allowed=bool(allowed), wait=wait, full_in=full_in, limit=self.per_minute)
+        if not state.is_allowed:
             raise HttpRefusal(
                 429,
                 "rate_limited",
                 f"This key may send {self.per_minute} posts a minute.",
-                headers={**found.headers, "Retry-After": str(max(1, math.ceil(wait / 1000)))},
+                headers={**state.headers, "Retry-After": str(max(1, math.ceil(wait / 1000)))},
             )
-        return found.headers
+        return state.headers

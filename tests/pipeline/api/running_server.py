@@ -1,4 +1,4 @@
-"""A real server on real engines: `slipway api` in a process of its own, spoken to over a socket."""
+"""Start `slipway api` as a process on real engines, and talk to it over a socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.wiring import build_context
 
 BASE = "/api/partner/v1"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
-"""An id nobody has; the same in every process, for pytest names tests by it."""
+"""An id that does not exist. It is the same in every process, because pytest names tests by it."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -49,7 +49,7 @@ class Tenant:
 
 @dataclass(kw_only=True)
 class Server:
-    """One server, its core for arranging things, and a client."""
+    """A running server, a client for it, and a context for arranging its data."""
 
     url: str
     log: Path
@@ -68,7 +68,7 @@ class Server:
     def send(
         self, method: str, path: str, key: str | None = None, body: bytes | None = None, **headers: str
     ) -> requests.Response:
-        """Whatever is asked, the answer is one of ours: an id, a body, JSON, and a code that says the status."""
+        """Send a request and check what every response has: a request id, a body, and the JSON envelope."""
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         answer = self.http.request(method, self.url + path, data=body, headers=headers, timeout=30)
@@ -114,7 +114,7 @@ class Server:
 
 @contextmanager
 def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
-    """A server with these settings, answering."""
+    """Run a server with these settings until the block ends."""
     if (given := environment.get("SLIPWAY_API__PORT")) is None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -144,7 +144,7 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
 
 
 def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Polls with a deadline."""
+    """Poll until *met* is true. Fails after *seconds*."""
     deadline = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -160,7 +160,7 @@ def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:
 
 
 def video(tenant: Tenant, platform: str = "tiktok", **more: Any) -> dict[str, Any]:
-    """A body that is fine."""
+    """Build a valid body of a post."""
     return {
         "caption": f"A video {os.urandom(4).hex()}",
         "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},

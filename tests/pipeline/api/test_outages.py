@@ -1,4 +1,4 @@
-"""A part is away: what is answered then, what is stored, and what happens when it is back."""
+"""Outages of the broker and the database: responses, what is stored, and what happens afterwards."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import psycopg
 from sqlalchemy import text
 
 from config.settings import load
-from pipeline.api.posts import response_models as answers
+from pipeline.api.health import NotReady, Readiness
+from pipeline.api.http.response_models import Success
 from pipeline.queues import ALL_QUEUES
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages import delay
-from pipeline.store.canaries import taken
+from pipeline.store.canaries import record_canary
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
 from tests.conftest import Engines
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 JSON = {"Content-Type": "application/json"}
-NOBODY = "redis+socket:///tmp/nobody-is-here?virtual_host=0"
+UNREACHABLE_BROKER = "redis+socket:///tmp/no-broker-here?virtual_host=0"
 
 
-def test_broker_away_a_post_is_taken_and_the_bell_rings_when_it_is_back(
+def test_broker_away_a_post_is_taken_and_the_message_is_sent_when_it_is_back(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    with serving({**environment, "SLIPWAY_BROKER__URL": NOBODY}, tmp_path) as server:
+    with serving({**environment, "SLIPWAY_BROKER__URL": UNREACHABLE_BROKER}, tmp_path) as server:
         tenant = server.tenant()
         answer = server.post(video(tenant), tenant.key)
         assert answer.status_code == 201
@@ -74,17 +75,17 @@ def _allow(postgres: psycopg.Connection[object], name: str, *, allowed: bool) ->
 
 def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:
     first = server.send("GET", "/readyz").json()["data"]["queues"]
-    assert first == dict.fromkeys(ALL_QUEUES), "never consumed yet: nobody is to be missed"
+    assert first == dict.fromkeys(ALL_QUEUES), "a queue that was never consumed is not silent"
     with server.context.database.begin() as c:
         for queue in ALL_QUEUES:
-            taken(c, queue)
+            record_canary(c, queue)
     good = server.send("GET", "/readyz")
-    answers.ReadinessAnswer.model_validate_json(good.content)
+    Success[Readiness].model_validate_json(good.content)
     assert all(0 <= age < 100 for age in good.json()["data"]["queues"].values())
     with server.context.database.begin() as c:
         c.execute(text("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'"))
     bad = server.send("GET", "/readyz")
-    answers.Unready.model_validate_json(bad.content)
+    NotReady.model_validate_json(bad.content)
     assert bad.status_code == 503
     assert "status (600 s)" in bad.json()["message"]
     assert bad.json()["parts"]["database"] is True
@@ -93,7 +94,7 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     silence = 'slipway_queue_silence_seconds{queue="status"} 60'
     assert silence in server.send("GET", "/metrics").text
     with server.context.database.begin() as c:
-        taken(c, "status")
+        record_canary(c, "status")
     assert server.send("GET", "/readyz").status_code == 200
 
 
@@ -105,7 +106,7 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
         marks.hold(c, "restored", since=None, until=datetime.now(UTC))
     try:
         bad = server.send("GET", "/readyz")
-        answers.Unready.model_validate_json(bad.content)
+        NotReady.model_validate_json(bad.content)
         assert bad.status_code == 503
         assert "`slipway restore status`" in bad.json()["message"]
         assert bad.json()["parts"]["mark"] is False
@@ -137,7 +138,7 @@ def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
         )
     bad = server.send("GET", "/readyz")
     assert bad.status_code == 503
-    assert "Nobody has kept the mark for 600 s" in bad.json()["message"]
+    assert "The epoch file has not been renewed for 600 s" in bad.json()["message"]
     with server.context.database.begin() as c:
         c.execute(
             text("UPDATE mark SET until = now() + interval '1 minute', writer = pg_current_xact_id()::xid")

@@ -1,4 +1,4 @@
-"""What a key that was made for less may see and do, asked over HTTP of every operation there is."""
+"""What restricted keys may see and do, checked over HTTP for every operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, vide
 
 LATER = "2090-01-01T00:00:00Z"
 READING = {"getPost", "getSubscription", "listAccounts", "listFiles", "listPosts"}
-"""What a read-only key may ask for. An operation that is not here is refused to it: add one, and decide."""
+"""The operations of a read-only key. A new operation is refused to it unless it is added here."""
 
 
 def key(server: Server, tenant: Tenant, *platforms: str, **terms: Any) -> str:
@@ -49,22 +49,22 @@ def code(answer: requests.Response) -> tuple[int, str | None]:
 
 
 def operations(server: Server) -> Iterator[tuple[str, str, str]]:
-    """Every operation that asks for a key: its name, method and an address of it."""
+    """Yield the id, method and a path of every operation that needs a key."""
     for path, item in server.send("GET", "/openapi.json").json()["paths"].items():
         for method, operation in item.items():
             if operation.get("security"):
                 address = path.replace("{post_id}", ABSENT).replace("{platform}", "tiktok")
-                assert "{" not in address, f"{path}: say here what stands for its parameter"
+                assert "{" not in address, f"{path}: fill in its parameter here"
                 yield operation["operationId"], method.upper(), address
 
 
 @pytest.fixture(scope="module")
 def bound(server: Server, tenant: Tenant) -> str:
-    """A key bound to the TikTok account."""
+    """A key restricted to the TikTok account."""
     return key(server, tenant, "tiktok")
 
 
-# --- reading only ----------------------------------------------------------------------------------------------------
+# --- read-only keys --------------------------------------------------------------------------------------------------
 
 
 def test_a_read_only_key_reads_and_is_refused_everything_else(server: Server, tenant: Tenant) -> None:
@@ -87,7 +87,7 @@ def test_a_read_only_key_is_told_of_its_plan_first(server: Server) -> None:
     assert code(server.post({}, key(server, lapsed, read_only=True))) == (402, "subscription_required")
 
 
-# --- some accounts ---------------------------------------------------------------------------------------------------
+# --- keys restricted to accounts -------------------------------------------------------------------------------------
 
 
 def test_a_bound_key_lists_and_counts_only_what_goes_to_none_but_its_accounts(server: Server) -> None:
@@ -201,7 +201,7 @@ def test_no_external_id_or_body_tells_a_bound_key_of_a_post_out_of_sight(
     assert theirs not in told.text
 
 
-# --- for a while, and two at once ------------------------------------------------------------------------------------
+# --- expiry and rotation ---------------------------------------------------------------------------------------------
 
 
 def test_an_expired_key_is_no_key(server: Server, tenant: Tenant) -> None:
@@ -228,7 +228,7 @@ def test_a_rotated_key_is_the_same_key_to_the_api(server: Server, tenant: Tenant
     )
 
 
-# --- mass work -------------------------------------------------------------------------------------------------------
+# --- bulk keys -------------------------------------------------------------------------------------------------------
 
 
 def test_a_bulk_key_does_what_others_do(server: Server, tenant: Tenant) -> None:

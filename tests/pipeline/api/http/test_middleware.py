@@ -1,4 +1,4 @@
-"""What every answer has in common, whatever was asked; health, metrics and the specification."""
+"""What all responses have in common; health, metrics and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.api.posts import response_models as answers
+from pipeline.api.health import Liveness, Readiness
+from pipeline.api.http.response_models import Success
 from pipeline.queues import ALL_QUEUES
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
@@ -67,8 +68,8 @@ def test_an_issue_that_shows_half_a_surrogate_is_still_json(server: Server, tena
 def test_a_body_that_ends_too_early_stores_nothing_and_harms_nobody(server: Server) -> None:
     tenant = server.tenant()
     at = urlsplit(server.url)
-    with socket.create_connection((at.hostname, at.port), 5) as line:
-        line.sendall(
+    with socket.create_connection((at.hostname, at.port), 5) as client:
+        client.sendall(
             f"POST {BASE}/posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tenant.key}\r\n"
             "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{".encode()
         )
@@ -84,12 +85,12 @@ def test_the_connection_is_usable_after_a_refused_body(server: Server, tenant: T
 
 def test_healthz_asks_for_nothing(server: Server) -> None:
     answer = server.send("GET", "/healthz")
-    answers.AliveAnswer.model_validate_json(answer.content)
+    Success[Liveness].model_validate_json(answer.content)
 
 
 def test_readyz_says_each_part(server: Server) -> None:
     answer = server.send("GET", "/readyz")
-    answers.ReadinessAnswer.model_validate_json(answer.content)
+    Success[Readiness].model_validate_json(answer.content)
     parts = answer.json()["data"]["parts"]
     assert (parts["database"], parts["broker"]) == (True, True)
 

@@ -1,4 +1,4 @@
-"""How much one key may send, and that mass work slows nobody else."""
+"""The rate limit of a key, and that bulk keys do not slow others."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
 
-PATIENCE = 100
-"""Seconds; never waited for."""
+CHECK_WAIT = 100
+"""Seconds, longer than any test waits."""
 
 
 @pytest.fixture(scope="module")
 def metered(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Three posts a minute, and checks waited for longer than any client does."""
+    """A server with three posts a minute, where a post waits for its checks longer than any client does."""
     environment = {
         **module_environment,
         "SLIPWAY_API__POSTS_PER_MINUTE": "3",
-        "SLIPWAY_REACHABILITY__WAIT": str(PATIENCE),
-        "SLIPWAY_API__SHUTDOWN": str(PATIENCE + 2),
+        "SLIPWAY_REACHABILITY__WAIT": str(CHECK_WAIT),
+        "SLIPWAY_API__SHUTDOWN": str(CHECK_WAIT + 2),
     }
     with serving(environment, tmp_path_factory.mktemp("metered")) as running:
         yield running
@@ -94,7 +94,7 @@ def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
     ] * 2
 
 
-# --- mass work -------------------------------------------------------------------------------------------------------
+# --- bulk keys -------------------------------------------------------------------------------------------------------
 
 
 def bulk_key(server: Server, tenant: Tenant) -> str:
@@ -103,9 +103,9 @@ def bulk_key(server: Server, tenant: Tenant) -> str:
 
 
 def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
-    """Whoever waited would be longer than the client's own patience."""
+    """If it waited, the client would time out."""
     tenant = metered.tenant()
-    metered.context.liveness.record_beat(REACHABILITY)  # somebody is said to check, and nobody does
+    metered.context.liveness.record_beat(REACHABILITY)  # a worker is reported alive, and none checks
     broker = metered.context.liveness._client
     before = int(str(broker.llen(REACHABILITY_BULK)))
     media = {"type": "video", "url": f"https://cdn.example.com/{os.urandom(8).hex()}.mp4"}
@@ -117,7 +117,7 @@ def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
 
 
 def test_mass_work_has_a_line_of_its_own_and_others_pass_it(server: Server) -> None:
-    """One bulk key sends seventeen posts that the database holds up: one is told to come again, others pass by."""
+    """A bulk key sends seventeen posts that the database holds up: one gets 429, and posts of other keys pass."""
     tenant = server.tenant()
     key, external = bulk_key(server, tenant), os.urandom(8).hex()
     body = video(tenant, external_id=external)

@@ -1,4 +1,4 @@
-"""The strict reader: what it takes, the sentence for what it does not, and that it never raises anything else."""
+"""The strict JSON parser: what it accepts, its message for what it refuses, and that it raises nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.api.http.strict_json import DEPTH, DIGITS, InvalidJson, parse
 
-TAKEN: list[tuple[bytes, Any]] = [
+ACCEPTED: list[tuple[bytes, Any]] = [
     (b"{}", {}),
     (b' \r\n\t{"a" : [1, -2.5e3, true, false, null]} ', {"a": [1, -2500.0, True, False, None]}),
     (b'"\\ud83d\\ude00"', "\U0001f600"),
@@ -37,8 +37,8 @@ REFUSED = [
     (b'"\xed\xa0\x80"', "not UTF-8"),
     (b'"\xc0\x80"', "not UTF-8"),
     (b"\xf8", "not UTF-8"),
-    (b'{"a":1,"b":2,"a":1}', '"a" stands twice'),
-    (b'{"x":{"\\u0061":1,"a":2}}', '"a" stands twice'),
+    (b'{"a":1,"b":2,"a":1}', '"a" appears twice'),
+    (b'{"x":{"\\u0061":1,"a":2}}', '"a" appears twice'),
     (b'{"' + b"k" * 500 + b'":1,"' + b"k" * 500 + b'":2}', "kkk"),
     (b'{"\\ud800":1,"\\ud800":2}', "\\ud800"),
     (b"NaN", "NaN"),
@@ -81,8 +81,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "value"), TAKEN)
-def test_taken(raw: bytes, value: Any) -> None:
+@pytest.mark.parametrize(("raw", "value"), ACCEPTED)
+def test_accepted(raw: bytes, value: Any) -> None:
     found = parse(raw)
     assert value is None or (found == value and type(found) is type(value))
 

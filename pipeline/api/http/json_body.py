@@ -1,0 +1,62 @@
+"""Read JSON bodies and ids from a request: what every handler of posts, files, accounts and dead letters needs."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from pipeline.api.http import strict_json
+from pipeline.api.http.body import read_body, require_json
+from pipeline.api.http.envelope import HttpRefusal
+from pipeline.api.posts.schema import Body, invalid
+from pipeline.api.posts.unsafe_text import hostile
+from pipeline.api.posts.validation_issue import issue, of_pydantic
+from pipeline.api.state import get_app_state
+
+BodyT = TypeVar("BodyT", bound=Body)
+UUID_LENGTH = 36
+"""With hyphens; ``UUID()`` itself also accepts braces and urn:uuid:."""
+
+
+async def read_json_body(request: Request) -> bytes:
+    """Return the body before it is parsed. Raises Refusal 408, 413 or 415."""
+    raw = await read_body(request, get_app_state(request).context.settings.api.max_body)
+    require_json(request, raw)
+    return raw
+
+
+def parse_json(raw: bytes) -> Any:
+    """Return the parsed body. Raises Refusal 400."""
+    try:
+        return strict_json.parse(raw)
+    except strict_json.InvalidJson as error:
+        raise HttpRefusal(400, "invalid_json", str(error)) from None
+
+
+def parse_json_or_empty(raw: bytes) -> Any:
+    """Return the parsed body; an empty one is an object without keys, refused for the keys it lacks."""
+    return parse_json(raw) if raw else {}
+
+
+def validate_body(model: type[BodyT], body: Any) -> BodyT:
+    """Return the parsed body as a flat *model*. Raises Refusal 422 with every issue."""
+    if not isinstance(body, dict):
+        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
+    if found := hostile(body):
+        raise invalid(found)
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        keys = tuple(model.model_fields)
+        raise invalid(of_pydantic(error.errors(include_url=False), {}, lambda _: keys)) from None
+
+
+def parse_id(text: str) -> UUID | None:
+    """Return the id, or None if *text* is not a UUID with hyphens."""
+    try:
+        return UUID(text) if len(text) == UUID_LENGTH else None
+    except ValueError:
+        return None
