@@ -1,4 +1,4 @@
-"""The only wiring: settings in, a ``Context`` out."""
+"""The only wiring: builds a ``Context`` from settings. The one module that imports the adapters' registry."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from adapters.contract import Platform, PlatformSettings
+from adapters.contract import Platform, PlatformSettings, PostOptions
 from adapters.registry import ADAPTERS
 from config.settings import Settings, settings
-from pipeline.celery_app import configured
+from pipeline.celery_app import create_celery_app
 from pipeline.context import Context
 from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -20,15 +20,15 @@ from pipeline.media.files.storage_folder import Folder, Storage
 from pipeline.media.files.upload_urls import Addresses, upload_keys
 from pipeline.media.files.uploads import Files
 from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import RateBuckets, redis_client
-from pipeline.recovery.epoch_file import Outside
+from pipeline.rate_buckets import RateBuckets, create_redis_client
+from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 
-#: This process's end, whoever builds a Core in it.
-CLOSING = ShutdownSignal()
+#: The shutdown of this process, shared by every Context built in it.
+SHUTDOWN = ShutdownSignal()
 
 #: Where the sandbox serves each vendor's host: one path prefix per host.
 SANDBOX_HOSTS = {
@@ -52,7 +52,7 @@ SANDBOX_HOSTS = {
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
 }
 
-#: The sandbox knows one app; the owner's own ids and secrets never go to it.
+#: The sandbox knows one app; the operator's own ids and secrets are never sent to it.
 _SANDBOX_APP = {
     "app_id": "slipway-sandbox",
     "app_secret": SecretStr("sandbox-secret"),
@@ -63,8 +63,13 @@ _SANDBOX_APP = {
 _NOT_OPTIONS = {"app_id", "app_secret", "version"}
 
 
-def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
-    """A platform's settings as its adapter wants them; the sandbox replaces every host when it is on."""
+def list_post_options() -> dict[Platform, type[PostOptions]]:
+    """Return the models of the platforms that have a section in a post request."""
+    return {platform: model for platform, adapter in ADAPTERS.items() if (model := adapter.post_options)}
+
+
+def build_platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
+    """Return a platform's settings as its adapter reads them; the sandbox, when it is on, replaces every host."""
     group: BaseModel = getattr(s, platform.value)
     values: dict[str, Any] = {name: getattr(group, name) for name in type(group).model_fields}
     hosts = {name: str(values.pop(name)).rstrip("/") for name in SANDBOX_HOSTS[platform]}
@@ -80,8 +85,8 @@ def platform_settings(s: Settings, platform: Platform) -> PlatformSettings:
     )
 
 
-def storage(s: Settings) -> Storage:
-    """Where uploaded files lie."""
+def build_storage(s: Settings) -> Storage:
+    """Return the store of uploaded files: a folder or a bucket."""
     if s.files.store == "folder":
         return Folder(s.files_folder)
     return Bucket(
@@ -94,40 +99,41 @@ def storage(s: Settings) -> Storage:
     )
 
 
-def build(s: Settings, *, keeps: bool = True) -> Context:
-    """A Core for these settings. Raises VaultError when there is no usable vault key.
+def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
+    """Return a Context for these settings. Raises VaultError if there is no usable vault key.
 
-    ``keeps``: it keeps the mark, if the settings say so; a command that comes and goes does not.
+    ``keeps_epoch_file``: whether its send guard advances the epoch file, where the settings say so. A command that ends
+    soon does not.
     """
     database = Database(s.store.url.get_secret_value(), pool=s.store.pool, wait=s.store.wait)
     fetcher = Fetcher(FetchPolicy(allowed_origins=s.media_origins))
-    client = redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+    client = create_redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
     return Context(
         settings=s,
         database=database,
         send_guard=SendGuard(
             database,
-            Outside(s.mark_folder) if keeps and s.mark.keep else None,
+            EpochFile(s.mark_folder) if keeps_epoch_file and s.mark.keep else None,
             timedelta(seconds=s.mark.lease),
         ),
         vault=Vault(s.vault.keys.get_secret_value()),
-        dispatcher=Dispatcher(configured(s, patient=False)),
-        rate_buckets=RateBuckets(client, on=not s.sandbox.lifted),
+        dispatcher=Dispatcher(create_celery_app(s, retry_broker=False)),
+        rate_buckets=RateBuckets(client, enabled=not s.sandbox.lifted),
         liveness=QueueLiveness(client),
         fetcher=fetcher,
         files=Files(
             database=database,
-            storage=storage(s),
+            storage=build_storage(s),
             fetcher=fetcher,
             addresses=Addresses(public=s.files_url, keys=upload_keys(s.vault.keys.get_secret_value())),
         ),
         adapters=ADAPTERS,
-        platform_settings={platform: platform_settings(s, platform) for platform in ADAPTERS},
-        shutdown=CLOSING,
+        platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
+        shutdown=SHUTDOWN,
     )
 
 
 @lru_cache(maxsize=1)
 def context() -> Context:
-    """This process's Core."""
-    return build(settings())
+    """Return this process's Context, built from the settings at the first call."""
+    return build_context(settings())

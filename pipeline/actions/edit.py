@@ -9,13 +9,14 @@ leaves the old version untouched, one after it the new one, which the sweep ring
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from adapters.errors import Permanent
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
@@ -27,18 +28,17 @@ from pipeline.stages import media_checks as links
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import Content, Refusal, Warned
 from pipeline.stages.post_state import in_flight, status_now, version_of
-from pipeline.stages.publish import ring_at
+from pipeline.stages.publish import dispatch_at
 from pipeline.stages.warnings import warnings_for
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.moves import error_fields, recompute
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
-from pipeline.store.posts.actions import Part, Steered
+from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.views import read_post
 
-FIELDS = ("caption", "media", "accounts", "scheduled_at", "music_url", "tiktok", "pinterest")
-"""What may be changed, as the contract names it."""
 TRIES = 3
 """How often an edit that others overtook begins again."""
 
@@ -53,8 +53,8 @@ class Change:
     account_ids: Sequence[UUID] = ()
     scheduled_at: datetime | None = None
     music_url: str | None = None
-    tiktok: Mapping[str, Any] | None = None
-    pinterest: Mapping[str, Any] | None = None
+    options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
+    """The platforms' sections that were sent; None removes one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ class Edited:
 class _Plan:
     """What an edit makes of a post as it stands."""
 
-    post: Steered
+    post: LockedPost
     content: Content
     due_at: datetime
     timed: bool
@@ -116,7 +116,7 @@ def edit(
         if done := _apply(context, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed", post_id)
-            context.dispatcher.checks(links.undecided(fresh), bulk=caller.bulk)
+            context.dispatcher.send_checks(links.undecided(fresh), bulk=caller.bulk)
             ring_first(context, firsts)
             return edited
     raise Refusal(409, "post_in_flight", "Others changed the post again and again. Read it and repeat.")
@@ -126,14 +126,14 @@ def ring_first(context: Context, firsts: Iterable[datetime]) -> None:
     """After the commit, for the first of these times. A ring that fails costs a second: the sweep rings again."""
     if first := min(firsts, default=None):
         if first <= datetime.now(first.tzinfo):
-            context.dispatcher.now()
+            context.dispatcher.send_slot_now()
         else:
-            ring_at(context, first)
+            dispatch_at(context, first)
 
 
 def _found(
     c: Connection, caller: Caller, post_id: UUID, change: Change, if_match: str | None, *, lock: bool
-) -> Steered:
+) -> LockedPost:
     """The post, if it may be changed now."""
     post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
@@ -144,7 +144,7 @@ def _found(
     status = status_now(post)
     if status not in EDITABLE:
         raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
-    refuse_in_flight(post.parts)
+    refuse_in_flight(post.deliveries)
     return post
 
 
@@ -157,11 +157,11 @@ def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | 
         raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 
-def refuse_in_flight(parts: Iterable[Part]) -> None:
+def refuse_in_flight(parts: Iterable[LockedDelivery]) -> None:
     """Raises Refusal 409 when one of these may be live any moment."""
     for part in parts:
         if in_flight(part):
-            said = "may still be finished" if part.haunted else "is being sent, or may be live already"
+            said = "may still be finished" if part.may_be_live else "is being sent, or may be live already"
             raise Refusal(
                 409,
                 "post_in_flight",
@@ -169,15 +169,16 @@ def refuse_in_flight(parts: Iterable[Part]) -> None:
             )
 
 
-def _plan(context: Context, c: Connection, caller: Caller, post: Steered, change: Change) -> _Plan:
+def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, change: Change) -> _Plan:
     """What the post would be, held to every rule that does not need its media."""
     given = change.given
     content = Content(
         caption=change.caption if "caption" in given else post.caption,
         media=change.media if change.media is not None else post.media,
         music_url=change.music_url if "music_url" in given else post.music_url,
-        tiktok=change.tiktok if "tiktok" in given else post.tiktok,
-        pinterest=change.pinterest if "pinterest" in given else post.pinterest,
+        options={
+            p: options for p, options in {**post.options, **change.options}.items() if options is not None
+        },
     )
     timed = "scheduled_at" in given
     due_at = rules.due_at_of(change.scheduled_at, post.now) if timed else post.due_at
@@ -186,8 +187,9 @@ def _plan(context: Context, c: Connection, caller: Caller, post: Steered, change
         raise rules.invalid("scheduled_at", said)
     accounts = _accounts(c, caller, post, change)
     rules.refuse_mixed(context, content, accounts)
-    _refuse_draft_of_video(content)
-    out = {p.account_id for p in post.parts if p.state is State.PUBLISHED}
+    for refusal in rules.find_media_conflicts(context, content):
+        raise refusal
+    out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
     rules.refuse_misfits(context, content, list(going.values()), {})
     wanted = links.links_of(content.media, rules.music_link_of(context, content.music_url))
@@ -203,17 +205,12 @@ def _plan(context: Context, c: Connection, caller: Caller, post: Steered, change
     )
 
 
-def _accounts(c: Connection, caller: Caller, post: Steered, change: Change) -> Sequence[AccountRow]:
+def _accounts(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Sequence[AccountRow]:
     """The accounts sent; else those it has, in use or not: who edits a caption did not choose them now."""
     if "accounts" in change.given:
         return rules.accounts_of(c, caller, change.account_ids)
-    ids = [p.account_id for p in post.parts if p.state is not State.CANCELLED]
+    ids = [p.account_id for p in post.deliveries if p.state is not State.CANCELLED]
     return find_accounts(c, caller.workspace_id, ids)
-
-
-def _refuse_draft_of_video(content: Content) -> None:
-    if content.media["type"] == "video" and (content.tiktok or {}).get("post_mode") == "MEDIA_UPLOAD":
-        raise rules.invalid("tiktok.post_mode", "MEDIA_UPLOAD takes a slideshow only, and media is a video.")
 
 
 def _checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Check]:
@@ -269,23 +266,22 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         caption=says.caption,
         media=says.media,
         music_url=says.music_url,
-        tiktok=says.tiktok,
-        pinterest=says.pinterest,
+        options=says.options,
         due_at=plan.due_at,
     )
-    store.pin(c, post.id, links.pins_of(checks))
+    store.pin_checks(c, post.id, links.pins_of(checks))
     goes_on = State.SCHEDULED if links.all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
-    for part in post.parts:
+    for part in post.deliveries:
         target = _target(plan, part, goes_on)
         if target is not None:
             firsts += _put(context, c, plan, part, target)
     resting = not _reviving(plan)
     for account in plan.accounts.values():
-        if account.id not in {p.account_id for p in post.parts}:
+        if account.id not in {p.account_id for p in post.deliveries}:
             start = _start(context, plan, account)
-            error = error_fields(Resting()) if resting else None
-            store.add(
+            error = error_to_dict(Resting()) if resting else None
+            store.add_delivery(
                 c,
                 post,
                 account.id,
@@ -300,7 +296,7 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
     return firsts
 
 
-def _target(plan: _Plan, part: Part, goes_on: State) -> State | None:
+def _target(plan: _Plan, part: LockedDelivery, goes_on: State) -> State | None:
     """Where a delivery goes; None: it is left alone."""
     if part.state is State.PUBLISHED:
         return None
@@ -310,10 +306,12 @@ def _target(plan: _Plan, part: Part, goes_on: State) -> State | None:
     return State.FAILED if rests and not plan.timed else goes_on
 
 
-def _put(context: Context, c: Connection, plan: _Plan, part: Part, target: State) -> Sequence[datetime]:
+def _put(
+    context: Context, c: Connection, plan: _Plan, part: LockedDelivery, target: State
+) -> Sequence[datetime]:
     mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
     if target is State.CANCELLED:
-        store.put(
+        store.move_locked(
             c,
             context.vault,
             part,
@@ -326,8 +324,8 @@ def _put(context: Context, c: Connection, plan: _Plan, part: Part, target: State
         )
         return ()
     start = _start(context, plan, plan.accounts[part.account_id])
-    error = part.error or error_fields(Resting()) if target is State.FAILED else None
-    store.put(
+    error = part.error or error_to_dict(Resting()) if target is State.FAILED else None
+    store.move_locked(
         c,
         context.vault,
         part,
@@ -348,7 +346,7 @@ def _start(context: Context, plan: _Plan, account: AccountRow) -> datetime:
 def _answer(
     context: Context, c: Connection, caller: Caller, plan: _Plan, checks: Mapping[int, Check]
 ) -> Edited:
-    recompute(c, plan.post.id)
+    recompute_post_status(c, plan.post.id)
     view = read_post(c, caller.workspace_id, plan.post.id)
     post = store.read(c, caller.workspace_id, plan.post.id, lock=False)
     if view is None or post is None:
@@ -360,10 +358,10 @@ def _answer(
             code="ALREADY_PUBLISHED",
             message=f"{p.platform} account {p.account_id} has the post as it was: it is published and stays as it is.",
         )
-        for p in post.parts
+        for p in post.deliveries
         if p.state is State.PUBLISHED
     ]
-    if any(p.state is State.FAILED for p in post.parts):
+    if any(p.state is State.FAILED for p in post.deliveries):
         message = "What has failed stays failed until it is retried or given a time."
         warnings.append(Warned(field="scheduled_at", code="STILL_FAILED", message=message))
     if status is not PostStatus.FAILED:

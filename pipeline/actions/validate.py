@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.post_kind import form_of, kind_of
+from pipeline.domain.post_kind import find_form, find_kind
 from pipeline.domain.schedule import is_immediate
 from pipeline.stages import media_checks as links
 from pipeline.stages import post_rules as rules
@@ -93,7 +93,7 @@ def _ask_rules(
     told.accounts = sorted(
         (a for a in usable if a.status is not AccountStatus.INACTIVE), key=lambda a: order[a.id]
     )
-    told.kinds = [_kind(request, a) for a in told.accounts]
+    told.kinds = [_kind(context, request, a) for a in told.accounts]
     told.due_at = _collect(told, "scheduled_at", lambda: rules.due_at_of(request.scheduled_at, now))
     told.immediate = is_immediate(request.scheduled_at, now)
     _collect(told, "expires_at", lambda: rules.refuse_expired(request.expires_at, now))
@@ -154,7 +154,11 @@ def _where(request: PostRequest, position: int) -> str:
     return "media.url" if request.media["type"] == "video" else f"media.urls[{position}]"
 
 
-def _kind(request: PostRequest, account: AccountRow) -> str | None:
-    draft = (request.tiktok or {}).get("post_mode") == "MEDIA_UPLOAD"
-    form = form_of(request.media["type"], len(urls_of(request.media)))
-    return kind_of(account.platform, form, draft=draft)
+def _kind(context: Context, request: PostRequest, account: AccountRow) -> str | None:
+    adapter = context.adapters.get(account.platform)
+    if adapter is None:
+        return None
+    options = request.options.get(account.platform)
+    is_draft = bool(options and adapter.post_options and adapter.post_options.is_inbox_draft(options))
+    form = find_form(request.media["type"], len(urls_of(request.media)))
+    return find_kind(adapter.capabilities, form, is_inbox_draft=is_draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from adapters.contract import Draft, Media, MediaFacts, Platform, Track
+from adapters.contract import Draft, Media, MediaFacts, Track
 from pipeline.context import Context
 from pipeline.media.relay import relay
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -22,7 +22,7 @@ def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
             _media(context, held.workspace_id, url, held.media["type"], held.facts.get(str(n)))
             for n, url in enumerate(urls_of(held.media))
         ),
-        options=options_of(held.account.platform, held.tiktok, held.pinterest),
+        options=held.options,
         music_url=held.music_url,
         track=Track(**track) if track else None,
     )
@@ -31,11 +31,6 @@ def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
 def urls_of(media: Any) -> list[str]:
     """The media URLs of a request, in order."""
     return [media["url"]] if media["type"] == "video" else list(media["urls"])
-
-
-def options_of(platform: Platform, tiktok: Any, pinterest: Any) -> dict[str, Any]:
-    """The section of the request that belongs to this platform."""
-    return dict({Platform.TIKTOK: tiktok, Platform.PINTEREST: pinterest}.get(platform) or {})
 
 
 def _media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:

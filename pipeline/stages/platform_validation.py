@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
-from adapters.http import Client
+from adapters.http import HttpClient
 from pipeline.context import Context
-from pipeline.stages.drafts import options_of, urls_of
+from pipeline.stages.drafts import urls_of
 from pipeline.stages.post_request import Content
 from pipeline.store.accounts.accounts import AccountRow
 
 _NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
-_NO_CALLS = Client()
+_NO_CALLS = HttpClient()
 """Judging a draft asks nobody."""
 
 
@@ -61,7 +61,7 @@ def _draft(
             Media(url=url, kind="video" if video else "image", facts=facts.get(n))
             for n, url in enumerate(urls_of(content.media))
         ),
-        options=options_of(account.platform, content.tiktok, content.pinterest),
+        options=content.options.get(account.platform, {}),
         music_url=content.music_url,
         track=track,
     )

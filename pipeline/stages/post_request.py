@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from adapters.contract import Platform
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
@@ -17,8 +19,8 @@ class Content:
     media: Mapping[str, Any]
     """``{"type": "video", "url": …}`` or ``{"type": "slideshow", "urls": […]}``, with the optional facts, as sent."""
     music_url: str | None = None
-    tiktok: Mapping[str, Any] | None = None
-    pinterest: Mapping[str, Any] | None = None
+    options: Mapping[Platform, Mapping[str, Any]] = field(default_factory=dict)
+    """The platforms' own sections of the request, as sent; one that was not sent is missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform, ResolvesMusic
+from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
 from pipeline.stages.media_checks import facts_of, track_of
+from pipeline.stages.music import find_music_platform, find_music_resolver
 from pipeline.stages.platform_validation import Misfit, misfits
 from pipeline.stages.post_request import Content, Refusal
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -71,35 +72,61 @@ def refuse_mixed(context: Context, content: Content, accounts: Sequence[AccountR
 
 
 def mixed(context: Context, content: Content, accounts: Sequence[AccountRow]) -> Iterator[Refusal]:
-    """What does not go together: the request's sections and the platforms of its accounts."""
-    others = [a for a in accounts if a.platform is not Platform.TIKTOK]
-    for field, value in (("tiktok", content.tiktok), ("music_url", content.music_url)):
-        if others and value is not None:
-            name = name_of(others[0])
-            yield invalid(field, f"{field} may only be sent when all accounts are TikTok; {name} is not.")
-    if content.pinterest is not None and all(a.platform is not Platform.PINTEREST for a in accounts):
-        yield invalid(
-            "pinterest", "pinterest may only be sent when at least one account is Pinterest; none is."
-        )
+    """Find what does not go together: options or music, and the platforms of the accounts."""
+    for field, platform in _need_all_accounts(context, content):
+        if others := [a for a in accounts if a.platform is not platform]:
+            name, other = _display_name(context, platform), name_of(others[0])
+            yield invalid(field, f"{field} may only be sent when all accounts are {name}; {other} is not.")
+    for platform in content.options:
+        if all(a.platform is not platform for a in accounts) and not _needs_all(context, platform):
+            name = _display_name(context, platform)
+            said = f"{platform} may only be sent when at least one account is {name}; none is."
+            yield invalid(platform, said)
     if missing := [a for a in accounts if a.platform not in context.adapters]:
         yield invalid(
             "accounts", f"Publishing to {missing[0].platform} is not built yet ({name_of(missing[0])})."
         )
 
 
+def _need_all_accounts(context: Context, content: Content) -> list[tuple[str, Platform]]:
+    """Fields of the request that are for one platform alone, and which."""
+    fields: list[tuple[str, Platform]] = [(p, p) for p in content.options if _needs_all(context, p)]
+    if content.music_url is not None and (music := find_music_platform(context)):
+        fields.append(("music_url", music))
+    return fields
+
+
+def _needs_all(context: Context, platform: Platform) -> bool:
+    adapter = context.adapters.get(platform)
+    return adapter is not None and adapter.post_options is not None and adapter.post_options.accounts == "all"
+
+
+def _display_name(context: Context, platform: Platform) -> str:
+    adapter = context.adapters.get(platform)
+    return platform if adapter is None else adapter.capabilities.display_name
+
+
+def find_media_conflicts(context: Context, content: Content) -> Iterator[Refusal]:
+    """Find options that cannot go with media of this type."""
+    for platform, options in content.options.items():
+        adapter = context.adapters.get(platform)
+        if adapter is not None and adapter.post_options is not None:
+            for conflict in adapter.post_options.find_media_conflicts(options, content.media["type"]):
+                yield invalid(f"{platform}.{conflict.field}", conflict.message)
+
+
 def music_link_of(context: Context, music_url: str | None) -> str | None:
-    """The link in the one spelling that is resolved. Raises Refusal when it is not a TikTok post's."""
+    """Return the link in the one spelling that is resolved. Raises Refusal when it is not a link that is taken."""
     if music_url is None:
         return None
-    adapter = context.adapter(Platform.TIKTOK, context.client())
-    link = adapter.music_link(music_url) if isinstance(adapter, ResolvesMusic) else None
+    resolver = find_music_resolver(context)
+    link = None if resolver is None else resolver.music_link(music_url)
     if link is None:
-        raise Refusal(
-            400,
-            "invalid_music_url",
-            f"music_url {music_url!r} is not the link of a TikTok post "
-            "(https://www.tiktok.com/@name/video/1234567890).",
-        )
+        said = f"music_url {music_url!r} is not the link of a post whose sound can be resolved."
+        if platform := find_music_platform(context):
+            can = context.adapters[platform].capabilities
+            said = f"music_url {music_url!r} is not the link of a {can.display_name} post ({can.music_link_example})."
+        raise Refusal(400, "invalid_music_url", said)
     return link
 
 

@@ -1,8 +1,8 @@
-"""Looking at one media or music URL, and moving the posts that wait for it.
+"""The reachability stage: check one media or music URL, and move the posts that wait for it.
 
-Reads undecided checks, one message per URL. The verdict and the moves of every waiting delivery are one transaction;
-each waiting post is locked before its checks are read again, so that two verdicts landing together cannot both
-believe the other is still open. A crash leaves the check undecided: its lease runs out and it is rung again.
+Takes undecided checks, one message per URL. The verdict and the moves of all waiting deliveries are one transaction.
+Each waiting post is locked before its checks are read again, so that of two verdicts stored at the same time the second
+sees the first. A crash leaves the check undecided: its lease expires and it is dispatched again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
@@ -25,13 +24,15 @@ from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.stages.music import find_music_resolver
 from pipeline.stages.platform_validation import misfits
 from pipeline.stages.post_request import Content
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb
-from pipeline.store.deliveries.moves import error_fields, move
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
 from pipeline.store.posts import awaiting_checks as waiting
 
@@ -41,149 +42,151 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 
 
-def check(context: Context, check_id: UUID) -> str | None:
-    """One try of one URL: the verdict's name, ``postponed``, or None when it is decided or taken.
+def run_check(context: Context, check_id: UUID) -> str | None:
+    """Try one URL once. Return the verdict, ``postponed``, or None if the check is decided or claimed elsewhere.
 
-    None too while a restore is not accepted: a verdict would fail posts that may be live. It is rung again.
+    Return None too while a restore is not accepted, as a verdict could fail posts that are live; the check is
+    dispatched again.
     """
-    if context.send_guard.doubt() is not None:
+    if context.send_guard.find_doubt() is not None:
         return None
     lease = timedelta(seconds=context.settings.reachability.lease)
     with context.database.begin() as c:
-        taken = store.claim_check(c, check_id, lease)
-    if taken is None:
+        check = store.claim_check(c, check_id, lease)
+    if check is None:
         return None
-    with context.shutdown.holding(partial(_hand_back, context, taken)):
-        failpoint("reachability.claimed", taken.id)
-        return _tried(context, taken)
+    with context.shutdown.requeue_on_timeout(partial(_requeue, context, check)):
+        failpoint("reachability.claimed", check.id)
+        return _try_check(context, check)
 
 
-def _hand_back(context: Context, taken: Check) -> None:
-    """This process ends in the middle of it: another one tries it at once."""
+def _requeue(context: Context, check: Check) -> None:
+    """Give up the claim of a check at the end of this process, and dispatch the check for another one."""
     with context.database.begin() as c:
-        store.give_back_check(c, taken.id)
-    context.dispatcher.checks([taken.id])
+        store.give_back_check(c, check.id)
+    context.dispatcher.send_checks([check.id])
 
 
-def _tried(context: Context, taken: Check) -> str:
+def _try_check(context: Context, check: Check) -> str:
     try:
-        facts = _see(context, taken)
+        facts = _read_facts(context, check)
     except (Refused, Permanent) as error:
-        return _decide(context, taken, "refused", None, _sentence(error))
+        return _store_verdict(context, check, "refused", None, _describe_error(error))
     except (Unanswered, AdapterError) as error:
-        return _unanswered(context, taken, _sentence(error))
-    except Exception as error:  # a bug of ours must not leave a post waiting for ever
-        log.exception("unforeseen while checking %s", taken.id)
-        return _unanswered(context, taken, f"it could not be checked ({type(error).__name__})")
-    return _decide(context, taken, "good", facts, "ok")
+        return _postpone_or_give_up(context, check, _describe_error(error))
+    except Exception as error:  # a bug must not leave a post waiting for ever
+        log.exception("unexpected error in check %s", check.id)
+        return _postpone_or_give_up(context, check, f"it could not be checked ({type(error).__name__})")
+    return _store_verdict(context, check, "good", facts, "ok")
 
 
-def _see(context: Context, taken: Check) -> dict[str, Any]:
-    if taken.purpose == "music":
-        adapter = context.adapter(Platform.TIKTOK, context.client())
-        if not isinstance(adapter, ResolvesMusic):
+def _read_facts(context: Context, check: Check) -> dict[str, Any]:
+    if check.purpose == "music":
+        resolver = find_music_resolver(context)
+        if resolver is None:
             raise Refused("music links cannot be resolved here")
-        return asdict(adapter.resolve_music(taken.url))
-    return asdict(probe(_opener(context, taken), taken.url, taken.purpose))
+        return asdict(resolver.resolve_music(check.url))
+    return asdict(probe(_choose_opener(context, check), check.url, check.purpose))
 
 
-def _opener(context: Context, taken: Check) -> Opener:
-    """Uploaded files are asked for in the name of the check's workspace; for other URLs it is all the same."""
-    if context.files.addresses.name_in(taken.url) is None:
+def _choose_opener(context: Context, check: Check) -> Opener:
+    """Return what opens the URL: uploaded files are read as the check's workspace, any other URL by the fetcher."""
+    if context.files.addresses.name_in(check.url) is None:
         return context.fetcher
     with context.database.begin() as c:
-        return context.files.opener(files.workspace_of_check(c, taken.id))
+        return context.files.opener(files.find_workspace_of_check(c, check.id))
 
 
-def _sentence(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "message", None) or str(error)
 
 
-def _decide(
-    context: Context, taken: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str
+def _store_verdict(
+    context: Context, check: Check, verdict: store.Verdict, facts: dict[str, Any] | None, seen: str
 ) -> str:
-    failpoint("reachability.seen", taken.id)
+    failpoint("reachability.seen", check.id)
     with context.database.begin() as c:
-        _conclude(context, c, taken, verdict, facts, seen)
-    failpoint("reachability.decided", taken.id)
-    context.dispatcher.now()
+        _decide_check(context, c, check, verdict, facts, seen)
+    failpoint("reachability.decided", check.id)
+    context.dispatcher.send_slot_now()
     return verdict
 
 
-def _conclude(
+def _decide_check(
     context: Context,
     c: Connection,
-    taken: Check,
+    check: Check,
     verdict: store.Verdict,
     facts: dict[str, Any] | None,
     seen: str,
 ) -> None:
-    if store.decide_check(c, taken.id, verdict, facts=facts, seen=seen):
-        for post in waiting.posts_waiting_for(c, taken.id):
-            advance(context, c, post.id)
+    if store.decide_check(c, check.id, verdict, facts=facts, seen=seen):
+        for post in waiting.list_waiting(c, check.id):
+            advance_post(context, c, post.id)
 
 
-def _unanswered(context: Context, taken: Check, seen: str) -> str:
-    """Nobody answered: final for a request that waits, but posts already taken have until their time plus a grace.
+def _postpone_or_give_up(context: Context, check: Check, seen: str) -> str:
+    """Postpone the check while a stored post may wait for it (its due time plus a grace); otherwise decide it.
 
-    The check is locked first: a post that pins it now is either seen here, or sees what is decided here.
+    The check is locked first: a post that pins it at the same time is either seen here or sees the verdict.
     """
-    failpoint("reachability.seen", taken.id)
+    failpoint("reachability.seen", check.id)
     grace = timedelta(seconds=context.settings.reachability.grace)
     with context.database.begin() as c:
-        if not store.lock_undecided(c, taken.id):
+        if not store.lock_undecided(c, check.id):
             return "unanswered"
-        patient = waiting.posts_still_patient(c, taken.id, grace)
+        patient = waiting.list_within_grace(c, check.id, grace)
         if patient:
-            _postpone(c, taken, seen, grace)
+            _postpone(c, check, seen, grace)
         else:
-            _conclude(context, c, taken, "unanswered", None, seen)
-    failpoint("reachability.unanswered", taken.id)
-    context.dispatcher.now()
+            _decide_check(context, c, check, "unanswered", None, seen)
+    failpoint("reachability.unanswered", check.id)
+    context.dispatcher.send_slot_now()
     return "postponed" if patient else "unanswered"
 
 
-def _postpone(c: Connection, taken: Check, seen: str, grace: timedelta) -> None:
-    tries = store.tries_of(c, taken.id)
+def _postpone(c: Connection, check: Check, seen: str, grace: timedelta) -> None:
+    tries = store.read_tries(c, check.id)
     wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
-    store.postpone_check(c, taken.id, wait, seen)
-    for post in waiting.posts_out_of_patience(c, taken.id, grace):
-        waiting.locked(c, post.id)
-        # asked again under its lock: an edit may have given it other media, or another time, since
-        if post.id in {p.id for p in waiting.posts_out_of_patience(c, taken.id, grace)}:
-            fail_post(c, post.id, *_blame(taken, seen))
+    store.postpone_check(c, check.id, wait, seen)
+    for post in waiting.list_past_grace(c, check.id, grace):
+        waiting.lock_waiting_post(c, post.id)
+        # read again under the lock: an edit may have changed the post's media or time since
+        if post.id in {p.id for p in waiting.list_past_grace(c, check.id, grace)}:
+            fail_post(c, post.id, *_describe_failure(check, seen))
 
 
-def advance(context: Context, c: Connection, post_id: UUID) -> None:
-    """Moves a post's accepted deliveries on, now that one of its checks is decided. Locks the post first.
+def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
+    """Move a post's accepted deliveries on after one of its checks was decided. Locks the post first.
 
-    Judged is what the post says under its lock: an edit may have changed it since it was found to wait.
+    The post is read under its lock: an edit may have changed it since it was listed as waiting.
     """
-    post = waiting.locked(c, post_id)
+    post = waiting.lock_waiting_post(c, post_id)
     if post is None:
         return
-    checks = waiting.checks_of(c, post.id)
+    checks = waiting.read_pinned_checks(c, post.id)
     for bad in checks.values():
         if bad.verdict in ("refused", "unanswered"):
-            fail_post(c, post.id, *_blame(bad, bad.seen or ""))
+            fail_post(c, post.id, *_describe_failure(bad, bad.seen or ""))
             return
     if any(one.verdict is None for one in checks.values()):
         return
-    _schedule(context, c, post, checks)
+    _schedule_or_fail(context, c, post, checks)
 
 
-def _schedule(context: Context, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]) -> None:
-    """All good: what fits its account is scheduled, what does not fails with the adapter's sentence."""
+def _schedule_or_fail(
+    context: Context, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]
+) -> None:
+    """Schedule the deliveries whose post is valid for their account; fail the others with the adapter's message."""
     content = Content(
         caption=post.caption,
         media=post.media,
         music_url=post.music_url,
-        tiktok=post.tiktok,
-        pinterest=post.pinterest,
+        options=post.options,
     )
     facts = {n: one.media_facts for n, one in checks.items() if n >= 0}
     track = checks[-1].track if -1 in checks else None
-    deliveries = waiting.accepted_deliveries(c, post.id)
+    deliveries = waiting.list_accepted_deliveries(c, post.id)
     accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
     for d in deliveries:
         found = misfits(context, content, [accounts[d.account_id]], facts, track)
@@ -196,8 +199,8 @@ def _schedule(context: Context, c: Connection, post: waiting.WaitingPost, checks
 
 
 def fail_post(c: Connection, post: UUID, code: str, message: str) -> None:
-    """Fails all that still waits of a post, with the code the request would have got. The caller locked the post."""
-    for d in waiting.accepted_deliveries(c, post):
+    """Fail a post's accepted deliveries with the code the request would have got. The caller holds the post's lock."""
+    for d in waiting.list_accepted_deliveries(c, post):
         _move(c, post, d, State.FAILED, Invalid(message, code=code))
 
 
@@ -208,7 +211,7 @@ def _move(
     target: State,
     error: Exception | None,
 ) -> None:
-    """Without an error the one it has stays: a retry of a post that was too late says by it that it may be late."""
+    """Move one delivery. Without *error* the stored one stays: it lets the retry of an expired post be late."""
     move(
         c,
         delivery=d.id,
@@ -217,17 +220,17 @@ def _move(
         target=target,
         mover=Mover.REACHABILITY,
         generation=d.generation,
-        changes=None if error is None else {"error": jsonb(error_fields(error))},
+        changes=None if error is None else {"error": jsonb(error_to_dict(error))},
         why=None if error is None else str(error)[:500],
     )
 
 
-def _blame(bad: Check, seen: str) -> tuple[str, str]:
+def _describe_failure(bad: Check, seen: str) -> tuple[str, str]:
     code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
     return code, f"{bad.url} cannot be used: {seen}."
 
 
 class Invalid(Permanent):
-    """The post cannot go out as it is; the code is the contract's."""
+    """The post cannot be published as it is; the code is one of the HTTP contract."""
 
     code = "validation_failed"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from pipeline.store.checks.checks import Purpose
@@ -20,8 +21,7 @@ class Kind:
     account: str
     """Platform as the sandbox's control calls it."""
     files: tuple[str, ...]
-    tiktok: Mapping[str, Any] | None = None
-    pinterest: Mapping[str, Any] | None = None
+    post_options: Mapping[Platform, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] | None = None
     """What the sandbox is to furnish the account with; its answer says what our settings of the account are then."""
 
@@ -53,7 +53,12 @@ TIKTOK_PHOTO = Kind(name="tiktok photo", account="tiktok", files=PHOTO)
 KINDS = (
     Kind(name="tiktok video", account="tiktok", files=VIDEO),
     TIKTOK_PHOTO,
-    Kind(name="tiktok draft", account="tiktok", files=PHOTO, tiktok={"post_mode": "MEDIA_UPLOAD"}),
+    Kind(
+        name="tiktok draft",
+        account="tiktok",
+        files=PHOTO,
+        post_options={Platform.TIKTOK: {"post_mode": "MEDIA_UPLOAD"}},
+    ),
     Kind(name="instagram image", account="instagram", files=PHOTO),
     Kind(name="instagram reel", account="instagram", files=VIDEO),
     Kind(name="instagram carousel", account="instagram", files=PHOTOS),

@@ -29,6 +29,7 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -44,9 +45,12 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
 
 SETTLE, CALL, LIMIT = 30, 20, 1800
 CAPABILITIES = Capabilities(
+    display_name="TikTok",
+    post_kinds={},
     pulls_media=False,
     prepare_lead=timedelta(seconds=60),
     settle_window=timedelta(seconds=SETTLE),
@@ -171,6 +175,8 @@ class AtSea:
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = ()
     shore: ClassVar[Shore]
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:  # noqa: ARG002  the contract's

@@ -37,6 +37,12 @@ VIDEO = "https://media.example/v.mp4"
 MUSIC = "https://www.tiktok.com/@genviral/video/7234567890123456789"
 
 
+def with_options(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request with the platforms' sections together in ``options``."""
+    sections = {Platform(name): value for name, value in fields.items() if name in set(Platform)}
+    return {**{n: v for n, v in fields.items() if n not in sections}, "options": sections}
+
+
 @dataclass(kw_only=True)
 class CoreFixture:
     """One workspace in one core."""
@@ -80,7 +86,8 @@ class CoreFixture:
         }
         told = {k: v for k, v in asked.items() if k != "external_id"}
         body = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).digest()
-        return PostRequest(**asked, body_sha256=body)
+        sent = {k: v for k, v in asked.items() if v is not None}
+        return PostRequest(**with_options(sent), body_sha256=body)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> Accepted:
         return accept(self.context, self.caller, request or self.request(**given))

@@ -19,6 +19,7 @@ from adapters.contract import (
     LookResult,
     Platform,
     PlatformSettings,
+    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -26,10 +27,13 @@ from adapters.contract import (
     RemoteAccount,
 )
 from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
 from pipeline.context import Context
 from tests.pipeline.store.ledger import credentials
 
 CAPABILITIES = Capabilities(
+    display_name="TikTok",
+    post_kinds={},
     pulls_media=False,
     prepare_lead=timedelta(0),
     settle_window=timedelta(seconds=30),
@@ -38,7 +42,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-def ready(checkpoint: CheckpointData) -> PrepareResult:
+def return_ready(checkpoint: CheckpointData) -> PrepareResult:
     return Ready(checkpoint=checkpoint or {"handle": "h"})
 
 
@@ -46,8 +50,10 @@ def ready(checkpoint: CheckpointData) -> PrepareResult:
 class Script:
     """What the platform does; ``calls`` is what it was asked, in order."""
 
-    prepare: Callable[[CheckpointData], PrepareResult] = ready
-    finalize: Callable[[Draft, Account], FinalizeResult] = lambda draft, _: Published(remote_id=draft.delivery_id)
+    prepare: Callable[[CheckpointData], PrepareResult] = return_ready
+    finalize: Callable[[Draft, Account], FinalizeResult] = lambda draft, _: Published(
+        remote_id=draft.delivery_id
+    )
     look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
     problems: Sequence[Problem] = ()
@@ -62,11 +68,13 @@ class Script:
         return sum(name == call for name, _ in self.calls)
 
 
-class Scripted:
-    """The adapter; ``script`` is bound by ``playing``."""
+class ScriptedAdapter:
+    """The adapter; ``script`` is bound by ``with_script``."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = None
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = ()
     script: ClassVar[Script]
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
@@ -109,9 +117,9 @@ class Scripted:
         raise NotImplementedError
 
 
-def playing(context: Context, script: Script) -> Context:
+def with_script(context: Context, script: Script) -> Context:
     """The core with this platform behind TikTok."""
-    adapter: type[Adapter] = type("Bound", (Scripted,), {"script": script, "capabilities": script.can})
+    adapter: type[Adapter] = type("Bound", (ScriptedAdapter,), {"script": script, "capabilities": script.can})
     return replace(context, adapters={Platform.TIKTOK: adapter})
 
 

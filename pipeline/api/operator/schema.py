@@ -1,4 +1,4 @@
-"""What requests to the operator API may hold, and what of it is meant."""
+"""Bodies and queries of the operator API."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from adapters.contract import Platform
-from pipeline.api.posts.field_types import Identity, at_most
+from adapters.field_types import at_most
+from pipeline.api.http.json_body import validate_body
+from pipeline.api.posts.field_types import Identity
 from pipeline.api.posts.schema import Body, invalid
-from pipeline.api.posts.unsafe_text import hostile
-from pipeline.api.posts.validation_issue import issue, of_pydantic
-from pipeline.store.deliveries.dead_letters import Position, Scope, Which
+from pipeline.api.posts.validation_issue import issue
+from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Position, Scope
 
-MOST = 500
-"""Letters dealt with in one request; more by the cursor."""
+MAX_LETTERS = 500
+"""Letters of one request; the cursor continues."""
 B = TypeVar("B", bound=Body)
+_NUMBERS = frozenset({"older_than", "newer_than", "limit"})
 _Word = Annotated[str, Field(min_length=1, max_length=100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
@@ -34,7 +36,7 @@ def _position(value: Any) -> Position:
         return moment, UUID(identity)
     except ValueError:
         raise PydanticCustomError(
-            "cursor", "Not a cursor: take next_cursor of the answer before, as it is."
+            "cursor", "Not a cursor: send next_cursor of the previous page unchanged."
         ) from None
 
 
@@ -42,69 +44,58 @@ Cursor = Annotated[Position, BeforeValidator(_position)]
 
 
 class Filter(Body):
-    """Which letters; nothing of it is all of them."""
+    """Select dead letters; an empty filter selects all."""
 
     platform: _Word | None = None
-    workspace_id: Identity | None = Field(None, description="Within what the caller may see.")
+    workspace_id: Identity | None = Field(None, description="Within the caller's scope.")
     account_id: Identity | None = None
     error_class: _Word | None = None
     code: _Word | None = None
-    older_than: _Seconds | None = Field(None, description="Seconds it has been dead for at least.")
-    newer_than: _Seconds | None = Field(None, description="Seconds it has been dead for at most.")
+    older_than: _Seconds | None = Field(None, description="Seconds since it died, at least.")
+    newer_than: _Seconds | None = Field(None, description="Seconds since it died, at most.")
 
 
 class ListBody(Filter):
-    """A page of letters."""
+    """Query of a page of letters."""
 
-    limit: int = Field(50, ge=1, le=MOST)
+    limit: int = Field(50, ge=1, le=MAX_LETTERS)
     cursor: Cursor | None = None
 
 
-class _Chosen(Body):
-    ids: Annotated[list[Identity], Field(min_length=1, max_length=MOST), at_most(MOST)] | None = None
+class _ActionBody(Body):
+    ids: (
+        Annotated[list[Identity], Field(min_length=1, max_length=MAX_LETTERS), at_most(MAX_LETTERS)] | None
+    ) = None
     filter: Filter | None = None
-    dry_run: bool = Field(
-        default=True, description="With a filter: only count. Letters named by id are dealt with."
-    )
-    cursor: Cursor | None = Field(None, description="With a filter: next_cursor of the answer before.")
+    dry_run: bool = Field(default=True, description="With a filter: only count. It has no effect with ids.")
+    cursor: Cursor | None = Field(None, description="With a filter: next_cursor of the previous page.")
 
 
-class ReplayBody(_Chosen):
-    """Letters to send again, named or by a filter."""
+class ReplayBody(_ActionBody):
+    """Letters to queue again, by id or by a filter."""
 
-    per_minute: float | None = Field(None, ge=0.1, le=6000, description="Of each platform.")
+    per_minute: float | None = Field(None, ge=0.1, le=6000, description="Letters per minute and platform.")
 
 
-class DiscardBody(_Chosen):
-    """Letters to give up, named or by a filter."""
+class DiscardBody(_ActionBody):
+    """Letters to give up, by id or by a filter."""
 
-    why: str = Field(min_length=1, max_length=500, description="For whoever asks later.")
+    why: str = Field(min_length=1, max_length=500, description="Kept with the evidence.")
 
 
 def read(model: type[B], body: Any) -> B:
-    """The body. Raises Refusal 422 with everything that is wrong with it."""
-    if not isinstance(body, dict):
-        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
-    if found := hostile(body):
-        raise invalid(found)
-    try:
-        read_one = model.model_validate(body)
-    except ValidationError as error:
-        known = tuple(model.model_fields)
-        raise invalid(of_pydantic(error.errors(include_url=False), {}, lambda _: known)) from None
-    if isinstance(read_one, _Chosen) and (read_one.ids is None) == (read_one.filter is None):
+    """Validate a body or query. Raises Refusal 422 with every issue."""
+    found = validate_body(model, body)
+    if isinstance(found, _ActionBody) and (found.ids is None) == (found.filter is None):
         raise invalid([issue((), "Send either ids or a filter.", "exclusive")])
-    if isinstance(read_one, DiscardBody) and not read_one.why.strip():
+    if isinstance(found, DiscardBody) and not found.why.strip():
         raise invalid([issue(("why",), "It has no visible character.", "blank")])
-    return read_one
+    return found
 
 
-def query(raw: Mapping[str, str]) -> dict[str, Any]:
-    """A query string as the body it stands for: numbers where numbers are meant."""
-    told: dict[str, Any] = {}
-    for name, text in raw.items():
-        told[name] = _number(text) if name in {"older_than", "newer_than", "limit"} else text
-    return told
+def parse_query(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the query string as a body, with numbers where the model has numbers."""
+    return {name: _number(text) if name in _NUMBERS else text for name, text in query.items()}
 
 
 def _number(text: str) -> Any:
@@ -114,30 +105,30 @@ def _number(text: str) -> Any:
         return text
 
 
-def which_of(scope: Scope, chosen: Filter) -> Which:
-    """The letters a filter means, never more than the scope. Raises Refusal 422 for a platform there is none of."""
+def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
+    """Return the store's filter, never wider than *scope*. Raises Refusal 422 for an unknown platform."""
     if chosen.platform is not None and chosen.platform not in set(Platform):
         raise invalid(
             [issue(("platform",), f"Must be one of {', '.join(Platform)}.", "enum", chosen.platform)]
         )
     if chosen.workspace_id is not None and scope.workspace is None:
         scope = replace(scope, workspace=chosen.workspace_id)
-    return Which(
+    return DeadLetterFilter(
         scope=scope,
         platform=chosen.platform,
         account=chosen.account_id,
         error_class=chosen.error_class,
         code=chosen.code,
-        older=_span(chosen.older_than),
-        younger=_span(chosen.newer_than),
+        older=_duration(chosen.older_than),
+        younger=_duration(chosen.newer_than),
     )
 
 
-def written(position: Position) -> str:
-    """Where a page ended, to the microsecond."""
+def format_cursor(position: Position) -> str:
+    """Return the cursor of the page after *position*, with microseconds."""
     died, identity = position
     return f"{died.isoformat()}/{identity}"
 
 
-def _span(seconds: float | None) -> timedelta | None:
+def _duration(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)

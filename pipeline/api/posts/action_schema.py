@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from pydantic import Field, ValidationError
 
-from pipeline.actions.edit import FIELDS, Change
-from pipeline.api.posts.field_types import MAX_URL, Caption, Identity, Moment, Rules, at_most
+from adapters.field_types import MAX_URL, at_most
+from pipeline.actions.edit import Change
+from pipeline.api.posts.field_types import Caption, Identity, Moment, Rules
 from pipeline.api.posts.schema import (
     ACCOUNTS,
-    KEYS,
     TAGGED,
     AccountRef,
     Body,
-    Pinterest,
+    OptionsBody,
     Slideshow,
-    TikTok,
     Video,
+    add_options,
     as_sent,
-    contradictions,
+    find_conflicts,
     invalid,
+    known_keys,
+    sent_options,
 )
 from pipeline.api.posts.unsafe_text import hostile
 from pipeline.api.posts.validation_issue import issue, of_pydantic
 from pipeline.stages.post_request import Refusal
+from pipeline.wiring import list_post_options
 
 RETRIED, STEERED = 20, 50
 """Posts of one request."""
 B = TypeVar("B", bound=Body)
 
 
-class PatchBody(Body):
-    """What to change: at least one field. null clears music_url, tiktok and pinterest; scheduled_at null means now."""
-
+class _Opening(OptionsBody):
     caption: Caption | None = None
     media: Annotated[Video | Slideshow, Field(discriminator="type")] | None = None
     accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)] | None = Field(
@@ -44,9 +45,19 @@ class PatchBody(Body):
     )
     scheduled_at: Moment | None = Field(None, description="With an offset. null: as soon as possible.")
     music_url: str | None = Field(None, max_length=MAX_URL)
-    tiktok: TikTok | None = None
-    pinterest: Pinterest | None = None
+
+
+class _Closing(OptionsBody):
     external_id: Any = Field(None, description="Cannot be changed: 409 external_id_immutable.")
+
+
+class PatchFields(_Closing, _Opening):
+    """What to change: at least one field. null clears music_url or a platform's options; scheduled_at null means now."""
+
+
+PatchBody = add_options(PatchFields, "PatchBody", list_post_options())
+"""The body of PATCH /posts/{id}."""
+_CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
 
 
 class RetryBody(Body):
@@ -86,13 +97,15 @@ def read_change(body: Any, rules: Rules) -> Change:
     found = _read(PatchBody, body, rules)
     given = found.model_fields_set
     if not given:
-        raise invalid([issue((), f"Nothing to change: send at least one of {', '.join(FIELDS)}.", "missing")])
+        raise invalid(
+            [issue((), f"Nothing to change: send at least one of {', '.join(_CHANGEABLE)}.", "missing")]
+        )
     null = [
         name for name in ("caption", "media", "accounts") if name in given and getattr(found, name) is None
     ]
     if null:
         raise invalid([issue((name,), "It may be left out, but not be null.", "null", None) for name in null])
-    if issues := list(contradictions(found.media, found.tiktok, found.pinterest)):
+    if issues := list(find_conflicts(found, found.media)):
         raise invalid(issues)
     return Change(
         given=frozenset(given),
@@ -101,8 +114,7 @@ def read_change(body: Any, rules: Rules) -> Change:
         account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
         scheduled_at=found.scheduled_at,
         music_url=found.music_url,
-        tiktok=as_sent(found.tiktok),
-        pinterest=as_sent(found.pinterest),
+        options=sent_options(found),
     )
 
 
@@ -145,10 +157,4 @@ def _read(model: type[B], body: Any, rules: Rules) -> B:
     try:
         return model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, _known(model))) from None
-
-
-def _known(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
-    """The keys an object of this body may have, by where it stands."""
-    keys: Mapping[str, Sequence[str]] = {**KEYS, "": tuple(model.model_fields)}
-    return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())
+        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))) from None

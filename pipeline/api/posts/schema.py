@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from pipeline.api.posts.field_types import (
-    MAX_URL,
-    Caption,
-    Identity,
-    MediaUrl,
-    Moment,
-    Rules,
-    WebUrl,
-    at_most,
-)
+from adapters.contract import Platform, PostOptions
+from adapters.field_types import MAX_URL, at_most
+from pipeline.api.posts.field_types import Caption, Identity, MediaUrl, Moment, Rules
 from pipeline.api.posts.unsafe_text import hostile
 from pipeline.api.posts.validation_issue import MOST, issue, of_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.wiring import list_post_options
 
-ACCOUNTS, URLS, TAGS = 10, 35, 30
+ACCOUNTS, URLS = 10, 35
 EXTERNAL_ID = 128
 
 
@@ -61,98 +55,87 @@ class AccountRef(Body):
     id: Identity
 
 
-class TikTok(Body):
-    """Choices for TikTok; only when all accounts are TikTok."""
-
-    title: str | None = Field(None, max_length=150)
-    description: str | None = Field(None, max_length=2200)
-    post_mode: Literal["DIRECT_POST", "MEDIA_UPLOAD"] | None = Field(
-        None,
-        description="DIRECT_POST unless said otherwise; MEDIA_UPLOAD leaves a draft, of a slideshow only.",
-    )
-    privacy_level: (
-        Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"] | None
-    ) = Field(None, description="PUBLIC_TO_EVERYONE unless said otherwise.")
-    disable_comment: bool | None = None
-    disable_duet: bool | None = None
-    disable_stitch: bool | None = None
-    auto_add_music: bool | None = None
-    is_commercial: bool | None = None
-    is_branded_content: bool | None = None
-    user_consent: bool | None = None
-    is_your_brand: bool | None = None
-
-
-class Pinterest(Body):
-    """Choices for Pinterest; when at least one account is Pinterest."""
-
-    board_id: str | None = Field(None, min_length=1, max_length=128)
-    title: str | None = Field(None, max_length=100)
-    link: WebUrl | None = None
-    tags: (
-        Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=TAGS), at_most(TAGS)
-        ]
-        | None
-    ) = None
-
-
 ExternalId = Annotated[str, Field(min_length=1, max_length=EXTERNAL_ID)]
 
 
-class PostBody(Body):
-    """One post to one or more accounts, now or later. null counts as absent wherever a field is optional."""
+class OptionsBody(Body):
+    """A body with a section for each platform that has post options; ``add_options`` makes one."""
 
+    option_models: ClassVar[Mapping[str, type[PostOptions]]] = {}
+    """The models of the sections, by their names in the body."""
+
+
+class _Opening(OptionsBody):
     caption: Caption
     media: Annotated[Video | Slideshow, Field(discriminator="type")]
     accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)]
-    scheduled_at: Moment | None = Field(None, description="With an offset. Left out: published at once.")
+    scheduled_at: Moment | None = Field(None, description="With an offset. Default: publish at once.")
     music_url: str | None = Field(
-        None, max_length=MAX_URL, description="Link of a TikTok post whose sound is meant."
+        None, max_length=MAX_URL, description="Link of a TikTok post whose sound is used."
     )
-    tiktok: TikTok | None = None
-    pinterest: Pinterest | None = None
-    expires_at: Moment | None = Field(None, description="After this the post is late for good; see on_late.")
-    on_late: Literal["publish", "skip", "hold"] | None = Field(
-        None, description="publish unless said otherwise."
+
+
+class _Closing(OptionsBody):
+    expires_at: Moment | None = Field(
+        None, description="From this time on the post is too late; see on_late."
     )
+    on_late: Literal["publish", "skip", "hold"] | None = Field(None, description="Default publish.")
     external_id: ExternalId | None = Field(None, description="The client's own id: sent twice, posted once.")
+
+
+class PostFields(_Closing, _Opening):
+    """One post to one or more accounts, now or later. null counts as absent wherever a field is optional."""
+
+
+OptionsModel = TypeVar("OptionsModel", bound=OptionsBody)
+
+
+def add_options(
+    fields: type[OptionsModel], name: str, options: Mapping[Platform, type[PostOptions]]
+) -> type[OptionsModel]:
+    """Return the model of a body: *fields* and a section per platform, between the fields of its two bases."""
+    sections: dict[str, Any] = {platform.value: (model | None, None) for platform, model in options.items()}
+    middle = create_model("_Sections", __base__=OptionsBody, **sections)
+    closing, opening = fields.__bases__
+    built = create_model(name, __base__=(closing, middle, opening), __doc__=fields.__doc__)
+    built.option_models = {platform.value: model for platform, model in options.items()}
+    return cast("type[OptionsModel]", built)
+
+
+PostBody = add_options(PostFields, "PostBody", list_post_options())
+"""The body of POST /posts, with a section for each platform of the registry that has options."""
 
 
 class _Header(Body):
     external_id: ExternalId
 
 
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "": tuple(PostBody.model_fields),
-    "accounts": tuple(AccountRef.model_fields),
-    "tiktok": tuple(TikTok.model_fields),
-    "pinterest": tuple(Pinterest.model_fields),
-    "media.video": tuple(Video.model_fields),
-    "media.slideshow": tuple(Slideshow.model_fields),
-}
-"""The keys of every object, by where it stands."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 TAGGED = {"media": ("video", "slideshow")}
 """Words that pydantic puts into the paths of its unions."""
 
 
 def read_post(
-    body: Any, rules: Rules, idempotency_key: str | None = None, *, harmless: bool = False
+    body: Any,
+    rules: Rules,
+    idempotency_key: str | None = None,
+    *,
+    harmless: bool = False,
+    model: type[PostFields] = PostBody,
 ) -> PostRequest:
-    """What the body asks for. Raises Refusal 422 with everything that is wrong with it.
+    """Parse the body of a new post. Raises Refusal 422 with everything that is wrong with it.
 
-    ``harmless``: its bytes show that ``hostile`` would find nothing in it.
+    ``harmless``: its bytes show that the search for unsafe text would find nothing.
     """
     if not isinstance(body, dict):
         raise invalid([issue((), "The body must be a JSON object.", "model_type")])
     if not harmless and (found := hostile(body)):
         raise invalid(found)
     try:
-        post = PostBody.model_validate(body, context=rules)
+        post = model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, _known)) from None
-    if found := [*contradictions(post.media, post.tiktok, post.pinterest), *_too_early(post)]:
+        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))) from None
+    if found := [*find_conflicts(post, post.media), *_too_early(post)]:
         raise invalid(found)
     external_id = post.external_id if post.external_id is not None else _header(idempotency_key)
     return _request(post, body, external_id)
@@ -172,29 +155,42 @@ def fingerprint(body: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
 
 
-def _known(loc: Sequence[str | int]) -> Sequence[str]:
-    return KEYS.get(".".join(part for part in loc if isinstance(part, str)), ())
+def known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
+    """Return a function from a place in a body to the keys an object may have there."""
+    options = model.option_models if issubclass(model, OptionsBody) else {}
+    keys: Mapping[str, Sequence[str]] = {
+        "": tuple(model.model_fields),
+        "accounts": tuple(AccountRef.model_fields),
+        "media.video": tuple(Video.model_fields),
+        "media.slideshow": tuple(Slideshow.model_fields),
+        **{name: tuple(section.model_fields) for name, section in options.items()},
+    }
+    return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
-def contradictions(
-    media: Video | Slideshow | None, tiktok: TikTok | None, pinterest: Pinterest | None
-) -> Iterator[dict[str, Any]]:
-    """What is wrong only when sections are seen together."""
-    if tiktok is not None and pinterest is not None:
-        yield issue(
-            ("pinterest",), "tiktok and pinterest cannot be sent together: make two posts.", "exclusive"
-        )
-    draft = tiktok is not None and tiktok.post_mode == "MEDIA_UPLOAD"
-    if draft and media is not None and media.type == "video":
-        yield issue(
-            ("tiktok", "post_mode"),
-            "MEDIA_UPLOAD takes a slideshow only, and media is a video.",
-            "exclusive",
-            "MEDIA_UPLOAD",
-        )
+def sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
+    """Return the sections that were sent, without their nulls; a section that is null is None."""
+    return {
+        model.platform: as_sent(getattr(body, name))
+        for name, model in body.option_models.items()
+        if name in body.model_fields_set
+    }
 
 
-def _too_early(post: PostBody) -> Iterator[dict[str, Any]]:
+def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterator[dict[str, Any]]:
+    """Find what is wrong only when sections and media are seen together."""
+    sent = {platform: options for platform, options in sent_options(body).items() if options is not None}
+    alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)
+    other = next((p for p in sent if p != alone), None)
+    if alone is not None and other is not None:
+        message = f"{alone} and {other} cannot be sent together: make two posts."
+        yield issue((other,), message, "exclusive")
+    for platform, options in sent.items() if media is not None else ():
+        for conflict in body.option_models[platform].find_media_conflicts(options, media.type):
+            yield issue((platform, conflict.field), conflict.message, "exclusive", conflict.value)
+
+
+def _too_early(post: PostFields) -> Iterator[dict[str, Any]]:
     if post.expires_at is not None and post.scheduled_at is not None and post.expires_at <= post.scheduled_at:
         yield issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
 
@@ -208,19 +204,18 @@ def _header(value: str | None) -> str | None:
     try:
         return _Header.model_validate({"external_id": value}).external_id
     except ValidationError as error:
-        issues = of_pydantic(error.errors(include_url=False), {}, _known)
+        issues = of_pydantic(error.errors(include_url=False), {}, known_keys(_Header))
         raise invalid([{**one, "path": "Idempotency-Key"} for one in issues]) from None
 
 
-def _request(post: PostBody, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
+def _request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
     return PostRequest(
         caption=post.caption,
         media=as_sent(post.media) or {},
         account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
         scheduled_at=post.scheduled_at,
         music_url=post.music_url,
-        tiktok=as_sent(post.tiktok),
-        pinterest=as_sent(post.pinterest),
+        options={p: options for p, options in sent_options(post).items() if options is not None},
         expires_at=post.expires_at,
         on_late=post.on_late or "publish",
         external_id=external_id,
@@ -228,6 +223,6 @@ def _request(post: PostBody, body: Mapping[str, Any], external_id: str | None) -
     )
 
 
-def as_sent(section: Body | None) -> dict[str, Any] | None:
+def as_sent(section: BaseModel | None) -> dict[str, Any] | None:
     """A section as the client wrote it, without what it left out or sent as null."""
     return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)

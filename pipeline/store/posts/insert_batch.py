@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.checks.checks import Check, Purpose, hash_url
 from pipeline.store.database import rows
+from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 Link = tuple[UUID, Purpose, str]
 """Workspace, purpose and URL of a check."""
@@ -32,8 +33,7 @@ class NewPost:
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
+    options: Options
     due_at: datetime
     expires_at: datetime | None
     on_late: str
@@ -134,7 +134,9 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
     }
 
 
-_STORE = """
+_ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS)
+
+_STORE = f"""
 WITH taken AS (
     INSERT INTO replays (workspace_id, token, body_sha256, post_id)
     SELECT * FROM unnest(:workspace::uuid[], :token::text[], :sha::bytea[], :id::uuid[]) AS x (w, t, s, p)
@@ -145,13 +147,13 @@ WITH taken AS (
         WHERE p.id = replays.post_id))  -- no EXISTS: of many rows that is planned as a hash of the whole table
     RETURNING post_id),
 post AS (
-    INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at,
+    INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id)
-    SELECT id, w, k, caption, media, music, tiktok, pinterest, due, expires, late, 'scheduled', external
+    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external
     FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
-                :music::text[], :tiktok::jsonb[], :pinterest::jsonb[], :due::timestamptz[], :expires::timestamptz[],
+                :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[],
                 :late::text[], :external::text[])
-         AS x (id, w, k, t, caption, media, music, tiktok, pinterest, due, expires, late, external)
+         AS x (id, w, k, t, caption, media, music, {COLUMNS}, due, expires, late, external)
     WHERE t IS NULL OR id IN (SELECT post_id FROM taken)
     RETURNING id, workspace_id, due_at),
 delivery AS (
@@ -212,8 +214,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "caption": _quoted(p.caption for p in posts),
         "media": _jsons(p.media for p in posts),
         "music": _quoted(p.music_url for p in posts),
-        "tiktok": _jsons(p.tiktok for p in posts),
-        "pinterest": _jsons(p.pinterest for p in posts),
+        **{platform.value: _jsons(p.options.get(platform) for p in posts) for platform in PLATFORMS},
         "due": _moments(p.due_at for p in posts),
         "expires": _moments(p.expires_at for p in posts),
         "late": _plain(p.on_late for p in posts),

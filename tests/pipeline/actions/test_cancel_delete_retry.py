@@ -17,7 +17,7 @@ from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.views import read_post
 from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.ledger import HOUR, Post, together
 
 
@@ -129,7 +129,7 @@ def test_either_it_is_taken_back_or_it_is_sent(core: CoreFixture, turn: int) -> 
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    context = playing(core.context, Script(finalize=finalize))
+    context = with_script(core.context, Script(finalize=finalize))
     _, done = together(
         lambda: str(publish(context, delivery, 0)),
         lambda: str(bool(cancel(core.context, core.caller, [post.id]).ids)),

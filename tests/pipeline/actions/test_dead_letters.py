@@ -18,12 +18,12 @@ from pipeline.stages import delay
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.deliveries.dead_letters import (
     OPERATOR,
+    DeadLetterFilter,
     Scope,
-    Which,
-    causes,
-    crashes_of,
-    discards_of,
-    list_letters,
+    count_causes,
+    count_crashes,
+    list_dead_letters,
+    list_discards,
 )
 from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
 from tests.pipeline.store.ledger import Post, together
@@ -65,8 +65,8 @@ def scope_of(core: CoreFixture) -> Scope:
 
 def listed(core: CoreFixture, scope: Scope | None = None, **which: Any) -> list[UUID]:
     with core.context.database.begin() as c:
-        wanted = Which(scope=scope or scope_of(core), **which)
-        return [one.id for one in list_letters(c, wanted, limit=1000)]
+        wanted = DeadLetterFilter(scope=scope or scope_of(core), **which)
+        return [one.id for one in list_dead_letters(c, wanted, limit=1000)]
 
 
 def ids(*posts: Post) -> list[UUID]:
@@ -120,7 +120,7 @@ def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
     ):
         assert listed(home, **which) == ids(*found), which
     with home.context.database.begin() as c:
-        told = [(x.platform, x.error_class, x.letters) for x in causes(c, Which(scope=scope_of(home)))]
+        told = [(x.platform, x.error_class, x.letters) for x in count_causes(c, DeadLetterFilter(scope=scope_of(home)))]
     assert sorted(told) == [
         ("pinterest", "Unavailable", 1),
         ("tiktok", "AdapterError", 1),
@@ -131,8 +131,8 @@ def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
 def test_the_list_goes_on_where_it_ended(home: CoreFixture) -> None:
     posts = [dead(home) for _ in range(5)]
     with home.context.database.begin() as c:
-        first = list_letters(c, Which(scope=scope_of(home)), limit=2)
-        rest = list_letters(c, Which(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id))
+        first = list_dead_letters(c, DeadLetterFilter(scope=scope_of(home)), limit=2)
+        rest = list_dead_letters(c, DeadLetterFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id))
     assert [x.id for x in (*first, *rest)] == ids(*posts)
 
 
@@ -188,7 +188,7 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
     assert replay(home, [held.id]).done == [held.id]
     assert home.ledger.delivery(held.id).crashes == 0
     with home.context.database.begin() as c:
-        assert crashes_of(c, held.id) == 3
+        assert count_crashes(c, held.id) == 3
     assert home.ledger.states(post) == [State.RETRYING]
     assert home.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
 
@@ -283,7 +283,7 @@ def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
     assert listed(home) == []
     assert (home.ledger.states(post), home.status(post.id)) == ([after], status)
     with home.context.database.begin() as c:
-        [one] = discards_of(c, ids(post)[0])
+        [one] = list_discards(c, ids(post)[0])
     assert (one.why, one.who) == ("not worth it", "a test")
     assert discard(home, ids(post)).done == []
     assert replay(home, ids(post)).done == []

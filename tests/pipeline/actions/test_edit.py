@@ -22,12 +22,13 @@ from pipeline.stages.publish import publish
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.deliveries import moves as deliveries
+from pipeline.store.deliveries.arm import arm
+from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
 from pipeline.store.posts.views import PostView, read_post
-from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture, with_options
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.ledger import HOUR, Post, together
 from tests.stack import until
 
@@ -55,7 +56,7 @@ def ready(core: CoreFixture) -> CoreFixture:
 def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Edited:
     names = {"account_ids": "accounts"}
     given = frozenset(names.get(name, name) for name in fields)
-    return edit(core.context, core.caller, post, Change(given=given, **fields), if_match)
+    return edit(core.context, core.caller, post, Change(given=given, **with_options(fields)), if_match)
 
 
 def refused(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Refusal:
@@ -275,7 +276,7 @@ def _good(core: CoreFixture, check: UUID) -> None:
     """The verdict of a worker, with all that it moves."""
     with core.context.database.begin() as c:
         taken = checks.read_checks(c, [check])[check]
-    reachability._decide(core.context, taken, "good", GOOD_VIDEO, "ok")
+    reachability._store_verdict(core.context, taken, "good", GOOD_VIDEO, "ok")
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
@@ -444,7 +445,7 @@ def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreF
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
-    context = playing(core.context, Script(finalize=finalize))
+    context = with_script(core.context, Script(finalize=finalize))
 
     def change_it() -> str:
         try:
@@ -464,8 +465,8 @@ def test_a_holder_whose_post_was_edited_sends_nothing_and_stores_nothing(core: C
     held = core.ledger.claimed(post)
     change(core, post.id, caption="new")
     with core.context.database.once() as c:
-        assert deliveries.arm(c, core.context.vault, held, {"old": 1}, timedelta(minutes=1)) is None
-        assert not deliveries.save_checkpoint(c, core.context.vault, held, {"old": 1}, scratch=True)
+        assert arm(c, core.context.vault, held, {"old": 1}, timedelta(minutes=1)) is None
+        assert not save_checkpoint(c, core.context.vault, held, {"old": 1}, scratch=True)
     assert core.ledger.delivery(delivery).checkpoint is None
 
 
@@ -526,7 +527,7 @@ def test_a_bad_verdict_on_the_old_media_never_fails_the_new_ones(core: CoreFixtu
     def fail() -> None:
         with core.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
-        reachability._decide(core.context, taken, "refused", None, "404")
+        reachability._store_verdict(core.context, taken, "refused", None, "404")
 
     _, done = together(fail, lambda: _try(core, post.id))
     [delivery] = core.deliveries(post.id)
@@ -550,7 +551,7 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixtur
         with core.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
             # found to wait before the edit, locked after it: only what stands under the lock may be judged
-            found = waiting.posts_waiting_for(c, check)
+            found = waiting.list_waiting(c, check)
             begun.set()
             assert go_on.wait(10)
             assert checks.decide_check(c, taken.id, "refused", facts=None, seen="404")
@@ -578,10 +579,10 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
         late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
         row(c, late, id=post.id)
         taken = checks.read_checks(c, [check])[check]
-    verdict = threading.Thread(target=reachability._unanswered, args=(core.context, taken, "HTTP 503"))
+    verdict = threading.Thread(target=reachability._postpone_or_give_up, args=(core.context, taken, "HTTP 503"))
     with core.context.database.begin() as c:
         assert steering.read(c, core.workspace, post.id, lock=True) is not None
-        steering.pin(c, post.id, {0: new})
+        steering.pin_checks(c, post.id, {0: new})
         verdict.start()
         until(lambda: _somebody_waits(core) or None, 10)
     verdict.join(10)

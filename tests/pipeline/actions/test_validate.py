@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from adapters.contract import Platform
 from pipeline.actions.validate import Validated, validate
-from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import new_id
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
@@ -85,10 +82,15 @@ def test_a_repeat_and_a_conflict_are_told(core: CoreFixture) -> None:
     assert str(post.id) in told.refused[0].message
 
 
-@pytest.mark.parametrize("platform", Platform)
-def test_every_platform_has_a_word_for_what_it_takes(platform: Platform) -> None:
-    assert KINDS[platform][Form.VIDEO]
-    assert kind_of(platform, form_of("slideshow", 1), draft=False) == KINDS[platform].get(Form.IMAGE)
-    assert kind_of(platform, form_of("slideshow", 2), draft=False) == KINDS[platform].get(Form.IMAGES)
-    draft = kind_of(platform, Form.IMAGES, draft=True)
-    assert (draft == "inbox_draft") is (platform is Platform.TIKTOK)
+def test_a_draft_in_an_inbox_is_named_as_one(core: CoreFixture) -> None:
+    core.account("one")
+    core.decided("https://media.example/1.jpg", "image")
+    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
+    assert ask(core, media=media, tiktok={"post_mode": "MEDIA_UPLOAD"}).kinds == ["inbox_draft"]
+    assert ask(core, media=media, tiktok={"post_mode": "DIRECT_POST"}).kinds == ["photos"]
+
+
+def test_a_platform_without_a_kind_for_it_has_none(core: CoreFixture) -> None:
+    core.account("one", Platform.YOUTUBE)
+    core.decided("https://media.example/1.jpg", "image")
+    assert ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]}).kinds == [None]

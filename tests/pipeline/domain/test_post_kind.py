@@ -1,32 +1,48 @@
+"""What a post becomes at each platform, by the platform's own capabilities."""
+
 from __future__ import annotations
 
 import pytest
 
-from adapters.contract import Platform
-from pipeline.domain.post_kind import KINDS, Form, form_of, kind_of
+from adapters.contract import Platform, PostForm
+from adapters.registry import ADAPTERS
+from pipeline.domain.post_kind import find_form, find_kind
+
+KINDS = {platform: adapter.capabilities.post_kinds for platform, adapter in ADAPTERS.items()}
 
 
 @pytest.mark.parametrize(
     ("media_type", "count", "form"),
     [
-        ("video", 1, Form.VIDEO),
-        ("slideshow", 1, Form.IMAGE),
-        ("slideshow", 2, Form.IMAGES),
-        ("slideshow", 35, Form.IMAGES),
+        ("video", 1, PostForm.VIDEO),
+        ("slideshow", 1, PostForm.IMAGE),
+        ("slideshow", 2, PostForm.IMAGES),
+        ("slideshow", 35, PostForm.IMAGES),
     ],
 )
-def test_the_form_of_media_is_video_one_image_or_several(media_type: str, count: int, form: Form) -> None:
-    assert form_of(media_type, count) is form
+def test_the_form_of_media_is_video_one_image_or_several(media_type: str, count: int, form: PostForm) -> None:
+    assert find_form(media_type, count) is form
 
 
 @pytest.mark.parametrize("platform", Platform)
-@pytest.mark.parametrize("form", Form)
-def test_only_tiktok_keeps_a_draft_in_an_inbox(platform: Platform, form: Form) -> None:
-    assert kind_of(platform, form, draft=False) == KINDS[platform].get(form)
-    drafted = "inbox_draft" if platform is Platform.TIKTOK else KINDS[platform].get(form)
-    assert kind_of(platform, form, draft=True) == drafted
+@pytest.mark.parametrize("form", PostForm)
+def test_a_kind_is_the_platforms_own_unless_it_is_a_draft(platform: Platform, form: PostForm) -> None:
+    can = ADAPTERS[platform].capabilities
+    assert find_kind(can, form, is_inbox_draft=False) == KINDS[platform].get(form)
+    assert find_kind(can, form, is_inbox_draft=True) == "inbox_draft"
 
 
-def test_youtube_has_nothing_for_images() -> None:
-    assert kind_of(Platform.YOUTUBE, Form.IMAGE, draft=False) is None
-    assert kind_of(Platform.YOUTUBE, Form.VIDEO, draft=False) == "short"
+def test_only_tiktok_keeps_a_draft_in_an_inbox() -> None:
+    asked = {"post_mode": "MEDIA_UPLOAD"}
+    models = {platform: adapter.post_options for platform, adapter in ADAPTERS.items()}
+    drafts = {platform for platform, model in models.items() if model and model.is_inbox_draft(asked)}
+    assert drafts == {Platform.TIKTOK}
+    tiktok = models[Platform.TIKTOK]
+    assert tiktok is not None
+    assert not tiktok.is_inbox_draft({"post_mode": "DIRECT_POST"})
+
+
+def test_every_platform_takes_videos_and_all_but_youtube_take_images() -> None:
+    assert all(kinds[PostForm.VIDEO] for kinds in KINDS.values())
+    assert {p for p, kinds in KINDS.items() if PostForm.IMAGE not in kinds} == {Platform.YOUTUBE}
+    assert {p for p, kinds in KINDS.items() if PostForm.IMAGES not in kinds} == {Platform.YOUTUBE}

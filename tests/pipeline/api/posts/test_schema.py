@@ -281,8 +281,8 @@ def test_what_a_request_becomes() -> None:
     assert found.account_ids == [UUID(OTHER), UUID(ID)]
     assert found.media == SLIDES
     assert found.scheduled_at == datetime(2027, 2, 1, 13, tzinfo=UTC)
-    assert found.tiktok == {"post_mode": "MEDIA_UPLOAD"}
-    assert (found.pinterest, found.on_late, found.external_id) == (None, "skip", "mine")
+    assert found.options == {"tiktok": {"post_mode": "MEDIA_UPLOAD"}}
+    assert (found.on_late, found.external_id) == ("skip", "mine")
     assert found.expires_at == datetime(2027, 2, 2, tzinfo=UTC)
 
 

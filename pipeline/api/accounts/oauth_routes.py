@@ -1,0 +1,288 @@
+"""OAuth over HTTP: POST /connect/{platform}, the callback of the consent page, and the selection of accounts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adapters.contract import Platform
+from adapters.field_types import at_most
+from pipeline.accounts.account_selection import select_accounts
+from pipeline.accounts.authorize import (
+    AuthorizationStart,
+    decline_authorization,
+    finish_authorization,
+    start_authorization,
+)
+from pipeline.accounts.connected_account import ConnectedAccount, PendingSelection
+from pipeline.accounts.oauth_flow import parse_callback
+from pipeline.api.accounts import oauth_pages as pages
+from pipeline.api.accounts.response_models import AuthorizationLink
+from pipeline.api.http.auth import insufficient_scope
+from pipeline.api.http.body import read_body
+from pipeline.api.http.envelope import (
+    HttpRefusal,
+    SuccessResponse,
+    render_refusal,
+    render_unreachable,
+    success,
+)
+from pipeline.api.http.json_body import parse_json_or_empty, read_json_body, validate_body
+from pipeline.api.openapi.error_codes import (
+    BODY_ERRORS,
+    KEY_ERRORS,
+    REQUEST_ID_HEADER,
+    Responses,
+    error_responses,
+)
+from pipeline.api.openapi.introduction import CONNECT
+from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
+from pipeline.api.posts.field_types import Identity
+from pipeline.api.posts.schema import Body
+from pipeline.api.state import get_app_state
+from pipeline.stages.post_request import Refusal
+from pipeline.store.database import Unreachable
+
+log = logging.getLogger("slipway.api")
+
+MAX_REMOTE_IDS = 100
+MAX_FORM = 20_000
+"""Bytes of the form that selects accounts."""
+
+
+class ConnectBody(Body):
+    """What to connect. Every field is optional, and so is the body."""
+
+    connection: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="The platform's product, e.g. business, facebook_login.",
+    )
+    reconnect: Identity | None = Field(
+        None, description="Id of the account to reconnect; no other account is accepted."
+    )
+    remote_ids: Annotated[list[str], at_most(MAX_REMOTE_IDS)] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_REMOTE_IDS,
+        description="Connect only the accounts with these ids of the platform, or * for all. Without it, the person "
+        "selects on the page of the callback if several are found.",
+    )
+
+
+async def start_connect(request: Request) -> SuccessResponse[AuthorizationLink]:
+    """Start an OAuth flow and return the URL of the consent page, valid for ten minutes and one use."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_writer(request)
+    platform = _platform_of(request)
+    body = validate_body(ConnectBody, parse_json_or_empty(await read_json_body(request)))
+    if caller.accounts is not None and body.reconnect is None:
+        raise insufficient_scope(
+            "This key is restricted to accounts: it can reconnect those but not add others."
+        )
+    work = partial(
+        start_authorization,
+        app_state.context,
+        caller.workspace_id,
+        platform,
+        caller.key_id,
+        connection=body.connection,
+        reconnect=body.reconnect,
+        chosen=body.remote_ids,
+        within=caller.accounts,
+    )
+    started: AuthorizationStart = await app_state.connect_bulkhead.run(work, caller.key_id)
+    link = AuthorizationLink(url=started.url, expires_in=int(started.lifetime.total_seconds()))
+    return success("Send the person to this address", link, code=201, headers={"Cache-Control": "no-store"})
+
+
+async def finish_connect(request: Request) -> Response:
+    """Handle the redirect from the consent page. A client that sends a key here must be the one that started."""
+    return await _answer_with_page(request, _finish)
+
+
+async def choose_accounts(request: Request) -> Response:
+    """Handle the form that selects accounts. A client that sends a key here must be the one that started."""
+    return await _answer_with_page(request, _select)
+
+
+async def _answer_with_page(
+    request: Request,
+    work: Callable[[Request, Platform], Awaitable[list[ConnectedAccount] | PendingSelection]],
+) -> Response:
+    """Return an HTML page for every outcome: a person reads it in a browser."""
+    platform = _platform_of(request)
+    try:
+        result = await work(request, platform)
+        if isinstance(result, PendingSelection):
+            is_nested = request.url.path.endswith("/")
+            return pages.render_selection(platform.value, result, "../choice" if is_nested else "choice")
+        return pages.render_connected(platform.value, result)
+    except Refusal as refusal:
+        page = pages.render_not_connected(refusal.status, platform.value, refusal.message)
+        return _with_headers_of(render_refusal(refusal), page)
+    except Unreachable:
+        message = "The database is unreachable at the moment; nothing was connected."
+        return _with_headers_of(
+            render_unreachable(), pages.render_not_connected(503, platform.value, message)
+        )
+    except Exception:  # the middleware would answer in JSON
+        log.exception("handling the redirect from the consent page of %s failed", platform.value)
+        message = "An internal error occurred; nothing was connected."
+        return pages.render_not_connected(500, platform.value, message)
+
+
+async def _finish(request: Request, platform: Platform) -> list[ConnectedAccount] | PendingSelection:
+    app_state = get_app_state(request)
+    parameters = parse_callback(request.scope["query_string"].decode("ascii", "replace"))
+    starter = await _find_starter(request)
+    context, state = app_state.context, parameters.state
+    if parameters.code is None:
+        decline = partial(decline_authorization, context, platform, state, parameters.error or "", starter)
+        raise await app_state.connect_bulkhead.run(decline)
+    finish = partial(finish_authorization, context, platform, state, parameters.code, starter)
+    return await app_state.connect_bulkhead.run(finish)
+
+
+async def _select(request: Request, platform: Platform) -> list[ConnectedAccount]:
+    app_state = get_app_state(request)
+    body = (await read_body(request, MAX_FORM)).decode("utf-8", "replace")
+    pairs = parse_qsl(body, keep_blank_values=True)
+    form = dict(pairs)
+    try:
+        session = UUID(form.get("grant", ""))
+        indexes = {int(value) for name, value in pairs if name == "pick"}
+    except ValueError:
+        raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
+    starter = await _find_starter(request)
+    work = partial(
+        select_accounts, app_state.context, platform, session, form.get("ticket", ""), indexes, starter
+    )
+    return await app_state.connect_bulkhead.run(work)
+
+
+async def _find_starter(request: Request) -> UUID | None:
+    """Return the id of the request's key, or None for a browser, which has no key."""
+    if "authorization" not in request.headers:
+        return None
+    return (await get_app_state(request).authenticator.authenticate(request)).key_id
+
+
+def _with_headers_of(json: Response, page: Response) -> Response:
+    """Copy the headers that the JSON response has for this status (Retry-After, WWW-Authenticate) to the page."""
+    for name in ("Retry-After", "WWW-Authenticate"):
+        if value := json.headers.get(name):
+            page.headers[name] = value
+    return page
+
+
+def _platform_of(request: Request) -> Platform:
+    try:
+        return Platform(request.path_params["platform"])
+    except ValueError:
+        raise HttpRefusal(
+            404, "not_found", f"There is no such platform: it is one of {', '.join(Platform)}."
+        ) from None
+
+
+_PLATFORM = path_parameter("platform", {"type": "string", "enum": [*Platform]})
+_CALLBACK_PATH = f"{PARTNER_API}/connect/{{platform}}/callback"
+_PAGES: Responses = {
+    status: {"description": description, "content": {"text/html": {}}, "headers": REQUEST_ID_HEADER}
+    for status, description in (
+        (200, "A page: the connected accounts, or a form to select among several."),
+        (400, "A page: the request is invalid, unknown or expired, or the platform refused the code."),
+        (401, "A page: the key in the request is unknown or revoked."),
+        (403, "A page: the person declined, a permission is missing, or another key started the flow."),
+        (409, "A page: the flow was completed before, found no account, or not the account to reconnect."),
+        (500, "A page: a fault of this server."),
+        (502, "A page: the platform refused or did not answer."),
+        (503, "A page: the database is unreachable, or the server is overloaded."),
+    )
+}
+_NO_PLATFORM = error_responses(not_found="there is no such platform")
+
+OPERATIONS = (
+    Operation(
+        id="connectAccount",
+        method="POST",
+        path=f"{PARTNER_API}/connect/{{platform}}",
+        handler=start_connect,
+        tag=CONNECT,
+        status=201,
+        returns="The address to open in the person's browser.",
+        body=ConnectBody,
+        is_body_required=False,
+        parameters=[_PLATFORM],
+        errors=error_responses(
+            *KEY_ERRORS,
+            *BODY_ERRORS,
+            "account_inactive",
+            "rate_limited",
+            "not_configured",
+            "internal_error",
+            insufficient_scope="the key is read-only, or is restricted to accounts and reconnect is missing",
+            validation_failed="the platform has no such connection",
+            not_found="there is no such platform, or no such account to reconnect",
+        ),
+    ),
+    Operation(
+        id="connectCallback",
+        method="GET",
+        path=_CALLBACK_PATH,
+        handler=finish_connect,
+        tag=CONNECT,
+        returns=_PAGES[200]["description"],
+        response_class=Response,
+        needs_key=False,
+        parameters=[
+            _PLATFORM,
+            query_parameter("state", {"type": "string"}, required=True),
+            query_parameter("code", {"type": "string"}, "Sent by the platform if the person agrees."),
+            query_parameter("error", {"type": "string"}, "Sent instead of code, for example access_denied."),
+        ],
+        responses=_PAGES,
+        errors=_NO_PLATFORM,
+    ),
+    Operation(
+        id="connectChoice",
+        method="POST",
+        path=f"{PARTNER_API}/connect/{{platform}}/choice",
+        handler=choose_accounts,
+        tag=CONNECT,
+        returns=_PAGES[200]["description"],
+        response_class=Response,
+        needs_key=False,
+        parameters=[_PLATFORM],
+        request_body={
+            "required": True,
+            "description": "The form on the page of the callback.",
+            "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+        },
+        responses={
+            **_PAGES,
+            408: {**_PAGES[400], "description": "A page: the form did not arrive in time."},
+            413: {**_PAGES[400], "description": "A page: the form is too large."},
+        },
+        errors=_NO_PLATFORM,
+    ),
+    Operation(  # TikTok for Business accepts only redirect addresses that end in a slash
+        id="connectCallbackSlash",
+        method="GET",
+        path=f"{_CALLBACK_PATH}/",
+        handler=finish_connect,
+        tag=CONNECT,
+        returns=_PAGES[200]["description"],
+        response_class=Response,
+        is_documented=False,
+    ),
+)
