@@ -1,38 +1,58 @@
-"""GET /accounts and GET /subscription: what a key may publish to, and on what plan."""
+"""GET /accounts and GET /subscription: the accounts and the plan of a key."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from pipeline.api.http.envelope import success
-from pipeline.api.posts import serialize as rendering
-from pipeline.api.state import Site, site_of
-from pipeline.domain.account import AccountStatus
+from pipeline.api.accounts.response_models import AccountList, KeySubscription
+from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.openapi.error_codes import KEY_ERRORS, error_responses
+from pipeline.api.openapi.introduction import SCOPE
+from pipeline.api.openapi.operation import PARTNER_API, Operation
+from pipeline.api.state import AppState, get_app_state
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
 
 
-async def index(request: Request) -> Response:
-    """List the accounts the key may publish to: the active ones of its scope."""
-    site = site_of(request)
-    caller = await site.keyring.caller(request)
-    return success(
-        "Accounts retrieved", await site.reading.run(partial(_accounts, site, caller), caller.key_id)
-    )
+async def list_accounts(request: Request) -> SuccessResponse[AccountList]:
+    """List the active accounts of the key's scope."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    accounts = await app_state.read_bulkhead.run(partial(_read, app_state, caller), caller.key_id)
+    return success("Accounts retrieved", accounts)
 
 
-async def subscription(request: Request) -> Response:
-    """Show the plan; readable without a live one, so that a client can tell why it may not publish."""
-    caller = await site_of(request).keyring.caller(request)
-    return success("Subscription retrieved", rendering.subscription(caller))
+async def get_subscription(request: Request) -> SuccessResponse[KeySubscription]:
+    """Return the plan. It needs no active plan, so that a client can see why it may not publish."""
+    caller = await get_app_state(request).authenticator.authenticate(request)
+    return success("Subscription retrieved", KeySubscription.from_caller(caller))
 
 
-def _accounts(site: Site, caller: Caller) -> dict[str, Any]:
-    with site.context.database.begin() as c:
-        found = find_accounts(c, caller.workspace_id, caller.accounts)
-    active = [rendering.account(a, caller) for a in found if a.status is AccountStatus.ACTIVE]
-    return {**rendering.scope(caller), "accounts": active}
+def _read(app_state: AppState, caller: Caller) -> AccountList:
+    with app_state.context.database.begin() as c:
+        rows = find_accounts(c, caller.workspace_id, caller.accounts)
+    return AccountList.from_rows(rows, caller)
+
+
+OPERATIONS = (
+    Operation(
+        id="listAccounts",
+        method="GET",
+        path=f"{PARTNER_API}/accounts",
+        handler=list_accounts,
+        tag=SCOPE,
+        returns="The accounts.",
+        errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error"),
+    ),
+    Operation(
+        id="getSubscription",
+        method="GET",
+        path=f"{PARTNER_API}/subscription",
+        handler=get_subscription,
+        tag=SCOPE,
+        returns="The subscription.",
+        errors=error_responses(*KEY_ERRORS, "internal_error"),
+    ),
+)

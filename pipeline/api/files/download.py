@@ -1,4 +1,4 @@
-"""GET of a file's public URL: whoever knows it may read; nothing about it lets a browser run what is in the file."""
+"""GET of a file's public URL: the URL is the permission, and the headers keep browsers from running the content."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.files.limits import Filing
+from pipeline.api.files.limits import FileTransfers
 from pipeline.api.http.envelope import HttpRefusal, failure
-from pipeline.api.state import Site, site_of
+from pipeline.api.openapi.error_codes import error_responses
+from pipeline.api.openapi.introduction import FILES
+from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
+from pipeline.api.state import AppState, get_app_state
 from pipeline.media.files.storage_folder import Part, StorageAway
+from pipeline.media.files.upload_urls import ENDINGS, PATH
 from pipeline.media.files.uploads import etag_of
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
@@ -25,35 +30,39 @@ from pipeline.store.files.files import File
 log = logging.getLogger("slipway.api")
 
 CHUNK = 256 * 1024
+"""Bytes read from storage at once."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-_UNFIT = re.compile(r'[\x00-\x1f\x7f/\\"]')
+_UNSAFE_IN_FILENAME = re.compile(r'[\x00-\x1f\x7f/\\"]')
 _PARTIAL, _UNSATISFIABLE = 206, 416
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
-    """Which bytes of which object."""
+class _ByteRange:
+    """A range of bytes of a stored object."""
 
     object: str
     first: int
     length: int
 
 
-async def serve(request: Request) -> Response:
-    """Hand a file out, or a range of it."""
-    site = site_of(request)
-    file = await site.reading.run(partial(_find, site, request.path_params["name"]))
+async def get_file(request: Request) -> Response:
+    """Return a file, or a range of its bytes."""
+    app_state = get_app_state(request)
+    file = await app_state.read_bulkhead.run(partial(_find, app_state, request.path_params["name"]))
     if file is None or file.object is None or file.size is None or file.sha256 is None:
-        raise Refusal(404, "not_found", "There is nothing at this address.")
+        raise Refusal(404, "not_found", "There is no such file.")
     etag = etag_of(file.sha256)
     headers = _headers(file, etag)
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    span = _span(request.headers, etag, file.size)
+    span = _parse_range(request.headers, etag, file.size)
     if span is None:
-        told = {"Content-Range": f"bytes */{file.size}", "Accept-Ranges": "bytes"}
+        range_headers = {"Content-Range": f"bytes */{file.size}", "Accept-Ranges": "bytes"}
         return failure(
-            _UNSATISFIABLE, "range_not_satisfiable", f"The file has {file.size:,} bytes.", headers=told
+            _UNSATISFIABLE,
+            "range_not_satisfiable",
+            f"The file has {file.size:,} bytes.",
+            headers=range_headers,
         )
     first, last = span
     status = 200 if last - first + 1 == file.size else _PARTIAL
@@ -62,62 +71,70 @@ async def serve(request: Request) -> Response:
         headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=file.content_type)
-    asked = _Asked(object=file.object, first=first, length=last - first + 1)
-    return await _streamed(site, file, asked, status, headers)
+    byte_range = _ByteRange(object=file.object, first=first, length=last - first + 1)
+    return await _stream(app_state, file, byte_range, status, headers)
 
 
-async def _streamed(
-    site: Site, file: File, asked: _Asked, status: int, headers: Mapping[str, str]
+async def _stream(
+    app_state: AppState, file: File, byte_range: _ByteRange, status: int, headers: Mapping[str, str]
 ) -> Response:
-    """Opened and begun before anything is answered, so that what is not there can still be said."""
-    filing = site.filing
-    filing.downloads.enter(file.workspace_id)
+    """Read the first chunk before the response starts, so that a storage failure is still answered with 503."""
+    transfers = app_state.file_transfers
+    transfers.downloads.acquire(file.workspace_id)
     part: Part | None = None
     try:
-        part = await filing.lane.run(
-            partial(site.context.files.storage.open, asked.object, asked.first, asked.length)
+        part = await transfers.bulkhead.run(
+            partial(
+                app_state.context.files.storage.open, byte_range.object, byte_range.first, byte_range.length
+            )
         )
-        start = await filing.lane.run(partial(part.read, CHUNK))
+        start = await transfers.bulkhead.run(partial(part.read, CHUNK))
     except BaseException as error:
-        filing.downloads.leave(file.workspace_id)
+        transfers.downloads.release(file.workspace_id)
         if part is not None:
             part.close()
         if isinstance(error, StorageAway):
-            log.warning("file %s cannot be read: %s", file.id, error)
+            log.warning("reading file %s from storage failed: %s", file.id, error)
             raise HttpRefusal(
-                503, "unavailable", "The file cannot be read now. Repeat it in a moment."
+                503, "unavailable", "The file storage is unavailable. Repeat the request in a moment."
             ) from error
         raise
-    return _Stream(filing, file, part, start, status, headers)
+    return _Stream(transfers, file, part, start, status, headers)
 
 
 class _Stream(StreamingResponse):
-    """The rest, as fast as it is taken; the object is let go however it ends."""
+    """The chunks of the file, at the client's speed; releases the object and the slot however it ends."""
 
     def __init__(
-        self, filing: Filing, file: File, part: Part, start: bytes, status: int, headers: Mapping[str, str]
+        self,
+        transfers: FileTransfers,
+        file: File,
+        part: Part,
+        start: bytes,
+        status: int,
+        headers: Mapping[str, str],
     ) -> None:
-        self._filing, self._file, self._part, self._start = filing, file, part, start
+        self._transfers, self._file, self._part, self._start = transfers, file, part, start
         super().__init__(self._chunks(), status, headers, media_type=file.content_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._filing.downloads.leave(self._file.workspace_id)
+            self._transfers.downloads.release(self._file.workspace_id)
             self._part.close()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         data = self._start
         while data:
             yield data
-            data = await self._filing.lane.run(partial(self._part.read, CHUNK))
+            data = await self._transfers.bulkhead.run(partial(self._part.read, CHUNK))
 
 
-def _find(site: Site, name: str) -> File | None:
+def _find(app_state: AppState, name: str) -> File | None:
     if "\0" in name:
         return None
-    with site.context.database.begin() as c:
+    with app_state.context.database.begin() as c:
         return store.find_public(c, name)
 
 
@@ -134,8 +151,8 @@ def _headers(file: File, etag: str) -> dict[str, str]:
 
 
 def _disposition(file: File) -> str:
-    """RFC 6266: a name every client can read, and the real one beside it."""
-    name = _UNFIT.sub("_", file.filename or file.name)
+    """Return the Content-Disposition: an ASCII name for old clients and the real one (RFC 6266)."""
+    name = _UNSAFE_IN_FILENAME.sub("_", file.filename or file.name)
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -146,8 +163,11 @@ def _matches(given: str | None, etag: str) -> bool:
     )
 
 
-def _span(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
-    """First and last byte to send; None: the range lies outside. What cannot be read is no range (RFC 9110)."""
+def _parse_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
+    """Return the first and last byte to send, or None for a range outside the file.
+
+    A malformed range is ignored, as RFC 9110 asks.
+    """
     whole = (0, size - 1)
     found = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
     if found is None or found.group(0) == "bytes=-" or headers.get("if-range", etag) != etag:
@@ -158,3 +178,48 @@ def _span(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] |
     if last and int(last) < int(first):
         return whole
     return None if int(first) >= size else (int(first), min(int(last or size - 1), size - 1))
+
+
+_TEXT = {"type": "string"}
+_CONTENT: dict[str, Any] = {
+    "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ENDINGS},
+}
+
+OPERATIONS = (
+    Operation(
+        id="getFile",
+        method="GET",
+        path=f"{PATH}{{name}}",
+        handler=get_file,
+        tag=FILES,
+        returns="The file.",
+        response_class=Response,
+        needs_key=False,
+        parameters=[
+            path_parameter("name", _TEXT),
+            *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
+        ],
+        responses={
+            200: {"description": "The file.", **_CONTENT},
+            206: {"description": "The requested range.", **_CONTENT},
+            304: {"description": "The client has the file already (If-None-Match)."},
+        },
+        errors=error_responses(
+            "range_not_satisfiable",
+            "internal_error",
+            "unavailable",
+            not_found="there is no such file",
+            rate_limited="too many downloads of the workspace are in progress",
+        ),
+    ),
+    Operation(
+        id="headFile",
+        method="HEAD",
+        path=f"{PATH}{{name}}",
+        handler=get_file,
+        tag=FILES,
+        returns="The headers of the file.",
+        is_documented=False,
+    ),
+)

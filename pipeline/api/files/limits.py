@@ -1,28 +1,31 @@
-"""What transfers of files need of a server process: threads of their own, and a count of who is under way."""
+"""Threads and concurrency limits for uploads and downloads of one server process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.api.http.concurrency_limit import Turnstile
-from pipeline.api.http.worker_lane import Lane
+from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 
-UPLOADS, DOWNLOADS = 32, 256
+MAX_UPLOADS, MAX_DOWNLOADS = 32, 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Filing:
-    """``lane`` takes one short step of a transfer at a time, and has room for a step of every transfer that may be."""
+class FileTransfers:
+    """A bulkhead that runs one short step of a transfer at a time, and the limits of concurrent transfers.
 
-    lane: Lane
-    uploads: Turnstile
-    downloads: Turnstile
+    The bulkhead's queue has room for a step of every transfer that the limits admit.
+    """
+
+    bulkhead: Bulkhead
+    uploads: ConcurrencyLimit
+    downloads: ConcurrencyLimit
 
 
-def filing() -> Filing:
-    """For one server process."""
-    return Filing(
-        lane=Lane("filing", threads=16, line=4 * (UPLOADS + DOWNLOADS)),
-        uploads=Turnstile(UPLOADS, each=8),
-        downloads=Turnstile(DOWNLOADS, each=64),
+def build_file_transfers() -> FileTransfers:
+    """Return the parts for one server process."""
+    return FileTransfers(
+        bulkhead=Bulkhead("filing", threads=16, limit=4 * (MAX_UPLOADS + MAX_DOWNLOADS)),
+        uploads=ConcurrencyLimit(MAX_UPLOADS, per_owner=8, owner="workspace", operations="uploads"),
+        downloads=ConcurrencyLimit(MAX_DOWNLOADS, per_owner=64, owner="workspace", operations="downloads"),
     )

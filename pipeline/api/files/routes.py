@@ -1,116 +1,158 @@
-"""POST /files and GET /files: an address to upload a file to, and what a workspace has uploaded."""
+"""POST /files and GET /files: open an upload, and list the uploaded files of a workspace."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from pipeline.api.files import schema as files_schema
-from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, success
-from pipeline.api.http.timestamp import written
-from pipeline.api.posts.routes import json_of
-from pipeline.api.state import Site, site_of
+from pipeline.api.files.response_models import FilePage, StoredFile, Upload
+from pipeline.api.files.schema import (
+    DEFAULT_LIMIT,
+    MAX_CONTEXT,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    FileBody,
+    FileQuery,
+    read_file_query,
+)
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.json_body import parse_json, read_json_body, validate_body
+from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.introduction import FILES
+from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
+from pipeline.api.state import AppState, get_app_state
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
 
-LIVES = 600
+URL_LIFETIME = 600
 """Seconds within which an upload has to begin."""
-MOST_WAITING = 1000
+MAX_OPEN_UPLOADS = 1000
 """Uploads that one workspace may have opened within that time without beginning them."""
 
 
-async def create(request: Request) -> Response:
-    """Give an address for one upload, and the URL that the file will have."""
-    site = site_of(request)
-    caller = await site.keyring.publisher(request)
-    raw = await read_body(request, site.context.settings.api.max_body)
-    require_json(request, raw)
-    wanted = files_schema.read_file(json_of(raw))
-    work = partial(_open, site, caller, wanted)
-    identity, url = await site.filing.lane.run(work, caller.key_id)
-    path = request.app.url_path_for("putFile", file_id=str(identity))
-    query = site.context.files.addresses.signed(identity, wanted.contentType, int(time.time()) + LIVES)
-    data = {
-        "uploadUrl": f"{site.context.settings.own_url}{path}?{query}",
-        "url": url,
-        "contentType": wanted.contentType,
-        "expiresIn": LIVES,
-    }
-    return success("Upload URL generated", data, code=201, headers={"Cache-Control": "no-store"})
+async def create_file(request: Request) -> SuccessResponse[Upload]:
+    """Open an upload: return a URL for one PUT, and the URL that the file will have."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_publisher(request)
+    file = validate_body(FileBody, parse_json(await read_json_body(request)))
+    file_id, url = await app_state.file_transfers.bulkhead.run(
+        partial(_open, app_state, caller, file), caller.key_id
+    )
+    path = request.app.url_path_for("putFile", file_id=str(file_id))
+    query = app_state.context.files.addresses.signed(
+        file_id, file.contentType, int(time.time()) + URL_LIFETIME
+    )
+    upload = Upload(
+        uploadUrl=f"{app_state.context.settings.own_url}{path}?{query}",
+        url=url,
+        contentType=file.contentType,
+        expiresIn=URL_LIFETIME,
+    )
+    return success("Upload URL generated", upload, code=201, headers={"Cache-Control": "no-store"})
 
 
-async def index(request: Request) -> Response:
-    """List the files of the key's scope, newest first; uploads that have not come are not among them."""
-    site = site_of(request)
-    caller = await site.keyring.caller(request)
-    wanted = files_schema.read_files_query(request.query_params)
-    return success("Files retrieved", await site.reading.run(partial(_page, site, caller, wanted)))
+async def list_files(request: Request) -> SuccessResponse[FilePage]:
+    """List the files of the key's scope, newest first, without uploads that are not complete."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    query = read_file_query(request.query_params)
+    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query))
+    return success("Files retrieved", page)
 
 
-def rendered(file: File) -> dict[str, Any]:
-    """One stored file."""
-    return {
-        "id": str(file.id),
-        "url": file.url,
-        "contentType": file.content_type,
-        "filename": file.filename,
-        "size": file.size,
-        "createdAt": written(file.created_at),
-    }
-
-
-def _open(site: Site, caller: Caller, wanted: files_schema.FileBody) -> tuple[UUID, str]:
-    addresses, quota = site.context.files.addresses, site.context.settings.files.quota
-    name = addresses.new_name(wanted.contentType)
-    with site.context.database.begin() as c:
-        if store.waiting_uploads(c, caller.workspace_id, timedelta(seconds=LIVES)) >= MOST_WAITING:
+def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, str]:
+    addresses, settings = app_state.context.files.addresses, app_state.context.settings.files
+    name = addresses.new_name(file.contentType)
+    with app_state.context.database.begin() as c:
+        opened = store.count_waiting_uploads(c, caller.workspace_id, timedelta(seconds=URL_LIFETIME))
+        if opened >= MAX_OPEN_UPLOADS:
             raise HttpRefusal(
                 429,
                 "rate_limited",
-                f"{MOST_WAITING:,} uploads were opened and have not come: use those first.",
-                headers={"Retry-After": str(LIVES)},
+                f"{MAX_OPEN_UPLOADS:,} upload URLs are open and unused: use those first.",
+                headers={"Retry-After": str(URL_LIFETIME)},
             )
-        used = store.used_bytes(c, caller.workspace_id)
-        if quota and used >= quota:
+        used = store.sum_bytes(c, caller.workspace_id)
+        if settings.quota and used >= settings.quota:
             raise Refusal(
                 400,
                 "validation_failed",
-                f"The workspace keeps {used:,} bytes of files and may keep {quota:,}: nothing more can be uploaded "
-                f"until older files have gone, {site.context.settings.files.keep_days:g} days after their last use.",
+                f"The workspace stores {used:,} bytes of files and its quota is {settings.quota:,}: upload again when "
+                f"older files are removed, {settings.keep_days:g} days after their last use.",
             )
-        identity = store.open_file(
+        file_id = store.open_file(
             c,
             workspace=caller.workspace_id,
             key=caller.key_id,
             name=name,
             url=addresses.url_of(name),
-            content_type=wanted.contentType,
-            filename=wanted.filename,
+            content_type=file.contentType,
+            filename=file.filename,
         )
-    return identity, addresses.url_of(name)
+    return file_id, addresses.url_of(name)
 
 
-def _page(site: Site, caller: Caller, wanted: files_schema.Wanted) -> dict[str, Any]:
+def _read_page(app_state: AppState, caller: Caller, query: FileQuery) -> FilePage:
     found: list[File] = []
     total = 0
-    if wanted.any:
-        with site.context.database.begin() as c:
+    if query.may_match:
+        with app_state.context.database.begin() as c:
             found, total = store.list_files(
-                c, caller, kind=wanted.kind, limit=wanted.limit, offset=wanted.offset
+                c, caller, kind=query.kind, limit=query.limit, offset=query.offset
             )
-    return {
-        "files": [rendered(file) for file in found],
-        "total": total,
-        "limit": wanted.limit,
-        "offset": wanted.offset,
-        "context": wanted.context,
-    }
+    return FilePage(
+        files=[*map(StoredFile.from_file, found)],
+        total=total,
+        limit=query.limit,
+        offset=query.offset,
+        context=query.context,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        id="createFile",
+        method="POST",
+        path=f"{PARTNER_API}/files",
+        handler=create_file,
+        tag=FILES,
+        status=201,
+        returns="Upload URL generated.",
+        body=FileBody,
+        errors=error_responses(
+            *KEY_ERRORS,
+            *BODY_ERRORS,
+            *PLAN_ERRORS,
+            "internal_error",
+            validation_failed="the workspace has used its quota",
+            rate_limited="too many upload URLs are open and unused",
+        ),
+    ),
+    Operation(
+        id="listFiles",
+        method="GET",
+        path=f"{PARTNER_API}/files",
+        handler=list_files,
+        tag=FILES,
+        returns="A page of files.",
+        parameters=[
+            query_parameter(
+                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+            ),
+            query_parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
+            query_parameter("type", {"type": "string", "enum": ["image", "video"]}),
+            query_parameter(
+                "context",
+                {"type": "string", "maxLength": MAX_CONTEXT},
+                "media-upload, the only context here, or all; several separated by commas.",
+            ),
+        ],
+        errors=error_responses(*KEY_ERRORS, "internal_error", invalid_payload="a value of the query"),
+    ),
+)

@@ -1,4 +1,4 @@
-"""What a client says about files: the body of POST /files and the query of GET /files."""
+"""Body of POST /files and query of GET /files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.datastructures import QueryParams
 
 from pipeline.api.posts.schema import Body, invalid
-from pipeline.api.posts.unsafe_text import hostile
-from pipeline.api.posts.validation_issue import issue, of_pydantic
+from pipeline.api.posts.validation_issue import issue
 
-MOST, USUAL = 100, 50
-DEEPEST = 1_000_000
-"""Largest offset: PostgreSQL reads over everything before it."""
-FILENAME = 255
-CONTEXT, ALL = "media-upload", "all"
-"""The one context that files here have, and the word for every context."""
+MAX_LIMIT, DEFAULT_LIMIT = 100, 50
+MAX_OFFSET = 1_000_000
+"""PostgreSQL reads all rows before the offset."""
+MAX_FILENAME, MAX_CONTEXT = 255, 255
+"""Characters."""
+CONTEXT, ALL_CONTEXTS = "media-upload", "all"
+"""The only context of files here, and the value that stands for every context."""
 
 ContentType = Literal[
     "image/jpeg",
@@ -36,57 +36,44 @@ ContentType = Literal[
 
 
 class FileBody(Body):
-    """A file that is about to be uploaded."""
+    """A file to upload."""
 
-    contentType: ContentType = Field(description="What it is; the upload is held to it.")  # noqa: N815  the contract's
-    filename: str | None = Field(None, min_length=1, max_length=FILENAME, description="For people.")
+    contentType: ContentType = Field(description="The upload must have this type.")  # noqa: N815  the contract's
+    filename: str | None = Field(None, min_length=1, max_length=MAX_FILENAME, description="For people.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """Which files to list."""
+class FileQuery:
+    """Filters of a list of files."""
 
-    limit: int = USUAL
+    limit: int = DEFAULT_LIMIT
     offset: int = 0
     kind: str | None = None
     context: str | None = None
 
     @property
-    def any(self) -> bool:
-        """Whether our files are among the contexts that were asked for."""
-        asked = (self.context or ALL).split(",")
-        return any(one.strip() in (CONTEXT, ALL) for one in asked)
+    def may_match(self) -> bool:
+        """Return True if the contexts include the one that files here have."""
+        contexts = (self.context or ALL_CONTEXTS).split(",")
+        return any(context.strip() in (CONTEXT, ALL_CONTEXTS) for context in contexts)
 
 
-def read_file(body: Any) -> FileBody:
-    """What is to be uploaded. Raises Refusal 422."""
-    if not isinstance(body, dict):
-        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
-    if found := hostile(body):
-        raise invalid(found)
-    try:
-        return FileBody.model_validate(body)
-    except ValidationError as error:
-        issues = of_pydantic(error.errors(include_url=False), {}, lambda _: FileBody.model_fields)
-        raise invalid(issues) from None
-
-
-def read_files_query(query: QueryParams) -> Wanted:
-    """Which files to list; names we do not know are left alone. Raises Refusal 422."""
+def read_file_query(query: QueryParams) -> FileQuery:
+    """Validate the query of GET /files; unknown names are ignored. Raises Refusal 422."""
     values: dict[str, Any] = {}
     issues: list[dict[str, Any]] = []
     for name, (field, read) in _READERS.items():
         given = [text for text in query.getlist(name) if text]
         try:
             if len(given) > 1:
-                raise ValueError("It stands twice in the query.")
+                raise ValueError("It appears more than once in the query.")
             if given:
                 values[field] = read(given[0])
         except ValueError as error:
             issues.append(issue((name,), str(error), "value_error", given[0]))
     if issues:
         raise invalid(issues)
-    return Wanted(**values)
+    return FileQuery(**values)
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
@@ -106,14 +93,14 @@ def _kind(text: str) -> str:
 
 
 def _context(text: str) -> str:
-    if len(text) > FILENAME or "\0" in text:
-        raise ValueError("Must be a context such as media-upload, several with commas between them, or all.")
+    if len(text) > MAX_CONTEXT or "\0" in text:
+        raise ValueError("Must be a context such as media-upload, several separated by commas, or all.")
     return text
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "limit": ("limit", _number(1, MOST)),
-    "offset": ("offset", _number(0, DEEPEST)),
+    "limit": ("limit", _number(1, MAX_LIMIT)),
+    "offset": ("offset", _number(0, MAX_OFFSET)),
     "type": ("kind", _kind),
     "context": ("context", _context),
 }

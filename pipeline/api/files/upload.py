@@ -1,8 +1,8 @@
-"""PUT of an upload URL: the body goes into storage piece by piece, and becomes the file in one commit, once.
+"""PUT of an upload URL: the body is streamed into storage, and becomes the file in one commit, once.
 
-What a crash leaves: before the commit, a row in ``file_puts`` that names the object for upkeep to remove, and an upload
-URL that is as good as before. After it, the file; a client that lost the answer sends the same bytes again and is told
-so. A second upload of other bytes is refused: a file never changes.
+A crash before the commit leaves a row in ``file_puts`` that names the object, for maintenance to remove, and an upload
+URL that is still valid. After the commit the file exists: a client that lost the response sends the same bytes again
+and gets 200. Other bytes are refused: a file never changes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NoReturn
 from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
-from pipeline.api.files.routes import rendered
-from pipeline.api.http.envelope import HttpRefusal, success
-from pipeline.api.posts.routes import identity_of
-from pipeline.api.state import Site, site_of
+from pipeline.api.files.response_models import StoredFile
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.json_body import parse_id
+from pipeline.api.openapi.error_codes import error_responses
+from pipeline.api.openapi.introduction import FILES
+from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
+from pipeline.api.state import AppState, get_app_state
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageAway
 from pipeline.media.files.upload_intake import Intake, TooLarge, TypeDiffers
+from pipeline.media.files.upload_urls import ENDINGS
 from pipeline.media.probe.sniff import HEAD
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
@@ -34,191 +36,202 @@ from pipeline.store.files.files import Content, File
 log = logging.getLogger("slipway.api")
 
 PIECE = 1024 * 1024
-"""Bytes that are handed to storage at once."""
-SILENCE = 30.0
-"""Longest pause of a client that sends, in seconds."""
+"""Bytes written to storage at once."""
+MAX_PAUSE = 30.0
+"""Seconds a client may pause while it sends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Put:
-    """One upload under way. Without ``key`` the file is there already, and this one is only compared with it."""
+class _Transfer:
+    """One upload in progress. ``key`` None: the file exists, and the bytes are only compared with it."""
 
-    site: Site
+    app_state: AppState
     file: File
     intake: Intake
     key: str | None
 
     def abandon(self) -> None:
-        """Nothing of it is wanted; what cannot be removed now is upkeep's to remove."""
+        """Remove what was written. Raises StorageAway: then maintenance removes it later."""
         self.intake.drop()
         if self.key is not None:
-            self.site.context.files.storage.remove(self.key)
+            self.app_state.context.files.storage.remove(self.key)
             failpoint("files.abandoned")
-            with self.site.context.database.begin() as c:
+            with self.app_state.context.database.begin() as c:
                 store.forget_put(c, self.key)
 
 
-async def put(request: Request) -> Response:
-    """Take the bytes of a file. Asks for no key: the address itself is signed, for one file, type and time."""
-    site = site_of(request)
-    identity, content_type = _permit(request, site)
-    _require_plain(request, content_type)
-    file = await site.reading.run(partial(_find, site, identity))
-    with site.filing.uploads.inside(file.workspace_id):
-        begun = await site.filing.lane.run(partial(_begin, site, file, _declared(request)))
-        stored = await _received(request, begun)
-    return success("File uploaded", rendered(stored))
+async def put_file(request: Request) -> SuccessResponse[StoredFile]:
+    """Receive the bytes of a file. No key is needed: the URL is signed for one file, type and time."""
+    app_state = get_app_state(request)
+    file_id, content_type = _check_signature(request, app_state)
+    _require_whole_file(request, content_type)
+    file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
+    with app_state.file_transfers.uploads.slot(file.workspace_id):
+        transfer = await app_state.file_transfers.bulkhead.run(
+            partial(_begin, app_state, file, _declared_size(request))
+        )
+        stored = await _receive(request, transfer)
+    return success("File uploaded", StoredFile.from_file(stored))
 
 
-async def _received(request: Request, begun: _Put) -> File:
-    lane = begun.site.filing.lane
+async def _receive(request: Request, transfer: _Transfer) -> File:
+    bulkhead = transfer.app_state.file_transfers.bulkhead
     try:
-        await _pour(request, begun)
-        digest = await lane.run(begun.intake.finish)
-    except BaseException as error:  # noqa: BLE001  what is raised again in other words: nothing passes
-        await asyncio.shield(lane.run(partial(_abandoned, begun)))
-        _told(error, begun)
-    content = Content(object=begun.key or "", size=begun.intake.size, sha256=digest)
-    # from here on a failure leaves everything to upkeep: the commit may have come through unseen
-    return await asyncio.shield(lane.run(partial(_finish, begun, content)))
+        await _copy(request, transfer)
+        digest = await bulkhead.run(transfer.intake.finish)
+    except BaseException as error:
+        await asyncio.shield(bulkhead.run(partial(_abandon, transfer)))
+        if (refusal := _translate(error, transfer)) is None:
+            raise
+        raise refusal from error
+    content = Content(object=transfer.key or "", size=transfer.intake.size, sha256=digest)
+    # from here on maintenance cleans up after a failure: the commit may have succeeded without our knowing
+    return await asyncio.shield(bulkhead.run(partial(_finish, transfer, content)))
 
 
-async def _pour(request: Request, begun: _Put) -> None:
-    """The body, into the intake. The first bytes go at once: a wrong type is refused before the rest is sent."""
-    lane, held = begun.site.filing.lane, bytearray()
+async def _copy(request: Request, transfer: _Transfer) -> None:
+    """Write the body to the intake, its head first: a wrong type is refused before the rest is sent."""
+    bulkhead, buffer = transfer.app_state.file_transfers.bulkhead, bytearray()
     body = request.stream()
-    async with asyncio.timeout(begun.site.context.settings.files.upload_time):
+    async with asyncio.timeout(transfer.app_state.context.settings.files.upload_time):
         while True:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(MAX_PAUSE):
                 chunk = await anext(body, None)
-            held += chunk or b""
-            if len(held) >= (PIECE if begun.intake.size else HEAD) or (chunk is None and held):
-                await lane.run(partial(begun.intake.write, bytes(held)))
-                held.clear()
+            buffer += chunk or b""
+            if len(buffer) >= (PIECE if transfer.intake.size else HEAD) or (chunk is None and buffer):
+                await bulkhead.run(partial(transfer.intake.write, bytes(buffer)))
+                buffer.clear()
             if chunk is None:
                 break
-    if not begun.intake.size:
+    if not transfer.intake.size:
         raise Refusal(400, "validation_failed", "The file is empty.")
 
 
-def _permit(request: Request, site: Site) -> tuple[UUID, str]:
-    """The file and the type that the address was made for. Raises Refusal 404 and 403."""
-    identity = identity_of(request.path_params["file_id"])
-    if identity is None:
+def _check_signature(request: Request, app_state: AppState) -> tuple[UUID, str]:
+    """Return the file id and content type that the URL is signed for. Raises Refusal 404 or 403."""
+    file_id = parse_id(request.path_params["file_id"])
+    if file_id is None:
         raise Refusal(404, "not_found", "There is no such upload.")
     query = request.query_params
     content_type, expires = query.get("type", ""), query.get("expires", "")
-    plain = expires.isascii() and expires.isdigit() and len(expires) <= 12  # noqa: PLR2004  seconds; years of 5 digits
-    verdict = site.context.files.addresses.judge(
-        identity, content_type, int(expires) if plain else 0, query.get("signature", ""), time.time()
+    is_number = expires.isascii() and expires.isdigit() and len(expires) <= 12  # noqa: PLR2004  seconds
+    verdict = app_state.context.files.addresses.judge(
+        file_id, content_type, int(expires) if is_number else 0, query.get("signature", ""), time.time()
     )
     if verdict == "late":
         raise Refusal(403, "invalid_upload_url", "The upload URL has expired: POST /files for a new one.")
     if verdict == "forged":
-        raise Refusal(403, "invalid_upload_url", "The upload URL is not one of ours: use it as it was given.")
-    return identity, content_type
+        raise Refusal(
+            403, "invalid_upload_url", "The signature of the upload URL is invalid: use the URL unchanged."
+        )
+    return file_id, content_type
 
 
-def _require_plain(request: Request, content_type: str) -> None:
-    """Raises Refusal 415 for another type or a compressed body, 400 for a part of a file."""
+def _require_whole_file(request: Request, content_type: str) -> None:
+    """Raise Refusal 415 for another type or a compressed body, 400 for a part of a file."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != content_type:
         raise Refusal(415, "unsupported_media_type", f"Send it with Content-Type: {content_type}.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refusal(415, "unsupported_media_type", "Send the file as it is, without Content-Encoding.")
+        raise Refusal(415, "unsupported_media_type", "Send the file without Content-Encoding.")
     if "content-range" in request.headers:
-        raise Refusal(400, "validation_failed", "Send the whole file: parts (Content-Range) are not taken.")
+        raise Refusal(400, "validation_failed", "Send the whole file: Content-Range is not supported.")
 
 
-def _declared(request: Request) -> int:
+def _declared_size(request: Request) -> int:
     given = request.headers.get("content-length", "")
     return int(given[:18]) if given.isascii() and given.isdigit() else 0
 
 
-def _find(site: Site, identity: UUID) -> File:
-    with site.context.database.begin() as c:
-        file = store.find_upload(c, identity)
+def _find(app_state: AppState, file_id: UUID) -> File:
+    with app_state.context.database.begin() as c:
+        file = store.find_upload(c, file_id)
     if file is None:
         raise _gone()
     return file
 
 
-def _begin(site: Site, file: File, declared: int) -> _Put:
-    """The note that an object may come, then its first byte: in that order."""
+def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
+    """Record the object in ``file_puts``, then create it in storage: in that order, so that none is left unrecorded."""
     if file.size is not None:
-        looks = Intake(content_type=file.content_type, most=file.size, sink=None)
-        return _Put(site=site, file=file, intake=looks, key=None)
-    most, key = site.context.settings.files.max_bytes, f"{file.id.hex[-2:]}/{file.id}-{secrets.token_hex(8)}"
-    with site.context.database.begin() as c:
-        quota = site.context.settings.files.quota
-        room = max(0, quota - store.used_bytes(c, file.workspace_id)) if quota else most
+        comparison = Intake(content_type=file.content_type, most=file.size, sink=None)
+        return _Transfer(app_state=app_state, file=file, intake=comparison, key=None)
+    most, key = (
+        app_state.context.settings.files.max_bytes,
+        f"{file.id.hex[-2:]}/{file.id}-{secrets.token_hex(8)}",
+    )
+    with app_state.context.database.begin() as c:
+        quota = app_state.context.settings.files.quota
+        room = max(0, quota - store.sum_bytes(c, file.workspace_id)) if quota else most
         if declared > min(most, room):
-            raise _too_large(site, room)
+            raise _too_large(app_state, room)
         store.begin_put(c, file.id, key)
     failpoint("files.begun")
     try:
-        sink = site.context.files.storage.begin(key)
+        sink = app_state.context.files.storage.begin(key)
     except StorageAway as error:
-        raise _away(error) from error
+        raise _unavailable(error) from error
     intake = Intake(content_type=file.content_type, most=min(most, room), sink=sink)
-    return _Put(site=site, file=file, intake=intake, key=key)
+    return _Transfer(app_state=app_state, file=file, intake=intake, key=key)
 
 
-def _finish(begun: _Put, content: Content) -> File:
-    file, context = begun.file, begun.site.context
-    if begun.key is None:
+def _finish(transfer: _Transfer, content: Content) -> File:
+    file, context = transfer.file, transfer.app_state.context
+    if transfer.key is None:
         if content.sha256 != file.sha256:
-            raise _other()
+            raise _other_bytes()
         return file
     failpoint("files.finished")
     with context.database.begin() as c:
         ending = store.finish_put(c, file, content, context.settings.files.quota)
     failpoint("files.committed")
     if ending != "stored":
-        _abandoned(begun)
+        _abandon(transfer)
     if ending == "full":
-        raise _too_large(begun.site, 0)
+        raise _too_large(transfer.app_state, 0)
     if ending == "other":
-        raise _other()
+        raise _other_bytes()
     if ending == "gone":
         raise _gone()
     return replace(file, object=content.object, size=content.size, sha256=content.sha256)
 
 
-def _abandoned(begun: _Put) -> None:
+def _abandon(transfer: _Transfer) -> None:
     try:
-        begun.abandon()
+        transfer.abandon()
     except StorageAway:
-        return  # its row stays, so upkeep tries again
+        return  # its row stays in file_puts, for maintenance
 
 
-def _told(error: BaseException, begun: _Put) -> NoReturn:
-    """What went wrong on the way, in the words of an answer."""
+def _translate(error: BaseException, transfer: _Transfer) -> Refusal | None:
+    """Return the refusal for an error during the transfer, or None for an unexpected error."""
     if isinstance(error, TimeoutError):
-        raise HttpRefusal(408, "request_timeout", "The file did not arrive in time.") from None
+        return HttpRefusal(408, "request_timeout", "The file did not arrive in time.")
     if isinstance(error, ClientDisconnect):
-        raise Refusal(400, "validation_failed", "The file ended before it was complete.") from None
+        return Refusal(400, "validation_failed", "The file ended before it was complete.")
     if isinstance(error, TooLarge):
-        raise (_other() if begun.key is None else _too_large(begun.site, begun.intake.most)) from None
+        return (
+            _other_bytes() if transfer.key is None else _too_large(transfer.app_state, transfer.intake.most)
+        )
     if isinstance(error, TypeDiffers):
-        raise Refusal(415, "unsupported_media_type", str(error)) from None
+        return Refusal(415, "unsupported_media_type", str(error))
     if isinstance(error, StorageAway):
-        raise _away(error) from error
-    raise error
+        return _unavailable(error)
+    return None
 
 
-def _too_large(site: Site, room: int) -> Refusal:
-    files = site.context.settings.files
+def _too_large(app_state: AppState, room: int) -> Refusal:
+    files = app_state.context.settings.files
     if room >= files.max_bytes:
         return Refusal(413, "payload_too_large", f"The file is larger than {files.max_bytes:,} bytes.")
     return Refusal(
         413,
         "payload_too_large",
-        f"The file is larger than what is left of the {files.quota:,} bytes that the workspace may keep.",
+        f"The file is larger than what is left of the workspace's quota of {files.quota:,} bytes.",
     )
 
 
-def _other() -> Refusal:
+def _other_bytes() -> Refusal:
     return Refusal(
         409,
         "file_immutable",
@@ -227,11 +240,44 @@ def _other() -> Refusal:
 
 
 def _gone() -> Refusal:
-    return Refusal(404, "not_found", "There is no such upload any more: POST /files for a new one.")
+    return Refusal(404, "not_found", "The upload does not exist any more: POST /files for a new one.")
 
 
-def _away(error: Exception) -> HttpRefusal:
-    log.warning("a file was not stored: %s (%s)", error, str(error.__cause__).partition("\n")[0][:300])
+def _unavailable(error: Exception) -> HttpRefusal:
+    log.warning("storing a file failed: %s (%s)", error, str(error.__cause__).partition("\n")[0][:300])
     return HttpRefusal(
         503, "unavailable", f"The file could not be stored: {error}. Send it again in a moment."
     )
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+OPERATIONS = (
+    Operation(
+        id="putFile",
+        method="PUT",
+        path=f"{PARTNER_API}/files/{{file_id}}/content",
+        handler=put_file,
+        tag=FILES,
+        returns="The file is stored; also for the same bytes sent again.",
+        needs_key=False,
+        request_body={"required": True, "content": dict.fromkeys(ENDINGS, _BINARY)},
+        parameters=[
+            path_parameter("file_id", {"type": "string", "format": "uuid"}),
+            query_parameter("type", {"type": "string", "enum": [*ENDINGS]}, required=True),
+            query_parameter("expires", {"type": "integer"}, required=True),
+            query_parameter("signature", {"type": "string"}, required=True),
+        ],
+        errors=error_responses(
+            "invalid_upload_url",
+            "request_timeout",
+            "file_immutable",
+            "internal_error",
+            validation_failed="the file is empty, incomplete, or a part of one",
+            not_found="there is no such upload, or it has ended",
+            payload_too_large="the file exceeds the size limit or what is left of the quota",
+            unsupported_media_type="Content-Type or the bytes are not of the declared type",
+            rate_limited="too many uploads of the workspace are in progress",
+            unavailable="storage or database is unreachable, or the server is overloaded",
+        ),
+    ),
+)

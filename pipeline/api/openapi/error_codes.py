@@ -1,81 +1,182 @@
-"""Every error code there is, and what to do about it; puts onto each documented refusal the codes that it may carry.
-
-A refusal's description names its codes, as words; that is the one place where they are written down. What the OpenAPI
-page shows as an enum, with an example of each, is read from there.
-"""
+"""Table of all error codes of the partner API, and the documented responses made of it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.api.openapi.samples import sample
+from pipeline.api.http.response_models import Failure, InvalidRequest
 
-CODES: Mapping[str, str] = {
-    "invalid_token": "The API key is unknown or was revoked, or it has expired.",
-    "subscription_required": "The subscription is canceled: renew it to publish.",
-    "tier_not_allowed": "The Scheduler tier does not publish through the API.",
-    "insufficient_scope": "This key may only read: make one without --read-only.",
-    "request_timeout": "The body did not arrive within 30 seconds.",
-    "payload_too_large": "The body is larger than 1,000,000 bytes.",
-    "unsupported_media_type": "Content-Type 'text/plain' is not read: send application/json in UTF-8.",
-    "rate_limited": "This key may send 60 posts a minute.",
-    "invalid_json": "The body is not JSON: expected a value at line 1, column 1.",
-    "invalid_payload": "caption: It is missing.",
-    "create_failed": "external_id 'order-1' was used for a post with another body.",
-    "unknown_accounts": "These accounts are not yours or not active: 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.",
-    "missing_accounts": "accounts is empty: name at least one account.",
-    "validation_failed": "scheduled_at 2025-02-01T15:00:00+00:00 is in the past. Leave it out to publish at once.",
-    "invalid_music_url": "music_url is no link to a TikTok post.",
-    "media_unreachable": "media.url https://cdn.example.com/mug.mp4: it answered 404.",
-    "too_many_post_ids": "50 posts at most in one request; there are 51.",
-    "not_found": "There is no such post.",
-    "post_in_flight": "The part for tiktok account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812 is being sent, or may be live "
-    "already; nothing was changed.",
-    "external_id_immutable": "external_id cannot be changed: repeats are known by it.",
-    "precondition_failed": "The post has changed since you read it: read it again.",
-    "invalid_upload_url": "The upload URL has expired: POST /files for a new one.",
-    "file_immutable": "The file was uploaded before with other bytes and never changes.",
-    "range_not_satisfiable": "The file ends before that range.",
-    "account_inactive": "tiktok account acme was taken out of use by the operator.",
-    "not_configured": "SLIPWAY_TIKTOK__APP_ID is empty: register an app at tiktok first.",
-    "internal_error": "Something went wrong.",
-    "unavailable": "The database cannot be reached. Repeat the request in a moment.",
+Responses = dict[int | str, dict[str, Any]]
+"""Documented responses by status, as FastAPI takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One error code with its statuses, what it means, and an example of its message."""
+
+    statuses: tuple[int, ...]
+    meaning: str
+    example: str
+
+
+CODES: Mapping[str, ErrorCode] = {
+    "invalid_json": ErrorCode(
+        (400,), "the body is not JSON", "The body is not JSON: expected a value at line 1, column 1."
+    ),
+    "unknown_accounts": ErrorCode(
+        (400,),
+        "an account is inactive, or does not exist within the key's scope",
+        "These accounts are not yours or not active: 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.",
+    ),
+    "missing_accounts": ErrorCode(
+        (400,), "the list of accounts is empty", "accounts is empty: name at least one account."
+    ),
+    "validation_failed": ErrorCode(
+        (400,),
+        "a rule about caption, media, music or time is broken",
+        "scheduled_at 2025-02-01T15:00:00+00:00 is in the past. Leave it out to publish at once.",
+    ),
+    "invalid_music_url": ErrorCode(
+        (400,), "the link is not to a TikTok post with a sound", "music_url is no link to a TikTok post."
+    ),
+    "media_unreachable": ErrorCode(
+        (400,),
+        "a media URL failed its check",
+        "media.url https://cdn.example.com/mug.mp4: it answered 404.",
+    ),
+    "too_many_post_ids": ErrorCode(
+        (400,), "the list of posts is too long", "50 posts at most in one request; there are 51."
+    ),
+    "invalid_token": ErrorCode(
+        (401,),
+        "the key is missing, malformed, unknown, revoked or expired",
+        "The API key is unknown or was revoked, or it has expired.",
+    ),
+    "subscription_required": ErrorCode(
+        (402,),
+        "no active Creator, Professional or Business plan",
+        "The subscription is canceled: renew it to publish.",
+    ),
+    "tier_not_allowed": ErrorCode(
+        (403,), "the Scheduler tier", "The Scheduler tier does not publish through the API."
+    ),
+    "insufficient_scope": ErrorCode(
+        (403,), "the key is read-only", "This key may only read: make one without --read-only."
+    ),
+    "invalid_upload_url": ErrorCode(
+        (403,),
+        "the upload URL has expired or was changed",
+        "The upload URL has expired: POST /files for a new one.",
+    ),
+    "not_found": ErrorCode((404,), "it does not exist within the key's scope", "There is no such post."),
+    "request_timeout": ErrorCode(
+        (408,), "the body did not arrive in time", "The body did not arrive within 30 seconds."
+    ),
+    "create_failed": ErrorCode(
+        (409, 500),
+        "409: the external_id was used for another body; 500: an internal error, safe to repeat",
+        "external_id 'order-1' was used for a post with another body.",
+    ),
+    "post_in_flight": ErrorCode(
+        (409,),
+        "the post is being sent; nothing was changed",
+        "The part for tiktok account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812 is being sent, or may be live already; "
+        "nothing was changed.",
+    ),
+    "external_id_immutable": ErrorCode(
+        (409,), "external_id cannot be changed", "external_id cannot be changed: repeats are known by it."
+    ),
+    "file_immutable": ErrorCode(
+        (409,),
+        "other bytes were uploaded before",
+        "The file was uploaded before with other bytes and never changes: POST /files for a new one.",
+    ),
+    "account_inactive": ErrorCode(
+        (409,),
+        "the operator took the account out of use",
+        "tiktok account acme was taken out of use by the operator.",
+    ),
+    "precondition_failed": ErrorCode(
+        (412,),
+        "the post is not the version of If-Match any more",
+        "The post has changed since you read it: read it again.",
+    ),
+    "payload_too_large": ErrorCode(
+        (413,), "the body is too large", "The body is larger than 1,000,000 bytes."
+    ),
+    "unsupported_media_type": ErrorCode(
+        (415,),
+        "the body is not application/json in UTF-8",
+        "Content-Type 'text/plain' is not read: send application/json in UTF-8.",
+    ),
+    "range_not_satisfiable": ErrorCode(
+        (416,), "the file ends before the range", "The file has 1,048,576 bytes."
+    ),
+    "invalid_payload": ErrorCode((422,), "the request does not match the schema", "caption: It is required."),
+    "rate_limited": ErrorCode(
+        (429,),
+        "the key has reached its rate, or has too many requests in progress",
+        "This key may send 60 posts a minute.",
+    ),
+    "internal_error": ErrorCode((500,), "a fault of this server", "Something went wrong."),
+    "not_configured": ErrorCode(
+        (500,),
+        "the message names the missing setting",
+        "SLIPWAY_TIKTOK__APP_ID is empty: register an app at tiktok first.",
+    ),
+    "unavailable": ErrorCode(
+        (503,),
+        "the database is unreachable, or the server is overloaded",
+        "The database cannot be reached. Repeat the request in a moment.",
+    ),
 }
-"""An example of the sentence that comes with each; the sentence is for people, the code for programs."""
 
-_WORD = re.compile(r"[a-z]+(?:_[a-z]+)*")
+KEY_ERRORS = ("invalid_token", "unavailable")
+"""Of every request with a key."""
+BODY_ERRORS = (
+    "request_timeout",
+    "payload_too_large",
+    "unsupported_media_type",
+    "invalid_json",
+    "invalid_payload",
+)
+"""Of every request with a JSON body."""
+PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
+"""Of every request that needs a plan that publishes."""
+
+_REQUEST_ID = {"schema": {"type": "string"}, "description": "The client's own id, or a generated one."}
+REQUEST_ID_HEADER: Mapping[str, Any] = {"X-Request-Id": _REQUEST_ID}
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_HEADERS: Mapping[int, Mapping[str, Any]] = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_MODELS = {422: InvalidRequest}
 
 
-def codes_of(description: str) -> Sequence[str]:
-    """The codes that a description names, in its order."""
-    return [word for word in dict.fromkeys(_WORD.findall(description)) if word in CODES]
+def error_responses(*codes: str, **meanings: str) -> Responses:
+    """Return the documented responses for *codes*, by status; *meanings* are codes with a meaning of their own."""
+    by_status: dict[int, dict[str, str]] = {}
+    for code in dict.fromkeys((*codes, *meanings)):
+        for status in CODES[code].statuses:
+            by_status.setdefault(status, {})[code] = meanings.get(code, CODES[code].meaning)
+    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
 
 
-def spell_out(spec: Mapping[str, Any]) -> None:
-    """Gives every documented refusal its codes and an example of each."""
-    for status, answer in refusals(spec):
-        told = answer["content"]["application/json"]
-        codes = codes_of(answer["description"])
-        whole = sample(told["schema"], spec["components"]["schemas"])
-        told["examples"] = {code: {"value": {**whole, **_example(status, code)}} for code in codes}
-        narrow = {"properties": {"code": {"const": status}, "error_code": {"enum": codes}}}
-        if codes:
-            told["schema"] = {"allOf": [told["schema"], narrow]}
-
-
-def refusals(spec: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every documented refusal in our envelope, with its status."""
-    for item in spec["paths"].values():
-        for operation in item.values():
-            for status, answer in operation["responses"].items():
-                if int(status) >= 400 and "application/json" in answer.get("content", {}):  # noqa: PLR2004
-                    yield int(status), answer
+def _response(status: int, meanings: Mapping[str, str]) -> dict[str, Any]:
+    content = {
+        "schema": {"properties": {"code": {"const": status}, "error_code": {"enum": [*meanings]}}},
+        "examples": {code: {"value": _example(status, code)} for code in meanings},
+    }
+    return {
+        "model": _MODELS.get(status, Failure),
+        "description": "; ".join(f"{code}: {meaning}" for code, meaning in meanings.items()) + ".",
+        "headers": {**REQUEST_ID_HEADER, **_HEADERS.get(status, {})},
+        "content": {"application/json": content},
+    }
 
 
 def _example(status: int, code: str) -> dict[str, Any]:
-    told = {"ok": False, "code": status, "message": CODES[code], "error_code": code}
+    example = {"ok": False, "code": status, "message": CODES[code].example, "error_code": code}
     if code == "invalid_payload":
-        told["issues"] = [{"path": "caption", "message": "It is missing.", "type": "missing"}]
-    return told
+        example["issues"] = [{"path": "caption", "message": "It is required.", "type": "missing"}]
+    return example

@@ -1,4 +1,4 @@
-"""The fields of a schema as a list for people: name, type, limits, and what is inside."""
+"""HTML list of the fields of a JSON schema: name, type, limits, nested fields."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-DEEPEST = 6
-"""Levels that are shown."""
+MAX_DEPTH = 6
+"""Levels of nesting that are shown."""
 
 _LIMITS = {
     "minLength": "at least {} characters",
@@ -17,72 +17,72 @@ _LIMITS = {
     "minimum": "from {}",
     "exclusiveMinimum": "more than {}",
     "maximum": "up to {}",
-    "default": "{} unless said otherwise",
+    "default": "default {}",
 }
 
 
-def fields_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int = 0) -> str:
-    """List items for the properties of an object; empty where there are none."""
-    schema = _plain(schema, schemas)
+def list_fields(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int = 0) -> str:
+    """Return the ``li`` elements for the properties of an object, or an empty string."""
+    schema = _dereference(schema, schemas)
     required = schema.get("required", ())
     items = [
-        _field(name, part, schemas, depth, needed=name in required)
+        _field(name, part, schemas, depth, is_required=name in required)
         for name, part in schema.get("properties", {}).items()
     ]
     return "\n".join(items)
 
 
 def _field(
-    name: str, part: Mapping[str, Any], schemas: Mapping[str, Any], depth: int, *, needed: bool
+    name: str, part: Mapping[str, Any], schemas: Mapping[str, Any], depth: int, *, is_required: bool
 ) -> str:
-    facts = [_kind(part, schemas), *_limits(part, schemas)] + (["required"] if needed else [])
-    told = f"<code>{escape(name)}</code> <small>{escape(', '.join(facts))}</small>"
-    if said := part.get("description"):
-        told += f" {escape(said)}"
-    inside = "".join(_inside(part, schemas, depth)) if depth < DEEPEST else ""
-    return f"<li>{told}{inside}</li>"
+    facts = [_type(part, schemas), *_limits(part, schemas)] + (["required"] if is_required else [])
+    text = f"<code>{escape(name)}</code> <small>{escape(', '.join(facts))}</small>"
+    if description := part.get("description"):
+        text += f" {escape(description)}"
+    nested = "".join(_nested(part, schemas, depth)) if depth < MAX_DEPTH else ""
+    return f"<li>{text}{nested}</li>"
 
 
-def _inside(part: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _nested(part: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Iterator[str]:
     for branch in _branches(part, schemas):
-        fields = fields_of(branch.get("items", branch), schemas, depth + 1)
+        fields = list_fields(branch.get("items", branch), schemas, depth + 1)
         if fields:
             yield f"<ul>{fields}</ul>"
 
 
 def _branches(part: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What it may be, but null."""
-    plain = _plain(part, schemas)
-    several = plain.get("oneOf") or plain.get("anyOf") or [plain]
-    return [_plain(one, schemas) for one in several if one != {"type": "null"}]
+    """Return the alternatives without null, dereferenced."""
+    schema = _dereference(part, schemas)
+    branches = schema.get("oneOf") or schema.get("anyOf") or [schema]
+    return [_dereference(branch, schemas) for branch in branches if branch != {"type": "null"}]
 
 
-def _kind(part: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    words = [_word(one, schemas) for one in _branches(part, schemas)]
-    nullable = {"type": "null"} in part.get("anyOf", ())
-    return " or ".join(dict.fromkeys(words)) + (" or null" if nullable else "")
+def _type(part: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    names = [_type_name(branch, schemas) for branch in _branches(part, schemas)]
+    is_nullable = {"type": "null"} in part.get("anyOf", ())
+    return " or ".join(dict.fromkeys(names)) + (" or null" if is_nullable else "")
 
 
-def _word(one: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    if "const" in one or "enum" in one:
-        return " | ".join(str(value) for value in one.get("enum") or [one["const"]])
-    kind = one.get("type", "anything")
-    if kind == "array":
-        return f"array of {_kind(one.get('items', {}), schemas)}"
-    return str(one.get("format", kind))
+def _type_name(branch: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    if "const" in branch or "enum" in branch:
+        return " | ".join(str(value) for value in branch.get("enum") or [branch["const"]])
+    name = branch.get("type", "any")
+    if name == "array":
+        return f"array of {_type(branch.get('items', {}), schemas)}"
+    return str(branch.get("format", name))
 
 
 def _limits(part: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     return [
-        said.format(one[name])
-        for one in (*_branches(part, schemas), {"default": part.get("default")})
-        for name, said in _LIMITS.items()
-        if one.get(name) not in (None, [], {}, False)
+        text.format(branch[name])
+        for branch in (*_branches(part, schemas), {"default": part.get("default")})
+        for name, text in _LIMITS.items()
+        if branch.get(name) not in (None, [], {}, False)
     ]
 
 
-def _plain(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Without references."""
+def _dereference(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema behind ``$ref``."""
     while "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
     return schema

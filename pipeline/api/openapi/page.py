@@ -1,7 +1,7 @@
-"""The OpenAPI document as a page: for a person with a browser, a phone, a keyboard or no network.
+"""The OpenAPI document as an HTML page.
 
-Made on the server, once; loads nothing and runs nothing, so there is nothing to fetch, to vendor or to keep up to
-date. Everything folds with the browser's own ``details``: Tab and Enter work, and so does looking for a word.
+It is rendered once, on the server, and loads and runs nothing: no script to vendor, and it works without a network. It
+folds with ``details`` elements, so that the keyboard and the browser's search work.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.html_page import framed, policy
+from pipeline.api.html_page import build_csp, render_page
 from pipeline.api.openapi.error_codes import CODES
-from pipeline.api.openapi.fields import fields_of
+from pipeline.api.openapi.fields import list_fields
 
 STYLE = """
 :root { color-scheme: light dark; --line: #d0d0d0; --soft: #f4f4f4; --link: #0b57d0; }
@@ -48,7 +48,7 @@ small { opacity: .8; }
 @media print { details > * { display: block; } }
 """
 _HEADERS = {
-    "Content-Security-Policy": policy(STYLE),
+    "Content-Security-Policy": build_csp(STYLE),
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -57,7 +57,7 @@ _BODY = """<a class="skip" href="#operations">To the operations</a>
 <h1>{title}</h1>
 {about}
 <p><a href="/openapi.json">openapi.json</a> says the same to programs.</p>
-<nav aria-label="Chapters"><ul>
+<nav aria-label="Tags"><ul>
 {nav}
 </ul></nav>
 <div id="operations">
@@ -67,37 +67,37 @@ _BODY = """<a class="skip" href="#operations">To the operations</a>
 
 
 async def show(request: Request) -> Response:
-    """The reference of this server's API."""
+    """Return the API reference."""
     app = request.app
     if not hasattr(app.state, "reference"):
-        app.state.reference = rendered(app.openapi())
+        app.state.reference = render_reference(app.openapi())
     return Response(app.state.reference, headers=_HEADERS, media_type="text/html; charset=utf-8")
 
 
-def rendered(spec: Mapping[str, Any]) -> bytes:
-    """The page of a document."""
+def render_reference(spec: Mapping[str, Any]) -> bytes:
+    """Return the page of an OpenAPI document, in UTF-8."""
     title = escape(spec["info"]["title"])
-    chapters = {tag["name"]: tag.get("description", "") for tag in spec["tags"]}
-    nav = [f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in (*chapters, "Error codes")]
-    body = [part for name, about in chapters.items() for part in _chapter(spec, name, about)]
-    whole = _BODY.format(
+    tags = {tag["name"]: tag.get("description", "") for tag in spec["tags"]}
+    nav = [f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in (*tags, "Error codes")]
+    body = [part for name, about in tags.items() for part in _tag(spec, name, about)]
+    page = _BODY.format(
         title=title,
-        about=prose(spec["info"]["description"]),
+        about=to_html(spec["info"]["description"]),
         nav="\n".join(nav),
         body="\n".join([*body, *_codes()]),
     )
-    return framed(title, STYLE, whole)
+    return render_page(title, STYLE, page)
 
 
-def prose(text: str) -> str:
-    """Paragraphs, bold and code of Markdown."""
+def to_html(text: str) -> str:
+    """Convert Markdown to HTML: paragraphs, bold and code only."""
     marked = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text, quote=False))
     marked = re.sub(r"`(.+?)`", r"<code>\1</code>", marked, flags=re.DOTALL)
     return "\n".join(f"<p>{part.strip()}</p>" for part in marked.split("\n\n") if part.strip())
 
 
-def _chapter(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:
-    yield f'<h2 id="{_anchor(name)}">{escape(name)}</h2>\n{prose(about)}'
+def _tag(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:
+    yield f'<h2 id="{_anchor(name)}">{escape(name)}</h2>\n{to_html(about)}'
     for path, item in spec["paths"].items():
         for method, operation in item.items():
             if name in operation["tags"]:
@@ -105,59 +105,61 @@ def _chapter(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:
 
 
 def _operation(spec: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> str:
-    key = "A key is asked for." if operation.get("security") else "No key is asked for."
-    parts = [prose(operation.get("description", "")), f"<p><small>{key}</small></p>"]
+    key = "Needs a key." if operation.get("security") else "Needs no key."
+    parts = [to_html(operation.get("description", "")), f"<p><small>{key}</small></p>"]
     if parameters := operation.get("parameters"):
-        items = "".join(_parameter(spec, one) for one in parameters)
+        items = "".join(_parameter(spec, parameter) for parameter in parameters)
         parts.append(f"<h3>Parameters</h3>\n<ul>{items}</ul>")
     if body := operation.get("requestBody"):
         parts.append("<h3>Body</h3>\n" + _content(spec, body))
-    parts.append("<h3>Answers</h3>")
-    parts += [_answer(spec, status, told) for status, told in sorted(operation["responses"].items())]
-    said = f"<b>{method}</b> <code>{escape(path)}</code> <span>{escape(operation['summary'])}</span>"
-    identity = escape(operation["operationId"])
-    return f'<details id="{identity}"><summary>{said}</summary>\n' + "\n".join(parts) + "\n</details>"
+    parts.append("<h3>Responses</h3>")
+    parts += [_response(spec, *item) for item in sorted(operation["responses"].items())]
+    summary = f"<b>{method}</b> <code>{escape(path)}</code> <span>{escape(operation['summary'])}</span>"
+    operation_id = escape(operation["operationId"])
+    return f'<details id="{operation_id}"><summary>{summary}</summary>\n' + "\n".join(parts) + "\n</details>"
 
 
-def _parameter(spec: Mapping[str, Any], one: Mapping[str, Any]) -> str:
-    told = fields_of({"properties": {one["name"]: one["schema"]}}, spec["components"]["schemas"])
-    needed = "" if one.get("required") else ", optional"
-    where = f"<small>in the {one['in']}{needed}</small>"
-    return told.removesuffix("</li>") + f" {where} {escape(one.get('description', ''))}</li>"
+def _parameter(spec: Mapping[str, Any], parameter: Mapping[str, Any]) -> str:
+    schema = {"properties": {parameter["name"]: parameter["schema"]}}
+    field = list_fields(schema, spec["components"]["schemas"])
+    optional = "" if parameter.get("required") else ", optional"
+    where = f"<small>in the {parameter['in']}{optional}</small>"
+    return field.removesuffix("</li>") + f" {where} {escape(parameter.get('description', ''))}</li>"
 
 
-def _answer(spec: Mapping[str, Any], status: str, told: Mapping[str, Any]) -> str:
-    said = f"<b>{status} {HTTPStatus(int(status)).phrase}</b> <span>{escape(told['description'])}</span>"
+def _response(spec: Mapping[str, Any], status: str, response: Mapping[str, Any]) -> str:
+    phrase, description = HTTPStatus(int(status)).phrase, escape(response["description"])
+    summary = f"<b>{status} {phrase}</b> <span>{description}</span>"
     headers = "".join(
-        f"<li><code>{escape(name)}</code> {escape(one.get('description', ''))}</li>"
-        for name, one in told.get("headers", {}).items()
+        f"<li><code>{escape(name)}</code> {escape(header.get('description', ''))}</li>"
+        for name, header in response.get("headers", {}).items()
     )
-    listed = f"<p>Headers:</p>\n<ul>{headers}</ul>" if headers else ""
-    return f"<details><summary>{said}</summary>\n{_content(spec, told)}{listed}</details>"
+    header_list = f"<p>Headers:</p>\n<ul>{headers}</ul>" if headers else ""
+    return f"<details><summary>{summary}</summary>\n{_content(spec, response)}{header_list}</details>"
 
 
-def _content(spec: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+def _content(spec: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     parts = []
-    for kind, content in told.get("content", {}).items():
-        parts.append(f"<p><code>{escape(kind)}</code></p>")
+    for media_type, content in part.get("content", {}).items():
+        parts.append(f"<p><code>{escape(media_type)}</code></p>")
         schema = content.get("schema", {})
-        if "example" in content and (fields := fields_of(schema, spec["components"]["schemas"])):
+        if "example" in content and (fields := list_fields(schema, spec["components"]["schemas"])):
             parts.append(f"<ul>{fields}</ul>")
         examples = [content["example"]] if "example" in content else []
-        examples += [one["value"] for one in content.get("examples", {}).values()]
+        examples += [example["value"] for example in content.get("examples", {}).values()]
         parts += [_pre(value) for value in examples]
     return "\n".join(parts)
 
 
 def _pre(value: Any) -> str:
-    shown = escape(json.dumps(value, indent=2, ensure_ascii=False), quote=False)
-    return f'<pre tabindex="0" role="region" aria-label="Example">{shown}</pre>'
+    text = escape(json.dumps(value, indent=2, ensure_ascii=False), quote=False)
+    return f'<pre tabindex="0" role="region" aria-label="Example">{text}</pre>'
 
 
 def _codes() -> Iterator[str]:
-    yield '<h2 id="error-codes">Error codes</h2>\n<p>Each with an example of its sentence.</p>\n<ul>'
-    for code, sentence in sorted(CODES.items()):
-        yield f"<li><code>{code}</code> {escape(sentence)}</li>"
+    yield '<h2 id="error-codes">Error codes</h2>\n<p>Each with an example of its message.</p>\n<ul>'
+    for code, error in sorted(CODES.items()):
+        yield f"<li><code>{code}</code> {escape(error.example)}</li>"
     yield "</ul>"
 
 

@@ -1,6 +1,6 @@
-"""An example for every body and every good answer of the OpenAPI page, made from its schema: never out of date.
+"""Examples for the OpenAPI document, generated from its schemas so that they are never out of date.
 
-Names that appear everywhere have a likely value; the rest is the simplest value that the schema takes.
+Common field names have a realistic value; other fields get the simplest value that their schema accepts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 TIME = "2027-02-01T15:00:00.000Z"
-DEEPEST = 12
-"""Levels; a schema that goes on refers to itself."""
+MAX_DEPTH = 12
+"""Levels of nesting; a deeper schema refers to itself."""
 
-LIKELY: Mapping[str, Any] = {
+TYPICAL: Mapping[str, Any] = {
     "caption": "Our new mug, in three colours",
     "url": "https://cdn.example.com/mug.mp4",
     "urls": ["https://cdn.example.com/mug-1.jpg", "https://cdn.example.com/mug-2.jpg"],
@@ -32,8 +32,9 @@ LIKELY: Mapping[str, Any] = {
     "media": {"type": "video", "url": "https://cdn.example.com/mug.mp4"},
     "tier": "business",
     "status": "scheduled",
+    "total_capped": False,
 }
-LEFT_OUT = frozenset(
+OMITTED = frozenset(
     {
         "music_url",
         "tiktok",
@@ -62,45 +63,47 @@ LEFT_OUT = frozenset(
         "context",
     }
 )
-"""Optional in life: an example is clearer without them."""
+"""Optional fields without which an example is clearer."""
 _SIMPLE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "null": None}
 _FORMATS = {"uuid": ID, "date-time": TIME}
 
 
 def add_samples(spec: Mapping[str, Any]) -> None:
-    """Gives every JSON body and good JSON answer of the document its example."""
+    """Add an example to every JSON body and response; examples of errors get the keys they lack."""
     schemas = spec["components"]["schemas"]
-    for item in spec["paths"].values():
-        for operation in item.values():
-            if body := _json(operation.get("requestBody", {})):
-                body.setdefault("example", sample(body["schema"], schemas))
-            for status, answer in operation["responses"].items():
-                if int(status) < 400 and (told := _json(answer)):  # noqa: PLR2004
-                    value = sample(told["schema"], schemas)
-                    told.setdefault(
-                        "example", {**value, "code": int(status), "message": answer["description"]}
-                    )
+    for operation in (operation for item in spec["paths"].values() for operation in item.values()):
+        if body := _json(operation.get("requestBody", {})):
+            body["example"] = sample(body["schema"], schemas)
+        for status, response in operation["responses"].items():
+            if content := _json(response):
+                value = sample(content["schema"], schemas)
+                for example in content.get("examples", {}).values():
+                    example["value"] = {**value, **example["value"]}
+                if "examples" not in content:
+                    content["example"] = {**value, "code": int(status), "message": response["description"]}
 
 
 def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "", depth: int = 0) -> Any:
-    """A value that the schema takes."""
+    """Return a value that the schema accepts. *name* is the field it is for."""
     if "$ref" in schema:
         return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name, depth)
+    if "examples" in schema:
+        return schema["examples"][0]
     for several in ("oneOf", "anyOf", "allOf"):
         if several in schema:
-            return LIKELY[name] if name in LIKELY else sample(schema[several][0], schemas, name, depth)
+            return TYPICAL[name] if name in TYPICAL else sample(schema[several][0], schemas, name, depth)
     if "const" in schema or "enum" in schema:
         choices = schema.get("enum") or [schema["const"]]
-        return LIKELY[name] if LIKELY.get(name) in choices else choices[0]
-    if name in LIKELY:
-        return LIKELY[name]
-    return _made(schema, schemas, depth)
+        return TYPICAL[name] if TYPICAL.get(name) in choices else choices[0]
+    if name in TYPICAL:
+        return TYPICAL[name]
+    return _simplest(schema, schemas, depth)
 
 
-def _made(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Any:
+def _simplest(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Any:
     kind = schema.get("type", "object")
     if kind == "object":
-        return _object(schema, schemas, depth) if depth < DEEPEST else {}
+        return _object(schema, schemas, depth) if depth < MAX_DEPTH else {}
     if kind == "array":
         return [sample(schema.get("items", {}), schemas, "", depth + 1)]
     return _FORMATS.get(schema.get("format", ""), _SIMPLE[kind])
@@ -109,16 +112,16 @@ def _made(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> 
 def _object(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> dict[str, Any]:
     required = set(schema.get("required", ()))
     return {
-        name: None if _left_out(name, part) else sample(part, schemas, name, depth + 1)
+        name: None if _is_omitted(name, part) else sample(part, schemas, name, depth + 1)
         for name, part in schema.get("properties", {}).items()
-        if name in required or name not in LEFT_OUT
+        if name in required or name not in OMITTED
     }
 
 
-def _left_out(name: str, part: Mapping[str, Any]) -> bool:
-    return name in LEFT_OUT and {"type": "null"} in part.get("anyOf", ())
+def _is_omitted(name: str, part: Mapping[str, Any]) -> bool:
+    return name in OMITTED and {"type": "null"} in part.get("anyOf", ())
 
 
-def _json(told: Mapping[str, Any]) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = told.get("content", {}).get("application/json")
+def _json(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = part.get("content", {}).get("application/json")
     return found

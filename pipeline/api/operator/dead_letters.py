@@ -1,181 +1,184 @@
-"""/api/operator/v1/dead-letters: list, show, replay and discard what failed or waits for a person.
+"""/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for a person.
 
-A key sees and deals with its own workspace's (and accounts', where it is bound to some); the operator's token with
-all. What is out of scope is answered as what is not there.
+A workspace's key reaches the letters of its workspace, or of its accounts if it is restricted to some; the operator
+token reaches all. A letter outside the scope is answered like one that does not exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
 
-from pipeline.actions import dead_letters as stage
-from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, success
-from pipeline.api.http.timestamp import written
-from pipeline.api.operator import schema as bodies
-from pipeline.api.operator.scope import Asker, asker_of
-from pipeline.api.posts.routes import identity_of, json_of
-from pipeline.api.state import Site, site_of
+from pipeline.actions import dead_letters as actions
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.openapi.operation import Operation
+from pipeline.api.operator import schema
+from pipeline.api.operator.response_models import (
+    DeadLetter,
+    DeadLetterCause,
+    DeadLetterEvidence,
+    DeadLetterPage,
+    DiscardPage,
+    DiscardResult,
+    DryRun,
+    ReplayPage,
+    ReplayResult,
+)
+from pipeline.api.operator.scope import Principal, authenticate
+from pipeline.api.state import AppState, get_app_state
 from pipeline.store.deliveries import dead_letters as store
-from pipeline.store.deliveries.dead_letters import Cause, Letter, Which
-from pipeline.store.deliveries.inspection import attempts_of, moves_of
+from pipeline.store.deliveries.dead_letters import DeadLetterFilter
+from pipeline.store.deliveries.inspection import list_attempts, list_moves
 
 BASE = "/api/operator/v1/dead-letters"
-Work = Callable[[Sequence[UUID]], stage.Dealt]
+Action = Callable[[Sequence[UUID]], actions.Dealt]
+Result = ReplayResult | DiscardResult | DryRun
 
 
-def route(app: FastAPI) -> None:
-    """Adds the routes; they are no part of the partners' specification."""
-    for path, handler, method in (
-        (BASE, index, "GET"),
-        (f"{BASE}/replay", replay, "POST"),
-        (f"{BASE}/discard", discard, "POST"),
-        (f"{BASE}/{{delivery_id}}", show, "GET"),
-    ):
-        app.add_api_route(path, handler, methods=[method], include_in_schema=False)
+async def list_dead_letters(request: Request) -> SuccessResponse[DeadLetterPage]:
+    """List dead letters, oldest first, with their number by cause."""
+    app_state, principal = get_app_state(request), await authenticate(request)
+    query = schema.read(schema.ListBody, schema.parse_query(request.query_params))
+    chosen = schema.select_letters(principal.scope, query)
+    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, chosen, query))
+    return success("Dead letters", page)
 
 
-async def index(request: Request) -> Response:
-    """A page, those that have been dead for longest first, and how many there are by cause."""
-    site, asker = site_of(request), await asker_of(request)
-    wanted = bodies.read(bodies.ListBody, bodies.query(request.query_params))
-    which = bodies.which_of(asker.scope, wanted)
-    return success("Dead letters", await site.reading.run(partial(_page, site, which, wanted)))
-
-
-async def show(request: Request) -> Response:
-    """One, with its evidence."""
-    site, asker = site_of(request), await asker_of(request)
-    identity = identity_of(request.path_params["delivery_id"])
-    found = None
-    if identity is not None:
-        found = await site.reading.run(partial(_evidence, site, asker, identity))
-    if found is None:
+async def get_dead_letter(request: Request) -> SuccessResponse[DeadLetterEvidence]:
+    """Return one dead letter with its evidence."""
+    app_state, principal = get_app_state(request), await authenticate(request)
+    delivery_id = parse_id(request.path_params["delivery_id"])
+    evidence = None
+    if delivery_id is not None:
+        evidence = await app_state.read_bulkhead.run(partial(_read, app_state, principal, delivery_id))
+    if evidence is None:
         raise HttpRefusal(404, "not_found", "There is no such dead letter.")
-    return success("Dead letter", found)
+    return success("Dead letter", evidence)
 
 
-async def replay(request: Request) -> Response:
-    """Send letters again, so many a minute on each platform. What may be live is never sent again."""
-    site, asker = site_of(request), await asker_of(request)
-    asker.may_publish()
-    wanted = bodies.read(bodies.ReplayBody, await _body(request))
-    work = partial(stage.replay, site.context, asker.scope, who=asker.who, per_minute=wanted.per_minute)
-    return success("Dead letters replayed", await _deal(site, asker, wanted, work, "replayed"))
-
-
-async def discard(request: Request) -> Response:
-    """Give letters up; their evidence stays."""
-    site, asker = site_of(request), await asker_of(request)
-    asker.may_change()
-    wanted = bodies.read(bodies.DiscardBody, await _body(request))
-    work = partial(stage.discard, site.context, asker.scope, why=wanted.why, who=asker.who)
-    return success("Dead letters discarded", await _deal(site, asker, wanted, work, "discarded"))
-
-
-async def _body(request: Request) -> Any:
-    raw = await read_body(request, site_of(request).context.settings.api.max_body)
-    require_json(request, raw)
-    return json_of(raw) if raw else {}
-
-
-async def _deal(
-    site: Site, asker: Asker, wanted: bodies.ReplayBody | bodies.DiscardBody, work: Work, done: str
-) -> dict[str, Any]:
-    key = None if asker.caller is None else asker.caller.key_id
-    if wanted.ids is not None:
-        return await site.steering.run(partial(_dealt, work, list(dict.fromkeys(wanted.ids)), done), key)
-    which = bodies.which_of(asker.scope, wanted.filter or bodies.Filter())
-    chosen = (
-        partial(_counted, site, which) if wanted.dry_run else partial(_some, site, which, wanted, work, done)
+async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
+    """Queue letters again, at most so many per minute and platform. What may be live is never sent again."""
+    app_state, principal = get_app_state(request), await authenticate(request)
+    principal.require_publisher()
+    body = schema.read(schema.ReplayBody, await _read_body(request))
+    action = partial(
+        actions.replay, app_state.context, principal.scope, who=principal.name, per_minute=body.per_minute
     )
-    return await site.steering.run(chosen, key)
+    result = await _apply(app_state, principal, body, action, (ReplayResult, ReplayPage))
+    return success("Dead letters replayed", result)
 
 
-def _counted(site: Site, which: Which) -> dict[str, Any]:
-    with site.context.database.begin() as c:
-        found = store.causes(c, which)
-    return {"dry_run": True, "letters": sum(x.letters for x in found), "causes": _causes(found)}
+async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
+    """Give letters up; their evidence stays."""
+    app_state, principal = get_app_state(request), await authenticate(request)
+    principal.require_writer()
+    body = schema.read(schema.DiscardBody, await _read_body(request))
+    action = partial(actions.discard, app_state.context, principal.scope, why=body.why, who=principal.name)
+    result = await _apply(app_state, principal, body, action, (DiscardResult, DiscardPage))
+    return success("Dead letters discarded", result)
 
 
-def _some(
-    site: Site, which: Which, wanted: bodies.ReplayBody | bodies.DiscardBody, work: Work, done: str
-) -> dict[str, Any]:
-    """As many of those chosen as one request takes; the cursor passes by what was skipped."""
-    with site.context.database.begin() as c:
-        page = store.list_letters(c, which, limit=bodies.MOST, after=wanted.cursor)
-    return {**_dealt(work, [letter.id for letter in page], done), "next_cursor": _next(page, bodies.MOST)}
+async def _read_body(request: Request) -> Any:
+    return parse_json_or_empty(await read_json_body(request))
 
 
-def _dealt(work: Work, letters: Sequence[UUID], done: str) -> dict[str, Any]:
-    dealt = work(letters)
-    skipped = [{"id": str(k), "why": why} for k, why in dealt.skipped.items()]
-    return {done: len(dealt.done), "ids": [str(i) for i in dealt.done], "skipped": skipped}
+Models = tuple[type[ReplayResult | DiscardResult], type[ReplayPage | DiscardPage]]
+"""Response models for letters named by id, and for those that a filter selects."""
 
 
-def _page(site: Site, which: Which, wanted: bodies.ListBody) -> dict[str, Any]:
-    with site.context.database.begin() as c:
-        page = store.list_letters(c, which, limit=wanted.limit, after=wanted.cursor)
-        found = store.causes(c, which)
-    return {
-        "letters": [_letter(x) for x in page],
-        "causes": _causes(found),
-        "next_cursor": _next(page, wanted.limit),
-    }
+async def _apply(
+    app_state: AppState,
+    principal: Principal,
+    body: schema.ReplayBody | schema.DiscardBody,
+    action: Action,
+    models: Models,
+) -> Result:
+    key_id = None if principal.caller is None else principal.caller.key_id
+    work: Callable[[], Result]
+    if body.ids is not None:
+        work = partial(_apply_to_ids, action, list(dict.fromkeys(body.ids)), models[0])
+    else:
+        chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
+        if body.dry_run:
+            work = partial(_count, app_state, chosen)
+        else:
+            work = partial(_apply_to_page, app_state, chosen, body, action, models[1])
+    return await app_state.action_bulkhead.run(work, key_id)
 
 
-def _next(page: Sequence[Letter], full: int) -> str | None:
-    return bodies.written((page[-1].died_at, page[-1].id)) if len(page) == full else None
+def _count(app_state: AppState, chosen: DeadLetterFilter) -> DryRun:
+    with app_state.context.database.begin() as c:
+        return DryRun.from_causes(store.count_causes(c, chosen))
 
 
-def _evidence(site: Site, asker: Asker, delivery: UUID) -> dict[str, Any] | None:
-    with site.context.database.begin() as c:
-        found = store.find_letter(c, delivery, asker.scope)
-        if found is None:
+def _apply_to_ids(
+    action: Action, letters: Sequence[UUID], model: type[ReplayResult | DiscardResult]
+) -> Result:
+    return model.from_dealt(action(letters))
+
+
+def _apply_to_page(
+    app_state: AppState,
+    chosen: DeadLetterFilter,
+    body: schema.ReplayBody | schema.DiscardBody,
+    action: Action,
+    model: type[ReplayPage | DiscardPage],
+) -> Result:
+    """Apply *action* to one request's share of the selected letters; the cursor passes over those skipped."""
+    with app_state.context.database.begin() as c:
+        page = store.list_dead_letters(c, chosen, limit=schema.MAX_LETTERS, after=body.cursor)
+    dealt = action([letter.id for letter in page])
+    return model.from_dealt(dealt, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
+
+
+def _read_page(app_state: AppState, chosen: DeadLetterFilter, query: schema.ListBody) -> DeadLetterPage:
+    with app_state.context.database.begin() as c:
+        page = store.list_dead_letters(c, chosen, limit=query.limit, after=query.cursor)
+        causes = store.count_causes(c, chosen)
+    return DeadLetterPage(
+        letters=[*map(DeadLetter.from_letter, page)],
+        causes=DeadLetterCause.from_causes(causes),
+        next_cursor=_next_cursor(page, query.limit),
+    )
+
+
+def _next_cursor(page: Sequence[store.DeadLetter], limit: int) -> str | None:
+    return schema.format_cursor((page[-1].died_at, page[-1].id)) if len(page) == limit else None
+
+
+def _read(app_state: AppState, principal: Principal, delivery: UUID) -> DeadLetterEvidence | None:
+    with app_state.context.database.begin() as c:
+        letter = store.find_dead_letter(c, delivery, principal.scope)
+        if letter is None:
             return None
-        return {
-            **_letter(found),
-            "crashes": store.crashes_of(c, delivery),
-            "moves": [_told(m) for m in moves_of(c, delivery)],
-            "attempts": [_told(a) for a in attempts_of(c, delivery)],
-            "discards": [_told(d) for d in store.discards_of(c, delivery)],
-        }
+        return DeadLetterEvidence.from_facts(
+            letter,
+            store.count_crashes(c, delivery),
+            list_moves(c, delivery),
+            list_attempts(c, delivery),
+            store.list_discards(c, delivery),
+        )
 
 
-def _letter(x: Letter) -> dict[str, Any]:
-    return {
-        "id": str(x.id),
-        "post_id": str(x.post_id),
-        "workspace_id": str(x.workspace_id),
-        "account_id": str(x.account_id),
-        "platform": x.platform,
-        "username": x.username,
-        "state": x.state,
-        "reason": x.reason,
-        "died_at": written(x.died_at),
-        "due_at": written(x.due_at),
-        "attempts_spent": x.spent,
-        "crashes": x.crashes,
-        "may_be_live": x.armed,
-        "error": x.error,
-    }
-
-
-def _causes(found: Sequence[Cause]) -> list[dict[str, Any]]:
-    return [
-        {"platform": x.platform, "error_class": x.error_class, "code": x.code, "letters": x.letters}
-        for x in found
-    ]
-
-
-def _told(fact: Any) -> dict[str, Any]:
-    return {k: written(v) if isinstance(v, datetime) else v for k, v in asdict(fact).items()}
+OPERATIONS = tuple(
+    Operation(
+        id=handler.__name__,
+        method=method,
+        path=path,
+        handler=handler,
+        tag="Operator",
+        returns="",
+        is_documented=False,  # no part of the partner API
+    )
+    for method, path, handler in (
+        ("GET", BASE, list_dead_letters),
+        ("POST", f"{BASE}/replay", replay_dead_letters),
+        ("POST", f"{BASE}/discard", discard_dead_letters),
+        ("GET", f"{BASE}/{{delivery_id}}", get_dead_letter),
+    )
+)

@@ -1,4 +1,4 @@
-"""Who may use the operator API: the operator by a token of the settings, and every key for its own workspace."""
+"""Authentication of the operator API: the operator token for all workspaces, a key for its own."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan, require_writing
-from pipeline.api.state import site_of
+from pipeline.api.state import get_app_state
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.dead_letters import OPERATOR, Scope
 
-SHORTEST = 32
-"""Characters an operator token needs to count as one: it opens every workspace."""
+MIN_TOKEN = 32
+"""Characters of the operator token; a shorter one is ignored, because it gives access to every workspace."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asker:
-    """Who asks: ``who`` is noted with what they do. No caller: the operator."""
+class Principal:
+    """The authenticated party. ``name`` is recorded with its actions; ``caller`` None: the operator."""
 
     scope: Scope
-    who: str
+    name: str
     caller: Caller | None = None
 
-    def may_change(self) -> None:
-        """Raises Refusal 403 for a key made for reading."""
+    def require_writer(self) -> None:
+        """Raise Refusal 403 for a read-only key."""
         if self.caller is not None:
             require_writing(self.caller)
 
-    def may_publish(self) -> None:
-        """Raises Refusal 402 and 403 where the key may not publish."""
+    def require_publisher(self) -> None:
+        """Raise Refusal 402 or 403 for a key that may not publish."""
         if self.caller is not None:
             require_plan(self.caller)
             require_writing(self.caller)
 
 
-async def asker_of(request: Request) -> Asker:
-    """Whom the request speaks for. Raises Refusal 401, and Unreachable."""
-    site = site_of(request)
-    if _is_operator(request, site.context.settings.api.operator_token.get_secret_value()):
-        return Asker(scope=OPERATOR, who="the operator")
-    caller = await site.keyring.caller(request)
+async def authenticate(request: Request) -> Principal:
+    """Return the party behind the request's token. Raises Refusal 401, and Unreachable."""
+    app_state = get_app_state(request)
+    if _is_operator(request, app_state.context.settings.api.operator_token.get_secret_value()):
+        return Principal(scope=OPERATOR, name="the operator")
+    caller = await app_state.authenticator.authenticate(request)
     scope = Scope(workspace=caller.workspace_id, accounts=caller.accounts)
-    return Asker(scope=scope, who=f"key {caller.key_id}", caller=caller)
+    return Principal(scope=scope, name=f"key {caller.key_id}", caller=caller)
 
 
 def _is_operator(request: Request, token: str) -> bool:
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    long_enough = len(token) >= SHORTEST
-    same = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), token.encode())
-    return long_enough and same and scheme.lower() == "bearer"
+    is_long_enough = len(token) >= MIN_TOKEN
+    is_equal = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), token.encode())
+    return is_long_enough and is_equal and scheme.lower() == "bearer"

@@ -1,73 +1,125 @@
-"""The shapes of the answers to edits, retries, cancels, deletes and validations, for the OpenAPI page."""
+"""Response models of edit, retry, cancel, delete and validate, each with the function that fills it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from pipeline.api.posts.response_models import Platform, Shape, Status, Success, Warned
+from adapters.contract import Platform
+from pipeline.actions.cancel_delete_retry import Deleted, Done
+from pipeline.actions.edit import Edited
+from pipeline.actions.validate import Finding, Validated
+from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
+from pipeline.api.posts.response_models import PostWarning
+from pipeline.domain.post import PostStatus
+from pipeline.stages.post_request import PostRequest
+from pipeline.store.auth.keys import Caller
+
+LocalTimestamp = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda moment: moment.isoformat(timespec="milliseconds"), return_type=str, when_used="json"
+    ),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment, written in its own time zone with milliseconds."""
 
 
-class Edited(Shape):
-    """The post as it stands after the edit."""
+class UpdatedPost(ResponseModel):
+    """The post after the edit."""
 
     id: UUID
-    status: Status
-    scheduled_at: datetime
-    warnings: list[Warned] = Field(default=[], description="Left out when there are none.")
+    status: PostStatus
+    scheduled_at: Timestamp
+    warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
+
+    @classmethod
+    def from_edit(cls, edited: Edited) -> Self:
+        """Return the answer to an edit."""
+        return cls(
+            id=edited.id,
+            status=PostStatus(edited.status),
+            scheduled_at=edited.scheduled_at,
+            warnings=PostWarning.from_warnings(edited.warnings),
+        )
 
 
-class Retried(Shape):
-    """What is on its way again."""
+class RetryResult(ResponseModel):
+    """Which posts are queued again, and why others are not."""
 
     retried: int
     ids: list[UUID]
-    failed: int = Field(description="Posts of which nothing was sent again.")
-    errors: dict[UUID, str] = Field(default={}, description="Why not, by post.")
+    failed: int = Field(description="Number of posts of which nothing is sent again.")
+    errors: dict[UUID, str] = Field(default={}, exclude_if=is_empty, description="Reason by post id.")
+
+    @classmethod
+    def from_done(cls, done: Done) -> Self:
+        """Return the answer to a retry."""
+        return cls(
+            retried=len(done.ids), ids=list(done.ids), failed=len(done.errors), errors=dict(done.errors)
+        )
 
 
-class Canceled(Shape):
-    """What was taken back."""
+class CancelResult(ResponseModel):
+    """How many posts are cancelled, and why others are not."""
 
     canceled: int
-    failed: int = Field(description="Posts that were left as they were.")
-    errors: dict[UUID, str] = Field(default={}, description="Why not, by post: <error code>: <sentence>.")
+    failed: int = Field(description="Number of posts left unchanged.")
+    errors: dict[UUID, str] = Field(
+        default={}, exclude_if=is_empty, description="Reason by post id: <error code>: <sentence>."
+    )
+
+    @classmethod
+    def from_done(cls, done: Done) -> Self:
+        """Return the answer to a cancel."""
+        return cls(canceled=len(done.ids), failed=len(done.errors), errors=dict(done.errors))
 
 
-class Blocked(Shape):
-    """A post that stays."""
+class BlockedPost(ResponseModel):
+    """A post that cannot be deleted."""
 
     id: UUID
-    status: Status
+    status: PostStatus
 
 
-class Deleted(Shape):
-    """What is gone, and what is not."""
+class DeleteResult(ResponseModel):
+    """Which posts are deleted, and why others are not."""
 
     deletedIds: list[UUID]  # noqa: N815  the contract's spelling
-    blockedStatuses: list[Blocked] = Field(description="Posts that are out, canceled or being sent.")  # noqa: N815
-    skipped: list[UUID] = Field(description="Not there, or not within the key's scope.")
-    errors: dict[UUID, str] = Field(default={}, description="More about some of the blocked ones.")
+    blockedStatuses: list[BlockedPost] = Field(description="Posts that are posted, canceled or being sent.")  # noqa: N815
+    skipped: list[UUID] = Field(description="Ids that do not exist within the key's scope.")
+    errors: dict[UUID, str] = Field(
+        default={}, exclude_if=is_empty, description="Details by post id, for some of the blocked posts."
+    )
+
+    @classmethod
+    def from_deleted(cls, deleted: Deleted) -> Self:
+        """Return the answer to a delete."""
+        blocked = [BlockedPost(id=post, status=PostStatus(status)) for post, status in deleted.blocked]
+        return cls(
+            deletedIds=deleted.ids, blockedStatuses=blocked, skipped=deleted.skipped, errors=deleted.errors
+        )
 
 
-class Kind(Shape):
+class ValidatedAccount(ResponseModel):
     """What the post becomes at one account."""
 
     id: UUID
     platform: Platform
     username: str
     kind: str | None = Field(
-        description="Such as reel, carousel, photos; null: the platform has none for it."
+        description="For example reel, carousel, photos; null: the platform has no such kind."
     )
 
 
-class Finding(Shape):
-    """One thing that would be refused or warned."""
+class ValidationFinding(ResponseModel):
+    """One reason for a refusal or a warning."""
 
-    code: str = Field(description="The error code a new post would get, or the warning's code.")
+    code: str = Field(description="The error code that POST /posts answers, or the code of the warning.")
     field: str
     message: str
     account_id: UUID | None
@@ -75,45 +127,49 @@ class Finding(Shape):
     limit: str | int | float | None
     found: str | int | float | None
 
+    @classmethod
+    def from_finding(cls, finding: Finding) -> Self:
+        """Return the finding with the account it concerns, if it concerns one."""
+        account = finding.account
+        return cls(
+            code=finding.code,
+            field=finding.field,
+            message=finding.message,
+            account_id=None if account is None else account.id,
+            platform=None if account is None else account.platform,
+            limit=finding.limit,
+            found=finding.found,
+        )
 
-class Validated(Shape):
-    """How the request was understood, and what would become of it."""
+
+class ValidationReport(ResponseModel):
+    """How a request is understood, and what would be refused or warned about."""
 
     valid: bool
-    status: Literal["pending", "scheduled"]
-    scheduled_at: datetime | None = Field(description="UTC.")
-    scheduled_at_local: datetime | None = Field(description="The same moment in the workspace's time zone.")
+    status: PostStatus
+    scheduled_at: Timestamp | None = Field(description="UTC.")
+    scheduled_at_local: LocalTimestamp | None = Field(
+        description="The same moment in the workspace's time zone."
+    )
     time_zone: str
-    accounts: list[Kind]
-    refused: list[Finding]
-    warnings: list[Finding]
+    accounts: list[ValidatedAccount]
+    refused: list[ValidationFinding]
+    warnings: list[ValidationFinding]
 
-
-class EditedAnswer(Success):
-    """A post was changed."""
-
-    data: Edited
-
-
-class RetriedAnswer(Success):
-    """Posts are on their way again."""
-
-    data: Retried
-
-
-class CanceledAnswer(Success):
-    """Posts were taken back."""
-
-    data: Canceled
-
-
-class DeletedAnswer(Success):
-    """Posts were taken away."""
-
-    data: Deleted
-
-
-class ValidatedAnswer(Success):
-    """A request was judged."""
-
-    data: Validated
+    @classmethod
+    def from_validated(cls, validated: Validated, request: PostRequest, caller: Caller) -> Self:
+        """Return the report; a time that is refused is shown as it was requested."""
+        due_at = validated.due_at or request.scheduled_at
+        return cls(
+            valid=not validated.refused,
+            status=PostStatus.PENDING if validated.immediate else PostStatus.SCHEDULED,
+            scheduled_at=due_at,
+            scheduled_at_local=None if due_at is None else due_at.astimezone(ZoneInfo(caller.time_zone)),
+            time_zone=caller.time_zone,
+            accounts=[
+                ValidatedAccount(id=a.id, platform=a.platform, username=a.username, kind=kind)
+                for a, kind in zip(validated.accounts, validated.kinds, strict=True)
+            ],
+            refused=[*map(ValidationFinding.from_finding, validated.refused)],
+            warnings=[*map(ValidationFinding.from_finding, validated.warnings)],
+        )

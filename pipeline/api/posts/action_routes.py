@@ -1,98 +1,168 @@
-"""PATCH /posts/{id}, POST /posts/retry, /cancel, /delete and /validate: what is done to a post besides making it.
+"""PATCH /posts/{id}, POST /posts/retry, /cancel, /delete and /validate.
 
-Stopping a post needs a key, not a live plan: who no longer pays may still take back what is scheduled. Whatever may
-publish (edit, retry, validate) needs the plan that a new post needs, and counts against the key's rate.
+Cancel and delete need a key but no active plan: a customer whose subscription lapsed can still stop what is scheduled.
+Edit, retry and validate need a plan that publishes, as a new post does, and count against the key's rate.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions import cancel_delete_retry as actions
 from pipeline.actions import edit
 from pipeline.actions.validate import validate
-from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, success
-from pipeline.api.posts import action_schema as changes
-from pipeline.api.posts import action_serialize as steered
-from pipeline.api.posts.routes import identity_of, json_of
-from pipeline.api.posts.schema import read_post
-from pipeline.api.state import site_of
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.introduction import POSTS
+from pipeline.api.openapi.operation import ETAG_HEADER, PARTNER_API, Operation, header_parameter
+from pipeline.api.posts import action_schema as schema
+from pipeline.api.posts.action_response_models import (
+    CancelResult,
+    DeleteResult,
+    RetryResult,
+    UpdatedPost,
+    ValidationReport,
+)
+from pipeline.api.posts.routes import POST_ID, POST_PATH
+from pipeline.api.posts.schema import PostBody, read_post
+from pipeline.api.state import get_app_state
 
 
-async def update(request: Request) -> Response:
-    """Change a post. Nothing of the old version goes out once this is answered; 409 and nothing done if it may."""
-    site = site_of(request)
-    caller = await site.keyring.publisher(request)
-    raw = await _raw(request)
-    limits = await site.metered(caller)
-    change = changes.read_change(_json(raw), site.rules)
-    post = _post(request)
-    work = partial(edit.edit, site.context, caller, post, change, request.headers.get("if-match"))
-    done = await site.lane_of(caller).run(work, caller.key_id)
-    return success("Post updated", steered.edited(done), headers={**limits, "ETag": f'"{done.version}"'})
-
-
-async def retry(request: Request) -> Response:
-    """Send failed posts again: only to accounts where it failed, never where it is posted or may be."""
-    site = site_of(request)
-    caller = await site.keyring.publisher(request)
-    wanted = changes.read_retry(_json(await _raw(request)))
-    limits = await site.metered(caller, len(wanted.post_ids))
-    work = partial(steer.retry, site.context, caller, wanted.post_ids, wanted.account_ids)
-    done = await (site.bulk if caller.bulk else site.steering).run(work, caller.key_id)
-    return success("Posts queued for retry", steered.retried(done), headers=limits)
-
-
-async def cancel(request: Request) -> Response:
-    """Take posts back. Those being sent are left as they are and named in errors."""
-    site = site_of(request)
-    caller = await site.keyring.writer(request)
-    wanted = changes.read_cancel(_json(await _raw(request)))
-    work = partial(steer.cancel, site.context, caller, wanted.post_ids, wanted.account_ids)
-    done = await site.steering.run(work, caller.key_id)
-    return success("Posts canceled", steered.canceled(done))
-
-
-async def delete(request: Request) -> Response:
-    """Cancel posts and take them away. Posts that are out, canceled or being sent stay."""
-    site = site_of(request)
-    caller = await site.keyring.writer(request)
-    wanted = changes.read_delete(_json(await _raw(request)))
-    work = partial(steer.delete, site.context, caller, wanted.post_ids)
-    done = await site.steering.run(work, caller.key_id)
-    return success("Posts deleted", steered.deleted(done))
-
-
-async def check(request: Request) -> Response:
-    """Say what would become of a post, per account: everything that would be refused or warned. Stores nothing."""
-    site = site_of(request)
-    caller = await site.keyring.publisher(request)
-    raw = await _raw(request)
-    limits = await site.metered(caller)
-    wanted = read_post(_json(raw), site.rules, request.headers.get("idempotency-key"))
-    told = await site.lane_of(caller).run(partial(validate, site.context, caller, wanted), caller.key_id)
-    return success("Post validated", steered.validated(told, wanted, caller), headers=limits)
-
-
-async def _raw(request: Request) -> bytes:
-    raw = await read_body(request, site_of(request).context.settings.api.max_body)
-    require_json(request, raw)
-    return raw
-
-
-def _json(raw: bytes) -> Any:
-    """No body at all is one without fields, so that it is refused for what it lacks."""
-    return json_of(raw) if raw else {}
-
-
-def _post(request: Request) -> UUID:
-    found = identity_of(request.path_params["post_id"])
-    if found is None:
+async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
+    """Change a post. Nothing of the old version is published after this response; 409 if that cannot be ensured."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_publisher(request)
+    raw = await read_json_body(request)
+    rate_headers = await app_state.charge_rate_limit(caller)
+    change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
+    post_id = parse_id(request.path_params["post_id"])
+    if post_id is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return found
+    work = partial(edit.edit, app_state.context, caller, post_id, change, request.headers.get("if-match"))
+    edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
+    headers = {**rate_headers, "ETag": f'"{edited.version}"'}
+    return success("Post updated", UpdatedPost.from_edit(edited), headers=headers)
+
+
+async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
+    """Retry failed posts, only at accounts where they failed: never where the post is posted or may be live."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_publisher(request)
+    chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request)))
+    rate_headers = await app_state.charge_rate_limit(caller, len(chosen.post_ids))
+    work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
+    bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
+    done = await bulkhead.run(work, caller.key_id)
+    return success("Posts queued for retry", RetryResult.from_done(done), headers=rate_headers)
+
+
+async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
+    """Cancel posts. Those being sent stay unchanged and are named in errors."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_writer(request)
+    chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request)))
+    work = partial(actions.cancel, app_state.context, caller, chosen.post_ids, chosen.account_ids)
+    done = await app_state.action_bulkhead.run(work, caller.key_id)
+    return success("Posts canceled", CancelResult.from_done(done))
+
+
+async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
+    """Cancel and hide posts. Those that are posted, canceled or being sent stay."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_writer(request)
+    chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request)))
+    work = partial(actions.delete, app_state.context, caller, chosen.post_ids)
+    deleted = await app_state.action_bulkhead.run(work, caller.key_id)
+    return success("Posts deleted", DeleteResult.from_deleted(deleted))
+
+
+async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
+    """Report everything that POST /posts would refuse or warn about, per account. Stores nothing."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.require_publisher(request)
+    raw = await read_json_body(request)
+    rate_headers = await app_state.charge_rate_limit(caller)
+    post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
+    work = partial(validate, app_state.context, caller, post)
+    validated = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
+    report = ValidationReport.from_validated(validated, post, caller)
+    return success("Post validated", report, headers=rate_headers)
+
+
+_COMMON = (*KEY_ERRORS, *BODY_ERRORS, "insufficient_scope", "rate_limited", "internal_error")
+
+OPERATIONS = (
+    Operation(
+        id="updatePost",
+        method="PATCH",
+        path=POST_PATH,
+        handler=update_post,
+        tag=POSTS,
+        returns="The post is changed, in all its fields at once.",
+        headers=ETAG_HEADER,
+        is_rate_limited=True,
+        body=schema.PatchBody,
+        parameters=[
+            POST_ID,
+            header_parameter("If-Match", {"type": "string"}, "ETag of the version to change, or *."),
+        ],
+        errors=error_responses(
+            *_COMMON,
+            *PLAN_ERRORS,
+            "unknown_accounts",
+            "missing_accounts",
+            "invalid_music_url",
+            "media_unreachable",
+            "not_found",
+            "post_in_flight",
+            "external_id_immutable",
+            "precondition_failed",
+            validation_failed="a rule is broken, or the post is settled",
+        ),
+    ),
+    Operation(
+        id="retryPosts",
+        method="POST",
+        path=f"{PARTNER_API}/posts/retry",
+        handler=retry_posts,
+        tag=POSTS,
+        returns="The result for each post.",
+        is_rate_limited=True,
+        body=schema.RetryBody,
+        errors=error_responses(*_COMMON, *PLAN_ERRORS, "too_many_post_ids"),
+    ),
+    Operation(
+        id="cancelPosts",
+        method="POST",
+        path=f"{PARTNER_API}/posts/cancel",
+        handler=cancel_posts,
+        tag=POSTS,
+        returns="The result for each post.",
+        body=schema.CancelBody,
+        errors=error_responses(*_COMMON, "too_many_post_ids"),
+    ),
+    Operation(
+        id="deletePosts",
+        method="POST",
+        path=f"{PARTNER_API}/posts/delete",
+        handler=delete_posts,
+        tag=POSTS,
+        returns="The result for each post.",
+        body=schema.DeleteBody,
+        errors=error_responses(*_COMMON, "too_many_post_ids"),
+    ),
+    Operation(
+        id="validatePost",
+        method="POST",
+        path=f"{PARTNER_API}/posts/validate",
+        handler=validate_post,
+        tag=POSTS,
+        returns="What would be refused and warned about; 200 also if the post is invalid.",
+        is_rate_limited=True,
+        body=PostBody,
+        errors=error_responses(*_COMMON, *PLAN_ERRORS),
+    ),
+)

@@ -14,13 +14,12 @@ from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
     ETAG_HEADER,
     PARTNER_API,
-    RATE_HEADERS,
     Operation,
     header_parameter,
     path_parameter,
     query_parameter,
 )
-from pipeline.api.posts.pagination import MOST, USUAL, PostQuery, read_query, write_cursor
+from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import EXTERNAL_ID, PostBody, read_post
 from pipeline.api.posts.unsafe_text import harmless
@@ -119,7 +118,8 @@ POST_PATH = f"{PARTNER_API}/posts/{{post_id:post}}"
 _ID_OF_NEW_POST = "$response.body#/data/id"
 _LINKS = {
     **{
-        name: {"operationId": name, "parameters": {"post_id": _ID_OF_NEW_POST}} for name in ("getPost", "updatePost")
+        name: {"operationId": name, "parameters": {"post_id": _ID_OF_NEW_POST}}
+        for name in ("getPost", "updatePost")
     },
     **{
         name: {"operationId": name, "requestBody": {"post_ids": [_ID_OF_NEW_POST]}}
@@ -140,7 +140,7 @@ OPERATIONS = (
         status=201,
         returns="The post is stored.",
         repeated="An equal request was accepted before: its post, with duplicate: true.",
-        headers=RATE_HEADERS,
+        is_rate_limited=True,
         links=_LINKS,
         body=PostBody,
         parameters=[
@@ -170,17 +170,21 @@ OPERATIONS = (
         tag=POSTS,
         returns="A page of posts.",
         parameters=[
-            query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
+            query_parameter(
+                "status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."
+            ),
             query_parameter(
                 "limit",
-                {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+                {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
                 "Number of posts on the page.",
             ),
             query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
             query_parameter("until", _TIME, "Created at or before."),
             query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
         ],
-        errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"),
+        errors=error_responses(
+            *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
+        ),
     ),
     Operation(
         id="getPost",

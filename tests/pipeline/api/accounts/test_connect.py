@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from adapters.contract import Platform
-from pipeline.api.accounts.connect_page import NAMES
+from pipeline.api.accounts.oauth_pages import NAMES
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import Home, allow, deny, picked, query_of, reception
 from tests.stack import Stack

@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from pipeline.api.files import router as files_routes
-from pipeline.api.posts import response_models as answers
+from pipeline.api.files.response_models import FilePage, StoredFile, Upload
+from pipeline.api.http.response_models import Failure, Success
 from pipeline.domain.account import Plan
 from pipeline.store.database import rows
 from tests.conftest import free_ports
@@ -54,7 +54,7 @@ def asking(server: Server, key: str | None, body: Any) -> requests.Response:
 def opened(server: Server, tenant: Tenant, kind: str = "image/png", **more: Any) -> dict[str, Any]:
     answer = asking(server, tenant.key, {"contentType": kind, **more})
     assert answer.status_code == 201, answer.text
-    files_routes.UploadAnswer.model_validate_json(answer.content)
+    Success[Upload].model_validate_json(answer.content)
     assert answer.json()["message"] == "Upload URL generated"
     data: dict[str, Any] = answer.json()["data"]
     return data
@@ -64,7 +64,7 @@ def put(server: Server, url: str, body: Any, kind: str = "image/png", **headers:
     answer = server.http.put(url, data=body, headers={"Content-Type": kind, **headers}, timeout=30)
     assert answer.headers["X-Request-Id"]
     assert answer.json()["code"] == answer.status_code
-    model = files_routes.StoredFileAnswer if answer.ok else answers.Failure
+    model = Success[StoredFile] if answer.ok else Failure
     model.model_validate_json(answer.content)
     return answer
 
@@ -85,7 +85,7 @@ def padded(size: int, mark: bytes = b"") -> bytes:
 def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
     answer = server.get(f"/files{query}", tenant.key)
     assert answer.status_code == 200, answer.text
-    files_routes.FilePageAnswer.model_validate_json(answer.content)
+    Success[FilePage].model_validate_json(answer.content)
     data: dict[str, Any] = answer.json()["data"]
     return data
 

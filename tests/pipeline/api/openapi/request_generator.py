@@ -1,6 +1,6 @@
-"""What a generator of requests cannot guess: which accounts there are, and media that may be named.
+"""Schemathesis hooks (``SCHEMATHESIS_HOOKS``): put existing accounts and accepted media into valid requests.
 
-Loaded by schemathesis (``SCHEMATHESIS_HOOKS``). What was made to be wrong stays wrong, and so do the boundaries.
+Invalid requests and boundary values stay unchanged.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _MEDIA = {
     "video": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
     "slideshow": {"type": "slideshow", "urls": ["https://cdn.example.com/1.jpg"]},
 }
-_PLAY = ("fuzzing", "stateful")
+_PHASES = ("fuzzing", "stateful")
 
 
 @schemathesis.hook
 def before_call(
     _context: schemathesis.HookContext, case: schemathesis.Case[Any], _sent: dict[str, Any]
 ) -> None:
-    """Lets most posts be ones that are taken."""
+    """Make three of four valid posts acceptable to the server."""
     meta, body = case.meta, case.body
     if meta is None or not isinstance(body, dict) or meta.generation.mode is not GenerationMode.POSITIVE:
         return
-    if meta.phase.name.value in _PLAY and len(str(body)) % 4:
-        case.body = _likely(body)
+    if meta.phase.name.value in _PHASES and len(str(body)) % 4:
+        case.body = _make_acceptable(body)
 
 
-def _likely(body: dict[str, Any]) -> dict[str, Any]:
+def _make_acceptable(body: dict[str, Any]) -> dict[str, Any]:
     changed = dict(body)
     if isinstance(body.get("caption"), str):
         changed["caption"] = f"A post {len(str(body))}"

@@ -1,4 +1,4 @@
-"""The OpenAPI document says all there is to say, with examples that are true; and its page shows it to anybody."""
+"""The OpenAPI document is complete and its examples are valid; the reference page shows all of it and loads nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import jsonschema_rs
 import pytest
 
 from pipeline.api.app import create_app
-from pipeline.api.openapi.error_codes import CODES, codes_of, refusals
-from pipeline.api.openapi.page import prose
+from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.openapi.page import to_html
 from tests.pipeline.api.running_server import ROOT, Server
 
 KEYLESS = {
@@ -24,11 +24,11 @@ KEYLESS = {
     "putFile",
     "readyz",
 }
-"""Asked by browsers, by who holds a signed address, and by who watches the server."""
+"""Operations for browsers, for holders of a signed URL, and for monitoring."""
 FOR_PEOPLE = re.compile(
     r"state_\w+|code_refused|access_denied|platform_\w+|wrong_account|no_account\w*|\w+_choice"
 )
-"""Codes of the pages that end a consent: no program reads them."""
+"""Codes of the OAuth pages, which no program reads."""
 ELSEWHERE = {"invalid_callback", "not_your_account", "nothing_picked", "permission_missing"}
 VOID = {"meta", "br", "link", "input"}
 
@@ -55,29 +55,45 @@ def test_every_operation_has_a_name_a_sentence_a_chapter_and_asks_for_a_key_or_i
     assert set(names) > KEYLESS
 
 
+def error_contents(spec: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield status, description and content of every documented error with the JSON envelope."""
+    for operation in operations(spec):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400 and "application/json" in response["content"]:
+                yield int(status), response["description"], response["content"]["application/json"]
+
+
 def test_every_refusal_names_its_codes_and_shows_each(spec: dict[str, Any]) -> None:
-    for status, answer in refusals(spec):
-        codes = codes_of(answer["description"])
-        assert codes, (status, answer["description"])
-        assert list(answer["content"]["application/json"]["examples"]) == codes
+    for status, description, content in error_contents(spec):
+        codes = content["schema"]["properties"]["error_code"]["enum"]
+        assert codes
+        assert list(content["examples"]) == codes
+        assert all(f"{code}: " in description for code in codes)
+        assert {e["value"]["code"] for e in content["examples"].values()} == {status}
+
+
+def test_components_are_named_for_generated_clients(spec: dict[str, Any]) -> None:
+    schemas = spec["components"]["schemas"]
+    assert {"PostResponse", "PostPageResponse", "Post", "PostBody", "Failure"} <= set(schemas)
+    assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in schemas)
 
 
 def test_every_code_that_the_source_raises_is_known(spec: dict[str, Any]) -> None:
     raised = set()
     for folder in ("api", "stages"):
-        for source in (ROOT / "pipeline" / folder).glob("*.py"):
+        for source in (ROOT / "pipeline" / folder).rglob("*.py"):
             raised |= set(re.findall(r'Refusal\(\s*\d{3},\s*"(\w+)"', source.read_text()))
     assert len(raised) > 15
     assert {code for code in raised if not FOR_PEOPLE.fullmatch(code)} - ELSEWHERE <= set(CODES)
-    told = {code for _, answer in refusals(spec) for code in codes_of(answer["description"])}
-    assert told == set(CODES), "each stands at an operation"
+    documented = {code for _, _, content in error_contents(spec) for code in content["examples"]}
+    assert documented == set(CODES), "each is documented at an operation"
 
 
 def test_every_body_and_answer_has_an_example_that_fits(spec: dict[str, Any]) -> None:
     checked = 0
     for operation in operations(spec):
-        for told in (operation.get("requestBody", {}), *operation["responses"].values()):
-            for content in [told["content"][k] for k in told.get("content", {}) if k == "application/json"]:
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in [part["content"][k] for k in part.get("content", {}) if k == "application/json"]:
                 schema = {**content["schema"], "components": spec["components"]}
                 examples = [e["value"] for e in content.get("examples", {}).values()] or [content["example"]]
                 for example in examples:
@@ -86,7 +102,7 @@ def test_every_body_and_answer_has_an_example_that_fits(spec: dict[str, Any]) ->
     assert checked > 100
 
 
-def test_a_post_that_was_taken_leads_to_what_may_be_done_with_it(spec: dict[str, Any]) -> None:
+def test_a_new_post_links_to_the_operations_on_it(spec: dict[str, Any]) -> None:
     links = spec["paths"]["/api/partner/v1/posts"]["post"]["responses"]["201"]["links"]
     assert {link["operationId"] for link in links.values()} == {
         "getPost",
@@ -101,7 +117,7 @@ def test_a_post_that_was_taken_leads_to_what_may_be_done_with_it(spec: dict[str,
 
 
 class Page(HTMLParser):
-    """What the page is made of; every tag is closed."""
+    """Parser that records tags, ids, links and words, and checks that every tag is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +164,6 @@ def test_the_page_is_whole_and_loads_nothing(server: Server, spec: dict[str, Any
 
 
 def test_prose_knows_paragraphs_bold_and_code_and_escapes_the_rest() -> None:
-    assert prose("**One.** `a <b>`\n\n<two>\n") == (
+    assert to_html("**One.** `a <b>`\n\n<two>\n") == (
         "<p><b>One.</b> <code>a &lt;b&gt;</code></p>\n<p>&lt;two&gt;</p>"
     )

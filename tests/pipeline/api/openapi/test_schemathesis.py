@@ -1,6 +1,6 @@
-"""Every operation, asked whatever its schema allows and forbids: no 5xx, no status, header or shape we did not promise.
+"""Schemathesis against a running server: no 5xx, and no status, header or schema that the document does not declare.
 
-``SLIPWAY_SCHEMATHESIS=500`` asks so many times per operation and phase instead, with another seed every time.
+``SLIPWAY_SCHEMATHESIS=500`` sends so many requests per operation and phase, with a new seed every time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECKS = (
     "ignored_auth",
 )
 CONNECTIONS = {Platform.TIKTOK: ("BUSINESS_",)}
-"""Connections that have an app of their own."""
+"""Prefixes of the settings of connections that have an app of their own."""
 FEW = ("--generation-deterministic", "--no-shrink")
 MANY = ("--generation-database", "none")
 SIZES = """
@@ -39,7 +39,7 @@ max-examples = {each}
 [phases.stateful]
 max-steps = 8
 [phases.stateful.checks]
-negative_data_rejection.enabled = false  # it takes ?offset= for an object, and it is as if it were left out
+negative_data_rejection.enabled = false  # it takes ?offset= for an object, but an empty value is the same as none
 [phases.stateful.generation]
 max-examples = {walks}
 """
@@ -59,10 +59,10 @@ def test_the_server_keeps_what_the_specification_promises(
         },
     }
     with serving(settings, tmp_path) as server:
-        _asked(server, tmp_path)
+        _run(server, tmp_path)
 
 
-def _asked(server: Server, tmp_path: Path) -> None:
+def _run(server: Server, tmp_path: Path) -> None:
     tenant = server.tenant(platforms=tuple(Platform))
     command = [
         sys.executable,

@@ -8,10 +8,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import requests
-from pydantic import BaseModel
 from sqlalchemy import text
 
-from pipeline.api.posts import action_response_models as answers_steering
+from pipeline.api.http.response_models import ResponseModel, Success
+from pipeline.api.posts.action_response_models import (
+    CancelResult,
+    DeleteResult,
+    RetryResult,
+    UpdatedPost,
+    ValidationReport,
+)
 from pipeline.domain.account import Plan, Subscription
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
@@ -44,10 +50,10 @@ def steer(server: Server, tenant: Tenant, verb: str, body: Any) -> requests.Resp
     return send(server, "POST", f"/posts/{verb}", tenant.key, body)
 
 
-def told(answer: requests.Response, shape: type[BaseModel]) -> dict[str, Any]:
-    """The data of a good answer that is what the specification says."""
+def data_of(answer: requests.Response, model: type[ResponseModel]) -> dict[str, Any]:
+    """Return the data of a successful response that matches its model."""
     assert answer.status_code == 200, answer.text
-    shape.model_validate_json(answer.content)
+    Success.__class_getitem__(model).model_validate_json(answer.content)  # type: ignore[union-attr]
     data: dict[str, Any] = answer.json()["data"]
     return data
 
@@ -76,21 +82,21 @@ def test_an_edit_is_answered_and_read_back(server: Server, tenant: Tenant) -> No
     post = created(server, tenant)
     body = {"caption": "new", "scheduled_at": STILL_LATER, "tiktok": {"title": "t", "disable_duet": None}}
     answer = patch(server, tenant, post, body)
-    data = told(answer, answers_steering.EditedAnswer)
+    data = data_of(answer, UpdatedPost)
     assert answer.json()["message"] == "Post updated"
     assert (data["id"], data["status"], data["scheduled_at"]) == (post, "scheduled", STILL_LATER)
     read = server.get(f"/posts/{post}", tenant.key)
     assert read.headers["ETag"] == answer.headers["ETag"]
     found = read.json()["data"]
     assert (found["caption"], found["tiktok"], found["scheduled_at"]) == ("new", {"title": "t"}, STILL_LATER)
-    assert told(patch(server, tenant, post, {"tiktok": None}), answers_steering.EditedAnswer)
+    assert data_of(patch(server, tenant, post, {"tiktok": None}), UpdatedPost)
     assert server.get(f"/posts/{post}", tenant.key).json()["data"]["tiktok"] is None
 
 
 def test_accounts_are_replaced_and_null_means_now(server: Server, tenant: Tenant) -> None:
     post = created(server, tenant)
     body = {"accounts": [{"id": tenant.accounts["instagram"]}], "scheduled_at": None}
-    assert told(patch(server, tenant, post, body), answers_steering.EditedAnswer)["status"] == "pending"
+    assert data_of(patch(server, tenant, post, body), UpdatedPost)["status"] == "pending"
     states = server.get(f"/posts/{post}", tenant.key).json()["data"]["accounts"]["states"]
     assert {s["platform"]: s["status"] for s in states} == {"tiktok": "canceled", "instagram": "pending"}
 
@@ -185,14 +191,14 @@ def test_posts_are_canceled(server: Server, tenant: Tenant) -> None:
     post, flying = created(server, tenant), created(server, tenant)
     put(server, flying, ARMED)
     answer = steer(server, tenant, "cancel", {"post_ids": [post, post, flying]})
-    data = told(answer, answers_steering.CanceledAnswer)
+    data = data_of(answer, CancelResult)
     assert (data["canceled"], data["failed"], list(data["errors"])) == (1, 1, [flying])
     assert data["errors"][flying].startswith("post_in_flight: ")
     assert server.get(f"/posts/{post}", tenant.key).json()["data"]["status"] == "canceled"
     only = steer(
         server, tenant, "cancel", {"post_ids": [post], "account_ids": [tenant.accounts["instagram"]]}
     )
-    assert told(only, answers_steering.CanceledAnswer)["failed"] == 1
+    assert data_of(only, CancelResult)["failed"] == 1
 
 
 @pytest.mark.parametrize("name", ["postIds", "post_ids"])
@@ -200,7 +206,7 @@ def test_posts_are_deleted_by_either_name(server: Server, tenant: Tenant, name: 
     post, posted, absent = created(server, tenant), created(server, tenant), str(uuid4())
     put(server, posted, "state = 'published', published_at = now()")
     answer = steer(server, tenant, "delete", {name: [post, posted, absent]})
-    data = told(answer, answers_steering.DeletedAnswer)
+    data = data_of(answer, DeleteResult)
     assert answer.json()["message"] == "Posts deleted"
     assert data == {
         "deletedIds": [post],
@@ -214,7 +220,7 @@ def test_failed_posts_are_retried(server: Server, tenant: Tenant) -> None:
     broken, fine = created(server, tenant), created(server, tenant)
     put(server, broken, FAILED)
     answer = steer(server, tenant, "retry", {"post_ids": [broken, fine], "account_ids": None})
-    data = told(answer, answers_steering.RetriedAnswer)
+    data = data_of(answer, RetryResult)
     assert answer.json()["message"] == "Posts queued for retry"
     assert (data["retried"], data["ids"], data["failed"], list(data["errors"])) == (1, [broken], 1, [fine])
 
@@ -267,7 +273,7 @@ def test_validate_says_how_it_was_understood(server: Server) -> None:
         )
     tenant.key = _another_key(server, tenant)
     body = {**video(tenant), "accounts": [{"id": i} for i in tenant.accounts.values()], "scheduled_at": LATER}
-    data = told(steer(server, tenant, "validate", body), answers_steering.ValidatedAnswer)
+    data = data_of(steer(server, tenant, "validate", body), ValidationReport)
     assert data["valid"] is True
     assert (data["status"], data["scheduled_at"]) == ("scheduled", "2099-01-01T00:00:00.000Z")
     assert (data["scheduled_at_local"], data["time_zone"]) == ("2099-01-01T09:00:00.000+09:00", "Asia/Tokyo")
@@ -293,7 +299,7 @@ def test_validate_tells_everything_and_for_each_account(server: Server, tenant: 
         "accounts": [{"id": tenant.accounts["instagram"]}, {"id": str(uuid4())}],
         "scheduled_at": "2020-01-01T00:00:00Z",
     }
-    data = told(steer(server, tenant, "validate", body), answers_steering.ValidatedAnswer)
+    data = data_of(steer(server, tenant, "validate", body), ValidationReport)
     assert data["valid"] is False
     assert {f["code"] for f in data["refused"]} == {
         "unknown_accounts",

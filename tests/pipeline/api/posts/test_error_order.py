@@ -171,7 +171,7 @@ def test_no_body_at_all_is_400_and_a_get_with_a_json_content_type_is_fine(
     ("body", "said"),
     [
         (b"{", "not JSON"),
-        (b'{"a":1,"a":2}', '"a" stands twice'),
+        (b'{"a":1,"a":2}', '"a" appears twice'),
         (b'{"a":NaN}', "NaN"),
         (b'{"a":1}x', "follows"),
         (b'{"a":"\xff"}', "UTF-8"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.posts.pagination import Wanted, read_query, write_cursor
+from pipeline.api.posts.pagination import PostQuery, read_query, write_cursor
 from pipeline.stages.post_request import Refusal
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -19,16 +19,16 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("raw", "wanted"),
     [
-        (b"", Wanted()),
-        (b"status=&limit=&since=", Wanted()),
-        (b"status=draft&limit=100", Wanted(status="draft", limit=100)),
-        (b"unknown=1&limit=1&&=", Wanted(limit=1)),
-        (b"since=2026-01-01T00:00:00+02:00", Wanted(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
-        (b"since=2026-01-01T00%3A00%3A00%2B02%3A00", Wanted(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
-        (b"until=2026-01-01T00:00:00Z", Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))),
+        (b"", PostQuery()),
+        (b"status=&limit=&since=", PostQuery()),
+        (b"status=draft&limit=100", PostQuery(status="draft", limit=100)),
+        (b"unknown=1&limit=1&&=", PostQuery(limit=1)),
+        (b"since=2026-01-01T00:00:00+02:00", PostQuery(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
+        (b"since=2026-01-01T00%3A00%3A00%2B02%3A00", PostQuery(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
+        (b"until=2026-01-01T00:00:00Z", PostQuery(until=datetime(2026, 1, 1, tzinfo=UTC))),
     ],
 )
-def test_read(raw: bytes, wanted: Wanted) -> None:
+def test_read(raw: bytes, wanted: PostQuery) -> None:
     assert read_query(raw) == wanted
 
 

@@ -11,7 +11,9 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.api.posts import response_models as answers
+from pipeline.api.accounts.response_models import AccountList, KeySubscription
+from pipeline.api.http.response_models import Success
+from pipeline.api.posts.response_models import CreatedPost, Post, PostPage
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
 from pipeline.queues import REACHABILITY
@@ -23,7 +25,7 @@ def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
     answer = server.get(f"/posts{query}", tenant.key)
     assert answer.status_code == 200, answer.text
     assert answer.json()["message"] == "Posts retrieved"
-    answers.PageAnswer.model_validate_json(answer.content)
+    Success[PostPage].model_validate_json(answer.content)
     data: dict[str, Any] = answer.json()["data"]
     return data
 
@@ -41,9 +43,9 @@ def test_a_new_post_is_read_back_at_once(server: Server, tenant: Tenant) -> None
     }
     created = server.post(sent, tenant.key)
     assert created.status_code == 201, created.text
-    answers.ScheduledAnswer.model_validate_json(created.content)
+    Success[CreatedPost].model_validate_json(created.content)
     answer = server.get(f"/posts/{created.json()['data']['id']}", tenant.key)
-    answers.PostAnswer.model_validate_json(answer.content)
+    Success[Post].model_validate_json(answer.content)
     data = answer.json()["data"]
     assert data["media"] == sent["media"]
     assert data["tiktok"] == {"post_mode": "MEDIA_UPLOAD"}
@@ -151,7 +153,7 @@ def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None
             {"id": tenant.accounts["instagram"]},
         )
     answer = server.get("/accounts", tenant.key)
-    answers.AccountsAnswer.model_validate_json(answer.content)
+    Success[AccountList].model_validate_json(answer.content)
     data = answer.json()["data"]
     assert (data["scope"], data["owner_user_id"], data["workspace_id"]) == (
         "workspace",
@@ -182,7 +184,7 @@ def test_a_personal_key_speaks_for_its_owner(server: Server) -> None:
 def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None:
     tenant = server.tenant(Plan.SCHEDULER, Subscription.CANCELED)
     answer = server.get("/subscription", tenant.key)
-    answers.SubscriptionAnswer.model_validate_json(answer.content)
+    Success[KeySubscription].model_validate_json(answer.content)
     assert answer.json()["data"]["subscription"] == {"tier": "scheduler", "status": "canceled"}
 
 

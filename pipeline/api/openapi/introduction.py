@@ -1,0 +1,34 @@
+"""Introduction of the OpenAPI document and the tags that group its operations."""
+
+from __future__ import annotations
+
+INTRODUCTION = """One post, six platforms, once each, on time.
+
+**Keys.** Send `Authorization: Bearer <public id>.<secret>`. A key belongs to one workspace or person; what is outside
+its scope is answered exactly like what does not exist. A key can be restricted. A read-only key is refused everything
+else (403 `insufficient_scope`). A key restricted to accounts sees and changes only posts whose accounts are all among
+them, and its own files, and its external ids are separate from those of other keys. After its expiry a key is invalid
+(401). Rotating a key keeps its restrictions; the old secret works until the overlap ends.
+
+**Responses.** `{"ok": true, "code": 200, "message": "…", "data": {…}}`, or `{"ok": false, "code": 422, "message": "…",
+"error_code": "…"}`: `message` is for people, `error_code` for programs. 422 lists its `issues`. `X-Request-Id` is the
+request's id in the server's log.
+
+**Retries.** Every POST of a post is safe to repeat: with an `external_id` (or the header `Idempotency-Key`) without a
+time limit, without one for ten minutes, by its body. Repeat after 408, 429, 500 and 503, not before `Retry-After` if
+that is present.
+
+**Rate limit.** If the operator sets one, it counts posts, not requests: a new post, an edit and a validation count as
+one each, a retry as one per post. Reading, canceling and deleting are not counted. A bulk key has a bulkhead of its own
+and does not wait for media checks: its responses carry the warning `REACHABILITY_PENDING`.
+"""
+"""Markdown; the reference page supports paragraphs, bold and code only."""
+
+POSTS, FILES, CONNECT, SCOPE, SERVER = "Posts", "Files", "Connect", "Scope", "Server"
+TAGS = [
+    {"name": POSTS, "description": "Create, read, change, stop."},
+    {"name": FILES, "description": "Upload media."},
+    {"name": CONNECT, "description": "Connect accounts through a platform's consent page (OAuth)."},
+    {"name": SCOPE, "description": "The accounts and the plan of the key."},
+    {"name": SERVER, "description": "Health and metrics. They need no key: keep them behind your proxy."},
+]

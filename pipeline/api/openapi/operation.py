@@ -1,0 +1,156 @@
+"""One operation of the HTTP API: its route, and what the OpenAPI document says beyond what the handler shows.
+
+The data of a successful response is documented from the handler's return type, ``SuccessResponse[Post]`` for example.
+Bodies and queries are declared here, because handlers read them after the key and the plan: the error table of the
+HTTP contract fixes that order, and FastAPI would read them first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, get_args, get_origin, get_type_hints
+
+from fastapi import FastAPI
+from pydantic import BaseModel, create_model
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pipeline.api.http.envelope import SuccessResponse
+from pipeline.api.http.response_models import ResponseModel, Success
+from pipeline.api.openapi.error_codes import REQUEST_ID_HEADER, Responses
+
+PARTNER_API = "/api/partner/v1"
+Parameter = Mapping[str, Any]
+_RATE_HEADERS: Mapping[str, Any] = {
+    f"RateLimit-{name}": {"schema": {"type": "integer"}, "description": description}
+    for name, description in (
+        ("Limit", "Posts per minute of this key. The three headers are absent if there is no limit."),
+        ("Remaining", "Posts that the key may send now."),
+        ("Reset", "Seconds until the full limit is available, or after a refusal until one post is."),
+    )
+}
+ETAG_HEADER: Mapping[str, Any] = {
+    "ETag": {"schema": {"type": "string"}, "description": "Version of the post, for If-Match."}
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """A handler at a method and path."""
+
+    method: str
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    id: str
+    """Operation id, and the name of the route for ``url_path_for``."""
+    tag: str
+    returns: str
+    """Description of the successful response."""
+    status: int = 200
+    errors: Responses = field(default_factory=dict)
+    body: type[BaseModel] | None = None
+    is_body_required: bool = True
+    parameters: Sequence[Parameter] = ()
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    """Of the successful response."""
+    is_rate_limited: bool = False
+    """Whether it counts against the key's rate, and answers with the RateLimit headers."""
+    needs_key: bool = True
+    repeated: str = ""
+    """Description of the 200 that a repeated request gets, with the same data."""
+    links: Mapping[str, Any] = field(default_factory=dict)
+    """OpenAPI links of the successful response."""
+    request_body: Mapping[str, Any] | None = None
+    """Documented body that is not JSON."""
+    is_documented: bool = True
+    responses: Responses = field(default_factory=dict)
+    """Further responses."""
+    response_class: type[Response] = JSONResponse
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the route to *app*."""
+        app.add_api_route(
+            self.path,
+            self.handler,
+            methods=[self.method],
+            name=self.id,
+            operation_id=self.id,
+            tags=[self.tag],
+            summary=(inspect.getdoc(self.handler) or "").partition(". ")[0].splitlines()[0].rstrip("."),
+            status_code=self.status,
+            response_model=success_model(self.handler) if self.is_documented else None,
+            response_class=self.response_class,
+            response_description=self.returns,
+            responses=self._responses(),
+            openapi_extra=self._extra(),
+            include_in_schema=self.is_documented,
+        )
+
+    def _responses(self) -> Responses:
+        rate_headers = _RATE_HEADERS if self.is_rate_limited else {}
+        success: dict[str, Any] = {"headers": {**REQUEST_ID_HEADER, **self.headers, **rate_headers}}
+        if self.links:
+            success["links"] = self.links
+        responses: Responses = {self.status: success}
+        if self.repeated:
+            model = success_model(self.handler)
+            responses[200] = {"model": model, "description": self.repeated, **success}
+        errors = dict(self.errors)
+        if self.is_rate_limited:
+            errors[429] = {**errors[429], "headers": {**errors[429]["headers"], **rate_headers}}
+        return {**responses, **errors, **self.responses}
+
+    def _extra(self) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        if self.needs_key:
+            extra["security"] = [{"key": []}]
+        if self.parameters:
+            extra["parameters"] = [*self.parameters]
+        if self.request_body is not None:
+            extra["requestBody"] = self.request_body
+        if self.body is not None:
+            schema = {"$ref": f"#/components/schemas/{self.body.__name__}"}
+            content = {"application/json": {"schema": schema}}
+            extra["requestBody"] = {"required": self.is_body_required, "content": content}
+        return extra
+
+
+def success_model(handler: Callable[..., Any]) -> type[BaseModel] | None:
+    """Return the envelope around the data that *handler* declares, or None if it declares none."""
+    returned = get_type_hints(handler)["return"]
+    for hint in (returned, *get_args(returned)):
+        if get_origin(hint) is SuccessResponse:
+            return _envelope(get_args(hint)[0])
+    return None
+
+
+@cache
+def _envelope(data: type[ResponseModel]) -> type[BaseModel]:
+    """Return ``Success[data]`` under a name that suits a generated client: ``PostResponse`` for ``Post``."""
+    return create_model(f"{data.__name__}Response", __base__=Success[data])  # type: ignore[valid-type]
+
+
+def bodies_of(operations: Iterable[Operation]) -> list[type[BaseModel]]:
+    """Return the models of the request bodies."""
+    return [operation.body for operation in operations if operation.body is not None]
+
+
+def path_parameter(name: str, schema: Mapping[str, Any]) -> Parameter:
+    """Return a documented part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def query_parameter(
+    name: str, schema: Mapping[str, Any], description: str = "", *, required: bool = False
+) -> Parameter:
+    """Return a documented query parameter; an optional one may be empty, which is the same as absent."""
+    found = {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+    return found if required else {**found, "allowEmptyValue": True}
+
+
+def header_parameter(name: str, schema: Mapping[str, Any], description: str = "") -> Parameter:
+    """Return a documented optional request header."""
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}

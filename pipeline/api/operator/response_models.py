@@ -1,0 +1,188 @@
+"""Response models of the operator API: dead letters, what is known about them, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Self
+from uuid import UUID
+
+from pipeline.actions.dead_letters import Dealt
+from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.store.deliveries.dead_letters import Cause, Discard
+from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
+from pipeline.store.deliveries.inspection import AttemptFacts, MoveFacts
+
+
+class DeadLetter(ResponseModel):
+    """A delivery that failed or waits for a person."""
+
+    id: UUID
+    post_id: UUID
+    workspace_id: UUID
+    account_id: UUID
+    platform: str
+    username: str
+    state: str
+    reason: str | None
+    died_at: Timestamp
+    due_at: Timestamp
+    attempts_spent: int
+    crashes: int
+    may_be_live: bool
+    error: dict[str, Any] | None
+
+    @classmethod
+    def from_letter(cls, letter: StoredDeadLetter, **more: Any) -> Self:
+        """Return the dead letter; *more* are the fields of a subclass."""
+        values: Mapping[str, Any] = asdict(letter)
+        known = {name: values[name] for name in DeadLetter.model_fields if name in values}
+        return cls.model_validate(
+            {**known, "attempts_spent": letter.spent, "may_be_live": letter.armed, **more}
+        )
+
+
+class Move(ResponseModel):
+    """One change of state."""
+
+    at: Timestamp
+    mover: str
+    origin: str | None
+    target: str
+    generation: int
+    fence: int
+    why: str | None
+
+
+class Attempt(ResponseModel):
+    """One attempt to publish."""
+
+    n: int
+    generation: int
+    fence: int
+    opened_at: Timestamp
+    armed_at: Timestamp | None
+    closed_at: Timestamp | None
+    outcome: str | None
+    remote_id: str | None
+    error: dict[str, Any] | None
+    late: list[dict[str, Any]] | None
+
+
+class DiscardRecord(ResponseModel):
+    """Who discarded the letter, and why."""
+
+    generation: int
+    why: str
+    who: str
+    at: Timestamp
+
+
+class DeadLetterEvidence(DeadLetter):
+    """A dead letter with its moves, attempts and discards. ``crashes`` counts over all its replays."""
+
+    moves: list[Move]
+    attempts: list[Attempt]
+    discards: list[DiscardRecord]
+
+    @classmethod
+    def from_facts(
+        cls,
+        letter: StoredDeadLetter,
+        crashes: int,
+        moves: Sequence[MoveFacts],
+        attempts: Sequence[AttemptFacts],
+        discards: Sequence[Discard],
+    ) -> Self:
+        """Return the letter with its evidence, oldest first."""
+        return cls.from_letter(
+            letter,
+            crashes=crashes,
+            moves=[*map(asdict, moves)],
+            attempts=[*map(asdict, attempts)],
+            discards=[*map(asdict, discards)],
+        )
+
+
+class DeadLetterCause(ResponseModel):
+    """Number of dead letters with the same cause."""
+
+    platform: str
+    error_class: str | None
+    code: str | None
+    letters: int
+
+    @classmethod
+    def from_causes(cls, causes: Sequence[Cause]) -> list[Self]:
+        """Return the causes as models."""
+        return [cls(**asdict(cause)) for cause in causes]
+
+
+class DeadLetterPage(ResponseModel):
+    """A page of dead letters, oldest first."""
+
+    letters: list[DeadLetter]
+    causes: list[DeadLetterCause]
+    next_cursor: str | None
+
+
+class DryRun(ResponseModel):
+    """What a filter selects; nothing was changed."""
+
+    dry_run: bool = True
+    letters: int
+    causes: list[DeadLetterCause]
+
+    @classmethod
+    def from_causes(cls, causes: Sequence[Cause]) -> Self:
+        """Return the number of selected letters, in all and by cause."""
+        return cls(letters=sum(cause.letters for cause in causes), causes=DeadLetterCause.from_causes(causes))
+
+
+class SkippedLetter(ResponseModel):
+    """A letter that was left unchanged."""
+
+    id: UUID
+    why: str
+
+
+def _skipped(dealt: Dealt) -> list[SkippedLetter]:
+    return [SkippedLetter(id=letter, why=why) for letter, why in dealt.skipped.items()]
+
+
+class ReplayResult(ResponseModel):
+    """Which letters are queued again."""
+
+    replayed: int
+    ids: list[UUID]
+    skipped: list[SkippedLetter]
+
+    @classmethod
+    def from_dealt(cls, dealt: Dealt, **more: Any) -> Self:
+        """Return the answer to a replay; *more* are the fields of a subclass."""
+        return cls(replayed=len(dealt.done), ids=dealt.done, skipped=_skipped(dealt), **more)
+
+
+class ReplayPage(ReplayResult):
+    """Which of the selected letters are queued again, and where to go on."""
+
+    next_cursor: str | None
+
+
+class DiscardResult(ResponseModel):
+    """Which letters are discarded."""
+
+    discarded: int
+    ids: list[UUID]
+    skipped: list[SkippedLetter]
+
+    @classmethod
+    def from_dealt(cls, dealt: Dealt, **more: Any) -> Self:
+        """Return the answer to a discard; *more* are the fields of a subclass."""
+        return cls(discarded=len(dealt.done), ids=dealt.done, skipped=_skipped(dealt), **more)
+
+
+class DiscardPage(DiscardResult):
+    """Which of the selected letters are discarded, and where to go on."""
+
+    next_cursor: str | None
