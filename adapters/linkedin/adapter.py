@@ -31,20 +31,14 @@ from adapters.contract import (
     Problem,
     Ready,
 )
-from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, Permanent, RateLimited, Unavailable
+from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, RateLimited, Unavailable
 from adapters.http import HttpClient
 from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
 from adapters.linkedin.client import Client
-from adapters.linkedin.errors import DENIED, STALE_UPLOAD
+from adapters.linkedin.errors import STALE_UPLOAD
 from adapters.linkedin.live_checks import LIVE_CHECKS
-from adapters.linkedin.lookup import (
-    find_post,
-    interpret_created_post,
-    interpret_status,
-    restart_file,
-    skip_status_read,
-)
+from adapters.linkedin.lookup import find_post, interpret_created_post, read_status, restart_file
 from adapters.linkedin.oauth import OAuth
 from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
@@ -84,7 +78,7 @@ class LinkedIn(OAuthMixin):
             case Step.CLOSE:
                 return _close(draft, state, client, index)
             case Step.POLL:
-                result = _read_status(draft, state, client, index)
+                result = read_status(client, draft, state, index)
                 return restart_file(state, index, result.error) if isinstance(result, Ended) else result
             case Step.DONE:
                 return Ready(checkpoint=state.to_dict())
@@ -112,22 +106,12 @@ class LinkedIn(OAuthMixin):
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if armed_at is None:
             step, index = choose_next_step(draft, state)
-            return (
-                _read_status(draft, state, client, index)
-                if step is Step.POLL
-                else Ready(checkpoint=state.to_dict())
-            )
+            if step is Step.POLL:
+                return read_status(client, draft, state, index)
+            return Ready(checkpoint=state.to_dict())
         if account.connection != "organization":
             return CannotTell(reason="LinkedIn offers no listing of a member's posts")
-        if not any(state.urns):
-            return CannotTell(reason="No media are known by which the post could be recognised")
-        try:
-            listed = client.list_posts(account.remote_id)
-        except (Permanent, NeedsPerson) as error:
-            if isinstance(error, NeedsPerson) and error.code != DENIED:
-                raise
-            return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
-        return find_post(draft, state.urns, listed, taken, checkpoint, self._settings.hosts["www"])
+        return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
 
     def _build_client(self, account: Account) -> Client:
         return Client(
@@ -206,12 +190,3 @@ def _is_refusal(error: AdapterError) -> bool:
     has_other_meaning = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
     status = error.http_status or 0
     return not has_other_meaning and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _read_status(draft: Draft, state: Checkpoint, client: Client, index: int) -> Ready | Pending | Ended:
-    try:
-        return interpret_status(draft, state, index, client.read_status(state.get_file(index).urn))
-    except NeedsPerson as error:
-        if error.code != DENIED:
-            raise
-        return skip_status_read(draft, state, index)

@@ -1,20 +1,22 @@
-"""What the status of media and the posts of an organization mean for the publish. Pure."""
+"""Read the status of media and the posts of an organization, and interpret both for the publish."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from adapters.contract import CannotTell, CheckpointData, Draft, Ended, LookResult, Pending, Published, Ready
+from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.error_table import Phase
-from adapters.errors import AdapterError, OutcomeUnknown, Permanent, Rejected, Unavailable
+from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, Rejected, Unavailable
 from adapters.http import Response
 from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
+from adapters.linkedin.client import Client
 from adapters.linkedin.errors import (
+    DENIED,
     DUPLICATE,
     GONE,
     STALE_UPLOAD,
@@ -28,6 +30,17 @@ from adapters.linkedin.wire import MediaStatus, Post
 _URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")
 
 # --- media -----------------------------------------------------------------------------------------------------------
+
+
+def read_status(client: Client, draft: Draft, state: Checkpoint, index: int) -> Ready | Pending | Ended:
+    """Read the status of one file and return what it means; a token may lack the right to read it."""
+    try:
+        status = client.read_status(state.get_file(index).urn)
+    except NeedsPerson as error:
+        if error.code != DENIED:
+            raise
+        return skip_status_read(draft, state, index)
+    return interpret_status(draft, state, index, status)
 
 
 def interpret_status(
@@ -118,35 +131,39 @@ def build_url(urn: str, www: str) -> str:
 
 
 def find_post(
-    draft: Draft,
-    urns: Sequence[str],
-    posts: Sequence[Post],
-    taken: Container[str],
-    checkpoint: CheckpointData,
-    www: str,
+    client: Client, author: str, draft: Draft, state: Checkpoint, taken: Container[str], www: str
 ) -> LookResult:
-    """Return the state of the only listed post with exactly our media; a post that is not listed proves nothing.
+    """Return the state of the organization's only listed post with exactly our media.
 
-    Only our posts have these media URNs; the text distinguishes two posts of the same media.
+    Only our posts have these media URNs; the text distinguishes two posts of the same media. A post that is not listed
+    proves nothing.
     """
-    ours = [post for post in posts if post.id not in taken and _get_urns(post) == frozenset(urns)]
+    if not any(state.urns):
+        return CannotTell(reason="No media are known by which the post could be recognised")
+    try:
+        posts = client.list_posts(author)
+    except (Permanent, NeedsPerson) as error:
+        if isinstance(error, NeedsPerson) and error.code != DENIED:
+            raise
+        return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
+    ours = [post for post in posts if post.id not in taken and _get_urns(post) == frozenset(state.urns)]
     if len(ours) > 1:
         ours = [post for post in ours if post.commentary.split() == escape_little_text(draft.caption).split()]
     if len(ours) != 1:
         return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
-    return _interpret_post(ours[0], checkpoint, www)
+    return _interpret_post(ours[0], state, www)
 
 
 def _get_urns(post: Post) -> frozenset[str]:
     return post.content.urns if post.content else frozenset()
 
 
-def _interpret_post(post: Post, checkpoint: CheckpointData, www: str) -> LookResult:
+def _interpret_post(post: Post, state: Checkpoint, www: str) -> LookResult:
     match post.lifecycleState:
         case "PUBLISHED":
             return Published(remote_id=post.id, url=build_url(post.id, www))
         case "PUBLISH_REQUESTED":
-            return Pending(checkpoint=checkpoint)
+            return Pending(checkpoint=state.to_dict())
         case "PUBLISH_FAILED":
             error = Rejected(
                 "LinkedIn accepted the post and then failed to publish it.",
@@ -154,5 +171,5 @@ def _interpret_post(post: Post, checkpoint: CheckpointData, www: str) -> LookRes
                 platform_code="PUBLISH_FAILED",
             )
             return Ended(error=error)
-        case state:
-            return CannotTell(reason=f"LinkedIn shows the post as {state[:40]}")
+        case status:
+            return CannotTell(reason=f"LinkedIn shows the post as {status[:40]}")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.linkedin import limits
-from adapters.linkedin.text import count_utf16_units, escape_little_text
+from adapters.linkedin.text import escape_little_text
+from adapters.text import count_utf16_units
 
 Found = str | int | float | None
 URN_PREFIXES = {"person": "urn:li:person:", "organization": "urn:li:organization:"}

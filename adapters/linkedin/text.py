@@ -21,8 +21,3 @@ def escape_little_text(caption: str) -> str:
         lambda sign: sign[0] if sign.start() in hashtags else f"\\{sign[0]}",
         caption,
     )
-
-
-def count_utf16_units(text: str) -> int:
-    """Return the length in UTF-16 code units."""
-    return len(text.encode("utf-16-le")) // 2

@@ -7,9 +7,9 @@ import pytest
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin.drafts import build_settings
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def linkedin(server: VendorServer, client: HttpClient) -> LinkedIn:
-    return LinkedIn(client, build_settings(server.base))
+def linkedin(server: ScriptedServer, client: HttpClient) -> LinkedIn:
+    return LinkedIn(client, build_settings(server.url))

@@ -24,7 +24,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.linkedin import LinkedIn
-from tests.adapters.vendor_server import Told
+from tests.adapters.scripted_server import Reply
 
 TOKEN = "AQV-secret-token"
 REFRESH = "AQR-secret-token"
@@ -52,7 +52,7 @@ VIDEO_STARTED = (
     ' "uploadToken":""}}'
 )
 SHARE = "urn:li:share:6844785523593134080"
-POSTED = Told(status=201, body="", headers={"x-restli-id": SHARE})
+POSTED = Reply(status=201, body="", headers={"x-restli-id": SHARE})
 DUPLICATE = (
     '{"errorDetailType":"com.linkedin.common.error.BadRequest","message":"… Content is a duplicate of '
     'urn:li:share:6789","errorDetails":{"inputErrors":[{"description":"Duplicate post is detected","input":{},'
@@ -75,8 +75,8 @@ def build_media_status(word: str, **more: str) -> str:
     return json.dumps({"owner": ORG, "status": word, **more})
 
 
-def build_error(status: int, code: str) -> Told:
-    return Told(status=status, body=json.dumps({"status": status, "code": code, "message": "…"}))
+def build_error(status: int, code: str) -> Reply:
+    return Reply(status=status, body=json.dumps({"status": status, "code": code, "message": "…"}))
 
 
 def build_listing(*posts: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from adapters.linkedin.checkpoint import Checkpoint, FileUpload
 from adapters.linkedin.wire import StartedImage, StartedVideo
 from adapters.oauth import TokenResponse
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
 BACK = "https://slipway.example/back"
 
@@ -40,11 +40,11 @@ def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
         ("organization", "w_organization_social r_organization_social rw_organization_admin"),
     ],
 )
-def test_the_consent_page(server: VendorServer, connection: str | None, scope: str) -> None:
+def test_the_consent_page(server: ScriptedServer, connection: str | None, scope: str) -> None:
     options = {"connection": connection} if connection else {}
-    adapter = LinkedIn(HttpClient(), m.build_settings(server.base, **options))
+    adapter = LinkedIn(HttpClient(), m.build_settings(server.url, **options))
     url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/v2/authorization"
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.url}/www/oauth/v2/authorization"
     assert parse_qs(url.query) == {
         "response_type": ["code"],
         "client_id": ["77abc"],
@@ -54,18 +54,18 @@ def test_the_consent_page(server: VendorServer, connection: str | None, scope: s
     }
 
 
-def test_an_unknown_connection_is_refused(server: VendorServer) -> None:
-    adapter = LinkedIn(HttpClient(), m.build_settings(server.base, connection="showcase"))
+def test_an_unknown_connection_is_refused(server: ScriptedServer) -> None:
+    adapter = LinkedIn(HttpClient(), m.build_settings(server.url, connection="showcase"))
     with pytest.raises(Rejected, match="showcase"):
         adapter.authorize_url(BACK, "s", None)
 
 
-def test_a_code_buys_a_grant(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.GRANT)
+def test_a_code_buys_a_grant(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.GRANT)
     before = datetime.now(UTC)
     got = linkedin.exchange("the-code", BACK, None)
     assert server.calls == ["POST /www/oauth/v2/accessToken"]
-    assert server.asked[0].form == {
+    assert server.requests[0].form() == {
         "grant_type": "authorization_code",
         "code": "the-code",
         "redirect_uri": BACK,
@@ -79,10 +79,10 @@ def test_a_code_buys_a_grant(server: VendorServer, linkedin: LinkedIn) -> None:
     assert got.scopes == ("w_organization_social", "r_organization_social", "rw_organization_admin")
 
 
-def test_a_refresh_keeps_what_is_not_repeated(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.GRANT, '{"access_token":"AQV-3","expires_in":1}')
+def test_a_refresh_keeps_what_is_not_repeated(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.GRANT, '{"access_token":"AQV-3","expires_in":1}')
     rotated = linkedin.refresh(m.account())
-    assert server.asked[0].form == {
+    assert server.requests[0].form() == {
         "grant_type": "refresh_token",
         "refresh_token": m.REFRESH,
         "client_id": "77abc",
@@ -96,8 +96,8 @@ def test_a_refresh_keeps_what_is_not_repeated(server: VendorServer, linkedin: Li
     assert kept.scopes == ("w_member_social",)
 
 
-def build_oauth_error(word: str, status: int = 400) -> Told:
-    return Told(status=status, body=f'{{"error":"{word}","error_description":"…"}}')
+def build_oauth_error(word: str, status: int = 400) -> Reply:
+    return Reply(status=status, body=f'{{"error":"{word}","error_description":"…"}}')
 
 
 @pytest.mark.parametrize(
@@ -108,29 +108,29 @@ def build_oauth_error(word: str, status: int = 400) -> Told:
         (build_oauth_error("invalid_client", 401), Rejected, "app_refused"),
         (build_oauth_error("something_new"), Unavailable, "platform_unavailable"),
         (build_oauth_error("invalid_grant", 500), Unavailable, "platform_unavailable"),
-        (Told(status=429, body=""), RateLimited, "rate_limited"),
-        (Told(status=503, body="<html>"), Unavailable, "platform_unavailable"),
-        (Told(body="{}"), Unavailable, "platform_unavailable"),
+        (Reply(status=429, body=""), RateLimited, "rate_limited"),
+        (Reply(status=503, body="<html>"), Unavailable, "platform_unavailable"),
+        (Reply(body="{}"), Unavailable, "platform_unavailable"),
         (DROP, Unavailable, "platform_unavailable"),
     ],
 )
 def test_only_a_definite_refusal_disconnects(
-    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError], code: str
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError], code: str
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error) as raised:
         linkedin.refresh(m.account())
     assert raised.value.code == code
 
 
-def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_without_a_refresh_token_a_person_is_needed(server: ScriptedServer, linkedin: LinkedIn) -> None:
     with pytest.raises(CredentialsRevoked, match="60 days"):
         linkedin.refresh(m.account(refresh=None))
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_a_refused_code_is_no_revoked_account(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(build_oauth_error("invalid_grant"))
+def test_a_refused_code_is_no_revoked_account(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(build_oauth_error("invalid_grant"))
     with pytest.raises(Rejected) as raised:
         linkedin.exchange("old", BACK, None)
     assert raised.value.code == "code_refused"
@@ -145,17 +145,17 @@ ROLES = (
 )
 
 
-def test_discover_finds_the_member(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell('{"sub":"8675309","name":"Ada Casa","email":"ada@example.com"}')
+def test_discover_finds_the_member(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue('{"sub":"8675309","name":"Ada Casa","email":"ada@example.com"}')
     (found,) = linkedin.discover(granted("openid", "profile", "w_member_social"))
     assert (found.remote_id, found.display_name, found.connection) == (m.MEMBER, "Ada Casa", "person")
     assert server.calls == ["GET /api/v2/userinfo"]
 
 
 def test_discover_finds_the_organizations_that_may_be_posted_for(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
-    server.tell(ROLES, '{"localizedName":"Casa Inc","vanityName":"casa"}', Told(status=403, body=m.DENIED))
+    server.enqueue(ROLES, '{"localizedName":"Casa Inc","vanityName":"casa"}', Reply(status=403, body=m.DENIED))
     one, two = linkedin.discover(
         granted("w_organization_social", "r_organization_social", "rw_organization_admin")
     )
@@ -166,12 +166,12 @@ def test_discover_finds_the_organizations_that_may_be_posted_for(
         "GET /api/rest/organizations/1",
         "GET /api/rest/organizations/2",
     ]
-    assert server.asked[0].query == {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
+    assert server.requests[0].query == {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
 
 
-def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_discover_finds_both_behind_one_grant(server: ScriptedServer, linkedin: LinkedIn) -> None:
     profile = '{"id":"8675309","localizedFirstName":"Ada","localizedLastName":"Casa"}'
-    server.tell(profile, ROLES, '{"localizedName":"Casa Inc"}', Told(status=403, body=m.DENIED))
+    server.enqueue(profile, ROLES, '{"localizedName":"Casa Inc"}', Reply(status=403, body=m.DENIED))
     found = linkedin.discover(granted("r_basicprofile", "w_member_social", "rw_organization_admin"))
     assert [(a.connection, a.display_name) for a in found] == [
         ("person", "Ada Casa"),
@@ -182,17 +182,17 @@ def test_discover_finds_both_behind_one_grant(server: VendorServer, linkedin: Li
     assert server.calls[0] == "GET /api/v2/me"
 
 
-def test_the_setting_says_what_is_asked_for_where_nobody_does(server: VendorServer) -> None:
-    asks = LinkedIn(HttpClient(), m.build_settings(server.base, ask_for="person"))
+def test_the_setting_says_what_is_asked_for_where_nobody_does(server: ScriptedServer) -> None:
+    asks = LinkedIn(HttpClient(), m.build_settings(server.url, ask_for="person"))
     assert "scope=openid+profile+w_member_social&" in asks.authorize_url(BACK, "s", None) + "&"
 
 
 def test_discover_without_known_scopes_goes_by_what_was_asked(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
-    server.tell('{"sub":"8675309"}', '{"elements":[]}', '{"elements":[]}')
+    server.enqueue('{"sub":"8675309"}', '{"elements":[]}', '{"elements":[]}')
     assert [found.connection for found in linkedin.discover(granted())] == ["person"]
-    asks = LinkedIn(HttpClient(), m.build_settings(server.base, connection="organization"))
+    asks = LinkedIn(HttpClient(), m.build_settings(server.url, connection="organization"))
     assert asks.discover(granted()) == ()
 
 
@@ -228,9 +228,9 @@ def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
     )
 
 
-def test_errors_do_not_repeat_what_linkedin_says(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_errors_do_not_repeat_what_linkedin_says(server: ScriptedServer, linkedin: LinkedIn) -> None:
     echo = f'{{"status":400,"code":"MISSING_FIELD","message":"{" ".join(m.SECRETS)}"}}'
-    server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)))
+    server.enqueue(*(Reply(status=status, body=echo) for status in (400, 401, 500)))
     for _ in range(3):
         with pytest.raises(AdapterError) as raised:
             linkedin.finalize(m.build_draft(), m.account(), m.build_done_checkpoint(m.IMAGE))

@@ -23,25 +23,26 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.text import count_utf16_units, escape_little_text
+from adapters.linkedin.text import escape_little_text
+from adapters.text import count_utf16_units
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")
 AT = m.build_done_checkpoint(m.IMAGE)
 
 
-def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: HttpClient) -> None:
-    server.tell(m.POSTED)
+def test_an_image_post(server: ScriptedServer, linkedin: LinkedIn, client: HttpClient) -> None:
+    server.enqueue(m.POSTED)
     published = linkedin.finalize(m.build_draft(), ORG, AT)
-    assert published == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
-    assert client.calls == [("POST", f"{server.base}/api/rest/posts", True)]
-    (asked,) = server.asked
+    assert published == Published(remote_id=m.SHARE, url=f"{server.url}/www/feed/update/{m.SHARE}/")
+    assert client.calls == [("POST", f"{server.url}/api/rest/posts", True)]
+    (asked,) = server.requests
     assert asked.headers["authorization"] == f"Bearer {m.TOKEN}"
     assert asked.headers["linkedin-version"] == m.VERSION
     assert asked.headers["x-restli-protocol-version"] == "2.0.0"
-    assert asked.json == {
+    assert asked.json() == {
         "author": m.ORG,
         "commentary": "Casa #tiles",
         "visibility": "PUBLIC",
@@ -56,24 +57,24 @@ def test_an_image_post(server: VendorServer, linkedin: LinkedIn, client: HttpCli
     }
 
 
-def test_several_images_and_a_video(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.POSTED, m.POSTED)
+def test_several_images_and_a_video(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.POSTED, m.POSTED)
     linkedin.finalize(
         m.build_draft(m.image(), m.image()),
         MEMBER,
         m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2"),
     )
     linkedin.finalize(m.build_draft(m.video()), MEMBER, m.build_done_checkpoint(m.VIDEO))
-    several, one = server.asked
-    assert several.json["author"] == m.MEMBER
-    assert several.json["content"] == {
+    several, one = server.requests
+    assert several.json()["author"] == m.MEMBER
+    assert several.json()["content"] == {
         "multiImage": {"images": [{"id": "urn:li:image:1"}, {"id": "urn:li:image:2"}]}
     }
-    assert one.json["content"] == {"media": {"id": m.VIDEO}}
+    assert one.json()["content"] == {"media": {"id": m.VIDEO}}
 
 
-def test_the_name_in_the_header_may_be_encoded(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(Told(status=201, body="", headers={"X-RestLi-Id": "urn%3Ali%3AugcPost%3A77"}))
+def test_the_name_in_the_header_may_be_encoded(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(Reply(status=201, body="", headers={"X-RestLi-Id": "urn%3Ali%3AugcPost%3A77"}))
     published = linkedin.finalize(m.build_draft(), ORG, AT)
     assert isinstance(published, Published)
     assert published.remote_id == "urn:li:ugcPost:77"
@@ -81,12 +82,12 @@ def test_the_name_in_the_header_may_be_encoded(server: VendorServer, linkedin: L
 
 @pytest.mark.parametrize("at", [{}, {"media": [{"urn": m.IMAGE, "sent": True}]}, {"media": [{}]}])
 def test_what_is_not_prepared_is_not_posted(
-    server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, at: dict[str, Any]
 ) -> None:
     with pytest.raises(Unavailable) as raised:
         linkedin.finalize(m.build_draft(), ORG, at)
     assert raised.value.code == "not_prepared"
-    assert server.asked == []
+    assert server.requests == []
 
 
 # --- refusals and silence --------------------------------------------------------------------------------------------
@@ -115,59 +116,59 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "code", "error", "ours"), REFUSALS)
 def test_refusals_given_before_acting(
-    server: VendorServer, linkedin: LinkedIn, status: int, code: str, error: type[AdapterError], ours: str
+    server: ScriptedServer, linkedin: LinkedIn, status: int, code: str, error: type[AdapterError], ours: str
 ) -> None:
-    server.tell(m.build_error(status, code))
+    server.enqueue(m.build_error(status, code))
     with pytest.raises(error) as raised:
         linkedin.finalize(m.build_draft(), ORG, AT)
     assert (raised.value.code, raised.value.platform_code, raised.value.http_status) == (ours, code, status)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 UNCLEAR = [
     DROP,
-    Told(status=500),
-    Told(status=504, body="<html>"),
+    Reply(status=500),
+    Reply(status=504, body="<html>"),
     m.build_error(500, "MISSING_FIELD"),  # a server's fault proves nothing, whatever it says
     m.build_error(400, "SOMETHING_NEW"),
     m.build_error(403, "SOMETHING_NEW"),
-    Told(status=404, body="<html>"),
+    Reply(status=404, body="<html>"),
     m.build_error(409, "CONFLICT"),
     m.build_error(422, "SOMETHING_NEW"),
-    Told(status=302, body=""),
-    Told(status=201, body=""),  # seen elsewhere: reported as posted, and nothing appeared
-    Told(status=201, body="", headers={"x-restli-id": ""}),
-    Told(status=201, body="", headers={"x-restli-id": "urn:li:image:1"}),
-    Told(status=204, body="", headers={"x-restli-id": m.SHARE}),
-    Told(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "another")),
-    Told(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "urn:li:share:1 or urn:li:share:2")),
+    Reply(status=302, body=""),
+    Reply(status=201, body=""),  # seen elsewhere: reported as posted, and nothing appeared
+    Reply(status=201, body="", headers={"x-restli-id": ""}),
+    Reply(status=201, body="", headers={"x-restli-id": "urn:li:image:1"}),
+    Reply(status=204, body="", headers={"x-restli-id": m.SHARE}),
+    Reply(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "another")),
+    Reply(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "urn:li:share:1 or urn:li:share:2")),
 ]
 
 
 @pytest.mark.parametrize("told", UNCLEAR)
-def test_anything_unclear_is_unknown(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
-    server.tell(told)
+def test_anything_unclear_is_unknown(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
+    server.enqueue(told)
     with pytest.raises(OutcomeUnknown):
         linkedin.finalize(m.build_draft(), ORG, AT)
 
 
-def test_a_named_duplicate_is_live(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(DROP, Told(status=422, body=m.DUPLICATE))
+def test_a_named_duplicate_is_live(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(DROP, Reply(status=422, body=m.DUPLICATE))
     with pytest.raises(OutcomeUnknown):
         linkedin.finalize(m.build_draft(), MEMBER, AT)
     again = linkedin.finalize(m.build_draft(), MEMBER, AT)
     assert again == Published(
         remote_id="urn:li:share:6789",
-        url=f"{server.base}/www/feed/update/urn:li:share:6789/",
+        url=f"{server.url}/www/feed/update/urn:li:share:6789/",
         notes={"duplicate": True},
     )
-    assert server.asked[0].body == server.asked[1].body, "the same text and the same media"
+    assert server.requests[0].body == server.requests[1].body, "the same text and the same media"
 
 
 def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
-    server.tell(m.build_error(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.build_error(429, "TOO_MANY_REQUESTS"))
+    server.enqueue(m.build_error(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.build_error(429, "TOO_MANY_REQUESTS"))
     with pytest.raises(Unavailable) as soon:
         linkedin.finalize(m.build_draft(), MEMBER, {**AT, "unreadable": True})
     assert soon.value.retry_after == timedelta(seconds=30)
@@ -178,19 +179,19 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
     assert time_until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
 
 
-def test_linkedins_own_word_on_waiting_wins(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(Told(status=429, body="{}", headers={"Retry-After": "90"}))
+def test_linkedins_own_word_on_waiting_wins(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(Reply(status=429, body="{}", headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as raised:
         linkedin.finalize(m.build_draft(), ORG, AT)
     assert raised.value.retry_after == timedelta(seconds=90)
 
 
-def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: VendorServer) -> None:
-    late = LinkedIn(HttpClient(may_send=lambda: False), m.build_settings(server.base))
+def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: ScriptedServer) -> None:
+    late = LinkedIn(HttpClient(may_send=lambda: False), m.build_settings(server.url))
     with pytest.raises(Unavailable) as raised:
         late.finalize(m.build_draft(), ORG, AT)
     assert raised.value.code == "deadline_passed"
-    assert server.asked == []
+    assert server.requests == []
     with closed_port() as base, pytest.raises(Unavailable) as unreachable:
         LinkedIn(HttpClient(), m.build_settings(base)).finalize(m.build_draft(), ORG, AT)
     assert unreachable.value.code == "platform_unreachable"
@@ -203,15 +204,15 @@ def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: Container[str] = m.
     return linkedin.look(m.build_draft(), ORG, at, m.ARMED, taken)
 
 
-def test_a_lost_answer_is_found_by_our_media(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(
+def test_a_lost_answer_is_found_by_our_media(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(
         DROP,
         m.build_listing(m.build_post("urn:li:share:1", "urn:li:image:other"), m.build_post(m.SHARE, m.IMAGE)),
     )
     with pytest.raises(OutcomeUnknown):
         linkedin.finalize(m.build_draft(), ORG, AT)
-    assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.base}/www/feed/update/{m.SHARE}/")
-    asked = server.asked[1]
+    assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.url}/www/feed/update/{m.SHARE}/")
+    asked = server.requests[1]
     assert (asked.method, asked.path) == ("GET", "/api/rest/posts")
     assert asked.query == {"q": "author", "author": m.ORG, "count": "100", "sortBy": "LAST_MODIFIED"}
     assert asked.headers["x-restli-method"] == "FINDER"
@@ -242,19 +243,19 @@ TWO = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
     ],
 )
 def test_the_media_decide_and_the_text_tells_twins_apart(
-    server: VendorServer,
+    server: ScriptedServer,
     linkedin: LinkedIn,
     at: dict[str, Any],
     posts: list[dict[str, Any]],
     found: str | None,
 ) -> None:
-    server.tell(m.build_listing(*posts))
+    server.enqueue(m.build_listing(*posts))
     seen = look(linkedin, at)
     assert isinstance(seen, CannotTell) if found is None else seen.remote_id == found
 
 
-def test_what_another_delivery_owns_is_not_ours(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.build_listing(m.build_post("urn:li:share:1", m.IMAGE)))
+def test_what_another_delivery_owns_is_not_ours(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.build_listing(m.build_post("urn:li:share:1", m.IMAGE)))
     assert isinstance(look(linkedin, taken=frozenset({"urn:li:share:1"})), CannotTell)
 
 
@@ -268,23 +269,23 @@ def test_what_another_delivery_owns_is_not_ours(server: VendorServer, linkedin: 
     ],
 )
 def test_where_a_found_post_stands(
-    server: VendorServer, linkedin: LinkedIn, state: str, kind: type[object]
+    server: ScriptedServer, linkedin: LinkedIn, state: str, kind: type[object]
 ) -> None:
-    server.tell(m.build_listing(m.build_post(m.SHARE, m.IMAGE, lifecycleState=state)))
+    server.enqueue(m.build_listing(m.build_post(m.SHARE, m.IMAGE, lifecycleState=state)))
     assert isinstance(look(linkedin), kind)
 
 
-def test_a_members_posts_cannot_be_listed(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_a_members_posts_cannot_be_listed(server: ScriptedServer, linkedin: LinkedIn) -> None:
     assert isinstance(linkedin.look(m.build_draft(), MEMBER, AT, m.ARMED, m.NONE_TAKEN), CannotTell)
     assert isinstance(look(linkedin, {}), CannotTell)
-    assert server.asked == []
+    assert server.requests == []
 
 
-@pytest.mark.parametrize("told", [Told(status=403, body=m.DENIED), m.build_error(404, "RESOURCE_NOT_FOUND")])
+@pytest.mark.parametrize("told", [Reply(status=403, body=m.DENIED), m.build_error(404, "RESOURCE_NOT_FOUND")])
 def test_a_listing_that_is_refused_proves_nothing(
-    server: VendorServer, linkedin: LinkedIn, told: Told
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     assert isinstance(look(linkedin), CannotTell)
 
 
@@ -292,17 +293,17 @@ def test_a_listing_that_is_refused_proves_nothing(
     ("told", "error"),
     [
         (DROP, Unavailable),
-        (Told(status=503), Unavailable),
-        (Told(body='{"elements":[{}]}'), Unavailable),
+        (Reply(status=503), Unavailable),
+        (Reply(body='{"elements":[{}]}'), Unavailable),
         (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
         (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
         (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
     ],
 )
 def test_a_look_that_could_not_be_made_says_so(
-    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error):
         look(linkedin)
 
@@ -330,11 +331,11 @@ def test_reserved_signs_are_escaped_and_hashtags_kept(caption: str, sent: str | 
     assert escape_little_text(caption) == (caption if sent is None else sent)
 
 
-def test_the_caption_goes_out_escaped(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.POSTED)
+def test_the_caption_goes_out_escaped(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.POSTED)
     linkedin.finalize(m.build_draft(caption="a (b) #c"), ORG, AT)
-    assert server.asked[0].json["commentary"] == "a \\(b\\) #c"
-    assert json.loads(server.asked[0].body)["commentary"].count("\\") == 2
+    assert server.requests[0].json()["commentary"] == "a \\(b\\) #c"
+    assert json.loads(server.requests[0].body)["commentary"].count("\\") == 2
 
 
 def test_units_are_utf_16() -> None:

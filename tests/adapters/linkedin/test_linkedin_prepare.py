@@ -22,26 +22,26 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
 ORG = m.account()
 MEMBER = m.account("person")
-TAKEN_IN = Told(status=201, body="")
+TAKEN_IN = Reply(status=201, body="")
 AVAILABLE = m.build_media_status("AVAILABLE")
 PROCESSING = m.build_media_status("PROCESSING")
 IMAGE_PATH = "/api/rest/images/urn%3Ali%3Aimage%3AC4E10AQFoyyAjHPMQuQ"
 VIDEO_PATH = "/api/rest/videos/urn%3Ali%3Avideo%3AC5F10AQGKQg_6y2a4sQ"
 
 
-def part(etag: str) -> Told:
-    return Told(body="", headers={"ETag": etag})
+def part(etag: str) -> Reply:
+    return Reply(body="", headers={"ETag": etag})
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: LinkedIn) -> None:
-    server.tell(m.IMAGE_STARTED, TAKEN_IN, PROCESSING, AVAILABLE)
+def test_an_image_is_begun_sent_and_waited_for(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    server.enqueue(m.IMAGE_STARTED, TAKEN_IN, PROCESSING, AVAILABLE)
     assert m.prepare_to_end(linkedin, m.build_draft(), ORG) == m.build_done_checkpoint(m.IMAGE)
     assert server.calls == [
         "POST /api/rest/images",
@@ -49,9 +49,9 @@ def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: L
         f"GET {IMAGE_PATH}",
         f"GET {IMAGE_PATH}",
     ]
-    begun, sent, read, _ = server.asked
+    begun, sent, read, _ = server.requests
     assert begun.query == {"action": "initializeUpload"}
-    assert begun.json == {"initializeUploadRequest": {"owner": m.ORG}}
+    assert begun.json() == {"initializeUploadRequest": {"owner": m.ORG}}
     for asked in (begun, read):
         assert asked.headers["authorization"] == f"Bearer {m.TOKEN}"
         assert asked.headers["linkedin-version"] == m.VERSION
@@ -63,37 +63,37 @@ def test_an_image_is_begun_sent_and_waited_for(server: VendorServer, linkedin: L
 
 
 def test_several_images_are_all_sent_before_any_is_waited_for(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
     draft = m.build_draft(*(m.image(1000 + n) for n in range(3)))
     for number in (1, 2, 3):
-        server.tell(m.image_started(number), TAKEN_IN)
-    server.tell(AVAILABLE, PROCESSING, AVAILABLE, AVAILABLE)
+        server.enqueue(m.image_started(number), TAKEN_IN)
+    server.enqueue(AVAILABLE, PROCESSING, AVAILABLE, AVAILABLE)
     ready = m.prepare_to_end(linkedin, draft, MEMBER)
     assert ready == m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
-    assert [asked.body for asked in server.asked if asked.method == "PUT"] == [
+    assert [asked.body for asked in server.requests if asked.method == "PUT"] == [
         m.build_content(1000),
         m.build_content(1001),
         m.build_content(1002),
     ]
     assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
-    assert server.asked[0].json["initializeUploadRequest"]["owner"] == m.MEMBER
+    assert server.requests[0].json()["initializeUploadRequest"]["owner"] == m.MEMBER
 
 
-def test_ready_stays_ready_without_a_request(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_ready_stays_ready_without_a_request(server: ScriptedServer, linkedin: LinkedIn) -> None:
     at = m.build_done_checkpoint(m.IMAGE)
     assert linkedin.prepare(m.build_draft(), ORG, at) == Ready(checkpoint=at)
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_a_token_that_may_not_read_statuses_posts_at_once(
-    server: VendorServer, linkedin: LinkedIn, kind: str
+    server: ScriptedServer, linkedin: LinkedIn, kind: str
 ) -> None:
     draft = m.build_draft(m.video() if kind == "video" else m.image())
     at = m.build_done_checkpoint(m.VIDEO if kind == "video" else m.IMAGE)
     at["media"][0].pop("available")
-    server.tell(Told(status=403, body=m.DENIED), Told(status=403, body=m.DENIED))
+    server.enqueue(Reply(status=403, body=m.DENIED), Reply(status=403, body=m.DENIED))
     ready = linkedin.prepare(draft, MEMBER, at)
     assert ready == Ready(checkpoint={**at, "unreadable": True})
     assert linkedin.look(draft, MEMBER, at, None, m.NONE_TAKEN) == ready
@@ -104,10 +104,10 @@ def test_a_token_that_may_not_read_statuses_posts_at_once(
 
 
 def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
     draft = m.build_draft(m.video())
-    server.tell(m.VIDEO_STARTED, part('"etag1"'), part("etag2"), Told(body=""), PROCESSING, AVAILABLE)
+    server.enqueue(m.VIDEO_STARTED, part('"etag1"'), part("etag2"), Reply(body=""), PROCESSING, AVAILABLE)
     assert m.prepare_to_end(linkedin, draft, ORG) == m.build_done_checkpoint(m.VIDEO)
     assert server.calls == [
         "POST /api/rest/videos",
@@ -117,9 +117,9 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
         f"GET {VIDEO_PATH}",
         f"GET {VIDEO_PATH}",
     ]
-    begun, first, second, closed, *_ = server.asked
+    begun, first, second, closed, *_ = server.requests
     assert begun.query == {"action": "initializeUpload"}
-    assert begun.json == {
+    assert begun.json() == {
         "initializeUploadRequest": {
             "owner": m.ORG,
             "fileSizeBytes": m.PART + 700,
@@ -133,14 +133,14 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
         assert "authorization" not in asked.headers
         assert asked.headers["content-type"] == "application/octet-stream"
     assert closed.query == {"action": "finalizeUpload"}
-    assert closed.json == {
+    assert closed.json() == {
         "finalizeUploadRequest": {"video": m.VIDEO, "uploadToken": "", "uploadedPartIds": ["etag1", "etag2"]}
     }
 
 
-def test_each_part_is_a_step_of_its_own(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_each_part_is_a_step_of_its_own(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.video())
-    server.tell(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Told(body=""))
+    server.enqueue(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Reply(body=""))
     at = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
     after_one = m.through_json(linkedin.prepare(draft, ORG, at).checkpoint)
     with pytest.raises(Unavailable):
@@ -148,15 +148,15 @@ def test_each_part_is_a_step_of_its_own(server: VendorServer, linkedin: LinkedIn
     after_two = linkedin.prepare(draft, ORG, after_one)
     assert server.calls[2:] == ["PUT /dms-uploads/2", "PUT /dms-uploads/2"], "the same part again"
     closed = linkedin.prepare(draft, ORG, after_two.checkpoint)
-    assert server.asked[-1].json["finalizeUploadRequest"]["uploadedPartIds"] == ["one", "two"]
+    assert server.requests[-1].json()["finalizeUploadRequest"]["uploadedPartIds"] == ["one", "two"]
     assert closed == Pending(
         checkpoint={"media": [{"urn": m.VIDEO, "sent": True, "closed": True}]}, wait=timedelta(seconds=5)
     )
 
 
-def test_a_part_without_an_etag_is_not_taken_for_sent(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_a_part_without_an_etag_is_not_taken_for_sent(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.video())
-    server.tell(m.VIDEO_STARTED, Told(body=""))
+    server.enqueue(m.VIDEO_STARTED, Reply(body=""))
     at = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(Unavailable) as raised:
         linkedin.prepare(draft, ORG, at)
@@ -171,10 +171,10 @@ DOUBTFUL = {"media": [{"urn": m.VIDEO, "sent": True, "closed": True, "doubtful":
     "told", [m.build_error(400, "INVALID_VALUE_FOR_FIELD"), m.build_error(409, "CONFLICT")]
 )
 def test_a_refused_close_may_be_one_whose_first_answer_was_lost(
-    server: VendorServer, linkedin: LinkedIn, told: Told
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply
 ) -> None:
     draft = m.build_draft(m.video())
-    server.tell(DROP, told, AVAILABLE)
+    server.enqueue(DROP, told, AVAILABLE)
     with pytest.raises(Unavailable):
         linkedin.prepare(draft, ORG, TO_CLOSE)
     doubtful = linkedin.prepare(draft, ORG, TO_CLOSE)
@@ -182,11 +182,11 @@ def test_a_refused_close_may_be_one_whose_first_answer_was_lost(
     assert isinstance(linkedin.prepare(draft, ORG, doubtful.checkpoint), Ready)
 
 
-@pytest.mark.parametrize("told", [m.build_media_status("WAITING_UPLOAD"), Told(status=403, body=m.DENIED)])
+@pytest.mark.parametrize("told", [m.build_media_status("WAITING_UPLOAD"), Reply(status=403, body=m.DENIED)])
 def test_a_refused_close_that_nothing_bears_out_begins_anew(
-    server: VendorServer, linkedin: LinkedIn, told: Told
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     anew = linkedin.prepare(m.build_draft(m.video()), ORG, DOUBTFUL)
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1}, wait=timedelta(seconds=30))
 
@@ -194,16 +194,16 @@ def test_a_refused_close_that_nothing_bears_out_begins_anew(
 @pytest.mark.parametrize(
     ("told", "error"),
     [
-        (Told(status=500), Unavailable),
+        (Reply(status=500), Unavailable),
         (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
         (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
-        (Told(status=403, body=m.DENIED), PermissionMissing),
+        (Reply(status=403, body=m.DENIED), PermissionMissing),
     ],
 )
 def test_a_close_that_failed_otherwise_is_said_as_it_is(
-    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error):
         linkedin.prepare(m.build_draft(m.video()), ORG, TO_CLOSE)
 
@@ -213,36 +213,36 @@ def test_a_close_that_failed_otherwise_is_said_as_it_is(
 
 @pytest.mark.parametrize(
     "told",
-    [m.build_error(400, "EXPIRED_UPLOAD_URL"), Told(status=403, body=""), Told(status=410, body="<html>")],
+    [m.build_error(400, "EXPIRED_UPLOAD_URL"), Reply(status=403, body=""), Reply(status=410, body="<html>")],
 )
-def test_a_dead_address_is_asked_for_anew(server: VendorServer, linkedin: LinkedIn, told: Told) -> None:
-    server.tell(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
+def test_a_dead_address_is_asked_for_anew(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
+    server.enqueue(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
     ready = m.prepare_to_end(linkedin, m.build_draft(), ORG)
     assert ready == m.build_done_checkpoint("urn:li:image:2", restarts=1)
 
 
-def test_an_address_near_its_end_is_not_used(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_an_address_near_its_end_is_not_used(server: ScriptedServer, linkedin: LinkedIn) -> None:
     soon = int((datetime.now(UTC) + timedelta(seconds=30)).timestamp() * 1000)
-    server.tell(m.image_started(1, ends=soon))
+    server.enqueue(m.image_started(1, ends=soon))
     at = linkedin.prepare(m.build_draft(), ORG, {})
     anew = linkedin.prepare(m.build_draft(), ORG, m.through_json(at.checkpoint))
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1})
     assert server.calls == ["POST /api/rest/images"]
 
 
-def test_a_second_image_begun_anew_leaves_the_first_alone(server: VendorServer, linkedin: LinkedIn) -> None:
+def test_a_second_image_begun_anew_leaves_the_first_alone(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.image(), m.image())
     at = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
-    at["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.base}/dms-uploads/2"}
-    server.tell(Told(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
+    at["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.url}/dms-uploads/2"}
+    server.enqueue(Reply(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
     assert m.prepare_to_end(linkedin, draft, ORG, at) == m.build_done_checkpoint(
         "urn:li:image:1", "urn:li:image:3", restarts=1
     )
 
 
-def test_nothing_is_begun_anew_for_ever(server: VendorServer, linkedin: LinkedIn) -> None:
-    at = {"media": [{"urn": m.IMAGE, "url": f"{server.base}/dms-uploads/1"}], "restarts": 3}
-    server.tell(Told(status=403, body=""))
+def test_nothing_is_begun_anew_for_ever(server: ScriptedServer, linkedin: LinkedIn) -> None:
+    at = {"media": [{"urn": m.IMAGE, "url": f"{server.url}/dms-uploads/1"}], "restarts": 3}
+    server.enqueue(Reply(status=403, body=""))
     with pytest.raises(Unavailable) as raised:
         linkedin.prepare(m.build_draft(), ORG, at)
     assert raised.value.code == "upload_expired"
@@ -252,16 +252,16 @@ def test_nothing_is_begun_anew_for_ever(server: VendorServer, linkedin: LinkedIn
     ("told", "error"),
     [
         (DROP, Unavailable),
-        (Told(status=500, body=""), Unavailable),
-        (Told(status=302, body=""), Unavailable),
-        (Told(status=401, body=""), CredentialsExpired),
-        (Told(status=429, body=""), RateLimited),
+        (Reply(status=500, body=""), Unavailable),
+        (Reply(status=302, body=""), Unavailable),
+        (Reply(status=401, body=""), CredentialsExpired),
+        (Reply(status=429, body=""), RateLimited),
     ],
 )
 def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
-    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError]
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
 ) -> None:
-    server.tell(m.IMAGE_STARTED, told, TAKEN_IN)
+    server.enqueue(m.IMAGE_STARTED, told, TAKEN_IN)
     at = linkedin.prepare(m.build_draft(), ORG, {}).checkpoint
     with pytest.raises(error):
         linkedin.prepare(m.build_draft(), ORG, at)
@@ -294,15 +294,15 @@ def broken(kind: str) -> Media:
     ],
 )
 def test_a_source_that_fails_is_told_as_the_source_told_it(
-    server: VendorServer, linkedin: LinkedIn, kind: str, error: type[AdapterError], code: str
+    server: ScriptedServer, linkedin: LinkedIn, kind: str, error: type[AdapterError], code: str
 ) -> None:
     draft = m.build_draft(broken(kind))
-    server.tell(m.IMAGE_STARTED)
+    server.enqueue(m.IMAGE_STARTED)
     at = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(error) as raised:
         linkedin.prepare(draft, ORG, at)
     assert raised.value.code == code
-    assert len(server.asked) == 1, "no complete upload arrived"
+    assert len(server.requests) == 1, "no complete upload arrived"
 
 
 # --- statuses --------------------------------------------------------------------------------------------------------
@@ -313,9 +313,9 @@ WAITING = {"media": [{"urn": m.IMAGE, "sent": True}]}
 @pytest.mark.parametrize(("polls", "seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (50, 60)])
 @pytest.mark.parametrize("word", ["PROCESSING", "WAITING_UPLOAD"])
 def test_reads_grow_apart(
-    server: VendorServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
+    server: ScriptedServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
 ) -> None:
-    server.tell(m.build_media_status(word), m.build_media_status(word))
+    server.enqueue(m.build_media_status(word), m.build_media_status(word))
     at = {**WAITING, "polls": polls}
     waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
     assert linkedin.prepare(m.build_draft(), ORG, at) == waits
@@ -323,10 +323,10 @@ def test_reads_grow_apart(
 
 
 def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
     failed = m.build_media_status("PROCESSING_FAILED", processingFailureReason="The codec is not known")
-    server.tell(failed, failed)
+    server.enqueue(failed, failed)
     with pytest.raises(Rejected, match="The codec is not known"):
         linkedin.prepare(m.build_draft(), ORG, WAITING)
     seen = linkedin.look(m.build_draft(), ORG, WAITING, None, m.NONE_TAKEN)
@@ -335,10 +335,10 @@ def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
 
 
 def test_media_that_are_not_found_are_waited_for_then_sent_anew(
-    server: VendorServer, linkedin: LinkedIn
+    server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
     gone = m.build_error(404, "RESOURCE_NOT_FOUND")
-    server.tell(gone, gone)
+    server.enqueue(gone, gone)
     assert linkedin.prepare(m.build_draft(), ORG, WAITING).checkpoint == {**WAITING, "polls": 1}
     anew = linkedin.prepare(m.build_draft(), ORG, {**WAITING, "polls": 3})
     assert anew.checkpoint == {"media": [{}], "restarts": 1}
@@ -348,21 +348,21 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
     ("told", "error"),
     [
         (DROP, Unavailable),
-        (Told(status=500), Unavailable),
-        (Told(body="[]"), Unavailable),
-        (Told(body='{"status":"DANCING"}'), Unavailable),
+        (Reply(status=500), Unavailable),
+        (Reply(body="[]"), Unavailable),
+        (Reply(body='{"status":"DANCING"}'), Unavailable),
         (m.build_error(400, "SOMETHING_NEW"), Unavailable),
         (m.build_error(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
         (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
         (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
-        (Told(status=426, body=m.NO_VERSION), Unavailable),
+        (Reply(status=426, body=m.NO_VERSION), Unavailable),
     ],
 )
 @pytest.mark.parametrize("at", [{}, WAITING])
 def test_what_else_may_be_answered_on_the_way(
-    server: VendorServer, linkedin: LinkedIn, told: Told, error: type[AdapterError], at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError], at: dict[str, Any]
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error):
         linkedin.prepare(m.build_draft(), ORG, at)
 
@@ -377,7 +377,7 @@ def test_no_connection_is_no_harm() -> None:
     "at", [{}, {"media": [{"urn": m.IMAGE, "url": "x"}]}, {"media": [{}], "restarts": 1}]
 )
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
-    server: VendorServer, linkedin: LinkedIn, at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, at: dict[str, Any]
 ) -> None:
     assert linkedin.look(m.build_draft(), ORG, at, None, m.NONE_TAKEN) == Ready(checkpoint=at)
-    assert server.asked == []
+    assert server.requests == []

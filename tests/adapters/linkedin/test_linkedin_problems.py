@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Draft
 from adapters.linkedin import LinkedIn
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 BROKEN: list[tuple[Draft, str, Any, Any]] = [
     (m.build_draft(caption="x" * 3001), "caption", 3000, 3001),
@@ -34,14 +34,14 @@ BROKEN: list[tuple[Draft, str, Any, Any]] = [
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
 def test_every_limit_is_named(
-    server: VendorServer, linkedin: LinkedIn, draft: Draft, field: str, limit: Any, found: Any
+    server: ScriptedServer, linkedin: LinkedIn, draft: Draft, field: str, limit: Any, found: Any
 ) -> None:
     problems = linkedin.problems(draft, m.account())
     assert [(p.severity, p.field, p.limit, p.found) for p in problems] == [("refuse", field, limit, found)]
     assert problems[0].code == "validation_failed"
     assert str(found) in problems[0].message
     assert str(limit) in problems[0].message
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
