@@ -1,4 +1,4 @@
-"""A scripted server and a client, for the adapters that are tested against answers in order."""
+"""Fixtures for the adapters' tests: a server with scripted responses, and an HTTP client."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.http import HttpClient
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def server() -> Iterator[VendorServer]:
-    with VendorServer().running() as running:
+def server() -> Iterator[ScriptedServer]:
+    """A running server; every response that a test enqueues has to be used."""
+    with ScriptedServer().running() as running:
         yield running
-        assert running.unused == 0, "the adapter asked less than the test scripted"
+        assert running.unused == 0, "the adapter sent fewer requests than the test scripted"
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import pytest
 from adapters.facebook import Facebook
 from adapters.http import HttpClient
 from tests.adapters.facebook.drafts import build_settings
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def facebook(server: VendorServer, client: HttpClient) -> Facebook:
-    return Facebook(client, build_settings(server.base))
+def facebook(server: ScriptedServer, client: HttpClient) -> Facebook:
+    return Facebook(client, build_settings(server.url))
 
 
 @pytest.fixture
-def direct(server: VendorServer, client: HttpClient) -> Facebook:
-    return Facebook(client, build_settings(server.base, feed_mode="direct"))
+def direct(server: ScriptedServer, client: HttpClient) -> Facebook:
+    return Facebook(client, build_settings(server.url, feed_mode="direct"))

@@ -26,7 +26,7 @@ from tests.adapters.facebook.drafts import (
     video,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.vendor_server import Told, VendorServer
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 MIB = 1024 * 1024
 LONG = '{"access_token":"EAA-long","token_type":"bearer","expires_in":5183944}'
@@ -64,12 +64,12 @@ def test_what_facebook_takes_is_let_through(facebook: Facebook, draft: Draft) ->
     ],
 )
 def test_over_a_limit_is_one_problem_and_no_request(
-    server: VendorServer, facebook: Facebook, draft: Draft, field: str, found: object
+    server: ScriptedServer, facebook: Facebook, draft: Draft, field: str, found: object
 ) -> None:
     (problem,) = facebook.problems(draft, account())
     assert (problem.severity, problem.field, problem.found) == ("refuse", field, found)
     assert str(found) in problem.message
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_it_is_an_adapter(facebook: Facebook) -> None:
@@ -88,8 +88,8 @@ def test_consent(facebook: Facebook) -> None:
     assert parse_qs(url.query)["scope"] == ["pages_show_list,pages_read_engagement,pages_manage_posts"]
 
 
-def test_a_code_becomes_a_long_user_token(server: VendorServer, facebook: Facebook) -> None:
-    server.tell('{"access_token":"EAA-short","token_type":"bearer"}', LONG)
+def test_a_code_becomes_a_long_user_token(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue('{"access_token":"EAA-short","token_type":"bearer"}', LONG)
     credentials = facebook.exchange("code", "https://app.example.com/back", None)
     assert credentials.access_token.get_secret_value() == "EAA-long"
     assert server.calls == ["GET /graph/v25.0/oauth/access_token"] * 2
@@ -99,9 +99,9 @@ def page(number: str, tasks: str) -> str:
     return f'{{"id":"{number}","name":"Page {number}","access_token":"EAA-{number}","tasks":[{tasks}]}}'
 
 
-def test_pages_come_with_their_own_tokens(server: VendorServer, facebook: Facebook) -> None:
+def test_pages_come_with_their_own_tokens(server: ScriptedServer, facebook: Facebook) -> None:
     usable = page(PAGE, '"MANAGE","CREATE_CONTENT"')
-    server.tell(
+    server.enqueue(
         f'{{"data":[{usable}],"paging":{{"cursors":{{"after":"QVFI"}},"next":"https://x/next"}}}}',
         f'{{"data":[{page("2", chr(34) + "ANALYZE" + chr(34))}]}}',
     )
@@ -113,14 +113,14 @@ def test_pages_come_with_their_own_tokens(server: VendorServer, facebook: Facebo
     assert kept.refresh_token is not None
     assert kept.refresh_token.get_secret_value() == USER_TOKEN
     assert (kept.expires_at, kept.refresh_expires_at) == (None, dies)
-    assert server.asked[1].query["after"] == "QVFI"
+    assert server.requests[1].query["after"] == "QVFI"
     assert USER_TOKEN not in repr(found)
 
 
-def test_pages_of_a_business_are_found_through_the_token(server: VendorServer, facebook: Facebook) -> None:
+def test_pages_of_a_business_are_found_through_the_token(server: ScriptedServer, facebook: Facebook) -> None:
     scopes = f'{{"data":{{"granular_scopes":[{{"scope":"pages_manage_posts","target_ids":["{PAGE}"]}}]}}}}'
     alone = f'{{"id":"{PAGE}","name":"P","access_token":"EAA-p"}}'
-    server.tell('{"data":[]}', scopes, alone)
+    server.enqueue('{"data":[]}', scopes, alone)
     (found,) = facebook.discover(Credentials(access_token=SecretStr(USER_TOKEN)))
     assert found.remote_id == PAGE
     assert server.calls == [
@@ -128,40 +128,42 @@ def test_pages_of_a_business_are_found_through_the_token(server: VendorServer, f
         "GET /graph/v25.0/debug_token",
         f"GET /graph/v25.0/{PAGE}",
     ]
-    assert server.asked[1].query["access_token"] == f"990602627938098|{SECRET}"
+    assert server.requests[1].query["access_token"] == f"990602627938098|{SECRET}"
 
 
-def test_refresh_makes_a_new_page_token(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(LONG, f'{{"id":"{PAGE}","name":"P","access_token":"EAA-p2"}}')
+def test_refresh_makes_a_new_page_token(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(LONG, f'{{"id":"{PAGE}","name":"P","access_token":"EAA-p2"}}')
     fresh = facebook.refresh(account())
     assert fresh.access_token.get_secret_value() == "EAA-p2"
     assert fresh.refresh_token is not None
     assert fresh.refresh_token.get_secret_value() == "EAA-long"
     assert fresh.refresh_expires_at is not None
     assert fresh.scopes == ("pages_manage_posts",)
-    assert server.asked[0].query["fb_exchange_token"] == USER_TOKEN
+    assert server.requests[0].query["fb_exchange_token"] == USER_TOKEN
 
 
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ([Told(status=400, body=build_error(190, 463))], CredentialsRevoked),
-        ([Told(body=LONG), Told(status=400, body=build_error(190))], CredentialsRevoked),
-        ([Told(body=LONG), Told(body=f'{{"id":"{PAGE}"}}')], PermissionMissing),
-        ([Told(status=500)], Unavailable),
+        ([Reply(status=400, body=build_error(190, 463))], CredentialsRevoked),
+        ([Reply(body=LONG), Reply(status=400, body=build_error(190))], CredentialsRevoked),
+        ([Reply(body=LONG), Reply(body=f'{{"id":"{PAGE}"}}')], PermissionMissing),
+        ([Reply(status=500)], Unavailable),
     ],
 )
 def test_a_refresh_that_fails(
-    server: VendorServer, facebook: Facebook, script: list[Told], expected: type[AdapterError]
+    server: ScriptedServer, facebook: Facebook, script: list[Reply], expected: type[AdapterError]
 ) -> None:
-    server.tell(*script)
+    server.enqueue(*script)
     with pytest.raises(expected) as caught:
         facebook.refresh(account())
     assert TOKEN not in repr(caught.value)
     assert USER_TOKEN not in repr(caught.value)
 
 
-def test_a_page_without_a_kept_user_token_needs_its_person(server: VendorServer, facebook: Facebook) -> None:
+def test_a_page_without_a_kept_user_token_needs_its_person(
+    server: ScriptedServer, facebook: Facebook
+) -> None:
     with pytest.raises(CredentialsRevoked):
         facebook.refresh(account(refresh_token=None))
-    assert server.asked == []
+    assert server.requests == []

@@ -34,7 +34,7 @@ from tests.adapters.facebook.drafts import (
     video_status,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.vendor_server import Told, VendorServer
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 UPLOAD_URL = "https://rupload.facebook.com/video-upload/v25.0/123"
 STARTED = {"video_id": "123", "upload_url": UPLOAD_URL}
@@ -43,11 +43,11 @@ SESSION = {"video_id": "123", "session": "777", "start": 1000, "end": 1000}
 
 
 def run(facebook: Facebook, draft: Draft) -> list[PrepareResult]:
-    said: list[PrepareResult] = [Pending(checkpoint={})]
-    while isinstance(said[-1], Pending):
-        assert len(said) < 30
-        said.append(facebook.prepare(draft, account(), json.loads(json.dumps(dict(said[-1].checkpoint)))))
-    return said
+    result: list[PrepareResult] = [Pending(checkpoint={})]
+    while isinstance(result[-1], Pending):
+        assert len(result) < 30
+        result.append(facebook.prepare(draft, account(), json.loads(json.dumps(dict(result[-1].checkpoint)))))
+    return result
 
 
 @pytest.mark.parametrize(
@@ -74,75 +74,77 @@ def test_what_fits_a_reel_becomes_one(facts: dict[str, Any], shape: PostKind) ->
 # --- reels -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_reel_is_pulled_by_url(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(REEL_STARTED, video_status("uploading").replace("completed", "not_started"), SUCCESS, UP)
-    said = run(facebook, reel())
-    assert said[-1] == Ready(checkpoint=SENT)
+def test_a_reel_is_pulled_by_url(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(REEL_STARTED, video_status("uploading").replace("completed", "not_started"), SUCCESS, UP)
+    result = run(facebook, reel())
+    assert result[-1] == Ready(checkpoint=SENT)
     assert server.calls == [
         f"POST /graph/v25.0/{PAGE}/video_reels",
         "GET /graph/v25.0/123",
         "POST /rupload/video-upload/v25.0/123",
         "GET /graph/v25.0/123",
     ]
-    assert server.asked[0].json == {"upload_phase": "start"}
-    assert server.asked[2].headers["file_url"] == "https://cdn.example.com/v.mp4"
-    assert server.asked[2].headers["authorization"] == f"OAuth {TOKEN}"
+    assert server.requests[0].json() == {"upload_phase": "start"}
+    assert server.requests[2].headers["file_url"] == "https://cdn.example.com/v.mp4"
+    assert server.requests[2].headers["authorization"] == f"OAuth {TOKEN}"
 
 
-def test_a_reels_bytes_go_on_where_they_were_cut(server: VendorServer, client: HttpClient) -> None:
-    adapter = Facebook(client, build_settings(server.base, byte_upload=True))
+def test_a_reels_bytes_go_on_where_they_were_cut(server: ScriptedServer, client: HttpClient) -> None:
+    adapter = Facebook(client, build_settings(server.url, byte_upload=True))
     content = bytes(range(250)) * 4
-    server.tell(REEL_STARTED, HALF_UP.replace("400", "0"), Told(drop=True), HALF_UP, SUCCESS, UP)
-    said = run(adapter, reel(video(content)))
-    assert isinstance(said[3], Pending)
-    assert said[3] == Pending(checkpoint={**STARTED, "cuts": 1}, wait=timedelta(seconds=10))
-    first, second = server.asked[2], server.asked[4]
+    server.enqueue(REEL_STARTED, HALF_UP.replace("400", "0"), Reply(drop=True), HALF_UP, SUCCESS, UP)
+    result = run(adapter, reel(video(content)))
+    assert isinstance(result[3], Pending)
+    assert result[3] == Pending(checkpoint={**STARTED, "cuts": 1}, wait=timedelta(seconds=10))
+    first, second = server.requests[2], server.requests[4]
     assert (first.headers["offset"], first.body) == ("0", content)
     assert (second.headers["offset"], second.headers["file_size"]) == ("400", "1000")
     assert second.body == content[400:]
 
 
-def test_cuts_are_bounded(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(Told(drop=True))
+def test_cuts_are_bounded(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(Reply(drop=True))
     with pytest.raises(Unavailable):
         facebook.prepare(reel(), account(), {**STARTED, "offset": 0, "cuts": 5})
 
 
-def test_bytes_that_arrived_although_cut_are_not_sent_again(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(UP)
-    said = facebook.prepare(reel(), account(), {**STARTED, "cuts": 1})
-    assert isinstance(said, Ready)
+def test_bytes_that_arrived_although_cut_are_not_sent_again(
+    server: ScriptedServer, facebook: Facebook
+) -> None:
+    server.enqueue(UP)
+    result = facebook.prepare(reel(), account(), {**STARTED, "cuts": 1})
+    assert isinstance(result, Ready)
 
 
 @pytest.mark.parametrize("look", [False, True])
 def test_an_error_object_counts_whatever_the_phase_says(
-    server: VendorServer, facebook: Facebook, look: bool
+    server: ScriptedServer, facebook: Facebook, look: bool
 ) -> None:
-    server.tell(TOO_LOW)
+    server.enqueue(TOO_LOW)
     if look:
-        said = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
-        assert isinstance(said, Ended)
-        assert type(said.error) is Rejected
+        result = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
+        assert isinstance(result, Ended)
+        assert type(result.error) is Rejected
     else:
         with pytest.raises(Rejected):
             facebook.prepare(reel(), account(), SENT)
 
 
 @pytest.mark.parametrize("word", ["upload_failed", "expired"])
-def test_a_failed_upload_is_begun_anew(server: VendorServer, facebook: Facebook, word: str) -> None:
-    server.tell(video_status(word))
-    said = facebook.prepare(reel(), account(), SENT)
-    assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
+def test_a_failed_upload_is_begun_anew(server: ScriptedServer, facebook: Facebook, word: str) -> None:
+    server.enqueue(video_status(word))
+    result = facebook.prepare(reel(), account(), SENT)
+    assert result == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
 def test_finishing_a_reel_is_one_request(
-    server: VendorServer, facebook: Facebook, client: HttpClient
+    server: ScriptedServer, facebook: Facebook, client: HttpClient
 ) -> None:
-    server.tell(SUCCESS)
-    said = facebook.finalize(reel(), account(), SENT)
-    assert said == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
+    server.enqueue(SUCCESS)
+    result = facebook.finalize(reel(), account(), SENT)
+    assert result == Pending(checkpoint={**SENT, "accepted": True}, wait=timedelta(seconds=5))
     assert server.calls == [f"POST /graph/v25.0/{PAGE}/video_reels"]
-    assert server.asked[0].json == {
+    assert server.requests[0].json() == {
         "upload_phase": "finish",
         "video_id": "123",
         "video_state": "PUBLISHED",
@@ -152,39 +154,39 @@ def test_finishing_a_reel_is_one_request(
 
 
 @pytest.mark.parametrize("code", [1363040, 1363127, 1363128, 1363129, 368, 6000, 382])
-def test_a_listed_refusal_of_the_finish(server: VendorServer, facebook: Facebook, code: int) -> None:
-    server.tell(Told(status=400, body=build_error(code)))
+def test_a_listed_refusal_of_the_finish(server: ScriptedServer, facebook: Facebook, code: int) -> None:
+    server.enqueue(Reply(status=400, body=build_error(code)))
     with pytest.raises(Rejected):
         facebook.finalize(reel(), account(), SENT)
 
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
-@pytest.mark.parametrize("answer", [Told(drop=True), Told(status=500, body=build_error(2)), Told(body="")])
+@pytest.mark.parametrize("answer", [Reply(drop=True), Reply(status=500, body=build_error(2)), Reply(body="")])
 def test_a_lost_finish_is_unknown(
-    server: VendorServer, facebook: Facebook, draft: Draft, answer: Told
+    server: ScriptedServer, facebook: Facebook, draft: Draft, answer: Reply
 ) -> None:
-    server.tell(answer)
-    at = SENT if get_post_kind(draft) is PostKind.REEL else SESSION
+    server.enqueue(answer)
+    state = SENT if get_post_kind(draft) is PostKind.REEL else SESSION
     with pytest.raises(OutcomeUnknown):
-        facebook.finalize(draft, account(), at)
-    assert len(server.asked) == 1
+        facebook.finalize(draft, account(), state)
+    assert len(server.requests) == 1
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: VendorServer, facebook: Facebook) -> None:
+def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: ScriptedServer, facebook: Facebook) -> None:
     content = bytes(range(250)) * 4
-    server.tell(
+    server.enqueue(
         VIDEO_STARTED.replace("1048576", "600"),
         '{"start_offset":"600","end_offset":"1000"}',
         '{"start_offset":"1000","end_offset":"1000"}',
     )
-    said = run(facebook, landscape(content))
-    assert said[-1] == Ready(checkpoint=SESSION)
+    result = run(facebook, landscape(content))
+    assert result[-1] == Ready(checkpoint=SESSION)
     assert server.calls == [f"POST /graph_video/v25.0/{PAGE}/videos"] * 3
-    assert server.asked[0].json == {"upload_phase": "start", "file_size": 1000}
-    for asked, first, last in ((server.asked[1], 0, 600), (server.asked[2], 600, 1000)):
+    assert server.requests[0].json() == {"upload_phase": "start", "file_size": 1000}
+    for asked, first, last in ((server.requests[1], 0, 600), (server.requests[2], 600, 1000)):
         parts = asked.body.split(asked.headers["content-type"].partition("boundary=")[2].encode())
         assert b'name="upload_phase"\r\n\r\ntransfer\r\n' in parts[1]
         assert b'name="upload_session_id"\r\n\r\n777\r\n' in parts[2]
@@ -197,56 +199,56 @@ def test_a_video_goes_up_in_the_chunks_that_are_asked_for(server: VendorServer, 
     "data", ['{"start_offset":600,"end_offset":1000}', '"{\\"start_offset\\":600,\\"end_offset\\":1000}"']
 )
 def test_a_chunk_that_had_arrived_is_not_an_error(
-    server: VendorServer, facebook: Facebook, data: str
+    server: ScriptedServer, facebook: Facebook, data: str
 ) -> None:
     error = build_error(6001, 1363037).replace('"is_transient"', f'"error_data": {data}, "is_transient"')
-    server.tell(Told(status=400, body=error))
-    said = facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
-    assert said == Pending(checkpoint={**SESSION, "start": 600, "end": 1000})
+    server.enqueue(Reply(status=400, body=error))
+    result = facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
+    assert result == Pending(checkpoint={**SESSION, "start": 600, "end": 1000})
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Told(drop=True), Unavailable),
-        (Told(status=500), Unavailable),
-        (Told(status=400, body=build_error(6001)), Unavailable),
-        (Told(status=400, body=build_error(6001, 1363037)), Unavailable),
-        (Told(status=400, body=build_error(6000)), Rejected),
+        (Reply(drop=True), Unavailable),
+        (Reply(status=500), Unavailable),
+        (Reply(status=400, body=build_error(6001)), Unavailable),
+        (Reply(status=400, body=build_error(6001, 1363037)), Unavailable),
+        (Reply(status=400, body=build_error(6000)), Rejected),
     ],
 )
 def test_a_refused_chunk(
-    server: VendorServer, facebook: Facebook, answer: Told, expected: type[AdapterError]
+    server: ScriptedServer, facebook: Facebook, answer: Reply, expected: type[AdapterError]
 ) -> None:
-    server.tell(answer)
+    server.enqueue(answer)
     with pytest.raises(expected):
         facebook.prepare(landscape(), account(), {**SESSION, "start": 0, "end": 600})
 
 
-def test_known_bytes_are_skipped(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(VIDEO_STARTED.replace("}", ',"skip_upload":true}'))
-    said = run(facebook, landscape())
-    assert said[-1] == Ready(checkpoint={"video_id": "123", "session": "777"})
+def test_known_bytes_are_skipped(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(VIDEO_STARTED.replace("}", ',"skip_upload":true}'))
+    result = run(facebook, landscape())
+    assert result[-1] == Ready(checkpoint={"video_id": "123", "session": "777"})
 
 
-def test_finishing_a_video_is_one_request(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(SUCCESS)
-    said = facebook.finalize(landscape(), account(), SESSION)
-    assert said == Pending(checkpoint={**SESSION, "accepted": True}, wait=timedelta(seconds=5))
+def test_finishing_a_video_is_one_request(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(SUCCESS)
+    result = facebook.finalize(landscape(), account(), SESSION)
+    assert result == Pending(checkpoint={**SESSION, "accepted": True}, wait=timedelta(seconds=5))
     assert server.calls == [f"POST /graph_video/v25.0/{PAGE}/videos"]
-    assert server.asked[0].json == {
+    assert server.requests[0].json() == {
         "upload_phase": "finish",
         "upload_session_id": "777",
         "description": "A reel",
     }
 
 
-def test_a_video_without_bytes_at_hand_is_unsupported(server: VendorServer, facebook: Facebook) -> None:
+def test_a_video_without_bytes_at_hand_is_unsupported(server: ScriptedServer, facebook: Facebook) -> None:
     draft = landscape()
     bare = replace(draft, media=(replace(draft.media[0], stream=None),))
     with pytest.raises(Unsupported):
         facebook.prepare(bare, account(), {})
-    assert server.asked == []
+    assert server.requests == []
 
 
 # --- look ------------------------------------------------------------------------------------------------------------
@@ -256,11 +258,13 @@ TOLD = '"status":"not_started","publish_status":"published"'
 
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
-def test_live_is_published_under_the_video_id(server: VendorServer, facebook: Facebook, draft: Draft) -> None:
-    server.tell(LIVE)
-    said = facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN)
-    assert said == Published(remote_id="123", url=f"{server.base}/www/reel/123/")
-    assert server.asked[0].query == {"fields": "status,published,post_id,permalink_url,created_time"}
+def test_live_is_published_under_the_video_id(
+    server: ScriptedServer, facebook: Facebook, draft: Draft
+) -> None:
+    server.enqueue(LIVE)
+    result = facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN)
+    assert result == Published(remote_id="123", url=f"{server.url}/www/reel/123/")
+    assert server.requests[0].query == {"fields": "status,published,post_id,permalink_url,created_time"}
 
 
 @pytest.mark.parametrize(
@@ -284,36 +288,36 @@ def test_live_is_published_under_the_video_id(server: VendorServer, facebook: Fa
     ],
 )
 def test_what_a_status_means_after_arming(
-    server: VendorServer, facebook: Facebook, answer: str, accepted: bool, expected: type[object]
+    server: ScriptedServer, facebook: Facebook, answer: str, accepted: bool, expected: type[object]
 ) -> None:
-    server.tell(answer)
-    at = {**SENT, "accepted": True} if accepted else SENT
-    said = facebook.look(reel(), account(), at, ARMED, NONE_TAKEN)
-    assert type(said) is expected
-    if isinstance(said, Absent):
-        assert said.checkpoint == {**SENT, "again": True}
+    server.enqueue(answer)
+    state = {**SENT, "accepted": True} if accepted else SENT
+    result = facebook.look(reel(), account(), state, ARMED, NONE_TAKEN)
+    assert type(result) is expected
+    if isinstance(result, Absent):
+        assert result.checkpoint == {**SENT, "again": True}
 
 
 @pytest.mark.parametrize("draft", [reel(), landscape()])
 def test_a_video_that_is_not_found_proves_nothing(
-    server: VendorServer, facebook: Facebook, draft: Draft
+    server: ScriptedServer, facebook: Facebook, draft: Draft
 ) -> None:
-    server.tell(Told(status=400, body=build_error(100, 33)))
+    server.enqueue(Reply(status=400, body=build_error(100, 33)))
     assert isinstance(facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN), CannotTell)
 
 
 def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(
-    server: VendorServer, facebook: Facebook
+    server: ScriptedServer, facebook: Facebook
 ) -> None:
-    server.tell(HALF_UP, UP)
-    said = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
-    assert said == Pending(checkpoint={**SENT, "polls": 1}, wait=timedelta(seconds=5))
+    server.enqueue(HALF_UP, UP)
+    result = facebook.look(reel(), account(), SENT, None, NONE_TAKEN)
+    assert result == Pending(checkpoint={**SENT, "polls": 1}, wait=timedelta(seconds=5))
     assert facebook.look(reel(), account(), SENT, None, NONE_TAKEN) == Ready(checkpoint=SENT)
     unsent = {**STARTED, "offset": 0}
     assert facebook.look(reel(), account(), unsent, None, NONE_TAKEN) == Ready(checkpoint=unsent)
 
 
-def test_unarmed_but_live_is_published(server: VendorServer, facebook: Facebook) -> None:
-    server.tell(LIVE, LIVE)
+def test_unarmed_but_live_is_published(server: ScriptedServer, facebook: Facebook) -> None:
+    server.enqueue(LIVE, LIVE)
     assert isinstance(facebook.look(reel(), account(), SENT, None, NONE_TAKEN), Published)
     assert isinstance(facebook.prepare(reel(), account(), SENT), Pending)

@@ -7,9 +7,9 @@ import pytest
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.drafts import build_settings
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def instagram(server: VendorServer, client: HttpClient) -> Instagram:
-    return Instagram(client, build_settings(server.base))
+def instagram(server: ScriptedServer, client: HttpClient) -> Instagram:
+    return Instagram(client, build_settings(server.url))

@@ -43,9 +43,9 @@ def status(word: str, text: str = "") -> str:
     return f'{{"status_code":"{word}","status":"{text}","id":"{CONTAINER}"}}'
 
 
-def node(media_id: str, caption: str, at: str = "2026-11-24T12:00:03+0000") -> str:
+def node(media_id: str, caption: str, created_at: str = "2026-11-24T12:00:03+0000") -> str:
     return (
-        f'{{"id":"{media_id}","caption":"{caption}","timestamp":"{at}",'
+        f'{{"id":"{media_id}","caption":"{caption}","timestamp":"{created_at}",'
         f'"permalink":"https://www.instagram.com/p/{media_id}/","media_type":"IMAGE"}}'
     )
 

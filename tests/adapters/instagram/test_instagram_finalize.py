@@ -33,38 +33,38 @@ from tests.adapters.instagram.drafts import (
     photo_post,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.vendor_server import Told, VendorServer, closed_port
+from tests.adapters.scripted_server import Reply, ScriptedServer, closed_port
 
 READY = {"quota_read": True, "container": CONTAINER}
 
 
 def test_the_visible_call_is_one_request_and_hands_back_the_media_id(
-    server: VendorServer, instagram: Instagram, client: HttpClient
+    server: ScriptedServer, instagram: Instagram, client: HttpClient
 ) -> None:
-    server.tell(PUBLISHED)
-    said = instagram.finalize(photo_post(), account(), READY)
-    assert said == Pending(checkpoint={**READY, "media_id": MEDIA_ID}, wait=timedelta(0))
+    server.enqueue(PUBLISHED)
+    result = instagram.finalize(photo_post(), account(), READY)
+    assert result == Pending(checkpoint={**READY, "media_id": MEDIA_ID}, wait=timedelta(0))
     assert server.calls == [f"POST /graph/v25.0/{IG}/media_publish"]
-    assert server.asked[0].json == {"creation_id": CONTAINER}
+    assert server.requests[0].json() == {"creation_id": CONTAINER}
     assert [visible for _, _, visible in client.calls] == [True]
 
 
-def test_facebook_login_publishes_on_its_own_host(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(PUBLISHED)
+def test_facebook_login_publishes_on_its_own_host(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(PUBLISHED)
     instagram.finalize(photo_post(), account("facebook_login"), READY)
     assert server.calls == [f"POST /facebook_graph/v25.0/{IG}/media_publish"]
 
 
-def test_what_is_live_already_is_never_sent_again(server: VendorServer, instagram: Instagram) -> None:
+def test_what_is_live_already_is_never_sent_again(server: ScriptedServer, instagram: Instagram) -> None:
     live = {**READY, "media_id": MEDIA_ID}
     assert instagram.finalize(photo_post(), account(), live) == Pending(checkpoint=live)
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_without_a_container_nothing_is_sent(server: VendorServer, instagram: Instagram) -> None:
+def test_without_a_container_nothing_is_sent(server: ScriptedServer, instagram: Instagram) -> None:
     with pytest.raises(Unavailable):
         instagram.finalize(photo_post(), account(), {"quota_read": True})
-    assert server.asked == []
+    assert server.requests == []
 
 
 REFUSALS: list[tuple[int, int | None, type[AdapterError]]] = [
@@ -124,28 +124,28 @@ UNCLEAR: list[tuple[int, int | None]] = [
 
 @pytest.mark.parametrize(("code", "subcode", "expected"), REFUSALS)
 def test_a_listed_refusal_was_given_before_acting(
-    server: VendorServer,
+    server: ScriptedServer,
     instagram: Instagram,
     code: int,
     subcode: int | None,
     expected: type[AdapterError],
 ) -> None:
-    server.tell(Told(status=400, body=build_error(code, subcode)))
+    server.enqueue(Reply(status=400, body=build_error(code, subcode)))
     with pytest.raises(expected) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert type(caught.value) is expected
     assert caught.value.platform_code == (f"{code}/{subcode}" if subcode else str(code))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(("code", "subcode"), UNCLEAR)
 def test_everything_else_leaves_the_outcome_unknown(
-    server: VendorServer, instagram: Instagram, code: int, subcode: int | None
+    server: ScriptedServer, instagram: Instagram, code: int, subcode: int | None
 ) -> None:
-    server.tell(Told(status=400, body=build_error(code, subcode)))
+    server.enqueue(Reply(status=400, body=build_error(code, subcode)))
     with pytest.raises(OutcomeUnknown):
         instagram.finalize(photo_post(), account(), READY)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_every_row_of_the_table_is_tried_above() -> None:
@@ -164,28 +164,28 @@ def test_no_row_that_proves_nothing_is_a_wait_or_a_reconnect(row: object) -> Non
 @pytest.mark.parametrize(
     "answer",
     [
-        Told(drop=True),
-        Told(status=500, body=build_error(2, transient=True)),
-        Told(status=500, body=build_error(190, 463)),
-        Told(status=503, body=build_error(4)),
-        Told(status=502, body="<html>"),
-        Told(status=400, body="not json"),
-        Told(status=404, body=""),
-        Told(status=400, body=build_error(36003, 2207009, transient=True)),
-        Told(body=""),
-        Told(body="{}"),
-        Told(body='{"id":null}'),
-        Told(body="<html>fine</html>"),
-        Told(status=302, body="", headers={"Location": "/elsewhere"}),
+        Reply(drop=True),
+        Reply(status=500, body=build_error(2, transient=True)),
+        Reply(status=500, body=build_error(190, 463)),
+        Reply(status=503, body=build_error(4)),
+        Reply(status=502, body="<html>"),
+        Reply(status=400, body="not json"),
+        Reply(status=404, body=""),
+        Reply(status=400, body=build_error(36003, 2207009, transient=True)),
+        Reply(body=""),
+        Reply(body="{}"),
+        Reply(body='{"id":null}'),
+        Reply(body="<html>fine</html>"),
+        Reply(status=302, body="", headers={"Location": "/elsewhere"}),
     ],
 )
 def test_an_unclear_answer_is_never_read_as_a_refusal(
-    server: VendorServer, instagram: Instagram, answer: Told
+    server: ScriptedServer, instagram: Instagram, answer: Reply
 ) -> None:
-    server.tell(answer)
+    server.enqueue(answer)
     with pytest.raises(OutcomeUnknown):
         instagram.finalize(photo_post(), account(), READY)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_call_that_never_left_is_unavailable(client: HttpClient) -> None:
@@ -193,15 +193,15 @@ def test_a_call_that_never_left_is_unavailable(client: HttpClient) -> None:
         Instagram(client, build_settings(base)).finalize(photo_post(), account(), READY)
 
 
-def test_a_right_to_send_that_ran_out_sends_nothing(server: VendorServer) -> None:
-    late = Instagram(HttpClient(may_send=lambda: False), build_settings(server.base))
+def test_a_right_to_send_that_ran_out_sends_nothing(server: ScriptedServer) -> None:
+    late = Instagram(HttpClient(may_send=lambda: False), build_settings(server.url))
     with pytest.raises(Unavailable):
         late.finalize(photo_post(), account(), READY)
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_the_vendors_example_of_not_ready_un_arms(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=NOT_READY))
+def test_the_vendors_example_of_not_ready_un_arms(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(Reply(status=400, body=NOT_READY))
     with pytest.raises(Unavailable) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert caught.value.platform_code == "9007/2207027"
@@ -219,16 +219,16 @@ def test_the_vendors_example_of_not_ready_un_arms(server: VendorServer, instagra
     ],
 )
 def test_a_throttle_waits_as_long_as_it_says(
-    server: VendorServer, instagram: Instagram, headers: dict[str, str], wait: timedelta
+    server: ScriptedServer, instagram: Instagram, headers: dict[str, str], wait: timedelta
 ) -> None:
-    server.tell(Told(status=403, body=build_error(4, transient=True), headers=headers))
+    server.enqueue(Reply(status=403, body=build_error(4, transient=True), headers=headers))
     with pytest.raises(RateLimited) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert caught.value.retry_after == wait
 
 
-def test_the_daily_limit_is_asked_again_hourly(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=build_error(9, 2207042)))
+def test_the_daily_limit_is_asked_again_hourly(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(Reply(status=400, body=build_error(9, 2207042)))
     with pytest.raises(RateLimited) as caught:
         instagram.finalize(photo_post(), account(), READY)
     assert caught.value.retry_after == timedelta(hours=1)
@@ -236,9 +236,9 @@ def test_the_daily_limit_is_asked_again_hourly(server: VendorServer, instagram: 
 
 @pytest.mark.parametrize(("status", "expected"), [(429, RateLimited), (401, CredentialsExpired)])
 def test_a_bare_429_or_401_is_a_refusal(
-    server: VendorServer, instagram: Instagram, status: int, expected: type[Retryable]
+    server: ScriptedServer, instagram: Instagram, status: int, expected: type[Retryable]
 ) -> None:
-    server.tell(Told(status=status, body=""))
+    server.enqueue(Reply(status=status, body=""))
     with pytest.raises(expected):
         instagram.finalize(photo_post(), account(), READY)
 
@@ -266,13 +266,13 @@ PREPARE_ROWS: list[tuple[int, int | None, type[AdapterError]]] = [
 
 @pytest.mark.parametrize(("code", "subcode", "expected"), PREPARE_ROWS)
 def test_each_row_at_a_container(
-    server: VendorServer,
+    server: ScriptedServer,
     instagram: Instagram,
     code: int,
     subcode: int | None,
     expected: type[AdapterError],
 ) -> None:
-    server.tell(Told(status=400, body=build_error(code, subcode)))
+    server.enqueue(Reply(status=400, body=build_error(code, subcode)))
     with pytest.raises(expected) as caught:
         instagram.prepare(photo_post(), account(), {"quota_read": True})
     assert type(caught.value) is expected

@@ -14,14 +14,14 @@ from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.drafts import IG, REFRESHED, SECRET, TOKEN, account, build_settings
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.vendor_server import Told, VendorServer
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 BACK = "https://app.example.com/back"
 
 
 @pytest.fixture
-def facebook_login(server: VendorServer, client: HttpClient) -> Instagram:
-    return Instagram(client, build_settings(server.base, connection="facebook_login"))
+def facebook_login(server: ScriptedServer, client: HttpClient) -> Instagram:
+    return Instagram(client, build_settings(server.url, connection="facebook_login"))
 
 
 def lives_sixty_days(credentials: Credentials) -> bool:
@@ -55,20 +55,22 @@ def test_consent_through_facebook(facebook_login: Instagram) -> None:
         '{"data":[{"access_token":"IGQ-short","user_id":"178","permissions":"instagram_business_basic"}]}',
     ],
 )
-def test_a_code_becomes_a_token_of_sixty_days(server: VendorServer, instagram: Instagram, short: str) -> None:
-    server.tell(short, REFRESHED)
+def test_a_code_becomes_a_token_of_sixty_days(
+    server: ScriptedServer, instagram: Instagram, short: str
+) -> None:
+    server.enqueue(short, REFRESHED)
     credentials = instagram.exchange("AQB-code#_", BACK, None)
     assert credentials.access_token.get_secret_value() == "IGAA-new-token"
     assert lives_sixty_days(credentials)
     assert server.calls == ["POST /api/oauth/access_token", "GET /graph/access_token"]
-    assert server.asked[0].form == {
+    assert server.requests[0].form() == {
         "client_id": "990602627938098",
         "client_secret": SECRET,
         "grant_type": "authorization_code",
         "redirect_uri": BACK,
         "code": "AQB-code",
     }
-    assert server.asked[1].query == {
+    assert server.requests[1].query == {
         "grant_type": "ig_exchange_token",
         "client_secret": SECRET,
         "access_token": "IGQ-short",
@@ -79,32 +81,32 @@ def test_a_code_becomes_a_token_of_sixty_days(server: VendorServer, instagram: I
     ("answer", "expected"),
     [
         (
-            Told(status=400, body='{"error_type":"OAuthException","code":400,"error_message":"used"}'),
+            Reply(status=400, body='{"error_type":"OAuthException","code":400,"error_message":"used"}'),
             Rejected,
         ),
-        (Told(status=500, body=""), Unavailable),
-        (Told(body="{}"), Unavailable),
-        (Told(body="<html>"), Unavailable),
-        (Told(status=429, body=""), RateLimited),
-        (Told(drop=True), Unavailable),
+        (Reply(status=500, body=""), Unavailable),
+        (Reply(body="{}"), Unavailable),
+        (Reply(body="<html>"), Unavailable),
+        (Reply(status=429, body=""), RateLimited),
+        (Reply(drop=True), Unavailable),
     ],
 )
 def test_a_code_that_is_not_taken(
-    server: VendorServer, instagram: Instagram, answer: Told, expected: type[AdapterError]
+    server: ScriptedServer, instagram: Instagram, answer: Reply, expected: type[AdapterError]
 ) -> None:
-    server.tell(answer)
+    server.enqueue(answer)
     with pytest.raises(expected) as caught:
         instagram.exchange("code-value", BACK, None)
     assert SECRET not in repr(caught.value)
 
 
-def test_a_facebook_code_becomes_a_long_user_token(server: VendorServer, facebook_login: Instagram) -> None:
-    server.tell('{"access_token":"EAA-short","token_type":"bearer","expires_in":5000}', REFRESHED)
+def test_a_facebook_code_becomes_a_long_user_token(server: ScriptedServer, facebook_login: Instagram) -> None:
+    server.enqueue('{"access_token":"EAA-short","token_type":"bearer","expires_in":5000}', REFRESHED)
     credentials = facebook_login.exchange("code", BACK, None)
     assert lives_sixty_days(credentials)
     assert server.calls == ["GET /facebook_graph/v25.0/oauth/access_token"] * 2
-    assert server.asked[0].query["code"] == "code"
-    assert server.asked[1].query == {
+    assert server.requests[0].query["code"] == "code"
+    assert server.requests[1].query == {
         "grant_type": "fb_exchange_token",
         "client_id": "990602627938098",
         "client_secret": SECRET,
@@ -113,14 +115,16 @@ def test_a_facebook_code_becomes_a_long_user_token(server: VendorServer, faceboo
 
 
 @pytest.mark.parametrize(
-    "said",
+    "result",
     [
         f'{{"data":[{{"user_id":"{IG}","username":"slipway","name":"Slip Way"}}]}}',
         f'{{"user_id":"{IG}","username":"slipway","name":"Slip Way","id":"app-scoped"}}',
     ],
 )
-def test_the_account_behind_an_instagram_token(server: VendorServer, instagram: Instagram, said: str) -> None:
-    server.tell(said)
+def test_the_account_behind_an_instagram_token(
+    server: ScriptedServer, instagram: Instagram, result: str
+) -> None:
+    server.enqueue(result)
     (found,) = instagram.discover(Credentials(access_token=SecretStr(TOKEN)))
     assert (found.remote_id, found.username, found.connection) == (IG, "slipway", "instagram_login")
     assert server.calls == ["GET /graph/v25.0/me"]
@@ -134,8 +138,8 @@ PAGE = (
 PAGE_ALONE = '{"id":"2","name":"No Instagram","access_token":"EAA-page2"}'
 
 
-def test_the_accounts_behind_a_facebook_token(server: VendorServer, facebook_login: Instagram) -> None:
-    server.tell(f'{{"data":[{PAGE},{PAGE_ALONE}]}}')
+def test_the_accounts_behind_a_facebook_token(server: ScriptedServer, facebook_login: Instagram) -> None:
+    server.enqueue(f'{{"data":[{PAGE},{PAGE_ALONE}]}}')
     (found,) = facebook_login.discover(Credentials(access_token=SecretStr("EAA-user")))
     assert (found.remote_id, found.connection) == (IG, "facebook_login")
     assert found.credentials.access_token.get_secret_value() == "EAA-user"
@@ -143,61 +147,63 @@ def test_the_accounts_behind_a_facebook_token(server: VendorServer, facebook_log
 
 
 def test_an_empty_list_is_read_through_the_tokens_own_scopes(
-    server: VendorServer, facebook_login: Instagram
+    server: ScriptedServer, facebook_login: Instagram
 ) -> None:
     scopes = (
         '{"data":{"granular_scopes":[{"scope":"pages_show_list","target_ids":["134895793791914"]},'
         '{"scope":"pages_read_engagement","target_ids":["134895793791914"]},'
         '{"scope":"instagram_basic","target_ids":["17841405822304914"]}]}}'
     )
-    server.tell('{"data":[]}', scopes, PAGE)
+    server.enqueue('{"data":[]}', scopes, PAGE)
     (found,) = facebook_login.discover(Credentials(access_token=SecretStr("EAA-user")))
     assert found.remote_id == IG
     assert server.calls[1:] == [
         "GET /facebook_graph/v25.0/debug_token",
         "GET /facebook_graph/v25.0/134895793791914",
     ]
-    assert server.asked[1].query == {
+    assert server.requests[1].query == {
         "input_token": "EAA-user",
         "access_token": f"990602627938098|{SECRET}",
     }
 
 
-def test_refresh_of_an_instagram_token(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(REFRESHED)
+def test_refresh_of_an_instagram_token(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(REFRESHED)
     credentials = instagram.refresh(account())
     assert credentials.access_token.get_secret_value() == "IGAA-new-token"
     assert lives_sixty_days(credentials)
     assert server.calls == ["GET /graph/refresh_access_token"]
-    assert server.asked[0].query == {"grant_type": "ig_refresh_token", "access_token": TOKEN}
+    assert server.requests[0].query == {"grant_type": "ig_refresh_token", "access_token": TOKEN}
 
 
-def test_refresh_of_a_facebook_token(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(REFRESHED)
+def test_refresh_of_a_facebook_token(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(REFRESHED)
     assert lives_sixty_days(instagram.refresh(account("facebook_login")))
-    assert server.asked[0].query["fb_exchange_token"] == TOKEN
+    assert server.requests[0].query["fb_exchange_token"] == TOKEN
 
 
 @pytest.mark.parametrize("connection", ["instagram_login", "facebook_login"])
 @pytest.mark.parametrize("subcode", [None, 463, 460])
 def test_a_dead_token_needs_its_person(
-    server: VendorServer, instagram: Instagram, connection: str, subcode: int | None
+    server: ScriptedServer, instagram: Instagram, connection: str, subcode: int | None
 ) -> None:
-    server.tell(Told(status=400, body=build_error(190, subcode)))
+    server.enqueue(Reply(status=400, body=build_error(190, subcode)))
     with pytest.raises(CredentialsRevoked) as caught:
         instagram.refresh(account(connection))
     assert TOKEN not in repr(caught.value)
     assert caught.value.next_action
 
 
-def test_a_passing_failure_at_refresh_revokes_nothing(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=500, body=""))
+def test_a_passing_failure_at_refresh_revokes_nothing(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(Reply(status=500, body=""))
     with pytest.raises(Unavailable):
         instagram.refresh(account())
 
 
-def test_a_token_too_young_to_refresh_is_asked_for_later(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=build_error(100)))
+def test_a_token_too_young_to_refresh_is_asked_for_later(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    server.enqueue(Reply(status=400, body=build_error(100)))
     with pytest.raises(Unavailable) as caught:
         instagram.refresh(account())
     assert (caught.value.code, caught.value.retry_after) == ("refresh_too_early", timedelta(hours=1))

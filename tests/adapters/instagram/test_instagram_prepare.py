@@ -39,28 +39,30 @@ from tests.adapters.instagram.drafts import (
     video,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.vendor_server import Told, VendorServer, closed_port
+from tests.adapters.scripted_server import Reply, ScriptedServer, closed_port
 
 
-def run(instagram: Instagram, draft: Draft, whose: Account, start: Mapping[str, Any]) -> list[PrepareResult]:
+def run(instagram: Instagram, draft: Draft, owner: Account, start: Mapping[str, Any]) -> list[PrepareResult]:
     """Call ``prepare`` until Ready, as the pipeline does, each time with a checkpoint that went through JSON."""
-    said: list[PrepareResult] = []
+    result: list[PrepareResult] = []
     checkpoint = start
-    while not said or isinstance(said[-1], Pending):
-        said.append(instagram.prepare(draft, whose, json.loads(json.dumps(dict(checkpoint)))))
-        checkpoint = said[-1].checkpoint
-        assert len(said) < 30
-    return said
+    while not result or isinstance(result[-1], Pending):
+        result.append(instagram.prepare(draft, owner, json.loads(json.dumps(dict(checkpoint)))))
+        checkpoint = result[-1].checkpoint
+        assert len(result) < 30
+    return result
 
 
 def created(container: str) -> str:
     return f'{{"id":"{container}"}}'
 
 
-def test_an_image_post_is_quota_container_polls_and_ready(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(QUOTA, CREATED, status("IN_PROGRESS"), FINISHED)
-    said = run(instagram, photo_post(), account(), {})
-    assert [answer for answer in said if isinstance(answer, Ready)] == [
+def test_an_image_post_is_quota_container_polls_and_ready(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    server.enqueue(QUOTA, CREATED, status("IN_PROGRESS"), FINISHED)
+    result = run(instagram, photo_post(), account(), {})
+    assert [answer for answer in result if isinstance(answer, Ready)] == [
         Ready(checkpoint={"quota_read": True, "container": CONTAINER})
     ]
     assert server.calls == [
@@ -69,38 +71,38 @@ def test_an_image_post_is_quota_container_polls_and_ready(server: VendorServer, 
         f"GET /graph/v25.0/{CONTAINER}",
         f"GET /graph/v25.0/{CONTAINER}",
     ]
-    assert server.asked[0].query == {"fields": "quota_usage,config"}
-    assert server.asked[1].json == {
+    assert server.requests[0].query == {"fields": "quota_usage,config"}
+    assert server.requests[1].json() == {
         "image_url": "https://cdn.example.com/1.jpg",
         "caption": "One picture",
     }
-    assert server.asked[2].query == {"fields": "status_code,status"}
-    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {TOKEN}"}
-    waits = [answer.wait for answer in said if isinstance(answer, Pending)]
+    assert server.requests[2].query == {"fields": "status_code,status"}
+    assert {asked.headers["authorization"] for asked in server.requests} == {f"Bearer {TOKEN}"}
+    waits = [answer.wait for answer in result if isinstance(answer, Pending)]
     assert waits == [timedelta(0), timedelta(seconds=1), timedelta(seconds=1)]
 
 
-def test_a_reel_is_pulled_by_url(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(QUOTA, CREATED, FINISHED)
+def test_a_reel_is_pulled_by_url(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(QUOTA, CREATED, FINISHED)
     run(instagram, reel(), account(), {})
-    assert server.asked[1].json == {
+    assert server.requests[1].json() == {
         "media_type": "REELS",
         "video_url": "https://cdn.example.com/v.mp4",
         "caption": "A reel",
     }
 
 
-def test_polls_back_off_up_to_a_minute(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(*[status("IN_PROGRESS")] * 6, FINISHED)
-    said = run(instagram, reel(), account(), {"container": CONTAINER})
-    waits = [answer.wait.total_seconds() for answer in said if isinstance(answer, Pending)]
+def test_polls_back_off_up_to_a_minute(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(*[status("IN_PROGRESS")] * 6, FINISHED)
+    result = run(instagram, reel(), account(), {"container": CONTAINER})
+    waits = [answer.wait.total_seconds() for answer in result if isinstance(answer, Pending)]
     assert waits == [5, 10, 20, 40, 60, 60]
 
 
 def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
-    server: VendorServer, instagram: Instagram
+    server: ScriptedServer, instagram: Instagram
 ) -> None:
-    server.tell(
+    server.enqueue(
         QUOTA,
         created("c1"),
         created("c2"),
@@ -111,7 +113,7 @@ def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
         status("FINISHED"),
     )
     run(instagram, carousel(), account(), {})
-    paths = [asked.path.removeprefix("/graph/v25.0/") for asked in server.asked]
+    paths = [asked.path.removeprefix("/graph/v25.0/") for asked in server.requests]
     assert paths == [
         f"{IG}/content_publishing_limit",
         *[f"{IG}/media"] * 2,
@@ -121,23 +123,23 @@ def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
         f"{IG}/media",
         "parent",
     ]
-    assert server.asked[1].json == {
+    assert server.requests[1].json() == {
         "is_carousel_item": True,
         "image_url": "https://cdn.example.com/1.jpg",
     }
-    assert server.asked[2].json["image_url"] == "https://cdn.example.com/2.jpg"
-    assert server.asked[6].json == {
+    assert server.requests[2].json()["image_url"] == "https://cdn.example.com/2.jpg"
+    assert server.requests[6].json() == {
         "media_type": "CAROUSEL",
         "children": "c1,c2",
         "caption": "Several pictures",
     }
 
 
-def test_a_video_in_a_carousel_is_a_video_child(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(CREATED)
+def test_a_video_in_a_carousel_is_a_video_child(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(CREATED)
     draft = Draft(delivery_id="d", caption="x", kind="slideshow", media=(*carousel().media[:1], video()))
     instagram.prepare(draft, account(), {"quota_read": True, "children": ["c1"]})
-    assert server.asked[0].json == {
+    assert server.requests[0].json() == {
         "is_carousel_item": True,
         "media_type": "VIDEO",
         "video_url": "https://cdn.example.com/v.mp4",
@@ -172,9 +174,9 @@ CAROUSEL_CHECKPOINTS: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("checkpoint", "script"), CAROUSEL_CHECKPOINTS)
 def test_another_worker_goes_on_from_any_checkpoint(
-    server: VendorServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
+    server: ScriptedServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
 ) -> None:
-    server.tell(*script)
+    server.enqueue(*script)
     last = run(instagram, carousel(), account(), checkpoint)[-1]
     assert last.checkpoint == {
         "quota_read": True,
@@ -182,20 +184,20 @@ def test_another_worker_goes_on_from_any_checkpoint(
         "ready": 2,
         "container": "p",
     }
-    assert len(server.asked) == len(script)
+    assert len(server.requests) == len(script)
 
 
-def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, client: HttpClient) -> None:
-    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
-    server.tell(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
+def test_bytes_go_up_through_rupload_on_facebook_login(server: ScriptedServer, client: HttpClient) -> None:
+    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
+    server.enqueue(QUOTA, RESUMABLE, UPLOADED, status("IN_PROGRESS"), FINISHED)
     run(adapter, reel(video(b"0123456789" * 100)), account("facebook_login"), {})
-    assert server.asked[1].path == f"/facebook_graph/v25.0/{IG}/media"
-    assert server.asked[1].json == {
+    assert server.requests[1].path == f"/facebook_graph/v25.0/{IG}/media"
+    assert server.requests[1].json() == {
         "media_type": "REELS",
         "upload_type": "resumable",
         "caption": "A reel",
     }
-    sent = server.asked[2]
+    sent = server.requests[2]
     assert sent.path == f"/rupload/ig-api-upload/v25.0/{CONTAINER}"
     assert sent.body == b"0123456789" * 100
     assert (sent.headers["offset"], sent.headers["file_size"]) == ("0", "1000")
@@ -204,41 +206,47 @@ def test_bytes_go_up_through_rupload_on_facebook_login(server: VendorServer, cli
 
 @pytest.mark.parametrize(("connection", "wanted"), [("instagram_login", True), ("facebook_login", False)])
 def test_bytes_are_not_sent_where_the_connection_cannot_or_nobody_asked(
-    server: VendorServer, client: HttpClient, connection: str, wanted: bool
+    server: ScriptedServer, client: HttpClient, connection: str, wanted: bool
 ) -> None:
-    server.tell(CREATED)
-    adapter = Instagram(client, build_settings(server.base, byte_upload=wanted))
+    server.enqueue(CREATED)
+    adapter = Instagram(client, build_settings(server.url, byte_upload=wanted))
     adapter.prepare(reel(), account(connection), {"quota_read": True})
-    assert "video_url" in server.asked[0].json
+    assert "video_url" in server.requests[0].json()
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        Told(drop=True),
-        Told(status=500, body=""),
-        Told(status=400, body='{"debug_info":{"retriable":true,"type":"PartialRequestError","message":"…"}}'),
-        Told(status=400, body='{"debug_info":{"retriable":false,"type":"OffsetInvalidError","message":"…"}}'),
+        Reply(drop=True),
+        Reply(status=500, body=""),
+        Reply(
+            status=400, body='{"debug_info":{"retriable":true,"type":"PartialRequestError","message":"…"}}'
+        ),
+        Reply(
+            status=400, body='{"debug_info":{"retriable":false,"type":"OffsetInvalidError","message":"…"}}'
+        ),
     ],
 )
-def test_a_cut_upload_starts_a_new_container(server: VendorServer, client: HttpClient, answer: Told) -> None:
-    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
-    server.tell(answer)
-    at = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
-    said = adapter.prepare(reel(), account("facebook_login"), at)
-    assert said == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
+def test_a_cut_upload_starts_a_new_container(
+    server: ScriptedServer, client: HttpClient, answer: Reply
+) -> None:
+    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
+    server.enqueue(answer)
+    state = {"quota_read": True, "container": CONTAINER, "upload_uri": f"{server.url}/ig-api-upload/1"}
+    result = adapter.prepare(reel(), account("facebook_login"), state)
+    assert result == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
 
 
-def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, client: HttpClient) -> None:
-    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
-    server.tell(Told(status=400, body=UPLOAD_FAILED), Told(status=400, body=UPLOAD_FAILED))
-    at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+def test_a_file_that_instagram_cannot_process_is_rejected(server: ScriptedServer, client: HttpClient) -> None:
+    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
+    server.enqueue(Reply(status=400, body=UPLOAD_FAILED), Reply(status=400, body=UPLOAD_FAILED))
+    state = {"container": CONTAINER, "upload_uri": f"{server.url}/ig-api-upload/1"}
     first = adapter.prepare(
-        reel(), account("facebook_login"), at
+        reel(), account("facebook_login"), state
     )  # it may be the repetition of one that arrived
     assert first == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
     with pytest.raises(Rejected):
-        adapter.prepare(reel(), account("facebook_login"), {**at, "restarts": 1})
+        adapter.prepare(reel(), account("facebook_login"), {**state, "restarts": 1})
 
 
 @pytest.mark.parametrize(
@@ -246,20 +254,20 @@ def test_a_file_that_instagram_cannot_process_is_rejected(server: VendorServer, 
     [(401, CredentialsExpired), (403, PermissionMissing), (429, RateLimited), (418, AdapterError)],
 )
 def test_other_refusals_of_an_upload(
-    server: VendorServer, client: HttpClient, status: int, expected: type[AdapterError]
+    server: ScriptedServer, client: HttpClient, status: int, expected: type[AdapterError]
 ) -> None:
-    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
+    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
     body = '{"debug_info":{"retriable":false,"type":"NotAuthorizedError","message":"…"}}'
-    server.tell(Told(status=status, body=body))
-    at = {"container": CONTAINER, "upload_uri": f"{server.base}/rupload/ig-api-upload/1"}
+    server.enqueue(Reply(status=status, body=body))
+    state = {"container": CONTAINER, "upload_uri": f"{server.url}/rupload/ig-api-upload/1"}
     with pytest.raises(expected) as caught:
-        adapter.prepare(reel(), account("facebook_login"), at)
+        adapter.prepare(reel(), account("facebook_login"), state)
     assert type(caught.value) is expected
     assert server.calls == ["POST /rupload/ig-api-upload/1"]
 
 
 def test_a_stream_that_ends_in_our_own_error_is_told_as_that(
-    server: VendorServer, client: HttpClient
+    server: ScriptedServer, client: HttpClient
 ) -> None:
     def gone(first: int, length: int) -> Iterator[bytes]:
         yield b"the first bytes"
@@ -267,23 +275,25 @@ def test_a_stream_that_ends_in_our_own_error_is_told_as_that(
 
     media = video()
     changed = reel(type(media)(url=media.url, kind="video", facts=media.facts, stream=gone))
-    adapter = Instagram(client, build_settings(server.base, byte_upload=True))
-    at = {"container": CONTAINER, "upload_uri": f"{server.base}/ig-api-upload/1"}
+    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
+    state = {"container": CONTAINER, "upload_uri": f"{server.url}/ig-api-upload/1"}
     with pytest.raises(Rejected) as caught:
-        adapter.prepare(changed, account("facebook_login"), at)
+        adapter.prepare(changed, account("facebook_login"), state)
     assert caught.value.code == "media_changed"
 
 
 # --- quota and allowance ---------------------------------------------------------------------------------------------
 
 
-def test_an_exhausted_quota_waits_and_makes_no_container(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(QUOTA.replace('"quota_usage":2', '"quota_usage":50'))
+def test_an_exhausted_quota_waits_and_makes_no_container(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    server.enqueue(QUOTA.replace('"quota_usage":2', '"quota_usage":50'))
     with pytest.raises(RateLimited) as caught:
         instagram.prepare(photo_post(), account(), {})
     assert caught.value.code == "quota_exhausted"
     assert caught.value.retry_after == timedelta(hours=1)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -299,9 +309,9 @@ def test_an_exhausted_quota_waits_and_makes_no_container(server: VendorServer, i
     ],
 )
 def test_a_nearly_spent_allowance_waits_before_anything_is_made(
-    server: VendorServer, instagram: Instagram, header: str, value: str, wait: timedelta
+    server: ScriptedServer, instagram: Instagram, header: str, value: str, wait: timedelta
 ) -> None:
-    server.tell(Told(body=QUOTA, headers={header: value}))
+    server.enqueue(Reply(body=QUOTA, headers={header: value}))
     with pytest.raises(RateLimited) as caught:
         instagram.prepare(photo_post(), account(), {})
     assert caught.value.retry_after == wait
@@ -309,25 +319,25 @@ def test_a_nearly_spent_allowance_waits_before_anything_is_made(
 
 @pytest.mark.parametrize("header", ['{"call_count":95}', "not json", "[]", '{"call_count":"many"}'])
 def test_room_or_an_unreadable_header_stops_nothing(
-    server: VendorServer, instagram: Instagram, header: str
+    server: ScriptedServer, instagram: Instagram, header: str
 ) -> None:
-    server.tell(Told(body=QUOTA, headers={"X-App-Usage": header}))
+    server.enqueue(Reply(body=QUOTA, headers={"X-App-Usage": header}))
     assert instagram.prepare(photo_post(), account(), {}) == Pending(checkpoint={"quota_read": True})
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_expired_container_is_dropped_at_once(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(status("EXPIRED"))
-    said = instagram.prepare(photo_post(), account(), {"quota_read": True, "container": CONTAINER})
-    assert said == Pending(checkpoint={"restarts": 1})
+def test_an_expired_container_is_dropped_at_once(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(status("EXPIRED"))
+    result = instagram.prepare(photo_post(), account(), {"quota_read": True, "container": CONTAINER})
+    assert result == Pending(checkpoint={"restarts": 1})
 
 
 def test_a_permanent_subcode_in_the_status_text_is_a_rejection(
-    server: VendorServer, instagram: Instagram
+    server: ScriptedServer, instagram: Instagram
 ) -> None:
-    server.tell(status("ERROR", "Error: Media upload has failed with error code 2207026"))
+    server.enqueue(status("ERROR", "Error: Media upload has failed with error code 2207026"))
     with pytest.raises(Rejected) as caught:
         instagram.prepare(reel(), account(), {"container": CONTAINER})
     assert caught.value.platform_code == "352/2207026"
@@ -335,15 +345,15 @@ def test_a_permanent_subcode_in_the_status_text_is_a_rejection(
 
 @pytest.mark.parametrize("text", ["Error: … 2207053", "Error: … 2207999", "Error"])
 def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
-    server: VendorServer, instagram: Instagram, text: str
+    server: ScriptedServer, instagram: Instagram, text: str
 ) -> None:
-    server.tell(*[status("ERROR", text)] * 4)
+    server.enqueue(*[status("ERROR", text)] * 4)
     waits = []
     for restarts in range(3):
-        said = instagram.prepare(reel(), account(), {"container": CONTAINER, "restarts": restarts})
-        assert isinstance(said, Pending)
-        assert said.checkpoint == {"restarts": restarts + 1}
-        waits.append(said.wait.total_seconds())
+        result = instagram.prepare(reel(), account(), {"container": CONTAINER, "restarts": restarts})
+        assert isinstance(result, Pending)
+        assert result.checkpoint == {"restarts": restarts + 1}
+        waits.append(result.wait.total_seconds())
     assert waits == [30, 60, 120]
     with pytest.raises(Unavailable) as caught:
         instagram.prepare(reel(), account(), {"container": CONTAINER, "restarts": 3})
@@ -352,26 +362,26 @@ def test_a_passing_failure_starts_anew_a_bounded_number_of_times(
 
 @pytest.mark.parametrize("pair", [(100, 33), (24, 2207008), (24, 2207006)])
 def test_a_container_not_found_is_read_again_before_it_is_given_up(
-    server: VendorServer, instagram: Instagram, pair: tuple[int, int]
+    server: ScriptedServer, instagram: Instagram, pair: tuple[int, int]
 ) -> None:
-    server.tell(*[Told(status=400, body=build_error(*pair))] * 4)
+    server.enqueue(*[Reply(status=400, body=build_error(*pair))] * 4)
     checkpoint: Mapping[str, Any] = {"container": CONTAINER}
     for polls in range(3):
-        said = instagram.prepare(photo_post(), account(), checkpoint)
-        assert isinstance(said, Pending)
-        checkpoint = said.checkpoint
+        result = instagram.prepare(photo_post(), account(), checkpoint)
+        assert isinstance(result, Pending)
+        checkpoint = result.checkpoint
         assert checkpoint == {"container": CONTAINER, "polls": polls + 1}
     assert instagram.prepare(photo_post(), account(), checkpoint) == Pending(checkpoint={"restarts": 1})
 
 
 def test_a_container_found_published_before_arming_is_never_made_anew(
-    server: VendorServer, instagram: Instagram
+    server: ScriptedServer, instagram: Instagram
 ) -> None:
-    server.tell(status("PUBLISHED"))
-    said = instagram.prepare(photo_post(), account(), {"container": CONTAINER})
-    assert said.checkpoint["container"] == CONTAINER
-    assert isinstance(said, Pending)
-    assert said.wait > timedelta(0)  # a look settles it
+    server.enqueue(status("PUBLISHED"))
+    result = instagram.prepare(photo_post(), account(), {"container": CONTAINER})
+    assert result.checkpoint["container"] == CONTAINER
+    assert isinstance(result, Pending)
+    assert result.wait > timedelta(0)  # a look settles it
 
 
 # --- the wire --------------------------------------------------------------------------------------------------------
@@ -380,19 +390,19 @@ def test_a_container_found_published_before_arming_is_never_made_anew(
 @pytest.mark.parametrize(
     "answer",
     [
-        Told(drop=True),
-        Told(status=500, body=build_error(2, transient=True)),
-        Told(status=502, body="<html>bad gateway</html>"),
-        Told(body="<html>ok?</html>"),
-        Told(body='{"not":"an id"}'),
-        Told(status=400, body=build_error(1)),
-        Told(status=400, body=build_error(12345, transient=True)),
+        Reply(drop=True),
+        Reply(status=500, body=build_error(2, transient=True)),
+        Reply(status=502, body="<html>bad gateway</html>"),
+        Reply(body="<html>ok?</html>"),
+        Reply(body='{"not":"an id"}'),
+        Reply(status=400, body=build_error(1)),
+        Reply(status=400, body=build_error(12345, transient=True)),
     ],
 )
 def test_silence_and_passing_trouble_before_arming_are_unavailable(
-    server: VendorServer, instagram: Instagram, answer: Told
+    server: ScriptedServer, instagram: Instagram, answer: Reply
 ) -> None:
-    server.tell(answer)
+    server.enqueue(answer)
     with pytest.raises(Unavailable):
         instagram.prepare(photo_post(), account(), {"quota_read": True})
 
@@ -402,26 +412,26 @@ def test_no_connection_is_unavailable(client: HttpClient) -> None:
         Instagram(client, build_settings(base)).prepare(photo_post(), account(), {})
 
 
-def test_a_stale_token_is_for_the_core_to_refresh(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=401, body=build_error(190, 463)))
+def test_a_stale_token_is_for_the_core_to_refresh(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(Reply(status=401, body=build_error(190, 463)))
     with pytest.raises(CredentialsExpired):
         instagram.prepare(photo_post(), account(), {})
 
 
-def test_no_secret_is_in_what_is_raised_or_shown(server: VendorServer, instagram: Instagram) -> None:
-    server.tell(Told(status=400, body=build_error(190, message=f"Malformed access token {TOKEN}")))
+def test_no_secret_is_in_what_is_raised_or_shown(server: ScriptedServer, instagram: Instagram) -> None:
+    server.enqueue(Reply(status=400, body=build_error(190, message=f"Malformed access token {TOKEN}")))
     with pytest.raises(AdapterError) as caught:
         instagram.prepare(photo_post(), account(), {})
-    shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.base}"
+    shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.url}"
     assert TOKEN not in shown
     assert caught.value.__cause__ is None
 
 
 def test_their_words_are_passed_on_unless_they_quote_the_token(
-    server: VendorServer, instagram: Instagram
+    server: ScriptedServer, instagram: Instagram
 ) -> None:
     body = build_error(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
-    server.tell(Told(status=400, body=body), Told(status=400, body=body.replace("Too tall.", TOKEN)))
+    server.enqueue(Reply(status=400, body=body), Reply(status=400, body=body.replace("Too tall.", TOKEN)))
     for expected in ("(Too tall.)", "supported"):
         with pytest.raises(Rejected) as caught:
             instagram.prepare(photo_post(), account(), {"quota_read": True})

@@ -11,7 +11,7 @@ from adapters.contract import Adapter, Draft, Media
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.drafts import account, build_settings, carousel, image, photo_post, reel, video
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 MIB = 1024 * 1024
 
@@ -77,13 +77,13 @@ def test_what_instagram_takes_is_let_through(client: HttpClient, draft: Draft) -
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
 def test_over_a_limit_is_one_problem_that_names_it_and_no_request(
-    server: VendorServer, instagram: Instagram, draft: Draft, field: str, limit: object, found: object
+    server: ScriptedServer, instagram: Instagram, draft: Draft, field: str, limit: object, found: object
 ) -> None:
     (problem,) = instagram.problems(draft, account())
     assert (problem.severity, problem.code, problem.field) == ("refuse", "validation_failed", field)
     assert (problem.limit, problem.found) == (limit, found)
     assert str(found) in problem.message
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_several_problems_come_together_and_name_their_place(client: HttpClient) -> None:

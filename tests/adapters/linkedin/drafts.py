@@ -134,8 +134,8 @@ def build_content(length: int) -> bytes:
 def build_media(kind: str, size: int, facts: MediaFacts) -> Media:
     def stream(first: int, length: int) -> Iterator[bytes]:
         data = build_content(size)[first : first + length]
-        for at in range(0, length, 1_000_000):
-            yield data[at : at + 1_000_000]
+        for state in range(0, length, 1_000_000):
+            yield data[state : state + 1_000_000]
 
     name = "v.mp4" if kind == "video" else "1.jpg"
     return Media(

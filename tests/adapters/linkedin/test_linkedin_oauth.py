@@ -155,7 +155,9 @@ def test_discover_finds_the_member(server: ScriptedServer, linkedin: LinkedIn) -
 def test_discover_finds_the_organizations_that_may_be_posted_for(
     server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
-    server.enqueue(ROLES, '{"localizedName":"Casa Inc","vanityName":"casa"}', Reply(status=403, body=m.DENIED))
+    server.enqueue(
+        ROLES, '{"localizedName":"Casa Inc","vanityName":"casa"}', Reply(status=403, body=m.DENIED)
+    )
     one, two = linkedin.discover(
         granted("w_organization_social", "r_organization_social", "rw_organization_admin")
     )

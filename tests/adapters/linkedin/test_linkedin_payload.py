@@ -30,12 +30,12 @@ from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_p
 
 ORG = m.account()
 MEMBER = m.account("person")
-AT = m.build_done_checkpoint(m.IMAGE)
+CHECKPOINT = m.build_done_checkpoint(m.IMAGE)
 
 
 def test_an_image_post(server: ScriptedServer, linkedin: LinkedIn, client: HttpClient) -> None:
     server.enqueue(m.POSTED)
-    published = linkedin.finalize(m.build_draft(), ORG, AT)
+    published = linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert published == Published(remote_id=m.SHARE, url=f"{server.url}/www/feed/update/{m.SHARE}/")
     assert client.calls == [("POST", f"{server.url}/api/rest/posts", True)]
     (asked,) = server.requests
@@ -75,17 +75,17 @@ def test_several_images_and_a_video(server: ScriptedServer, linkedin: LinkedIn) 
 
 def test_the_name_in_the_header_may_be_encoded(server: ScriptedServer, linkedin: LinkedIn) -> None:
     server.enqueue(Reply(status=201, body="", headers={"X-RestLi-Id": "urn%3Ali%3AugcPost%3A77"}))
-    published = linkedin.finalize(m.build_draft(), ORG, AT)
+    published = linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert isinstance(published, Published)
     assert published.remote_id == "urn:li:ugcPost:77"
 
 
-@pytest.mark.parametrize("at", [{}, {"media": [{"urn": m.IMAGE, "sent": True}]}, {"media": [{}]}])
+@pytest.mark.parametrize("state", [{}, {"media": [{"urn": m.IMAGE, "sent": True}]}, {"media": [{}]}])
 def test_what_is_not_prepared_is_not_posted(
-    server: ScriptedServer, linkedin: LinkedIn, at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, state: dict[str, Any]
 ) -> None:
     with pytest.raises(Unavailable) as raised:
-        linkedin.finalize(m.build_draft(), ORG, at)
+        linkedin.finalize(m.build_draft(), ORG, state)
     assert raised.value.code == "not_prepared"
     assert server.requests == []
 
@@ -120,7 +120,7 @@ def test_refusals_given_before_acting(
 ) -> None:
     server.enqueue(m.build_error(status, code))
     with pytest.raises(error) as raised:
-        linkedin.finalize(m.build_draft(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert (raised.value.code, raised.value.platform_code, raised.value.http_status) == (ours, code, status)
     assert len(server.requests) == 1
 
@@ -149,14 +149,14 @@ UNCLEAR = [
 def test_anything_unclear_is_unknown(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
     server.enqueue(told)
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.build_draft(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
 
 
 def test_a_named_duplicate_is_live(server: ScriptedServer, linkedin: LinkedIn) -> None:
     server.enqueue(DROP, Reply(status=422, body=m.DUPLICATE))
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.build_draft(), MEMBER, AT)
-    again = linkedin.finalize(m.build_draft(), MEMBER, AT)
+        linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
+    again = linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
     assert again == Published(
         remote_id="urn:li:share:6789",
         url=f"{server.url}/www/feed/update/urn:li:share:6789/",
@@ -170,10 +170,10 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
 ) -> None:
     server.enqueue(m.build_error(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.build_error(429, "TOO_MANY_REQUESTS"))
     with pytest.raises(Unavailable) as soon:
-        linkedin.finalize(m.build_draft(), MEMBER, {**AT, "unreadable": True})
+        linkedin.finalize(m.build_draft(), MEMBER, {**CHECKPOINT, "unreadable": True})
     assert soon.value.retry_after == timedelta(seconds=30)
     with pytest.raises(RateLimited) as late:
-        linkedin.finalize(m.build_draft(), MEMBER, AT)
+        linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
     assert late.value.retry_after is not None
     assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
     assert time_until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
@@ -182,26 +182,26 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
 def test_linkedins_own_word_on_waiting_wins(server: ScriptedServer, linkedin: LinkedIn) -> None:
     server.enqueue(Reply(status=429, body="{}", headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as raised:
-        linkedin.finalize(m.build_draft(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert raised.value.retry_after == timedelta(seconds=90)
 
 
 def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: ScriptedServer) -> None:
     late = LinkedIn(HttpClient(may_send=lambda: False), m.build_settings(server.url))
     with pytest.raises(Unavailable) as raised:
-        late.finalize(m.build_draft(), ORG, AT)
+        late.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert raised.value.code == "deadline_passed"
     assert server.requests == []
     with closed_port() as base, pytest.raises(Unavailable) as unreachable:
-        LinkedIn(HttpClient(), m.build_settings(base)).finalize(m.build_draft(), ORG, AT)
+        LinkedIn(HttpClient(), m.build_settings(base)).finalize(m.build_draft(), ORG, CHECKPOINT)
     assert unreachable.value.code == "platform_unreachable"
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(linkedin: LinkedIn, at: dict[str, Any] = AT, taken: Container[str] = m.NONE_TAKEN) -> Any:
-    return linkedin.look(m.build_draft(), ORG, at, m.ARMED, taken)
+def look(linkedin: LinkedIn, state: dict[str, Any] = CHECKPOINT, taken: Container[str] = m.NONE_TAKEN) -> Any:
+    return linkedin.look(m.build_draft(), ORG, state, m.ARMED, taken)
 
 
 def test_a_lost_answer_is_found_by_our_media(server: ScriptedServer, linkedin: LinkedIn) -> None:
@@ -210,7 +210,7 @@ def test_a_lost_answer_is_found_by_our_media(server: ScriptedServer, linkedin: L
         m.build_listing(m.build_post("urn:li:share:1", "urn:li:image:other"), m.build_post(m.SHARE, m.IMAGE)),
     )
     with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.build_draft(), ORG, AT)
+        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.url}/www/feed/update/{m.SHARE}/")
     asked = server.requests[1]
     assert (asked.method, asked.path) == ("GET", "/api/rest/posts")
@@ -222,35 +222,47 @@ TWO = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
 
 
 @pytest.mark.parametrize(
-    ("at", "posts", "found"),
+    ("state", "posts", "found"),
     [
-        (AT, [m.build_post("urn:li:share:1", m.IMAGE, commentary="rendered otherwise")], "urn:li:share:1"),
+        (
+            CHECKPOINT,
+            [m.build_post("urn:li:share:1", m.IMAGE, commentary="rendered otherwise")],
+            "urn:li:share:1",
+        ),
         (TWO, [m.build_post("urn:li:share:1", "urn:li:image:1", "urn:li:image:2")], "urn:li:share:1"),
         (TWO, [m.build_post("urn:li:share:1", "urn:li:image:2", "urn:li:image:1")], "urn:li:share:1"),
         (TWO, [m.build_post("urn:li:share:1", "urn:li:image:1")], None),  # another post of one of the two
-        (AT, [m.build_post("urn:li:share:1", "urn:li:image:9")], None),  # the same text with other media
-        (AT, [m.build_post("urn:li:share:1", build_content=None)], None),
-        (AT, [], None),
         (
-            AT,
+            CHECKPOINT,
+            [m.build_post("urn:li:share:1", "urn:li:image:9")],
+            None,
+        ),  # the same text with other media
+        (CHECKPOINT, [m.build_post("urn:li:share:1", build_content=None)], None),
+        (CHECKPOINT, [], None),
+        (
+            CHECKPOINT,
             [
                 m.build_post("urn:li:share:1", m.IMAGE),
                 m.build_post("urn:li:share:2", m.IMAGE, commentary="other"),
             ],
             "urn:li:share:1",
         ),
-        (AT, [m.build_post("urn:li:share:1", m.IMAGE), m.build_post("urn:li:share:2", m.IMAGE)], None),
+        (
+            CHECKPOINT,
+            [m.build_post("urn:li:share:1", m.IMAGE), m.build_post("urn:li:share:2", m.IMAGE)],
+            None,
+        ),
     ],
 )
 def test_the_media_decide_and_the_text_tells_twins_apart(
     server: ScriptedServer,
     linkedin: LinkedIn,
-    at: dict[str, Any],
+    state: dict[str, Any],
     posts: list[dict[str, Any]],
     found: str | None,
 ) -> None:
     server.enqueue(m.build_listing(*posts))
-    seen = look(linkedin, at)
+    seen = look(linkedin, state)
     assert isinstance(seen, CannotTell) if found is None else seen.remote_id == found
 
 
@@ -276,7 +288,7 @@ def test_where_a_found_post_stands(
 
 
 def test_a_members_posts_cannot_be_listed(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    assert isinstance(linkedin.look(m.build_draft(), MEMBER, AT, m.ARMED, m.NONE_TAKEN), CannotTell)
+    assert isinstance(linkedin.look(m.build_draft(), MEMBER, CHECKPOINT, m.ARMED, m.NONE_TAKEN), CannotTell)
     assert isinstance(look(linkedin, {}), CannotTell)
     assert server.requests == []
 
@@ -333,7 +345,7 @@ def test_reserved_signs_are_escaped_and_hashtags_kept(caption: str, sent: str | 
 
 def test_the_caption_goes_out_escaped(server: ScriptedServer, linkedin: LinkedIn) -> None:
     server.enqueue(m.POSTED)
-    linkedin.finalize(m.build_draft(caption="a (b) #c"), ORG, AT)
+    linkedin.finalize(m.build_draft(caption="a (b) #c"), ORG, CHECKPOINT)
     assert server.requests[0].json()["commentary"] == "a \\(b\\) #c"
     assert json.loads(server.requests[0].body)["commentary"].count("\\") == 2
 

@@ -81,8 +81,8 @@ def test_several_images_are_all_sent_before_any_is_waited_for(
 
 
 def test_ready_stays_ready_without_a_request(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    at = m.build_done_checkpoint(m.IMAGE)
-    assert linkedin.prepare(m.build_draft(), ORG, at) == Ready(checkpoint=at)
+    state = m.build_done_checkpoint(m.IMAGE)
+    assert linkedin.prepare(m.build_draft(), ORG, state) == Ready(checkpoint=state)
     assert server.requests == []
 
 
@@ -91,12 +91,12 @@ def test_a_token_that_may_not_read_statuses_posts_at_once(
     server: ScriptedServer, linkedin: LinkedIn, kind: str
 ) -> None:
     draft = m.build_draft(m.video() if kind == "video" else m.image())
-    at = m.build_done_checkpoint(m.VIDEO if kind == "video" else m.IMAGE)
-    at["media"][0].pop("available")
+    state = m.build_done_checkpoint(m.VIDEO if kind == "video" else m.IMAGE)
+    state["media"][0].pop("available")
     server.enqueue(Reply(status=403, body=m.DENIED), Reply(status=403, body=m.DENIED))
-    ready = linkedin.prepare(draft, MEMBER, at)
-    assert ready == Ready(checkpoint={**at, "unreadable": True})
-    assert linkedin.look(draft, MEMBER, at, None, m.NONE_TAKEN) == ready
+    ready = linkedin.prepare(draft, MEMBER, state)
+    assert ready == Ready(checkpoint={**state, "unreadable": True})
+    assert linkedin.look(draft, MEMBER, state, None, m.NONE_TAKEN) == ready
     assert linkedin.prepare(draft, MEMBER, ready.checkpoint) == ready, "and is not asked again"
 
 
@@ -141,8 +141,8 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
 def test_each_part_is_a_step_of_its_own(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.video())
     server.enqueue(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Reply(body=""))
-    at = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
-    after_one = m.through_json(linkedin.prepare(draft, ORG, at).checkpoint)
+    state = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
+    after_one = m.through_json(linkedin.prepare(draft, ORG, state).checkpoint)
     with pytest.raises(Unavailable):
         linkedin.prepare(draft, ORG, after_one)
     after_two = linkedin.prepare(draft, ORG, after_one)
@@ -157,9 +157,9 @@ def test_each_part_is_a_step_of_its_own(server: ScriptedServer, linkedin: Linked
 def test_a_part_without_an_etag_is_not_taken_for_sent(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.video())
     server.enqueue(m.VIDEO_STARTED, Reply(body=""))
-    at = linkedin.prepare(draft, ORG, {}).checkpoint
+    state = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(Unavailable) as raised:
-        linkedin.prepare(draft, ORG, at)
+        linkedin.prepare(draft, ORG, state)
     assert raised.value.platform_code == "no_etag"
 
 
@@ -224,27 +224,27 @@ def test_a_dead_address_is_asked_for_anew(server: ScriptedServer, linkedin: Link
 def test_an_address_near_its_end_is_not_used(server: ScriptedServer, linkedin: LinkedIn) -> None:
     soon = int((datetime.now(UTC) + timedelta(seconds=30)).timestamp() * 1000)
     server.enqueue(m.image_started(1, ends=soon))
-    at = linkedin.prepare(m.build_draft(), ORG, {})
-    anew = linkedin.prepare(m.build_draft(), ORG, m.through_json(at.checkpoint))
+    state = linkedin.prepare(m.build_draft(), ORG, {})
+    anew = linkedin.prepare(m.build_draft(), ORG, m.through_json(state.checkpoint))
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1})
     assert server.calls == ["POST /api/rest/images"]
 
 
 def test_a_second_image_begun_anew_leaves_the_first_alone(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.image(), m.image())
-    at = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
-    at["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.url}/dms-uploads/2"}
+    state = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
+    state["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.url}/dms-uploads/2"}
     server.enqueue(Reply(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
-    assert m.prepare_to_end(linkedin, draft, ORG, at) == m.build_done_checkpoint(
+    assert m.prepare_to_end(linkedin, draft, ORG, state) == m.build_done_checkpoint(
         "urn:li:image:1", "urn:li:image:3", restarts=1
     )
 
 
 def test_nothing_is_begun_anew_for_ever(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    at = {"media": [{"urn": m.IMAGE, "url": f"{server.url}/dms-uploads/1"}], "restarts": 3}
+    state = {"media": [{"urn": m.IMAGE, "url": f"{server.url}/dms-uploads/1"}], "restarts": 3}
     server.enqueue(Reply(status=403, body=""))
     with pytest.raises(Unavailable) as raised:
-        linkedin.prepare(m.build_draft(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, state)
     assert raised.value.code == "upload_expired"
 
 
@@ -262,10 +262,10 @@ def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
     server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
 ) -> None:
     server.enqueue(m.IMAGE_STARTED, told, TAKEN_IN)
-    at = linkedin.prepare(m.build_draft(), ORG, {}).checkpoint
+    state = linkedin.prepare(m.build_draft(), ORG, {}).checkpoint
     with pytest.raises(error):
-        linkedin.prepare(m.build_draft(), ORG, at)
-    linkedin.prepare(m.build_draft(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, state)
+    linkedin.prepare(m.build_draft(), ORG, state)
     assert server.calls[1] == server.calls[2]
 
 
@@ -298,9 +298,9 @@ def test_a_source_that_fails_is_told_as_the_source_told_it(
 ) -> None:
     draft = m.build_draft(broken(kind))
     server.enqueue(m.IMAGE_STARTED)
-    at = linkedin.prepare(draft, ORG, {}).checkpoint
+    state = linkedin.prepare(draft, ORG, {}).checkpoint
     with pytest.raises(error) as raised:
-        linkedin.prepare(draft, ORG, at)
+        linkedin.prepare(draft, ORG, state)
     assert raised.value.code == code
     assert len(server.requests) == 1, "no complete upload arrived"
 
@@ -316,10 +316,10 @@ def test_reads_grow_apart(
     server: ScriptedServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
 ) -> None:
     server.enqueue(m.build_media_status(word), m.build_media_status(word))
-    at = {**WAITING, "polls": polls}
+    state = {**WAITING, "polls": polls}
     waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
-    assert linkedin.prepare(m.build_draft(), ORG, at) == waits
-    assert linkedin.look(m.build_draft(), ORG, at, None, m.NONE_TAKEN) == waits
+    assert linkedin.prepare(m.build_draft(), ORG, state) == waits
+    assert linkedin.look(m.build_draft(), ORG, state, None, m.NONE_TAKEN) == waits
 
 
 def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
@@ -358,13 +358,13 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
         (Reply(status=426, body=m.NO_VERSION), Unavailable),
     ],
 )
-@pytest.mark.parametrize("at", [{}, WAITING])
+@pytest.mark.parametrize("state", [{}, WAITING])
 def test_what_else_may_be_answered_on_the_way(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError], at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError], state: dict[str, Any]
 ) -> None:
     server.enqueue(told)
     with pytest.raises(error):
-        linkedin.prepare(m.build_draft(), ORG, at)
+        linkedin.prepare(m.build_draft(), ORG, state)
 
 
 def test_no_connection_is_no_harm() -> None:
@@ -374,10 +374,10 @@ def test_no_connection_is_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
-    "at", [{}, {"media": [{"urn": m.IMAGE, "url": "x"}]}, {"media": [{}], "restarts": 1}]
+    "state", [{}, {"media": [{"urn": m.IMAGE, "url": "x"}]}, {"media": [{}], "restarts": 1}]
 )
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
-    server: ScriptedServer, linkedin: LinkedIn, at: dict[str, Any]
+    server: ScriptedServer, linkedin: LinkedIn, state: dict[str, Any]
 ) -> None:
-    assert linkedin.look(m.build_draft(), ORG, at, None, m.NONE_TAKEN) == Ready(checkpoint=at)
+    assert linkedin.look(m.build_draft(), ORG, state, None, m.NONE_TAKEN) == Ready(checkpoint=state)
     assert server.requests == []

@@ -7,9 +7,9 @@ import pytest
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest.drafts import build_settings
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def pinterest(server: VendorServer, client: HttpClient) -> Pinterest:
-    return Pinterest(client, build_settings(server.base))
+def pinterest(server: ScriptedServer, client: HttpClient) -> Pinterest:
+    return Pinterest(client, build_settings(server.url))

@@ -125,8 +125,8 @@ def video(size: int = 100_000, **facts: Any) -> Media:
 
     def stream(first: int, length: int) -> Iterator[bytes]:
         data = build_content(size)[first : first + length]
-        for at in range(0, length, 30_000):
-            yield data[at : at + 30_000]
+        for state in range(0, length, 30_000):
+            yield data[state : state + 30_000]
 
     return Media(
         url="https://cdn.example.com/v.mp4", kind="video", facts=replace(known, **facts), stream=stream

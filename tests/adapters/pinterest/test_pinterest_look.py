@@ -11,26 +11,26 @@ from adapters.contract import CannotTell, Published, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
-WHO = m.account()
-AT = {"board_id": m.BOARD}
+ACCOUNT = m.account()
+CHECKPOINT = {"board_id": m.BOARD}
 LINKED = m.post(link="https://shop.example.com/a")
 MARKED = f"https://shop.example.com/a?utm_content={m.DELIVERY}"
 OTHERS = "https://shop.example.com/a?utm_content=another"
 
 
 def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = m.NONE_TAKEN) -> Any:
-    return pinterest.look(draft, WHO, AT, m.ARMED, taken)
+    return pinterest.look(draft, ACCOUNT, CHECKPOINT, m.ARMED, taken)
 
 
-def test_a_lost_answer_is_found_by_its_mark(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(DROP, m.page(m.build_pin("1", link=OTHERS), m.build_pin("2", link=MARKED)))
+def test_a_lost_answer_is_found_by_its_mark(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(DROP, m.page(m.build_pin("1", link=OTHERS), m.build_pin("2", link=MARKED)))
     with pytest.raises(OutcomeUnknown):
-        pinterest.finalize(LINKED, WHO, AT)
-    assert look(pinterest) == Published(remote_id="2", url=f"{server.base}/www/pin/2/")
+        pinterest.finalize(LINKED, ACCOUNT, CHECKPOINT)
+    assert look(pinterest) == Published(remote_id="2", url=f"{server.url}/www/pin/2/")
     assert server.calls == ["POST /v5/pins", f"GET /v5/boards/{m.BOARD}/pins"]
-    assert server.asked[1].query == {"page_size": "100"}
+    assert server.requests[1].query == {"page_size": "100"}
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_lost_answer_is_found_by_its_mark(server: VendorServer, pinterest: Pin
     ],
 )
 def test_with_a_link_the_mark_decides(
-    server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
+    server: ScriptedServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
 ) -> None:
-    server.tell(m.page(m.build_pin(**pin)))
+    server.enqueue(m.page(m.build_pin(**pin)))
     assert isinstance(look(pinterest), Published if found else CannotTell)
 
 
@@ -69,82 +69,84 @@ def test_with_a_link_the_mark_decides(
     ],
 )
 def test_without_a_link_the_texts_and_the_time_decide(
-    server: VendorServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
+    server: ScriptedServer, pinterest: Pinterest, pin: dict[str, Any], found: bool
 ) -> None:
-    server.tell(m.page(m.build_pin(**pin)))
+    server.enqueue(m.page(m.build_pin(**pin)))
     assert isinstance(look(pinterest, m.post()), Published if found else CannotTell)
 
 
-def test_twins_are_told_apart_by_who_owns_them(server: VendorServer, pinterest: Pinterest) -> None:
+def test_twins_are_told_apart_by_who_owns_them(server: ScriptedServer, pinterest: Pinterest) -> None:
     twins = m.page(m.build_pin("1"), m.build_pin("2"))
-    server.tell(twins, twins, twins)
+    server.enqueue(twins, twins, twins)
     assert isinstance(look(pinterest, m.post()), CannotTell)
     assert look(pinterest, m.post(), frozenset({"1"})).remote_id == "2"
     assert isinstance(look(pinterest, m.post(), frozenset({"1", "2"})), CannotTell)
 
 
 def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
-    server: VendorServer, pinterest: Pinterest
+    server: ScriptedServer, pinterest: Pinterest
 ) -> None:
     ours = m.build_pin("9", link=MARKED)
-    server.tell(m.page(ours, bookmark="b1"), m.page(ours, bookmark="b2"), m.page())
+    server.enqueue(m.page(ours, bookmark="b1"), m.page(ours, bookmark="b2"), m.page())
     assert look(pinterest).remote_id == "9"
-    assert [asked.query.get("bookmark") for asked in server.asked] == [None, "b1", "b2"]
-    server.tell(*(m.page(bookmark=f"c{n}") for n in range(5)))
+    assert [asked.query.get("bookmark") for asked in server.requests] == [None, "b1", "b2"]
+    server.enqueue(*(m.page(bookmark=f"c{n}") for n in range(5)))
     assert isinstance(look(pinterest), CannotTell)
-    assert len(server.asked) == 8
+    assert len(server.requests) == 8
 
 
 @pytest.mark.parametrize(
     ("told", "error"),
     [
         (DROP, Unavailable),
-        (Told(status=500), Unavailable),
-        (Told(status=429, body=m.build_error(8, "…")), RateLimited),
-        (Told(status=401, body=m.build_error(2, "…")), CredentialsExpired),
-        (Told(body="[]"), Unavailable),
+        (Reply(status=500), Unavailable),
+        (Reply(status=429, body=m.build_error(8, "…")), RateLimited),
+        (Reply(status=401, body=m.build_error(2, "…")), CredentialsExpired),
+        (Reply(body="[]"), Unavailable),
     ],
 )
 def test_a_look_that_could_not_be_made_says_so(
-    server: VendorServer, pinterest: Pinterest, told: Told, error: type[Exception]
+    server: ScriptedServer, pinterest: Pinterest, told: Reply, error: type[Exception]
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error):
         look(pinterest)
 
 
 @pytest.mark.parametrize(
-    "told", [Told(status=404, body=m.build_error(40, "Board not found.")), Told(status=403)]
+    "told", [Reply(status=404, body=m.build_error(40, "Board not found.")), Reply(status=403)]
 )
 def test_a_board_that_cannot_be_read_proves_nothing(
-    server: VendorServer, pinterest: Pinterest, told: Told
+    server: ScriptedServer, pinterest: Pinterest, told: Reply
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     assert isinstance(look(pinterest), CannotTell)
 
 
-def test_no_board_known_is_no_proof(server: VendorServer, pinterest: Pinterest) -> None:
-    assert isinstance(pinterest.look(m.post(board=None), WHO, {}, m.ARMED, m.NONE_TAKEN), CannotTell)
-    assert server.asked == []
+def test_no_board_known_is_no_proof(server: ScriptedServer, pinterest: Pinterest) -> None:
+    assert isinstance(pinterest.look(m.post(board=None), ACCOUNT, {}, m.ARMED, m.NONE_TAKEN), CannotTell)
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
-    server: VendorServer, pinterest: Pinterest, draft: Any
+    server: ScriptedServer, pinterest: Pinterest, draft: Any
 ) -> None:
-    assert pinterest.look(draft, WHO, AT, None, m.NONE_TAKEN) == Ready(checkpoint=AT)
-    assert server.asked == []
+    assert pinterest.look(draft, ACCOUNT, CHECKPOINT, None, m.NONE_TAKEN) == Ready(checkpoint=CHECKPOINT)
+    assert server.requests == []
 
 
-def test_before_arming_look_sees_a_processed_video(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.build_media_status("succeeded"))
-    at = {**AT, "media_id": "12345", "sent": True, "polls": 2}
-    seen = pinterest.look(m.post(m.video()), WHO, at, None, m.NONE_TAKEN)
-    assert seen == Ready(checkpoint={**AT, "media_id": "12345", "sent": True, "processed": True})
+def test_before_arming_look_sees_a_processed_video(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(m.build_media_status("succeeded"))
+    state = {**CHECKPOINT, "media_id": "12345", "sent": True, "polls": 2}
+    seen = pinterest.look(m.post(m.video()), ACCOUNT, state, None, m.NONE_TAKEN)
+    assert seen == Ready(checkpoint={**CHECKPOINT, "media_id": "12345", "sent": True, "processed": True})
 
 
-def test_look_changes_nothing(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.page(), m.build_media_status("processing"))
+def test_look_changes_nothing(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(m.page(), m.build_media_status("processing"))
     look(pinterest)
-    pinterest.look(m.post(m.video()), WHO, {**AT, "media_id": "1", "sent": True}, None, m.NONE_TAKEN)
-    assert {asked.method for asked in server.asked} == {"GET"}
+    pinterest.look(
+        m.post(m.video()), ACCOUNT, {**CHECKPOINT, "media_id": "1", "sent": True}, None, m.NONE_TAKEN
+    )
+    assert {asked.method for asked in server.requests} == {"GET"}

@@ -14,7 +14,7 @@ from adapters.pinterest import Pinterest
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
 BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
 
@@ -23,9 +23,9 @@ def test_it_is_an_adapter(pinterest: Pinterest) -> None:
     assert isinstance(pinterest, Adapter)
 
 
-def test_the_consent_page(server: VendorServer, pinterest: Pinterest) -> None:
+def test_the_consent_page(server: ScriptedServer, pinterest: Pinterest) -> None:
     url = urlsplit(pinterest.authorize_url("https://slipway.example/back", "s t", "challenge"))
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.base}/www/oauth/"
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.url}/www/oauth/"
     assert parse_qs(url.query) == {
         "client_id": ["1234567"],
         "redirect_uri": ["https://slipway.example/back"],
@@ -35,13 +35,13 @@ def test_the_consent_page(server: VendorServer, pinterest: Pinterest) -> None:
     }
 
 
-def test_a_code_buys_a_grant(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.GRANT)
+def test_a_code_buys_a_grant(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(m.GRANT)
     before = datetime.now(UTC)
     got = pinterest.exchange("the-code", "https://slipway.example/back", None)
     assert server.calls == ["POST /v5/oauth/token"]
-    assert server.asked[0].headers["authorization"] == BASIC
-    assert server.asked[0].form == {
+    assert server.requests[0].headers["authorization"] == BASIC
+    assert server.requests[0].form() == {
         "grant_type": "authorization_code",
         "code": "the-code",
         "redirect_uri": "https://slipway.example/back",
@@ -55,10 +55,10 @@ def test_a_code_buys_a_grant(server: VendorServer, pinterest: Pinterest) -> None
     assert got.scopes == ("boards:read", "boards:write", "pins:read", "pins:write")
 
 
-def test_a_refresh_rotates_the_refresh_token(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(m.GRANT, '{"access_token":"pina-3","expires_in":1}')
+def test_a_refresh_rotates_the_refresh_token(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(m.GRANT, '{"access_token":"pina-3","expires_in":1}')
     rotated = pinterest.refresh(m.account())
-    assert server.asked[0].form == {
+    assert server.requests[0].form() == {
         "grant_type": "refresh_token",
         "refresh_token": m.REFRESH,
         "continuous_refresh": "true",
@@ -75,42 +75,42 @@ def test_a_refresh_rotates_the_refresh_token(server: VendorServer, pinterest: Pi
     ("told", "error", "code"),
     [
         (
-            Told(status=400, body=m.build_error(1, "Invalid refresh token.")),
+            Reply(status=400, body=m.build_error(1, "Invalid refresh token.")),
             CredentialsRevoked,
             "reconnect_required",
         ),
-        (Told(status=401, body=m.build_error(2, "Authentication failed.")), Rejected, "app_refused"),
-        (Told(status=429, body=m.build_error(8, "…")), RateLimited, "rate_limited"),
-        (Told(status=500), Unavailable, "platform_unavailable"),
-        (Told(status=404), Unavailable, "platform_unavailable"),
-        (Told(body="{}"), Unavailable, "platform_unavailable"),
+        (Reply(status=401, body=m.build_error(2, "Authentication failed.")), Rejected, "app_refused"),
+        (Reply(status=429, body=m.build_error(8, "…")), RateLimited, "rate_limited"),
+        (Reply(status=500), Unavailable, "platform_unavailable"),
+        (Reply(status=404), Unavailable, "platform_unavailable"),
+        (Reply(body="{}"), Unavailable, "platform_unavailable"),
         (DROP, Unavailable, "platform_unavailable"),
     ],
 )
 def test_only_a_definite_refusal_disconnects(
-    server: VendorServer, pinterest: Pinterest, told: Told, error: type[AdapterError], code: str
+    server: ScriptedServer, pinterest: Pinterest, told: Reply, error: type[AdapterError], code: str
 ) -> None:
-    server.tell(told)
+    server.enqueue(told)
     with pytest.raises(error) as raised:
         pinterest.refresh(m.account())
     assert raised.value.code == code
 
 
-def test_without_a_refresh_token_a_person_is_needed(server: VendorServer, pinterest: Pinterest) -> None:
+def test_without_a_refresh_token_a_person_is_needed(server: ScriptedServer, pinterest: Pinterest) -> None:
     with pytest.raises(CredentialsRevoked):
         pinterest.refresh(m.account(refresh=None))
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_a_refused_code_is_no_revoked_account(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(Told(status=400, body=m.build_error(1, "Invalid code.")))
+def test_a_refused_code_is_no_revoked_account(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(Reply(status=400, body=m.build_error(1, "Invalid code.")))
     with pytest.raises(Rejected) as raised:
         pinterest.exchange("old", "https://slipway.example/back", None)
     assert raised.value.code == "code_refused"
 
 
-def test_discover_finds_the_user_and_its_boards(server: VendorServer, pinterest: Pinterest) -> None:
-    server.tell(
+def test_discover_finds_the_user_and_its_boards(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(
         '{"account_type":"BUSINESS","id":"2783136121146311751","username":"casa","business_name":"Casa Inc"}',
         '{"items":[{"id":"1","name":"Tiles","privacy":"PUBLIC"}],"bookmark":"more"}',
         '{"items":[{"id":"2","name":"Secret","privacy":"SECRET"}],"bookmark":null}',
@@ -129,7 +129,7 @@ def test_discover_finds_the_user_and_its_boards(server: VendorServer, pinterest:
         ]
     }
     assert server.calls == ["GET /v5/user_account", "GET /v5/boards", "GET /v5/boards"]
-    assert server.asked[2].query["bookmark"] == "more"
+    assert server.requests[2].query["bookmark"] == "more"
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
@@ -153,9 +153,11 @@ def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None
     )
 
 
-def test_errors_do_not_repeat_what_pinterest_says(server: VendorServer, pinterest: Pinterest) -> None:
+def test_errors_do_not_repeat_what_pinterest_says(server: ScriptedServer, pinterest: Pinterest) -> None:
     echo = m.build_error(2, " ".join(m.SECRETS))
-    server.tell(*(Told(status=status, body=echo) for status in (400, 401, 500)), Told(status=400, body=echo))
+    server.enqueue(
+        *(Reply(status=status, body=echo) for status in (400, 401, 500)), Reply(status=400, body=echo)
+    )
     errors = []
     for _ in range(3):
         with pytest.raises(AdapterError) as raised:

@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Draft
 from adapters.pinterest import Pinterest, limits
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.vendor_server import VendorServer
+from tests.adapters.scripted_server import ScriptedServer
 
 MB = 1024 * 1024
 
@@ -43,14 +43,14 @@ BROKEN: list[tuple[Draft, str, Any, Any]] = [
 
 @pytest.mark.parametrize(("draft", "field", "limit", "found"), BROKEN)
 def test_every_limit_is_named(
-    server: VendorServer, pinterest: Pinterest, draft: Draft, field: str, limit: Any, found: Any
+    server: ScriptedServer, pinterest: Pinterest, draft: Draft, field: str, limit: Any, found: Any
 ) -> None:
     problems = pinterest.problems(draft, m.account())
     assert [(p.severity, p.field, p.limit, p.found) for p in problems] == [("refuse", field, limit, found)]
     assert problems[0].code == "validation_failed"
     if found is not None:
         assert str(found) in problems[0].message
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_missing_board_names_the_account(pinterest: Pinterest) -> None:

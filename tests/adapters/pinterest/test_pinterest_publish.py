@@ -23,24 +23,24 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.vendor_server import DROP, Told, VendorServer, closed_port
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
-UPLOADED = Told(status=204, body="")
-WHO = m.account()
+UPLOADED = Reply(status=204, body="")
+ACCOUNT = m.account()
 
 
 # --- the pin ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_needs_no_request_before_its_pin(server: VendorServer, pinterest: Pinterest) -> None:
-    ready = pinterest.prepare(m.post(), WHO, {})
+def test_an_image_needs_no_request_before_its_pin(server: ScriptedServer, pinterest: Pinterest) -> None:
+    ready = pinterest.prepare(m.post(), ACCOUNT, {})
     assert ready == Ready(checkpoint={"board_id": m.BOARD})
-    server.tell(Told(status=201, body=m.PIN))
-    published = pinterest.finalize(m.post(), WHO, ready.checkpoint)
-    assert published == Published(remote_id=m.PIN_ID, url=f"{server.base}/www/pin/{m.PIN_ID}/")
+    server.enqueue(Reply(status=201, body=m.PIN))
+    published = pinterest.finalize(m.post(), ACCOUNT, ready.checkpoint)
+    assert published == Published(remote_id=m.PIN_ID, url=f"{server.url}/www/pin/{m.PIN_ID}/")
     assert server.calls == ["POST /v5/pins"]
-    assert server.asked[0].headers["authorization"] == f"Bearer {m.TOKEN}"
-    assert server.asked[0].json == {
+    assert server.requests[0].headers["authorization"] == f"Bearer {m.TOKEN}"
+    assert server.requests[0].json() == {
         "board_id": m.BOARD,
         "title": "Casa",
         "description": "Casa\nnew tiles",
@@ -48,13 +48,15 @@ def test_an_image_needs_no_request_before_its_pin(server: VendorServer, pinteres
     }
 
 
-def test_several_images_become_a_carousel_in_their_order(server: VendorServer, pinterest: Pinterest) -> None:
+def test_several_images_become_a_carousel_in_their_order(
+    server: ScriptedServer, pinterest: Pinterest
+) -> None:
     draft = m.post(m.image(1), m.image(2), m.image(3), link="https://shop.example.com/a?x=1#top")
-    server.tell(Told(status=201, body=m.PIN))
-    pinterest.finalize(draft, WHO, m.prepare_to_end(pinterest, draft, WHO))
+    server.enqueue(Reply(status=201, body=m.PIN))
+    pinterest.finalize(draft, ACCOUNT, m.prepare_to_end(pinterest, draft, ACCOUNT))
     link = f"https://shop.example.com/a?x=1&utm_content={m.DELIVERY}#top"
-    assert server.asked[0].json["link"] == link
-    assert server.asked[0].json["media_source"] == {
+    assert server.requests[0].json()["link"] == link
+    assert server.requests[0].json()["media_source"] == {
         "source_type": "multiple_image_urls",
         "items": [{"url": f"https://cdn.example.com/{n}.jpg", "link": link} for n in (1, 2, 3)],
         "index": 0,
@@ -62,22 +64,22 @@ def test_several_images_become_a_carousel_in_their_order(server: VendorServer, p
 
 
 def test_the_default_board_is_taken_and_kept_with_the_publish(
-    server: VendorServer, pinterest: Pinterest
+    server: ScriptedServer, pinterest: Pinterest
 ) -> None:
     draft = m.post(board=None)
     ready = pinterest.prepare(draft, m.account(default_board="111"), {})
-    server.tell(Told(status=201, body=m.PIN), m.page())
+    server.enqueue(Reply(status=201, body=m.PIN), m.page())
     pinterest.finalize(draft, m.account(default_board="222"), ready.checkpoint)
     pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, m.ARMED, m.NONE_TAKEN)
-    assert server.asked[0].json["board_id"] == "111"
-    assert server.asked[1].path == "/v5/boards/111/pins"
+    assert server.requests[0].json()["board_id"] == "111"
+    assert server.requests[1].path == "/v5/boards/111/pins"
 
 
-def test_without_any_board_nothing_is_sent(server: VendorServer, pinterest: Pinterest) -> None:
+def test_without_any_board_nothing_is_sent(server: ScriptedServer, pinterest: Pinterest) -> None:
     for call in (pinterest.prepare, pinterest.finalize):
         with pytest.raises(Rejected, match="casa has no default board"):
-            call(m.post(board=None), WHO, {})
-    assert server.asked == []
+            call(m.post(board=None), ACCOUNT, {})
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_without_any_board_nothing_is_sent(server: VendorServer, pinterest: Pint
     ],
 )
 def test_texts(
-    server: VendorServer,
+    server: ScriptedServer,
     pinterest: Pinterest,
     caption: str,
     options: dict[str, Any],
@@ -105,9 +107,12 @@ def test_texts(
     description: str,
 ) -> None:
     draft = m.post(caption=caption, **options)
-    server.tell(Told(status=201, body=m.PIN))
-    pinterest.finalize(draft, WHO, {})
-    assert (server.asked[0].json["title"], server.asked[0].json["description"]) == (title, description)
+    server.enqueue(Reply(status=201, body=m.PIN))
+    pinterest.finalize(draft, ACCOUNT, {})
+    assert (server.requests[0].json()["title"], server.requests[0].json()["description"]) == (
+        title,
+        description,
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,31 +126,31 @@ def test_texts(
     ],
 )
 def test_the_link_carries_the_delivery_and_is_otherwise_untouched(
-    server: VendorServer, pinterest: Pinterest, link: str, sent: str
+    server: ScriptedServer, pinterest: Pinterest, link: str, sent: str
 ) -> None:
-    server.tell(Told(status=201, body=m.PIN))
-    pinterest.finalize(m.post(link=link), WHO, {})
-    assert server.asked[0].json["link"] == sent.replace("ID", m.DELIVERY)
+    server.enqueue(Reply(status=201, body=m.PIN))
+    pinterest.finalize(m.post(link=link), ACCOUNT, {})
+    assert server.requests[0].json()["link"] == sent.replace("ID", m.DELIVERY)
 
 
 # --- video -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_video_is_registered_sent_and_waited_for(server: VendorServer, pinterest: Pinterest) -> None:
+def test_a_video_is_registered_sent_and_waited_for(server: ScriptedServer, pinterest: Pinterest) -> None:
     draft = m.post(m.video())
-    server.tell(
-        Told(status=201, body=m.REGISTERED),
+    server.enqueue(
+        Reply(status=201, body=m.REGISTERED),
         UPLOADED,
         m.build_media_status("registered"),
         m.build_media_status("processing"),
         m.build_media_status("succeeded"),
-        Told(status=201, body=m.PIN),
+        Reply(status=201, body=m.PIN),
     )
-    ready = m.prepare_to_end(pinterest, draft, WHO)
-    assert pinterest.prepare(draft, WHO, ready) == Ready(checkpoint=ready), (
+    ready = m.prepare_to_end(pinterest, draft, ACCOUNT)
+    assert pinterest.prepare(draft, ACCOUNT, ready) == Ready(checkpoint=ready), (
         "ready stays ready, without a request"
     )
-    assert isinstance(pinterest.finalize(draft, WHO, ready), Published)
+    assert isinstance(pinterest.finalize(draft, ACCOUNT, ready), Published)
     assert server.calls == [
         "POST /v5/media",
         "POST /s3/",
@@ -154,8 +159,8 @@ def test_a_video_is_registered_sent_and_waited_for(server: VendorServer, pintere
         "GET /v5/media/12345",
         "POST /v5/pins",
     ]
-    assert server.asked[0].json == {"media_type": "video"}
-    assert server.asked[5].json["media_source"] == {
+    assert server.requests[0].json() == {"media_type": "video"}
+    assert server.requests[5].json()["media_source"] == {
         "source_type": "video_id",
         "media_id": "12345",
         "cover_image_key_frame_time": 1,
@@ -164,12 +169,12 @@ def test_a_video_is_registered_sent_and_waited_for(server: VendorServer, pintere
 
 
 def test_the_form_has_every_parameter_then_the_file_and_no_token(
-    server: VendorServer, pinterest: Pinterest
+    server: ScriptedServer, pinterest: Pinterest
 ) -> None:
     draft = m.post(m.video(size=100_001))
-    server.tell(Told(status=201, body=m.REGISTERED), UPLOADED)
-    pinterest.prepare(draft, WHO, m.through_json(pinterest.prepare(draft, WHO, {}).checkpoint))
-    sent = server.asked[1]
+    server.enqueue(Reply(status=201, body=m.REGISTERED), UPLOADED)
+    pinterest.prepare(draft, ACCOUNT, m.through_json(pinterest.prepare(draft, ACCOUNT, {}).checkpoint))
+    sent = server.requests[1]
     assert "authorization" not in sent.headers
     assert int(sent.headers["content-length"]) == len(sent.body)
     head = f"Content-Type: {sent.headers['content-type']}\r\n\r\n".encode()
@@ -193,27 +198,27 @@ def test_the_form_has_every_parameter_then_the_file_and_no_token(
 
 
 @pytest.mark.parametrize(
-    "cut", [DROP, Told(status=403, body=m.S3_EXPIRED), Told(status=503, body="<Error/>")]
+    "cut", [DROP, Reply(status=403, body=m.S3_EXPIRED), Reply(status=503, body="<Error/>")]
 )
 def test_an_upload_that_broke_off_is_begun_anew(
-    server: VendorServer, pinterest: Pinterest, cut: Told
+    server: ScriptedServer, pinterest: Pinterest, cut: Reply
 ) -> None:
     draft = m.post(m.video())
-    server.tell(Told(status=201, body=m.REGISTERED), cut)
-    first = pinterest.prepare(draft, WHO, {})
-    broken = pinterest.prepare(draft, WHO, m.through_json(first.checkpoint))
+    server.enqueue(Reply(status=201, body=m.REGISTERED), cut)
+    first = pinterest.prepare(draft, ACCOUNT, {})
+    broken = pinterest.prepare(draft, ACCOUNT, m.through_json(first.checkpoint))
     assert broken == Pending(checkpoint={"board_id": m.BOARD, "restarts": 1}, wait=timedelta(seconds=30))
-    assert pinterest.look(draft, WHO, broken.checkpoint, None, m.NONE_TAKEN) == Ready(
+    assert pinterest.look(draft, ACCOUNT, broken.checkpoint, None, m.NONE_TAKEN) == Ready(
         checkpoint=broken.checkpoint
     )
 
 
-def test_uploads_are_not_begun_anew_for_ever(server: VendorServer, pinterest: Pinterest) -> None:
+def test_uploads_are_not_begun_anew_for_ever(server: ScriptedServer, pinterest: Pinterest) -> None:
     draft = m.post(m.video())
-    server.tell(Told(status=201, body=m.REGISTERED), DROP)
-    at = pinterest.prepare(draft, WHO, {"board_id": m.BOARD, "restarts": 4})
+    server.enqueue(Reply(status=201, body=m.REGISTERED), DROP)
+    state = pinterest.prepare(draft, ACCOUNT, {"board_id": m.BOARD, "restarts": 4})
     with pytest.raises(Unavailable) as raised:
-        pinterest.prepare(draft, WHO, at.checkpoint)
+        pinterest.prepare(draft, ACCOUNT, state.checkpoint)
     assert raised.value.code == "upload_interrupted"
 
 
@@ -242,15 +247,20 @@ def broken_source(kind: str) -> Media:
     ],
 )
 def test_a_source_that_fails_is_told_as_the_source_told_it(
-    server: VendorServer, pinterest: Pinterest, kind: str, error: type[AdapterError], code: str, requests: int
+    server: ScriptedServer,
+    pinterest: Pinterest,
+    kind: str,
+    error: type[AdapterError],
+    code: str,
+    requests: int,
 ) -> None:
     draft = m.post(broken_source(kind))
-    server.tell(Told(status=201, body=m.REGISTERED))
-    first = pinterest.prepare(draft, WHO, {})
+    server.enqueue(Reply(status=201, body=m.REGISTERED))
+    first = pinterest.prepare(draft, ACCOUNT, {})
     with pytest.raises(error) as raised:
-        pinterest.prepare(draft, WHO, first.checkpoint)
+        pinterest.prepare(draft, ACCOUNT, first.checkpoint)
     assert raised.value.code == code
-    assert len(server.asked) == requests, "no complete upload arrived"
+    assert len(server.requests) == requests, "no complete upload arrived"
 
 
 SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
@@ -258,32 +268,32 @@ SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
 
 @pytest.mark.parametrize(("polls", "seconds"), [(0, 5), (1, 10), (3, 40), (4, 60), (40, 60)])
 def test_reads_of_the_status_grow_apart(
-    server: VendorServer, pinterest: Pinterest, polls: int, seconds: int
+    server: ScriptedServer, pinterest: Pinterest, polls: int, seconds: int
 ) -> None:
-    server.tell(m.build_media_status("processing"), m.build_media_status("processing"))
-    at = {**SENT, "polls": polls}
+    server.enqueue(m.build_media_status("processing"), m.build_media_status("processing"))
+    state = {**SENT, "polls": polls}
     waits = Pending(checkpoint={**SENT, "polls": polls + 1}, wait=timedelta(seconds=seconds))
-    assert pinterest.prepare(m.post(m.video()), WHO, at) == waits
-    assert pinterest.look(m.post(m.video()), WHO, at, None, m.NONE_TAKEN) == waits
+    assert pinterest.prepare(m.post(m.video()), ACCOUNT, state) == waits
+    assert pinterest.look(m.post(m.video()), ACCOUNT, state, None, m.NONE_TAKEN) == waits
 
 
 def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
-    server: VendorServer, pinterest: Pinterest
+    server: ScriptedServer, pinterest: Pinterest
 ) -> None:
-    server.tell(m.build_media_status("failed"), m.build_media_status("failed"))
+    server.enqueue(m.build_media_status("failed"), m.build_media_status("failed"))
     with pytest.raises(Rejected, match="could not process"):
-        pinterest.prepare(m.post(m.video()), WHO, SENT)
-    seen = pinterest.look(m.post(m.video()), WHO, SENT, None, m.NONE_TAKEN)
+        pinterest.prepare(m.post(m.video()), ACCOUNT, SENT)
+    seen = pinterest.look(m.post(m.video()), ACCOUNT, SENT, None, m.NONE_TAKEN)
     assert isinstance(getattr(seen, "error", None), Rejected)
 
 
 def test_media_that_is_not_found_is_waited_for_then_sent_anew(
-    server: VendorServer, pinterest: Pinterest
+    server: ScriptedServer, pinterest: Pinterest
 ) -> None:
-    gone = Told(status=404, body=m.build_error(50, "Media not found."))
-    server.tell(gone, gone)
-    assert pinterest.prepare(m.post(m.video()), WHO, SENT).checkpoint == {**SENT, "polls": 1}
-    anew = pinterest.prepare(m.post(m.video()), WHO, {**SENT, "polls": 3})
+    gone = Reply(status=404, body=m.build_error(50, "Media not found."))
+    server.enqueue(gone, gone)
+    assert pinterest.prepare(m.post(m.video()), ACCOUNT, SENT).checkpoint == {**SENT, "polls": 1}
+    anew = pinterest.prepare(m.post(m.video()), ACCOUNT, {**SENT, "polls": 3})
     assert anew.checkpoint == {"board_id": m.BOARD, "restarts": 1}
 
 
@@ -322,13 +332,13 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "body", "error", "code"), REFUSALS)
 def test_refusals_given_before_acting(
-    server: VendorServer, pinterest: Pinterest, status: int, body: str, error: type[AdapterError], code: str
+    server: ScriptedServer, pinterest: Pinterest, status: int, body: str, error: type[AdapterError], code: str
 ) -> None:
-    server.tell(Told(status=status, body=body))
+    server.enqueue(Reply(status=status, body=body))
     with pytest.raises(error) as raised:
-        pinterest.finalize(m.post(), WHO, {})
+        pinterest.finalize(m.post(), ACCOUNT, {})
     assert (raised.value.code, raised.value.http_status) == (code, status)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -342,69 +352,69 @@ def test_refusals_given_before_acting(
     ],
 )
 def test_how_long_a_busy_pinterest_asks_to_wait(
-    server: VendorServer, pinterest: Pinterest, headers: dict[str, str], seconds: int
+    server: ScriptedServer, pinterest: Pinterest, headers: dict[str, str], seconds: int
 ) -> None:
-    server.tell(Told(status=429, body=m.build_error(8, "…"), headers=headers))
+    server.enqueue(Reply(status=429, body=m.build_error(8, "…"), headers=headers))
     with pytest.raises(RateLimited) as raised:
-        pinterest.finalize(m.post(), WHO, {})
+        pinterest.finalize(m.post(), ACCOUNT, {})
     assert raised.value.retry_after == timedelta(seconds=seconds)
 
 
 UNCLEAR = [
     DROP,
-    Told(status=500, body=m.build_error(0, "…")),
-    Told(status=503, body="<html>"),
-    Told(status=409, body=m.build_error(9, "…")),
-    Told(status=418, body=m.build_error(99, "…")),
-    Told(status=302, body=""),
-    Told(status=201, body="{}"),
-    Told(status=201, body="not json"),
-    Told(status=200, body='{"id":"not a number"}'),
+    Reply(status=500, body=m.build_error(0, "…")),
+    Reply(status=503, body="<html>"),
+    Reply(status=409, body=m.build_error(9, "…")),
+    Reply(status=418, body=m.build_error(99, "…")),
+    Reply(status=302, body=""),
+    Reply(status=201, body="{}"),
+    Reply(status=201, body="not json"),
+    Reply(status=200, body='{"id":"not a number"}'),
 ]
 
 
 @pytest.mark.parametrize("told", UNCLEAR)
 def test_anything_unclear_is_unknown_at_the_visible_call_only(
-    server: VendorServer, pinterest: Pinterest, told: Told
+    server: ScriptedServer, pinterest: Pinterest, told: Reply
 ) -> None:
-    server.tell(told, told)
+    server.enqueue(told, told)
     with pytest.raises(OutcomeUnknown):
-        pinterest.finalize(m.post(), WHO, {})
+        pinterest.finalize(m.post(), ACCOUNT, {})
     with pytest.raises(Unavailable):
-        pinterest.prepare(m.post(m.video()), WHO, {})
+        pinterest.prepare(m.post(m.video()), ACCOUNT, {})
 
 
 def test_the_visible_call_is_the_only_one_and_marked(
-    server: VendorServer, pinterest: Pinterest, client: HttpClient
+    server: ScriptedServer, pinterest: Pinterest, client: HttpClient
 ) -> None:
-    server.tell(Told(status=201, body=m.PIN))
-    pinterest.finalize(m.post(), WHO, {})
-    assert client.calls == [("POST", f"{server.base}/v5/pins", True)]
+    server.enqueue(Reply(status=201, body=m.PIN))
+    pinterest.finalize(m.post(), ACCOUNT, {})
+    assert client.calls == [("POST", f"{server.url}/v5/pins", True)]
 
 
-def test_nothing_leaves_after_the_deadline(server: VendorServer) -> None:
-    late = Pinterest(HttpClient(may_send=lambda: False), m.build_settings(server.base))
+def test_nothing_leaves_after_the_deadline(server: ScriptedServer) -> None:
+    late = Pinterest(HttpClient(may_send=lambda: False), m.build_settings(server.url))
     with pytest.raises(Unavailable) as raised:
-        late.finalize(m.post(), WHO, {})
+        late.finalize(m.post(), ACCOUNT, {})
     assert raised.value.code == "deadline_passed"
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
 def test_no_connection_is_no_harm(draft: Draft) -> None:
     with closed_port() as base:
         adapter = Pinterest(HttpClient(), m.build_settings(base))
-        at = {**SENT, "processed": True}
+        state = {**SENT, "processed": True}
         with pytest.raises(Unavailable) as raised:
-            adapter.finalize(draft, WHO, at)
+            adapter.finalize(draft, ACCOUNT, state)
         assert raised.value.code == "platform_unreachable"
         upload = {"board_id": "1", "media_id": "1", "upload_url": f"{base}/s3", "upload_parameters": {}}
         with pytest.raises(Unavailable):
-            adapter.prepare(m.post(m.video()), WHO, upload)
+            adapter.prepare(m.post(m.video()), ACCOUNT, upload)
 
 
-def test_a_video_that_is_not_processed_is_not_pinned(server: VendorServer, pinterest: Pinterest) -> None:
+def test_a_video_that_is_not_processed_is_not_pinned(server: ScriptedServer, pinterest: Pinterest) -> None:
     with pytest.raises(Unavailable) as raised:
-        pinterest.finalize(m.post(m.video()), WHO, SENT)
+        pinterest.finalize(m.post(m.video()), ACCOUNT, SENT)
     assert raised.value.code == "not_prepared"
-    assert server.asked == []
+    assert server.requests == []

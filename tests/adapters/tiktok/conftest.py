@@ -1,8 +1,8 @@
-"""TikTok's stand-in server, and the adapter pointed at it."""
+"""Fixtures: a TikTok adapter that sends to a scripted server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,23 +11,17 @@ from pydantic import SecretStr
 from adapters.contract import PlatformSettings
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
-from tests.adapters.stand_in import StandIn, running
+from tests.adapters.scripted_server import ScriptedServer
 
 
 @pytest.fixture
-def platform() -> Iterator[StandIn]:
-    with running() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def settings(platform: StandIn) -> Callable[..., PlatformSettings]:
+def settings(server: ScriptedServer) -> Callable[..., PlatformSettings]:
     def made(**options: Any) -> PlatformSettings:
         return PlatformSettings(
             hosts={
-                "api": f"{platform.url}/tiktok",
-                "business": f"{platform.url}/tiktok-business/open_api/v1.3",
-                "www": f"{platform.url}/tiktok-www",
+                "api": f"{server.url}/tiktok",
+                "business": f"{server.url}/tiktok-business/open_api/v1.3",
+                "www": f"{server.url}/tiktok-www",
             },
             app_id="app",
             app_secret=SecretStr("app-very-secret"),
@@ -39,7 +33,7 @@ def settings(platform: StandIn) -> Callable[..., PlatformSettings]:
 
 @pytest.fixture
 def tiktok(settings: Callable[..., PlatformSettings]) -> Callable[..., TikTok]:
-    """A new adapter with a new client each time, as every slice of work has."""
+    """Build a new adapter with a new client, as every slice of work does."""
 
     def made(client: HttpClient | None = None, **options: Any) -> TikTok:
         return TikTok(client or HttpClient(), settings(**options))

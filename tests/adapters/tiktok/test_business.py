@@ -13,8 +13,8 @@ from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Pub
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import ARMED, CAPTION, TOKEN, account, photos, prepared, through_json, video
 
 Make = Callable[..., TikTok]
@@ -28,14 +28,14 @@ SHARED = {"publish_id": "v_pub_url~v1.2345123456789123456"}
 
 
 @pytest.fixture
-def scripted(platform: StandIn) -> StandIn:
-    platform.on("GET", SETTINGS, vendor.BUSINESS_SETTINGS)
-    platform.on("POST", VIDEO, vendor.BUSINESS_VIDEO)
-    platform.on("POST", PHOTO, vendor.BUSINESS_PHOTO)
-    return platform
+def scripted(server: ScriptedServer) -> ScriptedServer:
+    server.on("GET", SETTINGS, examples.BUSINESS_SETTINGS)
+    server.on("POST", VIDEO, examples.BUSINESS_VIDEO)
+    server.on("POST", PHOTO, examples.BUSINESS_PHOTO)
+    return server
 
 
-def test_video(scripted: StandIn, tiktok: Make) -> None:
+def test_video(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who, client = video(options={"is_branded_content": True}), account("business"), HttpClient()
     first = tiktok().prepare(draft, who, {})
     assert isinstance(first, Ready)
@@ -45,7 +45,7 @@ def test_video(scripted: StandIn, tiktok: Make) -> None:
     assert isinstance(done, Pending)
     assert done.checkpoint["publish_id"] == "v_pub_url~v1.2345123456789123456"
     assert [visible for _, _, visible in client.calls] == [True]
-    asked, sent = scripted.seen
+    asked, sent = scripted.requests
     assert asked.query == {"business_id": "-000eHWs"}
     assert asked.headers["Access-Token"] == TOKEN
     assert "Authorization" not in sent.headers
@@ -63,10 +63,10 @@ def test_video(scripted: StandIn, tiktok: Make) -> None:
     }
 
 
-def test_photos(scripted: StandIn, tiktok: Make) -> None:
+def test_photos(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = photos(privacy_level="SELF_ONLY", auto_add_music=True, title="T"), account("business")
     tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
-    assert scripted.seen[-1].json() == {
+    assert scripted.requests[-1].json() == {
         "business_id": "-000eHWs",
         "photo_images": ["https://cdn.example.com/1.jpg", "https://cdn.example.com/2.jpg"],
         "photo_cover_index": 0,
@@ -82,28 +82,32 @@ def test_photos(scripted: StandIn, tiktok: Make) -> None:
     }
 
 
-def test_a_draft_needs_no_settings_and_carries_texts_only(scripted: StandIn, tiktok: Make) -> None:
+def test_a_draft_needs_no_settings_and_carries_texts_only(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = photos(post_mode="MEDIA_UPLOAD", privacy_level="SELF_ONLY"), account("business")
     assert isinstance(tiktok().prepare(draft, who, {}), Ready)
     tiktok().finalize(draft, who, {})
-    assert scripted.paths() == [PHOTO]
-    assert scripted.seen[0].json()["post_info"] == {"title": CAPTION, "caption": CAPTION, "is_draft": True}
+    assert scripted.paths == [PHOTO]
+    assert scripted.requests[0].json()["post_info"] == {
+        "title": CAPTION,
+        "caption": CAPTION,
+        "is_draft": True,
+    }
 
 
-def test_a_private_account_cannot_post_a_public_video(scripted: StandIn, tiktok: Make) -> None:
+def test_a_private_account_cannot_post_a_public_video(scripted: ScriptedServer, tiktok: Make) -> None:
     scripted.on(
-        "GET", SETTINGS, vendor.BUSINESS_SETTINGS.replace("PUBLIC_TO_EVERYONE", "FOLLOWER_OF_CREATOR")
+        "GET", SETTINGS, examples.BUSINESS_SETTINGS.replace("PUBLIC_TO_EVERYONE", "FOLLOWER_OF_CREATOR")
     )
     with pytest.raises(Rejected) as refusal:
         tiktok().prepare(video(), account("business"), {})
     assert refusal.value.code == "privacy_not_allowed"
 
 
-def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     with pytest.raises(Unavailable) as refusal:
         tiktok().finalize(video(), account("business"), {})
     assert refusal.value.code == "not_prepared"
-    assert scripted.seen == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize(
@@ -111,29 +115,29 @@ def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make)
     [
         (DROP, OutcomeUnknown),
         (Reply("oops", status=500), OutcomeUnknown),
-        (Reply(vendor.business_error(40002), status=502), OutcomeUnknown),
+        (Reply(examples.business_error(40002), status=502), OutcomeUnknown),
         (Reply("<html>"), OutcomeUnknown),
         (Reply('{"code":0,"message":"OK","data":{}}'), OutcomeUnknown),
         (Reply('{"code":0,"message":"OK"}'), OutcomeUnknown),
-        (Reply(vendor.business_error(20001)), OutcomeUnknown),
-        (Reply(vendor.business_error(49999)), OutcomeUnknown),
+        (Reply(examples.business_error(20001)), OutcomeUnknown),
+        (Reply(examples.business_error(49999)), OutcomeUnknown),
         (Reply("no such path", status=404), Rejected),
         (Reply("no such method", status=405), Rejected),
         (Reply("slow down", status=429), RateLimited),
         (Reply("who are you", status=401), CredentialsExpired),
-        (Reply(vendor.business_error(40002, "spam_risk_too_many_posts")), RateLimited),
-        (Reply(vendor.business_error(40002, "x url_ownership_unverified x")), Rejected),
+        (Reply(examples.business_error(40002, "spam_risk_too_many_posts")), RateLimited),
+        (Reply(examples.business_error(40002, "x url_ownership_unverified x")), Rejected),
     ],
 )
 def test_what_the_visible_call_may_be_answered(
-    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = video(), account("business")
     ready = prepared(tiktok, draft, who)
     scripted.on("POST", VIDEO, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths() == [SETTINGS, VIDEO]
+    assert scripted.paths == [SETTINGS, VIDEO]
 
 
 # --- look ------------------------------------------------------------------------------------------------------------
@@ -152,39 +156,39 @@ def look(
     return seen
 
 
-def test_complete_with_an_id(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", STATUS, vendor.BUSINESS_STATUS)
+def test_complete_with_an_id(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", STATUS, examples.BUSINESS_STATUS)
     assert look(tiktok, video(), SHARED) == Published(
         remote_id="7212345678901234567", url="https://www.tiktok.com/@casa/video/7212345678901234567"
     )
-    assert platform.seen[0].query == {"business_id": "-000eHWs", **SHARED}
+    assert server.requests[0].query == {"business_id": "-000eHWs", **SHARED}
 
 
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        (vendor.business_status("PUBLISH_COMPLETE"), Published(remote_id=SHARED["publish_id"])),
+        (examples.business_status("PUBLISH_COMPLETE"), Published(remote_id=SHARED["publish_id"])),
         (
-            vendor.business_status("SEND_TO_USER_INBOX"),
+            examples.business_status("SEND_TO_USER_INBOX"),
             Published(remote_id=SHARED["publish_id"], delivered_as="inbox_draft"),
         ),
     ],
 )
-def test_states_that_end_well(platform: StandIn, tiktok: Make, answer: str, seen: LookResult) -> None:
-    platform.on("GET", STATUS, answer)
+def test_states_that_end_well(server: ScriptedServer, tiktok: Make, answer: str, seen: LookResult) -> None:
+    server.on("GET", STATUS, answer)
     assert look(tiktok, photos(), SHARED) == seen
 
 
 @pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
-def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: str) -> None:
-    platform.on("GET", STATUS, vendor.business_status(state))
+def test_work_in_progress_is_waited_for(server: ScriptedServer, tiktok: Make, state: str) -> None:
+    server.on("GET", STATUS, examples.business_status(state))
     seen = look(tiktok, video(), SHARED, armed_at=datetime.now(UTC))
     assert isinstance(seen, Pending)
     assert seen.wait == timedelta(seconds=5)
 
 
-def test_failed_is_final_though_the_envelope_is_fine(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", STATUS, vendor.business_status("FAILED", "video_pull_failed"))
+def test_failed_is_final_though_the_envelope_is_fine(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", STATUS, examples.business_status("FAILED", "video_pull_failed"))
     seen = look(tiktok, video(), SHARED)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Unavailable)
@@ -195,22 +199,22 @@ def test_failed_is_final_though_the_envelope_is_fine(platform: StandIn, tiktok: 
     [
         (DROP, Unavailable),
         (Reply("oops", status=500), Unavailable),
-        (Reply(vendor.business_error(50000)), Unavailable),
-        (Reply(vendor.business_error(49999)), Unavailable),
-        (Reply(vendor.business_error(40100)), RateLimited),
-        (Reply(vendor.business_error(40105)), CredentialsExpired),
+        (Reply(examples.business_error(50000)), Unavailable),
+        (Reply(examples.business_error(49999)), Unavailable),
+        (Reply(examples.business_error(40100)), RateLimited),
+        (Reply(examples.business_error(40105)), CredentialsExpired),
     ],
 )
 def test_a_look_that_fails_says_nothing(
-    platform: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
-    platform.on("GET", STATUS, reply)
+    server.on("GET", STATUS, reply)
     with pytest.raises(error):
         look(tiktok, video(), SHARED)
 
 
-def test_an_id_that_is_not_known_proves_nothing(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", STATUS, vendor.business_error(40002))
+def test_an_id_that_is_not_known_proves_nothing(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", STATUS, examples.business_error(40002))
     assert isinstance(look(tiktok, video(), SHARED), CannotTell)
 
 
@@ -222,10 +226,10 @@ def test_an_id_that_is_not_known_proves_nothing(platform: StandIn, tiktok: Make)
     ],
 )
 def test_what_was_never_armed_is_never_published(
-    platform: StandIn, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[LookResult]
+    server: ScriptedServer, tiktok: Make, draft: Draft, checkpoint: dict[str, Any], kind: type[LookResult]
 ) -> None:
     assert isinstance(look(tiktok, draft, checkpoint, armed_at=None), kind)
-    assert platform.seen == []
+    assert server.requests == []
 
 
 def item(number: int, *, after: float = 5, **changes: Any) -> dict[str, Any]:
@@ -244,13 +248,13 @@ def page(*items: dict[str, Any], cursor: int = 0, has_more: bool = False) -> str
     return json.dumps({"code": 0, "message": "OK", "request_id": "2026", "data": data})
 
 
-def test_exactly_one_post_that_fits_is_ours(platform: StandIn, tiktok: Make) -> None:
+def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make) -> None:
     photo, other = item(2, media_type="PHOTO"), item(3, caption="Me and me casa")
-    platform.on("GET", LIST, page(photo, other, cursor=7, has_more=True), page(item(1), item(4, after=-61)))
+    server.on("GET", LIST, page(photo, other, cursor=7, has_more=True), page(item(1), item(4, after=-61)))
     assert look(tiktok, video(), {}) == Published(
         remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/video/1"
     )
-    first, second = platform.seen
+    first, second = server.requests
     assert first.query == {
         "business_id": "-000eHWs",
         "fields": '["item_id","create_time","caption","share_url","media_type"]',
@@ -271,24 +275,24 @@ def test_exactly_one_post_that_fits_is_ours(platform: StandIn, tiktok: Make) -> 
     ids=["none", "two", "another's", "too old", "another kind"],
 )
 def test_anything_else_proves_nothing(
-    platform: StandIn, tiktok: Make, items: list[dict[str, Any]], taken: tuple[str, ...]
+    server: ScriptedServer, tiktok: Make, items: list[dict[str, Any]], taken: tuple[str, ...]
 ) -> None:
-    platform.on("GET", LIST, page(*items))
+    server.on("GET", LIST, page(*items))
     assert isinstance(look(tiktok, video(), {}, frozenset(taken)), CannotTell)
 
 
 @pytest.mark.parametrize("draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD")])
-def test_what_is_not_listed_is_not_looked_for(platform: StandIn, tiktok: Make, draft: Draft) -> None:
+def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Make, draft: Draft) -> None:
     assert isinstance(look(tiktok, draft, {}), CannotTell)
-    assert platform.seen == []
+    assert server.requests == []
 
 
-def test_a_grant_without_video_list_cannot_tell(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", LIST, vendor.business_error(40001))
+def test_a_grant_without_video_list_cannot_tell(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", LIST, examples.business_error(40001))
     assert isinstance(look(tiktok, video(), {}), CannotTell)
 
 
-def test_a_list_without_end_proves_nothing(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", LIST, page(item(1), cursor=1, has_more=True))
+def test_a_list_without_end_proves_nothing(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", LIST, page(item(1), cursor=1, has_more=True))
     assert isinstance(look(tiktok, video(), {}), CannotTell)
-    assert len(platform.seen) == 5
+    assert len(server.requests) == 5

@@ -22,8 +22,8 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import ARMED, CAPTION, account, photos, through_json, video
 
 Make = Callable[..., TikTok]
@@ -71,35 +71,35 @@ def look(
 # --- by publish id ---------------------------------------------------------------------------------------------------
 
 
-def test_complete_with_an_id_has_its_address(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
+def test_complete_with_an_id_has_its_address(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", STATUS, examples.STATUS_COMPLETE)
     assert look(tiktok, photos(), PHOTO) == Published(
         remote_id="7212345678901234567", url="https://www.tiktok.com/@casa/photo/7212345678901234567"
     )
     assert look(tiktok, video(), upload()) == Published(
         remote_id="7212345678901234567", url="https://www.tiktok.com/@tiktok/video/7212345678901234567"
     )
-    assert platform.seen[0].json() == {"publish_id": "p_pub_url~v2.123456789"}
+    assert server.requests[0].json() == {"publish_id": "p_pub_url~v2.123456789"}
 
 
 @pytest.mark.parametrize("level", ["PUBLIC_TO_EVERYONE", "SELF_ONLY"])
 def test_complete_without_an_id_is_published_all_the_same(
-    platform: StandIn, tiktok: Make, level: str
+    server: ScriptedServer, tiktok: Make, level: str
 ) -> None:
-    platform.on("POST", STATUS, vendor.status("PUBLISH_COMPLETE"))
+    server.on("POST", STATUS, examples.status("PUBLISH_COMPLETE"))
     assert look(tiktok, photos(privacy_level=level), PHOTO) == Published(remote_id="p_pub_url~v2.123456789")
 
 
-def test_a_draft_in_the_inbox_is_delivered(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", STATUS, vendor.status("SEND_TO_USER_INBOX"))
+def test_a_draft_in_the_inbox_is_delivered(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", STATUS, examples.status("SEND_TO_USER_INBOX"))
     assert look(tiktok, photos(post_mode="MEDIA_UPLOAD"), PHOTO) == Published(
         remote_id="p_pub_url~v2.123456789", delivered_as="inbox_draft"
     )
 
 
 @pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
-def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: str) -> None:
-    platform.on("POST", STATUS, vendor.status(state))
+def test_work_in_progress_is_waited_for(server: ScriptedServer, tiktok: Make, state: str) -> None:
+    server.on("POST", STATUS, examples.status(state))
     seen = look(tiktok, photos(), PHOTO)
     assert isinstance(seen, Pending)
     assert seen.wait == timedelta(seconds=60)  # armed long ago
@@ -109,9 +109,9 @@ def test_work_in_progress_is_waited_for(platform: StandIn, tiktok: Make, state: 
 
 
 def test_the_vendors_example_of_failure_comes_in_an_envelope_that_is_ok(
-    platform: StandIn, tiktok: Make
+    server: ScriptedServer, tiktok: Make
 ) -> None:
-    platform.on("POST", STATUS, vendor.STATUS_FAILED)
+    server.on("POST", STATUS, examples.STATUS_FAILED)
     seen = look(tiktok, photos(), PHOTO)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Rejected)
@@ -144,16 +144,16 @@ def test_every_fail_reason_of_the_table_is_tested() -> None:
 @pytest.mark.parametrize(
     ("reason", "error"), [*FAILURES.items(), ("something_new", Rejected), ("spam_risk_new", Rejected)]
 )
-def test_fail_reasons(platform: StandIn, tiktok: Make, reason: str, error: type[Exception]) -> None:
-    platform.on("POST", STATUS, vendor.status("FAILED", reason=reason))
+def test_fail_reasons(server: ScriptedServer, tiktok: Make, reason: str, error: type[Exception]) -> None:
+    server.on("POST", STATUS, examples.status("FAILED", reason=reason))
     seen = look(tiktok, photos(), PHOTO)
     assert isinstance(seen, Ended)
     assert type(seen.error) is error
 
 
 @pytest.mark.parametrize("code", ["invalid_publish_id", "token_not_authorized_for_specified_publish_id"])
-def test_an_id_tiktok_does_not_know_proves_nothing(platform: StandIn, tiktok: Make, code: str) -> None:
-    platform.on("POST", STATUS, Reply(vendor.error(code), status=400))
+def test_an_id_tiktok_does_not_know_proves_nothing(server: ScriptedServer, tiktok: Make, code: str) -> None:
+    server.on("POST", STATUS, Reply(examples.error(code), status=400))
     assert isinstance(look(tiktok, photos(), PHOTO), CannotTell)
 
 
@@ -162,16 +162,16 @@ def test_an_id_tiktok_does_not_know_proves_nothing(platform: StandIn, tiktok: Ma
     [
         (DROP, Unavailable),
         (Reply("oops", status=500), Unavailable),
-        (Reply(vendor.error("internal_error"), status=500), Unavailable),
-        (Reply(vendor.error("something_new"), status=400), Unavailable),
-        (Reply(vendor.error("rate_limit_exceeded"), status=429), RateLimited),
-        (Reply(vendor.error("access_token_invalid"), status=401), CredentialsExpired),
+        (Reply(examples.error("internal_error"), status=500), Unavailable),
+        (Reply(examples.error("something_new"), status=400), Unavailable),
+        (Reply(examples.error("rate_limit_exceeded"), status=429), RateLimited),
+        (Reply(examples.error("access_token_invalid"), status=401), CredentialsExpired),
     ],
 )
 def test_a_look_that_fails_says_nothing_about_the_post(
-    platform: StandIn, tiktok: Make, reply: Reply, error: type[Retryable]
+    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[Retryable]
 ) -> None:
-    platform.on("POST", STATUS, reply)
+    server.on("POST", STATUS, reply)
     with pytest.raises(error):
         look(tiktok, photos(), PHOTO)
 
@@ -180,9 +180,9 @@ def test_a_look_that_fails_says_nothing_about_the_post(
 
 
 def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(
-    platform: StandIn, tiktok: Make
+    server: ScriptedServer, tiktok: Make
 ) -> None:
-    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 12_500_000))
+    server.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", 12_500_000))
     seen = look(tiktok, video(), upload(offset=25_000_001))
     assert isinstance(seen, Absent)
     kept = through_json(seen.checkpoint)["upload"]
@@ -191,8 +191,8 @@ def test_an_incomplete_upload_is_absent_and_goes_on_with_the_same_handle(
     assert kept["was_armed"] is True
 
 
-def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 0))
+def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", 0))
     for life in (100, -200):
         crashing = look(tiktok, video(), upload(life))
         assert isinstance(crashing, Pending)
@@ -202,9 +202,9 @@ def test_a_dying_upload_is_waited_for_and_a_dead_one_is_absent(platform: StandIn
 
 @pytest.mark.parametrize("stored", [25_000_001, None])
 def test_a_complete_or_silent_upload_is_waited_for(
-    platform: StandIn, tiktok: Make, stored: int | None
+    server: ScriptedServer, tiktok: Make, stored: int | None
 ) -> None:
-    platform.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", stored))
+    server.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", stored))
     assert isinstance(look(tiktok, video(), upload()), Pending)
 
 
@@ -226,11 +226,15 @@ def test_a_complete_or_silent_upload_is_waited_for(
     ],
 )
 def test_what_was_never_armed_is_never_published(
-    platform: StandIn, tiktok: Make, draft: Draft, made: Callable[[], dict[str, Any]], kind: type[LookResult]
+    server: ScriptedServer,
+    tiktok: Make,
+    draft: Draft,
+    made: Callable[[], dict[str, Any]],
+    kind: type[LookResult],
 ) -> None:
-    platform.on("POST", STATUS, vendor.STATUS_COMPLETE)
+    server.on("POST", STATUS, examples.STATUS_COMPLETE)
     assert isinstance(look(tiktok, draft, made(), armed_at=None), kind)
-    assert platform.seen == []
+    assert server.requests == []
 
 
 # --- the id was lost -------------------------------------------------------------------------------------------------
@@ -250,21 +254,21 @@ def listed(number: int, *, after: float = 5, **changes: Any) -> dict[str, Any]:
 
 def page(*videos: dict[str, Any], cursor: int = 0, has_more: bool = False) -> str:
     data = {"videos": videos, "cursor": cursor, "has_more": has_more}
-    return f'{{"data":{json.dumps(data)},{vendor.OK}}}'
+    return f'{{"data":{json.dumps(data)},{examples.OK}}}'
 
 
-def test_exactly_one_post_that_fits_is_ours(platform: StandIn, tiktok: Make) -> None:
+def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make) -> None:
     other = listed(2, title="Other", video_description="Other")
-    platform.on("POST", LIST, page(other, listed(1), listed(3, after=-61)))
+    server.on("POST", LIST, page(other, listed(1), listed(3, after=-61)))
     assert look(tiktok, photos(), {"allowed": ALLOWED}) == Published(
         remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
     )
-    assert platform.seen[0].query == {"fields": "id,title,create_time,share_url,video_description,duration"}
-    assert platform.seen[0].json() == {"max_count": 20}
+    assert server.requests[0].query == {"fields": "id,title,create_time,share_url,video_description,duration"}
+    assert server.requests[0].json() == {"max_count": 20}
 
 
-def test_a_post_that_another_delivery_owns_is_not_ours(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", LIST, page(listed(1), listed(2)))
+def test_a_post_that_another_delivery_owns_is_not_ours(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", LIST, page(listed(1), listed(2)))
     assert look(tiktok, photos(), {}, frozenset({"7212345678901234002"})) == Published(
         remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
     )
@@ -285,45 +289,45 @@ def test_a_post_that_another_delivery_owns_is_not_ours(platform: StandIn, tiktok
     ids=["none", "two", "too old", "title begins so", "text goes on", "no texts"],
 )
 def test_anything_but_one_whole_match_proves_nothing(
-    platform: StandIn, tiktok: Make, items: list[dict[str, Any]]
+    server: ScriptedServer, tiktok: Make, items: list[dict[str, Any]]
 ) -> None:
-    platform.on("POST", LIST, page(*items))
+    server.on("POST", LIST, page(*items))
     assert isinstance(look(tiktok, photos(), {}), CannotTell)
 
 
-def test_a_long_text_is_known_by_what_tiktok_shows_of_it(platform: StandIn, tiktok: Make) -> None:
+def test_a_long_text_is_known_by_what_tiktok_shows_of_it(server: ScriptedServer, tiktok: Make) -> None:
     caption = "long words " * 30
     draft = photos(caption=caption, title="T")
-    platform.on("POST", LIST, page(listed(1, title="T", video_description=caption[:150])))
+    server.on("POST", LIST, page(listed(1, title="T", video_description=caption[:150])))
     assert isinstance(look(tiktok, draft, {}), Published)
-    platform.on("POST", LIST, page(listed(1, title="T", video_description=caption[:100])))
+    server.on("POST", LIST, page(listed(1, title="T", video_description=caption[:100])))
     assert isinstance(look(tiktok, draft, {}), CannotTell)
 
 
-def test_pages_are_read_until_they_are_older_than_the_attempt(platform: StandIn, tiktok: Make) -> None:
+def test_pages_are_read_until_they_are_older_than_the_attempt(server: ScriptedServer, tiktok: Make) -> None:
     newer = [listed(n, title="x", video_description="x") for n in range(10, 30)]
     older = listed(2, after=-3600)
-    platform.on(
+    server.on(
         "POST", LIST, page(*newer, cursor=17, has_more=True), page(listed(1), older, cursor=18, has_more=True)
     )
     assert isinstance(look(tiktok, photos(), {}), Published)
-    assert [seen.json() for seen in platform.seen] == [{"max_count": 20}, {"cursor": 17, "max_count": 20}]
+    assert [seen.json() for seen in server.requests] == [{"max_count": 20}, {"cursor": 17, "max_count": 20}]
 
 
-def test_a_list_without_end_proves_nothing(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", LIST, page(listed(1), cursor=1, has_more=True))
+def test_a_list_without_end_proves_nothing(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", LIST, page(listed(1), cursor=1, has_more=True))
     assert isinstance(look(tiktok, photos(), {}), CannotTell)
-    assert len(platform.seen) == 5
+    assert len(server.requests) == 5
 
 
 @pytest.mark.parametrize(
     "draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()]
 )
-def test_what_is_not_listed_is_not_looked_for(platform: StandIn, tiktok: Make, draft: Draft) -> None:
+def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Make, draft: Draft) -> None:
     assert isinstance(look(tiktok, draft, {}), CannotTell)
-    assert platform.seen == []
+    assert server.requests == []
 
 
-def test_a_grant_without_video_list_cannot_tell(platform: StandIn, tiktok: Make) -> None:
-    platform.on("POST", LIST, Reply(vendor.error("scope_not_authorized"), status=401))
+def test_a_grant_without_video_list_cannot_tell(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("POST", LIST, Reply(examples.error("scope_not_authorized"), status=401))
     assert isinstance(look(tiktok, photos(), {}), CannotTell)

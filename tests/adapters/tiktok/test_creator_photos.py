@@ -11,8 +11,8 @@ from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepared
 
 Make = Callable[..., TikTok]
@@ -21,23 +21,23 @@ INIT = "/tiktok/v2/post/publish/content/init/"
 
 
 @pytest.fixture
-def scripted(platform: StandIn) -> StandIn:
-    platform.on("POST", INFO, vendor.CREATOR_INFO)
-    platform.on("POST", INIT, vendor.PHOTO_INIT)
-    return platform
+def scripted(server: ScriptedServer) -> ScriptedServer:
+    server.on("POST", INFO, examples.CREATOR_INFO)
+    server.on("POST", INIT, examples.PHOTO_INIT)
+    return server
 
 
-def test_direct_photos(scripted: StandIn, tiktok: Make) -> None:
+def test_direct_photos(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who, client = photos(auto_add_music=True, privacy_level="SELF_ONLY"), account(), HttpClient()
     ready = prepared(tiktok, draft, who)
-    assert scripted.paths() == [INFO]
+    assert scripted.paths == [INFO]
 
     done = tiktok(client).finalize(draft, who, ready.checkpoint)
 
     assert isinstance(done, Pending)
     assert done.checkpoint["publish_id"] == "p_pub_url~v2.123456789"
     assert [visible for _, _, visible in client.calls] == [True]
-    assert scripted.seen[1].json() == {
+    assert scripted.requests[1].json() == {
         "media_type": "PHOTO",
         "post_mode": "DIRECT_POST",
         "post_info": {
@@ -57,32 +57,32 @@ def test_direct_photos(scripted: StandIn, tiktok: Make) -> None:
     }
 
 
-def test_a_draft_is_ready_at_once_and_carries_texts_only(scripted: StandIn, tiktok: Make) -> None:
+def test_a_draft_is_ready_at_once_and_carries_texts_only(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = photos(post_mode="MEDIA_UPLOAD", title="T", description="D", is_your_brand=True), account()
     assert isinstance(tiktok().prepare(draft, who, {}), Ready)
-    assert scripted.paths() == []
+    assert scripted.paths == []
 
     tiktok().finalize(draft, who, {})
 
-    sent = scripted.seen[0].json()
+    sent = scripted.requests[0].json()
     assert sent["post_mode"] == "MEDIA_UPLOAD"
     assert sent["post_info"] == {"title": "T", "description": "D"}
 
 
-def test_title_is_the_captions_beginning_cut_at_a_word(scripted: StandIn, tiktok: Make) -> None:
+def test_title_is_the_captions_beginning_cut_at_a_word(scripted: ScriptedServer, tiktok: Make) -> None:
     caption = "word " * 17 + "🐈🐈🐈 #cat"  # the cats end at unit 91
     draft, who = photos(caption=caption), account()
     tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
-    info = scripted.seen[1].json()["post_info"]
+    info = scripted.requests[1].json()["post_info"]
     assert info["title"] == ("word " * 17).rstrip()
     assert info["description"] == caption
 
 
-def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     with pytest.raises(Unavailable) as refusal:
         tiktok().finalize(photos(), account(), {})
     assert refusal.value.code == "not_prepared"
-    assert scripted.paths() == []
+    assert scripted.paths == []
 
 
 @pytest.mark.parametrize(
@@ -91,31 +91,31 @@ def test_finalize_without_prepare_sends_nothing(scripted: StandIn, tiktok: Make)
         (DROP, OutcomeUnknown),
         (Reply("<html>", status=502), OutcomeUnknown),
         (Reply("not json"), OutcomeUnknown),
-        (Reply('{"data":{},' + vendor.OK + "}"), OutcomeUnknown),
-        (Reply(vendor.PHOTO_INIT, status=500), OutcomeUnknown),
-        (Reply(vendor.error("internal_error"), status=500), OutcomeUnknown),
-        (Reply(vendor.error("rate_limit_exceeded"), status=500), OutcomeUnknown),
-        (Reply(vendor.error("something_new"), status=400), OutcomeUnknown),
-        (Reply(vendor.error("something_new")), OutcomeUnknown),
-        (Reply(vendor.error("rate_limit_exceeded"), status=429), RateLimited),
+        (Reply('{"data":{},' + examples.OK + "}"), OutcomeUnknown),
+        (Reply(examples.PHOTO_INIT, status=500), OutcomeUnknown),
+        (Reply(examples.error("internal_error"), status=500), OutcomeUnknown),
+        (Reply(examples.error("rate_limit_exceeded"), status=500), OutcomeUnknown),
+        (Reply(examples.error("something_new"), status=400), OutcomeUnknown),
+        (Reply(examples.error("something_new")), OutcomeUnknown),
+        (Reply(examples.error("rate_limit_exceeded"), status=429), RateLimited),
         (Reply("slow down", status=429), RateLimited),
         (Reply("who are you", status=401), CredentialsExpired),
-        (Reply(vendor.error("url_ownership_unverified"), status=403), Rejected),
+        (Reply(examples.error("url_ownership_unverified"), status=403), Rejected),
     ],
 )
 def test_what_the_visible_call_may_be_answered(
-    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = photos(), account()
     ready = prepared(tiktok, draft, who)
     scripted.on("POST", INIT, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths() == [INFO, INIT]
+    assert scripted.paths == [INFO, INIT]
 
 
-def test_retry_after_wins(scripted: StandIn, tiktok: Make) -> None:
-    slow = Reply(vendor.error("rate_limit_exceeded"), status=429, headers={"Retry-After": "17"})
+def test_retry_after_wins(scripted: ScriptedServer, tiktok: Make) -> None:
+    slow = Reply(examples.error("rate_limit_exceeded"), status=429, headers={"Retry-After": "17"})
     scripted.on("POST", INFO, slow)
     with pytest.raises(RateLimited) as refusal:
         tiktok().prepare(photos(), account(), {})

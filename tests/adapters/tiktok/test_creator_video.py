@@ -13,8 +13,8 @@ from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rej
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.files import content
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, prepared, through_json, video
 
 Make = Callable[..., TikTok]
@@ -26,18 +26,20 @@ BIG = 25_000_001  # two chunks of 12 500 000 and one byte more in the last
 
 
 @pytest.fixture
-def scripted(platform: StandIn) -> StandIn:
+def scripted(server: ScriptedServer) -> ScriptedServer:
     body = (
         '{"data":{"publish_id":"v_pub_file~v2-1.123456789",'
-        f'"upload_url":"{platform.url}/video/?upload_id=67890&upload_token=Xza123"}},{vendor.OK}}}'
+        f'"upload_url":"{server.url}/video/?upload_id=67890&upload_token=Xza123"}},{examples.OK}}}'
     )
-    platform.on("POST", INFO, vendor.CREATOR_INFO)
-    platform.on("POST", INIT, body)
-    platform.on("PUT", PUT, Reply(status=206), Reply(status=201))
-    return platform
+    server.on("POST", INFO, examples.CREATOR_INFO)
+    server.on("POST", INIT, body)
+    server.on("PUT", PUT, Reply(status=206), Reply(status=201))
+    return server
 
 
-def test_small_video_takes_two_invisible_steps_and_one_visible_one(scripted: StandIn, tiktok: Make) -> None:
+def test_small_video_takes_two_invisible_steps_and_one_visible_one(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
     scripted.on("PUT", PUT, Reply(status=201))
     draft, who = video(options={"disable_comment": True, "is_your_brand": True}), account()
 
@@ -46,14 +48,14 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(scripted: Sta
     assert first.wait.total_seconds() == 0
     second = tiktok().prepare(draft, who, through_json(first.checkpoint))
     assert isinstance(second, Ready)
-    assert scripted.paths() == [INFO, INIT]
+    assert scripted.paths == [INFO, INIT]
 
     client = HttpClient()
     done = tiktok(client).finalize(draft, who, through_json(second.checkpoint))
 
     assert isinstance(done, Pending)
     assert [visible for _, _, visible in client.calls] == [True]
-    info, init, put = scripted.seen
+    info, init, put = scripted.requests
     assert info.headers["Authorization"] == f"Bearer {TOKEN}"
     assert info.headers["Content-Type"] == "application/json; charset=UTF-8"
     assert info.body == b""
@@ -82,25 +84,27 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(scripted: Sta
     assert put.body == content(0, 1000)
 
 
-def test_large_video_keeps_its_last_chunk_for_finalize(scripted: StandIn, tiktok: Make) -> None:
+def test_large_video_keeps_its_last_chunk_for_finalize(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(bytes=BIG), account()
     ready = prepared(tiktok, draft, who)
-    assert scripted.paths() == [INFO, INIT, PUT]
+    assert scripted.paths == [INFO, INIT, PUT]
 
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
 
-    first, last = scripted.seen[2:]
+    first, last = scripted.requests[2:]
     assert first.headers["Content-Range"] == f"bytes 0-12499999/{BIG}"
     assert last.headers["Content-Range"] == f"bytes 12500000-25000000/{BIG}"
     assert first.body + last.body == content(0, BIG)
 
 
-def test_description_goes_before_the_caption(scripted: StandIn, tiktok: Make) -> None:
+def test_description_goes_before_the_caption(scripted: ScriptedServer, tiktok: Make) -> None:
     prepared(tiktok, video(options={"description": "Other words"}), account())
-    assert scripted.seen[1].json()["post_info"]["title"] == "Other words"
+    assert scripted.requests[1].json()["post_info"]["title"] == "Other words"
 
 
-def test_settings_that_got_old_are_asked_for_again_before_ready(scripted: StandIn, tiktok: Make) -> None:
+def test_settings_that_got_old_are_asked_for_again_before_ready(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = dict(prepared(tiktok, draft, who).checkpoint)
     kept["allowed"] = {**kept["allowed"], "asked_at": time.time() - 601}
@@ -108,7 +112,7 @@ def test_settings_that_got_old_are_asked_for_again_before_ready(scripted: StandI
     again = tiktok().prepare(draft, who, kept)
 
     assert isinstance(again, Ready)
-    assert scripted.paths() == [INFO, INIT, PUT, INFO]
+    assert scripted.paths == [INFO, INIT, PUT, INFO]
 
 
 @pytest.mark.parametrize(
@@ -119,16 +123,16 @@ def test_settings_that_got_old_are_asked_for_again_before_ready(scripted: StandI
     ],
 )
 def test_what_the_creator_may_not_do_is_refused_before_init(
-    scripted: StandIn, tiktok: Make, options: dict[str, Any], changes: dict[str, Any], code: str
+    scripted: ScriptedServer, tiktok: Make, options: dict[str, Any], changes: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(Rejected) as refusal:
         tiktok().prepare(video(options=options, **changes), account(), {})
     assert refusal.value.code == code
-    assert scripted.paths() == [INFO]
+    assert scripted.paths == [INFO]
 
 
-def test_spam_risk_in_creator_info_comes_with_status_200(scripted: StandIn, tiktok: Make) -> None:
-    scripted.on("POST", INFO, vendor.error("spam_risk_too_many_posts"))
+def test_spam_risk_in_creator_info_comes_with_status_200(scripted: ScriptedServer, tiktok: Make) -> None:
+    scripted.on("POST", INFO, examples.error("spam_risk_too_many_posts"))
     with pytest.raises(RateLimited) as refusal:
         tiktok().prepare(video(), account(), {})
     assert refusal.value.retry_after is not None
@@ -136,9 +140,9 @@ def test_spam_risk_in_creator_info_comes_with_status_200(scripted: StandIn, tikt
 
 
 @pytest.mark.parametrize(
-    "reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(vendor.PHOTO_INIT)]
+    "reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(examples.PHOTO_INIT)]
 )
-def test_an_unclear_init_is_only_unavailable(scripted: StandIn, tiktok: Make, reply: Reply) -> None:
+def test_an_unclear_init_is_only_unavailable(scripted: ScriptedServer, tiktok: Make, reply: Reply) -> None:
     first = tiktok().prepare(video(), account(), {})
     scripted.on("POST", INIT, reply)
     with pytest.raises(Unavailable):
@@ -146,69 +150,71 @@ def test_an_unclear_init_is_only_unavailable(scripted: StandIn, tiktok: Make, re
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_chunk_that_failed_is_sent_again(scripted: StandIn, tiktok: Make, status: int) -> None:
+def test_a_chunk_that_failed_is_sent_again(scripted: ScriptedServer, tiktok: Make, status: int) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
     with pytest.raises(Unavailable):
         tiktok().prepare(draft, who, kept)
     assert isinstance(tiktok().prepare(draft, who, kept), Ready)
-    assert scripted.seen[-1].headers["Content-Range"] == f"bytes 0-12499999/{BIG}"
+    assert scripted.requests[-1].headers["Content-Range"] == f"bytes 0-12499999/{BIG}"
 
 
-def test_a_chunk_whose_answer_was_lost_is_reconciled_by_status(scripted: StandIn, tiktok: Make) -> None:
+def test_a_chunk_whose_answer_was_lost_is_reconciled_by_status(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, DROP, Reply(status=416), Reply(status=201))
-    scripted.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 12_500_000))
+    scripted.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", 12_500_000))
     with pytest.raises(Unavailable):
         tiktok().prepare(draft, who, kept)
 
     ready = prepared(tiktok, draft, who, kept)
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
 
-    assert scripted.paths() == [INFO, INIT, PUT, PUT, STATUS, PUT]
-    assert scripted.seen[4].json() == {"publish_id": "v_pub_file~v2-1.123456789"}
-    assert scripted.seen[5].headers["Content-Range"] == f"bytes 12500000-25000000/{BIG}"
+    assert scripted.paths == [INFO, INIT, PUT, PUT, STATUS, PUT]
+    assert scripted.requests[4].json() == {"publish_id": "v_pub_file~v2-1.123456789"}
+    assert scripted.requests[5].headers["Content-Range"] == f"bytes 12500000-25000000/{BIG}"
 
 
-def test_an_upload_goes_on_from_the_byte_tiktok_has(scripted: StandIn, tiktok: Make) -> None:
+def test_an_upload_goes_on_from_the_byte_tiktok_has(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=416), Reply(status=206))
-    scripted.on("POST", STATUS, vendor.status("PROCESSING_UPLOAD", 7_000_000))
+    scripted.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", 7_000_000))
     prepared(tiktok, draft, who, kept)
-    assert scripted.seen[-1].headers["Content-Range"] == f"bytes 7000000-12499999/{BIG}"
-    assert scripted.seen[-1].body == content(7_000_000, 5_500_000)
+    assert scripted.requests[-1].headers["Content-Range"] == f"bytes 7000000-12499999/{BIG}"
+    assert scripted.requests[-1].body == content(7_000_000, 5_500_000)
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_lost_upload_address_means_a_new_init_while_unarmed(
-    scripted: StandIn, tiktok: Make, status: int
+    scripted: ScriptedServer, tiktok: Make, status: int
 ) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
     prepared(tiktok, draft, who, kept)
-    assert scripted.paths() == [INFO, INIT, PUT, INIT, PUT]
+    assert scripted.paths == [INFO, INIT, PUT, INIT, PUT]
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_an_armed_upload_is_asked_about_before_it_is_given_up(
-    scripted: StandIn, tiktok: Make, status: int
+    scripted: ScriptedServer, tiktok: Make, status: int
 ) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     kept["upload"]["was_armed"] = True
     scripted.on("PUT", PUT, Reply(status=status))
-    scripted.on("POST", STATUS, vendor.status("FAILED"))
+    scripted.on("POST", STATUS, examples.status("FAILED"))
     step = tiktok().prepare(draft, who, kept)
     step = tiktok().prepare(draft, who, through_json(step.checkpoint))
     assert "upload" not in step.checkpoint
-    assert scripted.paths() == [INFO, INIT, PUT, STATUS]
+    assert scripted.paths == [INFO, INIT, PUT, STATUS]
 
 
-def test_an_upload_that_never_gets_on_ends(scripted: StandIn, tiktok: Make) -> None:
+def test_an_upload_that_never_gets_on_ends(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(bytes=BIG), account()
     scripted.on("PUT", PUT, Reply(status=404))
     with pytest.raises(Unavailable) as stuck:
@@ -216,7 +222,7 @@ def test_an_upload_that_never_gets_on_ends(scripted: StandIn, tiktok: Make) -> N
     assert stuck.value.code == "upload_stuck"
 
 
-def test_malformed_chunk_is_refused(scripted: StandIn, tiktok: Make) -> None:
+def test_malformed_chunk_is_refused(scripted: ScriptedServer, tiktok: Make) -> None:
     draft = video(bytes=BIG)
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=400))
@@ -226,29 +232,33 @@ def test_malformed_chunk_is_refused(scripted: StandIn, tiktok: Make) -> None:
 
 @pytest.mark.parametrize("margin", [100, -200, -1000])
 def test_a_dying_or_dead_upload_starts_anew_when_never_armed(
-    scripted: StandIn, tiktok: Make, margin: int
+    scripted: ScriptedServer, tiktok: Make, margin: int
 ) -> None:
     draft, who = video(bytes=BIG), account()
     kept = through_json(prepared(tiktok, draft, who).checkpoint)
     kept["upload"]["url_expires_at"] = time.time() + margin
     prepared(tiktok, draft, who, kept)
-    assert scripted.paths() == [INFO, INIT, PUT, INIT, PUT]
+    assert scripted.paths == [INFO, INIT, PUT, INIT, PUT]
 
 
-def test_an_armed_upload_is_waited_for_until_it_is_surely_dead(scripted: StandIn, tiktok: Make) -> None:
+def test_an_armed_upload_is_waited_for_until_it_is_surely_dead(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
     draft, who = video(), account()
     kept = through_json(prepared(tiktok, draft, who).checkpoint)
     kept["upload"] |= {"was_armed": True, "url_expires_at": time.time() - 1}
     waiting = tiktok().prepare(draft, who, kept)
     assert isinstance(waiting, Pending)
     assert 290 < waiting.wait.total_seconds() < 310
-    assert scripted.paths() == [INFO, INIT]
+    assert scripted.paths == [INFO, INIT]
 
 
 # --- finalize --------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(scripted: StandIn, tiktok: Make) -> None:
+def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     for checkpoint in ({}, kept):
@@ -257,11 +267,11 @@ def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(scripted: Stand
         assert refusal.value.code == "not_prepared"
     ready = through_json(prepared(tiktok, draft, who).checkpoint)
     ready["upload"]["url_expires_at"] = time.time() + 30
-    before = len(scripted.seen)
+    before = len(scripted.requests)
     with pytest.raises(Unavailable) as refusal:
         tiktok().finalize(draft, who, ready)
     assert refusal.value.code == "upload_expired"
-    assert len(scripted.seen) == before
+    assert len(scripted.requests) == before
 
 
 @pytest.mark.parametrize(
@@ -279,24 +289,24 @@ def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(scripted: Stand
     ],
 )
 def test_what_the_last_chunk_may_be_answered(
-    scripted: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = video(), account()
     ready = prepared(tiktok, draft, who)
     scripted.on("PUT", PUT, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths() == [INFO, INIT, PUT]
+    assert scripted.paths == [INFO, INIT, PUT]
 
 
-def test_more_expected_after_the_last_chunk_is_looked_at(scripted: StandIn, tiktok: Make) -> None:
+def test_more_expected_after_the_last_chunk_is_looked_at(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
     ready = prepared(tiktok, draft, who)
     scripted.on("PUT", PUT, Reply(status=206))
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
 
 
-def test_a_dead_source_is_noticed_before_the_visible_call(scripted: StandIn, tiktok: Make) -> None:
+def test_a_dead_source_is_noticed_before_the_visible_call(scripted: ScriptedServer, tiktok: Make) -> None:
     def dead(first: int, length: int) -> Iterator[bytes]:
         yield from ()
         raise Unavailable("no answer", code="media_unreachable")
@@ -306,12 +316,12 @@ def test_a_dead_source_is_noticed_before_the_visible_call(scripted: StandIn, tik
     with pytest.raises(Unavailable) as trouble:
         tiktok().finalize(video(source=dead), who, ready.checkpoint)
     assert trouble.value.code == "media_unreachable"
-    assert scripted.paths() == [INFO, INIT]
+    assert scripted.paths == [INFO, INIT]
 
 
 @pytest.mark.parametrize("given", [999, 1001])
 def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
-    scripted: StandIn, tiktok: Make, given: int
+    scripted: ScriptedServer, tiktok: Make, given: int
 ) -> None:
     def broken(first: int, length: int) -> Iterator[bytes]:
         yield content(first, 500)
@@ -323,16 +333,16 @@ def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
         tiktok().finalize(video(source=broken), who, ready.checkpoint)
 
 
-def test_a_lease_that_ran_out_sends_nothing(scripted: StandIn, tiktok: Make) -> None:
+def test_a_lease_that_ran_out_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
     ready = prepared(tiktok, draft, who)
     with pytest.raises(Unavailable) as late:
         tiktok(HttpClient(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
     assert late.value.code == "deadline_passed"
-    assert scripted.paths() == [INFO, INIT]
+    assert scripted.paths == [INFO, INIT]
 
 
-def test_a_platform_that_is_away_got_nothing(scripted: StandIn, tiktok: Make) -> None:
+def test_a_platform_that_is_away_got_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
     kept = through_json(prepared(tiktok, draft, who).checkpoint)
     kept["upload"]["upload_url"] = "http://127.0.0.1:9/video/"
@@ -341,8 +351,8 @@ def test_a_platform_that_is_away_got_nothing(scripted: StandIn, tiktok: Make) ->
     assert trouble.value.code == "platform_unreachable"
 
 
-def test_expired_token_before_anything_was_sent(scripted: StandIn, tiktok: Make) -> None:
-    scripted.on("POST", INFO, Reply(vendor.error("access_token_invalid"), status=401))
+def test_expired_token_before_anything_was_sent(scripted: ScriptedServer, tiktok: Make) -> None:
+    scripted.on("POST", INFO, Reply(examples.error("access_token_invalid"), status=401))
     with pytest.raises(CredentialsExpired):
         tiktok().prepare(video(), account(), {})
 

@@ -20,8 +20,8 @@ from adapters.errors import (
 )
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import BUSINESS, CREATOR, time_until_next_day
-from tests.adapters.stand_in import Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import account, photos, prepared, video
 
 Make = Callable[..., TikTok]
@@ -86,32 +86,34 @@ def holds(error: AdapterError, code: str | int, expected: type[AdapterError]) ->
 
 
 @pytest.mark.parametrize(("code", "row"), CREATOR_ROWS.items())
-def test_creator(platform: StandIn, tiktok: Make, code: str, row: tuple[int, type[AdapterError]]) -> None:
+def test_creator(
+    server: ScriptedServer, tiktok: Make, code: str, row: tuple[int, type[AdapterError]]
+) -> None:
     status, expected = row
-    platform.on("POST", INFO, vendor.CREATOR_INFO)
-    platform.on("POST", CONTENT, Reply(vendor.error(code), status=status))
+    server.on("POST", INFO, examples.CREATOR_INFO)
+    server.on("POST", CONTENT, Reply(examples.error(code), status=status))
     ready = prepared(tiktok, photos(), account())
     with pytest.raises(AdapterError) as after:
         tiktok().finalize(photos(), account(), ready.checkpoint)
     holds(after.value, code, OutcomeUnknown if code in AMBIGUOUS else expected)
 
-    platform.on("POST", INFO, Reply(vendor.error(code), status=status))
+    server.on("POST", INFO, Reply(examples.error(code), status=status))
     with pytest.raises(AdapterError) as before:
         tiktok().prepare(photos(), account(), {})
     holds(before.value, code, expected)
 
 
 @pytest.mark.parametrize(("code", "expected"), BUSINESS_ROWS.items())
-def test_business(platform: StandIn, tiktok: Make, code: int, expected: type[AdapterError]) -> None:
-    platform.on("GET", SETTINGS, vendor.BUSINESS_SETTINGS)
-    platform.on("POST", PUBLISH, vendor.business_error(code))
+def test_business(server: ScriptedServer, tiktok: Make, code: int, expected: type[AdapterError]) -> None:
+    server.on("GET", SETTINGS, examples.BUSINESS_SETTINGS)
+    server.on("POST", PUBLISH, examples.business_error(code))
     who = account("business")
     ready = prepared(tiktok, video(), who)
     with pytest.raises(AdapterError) as after:
         tiktok().finalize(video(), who, ready.checkpoint)
     holds(after.value, code, OutcomeUnknown if code in AMBIGUOUS else expected)
 
-    platform.on("GET", SETTINGS, vendor.business_error(code))
+    server.on("GET", SETTINGS, examples.business_error(code))
     with pytest.raises(AdapterError) as before:
         tiktok().prepare(video(), who, {})
     holds(before.value, code, expected)

@@ -13,8 +13,8 @@ from adapters.contract import ResolvesMusic, Track
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
 from adapters.tiktok.music import normalize_post_link, parse_sound
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 
 Make = Callable[..., TikTok]
 OEMBED = "/tiktok-www/oembed"
@@ -91,8 +91,8 @@ def test_the_adapter_resolves_music(tiktok: Make) -> None:
     assert isinstance(tiktok(), ResolvesMusic)
 
 
-def test_the_vendors_example(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", OEMBED, vendor.OEMBED)
+def test_the_vendors_example(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", OEMBED, examples.OEMBED)
     assert tiktok().resolve_music(LINK + "?lang=en") == Track(
         post_id="6718335390845095173",
         sound_id="6689804660171082501",
@@ -100,53 +100,53 @@ def test_the_vendors_example(platform: StandIn, tiktok: Make) -> None:
         artist="tiff",
         link="https://www.tiktok.com/music/x-6689804660171082501",
     )
-    assert platform.seen[0].query == {"url": LINK}
-    assert "Authorization" not in platform.seen[0].headers
+    assert server.requests[0].query == {"url": LINK}
+    assert "Authorization" not in server.requests[0].headers
 
 
-def test_a_short_link_is_followed_by_tiktok_itself(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", OEMBED, vendor.OEMBED)
+def test_a_short_link_is_followed_by_tiktok_itself(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", OEMBED, examples.OEMBED)
     assert tiktok().resolve_music("https://vm.tiktok.com/ZMabc/").post_id == "6718335390845095173"
-    assert platform.seen[0].query == {"url": "https://vm.tiktok.com/ZMabc"}
+    assert server.requests[0].query == {"url": "https://vm.tiktok.com/ZMabc"}
 
 
-def test_a_photo_that_is_not_known_is_asked_for_once_as_a_video(platform: StandIn, tiktok: Make) -> None:
-    platform.on("GET", OEMBED, Reply("", status=404), vendor.OEMBED)
+def test_a_photo_that_is_not_known_is_asked_for_once_as_a_video(server: ScriptedServer, tiktok: Make) -> None:
+    server.on("GET", OEMBED, Reply("", status=404), examples.OEMBED)
     photo = LINK.replace("/video/", "/photo/")
     assert tiktok().resolve_music(photo).sound_id == "6689804660171082501"
-    assert [seen.query["url"] for seen in platform.seen] == [photo, LINK]
+    assert [seen.query["url"] for seen in server.requests] == [photo, LINK]
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
-def test_a_post_that_is_gone(platform: StandIn, tiktok: Make, status: int) -> None:
-    platform.on("GET", OEMBED, Reply("gone", status=status))
+def test_a_post_that_is_gone(server: ScriptedServer, tiktok: Make, status: int) -> None:
+    server.on("GET", OEMBED, Reply("gone", status=status))
     with pytest.raises(Rejected) as refusal:
         tiktok().resolve_music(LINK)
     assert refusal.value.code == "music_unresolvable"
     assert refusal.value.http_status == status
-    assert len(platform.seen) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        vendor.OEMBED.replace('"embed_product_id":"6718335390845095173"', '"embed_product_id":"1"'),
-        vendor.OEMBED.replace('"embed_product_id":"6718335390845095173",', ""),
-        vendor.OEMBED.replace("/music/", "/tag/"),
+        examples.OEMBED.replace('"embed_product_id":"6718335390845095173"', '"embed_product_id":"1"'),
+        examples.OEMBED.replace('"embed_product_id":"6718335390845095173",', ""),
+        examples.OEMBED.replace("/music/", "/tag/"),
     ],
     ids=["another post", "no post", "no sound"],
 )
-def test_an_answer_that_leads_to_no_sound(platform: StandIn, tiktok: Make, body: str) -> None:
-    platform.on("GET", OEMBED, body)
+def test_an_answer_that_leads_to_no_sound(server: ScriptedServer, tiktok: Make, body: str) -> None:
+    server.on("GET", OEMBED, body)
     with pytest.raises(Rejected) as refusal:
         tiktok().resolve_music(LINK)
     assert refusal.value.code == "music_unresolvable"
 
 
-def test_what_is_no_link_of_a_post_is_not_asked_about(platform: StandIn, tiktok: Make) -> None:
+def test_what_is_no_link_of_a_post_is_not_asked_about(server: ScriptedServer, tiktok: Make) -> None:
     with pytest.raises(Rejected):
         tiktok().resolve_music("https://evil.example/")
-    assert platform.seen == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_what_is_no_link_of_a_post_is_not_asked_about(platform: StandIn, tiktok:
     ],
 )
 def test_a_resolver_in_trouble_decides_nothing(
-    platform: StandIn, tiktok: Make, reply: Reply, error: type[Exception]
+    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
-    platform.on("GET", OEMBED, reply)
+    server.on("GET", OEMBED, reply)
     with pytest.raises(error):
         tiktok().resolve_music(LINK)
 

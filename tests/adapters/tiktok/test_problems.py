@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Draft, Media, Problem
 from adapters.tiktok import TikTok
-from tests.adapters.stand_in import StandIn
+from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.tiktok.drafts import account, image, photos, track, video
 
 Make = Callable[..., TikTok]
@@ -93,7 +93,7 @@ CASES: list[tuple[Draft, tuple[str, ...], str, object, object]] = [
 @pytest.mark.parametrize(("draft", "connections", "field", "limit", "value"), CASES)
 @pytest.mark.parametrize("connection", BOTH)
 def test_over_the_limit(
-    platform: StandIn,
+    server: ScriptedServer,
     tiktok: Make,
     draft: Draft,
     connections: tuple[str, ...],
@@ -110,7 +110,7 @@ def test_over_the_limit(
     ]
     assert bool(matching) is (connection in connections)
     assert all(problem.code == "validation_failed" and problem.message.endswith(".") for problem in refused)
-    assert platform.seen == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("connection", BOTH)

@@ -13,8 +13,8 @@ from adapters.tiktok import TikTok
 from adapters.tiktok.oauth import BusinessOAuth
 from adapters.tiktok.wire import UploadStarted
 from adapters.transport import Request
-from tests.adapters.stand_in import Reply, StandIn
-from tests.adapters.tiktok import vendor
+from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepared, video
 
 Make = Callable[..., TikTok]
@@ -41,18 +41,18 @@ def test_values_that_hold_secrets_do_not_show_them(tiktok: Make) -> None:
     )
 
 
-def test_errors_do_not_repeat_what_the_platform_says(platform: StandIn, tiktok: Make) -> None:
-    echo = vendor.error("access_token_invalid").replace("…", " ".join(SECRETS))
-    platform.on("POST", INFO, Reply(echo, status=401))
+def test_errors_do_not_repeat_what_the_platform_says(server: ScriptedServer, tiktok: Make) -> None:
+    echo = examples.error("access_token_invalid").replace("…", " ".join(SECRETS))
+    server.on("POST", INFO, Reply(echo, status=401))
     with pytest.raises(AdapterError) as one:
         tiktok().prepare(photos(), account(), {})
     settings = "/tiktok-business/open_api/v1.3/business/video/settings/"
-    platform.on("GET", settings, vendor.business_error(40002, " ".join(SECRETS)))
+    server.on("GET", settings, examples.business_error(40002, " ".join(SECRETS)))
     with pytest.raises(AdapterError) as two:
         tiktok().prepare(photos(), account("business"), {})
-    platform.on("POST", INFO, vendor.CREATOR_INFO)
-    body = f'{{"data":{{"publish_id":"p","upload_url":"http://127.0.0.1:9/?t=Xza123"}},{vendor.OK}}}'
-    platform.on("POST", "/tiktok/v2/post/publish/video/init/", body)
+    server.on("POST", INFO, examples.CREATOR_INFO)
+    body = f'{{"data":{{"publish_id":"p","upload_url":"http://127.0.0.1:9/?t=Xza123"}},{examples.OK}}}'
+    server.on("POST", "/tiktok/v2/post/publish/video/init/", body)
     ready = prepared(tiktok, video(), account())
     with pytest.raises(AdapterError) as three:
         tiktok().finalize(video(), account(), ready.checkpoint)

@@ -1,8 +1,8 @@
-"""YouTube's stand-in server, and the adapter pointed at it."""
+"""Fixtures: a YouTube adapter that sends to a scripted server, and an upload session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,27 +11,21 @@ from pydantic import SecretStr
 from adapters.contract import PlatformSettings
 from adapters.http import HttpClient
 from adapters.youtube import YouTube
-from tests.adapters.stand_in import Reply, StandIn, running
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import APP_SECRET
 from tests.adapters.youtube.upload_session import Session
 
 
 @pytest.fixture
-def platform() -> Iterator[StandIn]:
-    with running() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def youtube(platform: StandIn) -> Callable[..., YouTube]:
-    """A new adapter with a new client each time, as every slice of work has."""
+def youtube(server: ScriptedServer) -> Callable[..., YouTube]:
+    """Build a new adapter with a new client, as every slice of work does."""
 
     def made(client: HttpClient | None = None, **options: Any) -> YouTube:
         hosts = {
-            "api": f"{platform.url}/youtube",
-            "oauth": f"{platform.url}/google-oauth",
-            "accounts": f"{platform.url}/google-accounts",
+            "api": f"{server.url}/youtube",
+            "oauth": f"{server.url}/google-oauth",
+            "accounts": f"{server.url}/google-accounts",
         }
         settings = PlatformSettings(
             hosts=hosts, app_id="app", app_secret=SecretStr(APP_SECRET), options=options
@@ -42,14 +36,14 @@ def youtube(platform: StandIn) -> Callable[..., YouTube]:
 
 
 @pytest.fixture
-def session(platform: StandIn) -> Callable[..., Session]:
-    """An upload session at the stand-in, and the answer that starts it."""
+def session(server: ScriptedServer) -> Callable[..., Session]:
+    """Script an upload session at the server, and the response that starts it."""
 
     def made(size: int) -> Session:
-        upload = Session(size, vendor.VIDEO)
+        upload = Session(size, examples.VIDEO)
         path = "/youtube/upload/youtube/v3/videos"
-        platform.on("POST", path, Reply(headers={"Location": platform.url + vendor.SESSION}))
-        platform.on("PUT", path, upload)
+        server.on("POST", path, Reply(headers={"Location": server.url + examples.SESSION}))
+        server.on("PUT", path, upload)
         return upload
 
     return made

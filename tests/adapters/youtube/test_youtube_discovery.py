@@ -18,8 +18,8 @@ from adapters.youtube import YouTube, limits, wire
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
 from adapters.youtube.oauth import SCOPES
 from tests.adapters.files import content
-from tests.adapters.stand_in import Reply, Seen, StandIn
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import ARMED, BIG, TOKEN, account, prepared, video
 from tests.adapters.youtube.upload_session import Session
 
@@ -39,22 +39,24 @@ def document() -> Json:
 
 
 @pytest.fixture
-def requests(platform: StandIn, youtube: Make, session: Callable[[int], Session]) -> list[Seen]:
+def requests(
+    server: ScriptedServer, youtube: Make, session: Callable[[int], Session]
+) -> list[ReceivedRequest]:
     """Everything the adapter can ask: connecting, a whole upload, a status, and a search over two pages."""
     session(BIG)
-    platform.on("GET", "/youtube/youtube/v3/channels", vendor.channels())
-    platform.on("GET", "/youtube/youtube/v3/videos", vendor.status("processed"))
+    server.on("GET", "/youtube/youtube/v3/channels", examples.channels())
+    server.on("GET", "/youtube/youtube/v3/videos", examples.status("processed"))
     now = "2099-01-01T00:00:00Z"
-    pages = vendor.playlist(("a", now), following="p2"), vendor.playlist(("b", now))
-    platform.on("GET", "/youtube/youtube/v3/playlistItems", *pages)
+    pages = examples.playlist(("a", now), following="p2"), examples.playlist(("b", now))
+    server.on("GET", "/youtube/youtube/v3/playlistItems", *pages)
     youtube().discover(Credentials(access_token=SecretStr(TOKEN)))
     draft = video(bytes=BIG)
     ready = prepared(youtube, draft)
     done = youtube().finalize(draft, account(), ready)
     youtube().look(draft, account(), done.checkpoint, ARMED, frozenset())  # type: ignore[union-attr]
-    platform.on("PUT", UPLOAD, Reply(status=404))
+    server.on("PUT", UPLOAD, Reply(status=404))
     youtube().look(draft, account(), ready, ARMED, frozenset())
-    return platform.seen
+    return server.requests
 
 
 def methods(resources: Json) -> Iterator[Json]:
@@ -63,7 +65,7 @@ def methods(resources: Json) -> Iterator[Json]:
         yield from methods(resource.get("resources", {}))
 
 
-def method_of(document: Json, seen: Seen) -> Json:
+def method_of(document: Json, seen: ReceivedRequest) -> Json:
     """The method behind a request; the upload's path is the media protocol's."""
     path = seen.path.removeprefix("/youtube/")
     for method in methods(document["resources"]):
@@ -80,7 +82,7 @@ def test_the_document_is_the_one_that_limits_are_from(document: Json) -> None:
     assert insert["accept"] == ["video/*", "application/octet-stream"]
 
 
-def test_every_kind_of_request_was_made(document: Json, requests: list[Seen]) -> None:
+def test_every_kind_of_request_was_made(document: Json, requests: list[ReceivedRequest]) -> None:
     made = {method_of(document, seen)["id"] for seen in requests if seen.method in PROTOCOL}
     assert made == {
         "youtube.channels.list",
@@ -90,7 +92,7 @@ def test_every_kind_of_request_was_made(document: Json, requests: list[Seen]) ->
     }
 
 
-def test_every_query_parameter_exists_and_fits(document: Json, requests: list[Seen]) -> None:
+def test_every_query_parameter_exists_and_fits(document: Json, requests: list[ReceivedRequest]) -> None:
     for seen in (one for one in requests if one.method in PROTOCOL):
         method = method_of(document, seen)
         known = {**document["parameters"], **method["parameters"]}
@@ -112,7 +114,7 @@ def check_parameter(rule: Json, value: str) -> None:
         assert "," not in value
 
 
-def test_every_part_is_one_of_the_resource(document: Json, requests: list[Seen]) -> None:
+def test_every_part_is_one_of_the_resource(document: Json, requests: list[ReceivedRequest]) -> None:
     for seen in (one for one in requests if one.method in PROTOCOL):
         schema = resource_schema(document, method_of(document, seen))
         assert set(seen.query["part"].split(",")) <= set(schema["properties"])
@@ -125,7 +127,7 @@ def resource_schema(document: Json, method: Json) -> Json:
     return listed
 
 
-def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[Seen]) -> None:
+def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[ReceivedRequest]) -> None:
     (seen,) = [one for one in requests if one.method == "POST"]
     body = seen.json()
     check_value(document, {"$ref": method_of(document, seen)["request"]["$ref"]}, body)
@@ -160,7 +162,7 @@ def test_the_schema_check_can_fail(document: Json, privacy: str) -> None:
         check_value(document, rule, privacy)
 
 
-def test_our_scopes_exist_and_allow_every_request(document: Json, requests: list[Seen]) -> None:
+def test_our_scopes_exist_and_allow_every_request(document: Json, requests: list[ReceivedRequest]) -> None:
     assert set(SCOPES) <= set(document["auth"]["oauth2"]["scopes"])
     for seen in (one for one in requests if one.method in PROTOCOL):
         assert set(SCOPES) & set(method_of(document, seen)["scopes"])
@@ -217,16 +219,16 @@ def test_the_states_we_know_are_all_there_are(document: Json) -> None:
 
 
 def test_googles_uploader_says_the_same(
-    platform: StandIn, youtube: Make, session: Callable[[int], Session], document: Json
+    server: ScriptedServer, youtube: Make, session: Callable[[int], Session], document: Json
 ) -> None:
     session(BIG)
     draft = video(bytes=BIG)
     youtube().finalize(draft, account(), prepared(youtube, draft))
-    ours, body = [*platform.seen], platform.seen[0].json()
-    platform.seen.clear()
+    ours, body = [*server.requests], server.requests[0].json()
+    server.requests.clear()
     session(BIG)
-    assert google_uploads(document, platform.url, body) == vendor.VIDEO_ID
-    theirs = platform.seen
+    assert google_uploads(document, server.url, body) == examples.VIDEO_ID
+    theirs = server.requests
     assert [(one.method, one.path, one.range, one.body) for one in ours[1:]] == [
         (one.method, one.path, one.range, one.body) for one in theirs[1:]
     ]

@@ -27,14 +27,14 @@ from adapters.youtube.errors import (
 )
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.upload import Incomplete
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import APP_SECRET, BIG, REFRESH, TOKEN, account, video
 from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 UPLOAD = "/youtube/upload/youtube/v3/videos"
-SECRETS = (TOKEN, REFRESH, APP_SECRET, vendor.UPLOAD_ID)
+SECRETS = (TOKEN, REFRESH, APP_SECRET, examples.UPLOAD_ID)
 
 
 @pytest.mark.parametrize("table", [REASONS, FAILURES, PROCESSING_FAILURES, REJECTIONS, OAUTH])
@@ -59,8 +59,8 @@ def test_quotas_are_new_at_midnight_pacific(now: datetime, hours: int) -> None:
     assert time_until_pacific_midnight(now) == timedelta(hours=hours)
 
 
-def test_a_spent_quota_waits_for_it(platform: StandIn, youtube: Make) -> None:
-    platform.on("POST", UPLOAD, Reply(vendor.error(403, "quotaExceeded"), status=403))
+def test_a_spent_quota_waits_for_it(server: ScriptedServer, youtube: Make) -> None:
+    server.on("POST", UPLOAD, Reply(examples.error(403, "quotaExceeded"), status=403))
     with pytest.raises(RateLimited) as refusal:
         youtube().prepare(video(bytes=BIG), account(), {})
     wait = refusal.value.retry_after
@@ -75,12 +75,12 @@ def clean(*texts: str) -> None:
 
 
 def test_values_that_hold_secrets_do_not_show_them(
-    platform: StandIn, youtube: Make, session: Callable[[int], Session]
+    server: ScriptedServer, youtube: Make, session: Callable[[int], Session]
 ) -> None:
-    url = platform.url + vendor.SESSION
+    url = server.url + examples.SESSION
     session(BIG)
     begun = youtube().prepare(video(bytes=BIG), account(), {})
-    assert vendor.UPLOAD_ID in begun.checkpoint["session"]
+    assert examples.UPLOAD_ID in begun.checkpoint["session"]
     assert isinstance(youtube()._oauth, OAuth)
     assert isinstance(youtube()._build_client(account()), Client)
     clean(
@@ -98,27 +98,27 @@ def test_values_that_hold_secrets_do_not_show_them(
     )
 
 
-def test_a_spoilt_checkpoint_shows_nothing(youtube: Make, platform: StandIn) -> None:
+def test_a_spoilt_checkpoint_shows_nothing(youtube: Make, server: ScriptedServer) -> None:
     with pytest.raises(ValidationError) as error:
-        youtube().prepare(video(), account(), {"session": [platform.url + vendor.SESSION]})
+        youtube().prepare(video(), account(), {"session": [server.url + examples.SESSION]})
     clean(str(error.value))
 
 
-def test_errors_do_not_repeat_what_google_says(platform: StandIn, youtube: Make) -> None:
-    echo = vendor.error(403, "quotaExceeded", message=" ".join(SECRETS))
+def test_errors_do_not_repeat_what_google_says(server: ScriptedServer, youtube: Make) -> None:
+    echo = examples.error(403, "quotaExceeded", message=" ".join(SECRETS))
     kept = {
-        "session": platform.url + vendor.SESSION,
+        "session": server.url + examples.SESSION,
         "size": 10,
         "content_type": "video/mp4",
         "said_at": time.time(),
     }
     texts = []
     for reply in (Reply(echo, status=403), Reply(echo, status=500), DROP, Reply(echo)):
-        platform.on("PUT", UPLOAD, reply)
+        server.on("PUT", UPLOAD, reply)
         with pytest.raises(AdapterError) as error:
             youtube().finalize(video(bytes=10), account(), kept)
         texts += [repr(error.value), str(error.value), repr(error.value.__cause__)]
-    platform.on(
+    server.on(
         "POST", "/google-oauth/token", Reply(f'{{"error":"x","error_description":"{TOKEN}"}}', status=400)
     )
     with pytest.raises(AdapterError) as error:

@@ -15,8 +15,8 @@ from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK
 from tests.adapters.files import content
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import ARMED, BIG, account, prepared, through_json, video
 from tests.adapters.youtube.upload_session import Session
 
@@ -26,9 +26,9 @@ UPLOAD = "/youtube/upload/youtube/v3/videos"
 LAST = 2 * CHUNK
 
 
-def ready(platform: StandIn, **changes: Any) -> dict[str, Any]:
+def ready(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
     known = {
-        "session": platform.url + vendor.SESSION,
+        "session": server.url + examples.SESSION,
         "size": BIG,
         "content_type": "video/mp4",
         "started_at": 1.0,
@@ -39,26 +39,26 @@ def ready(platform: StandIn, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_one_visible_request_and_nothing_after_it(platform: StandIn, youtube: Make, status: int) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=status))
+def test_one_visible_request_and_nothing_after_it(server: ScriptedServer, youtube: Make, status: int) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.VIDEO, status=status))
     client = HttpClient()
-    kept = ready(platform)
+    kept = ready(server)
     done = youtube(client).finalize(video(bytes=BIG), account(), kept)
-    assert done == Pending(checkpoint={**kept, "video_id": vendor.VIDEO_ID})
-    assert client.calls == [("PUT", platform.url + UPLOAD, True)]
-    (seen,) = platform.seen
+    assert done == Pending(checkpoint={**kept, "video_id": examples.VIDEO_ID})
+    assert client.calls == [("PUT", server.url + UPLOAD, True)]
+    (seen,) = server.requests
     assert seen.body == content(LAST, BIG - LAST)
     assert seen.range == f"bytes {LAST}-{BIG - 1}/{BIG}"
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
-def test_listed_refusals_come_before_acting(platform: StandIn, youtube: Make, reason: str) -> None:
+def test_listed_refusals_come_before_acting(server: ScriptedServer, youtube: Make, reason: str) -> None:
     case = REASONS[reason]
     status = 401 if case.error is CredentialsExpired else 403
-    platform.on("PUT", UPLOAD, Reply(vendor.error(status, reason), status=status))
+    server.on("PUT", UPLOAD, Reply(examples.error(status, reason), status=status))
     expected = OutcomeUnknown if case.ambiguous else case.error
     with pytest.raises(expected):
-        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+        youtube().finalize(video(bytes=BIG), account(), ready(server))
 
 
 @pytest.mark.parametrize(
@@ -72,31 +72,31 @@ def test_listed_refusals_come_before_acting(platform: StandIn, youtube: Make, re
         Reply(status=403),
         Reply(status=404),
         Reply(status=410),
-        Reply(vendor.error(403, "unheardOf"), status=403),
-        Reply(vendor.error(500, "quotaExceeded"), status=500),
+        Reply(examples.error(403, "unheardOf"), status=403),
+        Reply(examples.error(500, "quotaExceeded"), status=500),
         Reply(status=502),
-        Reply(vendor.error(503, "backendError"), status=503, headers={"Retry-After": "5"}),
+        Reply(examples.error(503, "backendError"), status=503, headers={"Retry-After": "5"}),
         Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}),
         Reply(status=308, headers={"Range": "rubbish"}),
     ],
 )
-def test_whatever_is_unclear_is_unknown(platform: StandIn, youtube: Make, reply: Reply) -> None:
-    platform.on("PUT", UPLOAD, reply)
+def test_whatever_is_unclear_is_unknown(server: ScriptedServer, youtube: Make, reply: Reply) -> None:
+    server.on("PUT", UPLOAD, reply)
     with pytest.raises(OutcomeUnknown):
-        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+        youtube().finalize(video(bytes=BIG), account(), ready(server))
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, CredentialsExpired), (429, RateLimited)])
 def test_401_and_429_are_refusals(
-    platform: StandIn, youtube: Make, status: int, error: type[AdapterError]
+    server: ScriptedServer, youtube: Make, status: int, error: type[AdapterError]
 ) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=status))
+    server.on("PUT", UPLOAD, Reply(status=status))
     with pytest.raises(error):
-        youtube().finalize(video(bytes=BIG), account(), ready(platform))
+        youtube().finalize(video(bytes=BIG), account(), ready(server))
 
 
 def test_an_incomplete_upload_is_not_live_and_goes_on(
-    platform: StandIn, youtube: Make, session: Open
+    server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
     kept = prepared(youtube, video(bytes=BIG))
@@ -114,7 +114,7 @@ def test_an_incomplete_upload_is_not_live_and_goes_on(
     assert upload.made == 1
 
 
-def test_a_lost_answer_is_found_by_the_session(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_a_lost_answer_is_found_by_the_session(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     kept = prepared(youtube, video(bytes=BIG))
 
@@ -122,23 +122,23 @@ def test_a_lost_answer_is_found_by_the_session(platform: StandIn, youtube: Make,
         upload(seen)
         return DROP
 
-    platform.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
-    platform.on("GET", "/youtube/youtube/v3/videos", vendor.status("processed"))
+    server.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
+    server.on("GET", "/youtube/youtube/v3/videos", examples.status("processed"))
     with pytest.raises(OutcomeUnknown):
         youtube().finalize(video(bytes=BIG), account(), kept)
     for _ in range(2):  # the session's last word is repeatable
         seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
         assert isinstance(seen, Published)
-        assert seen.remote_id == vendor.VIDEO_ID
+        assert seen.remote_id == examples.VIDEO_ID
     assert upload.made == 1
 
 
 def test_bytes_lost_on_the_way_go_up_by_the_same_session(
-    platform: StandIn, youtube: Make, session: Open
+    server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
     kept = prepared(youtube, video(bytes=BIG))
-    platform.on("PUT", UPLOAD, DROP, upload)
+    server.on("PUT", UPLOAD, DROP, upload)
     with pytest.raises(OutcomeUnknown):
         youtube().finalize(video(bytes=BIG), account(), kept)
     seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
@@ -147,27 +147,29 @@ def test_bytes_lost_on_the_way_go_up_by_the_same_session(
     again = prepared(youtube, video(bytes=BIG), through_json(seen.checkpoint))
     youtube().finalize(video(bytes=BIG), account(), again)
     assert upload.made == 1
-    assert sum(seen.method == "POST" for seen in platform.seen) == 1
+    assert sum(seen.method == "POST" for seen in server.requests) == 1
 
 
-def test_too_late_nothing_is_sent(platform: StandIn, youtube: Make) -> None:
+def test_too_late_nothing_is_sent(server: ScriptedServer, youtube: Make) -> None:
     with pytest.raises(Unavailable) as refusal:
-        youtube(HttpClient(may_send=lambda: False)).finalize(video(bytes=BIG), account(), ready(platform))
+        youtube(HttpClient(may_send=lambda: False)).finalize(video(bytes=BIG), account(), ready(server))
     assert refusal.value.code == "deadline_passed"
-    assert platform.seen == []
+    assert server.requests == []
 
 
-def test_nobody_there_nothing_is_sent(platform: StandIn, youtube: Make) -> None:
-    nowhere = ready(platform, session="http://127.0.0.1:1/upload?upload_id=x")
+def test_nobody_there_nothing_is_sent(server: ScriptedServer, youtube: Make) -> None:
+    nowhere = ready(server, session="http://127.0.0.1:1/upload?upload_id=x")
     with pytest.raises(Unavailable):
         youtube().finalize(video(bytes=BIG), account(), nowhere)
 
 
 @pytest.mark.parametrize("changes", [{"session": None}, {"unsure": True}, {"offset": 0}, {"offset": BIG}])
-def test_what_is_not_prepared_is_not_sent(platform: StandIn, youtube: Make, changes: dict[str, Any]) -> None:
+def test_what_is_not_prepared_is_not_sent(
+    server: ScriptedServer, youtube: Make, changes: dict[str, Any]
+) -> None:
     with pytest.raises(Unavailable):
-        youtube().finalize(video(bytes=BIG), account(), ready(platform, **changes))
-    assert platform.seen == []
+        youtube().finalize(video(bytes=BIG), account(), ready(server, **changes))
+    assert server.requests == []
 
 
 class _Dead:
@@ -189,15 +191,15 @@ def _breaks(first: int, length: int) -> Iterator[bytes]:
     raise Unavailable("broke off")
 
 
-def test_a_dead_source_is_noticed_before_the_visible_call(platform: StandIn, youtube: Make) -> None:
+def test_a_dead_source_is_noticed_before_the_visible_call(server: ScriptedServer, youtube: Make) -> None:
     client = HttpClient()
     with pytest.raises(Unavailable):
-        youtube(client).finalize(video(bytes=BIG, source=_dead), account(), ready(platform))
+        youtube(client).finalize(video(bytes=BIG, source=_dead), account(), ready(server))
     assert client.calls == []
 
 
 def test_a_source_that_breaks_inside_the_visible_call_leaves_it_unknown(
-    platform: StandIn, youtube: Make
+    server: ScriptedServer, youtube: Make
 ) -> None:
     with pytest.raises(OutcomeUnknown):
-        youtube().finalize(video(bytes=BIG, source=_breaks), account(), ready(platform))
+        youtube().finalize(video(bytes=BIG, source=_breaks), account(), ready(server))

@@ -22,8 +22,8 @@ from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
 from adapters.youtube.limits import CHUNK, LIST_PAGES, PROCESSING
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import ARMED, BIG, DELIVERY, account, video
 
 Make = Callable[..., YouTube]
@@ -32,12 +32,12 @@ VIDEOS = "/youtube/youtube/v3/videos"
 CHANNELS = "/youtube/youtube/v3/channels"
 ITEMS = "/youtube/youtube/v3/playlistItems"
 OURS = f"slipway-{DELIVERY}.mp4"
-SHORT = f"https://www.youtube.com/shorts/{vendor.VIDEO_ID}"
+SHORT = f"https://www.youtube.com/shorts/{examples.VIDEO_ID}"
 
 
-def kept(platform: StandIn, **changes: Any) -> dict[str, Any]:
+def kept(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
     known = {
-        "session": platform.url + vendor.SESSION,
+        "session": server.url + examples.SESSION,
         "size": BIG,
         "content_type": "video/mp4",
         "started_at": (ARMED - timedelta(minutes=10)).timestamp(),
@@ -66,60 +66,62 @@ def look(
 
 
 @pytest.mark.parametrize("changes", [{}, {"unsure": True}, {"offset": 0}])
-def test_not_armed_prepare_goes_on(platform: StandIn, youtube: Make, changes: dict[str, Any]) -> None:
-    checkpoint = kept(platform, **changes)
+def test_not_armed_prepare_goes_on(server: ScriptedServer, youtube: Make, changes: dict[str, Any]) -> None:
+    checkpoint = kept(server, **changes)
     assert isinstance(look(youtube, checkpoint, None), Ready)
     assert isinstance(look(youtube, {}, None), Ready)
-    assert platform.seen == []
+    assert server.requests == []
 
 
 # --- by the video ----------------------------------------------------------------------------------------------------
 
 
-def test_processed_is_published(platform: StandIn, youtube: Make) -> None:
-    platform.on("GET", VIDEOS, vendor.status("processed", processing="succeeded"))
-    seen = look(youtube, kept(platform, video_id=vendor.VIDEO_ID))
+def test_processed_is_published(server: ScriptedServer, youtube: Make) -> None:
+    server.on("GET", VIDEOS, examples.status("processed", processing="succeeded"))
+    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
     notes = {"privacy": "public", "upload_status": "processed", "short": True}
-    assert seen == Published(remote_id=vendor.VIDEO_ID, url=SHORT, notes=notes)
-    (asked,) = platform.seen
-    assert asked.query == {"part": "status,processingDetails", "id": vendor.VIDEO_ID}
+    assert seen == Published(remote_id=examples.VIDEO_ID, url=SHORT, notes=notes)
+    (asked,) = server.requests
+    assert asked.query == {"part": "status,processingDetails", "id": examples.VIDEO_ID}
 
 
-def test_an_ordinary_video_has_an_ordinary_link(platform: StandIn, youtube: Make) -> None:
-    platform.on("GET", VIDEOS, vendor.status("processed"))
-    seen = look(youtube, kept(platform, video_id=vendor.VIDEO_ID), width=1920, height=1080)
+def test_an_ordinary_video_has_an_ordinary_link(server: ScriptedServer, youtube: Make) -> None:
+    server.on("GET", VIDEOS, examples.status("processed"))
+    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID), width=1920, height=1080)
     assert isinstance(seen, Published)
-    assert seen.url == f"https://www.youtube.com/watch?v={vendor.VIDEO_ID}"
+    assert seen.url == f"https://www.youtube.com/watch?v={examples.VIDEO_ID}"
 
 
-def test_processing_is_waited_for_a_while(platform: StandIn, youtube: Make) -> None:
-    platform.on("GET", VIDEOS, vendor.status("uploaded"))
+def test_processing_is_waited_for_a_while(server: ScriptedServer, youtube: Make) -> None:
+    server.on("GET", VIDEOS, examples.status("uploaded"))
     now = datetime.now(UTC)
-    checkpoint = kept(platform, video_id=vendor.VIDEO_ID)
+    checkpoint = kept(server, video_id=examples.VIDEO_ID)
     early = look(youtube, checkpoint, now)
     assert isinstance(early, Pending)
-    assert early.checkpoint["video_id"] == vendor.VIDEO_ID
+    assert early.checkpoint["video_id"] == examples.VIDEO_ID
     assert early.wait > timedelta(0)
     assert isinstance(look(youtube, checkpoint, now - PROCESSING), Published)
 
 
-def test_a_finished_processing_is_published_at_once(platform: StandIn, youtube: Make) -> None:
-    platform.on("GET", VIDEOS, vendor.status("uploaded", processing="succeeded"))
-    assert isinstance(look(youtube, kept(platform, video_id=vendor.VIDEO_ID), datetime.now(UTC)), Published)
+def test_a_finished_processing_is_published_at_once(server: ScriptedServer, youtube: Make) -> None:
+    server.on("GET", VIDEOS, examples.status("uploaded", processing="succeeded"))
+    assert isinstance(look(youtube, kept(server, video_id=examples.VIDEO_ID), datetime.now(UTC)), Published)
 
 
 @pytest.mark.parametrize("upload", ["deleted", None])
-def test_what_was_deleted_since_was_published(platform: StandIn, youtube: Make, upload: str | None) -> None:
-    platform.on("GET", VIDEOS, vendor.status(upload) if upload else vendor.videos())
-    assert isinstance(look(youtube, kept(platform, video_id=vendor.VIDEO_ID)), Published)
+def test_what_was_deleted_since_was_published(
+    server: ScriptedServer, youtube: Make, upload: str | None
+) -> None:
+    server.on("GET", VIDEOS, examples.status(upload) if upload else examples.videos())
+    assert isinstance(look(youtube, kept(server, video_id=examples.VIDEO_ID)), Published)
 
 
 @pytest.mark.parametrize("reply", [DROP, Reply(status=401), Reply(status=500), Reply("?"), Reply(status=418)])
-def test_a_failed_read_never_unpublishes(platform: StandIn, youtube: Make, reply: Reply) -> None:
-    platform.on("GET", VIDEOS, reply)
-    seen = look(youtube, kept(platform, video_id=vendor.VIDEO_ID))
+def test_a_failed_read_never_unpublishes(server: ScriptedServer, youtube: Make, reply: Reply) -> None:
+    server.on("GET", VIDEOS, reply)
+    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
     assert isinstance(seen, Published)
-    assert (seen.remote_id, seen.url) == (vendor.VIDEO_ID, SHORT)
+    assert (seen.remote_id, seen.url) == (examples.VIDEO_ID, SHORT)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_a_failed_read_never_unpublishes(platform: StandIn, youtube: Make, reply
     ],
 )
 def test_a_rejected_or_failed_upload_has_ended(
-    platform: StandIn, youtube: Make, upload: str, field: str, reason: str, error: type[AdapterError]
+    server: ScriptedServer, youtube: Make, upload: str, field: str, reason: str, error: type[AdapterError]
 ) -> None:
-    platform.on("GET", VIDEOS, vendor.status(upload, **{field: reason}))
-    seen = look(youtube, kept(platform, video_id=vendor.VIDEO_ID))
+    server.on("GET", VIDEOS, examples.status(upload, **{field: reason}))
+    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
     assert isinstance(seen, Ended)
     assert type(seen.error) is error
     assert seen.error.platform_code == reason
@@ -144,11 +146,11 @@ def test_a_rejected_or_failed_upload_has_ended(
 @pytest.mark.parametrize("processing", ["failed", "terminated"])
 @pytest.mark.parametrize("reason", sorted(PROCESSING_FAILURES))
 def test_a_failed_processing_has_ended(
-    platform: StandIn, youtube: Make, processing: str, reason: str
+    server: ScriptedServer, youtube: Make, processing: str, reason: str
 ) -> None:
-    told = vendor.status("uploaded", processing=processing, processingFailureReason=reason)
-    platform.on("GET", VIDEOS, told)
-    seen = look(youtube, kept(platform, video_id=vendor.VIDEO_ID))
+    told = examples.status("uploaded", processing=processing, processingFailureReason=reason)
+    server.on("GET", VIDEOS, told)
+    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
     assert isinstance(seen, Ended)
     assert type(seen.error) is PROCESSING_FAILURES[reason].error
 
@@ -156,54 +158,56 @@ def test_a_failed_processing_has_ended(
 # --- by the session --------------------------------------------------------------------------------------------------
 
 
-def test_the_session_is_asked_without_a_byte(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=201))
-    platform.on("GET", VIDEOS, vendor.status("rejected", rejectionReason="duplicate"))
-    assert isinstance(look(youtube, kept(platform)), Ended)
-    probe = platform.seen[0]
+def test_the_session_is_asked_without_a_byte(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.VIDEO, status=201))
+    server.on("GET", VIDEOS, examples.status("rejected", rejectionReason="duplicate"))
+    assert isinstance(look(youtube, kept(server)), Ended)
+    probe = server.requests[0]
     assert (probe.method, probe.body, probe.range) == ("PUT", b"", f"bytes */{BIG}")
-    assert platform.seen[1].query["id"] == vendor.VIDEO_ID
+    assert server.requests[1].query["id"] == examples.VIDEO_ID
 
 
-def test_complete_is_published_even_if_the_read_fails(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=200))
-    platform.on("GET", VIDEOS, DROP)
-    seen = look(youtube, kept(platform))
+def test_complete_is_published_even_if_the_read_fails(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.VIDEO, status=200))
+    server.on("GET", VIDEOS, DROP)
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Published)
-    assert seen.remote_id == vendor.VIDEO_ID
+    assert seen.remote_id == examples.VIDEO_ID
 
 
 @pytest.mark.parametrize(("told", "offset"), [({"Range": f"bytes=0-{CHUNK - 1}"}, CHUNK), ({}, 0)])
 def test_incomplete_is_absent_with_the_same_session(
-    platform: StandIn, youtube: Make, told: dict[str, str], offset: int
+    server: ScriptedServer, youtube: Make, told: dict[str, str], offset: int
 ) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=308, headers=told))
-    seen = look(youtube, kept(platform))
+    server.on("PUT", UPLOAD, Reply(status=308, headers=told))
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Absent)
-    assert seen.checkpoint["session"] == kept(platform)["session"]
+    assert seen.checkpoint["session"] == kept(server)["session"]
     assert seen.checkpoint.get("offset", 0) == offset
     assert seen.checkpoint["unsure"] is True
 
 
-def test_a_moved_session_is_kept_before_anything_is_said(platform: StandIn, youtube: Make) -> None:
-    moved = platform.url + "/youtube/elsewhere?upload_id=2"
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Location": moved}))
-    seen = look(youtube, kept(platform))
+def test_a_moved_session_is_kept_before_anything_is_said(server: ScriptedServer, youtube: Make) -> None:
+    moved = server.url + "/youtube/elsewhere?upload_id=2"
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Location": moved}))
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Pending)
     assert seen.checkpoint["session"] == moved
-    platform.on("PUT", "/youtube/elsewhere", Reply(status=308))
+    server.on("PUT", "/youtube/elsewhere", Reply(status=308))
     assert isinstance(look(youtube, dict(seen.checkpoint)), Absent)
 
 
-def test_every_byte_there_is_waited_for(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
-    assert isinstance(look(youtube, kept(platform)), Pending)
+def test_every_byte_there_is_waited_for(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
+    assert isinstance(look(youtube, kept(server)), Pending)
 
 
 @pytest.mark.parametrize("reason", sorted(name for name, case in REASONS.items() if case.of_insert))
-def test_the_repeated_refusal_of_an_insert_is_its_end(platform: StandIn, youtube: Make, reason: str) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.error(400, reason), status=400))
-    seen = look(youtube, kept(platform))
+def test_the_repeated_refusal_of_an_insert_is_its_end(
+    server: ScriptedServer, youtube: Make, reason: str
+) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.error(400, reason), status=400))
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Rejected)
 
@@ -213,30 +217,30 @@ def test_the_repeated_refusal_of_an_insert_is_its_end(platform: StandIn, youtube
     [
         (DROP, Unavailable),
         (Reply(status=500), Unavailable),
-        (Reply(vendor.error(503, "backendError"), status=503), Unavailable),
+        (Reply(examples.error(503, "backendError"), status=503), Unavailable),
         (Reply(status=401), CredentialsExpired),
         (Reply(status=429), RateLimited),
-        (Reply(vendor.error(403, "userRateLimitExceeded"), status=403), RateLimited),
-        (Reply(vendor.error(403, "insufficientPermissions"), status=403), PermissionMissing),
+        (Reply(examples.error(403, "userRateLimitExceeded"), status=403), RateLimited),
+        (Reply(examples.error(403, "insufficientPermissions"), status=403), PermissionMissing),
     ],
 )
 def test_a_probe_that_could_not_be_made_says_nothing(
-    platform: StandIn, youtube: Make, reply: Reply, error: type[AdapterError]
+    server: ScriptedServer, youtube: Make, reply: Reply, error: type[AdapterError]
 ) -> None:
-    platform.on("PUT", UPLOAD, reply)
+    server.on("PUT", UPLOAD, reply)
     with pytest.raises(error):
-        look(youtube, kept(platform))
+        look(youtube, kept(server))
 
 
 # --- by the channel's uploads ----------------------------------------------------------------------------------------
 
 
-def listing(platform: StandIn, *items: dict[str, Any], gone: Reply | None = None) -> None:
-    platform.on("PUT", UPLOAD, gone or Reply(status=404))
-    platform.on("GET", CHANNELS, vendor.channels())
+def listing(server: ScriptedServer, *items: dict[str, Any], gone: Reply | None = None) -> None:
+    server.on("PUT", UPLOAD, gone or Reply(status=404))
+    server.on("GET", CHANNELS, examples.channels())
     entries = [(item["id"], item["snippet"]["publishedAt"]) for item in items]
-    platform.on("GET", ITEMS, vendor.playlist(*entries))
-    platform.on("GET", VIDEOS, vendor.videos(*items))
+    server.on("GET", ITEMS, examples.playlist(*entries))
+    server.on("GET", VIDEOS, examples.videos(*items))
 
 
 @pytest.mark.parametrize(
@@ -244,41 +248,43 @@ def listing(platform: StandIn, *items: dict[str, Any], gone: Reply | None = None
     [
         Reply(status=404),
         Reply(status=410),
-        Reply(vendor.error(403, "quotaExceeded"), status=403),
-        Reply(vendor.error(400, "uploadLimitExceeded"), status=400),
+        Reply(examples.error(403, "quotaExceeded"), status=403),
+        Reply(examples.error(400, "uploadLimitExceeded"), status=400),
         Reply(status=400),
         Reply("?", status=200),
     ],
 )
 def test_a_session_that_proves_nothing_leads_to_the_uploads(
-    platform: StandIn, youtube: Make, gone: Reply
+    server: ScriptedServer, youtube: Make, gone: Reply
 ) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS), gone=gone)
-    seen = look(youtube, kept(platform))
+    listing(server, examples.listed("a", size=BIG, name=OURS), gone=gone)
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Published)
     assert seen.remote_id == "a"
-    assert [asked.path for asked in platform.seen] == [UPLOAD, CHANNELS, ITEMS, VIDEOS]
-    assert platform.seen[1].query == {"part": "contentDetails", "mine": "true"}
-    assert platform.seen[2].query["playlistId"] == "UU1"
+    assert [asked.path for asked in server.requests] == [UPLOAD, CHANNELS, ITEMS, VIDEOS]
+    assert server.requests[1].query == {"part": "contentDetails", "mine": "true"}
+    assert server.requests[2].query["playlistId"] == "UU1"
 
 
 @pytest.mark.parametrize(
     "items",
     [
-        [vendor.listed("a", size=BIG, name=OURS, title="renamed since"), vendor.listed("b", size=BIG)],
-        [vendor.listed("a", size=None, name=OURS.upper())],
-        [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG, name="slipway-other.mp4")],
-        [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG + 1)],
-        [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG, title="Another")],
-        [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG, at="2026-11-24T11:00:00Z")],
-        [vendor.listed("a", size=BIG, name=None)],
-        [vendor.listed("a", size=BIG, name=OURS, at="2026-11-24T11:52:00Z")],
-        [vendor.listed("a", size=BIG), vendor.listed("mine", size=BIG, name=OURS)],
+        [examples.listed("a", size=BIG, name=OURS, title="renamed since"), examples.listed("b", size=BIG)],
+        [examples.listed("a", size=None, name=OURS.upper())],
+        [examples.listed("a", size=BIG), examples.listed("b", size=BIG, name="slipway-other.mp4")],
+        [examples.listed("a", size=BIG), examples.listed("b", size=BIG + 1)],
+        [examples.listed("a", size=BIG), examples.listed("b", size=BIG, title="Another")],
+        [examples.listed("a", size=BIG), examples.listed("b", size=BIG, at="2026-11-24T11:00:00Z")],
+        [examples.listed("a", size=BIG, name=None)],
+        [examples.listed("a", size=BIG, name=OURS, at="2026-11-24T11:52:00Z")],
+        [examples.listed("a", size=BIG), examples.listed("mine", size=BIG, name=OURS)],
     ],
 )
-def test_exactly_one_upload_is_ours(platform: StandIn, youtube: Make, items: list[dict[str, Any]]) -> None:
-    listing(platform, *items)
-    seen = look(youtube, kept(platform))
+def test_exactly_one_upload_is_ours(
+    server: ScriptedServer, youtube: Make, items: list[dict[str, Any]]
+) -> None:
+    listing(server, *items)
+    seen = look(youtube, kept(server))
     assert isinstance(seen, Published)
     assert seen.remote_id == ("mine" if items[-1]["id"] == "mine" else "a")
 
@@ -287,63 +293,65 @@ def test_exactly_one_upload_is_ours(platform: StandIn, youtube: Make, items: lis
     "items",
     [
         [],
-        [vendor.listed("a", size=BIG), vendor.listed("b", size=BIG)],
-        [vendor.listed("a", size=BIG, name=OURS), vendor.listed("b", size=BIG, name=OURS)],
-        [vendor.listed("a", size=BIG, at="2026-11-24T11:00:00Z", name=OURS)],
-        [vendor.listed("a", size=BIG, name="slipway-other.mp4")],
-        [vendor.listed("a", size=None)],
-        [vendor.listed("a", size=BIG + 1, name=OURS)],
+        [examples.listed("a", size=BIG), examples.listed("b", size=BIG)],
+        [examples.listed("a", size=BIG, name=OURS), examples.listed("b", size=BIG, name=OURS)],
+        [examples.listed("a", size=BIG, at="2026-11-24T11:00:00Z", name=OURS)],
+        [examples.listed("a", size=BIG, name="slipway-other.mp4")],
+        [examples.listed("a", size=None)],
+        [examples.listed("a", size=BIG + 1, name=OURS)],
     ],
 )
-def test_none_or_two_cannot_be_told(platform: StandIn, youtube: Make, items: list[dict[str, Any]]) -> None:
-    listing(platform, *items)
-    assert isinstance(look(youtube, kept(platform)), CannotTell)
+def test_none_or_two_cannot_be_told(
+    server: ScriptedServer, youtube: Make, items: list[dict[str, Any]]
+) -> None:
+    listing(server, *items)
+    assert isinstance(look(youtube, kept(server)), CannotTell)
 
 
-def test_what_others_own_is_not_ours(platform: StandIn, youtube: Make) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS))
-    assert isinstance(look(youtube, kept(platform), taken=frozenset({"a"})), CannotTell)
+def test_what_others_own_is_not_ours(server: ScriptedServer, youtube: Make) -> None:
+    listing(server, examples.listed("a", size=BIG, name=OURS))
+    assert isinstance(look(youtube, kept(server), taken=frozenset({"a"})), CannotTell)
 
 
-def test_ours_may_have_been_rejected(platform: StandIn, youtube: Make) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS, upload="rejected"))
-    assert isinstance(look(youtube, kept(platform)), Ended)
+def test_ours_may_have_been_rejected(server: ScriptedServer, youtube: Make) -> None:
+    listing(server, examples.listed("a", size=BIG, name=OURS, upload="rejected"))
+    assert isinstance(look(youtube, kept(server)), Ended)
 
 
-def test_without_a_session_the_uploads_are_asked(platform: StandIn, youtube: Make) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS))
+def test_without_a_session_the_uploads_are_asked(server: ScriptedServer, youtube: Make) -> None:
+    listing(server, examples.listed("a", size=BIG, name=OURS))
     assert isinstance(look(youtube, {}), Published)
-    assert [asked.path for asked in platform.seen] == [CHANNELS, ITEMS, VIDEOS]
+    assert [asked.path for asked in server.requests] == [CHANNELS, ITEMS, VIDEOS]
 
 
-def test_pages_are_read_until_before_the_session(platform: StandIn, youtube: Make) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS))
-    newest = vendor.playlist(("x", "2026-11-24T12:10:00Z"), following="p2")
-    then = vendor.playlist(("a", "2026-11-24T12:00:05Z"), ("old", "2026-11-23T12:00:00Z"), following="p3")
-    platform.on("GET", ITEMS, newest, then)
-    platform.on("GET", VIDEOS, vendor.videos(), vendor.videos(vendor.listed("a", size=BIG, name=OURS)))
-    assert isinstance(look(youtube, kept(platform)), Published)
-    pages = [asked.query.get("pageToken") for asked in platform.seen if asked.path == ITEMS]
+def test_pages_are_read_until_before_the_session(server: ScriptedServer, youtube: Make) -> None:
+    listing(server, examples.listed("a", size=BIG, name=OURS))
+    newest = examples.playlist(("x", "2026-11-24T12:10:00Z"), following="p2")
+    then = examples.playlist(("a", "2026-11-24T12:00:05Z"), ("old", "2026-11-23T12:00:00Z"), following="p3")
+    server.on("GET", ITEMS, newest, then)
+    server.on("GET", VIDEOS, examples.videos(), examples.videos(examples.listed("a", size=BIG, name=OURS)))
+    assert isinstance(look(youtube, kept(server)), Published)
+    pages = [asked.query.get("pageToken") for asked in server.requests if asked.path == ITEMS]
     assert pages == [None, "p2"]
-    assert [asked.query["id"] for asked in platform.seen if asked.path == VIDEOS] == ["x", "a"]
+    assert [asked.query["id"] for asked in server.requests if asked.path == VIDEOS] == ["x", "a"]
 
 
-def test_too_many_uploads_cannot_be_told(platform: StandIn, youtube: Make) -> None:
-    listing(platform, vendor.listed("a", size=BIG, name=OURS))
-    platform.on("GET", ITEMS, vendor.playlist(("a", "2026-11-24T12:10:00Z"), following="more"))
-    assert isinstance(look(youtube, kept(platform)), CannotTell)
-    assert sum(asked.path == ITEMS for asked in platform.seen) == LIST_PAGES
+def test_too_many_uploads_cannot_be_told(server: ScriptedServer, youtube: Make) -> None:
+    listing(server, examples.listed("a", size=BIG, name=OURS))
+    server.on("GET", ITEMS, examples.playlist(("a", "2026-11-24T12:10:00Z"), following="more"))
+    assert isinstance(look(youtube, kept(server)), CannotTell)
+    assert sum(asked.path == ITEMS for asked in server.requests) == LIST_PAGES
 
 
-@pytest.mark.parametrize("told", [vendor.channels("UC2"), vendor.channels(uploads=None), "{}"])
-def test_another_channel_cannot_tell(platform: StandIn, youtube: Make, told: str) -> None:
-    listing(platform)
-    platform.on("GET", CHANNELS, told)
-    assert isinstance(look(youtube, kept(platform)), CannotTell)
+@pytest.mark.parametrize("told", [examples.channels("UC2"), examples.channels(uploads=None), "{}"])
+def test_another_channel_cannot_tell(server: ScriptedServer, youtube: Make, told: str) -> None:
+    listing(server)
+    server.on("GET", CHANNELS, told)
+    assert isinstance(look(youtube, kept(server)), CannotTell)
 
 
-def test_a_search_that_could_not_be_made_says_nothing(platform: StandIn, youtube: Make) -> None:
-    listing(platform)
-    platform.on("GET", ITEMS, Reply(status=500))
+def test_a_search_that_could_not_be_made_says_nothing(server: ScriptedServer, youtube: Make) -> None:
+    listing(server)
+    server.on("GET", ITEMS, Reply(status=500))
     with pytest.raises(Unavailable):
-        look(youtube, kept(platform))
+        look(youtube, kept(server))

@@ -17,8 +17,8 @@ from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
 from adapters.youtube.upload import trust_location
 from tests.adapters.files import content
-from tests.adapters.stand_in import DROP, Reply, StandIn
-from tests.adapters.youtube import vendor
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import (
     BIG,
     CAPTION,
@@ -38,10 +38,10 @@ UPLOAD = "/youtube/upload/youtube/v3/videos"
 STATUS = {"authError": 401, "UNAUTHENTICATED": 401, "uploadRateLimitExceeded": 429, "backendError": 503}
 
 
-def begun(platform: StandIn, **changes: Any) -> dict[str, Any]:
+def begun(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
     """A checkpoint with a session whose state was told just now."""
     known = {
-        "session": platform.url + vendor.SESSION,
+        "session": server.url + examples.SESSION,
         "size": BIG,
         "content_type": "video/mp4",
         "started_at": 1.0,
@@ -50,10 +50,12 @@ def begun(platform: StandIn, **changes: Any) -> dict[str, Any]:
     return {**known, **changes}
 
 
-def test_the_session_starts_with_everything_said(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_the_session_starts_with_everything_said(
+    server: ScriptedServer, youtube: Make, session: Open
+) -> None:
     session(BIG)
     result = youtube(privacy="unlisted", category="24").prepare(video(bytes=BIG), account(), {})
-    (seen,) = platform.seen
+    (seen,) = server.requests
     assert seen.query == {"uploadType": "resumable", "part": "snippet,status"}
     assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
     assert seen.headers["Content-Type"] == "application/json; charset=UTF-8"
@@ -66,38 +68,40 @@ def test_the_session_starts_with_everything_said(platform: StandIn, youtube: Mak
     }
     assert isinstance(result, Pending)
     assert result.wait == timedelta(0)
-    assert result.checkpoint["session"] == platform.url + vendor.SESSION
+    assert result.checkpoint["session"] == server.url + examples.SESSION
     assert (result.checkpoint["size"], result.checkpoint["content_type"]) == (BIG, "video/mp4")
 
 
-def test_privacy_is_public_by_default(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_privacy_is_public_by_default(server: ScriptedServer, youtube: Make, session: Open) -> None:
     session(BIG)
     youtube().prepare(video(bytes=BIG), account(), {})
-    assert platform.seen[0].json()["status"] == {"privacyStatus": "public"}
+    assert server.requests[0].json()["status"] == {"privacyStatus": "public"}
 
 
-def test_all_but_the_last_chunk_go_up_in_prepare(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_all_but_the_last_chunk_go_up_in_prepare(
+    server: ScriptedServer, youtube: Make, session: Open
+) -> None:
     upload = session(BIG)
     kept = prepared(youtube, video(bytes=BIG))
-    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes {CHUNK}-{2 * CHUNK - 1}/{BIG}"]
+    assert server.ranges == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes {CHUNK}-{2 * CHUNK - 1}/{BIG}"]
     assert bytes(upload.stored) == content(0, 2 * CHUNK)
-    assert {seen.headers["Content-Type"] for seen in platform.seen if seen.method == "PUT"} == {"video/mp4"}
+    assert {seen.headers["Content-Type"] for seen in server.requests if seen.method == "PUT"} == {"video/mp4"}
     assert upload.made == 0
     finished = youtube().finalize(video(bytes=BIG), account(), kept)
-    assert platform.ranges()[-1] == f"bytes {2 * CHUNK}-{BIG - 1}/{BIG}"
+    assert server.ranges[-1] == f"bytes {2 * CHUNK}-{BIG - 1}/{BIG}"
     assert bytes(upload.stored) == content(0, BIG)
-    assert finished == Pending(checkpoint={**kept, "video_id": vendor.VIDEO_ID})
+    assert finished == Pending(checkpoint={**kept, "video_id": examples.VIDEO_ID})
 
 
 @pytest.mark.parametrize("size", [1, QUANTUM, CHUNK])
 def test_a_file_of_one_chunk_is_all_finalize(
-    platform: StandIn, youtube: Make, session: Open, size: int
+    server: ScriptedServer, youtube: Make, session: Open, size: int
 ) -> None:
     upload = session(size)
     kept = prepared(youtube, video(bytes=size))
-    assert platform.ranges() == []
+    assert server.ranges == []
     youtube().finalize(video(bytes=size), account(), kept)
-    assert platform.ranges() == [f"bytes 0-{size - 1}/{size}"]
+    assert server.ranges == [f"bytes 0-{size - 1}/{size}"]
     assert upload.made == 1
 
 
@@ -107,28 +111,26 @@ def test_a_file_of_whole_chunks_keeps_the_last_for_finalize(youtube: Make, sessi
     assert len(upload.stored) == CHUNK
 
 
-def test_one_byte_more_than_a_chunk_is_two(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_one_byte_more_than_a_chunk_is_two(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(CHUNK + 1)
     youtube().finalize(video(bytes=CHUNK + 1), account(), prepared(youtube, video(bytes=CHUNK + 1)))
-    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{CHUNK + 1}", f"bytes {CHUNK}-{CHUNK}/{CHUNK + 1}"]
+    assert server.ranges == [f"bytes 0-{CHUNK - 1}/{CHUNK + 1}", f"bytes {CHUNK}-{CHUNK}/{CHUNK + 1}"]
     assert upload.made == 1
 
 
-def test_it_goes_on_where_youtube_says(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_it_goes_on_where_youtube_says(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     upload.takes.extend([QUANTUM, CHUNK - QUANTUM])
     kept = prepared(youtube, video(bytes=BIG))
     youtube().finalize(video(bytes=BIG), account(), kept)
-    assert platform.ranges()[1] == f"bytes {QUANTUM}-{QUANTUM + CHUNK - 1}/{BIG}"
+    assert server.ranges[1] == f"bytes {QUANTUM}-{QUANTUM + CHUNK - 1}/{BIG}"
     assert bytes(upload.stored) == content(0, BIG)
 
 
-def test_a_new_location_is_used(platform: StandIn, youtube: Make) -> None:
-    moved = platform.url + "/youtube/elsewhere?upload_id=2"
-    platform.on(
-        "PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}", "Location": moved})
-    )
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+def test_a_new_location_is_used(server: ScriptedServer, youtube: Make) -> None:
+    moved = server.url + "/youtube/elsewhere?upload_id=2"
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}", "Location": moved}))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server))
     assert (result.checkpoint["session"], result.checkpoint["offset"]) == (moved, CHUNK)
 
 
@@ -141,11 +143,11 @@ def test_a_new_location_is_used(platform: StandIn, youtube: Make) -> None:
     ],
 )
 def test_the_token_goes_to_no_host_that_an_answer_names(
-    platform: StandIn, youtube: Make, location: str
+    server: ScriptedServer, youtube: Make, location: str
 ) -> None:
-    platform.on("POST", UPLOAD, Reply(headers={"Location": location}))
+    server.on("POST", UPLOAD, Reply(headers={"Location": location}))
     result = youtube().prepare(video(bytes=BIG), account(), {})
-    assert result.checkpoint["session"] == platform.url + UPLOAD + "?upload_id=1"
+    assert result.checkpoint["session"] == server.url + UPLOAD + "?upload_id=1"
 
 
 @pytest.mark.parametrize(
@@ -163,55 +165,55 @@ def test_of_the_real_hosts_only_googles_are_trusted(location: str, trusted: str)
     assert trust_location(location, "https://www.googleapis.com") == trusted
 
 
-def test_an_answer_without_a_session_is_no_session(platform: StandIn, youtube: Make) -> None:
-    platform.on("POST", UPLOAD, Reply())
+def test_an_answer_without_a_session_is_no_session(server: ScriptedServer, youtube: Make) -> None:
+    server.on("POST", UPLOAD, Reply())
     with pytest.raises(Unavailable):
         youtube().prepare(video(bytes=BIG), account(), {})
 
 
-def test_after_a_cut_the_session_is_asked(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_after_a_cut_the_session_is_asked(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
 
     def takes_it_and_falls_silent(seen: Any) -> Reply:
         upload(seen)
         return DROP
 
-    platform.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
-    first = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    server.on("PUT", UPLOAD, takes_it_and_falls_silent, upload)
+    first = youtube().prepare(video(bytes=BIG), account(), begun(server))
     assert isinstance(first, Pending)
     assert first.wait > timedelta(0)
     second = youtube().prepare(video(bytes=BIG), account(), through_json(first.checkpoint))
-    assert platform.ranges() == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes */{BIG}"]
-    assert platform.seen[-1].headers["Content-Length"] == "0"
-    assert platform.seen[-1].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert server.ranges == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes */{BIG}"]
+    assert server.requests[-1].headers["Content-Length"] == "0"
+    assert server.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
     assert second.checkpoint["offset"] == CHUNK
     assert "cuts" not in second.checkpoint
     prepared(youtube, video(bytes=BIG), second.checkpoint)
     assert bytes(upload.stored) == content(0, 2 * CHUNK)
 
 
-def test_an_old_checkpoint_is_not_believed(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_an_old_checkpoint_is_not_believed(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     upload.stored += content(0, CHUNK)  # a worker died after these had arrived
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, said_at=time.time() - 60))
-    assert platform.ranges() == [f"bytes */{BIG}"]
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server, said_at=time.time() - 60))
+    assert server.ranges == [f"bytes */{BIG}"]
     assert result.checkpoint["offset"] == CHUNK
 
 
 def test_prepared_early_it_is_asked_again_before_it_is_ready(
-    platform: StandIn, youtube: Make, session: Open
+    server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
     upload.stored += content(0, 2 * CHUNK)
-    old = begun(platform, offset=2 * CHUNK, said_at=time.time() - 3600)
+    old = begun(server, offset=2 * CHUNK, said_at=time.time() - 3600)
     assert isinstance(youtube().prepare(video(bytes=BIG), account(), old), Ready)
-    assert platform.ranges() == [f"bytes */{BIG}"]
+    assert server.ranges == [f"bytes */{BIG}"]
 
 
-def test_a_chunk_sent_twice_does_no_harm(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_a_chunk_sent_twice_does_no_harm(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     upload.stored += content(0, CHUNK)
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server))
     assert result.checkpoint["offset"] == CHUNK
     assert bytes(upload.stored) == content(0, CHUNK)
 
@@ -220,7 +222,7 @@ def test_a_chunk_sent_twice_does_no_harm(platform: StandIn, youtube: Make, sessi
     "reply",
     [
         Reply(status=503, headers={"Retry-After": "7"}),
-        Reply(vendor.error(503, "backendError"), status=503, headers={"Retry-After": "7"}),
+        Reply(examples.error(503, "backendError"), status=503, headers={"Retry-After": "7"}),
         Reply(status=400),
         Reply(status=416),
         Reply(status=308, headers={"Range": "bytes=9-12"}),
@@ -228,38 +230,40 @@ def test_a_chunk_sent_twice_does_no_harm(platform: StandIn, youtube: Make, sessi
         Reply("not json", status=200),
     ],
 )
-def test_a_chunk_that_got_nowhere_leads_to_a_probe(platform: StandIn, youtube: Make, reply: Reply) -> None:
-    platform.on("PUT", UPLOAD, reply)
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, offset=CHUNK // 2))
+def test_a_chunk_that_got_nowhere_leads_to_a_probe(
+    server: ScriptedServer, youtube: Make, reply: Reply
+) -> None:
+    server.on("PUT", UPLOAD, reply)
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server, offset=CHUNK // 2))
     assert isinstance(result, Pending)
     assert result.wait == timedelta(seconds=7 if reply.status == 503 else 2)
     assert (result.checkpoint["unsure"], result.checkpoint["cuts"]) == (True, 1)
 
 
-def test_an_answer_without_progress_forgives_no_cut(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}"}))
-    cut = begun(platform, offset=CHUNK, cuts=3, unsure=True)
+def test_an_answer_without_progress_forgives_no_cut(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK - 1}"}))
+    cut = begun(server, offset=CHUNK, cuts=3, unsure=True)
     assert youtube().prepare(video(bytes=BIG), account(), cut).checkpoint["cuts"] == 3
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK}"}))
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{CHUNK}"}))
     assert "cuts" not in youtube().prepare(video(bytes=BIG), account(), cut).checkpoint
 
 
-def test_too_many_cuts_are_a_failed_try(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, DROP)
+def test_too_many_cuts_are_a_failed_try(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, DROP)
     with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG), account(), begun(platform, cuts=CUTS))
+        youtube().prepare(video(bytes=BIG), account(), begun(server, cuts=CUTS))
 
 
-def test_youtube_may_ask_for_a_pause(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": "bytes=0-99", "Retry-After": "30"}))
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform))
+def test_youtube_may_ask_for_a_pause(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": "bytes=0-99", "Retry-After": "30"}))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server))
     assert isinstance(result, Pending)
     assert result.wait == timedelta(seconds=30)
 
 
-def test_every_byte_there_and_no_conclusion_is_waited_for(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+def test_every_byte_there_and_no_conclusion_is_waited_for(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": f"bytes=0-{BIG - 1}"}))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=True))
     assert isinstance(result, Pending)
     assert result.wait > timedelta(0)
 
@@ -267,80 +271,80 @@ def test_every_byte_there_and_no_conclusion_is_waited_for(platform: StandIn, you
 @pytest.mark.parametrize("status", [404, 410])
 @pytest.mark.parametrize("unsure", [False, True])
 def test_a_session_that_is_gone_is_begun_anew(
-    platform: StandIn, youtube: Make, status: int, *, unsure: bool
+    server: ScriptedServer, youtube: Make, status: int, *, unsure: bool
 ) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=status))
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=unsure))
+    server.on("PUT", UPLOAD, Reply(status=status))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=unsure))
     assert result == Pending(checkpoint={"restarts": 1})
 
 
-def test_sessions_are_not_begun_anew_for_ever(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=404))
+def test_sessions_are_not_begun_anew_for_ever(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(status=404))
     with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG), account(), begun(platform, restarts=RESTARTS))
+        youtube().prepare(video(bytes=BIG), account(), begun(server, restarts=RESTARTS))
 
 
 @pytest.mark.parametrize(
     "reason", ["quotaExceeded", "dailyLimitExceeded", "uploadLimitExceeded", "unheardOf"]
 )
 def test_a_session_whose_last_word_is_a_refusal_is_given_up(
-    platform: StandIn, youtube: Make, reason: str
+    server: ScriptedServer, youtube: Make, reason: str
 ) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.error(403, reason), status=403))
-    result = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+    server.on("PUT", UPLOAD, Reply(examples.error(403, reason), status=403))
+    result = youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=True))
     assert result == Pending(checkpoint={"restarts": 1})
 
 
-def test_a_session_that_ended_in_bad_metadata_is_a_refusal(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.error(400, "invalidTitle"), status=400))
+def test_a_session_that_ended_in_bad_metadata_is_a_refusal(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.error(400, "invalidTitle"), status=400))
     with pytest.raises(Rejected):
-        youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+        youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=True))
 
 
 @pytest.mark.parametrize("unsure", [False, True])
-def test_a_stale_token_keeps_the_session(platform: StandIn, youtube: Make, *, unsure: bool) -> None:
-    platform.on("PUT", UPLOAD, Reply(status=401))
+def test_a_stale_token_keeps_the_session(server: ScriptedServer, youtube: Make, *, unsure: bool) -> None:
+    server.on("PUT", UPLOAD, Reply(status=401))
     with pytest.raises(CredentialsExpired):
-        youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=unsure))
+        youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=unsure))
 
 
-def test_an_upload_found_complete_needs_no_last_chunk(platform: StandIn, youtube: Make) -> None:
-    platform.on("PUT", UPLOAD, Reply(vendor.VIDEO, status=201))
-    ready = youtube().prepare(video(bytes=BIG), account(), begun(platform, unsure=True))
+def test_an_upload_found_complete_needs_no_last_chunk(server: ScriptedServer, youtube: Make) -> None:
+    server.on("PUT", UPLOAD, Reply(examples.VIDEO, status=201))
+    ready = youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=True))
     assert isinstance(ready, Ready)
-    asked = len(platform.seen)
+    asked = len(server.requests)
     finished = youtube().finalize(video(bytes=BIG), account(), ready.checkpoint)
-    assert finished.checkpoint["video_id"] == vendor.VIDEO_ID  # type: ignore[union-attr]
-    assert len(platform.seen) == asked
+    assert finished.checkpoint["video_id"] == examples.VIDEO_ID  # type: ignore[union-attr]
+    assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
 def test_every_listed_reason_at_the_start_has_its_class(
-    platform: StandIn, youtube: Make, reason: str
+    server: ScriptedServer, youtube: Make, reason: str
 ) -> None:
     status = STATUS.get(reason, 403)
-    platform.on("POST", UPLOAD, Reply(vendor.error(status, reason), status=status))
+    server.on("POST", UPLOAD, Reply(examples.error(status, reason), status=status))
     with pytest.raises(REASONS[reason].error) as refusal:
         youtube().prepare(video(bytes=BIG), account(), {})
     assert (refusal.value.platform_code, refusal.value.code) == (reason, REASONS[reason].code)
 
 
-def test_an_unlisted_refusal_is_none_of_our_classes(platform: StandIn, youtube: Make) -> None:
-    platform.on("POST", UPLOAD, Reply(vendor.error(403, "unheardOf"), status=403))
+def test_an_unlisted_refusal_is_none_of_our_classes(server: ScriptedServer, youtube: Make) -> None:
+    server.on("POST", UPLOAD, Reply(examples.error(403, "unheardOf"), status=403))
     with pytest.raises(AdapterError) as refusal:
         youtube().prepare(video(bytes=BIG), account(), {})
     assert type(refusal.value) is AdapterError
 
 
 @pytest.mark.parametrize("reply", [DROP, Reply("<html>", status=502), Reply(status=500)])
-def test_silence_at_the_start_is_unavailable(platform: StandIn, youtube: Make, reply: Reply) -> None:
-    platform.on("POST", UPLOAD, reply)
+def test_silence_at_the_start_is_unavailable(server: ScriptedServer, youtube: Make, reply: Reply) -> None:
+    server.on("POST", UPLOAD, reply)
     with pytest.raises(Unavailable):
         youtube().prepare(video(bytes=BIG), account(), {})
 
 
-def test_a_bare_429_asks_to_wait(platform: StandIn, youtube: Make) -> None:
-    platform.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
+def test_a_bare_429_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
+    server.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as refusal:
         youtube().prepare(video(bytes=BIG), account(), {})
     assert refusal.value.retry_after == timedelta(seconds=90)
@@ -364,40 +368,42 @@ def _short(first: int, length: int) -> Iterator[bytes]:
     yield content(first, length - 1)
 
 
-def test_a_changed_file_is_noticed_before_a_byte_leaves(platform: StandIn, youtube: Make) -> None:
+def test_a_changed_file_is_noticed_before_a_byte_leaves(server: ScriptedServer, youtube: Make) -> None:
     with pytest.raises(Rejected):
-        youtube().prepare(video(bytes=BIG, source=_fails), account(), begun(platform))
-    assert platform.seen == []
+        youtube().prepare(video(bytes=BIG, source=_fails), account(), begun(server))
+    assert server.requests == []
 
 
-def test_a_source_that_ends_early_is_unavailable(youtube: Make, platform: StandIn, session: Open) -> None:
+def test_a_source_that_ends_early_is_unavailable(
+    youtube: Make, server: ScriptedServer, session: Open
+) -> None:
     session(BIG)
     with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG, source=_short), account(), begun(platform))
+        youtube().prepare(video(bytes=BIG, source=_short), account(), begun(server))
 
 
 @pytest.mark.parametrize("source", [None, lambda _first, _length: iter(())])
-def test_no_source_is_unavailable(platform: StandIn, youtube: Make, source: Any) -> None:
+def test_no_source_is_unavailable(server: ScriptedServer, youtube: Make, source: Any) -> None:
     with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG, source=source), account(), begun(platform))
-    assert platform.seen == []
+        youtube().prepare(video(bytes=BIG, source=source), account(), begun(server))
+    assert server.requests == []
 
 
-def test_without_a_size_nothing_begins(platform: StandIn, youtube: Make) -> None:
+def test_without_a_size_nothing_begins(server: ScriptedServer, youtube: Make) -> None:
     draft = video()
     draft = replace(draft, media=(replace(draft.media[0], facts=None),))
     with pytest.raises(Unavailable):
         youtube().prepare(draft, account(), {})
-    assert platform.seen == []
+    assert server.requests == []
 
 
-def test_a_slideshow_is_unsupported(platform: StandIn, youtube: Make) -> None:
+def test_a_slideshow_is_unsupported(server: ScriptedServer, youtube: Make) -> None:
     with pytest.raises(Unsupported):
         youtube().prepare(slideshow(), account(), {})
-    assert platform.seen == []
+    assert server.requests == []
 
 
-def test_nothing_in_prepare_is_marked_visible(platform: StandIn, youtube: Make, session: Open) -> None:
+def test_nothing_in_prepare_is_marked_visible(server: ScriptedServer, youtube: Make, session: Open) -> None:
     from adapters.http import HttpClient
 
     session(BIG)

@@ -14,7 +14,7 @@ from adapters.contract import Adapter, Draft, Problem
 from adapters.text import count_utf16_units
 from adapters.youtube import YouTube, limits, payload, text
 from tests.adapters.files import facts
-from tests.adapters.stand_in import StandIn
+from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.youtube.drafts import account, slideshow, video
 
 Make = Callable[..., YouTube]
@@ -62,7 +62,7 @@ def test_what_youtube_takes_is_let_through(youtube: Make, draft: Draft) -> None:
     ],
 )
 def test_over_a_limit_is_one_refusal_and_no_request(
-    platform: StandIn, youtube: Make, draft: Draft, field: str, value: object
+    server: ScriptedServer, youtube: Make, draft: Draft, field: str, value: object
 ) -> None:
     (problem,) = youtube().problems(draft, account())
     assert (problem.severity, problem.code, problem.field, problem.found) == (
@@ -73,7 +73,7 @@ def test_over_a_limit_is_one_refusal_and_no_request(
     )
     assert problem.limit is not None
     assert str(value) in problem.message or value == 0
-    assert platform.seen == []
+    assert server.requests == []
 
 
 def test_twelve_hours_are_the_most(youtube: Make) -> None:

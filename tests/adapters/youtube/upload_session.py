@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from tests.adapters.stand_in import Reply, Seen
+from tests.adapters.scripted_server import ReceivedRequest, Reply
 
 QUANTUM = 256 * 1024
 
@@ -21,7 +21,7 @@ class Session:
         """How much of the next chunks is stored; all of them when empty."""
         self.made = 0
 
-    def __call__(self, seen: Seen) -> Reply:
+    def __call__(self, seen: ReceivedRequest) -> Reply:
         assert int(seen.headers["Content-Length"]) == len(seen.body)
         match = re.fullmatch(r"bytes (?:\*|(\d+)-(\d+))/(\d+)", seen.range)
         assert match is not None
