@@ -1,4 +1,4 @@
-"""Step 7: what the registry and the suite's table of subjects would get, and a sandbox that knows Mammoth."""
+"""Step 7: the entries for the registry and the suite's table of subjects, and a sandbox that serves Mammoth."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ README = Path(__file__).parent / "mammoth" / "README.md"
 
 def _subject(kind: str, files: tuple[str, ...], variant: str = "") -> Subject:
     return Subject(
+        options={"spoiler_text": "tusks", "visibility": "unlisted"},
         platform=MAMMOTH,
         kind=kind,
         variant=variant,
@@ -36,19 +37,19 @@ SUBJECTS = (_subject("images", PHOTO, "one"), _subject("images", PHOTOS), _subje
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """A sandbox for this module's tests together."""
+    """A sandbox that the tests of a module share."""
     folder = tmp_path_factory.mktemp("mammoth")
     with sandbox(folder, "tests.adapters.example.sandbox", adapters={MAMMOTH: Mammoth}) as ground:
         settings = WithMammoth.model_validate({"sandbox": {"url": ground.base}})
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(wiring.SANDBOX_HOSTS, MAMMOTH, HOSTS)
-            ground.more_settings = {MAMMOTH: wiring.platform_settings(settings, MAMMOTH)}
+            ground.more_settings = {MAMMOTH: wiring.build_platform_settings(settings, MAMMOTH)}
         yield ground
 
 
 @pytest.fixture
 def ground(shared: Ground) -> Ground:
-    """The same without any fault of an earlier test."""
+    """The shared sandbox, with the faults of earlier tests cleared."""
     shared.calm()
     return shared
 

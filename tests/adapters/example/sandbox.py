@@ -1,4 +1,4 @@
-"""`python -m tests.adapters.example.sandbox`: the sandbox with one platform more."""
+"""`python -m tests.adapters.example.sandbox`: the sandbox with Mammoth."""
 
 from __future__ import annotations
 

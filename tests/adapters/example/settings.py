@@ -1,4 +1,4 @@
-"""Step 1: what ``config/platforms.py``, ``config/settings.py`` and ``SANDBOX_HOSTS`` would get: a class, two lines."""
+"""Step 1: the class for ``config/platforms.py``, and the lines for ``config/settings.py`` and ``SANDBOX_HOSTS``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Mammoth(App):
 
 
 class WithMammoth(Settings):
-    """The program's settings with one platform more."""
+    """The program's settings with Mammoth's."""
 
     mammoth: Mammoth = Mammoth()
 

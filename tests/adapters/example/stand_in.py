@@ -1,4 +1,4 @@
-"""Step 6: Mammoth's stand-in for the sandbox, by the steps of ``adapters/sandbox/README.md``."""
+"""Step 6: Mammoth's fake for the sandbox, by the steps of ``adapters/sandbox/README.md``."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def _media(call: Call) -> web.Response:
 
 
 async def _status(call: Call) -> web.Response:
-    """Live with the answer; the same key again answers with what is there."""
+    """Publish a status; the same key again returns the first one."""
     account, body = call.holder("write"), call.json()
     key = f"{account['remote_id']}:{call.request.headers.get('Idempotency-Key', '')}"
     known = call.context.store.get(KEY, key)
@@ -77,6 +77,7 @@ async def _status(call: Call) -> web.Response:
     number = digits(12, "9")
     status: Record = {"id": number, "url": f"https://mammoth.example/@{account['username']}/{number}"}
     status["media_ids"] = [file["key"] for file in files]
+    status |= {name: body[name] for name in ("spoiler_text", "visibility") if name in body}
     call.context.store.put(KEY, key, {"key": key, "status": status})
     call.context.publish(
         account,

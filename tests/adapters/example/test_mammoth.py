@@ -1,4 +1,4 @@
-"""The suite's own checks, run over the example; and what is Mammoth's alone."""
+"""The conformance suite, run over the example, and tests of Mammoth itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, OutcomeUnknown
-from adapters.http import Client
+from adapters.http import HttpClient
 from tests.adapters.conformance.answering import Said, answering, told
 from tests.adapters.conformance.codes import NONSENSE
 from tests.adapters.conformance.environment import Ground
@@ -66,7 +66,7 @@ def test_what_it_says_to_the_visible_call_is_understood(ground: Ground, subject:
 
 
 def test_over_its_limits_are_problems_and_no_request(ground: Ground, subject: Subject) -> None:
-    client = Client()
+    client = HttpClient()
     adapter = ground.adapters[subject.platform](client, ground.settings(subject))
     draft, account = ground.draft(subject), ground.account(subject)
     assert adapter.problems(draft, account) == []
@@ -80,7 +80,7 @@ def test_over_its_limits_are_problems_and_no_request(ground: Ground, subject: Su
 
 
 def test_it_is_an_adapter_whose_grant_can_be_asked_for_and_not_renewed(ground: Ground) -> None:
-    adapter = ground.adapters[SUBJECTS[0].platform](Client(), ground.settings(SUBJECTS[0]))
+    adapter = ground.adapters[SUBJECTS[0].platform](HttpClient(), ground.settings(SUBJECTS[0]))
     account = ground.account(SUBJECTS[0])
     assert isinstance(adapter, Adapter)
     assert [found.remote_id for found in adapter.discover(account.credentials)] == [account.remote_id]

@@ -1,4 +1,4 @@
-"""Step 1: the platform's word. A real platform gets a line in ``contract.Platform``; an exercise must not change it."""
+"""Step 1: a member of ``contract.Platform``; a real platform is a line there, which an exercise must not add."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Mammoth: files are sent and waited for, then one status shows them. Hosts: ``api``, ``www``. It does not exist.
+"""Mammoth: uploads files, waits until they are processed, then publishes one status. Hosts: ``api``, ``www``.
 
-Its visible call takes an ``Idempotency-Key``: repeated with the same key it answers with the status that is there. So a
-status that was not found may be sent again, by the same key and with the same files.
+Mammoth does not exist. Its visible call takes an ``Idempotency-Key``: a repetition returns the first call's status.
+A status that ``look`` does not find may therefore be sent again with the same key and files.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ from adapters.contract import (
     Account,
     CannotTell,
     Capabilities,
-    Checkpoint,
+    CheckpointData,
     Credentials,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
     Platform,
     PlatformSettings,
-    Prepared,
+    PostOptions,
+    PrepareResult,
     Problem,
     Published,
     Ready,
     RemoteAccount,
-    Seen,
 )
-from adapters.error_table import Step
+from adapters.error_table import Phase
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
-from adapters.http import Client
-from adapters.oauth import Grant, code_form
-from adapters.oauth import credentials as credentials_of
-from adapters.transport import Model, Request, bearer, read, send
-from adapters.upload_source import bytes_of, size_of
+from adapters.http import HttpClient
+from adapters.live_check import ConnectionChecks
+from adapters.oauth import TokenResponse, build_code_form, build_credentials
+from adapters.transport import Model, Request, bearer_header, parse_response, send
+from adapters.upload_source import get_size, open_body
 from tests.adapters.example.mammoth import limits
 from tests.adapters.example.mammoth.errors import SERVICE, of_answer
+from tests.adapters.example.mammoth.live_checks import LIVE_CHECKS
+from tests.adapters.example.mammoth.options import MammothOptions
 from tests.adapters.example.mammoth.problems import problems
 from tests.adapters.example.mammoth.wire import Attachment, Me, Status, Statuses
 from tests.adapters.example.word import MAMMOTH
@@ -48,24 +51,26 @@ SCOPES = "read write"
 
 
 class Mammoth:
-    """See the module; the contract of each method is in ``adapters.contract``."""
+    """The adapter; ``adapters.contract`` describes each method."""
 
     platform: ClassVar[Platform] = MAMMOTH
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
+    post_options: ClassVar[type[PostOptions] | None] = MammothOptions
+    live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
-    def __init__(self, client: Client, settings: PlatformSettings) -> None:
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
         self._client = client
         self._settings = settings
         self._api = settings.hosts["api"]
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
-        """Every limit that is broken."""
+        """Return every limit that the draft breaks."""
         return problems(draft)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Prepared:
-        """A file after the other is sent, then one after the other is waited for: one request a call."""
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Upload one file, or read the state of one, per call."""
         sent, ready = list(checkpoint.get("media", ())), checkpoint.get("ready", 0)
         if len(sent) < len(draft.media):
             made = self._send(draft, account, len(sent))
@@ -79,53 +84,53 @@ class Mammoth:
             return Pending(checkpoint=checkpoint, wait=limits.FIRST_POLL)
         return Pending(checkpoint={**checkpoint, "ready": ready + 1})
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
-        """The status, and nothing after it."""
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
+        """Publish the status, in one request."""
         sent = checkpoint.get("media", ())
         if not sent or checkpoint.get("ready") != len(sent):
             raise Unavailable("The files are not ready.", code="not_prepared")
-        body = {"status": draft.caption, "media_ids": list(sent)}
+        body = {"status": draft.caption, "media_ids": list(sent), **draft.options}
         key = {"Idempotency-Key": draft.delivery_id}
         made = self._ask(
-            Status, "POST", "/api/v1/statuses", account, step=Step.FINALIZE, json=body, headers=key
+            Status, "POST", "/api/v1/statuses", account, step=Phase.FINALIZE, json=body, headers=key
         )
         return Published(remote_id=made.id, url=made.url)
 
     def look(
         self,
-        draft: Draft,  # noqa: ARG002 the files tell it apart
+        draft: Draft,  # noqa: ARG002 the files identify the status
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
-        """The one status with exactly our files; none: the same key and files again can do no harm."""
+    ) -> LookResult:
+        """Find the status with exactly our files. Absent is safe: the same key and files make no second status."""
         if armed_at is None:
             return Ready(checkpoint=checkpoint)
         sent = tuple(checkpoint.get("media", ()))
         if not sent:
-            return CannotTell(reason="No files are known by which the status could be told.")
+            return CannotTell(reason="No files are known to identify the status by.")
         path = f"/api/v1/accounts/{account.remote_id}/statuses"
-        listed = self._ask(Statuses, "GET", path, account, step=Step.LOOK, params={"limit": limits.LISTED})
+        listed = self._ask(Statuses, "GET", path, account, step=Phase.LOOK, params={"limit": limits.LISTED})
         ours = [status for status in listed.root if status.media_ids == sent and status.id not in taken]
         return Published(remote_id=ours[0].id, url=ours[0].url) if ours else Absent(checkpoint=checkpoint)
 
     def _send(self, draft: Draft, account: Account, index: int) -> Attachment:
         media = draft.media[index]
-        body = bytes_of(media, 0, size_of(media))
+        body = open_body(media, 0, get_size(media))
         kind = {"Content-Type": media.facts.content_type} if media.facts else {}
         return self._ask(Attachment, "POST", "/api/v2/media", account, body=body, headers=kind)
 
     # --- accounts ----------------------------------------------------------------------------------------------------
 
     def refresh(self, account: Account) -> Credentials:  # noqa: ARG002 there is nothing to refresh
-        """Tokens live until they are revoked."""
+        """Raise CredentialsRevoked: Mammoth's tokens are valid until they are revoked."""
         raise CredentialsRevoked(
             "Mammoth's tokens are not renewed.", next_action="Connect the account again."
         )
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
-        """The consent page."""
+        """Return the URL of the consent page."""
         asked = {
             "client_id": self._settings.app_id,
             "redirect_uri": redirect_uri,
@@ -138,16 +143,16 @@ class Mammoth:
         return f"{self._settings.hosts['www']}/oauth/authorize?{urlencode(asked)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """The grant behind a code."""
+        """Exchange an authorization code for credentials."""
         app = {
             "client_id": self._settings.app_id,
             "client_secret": self._settings.app_secret.get_secret_value(),
         }
-        form = {**code_form(code, redirect_uri, code_verifier or ""), **app}
-        return credentials_of(self._ask(Grant, "POST", "/oauth/token", None, form=form), None)
+        form = {**build_code_form(code, redirect_uri, code_verifier or ""), **app}
+        return build_credentials(self._ask(TokenResponse, "POST", "/oauth/token", None, form=form), None)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """The one account of a token."""
+        """Return the one account of a token."""
         me = self._ask(Me, "GET", "/api/v1/accounts/verify_credentials", credentials)
         return (
             RemoteAccount(
@@ -168,12 +173,12 @@ class Mammoth:
         path: str,
         whose: Account | Credentials | None,
         *,
-        step: Step = Step.PREPARE,
+        step: Phase = Phase.PREPARE,
         headers: Mapping[str, str] | None = None,
         **call: Any,
     ) -> Model:
         grant = whose.credentials if isinstance(whose, Account) else whose
-        token = {} if grant is None else bearer(grant.access_token.get_secret_value())
+        token = {} if grant is None else bearer_header(grant.access_token.get_secret_value())
         request = Request(method=method, url=self._api + path, headers={**token, **(headers or {})}, **call)
         answer = send(self._client, SERVICE, request, step)
-        return read(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.ACCEPTED))
+        return parse_response(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.ACCEPTED))

@@ -1,10 +1,10 @@
-"""What Mammoth enforces: mammoth.example/docs/limits, which nobody ever read."""
+"""Mammoth's limits; a real platform names its sources here."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities
+from adapters.contract import Capabilities, PostForm
 
 CHARACTERS = 500
 IMAGES = 4
@@ -18,6 +18,8 @@ LISTED = 40
 """Statuses that one ``look`` reads."""
 
 CAPABILITIES = Capabilities(
+    display_name="Mammoth",
+    post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "images", PostForm.IMAGES: "images"},
     pulls_media=False,
     prepare_lead=timedelta(minutes=10),
     settle_window=timedelta(seconds=30),

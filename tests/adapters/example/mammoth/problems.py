@@ -1,4 +1,4 @@
-"""Why a draft cannot go out on Mammoth. Pure."""
+"""Find the limits of Mammoth that a draft breaks. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.adapters.example.mammoth import limits
 
 
 def problems(draft: Draft) -> list[Problem]:
-    """All of them together."""
+    """Return every problem at once."""
     found = [*_most("caption", "texts", "characters", limits.CHARACTERS, len(draft.caption))]
     most = 1 if draft.kind == "video" else limits.IMAGES
     found += _most("media", "posts", "files", most, len(draft.media))

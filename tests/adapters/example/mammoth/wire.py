@@ -1,4 +1,4 @@
-"""Mammoth's JSON."""
+"""Mammoth's JSON as models."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 
 class Wire(BaseModel):
-    """Keys that we do not know are ignored."""
+    """A response body; unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Attachment(Wire):
-    """A file on its way."""
+    """An uploaded file and how far its processing is."""
 
     id: str
     state: Literal["processing", "ready", "failed"]
 
 
 class Status(Wire):
-    """A post there."""
+    """A published status."""
 
     id: str
     url: str
@@ -29,11 +29,11 @@ class Status(Wire):
 
 
 class Me(Wire):
-    """Whose token it is."""
+    """The account of a token."""
 
     id: str
     username: str
 
 
 class Statuses(RootModel[tuple[Status, ...]]):
-    """A page of them."""
+    """One page of statuses."""

@@ -1,0 +1,110 @@
+"""Mammoth's section of a request reaches the API, the rules and the draft from the adapter alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from adapters.contract import Platform, PlatformSettings
+from adapters.registry import ADAPTERS
+from pipeline.api.posts.field_types import Rules
+from pipeline.api.posts.schema import PostFields, add_options, read_post
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.post_kind import find_form, find_kind
+from pipeline.stages import platform_validation
+from pipeline.stages import post_rules as rules
+from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.store.accounts.accounts import AccountRow
+from pipeline.wiring import list_post_options
+from tests.adapters.conformance.environment import Ground
+from tests.adapters.conformance.subjects import Subject
+from tests.adapters.conformance.walk import Walk
+from tests.adapters.example.mammoth.adapter import Mammoth
+from tests.adapters.example.mammoth.options import MammothOptions
+from tests.adapters.example.word import MAMMOTH
+
+BODY = add_options(PostFields, "PostBody", {**list_post_options(), MAMMOTH: MammothOptions})
+SECTION = {"spoiler_text": "tusks", "visibility": "unlisted"}
+
+
+def read(**sections: Any) -> PostRequest:
+    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
+    body = {"caption": "Hello", "media": media, "accounts": [{"id": str(uuid4())}], **sections}
+    return read_post(body, Rules(), model=BODY)
+
+
+def refused(**sections: Any) -> Mapping[str, Any]:
+    with pytest.raises(Refusal) as caught:
+        read(**sections)
+    [issue] = caught.value.issues
+    return issue
+
+
+def account(platform: Platform) -> AccountRow:
+    return AccountRow(
+        id=uuid4(),
+        workspace_id=uuid4(),
+        platform=platform,
+        connection="user",
+        remote_id="1",
+        username="ann",
+        display_name="Ann",
+        status=AccountStatus.ACTIVE,
+        settings={},
+        expires_at=None,
+        refresh_expires_at=None,
+        renewable=False,
+        error=None,
+    )
+
+
+@pytest.fixture
+def context() -> Any:
+    """What the rules read of a context: the adapters."""
+    settings = PlatformSettings(hosts={"api": "https://mammoth.example"})
+    adapters = {**ADAPTERS, MAMMOTH: Mammoth}
+    return SimpleNamespace(adapters=adapters, adapter=lambda p, c: adapters[p](c, settings))
+
+
+def test_the_section_is_decoded_by_the_adapters_model() -> None:
+    assert read(mammoth=SECTION).options == {MAMMOTH: SECTION}
+    assert read(mammoth={"visibility": None}).options == {MAMMOTH: {}}
+    assert read(mammoth=None).options == {}
+    assert read(mammoth=SECTION, pinterest={"title": "t"}).options.keys() == {MAMMOTH, Platform.PINTEREST}
+
+
+def test_what_is_wrong_with_it_is_told_as_for_every_platform() -> None:
+    assert refused(mammoth={"visibility": "nobody"})["path"] == "mammoth.visibility"
+    issue = refused(mammoth={"spoiler_txt": "x"})
+    assert (issue["path"], issue["type"]) == ("mammoth.spoiler_txt", "extra_forbidden")
+    assert "`spoiler_text`" in issue["message"]
+    assert "tiktok and mammoth cannot be sent together" in refused(mammoth={}, tiktok={})["message"]
+
+
+def test_it_needs_an_account_of_its_platform(context: Any) -> None:
+    request = read(mammoth=SECTION)
+    assert list(rules.mixed(context, request, [account(MAMMOTH), account(Platform.FACEBOOK)])) == []
+    [refusal] = rules.mixed(context, request, [account(Platform.FACEBOOK)])
+    assert refusal.message == "mammoth may only be sent when at least one account is Mammoth; none is."
+
+
+def test_the_adapter_judges_it(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Mapping[str, Any]] = []
+    monkeypatch.setattr(Mammoth, "problems", lambda _self, draft, _account: seen.append(draft.options) or [])
+    assert platform_validation.misfits(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
+    assert seen == [SECTION]
+
+
+def test_a_post_of_images_is_a_status() -> None:
+    assert find_kind(Mammoth.capabilities, find_form("slideshow", 2), is_inbox_draft=False) == "images"
+
+
+def test_it_is_published_with_the_status(ground: Ground, subject: Subject) -> None:
+    walk = Walk.of(ground, subject).run()
+    [live] = ground.live(walk.account)
+    published = live["extra"]["status"]
+    assert {name: published[name] for name in SECTION} == SECTION == subject.options
