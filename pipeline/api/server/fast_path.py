@@ -1,7 +1,8 @@
 """A fast path for `POST /posts`: dispatch to its handler before FastAPI's middleware and routing.
 
-FastAPI wraps an endpoint in nine layers, which cost more than all the handler does. The route is registered in FastAPI
-too: the OpenAPI document describes it there, and other spellings of the path are matched there.
+FastAPI wraps an endpoint in nine layers, which cost 40 of the 51 µs of CPU that a request with an empty handler takes
+(2026-11-27). The route is registered in FastAPI too: the OpenAPI document describes it there, and other spellings of
+the path are matched there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,14 +26,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 class FastPathApp(FastAPI):
     """A FastAPI application with some routes that bypass its middleware and router."""
 
-    _fast_paths: dict[tuple[str, str], ASGIApp]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._fast_paths: dict[tuple[str, str], ASGIApp] = {}
 
     def add_fast_path(self, method: str, path: str, handler: Handler) -> None:
         """Dispatch *method* at exactly *path* to *handler*."""
-        self._fast_paths = {
-            **getattr(self, "_fast_paths", {}),
-            (method, path): RequestMiddleware(_to_asgi(handler)),
-        }
+        self._fast_paths[method, path] = RequestMiddleware(_to_asgi(handler))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection, by a fast path if there is one."""
@@ -45,34 +44,12 @@ class FastPathApp(FastAPI):
         await app(scope, receive, send)
 
 
-class _IndexedHeaders(Headers):
-    """Headers with look-up by hash; Starlette's compares them one by one."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope=scope)
-        self._first = dict(reversed(self._list))
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the first header of this name, which is in lower case."""
-        value = self._first.get(key.encode())
-        return default if value is None else value.decode("latin-1")
-
-
-class _Request(Request):
-    @property
-    def headers(self) -> Headers:
-        """The request's headers, indexed."""
-        if not hasattr(self, "_headers"):
-            self._headers = _IndexedHeaders(self.scope)
-        return self._headers
-
-
 def _to_asgi(handler: Handler) -> ASGIApp:
     """Wrap a handler as FastAPI would: build the request, send the response, turn refusals into responses."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await handler(_Request(scope, receive))
+            response = await handler(Request(scope, receive))
         except Refusal as error:
             response = render_refusal(error)
         except Unreachable:

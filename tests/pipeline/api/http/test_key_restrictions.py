@@ -197,8 +197,10 @@ def test_no_external_id_or_body_tells_a_bound_key_of_a_post_out_of_sight(
     whole = server.post(video(tenant, scheduled_at=LATER, caption="the same"), tenant.key)
     again = server.post(video(tenant, scheduled_at=LATER, caption="the same"), bound)
     assert (whole.status_code, again.status_code) == (201, 201)
-    told = ask(server, bound, "POST", "/posts/validate", video(tenant, external_id=external, caption="third"))
-    assert theirs not in told.text
+    answer = ask(
+        server, bound, "POST", "/posts/validate", video(tenant, external_id=external, caption="third")
+    )
+    assert theirs not in answer.text
 
 
 # --- expiry and rotation ---------------------------------------------------------------------------------------------

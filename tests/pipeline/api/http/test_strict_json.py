@@ -87,11 +87,11 @@ def test_accepted(raw: bytes, value: Any) -> None:
     assert value is None or (found == value and type(found) is type(value))
 
 
-@pytest.mark.parametrize(("raw", "said"), REFUSED)
-def test_refused_with_its_own_sentence(raw: bytes, said: str) -> None:
+@pytest.mark.parametrize(("raw", "expected"), REFUSED)
+def test_refused_with_its_own_sentence(raw: bytes, expected: str) -> None:
     with pytest.raises(InvalidJson) as caught:
         parse(raw)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert len(str(caught.value)) < 250
     str(caught.value).encode()
 
