@@ -1,1 +1,1 @@
-"""A post's way from one request to six platforms."""
+"""The pipeline: takes one post and publishes it to six platforms, once each, on time."""

@@ -1,7 +1,8 @@
-"""The doorbell: messages that carry ids and a generation, sent after commit, in batches.
+"""Dispatch: send the messages that make workers act, after commit and in batches.
 
-A ring that fails is not retried and not an error for the caller: the row says what is due, and the sweep rings again.
-An uncertain ring (the broker's answer was lost) is at worst rung twice, which does nothing.
+A message carries ids and a generation, never content. A failed dispatch is neither retried nor an error for the caller:
+the row says what is due, and the next sweep dispatches it again. If the broker's answer is lost, the message may be
+sent twice; the second delivery of it changes nothing.
 """
 
 from __future__ import annotations
@@ -21,121 +22,127 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
 
 log = logging.getLogger("slipway.dispatch")
 
+MESSAGES_BEFORE_BATCHES = 200
+"""Messages in a queue before several deliveries share one; with fewer, worker slots would stand idle."""
+LOOKS_BEFORE_BATCHES = 2
+"""The same for looks, each of which is one short read."""
+MAX_BATCH = 10
+"""Deliveries in one message."""
+MAX_REMEMBERED = 1000
+"""Slots, and checks, that a process remembers having dispatched."""
+CHECK_DEDUPLICATION = 5.0
+"""Seconds in which an untried check is not dispatched again; maintenance dispatches lost ones as often."""
 
-SPREAD = 200
-"""Messages that wait in a queue before two deliveries share one: with fewer, slots would stand idle."""
-LOOKS_SPREAD = 2
-"""The same of looks, each of which is one short read."""
-HANDFUL = 10
-REMEMBERED = 1000
-"""Slots, and checks, of which a process knows that it rang them."""
-ASKED = 5.0
-"""Seconds in which a check that nobody has tried since is not rung again: the net under lost rings is cast as often."""
 
+def split_into_batches(
+    messages: Sequence[Message], *, spread: int, queued: int = 0
+) -> Iterable[Sequence[Message]]:
+    """Split into batches of up to ``MAX_BATCH``, one broker message each: the more are due, the larger.
 
-def handfuls(rings: Sequence[Message], *, spread: int, standing: int = 0) -> Iterable[Sequence[Message]]:
-    """A message costs the worker as much as the delivery it carries; with many due, a few travel together.
-
-    ``standing``: how many already stand in the queue, so that every slot has its work without these.
+    A message costs a worker as much as the delivery in it. *spread*: messages that keep every worker slot busy.
+    *queued*: deliveries that already wait in the queue.
     """
-    size = max(1, min(HANDFUL, (standing + len(rings)) // spread))
-    return (rings[n : n + size] for n in range(0, len(rings), size))
+    size = max(1, min(MAX_BATCH, (queued + len(messages)) // spread))
+    return (messages[n : n + size] for n in range(0, len(messages), size))
 
 
-class _Recent:
-    """What this process rang for in the last ``within`` seconds."""
+class _RecentKeys:
+    """The keys this process dispatched in the last ``within`` seconds, at most ``MAX_REMEMBERED``. Thread-safe."""
 
     def __init__(self, within: float = math.inf) -> None:
         self._within = within
-        self._rung: OrderedDict[Hashable, float] = OrderedDict()
+        self._added_at: OrderedDict[Hashable, float] = OrderedDict()
         self._lock = Lock()
 
-    def first(self, what: Hashable) -> bool:
-        """Whether it is new; from now on it is not."""
+    def add(self, key: Hashable) -> bool:
+        """Add a key. Return False if it was added within the time already."""
         now = time.monotonic()
         with self._lock:
-            if self._rung.get(what, -math.inf) > now - self._within:
+            if self._added_at.get(key, -math.inf) > now - self._within:
                 return False
-            self._rung[what] = now
-            while len(self._rung) > REMEMBERED:
-                self._rung.popitem(last=False)
+            self._added_at[key] = now
+            while len(self._added_at) > MAX_REMEMBERED:
+                self._added_at.popitem(last=False)
             return True
 
-    def forget(self, what: Iterable[Hashable]) -> None:
-        """That ring did not arrive."""
+    def discard(self, keys: Iterable[Hashable]) -> None:
+        """Forget keys whose message did not reach the broker."""
         with self._lock:
-            for one in what:
-                self._rung.pop(one, None)
+            for key in keys:
+                self._added_at.pop(key, None)
 
 
 class Dispatcher:
-    """Sends the few kinds of message there are. Every method may be called again: ringing twice does nothing."""
+    """Sends every kind of message there is. Each method returns False if the broker did not take all of its messages.
+
+    Sending a message twice changes nothing: whatever receives it claims its row first.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._rung = _Recent()
-        self._asked = _Recent(ASKED)
+        self._slots = _RecentKeys()
+        self._checks = _RecentKeys(CHECK_DEDUPLICATION)
 
-    def publish(self, rings: Sequence[Message], *, standing: int = 0) -> bool:
-        """Queued deliveries, each on its platform's queue; a few in one message when very many are due.
+    def send_deliveries(self, messages: Sequence[Message], *, queued: int = 0) -> bool:
+        """Send queued deliveries to their platforms' queues, several in one message if very many are due.
 
-        ``standing``: how many already stood in these queues.
+        *queued*: deliveries that already wait in these queues.
         """
         by_platform: dict[str, list[Message]] = {}
-        for ring in rings:
-            by_platform.setdefault(ring.platform, []).append(ring)
+        for message in messages:
+            by_platform.setdefault(message.platform, []).append(message)
         return self._send(
             (
                 "publish.step",
                 PUBLISH[Platform(platform)],
-                [platform, [[str(r.delivery), r.generation] for r in few]],
+                [platform, [[str(one.delivery), one.generation] for one in batch]],
                 None,
             )
             for platform, mine in by_platform.items()
-            for few in handfuls(mine, spread=SPREAD, standing=standing)
+            for batch in split_into_batches(mine, spread=MESSAGES_BEFORE_BATCHES, queued=queued)
         )
 
-    def looks(self, rings: Sequence[Message]) -> bool:
-        """Deliveries to be looked at."""
+    def send_looks(self, messages: Sequence[Message]) -> bool:
+        """Send deliveries to the status queue, to be looked at."""
         return self._send(
-            ("status.look", STATUS, [[[str(r.delivery), r.generation, r.fence] for r in few]], None)
-            for few in handfuls(rings, spread=LOOKS_SPREAD)
+            ("status.look", STATUS, [[[str(one.delivery), one.generation, one.fence] for one in batch]], None)
+            for batch in split_into_batches(messages, spread=LOOKS_BEFORE_BATCHES)
         )
 
-    def slots(self, ends: Sequence[datetime]) -> bool:
-        """One doorbell per slot of time, held by the broker until the slot ends; rung once by this process."""
+    def send_slots(self, ends: Sequence[datetime]) -> bool:
+        """Send one message per slot of time, with the slot's end as ETA; a future slot once per process."""
         now = datetime.now(UTC)
-        new = [end for end in ends if end <= now or self._rung.first(end)]  # one that has fired rings again
+        new = [end for end in ends if end <= now or self._slots.add(end)]  # a past slot may be needed again
         return self._send(("delay.slot", DELAY, [], end) for end in new)
 
-    def now(self) -> bool:
-        """Something is due at once."""
+    def send_slot_now(self) -> bool:
+        """Send a message for what is due at once."""
         return self._send([("delay.slot", DELAY, [], None)])
 
-    def checks(self, ids: Sequence[UUID], *, bulk: bool = False) -> bool:
-        """One message per URL to check."""
+    def send_checks(self, ids: Sequence[UUID], *, bulk: bool = False) -> bool:
+        """Send one message per URL to check."""
         queue = REACHABILITY_BULK if bulk else REACHABILITY
         return self._send(("reachability.check", queue, [str(i)], None) for i in ids)
 
-    def checks_once(self, tried: Mapping[UUID, int], *, bulk: bool = False) -> bool:
-        """Rings for checks that requests wait for, ``tried`` so often: not again for what nobody tried since.
+    def send_new_checks(self, tries: Mapping[UUID, int], *, bulk: bool = False) -> bool:
+        """Send the checks that requests wait for, unless this process sent them at the same number of tries.
 
-        Many requests may wait for one URL. What was lost meanwhile is rung by upkeep, as ever.
+        Many requests may wait for one URL. A message that is lost meanwhile is dispatched again by maintenance.
         """
         new = [
-            (check, tries, bulk) for check, tries in tried.items() if self._asked.first((check, tries, bulk))
+            (check, count, bulk) for check, count in tries.items() if self._checks.add((check, count, bulk))
         ]
-        rang = self.checks([check for check, *_ in new], bulk=bulk)
-        if not rang:
-            self._asked.forget(new)
-        return rang
+        sent = self.send_checks([check for check, *_ in new], bulk=bulk)
+        if not sent:
+            self._checks.discard(new)
+        return sent
 
     def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
-        """True when the broker took them all. False is said in the log and healed by the sweep."""
+        """Send (task, queue, arguments, ETA) in one round trip. A failure is logged; the sweep makes up for it."""
         messages = list(messages)
         if not messages:
             return True
@@ -154,6 +161,6 @@ class Dispatcher:
                         kwargsrepr="",
                     )
         except (KombuError, BatchPublishError, RedisError, OSError, TimeoutError) as error:
-            log.warning("the doorbell did not ring (%s); the sweep will", type(error).__name__)
+            log.warning("dispatch failed (%s); the next sweep retries it", type(error).__name__)
             return False
         return True

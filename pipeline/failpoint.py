@@ -1,9 +1,10 @@
-"""Names for the gaps between two commits, or a commit and a call, so that tests can die in each of them.
+"""Failpoints: names for the gaps between two commits, or a commit and a call, at which tests crash a process.
 
-Off unless ``FAILPOINTS`` is set, e.g. ``FAILPOINTS=publish.armed=kill@/tmp/once``: the process that reaches the point
-first kills itself there (SIGKILL, as a crash would), or stops (SIGSTOP), or the thread that reaches it hangs until the
-file is gone. The file makes it happen once. ``publish.armed[ID]=…`` happens to this delivery (account, check, post)
-alone, so that a worker can be brought to the same point with many, and die with all of them.
+Off unless ``FAILPOINTS`` is set, e.g. ``FAILPOINTS=publish.armed=kill@/tmp/once``. The first process to reach the point
+kills itself there (``kill``: SIGKILL, like a crash) or stops itself (``stop``: SIGSTOP), or the thread that reaches it
+waits until the file is removed (``hang``). The file, created by the first to reach the point, makes it happen once.
+``publish.armed[ID]=…`` applies to this delivery (account, check, post) only, so that a test can bring a worker to one
+point with many deliveries and crash it with all of them.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ def _armed() -> Mapping[str, tuple[Callable[[str], None], str]]:
     return found
 
 
-def failpoint(name: str, *whose: UUID) -> None:
-    """Nothing, except in a test that named this point. ``whose``: the deliveries (accounts, …) that are at it."""
+def failpoint(name: str, *ids: UUID) -> None:
+    """Do nothing, unless a test named this point. *ids*: the deliveries (accounts, checks, posts) that are at it."""
     if armed := _armed():
-        met = [armed[one] for one in (name, *(f"{name}[{w}]" for w in whose)) if one in armed]
-        # every file is there before the first of them kills or hangs
-        for act, once in [(act, once) for act, once in met if not once or _first(once)]:
+        met = [armed[one] for one in (name, *(f"{name}[{i}]" for i in ids)) if one in armed]
+        # every file is created before the first action kills or hangs
+        for act, once in [(act, once) for act, once in met if not once or _create(once)]:
             act(once)
 
 
-def _first(path: str) -> bool:
+def _create(path: str) -> bool:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL))
     except FileExistsError:

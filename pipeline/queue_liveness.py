@@ -1,6 +1,7 @@
-"""Whether anybody consumes a queue: a beat message goes through it, and whoever runs it leaves a mark that fades.
+"""Queue liveness and queue lengths, read from Redis.
 
-And whether a queue holds anything at all: what should stand in an empty one was lost.
+A beat message goes through a queue, and the worker that runs it sets a key that expires: while the key is there, the
+queue has a consumer. An empty queue that should hold messages has lost them.
 """
 
 from __future__ import annotations
@@ -10,49 +11,50 @@ from collections.abc import Sequence
 import redis
 from redis.exceptions import RedisError
 
-FADES = 12
-"""Seconds a mark lasts; the beat comes every three."""
+BEAT_TTL = 12
+"""Seconds for which one beat counts; beat sends one every three seconds."""
 
-MEMORY = "pulse:memory"
+MARKER = "pulse:memory"
+"""A key without expiry: a broker that lacks it has lost all of its data."""
 
 
 class QueueLiveness:
-    """Marks in Redis, one a queue."""
+    """One key per queue in Redis. A method that answers when Redis is unreachable says what it returns then."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def beat(self, queue: str) -> None:
-        """Called by the task that went through the queue."""
-        self._client.set(f"pulse:{queue}", 1, ex=FADES)
+    def record_beat(self, queue: str) -> None:
+        """Record that the queue has a consumer. Called by the task that went through it. Raises RedisError."""
+        self._client.set(f"pulse:{queue}", 1, ex=BEAT_TTL)
 
-    def alive(self, queue: str) -> bool:
-        """Whether the queue was consumed lately; False when Redis is away: then nobody can be waited for."""
+    def is_alive(self, queue: str) -> bool:
+        """Return True if the queue was consumed within ``BEAT_TTL``; False if Redis is unreachable."""
         try:
             return bool(self._client.exists(f"pulse:{queue}"))
         except (RedisError, OSError):
             return False
 
-    def length(self, queue: str) -> int | None:
-        """How many messages wait in a queue; None when Redis is away."""
+    def count_messages(self, queue: str) -> int | None:
+        """Return how many messages wait in a queue; None if Redis is unreachable."""
         try:
             return self._client.llen(queue)
         except (RedisError, OSError):
             return None
 
-    def remembers(self) -> bool:
-        """Whether the broker still has what ``remember`` wrote; True when it is away: then nothing can be told."""
+    def has_marker(self) -> bool:
+        """Return False if the broker has lost its data since ``set_marker``; True if Redis is unreachable."""
         try:
-            return bool(self._client.exists(MEMORY))
+            return bool(self._client.exists(MARKER))
         except (RedisError, OSError):
             return True
 
-    def remember(self) -> None:
-        """Leaves a mark that only a broker that forgot everything loses. Raises RedisError."""
-        self._client.set(MEMORY, 1)
+    def set_marker(self) -> None:
+        """Set the key that only a broker without its data lacks. Raises RedisError."""
+        self._client.set(MARKER, 1)
 
-    def empty(self, queues: Sequence[str]) -> frozenset[str]:
-        """Those of the queues in which no message waits; none when Redis is away: then nothing is known of them."""
+    def list_empty(self, queues: Sequence[str]) -> frozenset[str]:
+        """Return those of the queues in which no message waits; none if Redis is unreachable."""
         try:
             return frozenset(q for q in queues if not self._client.llen(q))
         except (RedisError, OSError):

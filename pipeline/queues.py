@@ -1,4 +1,4 @@
-"""The queues, and which worker group serves which: a group is a bulkhead, a queue a line of its own."""
+"""The queues, and which worker group consumes which. Each group is a bulkhead: a full one does not slow the others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PUBLISH = {platform: f"publish.{platform}" for platform in Platform}
 REACHABILITY, REACHABILITY_BULK = "reachability", "reachability.bulk"
 DELAY, STATUS, UPKEEP, IMPORTS, WEBHOOKS = "delay", "status", "upkeep", "imports", "webhooks"
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
+WORKER_GROUPS: Mapping[str, tuple[str, ...]] = {
     "publish": (*PUBLISH.values(), STATUS, DELAY),
     "reachability": (REACHABILITY, REACHABILITY_BULK),
     "upkeep": (UPKEEP, IMPORTS, WEBHOOKS),
 }
 """What `slipway worker GROUP` consumes. Scale by starting more of any group, or single queues with `--queues`."""
 
-ALL = tuple(queue for queues in GROUPS.values() for queue in queues)
+ALL_QUEUES = tuple(queue for queues in WORKER_GROUPS.values() for queue in queues)

@@ -1,7 +1,8 @@
-"""Short rate buckets in Redis: when the next call of a kind may be made for an account.
+"""Rate limit buckets in Redis: when the next call of a step may be made for an account.
 
-GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and taken in one Lua script by the
-broker's own clock. Closed when Redis is away: a publish waits rather than run into a platform's ban.
+GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and updated in one Lua script by the
+broker's clock. Fails closed: while Redis is unreachable a publish waits, because a platform bans what exceeds its
+limits.
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ for i, key in ipairs(KEYS) do
 end
 return 0
 """
-# No burst: calls are spaced by per/count. A burst would fit GCRA but not the platforms' fixed windows.
+# No burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not.
 
-CLOSED = timedelta(seconds=5)
-"""How long a publish waits before it asks again when Redis is away."""
+UNREACHABLE_WAIT = timedelta(seconds=5)
+"""How long a publish waits before it asks again while Redis is unreachable."""
 
 
 class RateBuckets:
-    """Asks all buckets of a step and takes from all, or from none and says how long to wait."""
+    """The buckets of all accounts and steps. ``enabled`` False lets every call pass (sandbox without limits)."""
 
-    def __init__(self, client: redis.Redis, *, on: bool = True) -> None:
+    def __init__(self, client: redis.Redis, *, enabled: bool = True) -> None:
         self._client = client
-        self._on = on
+        self._enabled = enabled
         self._script = client.register_script(_GCRA)
 
-    def wait(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
-        """Zero: taken, go on. Otherwise how long to wait; nothing was taken."""
+    def take(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
+        """Take from every bucket of a step and return zero; or take nothing and return how long to wait."""
         mine = [rate for rate in rates if rate.step == step]
-        if not mine or not self._on:
+        if not mine or not self._enabled:
             return timedelta(0)
         keys = [f"pace:{account_id}:{step}:{n}" for n in range(len(mine))]
         numbers = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
         try:
             return timedelta(milliseconds=int(cast("int", self._script(keys=keys, args=numbers))))
         except (RedisError, OSError):
-            return CLOSED
+            return UNREACHABLE_WAIT
 
 
-def redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
-    """A client for the broker's Redis, from kombu's spelling of its address; nothing waits long for a doorbell."""
+def create_redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
+    """Return a client for the broker's Redis at kombu's form of its URL, with short timeouts."""
     patience: dict[str, Any] = {
         "socket_timeout": 2,
         "socket_connect_timeout": 1,

@@ -1,8 +1,8 @@
-"""The end of a process that was told to stop: until when it may still work, and what it has in hand by then.
+"""The shutdown of a process: how long it may still work, and which claims it gives up when that time is over.
 
-What can no longer be finished in time is not begun (``Context.may_begin``): a slice ends at its next safe point, never
-between arm and answer. What is still under way when the time is over is handed back, so that another process takes it
-up in seconds and not when a lease runs out.
+A call that cannot finish in time is not begun (``Context.may_begin``): a slice of work ends at its next safe point,
+never between arm and answer. Claims that are still held when the time is over are requeued, so that another process
+takes them within seconds instead of waiting for a lease to expire.
 """
 
 from __future__ import annotations
@@ -14,32 +14,38 @@ from datetime import timedelta
 
 
 class ShutdownSignal:
-    """One per process; any thread may ask. Nothing here waits for a lock: ``begin`` is called by a signal's handler."""
+    """The shutdown of this process; any thread may read it.
+
+    Takes no lock: ``begin`` is called by a signal handler.
+    """
 
     def __init__(self) -> None:
         self._end: float | None = None
-        self._in_hand: dict[object, Callable[[], None]] = {}
+        self._claims: dict[object, Callable[[], None]] = {}
 
     def begin(self, seconds: float) -> None:
-        """The process was told to stop and may work so long. The first call counts."""
+        """Begin the shutdown: the process may work this many seconds more. Later calls change nothing."""
         if self._end is None:
             self._end = time.monotonic() + seconds
 
-    def left(self) -> timedelta | None:
-        """What remains of the time, zero once it is over; None as long as nobody has told it to stop."""
+    def time_left(self) -> timedelta | None:
+        """Return what remains of the time, zero once it is over; None while no shutdown has begun."""
         return None if self._end is None else timedelta(seconds=max(0.0, self._end - time.monotonic()))
 
     @contextmanager
-    def holding(self, hand_back: Callable[[], None]) -> Iterator[None]:
-        """While claims are held. ``hand_back`` gives back those that are still the holder's; it may race him."""
-        mark = object()
-        self._in_hand[mark] = hand_back
+    def requeue_on_timeout(self, requeue: Callable[[], None]) -> Iterator[None]:
+        """Have ``requeue_claims`` call *requeue* while this context is open.
+
+        *requeue* runs in another thread than the work, so it gives up only claims that are still this process's.
+        """
+        entry = object()
+        self._claims[entry] = requeue
         try:
             yield
         finally:
-            del self._in_hand[mark]
+            del self._claims[entry]
 
-    def hand_back(self) -> None:
-        """Gives back what is in hand. Raises Unreachable at the first that cannot be: the leases do it then."""
-        for hand_back in tuple(self._in_hand.values()):
-            hand_back()
+    def requeue_claims(self) -> None:
+        """Give up every claim that is still held. Raises Unreachable at the first failure; leases free the rest."""
+        for requeue in tuple(self._claims.values()):
+            requeue()

@@ -1,1 +1,1 @@
-"""Pure decisions: no clock, no session, no client. What is true of a post, a delivery, an attempt."""
+"""The domain: pure rules about posts, deliveries, attempts and accounts. No clock, no session, no client."""

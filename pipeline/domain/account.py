@@ -1,4 +1,4 @@
-"""Whether an account may be published to, and in whose name."""
+"""Accounts, workspaces and plans: who may publish to what."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from enum import StrEnum
 
 
 class AccountStatus(StrEnum):
-    """What a workspace sees of one of its accounts."""
+    """The status of an account, as its workspace sees it."""
 
     ACTIVE = "active"
-    RECONNECT = "reconnect"  #: its grant is dead; scheduled posts wait
-    INACTIVE = "inactive"  #: taken out of use; new posts are refused
+    RECONNECT = "reconnect"  #: its credentials were revoked; scheduled posts wait
+    INACTIVE = "inactive"  #: taken out of use by the operator; new posts are refused
 
 
 class WorkspaceKind(StrEnum):
-    """A workspace of an agency, or one person's own."""
+    """A shared workspace, or the personal one of one user."""
 
     WORKSPACE = "workspace"
     PERSONAL = "personal"
 
 
 class Plan(StrEnum):
-    """The plans; only the first three publish through the API."""
+    """The plans; ``PUBLISHING_PLANS`` may publish through the API."""
 
     CREATOR = "creator"
     PROFESSIONAL = "professional"
@@ -34,7 +34,7 @@ PUBLISHING_PLANS = frozenset({Plan.CREATOR, Plan.PROFESSIONAL, Plan.BUSINESS})
 
 
 class Subscription(StrEnum):
-    """Whether the plan is paid for."""
+    """The payment status of a plan; ``LIVE_SUBSCRIPTIONS`` may publish."""
 
     ACTIVE = "active"
     TRIALING = "trialing"

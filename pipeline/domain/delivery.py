@@ -1,8 +1,8 @@
-"""The states of a delivery and every move between them.
+"""The states of a delivery and every move between them; ``pipeline/states.md`` shows them as a diagram.
 
-A delivery is one post on its way to one account. Exactly one stage advances each unsettled state (none advances a
-blocked one: that waits for a person); the other columns are what a person, an edit or the upkeep may do. ``require``
-refuses every move that is not in ``MOVES``, and the database every state that makes no sense.
+A delivery is one post on its way to one account. Exactly one stage advances each unsettled state, except blocked, which
+waits for a person. The other movers in ``MOVES`` are people and maintenance. ``require_move`` refuses every move that
+is not in the table, and CHECK constraints in the database refuse contradictory rows.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a delivery stands. Beside each: who moves it on, and what a crash leaves behind."""
+    """The state of a delivery. The comments name the stage that advances it, or what a crash leaves."""
 
-    ACCEPTED = "accepted"  #: its media or music are still being checked (reachability)
-    SCHEDULED = "scheduled"  #: waits for its time in SQL (delay); a lost doorbell is rung again by the sweep
-    QUEUED = "queued"  #: a message was sent to its platform's queue; rung again when nobody took it
-    PUBLISHING = "publishing"  #: a worker holds it; after a crash: not armed -> queued, armed -> unknown
-    PREPARING = "preparing"  #: the platform works on something invisible, not armed (status)
-    PROCESSING = "processing"  #: after the visible call, the platform works (status)
-    UNKNOWN = "unknown"  #: armed, and nobody knows whether it is live: looked at, never sent again (status)
-    RETRYING = "retrying"  #: proven not to be live; waits for its next try (delay)
-    BLOCKED = "blocked"  #: a person has to act; says why and where it goes on
-    PUBLISHED = "published"  #: live, for good
-    FAILED = "failed"  #: not live; the error says whose fault it is
-    CANCELLED = "cancelled"  #: a person took it back before anything was sent
+    ACCEPTED = "accepted"  #: its media or music are being checked (reachability)
+    SCHEDULED = "scheduled"  #: waits in SQL for its due time (delay)
+    QUEUED = (
+        "queued"  #: dispatched to its platform's queue (publish); dispatched again if the message is lost
+    )
+    PUBLISHING = (
+        "publishing"  #: claimed by a worker (publish); after a crash: not armed -> queued, armed -> unknown
+    )
+    PREPARING = "preparing"  #: the platform works on an invisible upload, not armed (status)
+    PROCESSING = "processing"  #: the platform works on it after the visible call (status)
+    UNKNOWN = "unknown"  #: armed, outcome not known: looked at, never sent again (status)
+    RETRYING = "retrying"  #: proven not to be live; waits in SQL for its next try (delay)
+    BLOCKED = "blocked"  #: waits for a person; ``reason`` says why
+    PUBLISHED = "published"  #: live; final
+    FAILED = "failed"  #: not live; the error says why
+    CANCELLED = "cancelled"  #: cancelled by a person before anything was sent
 
 
 SETTLED = frozenset({State.PUBLISHED, State.FAILED, State.CANCELLED})
@@ -39,7 +43,7 @@ ALWAYS_ARMED = frozenset({State.PROCESSING, State.UNKNOWN})
 
 
 class Mover(StrEnum):
-    """Who may move a delivery: the stages, then people and the upkeep."""
+    """Who moves a delivery: the stages, then people and maintenance."""
 
     REACHABILITY = "reachability"
     DELAY = "delay"
@@ -59,14 +63,14 @@ class Reason(StrEnum):
     """Why a delivery is blocked."""
 
     RECONNECT = "reconnect"  #: the account must be connected again
-    IS_IT_LIVE = "is_it_live"  #: only a person can tell whether the post is live
-    PERSON_NEEDED = "person_needed"  #: it failed in a way nobody foresaw, or crashed its workers too often
+    IS_IT_LIVE = "is_it_live"  #: only a person can find out whether the post is live
+    PERSON_NEEDED = "person_needed"  #: too many unexpected errors, or it crashed its workers too often
 
 
 S = State
 _BACK = frozenset({S.RETRYING, S.BLOCKED, S.FAILED})
 _PROVEN = frozenset({S.PUBLISHED, S.BLOCKED})
-"""Where proof of life leads: blocked when the post it names already belongs to another delivery."""
+"""Where proof that the post is live leads: blocked if that post already belongs to another delivery."""
 _NEVER: frozenset[State] = frozenset()
 
 MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
@@ -137,36 +141,39 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
     },
     S.FAILED: {
         Mover.RETRY: frozenset({S.ACCEPTED}),
-        # cancelled: the account was taken off the post
+        # cancelled: the account was removed from the post
         Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED, S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),  # it was sent again after the backup
+        Mover.RESTORE: frozenset({S.UNKNOWN}),  # it was sent again after the backup was made
     },
     S.PUBLISHED: {},
     S.CANCELLED: {
-        # the account was put on the post again
+        # the account was added to the post again
         Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),  # the same
+        Mover.RESTORE: frozenset({S.UNKNOWN}),  # as for failed
     },
 }
-"""state -> who -> where to. EDIT and CANCEL further need that the delivery is not armed (``may_be_changed``),
-RESTORE of one that is settled that it was sent again after the backup."""
+"""State -> mover -> the states it may move to.
+
+EDIT and CANCEL also require that the delivery is not armed (``may_be_changed``); RESTORE of a settled delivery requires
+that it was brought forward after the backup was made.
+"""
 
 
 class ForbiddenMove(Exception):
-    """A bug: some code asked for a move the table does not have."""
+    """A move that is not in ``MOVES``: a bug in the caller."""
 
 
-def require(origin: State, mover: Mover, target: State) -> None:
-    """Raises ForbiddenMove unless the table allows it."""
+def require_move(origin: State, mover: Mover, target: State) -> None:
+    """Raise ForbiddenMove unless the table allows the move."""
     if target not in MOVES[origin].get(mover, _NEVER):
         raise ForbiddenMove(f"{mover} may not move a delivery from {origin} to {target}")
 
 
 def may_be_changed(state: State, *, armed: bool) -> bool:
-    """Whether an edit or a cancel may still touch it: nothing that may already be live is edited or taken back."""
+    """Return True if an edit or a cancel may still change it; an armed delivery may be live already."""
     return not armed and Mover.CANCEL in MOVES[state]
 
 
-def resumes_as(*, armed: bool) -> State:
-    """Where a blocked delivery goes on once the person has acted: what was armed is looked at, never sent again."""
+def get_resume_state(*, armed: bool) -> State:
+    """Return the state in which a blocked delivery resumes: an armed one is looked at, never sent again."""
     return State.UNKNOWN if armed else State.RETRYING

@@ -1,7 +1,9 @@
-"""The mark: up to when posts may have been sent, kept outside the database, so that an older database is recognised.
+"""The epoch: how a database that was restored from a backup is recognised before it sends anything twice.
 
-Before anything is sent the mark outside is ahead of now, and the database knows every number that ever stood there.
-So a database that does not know the number outside is older than what was sent: it was restored.
+An epoch is a UUID, a number that grows, and a time until which posts may be sent. It is kept twice: in the database,
+and in a file outside it that no backup holds. A number is committed in the database before it is written to the file,
+and nothing is sent at or after the file's ``until``. So if the file holds a number that the database does not know,
+posts were sent after the state that the database is in: it was restored.
 """
 
 from __future__ import annotations
@@ -13,46 +15,45 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
-    """What stands outside. ``until``: nothing was sent at or after this moment, by the database's clock."""
+class Epoch:
+    """What the epoch file holds. ``until``: nothing was sent at or after this moment, by the database's clock."""
 
-    epoch: UUID
-    n: int
+    id: UUID
+    number: int
     until: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Inside:
-    """What the database says."""
+class StoredEpoch:
+    """What the database holds."""
 
-    epoch: UUID | None
-    n: int
-    """The newest number it ever meant to write outside."""
+    id: UUID | None
+    number: int
+    """The newest number that it ever committed for the file."""
     until: datetime | None
     moved: bool
-    """It is not the row that the keeper wrote: it came out of a dump, or was copied."""
+    """The row is not the one that the send guard wrote: it came out of a dump, or the database was copied."""
 
 
-class Judgement(StrEnum):
-    """What the two say together."""
+class EpochMatch(StrEnum):
+    """The result of comparing both."""
 
     IN_STEP = "in step"
-    NEW = "new"  #: nobody has kept a mark yet
-    RESTORED = (
-        "restored"  #: what stands outside was written by a later state of this database, or by another one
-    )
-    LOST = "lost"  #: a mark was kept, and is gone
+    NEW = "new"  #: there is no epoch yet, in neither of them
+    RESTORED = "restored"  #: the file was written by a later state of this database, or by another database
+    LOST = "lost"  #: there was an epoch file, and it is gone
 
 
-def judge(inside: Inside, outside: Mark | None) -> Judgement:
-    """Whether the database is the one whose sending the mark outside tells of.
+def compare_epochs(stored: StoredEpoch, in_file: Epoch | None) -> EpochMatch:
+    """Compare the database's epoch with the file's.
 
-    Outside behind inside is in step: who died between the two had not sent anything by the new number yet.
+    A file behind the database is in step: the process that died between the two had not sent anything by the new
+    number.
     """
-    if inside.epoch is None:
-        return Judgement.NEW if outside is None else Judgement.RESTORED
-    if outside is None:
-        never_written = inside.until is None and not inside.moved
-        return Judgement.IN_STEP if never_written else Judgement.LOST
-    known = outside.epoch == inside.epoch and outside.n <= inside.n
-    return Judgement.IN_STEP if known and not inside.moved else Judgement.RESTORED
+    if stored.id is None:
+        return EpochMatch.NEW if in_file is None else EpochMatch.RESTORED
+    if in_file is None:
+        never_written = stored.until is None and not stored.moved
+        return EpochMatch.IN_STEP if never_written else EpochMatch.LOST
+    known = in_file.id == stored.id and in_file.number <= stored.number
+    return EpochMatch.IN_STEP if known and not stored.moved else EpochMatch.RESTORED

@@ -1,4 +1,4 @@
-"""Checks an exported chain of receipts line by line, by nothing but the file and what its reader has kept."""
+"""Verify an exported chain of receipts, line by line, from the file and the heads its reader has kept."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.domain.receipt import LONGEST, Head, NotAReceipt, Receipt, read
+from pipeline.domain.receipt import MAX_LINE_BYTES, Head, InvalidReceipt, Receipt, read
 
 
 class Flaw(StrEnum):
-    """What is wrong with the first line that is."""
+    """What is wrong with the first broken line."""
 
-    ALTERED = "altered"  #: not what it was when it was written, or the one before it is not
-    MISSING = "missing"  #: receipts were taken out, at this place or at the end
-    REORDERED = "reordered"  #: stands in another place than it was written in, or a second time
+    ALTERED = "altered"  #: this line, or the one before it, was changed after it was written
+    MISSING = "missing"  #: receipts were removed, here or at the end
+    REORDERED = "reordered"  #: moved from where it was written, or duplicated
     OTHER_WORKSPACE = "from another workspace"
-    OTHER_CHAIN = "not the chain of that head"  #: the file agrees with itself and not with what was kept
+    OTHER_CHAIN = "not the chain of that head"  #: consistent in itself, but not with the head that was kept
     EMPTY = "empty"
 
 
-class Broken(Exception):
-    """The chain does not hold. ``line`` counts from 1; None: no line is wrong, what should be there is not."""
+class BrokenChain(Exception):
+    """The chain is broken. ``line`` counts from 1; None if no line is wrong but some are missing."""
 
     def __init__(self, flaw: Flaw, why: str, line: int | None = None) -> None:
         super().__init__(f"{flaw}: {why}" if line is None else f"line {line} is {flaw}: {why}")
@@ -31,8 +31,8 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verified:
-    """A chain that holds from its first to its last line."""
+class VerifiedChain:
+    """A chain that is intact from its first to its last line."""
 
     workspace: str
     first: int
@@ -40,107 +40,113 @@ class Verified:
 
     @property
     def receipts(self) -> int:
-        """How many there are."""
+        """The number of receipts."""
         return self.head.sequence - self.first + 1
 
 
-def verify(lines: Iterable[bytes], *, head: Head | None = None, after: Head | None = None) -> Verified:
-    """Follows the chain. Raises Broken at the first line that does not hold.
+def verify(lines: Iterable[bytes], *, head: Head | None = None, after: Head | None = None) -> VerifiedChain:
+    """Verify the chain. Raises BrokenChain at the first line that breaks it.
 
-    ``head``: one that was kept; the file has to reach it and agree with it. ``after``: the head that the file's first
-    receipt has to follow, for a file that goes on where an earlier one ended.
+    *head*: one that was kept; the file has to reach it and agree with it. *after*: the head that the file's first
+    receipt has to follow, for a file that continues an earlier one.
     """
     numbered = enumerate(lines, 1)
     first = last = None
     for number, line in numbered:
         found = _read(line, number)
         if last is None:
-            first = _begins(found, after, number)
+            first = _check_first(found, after, number)
         else:
-            _follows(found, last, number, numbered)
+            _check_next(found, last, number, numbered)
         if head is not None and found.sequence == head.sequence and found.hash != head.hash:
-            raise Broken(
+            raise BrokenChain(
                 Flaw.OTHER_CHAIN,
                 f"receipt {head.sequence} has another hash than the head that was kept",
                 number,
             )
         last = found
     if first is None or last is None:
-        raise Broken(Flaw.EMPTY, "there is no receipt in it")
-    _reaches(first, last, head)
-    return Verified(workspace=last.workspace, first=first.sequence, head=last.head)
+        raise BrokenChain(Flaw.EMPTY, "there is no receipt in it")
+    _check_reaches_head(first, last, head)
+    return VerifiedChain(workspace=last.workspace, first=first.sequence, head=last.head)
 
 
 def _read(line: bytes, number: int) -> Receipt:
-    if len(line) > LONGEST:
-        raise Broken(Flaw.ALTERED, "it is longer than any receipt", number)
+    if len(line) > MAX_LINE_BYTES:
+        raise BrokenChain(Flaw.ALTERED, "it is longer than any receipt", number)
     try:
         return read(line)
-    except NotAReceipt as error:
-        raise Broken(Flaw.ALTERED, str(error), number) from None
+    except InvalidReceipt as error:
+        raise BrokenChain(Flaw.ALTERED, str(error), number) from None
 
 
-def _begins(found: Receipt, after: Head | None, number: int) -> Receipt:
+def _check_first(found: Receipt, after: Head | None, number: int) -> Receipt:
     expected = after.sequence + 1 if after else found.sequence
     if found.sequence > expected:
-        raise Broken(Flaw.MISSING, f"{_span(expected, found.sequence)} should come first", number)
+        raise BrokenChain(
+            Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come first", number
+        )
     if found.sequence < expected:
-        raise Broken(
+        raise BrokenChain(
             Flaw.REORDERED, f"it is receipt {found.sequence}, and {expected} should come first", number
         )
     if after is not None and found.previous != after.hash:
-        raise Broken(Flaw.OTHER_CHAIN, f"it does not follow receipt {after.sequence} as it was kept", number)
+        raise BrokenChain(
+            Flaw.OTHER_CHAIN, f"it does not follow receipt {after.sequence} as it was kept", number
+        )
     if (found.sequence == 1) != (found.previous is None):
-        raise Broken(Flaw.ALTERED, "a chain's first receipt, and no other, follows nothing", number)
+        raise BrokenChain(Flaw.ALTERED, "a chain's first receipt, and no other, follows nothing", number)
     return found
 
 
-def _follows(found: Receipt, last: Receipt, number: int, rest: Iterator[tuple[int, bytes]]) -> None:
-    """Raises Broken unless one comes right after the other. ``rest`` is read on to tell missing from moved."""
+def _check_next(found: Receipt, last: Receipt, number: int, rest: Iterator[tuple[int, bytes]]) -> None:
+    """Raise BrokenChain unless *found* follows *last*. *rest* is searched to distinguish missing from moved."""
     expected = last.sequence + 1
     if found.workspace != last.workspace:
-        raise Broken(
+        raise BrokenChain(
             Flaw.OTHER_WORKSPACE, f"it belongs to {found.workspace}, the others to {last.workspace}", number
         )
     if found.sequence < expected:
-        raise Broken(
+        raise BrokenChain(
             Flaw.REORDERED, f"it is receipt {found.sequence}, and {expected} should stand here", number
         )
     if found.sequence > expected:
-        if (place := _place_of(expected, last.workspace, rest)) is not None:
-            raise Broken(
+        if (place := _find_line(expected, last.workspace, rest)) is not None:
+            raise BrokenChain(
                 Flaw.REORDERED, f"receipt {expected} should stand here, and stands on line {place}", number
             )
-        raise Broken(Flaw.MISSING, f"{_span(expected, found.sequence)} should come before it", number)
+        raise BrokenChain(
+            Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come before it", number
+        )
     if found.previous != last.hash:
-        raise Broken(
+        raise BrokenChain(
             Flaw.ALTERED,
             f"it was not written after receipt {last.sequence} as it stands here: one of both was replaced",
             number,
         )
 
 
-def _place_of(sequence: int, workspace: str, rest: Iterator[tuple[int, bytes]]) -> int | None:
+def _find_line(sequence: int, workspace: str, rest: Iterator[tuple[int, bytes]]) -> int | None:
     for number, line in rest:
         try:
             found = _read(line, number)
-        except Broken:
-            continue  # what is wrong with later lines is not what is told
+        except BrokenChain:
+            continue  # only the first broken line is reported
         if (found.sequence, found.workspace) == (sequence, workspace):
             return number
     return None
 
 
-def _reaches(first: Receipt, last: Receipt, head: Head | None) -> None:
+def _check_reaches_head(first: Receipt, last: Receipt, head: Head | None) -> None:
     if head is not None and last.sequence < head.sequence:
-        raise Broken(
-            Flaw.MISSING,
-            f"it ends with receipt {last.sequence}; {_span(last.sequence + 1, head.sequence + 1)} should follow",
-        )
+        missing = _format_range(last.sequence + 1, head.sequence + 1)
+        raise BrokenChain(Flaw.MISSING, f"it ends with receipt {last.sequence}; {missing} should follow")
     if head is not None and first.sequence > head.sequence:
-        raise Broken(Flaw.MISSING, f"it begins with receipt {first.sequence}, after the head that was kept")
+        raise BrokenChain(
+            Flaw.MISSING, f"it begins with receipt {first.sequence}, after the head that was kept"
+        )
 
 
-def _span(first: int, beyond: int) -> str:
-    """Receipts from ``first`` up to, and without, ``beyond``."""
+def _format_range(first: int, beyond: int) -> str:
+    """Format the range of receipts from *first* up to, but not including, *beyond*."""
     return f"receipt {first}" if beyond == first + 1 else f"receipts {first} to {beyond - 1}"

@@ -1,6 +1,6 @@
-"""The whole retry policy on one screen: what an outcome makes of a delivery. Celery's own retries are off.
+"""The retry policy: what becomes of a delivery after each result or error. Celery's own retries are off.
 
-Every function is pure: outcome in, ``Verdict`` out. ``wait`` is counted from the moment the verdict is stored.
+Every function is pure and returns a ``Verdict``. ``wait`` counts from the moment the verdict is stored.
 """
 
 from __future__ import annotations
@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from adapters.contract import Absent, Checkpoint, Ended, Finalized, Pending, Prepared, Published, Ready, Seen
+from adapters.contract import (
+    Absent,
+    CheckpointData,
+    Ended,
+    FinalizeResult,
+    LookResult,
+    Pending,
+    PrepareResult,
+    Published,
+    Ready,
+)
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -24,18 +34,18 @@ from pipeline.domain.schedule import backoff, look_pause
 
 
 class Outcome(StrEnum):
-    """How an attempt ended; None while it is open."""
+    """How an attempt ended; an open attempt has none."""
 
     PUBLISHED = "published"
     REFUSED = "refused"  #: proven not to have acted, before or after arm
-    FAILED = "failed"  #: the platform says for good that it did not go out
-    ABSENT = "absent"  #: armed, and proven not to be there
+    FAILED = "failed"  #: the platform says that it was not published and never will be
+    ABSENT = "absent"  #: armed, and proven not to be live
     DECIDED = "decided"  #: a person decided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What becomes of the delivery. ``spent``: an attempt is used up. ``closes``: how the open attempt ends."""
+    """What becomes of the delivery. ``spent``: a try is used up. ``closes``: how the open attempt ends, if it does."""
 
     state: State
     wait: timedelta = timedelta(0)
@@ -43,76 +53,76 @@ class Verdict:
     closes: Outcome | None = None
     disarm: bool = False
     """The attempt is proven not to have acted: the delivery is no longer armed."""
-    checkpoint: Checkpoint | None = None
+    checkpoint: CheckpointData | None = None
     """None keeps the stored one; an empty one starts from scratch."""
     reason: Reason | None = None
     reconnect: bool = False
     refresh: bool = False
-    surprise: bool = False
-    """Something unforeseen before arm: a few of these and a person has to look."""
+    unexpected: bool = False
+    """An unexpected error before arm: ``RetryPolicy.crashes`` of these block the delivery for a person."""
     uncounted: bool = False
-    """The platform could not be asked: this wait does not count towards its limit."""
+    """The platform could not be asked: this wait does not count towards ``look_limit``."""
     published: Published | None = None
     error: AdapterError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """The numbers, and the one roll of the dice a verdict needs."""
+class RetryPolicy:
+    """The numbers of the policy. ``chance``: the random number, 0 to 1, that one verdict needs for its jitter."""
 
     tries: int
     backoff: timedelta
     cap: timedelta
     chance: float
     settle: timedelta
-    """How long after arm the platform may still show the post late."""
+    """The settle window: how long after the visible call the platform may still show the post for the first time."""
     look_first: timedelta
     look_longest: timedelta
     look_limit: timedelta
-    """How long an unfinished publish is waited for."""
+    """How long to wait for an unfinished publish."""
     crashes: int = 3
     asked_cap: timedelta | None = None
-    """Longest pause an adapter may ask for; None = as long as it likes (tests are in a hurry)."""
+    """Longest pause an adapter may ask for; None: no limit. Tests set it, to be fast."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """What is known of the delivery when the outcome comes in."""
+class RetryState:
+    """What is known of the delivery when a result or an error arrives."""
 
     spent: int = 0
     looks: int = 0
-    surprises: int = 0
-    """Unforeseen errors before arm so far."""
+    unexpected_errors: int = 0
+    """Unexpected errors before arm so far."""
     stale_before: bool = False
-    """The last thing said of this delivery was already that the token is stale; it was refreshed since."""
+    """The last error of this delivery was an expired token too; it was refreshed since."""
     armed_for: timedelta | None = None
-    """Time since arm; None = not armed."""
+    """Time since arm; None: not armed."""
     waited: timedelta = timedelta(0)
-    """Time since the platform began to work on it."""
+    """Time since the platform began to work on the post."""
     absent_before: bool = False
-    """An earlier look, itself late enough, already found nothing."""
+    """An earlier look that was late enough found nothing."""
     late_enough: bool = False
-    """Now is later than the attempt's deadline + the HTTP deadline + the settle window."""
+    """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
     in_doubt: bool = False
-    """It was found in a restored database, which may lack a later attempt: what its own handle says proves nothing."""
+    """The database was restored and may lack a later attempt: its own handle proves no absence."""
 
 
-def of_prepared(result: Prepared) -> Verdict | None:
-    """What prepare answered; None means go on in this slice (Ready, or one more step)."""
+def judge_prepare(result: PrepareResult) -> Verdict | None:
+    """Judge what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
     if isinstance(result, Pending) and result.wait > timedelta(0):
         return Verdict(state=State.PREPARING, wait=result.wait, checkpoint=result.checkpoint)
     return None
 
 
-def of_finalized(result: Finalized) -> Verdict:
-    """What the visible call answered, when it answered clearly."""
+def judge_finalize(result: FinalizeResult) -> Verdict:
+    """Judge what ``finalize`` returned."""
     if isinstance(result, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=result)
-    return Verdict(state=State.PROCESSING, wait=_never_negative(result.wait), checkpoint=result.checkpoint)
+    return Verdict(state=State.PROCESSING, wait=_clamp_to_zero(result.wait), checkpoint=result.checkpoint)
 
 
-def of_conflict(published: Published) -> Verdict:
-    """The post that the platform names already belongs to another delivery: one of the two took the other's."""
+def judge_conflict(published: Published) -> Verdict:
+    """Judge a live post that already belongs to another delivery: a person decides which of the two it is."""
     return Verdict(
         state=State.BLOCKED,
         reason=Reason.IS_IT_LIVE,
@@ -124,16 +134,21 @@ def of_conflict(published: Published) -> Verdict:
     )
 
 
-def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
-    """What prepare or finalize raised. After arm, only a refusal given before acting is proof that nothing went out."""
-    armed = standing.armed_for is not None
+def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Judge what ``prepare`` or ``finalize`` raised.
+
+    After arm, only a refusal given before the platform acted proves that nothing was published.
+    """
+    armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return _stale(error, standing, policy)
+        return _judge_expired_credentials(error, retry, policy)
     if isinstance(error, RateLimited):
-        wait = _never_negative(error.retry_after or policy.cap)
-        return Verdict(state=State.RETRYING, wait=wait, disarm=armed, closes=_refused(armed), error=error)
+        wait = _clamp_to_zero(error.retry_after or policy.cap)
+        return Verdict(
+            state=State.RETRYING, wait=wait, disarm=armed, closes=_close_as_refused(armed), error=error
+        )
     if isinstance(error, Retryable):
-        return _spent(error, standing, policy, closes=Outcome.REFUSED, disarm=armed)
+        return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
     if isinstance(error, NeedsPerson):
@@ -147,47 +162,48 @@ def of_error(error: Exception, standing: Standing, policy: Policy) -> Verdict:
             error=error,
         )
     if armed:
-        # looked at soon, for proof of life may come early; "not there" counts only after the settle window
-        return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=_unknown(error))
-    if standing.surprises + 1 >= policy.crashes:
+        # looked at soon: proof that it is live may come early, absence counts only after the settle window
+        return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=_to_outcome_unknown(error))
+    if retry.unexpected_errors + 1 >= policy.crashes:
         return Verdict(
             state=State.BLOCKED,
             reason=Reason.PERSON_NEEDED,
             spent=True,
             closes=Outcome.REFUSED,
-            surprise=True,
-            error=_surprise(error),
+            unexpected=True,
+            error=_to_adapter_error(error),
         )
     return replace(
-        _spent(_surprise(error), standing, policy, closes=Outcome.REFUSED, disarm=False), surprise=True
+        _retry_or_fail(_to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
+        unexpected=True,
     )
 
 
-def of_look(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
-    """What a look saw. ``standing.armed_for`` tells whether the visible call was made."""
+def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Judge what ``look`` returned. ``armed_for`` says whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
-    if standing.in_doubt:
-        return _of_look_in_doubt(seen, standing, policy)
+    if retry.in_doubt:
+        return _judge_look_in_doubt(seen, retry, policy)
     if isinstance(seen, Ended):
-        return _ended(seen, standing, policy)
-    if standing.armed_for is None:
-        return _of_look_unarmed(seen, standing, policy)
+        return _judge_ended(seen, retry, policy)
+    if retry.armed_for is None:
+        return _judge_look_unarmed(seen, retry, policy)
     if isinstance(seen, Ready | Absent):
-        return _of_absence(seen, standing, policy)
+        return _judge_absence(seen, retry, policy)
     if isinstance(seen, Pending):
-        return _of_wait(State.PROCESSING, seen.checkpoint, seen.wait, standing, policy)
-    return _of_wait(State.UNKNOWN, None, timedelta(0), standing, policy)
+        return _keep_waiting(State.PROCESSING, seen.checkpoint, seen.wait, retry, policy)
+    return _keep_waiting(State.UNKNOWN, None, timedelta(0), retry, policy)
 
 
-def of_look_error(error: Exception, standing: Standing, policy: Policy, state: State) -> Verdict:
-    """A look that could not be made. Armed: it stays as it is and never counts towards the limit."""
-    if standing.armed_for is None:
-        return of_error(error, standing, policy)
-    wait = look_pause(standing.looks, policy.look_first, policy.look_longest)
+def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
+    """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
+    if retry.armed_for is None:
+        return judge_error(error, retry, policy)
+    wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
-    if isinstance(error, CredentialsExpired) and not standing.stale_before:
+    if isinstance(error, CredentialsExpired) and not retry.stale_before:
         wait = timedelta(0)
     return Verdict(
         state=state,
@@ -195,53 +211,62 @@ def of_look_error(error: Exception, standing: Standing, policy: Policy, state: S
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=_surprise(error),
+        error=_to_adapter_error(error),
     )
 
 
-def _of_look_in_doubt(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
-    """Only life can be proven. What two looks did not find, the first of them late enough, a person has to tell."""
+def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Judge a look after a restore: only presence can be proven; what two late looks do not find, a person decides."""
     if isinstance(seen, Pending):
-        return _of_wait(State.PROCESSING, None, seen.wait, standing, policy)
-    if standing.absent_before and standing.late_enough:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_in_doubt())
-    wait = policy.look_first if standing.late_enough else max(policy.settle, policy.look_first)
+        return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
+    if retry.absent_before and retry.late_enough:
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_make_restored())
+    wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
     return Verdict(state=State.UNKNOWN, wait=wait)
 
 
-def _of_look_unarmed(seen: Seen, standing: Standing, policy: Policy) -> Verdict:
+def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     if isinstance(seen, Ready):
         return Verdict(state=State.QUEUED, checkpoint=seen.checkpoint)
     if isinstance(seen, Absent):
-        return _spent(_lost(), standing, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={})
-    if standing.waited >= policy.look_limit:
-        return _spent(_too_slow(), standing, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={})
-    wait = _look_wait(seen.wait if isinstance(seen, Pending) else timedelta(0), standing, policy)
+        return _retry_or_fail(
+            _make_proven_absent(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
+        )
+    if retry.waited >= policy.look_limit:
+        return _retry_or_fail(
+            _make_preparing_timed_out(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
+        )
+    wait = _choose_look_wait(seen.wait if isinstance(seen, Pending) else timedelta(0), retry, policy)
     kept = seen.checkpoint if isinstance(seen, Pending) else None
     return Verdict(state=State.PREPARING, wait=wait, checkpoint=kept)
 
 
-def _of_absence(seen: Ready | Absent, standing: Standing, policy: Policy) -> Verdict:
-    """Absence counts only after two looks, the first of them late enough that nothing can still appear."""
-    if standing.absent_before and standing.late_enough:
-        return _spent(
-            _lost(), standing, policy, closes=Outcome.ABSENT, disarm=True, checkpoint=seen.checkpoint
+def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
+    if retry.absent_before and retry.late_enough:
+        return _retry_or_fail(
+            _make_proven_absent(),
+            retry,
+            policy,
+            closes=Outcome.ABSENT,
+            disarm=True,
+            checkpoint=seen.checkpoint,
         )
-    wait = policy.look_first if standing.late_enough else max(policy.settle, policy.look_first)
+    wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
     return Verdict(state=State.UNKNOWN, wait=wait)
 
 
-def _of_wait(
-    state: State, checkpoint: Checkpoint | None, wait: timedelta, standing: Standing, policy: Policy
+def _keep_waiting(
+    state: State, checkpoint: CheckpointData | None, wait: timedelta, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
-    if standing.waited >= policy.look_limit:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_cannot_tell())
-    return Verdict(state=state, wait=_look_wait(wait, standing, policy), checkpoint=checkpoint)
+    if retry.waited >= policy.look_limit:
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_make_cannot_tell())
+    return Verdict(state=state, wait=_choose_look_wait(wait, retry, policy), checkpoint=checkpoint)
 
 
-def _ended(seen: Ended, standing: Standing, policy: Policy) -> Verdict:
-    """The platform's final word that nothing is live: one look suffices, and the old handle is worthless."""
-    armed = standing.armed_for is not None
+def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Judge a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
+    armed = retry.armed_for is not None
     if isinstance(seen.error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=seen.error)
     if isinstance(seen.error, NeedsPerson):
@@ -255,25 +280,25 @@ def _ended(seen: Ended, standing: Standing, policy: Policy) -> Verdict:
             checkpoint={},
             error=seen.error,
         )
-    return _spent(seen.error, standing, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
+    return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
 
 
-def _spent(
+def _retry_or_fail(
     error: AdapterError,
-    standing: Standing,
-    policy: Policy,
+    retry: RetryState,
+    policy: RetryPolicy,
     *,
     closes: Outcome,
     disarm: bool,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointData | None = None,
 ) -> Verdict:
-    if standing.spent + 1 >= policy.tries:
+    if retry.spent + 1 >= policy.tries:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
     asked = error.retry_after if isinstance(error, Retryable) else None
-    wait = asked or backoff(standing.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
+    wait = asked or backoff(retry.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
     return Verdict(
         state=State.RETRYING,
-        wait=_never_negative(wait),
+        wait=_clamp_to_zero(wait),
         spent=True,
         closes=closes,
         disarm=disarm,
@@ -282,65 +307,67 @@ def _spent(
     )
 
 
-def _stale(error: CredentialsExpired, standing: Standing, policy: Policy) -> Verdict:
-    """Refreshed and tried again at once. A refreshed token that is stale again costs a try: no going round for ever."""
-    armed = standing.armed_for is not None
-    if standing.stale_before:
-        verdict = _spent(error, standing, policy, closes=Outcome.REFUSED, disarm=armed)
+def _judge_expired_credentials(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
+    armed = retry.armed_for is not None
+    if retry.stale_before:
+        verdict = _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
         return replace(verdict, refresh=verdict.state is State.RETRYING)
-    return Verdict(state=State.RETRYING, refresh=True, disarm=armed, closes=_refused(armed), error=error)
+    return Verdict(
+        state=State.RETRYING, refresh=True, disarm=armed, closes=_close_as_refused(armed), error=error
+    )
 
 
-def _never_negative(wait: timedelta) -> timedelta:
-    """A platform's clock may be ahead of ours."""
+def _clamp_to_zero(wait: timedelta) -> timedelta:
+    """Return at least zero: the wait may come from a platform whose clock is ahead of ours."""
     return max(wait, timedelta(0))
 
 
-def _refused(armed: bool) -> Outcome | None:
-    """A refusal given before acting costs no attempt; after arm it closes the attempt, for it is the proof."""
+def _close_as_refused(armed: bool) -> Outcome | None:
+    """Return how a refusal closes the attempt: not at all before arm; after arm it proves that nothing was sent."""
     return Outcome.REFUSED if armed else None
 
 
-def _look_wait(asked: timedelta, standing: Standing, policy: Policy) -> timedelta:
-    """The adapter knows how far the platform is, so its word counts; where it has none, ever longer pauses."""
+def _choose_look_wait(asked: timedelta, retry: RetryState, policy: RetryPolicy) -> timedelta:
+    """Return the wait the adapter asked for; without one, pauses that grow with each look."""
     if asked > timedelta(0):
         return asked if policy.asked_cap is None else min(asked, policy.asked_cap)
-    return look_pause(standing.looks, policy.look_first, policy.look_longest)
+    return look_pause(retry.looks, policy.look_first, policy.look_longest)
 
 
-def _unknown(error: Exception) -> AdapterError:
+def _to_outcome_unknown(error: Exception) -> AdapterError:
     if isinstance(error, OutcomeUnknown):
         return error
     kind = type(error).__name__
     return OutcomeUnknown(f"The answer of the platform was lost or could not be read ({kind}).")
 
 
-def _surprise(error: Exception) -> AdapterError:
+def _to_adapter_error(error: Exception) -> AdapterError:
     if isinstance(error, AdapterError):
         return error
     kind = type(error).__name__
-    return AdapterError(f"Something unforeseen happened on our side ({kind}).", code="internal_error")
+    return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
 
 
-def _lost() -> AdapterError:
-    return AdapterError("The platform proves that the earlier try did not go out.", code="proven_absent")
+def _make_proven_absent() -> AdapterError:
+    return AdapterError("The platform proves that the earlier try was not published.", code="proven_absent")
 
 
-def _too_slow() -> AdapterError:
+def _make_preparing_timed_out() -> AdapterError:
     return AdapterError(
         "The platform did not finish preparing the media in time.", code="preparing_timed_out"
     )
 
 
-def _in_doubt() -> OutcomeUnknown:
+def _make_restored() -> OutcomeUnknown:
     return OutcomeUnknown(
-        "It may have gone out before the database was restored, and the platform does not show it.",
+        "It may have been published before the database was restored, and the platform does not show it.",
         code="restored",
         next_action="Look at the account: say it is live with its URL, or publish it again.",
     )
 
 
-def _cannot_tell() -> OutcomeUnknown:
+def _make_cannot_tell() -> OutcomeUnknown:
     return OutcomeUnknown(
         "The platform gives no proof whether the post is live.",
         next_action="Look at the account: say it is live with its URL, or publish it again.",

@@ -1,4 +1,4 @@
-"""Time as a column: when a delivery is touched next, and which slot of time its doorbell belongs to."""
+"""Schedule: when a delivery is touched next, and in which slot of time its message is sent."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import math
 from datetime import UTC, datetime, timedelta
 
 IMMEDIATE = timedelta(seconds=30)
-"""A time within this of now, either side, means at once (the contract's word)."""
+"""A due time within this of now, before or after, counts as "now" (HTTP contract)."""
 
 
 def slot_end(at: datetime, width: timedelta) -> datetime:
-    """The end of the slot of time that holds ``at``: one doorbell rings there for all that is due in it."""
+    """Return the end of the slot of time that holds *at*; one message is sent then for all that is due in the slot."""
     seconds = width.total_seconds()
     return datetime.fromtimestamp(math.ceil(at.timestamp() / seconds) * seconds, UTC)
 
 
 def next_at(due_at: datetime, lead: timedelta) -> datetime:
-    """When work on a delivery may start: its due time, less what the platform needs to get ready."""
+    """Return when work on a delivery may start: its due time, less the platform's lead for preparation."""
     return due_at - lead
 
 
 def backoff(spent: int, *, base: timedelta, cap: timedelta, chance: float) -> timedelta:
-    """Full jitter: a random part (``chance`` 0..1) of an exponential, capped pause; at least a second.
+    """Return a pause with full jitter: a random part (*chance*, 0 to 1) of an exponential, capped one, at least 1 s.
 
-    Why full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
     """
     ceiling = min(cap, base * int(2 ** min(spent, 20)))
     return max(timedelta(seconds=1), ceiling * chance)
 
 
 def look_pause(looks: int, first: timedelta, longest: timedelta) -> timedelta:
-    """The pause before the next look at an unfinished publish, growing from first to longest."""
+    """Return the pause before the next look at an unfinished publish; it doubles from *first* to *longest*."""
     return min(longest, first * int(2 ** min(looks, 20)))
 
 
 def is_immediate(asked: datetime | None, now: datetime) -> bool:
-    """Whether a requested time means at once; raises nothing: a time too far in the past is ingest's to refuse."""
+    """Return True if a requested time means "now". Ingest refuses times that are too far in the past."""
     return asked is None or abs(asked - now) <= IMMEDIATE

@@ -1,4 +1,4 @@
-"""Writes a receipt for every last word on a delivery: live, failed, cancelled, and what a person decided."""
+"""Append a receipt for every final move of a delivery: published, failed, cancelled, or resolved by a person."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pipeline.failpoint import failpoint
 from pipeline.store.receipts.append import add_receipts
 
 BATCH, BATCHES = 500, 20
-"""Receipts in a transaction, and transactions at a tick: other chores wait in the same queue."""
+"""Receipts per transaction, and transactions per run: other jobs wait in the same queue."""
 
 
 def append_receipts(context: Context, *, batch: int = BATCH, batches: int = BATCHES) -> int:
-    """How many were written. What a batch left is found again by the next one, whoever works it off."""
+    """Append receipts and return how many. Concurrent runs are safe: each transaction finds what the others left."""
     written = 0
     for _ in range(batches):
         with context.database.begin() as c:

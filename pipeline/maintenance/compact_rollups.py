@@ -1,4 +1,4 @@
-"""Adds up what storing and moving posts has appended to the counts of posts."""
+"""Compact the rollups of posts: add their appended deltas to the stored totals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pipeline.store.rollups.compact import compact
 
 
 def compact_rollups(context: Context) -> int:
-    """How many changes were added up."""
+    """Return how many deltas were added."""
     with context.database.begin() as c:
         return compact(c)

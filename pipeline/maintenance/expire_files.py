@@ -1,4 +1,4 @@
-"""Removes uploaded files that nothing needs any more, uploads that never came, and what broken ones left in storage."""
+"""Expire uploaded files: remove unused files, abandoned uploads, and what failed uploads left in storage."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ log = logging.getLogger("slipway.upkeep")
 
 BATCH = 200
 ABANDONED = timedelta(days=1)
-"""Age, beyond the longest upload, at which an upload that was opened or begun is over for good."""
+"""How long after the longest upload an upload that was opened or begun counts as abandoned."""
 
 
 def expire_files(context: Context) -> int:
-    """How many files, uploads and leftovers are gone."""
+    """Return how many files, uploads and leftovers were removed."""
     over = ABANDONED + timedelta(seconds=context.settings.files.upload_time)
     with context.database.begin() as c:
         broken = expiry.give_up_puts(c, over, BATCH)
-    gone = _cleared(context, broken, store.forget_put)
+    gone = _remove_objects(context, broken, store.forget_put)
     with context.database.begin() as c:
         expiry.remove_unused(c, timedelta(days=context.settings.files.keep_days), BATCH)
         removed = expiry.removed_objects(c, BATCH)
-    gone += _cleared(context, removed, expiry.forget_removed)
+    gone += _remove_objects(context, removed, expiry.forget_removed)
     with context.database.begin() as c:
         return gone + expiry.forget_waiting(c, over, BATCH)
 
 
-def _cleared(context: Context, objects: list[str], forget: Callable[[Connection, str], None]) -> int:
-    """Removes objects, then the rows that named them; a storage that is away leaves both for the next time."""
+def _remove_objects(context: Context, objects: list[str], forget: Callable[[Connection, str], None]) -> int:
+    """Remove objects, then the rows that name them. If the storage is unreachable, the next run removes both."""
     for number, key in enumerate(objects):
         failpoint("files.removing")
         try:
             context.files.storage.remove(key)
         except StorageAway as error:
-            log.warning("uploaded files are not cleaned up: %s", error)
+            log.warning("uploaded files cannot be removed: %s", error)
             return number
         failpoint("files.removed")
         with context.database.begin() as c:

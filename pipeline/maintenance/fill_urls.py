@@ -1,4 +1,4 @@
-"""Finds the address of posts that went live before the platform told it. A missing URL never unpublishes anything."""
+"""Fill in the URLs of published posts for which the platform gave none at first. No post is unpublished for that."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from adapters.contract import Published
 from adapters.errors import AdapterError
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
-from pipeline.stages.drafts import draft_of
+from pipeline.stages.drafts import build_draft
 from pipeline.store.deliveries import missing_urls as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.ownership import Taken
+from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.upkeep")
 
@@ -19,28 +19,30 @@ BATCH = 50
 
 
 def fill_urls(context: Context) -> int:
-    """How many addresses were found."""
+    """Return how many URLs were found."""
     with context.database.begin() as c:
-        wanting = store.without_url(c, context.vault, BATCH)
-    return sum(_fill(context, held) for held in wanting)
+        without_url = store.list_without_url(c, context.vault, BATCH)
+    return sum(_fill(context, claimed) for claimed in without_url)
 
 
-def _fill(context: Context, held: ClaimedDelivery) -> bool:
-    adapter = context.adapter(held.account.platform, context.client())
-    taken = Taken(context.database, account=held.account_id, delivery=held.id)
+def _fill(context: Context, claimed: ClaimedDelivery) -> bool:
+    adapter = context.adapter(claimed.account.platform, context.client())
+    taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
     try:
-        seen = adapter.look(draft_of(context, held), held.account, held.checkpoint, held.armed_at, taken)
-    except Exception as error:  # one that cannot be looked at must not stand in front of all others
+        seen = adapter.look(
+            build_draft(context, claimed), claimed.account, claimed.checkpoint, claimed.armed_at, taken
+        )
+    except Exception as error:  # a delivery whose look fails must not stop the others
         if not isinstance(error, AdapterError):
-            log.exception("unforeseen while looking for the address of %s", held.id)
-        log.info("no address for %s yet: %s", held.id, error)
+            log.exception("unexpected error while looking for the URL of delivery %s", claimed.id)
+        log.info("no URL for delivery %s yet: %s", claimed.id, error)
         seen = None
-    failpoint("urls.looked", held.id)
+    failpoint("urls.looked", claimed.id)
     found = False
     with context.database.begin() as c:
         if isinstance(seen, Published) and seen.url:
-            found = store.fill(c, held, seen.remote_id, seen.url)
+            found = store.save_url(c, claimed, seen.remote_id, seen.url)
         else:
-            store.ask_again(c, held)
-    failpoint("urls.stored", held.id)
+            store.postpone_url_lookup(c, claimed)
+    failpoint("urls.stored", claimed.id)
     return found

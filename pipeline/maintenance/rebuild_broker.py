@@ -1,7 +1,7 @@
-"""Rings for everything that waits for a message, out of the ledger: what an empty or doubtful broker is filled with.
+"""Rebuild the broker's messages from the ledger: dispatch everything that waits for one.
 
-The chores do the same within seconds wherever a queue stands empty; this does it now, for all, and says how much it
-was. Safe while everything runs, and twice: a message for what somebody took already does nothing.
+Maintenance jobs do the same within seconds for every queue that is empty; this does it at once, for all queues, and
+reports how much it was. Safe while everything runs, and more than once: a message for a claimed row does nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pipeline.failpoint import failpoint
 from pipeline.queues import PUBLISH
 from pipeline.stages import delay
 from pipeline.store.checks import checks as checks_store
-from pipeline.store.deliveries.release import Message, ring_lost, ring_lost_looks
+from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
 from pipeline.store.health import database_now
 
 BATCH = 200
@@ -26,7 +27,7 @@ BATCH = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatched:
-    """How many messages went out so far. ``released``: what had become due meanwhile."""
+    """How much has been dispatched so far. ``released``: deliveries that became due meanwhile."""
 
     deliveries: int = 0
     looks: int = 0
@@ -34,65 +35,71 @@ class Dispatched:
     released: int = 0
 
 
-class BrokerAway(Exception):
-    """The broker did not take the messages. Nothing is lost: what was not rung now is rung when it is back."""
+class BrokerUnreachable(Exception):
+    """The broker did not take the messages. Nothing is lost: they are dispatched once it is back."""
 
 
-def rebuild_broker(context: Context, *, per_second: float, told: Callable[[Dispatched], None]) -> Dispatched:
-    """Rings for queued deliveries, looks that were rung, open checks and what is due, at most so many a second.
+def rebuild_broker(
+    context: Context, *, per_second: float, on_progress: Callable[[Dispatched], None]
+) -> Dispatched:
+    """Dispatch queued deliveries, lost looks, undecided checks and what is due, at most *per_second*.
 
-    ``told`` hears how far it is after every batch. Raises BrokerAway.
+    Calls *on_progress* after every batch. Raises BrokerUnreachable.
     """
     deliveries = looks = 0
     pace = BATCH / per_second
-    for rings in _paced(_queued(context), pace):
-        _require(context.dispatcher.publish(rings))
-        deliveries += len(rings)
-        told(Dispatched(deliveries=deliveries))
-    for rings in _paced(_looks(context), pace):
-        _require(context.dispatcher.looks(rings))
-        looks += len(rings)
-        told(Dispatched(deliveries=deliveries, looks=looks))
+    for messages in _limit_rate(_list_queued(context), pace):
+        _require_sent(context.dispatcher.send_deliveries(messages))
+        deliveries += len(messages)
+        on_progress(Dispatched(deliveries=deliveries))
+    for messages in _limit_rate(_list_looks(context), pace):
+        _require_sent(context.dispatcher.send_looks(messages))
+        looks += len(messages)
+        on_progress(Dispatched(deliveries=deliveries, looks=looks))
     with context.database.begin() as c:
-        open_ones = checks_store.due_checks(c, 100_000)
+        open_ones = checks_store.list_due_checks(c, 100_000)
     for n in range(0, len(open_ones), BATCH):
-        _require(context.dispatcher.checks(open_ones[n : n + BATCH]))
+        _require_sent(context.dispatcher.send_checks(open_ones[n : n + BATCH]))
         time.sleep(pace)
     released = delay.sweep(context)
     done = Dispatched(deliveries=deliveries, looks=looks, checks=len(open_ones), released=released)
-    told(done)
+    on_progress(done)
     return done
 
 
-def _queued(context: Context) -> Iterator[list[Message]]:
+def _list_queued(context: Context) -> Iterator[list[Message]]:
     lease = timedelta(seconds=context.settings.delay.queued_lease)
-    return _once(context, lambda c, quiet: ring_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet))
+    return _list_each_once(
+        context, lambda c, quiet: redispatch_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet)
+    )
 
 
-def _looks(context: Context) -> Iterator[list[Message]]:
+def _list_looks(context: Context) -> Iterator[list[Message]]:
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     held = timedelta(seconds=context.settings.publish.lease)
-    return _once(context, lambda c, quiet: ring_lost_looks(c, BATCH, lease, held=held, quiet=quiet))
+    return _list_each_once(
+        context, lambda c, quiet: redispatch_lost_looks(c, BATCH, lease, claim_lease=held, quiet=quiet)
+    )
 
 
-def _once(
+def _list_each_once(
     context: Context, some: Callable[[Connection, timedelta], list[Message]]
 ) -> Iterator[list[Message]]:
-    """All there were when this began, each once: what was rung since was touched after that moment."""
+    """Yield batches of all rows that there were at the start, each row once: dispatching a row updates its time."""
     began = None
     while True:
         with context.database.begin() as c:
             now = database_now(c)
             began = began or now
-            rings = some(c, now - began)
-        if not rings:
+            messages = some(c, now - began)
+        if not messages:
             return
-        failpoint("rebuild.found", *(ring.delivery for ring in rings))
-        yield rings
+        failpoint("rebuild.found", *(message.delivery for message in messages))
+        yield messages
 
 
-def _paced(batches: Iterator[list[Message]], pace: float) -> Iterator[list[Message]]:
-    """Never two full batches within ``pace`` seconds: those who work now are not to stand behind all of it."""
+def _limit_rate(batches: Iterator[list[Message]], pace: float) -> Iterator[list[Message]]:
+    """Yield at most one full batch per *pace* seconds, so that new messages do not wait behind all of these."""
     for batch in batches:
         began = time.monotonic()
         yield batch
@@ -100,6 +107,8 @@ def _paced(batches: Iterator[list[Message]], pace: float) -> Iterator[list[Messa
             time.sleep(max(0.0, pace - (time.monotonic() - began)))
 
 
-def _require(took: bool) -> None:
-    if not took:
-        raise BrokerAway("The broker does not answer. Nothing is lost: it is rung when it is back.")
+def _require_sent(sent: bool) -> None:
+    if not sent:
+        raise BrokerUnreachable(
+            "The broker is unreachable. Nothing is lost: everything is dispatched once it is back."
+        )

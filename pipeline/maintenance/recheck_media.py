@@ -1,6 +1,6 @@
-"""Looks at the media of far-away posts again, a day and a quarter of an hour before they are due.
+"""Check the media of scheduled posts again, a day and a quarter of an hour before they are due.
 
-A bad result then is an event and a warning, never a failure: the last word is the publish step's.
+A bad result is logged and shown as a warning; only publishing decides whether the post fails.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ BATCH = 20
 
 
 def recheck_media(context: Context) -> int:
-    """How many files were looked at."""
+    """Return how many files were checked."""
     with context.database.begin() as c:
-        due = store.take_due(c, BATCH)
+        due = store.claim_rechecks(c, BATCH)
     for one in due:
         failpoint("recheck.taken", one.post_id)
-        trouble = _look(context, one)
-        if trouble:
+        problem = _recheck(context, one)
+        if problem:
             failpoint("recheck.looked", one.post_id)
-            log.warning("media of post %s: %s %s", one.post_id, one.url, trouble)
+            log.warning("media of post %s: %s %s", one.post_id, one.url, problem)
             with context.database.begin() as c:
-                store.warn(c, one.post_id, f"{one.url}: {trouble}")
+                store.record_warning(c, one.post_id, f"{one.url}: {problem}")
     return len(due)
 
 
-def _look(context: Context, one: store.Due) -> str | None:
+def _recheck(context: Context, one: store.MediaToRecheck) -> str | None:
     try:
         facts = probe(
             context.files.opener(one.workspace_id), one.url, "video" if one.purpose == "video" else "image"

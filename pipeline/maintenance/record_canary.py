@@ -1,4 +1,4 @@
-"""Notes that a canary came out of its queue at the other end: somebody consumes it. Beat sends one into each."""
+"""Record that a canary went through its queue, which proves that the queue has a consumer. Beat sends one into each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.context import Context
 from pipeline.store import canaries as store
 
 
-def take_canary(context: Context, queue: str) -> None:
-    """One canary; an old one that an outage kept back proves as much as a new one."""
+def record_canary(context: Context, queue: str) -> None:
+    """Record one canary. An old one that an outage has delayed proves as much as a new one."""
     with context.database.once() as c:
-        store.taken(c, queue)
+        store.record_canary(c, queue)

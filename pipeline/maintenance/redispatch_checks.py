@@ -1,29 +1,29 @@
-"""Rings undecided checks whose message was lost or whose next try has come, and moves posts that a crash stranded."""
+"""Dispatch undecided checks that lost their message or are due for another try; advance posts left by a crash."""
 
 from __future__ import annotations
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
-from pipeline.stages.reachability import advance
+from pipeline.stages.reachability import advance_post
 from pipeline.store.checks import checks as store
-from pipeline.store.posts.awaiting_checks import stranded_posts
+from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
 
 
-def ring_checks(context: Context) -> int:
-    """How many checks were rung and posts moved: none while a restore of the database is not accepted."""
-    if context.send_guard.doubt() is not None:
+def redispatch_checks(context: Context) -> int:
+    """Return how many checks were dispatched and posts advanced; none while a restore is not accepted."""
+    if context.send_guard.find_doubt() is not None:
         return 0
-    # what nobody takes is not rung for again and again: the queue would grow as long as its worker is away
-    room = max(0, BATCH - (context.liveness.length(REACHABILITY) or 0))
+    # a queue without a consumer is not filled without bound
+    room = max(0, BATCH - (context.liveness.count_messages(REACHABILITY) or 0))
     with context.database.begin() as c:
-        due = store.due_checks(c, room)
-        stranded = stranded_posts(c, BATCH)
-    context.dispatcher.checks(due)
+        due = store.list_due_checks(c, room)
+        stranded = list_stranded(c, BATCH)
+    context.dispatcher.send_checks(due)
     for post in stranded:
         with context.database.begin() as c:
-            advance(context, c, post.id)
+            advance_post(context, c, post.id)
         failpoint("checks.advanced", post.id)
     return len(due) + len(stranded)

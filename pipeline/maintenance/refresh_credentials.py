@@ -1,4 +1,4 @@
-"""Refreshes tokens before they run out, so that no post finds a stale one. Some cannot be refreshed once dead."""
+"""Refresh tokens before they expire, so that no delivery meets an expired one. Some cannot be refreshed afterwards."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ BATCH = 50
 
 
 def refresh_credentials(context: Context) -> int:
-    """How many accounts were refreshed."""
+    """Return how many accounts were refreshed."""
     with context.database.begin() as c:
-        soon = store.expiring(c, BATCH)
+        soon = store.list_due_refreshes(c, BATCH)
     return sum(
         context.may_begin() and refresh(context, account, version, ahead=True) is None
         for account, version in soon

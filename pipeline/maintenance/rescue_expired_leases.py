@@ -1,9 +1,10 @@
-"""Takes up what a dead worker or a lost message dropped: leases that ran out.
+"""Rescue deliveries whose lease has expired: their worker died, or their message was lost.
 
-Queued and never taken: rung again when its lease has run out, or within seconds when its queue holds no message at
-all, or when the broker has forgotten everything: one that was flushed, or came back without its memory, must cost
-nobody minutes. Publishing and not armed: nothing was sent, so it goes back to the queue and the crash is counted; after
-too many it waits for a person, with its evidence. Publishing and armed: unknown, looked at.
+- Queued and never claimed: dispatched again when its lease expires, or within seconds if its queue is empty or the
+  broker has lost all of its data.
+- Publishing and not armed: nothing was sent. Queued again, and the crash is counted; after too many it is blocked for a
+  person, with its evidence.
+- Publishing and armed: unknown, looked at.
 """
 
 from __future__ import annotations
@@ -19,98 +20,102 @@ from adapters.errors import AdapterError, OutcomeUnknown
 from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
 from pipeline.failpoint import failpoint
-from pipeline.maintenance.rebuild_broker import BrokerAway, rebuild_broker
+from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broker
 from pipeline.queues import PUBLISH, STATUS
 from pipeline.stages.retry_inputs import look_first
 from pipeline.store.deliveries import rescue as store
-from pipeline.store.deliveries.release import Message, ring_lost, ring_lost_looks
-from pipeline.store.deliveries.rescue import Dropped, Rescue
+from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
+from pipeline.store.deliveries.rescue import ExpiredLease, Rescue
 
 log = logging.getLogger("slipway.upkeep")
 
 BATCH = 500
-REFILL = 10_000.0
-"""Messages a second for a broker that is empty: as fast as they can be sent."""
+REFILL_RATE = 10_000.0
+"""Messages per second into an empty broker: no limit in practice."""
 
 
-def rescue_dropped(context: Context) -> int:
-    """How many deliveries were rung again or rescued."""
+def rescue_expired_leases(context: Context) -> int:
+    """Return how many deliveries were dispatched again or rescued."""
     lease = timedelta(seconds=context.settings.delay.queued_lease)
-    rung = _refill(context)
-    empty = context.liveness.empty([*PUBLISH.values(), STATUS])
-    rung += _ring_deliveries(context, lease, [p for p, queue in PUBLISH.items() if queue in empty])
+    dispatched = _refill_broker(context)
+    empty = context.liveness.list_empty([*PUBLISH.values(), STATUS])
+    dispatched += _redispatch_deliveries(
+        context, lease, [p for p, queue in PUBLISH.items() if queue in empty]
+    )
     if STATUS in empty:
-        rung += _ring_looks(context, lease)
+        dispatched += _redispatch_looks(context, lease)
     with context.database.begin() as c:
-        dropped = store.dropped(c, BATCH)
-    for one in dropped:
+        expired = store.list_expired_leases(c, BATCH)
+    for one in expired:
         _rescue(context, one, lease)
-    return rung + len(dropped)
+    return dispatched + len(expired)
 
 
-def _refill(context: Context) -> int:
-    """A broker that has forgotten its mark has forgotten every message: all are rung at once, however busy it is again.
+def _refill_broker(context: Context) -> int:
+    """Dispatch everything again if the broker has lost its marker, and with it every message.
 
-    The mark comes last: a crash before it only means that they are rung once more.
+    The marker is set last: after a crash before it, everything is dispatched once more.
     """
-    if context.liveness.remembers():
+    if context.liveness.has_marker():
         return 0
     try:
-        rung = rebuild_broker(context, per_second=REFILL, told=lambda _: None)
+        dispatched = rebuild_broker(context, per_second=REFILL_RATE, on_progress=lambda _: None)
         failpoint("rescue.refilled")
-        context.liveness.remember()
-    except (BrokerAway, RedisError) as error:
-        log.warning("the broker had forgotten everything and is away again: %s", error)
+        context.liveness.set_marker()
+    except (BrokerUnreachable, RedisError) as error:
+        log.warning("the broker has lost its data and is unreachable again: %s", error)
         return 0
-    total = rung.deliveries + rung.looks + rung.checks
-    # a new one is empty too, and no reason to be alarmed
-    log.log(logging.WARNING if total else logging.INFO, "the broker had forgotten everything: %s", rung)
+    total = dispatched.deliveries + dispatched.looks + dispatched.checks
+    # a new broker is empty too: no reason for a warning
+    level = logging.WARNING if total else logging.INFO
+    log.log(level, "the broker had lost its data; dispatched again: %s", dispatched)
     return total
 
 
-def _ring_deliveries(context: Context, lease: timedelta, empty: Sequence[str]) -> int:
-    """All of them: which queues were empty was asked before, and nothing is rung twice within the same run."""
-    rung = 0
+def _redispatch_deliveries(context: Context, lease: timedelta, empty: Sequence[str]) -> int:
+    """Dispatch all lost deliveries. *empty*: the platforms whose queue was empty before this run."""
+    dispatched = 0
     while True:
         with context.database.begin() as c:
-            lost = ring_lost(c, BATCH, lease, empty=empty)
+            lost = redispatch_lost(c, BATCH, lease, empty=empty)
         if lost:
-            failpoint("rescue.found", *(ring.delivery for ring in lost))
-        context.dispatcher.publish(lost)
-        rung += len(lost)
+            failpoint("rescue.found", *(message.delivery for message in lost))
+        context.dispatcher.send_deliveries(lost)
+        dispatched += len(lost)
         if len(lost) < BATCH:
-            return rung
+            return dispatched
 
 
-def _ring_looks(context: Context, lease: timedelta) -> int:
+def _redispatch_looks(context: Context, lease: timedelta) -> int:
     held = timedelta(seconds=context.settings.publish.lease)
-    rung = 0
+    dispatched = 0
     while True:
         with context.database.begin() as c:
-            looks = ring_lost_looks(c, BATCH, lease, held=held)
+            looks = redispatch_lost_looks(c, BATCH, lease, claim_lease=held)
         if looks:
-            failpoint("rescue.looks-found", *(ring.delivery for ring in looks))
-        context.dispatcher.looks(looks)
-        rung += len(looks)
+            failpoint("rescue.looks-found", *(message.delivery for message in looks))
+        context.dispatcher.send_looks(looks)
+        dispatched += len(looks)
         if len(looks) < BATCH:
-            return rung
+            return dispatched
 
 
-def _rescue(context: Context, one: Dropped, lease: timedelta) -> None:
-    how = _how(context, one)
+def _rescue(context: Context, one: ExpiredLease, lease: timedelta) -> None:
+    outcome = _choose_outcome(context, one)
     with context.database.begin() as c:
-        fence = store.rescue(c, one, how, lease)
+        fence = store.rescue(c, one, outcome, lease)
     if fence is None:
         return
     failpoint("rescue.moved", one.id)
-    log.warning("delivery %s: %s; now %s", one.id, how.why, how.target)
-    if how.target is State.QUEUED:
-        context.dispatcher.publish(
+    log.warning("delivery %s: %s; now %s", one.id, outcome.why, outcome.target)
+    if outcome.target is State.QUEUED:
+        context.dispatcher.send_deliveries(
             [Message(delivery=one.id, platform=one.platform, generation=one.generation, fence=fence)]
         )
 
 
-def _how(context: Context, one: Dropped) -> Rescue:
+def _choose_outcome(context: Context, one: ExpiredLease) -> Rescue:
     if one.armed_at is not None:
         can = context.adapters[Platform(one.platform)].capabilities
         return Rescue(

@@ -1,19 +1,19 @@
-"""Lets blocked deliveries go on once a person has connected their account again."""
+"""Resume blocked deliveries whose account a person has connected again."""
 
 from __future__ import annotations
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
-from pipeline.store.deliveries.rescue import resume
+from pipeline.store.deliveries.rescue import resume_reconnected
 
 BATCH = 200
 
 
 def resume_blocked(context: Context) -> int:
-    """How many went on."""
+    """Return how many deliveries were resumed."""
     with context.database.begin() as c:
-        resumed = resume(c, BATCH)
+        resumed = resume_reconnected(c, BATCH)
     if resumed:
         failpoint("resume.committed", *resumed)
-        context.dispatcher.now()
+        context.dispatcher.send_slot_now()
     return len(resumed)

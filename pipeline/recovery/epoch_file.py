@@ -1,7 +1,8 @@
-"""The mark's half outside the database: a small folder that no backup holds and no restore puts back.
+"""The epoch file: the epoch's copy outside the database, in a folder that no backup holds and no restore puts back.
 
-One file with the mark, replaced whole and flushed to the disk; and one file a month with the deliveries that a person
-brought forward. Any number of processes may share the folder. Every error is an OSError: then nothing is sent.
+``mark.json`` holds the epoch; it is replaced as a whole and flushed to disk. ``forward-YYYY-MM.txt`` lists the
+deliveries that a person brought forward, that is, gave an earlier due time. Any number of processes may share the
+folder. Every error is an OSError; while there is one, nothing is sent.
 """
 
 from __future__ import annotations
@@ -15,102 +16,110 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.domain.epoch import Mark
+from pipeline.domain.epoch import Epoch
 
-CLOSED = 0o700
-
-
-class Unreadable(OSError):
-    """The file is there and is no mark; the message says which and what to do."""
+OWNER_ONLY = 0o700
+_UUID_LENGTH = len(str(UUID(int=0)))
 
 
-class Outside:
-    """The folder. Nothing is made before the first mark is written: a folder that is not there holds none."""
+class UnreadableEpochFile(OSError):
+    """The file is there and holds no epoch; the message says which file, and what to do."""
+
+
+class EpochFile:
+    """The folder with the epoch file. It is created by the first write; a missing folder holds no epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / "mark.json"
 
-    def read(self) -> Mark | None:
-        """The mark, None when there is none. Raises OSError."""
+    def read(self) -> Epoch | None:
+        """Return the epoch, None if there is no file. Raises OSError."""
         try:
             text = self._file.read_text()
         except FileNotFoundError:
             return None
         try:
-            told = json.loads(text)
-            return Mark(
-                epoch=UUID(told["epoch"]), n=int(told["n"]), until=datetime.fromisoformat(told["until"])
+            fields = json.loads(text)
+            return Epoch(
+                id=UUID(fields["epoch"]),
+                number=int(fields["n"]),
+                until=datetime.fromisoformat(fields["until"]),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise Unreadable(
-                f"{self._file} is no mark: put back the right one, or remove it and say until when posts were sent."
+            raise UnreadableEpochFile(
+                f"{self._file} is no epoch file: put back the right one, or remove it and say until when posts were "
+                "sent (`slipway restore accept --until`)."
             ) from error
 
-    def advance(self, mark: Mark) -> bool:
-        """Writes it, unless a later number stands there already. False: another epoch has begun. Raises OSError.
+    def advance(self, epoch: Epoch) -> bool:
+        """Write the epoch; return False if the file holds another epoch's id. Raises OSError.
 
-        What it said never gets less: neither the number nor the time.
+        Number and time never decrease: where the file holds a greater one, that one stays.
         """
-        with self._alone():
+        with self._lock():
             found = self.read()
-            if found is not None and found.epoch != mark.epoch:
+            if found is not None and found.id != epoch.id:
                 return False
             if found is not None:
-                mark = Mark(epoch=mark.epoch, n=max(found.n, mark.n), until=max(found.until, mark.until))
-            self._write(mark)
+                epoch = Epoch(
+                    id=epoch.id,
+                    number=max(found.number, epoch.number),
+                    until=max(found.until, epoch.until),
+                )
+            self._write(epoch)
             return True
 
-    def begin(self, mark: Mark) -> None:
-        """Writes the first mark of another epoch over whatever stands there, readable or not. Raises OSError."""
-        with self._alone():
-            self._write(mark)
+    def begin(self, epoch: Epoch) -> None:
+        """Write the first number of a new epoch over the file's content, readable or not. Raises OSError."""
+        with self._lock():
+            self._write(epoch)
 
-    def note(self, deliveries: Sequence[UUID], at: datetime) -> None:
-        """Adds deliveries that were brought forward; flushed before this returns. Raises OSError."""
+    def record_brought_forward(self, deliveries: Sequence[UUID], at: datetime) -> None:
+        """Append deliveries that were brought forward; flushed to disk before this returns. Raises OSError."""
         if not deliveries:
             return
         lines = "".join(f"{at.isoformat()} {delivery}\n" for delivery in deliveries)
-        with self._alone(), (self.folder / f"forward-{at:%Y-%m}.txt").open("a") as file:
+        with self._lock(), (self.folder / f"forward-{at:%Y-%m}.txt").open("a") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
             self._flush_folder()
 
-    def noted(self, since: datetime | None) -> frozenset[UUID]:
-        """What was brought forward since then, or ever. A line that was cut off names nothing that was sent."""
+    def list_brought_forward(self, since: datetime | None) -> frozenset[UUID]:
+        """Return the deliveries brought forward since then, or ever. Raises OSError.
+
+        A truncated line is skipped: its delivery was not sent, for a line is flushed before its delivery may be armed.
+        """
         found = set()
         for file in sorted(self.folder.glob("forward-*.txt")):
             for line in file.read_text().splitlines():
                 at, _, delivery = line.partition(" ")
-                if len(delivery) == LENGTH and (since is None or datetime.fromisoformat(at) >= since):
+                if len(delivery) == _UUID_LENGTH and (since is None or datetime.fromisoformat(at) >= since):
                     found.add(UUID(delivery))
         return frozenset(found)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self.folder.mkdir(mode=CLOSED, parents=True, exist_ok=True)
+    def _lock(self) -> Iterator[None]:
+        self.folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
             yield
 
-    def _write(self, mark: Mark) -> None:
+    def _write(self, epoch: Epoch) -> None:
         fresh = self._file.with_suffix(".new")
-        told = {"epoch": str(mark.epoch), "n": mark.n, "until": mark.until.isoformat()}
+        fields = {"epoch": str(epoch.id), "n": epoch.number, "until": epoch.until.isoformat()}
         with fresh.open("w") as file:
-            file.write(json.dumps(told) + "\n")
+            file.write(json.dumps(fields) + "\n")
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._file)
         self._flush_folder()
 
     def _flush_folder(self) -> None:
-        """A file's name is on the disk when its folder is (fsync(2))."""
+        """Flush the folder: only then is a new file's name on the disk (fsync(2))."""
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-LENGTH = len(str(UUID(int=0)))

@@ -1,15 +1,15 @@
-"""Keeps the mark ahead of now, first outside the database, then in it; and says whether anything may be sent.
+"""The send guard: says whether anything may be sent, and keeps the epoch's ``until`` ahead of now.
 
-A lease on time: a mark outside says that nothing was sent at or after ``until``, and what is armed is armed before it.
-So it costs nothing per post, only a small file and two commits every third of a lease, by whoever comes first:
+``until`` works as a lease on time: nothing is sent at or after it, and every delivery is armed before it. It costs
+nothing per post, only a small file and two commits every third of a lease, by whichever process is first:
 
-1. the database learns the next number (committed), after the number outside was found to be one that it knows;
-2. the file outside is replaced;
-3. the database learns that it was, and until when it may send.
+1. the send guard compares the file with the database under a lock, and commits the next number in the database;
+2. it replaces the epoch file;
+3. it commits in the database that the file was written, and until when posts may be sent.
 
-A process that dies after 1 or 2 leaves a number that the database knows: no alarm. A database that was restored does
-not know the number outside: from then on nothing is released, claimed or armed until a person has accepted it
-(``stages/restore.py``).
+A process that dies after 1 or 2 leaves a number that the database knows, so there is no alarm. A restored database does
+not know the number in the file: from then on nothing is released, claimed or armed until a person has accepted the
+restore (``recovery/restore.py``).
 """
 
 from __future__ import annotations
@@ -23,127 +23,138 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from pipeline.domain.epoch import Judgement, Mark, judge
+from pipeline.domain.epoch import Epoch, EpochMatch, compare_epochs
 from pipeline.failpoint import failpoint
-from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.epoch_file import EpochFile
 from pipeline.store.database import Database
 from pipeline.store.recovery import epoch as store
-from pipeline.store.recovery.epoch import Doubt, Intent, Kept
+from pipeline.store.recovery.epoch import Doubt, EpochState, Intent
 
 log = logging.getLogger("slipway.mark")
 
-SURE = 0.5
-"""Seconds a process believes that the mark is open; each statement that sends asks for itself."""
+CACHE_SECONDS = 0.5
+"""How long a process relies on its last answer; each statement that claims or arms asks the database again."""
+NEXT_STEP = "`slipway restore status` says what to do"
 
 
 class SendGuard:
-    """One a process. ``outside`` None: others keep the mark, and this one only goes by what the database says.
+    """The send guard of one process. Thread-safe.
 
-    ``logs``: what it finds, once; whoever tells a person by itself needs no log.
+    ``epoch_file`` None: other processes keep the file, and this one relies on the database alone. ``logs``: log each
+    finding once; a command that reports by itself needs no log.
     """
 
     def __init__(
-        self, database: Database, outside: Outside | None, lease: timedelta, *, logs: bool = True
+        self, database: Database, epoch_file: EpochFile | None, lease: timedelta, *, logs: bool = True
     ) -> None:
-        self.outside = outside
+        self.epoch_file = epoch_file
         self.lease = lease
         self._database = database
         self._lock = threading.Lock()
-        self._sure_until = float("-inf")
-        self._logs, self._said = logs, ""
+        self._valid_until = float("-inf")
+        self._logs, self._last_logged = logs, ""
 
-    def open(self) -> bool:
-        """Whether anything may be sent; advances the mark when it is time to. Raises Unreachable."""
-        if time.monotonic() < self._sure_until:
+    def may_send(self) -> bool:
+        """Return True if anything may be sent; advances the epoch if its time has come. Raises Unreachable."""
+        if time.monotonic() < self._valid_until:
             return True
         with self._lock:
-            if time.monotonic() < self._sure_until:
+            if time.monotonic() < self._valid_until:
                 return True
             with self._database.once() as c:
-                kept = store.read(c)
-            if self._is_fresh(kept) or self._renew():
-                self._sure_until = time.monotonic() + SURE
+                state = store.read(c)
+            if self._is_fresh(state) or self._renew():
+                self._valid_until = time.monotonic() + CACHE_SECONDS
                 return True
-            return kept.open and kept.inside.epoch is not None
+            return state.is_open and state.stored.id is not None
 
-    def reopened(self) -> bool:
-        """For who was refused: whether the mark stood in the way, and no longer does. Raises Unreachable."""
+    def try_reopen(self) -> bool:
+        """Advance the epoch after a refused claim or arm. Raises Unreachable.
+
+        Return True if the epoch was the reason of the refusal and no longer is, so that trying again makes sense.
+        """
         with self._database.once() as c:
-            waits = not store.read(c).open or store.any_brought_forward(c)
-        return waits and self._renew()
+            was_closed = not store.read(c).is_open or store.has_brought_forward(c)
+        return was_closed and self._renew()
 
-    def doubt(self) -> Doubt | None:
-        """What a person has to accept before anything is sent; None: nothing is in doubt. Raises Unreachable."""
-        if self.outside is not None and self.open():
+    def find_doubt(self) -> Doubt | None:
+        """Return what a person has to accept before anything is sent; None if nothing is. Raises Unreachable."""
+        if self.epoch_file is not None and self.may_send():
             return None
         with self._database.once() as c:
             return store.read(c).doubt
 
-    def _is_fresh(self, kept: Kept) -> bool:
-        age = kept.age
-        return kept.open and age is not None and timedelta(0) <= age < self.lease / 3
+    def _is_fresh(self, state: EpochState) -> bool:
+        age = state.age
+        return state.is_open and age is not None and timedelta(0) <= age < self.lease / 3
 
     def _renew(self) -> bool:
-        if self.outside is None:
-            self._say(log.error, "nobody keeps the mark: one publish worker must (SLIPWAY_MARK__KEEP)")
+        if self.epoch_file is None:
+            self._log_once(
+                log.error, "no process keeps the epoch file: one publish worker must (SLIPWAY_MARK__KEEP)"
+            )
             return False
         try:
-            return self._advance(self.outside)
+            return self._advance(self.epoch_file)
         except OSError as error:
-            self._say(
-                log.error, f"the mark cannot be kept in {self.outside.folder}, so nothing is sent: {error}"
+            folder = self.epoch_file.folder
+            self._log_once(
+                log.error,
+                f"the epoch file in {folder} cannot be read or written, so nothing is sent: {error}",
             )
             return False
 
-    def _advance(self, outside: Outside) -> bool:
+    def _advance(self, epoch_file: EpochFile) -> bool:
         with self._database.begin() as c:
-            intent = self._intend(c, outside)
+            intent = self._intend(c, epoch_file)
         if intent is None:
             return False
         failpoint("mark.intended")
-        outside.note(intent.forward, intent.at)
-        if not outside.advance(intent.mark):
+        epoch_file.record_brought_forward(intent.forward, intent.at)
+        if not epoch_file.advance(intent.epoch):
             return False
         failpoint("mark.advanced")
         with self._database.begin() as c:
             return store.confirm(c, intent)
 
-    def _intend(self, c: Connection, outside: Outside) -> Intent | None:
-        """The comparison, under the lock of the database's half: whoever wrote outside had committed its number."""
-        kept, found = store.lock(c), outside.read()
-        judgement = judge(kept.inside, found)
-        if judgement in (Judgement.RESTORED, Judgement.LOST):
-            self._found(c, kept, judgement, found)
-            return None
-        if kept.doubt is not None and kept.doubt.why != Judgement.LOST:
-            return None
-        if kept.doubt is not None:
-            store.let_go(c)
-            self._say(log.warning, "the mark outside the database is there again")
-        return store.intend(c, kept.inside.epoch or uuid4(), self.lease)
+    def _intend(self, c: Connection, epoch_file: EpochFile) -> Intent | None:
+        """Compare and commit the next number, under the lock of the database's row.
 
-    def _found(self, c: Connection, kept: Kept, judgement: Judgement, found: Mark | None) -> None:
-        if judgement is Judgement.LOST and kept.open:
-            self._say(
+        A process that has written the file had committed its number before, so the lock makes the comparison exact.
+        """
+        state, in_file = store.lock(c), epoch_file.read()
+        match = compare_epochs(state.stored, in_file)
+        if match in (EpochMatch.RESTORED, EpochMatch.LOST):
+            self._hold(c, state, match, in_file)
+            return None
+        if state.doubt is not None and state.doubt.why != EpochMatch.LOST:
+            return None
+        if state.doubt is not None:
+            store.clear_hold(c)
+            self._log_once(log.warning, "the lost epoch file is back")
+        return store.intend(c, state.stored.id or uuid4(), self.lease)
+
+    def _hold(self, c: Connection, state: EpochState, match: EpochMatch, in_file: Epoch | None) -> None:
+        """Store the mismatch, so that no process sends anything until a person accepts it."""
+        if match is EpochMatch.LOST and state.is_open:
+            self._log_once(
                 log.error,
-                "others keep a mark, and this process does not see it: SLIPWAY_MARK__FOLDER must be the same for all "
-                "that keep it, or SLIPWAY_MARK__KEEP be false here",
+                "other processes keep an epoch file that this one does not see: SLIPWAY_MARK__FOLDER must be the same "
+                "for all of them, or SLIPWAY_MARK__KEEP be false here",
             )
             return
-        until = None if found is None else found.until
-        if kept.doubt is None or (
-            until is not None and kept.doubt.until is not None and kept.doubt.until < until
+        until = None if in_file is None else in_file.until
+        if state.doubt is None or (
+            until is not None and state.doubt.until is not None and state.doubt.until < until
         ):
-            store.hold(c, judgement, since=kept.marked_at, until=until)
-        self._say(
-            log.critical, f"the database does not go with the mark ({judgement}): nothing is sent, {NEXT}"
+            store.hold(c, match, since=state.confirmed_at, until=until)
+        self._log_once(
+            log.critical,
+            f"the database does not match the epoch file ({match}): nothing is sent; {NEXT_STEP}",
         )
 
-    def _say(self, how: Callable[[str], None], sentence: str) -> None:
-        """Once, not every second."""
-        if self._logs and sentence != self._said:
-            how(sentence)
-            self._said = sentence
-
-
-NEXT = "`slipway restore status` says what to do"
+    def _log_once(self, log_at: Callable[[str], None], sentence: str) -> None:
+        """Log a sentence unless it is the last one logged: the guard is asked every second."""
+        if self._logs and sentence != self._last_logged:
+            log_at(sentence)
+            self._last_logged = sentence

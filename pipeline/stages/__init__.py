@@ -1,4 +1,4 @@
-"""What happens to a post, in order. Each stage reads one state, does one thing, and leaves the next.
+"""The stages of a post, in order. Each stage takes deliveries in one state, does one thing, and moves them to the next.
 
 | stage        | queue                 | advances               | to                                                   |
 |--------------|-----------------------|------------------------|------------------------------------------------------|
@@ -10,6 +10,6 @@
 | status       | status                | preparing, processing, | published, queued, processing, unknown, retrying,    |
 |              |                       | unknown                | blocked, failed                                      |
 
-People steer beside them: ``edit`` changes a post, ``steer`` cancels, deletes and retries, ``decide`` is a person's word
-on what nobody else can tell, ``validate`` stores nothing. ``rules`` and ``links`` are shared by a new post and an edit.
+What people and API keys do to a post (edit, cancel, delete, retry, resolve, validate) is in ``pipeline.actions``. A new
+post and an edit share ``post_rules``, ``media_checks`` and ``platform_validation``.
 """

@@ -1,4 +1,4 @@
-"""How long a holder may still send: taken before the claim, checked right before the first byte."""
+"""Deadlines for sending: taken before the claim is sent, checked right before the first byte leaves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import timedelta
 
 
 class Deadline:
-    """Runs out by whichever clock moved more: BOOTTIME (counts a suspended machine) or the wall (counts a stopped one).
+    """A span of time by two clocks, over as soon as either has moved that far.
 
-    A paused process that wakes up after its lease ran out must notice before it sends: measured elsewhere, 13 of 15
-    such pauses posted twice without this check, none with it. What no clock can close is the pause between the check
-    and the first byte.
+    CLOCK_BOOTTIME counts while the machine is suspended, the wall clock while the clock of a stopped virtual machine
+    stands. A process that was paused beyond its lease notices here, before it sends: without this check 13 of 15 such
+    pauses published twice, with it none (measured elsewhere). A pause between the check and the first byte remains.
     """
 
     def __init__(self, span: timedelta) -> None:
@@ -19,11 +19,11 @@ class Deadline:
         self._boot = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._wall = time.time()
 
-    def left(self) -> timedelta:
-        """What remains; negative once it has passed."""
+    def time_left(self) -> timedelta:
+        """Return the time that remains; negative once the deadline has passed."""
         elapsed = max(time.clock_gettime(time.CLOCK_BOOTTIME) - self._boot, time.time() - self._wall)
         return timedelta(seconds=self._span - elapsed)
 
     def may_send(self) -> bool:
-        """Whether the first byte of a visible call may still leave."""
-        return self.left() > timedelta(0)
+        """Return True if the first byte of a visible call may still leave."""
+        return self.time_left() > timedelta(0)

@@ -1,8 +1,8 @@
-"""Turning time into work: what is due is queued, what is soon due gets a doorbell for its slot of time.
+"""The delay stage: release due deliveries to their queues, and send messages for the slots of time that come next.
 
-Reads scheduled and retrying deliveries whose ``next_at`` has come by the database's clock; leaves them queued, with a
-message on their platform's queue. Looks that are due are rung here too. Running twice, or on two machines at once,
-does nothing more: rows are claimed with SKIP LOCKED.
+Takes scheduled and retrying deliveries whose ``next_at`` has passed by the database's clock; leaves them queued, with a
+message on their platform's queue. Due looks are dispatched here too. Several processes may run it at once: rows are
+claimed with SKIP LOCKED.
 """
 
 from __future__ import annotations
@@ -19,88 +19,94 @@ from pipeline.failpoint import failpoint
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries import paced_rates as paces
 from pipeline.store.deliveries import release as store
-from pipeline.store.deliveries.moves import error_fields, move
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.redispatch import dispatch_looks
 
 
-def slot(context: Context) -> int:
-    """A doorbell rang: queue what is due. Returns how many messages went out.
+def release_due(context: Context) -> int:
+    """Queue what is due. Return how many deliveries were dispatched.
 
-    Nothing at all while the mark is not ahead of now: what would be released could not be armed.
+    Nothing is released while the send guard is closed: it could not be armed.
     """
-    if not context.send_guard.open():
+    if not context.send_guard.may_send():
         return 0
-    _late(context)
+    _settle_late(context)
     sent = 0
     with context.database.once() as c:
-        platforms = store.waiting_platforms(c)
+        platforms = store.list_due_platforms(c)
     for platform in platforms:
-        sent += _release(context, platform)
-    return sent + _looks(context)
+        sent += _release_platform(context, platform)
+    return sent + _dispatch_looks(context)
 
 
 def sweep(context: Context) -> int:
-    """The net under lost rings, and the one place that rings ahead: slots within the horizon."""
-    sent = slot(context)
+    """Release what is due, whatever messages were lost, and send the messages of the slots within the horizon."""
+    sent = release_due(context)
     horizon = timedelta(seconds=context.settings.delay.horizon)
     with context.database.begin() as c:
         soon = min(horizon, timedelta(seconds=2 * context.settings.delay.sweep))
-        ends = store.due_slots(c, soon, _slot(context), timedelta(seconds=context.settings.delay.look_slot))
-    context.dispatcher.slots(ends)
+        ends = store.list_due_slots(
+            c, soon, _get_slot_width(context), timedelta(seconds=context.settings.delay.look_slot)
+        )
+    context.dispatcher.send_slots(ends)
     return sent
 
 
-def _release(context: Context, platform: str) -> int:
-    """Batches until nothing is due or the platform's queue is as long as its workers can take soon."""
+def _release_platform(context: Context, platform: str) -> int:
+    """Release batches until nothing is due or the platform's queue holds as much as its workers can take soon."""
     sent = 0
     while True:
         with context.database.begin() as c:
-            standing = store.queued_count(c, platform)
-            batch = min(context.settings.delay.ahead - standing, context.settings.delay.batch)
-            rings = _due(context, c, platform, batch) if batch > 0 else []
-        if rings:
-            failpoint("delay.released", *(ring.delivery for ring in rings))
-        context.dispatcher.publish(rings, standing=standing)
-        sent += len(rings)
-        if len(rings) < context.settings.delay.batch:
+            queued = store.count_queued(c, platform)
+            batch = min(context.settings.delay.ahead - queued, context.settings.delay.batch)
+            messages = _release_batch(context, c, platform, batch) if batch > 0 else []
+        if messages:
+            failpoint("delay.released", *(message.delivery for message in messages))
+        context.dispatcher.send_deliveries(messages, queued=queued)
+        sent += len(messages)
+        if len(messages) < context.settings.delay.batch:
             return sent
 
 
-def _due(context: Context, c: Connection, platform: str, batch: int) -> list[store.Message]:
-    """What is due now, and at its own rate what an outage or a pause has kept back, the oldest of each workspace first.
+def _release_batch(context: Context, c: Connection, platform: str, batch: int) -> list[Message]:
+    """Release one batch: what is due now, and the backlog that an outage or a pause has left, at a rate of its own.
 
-    The backlog is no burst, takes no more than half of the room, and who posts now does not stand behind it.
+    The backlog takes at most half of the batch, the oldest of each workspace first, so that new posts do not wait for
+    it.
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     rate, age = context.settings.delay.backlog_rate, timedelta(seconds=context.settings.delay.backlog_age)
     if not rate or not store.has_backlog(c, platform, age):
         return store.release(c, platform, batch, lease)
-    room = min(max(1, batch // 2), paces.room(c, "backlog", platform, rate))
+    room = min(max(1, batch // 2), paces.count_allowed(c, "backlog", platform, rate))
     old = store.release(c, platform, room, lease, older=age) if room else []
     if old:
-        paces.went(c, "backlog", platform, len(old), rate)
+        paces.record_sent(c, "backlog", platform, len(old), rate)
     return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
 
 
-def _looks(context: Context) -> int:
+def _dispatch_looks(context: Context) -> int:
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     sent = 0
     while True:
         with context.database.begin() as c:
-            rings = store.ring_looks(c, context.settings.delay.batch, lease)
-        if rings:
-            failpoint("delay.looks-rung", *(ring.delivery for ring in rings))
-        context.dispatcher.looks(rings)
-        sent += len(rings)
-        if len(rings) < context.settings.delay.batch:
+            messages = dispatch_looks(c, context.settings.delay.batch, lease)
+        if messages:
+            failpoint("delay.looks-rung", *(message.delivery for message in messages))
+        context.dispatcher.send_looks(messages)
+        sent += len(messages)
+        if len(messages) < context.settings.delay.batch:
             return sent
 
 
-def _late(context: Context) -> None:
-    """Posts past their ``expires_at``: all of them skipped or held, as their author asked, before any is released."""
+def _settle_late(context: Context) -> None:
+    """Fail or block every delivery past its ``expires_at``, as its post or workspace says, before any is released."""
     batch = context.settings.delay.batch
     while True:
         with context.database.once() as c:
-            late = store.late_ones(c, batch)
+            late = store.list_late(c, batch)
         for delivery, post, state, generation, on_late in late:
             with context.database.begin() as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
@@ -112,8 +118,8 @@ def _late(context: Context) -> None:
 def _skip_or_hold(
     c: Connection, delivery: UUID, post: UUID, state: State, generation: int, on_late: str
 ) -> None:
-    said = "It was not published in time: past its expires_at, or later than its workspace allows."
-    error = jsonb(error_fields(TooLate(said)))
+    message = "It was not published in time: past its expires_at, or later than its workspace allows."
+    error = jsonb(error_to_dict(TooLate(message)))
     move(
         c,
         delivery=delivery,
@@ -129,10 +135,10 @@ def _skip_or_hold(
 
 
 class TooLate(Permanent):
-    """The post's own deadline passed before it could go out."""
+    """The post's ``expires_at``, or its workspace's limit, passed before it could be published."""
 
     code = "expired"
 
 
-def _slot(context: Context) -> timedelta:
+def _get_slot_width(context: Context) -> timedelta:
     return timedelta(seconds=context.settings.delay.slot)

@@ -1,9 +1,9 @@
-"""A lease that lives as long as an upload moves: a draft whose media, while they are read, keep the claim.
+"""Lease heartbeat: extend the lease of a claim while the media of its draft are being read.
 
-Most uploads go in pieces that fit a slice of work. Some platforms take a file in one request only (Pinterest's form to
-its bucket, 2 GB at the most): at 1 MiB a second that outlives a lease ten times over. The bytes of such a request are
-pulled through ``Media.stream``, so the stream is where it shows whether this worker lives. A worker that died, or hangs
-without moving a byte, beats no more, and its lease runs out as ever.
+Most uploads are made in pieces that fit a slice of work. Some platforms take a file in one request only (Pinterest's
+form to its bucket, up to 2 GB): at 1 MiB/s that takes ten times as long as a lease lasts. The request reads its bytes
+through ``Media.stream``, so the stream extends the lease as long as bytes move. The lease of a worker that died, or
+hangs without moving a byte, expires as usual.
 """
 
 from __future__ import annotations
@@ -20,57 +20,59 @@ from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.store.database import Unreachable
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.lease import extend
+from pipeline.store.deliveries.lease import extend_lease
 
 log = logging.getLogger("slipway.publish")
 
-PER_LEASE = 6
-"""Beats in one lease: five may fail before it runs out."""
+BEATS_PER_LEASE = 6
+"""Extensions per lease: five may fail before it expires."""
 
 
-def beating(context: Context, held: ClaimedDelivery, draft: Draft) -> Draft:
-    """The same draft; reading its media extends the lease, and stops (Unavailable) once the claim is lost."""
+def extend_lease_while_reading(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Draft:
+    """Return the draft with media streams that extend the lease; they raise Unavailable once the claim is lost."""
     lease = timedelta(seconds=context.settings.publish.lease)
-    heart = Heart(beat=lambda: _beat(context, held, lease), every=lease.total_seconds() / PER_LEASE)
-    return replace(draft, media=tuple(_with(heart, media) for media in draft.media))
+    heartbeat = Heartbeat(
+        extend=lambda: _extend_lease(context, claimed, lease), every=lease.total_seconds() / BEATS_PER_LEASE
+    )
+    return replace(draft, media=tuple(_wrap_stream(heartbeat, media) for media in draft.media))
 
 
 @dataclass(kw_only=True, slots=True)
-class Heart:
-    """Beats at most once in ``every`` seconds, and only when it is asked to."""
+class Heartbeat:
+    """Calls ``extend`` at most once in ``every`` seconds, and only from ``beat_if_due``."""
 
-    beat: Callable[[], None]
+    extend: Callable[[], None]
     every: float
     _last: float = field(default_factory=time.monotonic)
 
-    def liveness(self) -> None:
-        """Beats if it is time."""
+    def beat_if_due(self) -> None:
+        """Extend the lease if the last extension is ``every`` seconds old."""
         now = time.monotonic()
         if now - self._last >= self.every:
             self._last = now
-            self.beat()
+            self.extend()
 
 
-def _with(heart: Heart, media: Media) -> Media:
+def _wrap_stream(heartbeat: Heartbeat, media: Media) -> Media:
     source = media.stream
     if source is None:
         return media
 
     def stream(first: int, length: int) -> Iterator[bytes]:
         for piece in source(first, length):
-            heart.liveness()
+            heartbeat.beat_if_due()
             yield piece
 
     return replace(media, stream=stream)
 
 
-def _beat(context: Context, held: ClaimedDelivery, lease: timedelta) -> None:
+def _extend_lease(context: Context, claimed: ClaimedDelivery, lease: timedelta) -> None:
     try:
         with context.database.once() as c:
-            is_ours = extend(c, held, lease)
-    except Unreachable:  # the lease is good for five more beats; what follows the upload asks again
-        log.warning("the lease of %s could not be extended: the database did not answer", held.id)
+            is_ours = extend_lease(c, claimed, lease)
+    except Unreachable:  # several beats may fail, and storing the result checks the claim
+        log.warning("the lease of delivery %s could not be extended: the database is unreachable", claimed.id)
         return
-    failpoint("publish.beat", held.id)
+    failpoint("publish.beat", claimed.id)
     if not is_ours:
         raise Unavailable("The claim was lost while its file was being sent.", code="claim_lost")

@@ -1,7 +1,7 @@
-"""Sending one delivery: claim, prepare step by step, arm, the one visible call, settle.
+"""The publish stage: claim a delivery, prepare it step by step, arm it, make the one visible call, settle it.
 
-Reads a queued delivery; leaves it published, processing, preparing, scheduled (prepared early, or held), queued (end
-of a slice), retrying, unknown, blocked or failed. What a crash leaves at each point stands beside the code.
+Takes queued deliveries; leaves them published, processing, preparing, scheduled (prepared early, or held), queued (end
+of a slice), retrying, unknown, blocked or failed. Comments say what a crash leaves at each failpoint.
 """
 
 from __future__ import annotations
@@ -13,313 +13,327 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Adapter, Checkpoint, Draft, Finalized, Pending, Published, Ready
+from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
 from pipeline.accounts import refresh as credentials
 from pipeline.context import Context
-from pipeline.domain import retry_policy as decide
+from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
 from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.schedule import slot_end
 from pipeline.failpoint import failpoint
-from pipeline.stages import settle as settling
+from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
-from pipeline.stages.drafts import draft_of
-from pipeline.stages.lease_heartbeat import beating
-from pipeline.stages.retry_inputs import look_first, policy_of, standing_of
-from pipeline.store.deliveries import moves as store
+from pipeline.stages.drafts import build_draft
+from pipeline.stages.lease_heartbeat import extend_lease_while_reading
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
+from pipeline.store.deliveries.arm import arm
+from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.claim import claim_batch
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.daily_quota import lock_day, room_in_day
+from pipeline.store.deliveries.daily_quota import compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.disarm import disarm
 from pipeline.store.deliveries.lease import give_back
-from pipeline.store.deliveries.ownership import Taken
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.publish")
 
 
 def publish(context: Context, delivery: UUID, generation: int) -> State | None:
-    """One slice of work on one delivery; None when somebody else has it, the message is stale, or nothing may be sent.
+    """Do one slice of work on a delivery and return its new state.
 
-    What is not claimed while nothing may be sent stays queued: it is rung again when its lease has run out.
+    Return None if the delivery cannot be claimed (another worker has it, or the message is stale), if the claim is lost
+    before the result is stored, or if nothing may be sent. A delivery that is not claimed because nothing may be sent
+    stays queued; it is dispatched again when its lease as queued expires.
     """
-    if not context.send_guard.open():
+    if not context.send_guard.may_send():
         return None
     # the deadline is taken before the claim is sent, never after
     deadline = Deadline(timedelta(seconds=context.settings.publish.slice))
-    claimed = _claim(context, [(delivery, generation)])
-    if not claimed:
+    batch = _claim(context, [(delivery, generation)])
+    if not batch:
         return None
-    [held] = claimed
-    with context.shutdown.holding(partial(hand_back, context, [held])):
-        failpoint("publish.claimed", held.id)  # a crash here: the lease runs out, not armed -> queued again
-        return Slice(context, held, deadline).run()
+    [claimed] = batch
+    with context.shutdown.requeue_on_timeout(partial(requeue, context, [claimed])):
+        failpoint("publish.claimed", claimed.id)  # a crash here: the lease expires, not armed -> queued again
+        return PublishSlice(context, claimed, deadline).run()
 
 
-def publish_all(context: Context, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
-    """A handful of deliveries in one message, claimed in one statement, within the one deadline of that claim."""
+def publish_batch(context: Context, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
+    """Publish the deliveries of one message, claimed in one statement and under one deadline."""
     if len(items) == 1:
         publish(context, *items[0])
         return
-    if not context.send_guard.open():
+    if not context.send_guard.may_send():
         return
     deadline = Deadline(timedelta(seconds=context.settings.publish.slice))
-    claimed = _claim(context, items)
-    failpoint("publish.claimed-several", *(held.id for held in claimed))
-    taken = {held.id for held in claimed}
-    with context.shutdown.holding(partial(hand_back, context, claimed)):
-        for held in claimed:
-            _one_of_several(context, held, deadline)
-    # whatever was not taken is somebody else's, stale, or has crashed a worker: that one travels alone
+    batch = _claim(context, items)
+    failpoint("publish.claimed-several", *(claimed.id for claimed in batch))
+    claimed_ids = {claimed.id for claimed in batch}
+    with context.shutdown.requeue_on_timeout(partial(requeue, context, batch)):
+        for claimed in batch:
+            _run_or_requeue(context, claimed, deadline)
+    # what was not claimed is another worker's, stale, or has crashed a worker: the last of these gets its own message
     for delivery, generation in items:
-        if delivery not in taken:
-            context.dispatcher.publish(
+        if delivery not in claimed_ids:
+            context.dispatcher.send_deliveries(
                 [Message(delivery=delivery, platform=platform, generation=generation, fence=0)]
             )
 
 
 def _claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
-    """Those that are there to be taken. Asked once more when only the mark stood in the way."""
-    claimed = _claim_once(context, items)
-    return claimed or (_claim_once(context, items) if context.send_guard.reopened() else ())
+    """Claim what can be claimed; try once more if only the epoch was in the way."""
+    batch = _try_claim(context, items)
+    return batch or (_try_claim(context, items) if context.send_guard.try_reopen() else ())
 
 
-def _claim_once(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
+def _try_claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
     with context.database.once() as c:
-        return store.claim_several(c, context.vault, items, timedelta(seconds=context.settings.publish.lease))
+        return claim_batch(c, context.vault, items, timedelta(seconds=context.settings.publish.lease))
 
 
-def hand_back(context: Context, some: Sequence[ClaimedDelivery]) -> None:
-    """This process ends in the middle of these: not armed goes into the queue at once, armed is looked at at once."""
+def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
+    """Give up claims at the end of this process: an unarmed delivery is queued again, an armed one becomes unknown."""
     with context.database.begin() as c:
-        rings = give_back(c, some, timedelta(seconds=context.settings.delay.queued_lease))
+        messages = give_back(c, batch, timedelta(seconds=context.settings.delay.queued_lease))
     failpoint("publish.handed-back")
-    context.dispatcher.publish(rings)
+    context.dispatcher.send_deliveries(messages)
 
 
-def _one_of_several(context: Context, held: ClaimedDelivery, deadline: Deadline) -> None:
-    """Runs one; when the others before it used the time up, it goes back to the queue untouched."""
+def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadline) -> None:
+    """Work on one delivery; if less than half of the deadline is left, queue it again untouched."""
     try:
-        work = Slice(context, held, deadline)
-        if deadline.left() < timedelta(seconds=context.settings.publish.slice) / 2:
-            work.hand_back()
+        work = PublishSlice(context, claimed, deadline)
+        if deadline.time_left() < timedelta(seconds=context.settings.publish.slice) / 2:
+            work.requeue()
         else:
             work.run()
     except Exception:
-        # its lease runs out and it is rescued; the others of the message are not its fault
-        log.exception("a slice of %s broke off", held.id)
+        # its lease expires and it is rescued; the other deliveries of the message go on
+        log.exception("a slice of work on delivery %s failed", claimed.id)
 
 
-class Slice:
-    """One worker's bounded hold of one delivery, from claim to settle."""
+class PublishSlice:
+    """One bounded slice of work on one claimed delivery, from claim to settle."""
 
-    def __init__(self, context: Context, held: ClaimedDelivery, deadline: Deadline) -> None:
+    def __init__(self, context: Context, claimed: ClaimedDelivery, deadline: Deadline) -> None:
         self.context = context
-        self.held = held
+        self.claimed = claimed
         self.deadline = deadline
         self.client = context.client(may_send=deadline.may_send)
-        self.adapter: Adapter = context.adapter(held.account.platform, self.client)
+        self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
         self.armed_at: datetime | None = None
 
-    def hand_back(self) -> State | None:
-        """Nothing was done: queued again, with a message of its own."""
+    def requeue(self) -> State | None:
+        """Queue the delivery again untouched, with a message of its own."""
         return self._settle(Verdict(state=State.QUEUED))
 
     def run(self) -> State | None:
-        """Goes as far as this slice can; whatever happens becomes a verdict."""
+        """Work until the slice ends, and store the verdict; every exception becomes a verdict too."""
         try:
-            verdict = self._work()
+            verdict = self._prepare_and_finalize()
         except Exception as error:
             if not isinstance(error, AdapterError):
-                log.exception("unforeseen while publishing %s", self.held.id)
-            verdict = self._of_error(error)
+                log.exception("unexpected error while publishing delivery %s", self.claimed.id)
+            verdict = self._judge_error(error)
         return self._settle(verdict)
 
-    def _work(self) -> Verdict:
-        if held_back := self._held_back():
-            return held_back
-        draft = beating(self.context, self.held, draft_of(self.context, self.held))
-        self._refuse_problems(draft)
+    def _prepare_and_finalize(self) -> Verdict:
+        if hold := self._find_hold():
+            return hold
+        draft = extend_lease_while_reading(
+            self.context, self.claimed, build_draft(self.context, self.claimed)
+        )
+        self._raise_on_problems(draft)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
         return self._finalize(draft, prepared.checkpoint)
 
-    def _held_back(self) -> Verdict | None:
-        """Reasons to wait that cost nothing: a process about to end, a dead grant, a full day, an empty bucket."""
+    def _find_hold(self) -> Verdict | None:
+        """Return the verdict that puts the delivery back before any call: shutdown, reconnect, daily quota, rate."""
         if not self.context.may_begin():
             return Verdict(state=State.QUEUED)
-        if self.held.account_status is not AccountStatus.ACTIVE:
+        if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         can = self.adapter.capabilities
-        if self._daily is not None:
+        if self._daily_limit is not None:
             with self.context.database.once() as c:
-                wait = room_in_day(c, self.held.account_id, self._daily, can.daily_per)
+                wait = compute_quota_wait(c, self.claimed.account_id, self._daily_limit, can.daily_per)
             if wait:
                 return Verdict(state=State.SCHEDULED, wait=wait)
-        if self.held.checkpoint:
+        if self.claimed.checkpoint:
             return None
-        wait = self.context.rate_buckets.wait(self.held.account.id, "prepare", can.rates)
+        wait = self.context.rate_buckets.take(self.claimed.account.id, "prepare", can.rates)
         return Verdict(state=State.SCHEDULED, wait=wait) if wait else None
 
-    def _refuse_problems(self, draft: Draft) -> None:
-        refused = [p for p in self.adapter.problems(draft, self.held.account) if p.severity == "refuse"]
+    def _raise_on_problems(self, draft: Draft) -> None:
+        refused = [p for p in self.adapter.problems(draft, self.claimed.account) if p.severity == "refuse"]
         if refused:
             raise Rejected("; ".join(p.message for p in refused), code=refused[0].code)
 
     def _prepare(self, draft: Draft) -> Ready | Verdict:
-        """Invisible steps, each committed before the next; a crash anywhere goes on from the last one."""
-        checkpoint: Checkpoint = self.held.checkpoint
-        if not checkpoint and self.held.prepares >= self.context.settings.publish.prepares_per_day:
+        """Make the invisible steps and commit each checkpoint before the next one; a crash resumes from the last."""
+        checkpoint: CheckpointData = self.claimed.checkpoint
+        if not checkpoint and self.claimed.prepares >= self.context.settings.publish.prepares_per_day:
             raise RateLimited("It was prepared from scratch too often today.", retry_after=timedelta(hours=6))
         scratch = not checkpoint
         while True:
-            result = self.adapter.prepare(draft, self.held.account, checkpoint)
-            failpoint("publish.prepared", self.held.id)
+            result = self.adapter.prepare(draft, self.claimed.account, checkpoint)
+            failpoint("publish.prepared", self.claimed.id)
             if isinstance(result, Ready):
                 return result
-            waits = decide.of_prepared(result)
+            waits = retry_policy.judge_prepare(result)
             if waits is not None and not scratch:
                 return waits
             checkpoint = result.checkpoint
             with self.context.database.once() as c:
-                if not store.save_checkpoint(c, self.context.vault, self.held, checkpoint, scratch=scratch):
+                if not save_checkpoint(c, self.context.vault, self.claimed, checkpoint, scratch=scratch):
                     raise ClaimLost
             if waits is not None:
                 return waits
             scratch = False
-            failpoint("publish.checkpointed", self.held.id)
-            late = self.deadline.left() < timedelta(seconds=self.context.settings.publish.slice) / 2
+            failpoint("publish.checkpointed", self.claimed.id)
+            late = self.deadline.time_left() < timedelta(seconds=self.context.settings.publish.slice) / 2
             if late or not self.context.may_begin():
-                return Verdict(state=State.QUEUED)  # the end of a slice: rung again, goes on from here
+                return Verdict(state=State.QUEUED)  # end of the slice: dispatched again, resumes from here
 
-    def _finalize(self, draft: Draft, checkpoint: Checkpoint) -> Verdict:
-        if self.held.due_at > self.held.now:  # prepared ahead of time: hold it until it is due
-            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)  # until due_at: see _not_before
+    def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
+        if (
+            self.claimed.due_at > self.claimed.now
+        ):  # prepared ahead of time: held until due_at (_get_earliest_due)
+            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)
         if not self.context.may_begin():  # the last safe point
             return Verdict(state=State.QUEUED, checkpoint=checkpoint)
-        # asked only now, right before it is used: a bucket of the visible call says nothing about the invisible ones
-        if wait := self.context.rate_buckets.wait(
-            self.held.account.id, "finalize", self.adapter.capabilities.rates
+        # taken right before the visible call: the invisible calls have buckets of their own
+        if wait := self.context.rate_buckets.take(
+            self.claimed.account.id, "finalize", self.adapter.capabilities.rates
         ):
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         if wait := self._arm(checkpoint):
             return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
             return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
-        # from here on a crash means unknown: looked at, never sent again
-        failpoint("publish.armed", self.held.id)
-        result = self.adapter.finalize(draft, self.held.account, checkpoint)
-        failpoint("publish.answered", self.held.id)
-        return self._of_finalized(draft, result)
+        # a crash from here on: unknown, looked at, never sent again
+        failpoint("publish.armed", self.claimed.id)
+        result = self.adapter.finalize(draft, self.claimed.account, checkpoint)
+        failpoint("publish.answered", self.claimed.id)
+        return self._judge_finalize(draft, result)
 
     @property
-    def _daily(self) -> int | None:
+    def _daily_limit(self) -> int | None:
         return None if self.context.settings.sandbox.lifted else self.adapter.capabilities.daily_posts
 
-    def _arm(self, checkpoint: Checkpoint) -> timedelta:
-        """Arms, or says how long the day is still full. Once more when only the mark stood in the way."""
-        wait = self._arm_once(checkpoint)
-        if self.armed_at is None and not wait and self.context.send_guard.reopened():
-            wait = self._arm_once(checkpoint)
+    def _arm(self, checkpoint: CheckpointData) -> timedelta:
+        """Arm, or return how long the daily quota stays used up; try again if only the epoch was in the way."""
+        wait = self._try_arm(checkpoint)
+        if self.armed_at is None and not wait and self.context.send_guard.try_reopen():
+            wait = self._try_arm(checkpoint)
         return wait
 
-    def _arm_once(self, checkpoint: Checkpoint) -> timedelta:
-        """The day is counted under a lock, so that no two take its last place."""
-        if self._daily is None:
+    def _try_arm(self, checkpoint: CheckpointData) -> timedelta:
+        """Arm, under a lock of the day's count where there is a quota: no two deliveries take its last place."""
+        if self._daily_limit is None:
             with self.context.database.once() as c:
-                self.armed_at = store.arm(c, self.context.vault, self.held, checkpoint, self.deadline.left())
+                self.armed_at = arm(
+                    c, self.context.vault, self.claimed, checkpoint, self.deadline.time_left()
+                )
             return timedelta(0)
-        account, per = self.held.account_id, self.adapter.capabilities.daily_per
+        account, per = self.claimed.account_id, self.adapter.capabilities.daily_per
         with self.context.database.begin() as c:
-            lock_day(c, account, per)
-            if not (wait := room_in_day(c, account, self._daily, per)):
-                self.armed_at = store.arm(c, self.context.vault, self.held, checkpoint, self.deadline.left())
+            lock_daily_quota(c, account, per)
+            if not (wait := compute_quota_wait(c, account, self._daily_limit, per)):
+                self.armed_at = arm(
+                    c, self.context.vault, self.claimed, checkpoint, self.deadline.time_left()
+                )
         return wait
 
-    def _of_finalized(self, draft: Draft, result: Finalized) -> Verdict:
+    def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):
-            return self._look_at_once(draft, result)
+            return self._look_immediately(draft, result)
         if isinstance(result, Pending) and self.context.settings.publish.look_first:
-            result = replace(result, wait=min(result.wait, self._first_look()))
-        return decide.of_finalized(result)
+            result = replace(result, wait=min(result.wait, self._get_first_look()))
+        return retry_policy.judge_finalize(result)
 
-    def _look_at_once(self, draft: Draft, result: Pending) -> Verdict:
-        """The platform answered with a handle that can be asked right away: saves a message and a claim."""
+    def _look_immediately(self, draft: Draft, result: Pending) -> Verdict:
+        """Look at once if the platform's handle can be asked right away: this saves a message and a claim."""
         with self.context.database.once() as c:
-            stored = store.save_checkpoint(c, self.context.vault, self.held, result.checkpoint, scratch=False)
+            stored = save_checkpoint(c, self.context.vault, self.claimed, result.checkpoint, scratch=False)
         waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
-        # the claim is lost: settling keeps the handle with its attempt; or this process ends: another one looks
+        # if the claim is lost, settling keeps the handle with its attempt; during a shutdown, another process looks
         if not stored or not self.context.may_begin():
-            return decide.of_finalized(waits)
-        failpoint("publish.handle-stored", self.held.id)
+            return retry_policy.judge_finalize(waits)
+        failpoint("publish.handle-stored", self.claimed.id)
         try:
             seen = self.adapter.look(
                 draft,
-                self.held.account,
+                self.claimed.account,
                 result.checkpoint,
                 self.armed_at,
-                Taken(self.context.database, account=self.held.account_id, delivery=self.held.id),
+                RemoteIdsOfOthers(
+                    self.context.database, account=self.claimed.account_id, delivery=self.claimed.id
+                ),
             )
         except AdapterError:
-            return decide.of_finalized(waits)
-        return decide.of_finalized(seen if isinstance(seen, Published) else waits)
+            return retry_policy.judge_finalize(waits)
+        return retry_policy.judge_finalize(seen if isinstance(seen, Published) else waits)
 
-    def _first_look(self) -> timedelta:
+    def _get_first_look(self) -> timedelta:
         return look_first(self.context.settings, self.adapter.capabilities)
 
-    def _of_error(self, error: Exception) -> Verdict:
+    def _judge_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):
             return Verdict(state=State.RETRYING, error=OutcomeUnknown("the claim was lost"))
         can = self.adapter.capabilities
-        standing = standing_of(self.held, self.context.settings, can)
+        state = build_retry_state(self.claimed, self.context.settings, can)
         if self.armed_at is not None:
-            failpoint("publish.raised", self.held.id)
-            standing = replace(standing, armed_for=timedelta(0))
-        return decide.of_error(error, standing, policy_of(self.context.settings, can))
+            failpoint("publish.raised", self.claimed.id)
+            state = replace(state, armed_for=timedelta(0))
+        return retry_policy.judge_error(error, state, build_retry_policy(self.context.settings, can))
 
     def _settle(self, verdict: Verdict) -> State | None:
-        """Stores the verdict. When the claim was lost meanwhile, what was learnt is kept as late proof."""
-        failpoint("publish.settling", self.held.id)
+        """Store the verdict and return the new state. If the claim was lost, keep the result as late proof instead."""
+        failpoint("publish.settling", self.claimed.id)
         if verdict.refresh:
-            if verdict.disarm:  # the refusal is proof, and kept before anybody else is called
+            if verdict.disarm:  # the refusal is proof: stored before the next call
                 with self.context.database.once() as c:
-                    disarm(c, self.held, verdict.error)
-                failpoint("publish.disarmed", self.held.id)
-            verdict = credentials.after_expiry(self.context, self.held, verdict)
-        verdict, when = settling.settle(
-            self.context, self.held, verdict, Mover.PUBLISH, not_before=self._not_before(verdict)
+                    disarm(c, self.claimed, verdict.error)
+                failpoint("publish.disarmed", self.claimed.id)
+            verdict = credentials.refresh_expired(self.context, self.claimed, verdict)
+        verdict, when = settlement.settle(
+            self.context, self.claimed, verdict, Mover.PUBLISH, not_before=self._get_earliest_due(verdict)
         )
         if when is None:
-            settling.claim_was_lost(self.context, self.held, verdict, armed=self.armed_at is not None)
+            settlement.keep_late_result(self.context, self.claimed, verdict, armed=self.armed_at is not None)
             return None
-        failpoint("publish.settled", self.held.id)
-        self._ring(verdict, when)
+        failpoint("publish.settled", self.claimed.id)
+        self._dispatch(verdict, when)
         return verdict.state
 
-    def _not_before(self, verdict: Verdict) -> datetime | None:
-        """Prepared early and held: due exactly when the customer said."""
+    def _get_earliest_due(self, verdict: Verdict) -> datetime | None:
+        """Return the due time for a delivery that was prepared early, so that it is not touched before."""
         held_early = verdict.state is State.SCHEDULED and verdict.checkpoint is not None
-        return self.held.due_at if held_early else None
+        return self.claimed.due_at if held_early else None
 
-    def _ring(self, verdict: Verdict, when: datetime) -> None:
+    def _dispatch(self, verdict: Verdict, when: datetime) -> None:
         if verdict.state is State.QUEUED:
-            self.context.dispatcher.publish([Message.of(self.held)])
+            self.context.dispatcher.send_deliveries([Message.of(self.claimed)])
         elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-            ring_at(self.context, when, verdict.state)
+            dispatch_at(self.context, when, verdict.state)
 
 
 class ClaimLost(Exception):
-    """Somebody else holds the delivery now: this worker stops."""
+    """Another worker has claimed the delivery; this one stops working on it."""
 
 
-def ring_at(context: Context, when: datetime, state: State = State.SCHEDULED) -> None:
-    """A doorbell for a time within the horizon; anything later is the sweep's to ring: a wrong clock costs a second.
+def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED) -> None:
+    """Send the message of a time within the horizon. Later times are left to the sweep.
 
-    After the visible call nothing is late any more: those looks come together in wider slots.
+    Looks at armed deliveries share wider slots: after the visible call, lateness no longer matters.
     """
     delay = context.settings.delay
     if when - datetime.now(UTC) <= timedelta(seconds=delay.horizon):
         width = delay.look_slot if state in ALWAYS_ARMED else delay.slot
-        context.dispatcher.slots([slot_end(when, timedelta(seconds=width))])
+        context.dispatcher.send_slots([slot_end(when, timedelta(seconds=width))])

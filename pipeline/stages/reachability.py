@@ -24,9 +24,9 @@ from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.stages.music import find_music_resolver
-from pipeline.stages.platform_validation import misfits
-from pipeline.stages.post_request import Content
+from pipeline.stages.music import build_music_resolver
+from pipeline.stages.platform_validation import find_problems
+from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
@@ -82,7 +82,7 @@ def _try_check(context: Context, check: Check) -> str:
 
 def _read_facts(context: Context, check: Check) -> dict[str, Any]:
     if check.purpose == "music":
-        resolver = find_music_resolver(context)
+        resolver = build_music_resolver(context)
         if resolver is None:
             raise Refused("music links cannot be resolved here")
         return asdict(resolver.resolve_music(check.url))
@@ -178,7 +178,7 @@ def _schedule_or_fail(
     context: Context, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]
 ) -> None:
     """Schedule the deliveries whose post is valid for their account; fail the others with the adapter's message."""
-    content = Content(
+    content = PostContent(
         caption=post.caption,
         media=post.media,
         music_url=post.music_url,
@@ -189,7 +189,7 @@ def _schedule_or_fail(
     deliveries = waiting.list_accepted_deliveries(c, post.id)
     accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
     for d in deliveries:
-        found = misfits(context, content, [accounts[d.account_id]], facts, track)
+        found = find_problems(context, content, [accounts[d.account_id]], facts, track)
         refused = [m for m in found if m.problem.severity == "refuse"]
         if refused:
             error = Invalid(" ".join(m.sentence for m in refused))

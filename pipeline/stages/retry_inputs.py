@@ -1,4 +1,4 @@
-"""The numbers of a platform and the standing of a delivery, as the verdict needs them."""
+"""The inputs of the retry policy: its numbers for a platform, and the state of a claimed delivery."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
-from pipeline.domain.retry_policy import Policy, Standing
+from pipeline.domain.retry_policy import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
-def policy_of(s: Settings, can: Capabilities) -> Policy:
-    """Ours and the platform's numbers together, with this verdict's roll of the dice."""
-    return Policy(
+def build_retry_policy(s: Settings, can: Capabilities) -> RetryPolicy:
+    """Return the policy from the settings and the platform's capabilities, with the jitter of this one verdict."""
+    return RetryPolicy(
         tries=s.publish.tries,
         backoff=timedelta(seconds=s.publish.backoff),
         cap=timedelta(seconds=s.publish.backoff_cap),
@@ -29,15 +29,15 @@ def policy_of(s: Settings, can: Capabilities) -> Policy:
 
 
 def settle_window(s: Settings, can: Capabilities) -> timedelta:
-    """How long after a lost answer "not there" proves nothing."""
+    """Return how long after a visible call a platform may still show the post for the first time."""
     return timedelta(seconds=s.publish.settle_window) if s.publish.settle_window else can.settle_window
 
 
 def may_appear_until(armed_deadline: datetime | None, s: Settings, can: Capabilities) -> datetime | None:
-    """When a call that was armed with this deadline can show nothing any more; None where none was armed.
+    """Return until when a call armed with this deadline may still make a post appear; None if none was armed.
 
-    Its bytes leave before the deadline, the platform may act as long as the call lasts, and show it a settle window
-    later.
+    The call's bytes leave before the deadline, the platform may act as long as the call lasts, and show the post a
+    settle window later.
     """
     if armed_deadline is None:
         return None
@@ -45,22 +45,22 @@ def may_appear_until(armed_deadline: datetime | None, s: Settings, can: Capabili
 
 
 def look_first(s: Settings, can: Capabilities) -> timedelta:
-    """The first pause before a look at what a platform works on."""
+    """Return the first pause before a look at a post that the platform works on."""
     return timedelta(seconds=s.publish.look_first) if s.publish.look_first else can.look_every[0]
 
 
-def standing_of(held: ClaimedDelivery, s: Settings, can: Capabilities) -> Standing:
-    """Where a held delivery stands, by the database's clock at the claim."""
-    appears_until = may_appear_until(held.armed_deadline, s, can)
-    late = appears_until is not None and held.now > appears_until
-    return Standing(
-        spent=held.spent,
-        looks=held.looks,
-        surprises=held.surprises,
-        stale_before=held.error is not None and held.error["class"] == CredentialsExpired.__name__,
-        armed_for=None if held.armed_at is None else held.now - held.armed_at,
-        waited=timedelta(0) if held.working_since is None else held.now - held.working_since,
-        absent_before=held.absent_at is not None,
+def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) -> RetryState:
+    """Return the state of a claimed delivery, by the database's clock at the claim."""
+    appears_until = may_appear_until(claimed.armed_deadline, s, can)
+    late = appears_until is not None and claimed.now > appears_until
+    return RetryState(
+        spent=claimed.spent,
+        looks=claimed.looks,
+        unexpected_errors=claimed.surprises,
+        stale_before=claimed.error is not None and claimed.error["class"] == CredentialsExpired.__name__,
+        armed_for=None if claimed.armed_at is None else claimed.now - claimed.armed_at,
+        waited=timedelta(0) if claimed.working_since is None else claimed.now - claimed.working_since,
+        absent_before=claimed.absent_at is not None,
         late_enough=late,
-        in_doubt=held.in_doubt,
+        in_doubt=claimed.in_doubt,
     )

@@ -1,6 +1,6 @@
-"""Storing a verdict, and what is done with one that can no longer be stored because its claim was lost.
+"""Settle a delivery: store a verdict, or keep it as a late result if the claim was lost.
 
-Nothing learnt is thrown away: a late result is kept with its attempt, and proof of life settles the delivery.
+No result is thrown away: a late one is stored with its attempt, and proof that the post is live settles the delivery.
 """
 
 from __future__ import annotations
@@ -12,37 +12,40 @@ from datetime import datetime, timedelta
 from adapters.contract import Published
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Verdict, of_conflict
+from pipeline.domain.retry_policy import Verdict, judge_conflict
 from pipeline.failpoint import failpoint
-from pipeline.store.accounts.accounts import mark_reconnect
+from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.deliveries import late_results as late
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries import settle as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.moves import Settling
+from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
+from pipeline.store.deliveries.settle import Settlement
 
 log = logging.getLogger("slipway.settling")
 
 
-def is_plain(one: Settling) -> bool:
-    """One statement stores it, and nothing has to be asked or marked first."""
+def is_batchable(one: Settlement) -> bool:
+    """Return True if one statement stores it, with no refresh, reconnect or lock of the post before."""
     verdict = one.verdict
-    return not (verdict.refresh or verdict.reconnect or store.needs_post(one.held, verdict, one.held.state))
+    return not (
+        verdict.refresh or verdict.reconnect or store.needs_post_lock(one.claimed, verdict, one.claimed.state)
+    )
 
 
-def settle_together(context: Context, seen: Sequence[Settling]) -> list[datetime | None]:
-    """Stores several plain ones with one commit; beside each its ``next_at``, or None when its claim was lost.
+def settle_batch(context: Context, seen: Sequence[Settlement]) -> list[datetime | None]:
+    """Store batchable results in one transaction. Return each one's ``next_at``, None where the claim was lost.
 
-    Raises RemoteIdTaken, with nothing stored, when one of them is another delivery's post.
+    Raises RemoteIdTaken, with nothing stored, if one of them names another delivery's post.
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with context.database.begin() as c:
-        return store.settle_several(c, context.vault, seen, queued_lease=lease)
+        return store.settle_batch(c, context.vault, seen, queued_lease=lease)
 
 
 def settle(
     context: Context,
-    held: ClaimedDelivery,
+    claimed: ClaimedDelivery,
     verdict: Verdict,
     mover: Mover,
     *,
@@ -50,56 +53,56 @@ def settle(
     absent: bool = False,
     not_before: datetime | None = None,
 ) -> tuple[Verdict, datetime | None]:
-    """Stores a verdict. What was stored, and the delivery's ``next_at``: None when the claim was lost meanwhile.
+    """Store a verdict. Return the verdict that was stored and the delivery's ``next_at``, None if the claim was lost.
 
-    When the post already belongs to another delivery, a person has to tell which of the two it is.
+    If the live post already belongs to another delivery, the delivery is blocked: a person decides which one it is.
     """
     queued_lease = timedelta(seconds=context.settings.delay.queued_lease)
     try:
-        together = verdict.reconnect or store.needs_post(held, verdict, held.state)
-        with context.database.begin() if together else context.database.once() as c:
+        needs_transaction = verdict.reconnect or store.needs_post_lock(claimed, verdict, claimed.state)
+        with context.database.begin() if needs_transaction else context.database.once() as c:
             when = store.settle(
                 c,
                 context.vault,
-                held,
+                claimed,
                 verdict,
                 mover,
-                origin=held.state,
+                origin=claimed.state,
                 looked=looked,
                 absent=absent,
                 not_before=not_before,
                 queued_lease=queued_lease,
             )
             if verdict.reconnect:
-                fields = store.error_fields(verdict.error) or {}
-                mark_reconnect(c, held.account_id, fields, held.credentials_version)
+                fields = error_to_dict(verdict.error) or {}
+                require_reconnect(c, claimed.account_id, fields, claimed.credentials_version)
             return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:
             raise
-        doubtful = of_conflict(verdict.published)
-    log.error("ALARM delivery %s: %s", held.id, doubtful.error)
-    return settle(context, held, doubtful, mover)
+        conflict = judge_conflict(verdict.published)
+    log.error("ALARM delivery %s: %s", claimed.id, conflict.error)
+    return settle(context, claimed, conflict, mover)
 
 
-def claim_was_lost(context: Context, held: ClaimedDelivery, verdict: Verdict, *, armed: bool) -> None:
-    """Keeps what was learnt. ``armed``: this holder made the visible call, so its handle tells where to look."""
-    failpoint("settling.lost", held.id)
+def keep_late_result(context: Context, claimed: ClaimedDelivery, verdict: Verdict, *, armed: bool) -> None:
+    """Keep a result whose claim was lost. *armed*: this worker made the visible call; its handle says where to look."""
+    failpoint("settling.lost", claimed.id)
     if verdict.published is not None:
-        _proof(context, held, verdict.published)
+        _settle_by_proof(context, claimed, verdict.published)
     elif verdict.checkpoint is not None and armed:
         with context.database.begin() as c:
-            late.keep_late_handle(c, context.vault, held, verdict.checkpoint)
+            late.save_late_handle(c, context.vault, claimed, verdict.checkpoint)
     elif verdict.error is not None:
         with context.database.begin() as c:
-            late.keep_late_proof(c, held, {"error": store.error_fields(verdict.error)})
-    log.warning("the claim on %s was lost before %s could be stored", held.id, verdict.state)
+            late.save_late_result(c, claimed, {"error": error_to_dict(verdict.error)})
+    log.warning("the claim on %s was lost before %s could be stored", claimed.id, verdict.state)
 
 
-def _proof(context: Context, held: ClaimedDelivery, live: Published) -> None:
+def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published) -> None:
     with context.database.begin() as c:
-        proven = late.settle_by_proof(c, held, live)
+        proven = late.settle_by_proof(c, claimed, live)
     if proven.alarm:
-        log.error("ALARM delivery %s: %s", held.id, proven.alarm)
+        log.error("ALARM delivery %s: %s", claimed.id, proven.alarm)
     elif proven.settled:
-        log.warning("delivery %s: late proof settled it as %s", held.id, State.PUBLISHED)
+        log.warning("delivery %s: late proof settled it as %s", claimed.id, State.PUBLISHED)

@@ -1,8 +1,8 @@
-"""Looking at what a platform is still working on, or what nobody knows the outcome of. Changes nothing over there.
+"""The status stage: look at deliveries that a platform still works on, or whose outcome is unknown.
 
-Reads preparing, processing and unknown deliveries; leaves them published, queued (prepared), as they were, unknown,
-retrying (absence proven), blocked or failed. A crash at any point leaves the delivery as it was: its lease runs out
-and the look is rung again.
+Takes preparing, processing and unknown deliveries; leaves them published, queued (prepared), unchanged, unknown,
+retrying (absence proven), blocked or failed. A look changes nothing at the platform. A crash at any point leaves the
+delivery unchanged: its lease expires and the look is dispatched again.
 """
 
 from __future__ import annotations
@@ -13,163 +13,171 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Absent, Adapter, CannotTell, Pending, Published, Ready, Seen
+from adapters.contract import Absent, Adapter, CannotTell, LookResult, Pending, Published, Ready
 from adapters.errors import AdapterError
 from pipeline.accounts import refresh as credentials
 from pipeline.context import Context
-from pipeline.domain import retry_policy as decide
+from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Standing, Verdict
+from pipeline.domain.retry_policy import RetryState, Verdict
 from pipeline.failpoint import failpoint
-from pipeline.stages import settle as settling
+from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
-from pipeline.stages.drafts import draft_of
-from pipeline.stages.publish import ring_at
-from pipeline.stages.retry_inputs import policy_of, standing_of
-from pipeline.store.deliveries import moves as store
+from pipeline.stages.drafts import build_draft
+from pipeline.stages.publish import dispatch_at
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
+from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import give_back_looks
-from pipeline.store.deliveries.moves import Settling
-from pipeline.store.deliveries.ownership import RemoteIdTaken, Taken
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
+from pipeline.store.deliveries.settle import Settlement
 from pipeline.store.recovery.restores import has_twin
 
 log = logging.getLogger("slipway.status")
 
-TOGETHER = timedelta(seconds=1)
-"""The longest that something seen waits for the next look of its message before it is stored."""
+MAX_UNSTORED = timedelta(seconds=1)
+"""How long a result may wait for the next look of its message before it is stored."""
 
 
-def look_all(context: Context, items: Sequence[tuple[UUID, int, int]]) -> None:
-    """A handful of looks in one message, claimed in one statement and, as far as they can be, stored in one.
+def look_batch(context: Context, items: Sequence[tuple[UUID, int, int]]) -> None:
+    """Look at the deliveries of one message, claimed in one statement and stored in as few as possible.
 
-    None while it is in doubt what was sent: what a handle out of a backup says is not the last word.
+    Does nothing while a restore is not accepted: the handle from a backup may not be the last one that was used.
     """
-    if not context.send_guard.open():
+    if not context.send_guard.may_send():
         return
     lease = timedelta(seconds=context.settings.publish.lease)
-    half, soon = Deadline(lease / 2), Deadline(TOGETHER)
+    half, soon = Deadline(lease / 2), Deadline(MAX_UNSTORED)
     with context.database.once() as c:
-        claimed = store.claim_looks(c, context.vault, items, lease)
-    with context.shutdown.holding(partial(_hand_back, context, claimed)):
-        failpoint("status.claimed", *(held.id for held in claimed))
-        _look_at_each(context, claimed, half, soon)
+        batch = claim_looks(c, context.vault, items, lease)
+    with context.shutdown.requeue_on_timeout(partial(_requeue_looks, context, batch)):
+        failpoint("status.claimed", *(claimed.id for claimed in batch))
+        _look_at_batch(context, batch, half, soon)
 
 
-def _look_at_each(
-    context: Context, claimed: Sequence[ClaimedDelivery], half: Deadline, soon: Deadline
+def _look_at_batch(
+    context: Context, batch: Sequence[ClaimedDelivery], half: Deadline, soon: Deadline
 ) -> None:
-    seen: list[Settling] = []
-    for number, held in enumerate(claimed):
+    seen: list[Settlement] = []
+    for number, claimed in enumerate(batch):
         if not context.may_begin():
-            _hand_back(context, claimed[number:])
+            _requeue_looks(context, batch[number:])
             break
         if not half.may_send():
-            break  # the rest is rung again when its lease runs out
+            break  # the rest is dispatched again when its lease expires
         try:
-            seen.append(_look(context, held))
+            seen.append(_look(context, claimed))
         except Exception:
-            # rung again when its lease runs out; the others of the message are not its fault
-            log.exception("a look at %s broke off", held.id)
+            # dispatched again when its lease expires; the other looks of the message go on
+            log.exception("a look at delivery %s failed", claimed.id)
         if not soon.may_send():
-            _settle_all(context, seen)
-            seen, soon = [], Deadline(TOGETHER)
-    _settle_all(context, seen)
+            _settle_batch(context, seen)
+            seen, soon = [], Deadline(MAX_UNSTORED)
+    _settle_batch(context, seen)
 
 
-def _hand_back(context: Context, some: Sequence[ClaimedDelivery]) -> None:
-    """This process ends before it looked at these: whoever sweeps next rings them again."""
+def _requeue_looks(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
+    """Give up the looks that a shutdown leaves no time for: the next sweep dispatches them again."""
     with context.database.begin() as c:
-        give_back_looks(c, some)
+        give_back_looks(c, batch)
 
 
 def look(context: Context, delivery: UUID, generation: int, fence: int) -> State | None:
-    """One look at one delivery; None when the message is stale, or nothing is looked at now."""
-    if not context.send_guard.open():
+    """Look at one delivery and return its new state; None if the message is stale or nothing may be sent now."""
+    if not context.send_guard.may_send():
         return None
     lease = timedelta(seconds=context.settings.publish.lease)
     with context.database.once() as c:
-        held = store.claim_look(c, context.vault, delivery, generation, fence, lease)
-    if held is None:
+        claimed = claim_look(c, context.vault, delivery, generation, fence, lease)
+    if claimed is None:
         return None
-    failpoint("status.claimed", held.id)
-    return _settle(context, _look(context, held))
+    failpoint("status.claimed", claimed.id)
+    return _settle(context, _look(context, claimed))
 
 
-def _look(context: Context, held: ClaimedDelivery) -> Settling:
-    can = context.adapters[held.account.platform].capabilities
-    verdict, absent = _verdict(context, held, standing_of(held, context.settings, can))
-    failpoint("status.looked", held.id)
-    # found live before we armed it (a lost answer to an earlier claim): proof settles from any state
-    mover = Mover.PROOF if verdict.state is State.PUBLISHED and held.armed_at is None else Mover.STATUS
-    return Settling(held=held, verdict=verdict, mover=mover, looked=True, absent=absent)
+def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
+    can = context.adapters[claimed.account.platform].capabilities
+    verdict, absent = _judge(context, claimed, build_retry_state(claimed, context.settings, can))
+    failpoint("status.looked", claimed.id)
+    # live although not armed (the answer to an earlier claim was lost): proof settles from any state
+    mover = Mover.PROOF if verdict.state is State.PUBLISHED and claimed.armed_at is None else Mover.STATUS
+    return Settlement(claimed=claimed, verdict=verdict, mover=mover, looked=True, absent=absent)
 
 
-def _verdict(context: Context, held: ClaimedDelivery, standing: Standing) -> tuple[Verdict, bool]:
-    adapter = context.adapter(held.account.platform, context.client())
-    policy = policy_of(context.settings, adapter.capabilities)
-    if wait := context.rate_buckets.wait(held.account.id, "look", adapter.capabilities.rates):
-        return Verdict(state=held.state, wait=wait), held.absent_at is not None
+def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
+    """Look, and return the verdict and whether the look counts as one that found nothing."""
+    adapter = context.adapter(claimed.account.platform, context.client())
+    policy = build_retry_policy(context.settings, adapter.capabilities)
+    if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
+        return Verdict(state=claimed.state, wait=wait), claimed.absent_at is not None
     try:
-        seen = _seen(context, held, adapter)
+        seen = _look_at_platform(context, claimed, adapter)
     except Exception as error:
         if not isinstance(error, AdapterError):
-            log.exception("unforeseen while looking at %s", held.id)
-        return decide.of_look_error(error, standing, policy, held.state), held.absent_at is not None
-    verdict = decide.of_look(seen, standing, policy)
-    proves_nothing = verdict.state is State.UNKNOWN if held.in_doubt else isinstance(seen, Absent | Ready)
-    return verdict, proves_nothing and standing.armed_for is not None and standing.late_enough
+            log.exception("unexpected error while looking at delivery %s", claimed.id)
+        return retry_policy.judge_look_error(
+            error, state, policy, claimed.state
+        ), claimed.absent_at is not None
+    verdict = retry_policy.judge_look(seen, state, policy)
+    found_nothing = verdict.state is State.UNKNOWN if claimed.in_doubt else isinstance(seen, Absent | Ready)
+    return verdict, found_nothing and state.armed_for is not None and state.late_enough
 
 
-def _seen(context: Context, held: ClaimedDelivery, adapter: Adapter) -> Seen:
-    """What the platform shows. Of one in doubt: by the handle of the backup, else by what a newer one would show."""
-    draft = draft_of(context, held)
-    taken = Taken(context.database, account=held.account_id, delivery=held.id)
-    if not held.in_doubt:
-        return adapter.look(draft, held.account, held.checkpoint, held.armed_at, taken)
+def _look_at_platform(context: Context, claimed: ClaimedDelivery, adapter: Adapter) -> LookResult:
+    """Ask the platform. A delivery in doubt is looked for by the backup's handle, then without one.
+
+    After the backup it may have been sent again, under a handle that the database does not know.
+    """
+    draft = build_draft(context, claimed)
+    taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
+    if not claimed.in_doubt:
+        return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
     with context.database.once() as c:
-        if has_twin(c, held.id):
+        if has_twin(c, claimed.id):
             return CannotTell(reason="More than one post with this text may have gone out on this account")
-    seen = adapter.look(draft, held.account, held.checkpoint, held.armed_at, taken)
-    if held.checkpoint and not isinstance(seen, Published | Pending):
-        return adapter.look(draft, held.account, {}, held.armed_at, taken)
+    seen = adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
+    if claimed.checkpoint and not isinstance(seen, Published | Pending):
+        return adapter.look(draft, claimed.account, {}, claimed.armed_at, taken)
     return seen
 
 
-def _settle_all(context: Context, seen: Sequence[Settling]) -> None:
-    """Those that are one statement each share a commit; one that does not fit costs the others nothing."""
-    together = [one for one in seen if settling.is_plain(one)]
+def _settle_batch(context: Context, seen: Sequence[Settlement]) -> None:
+    """Store results that are one statement each in one transaction, the others one by one."""
+    together = [one for one in seen if settlement.is_batchable(one)]
     each = [one for one in seen if one not in together] if len(together) > 1 else seen
     if len(together) > 1:
         try:
-            moments = settling.settle_together(context, together)
+            moments = settlement.settle_batch(context, together)
         except RemoteIdTaken:
             each = seen
         else:
             for one, when in zip(together, moments, strict=True):
-                _settled(context, one, one.verdict, when)
+                _finish(context, one, one.verdict, when)
     for one in each:
         try:
             _settle(context, one)
         except Exception:
-            log.exception("a look at %s could not be stored", one.held.id)
+            log.exception("the result of a look at delivery %s could not be stored", one.claimed.id)
 
 
-def _settle(context: Context, one: Settling) -> State | None:
+def _settle(context: Context, one: Settlement) -> State | None:
     verdict = one.verdict
     if verdict.refresh:
-        verdict = credentials.after_expiry(context, one.held, verdict)
-    verdict, when = settling.settle(context, one.held, verdict, one.mover, looked=True, absent=one.absent)
-    return _settled(context, one, verdict, when)
+        verdict = credentials.refresh_expired(context, one.claimed, verdict)
+    verdict, when = settlement.settle(
+        context, one.claimed, verdict, one.mover, looked=True, absent=one.absent
+    )
+    return _finish(context, one, verdict, when)
 
 
-def _settled(context: Context, one: Settling, verdict: Verdict, when: datetime | None) -> State | None:
+def _finish(context: Context, one: Settlement, verdict: Verdict, when: datetime | None) -> State | None:
     if when is None:
-        settling.claim_was_lost(context, one.held, verdict, armed=False)
+        settlement.keep_late_result(context, one.claimed, verdict, armed=False)
         return None
-    failpoint("status.settled", one.held.id)
+    failpoint("status.settled", one.claimed.id)
     if verdict.state is State.QUEUED:
-        context.dispatcher.publish([Message.of(one.held)])
+        context.dispatcher.send_deliveries([Message.of(one.claimed)])
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-        ring_at(context, when, verdict.state)
+        dispatch_at(context, when, verdict.state)
     return verdict.state

@@ -1,1 +1,1 @@
-"""Celery: the app, its queues, and tasks of three lines."""
+"""The Celery worker: app, tasks, thread pool, shutdown and watchdog."""

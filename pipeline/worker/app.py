@@ -1,4 +1,4 @@
-"""The Celery app that `celery -A pipeline.worker.app` runs: our tasks and our logging on ``pipeline.celery_app``."""
+"""The Celery app that `celery -A pipeline.worker.app` runs: ``pipeline.celery_app`` with Slipway's logging."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from celery.signals import setup_logging
 
 from config.logging import secrets_of, set_up
 from config.settings import settings
-from pipeline.celery_app import configured
+from pipeline.celery_app import create_celery_app
 
-app = configured(settings())
+app = create_celery_app(settings())
 
 
 @setup_logging.connect
-def log_as_the_settings_say(**_: Any) -> None:
-    """Ours instead of Celery's: secrets hidden, and no two lines per task (the ledger's moves tell more)."""
+def configure_logging(**_: Any) -> None:
+    """Configure logging instead of Celery: secrets are hidden, and tasks log no lines of their own (moves say more)."""
     set_up(settings().log, secrets_of(settings()))
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)

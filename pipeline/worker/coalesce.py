@@ -1,4 +1,4 @@
-"""Work that is asked for again and again, and of which one run does what all who asked before it began wanted."""
+"""Coalesce repeated calls: one run serves every caller that asked before it began."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-SHARE = 4
-"""A run is followed by a pause, so that it takes a quarter of the time of one thread at the most."""
-LONGEST_PAUSE = 1.0
-"""Seconds: as often as the sweep, whatever a run takes."""
+MAX_SHARE = 4
+"""A run is followed by a pause of three times its length: runs take at most a quarter of one thread's time."""
+MAX_PAUSE = 1.0
+"""Seconds; the sweep runs as often, however long a run takes."""
 
 
-class Coalesced:
-    """One run at a time in this process; who asks while another already waits for its turn need not run at all.
+class Coalescer:
+    """Runs one call at a time in this process, and drops calls that arrive while another one waits for its turn.
 
-    Doorbells are such work: under a load that is more than the workers can do they pile up, and each would otherwise
-    look for what is due once more, and take the time from those that do it. The one that waits begins later than all
-    that it stands for came, so it sees what they were about. Dies it, then the sweep does it, as with any lost ring.
+    Slot messages are such calls. Under more load than the workers can take they pile up, and each of them would look
+    for due deliveries again and take time from the work itself. The call that waits begins after all the dropped ones
+    arrived, so it sees what they were about. If this process dies, the next sweep does the work.
     """
 
     def __init__(self, work: Callable[[], object]) -> None:
@@ -27,20 +27,20 @@ class Coalesced:
         self._free_at = 0.0
 
     def __call__(self) -> bool:
-        """Whether it ran; False: somebody else will. Raises what the work raises."""
+        """Run the work and return True, or return False if a waiting call does it. Raises what the work raises."""
         if not self._waiting.acquire(blocking=False):
             return False
         try:
             self._running.acquire()
-            # a pace, not a synchronisation: the lock above is that
+            # the pause limits the rate; the lock above is the synchronisation
             time.sleep(max(0.0, self._free_at - time.monotonic()))
         finally:
-            self._waiting.release()  # before the work begins: who comes now may have something it does not see
+            self._waiting.release()  # before the work begins: a later call may be about something it does not see
         try:
             began = time.monotonic()
             self._work()
         finally:
             took = time.monotonic() - began
-            self._free_at = time.monotonic() + min(took * (SHARE - 1), LONGEST_PAUSE)
+            self._free_at = time.monotonic() + min(took * (MAX_SHARE - 1), MAX_PAUSE)
             self._running.release()
         return True

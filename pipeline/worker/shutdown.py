@@ -1,4 +1,4 @@
-"""How a worker ends: takes nothing new, finishes what it can in SLIPWAY_WORKER__SHUTDOWN, hands back the rest, goes."""
+"""Worker shutdown: take nothing new, finish what fits in SLIPWAY_WORKER__SHUTDOWN seconds, requeue the rest, exit."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from celery.signals import worker_shutdown, worker_shutting_down
 
 from config.settings import settings
 from pipeline.store.database import Unreachable
-from pipeline.wiring import CLOSING
-from pipeline.worker.thread_pool import Pool
+from pipeline.wiring import SHUTDOWN
+from pipeline.worker.thread_pool import BoundedThreadPool
 
 log = logging.getLogger("slipway.worker")
 
 
 @worker_shutting_down.connect
-def told_to_stop(**_: Any) -> None:
-    """In the signal's handler, at once: from here on slices begin nothing that they could not finish."""
-    CLOSING.begin(settings().worker.shutdown)
+def begin_shutdown(**_: Any) -> None:
+    """Begin the shutdown, in the signal handler: from now on no call begins that could not finish."""
+    SHUTDOWN.begin(settings().worker.shutdown)
 
 
 @worker_shutdown.connect
-def leave(sender: Any, **_: Any) -> None:
-    """The last step of a stop: the broker has its messages back. What still runs is handed back, and left.
+def finish_shutdown(sender: Any, **_: Any) -> None:
+    """Requeue the claims of tasks that still run, and exit: the last step of a shutdown.
 
-    Python would wait for its threads at the end, so the process ends here.
+    The broker has its unstarted messages back by now. The process exits here, as Python would wait for its threads.
     """
-    pool: Pool | None = getattr(sender, "pool", None)
-    if pool is None or not pool.busy:
+    pool: BoundedThreadPool | None = getattr(sender, "pool", None)
+    if pool is None or not pool.is_busy:
         return
     try:
-        CLOSING.hand_back()
+        SHUTDOWN.requeue_claims()
     except Unreachable:
-        log.warning("what was in hand could not be handed back: it is rescued when its leases run out")
-    log.warning("what still ran after %g s was handed back", settings().worker.shutdown)
+        log.warning("running work could not be requeued; it is rescued when its leases expire")
+    log.warning("shutdown: work still running after %g s was requeued", settings().worker.shutdown)
     logging.shutdown()
     os._exit(sender.exitcode or 0)

@@ -1,4 +1,4 @@
-"""Celery's thread pool, but it is left when the time of a stopping process is over, whatever still runs in it."""
+"""Celery's thread pool with a bounded stop: it stops waiting for its tasks when the shutdown's time is over."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from typing import Any
 from celery.concurrency.thread import TaskPool
 
 from config.settings import settings
-from pipeline.wiring import CLOSING
+from pipeline.wiring import SHUTDOWN
 
 
-class Pool(TaskPool):
-    """Threads. Named by the app's ``worker_pool``, so that every worker of ours has it."""
+class BoundedThreadPool(TaskPool):
+    """The thread pool of every worker; the app's ``worker_pool`` names it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._running: set[Future[Any]] = set()
 
     def on_apply(self, *args: Any, **options: Any) -> Any:
-        """As Celery does."""
+        """Start a task as Celery does, and keep its future."""
         result = super().on_apply(*args, **options)
         self._running.add(result.f)
         result.f.add_done_callback(self._running.discard)
         return result
 
     def on_stop(self) -> None:
-        """Waits for what runs. Celery's would wait for ever; what has not begun is the broker's again in both."""
-        CLOSING.begin(settings().worker.shutdown)  # however it is stopped; SIGTERM has begun it already
+        """Cancel unstarted tasks and wait for running ones until the time is over (Celery's pool waits for ever)."""
+        SHUTDOWN.begin(
+            settings().worker.shutdown
+        )  # SIGTERM has begun it already; another way of stopping has not
         self.executor.shutdown(wait=False, cancel_futures=True)
-        left = CLOSING.left()
+        left = SHUTDOWN.time_left()
         wait(tuple(self._running), None if left is None else left.total_seconds())
 
     @property
-    def busy(self) -> bool:
-        """Whether something still runs."""
+    def is_busy(self) -> bool:
+        """True while a task runs."""
         return not all(future.done() for future in tuple(self._running))

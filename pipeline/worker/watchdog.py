@@ -1,9 +1,8 @@
-"""Ends a worker that has gone deaf: its consumer takes nothing although it has a free slot and messages wait.
+"""The watchdog: ends a worker whose consumer takes nothing although a slot is free and messages wait.
 
 Consumers have gone silent before without the process ending: celery issues 8030, 8091, 9054 and 10302 (after a
-reconnect, some with the threads pool). Whoever starts our processes starts one that ended again; one that hangs is
-nobody's business but this thread's. A worker whose slots are all busy is not deaf, however long it takes: what it
-does is bounded by its slices.
+reconnect, some with the threads pool). A service manager restarts a process that ended, but does not notice one that
+hangs. A worker whose slots are all busy has not stalled, however long it takes: its work is bounded by slices.
 """
 
 from __future__ import annotations
@@ -17,67 +16,72 @@ from dataclasses import dataclass, field
 
 log = logging.getLogger("slipway.watchdog")
 
-DEAF = 70
-"""Exit status: EX_SOFTWARE of sysexits.h."""
-GLANCES = 12
-"""How often it looks within the time after which a worker counts as deaf."""
+STALLED_EXIT_STATUS = 70
+"""EX_SOFTWARE of sysexits.h."""
+CHECKS_PER_LIMIT = 12
+"""How often the watchdog checks within the time after which a worker counts as stalled."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Silence:
-    """How long there has been something to take, room to take it, and nothing taken. Seconds of a monotonic clock."""
+class StallDetector:
+    """Measures how long messages have waited and a slot has been free without one being taken.
+
+    All times are seconds of a monotonic clock.
+    """
 
     limit: float
-    asleep: float
-    """A longer pause between two glances: then this process stood still itself, and nothing is known."""
+    max_gap: float
+    """A longer time between two checks: this process stood still itself, and nothing can be concluded."""
     since: float | None = None
-    glanced: float | None = None
-    taken: float = field(default=float("-inf"))
+    checked_at: float | None = None
+    taken_at: float = field(default=float("-inf"))
 
-    def heard(self, now: float) -> None:
-        """The consumer took a message."""
-        self.taken = now
+    def record_message(self, now: float) -> None:
+        """Record that the consumer took a message."""
+        self.taken_at = now
 
-    def deaf(self, now: float, *, room: bool, waiting: bool) -> bool:
-        """Whether it has gone on for too long, seen now."""
-        stood_still = self.glanced is not None and now - self.glanced > self.asleep
-        self.glanced = now
-        if stood_still or not room or not waiting:
+    def is_stalled(self, now: float, *, has_free_slot: bool, has_messages: bool) -> bool:
+        """Return True if nothing has been taken for ``limit`` seconds, by this check and those before it."""
+        stood_still = self.checked_at is not None and now - self.checked_at > self.max_gap
+        self.checked_at = now
+        if stood_still or not has_free_slot or not has_messages:
             self.since = None
             return False
         if self.since is None:
             self.since = now
-        return now - max(self.since, self.taken) >= self.limit
+        return now - max(self.since, self.taken_at) >= self.limit
 
 
 class Watchdog(threading.Thread):
-    """Outside the pool and the consumer's loop, with a connection of its own."""
+    """A thread outside the pool and the consumer's loop, with a Redis connection of its own."""
 
-    def __init__(self, *, limit: float, room: Callable[[], bool], waiting: Callable[[], bool]) -> None:
+    def __init__(
+        self, *, limit: float, has_free_slot: Callable[[], bool], has_messages: Callable[[], bool]
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
-        self._pause = limit / GLANCES
-        self._silence = Silence(limit=limit, asleep=4 * self._pause + 1)
-        self._room, self._waiting = room, waiting
-        self._over = threading.Event()
+        self._pause = limit / CHECKS_PER_LIMIT
+        self._detector = StallDetector(limit=limit, max_gap=4 * self._pause + 1)
+        self._has_free_slot, self._has_messages = has_free_slot, has_messages
+        self._stopped = threading.Event()
 
-    def heard(self) -> None:
-        """The consumer took a message."""
-        self._silence.heard(time.monotonic())
+    def record_message(self) -> None:
+        """Record that the consumer took a message."""
+        self._detector.record_message(time.monotonic())
 
     def stop(self) -> None:
-        """The worker ends by itself: it takes nothing new on purpose."""
-        self._over.set()
+        """Stop watching: during a shutdown the worker takes nothing on purpose."""
+        self._stopped.set()
 
     def run(self) -> None:
-        """Glances until the worker ends, or ends it."""
-        while not self._over.wait(self._pause):
-            room, waiting = self._room(), self._waiting()
-            if self._silence.deaf(time.monotonic(), room=room, waiting=waiting):
+        """Check until the worker ends; end it if it has stalled."""
+        while not self._stopped.wait(self._pause):
+            free, waiting = self._has_free_slot(), self._has_messages()
+            if self._detector.is_stalled(time.monotonic(), has_free_slot=free, has_messages=waiting):
                 log.critical(
-                    "nothing was taken for %.0f s although messages wait and a slot is free: this worker ends, to be "
-                    "started again",
-                    self._silence.limit,
+                    "no message was taken for %.0f s although messages wait and a slot is free: this worker ends, to "
+                    "be restarted",
+                    self._detector.limit,
                 )
                 logging.shutdown()
-                # what still runs was taken before the silence: longer ago than a slice lasts, or rescued like a crash
-                os._exit(DEAF)
+                # what still runs was taken longer ago than a slice lasts; otherwise it is rescued like after a crash
+                os._exit(STALLED_EXIT_STATUS)

@@ -1,4 +1,4 @@
-"""Puts the watchdog beside a worker: when it is ready, until it is told to end."""
+"""Start the watchdog when a worker is ready, and stop it when the worker begins to shut down."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from celery.worker import state
 from config.settings import settings
 from pipeline.failpoint import failpoint
 from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import redis_client
+from pipeline.rate_buckets import create_redis_client
 from pipeline.worker.watchdog import Watchdog
 
 _watchdogs: list[Watchdog] = []
 
 
 @worker_ready.connect
-def guard(sender: Any, **_: Any) -> None:
-    """``sender`` is the consumer. An inspecting or a beat process has none, and no watchdog."""
+def start_watchdog(sender: Any, **_: Any) -> None:
+    """Start a watchdog; *sender* is the consumer. Processes without one (beat, inspect) get no watchdog."""
     s = settings()
-    liveness = QueueLiveness(redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master))
+    liveness = QueueLiveness(create_redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master))
     queues = list(sender.app.amqp.queues.consume_from)
     slots = int(sender.pool.num_processes)
     watchdog = Watchdog(
         limit=s.worker.deaf,
-        room=lambda: len(state.reserved_requests) < slots,
-        waiting=lambda: _any_waits(liveness, queues),
+        has_free_slot=lambda: len(state.reserved_requests) < slots,
+        has_messages=lambda: _has_messages(liveness, queues),
     )
     _watchdogs.append(watchdog)
     watchdog.start()
 
 
 @task_received.connect
-def heard(**_: Any) -> None:
-    """The consumer took a message."""
+def record_message(**_: Any) -> None:
+    """Record that the consumer took a message."""
     for watchdog in _watchdogs:
-        watchdog.heard()
+        watchdog.record_message()
     failpoint("worker.received")
 
 
 @worker_shutting_down.connect
-def stop(**_: Any) -> None:
-    """From here on it takes nothing on purpose."""
+def stop_watchdogs(**_: Any) -> None:
+    """Stop watching: from now on the worker takes nothing on purpose."""
     for watchdog in _watchdogs:
         watchdog.stop()
 
 
-def _any_waits(liveness: QueueLiveness, queues: Sequence[str]) -> bool:
-    """Broker away: nothing is known of its queues, and ending would not bring it back."""
-    return any(liveness.length(queue) for queue in queues)
+def _has_messages(liveness: QueueLiveness, queues: Sequence[str]) -> bool:
+    """Return True if any queue holds messages; False if the broker is unreachable: a restart would not help then."""
+    return any(liveness.count_messages(queue) for queue in queues)

@@ -1,4 +1,4 @@
-"""Many requests that wait for the same URL ring for it once, until somebody has tried it."""
+"""The dispatcher: many requests that wait for one URL send one message for it, until it has been tried."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def broker(broker_url: str) -> Redis:
 
 
 def bell(url: str) -> Dispatcher:
-    return Dispatcher(create_celery_app(load({"SLIPWAY_BROKER__URL": url}), patient=False))
+    return Dispatcher(create_celery_app(load({"SLIPWAY_BROKER__URL": url}), retry_broker=False))
 
 
 def test_a_check_that_nobody_tried_is_rung_once_however_many_ask(broker: Redis, broker_url: str) -> None:

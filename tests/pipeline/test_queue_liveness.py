@@ -1,3 +1,5 @@
+"""Queue liveness: keys in Redis that expire, and answers while Redis is unreachable."""
+
 from __future__ import annotations
 
 import pytest

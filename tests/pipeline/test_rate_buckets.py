@@ -1,3 +1,5 @@
+"""Rate buckets on a real broker: spacing, all buckets or none, and failing closed."""
+
 from __future__ import annotations
 
 import time
@@ -115,7 +117,7 @@ def test_closed_while_the_broker_is_away() -> None:
 
 
 def test_it_can_be_lifted(client: redis.Redis) -> None:
-    rate_buckets = RateBuckets(client, on=False)
+    rate_buckets = RateBuckets(client, enabled=False)
     for _ in range(3):
         assert rate_buckets.take("a", "finalize", (rate(1, 60),)) == ZERO
 

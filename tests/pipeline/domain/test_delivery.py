@@ -1,3 +1,5 @@
+"""The states of a delivery: the table of moves is total, and only its moves are allowed."""
+
 from __future__ import annotations
 
 from itertools import product

@@ -1,3 +1,5 @@
+"""Comparing the epoch in the database with the one in the file."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
@@ -12,11 +14,11 @@ ONE, OTHER = UUID(int=1), UUID(int=2)
 
 
 def outside(n: int, epoch: UUID = ONE) -> Epoch:
-    return Epoch(epoch=epoch, n=n, until=NOW)
+    return Epoch(id=epoch, number=n, until=NOW)
 
 
 def inside(n: int, epoch: UUID | None = ONE, *, confirmed: bool = True, moved: bool = False) -> StoredEpoch:
-    return StoredEpoch(epoch=epoch, n=n, until=NOW if confirmed else None, moved=moved)
+    return StoredEpoch(id=epoch, number=n, until=NOW if confirmed else None, moved=moved)
 
 
 @pytest.mark.parametrize(

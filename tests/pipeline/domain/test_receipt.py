@@ -1,4 +1,4 @@
-"""A chain of receipts holds as it was written, and no other way."""
+"""Receipts and their chain: intact as written, broken by any change."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def head_of(line: bytes) -> Head:
 
 
 def forged(line: bytes, **changes: Any) -> bytes:
-    """Changed, and its hash made right again."""
+    """Change a line and recompute its hash."""
     body = json.loads(line) | changes
     del body["hash"]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -72,7 +72,7 @@ def test_a_line_is_canonical_json_whose_hash_anybody_can_make() -> None:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose own time is nine hours ahead of UTC."""
+    """A machine whose local time is nine hours ahead of UTC."""
     with monkeypatch.context() as changed:
         changed.setenv("TZ", "EAST-9")
         time.tzset()
@@ -183,7 +183,10 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         f"line 3 is altered: {LACKS}",
     ),
     "a number before the first": (lambda x: [forged(x[0], sequence=0)], f"line 1 is altered: {LACKS}"),
-    "brackets without end": (lambda x: [*x[:2], b"[" * MAX_LINE_BYTES, *x[3:]], "line 3 is altered: it is not JSON"),
+    "brackets without end": (
+        lambda x: [*x[:2], b"[" * MAX_LINE_BYTES, *x[3:]],
+        "line 3 is altered: it is not JSON",
+    ),
     "a line without end": (
         lambda x: [*x[:2], b"9" * (MAX_LINE_BYTES + 1), *x[3:]],
         "line 3 is altered: it is longer than any receipt",
@@ -255,12 +258,12 @@ def test_no_other_order_holds(order: list[int]) -> None:
 )
 def test_what_is_no_head_is_refused(text: str) -> None:
     with pytest.raises(InvalidHead, match="slipway receipts head"):
-        Head.read(text)
+        Head.parse(text)
 
 
 def test_a_head_reads_as_it_is_written() -> None:
     head = head_of(chain(3)[2])
-    assert Head.read(str(head)) == head
+    assert Head.parse(str(head)) == head
 
 
 def test_a_line_that_was_cut_is_no_receipt() -> None:

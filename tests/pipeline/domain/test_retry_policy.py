@@ -1,3 +1,5 @@
+"""The retry policy: each result and error, and the verdict it leads to."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -56,7 +58,7 @@ ZERO = timedelta(0)
 
 
 def shape(verdict: Verdict, error: Exception | str | None = None, **expected: Any) -> None:
-    """All fields: those named are as named, all others have their defaults. A text is the code of an error of ours."""
+    """Compare all fields of a verdict: those not named have their defaults; *error* may be the code of an own error."""
     want = Verdict(**{"state": verdict.state, **expected})
     assert verdict == want
     if isinstance(error, str):
@@ -209,10 +211,10 @@ def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_lo
         wait=seconds(5),
         spent=True,
         closes=Outcome.REFUSED,
-        surprise=True,
+        unexpected=True,
     )
-    assert judge_error(error, RetryState(surprises=1), POLICY).state is State.RETRYING
-    verdict = judge_error(error, RetryState(surprises=2), POLICY)
+    assert judge_error(error, RetryState(unexpected_errors=1), POLICY).state is State.RETRYING
+    verdict = judge_error(error, RetryState(unexpected_errors=2), POLICY)
     shape(
         verdict,
         told,
@@ -220,7 +222,7 @@ def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_lo
         reason=Reason.PERSON_NEEDED,
         spent=True,
         closes=Outcome.REFUSED,
-        surprise=True,
+        unexpected=True,
     )
 
 
@@ -238,7 +240,7 @@ def test_a_bug_of_ours_says_its_kind_and_nothing_of_its_insides() -> None:
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), MemoryError()])
 @pytest.mark.parametrize("spent", [0, 4])
 def test_the_unforeseen_after_arm_is_looked_at(error: Exception, spent: int) -> None:
-    verdict = judge_error(error, replace(AFTER, spent=spent, surprises=9), POLICY)
+    verdict = judge_error(error, replace(AFTER, spent=spent, unexpected_errors=9), POLICY)
     told = error if isinstance(error, OutcomeUnknown) else OutcomeUnknown.code
     shape(verdict, told, state=State.UNKNOWN, wait=POLICY.look_first)
     assert isinstance(verdict.error, OutcomeUnknown)
@@ -327,7 +329,9 @@ def test_absence_needs_two_looks_and_the_first_late_enough(seen: Ready | Absent)
 
 
 @pytest.mark.parametrize("seen", [Ready(checkpoint=HANDLE), Absent(), CannotTell(reason="?")])
-def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_enough(seen: LookResult) -> None:
+def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_enough(
+    seen: LookResult,
+) -> None:
     doubtful = replace(AFTER, in_doubt=True)
     for before in (False, True):
         early = judge_look(seen, replace(doubtful, absent_before=before), POLICY)

@@ -1,4 +1,4 @@
-"""What no outcome, standing or setting may ever lead to."""
+"""Properties of the retry policy that hold for every result, state and setting."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ARMED = st.builds(
     RetryState,
     spent=st.integers(0, 9),
     looks=st.integers(0, 99),
-    surprises=st.integers(0, 9),
+    unexpected_errors=st.integers(0, 9),
     armed_for=LONGS,
     waited=WAITS,
     stale_before=st.booleans(),
@@ -69,7 +69,7 @@ UNARMED = st.builds(
     RetryState,
     spent=st.integers(0, 9),
     looks=st.integers(0, 99),
-    surprises=st.integers(0, 9),
+    unexpected_errors=st.integers(0, 9),
     waited=WAITS,
     stale_before=st.booleans(),
 )
@@ -96,7 +96,7 @@ SEEN: st.SearchStrategy[LookResult] = st.one_of(
 
 
 def never_wrong(verdict: Verdict, *, armed: bool) -> None:
-    """The rules that hold for every verdict."""
+    """Assert the rules that hold for every verdict."""
     assert verdict.wait >= timedelta(0)
     assert (verdict.state is State.BLOCKED) == (verdict.reason is not None)
     assert (verdict.state is State.PUBLISHED) == (verdict.published is not None)
@@ -209,6 +209,6 @@ def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterErro
         look_limit=timedelta(0),
         crashes=99,
     )
-    verdict = judge_error(error, RetryState(spent=tries - 1, surprises=0, armed_for=armed), policy)
+    verdict = judge_error(error, RetryState(spent=tries - 1, unexpected_errors=0, armed_for=armed), policy)
     if verdict.spent:
         assert verdict.state in (State.FAILED, State.BLOCKED)

@@ -1,3 +1,5 @@
+"""Slots of time, backoff and pauses between looks."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

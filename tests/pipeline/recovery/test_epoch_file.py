@@ -1,4 +1,4 @@
-"""The mark's folder, on a real file system and from several processes."""
+"""The epoch file on a real file system, written by several processes."""
 
 from __future__ import annotations
 
@@ -21,39 +21,41 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
-from pipeline.domain.epoch import Mark
-from pipeline.recovery.epoch_file import Outside
+from pipeline.domain.epoch import Epoch
+from pipeline.recovery.epoch_file import EpochFile
 first, step, now = int(sys.argv[2]), int(sys.argv[3]), datetime.fromisoformat(sys.argv[4])
 for n in range(first, 200, step):
-    assert Outside(Path(sys.argv[1])).advance(Mark(epoch=UUID(int=1), n=n, until=now + timedelta(seconds=n)))
+    assert EpochFile(Path(sys.argv[1])).advance(Epoch(id=UUID(int=1), number=n, until=now + timedelta(seconds=n)))
 """
 
 
-def mark(n: int, epoch: UUID = EPOCH) -> Epoch:
-    return Epoch(epoch=epoch, n=n, until=NOW + timedelta(seconds=n))
+def make_epoch(n: int, epoch: UUID = EPOCH) -> Epoch:
+    return Epoch(id=epoch, number=n, until=NOW + timedelta(seconds=n))
 
 
 def test_a_folder_that_is_not_there_holds_no_mark_and_is_made_for_its_owner_only(tmp_path: Path) -> None:
-    outside = EpochFile(tmp_path / "a" / "mark")
-    assert outside.read() is None
-    assert outside.noted(None) == frozenset()
-    assert not outside.folder.exists(), "looking makes nothing"
-    assert outside.advance(mark(1))
-    assert outside.read() == mark(1)
-    assert outside.folder.stat().st_mode & 0o777 == 0o700
+    epoch_file = EpochFile(tmp_path / "a" / "mark")
+    assert epoch_file.read() is None
+    assert epoch_file.list_brought_forward(None) == frozenset()
+    assert not epoch_file.folder.exists(), "looking makes nothing"
+    assert epoch_file.advance(make_epoch(1))
+    assert epoch_file.read() == make_epoch(1)
+    assert epoch_file.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_it_never_goes_back_and_never_into_another_epoch(tmp_path: Path) -> None:
-    outside = EpochFile(tmp_path)
-    assert outside.advance(mark(5))
-    assert outside.advance(mark(4)), "somebody was faster: what it says is true all the same"
-    assert outside.read() == mark(5)
-    assert outside.advance(Epoch(epoch=EPOCH, n=6, until=NOW))
-    assert outside.read() == Epoch(epoch=EPOCH, n=6, until=mark(5).until), "a clock that was set back"
-    assert not outside.advance(mark(9, uuid4()))
+    epoch_file = EpochFile(tmp_path)
+    assert epoch_file.advance(make_epoch(5))
+    assert epoch_file.advance(make_epoch(4)), "somebody was faster: what it says is true all the same"
+    assert epoch_file.read() == make_epoch(5)
+    assert epoch_file.advance(Epoch(id=EPOCH, number=6, until=NOW))
+    assert epoch_file.read() == Epoch(id=EPOCH, number=6, until=make_epoch(5).until), (
+        "a clock that was set back"
+    )
+    assert not epoch_file.advance(make_epoch(9, uuid4()))
     other = uuid4()
-    outside.begin(mark(1, other))
-    assert outside.read() == mark(1, other)
+    epoch_file.begin(make_epoch(1, other))
+    assert epoch_file.read() == make_epoch(1, other)
 
 
 def test_processes_that_write_at_once_leave_the_newest(tmp_path: Path) -> None:
@@ -62,31 +64,31 @@ def test_processes_that_write_at_once_leave_the_newest(tmp_path: Path) -> None:
         return subprocess.run(words, check=False, timeout=60).returncode
 
     assert together(lambda: write(1), lambda: write(2)) == [0, 0]
-    assert EpochFile(tmp_path).read() == mark(199)
+    assert EpochFile(tmp_path).read() == make_epoch(199)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"epoch": "x", "n": 1, "until": "y"}', "[1]"])
 def test_what_is_no_mark_is_an_error_that_names_the_file_and_never_no_mark(tmp_path: Path, text: str) -> None:
     (tmp_path / "mark.json").write_text(text)
-    with pytest.raises(UnreadableEpochFile, match=r"mark\.json is no mark"):
+    with pytest.raises(UnreadableEpochFile, match=r"mark\.json is no epoch file"):
         EpochFile(tmp_path).read()
     with pytest.raises(UnreadableEpochFile):
-        EpochFile(tmp_path).advance(mark(1))
+        EpochFile(tmp_path).advance(make_epoch(1))
     assert (tmp_path / "mark.json").read_text() == text
 
 
 def test_what_was_brought_forward_is_found_by_when_it_was_whatever_the_month(tmp_path: Path) -> None:
-    outside, next_month = EpochFile(tmp_path), NOW + timedelta(minutes=2)
+    epoch_file, next_month = EpochFile(tmp_path), NOW + timedelta(minutes=2)
     old, new, newest = uuid4(), uuid4(), uuid4()
-    outside.note([old], NOW - timedelta(days=3))
-    outside.note([new], NOW)
-    outside.note([newest], next_month)
+    epoch_file.record_brought_forward([old], NOW - timedelta(days=3))
+    epoch_file.record_brought_forward([new], NOW)
+    epoch_file.record_brought_forward([newest], next_month)
     assert sorted(f.name for f in tmp_path.glob("forward-*")) == [
         "forward-2027-01.txt",
         "forward-2027-02.txt",
     ]
-    assert outside.noted(NOW) == {new, newest}
-    assert outside.noted(None) == {old, new, newest}
+    assert epoch_file.list_brought_forward(NOW) == {new, newest}
+    assert epoch_file.list_brought_forward(None) == {old, new, newest}
     with (tmp_path / "forward-2027-02.txt").open("a") as file:
         file.write(f"{next_month.isoformat()} 0199c0de-00")  # the machine stopped in the middle of a line
-    assert outside.noted(NOW) == {new, newest}
+    assert epoch_file.list_brought_forward(NOW) == {new, newest}

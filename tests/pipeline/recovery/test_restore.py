@@ -1,4 +1,4 @@
-"""A database that was put back, on real engines: nothing that went out since its backup is sent again."""
+"""Restores on real engines: nothing that was sent after the backup is sent again."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ from pipeline.stages.status import look
 from pipeline.store.checks.checks import open_check
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.dead_letters import OPERATOR
-from pipeline.store.recovery import epoch as marks
+from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
 from pipeline.store.recovery.epoch import Doubt
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.restoring import keep_rows, put_rows_back
 
@@ -66,11 +66,11 @@ PLAIN = Acceptance()
 
 @dataclass(kw_only=True)
 class Scene:
-    """A house whose database is backed up and put back, and the platform beside it, which is not."""
+    """A core whose database is backed up and restored, and a platform that is not."""
 
     core: CoreFixture
     context: Context
-    outside: EpochFile
+    epoch_file: EpochFile
     script: Script
     environment: dict[str, str]
 
@@ -83,7 +83,7 @@ class Scene:
         _forget(self)
 
     def accept(self, word: Acceptance = PLAIN) -> set[UUID]:
-        return {one.id for one in restore.accept(self.context, self.outside, word)}
+        return {one.id for one in restore.accept(self.context, self.epoch_file, word)}
 
     def doubt(self) -> Doubt:
         found = self.context.send_guard.find_doubt()
@@ -94,13 +94,13 @@ class Scene:
         return self.core.ledger.post([self.core.account("one")], state, **more)
 
     def goes_out(self, post: Post) -> State | None:
-        """Its time has come: it is released and published."""
+        """Release the post and publish it; return the delivery's state."""
         delay.release_due(self.context)
         delivery = self.core.ledger.delivery(post.deliveries[0])
         return publish(self.context, delivery.id, delivery.generation)
 
     def sent(self, post: Post) -> int:
-        """How often the platform was told to show it."""
+        """Return how often the visible call was made."""
         return sum(call == ("finalize", str(post.deliveries[0])) for call in self.script.calls)
 
     def seen(self, delivery: UUID) -> State | None:
@@ -118,12 +118,12 @@ def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Ite
         return Published(remote_id=draft.delivery_id)
 
     script.finalize = finalize
-    context = playing(build_context(settings), script)
+    context = with_script(build_context(settings), script)
     ledger = Ledger(database_url, Vault(vault_key))
     yield Scene(
         core=make_core(context, ledger),
         context=context,
-        outside=EpochFile(settings.mark_folder),
+        epoch_file=EpochFile(settings.mark_folder),
         script=script,
         environment=environment,
     )
@@ -193,7 +193,7 @@ def test_it_is_looked_for_from_when_it_can_have_gone_out_and_no_earlier(scene: S
     assert armed_at(long_due) == since
     found = scene.core.ledger.delivery(due.deliveries[0])
     assert found.armed_at == min(found.due_at, found.updated_at)
-    doubt = scene.outside.read()
+    doubt = scene.epoch_file.read()
     assert doubt is not None
     assert found.armed_deadline > found.now, "a worker of before may still be about to send"
 
@@ -211,13 +211,13 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
     noted: list[bool] = []
 
     def finalize(draft: Draft, _: Account) -> FinalizeResult:
-        noted.append(delivery in scene.outside.noted(None))
+        noted.append(delivery in scene.epoch_file.list_brought_forward(None))
         return Published(remote_id=draft.delivery_id)
 
     scene.script.finalize = finalize
     delay.release_due(scene.context)
     assert publish(scene.context, delivery, 1) is State.PUBLISHED
-    assert noted == [True], "it stood outside before the visible call"
+    assert noted == [True], "the epoch file has it before the visible call"
     scene.put_back()
     assert scene.core.ledger.delivery(delivery).due_at > scene.core.now()
     assert scene.accept() == {delivery}
@@ -226,7 +226,9 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
 def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
     post = scene.post()
     delay.release_due(scene.context)
-    scene.context.send_guard._sure_until = float("inf")  # it looked a moment ago, however busy the machine is
+    scene.context.send_guard._valid_until = float(
+        "inf"
+    )  # it looked a moment ago, however busy the machine is
     with scene.context.database.begin() as c:
         row(
             c,
@@ -244,7 +246,7 @@ def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene
     edit(scene.context, scene.core.caller, post, later)
     edit(scene.context, scene.core.caller, post, Change(given=frozenset({"caption"}), caption="other"))
     with scene.context.database.begin() as c:
-        assert not marks.has_brought_forward(c)
+        assert not epochs.has_brought_forward(c)
 
 
 @pytest.mark.parametrize("by", ["its author", "an operator"])
@@ -307,7 +309,7 @@ def _nothing_is_proven_by(scene: Scene, post: Post, shown: LookResult) -> None:
     scene.core.ledger.change(delivery, "armed_deadline = now()")
     assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
     assert scene.seen(delivery) is State.UNKNOWN
-    with pytest.raises(decide.CannotDecide, match="may still appear"):
+    with pytest.raises(decide.CannotResolve, match="may still appear"):
         decide.publish_again(scene.context, delivery)
     scene.core.ledger.change(delivery, LATE)
     assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
@@ -401,12 +403,12 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
             work()
         assert (refused.value.status, refused.value.code) == (503, "unavailable")
     decisions: list[Callable[[], None]] = [
-        lambda: decide.it_is_live(context, lost.deliveries[0], "https://t.example/1"),
+        lambda: decide.confirm_live(context, lost.deliveries[0], "https://t.example/1"),
         lambda: decide.publish_again(context, lost.deliveries[0]),
         lambda: decide.resume(context, lost.deliveries[0]),
     ]
     for decision in decisions:
-        with pytest.raises(decide.CannotDecide, match="`slipway restore status`"):
+        with pytest.raises(decide.CannotResolve, match="`slipway restore status`"):
             decision()
     replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, who="a test")
     assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
@@ -457,7 +459,7 @@ def test_what_was_taken_since_the_restore_may_be_a_repeat_unless_the_person_know
 
 
 def test_what_became_due_while_nothing_ran_is_not_in_doubt(scene: Scene) -> None:
-    """Nothing was sent after the mark: what was due then is only late."""
+    """Nothing was sent after the file's time: what was due then is only late."""
     post = scene.post(due=timedelta(minutes=5))
     scene.back_up()
     _expire(scene)
@@ -489,7 +491,7 @@ def test_without_a_mark_the_person_has_to_say_until_when(scene: Scene) -> None:
     post, later = scene.post(), scene.post(due=HOUR)
     scene.back_up()
     scene.put_back()
-    (scene.outside.folder / "mark.json").unlink()
+    (scene.epoch_file.folder / "mark.json").unlink()
     assert scene.doubt().why == "lost"
     with pytest.raises(CannotAccept, match="--until"):
         scene.accept()
@@ -503,7 +505,7 @@ def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: 
     scene.back_up()
     scene.put_back()
     scene.doubt()
-    with pytest.raises(CannotAccept, match="where the workers' is"):
+    with pytest.raises(CannotAccept, match="with the workers' SLIPWAY_MARK__FOLDER"):
         restore.accept(scene.context, EpochFile(tmp_path / "elsewhere"), Acceptance())
 
 
@@ -517,7 +519,7 @@ def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> N
     post, later = scene.post(), scene.post(due=HOUR)
     assert scene.context.send_guard.may_send()
     since = scene.core.now() - LONG_AGO
-    restore.declare(scene.context, scene.outside, since=since, until=None)
+    restore.declare(scene.context, scene.epoch_file, since=since, until=None)
     _forget(scene)
     assert scene.goes_out(post) is None
     doubt = scene.doubt()
@@ -551,9 +553,9 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
         timeout=60,
     )
     assert ended.returncode == -signal.SIGKILL
-    mark = scene.outside.read()
-    assert mark is not None
-    assert mark.n == 1, "the new epoch stands outside already"
+    in_file = scene.epoch_file.read()
+    assert in_file is not None
+    assert in_file.number == 1, "the file has the new epoch already"
     assert scene.goes_out(post) is None
     assert scene.core.ledger.states(post) == [State.SCHEDULED]
     assert scene.doubt() == before
@@ -568,14 +570,14 @@ def _expire(scene: Scene) -> None:
     """An hour passes in which nothing is sent."""
     with scene.context.database.begin() as c:
         row(c, "UPDATE backup.mark SET marked_at = now() - interval '1 hour' RETURNING n")
-    mark = scene.outside.read()
-    assert mark is not None
-    scene.outside.begin(replace(mark, until=mark.until - HOUR))
+    in_file = scene.epoch_file.read()
+    assert in_file is not None
+    scene.epoch_file.begin(replace(in_file, until=in_file.until - HOUR))
 
 
 def _forget(scene: Scene) -> None:
-    """As a process that has just been started."""
-    scene.context.send_guard._sure_until = float("-inf")
+    """Make the send guard compare again, like a process that has just started."""
+    scene.context.send_guard._valid_until = float("-inf")
 
 
 def _good(scene: Scene, post: Post) -> None:

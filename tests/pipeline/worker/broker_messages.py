@@ -1,4 +1,4 @@
-"""Messages as they lie in the broker: what this code sends, and what two of them have in common."""
+"""Messages as they lie in the broker: those that this code sends, and how their shapes are compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.celery_app import create_celery_app
 from pipeline.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
 from pipeline.queues import ALL_QUEUES
 from pipeline.rate_buckets import create_redis_client
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
 
 BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""
@@ -31,12 +31,12 @@ SAMPLES = [UUID(int=0x01A2_0000_0000_7000_8000_0000_0000_0000 + n) for n in rang
 
 
 def frozen() -> list[BrokerMessage]:
-    """Every message that any version has ever sent, one of each kind."""
+    """Return every message that any version has ever sent, one of each kind."""
     return [m for file in sorted(FROZEN.glob("v*.json")) for m in json.loads(file.read_text())]
 
 
 def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
-    """Into its queue, as kombu does; what was to end long ago ends in a while."""
+    """Put a message into its queue as kombu does; an expiry in the past is moved to the future."""
     raw = {name: value for name, value in message.items() if name != "queue"}
     if raw["headers"]["expires"]:
         later = datetime.now(UTC) + timedelta(minutes=15)
@@ -46,7 +46,7 @@ def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
 
 
 def take(client: redis.Redis) -> list[BrokerMessage]:
-    """All that lie there, oldest first; the queues are empty then."""
+    """Take all messages out of the queues, oldest first."""
     found = []
     for queue in ALL_QUEUES:
         while raw := client.rpop(queue):
@@ -57,7 +57,7 @@ def take(client: redis.Redis) -> list[BrokerMessage]:
 
 
 def sent(s: Settings) -> list[BrokerMessage]:
-    """Everything this code can send: the doorbell's every method, and beat's every tick."""
+    """Return every kind of message that this code sends: by the dispatcher's methods and by beat's ticks."""
     app = create_celery_app(s)
     dispatcher, client = Dispatcher(app), create_redis_client(s.broker.url.get_secret_value())
     assert RINGS.keys() == {
@@ -75,7 +75,7 @@ def sent(s: Settings) -> list[BrokerMessage]:
 
 
 def shape(message: BrokerMessage) -> str:
-    """What a task has to understand of a message: the same for two that differ in ids, numbers and times only."""
+    """Return what a task has to understand of a message; ids, numbers and times are left out."""
     headers = message["headers"]
     args, kwargs, embedded = message["body"]
     return json.dumps(
@@ -126,7 +126,7 @@ def _message(n: int) -> Message:
 
 def _publish(dispatcher: Dispatcher) -> None:
     dispatcher.send_deliveries([_message(0)])
-    dispatcher.send_deliveries([_message(1), _message(2)], standing=2 * MESSAGES_BEFORE_BATCHES)
+    dispatcher.send_deliveries([_message(1), _message(2)], queued=2 * MESSAGES_BEFORE_BATCHES)
 
 
 def _looks(dispatcher: Dispatcher) -> None:
@@ -157,4 +157,4 @@ RINGS: Mapping[str, Callable[[Dispatcher], object]] = {
     "checks": _checks,
     "checks_once": _checks_once,
 }
-"""The doorbell's methods, each with all the kinds of message it sends."""
+"""The dispatcher's methods, each with all the kinds of message it sends."""

@@ -21,7 +21,7 @@ from tests.pipeline.worker.broker_messages import FROZEN, BrokerMessage, frozen,
 
 
 def main(version: str) -> None:
-    """One message of each new shape, and of those in which several travel together."""
+    """Return one message of each new shape, those with several deliveries included."""
     known = {shape(message) for message in frozen()}
     new: dict[str, BrokerMessage] = {}
     with tempfile.TemporaryDirectory(prefix="freeze-", dir="/tmp") as folder, Valkey(Path(folder)) as valkey:
@@ -37,7 +37,7 @@ def main(version: str) -> None:
 
 
 def _plain(message: BrokerMessage) -> BrokerMessage:
-    """Without this machine's name and this moment's random ids."""
+    """Return the message without the machine's name and random ids."""
     ids = [message["headers"]["id"], message["properties"]["reply_to"], message["properties"]["delivery_tag"]]
     text = json.dumps({**message, "headers": {**message["headers"], "origin": "gen1@host"}})
     for n, identity in enumerate(ids):

@@ -1,4 +1,4 @@
-"""Of work that many ask for at once few runs are made, and each who asked is followed by a run that began later."""
+"""The coalescer: few runs serve many callers, and each call is followed by a run that began after it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_one_at_a_time_runs_and_one_waits_for_all_who_came_meanwhile() -> None:
         entered.release()
         assert leave.acquire(timeout=WAIT)
 
-    ring = Coalescer(work)
+    coalescer = Coalescer(work)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(ring)
+        first = pool.submit(coalescer)
         assert entered.acquire(timeout=WAIT)
-        second = pool.submit(ring)
-        until(lambda: ring._waiting.locked() or None, WAIT, lambda: "the second does not wait")
-        assert not ring(), "nobody else has to"
+        second = pool.submit(coalescer)
+        until(lambda: coalescer._waiting.locked() or None, WAIT, lambda: "the second does not wait")
+        assert not coalescer(), "nobody else has to"
         assert not second.done(), "two ran at once"
         leave.release(2)
         assert first.result(WAIT)
@@ -36,7 +36,7 @@ def test_one_at_a_time_runs_and_one_waits_for_all_who_came_meanwhile() -> None:
 
 
 def test_whatever_was_there_when_somebody_asked_is_seen() -> None:
-    """What a run sees is what was there when it began; asked for by many, nothing is left unseen."""
+    """A run sees what was there when it began; with many callers, nothing is left unseen."""
     there, seen = 0, 0
     lock = threading.Lock()
 
@@ -44,17 +44,17 @@ def test_whatever_was_there_when_somebody_asked_is_seen() -> None:
         nonlocal seen
         seen = there
 
-    ring = Coalescer(work)
+    coalescer = Coalescer(work)
 
-    def ask() -> None:
+    def call() -> None:
         nonlocal there
         for _ in range(200):
             with lock:
                 there += 1
-            ring()
+            coalescer()
 
     with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(ask) for _ in range(8)]:
+        for done in [pool.submit(call) for _ in range(8)]:
             done.result(WAIT)
     assert (there, seen) == (1600, 1600)
 
@@ -68,9 +68,9 @@ def test_runs_take_a_share_of_the_time_however_often_they_are_asked_for() -> Non
         time.sleep(0.01)  # the work takes time: that is what is shared out
         spent += time.monotonic() - began
 
-    ring = Coalescer(work)
+    coalescer = Coalescer(work)
     began = time.monotonic()
-    assert all(ring() for _ in range(20))
+    assert all(coalescer() for _ in range(20))
     assert spent <= (time.monotonic() - began) / MAX_SHARE * 1.5
 
 
@@ -81,8 +81,8 @@ def test_work_that_fails_says_so_and_is_done_again() -> None:
         if fails:
             raise ConnectionError("away")
 
-    ring = Coalescer(work)
+    coalescer = Coalescer(work)
     with pytest.raises(ConnectionError):
-        ring()
+        coalescer()
     fails = False
-    assert ring()
+    assert coalescer()

@@ -1,4 +1,4 @@
-"""Real workers: one whose consumer hangs ends itself, one that is only busy goes on, and one that is told to ends."""
+"""The watchdog on real workers: a stalled one ends itself, a busy one does not, one that shuts down exits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from config.settings import Settings
 from pipeline.domain.delivery import State
 from pipeline.queues import PUBLISH, UPKEEP
-from pipeline.store.deliveries.release import Message
+from pipeline.store.deliveries.message import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from pipeline.worker.watchdog import STALLED_EXIT_STATUS
@@ -39,7 +39,7 @@ def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
 
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Starts a worker with one slot for one queue, that hangs at a failpoint."""
+    """Start a worker with one slot for one queue that hangs at a failpoint."""
     started: list[subprocess.Popen[bytes]] = []
 
     def starting(queue: str, hangs: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -105,15 +105,17 @@ def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
     assert core.messages(platform_queue) > 0
 
 
-def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(core: CoreFixture, start: Start) -> None:
-    from pipeline.store.canaries import silences
+def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(
+    core: CoreFixture, start: Start
+) -> None:
+    from pipeline.store.canaries import read_silences
 
     worker = start(UPKEEP, {})
     canary(core, UPKEEP)
 
     def taken() -> bool:
         with core.context.database.begin() as c:
-            return UPKEEP in silences(c)
+            return UPKEEP in read_silences(c)
 
     until(taken, 60)
     assert worker.poll() is None

@@ -1,7 +1,7 @@
-"""Messages between versions: what any version ever sent is understood, and what none here knows harms nothing.
+"""Messages between versions: every message ever sent is understood, and an unknown one does no harm.
 
-``messages/v1.json`` holds one message of each kind, as it lay in the broker. It is never changed, only added to, in a
-file of the next number: see the README of ``pipeline/worker``.
+``messages/v1.json`` holds one message of each kind, as it was in the broker. It never changes; new kinds go into a file
+with the next number (``pipeline/worker/README.md``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import ALL_QUEUES, REACHABILITY, UPKEEP
 from pipeline.rate_buckets import create_redis_client
-from pipeline.store.canaries import silences
+from pipeline.store.canaries import read_silences
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(kw_only=True)
 class Worker:
-    """One real worker on all queues; the platforms are a port where nobody listens."""
+    """A real worker on all queues; the platforms' hosts are a closed port."""
 
     core: CoreFixture
     client: redis.Redis
@@ -47,7 +47,7 @@ class Worker:
     log: Path
 
     def done(self) -> bool:
-        """Nothing waits, nothing is in hand."""
+        """Return True if no message waits and none is being worked on."""
         return not self.client.hlen("unacked") and not any(self.client.llen(queue) for queue in ALL_QUEUES)
 
     def errors(self) -> str:
@@ -136,8 +136,8 @@ def test_everything_ever_sent_is_understood(worker: Worker) -> None:
     until(worker.done, 60)
     assert worker.errors() == ""
     with core.context.database.begin() as c:
-        assert checks.tries_of(c, check) >= 1
-        assert silences(c).keys() >= {m["queue"] for m in frozen() if m["headers"]["task"] == "canary"}
+        assert checks.read_tries(c, check) >= 1
+        assert read_silences(c).keys() >= {m["queue"] for m in frozen() if m["headers"]["task"] == "canary"}
 
 
 def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> None:
@@ -158,14 +158,16 @@ def test_what_no_task_here_understands_is_left_to_the_ledger(worker: Worker) -> 
         found = ledger.delivery(delivery)
         assert (found.state, found.fence, found.crashes, found.spent) == ("queued", 0, 0, 0), "nobody took it"
         ledger.change(delivery, "updated_at = now() - interval '11 seconds'")
-    assert rescue_expired_leases(core.context) >= len(mine), "its queue stands empty: rung again, not after a lease"
+    assert rescue_expired_leases(core.context) >= len(mine), (
+        "its queue stands empty: rung again, not after a lease"
+    )
     until(lambda: all(("publish", "queued", "publishing") in ledger.moves(d) for d in mine), 60)
     with core.context.database.begin() as c:
         assert not rows(c, "SELECT FROM deliveries WHERE crashes > 0")
 
 
 def filled(messages: list[BrokerMessage], ids: list[UUID]) -> Iterator[BrokerMessage]:
-    """The frozen messages about rows of this test."""
+    """Return the frozen messages with ids of this test's rows."""
     text = json.dumps(messages)
     for sample, mine in zip(SAMPLES, ids, strict=False):
         text = text.replace(str(sample), str(mine))

@@ -1,4 +1,4 @@
-"""What is begun is finished before more is begun, and nobody's queue starves for it: read off a real broker."""
+"""Queue priority on a real broker: looks and slot messages come first, and no queue starves."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ EACH = 24
 BEGINNING = tuple(PUBLISH.values())
 
 
-def taken(broker_url: str, number: int, *standing: str) -> list[str]:
-    """The queues of the first so many messages that a consumer of the publish group takes, of EACH in these queues."""
+def consume(broker_url: str, number: int, *filled: str) -> list[str]:
+    """Put EACH messages into the filled queues; return the queues of the first *number* messages a consumer takes."""
     found: list[str] = []
 
-    def note(message: Message) -> None:
+    def record(message: Message) -> None:
         found.append(str(message.delivery_info["routing_key"]))
         message.ack()  # type: ignore[no-untyped-call]
 
     options = broker_options(load({}))
-    with Connection(broker_url, transport_options=options) as line:  # type: ignore[no-untyped-call]
-        for name in standing:
-            with line.SimpleQueue(name) as queue:
+    with Connection(broker_url, transport_options=options) as connection:  # type: ignore[no-untyped-call]
+        for name in filled:
+            with connection.SimpleQueue(name) as queue:
                 for _ in range(EACH):
                     queue.put({})
-        channel = line.channel()
+        channel = connection.channel()
         channel.basic_qos(0, 1)
         mine = [Queue(name) for name in WORKER_GROUPS["publish"]]  # type: ignore[no-untyped-call]
-        with line.Consumer(mine, channel=channel, on_message=note):
+        with connection.Consumer(mine, channel=channel, on_message=record):
             while len(found) < number:
-                line.drain_events(timeout=10)
+                connection.drain_events(timeout=10)
     return found
 
 
 def test_after_each_message_that_begins_something_come_a_look_and_a_doorbell(broker_url: str) -> None:
-    found = Counter(taken(broker_url, 3 * EACH, STATUS, DELAY, *BEGINNING))
+    found = Counter(consume(broker_url, 3 * EACH, STATUS, DELAY, *BEGINNING))
     assert abs(found[STATUS] - EACH) <= 1
     assert abs(found[DELAY] - EACH) <= 1
     rest = [found[queue] for queue in BEGINNING]
@@ -48,14 +48,14 @@ def test_after_each_message_that_begins_something_come_a_look_and_a_doorbell(bro
 
 
 def test_half_of_what_is_taken_are_looks_where_no_doorbell_waits(broker_url: str) -> None:
-    found = Counter(taken(broker_url, 2 * EACH, STATUS, *BEGINNING))
+    found = Counter(consume(broker_url, 2 * EACH, STATUS, *BEGINNING))
     assert abs(found[STATUS] - EACH) <= 1
 
 
 def test_where_neither_waits_the_others_are_served_in_turn(broker_url: str) -> None:
-    found = Counter(taken(broker_url, 2 * len(BEGINNING), *BEGINNING))
+    found = Counter(consume(broker_url, 2 * len(BEGINNING), *BEGINNING))
     assert set(found.values()) == {2}
 
 
 def test_where_only_looks_wait_they_are_all_served(broker_url: str) -> None:
-    assert taken(broker_url, EACH, STATUS) == [STATUS] * EACH
+    assert consume(broker_url, EACH, STATUS) == [STATUS] * EACH
