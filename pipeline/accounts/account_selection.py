@@ -1,76 +1,151 @@
-"""Which of the accounts that a grant opens are stored: known and found ones in, a choice or a refusal out."""
+"""Account selection: which of the accounts that a sign-in gives access to are stored.
+
+``filter_candidates`` applies what was asked for at the start. If several candidates remain and the start named none,
+the person selects (``offer_candidates``, then ``select_accounts``): as which member, organization or page to publish.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
 
-from adapters.contract import RemoteAccount
+from oauthlib.common import generate_token  # type: ignore[import-untyped]
+from sqlalchemy import Connection
+
+from adapters.contract import Platform, RemoteAccount
+from pipeline.accounts.connected_account import (
+    START_AGAIN,
+    ConnectedAccount,
+    PendingSelection,
+    store_accounts,
+    to_refusal,
+)
+from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.stages.post_request import Refusal
-from pipeline.store.accounts.accounts import AccountRow
-from pipeline.store.accounts.oauth_sessions import ALL, CLI, Grant
+from pipeline.store.accounts import oauth_candidates as store
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.oauth_sessions import ALL, CLI, OAuthSession, SessionRefused, Starter
+from pipeline.store.vault import VaultError
+
+log = logging.getLogger("slipway.connect")
+
+TICKET_LENGTH = 43
+"""Characters, of 62 each: over 256 bits, as in a state."""
 
 
-def storable(
-    grant: Grant, found: Iterable[RemoteAccount], known: Sequence[AccountRow]
+def filter_candidates(
+    session: OAuthSession, found: Iterable[RemoteAccount], known: Sequence[AccountRow]
 ) -> list[RemoteAccount]:
-    """The same account when one is connected again, else those chosen beforehand, else all; each once.
+    """Return the accounts that may be stored: the one to reconnect, else those named at the start, else all; each once.
 
-    ``known``: the workspace's accounts. Raises Refusal 409 ``no_accounts``, ``wrong_account`` or ``account_inactive``.
+    *known*: the workspace's accounts. Raises Refusal 409 ``no_accounts``, ``wrong_account`` or ``account_inactive``.
     """
-    fitting = {key(a): a for a in found if grant.connection in (None, a.connection)}
-    if not fitting:
+    candidates = {account_key(a): a for a in found if session.connection in (None, a.connection)}
+    if not candidates:
         raise Refusal(
             409,
             "no_accounts",
-            f"This {grant.platform.value} login has no account that can be published to; nothing was changed.",
+            f"This {session.platform.value} login has no account that can be published to; nothing was changed.",
         )
-    chosen = _chosen(grant, fitting.values(), known)
-    usable = [a for a in chosen if key(a) not in _out_of_use(grant, known)]
+    asked_for = _filter_asked_for(session, candidates.values(), known)
+    inactive = _list_inactive(session, known)
+    usable = [a for a in asked_for if account_key(a) not in inactive]
     if not usable:
         raise Refusal(
             409,
             "account_inactive",
-            f"{_names(chosen)} was taken out of use by the operator; nothing was changed.",
+            f"{_join_names(asked_for)} was taken out of use by the operator; nothing was changed.",
         )
     return usable
 
 
-def key(account: AccountRow | RemoteAccount) -> tuple[str, str]:
-    """What tells one account of a platform from another."""
+def needs_selection(session: OAuthSession, found: Sequence[RemoteAccount]) -> bool:
+    """Return True if the person has to select: several were found, and the start named no account."""
+    return session.chosen is None and session.account_id is None and len(found) > 1
+
+
+def offer_candidates(
+    c: Connection, context: Context, session: OAuthSession, found: Sequence[RemoteAccount]
+) -> PendingSelection:
+    """Store the candidates, sealed, until the person selects some of them."""
+    pending = PendingSelection(session=session.id, ticket=str(generate_token(TICKET_LENGTH)), accounts=found)
+    store.save_candidates(c, context.vault, session, pending.ticket, found)
+    return pending
+
+
+def select_accounts(
+    context: Context,
+    platform: Platform,
+    session: UUID,
+    ticket: str,
+    indexes: Collection[int],
+    starter: Starter | None = None,
+) -> list[ConnectedAccount]:
+    """Store the candidates at these indexes of the ``PendingSelection``, and end the session.
+
+    Raises Refusal as ``finish_authorization`` does if the ticket cannot be used, and 400 ``nothing_picked``, after
+    which the selection can be made again.
+    """
+    try:
+        with context.database.begin() as c:
+            opened, found = store.lock_candidates(c, context.vault, platform, session, ticket, starter)
+            selected = [one for index, one in enumerate(found) if index in indexes]
+            if not selected:
+                raise Refusal(
+                    400, "nothing_picked", "Nothing was ticked: go back one page and tick an account."
+                )
+            known = find_accounts(c, opened.workspace_id)
+            connected = store_accounts(c, context, opened, filter_candidates(opened, selected, known), known)
+    except SessionRefused as error:
+        log.warning("%s account selection refused: %s", platform.value, error.reason.value)
+        raise to_refusal(error) from None
+    except VaultError:
+        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
+    for one in connected:
+        log.info("connected %s account %s for workspace %s", platform.value, one.id, opened.workspace_id)
+    return connected
+
+
+def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:
+    """Return what identifies an account within its platform."""
     return account.connection, account.remote_id
 
 
-def name_of(account: AccountRow | RemoteAccount) -> str:
-    """As a person knows it."""
+def format_account_name(account: AccountRow | RemoteAccount) -> str:
+    """Return the name by which a person knows the account."""
     return account.username or account.display_name or account.remote_id
 
 
-def _chosen(grant: Grant, found: Iterable[RemoteAccount], known: Sequence[AccountRow]) -> list[RemoteAccount]:
-    again = [a for a in known if a.id == grant.account_id]
-    if again:
-        chosen, about = [a for a in found if key(a) == key(again[0])], name_of(again[0])
+def _filter_asked_for(
+    session: OAuthSession, found: Iterable[RemoteAccount], known: Sequence[AccountRow]
+) -> list[RemoteAccount]:
+    reconnected = [a for a in known if a.id == session.account_id]
+    if reconnected:
+        asked_for = [a for a in found if account_key(a) == account_key(reconnected[0])]
+        expected = format_account_name(reconnected[0])
     else:
-        chosen = [a for a in found if grant.chosen in (None, ALL) or a.remote_id in grant.chosen]
-        about = "the chosen ones"
-    if not chosen:
+        asked_for = [a for a in found if session.chosen in (None, ALL) or a.remote_id in session.chosen]
+        expected = "the chosen ones"
+    if not asked_for:
         raise Refusal(
             409,
             "wrong_account",
-            f"You signed in as {_names(found)}, but this is about {about}; nothing was changed. "
+            f"You signed in as {_join_names(found)}, but this is about {expected}; nothing was changed. "
             "Sign out there, and connect again as the right account.",
         )
-    return chosen
+    return asked_for
 
 
-def _out_of_use(grant: Grant, known: Sequence[AccountRow]) -> frozenset[tuple[str, str]]:
-    """What an operator has taken out of use, only an operator puts back."""
-    if grant.starter == CLI:
+def _list_inactive(session: OAuthSession, known: Sequence[AccountRow]) -> frozenset[tuple[str, str]]:
+    """Return the accounts that an operator took out of use: only the command line connects them again."""
+    if session.starter == CLI:
         return frozenset()
     return frozenset(
-        key(a) for a in known if a.platform is grant.platform and a.status is AccountStatus.INACTIVE
+        account_key(a) for a in known if a.platform is session.platform and a.status is AccountStatus.INACTIVE
     )
 
 
-def _names(accounts: Iterable[RemoteAccount]) -> str:
-    return ", ".join(sorted(map(name_of, accounts)))
+def _join_names(accounts: Iterable[RemoteAccount]) -> str:
+    return ", ".join(sorted(map(format_account_name, accounts)))

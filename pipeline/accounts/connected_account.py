@@ -1,4 +1,4 @@
-"""What a grant leads to: accounts stored with their tokens sealed, a choice for the person, or a refusal in words."""
+"""Store the accounts that an OAuth session connects, and explain why a session cannot be used."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from adapters.contract import Platform, RemoteAccount
 from pipeline.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account
-from pipeline.store.accounts.oauth_sessions import Grant, GrantRefused, Unusable, end_grant
+from pipeline.store.accounts.oauth_sessions import OAuthSession, RefusalReason, SessionRefused, end_session
 
-AGAIN = "Start connecting the account again."
-_UNUSABLE = {
-    Unusable.UNKNOWN: (400, f"Nobody here is waiting for this answer, or it is long over. {AGAIN}"),
-    Unusable.USED: (409, f"This answer was used before. If the account is not connected: {AGAIN}"),
-    Unusable.EXPIRED: (400, f"The ten minutes for this are over. {AGAIN}"),
-    Unusable.OTHER_PLATFORM: (
-        400,
-        f"This answer came from another platform than the one that was asked. {AGAIN}",
+START_AGAIN = "Start again, with `slipway account connect` or a new link from where you came from."
+_REFUSALS = {
+    RefusalReason.UNKNOWN: (400, f"This sign-in is not known, or expired long ago. {START_AGAIN}"),
+    RefusalReason.USED: (
+        409,
+        f"This sign-in was already completed. If the account is not connected: {START_AGAIN}",
     ),
-    Unusable.OTHER_STARTER: (403, "Somebody else started this: only the key that did can finish it."),
-    Unusable.KEY_REVOKED: (
+    RefusalReason.EXPIRED: (400, f"This sign-in has expired: it is valid for ten minutes. {START_AGAIN}"),
+    RefusalReason.OTHER_PLATFORM: (400, f"This sign-in was started for another platform. {START_AGAIN}"),
+    RefusalReason.OTHER_STARTER: (
         403,
-        "The key that started this was revoked meanwhile. Start again with another one.",
+        "This sign-in was started with another API key; only that key can finish it.",
+    ),
+    RefusalReason.KEY_REVOKED: (
+        403,
+        "The API key that started this sign-in was revoked. Start again with another key.",
     ),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Connected:
+class ConnectedAccount:
     """An account that can be published to from now on."""
 
     id: UUID
@@ -46,42 +49,42 @@ class Connected:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """Several accounts were found: the person says by the ticket, within ten minutes, which of them are stored."""
+class PendingSelection:
+    """Several accounts were found: within ten minutes, the person selects with the ticket those to store."""
 
-    grant: UUID
+    session: UUID
     ticket: str = field(repr=False)
     accounts: Sequence[RemoteAccount] = field(repr=False)
-    """A choice names them by their place in here."""
+    """The candidates; a selection names them by their index here."""
 
 
-def keep(
+def store_accounts(
     c: Connection,
     context: Context,
-    grant: Grant,
+    session: OAuthSession,
     accounts: Sequence[RemoteAccount],
     known: Sequence[AccountRow],
-) -> list[Connected]:
-    """Stores these accounts and ends the grant with them. ``known``: the workspace's accounts before."""
-    connected = [_store(c, context, grant, one, known) for one in accounts]
-    end_grant(c, grant.id, {"accounts": [_told(one) for one in connected]})
+) -> list[ConnectedAccount]:
+    """Store these accounts with their tokens sealed, and end the session. *known*: the workspace's accounts before."""
+    connected = [_store(c, context, session, one, known) for one in accounts]
+    end_session(c, session.id, {"accounts": [_to_dict(one) for one in connected]})
     return connected
 
 
-def refusal_of(error: GrantRefused) -> Refusal:
-    """Why a state, or a ticket, is not taken."""
-    status, message = _UNUSABLE[error.reason]
+def to_refusal(error: SessionRefused) -> Refusal:
+    """Return the refusal that tells a person why a state, or a ticket, is not accepted."""
+    status, message = _REFUSALS[error.reason]
     return Refusal(status, f"state_{error.reason.value}", message)
 
 
 def _store(
-    c: Connection, context: Context, grant: Grant, one: RemoteAccount, known: Sequence[AccountRow]
-) -> Connected:
+    c: Connection, context: Context, session: OAuthSession, one: RemoteAccount, known: Sequence[AccountRow]
+) -> ConnectedAccount:
     identity = add_account(
         c,
         context.vault,
-        workspace=grant.workspace_id,
-        platform=grant.platform,
+        workspace=session.workspace_id,
+        platform=session.platform,
         connection=one.connection,
         remote_id=one.remote_id,
         username=one.username,
@@ -89,9 +92,9 @@ def _store(
         credentials=one.credentials,
         settings=one.settings,
     )
-    return Connected(
+    return ConnectedAccount(
         id=identity,
-        platform=grant.platform,
+        platform=session.platform,
         connection=one.connection,
         remote_id=one.remote_id,
         username=one.username,
@@ -100,7 +103,7 @@ def _store(
     )
 
 
-def _told(one: Connected) -> dict[str, Any]:
+def _to_dict(one: ConnectedAccount) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "platform": one.platform.value,

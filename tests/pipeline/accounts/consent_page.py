@@ -1,4 +1,4 @@
-"""A person at a consent page of the sandbox, and what the platform sends them back with."""
+"""A person at a consent page of the sandbox, and the callback that the platform sends back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.stack import FAST, Stack, running
 def reception(
     engines: Engines, database_url: str, vault_key: str, folder: Path, *, api: bool = True
 ) -> Iterator[Stack]:
-    """The sandbox's consent pages, and our own server that people come back to."""
+    """The sandbox's consent pages, and Slipway's server with the callback."""
     environment = environment_of(database_url, engines.valkey.url, vault_key, folder) | FAST
     with running(environment, folder, free_ports(3)) as stack:
         stack.start_sandbox()
@@ -45,7 +45,7 @@ def reception(
 
 
 def allow(url: str, *usernames: str, **more: str) -> str:
-    """Where the consent page sends a person who lets the app act for these accounts."""
+    """Return the address the consent page sends a person to who grants access to these accounts."""
     return sent_back(url, {"auto": "allow", "username": ",".join(usernames), **more})
 
 
@@ -69,7 +69,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 class Form(HTMLParser):
-    """The form of a page: where it goes, what it carries, and the words beside each box."""
+    """Parses the form of a page: its action, hidden fields, and the label of each checkbox."""
 
     def __init__(self, page: requests.Response) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Form(HTMLParser):
 
 
 def picked(page: requests.Response, *usernames: str, **headers: str) -> requests.Response:
-    """Ticks the boxes beside these names and presses the button."""
+    """Tick the boxes with these names and submit the form."""
     form = Form(page)
     ticked = [box for box, words in form.boxes.items() if any(name in words for name in usernames)]
     data = {**form.hidden, "pick": ticked}
@@ -126,7 +126,7 @@ class Home:
         return cls(stack=stack, workspace=workspace, key=key, key_id=caller.key_id)
 
     def person(self, platform: str, username: str | None = None, **options: Any) -> str:
-        """Makes an account over there; its username."""
+        """Create an account at the platform; return its username."""
         name = username or f"ann{uuid4().hex[:8]}"
         body = {"platform": platform, "username": name, "options": options}
         made = self.stack.control("POST", "accounts", body)
@@ -134,16 +134,20 @@ class Home:
         return name
 
     def code(self, platform: str, username: str) -> str:
-        """A code as the consent page would hand it back, without going there."""
+        """Return a code as the consent page would, without a visit."""
         body = {"platform": platform, "remote_id": self.stack.remote[username]}
         code: str = self.stack.control("POST", "oauth/code", body)["code"]
         return code
 
-    def start_authorization(self, platform: Platform, starter: Starter | None = None, **more: Any) -> AuthorizationStart:
-        return start_authorization(self.stack.context, self.workspace, platform, starter or self.key_id, **more)
+    def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> AuthorizationStart:
+        return start_authorization(
+            self.stack.context, self.workspace, platform, starter or self.key_id, **more
+        )
 
-    def come_back(self, platform: Platform, url: str, starter: Starter | None = None) -> list[ConnectedAccount]:
-        """Takes a person in, as the callback does."""
+    def come_back(
+        self, platform: Platform, url: str, starter: Starter | None = None
+    ) -> list[ConnectedAccount]:
+        """Finish the authorization as the callback route does."""
         back: CallbackParameters = parse_callback(urlsplit(url).query)
         if back.code is None:
             raise decline_authorization(self.stack.context, platform, back.state, back.error or "", starter)
@@ -152,7 +156,9 @@ class Home:
     def connect_tiktok(self, username: str, **more: Any) -> ConnectedAccount:
         opened = self.start(Platform.TIKTOK, **more)
         code = self.code("tiktok", username)
-        [one] = as_stored(finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id))
+        [one] = as_stored(
+            finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id)
+        )
         return one
 
     def accounts(self) -> list[AccountRow]:
@@ -165,6 +171,6 @@ class Home:
         return found, version, status.value
 
     def sql(self, statement: str, **values: object) -> object:
-        """One statement; its first row."""
+        """Run one statement; return its first row."""
         with self.stack.context.database.begin() as c:
             return row(c, statement, **values)

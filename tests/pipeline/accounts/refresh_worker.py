@@ -1,4 +1,4 @@
-"""One worker that refreshes one account, once: ``python -m tests.pipeline.accounts.refresh_worker ACCOUNT VERSION``."""
+"""Refresh one account once: ``python -m tests.pipeline.accounts.refresh_worker ACCOUNT VERSION``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole OAuth flow against the sandbox's consent pages and token endpoints."""
+"""The OAuth flow against the sandbox's consent pages and token endpoints."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.accounts.account_choice import select_accounts
+from pipeline.accounts.account_selection import select_accounts
 from pipeline.accounts.authorize import finish_authorization
 from pipeline.accounts.connected_account import PendingSelection
-from pipeline.accounts.oauth_flow import parse_callback, redirect_uri
+from pipeline.accounts.oauth_flow import build_redirect_uri, parse_callback
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.connections import deactivate
-from pipeline.store.accounts.oauth_sessions import ALL, CLI, standing
+from pipeline.store.accounts.oauth_sessions import ALL, CLI, read_session_status
 from pipeline.store.auth.keys import revoke_key
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import Home, allow, as_stored, deny, query_of, reception
@@ -67,7 +67,9 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = as_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann)))
+    [one] = as_stored(
+        finish_authorization(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann))
+    )
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
     account, version, status = home.opened(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
@@ -99,7 +101,7 @@ def offered(home: Home, platform: Platform, url: str) -> PendingSelection:
     back = parse_callback(urlsplit(url).query)
     found = finish_authorization(home.stack.context, platform, back.state, back.code or "")
     assert isinstance(found, PendingSelection)
-    stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.grant))
+    stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.session))
     for one in found.accounts:
         assert one.credentials.access_token.get_secret_value() not in stored + repr(found)
     assert found.ticket not in stored + repr(found)
@@ -117,16 +119,16 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
             select_accounts(context, *args)
         return caught.value.status, caught.value.code
 
-    assert refusal(FACEBOOK, choice.grant, choice.ticket, ()) == (400, "nothing_picked")
-    assert refusal(FACEBOOK, choice.grant, choice.ticket, (7,)) == (400, "nothing_picked")
-    assert refusal(FACEBOOK, choice.grant, choice.ticket + "x", (0,)) == (400, "state_unknown")
+    assert refusal(FACEBOOK, choice.session, choice.ticket, ()) == (400, "nothing_picked")
+    assert refusal(FACEBOOK, choice.session, choice.ticket, (7,)) == (400, "nothing_picked")
+    assert refusal(FACEBOOK, choice.session, choice.ticket + "x", (0,)) == (400, "state_unknown")
     assert refusal(FACEBOOK, uuid4(), choice.ticket, (0,)) == (400, "state_unknown")
-    assert refusal(INSTAGRAM, choice.grant, choice.ticket, (0,)) == (400, "state_other_platform")
-    assert refusal(FACEBOOK, choice.grant, choice.ticket, (0,), CLI) == (403, "state_other_starter")
+    assert refusal(INSTAGRAM, choice.session, choice.ticket, (0,)) == (400, "state_other_platform")
+    assert refusal(FACEBOOK, choice.session, choice.ticket, (0,), CLI) == (403, "state_other_starter")
 
     def use() -> str:
         try:
-            return select_accounts(context, FACEBOOK, choice.grant, choice.ticket, (place,))[0].username
+            return select_accounts(context, FACEBOOK, choice.session, choice.ticket, (place,))[0].username
         except Refusal as refused:
             return refused.code
 
@@ -142,15 +144,15 @@ def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
     opened = home.start(FACEBOOK)
     choice = offered(home, FACEBOOK, allow(opened.url, *pages))
     home.sql(
-        "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.grant
+        "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.session
     )
     with pytest.raises(Refusal, match="ten minutes for this are over"):
-        select_accounts(home.stack.context, FACEBOOK, choice.grant, choice.ticket, (0, 1))
+        select_accounts(home.stack.context, FACEBOOK, choice.session, choice.ticket, (0, 1))
     with home.stack.context.database.begin() as c:
-        assert standing(c, opened.state, timedelta(minutes=2)).is_over
+        assert read_session_status(c, opened.state, timedelta(minutes=2)).is_over
     home.start(FACEBOOK)
     told = home.sql(
-        "SELECT outcome #>> '{error,code}', outcome ? 'offered' FROM grants WHERE id = :id", id=choice.grant
+        "SELECT outcome #>> '{error,code}', outcome ? 'offered' FROM grants WHERE id = :id", id=choice.session
     )
     assert told == ("nobody_picked", False)
     assert home.accounts() == []
@@ -165,7 +167,7 @@ def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, p
     assert ("person", ann) in found
     assert ("organization", acme) in found
     place = found.index((picks, ann if picks == "person" else acme))
-    [one] = select_accounts(home.stack.context, Platform.LINKEDIN, choice.grant, choice.ticket, (place,))
+    [one] = select_accounts(home.stack.context, Platform.LINKEDIN, choice.session, choice.ticket, (place,))
     assert (one.connection, one.remote_id) == (picks, choice.accounts[place].remote_id)
     assert [a.remote_id for a in home.accounts()] == [one.remote_id]
 
@@ -198,7 +200,9 @@ def test_a_state_is_bound_to_who_started_it_and_where(home: Home) -> None:
     refused(400, "state_other_platform", home, INSTAGRAM, opened.state, code, home.key_id)
     refused(400, "state_unknown", home, TIKTOK, opened.state + "x", code, home.key_id)
     assert other.accounts() == []
-    assert finish_authorization(home.stack.context, TIKTOK, opened.state, code, home.key_id), "none of them used it up"
+    assert finish_authorization(home.stack.context, TIKTOK, opened.state, code, home.key_id), (
+        "none of them used it up"
+    )
     by_hand = home.start(TIKTOK, CLI)
     refused(403, "state_other_starter", home, TIKTOK, by_hand.state, code, home.key_id)
     assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
@@ -324,7 +328,13 @@ def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixt
             home.come_back(FACEBOOK, back)
     credentials = home.opened(one.id)[0].credentials
     assert credentials.refresh_token is not None
-    said = caplog.text + repr(opened) + repr(one) + repr(caught.value) + repr(parse_callback(urlsplit(back).query))
+    said = (
+        caplog.text
+        + repr(opened)
+        + repr(one)
+        + repr(caught.value)
+        + repr(parse_callback(urlsplit(back).query))
+    )
     assert "connected facebook account" in caplog.text
     for secret in (
         opened.state,
@@ -347,7 +357,7 @@ def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixt
 )
 def test_the_redirect_comes_from_the_settings(public: str, sandbox: str, found: str) -> None:
     s = Settings.model_validate({"api": {"public_url": public, "port": 8123}, "sandbox": {"url": sandbox}})
-    assert redirect_uri(s, TIKTOK) == f"{found}/api/partner/v1/connect/tiktok/callback"
+    assert build_redirect_uri(s, TIKTOK) == f"{found}/api/partner/v1/connect/tiktok/callback"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +368,7 @@ def test_an_unusable_public_url_is_named(public: str) -> None:
     files = {"public_url": "https://files.example"}
     s = Settings.model_validate({"api": {"public_url": public}, "files": files})
     with pytest.raises(Refusal, match="SLIPWAY_API__PUBLIC_URL") as caught:
-        redirect_uri(s, TIKTOK)
+        build_redirect_uri(s, TIKTOK)
     assert caught.value.code == "not_configured"
 
 
@@ -383,7 +393,10 @@ def test_a_way_back_that_is_none_is_refused(query: str) -> None:
 
 def test_what_the_platforms_send_back_is_understood() -> None:
     assert parse_callback("code=a%2Ab%21c&scopes=x&state=s").code == "a*b!c"
-    assert parse_callback("error=user_cancelled_login&error_description=x&state=s").error == "user_cancelled_login"
+    assert (
+        parse_callback("error=user_cancelled_login&error_description=x&state=s").error
+        == "user_cancelled_login"
+    )
     assert (
         parse_callback("error=access_denied&error_code=200&error_reason=user_denied&state=s").error
         == "access_denied"

@@ -1,3 +1,5 @@
+"""Refresh of credentials with a scripted platform."""
+
 from __future__ import annotations
 
 import threading
@@ -20,7 +22,7 @@ from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
 from pipeline.store.accounts import accounts
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.scripted_adapter import Script, playing, raising
+from tests.pipeline.scripted_adapter import Script, raising, with_script
 from tests.pipeline.store.ledger import credentials, together
 
 
@@ -43,7 +45,7 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(core: CoreFixture, a
         return credentials("fresh")
 
     script = Script(refresh=slow)
-    context = playing(core.context, script)
+    context = with_script(core.context, script)
     answers: list[AdapterError | None] = []
 
     def others() -> None:
@@ -80,11 +82,11 @@ def test_only_a_definite_refusal_disconnects(
     core: CoreFixture, account: UUID, error: Exception, status: AccountStatus
 ) -> None:
     assert isinstance(
-        refresh(playing(core.context, Script(refresh=raising(error))), account, 1), AdapterError
+        refresh(with_script(core.context, Script(refresh=raising(error))), account, 1), AdapterError
     )
     assert stands(core) == ("token-1", 1, status)
     if status is AccountStatus.ACTIVE:
-        assert refresh(playing(core.context, Script()), account, 1) is None
+        assert refresh(with_script(core.context, Script()), account, 1) is None
 
 
 def test_what_a_person_connected_meanwhile_stays(core: CoreFixture, account: UUID) -> None:
@@ -93,7 +95,7 @@ def test_what_a_person_connected_meanwhile_stays(core: CoreFixture, account: UUI
             accounts.store_credentials(c, core.context.vault, account, credentials("by hand"))
         return credentials("of the old grant")
 
-    assert refresh(playing(core.context, Script(refresh=slow)), account, 1) is None
+    assert refresh(with_script(core.context, Script(refresh=slow)), account, 1) is None
     assert stands(core) == ("by hand", 2, AccountStatus.ACTIVE)
 
     def refused() -> Credentials:
@@ -101,7 +103,7 @@ def test_what_a_person_connected_meanwhile_stays(core: CoreFixture, account: UUI
         raise CredentialsRevoked("the old grant is gone")
 
     assert isinstance(
-        refresh(playing(core.context, Script(refresh=refused)), account, 2), CredentialsRevoked
+        refresh(with_script(core.context, Script(refresh=refused)), account, 2), CredentialsRevoked
     )
     assert stands(core) == ("by hand", 3, AccountStatus.ACTIVE)
 
@@ -111,7 +113,7 @@ def test_an_app_of_ours_that_is_not_set_up_right_asks_seldom(core: CoreFixture, 
     script = Script(
         finalize=raising(CredentialsExpired("old")), refresh=raising(PermissionMissing("our app"))
     )
-    assert publish(playing(core.context, script), post.deliveries[0], 0) is State.RETRYING
+    assert publish(with_script(core.context, script), post.deliveries[0], 0) is State.RETRYING
     found = core.ledger.delivery(post.deliveries[0])
     assert found.spent == 0
     assert found.next_at - found.now > timedelta(seconds=core.context.settings.publish.backoff_cap - 60)

@@ -1,4 +1,4 @@
-"""Keeping accounts alive, against the sandbox's token endpoints: what gets lost, and what becomes of the account."""
+"""Refresh against the sandbox's token endpoints: what may get lost, and what becomes of the account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.accounts import refresh as credentials
 from pipeline.accounts.refresh import refresh
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
-from pipeline.store.accounts.token_expiry import expiring
+from pipeline.store.accounts.token_expiry import list_due_refreshes
 from tests.conftest import Engines, environment_of, free_ports
 from tests.crash_table import Crashes, arming, points_of
 from tests.pipeline.accounts.consent_page import Home
@@ -131,7 +131,7 @@ def test_a_lost_answer_is_asked_for_once_more(home: Home, ann: UUID, fault: str)
     home.stack.fault("tiktok", "refresh", fault)
     lost = refresh(home.stack.context, ann, 1)
     assert isinstance(lost, Unavailable)
-    assert lost.retry_after == credentials.AFTER_SILENCE
+    assert lost.retry_after == credentials.UNANSWERED_PAUSE
     assert facts(home, ann).unanswered == 1
     assert refresh(home.stack.context, ann, 1) is None
     assert home.opened(ann)[1:] == (2, "active")
@@ -209,7 +209,7 @@ def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: Home, ann: UUI
 
 def due(home: Home) -> list[UUID]:
     with home.stack.context.database.begin() as c:
-        return [account for account, _ in expiring(c, 50)]
+        return [account for account, _ in list_due_refreshes(c, 50)]
 
 
 @pytest.mark.parametrize(
