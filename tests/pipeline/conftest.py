@@ -1,3 +1,5 @@
+"""Fixtures of the pipeline tests: a context on this module's engines, a ledger, a workspace."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
-    """A core on this module's engines."""
+    """A context on this module's engines."""
     built = build_context(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
     yield built
     built.database.close()

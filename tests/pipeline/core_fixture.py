@@ -1,4 +1,4 @@
-"""A core on real engines with a workspace of its own, and what a test of the stages does with it."""
+"""The core fixture: a workspace on real engines, and helpers to post to it and read what became of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import accept
-from pipeline.stages.post_request import Accepted, PostRequest, Refusal
+from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
@@ -45,7 +45,7 @@ def with_options(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class CoreFixture:
-    """One workspace in one core."""
+    """One workspace, its key and accounts, on one context."""
 
     context: Context
     ledger: Ledger
@@ -65,7 +65,7 @@ class CoreFixture:
         facts: Mapping[str, Any] | None = None,
         seen: str = "ok",
     ) -> UUID:
-        """A check of this URL that has its verdict already."""
+        """Add a check of this URL that has its verdict already; return its id."""
         with self.context.database.begin() as c:
             check = checks.open_check(c, self.workspace, purpose, url)
             found = (
@@ -77,7 +77,7 @@ class CoreFixture:
         return check.id
 
     def request(self, **given: Any) -> PostRequest:
-        """A request for a video to the account ``one``; its body's hash follows from what is asked."""
+        """Build a request for a video to the account ``one``; the body's hash follows from its fields."""
         asked: dict[str, Any] = {
             "caption": "hello",
             "media": {"type": "video", "url": VIDEO},
@@ -89,18 +89,18 @@ class CoreFixture:
         sent = {k: v for k, v in asked.items() if v is not None}
         return PostRequest(**with_options(sent), body_sha256=body)
 
-    def accept(self, request: PostRequest | None = None, **given: Any) -> Accepted:
+    def accept(self, request: PostRequest | None = None, **given: Any) -> AcceptedPost:
         return accept(self.context, self.caller, request or self.request(**given))
 
     def refused(self, request: PostRequest | None = None, **given: Any) -> Refusal:
-        """The refusal of a request; nothing may have been stored."""
+        """Return the refusal of a request, after asserting that nothing was stored."""
         before = self.posts()
         try:
             accepted = self.accept(request, **given)
         except Refusal as refusal:
             assert self.posts() == before
             return refusal
-        raise AssertionError(f"it was taken: {accepted}")
+        raise AssertionError(f"it was accepted: {accepted}")
 
     def now(self) -> datetime:
         with self.context.database.begin() as c:
@@ -131,7 +131,7 @@ class CoreFixture:
         return [r.id for r in found]
 
     def messages(self, queue: str) -> int:
-        """How many messages stand in a queue of the broker."""
+        """Return how many messages wait in a queue of the broker."""
         client: redis.Redis = create_redis_client(self.context.settings.broker.url.get_secret_value())
         length = client.llen(queue)
         client.close()
@@ -139,7 +139,7 @@ class CoreFixture:
         return length
 
     def with_settings(self, **groups: Mapping[str, Any]) -> CoreFixture:
-        """The same house under other settings."""
+        """Return the same core under other settings."""
         changed = {
             name: getattr(self.context.settings, name).model_copy(update=dict(values))
             for name, values in groups.items()
@@ -149,7 +149,7 @@ class CoreFixture:
 
 
 def make_core(context: Context, ledger: Ledger) -> CoreFixture:
-    """A new workspace with a key."""
+    """Create a workspace with a key."""
     workspace = ledger.workspace()
     with context.database.begin() as c:
         caller = find_caller(c, create_key(c, workspace, "tests"))

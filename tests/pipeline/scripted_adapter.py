@@ -1,4 +1,4 @@
-"""An adapter that does what a test says: the seam at which the core meets a platform, with nothing behind it."""
+"""A scripted adapter: its platform answers as the test says, and records every call."""
 # ruff: noqa: ARG002  a protocol's arguments, used or not
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def return_ready(checkpoint: CheckpointData) -> PrepareResult:
 
 @dataclass(kw_only=True)
 class Script:
-    """What the platform does; ``calls`` is what it was asked, in order."""
+    """How the platform answers; ``calls`` lists the calls it got, in order."""
 
     prepare: Callable[[CheckpointData], PrepareResult] = return_ready
     finalize: Callable[[Draft, Account], FinalizeResult] = lambda draft, _: Published(
@@ -60,16 +60,16 @@ class Script:
     can: Capabilities = CAPABILITIES
     calls: list[tuple[str, Any]] = field(default_factory=list)
     armed_at: list[datetime | None] = field(default_factory=list)
-    """What each look was told."""
+    """The ``armed_at`` that each look got."""
     clients: list[HttpClient] = field(default_factory=list)
-    """What each slice was given to speak with."""
+    """The client of each slice of work."""
 
     def made(self, call: str) -> int:
         return sum(name == call for name, _ in self.calls)
 
 
 class ScriptedAdapter:
-    """The adapter; ``script`` is bound by ``with_script``."""
+    """The adapter; ``with_script`` binds its script."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
@@ -118,13 +118,13 @@ class ScriptedAdapter:
 
 
 def with_script(context: Context, script: Script) -> Context:
-    """The core with this platform behind TikTok."""
+    """Return the context with this script as TikTok."""
     adapter: type[Adapter] = type("Bound", (ScriptedAdapter,), {"script": script, "capabilities": script.can})
     return replace(context, adapters={Platform.TIKTOK: adapter})
 
 
 def raising(error: Exception) -> Callable[..., Any]:
-    """Something that does nothing but raise."""
+    """Return a function that only raises."""
 
     def raises(*_: object) -> Any:
         raise error

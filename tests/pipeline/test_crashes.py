@@ -1,7 +1,7 @@
-"""A process that dies in the middle of one piece of work, and what whoever comes next makes of what it left.
+"""Crashes in the middle of one piece of work, and what the next process makes of what they leave.
 
-Each death is a process of its own (``tests/crash_tasks.py``), killed at a failpoint, on real engines. Where a platform
-has part in it, a script stands for it: who dies at these points on each real protocol is ``tests/proof``.
+Each crash is a process of its own (``tests/crash_tasks.py``), killed at a failpoint, on real engines. The platform is
+scripted here; ``tests/proof`` crashes at the same points on each real protocol.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.pipeline.actions.test_dead_letters import dead, discard, listed
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.stages.test_reachability import Served, picture
 from tests.pipeline.store.ledger import Ledger, Post
 
@@ -56,7 +56,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def given(environment: dict[str, str], site: Site) -> dict[str, str]:
-    """What the processes that die are started with."""
+    """The environment of the processes that crash."""
     nobody = "http://127.0.0.1:9"  # consent pages are opened there, and never asked for
     return environment | {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}
 
@@ -80,7 +80,7 @@ def key_of(core: CoreFixture) -> str:
 
 
 def dies_publishing(core: CoreFixture, given: dict[str, str], crashes: Crashes, what: str) -> Post:
-    """A post whose worker dies at the test's point while the platform behaves like this."""
+    """Return a post whose worker crashes at the test's failpoint while the platform follows the script."""
     post = core.ledger.post([core.accounts["one"]], State.QUEUED)
     [point] = crashes.points
     crashes.of(given, point, "publish", str(post.deliveries[0]), 0, what)
@@ -89,7 +89,7 @@ def dies_publishing(core: CoreFixture, given: dict[str, str], crashes: Crashes, 
 
 def publishes(core: CoreFixture, post: Post, script: Script) -> State | None:
     delay.release_due(core.context)
-    context, delivery = playing(core.context, script), post.deliveries[0]
+    context, delivery = with_script(core.context, script), post.deliveries[0]
     return publish(context, delivery, core.ledger.delivery(delivery).generation)
 
 
@@ -121,7 +121,7 @@ def test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again(
     )
     now = core.ledger.delivery(post.deliveries[0])
     assert (now.state, [a.late for a in core.ledger.attempts(now.id)]) == ("unknown", [None])
-    assert look(playing(core.context, script), now.id, now.generation, now.fence) is State.PUBLISHED
+    assert look(with_script(core.context, script), now.id, now.generation, now.fence) is State.PUBLISHED
     assert script.made("finalize") == 0
 
 
@@ -179,7 +179,9 @@ def test_media_whose_second_look_died_keep_no_post_back(
         assert (core.ledger.states(post), warnings(core, post)) == ([State.SCHEDULED], [])
 
 
-def test_stranded_posts_are_moved_by_the_next(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+def test_stranded_posts_are_moved_by_the_next(
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
+) -> None:
     check = core.decided()
     posts = [core.ledger.post([core.accounts["one"]], State.ACCEPTED, checks={0: check}) for _ in range(2)]
     for post in posts:
@@ -197,7 +199,7 @@ def test_an_address_is_found_once_more(core: CoreFixture, given: dict[str, str],
         crashes.of(given, point, "find_addresses", where)
         assert url(core, post)[1] == found
         script = Script(look=lambda _: Published(remote_id=where, url=where))
-        assert fill_urls(playing(core.context, script)) == (found is None)
+        assert fill_urls(with_script(core.context, script)) == (found is None)
         assert url(core, post) == (where, where)
         core.ledger.change(post.deliveries[0], "remote_id = NULL")
 
@@ -205,11 +207,13 @@ def test_an_address_is_found_once_more(core: CoreFixture, given: dict[str, str],
 # --- ringing ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_to_be_rung_is_rung_by_the_next(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+def test_what_was_to_be_rung_is_rung_by_the_next(
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
+) -> None:
     core.ledger.post([core.accounts["one"]], State.QUEUED)
     crashes.of(given, "rebuild.found", "rebuild")
     assert core.messages("publish.tiktok") == 0
-    assert rebuild_broker(core.context, per_second=100_000, told=lambda _: None).deliveries == 1
+    assert rebuild_broker(core.context, per_second=100_000, on_progress=lambda _: None).deliveries == 1
     assert core.messages("publish.tiktok") == 1
 
     client = create_redis_client(core.context.settings.broker.url.get_secret_value())
@@ -253,7 +257,9 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
     assert (dealt.done, list(dealt.skipped), listed(core)) == (letters[1:], letters[:1], [])
 
 
-def test_a_no_that_was_not_noted_changed_nothing(core: CoreFixture, given: dict[str, str], crashes: Crashes) -> None:
+def test_a_no_that_was_not_noted_changed_nothing(
+    core: CoreFixture, given: dict[str, str], crashes: Crashes
+) -> None:
     started = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
     crashes.of(given, "connect.noting", "decline", "tiktok", started.state)
     with pytest.raises(Refusal) as again:

@@ -1,4 +1,4 @@
-"""A process that was told to stop: where its slices end, and what becomes of what it has in hand at the end."""
+"""Shutdown: where a slice of work ends, and what becomes of claims when the time is over."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from pipeline.store.accounts.accounts import read_account
 from pipeline.store.checks import checks
 from pipeline.store.database import row
 from pipeline.store.deliveries.lease import give_back
-from pipeline.store.deliveries.release import ring_looks
+from pipeline.store.deliveries.redispatch import dispatch_looks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import LEASE, Post
 
@@ -45,7 +45,7 @@ QUEUE = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
 
 @pytest.fixture
 def mine(core: CoreFixture) -> CoreFixture:
-    """A house whose end is this test's alone."""
+    """A core with a shutdown signal of its own."""
     core.account("one")
     return replace(core, context=replace(core.context, shutdown=ShutdownSignal()))
 
@@ -56,21 +56,21 @@ def post(mine: CoreFixture) -> Post:
 
 
 def soon(context: Context) -> None:
-    """Told to stop, with no time for another call."""
+    """Begin the shutdown, with no time for another call."""
     context.shutdown.begin(context.settings.publish.call)
 
 
 def in_time(context: Context) -> None:
-    """Told to stop, with time for a call and a minute over."""
+    """Begin the shutdown, with time for a call and a minute more."""
     context.shutdown.begin(context.settings.publish.call + SETTLING.total_seconds() + 60)
 
 
 def send(core: CoreFixture, script: Script, post: Post) -> State | None:
-    return publish(playing(core.context, script), post.deliveries[0], 0)
+    return publish(with_script(core.context, script), post.deliveries[0], 0)
 
 
 def is_untouched(core: CoreFixture, post: Post) -> None:
-    """In the queue again as if nobody had taken it, with a message of its own."""
+    """Assert that the delivery is queued again with a message of its own, and counts no crash."""
     found = core.ledger.delivery(post.deliveries[0])
     assert (found.state, found.armed_at, found.crashes, found.spent) == ("queued", None, 0, 0)
     assert found.lease_until > found.now
@@ -134,7 +134,9 @@ def test_between_arm_and_answer_nothing_ends(mine: CoreFixture, post: Post) -> N
     assert send(mine, Script(finalize=finalize), post) is State.PUBLISHED
 
 
-def test_the_look_right_after_the_visible_call_is_left_to_another_process(mine: CoreFixture, post: Post) -> None:
+def test_the_look_right_after_the_visible_call_is_left_to_another_process(
+    mine: CoreFixture, post: Post
+) -> None:
     def finalize(*_: object) -> FinalizeResult:
         soon(mine.context)
         return Pending(checkpoint={"handle": "asked"})
@@ -164,10 +166,10 @@ def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: C
             id=mine.accounts["one"],
         )
     script = Script()
-    context = playing(mine.context, script)
+    context = with_script(mine.context, script)
     soon(context)
     assert refresh_credentials(context) == 0
-    assert refresh_credentials(playing(replace(mine.context, shutdown=ShutdownSignal()), script)) >= 1
+    assert refresh_credentials(with_script(replace(mine.context, shutdown=ShutdownSignal()), script)) >= 1
     with mine.context.database.begin() as c:
         _, version, _ = read_account(c, mine.context.vault, mine.accounts["one"])
     assert version == 2
@@ -181,7 +183,7 @@ def test_of_a_handful_what_has_not_begun_goes_back(mine: CoreFixture) -> None:
         return Published(remote_id=draft.delivery_id)
 
     before = mine.messages(QUEUE)
-    context = playing(mine.context, Script(finalize=finalize))
+    context = with_script(mine.context, Script(finalize=finalize))
     publish_batch(context, "tiktok", [(p.deliveries[0], 0) for p in posts])
     states = sorted(mine.ledger.state(p.deliveries[0]) for p in posts)
     assert states == [State.PUBLISHED, State.QUEUED, State.QUEUED]
@@ -221,7 +223,7 @@ def test_of_a_handful_all_is_in_hand_until_it_is_settled(mine: CoreFixture) -> N
         return Published(remote_id=draft.delivery_id)
 
     script = Script(finalize=finalize)
-    publish_batch(playing(mine.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_batch(with_script(mine.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
     found = sorted(mine.ledger.delivery(p.deliveries[0]).state for p in posts)
     assert found == ["published", "published", "queued"], "the settled and the armed one stay what they are"
     assert script.made("finalize") == 2
@@ -231,7 +233,7 @@ def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
     mine: CoreFixture, post: Post
 ) -> None:
     [delivery] = post.deliveries
-    context = replace(mine.context, adapters=playing(mine.context, Script()).adapters)
+    context = replace(mine.context, adapters=with_script(mine.context, Script()).adapters)
 
     def finalize(draft: Draft, _: Account) -> FinalizeResult:
         mine.context.shutdown.requeue_claims()
@@ -262,7 +264,9 @@ def test_a_claim_of_somebody_else_is_not_given_back(mine: CoreFixture, post: Pos
 
 
 @pytest.mark.parametrize("over", [False, True])
-def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: CoreFixture, *, over: bool) -> None:
+def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(
+    mine: CoreFixture, *, over: bool
+) -> None:
     posts = mine.ledger.posts(3, [mine.accounts["one"]], State.PROCESSING)
     ids = {p.deliveries[0] for p in posts}
     for delivery in ids:
@@ -275,14 +279,16 @@ def test_looks_that_can_no_longer_be_made_are_rung_by_the_next_sweep(mine: CoreF
         return Published(remote_id=f"r{script.made('look')}")
 
     script = Script(look=seen)
-    look_batch(playing(mine.context, script), [(d, 0, 1) for d in ids])
+    look_batch(with_script(mine.context, script), [(d, 0, 1) for d in ids])
     assert script.made("look") == 1
     with mine.context.database.begin() as c:
-        rung = {ring.delivery for ring in ring_looks(c, 10_000, LEASE)} & ids
+        rung = {ring.delivery for ring in dispatch_looks(c, 10_000, LEASE)} & ids
     assert sorted(mine.ledger.state(d) for d in rung) == [State.PROCESSING, State.PROCESSING]
 
 
-def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(mine: CoreFixture, site: Site) -> None:
+def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(
+    mine: CoreFixture, site: Site
+) -> None:
     path = "/under-way.jpg"
     picture_file = file(picture(), ETag='"v1"')
     with mine.context.database.begin() as c:
@@ -293,7 +299,7 @@ def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(min
         if mine.messages(REACHABILITY) == before:
             mine.context.shutdown.requeue_claims()
             with mine.context.database.begin() as c:
-                assert check in checks.due_checks(c, 10_000)
+                assert check in checks.list_due_checks(c, 10_000)
         return picture_file(request)
 
     site.routes[path] = answer

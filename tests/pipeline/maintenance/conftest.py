@@ -1,3 +1,5 @@
+"""Fixtures of the maintenance tests: each has a database of its own, as a job concerns every row."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def core(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace on a database of this test's own: chores concern everything."""
+    """A workspace on a database of this test's own, as a job concerns every row."""
     context = build_context(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
     context.liveness.set_marker()  # the broker of a system that has run before
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))

@@ -1,4 +1,4 @@
-"""What the tests of receipts share: deliveries that end, and the receipts they have."""
+"""Helpers of the receipt tests: deliveries that end, and the receipts they have."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt_chain import VerifiedChain, verify
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries import moves as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.settle import settle as store_settle
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
 
 FAILED = Verdict(state=State.FAILED, closes=Outcome.FAILED, disarm=True, error=Rejected("no"))
 
 
-def told(core: CoreFixture, workspace: UUID | None = None) -> list[dict[str, Any]]:
-    """The receipts of a workspace, oldest first; their chain holds."""
+def read_receipts(core: CoreFixture, workspace: UUID | None = None) -> list[dict[str, Any]]:
+    """Return the receipts of a workspace, oldest first, after verifying their chain."""
     with core.context.database.begin() as c:
         found = rows(
             c,
@@ -31,29 +31,31 @@ def told(core: CoreFixture, workspace: UUID | None = None) -> list[dict[str, Any
             w=workspace or core.workspace,
         )
     lines = [r.line for r in found]
-    assert not lines or verified(lines).receipts == len(lines)
+    assert not lines or verify_lines(lines).receipts == len(lines)
     return [json.loads(line) for line in lines]
 
 
-def verified(lines: list[str]) -> VerifiedChain:
+def verify_lines(lines: list[str]) -> VerifiedChain:
     return verify(line.encode() for line in lines)
 
 
 def settle(
     c: Connection, core: CoreFixture, held: ClaimedDelivery, verdict: Verdict, mover: Mover = Mover.PUBLISH
 ) -> None:
-    assert store.settle(c, core.ledger.vault, held, verdict, mover, origin=held.state) is not None
+    assert store_settle(c, core.ledger.vault, held, verdict, mover, origin=held.state) is not None
 
 
-def ends(core: CoreFixture, post: Post, verdict: Verdict | None = None, nth: int = 0) -> ClaimedDelivery:
-    """Its nth delivery is armed, called, and settled."""
+def settle_armed(
+    core: CoreFixture, post: Post, verdict: Verdict | None = None, nth: int = 0
+) -> ClaimedDelivery:
+    """Arm and settle the nth delivery of a post."""
     held = core.ledger.armed(post, nth)
     with core.context.database.begin() as c:
-        settle(c, core, held, verdict or live(held.id))
+        settle(c, core, held, verdict or published_verdict(held.id))
     return held
 
 
-def live(remote: object) -> Verdict:
+def published_verdict(remote: object) -> Verdict:
     return Verdict(
         state=State.PUBLISHED,
         spent=True,
@@ -62,16 +64,16 @@ def live(remote: object) -> Verdict:
     )
 
 
-def posted(core: CoreFixture, number: int = 1) -> list[Post]:
-    """Published a moment ago, by moves alone: for what only counts them."""
+def add_published_posts(core: CoreFixture, number: int = 1) -> list[Post]:
+    """Add published posts that have moves but no attempts, for tests that only count receipts."""
     posts = core.ledger.posts(number, [core.accounts["one"]], State.PUBLISHED)
     with core.context.database.begin() as c:
         for post in posts:
-            move(c, post.deliveries[0])
+            add_move(c, post.deliveries[0])
     return posts
 
 
-def move(c: Connection, delivery: UUID) -> None:
+def add_move(c: Connection, delivery: UUID) -> None:
     row(
         c,
         """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
@@ -80,6 +82,6 @@ def move(c: Connection, delivery: UUID) -> None:
     )
 
 
-def progress(core: CoreFixture) -> Any:
+def read_progress(core: CoreFixture) -> Any:
     with core.context.database.begin() as c:
         return row(c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM receipt_progress")

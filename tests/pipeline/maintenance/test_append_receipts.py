@@ -1,4 +1,4 @@
-"""Every last word on a delivery gets one receipt, which says what was so at that time, in its workspace's one chain."""
+"""Each final move of a delivery gets one receipt, with the facts of that time, in its workspace's chain."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.move import move
 from tests.pipeline.actions.test_edit import change, stored
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.maintenance.receipted import FAILED, ends, live, posted, told
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.maintenance.receipted import (
+    FAILED,
+    add_published_posts,
+    published_verdict,
+    read_receipts,
+    settle_armed,
+)
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.deliveries.test_late_results import absent, lose, prove
 from tests.pipeline.store.ledger import HOUR, MEDIA
 
@@ -31,11 +37,11 @@ from tests.pipeline.store.ledger import HOUR, MEDIA
 
 def test_what_went_live_is_told_as_the_ledger_has_it(core: CoreFixture) -> None:
     post = core.ledger.post([core.accounts["one"]])
-    held = ends(core, post, live("r1"))
+    held = settle_armed(core, post, published_verdict("r1"))
     assert append_receipts(core.context) == 1
     found = core.ledger.delivery(held.id)
     [attempt] = core.ledger.attempts(held.id)
-    [receipt] = told(core)
+    [receipt] = read_receipts(core)
     with core.context.database.begin() as c:
         account = row(c, "SELECT remote_id FROM accounts WHERE id = :id", id=held.account_id)
     assert account
@@ -75,13 +81,13 @@ def written(moment: Any) -> str:
 def test_a_failed_one_that_is_retried_and_goes_live_has_two(core: CoreFixture, *, late: bool) -> None:
     core.decided()
     post = core.ledger.post([core.accounts["one"]])
-    ends(core, post, FAILED)
+    settle_armed(core, post, FAILED)
     if not late:
         assert append_receipts(core.context) == 1
     assert steer.retry(core.context, core.caller, [post.id]).ids
-    ends(core, post)
+    settle_armed(core, post)
     append_receipts(core.context)
-    first, second = told(core)
+    first, second = read_receipts(core)
     assert (first["outcome"], first["error_code"], first["attempts"], first["remote_id"]) == (
         "failed",
         "rejected",
@@ -98,12 +104,12 @@ def test_what_a_person_decided_is_told(core: CoreFixture) -> None:
     for post in (seen, again):
         core.ledger.put(post, State.UNKNOWN, armed=True)
         core.ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
-    decide.it_is_live(core.context, seen.deliveries[0], "https://t.example/seen")
+    decide.confirm_live(core.context, seen.deliveries[0], "https://t.example/seen")
     decide.publish_again(core.context, again.deliveries[0])
     taken_back = stored(core)
     assert steer.cancel(core.context, core.caller, [taken_back.id]).ids
     append_receipts(core.context)
-    assert [(r["outcome"], r["mover"], r["url"]) for r in told(core)] == [
+    assert [(r["outcome"], r["mover"], r["url"]) for r in read_receipts(core)] == [
         ("published", "decide", "https://t.example/seen"),
         ("again", "decide", None),
         ("cancelled", "cancel", None),
@@ -114,14 +120,14 @@ def test_an_address_that_was_found_later_is_a_receipt_of_its_own(core: CoreFixtu
     post = stored(core, accounts=2)
     core.ledger.change(post.deliveries[0], "due_at = now()")
     bare = Verdict(state=State.PUBLISHED, closes=Outcome.PUBLISHED, published=Published(remote_id="r9"))
-    held = ends(core, post, bare)
+    held = settle_armed(core, post, bare)
     append_receipts(core.context)
     change(core, post.id, caption="new", scheduled_at=core.now() + HOUR)  # for the other account
     core.ledger.change(held.id, "next_at = now()")
     script = Script(look=lambda _: Published(remote_id="r9", url="https://t.example/r9"))
-    assert fill_urls(playing(core.context, script)) == 1
+    assert fill_urls(with_script(core.context, script)) == 1
     append_receipts(core.context)
-    before, after = told(core)
+    before, after = read_receipts(core)
     assert (before["url"], after["url"]) == (None, "https://t.example/r9")
     assert (before["mover"], after["mover"]) == ("publish", "urls")
     assert before["content_sha256"] == content_sha256("hello", MEDIA)
@@ -134,12 +140,12 @@ def test_a_receipt_that_is_written_after_an_edit_tells_what_went_out_before(core
     first, _ = post.deliveries
     core.ledger.change(first, "due_at = now()")
     due = core.ledger.delivery(post.deliveries[1]).due_at
-    ends(core, post)
+    settle_armed(core, post)
     change(core, post.id, caption="new", scheduled_at=None)
     change(core, post.id, caption="newer")
-    ends(core, post, nth=1)
+    settle_armed(core, post, nth=1)
     append_receipts(core.context)
-    old, new = told(core)
+    old, new = read_receipts(core)
     assert (old["delivery"], old["content_sha256"]) == (str(first), content_sha256("hello", MEDIA))
     assert old["due_at"] == written(due)
     assert new["content_sha256"] == content_sha256("newer", MEDIA)
@@ -157,7 +163,7 @@ def test_late_proof_tells_what_its_own_attempt_said(core: CoreFixture) -> None:
     core.ledger.armed(post)
     assert prove(core.ledger, held).settled
     append_receipts(core.context)
-    [receipt] = told(core)
+    [receipt] = read_receipts(core)
     assert (receipt["mover"], receipt["attempts"]) == ("proof", 2)
     assert receipt["content_sha256"] == content_sha256("hello", MEDIA)
     assert receipt["armed_at"] == written(armed_at)
@@ -166,11 +172,11 @@ def test_late_proof_tells_what_its_own_attempt_said(core: CoreFixture) -> None:
 def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(core: CoreFixture) -> None:
     post = core.ledger.post([core.accounts["one"]], checks={0: core.decided()})
     refused = Verdict(state=State.RETRYING, closes=Outcome.REFUSED, disarm=True, error=Rejected("not now"))
-    ends(core, post, refused)
+    settle_armed(core, post, refused)
     core.ledger.change(post.deliveries[0], "checkpoint = NULL")
     change(core, post.id, caption="new")
     with core.context.database.begin() as c:
-        assert store.move(
+        assert move(
             c,
             delivery=post.deliveries[0],
             post=post.id,
@@ -182,7 +188,7 @@ def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(cor
         )
     change(core, post.id, caption="newer")
     append_receipts(core.context)
-    [receipt] = told(core)
+    [receipt] = read_receipts(core)
     assert receipt["content_sha256"] == content_sha256("new", MEDIA)
     assert receipt["outcome"] == "failed"
 
@@ -190,10 +196,10 @@ def test_a_failure_after_an_edit_and_without_another_try_tells_the_new_words(cor
 def test_what_says_nothing_new_has_no_receipt(core: CoreFixture) -> None:
     post = stored(core)
     core.ledger.change(post.deliveries[0], "due_at = now()")
-    ends(core, post, FAILED)
+    settle_armed(core, post, FAILED)
     change(core, post.id, caption="still failed")
     append_receipts(core.context)
-    assert [(r["outcome"], r["content_sha256"]) for r in told(core)] == [
+    assert [(r["outcome"], r["content_sha256"]) for r in read_receipts(core)] == [
         ("failed", content_sha256("hello", MEDIA))
     ]
     assert core.ledger.moves(post.deliveries[0])[-1] == ("edit", "failed", "failed")
@@ -201,12 +207,12 @@ def test_what_says_nothing_new_has_no_receipt(core: CoreFixture) -> None:
 
 def test_a_post_that_was_deleted_has_its_receipts_all_the_same(core: CoreFixture) -> None:
     [before, after] = (core.ledger.post([core.accounts["one"]]) for _ in range(2))
-    ends(core, before, FAILED)
+    settle_armed(core, before, FAILED)
     append_receipts(core.context)
-    ends(core, after, FAILED)
+    settle_armed(core, after, FAILED)
     assert len(steer.delete(core.context, core.caller, [before.id, after.id]).ids) == 2
     append_receipts(core.context)
-    assert [r["post"] for r in told(core)] == [str(before.id), str(after.id)]
+    assert [r["post"] for r in read_receipts(core)] == [str(before.id), str(after.id)]
 
 
 # --- the chain -------------------------------------------------------------------------------------------------------
@@ -216,21 +222,21 @@ def test_each_workspace_has_a_chain_of_its_own(core: CoreFixture) -> None:
     others = [core.ledger.fresh() for _ in range(2)]
     ours = core.ledger.posts(3, [core.accounts["one"]])
     for post in (ours[0], others[0], ours[1], others[1], ours[2]):
-        ends(core, post)
+        settle_armed(core, post)
     assert append_receipts(core.context, batch=2) == 5
-    assert [r["post"] for r in told(core)] == [str(p.id) for p in ours]
+    assert [r["post"] for r in read_receipts(core)] == [str(p.id) for p in ours]
     for post in others:
-        assert [(r["post"], r["sequence"], r["previous"]) for r in told(core, post.workspace)] == [
+        assert [(r["post"], r["sequence"], r["previous"]) for r in read_receipts(core, post.workspace)] == [
             (str(post.id), 1, None)
         ]
-    again = ends(core, core.ledger.post([core.accounts["one"]]))
+    again = settle_armed(core, core.ledger.post([core.accounts["one"]]))
     append_receipts(core.context)
-    assert [r["sequence"] for r in told(core)] == [1, 2, 3, 4]
-    assert told(core)[-1]["delivery"] == str(again.id)
+    assert [r["sequence"] for r in read_receipts(core)] == [1, 2, 3, 4]
+    assert read_receipts(core)[-1]["delivery"] == str(again.id)
 
 
 def test_receipts_are_only_ever_added_to(core: CoreFixture) -> None:
-    posted(core)
+    add_published_posts(core)
     append_receipts(core.context)
     for sql in ("UPDATE receipts SET line = line", "DELETE FROM receipts", "TRUNCATE receipts"):
         with (
@@ -238,15 +244,15 @@ def test_receipts_are_only_ever_added_to(core: CoreFixture) -> None:
             core.context.database.begin() as c,
         ):
             c.exec_driver_sql(sql)
-    assert len(told(core)) == 1
+    assert len(read_receipts(core)) == 1
 
 
 def test_a_clock_that_is_set_back_does_not_set_the_chain_back(core: CoreFixture) -> None:
-    posted(core)
+    add_published_posts(core)
     append_receipts(core.context)
     with core.context.database.begin() as c:
         c.exec_driver_sql("UPDATE receipt_heads SET issued_at = now() + interval '1 hour'")
-    posted(core, 2)
+    add_published_posts(core, 2)
     append_receipts(core.context)
     with core.context.database.begin() as c:
         at = [r.issued_at for r in rows(c, "SELECT issued_at FROM receipts ORDER BY sequence")]

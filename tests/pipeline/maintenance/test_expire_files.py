@@ -1,4 +1,4 @@
-"""Files leave when nothing needs them any more, never before; uploads that never came leave, too."""
+"""Uploaded files are removed once nothing needs them; abandoned uploads too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 
 
 def uploaded(core: CoreFixture, age: str = "31 days") -> store.File:
-    """A file that was stored this long ago."""
+    """Add a file that was stored this long ago."""
     files, key = core.context.files, new_id().hex
     name = files.addresses.new_name("video/mp4")
     sink = files.storage.begin(key)
@@ -44,14 +44,14 @@ def uploaded(core: CoreFixture, age: str = "31 days") -> store.File:
 
 
 def back(core: CoreFixture, table: str, column: str, age: str, by: str, value: str) -> None:
-    """Puts a time of a row back by an interval."""
+    """Set a time of a row back by an interval."""
     with core.context.database.engine.begin() as c:
         sql = f"UPDATE {table} SET {column} = now() - '{age}'::interval WHERE {by} = %s"  # noqa: S608
         c.exec_driver_sql(sql, (value,))
 
 
 def used(core: CoreFixture, file: store.File, state: State, age: str = "31 days") -> UUID:
-    """A post of this file whose one delivery is in this state, checked that long ago."""
+    """Add a post of this file with one delivery in this state, checked that long ago."""
     with core.context.database.begin() as c:
         check = checks.open_check(c, core.workspace, "video", file.url)
         row(
@@ -67,7 +67,7 @@ def used(core: CoreFixture, file: store.File, state: State, age: str = "31 days"
 
 
 def there(core: CoreFixture, file: store.File) -> bool:
-    """Whether the file can be used; then its bytes lie in storage, else neither its row nor its bytes do."""
+    """Return True if the file is usable, after asserting that its row and its bytes exist or are gone together."""
     with core.context.database.begin() as c:
         found = store.find_own(c, core.workspace, file.name)
         known = row(c, "SELECT id FROM files WHERE id = :id", id=file.id)

@@ -1,3 +1,5 @@
+"""The smaller maintenance jobs on real engines, and beat's schedule for all of them."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ from pipeline.queues import ALL_QUEUES
 from pipeline.store.database import row
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status
-from tests.pipeline.scripted_adapter import Script, Scripted, playing
+from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -66,7 +68,7 @@ def test_a_missing_address_is_found_and_nothing_else_is_touched(core: CoreFixtur
     old = published(core, published_at="now() - interval '2 days'")
     draft = published(core, delivered_as="'inbox_draft'")
     script = Script(look=lambda _: Published(remote_id="r9", url="https://t.example/r9"))
-    assert fill_urls(playing(core.context, script)) == 1
+    assert fill_urls(with_script(core.context, script)) == 1
     assert script.made("look") == 1
     assert url(core, post) == ("r9", "https://t.example/r9")
     assert {url(core, p)[1] for p in (old, draft)} == {None}
@@ -88,7 +90,7 @@ def test_one_that_cannot_be_looked_at_does_not_stand_in_front_of_the_others(core
             raise answer
         return answer
 
-    assert fill_urls(playing(core.context, Script(look=look))) == 1
+    assert fill_urls(with_script(core.context, Script(look=look))) == 1
     assert url(core, fine)[1] == "https://t.example/r9"
     for post in (broken, unanswered):
         found = core.ledger.delivery(post.deliveries[0])
@@ -105,14 +107,14 @@ def test_the_address_of_anothers_post_is_not_taken(core: CoreFixture) -> None:
         known.append("theirs" in taken)  # type: ignore[operator]
         return Published(remote_id="theirs", url="https://t.example/theirs")
 
-    assert fill_urls(playing(core.context, Script(look=look))) == 0
+    assert fill_urls(with_script(core.context, Script(look=look))) == 0
     assert known == [True]
     assert url(core, mine) == (None, None)
 
 
 def test_no_address_yet_is_asked_for_ever_more_seldom(core: CoreFixture) -> None:
     post = published(core, published_at="now() - interval '10 minutes'")
-    context = playing(core.context, Script(look=lambda _: CannotTell(reason="?")))
+    context = with_script(core.context, Script(look=lambda _: CannotTell(reason="?")))
     assert fill_urls(context) == 0
     found = core.ledger.delivery(post.deliveries[0])
     assert 590 < (found.next_at - found.now).total_seconds() < 610
@@ -122,7 +124,9 @@ def test_no_address_yet_is_asked_for_ever_more_seldom(core: CoreFixture) -> None
 # --- media of far-away posts -----------------------------------------------------------------------------------------
 
 
-def scheduled(core: CoreFixture, url: str, due: str, created: str, data: bytes, etag: str | None = None) -> Post:
+def scheduled(
+    core: CoreFixture, url: str, due: str, created: str, data: bytes, etag: str | None = None
+) -> Post:
     import json
 
     facts = {"content_type": "image/jpeg", "bytes": len(data), "width": 1080, "height": 1080, "etag": etag}
@@ -188,5 +192,5 @@ def test_trouble_with_far_away_media_is_a_warning_and_never_a_failure(core: Core
 
 
 def test_a_scripted_platform_stands_where_a_real_one_would(core: CoreFixture) -> None:
-    context = replace(core.context, adapters={Platform.TIKTOK: Scripted})
+    context = replace(core.context, adapters={Platform.TIKTOK: ScriptedAdapter})
     assert context.adapters[Platform.TIKTOK].platform is Platform.TIKTOK

@@ -1,4 +1,4 @@
-"""A broker that has forgotten everything, filled again out of the ledger; the chores do the same by themselves."""
+"""A broker without data is filled from the ledger, by command and by the maintenance jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def forget(core: CoreFixture) -> None:
 
 def rebuilt(core: CoreFixture) -> Dispatched:
     heard: list[Dispatched] = []
-    done = rebuild_broker(core.context, per_second=FAST, told=heard.append)
+    done = rebuild_broker(core.context, per_second=FAST, on_progress=heard.append)
     assert heard[-1] == done
     return done
 
@@ -71,13 +71,15 @@ def test_what_became_due_meanwhile_goes_out_too(core: CoreFixture) -> None:
     assert rebuilt(core) == Dispatched(released=2)
 
 
-def test_a_broker_that_is_away_is_said_and_costs_nothing(core: CoreFixture, environment: dict[str, str]) -> None:
+def test_a_broker_that_is_away_is_said_and_costs_nothing(
+    core: CoreFixture, environment: dict[str, str]
+) -> None:
     away = load({**environment, "SLIPWAY_BROKER__URL": "redis+socket:///tmp/nobody-is-here?virtual_host=0"})
     deaf = build_context(away)
     post = core.ledger.post([core.accounts["one"]], State.QUEUED)
     with pytest.raises(BrokerUnreachable):
         rebuild_broker(
-            replace(core.context, dispatcher=deaf.dispatcher), per_second=FAST, told=lambda _: None
+            replace(core.context, dispatcher=deaf.dispatcher), per_second=FAST, on_progress=lambda _: None
         )
     deaf.database.close()
     assert core.ledger.states(post) == [State.QUEUED]
@@ -96,7 +98,9 @@ def test_the_chore_rings_all_that_was_lost_in_one_run(core: CoreFixture) -> None
     assert core.messages("publish.tiktok") > 0
 
 
-def test_a_broker_that_forgot_everything_is_refilled_at_once_however_busy_it_is_again(core: CoreFixture) -> None:
+def test_a_broker_that_forgot_everything_is_refilled_at_once_however_busy_it_is_again(
+    core: CoreFixture,
+) -> None:
     posts = core.ledger.posts(3, [core.accounts["one"]])
     delay.release_due(core.context)
     assert rescue_expired_leases(core.context) == 0

@@ -1,4 +1,4 @@
-"""Several chores at once, moves that commit out of order, deaths: one receipt for each last word, in a whole chain."""
+"""Concurrent receipt jobs, moves that commit out of order, crashes: one receipt per final move, in one chain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from pipeline.store.database import row
 from pipeline.store.receipts import append as receipts
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.maintenance.receipted import published_verdict, add_move, add_published_posts, read_progress, settle, read_receipts
+from tests.pipeline.maintenance.receipted import (
+    add_move,
+    add_published_posts,
+    published_verdict,
+    read_progress,
+    read_receipts,
+    settle,
+)
 from tests.pipeline.store.ledger import together
 from tests.stack import until
 
@@ -60,7 +67,7 @@ def test_a_move_that_commits_after_later_ones_is_not_passed_over(core: CoreFixtu
 
 
 def test_one_whose_id_is_given_long_before_its_row_is_there_is_not_passed_over(core: CoreFixture) -> None:
-    """Stopped between the two it has no transaction id yet, only its lock."""
+    """A writer stopped between the two has only its lock, no transaction id yet."""
     post = core.ledger.post([core.accounts["one"]], State.PUBLISHED)
     with core.context.database.begin() as c:
         c.exec_driver_sql("LOCK TABLE moves IN ROW EXCLUSIVE MODE")
@@ -102,11 +109,11 @@ def writing(core: CoreFixture) -> Connection:
 
 # --- deaths ----------------------------------------------------------------------------------------------------------
 
-CHORE = """
+JOB = """
 from config.settings import settings
-from pipeline.wiring import build
-from pipeline.maintenance import CHORES
-CHORES["receipts"](build(settings()))
+from pipeline.wiring import build_context
+from pipeline.maintenance import JOBS
+JOBS["receipts"](build_context(settings()))
 """
 
 
@@ -116,7 +123,7 @@ def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
 ) -> None:
     posts = add_published_posts(core, 3)
     ended = subprocess.run(
-        [sys.executable, "-c", CHORE],
+        [sys.executable, "-c", JOB],
         capture_output=True,
         check=False,
         timeout=60,

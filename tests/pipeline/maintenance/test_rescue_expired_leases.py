@@ -1,3 +1,5 @@
+"""Rescue of expired leases: what is queued again, blocked or looked at."""
+
 from __future__ import annotations
 
 from pipeline.domain.delivery import State

@@ -1,4 +1,4 @@
-"""After an outage: what was kept back goes out at a rate, workspaces in turn, the oldest first, and some of it not."""
+"""The backlog after an outage: released at a rate, workspaces in turn, the oldest first; late posts skipped or held."""
 
 from __future__ import annotations
 

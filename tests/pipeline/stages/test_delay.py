@@ -1,4 +1,4 @@
-"""Doorbells, on a database and a broker of each test's own: they concern everything that is due."""
+"""The delay stage on a database and broker of each test's own, as it concerns everything that is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.stages.publish import publish
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.scripted_adapter import Script, playing
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 PAST = timedelta(seconds=-1)
@@ -88,9 +88,7 @@ def test_looks_after_the_visible_call_share_wider_slots(core: CoreFixture) -> No
     looks = core.ledger.posts(5, [core.accounts["one"]], State.PROCESSING)
     for n, post in enumerate(looks):
         core.ledger.change(post.deliveries[0], "next_at = now() + make_interval(secs => :s)", s=20 + n * 0.3)
-    due = [
-        core.ledger.post([core.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)
-    ]
+    due = [core.ledger.post([core.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)]
     wide = core.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
     delay.sweep(wide.context)
 
@@ -152,4 +150,4 @@ def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(core: CoreF
     assert core.ledger.states(post) == [State.RETRYING]
     delay.release_due(core.context)
     assert core.ledger.states(post) == [State.QUEUED]
-    assert publish(playing(core.context, Script()), post.deliveries[0], 0) is State.PUBLISHED
+    assert publish(with_script(core.context, Script()), post.deliveries[0], 0) is State.PUBLISHED

@@ -1,6 +1,6 @@
-"""Uploaded files as media of posts: checked and relayed out of storage, in the name of one workspace, never over HTTP.
+"""Uploaded files as media of posts: checked and relayed from storage as one workspace, never over HTTP.
 
-Their public URLs lead to a port where nobody listens: whatever is read of them did not come over the network.
+Their public URLs lead to a closed port, so whatever is read did not come over the network.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.media.files.storage_folder import Folder
 from pipeline.media.files.upload_intake import Intake
 from pipeline.stages import reachability
-from pipeline.stages.drafts import draft_of
+from pipeline.stages.drafts import build_draft
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
-from pipeline.store.deliveries import moves as held_store
+from pipeline.store.deliveries.claim import claim
 from pipeline.store.files import files as store
 from pipeline.wiring import build_context
 from tests.conftest import free_ports
@@ -45,7 +45,7 @@ def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]
 
 
 def uploaded(core: CoreFixture, data: bytes, kind: str = "video/mp4") -> str:
-    """The URL of a file that this house's workspace has uploaded."""
+    """Return the URL of a file that this core's workspace has uploaded."""
     files, name = core.context.files, core.context.files.addresses.new_name(kind)
     url, key = files.addresses.url_of(name), new_id().hex
     intake = Intake(content_type=kind, most=len(data), sink=files.storage.begin(key))
@@ -83,9 +83,9 @@ def media_of(core: CoreFixture, context: Context, url: str) -> Media:
             {"u": url, "id": post.id},
         )
     with context.database.once() as c:
-        held = held_store.claim(c, context.vault, post.deliveries[0], 0, LEASE)
+        held = claim(c, context.vault, post.deliveries[0], 0, LEASE)
     assert held is not None
-    return draft_of(context, held).media[0]
+    return build_draft(context, held).media[0]
 
 
 def test_a_check_reads_the_file_out_of_storage(core: CoreFixture) -> None:

@@ -1,4 +1,4 @@
-"""A lease that lives as long as the bytes of an upload move, and no longer."""
+"""The lease heartbeat: a lease is extended while the bytes of an upload move, and no longer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
 from pipeline.stages.lease_heartbeat import Heartbeat, _wrap_stream, extend_lease_while_reading
-from pipeline.store.deliveries.lease import extend
+from pipeline.store.deliveries.lease import extend_lease
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Ledger
 
@@ -32,7 +32,7 @@ def reading(media: Media) -> Iterator[bytes]:
 
 def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
     beats: list[int] = []
-    eager, lazy = (Heartbeat(beat=lambda: beats.append(1), every=every) for every in (0, 3600))
+    eager, lazy = (Heartbeat(extend=lambda: beats.append(1), every=every) for every in (0, 3600))
     assert list(reading(_wrap_stream(eager, MEDIA))) == PIECES
     assert len(beats) == len(PIECES)
     assert list(reading(_wrap_stream(lazy, MEDIA))) == PIECES
@@ -40,33 +40,35 @@ def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
 
 
 def test_media_without_a_way_to_its_bytes_stay_as_they_are(core: CoreFixture, ledger: Ledger) -> None:
-    held = ledger.claimed(ledger.post([core.account("one")]))
+    claimed = ledger.claimed(ledger.post([core.account("one")]))
     bare = Draft(delivery_id="d", caption="c", kind="video", media=(Media(url="u", kind="video"),))
-    assert extend_lease_while_reading(core.context, held, bare) == bare
+    assert extend_lease_while_reading(core.context, claimed, bare) == bare
 
 
 def test_an_upload_keeps_its_claim_while_bytes_move(
     core: CoreFixture, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12)  # every piece is time for a beat
-    held = ledger.claimed(ledger.post([core.account("one")]))
+    monkeypatch.setattr(
+        "pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12
+    )  # every piece is time for a beat
+    claimed = ledger.claimed(ledger.post([core.account("one")]))
     lease = timedelta(seconds=core.context.settings.publish.lease)
-    ledger.change(held.id, "lease_until = now() + interval '1 s'")
-    upload = reading(extend_lease_while_reading(core.context, held, DRAFT).media[0])
+    ledger.change(claimed.id, "lease_until = now() + interval '1 s'")
+    upload = reading(extend_lease_while_reading(core.context, claimed, DRAFT).media[0])
     next(upload)
-    left = ledger.delivery(held.id).lease_until - held.now
+    left = ledger.delivery(claimed.id).lease_until - claimed.now
     assert left >= lease, "written anew, from now"
 
-    ledger.change(held.id, "fence = fence + 1")
+    ledger.change(claimed.id, "fence = fence + 1")
     with pytest.raises(Unavailable) as lost:
         next(upload)
     assert lost.value.code == "claim_lost"
 
 
 def test_a_lease_that_ran_out_is_not_brought_back(core: CoreFixture, ledger: Ledger) -> None:
-    held = ledger.claimed(ledger.post([core.account("one")]))
+    claimed = ledger.claimed(ledger.post([core.account("one")]))
     with core.context.database.once() as c:
-        assert extend(c, held, timedelta(minutes=3))
-    ledger.change(held.id, "lease_until = now()")
+        assert extend_lease(c, claimed, timedelta(minutes=3))
+    ledger.change(claimed.id, "lease_until = now()")
     with core.context.database.once() as c:
-        assert not extend(c, held, timedelta(minutes=3))
+        assert not extend_lease(c, claimed, timedelta(minutes=3))

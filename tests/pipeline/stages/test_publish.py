@@ -1,4 +1,4 @@
-"""One slice of sending, on real engines; the platform does what the test says."""
+"""The publish stage on real engines with a scripted platform: one slice of work at a time."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import PUBLISH
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.store.accounts import accounts
-from pipeline.store.deliveries.daily_quota import lock_day, sent_in_day
+from pipeline.store.deliveries.daily_quota import count_sent, lock_daily_quota
 from pipeline.store.deliveries.pauses import lift, pause
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site
-from tests.pipeline.scripted_adapter import CAPABILITIES, Script, playing, raising
+from tests.pipeline.scripted_adapter import CAPABILITIES, Script, raising, with_script
 from tests.pipeline.store.ledger import HOUR, Post, credentials
 from tests.stack import until
 
@@ -62,7 +62,7 @@ def send(core: CoreFixture, script: Script, post: Post, nth: int = 0) -> State |
     delivery = post.deliveries[nth]
     if core.ledger.state(delivery) is not State.QUEUED:
         core.ledger.change(delivery, QUEUED_NOW)
-    return publish(playing(core.context, script), delivery, core.ledger.delivery(delivery).generation)
+    return publish(with_script(core.context, script), delivery, core.ledger.delivery(delivery).generation)
 
 
 def status(core: CoreFixture) -> tuple[AccountStatus, int]:
@@ -74,7 +74,9 @@ def status(core: CoreFixture) -> tuple[AccountStatus, int]:
 # --- the straight way ------------------------------------------------------------------------------------------------
 
 
-def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(core: CoreFixture, post: Post) -> None:
+def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(
+    core: CoreFixture, post: Post
+) -> None:
     stored: list[Any] = []
 
     def prepare(checkpoint: Any) -> PrepareResult:
@@ -94,7 +96,7 @@ def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(core: 
     found = core.ledger.delivery(post.deliveries[0])
     assert (found.remote_id, found.url, found.prepares, found.spent) == ("r1", "https://t.example/1", 1, 1)
     assert core.status(post.id) == "posted"
-    assert publish(playing(core.context, script), post.deliveries[0], 0) is None
+    assert publish(with_script(core.context, script), post.deliveries[0], 0) is None
     assert script.made("finalize") == 1
 
 
@@ -166,7 +168,9 @@ def test_a_handle_that_shows_nothing_yet_is_looked_at_again_soon(
     assert core.ledger.held(found.id).checkpoint == {"publish_id": "q"}
 
 
-def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(core: CoreFixture, post: Post) -> None:
+def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(
+    core: CoreFixture, post: Post
+) -> None:
     """After the visible call nothing is late any more: those share a slot that is wider."""
     # slots of a width that no other test has: each is rung once by a process
     hour = core.with_settings(delay={"look_slot": 3600.0, "slot": 0.0137, "horizon": 10.0})
@@ -217,12 +221,14 @@ def test_the_end_of_a_slice_is_rung_again(core: CoreFixture, post: Post) -> None
 
 def test_a_stale_message_sends_nothing(core: CoreFixture, post: Post) -> None:
     script = Script()
-    assert publish(playing(core.context, script), post.deliveries[0], 7) is None
+    assert publish(with_script(core.context, script), post.deliveries[0], 7) is None
     assert script.calls == []
 
 
 @pytest.mark.parametrize("stands", ["reconnect", "inactive"])
-def test_an_account_that_is_not_connected_waits_for_a_person(core: CoreFixture, post: Post, stands: str) -> None:
+def test_an_account_that_is_not_connected_waits_for_a_person(
+    core: CoreFixture, post: Post, stands: str
+) -> None:
     with core.context.database.begin() as c:
         values = {"s": stands, "i": core.accounts["one"]}
         c.exec_driver_sql("UPDATE accounts SET status = %(s)s WHERE id = %(i)s", values)
@@ -281,7 +287,7 @@ def test_the_bucket_of_the_invisible_steps_is_asked_before_them(core: CoreFixtur
 
 
 def test_a_worker_that_comes_too_late_sends_no_first_byte(core: CoreFixture, post: Post, site: Site) -> None:
-    """Its slice ran out between arming and the call: whoever holds it meanwhile may be sending."""
+    """Its slice ended between arm and the call: another worker may be sending it."""
     script = Script()
 
     def finalize(*_: object) -> FinalizeResult:
@@ -331,21 +337,21 @@ def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
     other = core.ledger.post([core.account("two")], State.QUEUED)
     core.ledger.armed(other)
     with core.context.database.begin() as c:
-        sent = sent_in_day(c, core.accounts["two"], "app")
+        sent = count_sent(c, core.accounts["two"], "app")
     script = Script(can=replace(CAPABILITIES, daily_posts=sent, daily_per="app"))
     assert send(core, script, post) is State.SCHEDULED
     assert script.calls == []
 
 
 def test_the_last_place_of_a_day_is_given_once(core: CoreFixture, post: Post) -> None:
-    """Whoever sends for the same app meanwhile: it is counted, under a lock, together with the arming."""
+    """Posts of the same app are counted under the lock that arming takes."""
     other = core.ledger.post([core.account("two")], State.QUEUED)
     with core.context.database.begin() as c:
-        allowed = sent_in_day(c, core.accounts["two"], "app") + 1
+        allowed = count_sent(c, core.accounts["two"], "app") + 1
     script = Script(can=replace(CAPABILITIES, daily_posts=allowed, daily_per="app"))
     with ThreadPoolExecutor(1) as pool:
         with core.context.database.begin() as c:
-            lock_day(c, core.accounts["two"], "app")
+            lock_daily_quota(c, core.accounts["two"], "app")
             sent = pool.submit(send, core, script, post)
             until(core.ledger.waits, 10)
             core.ledger.armed(other)
@@ -401,7 +407,7 @@ def test_a_lost_answer_is_never_sent_again(core: CoreFixture, post: Post) -> Non
     assert found.armed_at is not None
     assert found.error["code"] == "outcome_unknown"
     assert core.status(post.id) == "pending"
-    assert publish(playing(core.context, script), found.id, 0) is None
+    assert publish(with_script(core.context, script), found.id, 0) is None
     assert script.made("finalize") == 1
 
 
@@ -506,12 +512,14 @@ def test_a_refresh_that_is_refused_disconnects_and_blocks(core: CoreFixture, pos
 
 
 def lose(core: CoreFixture, delivery: UUID) -> None:
-    """Its lease runs out while it sends, and the upkeep rescues it."""
+    """Its lease expires while it sends, and maintenance rescues it."""
     core.ledger.change(delivery, "lease_until = now() - interval '1 second'")
-    rescue_expired_leases(playing(core.context, Script()))
+    rescue_expired_leases(with_script(core.context, Script()))
 
 
-def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(core: CoreFixture, post: Post) -> None:
+def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(
+    core: CoreFixture, post: Post
+) -> None:
     [delivery] = post.deliveries
 
     def finalize(*_: object) -> FinalizeResult:
@@ -618,7 +626,7 @@ def test_one_that_breaks_does_not_take_the_others_of_its_message_along(core: Cor
     core.ledger.change(posts[0].deliveries[0], "checkpoint = 'damaged'")
     script = Script()
     items = [(p.deliveries[0], 0) for p in posts]
-    publish_batch(playing(core.context, script), "tiktok", items)
+    publish_batch(with_script(core.context, script), "tiktok", items)
     # it is claimed, so it is rescued when its lease runs out, and set aside after some crashes
     assert [core.ledger.state(d) for d, _ in items] == [State.PUBLISHING, State.PUBLISHED, State.PUBLISHED]
 
@@ -629,14 +637,14 @@ def test_what_does_not_fit_into_the_slice_is_handed_back_and_rung_again(core: Co
     none = core.with_settings(publish={"slice": 0.0})
     before = core.messages("publish.tiktok")
     script = Script()
-    publish_batch(playing(none.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_batch(with_script(none.context, script), "tiktok", [(p.deliveries[0], 0) for p in posts])
     assert script.calls == []
     assert core.messages("publish.tiktok") == before + 3
     assert {core.ledger.state(p.deliveries[0]) for p in posts} == {State.QUEUED}
 
 
 def test_a_message_of_one_is_as_any_other(core: CoreFixture, post: Post) -> None:
-    publish_batch(playing(core.context, Script()), "tiktok", [(post.deliveries[0], 0)])
+    publish_batch(with_script(core.context, Script()), "tiktok", [(post.deliveries[0], 0)])
     assert core.ledger.states(post) == [State.PUBLISHED]
 
 
@@ -645,14 +653,14 @@ def test_one_that_crashed_a_worker_travels_alone(core: CoreFixture) -> None:
     posts = [core.ledger.post([account], State.QUEUED) for _ in range(2)]
     core.ledger.change(posts[0].deliveries[0], "crashes = 1")
     before = core.messages("publish.tiktok")
-    publish_batch(playing(core.context, Script()), "tiktok", [(p.deliveries[0], 0) for p in posts])
+    publish_batch(with_script(core.context, Script()), "tiktok", [(p.deliveries[0], 0) for p in posts])
     assert [core.ledger.state(p.deliveries[0]) for p in posts] == [State.QUEUED, State.PUBLISHED]
     assert core.messages("publish.tiktok") == before + 1
 
 
 def test_one_whose_row_is_locked_for_a_moment_is_waited_for(core: CoreFixture, post: Post) -> None:
     """Its message is the only one: passing over it would cost the length of a lease."""
-    context = playing(core.context, Script())
+    context = with_script(core.context, Script())
     with ThreadPoolExecutor(1) as pool:
         with core.context.database.begin() as c:
             c.exec_driver_sql(

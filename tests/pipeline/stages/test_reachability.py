@@ -1,4 +1,4 @@
-"""Checks of real files on a real server, and the posts that wait for them."""
+"""The reachability stage: checks of real files on a real server, and the posts that wait for them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.stages import reachability
-from pipeline.stages.post_request import Accepted, Refusal
+from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
 from tests.pipeline.core_fixture import MUSIC, CoreFixture
 from tests.pipeline.media.servers import Answer, Site, file, status
-from tests.pipeline.scripted_adapter import Script, Scripted, playing
+from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
 from tests.pipeline.store.ledger import HOUR, Post, together
 
 
@@ -53,7 +53,7 @@ def movie() -> bytes:
 
 
 class Served:
-    """A URL of this test, what answers there, and who waits for it."""
+    """A URL of this test, what answers there, and the post that waits for it."""
 
     def __init__(self, core: CoreFixture, site: Site) -> None:
         self.core = core
@@ -287,9 +287,14 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
         taken = [served.check(k) for k in pair]
         verdict: checks.Verdict = "good" if n % 4 else "refused"
         together(
-            partial(reachability._decide, context, taken[0], "good", facts, "ok"),
+            partial(reachability._store_verdict, context, taken[0], "good", facts, "ok"),
             partial(
-                reachability._decide, context, taken[1], verdict, facts if verdict == "good" else None, "ok"
+                reachability._store_verdict,
+                context,
+                taken[1],
+                verdict,
+                facts if verdict == "good" else None,
+                "ok",
             ),
         )
         assert served.core.ledger.states(post) == [State.SCHEDULED if verdict == "good" else State.FAILED]
@@ -300,7 +305,7 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
 TRACK = Track(post_id="1", sound_id="2", title="t", artist="a", link=MUSIC)
 
 
-class Resolving(Scripted):
+class Resolving(ScriptedAdapter):
     """A platform that knows sounds."""
 
     answers: list[Any]
@@ -339,7 +344,7 @@ def test_a_platform_without_sounds_refuses_the_link(served: Served, context: Con
     post = served.waits(check)
     with context.database.begin() as c:
         row(c, "UPDATE post_checks SET position = -1 WHERE post_id = :id RETURNING post_id", id=post.id)
-    assert reachability.run_check(playing(context, Script()), check) == "refused"
+    assert reachability.run_check(with_script(context, Script()), check) == "refused"
     assert served.error(post)["code"] == "invalid_music_url"
 
 
@@ -383,13 +388,14 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
         taken = served.check(served.opened(url))
         request = core.request(media={"type": "slideshow", "urls": [url]})
         accepted, _ = together(
-            partial(core.accept, request), partial(reachability._decide, context, taken, "good", facts, "ok")
+            partial(core.accept, request),
+            partial(reachability._store_verdict, context, taken, "good", facts, "ok"),
         )
-        assert isinstance(accepted, Accepted)
+        assert isinstance(accepted, AcceptedPost)
         for other in set(core.check_ids(url)) - {
             taken.id
         }:  # it came too late for this one, and opened another
-            reachability._decide(context, served.check(other), "good", facts, "ok")
+            reachability._store_verdict(context, served.check(other), "good", facts, "ok")
         [delivery] = core.deliveries(accepted.id)
         assert delivery.state == "scheduled"
         seen.add(bool(accepted.warnings))
@@ -404,7 +410,7 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
     context.rate_buckets._client.delete("pulse:reachability")
     outcomes = []
 
-    def ask(url: str) -> Accepted | Refusal:
+    def ask(url: str) -> AcceptedPost | Refusal:
         try:
             return core.accept(media={"type": "slideshow", "urls": [url]})
         except Refusal as refusal:
@@ -417,9 +423,9 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
             taken = checks.claim_check(c, check, HOUR)
         assert taken is not None
         answer, said = together(
-            partial(ask, url), partial(reachability._unanswered, context, taken, "no answer")
+            partial(ask, url), partial(reachability._postpone_or_give_up, context, taken, "no answer")
         )
-        if isinstance(answer, Accepted):
+        if isinstance(answer, AcceptedPost):
             [delivery] = core.deliveries(answer.id)
             assert delivery.state == "accepted", (said, delivery.error)
         else:

@@ -1,3 +1,5 @@
+"""The inputs of the retry policy, from settings, capabilities and a claimed delivery."""
+
 from __future__ import annotations
 
 from datetime import timedelta

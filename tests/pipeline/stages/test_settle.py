@@ -1,4 +1,4 @@
-"""What a stage stores together is stored in one commit, whoever else is at it."""
+"""Settling: what belongs together is stored in one transaction, whatever else is written at the time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEAD = Verdict(
 def waiting_for(
     core: CoreFixture, table: str, locked: UUID, held: ClaimedDelivery, verdict: Verdict
 ) -> Iterator[Connection]:
-    """While settling waits for a row that somebody has locked; afterwards it is through."""
+    """Hold a lock that settling waits for; afterwards settling has finished."""
     with ThreadPoolExecutor(1) as pool:
         with core.context.database.begin() as c:
             row(c, f"SELECT id FROM {table} WHERE id = :id FOR UPDATE", id=locked)  # noqa: S608  of this file
@@ -63,7 +63,7 @@ def test_a_post_of_several_accounts_stays_locked_until_its_word_is_stored(core: 
 def test_a_dead_grant_is_marked_in_the_commit_that_blocks_the_delivery(
     core: CoreFixture, accounts: list[str]
 ) -> None:
-    """Or, should the process die between the two, it would wait for a person whom nobody asks."""
+    """If the process died between the two, the delivery would wait for a person who is never asked."""
     post = core.ledger.post([core.account(name) for name in accounts], State.QUEUED)
     held = core.ledger.claimed(post)
     with waiting_for(core, "accounts", held.account_id, held, DEAD):

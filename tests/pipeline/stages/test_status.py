@@ -1,4 +1,4 @@
-"""One look, on real engines; the platform shows what the test says."""
+"""The status stage on real engines with a scripted platform: one look at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.stages.status import look, look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.scripted_adapter import Script, playing, raising
+from tests.pipeline.scripted_adapter import Script, raising, with_script
 from tests.pipeline.store.ledger import Post
 from tests.stack import until
 
@@ -27,7 +27,7 @@ LATE = "armed_deadline = now() - interval '1 hour'"
 
 @pytest.fixture
 def unknown(core: CoreFixture) -> Post:
-    """Armed, and nobody knows."""
+    """Return a delivery that is armed and whose outcome is not known."""
     core.account("one")
     return core.ledger.post([core.accounts["one"]], State.UNKNOWN)
 
@@ -36,7 +36,7 @@ def see(core: CoreFixture, post: Post, seen: LookResult | Script) -> State | Non
     """One look that shows this."""
     script = seen if isinstance(seen, Script) else Script(look=lambda _: seen)
     now = core.ledger.delivery(post.deliveries[0])
-    return look(playing(core.context, script), now.id, now.generation, now.fence)
+    return look(with_script(core.context, script), now.id, now.generation, now.fence)
 
 
 def wait(core: CoreFixture, post: Post) -> float:
@@ -60,8 +60,8 @@ def test_found_live_it_is_published(core: CoreFixture, unknown: Post) -> None:
 def test_a_stale_ring_looks_at_nothing(core: CoreFixture, unknown: Post) -> None:
     script = Script()
     now = core.ledger.delivery(unknown.deliveries[0])
-    assert look(playing(core.context, script), now.id, now.generation, now.fence - 1) is None
-    assert look(playing(core.context, script), now.id, now.generation + 1, now.fence) is None
+    assert look(with_script(core.context, script), now.id, now.generation, now.fence - 1) is None
+    assert look(with_script(core.context, script), now.id, now.generation + 1, now.fence) is None
     assert script.calls == []
 
 
@@ -79,9 +79,7 @@ def test_absence_is_believed_after_two_looks_that_were_late_enough(core: CoreFix
         assert see(core, unknown, shows) is state, "absent is not what it shows: it starts over"
         assert core.ledger.delivery(delivery).absent_at is None
     assert see(core, unknown, absent) is State.UNKNOWN
-    assert see(core, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, (
-        "this one saw nothing"
-    )
+    assert see(core, unknown, Script(look=raising(Unavailable("x")))) is State.UNKNOWN, "this one saw nothing"
     assert see(core, unknown, absent) is State.RETRYING
     found = core.ledger.delivery(delivery)
     assert (found.armed_at, found.armed_deadline, found.spent) == (None, None, 1)
@@ -98,7 +96,9 @@ def test_ended_suffices_with_one_look(core: CoreFixture, unknown: Post) -> None:
     assert core.ledger.delivery(other.deliveries[0]).error["message"] == "banned words"
 
 
-def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(core: CoreFixture, unknown: Post) -> None:
+def test_what_nobody_can_tell_becomes_a_persons_question_past_the_limit(
+    core: CoreFixture, unknown: Post
+) -> None:
     assert see(core, unknown, CannotTell(reason="no such call")) is State.UNKNOWN
     core.ledger.change(unknown.deliveries[0], "working_since = now() - interval '31 minutes'")
     assert see(core, unknown, CannotTell(reason="no such call")) is State.BLOCKED
@@ -172,7 +172,7 @@ def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_need
 ) -> None:
     other = core.ledger.post([core.accounts["one"]], State.QUEUED)
     owner = Script(finalize=lambda *_: Published(remote_id="theirs"))
-    assert publish(playing(core.context, owner), other.deliveries[0], 0) is State.PUBLISHED
+    assert publish(with_script(core.context, owner), other.deliveries[0], 0) is State.PUBLISHED
     known: list[bool] = []
 
     def looking(taken: Any) -> LookResult:
@@ -184,7 +184,9 @@ def test_a_post_that_another_delivery_has_is_not_adopted_and_if_insisted_on_need
     assert core.ledger.delivery(unknown.deliveries[0]).error["code"] == "remote_id_taken"
 
 
-def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(core: CoreFixture, unknown: Post) -> None:
+def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(
+    core: CoreFixture, unknown: Post
+) -> None:
     [delivery] = unknown.deliveries
 
     def looking(_: Any) -> LookResult:
@@ -197,7 +199,7 @@ def test_proof_that_comes_after_the_claim_was_lost_settles_all_the_same(core: Co
 
 
 def test_a_handle_seen_by_a_look_that_lost_its_claim_is_not_taken(core: CoreFixture, unknown: Post) -> None:
-    """Only who made the visible call knows better than the ledger where to look."""
+    """Only the worker that made the visible call knows better than the ledger where to look."""
     [delivery] = unknown.deliveries
 
     def looking(_: Any) -> LookResult:
@@ -237,7 +239,7 @@ def test_prepared_it_is_queued_and_rung(core: CoreFixture, preparing: Post) -> N
     assert see(core, preparing, Ready(checkpoint={"container": 1})) is State.QUEUED
     assert core.messages("publish.tiktok") == before + 1
     script = Script()
-    assert publish(playing(core.context, script), preparing.deliveries[0], 0) is State.PUBLISHED
+    assert publish(with_script(core.context, script), preparing.deliveries[0], 0) is State.PUBLISHED
     assert script.calls[0] == ("prepare", {"container": 1})
 
 
@@ -270,7 +272,7 @@ def test_one_look_that_breaks_does_not_take_the_others_along(core: CoreFixture, 
     core.ledger.change(unknown.deliveries[0], "checkpoint = 'damaged'")
     items: list[tuple[UUID, int, int]] = [(p.deliveries[0], 0, 1) for p in (unknown, *others)]
     script = Script(look=lambda _: CannotTell(reason="?"))
-    look_batch(playing(core.context, script), items)
+    look_batch(with_script(core.context, script), items)
     assert script.made("look") == 2
 
 
@@ -281,7 +283,7 @@ def several(core: CoreFixture, states: list[State]) -> list[Post]:
 
 def look_at(core: CoreFixture, posts: list[Post], see: Script) -> None:
     held = [core.ledger.delivery(p.deliveries[0]) for p in posts]
-    look_batch(playing(core.context, see), [(d.id, d.generation, d.fence) for d in held])
+    look_batch(with_script(core.context, see), [(d.id, d.generation, d.fence) for d in held])
 
 
 def test_several_that_are_found_are_all_published_and_so_are_their_posts(core: CoreFixture) -> None:
@@ -307,7 +309,9 @@ def transactions(core: CoreFixture, posts: list[Post]) -> int:
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(core: CoreFixture, number: int) -> None:
+def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(
+    core: CoreFixture, number: int
+) -> None:
     posts = several(core, [State.PREPARING] * number)
     before = core.messages("publish.tiktok")
     brief = core.with_settings(delay={"queued_lease": 77.0})
@@ -328,7 +332,7 @@ def test_what_is_one_statement_each_is_stored_with_one_commit_and_rung(core: Cor
 def test_one_that_needs_more_than_a_statement_gets_it_and_the_others_their_one_commit(
     core: CoreFixture, error: Exception, refreshed: int, stands: AccountStatus
 ) -> None:
-    """A stale token is refreshed and a dead grant marked, whoever shares the message."""
+    """An expired token is refreshed and a revoked one marked, whatever else is in the message."""
     posts = several(core, [State.UNKNOWN] * 3)
     seen: Iterator[LookResult | None] = iter([None, CannotTell(reason="?"), CannotTell(reason="?")])
 
@@ -347,8 +351,10 @@ def test_one_that_needs_more_than_a_statement_gets_it_and_the_others_their_one_c
     assert transactions(core, posts) == 2
 
 
-def test_a_slow_platform_costs_the_rest_of_a_message_its_turn_but_not_what_was_seen(core: CoreFixture) -> None:
-    """Half of the lease is for looking; who was not looked at by then is rung again when it runs out."""
+def test_a_slow_platform_costs_the_rest_of_a_message_its_turn_but_not_what_was_seen(
+    core: CoreFixture,
+) -> None:
+    """Half of the lease is for looking; deliveries not looked at by then are dispatched again when it expires."""
     posts = several(core, [State.UNKNOWN] * 3)
     brief = core.with_settings(publish={"lease": 0.5})
 
@@ -375,7 +381,9 @@ def test_one_that_is_anothers_post_costs_the_others_nothing(core: CoreFixture) -
     assert found == ["blocked", "published", "published"]
 
 
-def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_nothing(core: CoreFixture) -> None:
+def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_nothing(
+    core: CoreFixture,
+) -> None:
     posts = several(core, [State.UNKNOWN] * 3)
 
     def overtaken(_: object) -> Published:
