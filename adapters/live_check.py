@@ -111,10 +111,10 @@ def check_account(
         if owner.check == "token":  # the token has expired: the platform would refuse every further read
             return
     for check in checks.checks:
-        yield from _run(check, client, settings, account)
+        yield from _run_check(check, client, settings, account)
 
 
-def _run(
+def _run_check(
     check: LiveCheck, client: HttpClient, settings: PlatformSettings, account: Account
 ) -> Iterator[Finding]:
     try:

@@ -91,9 +91,7 @@ class Facebook(OAuthMixin):
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Show the post with one call; the ``look`` that follows reads what became of it."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
-        if (
-            state.live is not None or state.accepted
-        ):  # Facebook has confirmed it: there is nothing left to send
+        if state.live is not None or state.accepted:  # confirmed: there is nothing left to send
             return Pending(checkpoint=state.to_dict())
         try:
             return self._show(client, draft, state)
@@ -169,9 +167,7 @@ def _to_prepare_result(
 ) -> PrepareResult:
     if isinstance(result, Ended):
         return lookup.restart(state, result.error)
-    if isinstance(
-        result, Published
-    ):  # visible though not armed: the next look reports it, nothing is repeated
+    if isinstance(result, Published):  # visible though not armed: the next look reports it
         return lookup.poll_again(state)
     if isinstance(result, Ready) and usage.wait is not None:
         raise RateLimited("Facebook: the call allowance is nearly spent", retry_after=usage.wait)

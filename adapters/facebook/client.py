@@ -126,7 +126,7 @@ class Client:
         except ValidationError:
             raise build_error(SERVICE, response, TABLE, visible=False, token=self._token) from None
 
-    # --- the visible calls -------------------------------------------------------------------------------------------
+    # --- visible -----------------------------------------------------------------------------------------------------
 
     def show_post(self, post: str) -> None:
         """Make an unpublished post visible; repeating the call shows no second post."""

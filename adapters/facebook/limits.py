@@ -51,9 +51,8 @@ CAPABILITIES = Capabilities(
     },  # a reel where the file fits one
     pulls_media=True,
     prepare_lead=timedelta(minutes=15),  # far under the 24 h that an unpublished photo lives (PHOTOS)
-    settle_window=timedelta(
-        minutes=2
-    ),  # ours: a direct feed post has no handle, so the list gets time to show it
+    # ours: a direct feed post has no handle, so the list gets time to show it
+    settle_window=timedelta(minutes=2),
     look_every=(FIRST_POLL, LONGEST_POLL),
     look_limit=timedelta(hours=1),
 )

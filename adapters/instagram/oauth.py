@@ -135,17 +135,17 @@ class OAuth:
         )
 
 
-def _parse_short_token(answer: Response) -> str:
-    if answer.status == 400:  # noqa: PLR2004 {"error_type": …, "code": 400, "error_message": …}: no Graph envelope
+def _parse_short_token(response: Response) -> str:
+    if response.status == 400:  # noqa: PLR2004 {"error_type": …, "code": 400, "error_message": …}: no Graph envelope
         raise Rejected("Instagram refused the code; connect the account again", http_status=400)
-    if answer.status != 200:  # noqa: PLR2004
-        raise build_error(SERVICE, answer, TABLE, visible=False)
+    if response.status != 200:  # noqa: PLR2004
+        raise build_error(SERVICE, response, TABLE, visible=False)
     try:
-        token = ShortTokens.model_validate_json(answer.body).token
+        token = ShortTokens.model_validate_json(response.body).token
     except ValidationError:
         token = None
     if token is None:
-        raise Unavailable("Instagram sent an unreadable response", http_status=answer.status)
+        raise Unavailable("Instagram sent an unreadable response", http_status=response.status)
     return token.get_secret_value()
 
 

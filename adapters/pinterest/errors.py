@@ -126,9 +126,9 @@ OAUTH: Mapping[int, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    fault = _parse_fault(response)
-    code = None if fault.code is None else str(fault.code)
-    row = _find_row_by_words(response.status, fault) or TABLE.get((response.status, fault.code), None)
+    error = _parse_error_body(response)
+    code = None if error.code is None else str(error.code)
+    row = _find_row_by_words(response.status, error) or TABLE.get((response.status, error.code), None)
     row = row or TABLE.get((response.status, None))
     if row is None:
         return build_unclear_error(
@@ -144,7 +144,7 @@ def translate_oauth_error(response: Response) -> AdapterError:
         return build_unclear_error(
             Phase.PREPARE, platform_code=f"http_{response.status}", status=response.status
         )
-    code = _parse_fault(response).code
+    code = _parse_error_body(response).code
     return build_row_error(row, response, None if code is None else str(code))
 
 
@@ -164,13 +164,13 @@ def build_row_error(row: ErrorRow, response: Response, platform_code: str | None
     )
 
 
-def _parse_fault(response: Response) -> ErrorBody:
+def _parse_error_body(response: Response) -> ErrorBody:
     try:
         return ErrorBody.model_validate_json(response.body)
     except ValidationError:  # a gateway's page instead of Pinterest's JSON: only the status counts
         return ErrorBody()
 
 
-def _find_row_by_words(status: int, fault: ErrorBody) -> ErrorRow | None:
-    text = f"{fault.message} {fault.message_detail}".casefold()
+def _find_row_by_words(status: int, error: ErrorBody) -> ErrorRow | None:
+    text = f"{error.message} {error.message_detail}".casefold()
     return next((row for (of, words), row in WORDS.items() if of == status and words in text), None)

@@ -55,15 +55,13 @@ CAPABILITIES = Capabilities(
     post_kinds={PostForm.VIDEO: "video_pin", PostForm.IMAGE: "pin", PostForm.IMAGES: "carousel_pin"},
     pulls_media=True,  # images, by image_url and multiple_image_urls; a video's bytes go through us
     prepare_lead=timedelta(minutes=15),  # ours: how long registered media live is not documented
-    settle_window=timedelta(
-        minutes=1
-    ),  # two reads over a minute at least: the lag of a board's list is unknown
+    # two reads over a minute at least: the lag of a board's list is unknown
+    settle_window=timedelta(minutes=1),
     look_every=(timedelta(seconds=10), timedelta(minutes=2)),
     look_limit=timedelta(minutes=60),  # processing was seen to take more than 5 minutes
     rates=(
         Rate(step="finalize", count=100, per=timedelta(minutes=1)),  # RATE org_write, per user and app
-        Rate(
-            step="look", count=200, per=timedelta(minutes=1)
-        ),  # RATE org_read 1000 over the 5 pages of a look
+        # RATE org_read 1000, over the 5 pages of a look
+        Rate(step="look", count=200, per=timedelta(minutes=1)),
     ),
 )
