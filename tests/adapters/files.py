@@ -1,4 +1,4 @@
-"""Made-up files: bytes that differ at every offset, and what a probe would have seen of them."""
+"""Generated media files: their bytes, and the facts that a probe finds out about them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 from adapters.contract import Media, MediaFacts
 
 Stream = Callable[[int, int], Iterator[bytes]]
+PIECE = 100_000
 
 
 def content(first: int, length: int) -> bytes:
-    """The bytes of the made-up video: different at every offset, so that a shifted upload shows."""
+    """Return a range of the generated file; its bytes differ at every offset, so that a shifted upload is detected."""
     pattern = bytes(range(251))
     start = first % 251
     return (pattern * (length // 251 + 2))[start : start + length]
 
 
 def stream(first: int, length: int) -> Iterator[bytes]:
-    """The made-up video in pieces, as the fetcher gives it."""
-    for at in range(first, first + length, 1_000_000):
-        yield content(at, min(1_000_000, first + length - at))
+    """Yield a range of the generated file in pieces, as the fetcher does."""
+    for offset in range(first, first + length, PIECE):
+        yield content(offset, min(PIECE, first + length - offset))
 
 
 def facts(**changes: Any) -> MediaFacts:
@@ -37,7 +38,7 @@ def facts(**changes: Any) -> MediaFacts:
 
 
 def short_video(content: bytes, **changes: Any) -> Media:
-    """A video of these very bytes."""
+    """Return a video with exactly these bytes."""
 
     def stream(first: int, length: int) -> Iterator[bytes]:
         yield content[first : first + length]

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Platform, PlatformSettings
+from adapters.contract import Account, Draft, Media, MediaFacts, Platform, PlatformSettings
+from tests.adapters.drafts import build_account
 from tests.adapters.files import short_video
 
 PAGE = "134895793791914"
@@ -16,7 +17,6 @@ TOKEN = "EAA-page-secret"
 USER_TOKEN = "EAA-user-secret"
 SECRET = "app-secret-value"
 ARMED = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
-NONE_TAKEN: frozenset[str] = frozenset()
 
 POST = "134895793791914_122100000000000001"
 POSTED = f'{{"id":"{POST}","post_supports_client_mutation_id":true}}'
@@ -63,20 +63,6 @@ def build_settings(base: str, **options: Any) -> PlatformSettings:
     )
 
 
-def account(**changed: Any) -> Account:
-    credentials = Credentials(
-        access_token=SecretStr(TOKEN), refresh_token=SecretStr(USER_TOKEN), scopes=("pages_manage_posts",)
-    )
-    return Account(
-        id="a1",
-        platform=Platform.FACEBOOK,
-        connection="page",
-        remote_id=PAGE,
-        username="Slipway",
-        credentials=replace(credentials, **changed),
-    )
-
-
 def image(number: int = 1, **facts: Any) -> Media:
     known = MediaFacts(content_type="image/png", bytes=400_000, width=1080, height=1080)
     url = f"https://cdn.example.com/{number}.png"
@@ -98,3 +84,8 @@ def reel(media: Media | None = None) -> Draft:
 
 def landscape(content: bytes = b"v" * 1000) -> Draft:
     return reel(video(content, width=1920, height=1080))
+
+
+def account(**changed: Any) -> Account:
+    known = build_account(Platform.FACEBOOK, "page", PAGE, TOKEN, USER_TOKEN, scopes=("pages_manage_posts",))
+    return replace(known, credentials=replace(known.credentials, **changed))

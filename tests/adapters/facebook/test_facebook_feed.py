@@ -21,9 +21,9 @@ from adapters.errors import (
 )
 from adapters.facebook import Facebook
 from adapters.http import HttpClient
+from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.facebook.drafts import (
     ARMED,
-    NONE_TAKEN,
     PAGE,
     POST,
     POSTED,

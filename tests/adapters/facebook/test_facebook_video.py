@@ -14,11 +14,11 @@ from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable,
 from adapters.facebook import Facebook
 from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.http import HttpClient
+from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.facebook.drafts import (
     ARMED,
     HALF_UP,
     LIVE,
-    NONE_TAKEN,
     PAGE,
     REEL_STARTED,
     SUCCESS,

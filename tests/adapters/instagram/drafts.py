@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Platform, PlatformSettings
+from adapters.contract import Account, Draft, Media, MediaFacts, Platform, PlatformSettings
+from tests.adapters.drafts import build_account
 from tests.adapters.files import short_video
 
 TOKEN = "IGAA-secret-token"
 SECRET = "app-secret-value"
 IG = "17841405822304914"
 ARMED = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
-NONE_TAKEN: frozenset[str] = frozenset()
 
 CREATED = '{"id":"17889455560051444"}'
 CONTAINER = "17889455560051444"
@@ -61,17 +61,6 @@ def build_settings(base: str, **options: Any) -> PlatformSettings:
     )
 
 
-def account(connection: str = "instagram_login") -> Account:
-    return Account(
-        id="a1",
-        platform=Platform.INSTAGRAM,
-        connection=connection,
-        remote_id=IG,
-        username="slipway",
-        credentials=Credentials(access_token=SecretStr(TOKEN)),
-    )
-
-
 def image(number: int = 1, **facts: Any) -> Media:
     known = MediaFacts(content_type="image/jpeg", bytes=400_000, width=1080, height=1080)
     return Media(url=f"https://cdn.example.com/{number}.jpg", kind="image", facts=replace(known, **facts))
@@ -92,3 +81,7 @@ def carousel(count: int = 2) -> Draft:
 
 def reel(media: Media | None = None) -> Draft:
     return Draft(delivery_id="d3", caption="A reel", kind="video", media=(media or video(),))
+
+
+def account(connection: str = "instagram_login") -> Account:
+    return build_account(Platform.INSTAGRAM, connection, IG, TOKEN)

@@ -17,13 +17,13 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.instagram import Instagram
+from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.instagram.drafts import (
     ARMED,
     CONTAINER,
     FINISHED,
     IG,
     MEDIA_ID,
-    NONE_TAKEN,
     PERMALINK,
     account,
     carousel,

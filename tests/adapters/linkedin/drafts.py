@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
-    CheckpointData,
-    Credentials,
     Draft,
     Media,
     MediaFacts,
-    Pending,
     Platform,
     PlatformSettings,
-    PrepareResult,
-    Ready,
 )
-from adapters.linkedin import LinkedIn
+from tests.adapters.drafts import build_account
+from tests.adapters.files import stream
 from tests.adapters.scripted_server import Reply
 
 TOKEN = "AQV-secret-token"
@@ -34,8 +28,6 @@ SECRETS = (TOKEN, REFRESH, APP_SECRET, UPLOAD_SECRET)
 ORG = "urn:li:organization:5583111"
 MEMBER = "urn:li:person:8675309"
 VERSION = "202609"
-ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NONE_TAKEN: frozenset[str] = frozenset()
 CAPTION = "Casa #tiles"
 PART = 4_194_304
 
@@ -84,7 +76,7 @@ def build_listing(*posts: dict[str, Any]) -> str:
 
 
 def build_post(urn: str = SHARE, *images: str, **changes: Any) -> dict[str, Any]:
-    build_content = (
+    content = (
         {"media": {"id": images[0], "altText": "…"}}
         if len(images) == 1
         else {"multiImage": {"images": [{"id": image} for image in images]}}
@@ -95,7 +87,7 @@ def build_post(urn: str = SHARE, *images: str, **changes: Any) -> dict[str, Any]
         "commentary": CAPTION,
         "lifecycleState": "PUBLISHED",
         "createdAt": 1764000000000,
-        "content": build_content,
+        "content": content,
     }
     return {**known, **changes}
 
@@ -110,33 +102,7 @@ def build_settings(base: str, **options: Any) -> PlatformSettings:
     )
 
 
-def account(connection: str = "organization", refresh: str | None = REFRESH, **changes: Any) -> Account:
-    known = Account(
-        id="a1",
-        platform=Platform.LINKEDIN,
-        connection=connection,
-        remote_id=MEMBER if connection == "person" else ORG,
-        username="casa",
-        credentials=Credentials(
-            access_token=SecretStr(TOKEN),
-            refresh_token=SecretStr(refresh) if refresh else None,
-            scopes=("w_member_social",),
-        ),
-    )
-    return replace(known, **changes)
-
-
-def build_content(length: int) -> bytes:
-    """Return bytes that differ at every offset, so that a shifted upload is detected."""
-    return (bytes(range(251)) * (length // 251 + 1))[:length]
-
-
-def build_media(kind: str, size: int, facts: MediaFacts) -> Media:
-    def stream(first: int, length: int) -> Iterator[bytes]:
-        data = build_content(size)[first : first + length]
-        for state in range(0, length, 1_000_000):
-            yield data[state : state + 1_000_000]
-
+def build_media(kind: str, facts: MediaFacts) -> Media:
     name = "v.mp4" if kind == "video" else "1.jpg"
     return Media(
         url=f"https://cdn.example.com/{name}",
@@ -148,14 +114,14 @@ def build_media(kind: str, size: int, facts: MediaFacts) -> Media:
 
 def image(size: int = 5000, **facts: Any) -> Media:
     known = MediaFacts(content_type="image/jpeg", bytes=size, width=1000, height=1500)
-    return build_media("image", size, replace(known, **facts))
+    return build_media("image", replace(known, **facts))
 
 
 def video(size: int = PART + 700, **facts: Any) -> Media:
     known = MediaFacts(
         content_type="video/mp4", bytes=size, width=1000, height=1500, duration=20.0, codec="h264"
     )
-    return build_media("video", size, replace(known, **facts))
+    return build_media("video", replace(known, **facts))
 
 
 def build_draft(*media: Media, caption: str = CAPTION) -> Draft:
@@ -168,25 +134,14 @@ def build_draft(*media: Media, caption: str = CAPTION) -> Draft:
     )
 
 
-def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
-    """Return the checkpoint as another worker reads it from the store."""
-    kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
-    return kept
-
-
-def prepare_to_end(
-    linkedin: LinkedIn, draft: Draft, who: Account, checkpoint: CheckpointData | None = None
-) -> dict[str, Any]:
-    """Call ``prepare`` until Ready, each time with the last checkpoint only, and return the final checkpoint."""
-    result: PrepareResult = Pending(checkpoint=checkpoint or {})
-    for _ in range(100):
-        if isinstance(result, Ready):
-            return through_json(result.checkpoint)
-        result = linkedin.prepare(draft, who, through_json(result.checkpoint))
-    raise AssertionError("prepare never got ready")
-
-
 def build_done_checkpoint(*urns: str, **more: Any) -> dict[str, Any]:
     """Return the checkpoint of a post whose media are all available."""
     closed = {"closed": True} if urns[0].startswith("urn:li:video") else {}
     return {"media": [{"urn": urn, "sent": True, **closed, "available": True} for urn in urns], **more}
+
+
+def account(connection: str = "organization", refresh: str | None = REFRESH, **changes: Any) -> Account:
+    remote_id = MEMBER if connection == "person" else ORG
+    scopes = ("w_member_social",)
+    known = build_account(Platform.LINKEDIN, connection, remote_id, TOKEN, refresh, scopes=scopes)
+    return replace(known, **changes)

@@ -25,6 +25,7 @@ from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from adapters.linkedin.text import escape_little_text
 from adapters.text import count_utf16_units
+from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
@@ -200,8 +201,8 @@ def test_nothing_leaves_after_the_deadline_or_without_a_connection(server: Scrip
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
-def look(linkedin: LinkedIn, state: dict[str, Any] = CHECKPOINT, taken: Container[str] = m.NONE_TAKEN) -> Any:
-    return linkedin.look(m.build_draft(), ORG, state, m.ARMED, taken)
+def look(linkedin: LinkedIn, state: dict[str, Any] = CHECKPOINT, taken: Container[str] = NONE_TAKEN) -> Any:
+    return linkedin.look(m.build_draft(), ORG, state, ARMED, taken)
 
 
 def test_a_lost_answer_is_found_by_our_media(server: ScriptedServer, linkedin: LinkedIn) -> None:
@@ -237,7 +238,7 @@ TWO = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
             [m.build_post("urn:li:share:1", "urn:li:image:9")],
             None,
         ),  # the same text with other media
-        (CHECKPOINT, [m.build_post("urn:li:share:1", build_content=None)], None),
+        (CHECKPOINT, [m.build_post("urn:li:share:1", content=None)], None),
         (CHECKPOINT, [], None),
         (
             CHECKPOINT,
@@ -288,7 +289,7 @@ def test_where_a_found_post_stands(
 
 
 def test_a_members_posts_cannot_be_listed(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    assert isinstance(linkedin.look(m.build_draft(), MEMBER, CHECKPOINT, m.ARMED, m.NONE_TAKEN), CannotTell)
+    assert isinstance(linkedin.look(m.build_draft(), MEMBER, CHECKPOINT, ARMED, NONE_TAKEN), CannotTell)
     assert isinstance(look(linkedin, {}), CannotTell)
     assert server.requests == []
 

@@ -21,6 +21,8 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
+from tests.adapters.drafts import NONE_TAKEN, prepare_to_end, through_json
+from tests.adapters.files import content
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
@@ -42,7 +44,7 @@ def part(etag: str) -> Reply:
 
 def test_an_image_is_begun_sent_and_waited_for(server: ScriptedServer, linkedin: LinkedIn) -> None:
     server.enqueue(m.IMAGE_STARTED, TAKEN_IN, PROCESSING, AVAILABLE)
-    assert m.prepare_to_end(linkedin, m.build_draft(), ORG) == m.build_done_checkpoint(m.IMAGE)
+    assert prepare_to_end(lambda: linkedin, m.build_draft(), ORG) == m.build_done_checkpoint(m.IMAGE)
     assert server.calls == [
         "POST /api/rest/images",
         f"PUT /dms-uploads/{m.UPLOAD_SECRET}",
@@ -57,7 +59,7 @@ def test_an_image_is_begun_sent_and_waited_for(server: ScriptedServer, linkedin:
         assert asked.headers["linkedin-version"] == m.VERSION
         assert asked.headers["x-restli-protocol-version"] == "2.0.0"
         assert asked.headers["content-type"] == "application/json"
-    assert sent.body == m.build_content(5000)
+    assert sent.body == content(0, 5000)
     assert sent.headers["authorization"] == f"Bearer {m.TOKEN}", "an image's address wants the token"
     assert sent.headers["content-type"] == "image/jpeg"
 
@@ -69,12 +71,12 @@ def test_several_images_are_all_sent_before_any_is_waited_for(
     for number in (1, 2, 3):
         server.enqueue(m.image_started(number), TAKEN_IN)
     server.enqueue(AVAILABLE, PROCESSING, AVAILABLE, AVAILABLE)
-    ready = m.prepare_to_end(linkedin, draft, MEMBER)
+    ready = prepare_to_end(lambda: linkedin, draft, MEMBER)
     assert ready == m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2", "urn:li:image:3")
     assert [asked.body for asked in server.requests if asked.method == "PUT"] == [
-        m.build_content(1000),
-        m.build_content(1001),
-        m.build_content(1002),
+        content(0, 1000),
+        content(0, 1001),
+        content(0, 1002),
     ]
     assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
     assert server.requests[0].json()["initializeUploadRequest"]["owner"] == m.MEMBER
@@ -96,7 +98,7 @@ def test_a_token_that_may_not_read_statuses_posts_at_once(
     server.enqueue(Reply(status=403, body=m.DENIED), Reply(status=403, body=m.DENIED))
     ready = linkedin.prepare(draft, MEMBER, state)
     assert ready == Ready(checkpoint={**state, "unreadable": True})
-    assert linkedin.look(draft, MEMBER, state, None, m.NONE_TAKEN) == ready
+    assert linkedin.look(draft, MEMBER, state, None, NONE_TAKEN) == ready
     assert linkedin.prepare(draft, MEMBER, ready.checkpoint) == ready, "and is not asked again"
 
 
@@ -108,7 +110,7 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
 ) -> None:
     draft = m.build_draft(m.video())
     server.enqueue(m.VIDEO_STARTED, part('"etag1"'), part("etag2"), Reply(body=""), PROCESSING, AVAILABLE)
-    assert m.prepare_to_end(linkedin, draft, ORG) == m.build_done_checkpoint(m.VIDEO)
+    assert prepare_to_end(lambda: linkedin, draft, ORG) == m.build_done_checkpoint(m.VIDEO)
     assert server.calls == [
         "POST /api/rest/videos",
         "PUT /dms-uploads/1",
@@ -127,7 +129,7 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
             "uploadThumbnail": False,
         }
     }
-    assert first.body + second.body == m.build_content(m.PART + 700)
+    assert first.body + second.body == content(0, m.PART + 700)
     assert len(first.body) == m.PART, "lastByte is part of it"
     for asked in (first, second):
         assert "authorization" not in asked.headers
@@ -141,8 +143,8 @@ def test_a_video_goes_up_in_parts_and_is_closed_with_their_ids_in_order(
 def test_each_part_is_a_step_of_its_own(server: ScriptedServer, linkedin: LinkedIn) -> None:
     draft = m.build_draft(m.video())
     server.enqueue(m.VIDEO_STARTED, part('"one"'), DROP, part('"two"'), Reply(body=""))
-    state = m.through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
-    after_one = m.through_json(linkedin.prepare(draft, ORG, state).checkpoint)
+    state = through_json(linkedin.prepare(draft, ORG, {}).checkpoint)
+    after_one = through_json(linkedin.prepare(draft, ORG, state).checkpoint)
     with pytest.raises(Unavailable):
         linkedin.prepare(draft, ORG, after_one)
     after_two = linkedin.prepare(draft, ORG, after_one)
@@ -217,7 +219,7 @@ def test_a_close_that_failed_otherwise_is_said_as_it_is(
 )
 def test_a_dead_address_is_asked_for_anew(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
     server.enqueue(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
-    ready = m.prepare_to_end(linkedin, m.build_draft(), ORG)
+    ready = prepare_to_end(lambda: linkedin, m.build_draft(), ORG)
     assert ready == m.build_done_checkpoint("urn:li:image:2", restarts=1)
 
 
@@ -225,7 +227,7 @@ def test_an_address_near_its_end_is_not_used(server: ScriptedServer, linkedin: L
     soon = int((datetime.now(UTC) + timedelta(seconds=30)).timestamp() * 1000)
     server.enqueue(m.image_started(1, ends=soon))
     state = linkedin.prepare(m.build_draft(), ORG, {})
-    anew = linkedin.prepare(m.build_draft(), ORG, m.through_json(state.checkpoint))
+    anew = linkedin.prepare(m.build_draft(), ORG, through_json(state.checkpoint))
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1})
     assert server.calls == ["POST /api/rest/images"]
 
@@ -235,7 +237,7 @@ def test_a_second_image_begun_anew_leaves_the_first_alone(server: ScriptedServer
     state = m.build_done_checkpoint("urn:li:image:1", "urn:li:image:2")
     state["media"][1] = {"urn": "urn:li:image:2", "url": f"{server.url}/dms-uploads/2"}
     server.enqueue(Reply(status=404, body=""), m.image_started(3), TAKEN_IN, AVAILABLE)
-    assert m.prepare_to_end(linkedin, draft, ORG, state) == m.build_done_checkpoint(
+    assert prepare_to_end(lambda: linkedin, draft, ORG, state) == m.build_done_checkpoint(
         "urn:li:image:1", "urn:li:image:3", restarts=1
     )
 
@@ -271,10 +273,10 @@ def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
 
 def broken(kind: str) -> Media:
     def short(first: int, length: int) -> Iterator[bytes]:
-        yield m.build_content(length)[: length - 10]
+        yield content(0, length)[: length - 10]
 
     def changed(first: int, length: int) -> Iterator[bytes]:
-        yield m.build_content(length)[:10]
+        yield content(0, length)[:10]
         raise Rejected("The file is no longer the one that was checked.", code="media_changed")
 
     def nothing(first: int, length: int) -> Iterator[bytes]:
@@ -319,7 +321,7 @@ def test_reads_grow_apart(
     state = {**WAITING, "polls": polls}
     waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
     assert linkedin.prepare(m.build_draft(), ORG, state) == waits
-    assert linkedin.look(m.build_draft(), ORG, state, None, m.NONE_TAKEN) == waits
+    assert linkedin.look(m.build_draft(), ORG, state, None, NONE_TAKEN) == waits
 
 
 def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
@@ -329,7 +331,7 @@ def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
     server.enqueue(failed, failed)
     with pytest.raises(Rejected, match="The codec is not known"):
         linkedin.prepare(m.build_draft(), ORG, WAITING)
-    seen = linkedin.look(m.build_draft(), ORG, WAITING, None, m.NONE_TAKEN)
+    seen = linkedin.look(m.build_draft(), ORG, WAITING, None, NONE_TAKEN)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Rejected)
 
@@ -379,5 +381,5 @@ def test_no_connection_is_no_harm() -> None:
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
     server: ScriptedServer, linkedin: LinkedIn, state: dict[str, Any]
 ) -> None:
-    assert linkedin.look(m.build_draft(), ORG, state, None, m.NONE_TAKEN) == Ready(checkpoint=state)
+    assert linkedin.look(m.build_draft(), ORG, state, None, NONE_TAKEN) == Ready(checkpoint=state)
     assert server.requests == []

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
-    CheckpointData,
-    Credentials,
     Draft,
     Media,
     MediaFacts,
-    Pending,
     Platform,
     PlatformSettings,
-    PrepareResult,
-    Ready,
 )
-from adapters.pinterest import Pinterest
+from tests.adapters.drafts import build_account
+from tests.adapters.files import stream
 
 TOKEN = "pina-secret-token"
 REFRESH = "pinr-secret-token"
@@ -31,8 +26,6 @@ APP_SECRET = "app-secret-value"
 SIGNATURE = "signature-secret-value"
 SECRETS = (TOKEN, REFRESH, APP_SECRET, SIGNATURE)
 BOARD = "549755885175"
-ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NONE_TAKEN: frozenset[str] = frozenset()
 DELIVERY = "3f0c8d6e-8f0b-4a53-9d0e-1f9a6c2b7d11"
 
 REGISTERED = (
@@ -86,30 +79,9 @@ def build_settings(base: str) -> PlatformSettings:
     )
 
 
-def account(refresh: str | None = REFRESH, **settings: Any) -> Account:
-    return Account(
-        id="a1",
-        platform=Platform.PINTEREST,
-        connection="user",
-        remote_id="2783136121146311751",
-        username="casa",
-        credentials=Credentials(
-            access_token=SecretStr(TOKEN),
-            refresh_token=SecretStr(refresh) if refresh else None,
-            scopes=("pins:write",),
-        ),
-        settings=settings,
-    )
-
-
 def image(number: int = 1, **facts: Any) -> Media:
     known = MediaFacts(content_type="image/jpeg", bytes=400_000, width=1000, height=1500)
     return Media(url=f"https://cdn.example.com/{number}.jpg", kind="image", facts=replace(known, **facts))
-
-
-def build_content(length: int) -> bytes:
-    """Return bytes that differ at every offset, so that a shifted upload is detected."""
-    return (bytes(range(251)) * (length // 251 + 1))[:length]
 
 
 def video(size: int = 100_000, **facts: Any) -> Media:
@@ -122,11 +94,6 @@ def video(size: int = 100_000, **facts: Any) -> Media:
         codec="h264",
         fps=30.0,
     )
-
-    def stream(first: int, length: int) -> Iterator[bytes]:
-        data = build_content(size)[first : first + length]
-        for state in range(0, length, 30_000):
-            yield data[state : state + 30_000]
 
     return Media(
         url="https://cdn.example.com/v.mp4", kind="video", facts=replace(known, **facts), stream=stream
@@ -144,19 +111,8 @@ def post(*media: Media, caption: str = "Casa\nnew tiles", board: str | None = BO
     )
 
 
-def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
-    """Return the checkpoint as another worker reads it from the store."""
-    kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
-    return kept
-
-
-def prepare_to_end(
-    pinterest: Pinterest, draft: Draft, who: Account, checkpoint: CheckpointData | None = None
-) -> dict[str, Any]:
-    """Call ``prepare`` until Ready, each time with the last checkpoint only, and return the final checkpoint."""
-    result: PrepareResult = Pending(checkpoint=checkpoint or {})
-    for _ in range(50):
-        if isinstance(result, Ready):
-            return through_json(result.checkpoint)
-        result = pinterest.prepare(draft, who, through_json(result.checkpoint))
-    raise AssertionError("prepare never got ready")
+def account(refresh: str | None = REFRESH, **settings: Any) -> Account:
+    remote_id, scopes = "2783136121146311751", ("pins:write",)
+    return build_account(
+        Platform.PINTEREST, "user", remote_id, TOKEN, refresh, scopes=scopes, settings=settings
+    )

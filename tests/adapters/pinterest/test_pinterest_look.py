@@ -10,6 +10,7 @@ import pytest
 from adapters.contract import CannotTell, Published, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
 from adapters.pinterest import Pinterest
+from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.pinterest import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
@@ -20,8 +21,8 @@ MARKED = f"https://shop.example.com/a?utm_content={m.DELIVERY}"
 OTHERS = "https://shop.example.com/a?utm_content=another"
 
 
-def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = m.NONE_TAKEN) -> Any:
-    return pinterest.look(draft, ACCOUNT, CHECKPOINT, m.ARMED, taken)
+def look(pinterest: Pinterest, draft: Any = LINKED, taken: Container[str] = NONE_TAKEN) -> Any:
+    return pinterest.look(draft, ACCOUNT, CHECKPOINT, ARMED, taken)
 
 
 def test_a_lost_answer_is_found_by_its_mark(server: ScriptedServer, pinterest: Pinterest) -> None:
@@ -124,7 +125,7 @@ def test_a_board_that_cannot_be_read_proves_nothing(
 
 
 def test_no_board_known_is_no_proof(server: ScriptedServer, pinterest: Pinterest) -> None:
-    assert isinstance(pinterest.look(m.post(board=None), ACCOUNT, {}, m.ARMED, m.NONE_TAKEN), CannotTell)
+    assert isinstance(pinterest.look(m.post(board=None), ACCOUNT, {}, ARMED, NONE_TAKEN), CannotTell)
     assert server.requests == []
 
 
@@ -132,14 +133,14 @@ def test_no_board_known_is_no_proof(server: ScriptedServer, pinterest: Pinterest
 def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
     server: ScriptedServer, pinterest: Pinterest, draft: Any
 ) -> None:
-    assert pinterest.look(draft, ACCOUNT, CHECKPOINT, None, m.NONE_TAKEN) == Ready(checkpoint=CHECKPOINT)
+    assert pinterest.look(draft, ACCOUNT, CHECKPOINT, None, NONE_TAKEN) == Ready(checkpoint=CHECKPOINT)
     assert server.requests == []
 
 
 def test_before_arming_look_sees_a_processed_video(server: ScriptedServer, pinterest: Pinterest) -> None:
     server.enqueue(m.build_media_status("succeeded"))
     state = {**CHECKPOINT, "media_id": "12345", "sent": True, "polls": 2}
-    seen = pinterest.look(m.post(m.video()), ACCOUNT, state, None, m.NONE_TAKEN)
+    seen = pinterest.look(m.post(m.video()), ACCOUNT, state, None, NONE_TAKEN)
     assert seen == Ready(checkpoint={**CHECKPOINT, "media_id": "12345", "sent": True, "processed": True})
 
 
@@ -147,6 +148,6 @@ def test_look_changes_nothing(server: ScriptedServer, pinterest: Pinterest) -> N
     server.enqueue(m.page(), m.build_media_status("processing"))
     look(pinterest)
     pinterest.look(
-        m.post(m.video()), ACCOUNT, {**CHECKPOINT, "media_id": "1", "sent": True}, None, m.NONE_TAKEN
+        m.post(m.video()), ACCOUNT, {**CHECKPOINT, "media_id": "1", "sent": True}, None, NONE_TAKEN
     )
     assert {asked.method for asked in server.requests} == {"GET"}

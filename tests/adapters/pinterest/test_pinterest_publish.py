@@ -22,6 +22,8 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
+from tests.adapters.drafts import ARMED, NONE_TAKEN, prepare_to_end, through_json
+from tests.adapters.files import content
 from tests.adapters.pinterest import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
 
@@ -53,7 +55,7 @@ def test_several_images_become_a_carousel_in_their_order(
 ) -> None:
     draft = m.post(m.image(1), m.image(2), m.image(3), link="https://shop.example.com/a?x=1#top")
     server.enqueue(Reply(status=201, body=m.PIN))
-    pinterest.finalize(draft, ACCOUNT, m.prepare_to_end(pinterest, draft, ACCOUNT))
+    pinterest.finalize(draft, ACCOUNT, prepare_to_end(lambda: pinterest, draft, ACCOUNT))
     link = f"https://shop.example.com/a?x=1&utm_content={m.DELIVERY}#top"
     assert server.requests[0].json()["link"] == link
     assert server.requests[0].json()["media_source"] == {
@@ -70,7 +72,7 @@ def test_the_default_board_is_taken_and_kept_with_the_publish(
     ready = pinterest.prepare(draft, m.account(default_board="111"), {})
     server.enqueue(Reply(status=201, body=m.PIN), m.page())
     pinterest.finalize(draft, m.account(default_board="222"), ready.checkpoint)
-    pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, m.ARMED, m.NONE_TAKEN)
+    pinterest.look(draft, m.account(default_board="222"), ready.checkpoint, ARMED, NONE_TAKEN)
     assert server.requests[0].json()["board_id"] == "111"
     assert server.requests[1].path == "/v5/boards/111/pins"
 
@@ -146,7 +148,7 @@ def test_a_video_is_registered_sent_and_waited_for(server: ScriptedServer, pinte
         m.build_media_status("succeeded"),
         Reply(status=201, body=m.PIN),
     )
-    ready = m.prepare_to_end(pinterest, draft, ACCOUNT)
+    ready = prepare_to_end(lambda: pinterest, draft, ACCOUNT)
     assert pinterest.prepare(draft, ACCOUNT, ready) == Ready(checkpoint=ready), (
         "ready stays ready, without a request"
     )
@@ -173,7 +175,7 @@ def test_the_form_has_every_parameter_then_the_file_and_no_token(
 ) -> None:
     draft = m.post(m.video(size=100_001))
     server.enqueue(Reply(status=201, body=m.REGISTERED), UPLOADED)
-    pinterest.prepare(draft, ACCOUNT, m.through_json(pinterest.prepare(draft, ACCOUNT, {}).checkpoint))
+    pinterest.prepare(draft, ACCOUNT, through_json(pinterest.prepare(draft, ACCOUNT, {}).checkpoint))
     sent = server.requests[1]
     assert "authorization" not in sent.headers
     assert int(sent.headers["content-length"]) == len(sent.body)
@@ -194,7 +196,7 @@ def test_the_form_has_every_parameter_then_the_file_and_no_token(
     ]
     assert b'name="key"\r\n\r\nuploads/\xe2\x80\xa6\r\n' in sent.body
     file = sent.body.split(b"Content-Type: video/mp4\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
-    assert file == m.build_content(100_001)
+    assert file == content(0, 100_001)
 
 
 @pytest.mark.parametrize(
@@ -206,9 +208,9 @@ def test_an_upload_that_broke_off_is_begun_anew(
     draft = m.post(m.video())
     server.enqueue(Reply(status=201, body=m.REGISTERED), cut)
     first = pinterest.prepare(draft, ACCOUNT, {})
-    broken = pinterest.prepare(draft, ACCOUNT, m.through_json(first.checkpoint))
+    broken = pinterest.prepare(draft, ACCOUNT, through_json(first.checkpoint))
     assert broken == Pending(checkpoint={"board_id": m.BOARD, "restarts": 1}, wait=timedelta(seconds=30))
-    assert pinterest.look(draft, ACCOUNT, broken.checkpoint, None, m.NONE_TAKEN) == Ready(
+    assert pinterest.look(draft, ACCOUNT, broken.checkpoint, None, NONE_TAKEN) == Ready(
         checkpoint=broken.checkpoint
     )
 
@@ -224,10 +226,10 @@ def test_uploads_are_not_begun_anew_for_ever(server: ScriptedServer, pinterest: 
 
 def broken_source(kind: str) -> Media:
     def short(first: int, length: int) -> Iterator[bytes]:
-        yield m.build_content(length)[first : length - 10]
+        yield content(0, length)[first : length - 10]
 
     def changed(first: int, length: int) -> Iterator[bytes]:
-        yield m.build_content(length)[:30_000]
+        yield content(0, length)[:30_000]
         raise Rejected("The file is no longer the one that was checked.", code="media_changed")
 
     def nothing(first: int, length: int) -> Iterator[bytes]:
@@ -274,7 +276,7 @@ def test_reads_of_the_status_grow_apart(
     state = {**SENT, "polls": polls}
     waits = Pending(checkpoint={**SENT, "polls": polls + 1}, wait=timedelta(seconds=seconds))
     assert pinterest.prepare(m.post(m.video()), ACCOUNT, state) == waits
-    assert pinterest.look(m.post(m.video()), ACCOUNT, state, None, m.NONE_TAKEN) == waits
+    assert pinterest.look(m.post(m.video()), ACCOUNT, state, None, NONE_TAKEN) == waits
 
 
 def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
@@ -283,7 +285,7 @@ def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
     server.enqueue(m.build_media_status("failed"), m.build_media_status("failed"))
     with pytest.raises(Rejected, match="could not process"):
         pinterest.prepare(m.post(m.video()), ACCOUNT, SENT)
-    seen = pinterest.look(m.post(m.video()), ACCOUNT, SENT, None, m.NONE_TAKEN)
+    seen = pinterest.look(m.post(m.video()), ACCOUNT, SENT, None, NONE_TAKEN)
     assert isinstance(getattr(seen, "error", None), Rejected)
 
 

@@ -1,33 +1,26 @@
-"""Posts and accounts as the core would hand them to the adapter."""
+"""Drafts and accounts for TikTok."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
-
-from pydantic import SecretStr
 
 from adapters.contract import (
     Account,
     CheckpointData,
-    Credentials,
     Draft,
     Media,
-    Pending,
     Platform,
-    PrepareResult,
     Ready,
     Track,
 )
 from adapters.tiktok import TikTok
+from tests.adapters.drafts import build_account, prepare_to_end
 from tests.adapters.files import Stream, facts, stream
 
 TOKEN = "act.very-secret-token"
 REFRESH = "rft.very-secret-token"
 UPLOAD_TOKEN = "Xza123"
-ARMED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CAPTION = "Me and me casa #cat"
 SECRETS = (TOKEN, REFRESH, UPLOAD_TOKEN, "app-very-secret", "business-very-secret")
 
@@ -62,34 +55,14 @@ def track(sound_id: str = "7221171716369631233") -> Track:
 
 
 def account(connection: str = "creator", refresh: str | None = REFRESH, **settings: Any) -> Account:
-    return Account(
-        id="a",
-        platform=Platform.TIKTOK,
-        connection=connection,
-        remote_id="-000eHWs",
-        username="casa",
-        credentials=Credentials(
-            access_token=SecretStr(TOKEN),
-            refresh_token=SecretStr(refresh) if refresh else None,
-            scopes=("video.publish",),
-        ),
-        settings=settings,
+    scopes = ("video.publish",)
+    return build_account(
+        Platform.TIKTOK, connection, "-000eHWs", TOKEN, refresh, scopes=scopes, settings=settings
     )
 
 
-def through_json(checkpoint: CheckpointData) -> dict[str, Any]:
-    """The checkpoint as another worker would find it."""
-    kept: dict[str, Any] = json.loads(json.dumps(checkpoint))
-    return kept
-
-
-def prepared(
-    tiktok: Callable[[], TikTok], draft: Draft, who: Account, checkpoint: CheckpointData | None = None
+def prepare_until_ready(
+    tiktok: Callable[[], TikTok], draft: Draft, account: Account, checkpoint: CheckpointData | None = None
 ) -> Ready:
-    """Prepare to the end, every step by a new worker that knows the last checkpoint only."""
-    result: PrepareResult = Pending(checkpoint=checkpoint or {})
-    for _ in range(100):
-        if isinstance(result, Ready):
-            return Ready(checkpoint=through_json(result.checkpoint))
-        result = tiktok().prepare(draft, who, through_json(result.checkpoint))
-    raise AssertionError("prepare never got ready")
+    """Call ``prepare`` until Ready, each time by a new adapter with the last checkpoint only."""
+    return Ready(checkpoint=prepare_to_end(tiktok, draft, account, checkpoint))

@@ -13,9 +13,10 @@ from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Pub
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
+from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import ARMED, CAPTION, TOKEN, account, photos, prepared, through_json, video
+from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, photos, prepare_until_ready, video
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"
@@ -65,7 +66,7 @@ def test_video(scripted: ScriptedServer, tiktok: Make) -> None:
 
 def test_photos(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = photos(privacy_level="SELF_ONLY", auto_add_music=True, title="T"), account("business")
-    tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
+    tiktok().finalize(draft, who, prepare_until_ready(tiktok, draft, who).checkpoint)
     assert scripted.requests[-1].json() == {
         "business_id": "-000eHWs",
         "photo_images": ["https://cdn.example.com/1.jpg", "https://cdn.example.com/2.jpg"],
@@ -133,7 +134,7 @@ def test_what_the_visible_call_may_be_answered(
     scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = video(), account("business")
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     scripted.on("POST", VIDEO, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)

@@ -11,9 +11,10 @@ import pytest
 from adapters.contract import Account, Draft, Pending, Published, Ready
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.tiktok import TikTok
+from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import ARMED, account, photos, prepared, through_json, track, video
+from tests.adapters.tiktok.drafts import account, photos, prepare_until_ready, track, video
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"
@@ -73,7 +74,7 @@ def test_photos_take_the_id_only_and_no_music_of_tiktoks_choice(
     scripted: ScriptedServer, tiktok: Make
 ) -> None:
     draft = with_music(photos(auto_add_music=True))
-    tiktok().finalize(draft, who(), prepared(tiktok, draft, who()).checkpoint)
+    tiktok().finalize(draft, who(), prepare_until_ready(tiktok, draft, who()).checkpoint)
     info = scripted.requests[-1].json()["post_info"]
     assert info["music_sound_info"] == {"music_sound_id": CHARTED}
     assert info["auto_add_music"] is False
@@ -82,14 +83,14 @@ def test_photos_take_the_id_only_and_no_music_of_tiktoks_choice(
 def test_charts_are_read_one_a_step_and_remembered(scripted: ScriptedServer, tiktok: Make) -> None:
     scripted.on("GET", CHART, examples.EMPTY_CHART, examples.EMPTY_CHART, examples.CHART)
     draft = with_music(video())
-    prepared(tiktok, draft, who())
+    prepare_until_ready(tiktok, draft, who())
     assert [seen.query["date_range"] for seen in scripted.requests if seen.path == CHART] == [
         "7DAY",
         "30DAY",
         "90DAY",
     ]
 
-    prepared(tiktok, draft, who())  # another post, soon after: no chart is asked for
+    prepare_until_ready(tiktok, draft, who())  # another post, soon after: no chart is asked for
 
     assert scripted.paths[4:] == [SETTINGS]
 
@@ -99,17 +100,17 @@ def test_the_full_clip_of_a_charted_track_is_sent_as_its_trending_clip(
 ) -> None:
     scripted.on("GET", CHART, FULL)
     draft = with_music(video(), "7000000000000000001")
-    assert prepared(tiktok, draft, who()).checkpoint["music"] == {"id": CHARTED, "charted": True}
+    assert prepare_until_ready(tiktok, draft, who()).checkpoint["music"] == {"id": CHARTED, "charted": True}
 
 
 def test_the_charts_id_of_a_track_is_not_a_sound(scripted: ScriptedServer, tiktok: Make) -> None:
     with pytest.raises(Rejected):
-        prepared(tiktok, with_music(video(), "7…"), who())
+        prepare_until_ready(tiktok, with_music(video(), "7…"), who())
 
 
 def test_an_unproven_sound_is_refused_with_reasons(scripted: ScriptedServer, tiktok: Make) -> None:
     with pytest.raises(Rejected) as refusal:
-        prepared(tiktok, with_music(video(), "7000000000000000009"), who())
+        prepare_until_ready(tiktok, with_music(video(), "7000000000000000009"), who())
     assert refusal.value.code == "music_not_attachable"
     assert str(refusal.value) == (
         "The sound 'Track' is in none of TikTok's commercial charts for US; TikTok offers no look-up, "
@@ -127,7 +128,7 @@ def test_an_unproven_sound_may_be_tried_and_its_refusal_is_permanent(
 ) -> None:
     scripted.on("POST", VIDEO, examples.business_error(51065, "Something is wrong"))
     draft = with_music(video(), "7000000000000000009")
-    ready = prepared(lambda: tiktok(unproven_music="try"), draft, who())
+    ready = prepare_until_ready(lambda: tiktok(unproven_music="try"), draft, who())
     assert ready.checkpoint["music"] == {"id": "7000000000000000009", "charted": False}
 
     with pytest.raises(Rejected) as refusal:
@@ -136,13 +137,13 @@ def test_an_unproven_sound_may_be_tried_and_its_refusal_is_permanent(
     assert scripted.paths[-1] == VIDEO
 
     with pytest.raises(Rejected):  # the refusal is remembered for a day
-        prepared(lambda: tiktok(unproven_music="try"), draft, who())
+        prepare_until_ready(lambda: tiktok(unproven_music="try"), draft, who())
 
 
 @pytest.mark.parametrize("draft", [video(), with_music(video())], ids=["without music", "charted"])
 def test_the_other_face_of_51065_is_looked_at(scripted: ScriptedServer, tiktok: Make, draft: Draft) -> None:
     scripted.on("POST", VIDEO, examples.business_error(51065, "Something is wrong"))
-    ready = prepared(tiktok, draft, who())
+    ready = prepare_until_ready(tiktok, draft, who())
     with pytest.raises(OutcomeUnknown):
         tiktok().finalize(draft, who(), ready.checkpoint)
 
@@ -150,7 +151,7 @@ def test_the_other_face_of_51065_is_looked_at(scripted: ScriptedServer, tiktok: 
 def test_a_lost_answer_with_an_uncharted_sound_stays_unknown(scripted: ScriptedServer, tiktok: Make) -> None:
     scripted.on("POST", VIDEO, DROP)
     draft = with_music(video(), "7000000000000000009")
-    ready = prepared(lambda: tiktok(unproven_music="try"), draft, who())
+    ready = prepare_until_ready(lambda: tiktok(unproven_music="try"), draft, who())
     with pytest.raises(OutcomeUnknown):
         tiktok(unproven_music="try").finalize(draft, who(), ready.checkpoint)
 
@@ -169,12 +170,12 @@ def test_nothing_goes_out_while_the_sound_is_not_resolved(scripted: ScriptedServ
 def test_a_chart_that_cannot_be_read_decides_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     scripted.on("GET", CHART, examples.business_error(40100))
     with pytest.raises(RateLimited):
-        prepared(tiktok, with_music(video()), who())
+        prepare_until_ready(tiktok, with_music(video()), who())
 
 
 def test_drafts_do_not_carry_the_sound(scripted: ScriptedServer, tiktok: Make) -> None:
     draft = with_music(photos(post_mode="MEDIA_UPLOAD"))
-    tiktok().finalize(draft, who(), prepared(tiktok, draft, who()).checkpoint)
+    tiktok().finalize(draft, who(), prepare_until_ready(tiktok, draft, who()).checkpoint)
     assert scripted.paths == [PHOTO]
     assert "music_sound_info" not in scripted.requests[0].json()["post_info"]
 

@@ -22,9 +22,10 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
+from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import ARMED, CAPTION, account, photos, through_json, video
+from tests.adapters.tiktok.drafts import CAPTION, account, photos, video
 
 Make = Callable[..., TikTok]
 STATUS = "/tiktok/v2/post/publish/status/fetch/"

@@ -13,7 +13,7 @@ from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepared
+from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepare_until_ready
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -29,7 +29,7 @@ def scripted(server: ScriptedServer) -> ScriptedServer:
 
 def test_direct_photos(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who, client = photos(auto_add_music=True, privacy_level="SELF_ONLY"), account(), HttpClient()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     assert scripted.paths == [INFO]
 
     done = tiktok(client).finalize(draft, who, ready.checkpoint)
@@ -72,7 +72,7 @@ def test_a_draft_is_ready_at_once_and_carries_texts_only(scripted: ScriptedServe
 def test_title_is_the_captions_beginning_cut_at_a_word(scripted: ScriptedServer, tiktok: Make) -> None:
     caption = "word " * 17 + "🐈🐈🐈 #cat"  # the cats end at unit 91
     draft, who = photos(caption=caption), account()
-    tiktok().finalize(draft, who, prepared(tiktok, draft, who).checkpoint)
+    tiktok().finalize(draft, who, prepare_until_ready(tiktok, draft, who).checkpoint)
     info = scripted.requests[1].json()["post_info"]
     assert info["title"] == ("word " * 17).rstrip()
     assert info["description"] == caption
@@ -107,7 +107,7 @@ def test_what_the_visible_call_may_be_answered(
     scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = photos(), account()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     scripted.on("POST", INIT, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)

@@ -12,10 +12,11 @@ from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
+from tests.adapters.drafts import through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, prepared, through_json, video
+from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, prepare_until_ready, video
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -86,7 +87,7 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(
 
 def test_large_video_keeps_its_last_chunk_for_finalize(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(bytes=BIG), account()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     assert scripted.paths == [INFO, INIT, PUT]
 
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
@@ -98,7 +99,7 @@ def test_large_video_keeps_its_last_chunk_for_finalize(scripted: ScriptedServer,
 
 
 def test_description_goes_before_the_caption(scripted: ScriptedServer, tiktok: Make) -> None:
-    prepared(tiktok, video(options={"description": "Other words"}), account())
+    prepare_until_ready(tiktok, video(options={"description": "Other words"}), account())
     assert scripted.requests[1].json()["post_info"]["title"] == "Other words"
 
 
@@ -106,7 +107,7 @@ def test_settings_that_got_old_are_asked_for_again_before_ready(
     scripted: ScriptedServer, tiktok: Make
 ) -> None:
     draft, who = video(bytes=BIG), account()
-    kept = dict(prepared(tiktok, draft, who).checkpoint)
+    kept = dict(prepare_until_ready(tiktok, draft, who).checkpoint)
     kept["allowed"] = {**kept["allowed"], "asked_at": time.time() - 601}
 
     again = tiktok().prepare(draft, who, kept)
@@ -170,7 +171,7 @@ def test_a_chunk_whose_answer_was_lost_is_reconciled_by_status(
     with pytest.raises(Unavailable):
         tiktok().prepare(draft, who, kept)
 
-    ready = prepared(tiktok, draft, who, kept)
+    ready = prepare_until_ready(tiktok, draft, who, kept)
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
 
     assert scripted.paths == [INFO, INIT, PUT, PUT, STATUS, PUT]
@@ -183,7 +184,7 @@ def test_an_upload_goes_on_from_the_byte_tiktok_has(scripted: ScriptedServer, ti
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=416), Reply(status=206))
     scripted.on("POST", STATUS, examples.status("PROCESSING_UPLOAD", 7_000_000))
-    prepared(tiktok, draft, who, kept)
+    prepare_until_ready(tiktok, draft, who, kept)
     assert scripted.requests[-1].headers["Content-Range"] == f"bytes 7000000-12499999/{BIG}"
     assert scripted.requests[-1].body == content(7_000_000, 5_500_000)
 
@@ -195,7 +196,7 @@ def test_a_lost_upload_address_means_a_new_init_while_unarmed(
     draft, who = video(bytes=BIG), account()
     kept = _after_init(tiktok, draft)
     scripted.on("PUT", PUT, Reply(status=status), Reply(status=206))
-    prepared(tiktok, draft, who, kept)
+    prepare_until_ready(tiktok, draft, who, kept)
     assert scripted.paths == [INFO, INIT, PUT, INIT, PUT]
 
 
@@ -218,7 +219,7 @@ def test_an_upload_that_never_gets_on_ends(scripted: ScriptedServer, tiktok: Mak
     draft, who = video(bytes=BIG), account()
     scripted.on("PUT", PUT, Reply(status=404))
     with pytest.raises(Unavailable) as stuck:
-        prepared(tiktok, draft, who)
+        prepare_until_ready(tiktok, draft, who)
     assert stuck.value.code == "upload_stuck"
 
 
@@ -235,9 +236,9 @@ def test_a_dying_or_dead_upload_starts_anew_when_never_armed(
     scripted: ScriptedServer, tiktok: Make, margin: int
 ) -> None:
     draft, who = video(bytes=BIG), account()
-    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept = through_json(prepare_until_ready(tiktok, draft, who).checkpoint)
     kept["upload"]["url_expires_at"] = time.time() + margin
-    prepared(tiktok, draft, who, kept)
+    prepare_until_ready(tiktok, draft, who, kept)
     assert scripted.paths == [INFO, INIT, PUT, INIT, PUT]
 
 
@@ -245,7 +246,7 @@ def test_an_armed_upload_is_waited_for_until_it_is_surely_dead(
     scripted: ScriptedServer, tiktok: Make
 ) -> None:
     draft, who = video(), account()
-    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept = through_json(prepare_until_ready(tiktok, draft, who).checkpoint)
     kept["upload"] |= {"was_armed": True, "url_expires_at": time.time() - 1}
     waiting = tiktok().prepare(draft, who, kept)
     assert isinstance(waiting, Pending)
@@ -265,7 +266,7 @@ def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(
         with pytest.raises(Unavailable) as refusal:
             tiktok().finalize(draft, who, checkpoint)
         assert refusal.value.code == "not_prepared"
-    ready = through_json(prepared(tiktok, draft, who).checkpoint)
+    ready = through_json(prepare_until_ready(tiktok, draft, who).checkpoint)
     ready["upload"]["url_expires_at"] = time.time() + 30
     before = len(scripted.requests)
     with pytest.raises(Unavailable) as refusal:
@@ -292,7 +293,7 @@ def test_what_the_last_chunk_may_be_answered(
     scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
 ) -> None:
     draft, who = video(), account()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     scripted.on("PUT", PUT, reply)
     with pytest.raises(error):
         tiktok().finalize(draft, who, ready.checkpoint)
@@ -301,7 +302,7 @@ def test_what_the_last_chunk_may_be_answered(
 
 def test_more_expected_after_the_last_chunk_is_looked_at(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     scripted.on("PUT", PUT, Reply(status=206))
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
 
@@ -312,7 +313,7 @@ def test_a_dead_source_is_noticed_before_the_visible_call(scripted: ScriptedServ
         raise Unavailable("no answer", code="media_unreachable")
 
     who = account()
-    ready = prepared(tiktok, video(), who)
+    ready = prepare_until_ready(tiktok, video(), who)
     with pytest.raises(Unavailable) as trouble:
         tiktok().finalize(video(source=dead), who, ready.checkpoint)
     assert trouble.value.code == "media_unreachable"
@@ -328,14 +329,14 @@ def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
         yield content(500, given - 500)
 
     who = account()
-    ready = prepared(tiktok, video(), who)
+    ready = prepare_until_ready(tiktok, video(), who)
     with pytest.raises(OutcomeUnknown):
         tiktok().finalize(video(source=broken), who, ready.checkpoint)
 
 
 def test_a_lease_that_ran_out_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
-    ready = prepared(tiktok, draft, who)
+    ready = prepare_until_ready(tiktok, draft, who)
     with pytest.raises(Unavailable) as late:
         tiktok(HttpClient(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
     assert late.value.code == "deadline_passed"
@@ -344,7 +345,7 @@ def test_a_lease_that_ran_out_sends_nothing(scripted: ScriptedServer, tiktok: Ma
 
 def test_a_platform_that_is_away_got_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
-    kept = through_json(prepared(tiktok, draft, who).checkpoint)
+    kept = through_json(prepare_until_ready(tiktok, draft, who).checkpoint)
     kept["upload"]["upload_url"] = "http://127.0.0.1:9/video/"
     with pytest.raises(Unavailable) as trouble:
         tiktok().finalize(draft, who, kept)

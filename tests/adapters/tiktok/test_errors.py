@@ -22,7 +22,7 @@ from adapters.tiktok import TikTok
 from adapters.tiktok.errors import BUSINESS, CREATOR, time_until_next_day
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import account, photos, prepared, video
+from tests.adapters.tiktok.drafts import account, photos, prepare_until_ready, video
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -92,7 +92,7 @@ def test_creator(
     status, expected = row
     server.on("POST", INFO, examples.CREATOR_INFO)
     server.on("POST", CONTENT, Reply(examples.error(code), status=status))
-    ready = prepared(tiktok, photos(), account())
+    ready = prepare_until_ready(tiktok, photos(), account())
     with pytest.raises(AdapterError) as after:
         tiktok().finalize(photos(), account(), ready.checkpoint)
     holds(after.value, code, OutcomeUnknown if code in AMBIGUOUS else expected)
@@ -108,7 +108,7 @@ def test_business(server: ScriptedServer, tiktok: Make, code: int, expected: typ
     server.on("GET", SETTINGS, examples.BUSINESS_SETTINGS)
     server.on("POST", PUBLISH, examples.business_error(code))
     who = account("business")
-    ready = prepared(tiktok, video(), who)
+    ready = prepare_until_ready(tiktok, video(), who)
     with pytest.raises(AdapterError) as after:
         tiktok().finalize(video(), who, ready.checkpoint)
     holds(after.value, code, OutcomeUnknown if code in AMBIGUOUS else expected)

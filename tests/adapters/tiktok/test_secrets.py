@@ -15,7 +15,7 @@ from adapters.tiktok.wire import UploadStarted
 from adapters.transport import Request
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepared, video
+from tests.adapters.tiktok.drafts import SECRETS, account, photos, prepare_until_ready, video
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -53,7 +53,7 @@ def test_errors_do_not_repeat_what_the_platform_says(server: ScriptedServer, tik
     server.on("POST", INFO, examples.CREATOR_INFO)
     body = f'{{"data":{{"publish_id":"p","upload_url":"http://127.0.0.1:9/?t=Xza123"}},{examples.OK}}}'
     server.on("POST", "/tiktok/v2/post/publish/video/init/", body)
-    ready = prepared(tiktok, video(), account())
+    ready = prepare_until_ready(tiktok, video(), account())
     with pytest.raises(AdapterError) as three:
         tiktok().finalize(video(), account(), ready.checkpoint)
     for error in (one.value, two.value, three.value):

@@ -9,7 +9,7 @@ from adapters.text import count_utf16_units
 from adapters.tiktok.checkpoint import Checkpoint
 from adapters.tiktok.text import cut_text
 from adapters.tiktok.upload import Upload, UploadPlan, UrlState
-from tests.adapters.tiktok.drafts import through_json
+from tests.adapters.drafts import through_json
 
 MB10, MB2 = 10**6, 2**20
 

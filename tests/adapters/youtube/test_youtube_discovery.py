@@ -17,10 +17,11 @@ from adapters.contract import Credentials
 from adapters.youtube import YouTube, limits, wire
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
 from adapters.youtube.oauth import SCOPES
+from tests.adapters.drafts import ARMED
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import ARMED, BIG, TOKEN, account, prepared, video
+from tests.adapters.youtube.drafts import BIG, TOKEN, account, prepare_until_ready, video
 from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
@@ -51,7 +52,7 @@ def requests(
     server.on("GET", "/youtube/youtube/v3/playlistItems", *pages)
     youtube().discover(Credentials(access_token=SecretStr(TOKEN)))
     draft = video(bytes=BIG)
-    ready = prepared(youtube, draft)
+    ready = prepare_until_ready(youtube, draft)
     done = youtube().finalize(draft, account(), ready)
     youtube().look(draft, account(), done.checkpoint, ARMED, frozenset())  # type: ignore[union-attr]
     server.on("PUT", UPLOAD, Reply(status=404))
@@ -223,7 +224,7 @@ def test_googles_uploader_says_the_same(
 ) -> None:
     session(BIG)
     draft = video(bytes=BIG)
-    youtube().finalize(draft, account(), prepared(youtube, draft))
+    youtube().finalize(draft, account(), prepare_until_ready(youtube, draft))
     ours, body = [*server.requests], server.requests[0].json()
     server.requests.clear()
     session(BIG)

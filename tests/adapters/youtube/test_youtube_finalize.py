@@ -14,10 +14,11 @@ from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK
+from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import ARMED, BIG, account, prepared, through_json, video
+from tests.adapters.youtube.drafts import BIG, account, prepare_until_ready, video
 from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
@@ -99,7 +100,7 @@ def test_an_incomplete_upload_is_not_live_and_goes_on(
     server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
-    kept = prepared(youtube, video(bytes=BIG))
+    kept = prepare_until_ready(youtube, video(bytes=BIG))
     upload.takes.append(1000)
     with pytest.raises(Unavailable) as refusal:
         youtube().finalize(video(bytes=BIG), account(), kept)
@@ -108,7 +109,7 @@ def test_an_incomplete_upload_is_not_live_and_goes_on(
     later = refusal.value.retry_after
     assert later is not None
     aged = {**kept, "said_at": kept["said_at"] - later.total_seconds()}  # as the core will come back with it
-    again = prepared(youtube, video(bytes=BIG), aged)
+    again = prepare_until_ready(youtube, video(bytes=BIG), aged)
     youtube().finalize(video(bytes=BIG), account(), again)
     assert bytes(upload.stored) == content(0, BIG)
     assert upload.made == 1
@@ -116,7 +117,7 @@ def test_an_incomplete_upload_is_not_live_and_goes_on(
 
 def test_a_lost_answer_is_found_by_the_session(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
-    kept = prepared(youtube, video(bytes=BIG))
+    kept = prepare_until_ready(youtube, video(bytes=BIG))
 
     def takes_it_and_falls_silent(seen: Any) -> Reply:
         upload(seen)
@@ -137,14 +138,14 @@ def test_bytes_lost_on_the_way_go_up_by_the_same_session(
     server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
-    kept = prepared(youtube, video(bytes=BIG))
+    kept = prepare_until_ready(youtube, video(bytes=BIG))
     server.on("PUT", UPLOAD, DROP, upload)
     with pytest.raises(OutcomeUnknown):
         youtube().finalize(video(bytes=BIG), account(), kept)
     seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
     assert isinstance(seen, Absent)
     assert seen.checkpoint["session"] == kept["session"]
-    again = prepared(youtube, video(bytes=BIG), through_json(seen.checkpoint))
+    again = prepare_until_ready(youtube, video(bytes=BIG), through_json(seen.checkpoint))
     youtube().finalize(video(bytes=BIG), account(), again)
     assert upload.made == 1
     assert sum(seen.method == "POST" for seen in server.requests) == 1

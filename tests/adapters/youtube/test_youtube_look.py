@@ -22,9 +22,10 @@ from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
 from adapters.youtube.limits import CHUNK, LIST_PAGES, PROCESSING
+from tests.adapters.drafts import ARMED
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import ARMED, BIG, DELIVERY, account, video
+from tests.adapters.youtube.drafts import BIG, DELIVERY, account, video
 
 Make = Callable[..., YouTube]
 UPLOAD = "/youtube/upload/youtube/v3/videos"

@@ -16,6 +16,7 @@ from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
 from adapters.youtube.upload import trust_location
+from tests.adapters.drafts import through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples
@@ -25,9 +26,8 @@ from tests.adapters.youtube.drafts import (
     DELIVERY,
     TOKEN,
     account,
-    prepared,
+    prepare_until_ready,
     slideshow,
-    through_json,
     video,
 )
 from tests.adapters.youtube.upload_session import Session
@@ -82,7 +82,7 @@ def test_all_but_the_last_chunk_go_up_in_prepare(
     server: ScriptedServer, youtube: Make, session: Open
 ) -> None:
     upload = session(BIG)
-    kept = prepared(youtube, video(bytes=BIG))
+    kept = prepare_until_ready(youtube, video(bytes=BIG))
     assert server.ranges == [f"bytes 0-{CHUNK - 1}/{BIG}", f"bytes {CHUNK}-{2 * CHUNK - 1}/{BIG}"]
     assert bytes(upload.stored) == content(0, 2 * CHUNK)
     assert {seen.headers["Content-Type"] for seen in server.requests if seen.method == "PUT"} == {"video/mp4"}
@@ -98,7 +98,7 @@ def test_a_file_of_one_chunk_is_all_finalize(
     server: ScriptedServer, youtube: Make, session: Open, size: int
 ) -> None:
     upload = session(size)
-    kept = prepared(youtube, video(bytes=size))
+    kept = prepare_until_ready(youtube, video(bytes=size))
     assert server.ranges == []
     youtube().finalize(video(bytes=size), account(), kept)
     assert server.ranges == [f"bytes 0-{size - 1}/{size}"]
@@ -107,13 +107,15 @@ def test_a_file_of_one_chunk_is_all_finalize(
 
 def test_a_file_of_whole_chunks_keeps_the_last_for_finalize(youtube: Make, session: Open) -> None:
     upload = session(2 * CHUNK)
-    prepared(youtube, video(bytes=2 * CHUNK))
+    prepare_until_ready(youtube, video(bytes=2 * CHUNK))
     assert len(upload.stored) == CHUNK
 
 
 def test_one_byte_more_than_a_chunk_is_two(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(CHUNK + 1)
-    youtube().finalize(video(bytes=CHUNK + 1), account(), prepared(youtube, video(bytes=CHUNK + 1)))
+    youtube().finalize(
+        video(bytes=CHUNK + 1), account(), prepare_until_ready(youtube, video(bytes=CHUNK + 1))
+    )
     assert server.ranges == [f"bytes 0-{CHUNK - 1}/{CHUNK + 1}", f"bytes {CHUNK}-{CHUNK}/{CHUNK + 1}"]
     assert upload.made == 1
 
@@ -121,7 +123,7 @@ def test_one_byte_more_than_a_chunk_is_two(server: ScriptedServer, youtube: Make
 def test_it_goes_on_where_youtube_says(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
     upload.takes.extend([QUANTUM, CHUNK - QUANTUM])
-    kept = prepared(youtube, video(bytes=BIG))
+    kept = prepare_until_ready(youtube, video(bytes=BIG))
     youtube().finalize(video(bytes=BIG), account(), kept)
     assert server.ranges[1] == f"bytes {QUANTUM}-{QUANTUM + CHUNK - 1}/{BIG}"
     assert bytes(upload.stored) == content(0, BIG)
@@ -188,7 +190,7 @@ def test_after_a_cut_the_session_is_asked(server: ScriptedServer, youtube: Make,
     assert server.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
     assert second.checkpoint["offset"] == CHUNK
     assert "cuts" not in second.checkpoint
-    prepared(youtube, video(bytes=BIG), second.checkpoint)
+    prepare_until_ready(youtube, video(bytes=BIG), second.checkpoint)
     assert bytes(upload.stored) == content(0, 2 * CHUNK)
 
 
@@ -408,6 +410,6 @@ def test_nothing_in_prepare_is_marked_visible(server: ScriptedServer, youtube: M
 
     session(BIG)
     client = HttpClient()
-    prepared(lambda: youtube(client), video(bytes=BIG))
+    prepare_until_ready(lambda: youtube(client), video(bytes=BIG))
     assert client.calls
     assert not any(visible for _, _, visible in client.calls)
