@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.datastructures import QueryParams
 
 from pipeline.api.posts.schema import Body, invalid
-from pipeline.api.posts.validation_issue import issue
+from pipeline.api.posts.validation_issue import build_issue
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 MAX_OFFSET = 1_000_000
@@ -70,7 +70,7 @@ def read_file_query(query: QueryParams) -> FileQuery:
             if given:
                 values[field] = read(given[0])
         except ValueError as error:
-            issues.append(issue((name,), str(error), "value_error", given[0]))
+            issues.append(build_issue((name,), str(error), "value_error", given[0]))
     if issues:
         raise invalid(issues)
     return FileQuery(**values)

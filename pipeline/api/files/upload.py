@@ -28,7 +28,7 @@ from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageAway
 from pipeline.media.files.upload_intake import Intake, TooLarge, TypeDiffers
 from pipeline.media.files.upload_urls import ENDINGS
-from pipeline.media.probe.sniff import HEAD
+from pipeline.media.probe.sniff import HEAD_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
 from pipeline.store.files.files import Content, File
@@ -98,7 +98,7 @@ async def _copy(request: Request, transfer: _Transfer) -> None:
             async with asyncio.timeout(MAX_PAUSE):
                 chunk = await anext(body, None)
             buffer += chunk or b""
-            if len(buffer) >= (PIECE if transfer.intake.size else HEAD) or (chunk is None and buffer):
+            if len(buffer) >= (PIECE if transfer.intake.size else HEAD_BYTES) or (chunk is None and buffer):
                 await bulkhead.run(partial(transfer.intake.write, bytes(buffer)))
                 buffer.clear()
             if chunk is None:

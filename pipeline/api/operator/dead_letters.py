@@ -36,7 +36,7 @@ from pipeline.store.deliveries.dead_letters import DeadLetterFilter
 from pipeline.store.deliveries.inspection import list_attempts, list_moves
 
 BASE = "/api/operator/v1/dead-letters"
-Action = Callable[[Sequence[UUID]], actions.Dealt]
+Action = Callable[[Sequence[UUID]], actions.DeadLetterResult]
 Result = ReplayResult | DiscardResult | DryRun
 
 
@@ -119,7 +119,7 @@ def _count(app_state: AppState, chosen: DeadLetterFilter) -> DryRun:
 def _apply_to_ids(
     action: Action, letters: Sequence[UUID], model: type[ReplayResult | DiscardResult]
 ) -> Result:
-    return model.from_dealt(action(letters))
+    return model.from_result(action(letters))
 
 
 def _apply_to_page(
@@ -132,8 +132,8 @@ def _apply_to_page(
     """Apply *action* to one request's share of the selected letters; the cursor passes over those skipped."""
     with app_state.context.database.begin() as c:
         page = store.list_dead_letters(c, chosen, limit=schema.MAX_LETTERS, after=body.cursor)
-    dealt = action([letter.id for letter in page])
-    return model.from_dealt(dealt, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
+    result = action([letter.id for letter in page])
+    return model.from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
 
 
 def _read_page(app_state: AppState, chosen: DeadLetterFilter, query: schema.ListBody) -> DeadLetterPage:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Self
 from uuid import UUID
 
-from pipeline.actions.dead_letters import Dealt
+from pipeline.actions.dead_letters import DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.store.deliveries.dead_letters import Cause, Discard
 from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
@@ -146,8 +146,8 @@ class SkippedLetter(ResponseModel):
     why: str
 
 
-def _skipped(dealt: Dealt) -> list[SkippedLetter]:
-    return [SkippedLetter(id=letter, why=why) for letter, why in dealt.skipped.items()]
+def _skipped(result: DeadLetterResult) -> list[SkippedLetter]:
+    return [SkippedLetter(id=letter, why=why) for letter, why in result.skipped.items()]
 
 
 class ReplayResult(ResponseModel):
@@ -158,9 +158,9 @@ class ReplayResult(ResponseModel):
     skipped: list[SkippedLetter]
 
     @classmethod
-    def from_dealt(cls, dealt: Dealt, **more: Any) -> Self:
+    def from_result(cls, result: DeadLetterResult, **more: Any) -> Self:
         """Return the answer to a replay; *more* are the fields of a subclass."""
-        return cls(replayed=len(dealt.done), ids=dealt.done, skipped=_skipped(dealt), **more)
+        return cls(replayed=len(result.done), ids=result.done, skipped=_skipped(result), **more)
 
 
 class ReplayPage(ReplayResult):
@@ -177,9 +177,9 @@ class DiscardResult(ResponseModel):
     skipped: list[SkippedLetter]
 
     @classmethod
-    def from_dealt(cls, dealt: Dealt, **more: Any) -> Self:
+    def from_result(cls, result: DeadLetterResult, **more: Any) -> Self:
         """Return the answer to a discard; *more* are the fields of a subclass."""
-        return cls(discarded=len(dealt.done), ids=dealt.done, skipped=_skipped(dealt), **more)
+        return cls(discarded=len(result.done), ids=result.done, skipped=_skipped(result), **more)
 
 
 class DiscardPage(DiscardResult):

@@ -16,7 +16,7 @@ from adapters.field_types import at_most
 from pipeline.api.http.json_body import validate_body
 from pipeline.api.posts.field_types import Identity
 from pipeline.api.posts.schema import Body, invalid
-from pipeline.api.posts.validation_issue import issue
+from pipeline.api.posts.validation_issue import build_issue
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Position, Scope
 
 MAX_LETTERS = 500
@@ -87,9 +87,9 @@ def read(model: type[B], body: Any) -> B:
     """Validate a body or query. Raises Refusal 422 with every issue."""
     found = validate_body(model, body)
     if isinstance(found, _ActionBody) and (found.ids is None) == (found.filter is None):
-        raise invalid([issue((), "Send either ids or a filter.", "exclusive")])
+        raise invalid([build_issue((), "Send either ids or a filter.", "exclusive")])
     if isinstance(found, DiscardBody) and not found.why.strip():
-        raise invalid([issue(("why",), "It has no visible character.", "blank")])
+        raise invalid([build_issue(("why",), "It has no visible character.", "blank")])
     return found
 
 
@@ -109,7 +109,7 @@ def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
     """Return the store's filter, never wider than *scope*. Raises Refusal 422 for an unknown platform."""
     if chosen.platform is not None and chosen.platform not in set(Platform):
         raise invalid(
-            [issue(("platform",), f"Must be one of {', '.join(Platform)}.", "enum", chosen.platform)]
+            [build_issue(("platform",), f"Must be one of {', '.join(Platform)}.", "enum", chosen.platform)]
         )
     if chosen.workspace_id is not None and scope.workspace is None:
         scope = replace(scope, workspace=chosen.workspace_id)

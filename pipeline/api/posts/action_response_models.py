@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from adapters.contract import Platform
-from pipeline.actions.cancel_delete_retry import Deleted, Done
-from pipeline.actions.edit import Edited
-from pipeline.actions.validate import Finding, Validated
+from pipeline.actions.cancel_delete_retry import ActionResult, DeletedPosts
+from pipeline.actions.edit import EditResult
+from pipeline.actions.validate import RequestFinding, ValidationResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
 from pipeline.api.posts.response_models import PostWarning
 from pipeline.domain.post import PostStatus
@@ -38,13 +38,13 @@ class UpdatedPost(ResponseModel):
     warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
 
     @classmethod
-    def from_edit(cls, edited: Edited) -> Self:
+    def from_result(cls, result: EditResult) -> Self:
         """Return the answer to an edit."""
         return cls(
-            id=edited.id,
-            status=PostStatus(edited.status),
-            scheduled_at=edited.scheduled_at,
-            warnings=PostWarning.from_warnings(edited.warnings),
+            id=result.id,
+            status=PostStatus(result.status),
+            scheduled_at=result.scheduled_at,
+            warnings=PostWarning.from_warnings(result.warnings),
         )
 
 
@@ -57,10 +57,13 @@ class RetryResult(ResponseModel):
     errors: dict[UUID, str] = Field(default={}, exclude_if=is_empty, description="Reason by post id.")
 
     @classmethod
-    def from_done(cls, done: Done) -> Self:
+    def from_result(cls, result: ActionResult) -> Self:
         """Return the answer to a retry."""
         return cls(
-            retried=len(done.ids), ids=list(done.ids), failed=len(done.errors), errors=dict(done.errors)
+            retried=len(result.ids),
+            ids=list(result.ids),
+            failed=len(result.errors),
+            errors=dict(result.errors),
         )
 
 
@@ -74,13 +77,13 @@ class CancelResult(ResponseModel):
     )
 
     @classmethod
-    def from_done(cls, done: Done) -> Self:
+    def from_result(cls, result: ActionResult) -> Self:
         """Return the answer to a cancel."""
-        return cls(canceled=len(done.ids), failed=len(done.errors), errors=dict(done.errors))
+        return cls(canceled=len(result.ids), failed=len(result.errors), errors=dict(result.errors))
 
 
 class BlockedPost(ResponseModel):
-    """A post that cannot be deleted."""
+    """A post that cannot be result."""
 
     id: UUID
     status: PostStatus
@@ -97,11 +100,11 @@ class DeleteResult(ResponseModel):
     )
 
     @classmethod
-    def from_deleted(cls, deleted: Deleted) -> Self:
+    def from_result(cls, result: DeletedPosts) -> Self:
         """Return the answer to a delete."""
-        blocked = [BlockedPost(id=post, status=PostStatus(status)) for post, status in deleted.blocked]
+        blocked = [BlockedPost(id=post, status=PostStatus(status)) for post, status in result.blocked]
         return cls(
-            deletedIds=deleted.ids, blockedStatuses=blocked, skipped=deleted.skipped, errors=deleted.errors
+            deletedIds=result.ids, blockedStatuses=blocked, skipped=result.skipped, errors=result.errors
         )
 
 
@@ -128,7 +131,7 @@ class ValidationFinding(ResponseModel):
     found: str | int | float | None
 
     @classmethod
-    def from_finding(cls, finding: Finding) -> Self:
+    def from_finding(cls, finding: RequestFinding) -> Self:
         """Return the finding with the account it concerns, if it concerns one."""
         account = finding.account
         return cls(
@@ -157,19 +160,19 @@ class ValidationReport(ResponseModel):
     warnings: list[ValidationFinding]
 
     @classmethod
-    def from_validated(cls, validated: Validated, request: PostRequest, caller: Caller) -> Self:
+    def from_result(cls, result: ValidationResult, request: PostRequest, caller: Caller) -> Self:
         """Return the report; a time that is refused is shown as it was requested."""
-        due_at = validated.due_at or request.scheduled_at
+        due_at = result.due_at or request.scheduled_at
         return cls(
-            valid=not validated.refused,
-            status=PostStatus.PENDING if validated.immediate else PostStatus.SCHEDULED,
+            valid=not result.refused,
+            status=PostStatus.PENDING if result.immediate else PostStatus.SCHEDULED,
             scheduled_at=due_at,
             scheduled_at_local=None if due_at is None else due_at.astimezone(ZoneInfo(caller.time_zone)),
             time_zone=caller.time_zone,
             accounts=[
                 ValidatedAccount(id=a.id, platform=a.platform, username=a.username, kind=kind)
-                for a, kind in zip(validated.accounts, validated.kinds, strict=True)
+                for a, kind in zip(result.accounts, result.kinds, strict=True)
             ],
-            refused=[*map(ValidationFinding.from_finding, validated.refused)],
-            warnings=[*map(ValidationFinding.from_finding, validated.warnings)],
+            refused=[*map(ValidationFinding.from_finding, result.refused)],
+            warnings=[*map(ValidationFinding.from_finding, result.warnings)],
         )

@@ -44,7 +44,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     work = partial(edit.edit, app_state.context, caller, post_id, change, request.headers.get("if-match"))
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
     headers = {**rate_headers, "ETag": f'"{edited.version}"'}
-    return success("Post updated", UpdatedPost.from_edit(edited), headers=headers)
+    return success("Post updated", UpdatedPost.from_result(edited), headers=headers)
 
 
 async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
@@ -56,7 +56,7 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
     done = await bulkhead.run(work, caller.key_id)
-    return success("Posts queued for retry", RetryResult.from_done(done), headers=rate_headers)
+    return success("Posts queued for retry", RetryResult.from_result(done), headers=rate_headers)
 
 
 async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
@@ -66,7 +66,7 @@ async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
     chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request)))
     work = partial(actions.cancel, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     done = await app_state.action_bulkhead.run(work, caller.key_id)
-    return success("Posts canceled", CancelResult.from_done(done))
+    return success("Posts canceled", CancelResult.from_result(done))
 
 
 async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
@@ -76,7 +76,7 @@ async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
     chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request)))
     work = partial(actions.delete, app_state.context, caller, chosen.post_ids)
     deleted = await app_state.action_bulkhead.run(work, caller.key_id)
-    return success("Posts deleted", DeleteResult.from_deleted(deleted))
+    return success("Posts deleted", DeleteResult.from_result(deleted))
 
 
 async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
@@ -88,7 +88,7 @@ async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
     post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
     work = partial(validate, app_state.context, caller, post)
     validated = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
-    report = ValidationReport.from_validated(validated, post, caller)
+    report = ValidationReport.from_result(validated, post, caller)
     return success("Post validated", report, headers=rate_headers)
 
 

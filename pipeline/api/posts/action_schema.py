@@ -21,14 +21,14 @@ from pipeline.api.posts.schema import (
     Slideshow,
     Video,
     add_options,
-    as_sent,
+    dump_sent,
     find_conflicts,
     invalid,
     known_keys,
     sent_options,
 )
-from pipeline.api.posts.unsafe_text import hostile
-from pipeline.api.posts.validation_issue import issue, of_pydantic
+from pipeline.api.posts.unsafe_text import find_unsafe_text
+from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import Refusal
 from pipeline.wiring import list_post_options
 
@@ -85,7 +85,7 @@ class DeleteBody(Body):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class PostSelection:
     """Which posts, and which of their accounts (None: all)."""
 
     post_ids: Sequence[UUID]
@@ -98,19 +98,21 @@ def read_change(body: Any, rules: Rules) -> Change:
     given = found.model_fields_set
     if not given:
         raise invalid(
-            [issue((), f"Nothing to change: send at least one of {', '.join(_CHANGEABLE)}.", "missing")]
+            [build_issue((), f"Nothing to change: send at least one of {', '.join(_CHANGEABLE)}.", "missing")]
         )
     null = [
         name for name in ("caption", "media", "accounts") if name in given and getattr(found, name) is None
     ]
     if null:
-        raise invalid([issue((name,), "It may be left out, but not be null.", "null", None) for name in null])
+        raise invalid(
+            [build_issue((name,), "It may be left out, but not be null.", "null", None) for name in null]
+        )
     if issues := list(find_conflicts(found, found.media)):
         raise invalid(issues)
     return Change(
         given=frozenset(given),
         caption=found.caption or "",
-        media=as_sent(found.media),
+        media=dump_sent(found.media),
         account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
         scheduled_at=found.scheduled_at,
         music_url=found.music_url,
@@ -118,24 +120,24 @@ def read_change(body: Any, rules: Rules) -> Change:
     )
 
 
-def read_retry(body: Any) -> Wanted:
+def read_retry(body: Any) -> PostSelection:
     """Which posts to send again. Raises Refusal."""
     return _ids(RetryBody, body, "post_ids", RETRIED)
 
 
-def read_cancel(body: Any) -> Wanted:
+def read_cancel(body: Any) -> PostSelection:
     """Which posts to take back. Raises Refusal."""
     return _ids(CancelBody, body, "post_ids", STEERED)
 
 
-def read_delete(body: Any) -> Wanted:
+def read_delete(body: Any) -> PostSelection:
     """Which posts to take away, by either name. Raises Refusal."""
     if isinstance(body, dict) and "postIds" not in body and "post_ids" in body:
         body = {"postIds" if name == "post_ids" else name: value for name, value in body.items()}
     return _ids(DeleteBody, body, "postIds", STEERED)
 
 
-def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int) -> Wanted:
+def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int) -> PostSelection:
     listed = body.get(name) if isinstance(body, dict) else None
     if isinstance(listed, list) and len(listed) > most:
         raise Refusal(
@@ -143,7 +145,7 @@ def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str,
         )
     found = _read(model, body, Rules())
     accounts = None if isinstance(found, DeleteBody) else found.account_ids
-    return Wanted(
+    return PostSelection(
         post_ids=list(dict.fromkeys(getattr(found, name))),
         account_ids=None if accounts is None else list(dict.fromkeys(accounts)),
     )
@@ -151,10 +153,12 @@ def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str,
 
 def _read(model: type[B], body: Any, rules: Rules) -> B:
     if not isinstance(body, dict):
-        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
-    if found := hostile(body):
+        raise invalid([build_issue((), "The body must be a JSON object.", "model_type")])
+    if found := find_unsafe_text(body):
         raise invalid(found)
     try:
         return model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))) from None
+        raise invalid(
+            issues_from_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))
+        ) from None

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pipeline.api.http import timestamp
 from pipeline.api.posts.schema import invalid
-from pipeline.api.posts.validation_issue import issue
+from pipeline.api.posts.validation_issue import build_issue
 from pipeline.domain.post import PostStatus
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
@@ -49,7 +49,7 @@ def read_query(raw: bytes) -> PostQuery:
                 raise ValueError("It appears more than once in the query.")
             values[field] = read(text)
         except ValueError as error:
-            issues.append(issue((name,), str(error), "value_error", text))
+            issues.append(build_issue((name,), str(error), "value_error", text))
     if issues:
         raise invalid(issues)
     return PostQuery(**values)

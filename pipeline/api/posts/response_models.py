@@ -12,8 +12,8 @@ from pydantic import Field
 from adapters.contract import Platform
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.post import OPEN, PostStatus, account_status, as_read, status_of
-from pipeline.stages.post_request import Accepted, Warned
+from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
+from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
 
@@ -26,7 +26,7 @@ class PostWarning(ResponseModel):
     code: str
 
     @classmethod
-    def from_warnings(cls, warnings: Sequence[Warned]) -> list[Self]:
+    def from_warnings(cls, warnings: Sequence[AcceptanceWarning]) -> list[Self]:
         """Return the warnings as models."""
         return [cls(field=w.field, message=w.message, code=w.code) for w in warnings]
 
@@ -45,7 +45,7 @@ class CreatedPost(ResponseModel):
     )
 
     @classmethod
-    def from_accepted(cls, accepted: Accepted) -> Self:
+    def from_accepted(cls, accepted: AcceptedPost) -> Self:
         """Return the answer to a new or repeated post."""
         return cls(
             id=accepted.id,
@@ -103,7 +103,7 @@ class AccountState(ResponseModel):
             account_id=view.account_id,
             platform=Platform(view.platform),
             username=view.username,
-            status=as_read(account_status(state, reason), view.due_at, now),
+            status=apply_due_time(derive_account_status(state, reason), view.due_at, now),
             state=state,
             blocked_reason=reason,
             published_at=view.published_at,
@@ -149,7 +149,7 @@ class Post(ResponseModel):
             {
                 "id": view.id,
                 "caption": view.caption,
-                "status": status_of(state.status for state in states),
+                "status": derive_post_status(state.status for state in states),
                 "source": view.source,
                 "scheduled_at": view.due_at,
                 "created_at": view.created_at,

@@ -22,13 +22,13 @@ from pipeline.api.openapi.operation import (
 from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import EXTERNAL_ID, PostBody, read_post
-from pipeline.api.posts.unsafe_text import harmless
+from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.post import PostStatus
 from pipeline.stages.ingest import accept, finish
 from pipeline.stages.new_post import PostPlan, Submission
-from pipeline.stages.post_request import Accepted, PostRequest
-from pipeline.stages.post_state import version_of
+from pipeline.stages.post_request import AcceptedPost, PostRequest
+from pipeline.stages.post_state import compute_version
 from pipeline.store.auth.keys import Caller
 from pipeline.store.health import force_generic_plans
 from pipeline.store.posts import pages, views
@@ -42,13 +42,13 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     raw = await read_json_body(request)
     rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")
-    post = read_post(parse_json(raw), app_state.rules, key, harmless=harmless(raw))
+    post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))
     accepted = await _store(app_state, caller, post)
     data = CreatedPost.from_accepted(accepted)
     return success("Post scheduled", data, code=200 if accepted.duplicate else 201, headers=rate_headers)
 
 
-async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> Accepted:
+async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
     """Store the post with those that arrive beside it, or alone: bulk work, and a post that waits for its checks."""
     bulkhead = app_state.choose_bulkhead(caller)
     if not caller.bulk:
@@ -83,7 +83,7 @@ async def get_post(request: Request) -> SuccessResponse[Post]:
         view = await app_state.read_bulkhead.run(partial(_read, app_state, caller, post_id), caller.key_id)
     if view is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{version_of(view)}"'})
+    return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{compute_version(view)}"'})
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:

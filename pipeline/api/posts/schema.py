@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from adapters.contract import Platform, PostOptions
 from adapters.field_types import MAX_URL, at_most
 from pipeline.api.posts.field_types import Caption, Identity, MediaUrl, Moment, Rules
-from pipeline.api.posts.unsafe_text import hostile
-from pipeline.api.posts.validation_issue import MOST, issue, of_pydantic
+from pipeline.api.posts.unsafe_text import find_unsafe_text
+from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
 
@@ -97,9 +97,10 @@ def add_options(
     sections: dict[str, Any] = {platform.value: (model | None, None) for platform, model in options.items()}
     middle = create_model("_Sections", __base__=OptionsBody, **sections)
     closing, opening = fields.__bases__
-    built = create_model(name, __base__=(closing, middle, opening), __doc__=fields.__doc__)
+    bases = (closing, middle, opening)
+    built = cast("type[OptionsModel]", create_model(name, __base__=bases, __doc__=fields.__doc__))
     built.option_models = {platform.value: model for platform, model in options.items()}
-    return cast("type[OptionsModel]", built)
+    return built
 
 
 PostBody = add_options(PostFields, "PostBody", list_post_options())
@@ -120,21 +121,23 @@ def read_post(
     rules: Rules,
     idempotency_key: str | None = None,
     *,
-    harmless: bool = False,
+    is_safe: bool = False,
     model: type[PostFields] = PostBody,
 ) -> PostRequest:
     """Parse the body of a new post. Raises Refusal 422 with everything that is wrong with it.
 
-    ``harmless``: its bytes show that the search for unsafe text would find nothing.
+    ``is_safe``: its bytes show that the search for unsafe text would find nothing.
     """
     if not isinstance(body, dict):
-        raise invalid([issue((), "The body must be a JSON object.", "model_type")])
-    if not harmless and (found := hostile(body)):
+        raise invalid([build_issue((), "The body must be a JSON object.", "model_type")])
+    if not is_safe and (found := find_unsafe_text(body)):
         raise invalid(found)
     try:
         post = model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(of_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))) from None
+        raise invalid(
+            issues_from_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))
+        ) from None
     if found := [*find_conflicts(post, post.media), *_too_early(post)]:
         raise invalid(found)
     external_id = post.external_id if post.external_id is not None else _header(idempotency_key)
@@ -146,10 +149,10 @@ def invalid(issues: Sequence[Mapping[str, Any]]) -> Refusal:
     first, more = issues[0], len(issues) - 1
     where = f"{first['path']}: " if first["path"] else ""
     tail = f" (and {more} more)" if more else ""
-    return Refusal(422, "invalid_payload", f"{where}{first['message']}{tail}", issues[:MOST])
+    return Refusal(422, "invalid_payload", f"{where}{first['message']}{tail}", issues[:MAX_ISSUES])
 
 
-def fingerprint(body: Mapping[str, Any]) -> bytes:
+def hash_body(body: Mapping[str, Any]) -> bytes:
     """SHA-256 of the body in one canonical spelling, without the id it is filed under."""
     rest = {name: value for name, value in body.items() if name != "external_id"}
     return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
@@ -171,7 +174,7 @@ def known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[st
 def sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
     """Return the sections that were sent, without their nulls; a section that is null is None."""
     return {
-        model.platform: as_sent(getattr(body, name))
+        model.platform: dump_sent(getattr(body, name))
         for name, model in body.option_models.items()
         if name in body.model_fields_set
     }
@@ -184,34 +187,36 @@ def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterat
     other = next((p for p in sent if p != alone), None)
     if alone is not None and other is not None:
         message = f"{alone} and {other} cannot be sent together: make two posts."
-        yield issue((other,), message, "exclusive")
-    for platform, options in sent.items() if media is not None else ():
+        yield build_issue((other,), message, "exclusive")
+    if media is None:
+        return
+    for platform, options in sent.items():
         for conflict in body.option_models[platform].find_media_conflicts(options, media.type):
-            yield issue((platform, conflict.field), conflict.message, "exclusive", conflict.value)
+            yield build_issue((platform, conflict.field), conflict.message, "exclusive", conflict.value)
 
 
 def _too_early(post: PostFields) -> Iterator[dict[str, Any]]:
     if post.expires_at is not None and post.scheduled_at is not None and post.expires_at <= post.scheduled_at:
-        yield issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
+        yield build_issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
 
 
 def _header(value: str | None) -> str | None:
     """The Idempotency-Key header, held to the rules of external_id."""
     if value is None:
         return None
-    if found := hostile({"Idempotency-Key": value}):
+    if found := find_unsafe_text({"Idempotency-Key": value}):
         raise invalid(found)
     try:
         return _Header.model_validate({"external_id": value}).external_id
     except ValidationError as error:
-        issues = of_pydantic(error.errors(include_url=False), {}, known_keys(_Header))
+        issues = issues_from_pydantic(error.errors(include_url=False), {}, known_keys(_Header))
         raise invalid([{**one, "path": "Idempotency-Key"} for one in issues]) from None
 
 
 def _request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
     return PostRequest(
         caption=post.caption,
-        media=as_sent(post.media) or {},
+        media=dump_sent(post.media) or {},
         account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
         scheduled_at=post.scheduled_at,
         music_url=post.music_url,
@@ -219,10 +224,10 @@ def _request(post: PostFields, body: Mapping[str, Any], external_id: str | None)
         expires_at=post.expires_at,
         on_late=post.on_late or "publish",
         external_id=external_id,
-        body_sha256=fingerprint(body),
+        body_sha256=hash_body(body),
     )
 
 
-def as_sent(section: BaseModel | None) -> dict[str, Any] | None:
+def dump_sent(section: BaseModel | None) -> dict[str, Any] | None:
     """A section as the client wrote it, without what it left out or sent as null."""
     return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)

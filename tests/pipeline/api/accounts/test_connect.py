@@ -1,4 +1,4 @@
-"""Connecting over HTTP: a client asks for an address, a person goes there with a browser and comes back to a page."""
+"""OAuth over HTTP: a client requests a consent URL, a person visits it in a browser, the callback shows a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.accounts.oauth_pages import NAMES
 from tests.conftest import Engines
-from tests.pipeline.accounts.consent_page import Home, allow, deny, picked, query_of, reception
+from tests.pipeline.accounts.consent_page import OAuthWorkspace, grant_consent, decline_consent, tick_accounts, parse_query, start_callback_server
 from tests.stack import Stack
 
 BASE = "/api/partner/v1/connect"
@@ -26,17 +26,17 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect-api")
-    with reception(engines, module_database_url, vault_key, folder) as stack:
+    with start_callback_server(engines, module_database_url, vault_key, folder) as stack:
         yield stack
 
 
 @pytest.fixture
-def home(stack: Stack) -> Home:
-    return Home.new(stack)
+def home(stack: Stack) -> OAuthWorkspace:
+    return OAuthWorkspace.new(stack)
 
 
-def ask(
-    home: Home, platform: str, body: Any = None, key: str | None = None, **headers: str
+def start(
+    home: OAuthWorkspace, platform: str, body: Any = None, key: str | None = None, **headers: str
 ) -> requests.Response:
     """POST /connect/{platform}."""
     return requests.post(
@@ -47,9 +47,9 @@ def ask(
     )
 
 
-def opened(home: Home, platform: str, body: Any = None, **headers: str) -> str:
-    """The address to send a person to."""
-    answer = ask(home, platform, body, **headers)
+def start_url(home: OAuthWorkspace, platform: str, body: Any = None, **headers: str) -> str:
+    """Return the URL of the consent page."""
+    answer = start(home, platform, body, **headers)
     assert answer.status_code == 201, answer.text
     assert answer.json()["data"]["expires_in"] == 600
     assert answer.headers["Cache-Control"] == "no-store"
@@ -58,7 +58,7 @@ def opened(home: Home, platform: str, body: Any = None, **headers: str) -> str:
 
 
 class Text(HTMLParser):
-    """What a person reads."""
+    """Parser that records the tags and words of a page, and refuses references and handlers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Text(HTMLParser):
 
 
 def read(answer: requests.Response, status: int, *, form: bool = False) -> str:
-    """The page's text; every page keeps to itself, and shows nothing of its address."""
+    """Return the page's text, after the checks that hold for every page: headers, and nothing of its address in it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -91,7 +91,7 @@ def read(answer: requests.Response, status: int, *, form: bool = False) -> str:
     assert {"html", "title", "main", "h1"} <= set(page.tags)
     assert not {"script", "img", "link", "iframe", "a"} & set(page.tags)
     assert ("form" in page.tags) is form
-    for name, value in query_of(answer.url).items():
+    for name, value in parse_query(answer.url).items():
         assert value not in answer.text, name
     return " ".join(" ".join(page.words).split())
 
@@ -100,15 +100,15 @@ def visit(url: str) -> requests.Response:
     return requests.get(url, timeout=20)
 
 
-def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: Home) -> None:
-    one, two = home.person("facebook"), home.person("facebook")
-    url = opened(home, "facebook")
+def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: OAuthWorkspace) -> None:
+    one, two = home.add_person("facebook"), home.add_person("facebook")
+    url = start_url(home, "facebook")
     answer = requests.get(url, params={"auto": "allow", "username": f"{one},{two}"}, timeout=20)
     assert answer.url.startswith(f"{home.stack.api}{BASE}/facebook/callback?")
     asked = read(answer, 200, form=True)
-    assert "This login may publish as 2 Facebook accounts" in asked
+    assert "This login has access to 2 Facebook accounts" in asked
     assert home.accounts() == []
-    chosen = picked(answer, one, two)
+    chosen = tick_accounts(answer, one, two)
     text = read(chosen, 200)
     assert "2 Facebook accounts are connected" in text
     assert one in text
@@ -119,47 +119,49 @@ def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: Home) ->
         timeout=10,
     ).json()["data"]["accounts"]
     assert sorted(a["username"] for a in listed) == sorted([one, two])
-    assert "used before" in read(visit(answer.url), 409)
-    assert "used before" in read(picked(answer, one), 409)
+    assert "already completed" in read(visit(answer.url), 409)
+    assert "already completed" in read(tick_accounts(answer, one), 409)
 
 
-def test_only_what_was_ticked_is_connected(home: Home) -> None:
-    member, acme = home.person("linkedin"), home.person("linkedin", kind="organization")
-    page = visit(allow(opened(home, "linkedin"), member))
+def test_only_what_was_ticked_is_connected(home: OAuthWorkspace) -> None:
+    member, acme = home.add_person("linkedin"), home.add_person("linkedin", kind="organization")
+    page = visit(grant_consent(start_url(home, "linkedin"), member))
     assert "person" in read(page, 200, form=True)
-    assert "Nothing was ticked" in read(picked(page), 400)
-    other = Home.new(home.stack)
-    assert "Somebody else" in read(picked(page, acme, Authorization=f"Bearer {other.key}"), 403)
-    assert acme in read(picked(page, acme, Authorization=f"Bearer {home.key}"), 200)
+    assert "Nothing was ticked" in read(tick_accounts(page), 400)
+    other = OAuthWorkspace.new(home.stack)
+    assert "started with another API key" in read(
+        tick_accounts(page, acme, Authorization=f"Bearer {other.key}"), 403
+    )
+    assert acme in read(tick_accounts(page, acme, Authorization=f"Bearer {home.key}"), 200)
     assert [a.connection for a in home.accounts()] == ["organization"]
 
 
 @pytest.mark.parametrize("form", [{}, {"grant": "x"}, {"grant": str(UUID(int=7)), "pick": "one"}])
-def test_an_answer_that_is_none_is_a_page_too(home: Home, form: dict[str, str]) -> None:
+def test_an_answer_that_is_none_is_a_page_too(home: OAuthWorkspace, form: dict[str, str]) -> None:
     answer = requests.post(f"{home.stack.api}{BASE}/linkedin/choice", data=form, timeout=20)
-    assert "cannot be read" in read(answer, 400)
+    assert "The form is invalid" in read(answer, 400)
 
 
-def test_the_host_header_changes_nothing(home: Home) -> None:
-    url = opened(
+def test_the_host_header_changes_nothing(home: OAuthWorkspace) -> None:
+    url = start_url(
         home, "tiktok", Host="evil.example", **{"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil"}
     )
-    assert query_of(url)["redirect_uri"] == f"{home.stack.api}{BASE}/tiktok/callback"
+    assert parse_query(url)["redirect_uri"] == f"{home.stack.api}{BASE}/tiktok/callback"
     assert "evil" not in url
 
 
-def test_every_platform_has_a_consent_page_and_its_own_way_back(home: Home) -> None:
+def test_every_platform_has_a_consent_page_and_its_own_way_back(home: OAuthWorkspace) -> None:
     for platform in home.stack.context.adapters:
-        asked = query_of(opened(home, platform.value))
+        asked = parse_query(start_url(home, platform.value))
         assert asked["redirect_uri"] == f"{home.stack.api}{BASE}/{platform.value}/callback"
         assert (asked["response_type"], len(asked["state"])) == ("code", 43)
         assert asked.get("client_id", asked.get("client_key")) == "slipway-sandbox"
 
 
-def test_the_person_said_no(home: Home) -> None:
-    url = opened(home, "facebook")
-    home.person("facebook")
-    text = read(visit(deny(url)), 403)
+def test_the_person_said_no(home: OAuthWorkspace) -> None:
+    url = start_url(home, "facebook")
+    home.add_person("facebook")
+    text = read(visit(decline_consent(url)), 403)
     assert "Facebook is not connected" in text
     assert "was not allowed to connect" in text
     assert home.accounts() == []
@@ -177,42 +179,42 @@ def test_the_person_said_no(home: Home) -> None:
         ("?code=%00%FF%ED%A0%80abc&state=%F0%9F%92%A9%ED%A0%80", 400),
     ],
 )
-def test_what_belongs_to_nobody_is_a_page_too(home: Home, query: str, status: int) -> None:
+def test_what_belongs_to_nobody_is_a_page_too(home: OAuthWorkspace, query: str, status: int) -> None:
     read(visit(f"{home.stack.api}{BASE}/tiktok/callback{query}"), status)
     read(visit(f"{home.stack.api}{BASE}/tiktok/callback/{query}"), status)
 
 
-def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(home: Home) -> None:
-    ann, other = home.person("tiktok"), Home.new(home.stack)
-    state = query_of(opened(home, "tiktok"))["state"]
-    back = f"{home.stack.api}{BASE}/tiktok/callback?code={home.code('tiktok', ann)}&state={state}"
+def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(home: OAuthWorkspace) -> None:
+    ann, other = home.add_person("tiktok"), OAuthWorkspace.new(home.stack)
+    state = parse_query(start_url(home, "tiktok"))["state"]
+    back = f"{home.stack.api}{BASE}/tiktok/callback?code={home.create_code('tiktok', ann)}&state={state}"
 
     def as_(key: str) -> requests.Response:
         return requests.get(back, headers={"Authorization": f"Bearer {key}"}, timeout=20)
 
-    assert "Somebody else started this" in read(as_(other.key), 403)
+    assert "started with another API key" in read(as_(other.key), 403)
     assert "unknown or was revoked" in read(as_("slw_live_0.wrong"), 401)
     assert "another platform" in read(visit(back.replace("/tiktok/", "/instagram/")), 400)
     assert ann in read(as_(home.key), 200)
     assert other.accounts() == []
 
 
-def test_connecting_again_takes_no_other_account(home: Home) -> None:
-    one, two = home.person("facebook"), home.person("facebook")
-    [known] = home.come_back(Platform.FACEBOOK, allow(home.start(Platform.FACEBOOK).url, one))
-    url = opened(home, "facebook", {"reconnect": str(known.id)})
-    assert f"signed in as {two}, but this is about {one}" in read(visit(allow(url, two)), 409)
-    assert home.opened(known.id)[1] == 1
-    url = opened(home, "facebook", {"reconnect": str(known.id)})
-    assert "connected again" in read(visit(allow(url, one, two)), 200)
+def test_connecting_again_takes_no_other_account(home: OAuthWorkspace) -> None:
+    one, two = home.add_person("facebook"), home.add_person("facebook")
+    [known] = home.finish(Platform.FACEBOOK, grant_consent(home.start(Platform.FACEBOOK).url, one))
+    url = start_url(home, "facebook", {"reconnect": str(known.id)})
+    assert f"signed in as {two}, but this is about {one}" in read(visit(grant_consent(url, two)), 409)
+    assert home.read_account(known.id)[1] == 1
+    url = start_url(home, "facebook", {"reconnect": str(known.id)})
+    assert "connected again" in read(visit(grant_consent(url, one, two)), 200)
     assert [a.username for a in home.accounts()] == [one]
-    assert home.opened(known.id)[1] == 2
+    assert home.read_account(known.id)[1] == 2
 
 
-def test_names_are_shown_as_text(home: Home) -> None:
+def test_names_are_shown_as_text(home: OAuthWorkspace) -> None:
     name = f"<script>{uuid4().hex}</script>"
-    home.person("facebook", name)
-    text = read(visit(allow(opened(home, "facebook"), name)), 200)
+    home.add_person("facebook", name)
+    text = read(visit(grant_consent(start_url(home, "facebook"), name)), 200)
     assert name in text
 
 
@@ -229,35 +231,35 @@ def test_names_are_shown_as_text(home: Home) -> None:
     ],
 )
 def test_what_cannot_be_asked_is_refused(
-    home: Home, platform: str, body: Any, status: int, code: str
+    home: OAuthWorkspace, platform: str, body: Any, status: int, code: str
 ) -> None:
-    answer = ask(home, platform, body)
+    answer = start(home, platform, body)
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
     assert home.sql("SELECT count(*) FROM grants WHERE workspace_id = :w", w=home.workspace) == (0,)
 
 
-def test_without_a_key_nothing_is_begun(home: Home) -> None:
-    answer = ask(home, "tiktok", key="slw_live_0.wrong")
+def test_without_a_key_nothing_is_begun(home: OAuthWorkspace) -> None:
+    answer = start(home, "tiktok", key="slw_live_0.wrong")
     assert (answer.status_code, answer.json()["error_code"]) == (401, "invalid_token")
 
 
-def test_a_platform_that_does_not_answer_is_said_so(home: Home) -> None:
-    page = home.person("facebook")
+def test_a_platform_that_does_not_answer_is_said_so(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
     home.stack.fault("facebook", "oauth", "5xx", times=None)
     try:
-        assert "nothing was changed" in read(visit(allow(opened(home, "facebook"), page)), 502)
+        assert "nothing was changed" in read(visit(grant_consent(start_url(home, "facebook"), page)), 502)
     finally:
         home.stack.control("DELETE", "faults")
 
 
-def test_no_state_code_or_token_is_in_the_servers_log(home: Home) -> None:
-    page = home.person("facebook")
-    url = opened(home, "facebook")
-    back = allow(url, page)
+def test_no_state_code_or_token_is_in_the_servers_log(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
+    url = start_url(home, "facebook")
+    back = grant_consent(url, page)
     read(visit(back), 200)
     read(visit(back), 409)
     [account] = home.accounts()
-    credentials = home.opened(account.id)[0].credentials
+    credentials = home.read_account(account.id)[0].credentials
     log = home.stack.folder / "api.log"
     deadline = time.monotonic() + 10
     while str(account.id) not in log.read_text() and time.monotonic() < deadline:
@@ -266,14 +268,14 @@ def test_no_state_code_or_token_is_in_the_servers_log(home: Home) -> None:
     assert f"connected facebook account {account.id}" in said
     assert credentials.refresh_token is not None
     for secret in (
-        *query_of(back).values(),
+        *parse_query(back).values(),
         credentials.access_token.get_secret_value(),
         credentials.refresh_token.get_secret_value(),
     ):
         assert secret not in said
 
 
-def test_the_specification_knows_both_addresses(home: Home) -> None:
+def test_the_specification_knows_both_addresses(home: OAuthWorkspace) -> None:
     spec = requests.get(f"{home.stack.api}/openapi.json", timeout=10).json()
     begin, back = (
         spec["paths"][f"{BASE}/{{platform}}"]["post"],

@@ -1,4 +1,4 @@
-"""Bytes that are called harmless hold nothing hostile; what is hostile is never called harmless."""
+"""Unsafe text: bytes judged safe hold none, and bytes with unsafe text are never judged safe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.api.http import strict_json
-from pipeline.api.posts.unsafe_text import WIDEST, harmless, hostile
+from pipeline.api.posts.unsafe_text import MAX_MEMBERS, find_unsafe_text, is_safe_text
 
 _TEXT = st.text(
     alphabet=st.sampled_from(["a", "\0", "\ud800", "\udfff", "é", "\U0001f600", "\\", "u", "0", ","])
@@ -29,12 +29,12 @@ def test_harmless_bytes_hold_nothing_hostile(body: dict[str, Any], escaped: bool
         read = strict_json.parse(raw)
     except strict_json.InvalidJson:  # half a pair as it stands is no UTF-8
         return
-    if harmless(raw):
-        assert hostile(read) == []
+    if is_safe_text(raw):
+        assert find_unsafe_text(read) == []
 
 
 def test_an_ordinary_body_is_harmless_and_a_wide_one_is_not() -> None:
-    assert harmless(json.dumps({"caption": "hello", "accounts": [1, 2]}).encode())
-    wide = {"accounts": list(range(WIDEST + 1))}
-    assert hostile(wide)
-    assert not harmless(json.dumps(wide).encode())
+    assert is_safe_text(json.dumps({"caption": "hello", "accounts": [1, 2]}).encode())
+    wide = {"accounts": list(range(MAX_MEMBERS + 1))}
+    assert find_unsafe_text(wide)
+    assert not is_safe_text(json.dumps(wide).encode())
