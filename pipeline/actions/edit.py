@@ -1,9 +1,9 @@
-"""Changing a post that was taken: everything or nothing, and nothing of the old version goes out once it is answered.
+"""Edit a post: all changes or none, and nothing of the old version is published once the edit is answered.
 
-Advances nothing by itself. Checks of new media are opened and waited for without a lock; then one transaction locks
-the open checks, the post and its deliveries in id order, asks every rule again of what the post says by then, and
-raises all generations: messages, claims and uploads of the old version are dead with its commit. A crash before it
-leaves the old version untouched, one after it the new one, which the sweep rings for.
+The checks of new media are opened and awaited without a lock. Then one transaction locks the open checks, the post and
+its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit
+invalidates the messages, claims and uploads of the old version. A crash before the commit leaves the old version; after
+it the new one, which the sweep dispatches.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages import media_checks as links
 from pipeline.stages import post_rules as rules
-from pipeline.stages.post_request import Content, Refusal, Warned
-from pipeline.stages.post_state import in_flight, status_now, version_of
+from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
+from pipeline.stages.post_state import compute_status, compute_version, is_in_flight
 from pipeline.stages.publish import dispatch_at
-from pipeline.stages.warnings import warnings_for
+from pipeline.stages.warnings import find_warnings
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
@@ -40,12 +40,12 @@ from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.views import read_post
 
 TRIES = 3
-"""How often an edit that others overtook begins again."""
+"""How often an edit that another change overtook starts again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What a client wants changed: of the fields named in ``given`` the values here; shape and types are right."""
+    """The changes a client asks for: the values of the fields named in ``given``, with valid shape and types."""
 
     given: frozenset[str]
     caption: str = ""
@@ -54,37 +54,37 @@ class Change:
     scheduled_at: datetime | None = None
     music_url: str | None = None
     options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
-    """The platforms' sections that were sent; None removes one."""
+    """The platforms' sections that were sent; None removes a section."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Edited:
-    """The answer: committed."""
+class EditResult:
+    """A committed edit."""
 
     id: UUID
     status: str
     scheduled_at: datetime
     version: str
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[AcceptanceWarning] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """What an edit makes of a post as it stands."""
+    """What an edit makes of the present post."""
 
     post: LockedPost
-    content: Content
+    content: PostContent
     due_at: datetime
     timed: bool
     accounts: Mapping[UUID, AccountRow]
-    """Those it is still to go out to, or has been put back on."""
+    """The accounts that the post is still to be published to."""
     links: Sequence[links.Link]
     renewed: frozenset[int]
-    """Positions whose URL the client sent now."""
+    """Positions whose URL this edit sends."""
 
     @property
     def kept(self) -> Mapping[int, Check]:
-        """Pinned checks that still hold: of what was not sent anew, and not found bad."""
+        """The pinned checks that still hold: of links this edit does not send, and not found bad."""
         return {
             n: check
             for n, check in self.post.checks.items()
@@ -96,34 +96,38 @@ class _Plan:
 
 def edit(
     context: Context, caller: Caller, post_id: UUID, change: Change, if_match: str | None = None
-) -> Edited:
-    """Changes a post. Raises Refusal (nothing was changed) and Unreachable.
+) -> EditResult:
+    """Edit a post. Raises Refusal (nothing is changed) and Unreachable.
 
-    404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as a new post has them ·
-    503 unavailable while a restore of the database is not accepted.
+    Refusals: 404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as for a new
+    post · 503 unavailable while a restore of the database is not accepted.
     """
     refuse_in_doubt(context)
     for _ in range(TRIES):
         with context.database.begin() as c:
-            plan = _plan(context, c, caller, _found(c, caller, post_id, change, if_match, lock=False), change)
-            checks = _checks(context, c, plan)
+            plan = _plan(
+                context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=False), change
+            )
+            checks = _open_checks(context, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
-        if links.undecided(fresh) and plan.renewed:
-            fresh = dict(links.wait_for(context, fresh, bulk=caller.bulk))
+        if links.list_undecided(fresh) and plan.renewed:
+            fresh = dict(links.await_checks(context, fresh, bulk=caller.bulk))
         links.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
-        rules.refuse_misfits(context, plan.content, list(plan.accounts.values()), checks)
+        rules.refuse_problems(context, plan.content, list(plan.accounts.values()), checks)
         if done := _apply(context, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed", post_id)
-            context.dispatcher.send_checks(links.undecided(fresh), bulk=caller.bulk)
-            ring_first(context, firsts)
+            context.dispatcher.send_checks(links.list_undecided(fresh), bulk=caller.bulk)
+            dispatch_first(context, firsts)
             return edited
-    raise Refusal(409, "post_in_flight", "Others changed the post again and again. Read it and repeat.")
+    raise Refusal(
+        409, "post_in_flight", "The post changed several times during the request. Read it and repeat."
+    )
 
 
-def ring_first(context: Context, firsts: Iterable[datetime]) -> None:
-    """After the commit, for the first of these times. A ring that fails costs a second: the sweep rings again."""
+def dispatch_first(context: Context, firsts: Iterable[datetime]) -> None:
+    """Dispatch for the first of these times, after the commit. If this fails, the sweep does it within a second."""
     if first := min(firsts, default=None):
         if first <= datetime.now(first.tzinfo):
             context.dispatcher.send_slot_now()
@@ -131,17 +135,19 @@ def ring_first(context: Context, firsts: Iterable[datetime]) -> None:
             dispatch_at(context, first)
 
 
-def _found(
+def _read_editable(
     c: Connection, caller: Caller, post_id: UUID, change: Change, if_match: str | None, *, lock: bool
 ) -> LockedPost:
-    """The post, if it may be changed now."""
+    """Read the post. Raises Refusal when it may not be changed now."""
     post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
     if "external_id" in change.given:
-        raise Refusal(409, "external_id_immutable", "external_id cannot be changed: repeats are known by it.")
+        raise Refusal(
+            409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
+        )
     _refuse_stale(c, caller, post_id, if_match)
-    status = status_now(post)
+    status = compute_status(post)
     if status not in EDITABLE:
         raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
     refuse_in_flight(post.deliveries)
@@ -152,27 +158,27 @@ def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | 
     if if_match is None or if_match.strip() == "*":
         return
     view = read_post(c, caller.workspace_id, post_id, caller.accounts)
-    now = None if view is None else f'"{version_of(view)}"'
+    now = None if view is None else f'"{compute_version(view)}"'
     if now not in [tag.strip() for tag in if_match.split(",")]:
         raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 
 def refuse_in_flight(parts: Iterable[LockedDelivery]) -> None:
-    """Raises Refusal 409 when one of these may be live any moment."""
+    """Raise Refusal 409 when one of these deliveries is or may be live."""
     for part in parts:
-        if in_flight(part):
-            said = "may still be finished" if part.may_be_live else "is being sent, or may be live already"
+        if is_in_flight(part):
+            reason = "may still be finished" if part.may_be_live else "is being sent, or may be live already"
             raise Refusal(
                 409,
                 "post_in_flight",
-                f"The part for {part.platform} account {part.account_id} {said}; nothing was changed.",
+                f"The part for {part.platform} account {part.account_id} {reason}; nothing was changed.",
             )
 
 
 def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, change: Change) -> _Plan:
-    """What the post would be, held to every rule that does not need its media."""
+    """Build the new version and apply every rule that does not need its media."""
     given = change.given
-    content = Content(
+    content = PostContent(
         caption=change.caption if "caption" in given else post.caption,
         media=change.media if change.media is not None else post.media,
         music_url=change.music_url if "music_url" in given else post.music_url,
@@ -181,18 +187,18 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         },
     )
     timed = "scheduled_at" in given
-    due_at = rules.due_at_of(change.scheduled_at, post.now) if timed else post.due_at
+    due_at = rules.resolve_due_at(change.scheduled_at, post.now) if timed else post.due_at
     if timed and post.expires_at is not None and post.expires_at <= due_at:
-        said = f"scheduled_at must be earlier than the post's expires_at, {post.expires_at.isoformat()}."
-        raise rules.invalid("scheduled_at", said)
+        message = f"scheduled_at must be earlier than the post's expires_at, {post.expires_at.isoformat()}."
+        raise rules.build_refusal("scheduled_at", message)
     accounts = _accounts(c, caller, post, change)
-    rules.refuse_mixed(context, content, accounts)
+    rules.refuse_account_conflicts(context, content, accounts)
     for refusal in rules.find_media_conflicts(context, content):
         raise refusal
     out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
-    rules.refuse_misfits(context, content, list(going.values()), {})
-    wanted = links.links_of(content.media, rules.music_link_of(context, content.music_url))
+    rules.refuse_problems(context, content, list(going.values()), {})
+    wanted = links.list_links(content.media, rules.parse_music_link(context, content.music_url))
     renewed = {n for n, *_ in wanted if ("music_url" if n == links.MUSIC else "media") in given}
     return _Plan(
         post=post,
@@ -206,26 +212,26 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
 
 
 def _accounts(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Sequence[AccountRow]:
-    """The accounts sent; else those it has, in use or not: who edits a caption did not choose them now."""
+    """Return the accounts sent, else the present ones, inactive ones too: this edit does not choose them."""
     if "accounts" in change.given:
-        return rules.accounts_of(c, caller, change.account_ids)
+        return rules.select_accounts(c, caller, change.account_ids)
     ids = [p.account_id for p in post.deliveries if p.state is not State.CANCELLED]
     return find_accounts(c, caller.workspace_id, ids)
 
 
-def _checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Check]:
-    """A check for every link: the pinned ones that still hold, and new ones."""
+def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Check]:
+    """Return a check for every link: the pinned ones that still hold, and new ones."""
     kept, positions = plan.kept, {n for n, *_ in plan.links}
     missing = [link for link in plan.links if link[0] not in kept]
-    if not plan.renewed and not _reviving(plan):
-        # it stays failed: what is wrong with its media is looked at when it is retried
+    if not plan.renewed and not _can_publish(plan):
+        # the post stays failed: its media are checked when it is retried
         return {n: check for n, check in plan.post.checks.items() if n in positions}
     return {**kept, **links.open_checks(context, c, plan.post.workspace_id, missing)}
 
 
-def _reviving(plan: _Plan) -> bool:
-    """Whether anything of the post is to go out after this edit."""
-    return plan.timed or status_now(plan.post) is not PostStatus.FAILED
+def _can_publish(plan: _Plan) -> bool:
+    """Whether a delivery of the post can be published after this edit."""
+    return plan.timed or compute_status(plan.post) is not PostStatus.FAILED
 
 
 def _apply(
@@ -236,29 +242,31 @@ def _apply(
     if_match: str | None,
     before: _Plan,
     checks: Mapping[int, Check],
-) -> tuple[Edited, Sequence[datetime]] | None:
-    """The one transaction. None: others changed the post meanwhile so that other checks are needed."""
+) -> tuple[EditResult, Sequence[datetime]] | None:
+    """Apply the edit in one transaction; None when the post changed meanwhile and needs other checks."""
     with context.database.begin() as c:
-        checks = links.locked(
+        checks = links.lock_checks(
             c, caller.workspace_id, checks
-        )  # before the post: a verdict locks them in the same order
+        )  # lock order: checks, then the post, as a verdict does
         links.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
-        plan = _plan(context, c, caller, _found(c, caller, post_id, change, if_match, lock=True), change)
-        overtaken = list(plan.links) != list(before.links) or links.pins_of(plan.kept) != links.pins_of(
-            before.kept
+        plan = _plan(
+            context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change
         )
-        soured = _reviving(plan) and any(
+        overtaken = list(plan.links) != list(before.links) or links.map_check_ids(
+            plan.kept
+        ) != links.map_check_ids(before.kept)
+        turned_bad = _can_publish(plan) and any(
             check.verdict in ("refused", "unanswered") for check in checks.values()
         )
-        if overtaken or soured or _reviving(plan) != _reviving(before):
+        if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
             return None
-        rules.refuse_misfits(context, plan.content, list(plan.accounts.values()), checks)
+        rules.refuse_problems(context, plan.content, list(plan.accounts.values()), checks)
         firsts = _write(context, c, plan, checks)
-        return _answer(context, c, caller, plan, checks), firsts
+        return _build_result(context, c, caller, plan, checks), firsts
 
 
 def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
-    """Stores it. When work on each of its deliveries starts."""
+    """Store the new version and return when work on each of its deliveries starts."""
     post, says = plan.post, plan.content
     store.rewrite(
         c,
@@ -269,44 +277,44 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         options=says.options,
         due_at=plan.due_at,
     )
-    store.pin_checks(c, post.id, links.pins_of(checks))
-    goes_on = State.SCHEDULED if links.all_good(checks) else State.ACCEPTED
+    store.pin_checks(c, post.id, links.map_check_ids(checks))
+    goes_on = State.SCHEDULED if links.are_all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
     for part in post.deliveries:
-        target = _target(plan, part, goes_on)
+        target = _target_state(plan, part, goes_on)
         if target is not None:
-            firsts += _put(context, c, plan, part, target)
-    resting = not _reviving(plan)
+            firsts += _move_delivery(context, c, plan, part, target)
+    rests = not _can_publish(plan)
     for account in plan.accounts.values():
         if account.id not in {p.account_id for p in post.deliveries}:
-            start = _start(context, plan, account)
-            error = error_to_dict(Resting()) if resting else None
+            start = _start_time(context, plan, account)
+            error = error_to_dict(NotSentYet()) if rests else None
             store.add_delivery(
                 c,
                 post,
                 account.id,
                 account.platform,
-                State.FAILED if resting else goes_on,
+                State.FAILED if rests else goes_on,
                 due_at=plan.due_at,
                 next_at=start,
                 why="an edit added the account",
                 error=error,
             )
-            firsts += [] if resting else [start]
+            firsts += [] if rests else [start]
     return firsts
 
 
-def _target(plan: _Plan, part: LockedDelivery, goes_on: State) -> State | None:
-    """Where a delivery goes; None: it is left alone."""
+def _target_state(plan: _Plan, part: LockedDelivery, goes_on: State) -> State | None:
+    """Return the state an edit moves a delivery to; None: it stays as it is."""
     if part.state is State.PUBLISHED:
         return None
     if part.account_id not in plan.accounts:
         return None if part.state is State.CANCELLED else State.CANCELLED
-    rests = part.state is State.FAILED or not _reviving(plan)
+    rests = part.state is State.FAILED or not _can_publish(plan)
     return State.FAILED if rests and not plan.timed else goes_on
 
 
-def _put(
+def _move_delivery(
     context: Context, c: Connection, plan: _Plan, part: LockedDelivery, target: State
 ) -> Sequence[datetime]:
     mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
@@ -323,8 +331,8 @@ def _put(
             error=part.error,
         )
         return ()
-    start = _start(context, plan, plan.accounts[part.account_id])
-    error = part.error or error_to_dict(Resting()) if target is State.FAILED else None
+    start = _start_time(context, plan, plan.accounts[part.account_id])
+    error = part.error or error_to_dict(NotSentYet()) if target is State.FAILED else None
     store.move_locked(
         c,
         context.vault,
@@ -339,40 +347,44 @@ def _put(
     return () if target is State.FAILED else [start]
 
 
-def _start(context: Context, plan: _Plan, account: AccountRow) -> datetime:
+def _start_time(context: Context, plan: _Plan, account: AccountRow) -> datetime:
     return next_at(plan.due_at, context.adapters[account.platform].capabilities.prepare_lead)
 
 
-def _answer(
+def _build_result(
     context: Context, c: Connection, caller: Caller, plan: _Plan, checks: Mapping[int, Check]
-) -> Edited:
+) -> EditResult:
     recompute_post_status(c, plan.post.id)
     view = read_post(c, caller.workspace_id, plan.post.id)
     post = store.read(c, caller.workspace_id, plan.post.id, lock=False)
     if view is None or post is None:
-        raise LookupError("The post went away under its lock.")
-    status = status_now(post)
+        raise LookupError("The post disappeared under its lock.")
+    status = compute_status(post)
     warnings = [
-        Warned(
+        AcceptanceWarning(
             field="accounts",
             code="ALREADY_PUBLISHED",
-            message=f"{p.platform} account {p.account_id} has the post as it was: it is published and stays as it is.",
+            message=f"{p.platform} account {p.account_id} keeps the version that is published there.",
         )
         for p in post.deliveries
         if p.state is State.PUBLISHED
     ]
     if any(p.state is State.FAILED for p in post.deliveries):
-        message = "What has failed stays failed until it is retried or given a time."
-        warnings.append(Warned(field="scheduled_at", code="STILL_FAILED", message=message))
+        message = "The failed deliveries stay failed until the post is retried or given a time."
+        warnings.append(AcceptanceWarning(field="scheduled_at", code="STILL_FAILED", message=message))
     if status is not PostStatus.FAILED:
-        warnings += warnings_for(context, c, plan.content, list(plan.accounts.values()), plan.due_at, checks)
-    return Edited(
-        id=plan.post.id, status=status, scheduled_at=plan.due_at, version=version_of(view), warnings=warnings
+        warnings += find_warnings(context, c, plan.content, list(plan.accounts.values()), plan.due_at, checks)
+    return EditResult(
+        id=plan.post.id,
+        status=status,
+        scheduled_at=plan.due_at,
+        version=compute_version(view),
+        warnings=warnings,
     )
 
 
-class Resting(Permanent):
-    """An account that was put on a post that has failed: it waits with the others."""
+class NotSentYet(Permanent):
+    """The error of an account that was added to a failed post: it fails like the others."""
 
     code = "not_sent_yet"
 

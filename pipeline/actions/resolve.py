@@ -1,4 +1,8 @@
-"""A person's word on a delivery nobody else can tell about: it is live, or publish it again; and un-blocking one."""
+"""Resolve deliveries by a person's decision: it is live, or publish it again; and resume a blocked one.
+
+For deliveries whose outcome no look can prove. Each decision moves one delivery and closes its open attempt in one
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,18 @@ from pipeline.store.deliveries.resolve import ResolvableDelivery, close_attempt_
 from pipeline.store.health import database_now
 
 
-class CannotDecide(Exception):
-    """The delivery is not there, or not in a state a person's word moves; the message says which."""
+class CannotResolve(Exception):
+    """The delivery does not exist, or is not in a state that a person may resolve; the message says which."""
 
 
-DECIDABLE = frozenset({State.UNKNOWN, State.BLOCKED})
+RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
 
 
-def it_is_live(context: Context, delivery: UUID, url: str) -> None:
-    """A person saw the post: the delivery is published, with the address they give. Raises CannotDecide."""
+def confirm_live(context: Context, delivery: UUID, url: str) -> None:
+    """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve."""
     _refuse_in_doubt(context)
     with context.database.begin() as c:
-        found = _found(c, delivery)
+        found = _lock(c, delivery)
         done = move(
             c,
             delivery=delivery,
@@ -49,18 +53,18 @@ def it_is_live(context: Context, delivery: UUID, url: str) -> None:
                 "in_doubt": False,
             },
         )
-        _end(c, delivery, done=done)
+        _close_attempt(c, delivery, is_moved=done)
 
 
 def publish_again(context: Context, delivery: UUID) -> None:
-    """A person saw that it is not there: the delivery is tried again, from scratch. Raises CannotDecide.
+    """Retry the delivery from scratch, after a person saw that it is not live. Raises CannotResolve.
 
-    Refused while the first call may still show its post: what is not there yet would be there twice.
+    It is refused while the post of the first call may still appear: the post would be live twice.
     """
     _refuse_in_doubt(context)
     with context.database.begin() as c:
-        found = _found(c, delivery)
-        _appears_no_more(context, delivery, found)
+        found = _lock(c, delivery)
+        _require_absence(context, delivery, found)
         done = move(
             c,
             delivery=delivery,
@@ -81,29 +85,29 @@ def publish_again(context: Context, delivery: UUID) -> None:
                 "crashes": 0,
                 "surprises": 0,
                 "looks": 0,
-                "checkpoint": _kept(context, delivery, found),
+                "checkpoint": _seal_kept_keys(context, delivery, found),
                 "in_doubt": False,
             },
         )
-        _end(c, delivery, done=done)
+        _close_attempt(c, delivery, is_moved=done)
     failpoint("decide.again", delivery)
     context.dispatcher.send_slot_now()
 
 
-def _appears_no_more(context: Context, delivery: UUID, found: ResolvableDelivery) -> None:
+def _require_absence(context: Context, delivery: UUID, found: ResolvableDelivery) -> None:
     adapter = context.adapters.get(found.platform)
     if adapter is None:
         return
     until = may_appear_until(found.armed_deadline, context.settings, adapter.capabilities)
     if until is not None and found.now <= until:
-        raise CannotDecide(
+        raise CannotResolve(
             f"Delivery {delivery} may still appear until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: the call that "
-            "publishes it had no answer yet. Look at the account again after that, then decide."
+            "publishes it has had no response yet. Look at the account again after that time, then decide."
         )
 
 
-def _kept(context: Context, delivery: UUID, found: ResolvableDelivery) -> bytes | None:
-    """What of the old checkpoint the platform recognises a repeat by; the rest starts from scratch."""
+def _seal_kept_keys(context: Context, delivery: UUID, found: ResolvableDelivery) -> bytes | None:
+    """Keep the checkpoint keys by which the platform recognises a repetition; the rest starts from scratch."""
     adapter = context.adapters.get(found.platform)
     if adapter is None or found.checkpoint is None:
         return None
@@ -113,39 +117,39 @@ def _kept(context: Context, delivery: UUID, found: ResolvableDelivery) -> bytes 
 
 
 def resume(context: Context, delivery: UUID) -> None:
-    """Lets a blocked delivery go on: armed ones are looked at again, the others tried again. Raises CannotDecide."""
+    """Resume a blocked delivery: look again if it is armed, else retry. Raises CannotResolve."""
     _refuse_in_doubt(context)
     with context.database.begin() as c:
-        found = _found(c, delivery)
+        found = _lock(c, delivery)
         if found.state is not State.BLOCKED:
-            raise CannotDecide(f"Delivery {delivery} is {found.state}, not blocked.")
+            raise CannotResolve(f"Delivery {delivery} is {found.state}, not blocked.")
         armed = found.armed_at is not None
         if not resume_blocked(
             c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
         ):
-            raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+            raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
     failpoint("decide.resumed", delivery)
     context.dispatcher.send_slot_now()
 
 
 def _refuse_in_doubt(context: Context) -> None:
-    if said := explain_doubt(context):
-        raise CannotDecide(said)
+    if reason := explain_doubt(context):
+        raise CannotResolve(reason)
 
 
-def _found(c: Connection, delivery: UUID) -> ResolvableDelivery:
+def _lock(c: Connection, delivery: UUID) -> ResolvableDelivery:
     found = lock_to_resolve(c, delivery)
     if found is None:
-        raise CannotDecide(f"There is no delivery {delivery}.")
-    if found.state not in DECIDABLE:
-        raise CannotDecide(
-            f"Delivery {delivery} is {found.state}: only unknown and blocked ones wait for a person."
+        raise CannotResolve(f"There is no delivery {delivery}.")
+    if found.state not in RESOLVABLE:
+        raise CannotResolve(
+            f"Delivery {delivery} is {found.state}: only unknown and blocked deliveries can be resolved."
         )
     return found
 
 
-def _end(c: Connection, delivery: UUID, *, done: bool) -> None:
-    """Closes the open attempt as decided; the decision and the closing are one transaction."""
-    if not done:
-        raise CannotDecide(f"Delivery {delivery} moved meanwhile. Look again.")
+def _close_attempt(c: Connection, delivery: UUID, *, is_moved: bool) -> None:
+    """Close the open attempt as decided, in the transaction of the move."""
+    if not is_moved:
+        raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
     close_attempt_as_decided(c, delivery)

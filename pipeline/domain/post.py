@@ -43,14 +43,14 @@ _WORDS = {
 }
 
 
-def account_status(state: State, reason: Reason | None) -> PostStatus:
-    """One account's stored word. ``scheduled`` is read as ``pending`` once its time has come (``as_read``)."""
+def derive_account_status(state: State, reason: Reason | None) -> PostStatus:
+    """One account's stored word. ``scheduled`` is read as ``pending`` once its time has come (``apply_due_time``)."""
     if state is State.BLOCKED and reason is Reason.IS_IT_LIVE:
         return PostStatus.PENDING
     return _WORDS[state]
 
 
-def status_of(accounts: Iterable[PostStatus]) -> PostStatus:
+def derive_post_status(accounts: Iterable[PostStatus]) -> PostStatus:
     """The post's stored word. ``partial`` is final: while anything is under way the post is not settled."""
     words = set(accounts)
     for word in OPEN:
@@ -63,6 +63,6 @@ def status_of(accounts: Iterable[PostStatus]) -> PostStatus:
     return PostStatus.PARTIAL if PostStatus.POSTED in words else PostStatus.FAILED
 
 
-def as_read(stored: PostStatus, due_at: datetime, now: datetime) -> PostStatus:
+def apply_due_time(stored: PostStatus, due_at: datetime, now: datetime) -> PostStatus:
     """What a reader sees: a scheduled post whose time has come is pending."""
     return PostStatus.PENDING if stored is PostStatus.SCHEDULED and due_at <= now else stored

@@ -11,7 +11,7 @@ from pipeline.media.relay import relay
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
-def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
+def build_draft(context: Context, held: ClaimedDelivery) -> Draft:
     """The draft of a held delivery, with the facts its post pinned."""
     track = held.facts.get("-1")
     return Draft(
@@ -20,7 +20,7 @@ def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
         kind="video" if held.media["type"] == "video" else "slideshow",
         media=tuple(
             _media(context, held.workspace_id, url, held.media["type"], held.facts.get(str(n)))
-            for n, url in enumerate(urls_of(held.media))
+            for n, url in enumerate(list_urls(held.media))
         ),
         options=held.options,
         music_url=held.music_url,
@@ -28,7 +28,7 @@ def draft_of(context: Context, held: ClaimedDelivery) -> Draft:
     )
 
 
-def urls_of(media: Any) -> list[str]:
+def list_urls(media: Any) -> list[str]:
     """The media URLs of a request, in order."""
     return [media["url"]] if media["type"] == "video" else list(media["urls"])
 

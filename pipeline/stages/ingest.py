@@ -37,8 +37,8 @@ from pipeline.stages.new_post import (
     plan_post,
     replay_token,
 )
-from pipeline.stages.post_request import Accepted, PostRequest, Refusal, Warned
-from pipeline.stages.warnings import DailyCounts, of_checks, of_grant, of_misfits
+from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
+from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
@@ -52,7 +52,7 @@ MAX_BATCH = 64
 _STATEMENT_ERRORS = ("40", "55", "57014")
 """SQLSTATE classes of what ends a statement while the server is there: a deadlock, a lock, a time limit."""
 
-Outcome = Accepted | PostPlan | Exception
+Outcome = AcceptedPost | PostPlan | Exception
 """Stored or found · awaiting its checks: ``finish`` it · refused, or failed for a reason of its own."""
 
 
@@ -81,13 +81,13 @@ class BatchIngest:
         return [None] * len(batch)
 
 
-def accept(context: Context, caller: Caller, request: PostRequest) -> Accepted:
+def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPost:
     """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
     [outcome] = _ingest(context, _caches(context), [Submission(caller=caller, request=request)])
     return finish(context, outcome)
 
 
-def finish(context: Context, outcome: Outcome) -> Accepted:
+def finish(context: Context, outcome: Outcome) -> AcceptedPost:
     """Return the accepted post, after waiting for its checks where it needs to. Raises what the outcome holds."""
     if isinstance(outcome, PostPlan):
         return _store_checked(context, outcome)
@@ -96,7 +96,7 @@ def finish(context: Context, outcome: Outcome) -> Accepted:
     return outcome
 
 
-def find_replay(context: Context, c: Connection, submission: Submission) -> Accepted | None:
+def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:
     """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
     token = replay_token(context, submission)
     found = None if token is None else _find_replays(context, c, {0: (submission, token)}).get(0)
@@ -108,7 +108,7 @@ def find_replay(context: Context, c: Connection, submission: Submission) -> Acce
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
     with context.database.once() as c:
         outcomes, stored = _take(context, c, caches.read(c, batch), batch)
-    failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, Accepted)))
+    failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, AcceptedPost)))
     dispatch_stored(context, stored)
     return outcomes
 
@@ -132,12 +132,14 @@ def _plan(context: Context, facts: BatchFacts, submission: Submission, token: st
     """Hold a request to every rule that the known facts decide, in the order of the contract."""
     request, checks = submission.request, facts.checks_of(submission)
     try:
-        accounts = rules.chosen(facts.accounts_of(submission), request.account_ids)
+        accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
         plan = plan_post(context, submission, token=token, accounts=accounts, now=facts.now)
         known = len(checks) == len(plan.links) and request.music_url is None
         plan.judge(context, checks if known else {})
         if request.music_url is not None:  # refused after what is wrong whatever the media are
-            plan.links = media_checks.links_of(request.media, rules.music_link_of(context, request.music_url))
+            plan.links = media_checks.list_links(
+                request.media, rules.parse_music_link(context, request.music_url)
+            )
     except Exception as error:  # noqa: BLE001  a refusal, or a bug in one platform's rules: this request's alone
         return error
     return plan
@@ -159,7 +161,7 @@ def _first_of_each_token(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
     return ready
 
 
-def _store(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[Accepted | None]:
+def _store(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[AcceptedPost | None]:
     """Store posts by one statement; None for each whose token another request has taken."""
     if not plans:
         return []
@@ -173,14 +175,16 @@ def _store(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[A
     ]
 
 
-def _warn(plan: PostPlan) -> list[Warned]:
-    grants = [warning for account in plan.accounts for warning in of_grant(account, plan.due_at)]
-    return [*of_checks(plan.submission.request, plan.checks), *of_misfits(plan.problems), *grants]
+def _warn(plan: PostPlan) -> list[AcceptanceWarning]:
+    grants = [
+        warning for account in plan.accounts for warning in warn_of_expiring_grant(account, plan.due_at)
+    ]
+    return [*warn_of_checks(plan.submission.request, plan.checks), *warn_of_problems(plan.problems), *grants]
 
 
 def _find_replays(
     context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, str]]
-) -> dict[int, Accepted | Refusal]:
+) -> dict[int, AcceptedPost | Refusal]:
     """Of submissions with their tokens: the posts equal requests made, whatever has become of the rules since."""
     if not repeats:
         return {}
@@ -193,26 +197,26 @@ def _find_replays(
     }
 
 
-def _answer_replay(request: PostRequest, replay: store.Replay) -> Accepted | Refusal:
+def _answer_replay(request: PostRequest, replay: store.Replay) -> AcceptedPost | Refusal:
     if replay.body_sha256 == request.body_sha256:
         return accept_replay(replay.post_id, due_at=replay.due_at, created_at=replay.created_at)
     said = f"external_id {request.external_id!r} was used for a post with another body ({replay.post_id})."
     return Refusal(409, "create_failed", said)
 
 
-def _store_checked(context: Context, plan: PostPlan) -> Accepted:
+def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
     """Open the checks of a plan, wait for them, and store it in the transaction that locks them."""
     workspace = plan.submission.workspace
     with context.database.begin() as c:
         checks: Mapping[int, Check] = media_checks.open_checks(context, c, workspace, plan.links)
     plan.judge(context, checks)
-    if media_checks.undecided(checks):
-        checks = media_checks.wait_for(context, checks, bulk=plan.submission.caller.bulk)
+    if media_checks.list_undecided(checks):
+        checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
     with context.database.begin() as c:
         # from here to the commit no verdict lands, or the post would wait for one that has been given already
-        checks = media_checks.locked(c, workspace, checks)
+        checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
         [accepted] = _store(context, c, [plan])
@@ -223,7 +227,7 @@ def _store_checked(context: Context, plan: PostPlan) -> Accepted:
     return accepted
 
 
-def _find_winner(context: Context, c: Connection, submission: Submission) -> Accepted:
+def _find_winner(context: Context, c: Connection, submission: Submission) -> AcceptedPost:
     """The post of the equal request that took the token first."""
     if winner := find_replay(context, c, submission):
         return winner

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.stages.media_checks import links_of
+from pipeline.stages.media_checks import list_links
 from pipeline.stages.new_post import Submission
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
@@ -40,7 +40,7 @@ class BatchFacts:
         """The good checks of the media of this request, by position; those that are not known are missing."""
         found = {
             position: self.checks.get((submission.workspace, purpose, url))
-            for position, purpose, url in links_of(submission.request.media, None)
+            for position, purpose, url in list_links(submission.request.media, None)
         }
         return {position: check for position, check in found.items() if check is not None}
 
@@ -58,7 +58,7 @@ class IngestCaches:
         links = {
             (submission.workspace, purpose, url)
             for submission in batch
-            for _, purpose, url in links_of(submission.request.media, None)
+            for _, purpose, url in list_links(submission.request.media, None)
         }
         now, accounts = self._accounts.find(c, {i for s in batch for i in s.request.account_ids})
         return BatchFacts(now=now, accounts=accounts, checks=self._checks.find(c, links, now))

@@ -17,24 +17,24 @@ from adapters.contract import MediaFacts, Track
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
-from pipeline.stages.drafts import urls_of
+from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.checks import checks as store
-from pipeline.store.checks.checks import Check, Purpose, fingerprint
+from pipeline.store.checks.checks import Check, Purpose, hash_url
 
 MUSIC = -1
 """The position of the music link among a post's checks."""
-GLANCE = 0.05
+POLL_INTERVAL = 0.05
 """Seconds between two glances at open checks while a request waits."""
 
 Link = tuple[int, Purpose, str]
 """Position, what it is to be, and the URL."""
 
 
-def links_of(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
+def list_links(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
     """Everything of a post that has to be looked at."""
     purpose: Purpose = "video" if media["type"] == "video" else "image"
-    links: list[Link] = [(n, purpose, url) for n, url in enumerate(urls_of(media))]
+    links: list[Link] = [(n, purpose, url) for n, url in enumerate(list_urls(media))]
     return links + ([(MUSIC, "music", music_link)] if music_link else [])
 
 
@@ -45,37 +45,37 @@ def open_checks(
     fresh = timedelta(seconds=context.settings.reachability.fresh)
     checks = {}
     # in URL order: two requests with the same new URLs in another order would wait for each other for ever
-    for position, purpose, url in sorted(links, key=lambda x: (fingerprint(x[2]), x[1])):
-        found = None if url in stale else store.fresh_good(c, workspace, purpose, url, fresh)
+    for position, purpose, url in sorted(links, key=lambda x: (hash_url(x[2]), x[1])):
+        found = None if url in stale else store.find_fresh_check(c, workspace, purpose, url, fresh)
         checks[position] = found or store.open_check(c, workspace, purpose, url)
     return checks
 
 
-def wait_for(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
+def await_checks(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
     """Rings for the open checks and waits a little, holding no connection; nobody to wait for, no waiting.
 
     ``bulk``: mass work rings on its own queue and never waits.
     """
-    failpoint("links.opened", *undecided(checks))
+    failpoint("links.opened", *list_undecided(checks))
     tried = {check.id: check.tries for check in checks.values() if check.verdict is None}
-    rang = context.dispatcher.checks_once(tried, bulk=bulk)
-    if bulk or not rang or not context.liveness.alive(REACHABILITY):
+    rang = context.dispatcher.send_new_checks(tried, bulk=bulk)
+    if bulk or not rang or not context.liveness.is_alive(REACHABILITY):
         return checks
     until = time.monotonic() + context.settings.reachability.wait
     while time.monotonic() < until and any(_open(check) for check in checks.values()):
-        time.sleep(GLANCE)  # a glance, not a synchronisation: what decides is the committed verdict
+        time.sleep(POLL_INTERVAL)  # a glance, not a synchronisation: what decides is the committed verdict
         with context.database.begin() as c:
             now = store.read_checks(c, [check.id for check in checks.values()])
         checks = {position: now[check.id] for position, check in checks.items()}
     return checks
 
 
-def locked(c: Connection, workspace: UUID, checks: Mapping[int, Check]) -> Mapping[int, Check]:
+def lock_checks(c: Connection, workspace: UUID, checks: Mapping[int, Check]) -> Mapping[int, Check]:
     """The checks as they stand; no verdict of an open one lands before the transaction ends.
 
     Music that nobody answered for only warns, so it is asked for anew: a post never waits for a check that is over.
     """
-    if open_ones := undecided(checks):
+    if open_ones := list_undecided(checks):
         now = store.read_checks(c, open_ones, lock=True)
         checks = {position: now.get(check.id, check) for position, check in checks.items()}
     music = checks.get(MUSIC)
@@ -86,11 +86,11 @@ def locked(c: Connection, workspace: UUID, checks: Mapping[int, Check]) -> Mappi
 
 def refuse_unreachable(checks: Mapping[int, Check]) -> None:
     """Refused or tried in vain: 400 and nothing stored. A music resolver that did not answer only warns."""
-    for _, refusal in unreachable(checks):
+    for _, refusal in find_unreachable(checks):
         raise refusal
 
 
-def unreachable(checks: Mapping[int, Check]) -> Iterator[tuple[int, Refusal]]:
+def find_unreachable(checks: Mapping[int, Check]) -> Iterator[tuple[int, Refusal]]:
     """What cannot be used, by position: what was refused first, then what was tried in vain."""
     for position, check in sorted(checks.items()):
         if check.verdict == "refused":
@@ -100,27 +100,27 @@ def unreachable(checks: Mapping[int, Check]) -> Iterator[tuple[int, Refusal]]:
             yield position, _unreachable(position, check)
 
 
-def all_good(checks: Mapping[int, Check]) -> bool:
+def are_all_good(checks: Mapping[int, Check]) -> bool:
     """Whether nothing is left to be looked at."""
     return all(check.verdict == "good" for check in checks.values())
 
 
-def facts_of(checks: Mapping[int, Check]) -> dict[int, MediaFacts | None]:
+def list_media_facts(checks: Mapping[int, Check]) -> dict[int, MediaFacts | None]:
     """What the checks saw of the media, by position."""
     return {position: check.media_facts for position, check in checks.items() if position != MUSIC}
 
 
-def track_of(checks: Mapping[int, Check]) -> Track | None:
+def get_track(checks: Mapping[int, Check]) -> Track | None:
     """The sound behind the music link, once resolved."""
     return checks[MUSIC].track if MUSIC in checks else None
 
 
-def pins_of(checks: Mapping[int, Check]) -> dict[int, UUID]:
+def map_check_ids(checks: Mapping[int, Check]) -> dict[int, UUID]:
     """The ids a post pins."""
     return {position: check.id for position, check in checks.items()}
 
 
-def undecided(checks: Mapping[int, Check]) -> Sequence[UUID]:
+def list_undecided(checks: Mapping[int, Check]) -> Sequence[UUID]:
     """The checks to ring for."""
     return [check.id for check in checks.values() if check.verdict is None]
 

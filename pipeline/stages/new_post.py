@@ -14,8 +14,8 @@ from pipeline.domain.schedule import IMMEDIATE, is_immediate, next_at, slot_end
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.media_checks import Link
-from pipeline.stages.platform_validation import Misfit
-from pipeline.stages.post_request import Accepted, PostRequest, Warned
+from pipeline.stages.platform_validation import AccountProblem
+from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
@@ -48,18 +48,18 @@ class PostPlan:
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
-    problems: Sequence[Misfit] = ()
+    problems: Sequence[AccountProblem] = ()
     """What the platforms accept with a warning, judged by the facts in ``checks``."""
 
     @property
     def is_ready(self) -> bool:
         """Whether every link has a good check: then the post can be stored without waiting."""
-        return len(self.checks) == len(self.links) and media_checks.all_good(self.checks)
+        return len(self.checks) == len(self.links) and media_checks.are_all_good(self.checks)
 
     def judge(self, context: Context, checks: Mapping[int, Check]) -> None:
         """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
         self.checks = checks
-        self.problems = rules.refuse_misfits(context, self.submission.request, self.accounts, checks)
+        self.problems = rules.refuse_problems(context, self.submission.request, self.accounts, checks)
 
 
 def replay_token(context: Context, submission: Submission) -> str | None:
@@ -83,23 +83,23 @@ def plan_post(
 ) -> PostPlan:
     """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal."""
     request = submission.request
-    due_at = rules.due_at_of(request.scheduled_at, now)
+    due_at = rules.resolve_due_at(request.scheduled_at, now)
     rules.refuse_expired(request.expires_at, now)
-    rules.refuse_mixed(context, request, accounts)
+    rules.refuse_account_conflicts(context, request, accounts)
     return PostPlan(
         submission=submission,
         accounts=accounts,
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
         token=token,
-        links=media_checks.links_of(request.media, None),
+        links=media_checks.list_links(request.media, None),
     )
 
 
 def build_post(context: Context, plan: PostPlan) -> NewPost:
     """Return the rows of a plan: deliveries are scheduled when every check is good, else accepted."""
     request = plan.submission.request
-    state = State.SCHEDULED if media_checks.all_good(plan.checks) else State.ACCEPTED
+    state = State.SCHEDULED if media_checks.are_all_good(plan.checks) else State.ACCEPTED
     return NewPost(
         id=new_id(),
         workspace_id=plan.submission.workspace,
@@ -114,7 +114,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         external_id=request.external_id,
         replay_token=plan.token,
         body_sha256=request.body_sha256,
-        checks=media_checks.pins_of(plan.checks),
+        checks=media_checks.map_check_ids(plan.checks),
         deliveries=[
             NewDelivery(
                 id=new_id(),
@@ -128,16 +128,16 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
     )
 
 
-def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[Warned]) -> Accepted:
+def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
     """Return the answer to a post that was stored."""
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
-    return Accepted(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
+    return AcceptedPost(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
 
 
-def accept_replay(post: UUID, *, due_at: datetime, created_at: datetime) -> Accepted:
+def accept_replay(post: UUID, *, due_at: datetime, created_at: datetime) -> AcceptedPost:
     """Return the answer to a repeat: the original post, with the status it was answered with."""
     status = PostStatus.PENDING if due_at - created_at <= IMMEDIATE else PostStatus.SCHEDULED
-    return Accepted(id=post, scheduled_at=due_at, duplicate=True, status=status)
+    return AcceptedPost(id=post, scheduled_at=due_at, duplicate=True, status=status)
 
 
 def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:

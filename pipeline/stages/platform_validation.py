@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
 from pipeline.context import Context
-from pipeline.stages.drafts import urls_of
-from pipeline.stages.post_request import Content
+from pipeline.stages.drafts import list_urls
+from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow
 
 _NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
@@ -20,7 +20,7 @@ _NO_CALLS = HttpClient()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Misfit:
+class AccountProblem:
     """One adapter's problem with one account's part of a post."""
 
     account: AccountRow
@@ -32,16 +32,16 @@ class Misfit:
         return f"{self.account.platform} account {self.account.username} ({self.account.id}): {self.problem.message}"
 
 
-def misfits(
+def find_problems(
     context: Context,
-    content: Content,
+    content: PostContent,
     accounts: Iterable[AccountRow],
     facts: Mapping[int, MediaFacts | None],
     track: Track | None,
-) -> Sequence[Misfit]:
+) -> Sequence[AccountProblem]:
     """Everything that is wrong with this content for these accounts, several together; unknown facts are not judged."""
     return [
-        Misfit(account=account, problem=problem)
+        AccountProblem(account=account, problem=problem)
         for account in accounts
         for problem in context.adapter(account.platform, _NO_CALLS).problems(
             _draft(content, account, facts, track), _seen(account)
@@ -50,7 +50,7 @@ def misfits(
 
 
 def _draft(
-    content: Content, account: AccountRow, facts: Mapping[int, MediaFacts | None], track: Track | None
+    content: PostContent, account: AccountRow, facts: Mapping[int, MediaFacts | None], track: Track | None
 ) -> Draft:
     video = content.media["type"] == "video"
     return Draft(
@@ -59,7 +59,7 @@ def _draft(
         kind="video" if video else "slideshow",
         media=tuple(
             Media(url=url, kind="video" if video else "image", facts=facts.get(n))
-            for n, url in enumerate(urls_of(content.media))
+            for n, url in enumerate(list_urls(content.media))
         ),
         options=content.options.get(account.platform, {}),
         music_url=content.music_url,

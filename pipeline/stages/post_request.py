@@ -12,7 +12,7 @@ from adapters.contract import Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Content:
+class PostContent:
     """What a post says, without its accounts."""
 
     caption: str
@@ -24,7 +24,7 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PostRequest(Content):
+class PostRequest(PostContent):
     """A post as a client sends it: shape and types are right; what needs accounts, clock or media is still to check."""
 
     account_ids: Sequence[UUID]
@@ -38,7 +38,7 @@ class PostRequest(Content):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Warned:
+class AcceptanceWarning:
     """Something the client should know; never blocks."""
 
     field: str
@@ -47,13 +47,13 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
+class AcceptedPost:
     """The answer: stored and committed (or found, for a replay)."""
 
     id: UUID
     status: str
     scheduled_at: datetime
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[AcceptanceWarning] = ()
     duplicate: bool = False
 
 

@@ -15,24 +15,24 @@ from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
-from pipeline.stages.media_checks import facts_of, track_of
-from pipeline.stages.music import find_music_platform, find_music_resolver
-from pipeline.stages.platform_validation import Misfit, misfits
-from pipeline.stages.post_request import Content, Refusal
+from pipeline.stages.media_checks import get_track, list_media_facts
+from pipeline.stages.music import build_music_resolver, find_music_platform
+from pipeline.stages.platform_validation import AccountProblem, find_problems
+from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.ownership import restrict_accounts
 
 
-def accounts_of(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
+def select_accounts(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
     """The accounts in the order asked. Raises Refusal for unknown and inactive ones, and when there is none."""
     found = {a.id: a for a in find_accounts(c, caller.workspace_id, restrict_accounts(ids, caller.accounts))}
-    return chosen(found, ids)
+    return require_accounts(found, ids)
 
 
-def chosen(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
-    """Those of the caller's accounts that were named. Raises Refusal as ``accounts_of``."""
+def require_accounts(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
+    """Those of the caller's accounts that were named. Raises Refusal as ``select_accounts``."""
     named = [found.get(i) for i in ids]
     good = [a for a in named if a is not None and a.status is not AccountStatus.INACTIVE]
     if len(good) < len(ids):
@@ -43,7 +43,7 @@ def chosen(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[Ac
     return good
 
 
-def due_at_of(asked: datetime | None, now: datetime) -> datetime:
+def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
     """When it is due: now, or when asked. Raises Refusal for a time in the past."""
     if asked is None or is_immediate(asked, now):
         return now
@@ -60,35 +60,40 @@ def due_at_of(asked: datetime | None, now: datetime) -> datetime:
 def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
     """Raises Refusal when the post's own deadline is over."""
     if expires_at is not None and expires_at <= now:
-        raise invalid(
+        raise build_refusal(
             "expires_at", f"expires_at {expires_at.isoformat()} has passed (now {now.isoformat()})."
         )
 
 
-def refuse_mixed(context: Context, content: Content, accounts: Sequence[AccountRow]) -> None:
-    """Raises the first of ``mixed``."""
-    for refusal in mixed(context, content, accounts):
+def refuse_account_conflicts(context: Context, content: PostContent, accounts: Sequence[AccountRow]) -> None:
+    """Raises the first of ``find_account_conflicts``."""
+    for refusal in find_account_conflicts(context, content, accounts):
         raise refusal
 
 
-def mixed(context: Context, content: Content, accounts: Sequence[AccountRow]) -> Iterator[Refusal]:
+def find_account_conflicts(
+    context: Context, content: PostContent, accounts: Sequence[AccountRow]
+) -> Iterator[Refusal]:
     """Find what does not go together: options or music, and the platforms of the accounts."""
     for field, platform in _need_all_accounts(context, content):
         if others := [a for a in accounts if a.platform is not platform]:
-            name, other = _display_name(context, platform), name_of(others[0])
-            yield invalid(field, f"{field} may only be sent when all accounts are {name}; {other} is not.")
+            name, other = _display_name(context, platform), describe_account(others[0])
+            yield build_refusal(
+                field, f"{field} may only be sent when all accounts are {name}; {other} is not."
+            )
     for platform in content.options:
         if all(a.platform is not platform for a in accounts) and not _needs_all(context, platform):
             name = _display_name(context, platform)
             said = f"{platform} may only be sent when at least one account is {name}; none is."
-            yield invalid(platform, said)
+            yield build_refusal(platform, said)
     if missing := [a for a in accounts if a.platform not in context.adapters]:
-        yield invalid(
-            "accounts", f"Publishing to {missing[0].platform} is not built yet ({name_of(missing[0])})."
+        yield build_refusal(
+            "accounts",
+            f"Publishing to {missing[0].platform} is not built yet ({describe_account(missing[0])}).",
         )
 
 
-def _need_all_accounts(context: Context, content: Content) -> list[tuple[str, Platform]]:
+def _need_all_accounts(context: Context, content: PostContent) -> list[tuple[str, Platform]]:
     """Fields of the request that are for one platform alone, and which."""
     fields: list[tuple[str, Platform]] = [(p, p) for p in content.options if _needs_all(context, p)]
     if content.music_url is not None and (music := find_music_platform(context)):
@@ -106,20 +111,20 @@ def _display_name(context: Context, platform: Platform) -> str:
     return platform if adapter is None else adapter.capabilities.display_name
 
 
-def find_media_conflicts(context: Context, content: Content) -> Iterator[Refusal]:
+def find_media_conflicts(context: Context, content: PostContent) -> Iterator[Refusal]:
     """Find options that cannot go with media of this type."""
     for platform, options in content.options.items():
         adapter = context.adapters.get(platform)
         if adapter is not None and adapter.post_options is not None:
             for conflict in adapter.post_options.find_media_conflicts(options, content.media["type"]):
-                yield invalid(f"{platform}.{conflict.field}", conflict.message)
+                yield build_refusal(f"{platform}.{conflict.field}", conflict.message)
 
 
-def music_link_of(context: Context, music_url: str | None) -> str | None:
+def parse_music_link(context: Context, music_url: str | None) -> str | None:
     """Return the link in the one spelling that is resolved. Raises Refusal when it is not a link that is taken."""
     if music_url is None:
         return None
-    resolver = find_music_resolver(context)
+    resolver = build_music_resolver(context)
     link = None if resolver is None else resolver.music_link(music_url)
     if link is None:
         said = f"music_url {music_url!r} is not the link of a post whose sound can be resolved."
@@ -130,28 +135,28 @@ def music_link_of(context: Context, music_url: str | None) -> str | None:
     return link
 
 
-def refuse_misfits(
-    context: Context, content: Content, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
-) -> Sequence[Misfit]:
+def refuse_problems(
+    context: Context, content: PostContent, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
+) -> Sequence[AccountProblem]:
     """Return what is worth a warning. Raises Refusal with everything that these accounts' platforms do not accept."""
-    found = misfits(context, content, accounts, facts_of(checks), track_of(checks))
-    refused = [m for m in found if refuses(context, m)]
+    found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
+    refused = [m for m in found if is_blocking(context, m)]
     if refused:
         raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
     return found
 
 
-def refuses(context: Context, misfit: Misfit) -> bool:
+def is_blocking(context: Context, misfit: AccountProblem) -> bool:
     """Whether it stops the post, or is only worth a warning."""
     strict = context.settings.ingest.music_required and misfit.problem.code.startswith("MUSIC_")
     return strict or misfit.problem.severity == "refuse"
 
 
-def invalid(field: str, message: str) -> Refusal:
+def build_refusal(field: str, message: str) -> Refusal:
     """400 validation_failed about one field."""
     return Refusal(400, "validation_failed", message, ({"path": field, "message": message, "type": "rule"},))
 
 
-def name_of(account: AccountRow) -> str:
+def describe_account(account: AccountRow) -> str:
     """An account as sentences name it."""
     return f"{account.platform} account {account.username} ({account.id})"

@@ -7,26 +7,28 @@ import json
 from dataclasses import asdict
 
 from pipeline.domain.delivery import SETTLED, State, may_be_changed
-from pipeline.domain.post import PostStatus, account_status, as_read, status_of
-from pipeline.store.posts.actions import Part, Steered
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
+from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.views import PostView
 
 
-def status_now(post: Steered) -> PostStatus:
+def compute_status(post: LockedPost) -> PostStatus:
     """The post's word as a reader sees it."""
-    return status_of(as_read(account_status(p.state, p.reason), p.due_at, post.now) for p in post.parts)
+    return derive_post_status(
+        apply_due_time(derive_account_status(p.state, p.reason), p.due_at, post.now) for p in post.deliveries
+    )
 
 
-def in_flight(part: Part) -> bool:
+def is_in_flight(part: LockedDelivery) -> bool:
     """Whether it may be live any moment, or be live already: then nobody may change it or take it back."""
     if part.state is State.FAILED:
-        return part.haunted or part.shown_live
+        return part.may_be_live or part.is_proven_live
     if part.state in SETTLED:
         return False
-    return part.haunted or not may_be_changed(part.state, armed=part.armed)
+    return part.may_be_live or not may_be_changed(part.state, armed=part.armed)
 
 
-def version_of(view: PostView) -> str:
+def compute_version(view: PostView) -> str:
     """What tells two states of a post apart: changes with everything a reader sees of it (an ETag's value)."""
     told = asdict(view)
     told["now"] = view.due_at <= view.now  # a scheduled post whose time has come reads as pending

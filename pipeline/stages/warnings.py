@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from adapters.contract import DailyPer, Platform
 from pipeline.context import Context
-from pipeline.stages.platform_validation import Misfit, misfits
-from pipeline.stages.post_request import Content, Warned
-from pipeline.stages.post_rules import name_of
+from pipeline.stages.platform_validation import AccountProblem, find_problems
+from pipeline.stages.post_request import AcceptanceWarning, PostContent
+from pipeline.stages.post_rules import describe_account
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.daily_quota import count_planned
@@ -21,68 +21,73 @@ from pipeline.store.deliveries.daily_quota import count_planned
 _DAY = timedelta(days=1)
 
 
-def warnings_for(
+def find_warnings(
     context: Context,
     c: Connection,
-    content: Content,
+    content: PostContent,
     accounts: Sequence[AccountRow],
     due_at: datetime,
     checks: Mapping[int, Check],
-) -> list[Warned]:
+) -> list[AcceptanceWarning]:
     """All of them, those about the media first."""
     facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
     track = checks[-1].track if -1 in checks else None
-    found = [*of_checks(content, checks), *of_misfits(misfits(context, content, accounts, facts, track))]
-    return found + [w for account in accounts for w in of_account(context, c, account, due_at)]
+    found = [
+        *warn_of_checks(content, checks),
+        *warn_of_problems(find_problems(context, content, accounts, facts, track)),
+    ]
+    return found + [w for account in accounts for w in warn_of_account(context, c, account, due_at)]
 
 
-def of_misfits(found: Iterable[Misfit]) -> Iterator[Warned]:
+def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarning]:
     """What will go out differently than asked."""
     for m in found:
         if m.problem.severity == "warn":
-            yield Warned(field=m.problem.field, message=m.sentence, code=m.problem.code)
+            yield AcceptanceWarning(field=m.problem.field, message=m.sentence, code=m.problem.code)
 
 
-def of_checks(content: Content, checks: Mapping[int, Check]) -> Iterator[Warned]:
+def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterator[AcceptanceWarning]:
     """What is not known yet of the media and the music."""
     undecided = sorted(position for position, check in checks.items() if check.verdict is None)
     video = content.media["type"] == "video"
     for position in undecided:
         where = "music_url" if position < 0 else "media.url" if video else f"media.urls[{position}]"
         message = "It is still being checked; a bad result fails the post."
-        yield Warned(field=where, message=message, code="REACHABILITY_PENDING")
+        yield AcceptanceWarning(field=where, message=message, code="REACHABILITY_PENDING")
     if video and 0 in undecided:
         if not content.media.get("duration_sec"):
             message = "The duration is not known yet."
-            yield Warned(field="media.duration_sec", message=message, code="VIDEO_DURATION_MISSING")
+            yield AcceptanceWarning(
+                field="media.duration_sec", message=message, code="VIDEO_DURATION_MISSING"
+            )
         if not all(content.media.get(name) for name in ("bytes", "width", "height")):
             message = "Size and dimensions are not known yet."
-            yield Warned(field="media", message=message, code="VIDEO_METADATA_MISSING")
+            yield AcceptanceWarning(field="media", message=message, code="VIDEO_METADATA_MISSING")
 
 
-def of_account(
+def warn_of_account(
     context: Context, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
-) -> Iterator[Warned]:
+) -> Iterator[AcceptanceWarning]:
     """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
-    yield from of_grant(account, due_at)
-    if daily_posts(context, account) is not None:
+    yield from warn_of_expiring_grant(account, due_at)
+    if get_daily_limit(context, account) is not None:
         per = context.adapters[account.platform].capabilities.daily_per
-        yield from of_day(context, account, count_planned(c, account.id, due_at, per) + unstored)
+        yield from warn_of_full_day(context, account, count_planned(c, account.id, due_at, per) + unstored)
 
 
-def of_grant(account: AccountRow, due_at: datetime) -> Iterator[Warned]:
+def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[AcceptanceWarning]:
     """A grant that ends before the post is due."""
     dies = account.refresh_expires_at if account.renewable else account.expires_at
     if dies is not None and dies <= due_at:
-        yield Warned(
+        yield AcceptanceWarning(
             field="accounts",
             code="TOKEN_EXPIRES_BEFORE_DUE",
-            message=f"{name_of(account)}: its grant ends {dies.isoformat()}, before the post is due. "
+            message=f"{describe_account(account)}: its grant ends {dies.isoformat()}, before the post is due. "
             "Connect it again in time.",
         )
 
 
-def daily_posts(context: Context, account: AccountRow) -> int | None:
+def get_daily_limit(context: Context, account: AccountRow) -> int | None:
     """How many posts a day the account's platform takes; None where that is not counted."""
     return (
         None
@@ -91,14 +96,14 @@ def daily_posts(context: Context, account: AccountRow) -> int | None:
     )
 
 
-def of_day(context: Context, account: AccountRow, planned: int) -> Iterator[Warned]:
+def warn_of_full_day(context: Context, account: AccountRow, planned: int) -> Iterator[AcceptanceWarning]:
     """A day that is too full. ``planned``: posts of the 24 hours up to this one's due time, this one included."""
-    allowed = daily_posts(context, account)
+    allowed = get_daily_limit(context, account)
     if allowed is not None and planned > allowed:
-        yield Warned(
+        yield AcceptanceWarning(
             field="accounts",
             code="DAILY_QUOTA_EXCEEDED",
-            message=f"{name_of(account)}: {planned} posts fall into the day before this one is due; the platform takes "
+            message=f"{describe_account(account)}: {planned} posts fall into the day before this one is due; the platform takes "
             f"{allowed}. It will go out later.",
         )
 
@@ -114,7 +119,7 @@ class DailyCounts:
             (n, account, due_at)
             for n, (due_at, accounts) in enumerate(posts)
             for account in accounts
-            if daily_posts(context, account) is not None
+            if get_daily_limit(context, account) is not None
         ]
         self._own = [day for day in days if _per(context, day[1]) == "account"]
         self._shared = [day for day in days if _per(context, day[1]) == "app"]
@@ -125,19 +130,19 @@ class DailyCounts:
         """Accounts and due times for ``store_posts`` to count, in its own statement."""
         return [(account.id, due_at) for _, account, due_at in self._own]
 
-    def warn(self, context: Context, planned: Sequence[int]) -> Mapping[int, list[Warned]]:
+    def warn(self, context: Context, planned: Sequence[int]) -> Mapping[int, list[AcceptanceWarning]]:
         """Return the warnings by post; ``planned``: the counts of ``by_account``, these posts left out.
 
         Each post counts itself and those before it in the list, as if they had been stored one after the other.
         """
-        found: dict[int, list[Warned]] = defaultdict(list)
+        found: dict[int, list[AcceptanceWarning]] = defaultdict(list)
         before: dict[UUID | Platform, list[datetime]] = defaultdict(list)
         days = zip([*self._own, *self._shared], [*planned, *self._planned_by_app], strict=True)
         for (n, account, due_at), stored in days:
             mine = before[account.id if _per(context, account) == "account" else account.platform]
             mine.append(due_at)
             count = stored + sum(due_at - _DAY < other <= due_at for other in mine)
-            found[n].extend(of_day(context, account, count))
+            found[n].extend(warn_of_full_day(context, account, count))
         return found
 
 

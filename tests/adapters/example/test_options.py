@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from adapters.contract import Platform, PlatformSettings
+from adapters.contract import Account, Draft, Platform, PlatformSettings, Problem
 from adapters.registry import ADAPTERS
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostFields, add_options, read_post
@@ -87,15 +87,25 @@ def test_what_is_wrong_with_it_is_told_as_for_every_platform() -> None:
 
 def test_it_needs_an_account_of_its_platform(context: Any) -> None:
     request = read(mammoth=SECTION)
-    assert list(rules.mixed(context, request, [account(MAMMOTH), account(Platform.FACEBOOK)])) == []
-    [refusal] = rules.mixed(context, request, [account(Platform.FACEBOOK)])
+    assert (
+        list(rules.find_account_conflicts(context, request, [account(MAMMOTH), account(Platform.FACEBOOK)]))
+        == []
+    )
+    [refusal] = rules.find_account_conflicts(context, request, [account(Platform.FACEBOOK)])
     assert refusal.message == "mammoth may only be sent when at least one account is Mammoth; none is."
 
 
 def test_the_adapter_judges_it(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Mapping[str, Any]] = []
-    monkeypatch.setattr(Mammoth, "problems", lambda _self, draft, _account: seen.append(draft.options) or [])
-    assert platform_validation.misfits(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
+
+    def note(_self: Mammoth, draft: Draft, _account: Account) -> Sequence[Problem]:
+        seen.append(draft.options)
+        return ()
+
+    monkeypatch.setattr(Mammoth, "problems", note)
+    assert (
+        platform_validation.find_problems(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
+    )
     assert seen == [SECTION]
 
 

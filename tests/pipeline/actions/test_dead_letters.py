@@ -73,11 +73,11 @@ def ids(*posts: Post) -> list[UUID]:
     return [d for post in posts for d in post.deliveries]
 
 
-def replay(core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.Dealt:
+def replay(core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.DeadLetterResult:
     return dead_letters.replay(core.context, scope_of(core), letters, who="a test", per_minute=per_minute)
 
 
-def discard(core: CoreFixture, letters: Sequence[UUID]) -> dead_letters.Dealt:
+def discard(core: CoreFixture, letters: Sequence[UUID]) -> dead_letters.DeadLetterResult:
     return dead_letters.discard(core.context, scope_of(core), letters, why="not worth it", who="a test")
 
 
@@ -263,7 +263,7 @@ def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: Co
     check = checked(home)
     post = home.ledger.post([home.accounts["one"], home.accounts["two"]], checks={0: check})
     home.ledger.change(post.deliveries[0], "state = 'failed'")
-    assert "under way" in replay(home, post.deliveries[:1]).skipped[post.deliveries[0]]
+    assert "not settled at another account" in replay(home, post.deliveries[:1]).skipped[post.deliveries[0]]
     home.ledger.change(post.deliveries[1], "state = 'failed'")
     assert replay(home, post.deliveries[:1]).done == post.deliveries[:1]
 

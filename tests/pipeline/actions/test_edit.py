@@ -12,12 +12,12 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Account, Draft, Pending, Platform
-from pipeline.actions.edit import Change, Edited, edit
+from pipeline.actions.edit import Change, EditResult, edit
 from pipeline.domain.delivery import Reason, State
 from pipeline.queues import REACHABILITY
 from pipeline.stages import reachability
 from pipeline.stages.post_request import Refusal
-from pipeline.stages.post_state import version_of
+from pipeline.stages.post_state import compute_version
 from pipeline.stages.publish import publish
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
@@ -53,7 +53,7 @@ def ready(core: CoreFixture) -> CoreFixture:
     return core
 
 
-def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Edited:
+def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> EditResult:
     names = {"account_ids": "accounts"}
     given = frozenset(names.get(name, name) for name in fields)
     return edit(core.context, core.caller, post, Change(given=given, **with_options(fields)), if_match)
@@ -402,9 +402,9 @@ def test_a_repeat_of_the_original_body_still_finds_the_edited_post(ready: CoreFi
 
 def test_an_old_version_is_refused_and_each_answer_tells_the_next(core: CoreFixture) -> None:
     post = stored(core)
-    first = f'"{version_of(view(core, post.id))}"'
+    first = f'"{compute_version(view(core, post.id))}"'
     done = change(core, post.id, first, caption="two")
-    assert f'"{version_of(view(core, post.id))}"' == f'"{done.version}"'
+    assert f'"{compute_version(view(core, post.id))}"' == f'"{done.version}"'
     refusal = refused(core, post.id, first, caption="three")
     assert (refusal.status, refusal.code) == (412, "precondition_failed")
     change(core, post.id, f'"nothing", "{done.version}"', caption="three")
@@ -417,7 +417,7 @@ def test_an_old_version_is_refused_and_each_answer_tells_the_next(core: CoreFixt
 
 def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(core: CoreFixture) -> None:
     post = stored(core)
-    version = f'"{version_of(view(core, post.id))}"'
+    version = f'"{compute_version(view(core, post.id))}"'
 
     def try_it(text: str) -> str:
         try:

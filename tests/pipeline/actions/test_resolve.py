@@ -6,7 +6,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.actions import resolve as decide
-from pipeline.actions.resolve import CannotDecide
+from pipeline.actions.resolve import CannotResolve
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages.retry_inputs import settle_window
 from pipeline.store.database import new_id
@@ -28,8 +28,8 @@ def standing(core: CoreFixture, state: State, *, armed: bool = False, reason: Re
 )
 def test_a_person_saw_it_live(core: CoreFixture, state: State, *, armed: bool) -> None:
     post = standing(core, state, armed=armed)
-    held = core.ledger.held(post.deliveries[0])
-    decide.it_is_live(core.context, held.id, URL)
+    held = core.ledger.read_claimed(post.deliveries[0])
+    decide.confirm_live(core.context, held.id, URL)
     found = core.ledger.delivery(held.id)
     assert (found.state, found.url, found.reason) == ("published", URL, None)
     assert found.fence > held.fence, "whoever still looks stores nothing any more"
@@ -61,7 +61,7 @@ def test_a_person_saw_that_it_is_not_there(core: CoreFixture) -> None:
         0,
         0,
     )
-    assert core.ledger.held(delivery).checkpoint == {}
+    assert core.ledger.read_claimed(delivery).checkpoint == {}
     assert [a.outcome for a in core.ledger.attempts(delivery)] == ["decided"]
     again = core.ledger.armed(post)
     assert [a.outcome for a in core.ledger.attempts(again.id)] == ["decided", None]
@@ -80,7 +80,7 @@ def test_what_may_still_appear_is_not_published_again(core: CoreFixture, state: 
         if allowed:
             decide.publish_again(core.context, delivery)
         else:
-            with pytest.raises(CannotDecide, match=r"may still appear until .* UTC"):
+            with pytest.raises(CannotResolve, match=r"may still appear until .* UTC"):
                 decide.publish_again(core.context, delivery)
             assert core.ledger.state(delivery) is state
     assert core.ledger.state(delivery) is State.RETRYING
@@ -97,20 +97,20 @@ def test_a_person_lets_it_go_on(core: CoreFixture, state: State, *, armed: bool)
 def test_nothing_else_waits_for_a_person(core: CoreFixture, state: State) -> None:
     post = standing(core, state)
     [delivery] = post.deliveries
-    with pytest.raises(CannotDecide, match=state):
-        decide.it_is_live(core.context, delivery, URL)
-    with pytest.raises(CannotDecide, match=state):
+    with pytest.raises(CannotResolve, match=state):
+        decide.confirm_live(core.context, delivery, URL)
+    with pytest.raises(CannotResolve, match=state):
         decide.publish_again(core.context, delivery)
-    with pytest.raises(CannotDecide):
+    with pytest.raises(CannotResolve):
         decide.resume(core.context, delivery)
     assert core.ledger.state(delivery) is state
 
 
 def test_only_a_blocked_one_is_let_go_on(core: CoreFixture) -> None:
-    with pytest.raises(CannotDecide, match="not blocked"):
+    with pytest.raises(CannotResolve, match="not blocked"):
         decide.resume(core.context, standing(core, State.UNKNOWN).deliveries[0])
 
 
 def test_one_that_is_not_there(core: CoreFixture) -> None:
-    with pytest.raises(CannotDecide, match="There is no delivery"):
+    with pytest.raises(CannotResolve, match="There is no delivery"):
         decide.publish_again(core.context, new_id())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Platform
-from pipeline.actions.validate import Validated, validate
+from pipeline.actions.validate import ValidationResult, validate
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import new_id
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR
 
 
-def ask(core: CoreFixture, **given: object) -> Validated:
+def ask(core: CoreFixture, **given: object) -> ValidationResult:
     before = core.posts()
     told = validate(core.context, core.caller, core.request(**given))
     assert core.posts() == before

@@ -21,7 +21,7 @@ from pipeline.stages import ingest_caches
 from pipeline.stages.ingest import BatchIngest, finish
 from pipeline.stages.ingest_caches import AccountCache, CheckCache
 from pipeline.stages.new_post import PostPlan, Submission
-from pipeline.stages.post_request import Accepted, PostRequest, Refusal
+from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
 from pipeline.store.posts import insert_batch as group
@@ -42,7 +42,7 @@ def ready(core: CoreFixture) -> CoreFixture:
 
 def ingest(core: CoreFixture, *requests: PostRequest) -> list[Any]:
     batch = [Submission(caller=core.caller, request=request) for request in requests]
-    return BatchIngest(core.context).ingest(batch)
+    return list(BatchIngest(core.context).ingest(batch))
 
 
 def captions(core: CoreFixture, number: int, **more: Any) -> list[PostRequest]:
@@ -50,7 +50,7 @@ def captions(core: CoreFixture, number: int, **more: Any) -> list[PostRequest]:
 
 
 def ids(outcomes: list[Any]) -> list[Any]:
-    return [outcome.id if isinstance(outcome, Accepted) else None for outcome in outcomes]
+    return [outcome.id if isinstance(outcome, AcceptedPost) else None for outcome in outcomes]
 
 
 # --- together --------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_a_key_bound_to_accounts_names_no_other_in_a_group_either(ready: CoreFix
     bound = replace(ready, caller=replace(ready.caller, accounts=(ready.accounts["one"],)))
     mine, others = (ready.request(caption=n, account_ids=[ready.accounts[n]]) for n in ("one", "two"))
     found = ingest(bound, mine, others)
-    assert [isinstance(outcome, Accepted) for outcome in found] == [True, False]
+    assert [isinstance(outcome, AcceptedPost) for outcome in found] == [True, False]
     assert found[1].code == "unknown_accounts"
 
 
@@ -194,7 +194,7 @@ def test_equal_requests_in_one_group_make_one_post(ready: CoreFixture) -> None:
 def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: CoreFixture) -> None:
     one, other = (ready.request(caption=c, external_id="same") for c in ("one", "other"))
     first, second = ingest(ready, one, other)
-    assert isinstance(first, Accepted)
+    assert isinstance(first, AcceptedPost)
     assert (second.status, second.code) == (409, "create_failed")
     assert ready.refused(other).status == 409
 
@@ -375,6 +375,6 @@ def test_a_refusal_of_our_own_rules_is_never_the_groups(
 
     monkeypatch.setattr(adapter, "problems", problems)
     found = ingest(ready, *captions(ready, 3))
-    assert [type(outcome) for outcome in found] == [Accepted, ZeroDivisionError, Accepted]
+    assert [type(outcome) for outcome in found] == [AcceptedPost, ZeroDivisionError, AcceptedPost]
     with pytest.raises(ZeroDivisionError):
         ready.accept(captions(ready, 2)[1])
