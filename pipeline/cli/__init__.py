@@ -1,64 +1,94 @@
-"""`slipway …`: one file per noun, found by walking this package, imported when it is called for.
+"""The `slipway` command: one file per noun, imported when its command is called.
 
-A module offers ``command`` (named like the module) or ``commands`` (several). Modules import what they work with inside
-their functions, so that ``--help`` stays fast. Lists take ``--json``. Settings that cannot be used end the command with
-exit status 2 and one plain sentence each.
+Command modules import what they work with inside their functions, so that ``--help`` and commands that only read the
+database stay fast (``tests/pipeline/cli/test_imports.py``). Lists take ``--json``. Settings that cannot be used end a
+command with exit status 2 and one sentence for each.
 """
 
 from __future__ import annotations
 
+import gc
 import os
-import pkgutil
 import sys
-from difflib import get_close_matches
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
 import click
 
 EXAMPLE = "Example:\n\n\b\n  "
-"""Start of a command's epilog; click keeps the lines after it as they are."""
+"""Start of a command's epilog with one example; click keeps the lines after ``\\b`` as they are."""
+EXAMPLES = "Examples:\n\n\b\n  "
+
+COMMANDS: Mapping[str, str] = {
+    "account": "account:command",
+    "api": "serve:api",
+    "beat": "serve:beat",
+    "broker": "broker:command",
+    "dead-letter": "dead_letter:command",
+    "delivery": "delivery:command",
+    "demo": "demo:command",
+    "flower": "serve:flower",
+    "key": "key:command",
+    "live-check": "live_check:command",
+    "migrate": "serve:migrate",
+    "pause": "pause:command",
+    "post": "post:command",
+    "receipts": "receipts:command",
+    "restore": "restore:command",
+    "sandbox": "sandbox:command",
+    "settings": "settings:command",
+    "up": "up:command",
+    "vault": "vault:command",
+    "worker": "serve:worker",
+    "workspace": "workspace:command",
+}
+"""Name of a command -> module of this package and attribute. A table, so that a command imports its own module only."""
+ALIASES: Mapping[str, str] = {"vault-rotate": "vault:rotate"}
+"""Names of earlier releases; they work and are not listed."""
 
 
-class Nouns(click.Group):
-    """The commands of this package's modules."""
+class Commands(click.Group):
+    """The commands of `COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Every command's name, for --help."""
-        return sorted(self._all())
+        """The names for --help."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """The command, importing no other module than its own where the names agree."""
-        if cmd_name.replace("-", "_") in _modules():
-            return _commands_of(cmd_name.replace("-", "_")).get(cmd_name)
-        return self._all().get(cmd_name)
+        """The command; imports its module and no other."""
+        where = COMMANDS.get(cmd_name) or ALIASES.get(cmd_name)
+        if where is None:
+            return None
+        module, _, attribute = where.partition(":")
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but an unknown command is answered with the nearest known one."""
+        """As click does; the error for an unknown command suggests the most similar name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            near = get_close_matches(args[0], self._all(), n=1)
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean `slipway {near[0]}`?" if near else " `slipway --help` lists them."
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from None
 
-    def _all(self) -> dict[str, click.Command]:
-        return {name: found for module in _modules() for name, found in _commands_of(module).items()}
 
-
-@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="slipway")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """One post, six platforms, once each, on time."""
+    """Publish one post to six platforms, once each, on time."""
     if ctx.invoked_subcommand != "up":
-        attach()
+        use_running_stack()
 
 
-def attach() -> None:
-    """Let a command in another terminal speak to the running `slipway up` of this folder, unless told otherwise."""
+def use_running_stack() -> None:
+    """Read the settings of the `slipway up` that runs in this folder, unless the environment names others."""
     if os.environ.keys() & {"SLIPWAY_SETTINGS_FILE", "SLIPWAY_STORE__URL"}:
         return
     running = Path(os.environ.get("SLIPWAY_FOLDER", ".slipway")) / "run" / "settings.env"
@@ -67,7 +97,10 @@ def attach() -> None:
 
 
 def main() -> None:
-    """The console script: runs a command; settings that cannot be used are sentences, not a traceback."""
+    """The console script. Settings that cannot be used are printed as sentences, not as a traceback."""
+    gc.set_threshold(
+        50_000
+    )  # most of a command's time is imports: at 700 the collector adds a tenth to it (measured)
     try:
         cli()
     except Exception as error:
@@ -77,14 +110,3 @@ def main() -> None:
             raise
         click.echo(str(error), err=True)
         sys.exit(2)
-
-
-def _modules() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
-
-
-def _commands_of(module: str) -> dict[str, click.Command]:
-    found = import_module(f"{__name__}.{module}")
-    if single := getattr(found, "command", None):
-        return {module.replace("_", "-"): single}
-    return {command.name: command for command in getattr(found, "commands", ())}

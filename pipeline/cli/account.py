@@ -1,17 +1,16 @@
-"""`slipway account`: what we may publish to, in whose name, and for how long."""
+"""`slipway account`: the accounts that posts are published to, and their credentials."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import written
+from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE
 from pipeline.cli.connect import connect
-from pipeline.cli.output import json_option, show, show_one
-from pipeline.cli.runtime import ask_sandbox, house, ledger, vault
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
 from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
 
 TOKENS = (
     'Tokens are read from standard input as JSON: {"access_token", "refresh_token"?, "expires_in"? or "expires_at"?,'
-    ' "refresh_expires_in"?, "scopes"?}; in a terminal they are asked for.'
+    ' "refresh_expires_in"?, "scopes"?}; in a terminal the command asks for them.'
 )
 unchecked_option = click.option(
-    "--unchecked", is_flag=True, help="Do not ask the platform whose tokens these are."
+    "--unchecked", is_flag=True, help="Do not ask the platform which account the tokens belong to."
 )
 
 
 @click.group()
 def command() -> None:
-    """Accounts at the platforms; their credentials are sealed at rest."""
+    """Accounts at the platforms. Their credentials are encrypted at rest."""
 
 
 command.add_command(connect)
@@ -50,8 +49,8 @@ command.add_command(connect)
     "--connection", required=True, help="The platform's product, e.g. creator, business, instagram_login."
 )
 @click.option("--remote-id", required=True, help="The account's id at the platform.")
-@click.option("--username", required=True, help="Its name there, without @.")
-@click.option("--display-name", help="How people know it; default the username.")
+@click.option("--username", required=True, help="The account's username at the platform, without @.")
+@click.option("--display-name", help="Default: the username.")
 @click.option(
     "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
@@ -66,17 +65,17 @@ def add(
     as_json: bool,
     **names: str | None,
 ) -> None:
-    """Add an account with tokens from standard input; one that is known gets them as its new ones."""
-    from pipeline.cli.token_input import read
+    """Add an account with tokens from standard input. A known account gets the new tokens."""
+    from pipeline.cli.token_input import read_credentials
 
-    kind, pairs = platform_of(platform), dict(map(_pair, settings))
-    credentials = read()
+    kind, pairs = parse_platform(platform), dict(map(_parse_setting, settings))
+    credentials = read_credentials()
     remote_id, connection = str(names["remote_id"]), str(names["connection"])
-    with house() as context:
+    with open_context() as context:
         if not unchecked:
             _require_owner(context, kind, connection, remote_id, credentials)
         with context.database.begin() as c:
-            made = _add(
+            added = _add(
                 c,
                 workspace,
                 platform=kind,
@@ -87,7 +86,7 @@ def add(
                 display_name=names["display_name"] or str(names["username"]),
                 settings=pairs,
             )
-    show_one(made, as_json=as_json)
+    print_fields(added, as_json=as_json)
 
 
 @command.command(
@@ -95,7 +94,7 @@ def add(
 )
 @click.argument("platform")
 @click.option("--workspace", required=True, help="Name or id.")
-@click.option("--username", required=True, help="One the sandbox knows, or a new one.")
+@click.option("--username", required=True, help="A username the sandbox knows, or a new one.")
 @click.option(
     "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
@@ -103,37 +102,37 @@ def add(
 def add_sandbox(
     platform: str, *, workspace: str, username: str, settings: tuple[str, ...], as_json: bool
 ) -> None:
-    """Let the sandbox make an account (it answers a wrong PLATFORM with the right ones), and add it."""
-    from pipeline.cli.token_input import of_sandbox
+    """Create an account in the sandbox and add it. A wrong PLATFORM is answered with the list of right ones."""
+    from pipeline.cli.token_input import credentials_of_sandbox
 
-    pairs = dict(map(_pair, settings))
-    person = ask_sandbox("POST", "accounts", json={"platform": platform, "username": username})
-    with ledger() as c:
-        made = _add(
+    pairs = dict(map(_parse_setting, settings))
+    created = call_sandbox("POST", "accounts", json={"platform": platform, "username": username})
+    with open_transaction() as c:
+        added = _add(
             c,
             workspace,
-            platform=platform_of(platform.partition("_")[0]),
-            connection=person["connection"],
-            remote_id=person["remote_id"],
-            username=person["username"],
-            display_name=person["username"],
-            credentials=of_sandbox(person),
+            platform=parse_platform(platform.partition("_")[0]),
+            connection=created["connection"],
+            remote_id=created["remote_id"],
+            username=created["username"],
+            display_name=created["username"],
+            credentials=credentials_of_sandbox(created),
             settings=pairs,
         )
-    show_one(made, as_json=as_json)
+    print_fields(added, as_json=as_json)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway account list --workspace Acme --json")
 @click.option("--workspace", help="Name or id; default all.")
 @json_option
 def list_(workspace: str | None, *, as_json: bool) -> None:
-    """List accounts: who has to be connected again, until when each grant lives, and how many posts that endangers."""
-    from pipeline.store.accounts.connections import standings
+    """List accounts: status, when each grant ends, and how many posts are due after that end."""
+    from pipeline.store.accounts.connections import list_grant_statuses
     from pipeline.store.auth.workspaces import find_workspace
 
-    with ledger() as c:
+    with open_transaction() as c:
         only = find_workspace(c, workspace).id if workspace else None
-        found = standings(c, vault(), only)
+        found = list_grant_statuses(c, load_vault(), only)
     rows = [
         {
             "platform": s.account.platform.value,
@@ -141,12 +140,12 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
             "id": str(s.account.id),
             "connection": s.account.connection,
             "status": s.account.status.value if s.opens else "sealed by another key",
-            "grant_ends_at": written(s.ends_at),
+            "grant_ends_at": format_timestamp(s.ends_at),
             "endangered_posts": s.endangered,
         }
         for s in found
     ]
-    show(rows, as_json=as_json, empty="No accounts. `slipway account connect PLATFORM` adds some.")
+    print_rows(rows, as_json=as_json, empty="No accounts. `slipway account connect PLATFORM` adds some.")
 
 
 @command.command(epilog=f"{TOKENS}\n\n{EXAMPLE}slipway account reconnect acme < tokens.json")
@@ -154,20 +153,20 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @unchecked_option
 @json_option
 def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
-    """Give ACCOUNT (id or username) new tokens of the same remote account; posts that waited for it go on."""
-    from pipeline.cli.token_input import read
+    """Give ACCOUNT (id or username) new tokens of the same remote account. Deliveries blocked on it resume."""
+    from pipeline.cli.token_input import read_credentials
     from pipeline.maintenance.resume_blocked import resume_blocked
     from pipeline.store.accounts.accounts import add_account
-    from pipeline.store.accounts.connections import waiting_for
+    from pipeline.store.accounts.connections import count_waiting
 
-    credentials = read()
-    with house() as context:
+    credentials = read_credentials()
+    with open_context() as context:
         with context.database.begin() as c:
-            known = account_of(c, account)
+            known = require_account(c, account)
         if not unchecked:
             _require_owner(context, known.platform, known.connection, known.remote_id, credentials)
         with context.database.begin() as c:
-            waited = waiting_for(c, known.id)
+            waited = count_waiting(c, known.id)
             add_account(
                 c,
                 context.vault,
@@ -182,40 +181,40 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
             )
         failpoint("account.usable-again")
         resume_blocked(context)
-    show_one({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + "slipway account deactivate acme")
 @click.argument("account")
 @json_option
 def deactivate(account: str, *, as_json: bool) -> None:
-    """Take ACCOUNT (id or username) out of use: new posts are refused, waiting ones set aside when they are due."""
+    """Take ACCOUNT (id or username) out of use: new posts are refused, deliveries that become due are blocked."""
     from pipeline.store.accounts.connections import deactivate as store_inactive
 
-    with ledger() as c:
-        known = account_of(c, account)
+    with open_transaction() as c:
+        known = require_account(c, account)
         store_inactive(c, known.id)
-    show_one({"id": str(known.id), "status": "inactive"}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": "inactive"}, as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + "slipway account activate acme")
 @click.argument("account")
 @json_option
 def activate(account: str, *, as_json: bool) -> None:
-    """Put ACCOUNT (id or username) back in use; posts that were set aside for it go on."""
+    """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume."""
     from pipeline.maintenance.resume_blocked import resume_blocked
     from pipeline.store.accounts.connections import activate as store_active
 
-    with house() as context:
+    with open_context() as context:
         with context.database.begin() as c:
-            known = account_of(c, account)
+            known = require_account(c, account)
             status = store_active(c, known.id)
         failpoint("account.usable-again")
         resume_blocked(context)
-    show_one({"id": str(known.id), "status": status.value}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": status.value}, as_json=as_json)
     if status == "reconnect":
         again = f"slipway account reconnect {known.id}"
-        raise click.ClickException(f"Its grant had died before: connect it again with `{again}`.")
+        raise click.ClickException(f"Its grant is no longer valid: connect it again with `{again}`.")
 
 
 def _add(
@@ -226,9 +225,9 @@ def _add(
 
     found = find_workspace(c, workspace)
     before = {a.id for a in find_accounts(c, found.id)}
-    made: UUID = add_account(
+    account: UUID = add_account(
         c,
-        vault(),
+        load_vault(),
         workspace=found.id,
         platform=platform,
         connection=connection,
@@ -236,16 +235,16 @@ def _add(
         **values,
     )
     return {
-        "id": str(made),
+        "id": str(account),
         "platform": platform.value,
         "username": values["username"],
         "workspace": found.name,
-        "was": "known; its tokens are replaced" if made in before else "new",
+        "was": "known; its tokens are replaced" if account in before else "new",
     }
 
 
-def account_of(c: Connection, account: str) -> AccountRow:
-    """The account of this id or username. Raises ClickException."""
+def require_account(c: Connection, account: str) -> AccountRow:
+    """Return the account with this id or username. Raises ClickException."""
     from pipeline.store.accounts.connections import NoSuchAccount, find_account
 
     try:
@@ -257,43 +256,48 @@ def account_of(c: Connection, account: str) -> AccountRow:
 def _require_owner(
     context: Context, platform: Platform, connection: str, remote_id: str, credentials: Credentials
 ) -> None:
-    """Tokens of somebody else would publish to somebody else: ask whose they are, where that can be asked."""
+    """Ask the platform which account the tokens belong to. Raises ClickException when it is another one.
+
+    Tokens of another account would publish to that account.
+    """
     from dataclasses import replace
 
     from adapters.errors import AdapterError
 
     if platform not in context.adapters:
         return
-    told = context.platform_settings[platform]
-    settings = replace(told, options={**told.options, "connection": connection})
+    base = context.platform_settings[platform]
+    settings = replace(base, options={**base.options, "connection": connection})
     try:
         found = context.adapters[platform](context.client(), settings).discover(credentials)
     except AdapterError as error:
         raise click.ClickException(
-            f"{platform.value} did not say whose tokens these are ({error}); nothing was changed. "
+            f"{platform.value} did not say which account these tokens belong to ({error}); nothing was changed. "
             "Get new tokens, or pass --unchecked if you are sure."
         ) from None
     if remote_id not in {account.remote_id for account in found}:
-        owners = ", ".join(f"{a.username} ({a.remote_id})" for a in found) or "nobody's account"
+        owners = ", ".join(f"{a.username} ({a.remote_id})" for a in found) or "no account"
         raise click.ClickException(
             f"These tokens are for {owners}, not for {remote_id}; nothing was changed. "
-            "Sign in there as the right account and take its tokens."
+            "Sign in at the platform as the right account and use its tokens."
         )
 
 
-def platform_of(text: str) -> Platform:
-    """The platform a person typed. Raises ClickException with the nearest one."""
+def parse_platform(text: str) -> Platform:
+    """Return the platform of this name. Raises ClickException with the most similar name."""
     from adapters.contract import Platform
 
     if text not in set(Platform):
+        from difflib import get_close_matches
+
         near = get_close_matches(text, [p.value for p in Platform], n=1)
         hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(Platform)}."
         raise click.ClickException(f"There is no platform {text!r}: {hint}")
     return Platform(text)
 
 
-def _pair(text: str) -> tuple[str, Any]:
-    """``k=v``; true and false are what they say, everything else stays text (ids look like numbers)."""
+def _parse_setting(text: str) -> tuple[str, Any]:
+    """``k=v``; true and false become booleans, everything else stays text (ids look like numbers)."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise click.ClickException(f"--setting {text!r} is not like name=value: write it that way.")

@@ -1,4 +1,4 @@
-"""`slipway broker`: the doorbell, which may forget everything without a post being lost."""
+"""`slipway broker`: messages of the broker, which can all be dispatched again from the database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, show_one
-from pipeline.cli.runtime import house
+from pipeline.cli.output import json_option, print_fields
+from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
     from pipeline.maintenance.rebuild_broker import Dispatched
@@ -17,24 +17,31 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """The broker holds no facts: everything in it can be rung again out of the ledger."""
+    """Messages of the broker. It holds no facts: all can be dispatched again from the database."""
 
 
 @command.command(epilog=EXAMPLE + "slipway broker rebuild --per-second 500")
-@click.option("--per-second", type=click.FloatRange(1, 100_000), default=1000, show_default=True)
+@click.option(
+    "--per-second",
+    type=click.FloatRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Messages sent per second.",
+)
 @json_option
 def rebuild(per_second: float, *, as_json: bool) -> None:
-    """Ring again for everything that waits. Safe at any time, and twice; seldom needed, for upkeep does it too."""
-    from pipeline.maintenance.rebuild_broker import BrokerAway, rebuild_broker
+    """Dispatch a message for everything that waits. Safe at any time; seldom needed, as maintenance does it too."""
+    from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broker
 
-    def told(rung: Dispatched) -> None:
-        click.echo(f"\r{rung.deliveries} deliveries, {rung.looks} looks", nl=False, err=True)
+    def print_progress(dispatched: Dispatched) -> None:
+        if not as_json:
+            click.echo(f"\r{dispatched.deliveries} deliveries, {dispatched.looks} looks", nl=False, err=True)
 
-    with house() as context:
+    with open_context() as context:
         try:
-            rung = rebuild_broker(context, per_second=per_second, told=(lambda _: None) if as_json else told)
-        except BrokerAway as error:
+            dispatched = rebuild_broker(context, per_second=per_second, on_progress=print_progress)
+        except BrokerUnreachable as error:
             raise click.ClickException(str(error)) from None
     if not as_json:
         click.echo(err=True)
-    show_one(asdict(rung), as_json=as_json)
+    print_fields(asdict(dispatched), as_json=as_json)

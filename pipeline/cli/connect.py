@@ -1,4 +1,4 @@
-"""`slipway account connect`: adds an account by asking its owner, in a browser, on the platform's own page."""
+"""`slipway account connect`: adds accounts by OAuth, in a browser on the platform's own page."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, show
-from pipeline.cli.runtime import house
+from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
-    from pipeline.accounts.authorize import Started
+    from pipeline.accounts.authorize import AuthorizationStart
     from pipeline.context import Context
-    from pipeline.store.accounts.oauth_sessions import Standing
+    from pipeline.store.accounts.oauth_sessions import SessionStatus
 
-GLANCE = 0.5
-"""Seconds between two looks at the grant."""
-ANSWER = timedelta(minutes=2)
-"""How long the platform's answers are waited for once the person is back."""
+POLL_SECONDS = 0.5
+"""Between two reads of the OAuth session."""
+ANSWER_TIMEOUT = timedelta(minutes=2)
+"""For the platform's answers, from the moment the browser is back."""
 
 
 @click.command(epilog=EXAMPLE + "slipway account connect linkedin --workspace Acme")
@@ -28,13 +28,15 @@ ANSWER = timedelta(minutes=2)
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
     "--connection",
-    help="The platform's product, e.g. business, facebook_login, organization; default its usual one.",
+    help="The platform's product, e.g. business, facebook_login, organization. Default: the platform's usual one.",
 )
 @click.option(
-    "--reconnect", metavar="ACCOUNT", help="Id or username of an account to connect again, and no other."
+    "--reconnect", metavar="ACCOUNT", help="Connect this account (id or username) again, and no other."
 )
 @click.option("--only", multiple=True, metavar="ID", help="Store only this remote id; may be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Store all that are found, without asking which.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Store all accounts found, without a page to choose them."
+)
 @json_option
 def connect(
     platform: str,
@@ -46,35 +48,37 @@ def connect(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Connect accounts at PLATFORM: prints the address to open in a browser, and waits until that is done.
+    """Connect accounts at PLATFORM: print an address to open in a browser, and wait until the sign-in is completed.
 
-    Where the login opens several accounts (a LinkedIn member and organizations, Facebook Pages), the browser comes back
-    to a page on which to tick those to connect.
+    Where the sign-in gives access to several accounts (a LinkedIn member and organizations, Facebook Pages), the
+    browser returns to a page that asks which of them to connect.
     """
-    from pipeline.accounts.authorize import start
-    from pipeline.cli.account import account_of, platform_of
+    from pipeline.accounts.authorize import start_authorization
+    from pipeline.cli.account import parse_platform, require_account
     from pipeline.stages.post_request import Refusal
     from pipeline.store.accounts.oauth_sessions import ALL, CLI
     from pipeline.store.auth.workspaces import find_workspace
 
-    kind = platform_of(platform)
-    with house() as context:
+    kind = parse_platform(platform)
+    with open_context() as context:
         with context.database.begin() as c:
-            home = find_workspace(c, workspace).id
-            again = account_of(c, reconnect).id if reconnect else None
+            workspace_id = find_workspace(c, workspace).id
+            again = require_account(c, reconnect).id if reconnect else None
         try:
             chosen = ALL if everything else only or None
-            opened = start(context, home, kind, CLI, connection=connection, reconnect=again, chosen=chosen)
+            opened = start_authorization(
+                context, workspace_id, kind, CLI, connection=connection, reconnect=again, chosen=chosen
+            )
         except Refusal as refusal:
             raise click.ClickException(refusal.message) from None
-        _tell(opened)
+        _print_instructions(opened)
         rows = _accounts(_wait(context, opened))
-    show(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json)
 
 
-def _tell(opened: Started) -> None:
-    """On standard error, so that what a program reads is the accounts alone."""
-    minutes = int(opened.lives.total_seconds() // 60)
+def _print_instructions(opened: AuthorizationStart) -> None:
+    """Print to standard error, so that standard output has the accounts only."""
+    minutes = int(opened.lifetime.total_seconds() // 60)
     click.echo(f"Open this address in a browser and allow the access:\n\n  {opened.url}\n", err=True)
     click.echo(
         f"Waiting for up to {minutes} minutes; the platform sends the browser to {opened.redirect_uri}, where the "
@@ -83,26 +87,26 @@ def _tell(opened: Started) -> None:
     )
 
 
-def _wait(context: Context, opened: Started) -> Standing:
-    from pipeline.store.accounts.oauth_sessions import standing
+def _wait(context: Context, opened: AuthorizationStart) -> SessionStatus:
+    from pipeline.store.accounts.oauth_sessions import read_session_status
 
     while True:
         with context.database.begin() as c:
-            found = standing(c, opened.state, ANSWER)
+            found = read_session_status(c, opened.state, ANSWER_TIMEOUT)
         if found.outcome is not None or found.is_over:
             return found
-        time.sleep(GLANCE)
+        time.sleep(POLL_SECONDS)
 
 
-def _accounts(found: Standing) -> list[dict[str, object]]:
+def _accounts(found: SessionStatus) -> list[dict[str, object]]:
     if found.outcome is None:
         what = (
-            "neither the platform's answer nor a choice arrived"
+            "neither the platform's answer nor a choice of accounts arrived"
             if found.is_used
-            else "nobody came back from the platform"
+            else "the browser did not return from the platform"
         )
         raise click.ClickException(
-            f"Nothing was connected: {what} in time. Start `slipway account connect` again."
+            f"Nothing was connected: {what} in time. Run `slipway account connect` again."
         )
     if error := found.outcome.get("error"):
         raise click.ClickException(error["message"])

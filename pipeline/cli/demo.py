@@ -1,4 +1,4 @@
-"""`slipway demo`: two posts to TikTok and Instagram through the API, watched until live, then held to account."""
+"""`slipway demo`: publishes two posts to the sandbox through the API and compares the result with its ledger."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pipeline.cli.output import json_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.cli.demo_compare import Compared, Ours
-    from pipeline.cli.demo_stack import Stage
+    from pipeline.cli.demo_compare import Comparison, OurDelivery
+    from pipeline.cli.demo_stack import Stack
 
 PLATFORMS = ("tiktok", "instagram")
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds after the last due time."""
 IMAGES = 3
 
@@ -36,30 +36,30 @@ IMAGES = 3
     default=45,
     show_default=True,
     metavar="SECONDS",
-    help="When the second post is due; within 30 s means at once.",
+    help="When the second post is due, in seconds from now; under 30 means at once.",
 )
 @json_option
 def command(ahead: int, *, as_json: bool) -> None:
-    """Publish a video now and a slideshow a little later to the sandbox's TikTok and Instagram, and check both.
+    """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
-    Uses the `slipway up` of this folder, or starts one for itself. Exit status 1 unless each is live exactly once.
+    Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
     """
     from rich.console import Console
 
-    from pipeline.cli.demo_stack import stage
-    from pipeline.cli.runtime import sentences
+    from pipeline.cli.demo_stack import open_stack
+    from pipeline.cli.runtime import report_errors
 
     signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
     console = Console(stderr=as_json)
 
-    def say(sentence: str) -> None:
+    def print_line(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    with sentences(), stage(say) as found:
-        compared, differences = _play(found, ahead, console)
+    with report_errors(), open_stack(print_line) as stack:
+        compared, differences = _run(stack, ahead, console)
         if not as_json:
-            _print(compared, differences)
+            _print_text(compared, differences)
     seconds = time.monotonic() - began
     if as_json:
         _print_json(compared, differences, seconds)
@@ -68,26 +68,26 @@ def command(ahead: int, *, as_json: bool) -> None:
     sys.exit(1 if differences else 0)
 
 
-def _play(stage: Stage, ahead: int, console: Console) -> tuple[list[Compared], list[str]]:
-    """Post, watch, compare."""
+def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], list[str]]:
+    """Publish, follow, compare."""
     from pipeline.cli.demo_compare import compare
     from pipeline.cli.demo_follow import follow
 
-    accounts, marker = _accounts(stage), f"demo-{secrets.token_hex(4)}"
-    bodies = _bodies(stage.summary.media, accounts, ahead, marker)
-    posts = {name: _post(stage, body) for name, body in bodies.items()}
-    follow(lambda post: _api(stage, "GET", f"posts/{post}"), posts, ahead + PATIENCE, console)
-    return compare(_ours(stage, posts), _theirs(stage), marker)
+    accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
+    bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
+    posts = {name: _create_post(stack, body) for name, body in bodies.items()}
+    follow(lambda post: _call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
+    return compare(_list_ours(stack, posts), _list_theirs(stack), marker)
 
 
-def _accounts(stage: Stage) -> list[str]:
-    """The sandbox's accounts on the demo's platforms, as far as an adapter speaks for them."""
-    from pipeline.wiring import build
+def _list_accounts(stack: Stack) -> list[str]:
+    """Return the ids of the sandbox accounts on the demo's platforms that have an adapter."""
+    from pipeline.wiring import build_context
 
-    context = build(stage.settings)
+    context = build_context(stack.settings)
     context.database.close()
-    spoken = {platform.value for platform in context.adapters}
-    found = [stage.summary.accounts[p] for p in PLATFORMS if p in spoken and p in stage.summary.accounts]
+    known = {platform.value for platform in context.adapters}
+    found = [stack.summary.accounts[p] for p in PLATFORMS if p in known and p in stack.summary.accounts]
     if not found:
         raise click.ClickException(
             f"The stack has no sandbox account on {' or '.join(PLATFORMS)}: "
@@ -96,8 +96,8 @@ def _accounts(stage: Stage) -> list[str]:
     return found
 
 
-def _bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dict[str, dict[str, Any]]:
-    """Real files, served by the sandbox's media host: an MP4 and three JPEGs."""
+def _build_bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dict[str, dict[str, Any]]:
+    """Return the two request bodies; the media are real files of the sandbox's media host: an MP4 and three JPEGs."""
     common = {"accounts": [{"id": account} for account in accounts]}
     images = [f"{media}/media/sample-{number}.jpg" for number in range(1, IMAGES + 1)]
     due = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
@@ -116,26 +116,26 @@ def _bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dic
     }
 
 
-def _post(stage: Stage, body: Mapping[str, Any]) -> str:
-    identity: str = _api(stage, "POST", "posts", json=body)["id"]
+def _create_post(stack: Stack, body: Mapping[str, Any]) -> str:
+    identity: str = _call_api(stack, "POST", "posts", json=body)["id"]
     return identity
 
 
-def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
-    """One request as any client makes it; its data. Raises ClickException."""
+def _call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any]:
+    """Send one request to the API, as any client does, and return its data. Raises ClickException."""
     import requests
 
     try:
         answer = requests.request(
             method,
-            f"{stage.summary.api}/api/partner/v1/{path}",
+            f"{stack.summary.api}/api/partner/v1/{path}",
             timeout=30,
-            headers={"Authorization": f"Bearer {stage.summary.key}"},
+            headers={"Authorization": f"Bearer {stack.summary.key}"},
             **sent,
         )
     except requests.RequestException as error:
         raise click.ClickException(
-            f"The API at {stage.summary.api} does not answer ({type(error).__name__}): look at {stage.summary.logs}."
+            f"The API at {stack.summary.api} does not answer ({type(error).__name__}): look at {stack.summary.logs}."
         ) from None
     if not answer.ok:
         raise click.ClickException(f"The API answered {answer.status_code} to {method} {path}: {answer.text}")
@@ -143,37 +143,37 @@ def _api(stage: Stage, method: str, path: str, **sent: Any) -> dict[str, Any]:
     return data
 
 
-def _theirs(stage: Stage) -> list[dict[str, Any]]:
-    """What went live, by the sandbox's own record."""
+def _list_theirs(stack: Stack) -> list[dict[str, Any]]:
+    """Return what went live, from the sandbox's own ledger."""
     from pipeline.embedded.control import Control, ControlError
 
     try:
-        found: list[dict[str, Any]] = Control(stage.summary.sandbox, stage.summary.sandbox_token).call(
+        found: list[dict[str, Any]] = Control(stack.summary.sandbox, stack.summary.sandbox_token).call(
             "GET", "ledger"
         )
     except ControlError as error:
-        raise click.ClickException(f"The sandbox: {error} Look at {stage.summary.logs}.") from None
+        raise click.ClickException(f"The sandbox: {error} Look at {stack.summary.logs}.") from None
     return found
 
 
-def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
-    """Our own rows, from the tables and not from the API."""
-    from pipeline.cli.demo_compare import Ours
+def _list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
+    """Return the deliveries from our tables, not from the API."""
+    from pipeline.cli.demo_compare import OurDelivery
     from pipeline.store.accounts.accounts import list_accounts
     from pipeline.store.database import Database
     from pipeline.store.posts.views import read_post
 
-    database = Database(stage.settings.store.url.get_secret_value(), pool=1)
+    database = Database(stack.settings.store.url.get_secret_value(), pool=1)
     try:
         with database.begin() as c:
             remote = {account.id: account.remote_id for account in list_accounts(c)}
             views = {
-                name: read_post(c, UUID(stage.summary.workspace), UUID(post)) for name, post in posts.items()
+                name: read_post(c, UUID(stack.summary.workspace), UUID(post)) for name, post in posts.items()
             }
     finally:
         database.close()
     return [
-        Ours(
+        OurDelivery(
             post=name,
             caption=view.caption,
             platform=d.platform,
@@ -191,19 +191,19 @@ def _ours(stage: Stage, posts: Mapping[str, str]) -> list[Ours]:
     ]
 
 
-def _print_json(compared: Sequence[Compared], differences: Sequence[str], seconds: float) -> None:
-    rows = [one.facts() for one in compared]
-    said = {"agrees": not differences, "differences": list(differences), "seconds": round(seconds, 1)}
-    click.echo(json.dumps({"deliveries": rows, **said}, indent=2, ensure_ascii=False))
+def _print_json(compared: Sequence[Comparison], differences: Sequence[str], seconds: float) -> None:
+    rows = [one.to_dict() for one in compared]
+    result = {"agrees": not differences, "differences": list(differences), "seconds": round(seconds, 1)}
+    click.echo(json.dumps({"deliveries": rows, **result}, indent=2, ensure_ascii=False))
 
 
-def _print(compared: Sequence[Compared], differences: Sequence[str]) -> None:
+def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> None:
     click.echo("\nPublished:")
     for one in compared:
         click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} {one.ours.url or '(no address)'}")
-    click.echo("\nOur rows beside the sandbox's own ledger:")
+    click.echo("\nOur database compared with the sandbox's ledger:")
     for one in compared:
-        entries = ", ".join(f"{e['remote_id']} at {e['at']}" for e in one.theirs) or "nothing"
+        entries = ", ".join(f"{e['remote_id']} at {e['at']}" for e in one.entries) or "nothing"
         late = "" if one.late is None else f", {one.late:.2f} s after its time"
         ours = f"{one.ours.remote_id or ''} {one.ours.state}"
         click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} ours:   {ours}")
@@ -216,5 +216,5 @@ def _print(compared: Sequence[Compared], differences: Sequence[str]) -> None:
 
 
 def _stop(*_: object) -> NoReturn:
-    """Ends as Ctrl-C does, so that the demo's stack is ended too."""
+    """On SIGTERM, end as on Ctrl-C, so that the temporary stack is stopped too."""
     raise KeyboardInterrupt

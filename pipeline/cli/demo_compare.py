@@ -1,4 +1,4 @@
-"""Holds what we say of posts against the sandbox's own ledger, which knows nothing of our tables."""
+"""Compares our deliveries with the sandbox's own ledger, which is independent of our tables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ours:
-    """One delivery as our tables have it, and what it went out as."""
+class OurDelivery:
+    """One delivery from our tables, with the caption it was published with."""
 
     post: str
-    """What the demo calls the post."""
+    """The demo's name of the post."""
     caption: str
     platform: str
     username: str
@@ -30,23 +30,23 @@ class Ours:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
-    """One delivery beside the ledger's entries for it. ``differs`` is empty when it is live exactly once, as we say."""
+class Comparison:
+    """One delivery with its ledger entries. ``difference`` is empty if it is live exactly once, as our tables say."""
 
-    ours: Ours
-    theirs: Sequence[Entry]
-    differs: str
+    ours: OurDelivery
+    entries: Sequence[Entry]
+    difference: str
 
     @property
     def late(self) -> float | None:
-        """Seconds from the due time to the moment it went live over there."""
-        if not self.theirs:
+        """Seconds from the due time until it went live on the platform; None if it is not live."""
+        if not self.entries:
             return None
-        return (datetime.fromisoformat(self.theirs[0]["at"]) - self.ours.due_at).total_seconds()
+        return (datetime.fromisoformat(self.entries[0]["at"]) - self.ours.due_at).total_seconds()
 
-    def facts(self) -> dict[str, Any]:
-        """For printing."""
-        first = self.theirs[0] if self.theirs else {}
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values for printing."""
+        first = self.entries[0] if self.entries else {}
         return {
             "post": self.ours.post,
             "platform": self.ours.platform,
@@ -54,49 +54,51 @@ class Compared:
             "our_state": self.ours.state,
             "our_id": self.ours.remote_id,
             "our_url": self.ours.url,
-            "ledger_entries": len(self.theirs),
+            "ledger_entries": len(self.entries),
             "ledger_id": first.get("remote_id"),
             "ledger_url": first.get("url"),
             "live_at": first.get("at"),
             "late_seconds": None if self.late is None else round(self.late, 3),
-            "differs": self.differs or None,
+            "differs": self.difference or None,
         }
 
 
-def compare(ours: Sequence[Ours], ledger: Sequence[Entry], marker: str) -> tuple[list[Compared], list[str]]:
-    """Each delivery beside its entries, and a sentence for all that differs, unexpected entries included.
+def compare(
+    ours: Sequence[OurDelivery], ledger: Sequence[Entry], marker: str
+) -> tuple[list[Comparison], list[str]]:
+    """Return each delivery with its entries, and a sentence for each difference, unexpected entries included.
 
-    ``marker``: a word in the captions of this run and of nothing else.
+    ``marker``: a word that only the captions of this run contain.
     """
     entries = [entry for entry in ledger if marker in entry["caption"]]
-    compared = [_one(o, [e for e in entries if _is_of(e, o)]) for o in ours]
-    said = [f"{c.ours.post} on {c.ours.platform}: {c.differs}" for c in compared if c.differs]
-    strangers = [e for e in entries if not any(_is_of(e, o) for o in ours)]
-    said += [
-        f"{e['platform']} has {e['remote_id']} live on {e['account']}, which nobody ordered."
-        for e in strangers
+    compared = [_compare_one(o, [e for e in entries if _belongs_to(e, o)]) for o in ours]
+    differences = [f"{c.ours.post} on {c.ours.platform}: {c.difference}" for c in compared if c.difference]
+    unexpected = [e for e in entries if not any(_belongs_to(e, o) for o in ours)]
+    differences += [
+        f"{e['platform']} has {e['remote_id']} live on {e['account']}, which belongs to no delivery."
+        for e in unexpected
     ]
-    return compared, said
+    return compared, differences
 
 
-def _is_of(entry: Entry, ours: Ours) -> bool:
+def _belongs_to(entry: Entry, ours: OurDelivery) -> bool:
     return (entry["platform"], entry["account"]) == (ours.platform, ours.account) and ours.caption in entry[
         "caption"
     ]
 
 
-def _one(ours: Ours, theirs: Sequence[Entry]) -> Compared:
-    return Compared(ours=ours, theirs=theirs, differs=_difference(ours, theirs))
+def _compare_one(ours: OurDelivery, entries: Sequence[Entry]) -> Comparison:
+    return Comparison(ours=ours, entries=entries, difference=_find_difference(ours, entries))
 
 
-def _difference(ours: Ours, theirs: Sequence[Entry]) -> str:
+def _find_difference(ours: OurDelivery, entries: Sequence[Entry]) -> str:
     reason = f" ({ours.error})" if ours.error else ""
-    if len(theirs) != 1:
-        return f"live {len(theirs)} times, not once; we say {ours.state}{reason}."
+    if len(entries) != 1:
+        return f"live {len(entries)} times, not once; we say {ours.state}{reason}."
     if ours.state != "published":
         return f"it is live, and we say {ours.state}{reason}."
-    if ours.remote_id not in {theirs[0]["remote_id"], theirs[0]["handle"]}:
-        return f"we say it is {ours.remote_id}, the ledger says {theirs[0]['remote_id']}."
-    if ours.url and ours.url != theirs[0]["url"]:
-        return f"we say it is at {ours.url}, the ledger says {theirs[0]['url']}."
+    if ours.remote_id not in {entries[0]["remote_id"], entries[0]["handle"]}:
+        return f"we say it is {ours.remote_id}, the ledger says {entries[0]['remote_id']}."
+    if ours.url and ours.url != entries[0]["url"]:
+        return f"we say it is at {ours.url}, the ledger says {entries[0]['url']}."
     return ""

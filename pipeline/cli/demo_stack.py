@@ -1,4 +1,4 @@
-"""Where the demo plays: the stack that runs on this folder, or one of its own that is gone afterwards."""
+"""The stack that the demo runs on: the one of this folder, or a temporary one that is deleted afterwards."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from pipeline.embedded.process import Child, Program, until
 from pipeline.embedded.services import slipway
 from pipeline.embedded.summary import Summary, summary
 
-START = 120.0
-"""Seconds a stack gets to start; the first start makes a database and the samples."""
-STOP = 60.0
+START_TIMEOUT = 120.0
+"""Seconds; the first start creates the database and the sample workspace."""
+STOP_TIMEOUT = 60.0
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """A running stack with a sandbox: its settings, and what it told about itself."""
+class Stack:
+    """A running stack with a sandbox: its settings and its summary."""
 
     settings: Settings
     summary: Summary
 
 
 @contextmanager
-def stage(say: Say, **settings: str) -> Iterator[Stage]:
-    """The running stack, or one for the demo alone. Raises ClickException when there is none to be had.
+def open_stack(print_line: PrintLine, **settings: str) -> Iterator[Stack]:
+    """The running stack, or a temporary one. Raises ClickException when it cannot be used or started.
 
-    ``settings``: further ones for a stack of its own, by their names in the environment.
+    ``settings``: additional settings of the temporary stack, by the names of their environment variables.
     """
     folder = Path(os.environ.get(f"{PREFIX}FOLDER", ".slipway")).resolve()
-    if _is_held(folder):
-        say(f"Slipway runs on {folder}: the demo publishes through it.")
-        yield _running(folder)
+    if _is_locked(folder):
+        print_line(f"Slipway runs on {folder}: the demo publishes through it.")
+        yield _attach(folder)
         return
-    with _own(say, settings) as own:
-        yield own
+    with _start_temporary(print_line, settings) as stack:
+        yield stack
 
 
-def _is_held(folder: Path) -> bool:
-    """Whether a supervisor holds the folder; its lock ends with it, however it ends."""
+def _is_locked(folder: Path) -> bool:
+    """Whether a supervisor holds the folder's lock, which the kernel releases when it ends."""
     try:
         with (folder / "lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,55 +63,57 @@ def _is_held(folder: Path) -> bool:
     return False
 
 
-def _running(folder: Path) -> Stage:
-    """It may still be on its way up."""
+def _attach(folder: Path) -> Stack:
+    """Return the running stack, waiting while it starts. Raises ClickException."""
     file = folder / "run" / "settings.env"
-    if not until(lambda: file.is_file() and (folder / "seed.json").is_file(), START):
-        raise click.ClickException(f"The stack on {folder} has no sandbox accounts: look at {folder}/logs.")
+    if not until(lambda: file.is_file() and (folder / "seed.json").is_file(), START_TIMEOUT):
+        raise click.ClickException(f"The stack on {folder} has no sandbox accounts: see {folder}/logs.")
     s = load({FILE_VARIABLE: str(file)})
-    found = Stage(settings=s, summary=summary(s, folder))
+    found = Stack(settings=s, summary=summary(s, folder))
     if not found.summary.sandbox:
         raise click.ClickException(
-            f"The stack on {folder} speaks to real platforms, where a demo has no business: "
-            f"give the demo another {PREFIX}FOLDER."
+            f"The stack on {folder} publishes to real platforms; the demo needs a sandbox: "
+            f"run it with another {PREFIX}FOLDER."
         )
     return found
 
 
 @contextmanager
-def _own(say: Say, settings: Mapping[str, str]) -> Iterator[Stage]:
-    """A stack on a folder and ports of its own. It dies with this process, however that ends."""
+def _start_temporary(print_line: PrintLine, settings: Mapping[str, str]) -> Iterator[Stack]:
+    """Start a stack on its own folder and ports. It is stopped when this process ends, even by SIGKILL."""
     outer = Path(tempfile.mkdtemp(prefix="slipway-demo-"))
     folder = outer / "data"
-    say(f"No Slipway runs here: starting one in {folder}, for the demo alone …")
-    with ExitStack() as at_the_end:
-        at_the_end.callback(shutil.rmtree, outer)
+    print_line(f"Slipway does not run here: starting a temporary one in {folder} …")
+    with ExitStack() as exits:
+        exits.callback(shutil.rmtree, outer)
         program = Program(
             name="up",
             argv=[*slipway(), "up", "--json"],
-            environment={**_environment(folder), **settings},
+            environment={**_build_environment(folder), **settings},
             stop=signal.SIGINT,
         )
         child = Child(program, outer)
-        at_the_end.callback(child.end, STOP)
-        at_the_end.callback(say, "Stopping the demo's stack …")
+        exits.callback(child.end, STOP_TIMEOUT)
+        exits.callback(print_line, "Stopping the temporary stack …")
         if (
-            not until(lambda: child.ended() is not None or bool(_told(child.log)), START)
+            not until(lambda: child.ended() is not None or bool(_read_summary(child.log)), START_TIMEOUT)
             or child.ended() is not None
         ):
-            raise click.ClickException(f"The demo's stack did not start. The end of its log:\n{child.tail()}")
-        told = Summary(**json.loads(_told(child.log)))
-        yield Stage(settings=load({FILE_VARIABLE: str(folder / "run" / "settings.env")}), summary=told)
+            raise click.ClickException(
+                f"The temporary stack did not start. The end of its log:\n{child.tail()}"
+            )
+        printed = Summary(**json.loads(_read_summary(child.log)))
+        yield Stack(settings=load({FILE_VARIABLE: str(folder / "run" / "settings.env")}), summary=printed)
 
 
-def _told(log: Path) -> str:
-    """The line of JSON that `up` prints once everything runs; empty before that."""
+def _read_summary(log: Path) -> str:
+    """Return the line of JSON that `slipway up --json` prints once everything runs; empty before that."""
     lines = log.read_text(errors="replace").splitlines(keepends=True)
     return next((line for line in lines if line.startswith("{") and line.endswith("}\n")), "")
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """No setting of the owner's: the demo must not touch what those point at."""
+def _build_environment(folder: Path) -> dict[str, str]:
+    """Return an environment without the user's settings: the demo must not touch what they point at."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     api, flower, sandbox, media = _free_ports(4)
     return plain | {
@@ -124,9 +126,9 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports nobody listens on; all are held until the last is known, so that they differ."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+    """Return free ports. All are bound until the last is known, so that they differ."""
+    with ExitStack() as exits:
+        probes = [exits.enter_context(socket.socket()) for _ in range(number)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]

@@ -1,56 +1,72 @@
-"""Lengths of time as options take them: `30m`, `24h`, `90d`; and moments as an ISO 8601 time or so far away."""
+"""Types of options for durations (`30m`, `24h`, `90d`) and points in time (ISO 8601, or a duration from now)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
-from pipeline.api.http import timestamp
+from pipeline.api.http.timestamp import InvalidTimestamp, parse
 
-_SHAPE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST = timedelta(days=36_500)
 
 
-def span(text: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     """A whole number and s, m, h, d or w. Raises BadParameter."""
-    shape = _SHAPE.fullmatch(text)
-    found = LONGEST if shape is None else timedelta(**{_UNITS[shape[2]]: int(shape[1])})
+    match = _DURATION.fullmatch(text)
+    found = LONGEST if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
     if found >= LONGEST:
-        raise click.BadParameter(f"{text!r} is no length of time such as 30m, 24h or 90d.")
+        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 24h or 90d.")
     return found
 
 
-def moment(text: str) -> datetime:
-    """A time to come, in UTC. Raises BadParameter."""
+def _parse_future(text: str) -> datetime:
+    """A time after now, in UTC. Raises BadParameter."""
     now = datetime.now(UTC)
     try:
-        found = now + span(text) if _SHAPE.fullmatch(text) else timestamp.read(text)
-    except timestamp.NotATime as error:
-        raise click.BadParameter(f"{text!r}: {error} Or say how far from now: 90d.") from None
+        found = now + _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{text!r}: {error} Or give a duration from now: 90d.") from None
     if found <= now:
         raise click.BadParameter(f"{text} is in the past.")
     return found
 
 
-def past(text: str) -> datetime:
-    """A time gone by, in UTC. Raises BadParameter."""
+def _parse_past(text: str) -> datetime:
+    """A time, or a duration before now, in UTC. Raises BadParameter."""
     try:
-        return datetime.now(UTC) - span(text) if _SHAPE.fullmatch(text) else timestamp.read(text)
-    except timestamp.NotATime as error:
-        raise click.BadParameter(f"{text!r}: {error} Or say how long ago: 30d.") from None
+        return datetime.now(UTC) - _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{text!r}: {error} Or give a duration before now: 30d.") from None
 
 
-def until_now(text: str) -> datetime:
-    """The same, or `now`, and nothing that is still to come. Raises BadParameter."""
+def _parse_past_or_now(text: str) -> datetime:
+    """As `_parse_past`, or `now`; a time in the future is refused. Raises BadParameter."""
     now = datetime.now(UTC)
-    found = now if text == "now" else past(text)
+    found = now if text == "now" else _parse_past(text)
     if found > now:
-        raise click.BadParameter(f"{text} is still to come.")
+        raise click.BadParameter(f"{text} is in the future.")
     return found
 
 
-SPAN, MOMENT, PAST, UNTIL_NOW = span, moment, past, until_now
-"""As ``type=`` of an option."""
+class _Parsed(click.ParamType[object]):
+    """An option's type: a name for --help and a function that parses."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:  # noqa: ARG002 - click's signature
+        """Parse the text. Raises BadParameter."""
+        return self._parse(value)
+
+
+DURATION = _Parsed("duration", _parse_duration)
+FUTURE = _Parsed("when", _parse_future)
+PAST = _Parsed("when", _parse_past)
+PAST_OR_NOW = _Parsed("when", _parse_past_or_now)

@@ -1,4 +1,4 @@
-"""`slipway key`: what a client of the API shows to be let in."""
+"""`slipway key`: API keys."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import written
-from pipeline.cli import EXAMPLE
-from pipeline.cli.durations import MOMENT, SPAN
-from pipeline.cli.output import json_option, show, show_one
-from pipeline.cli.runtime import ledger
+from pipeline.api.http.timestamp import format_timestamp
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.durations import DURATION, FUTURE
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import open_transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.store.auth.keys import Key
 
-ONCE = "This key is shown only once: keep it now. Send it as `Authorization: Bearer <key>`."
+SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
 
 
 @click.group()
 def command() -> None:
-    """Keys of the API; each speaks for one workspace, or for less where it was made for less."""
+    """API keys. Each is bound to one workspace; some may only read, or act for certain accounts only."""
 
 
 @command.command(
-    epilog="Examples:\n\n\b\n  slipway key create Acme --name reporting --read-only --expires 90d"
+    epilog=f"{EXAMPLES}slipway key create Acme --name reporting --read-only --expires 90d"
     "\n  slipway key create Acme --name agency --account acme_shop --account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 )
 @click.argument("workspace")
-@click.option("--name", default="", help="What it is for; shown in lists.")
-@click.option("--read-only", is_flag=True, help="It may read, and nothing else.")
+@click.option("--name", default="", help="What the key is for; shown in lists.")
+@click.option("--read-only", is_flag=True, help="The key may read, and nothing else.")
 @click.option(
     "--account",
     "chosen",
     multiple=True,
     metavar="ID",
-    help="Bind it to this account (id or username); may stand several times. It sees and steers only posts that go "
-    "to none but these.",
+    help="Bind the key to this account (id or username); may be repeated. It reads and changes only posts that go to "
+    "no other accounts.",
 )
 @click.option(
     "--expires",
-    type=MOMENT,
+    type=FUTURE,
     metavar="WHEN",
-    help="It stops then: an ISO 8601 time with an offset, or how far from now (90d).",
+    help="When the key expires: an ISO 8601 time with an offset, or a duration from now (90d).",
 )
-@click.option("--bulk", is_flag=True, help="For mass work: its requests have a narrow line of their own.")
+@click.option("--bulk", is_flag=True, help="For bulk work: its requests share a small concurrency limit.")
 @json_option
 def create(
     workspace: str,
@@ -61,16 +61,16 @@ def create(
     bulk: bool,
     as_json: bool,
 ) -> None:
-    """Make a key for WORKSPACE (name or id). It is shown this once: only a hash of it is kept.
+    """Create a key for WORKSPACE (name or id). It is shown only now: a hash of it is stored.
 
-    What it may do cannot be changed afterwards.
+    Its permissions cannot be changed later.
     """
     from pipeline.store.auth.keys import Terms, create_key
     from pipeline.store.auth.workspaces import find_workspace
 
-    with ledger() as c:
+    with open_transaction() as c:
         found = find_workspace(c, workspace)
-        accounts = sorted({_account(c, found.id, one) for one in chosen}) or None
+        accounts = sorted({_find_account(c, found.id, one) for one in chosen}) or None
         terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk)
         key = create_key(c, found.id, name, terms)
     facts = {
@@ -80,100 +80,100 @@ def create(
         "name": name,
         "read_only": read_only,
         "accounts": accounts,
-        "expires_at": written(expires),
+        "expires_at": format_timestamp(expires),
         "bulk": bulk,
     }
-    _shown_once(facts, as_json=as_json)
+    _print_key(facts, as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + "slipway key rotate slw_live_0123456789abcdef --overlap 24h")
 @click.argument("public_id", metavar="ID")
 @click.option(
     "--overlap",
-    type=SPAN,
+    type=DURATION,
     default="24h",
     show_default=True,
-    metavar="SPAN",
+    metavar="DURATION",
     help="How long the old secret works beside the new one; 0s: not at all.",
 )
 @json_option
 def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
-    """Give key ID (its public half) a new secret, shown this once. What it may do stays as it is.
+    """Give key ID (the half before the dot) a new secret, shown only now. Its permissions stay.
 
-    The old secret works until the overlap is over; the one before that stops at once.
+    The old secret works until the overlap ends; one from an earlier rotation stops at once.
     """
     from pipeline.store.auth.keys import list_keys, rotate_key
 
     shown = public_id.partition(".")[0]
-    with ledger() as c:
+    with open_transaction() as c:
         key = rotate_key(c, shown, overlap)
         if key is None:
-            raise _no_such(shown)
+            raise _not_found(shown)
         [until] = [k.earlier_until for k in list_keys(c) if k.public_id == shown]
-    _shown_once({"key": key, "public_id": shown, "old_works_until": written(until)}, as_json=as_json)
+    _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)}, as_json=as_json)
     if not as_json:
-        click.echo(f"The old one works until {written(until)}.", err=True)
+        click.echo(f"The old secret works until {format_timestamp(until)}.", err=True)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway key list Acme --json")
 @click.argument("workspace", required=False)
 @json_option
 def list_(workspace: str | None, *, as_json: bool) -> None:
-    """List the keys of WORKSPACE (name or id), or all, and when each was last used; the secret half is nowhere.
+    """List the keys of WORKSPACE (name or id), or all, without their secrets.
 
-    The last use is right to a minute.
+    The time of last use is accurate to a minute.
     """
     from pipeline.store.auth.keys import list_keys
     from pipeline.store.auth.workspaces import find_workspace, list_workspaces
 
-    with ledger() as c:
+    with open_transaction() as c:
         only = find_workspace(c, workspace).id if workspace else None
         names = {w.id: w.name for w in list_workspaces(c)}
         found = list_keys(c, only)
     rows = [_row(key, names[key.workspace_id], as_json=as_json) for key in found]
-    show(rows, as_json=as_json, empty="No keys. `slipway key create WORKSPACE` makes one.")
+    print_rows(rows, as_json=as_json, empty="No keys. `slipway key create WORKSPACE` makes one.")
 
 
 @command.command(epilog=EXAMPLE + "slipway key revoke slw_live_0123456789abcdef")
-@click.argument("public_id")
+@click.argument("public_id", metavar="ID")
 @json_option
 def revoke(public_id: str, *, as_json: bool) -> None:
-    """Take a key out of use, for good: requests that show it are refused within a second."""
+    """Revoke key ID for good. Requests that use it are refused within a second."""
     from pipeline.store.auth.keys import revoke_key
 
     shown = public_id.partition(".")[0]
-    with ledger() as c:
+    with open_transaction() as c:
         if not revoke_key(c, public_id):
-            raise _no_such(shown)
+            raise _not_found(shown)
     if as_json:
-        show_one({"public_id": shown, "revoked": True}, as_json=True)
+        print_fields({"public_id": shown, "revoked": True}, as_json=True)
     else:
         click.echo(f"{shown} is revoked.")
 
 
 def _row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
-    """JSON has every fact in a place of its own; people get one word for what is out of the ordinary."""
+    """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = {
-        "created_at": written(key.created_at),
-        "last_used_at": written(key.last_used_at),
-        "expires_at": written(key.expires_at),
-        "revoked_at": written(key.revoked_at),
+        "created_at": format_timestamp(key.created_at),
+        "last_used_at": format_timestamp(key.last_used_at),
+        "expires_at": format_timestamp(key.expires_at),
+        "revoked_at": format_timestamp(key.revoked_at),
     }
     if not as_json:
-        return {**named, "may": _may(key), **times}
+        return {**named, "may": _summarize_permissions(key), **times}
     return {
         **named,
         "read_only": key.read_only,
         "accounts": key.accounts,
         "bulk": key.bulk,
         **times,
-        "rotated_at": written(key.rotated_at),
-        "old_works_until": written(key.earlier_until),
+        "rotated_at": format_timestamp(key.rotated_at),
+        "old_works_until": format_timestamp(key.earlier_until),
     }
 
 
-def _may(key: Key) -> str:
+def _summarize_permissions(key: Key) -> str:
     parts = [
         "read" if key.read_only else "everything",
         "" if key.accounts is None else f"{len(key.accounts)} account{'s'[: len(key.accounts) > 1]}",
@@ -182,27 +182,27 @@ def _may(key: Key) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _account(c: Connection, workspace: UUID, given: str) -> UUID:
+def _find_account(c: Connection, workspace: UUID, given: str) -> UUID:
     from pipeline.store.accounts.accounts import find_accounts
 
     found = [a for a in find_accounts(c, workspace) if given.lower() == str(a.id) or given == a.username]
     if not found:
         raise click.ClickException(
-            f"The workspace has no account {given!r}: `slipway account list` shows what there is."
+            f"The workspace has no account {given!r}: `slipway account list` shows its accounts."
         )
     if len(found) > 1:
         ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
-        raise click.ClickException(f"{given!r} is the name of several accounts; say which by its id: {ids}.")
+        raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
     return found[0].id
 
 
-def _shown_once(facts: dict[str, Any], *, as_json: bool) -> None:
+def _print_key(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        show_one(facts, as_json=True)
+        print_fields(facts, as_json=True)
     else:
         click.echo(facts["key"])
-        click.echo(ONCE, err=True)
+        click.echo(SHOWN_ONCE, err=True)
 
 
-def _no_such(public_id: str) -> click.ClickException:
-    return click.ClickException(f"There is no key {public_id!r} in use: `slipway key list` shows them.")
+def _not_found(public_id: str) -> click.ClickException:
+    return click.ClickException(f"There is no valid key {public_id!r}: `slipway key list` shows them.")

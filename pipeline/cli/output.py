@@ -1,4 +1,4 @@
-"""How commands print: a table for people, JSON for programs, one option for both."""
+"""How commands print: a table for people, JSON for programs, and the option that chooses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+UNBROKEN = ("id", "delivery", "account", "post", "workspace")
+"""Columns that are never wrapped: their values are copied into other commands."""
 
 
-def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Nothing.") -> None:
-    """Rows of equal keys: as a JSON array, or as columns under their names."""
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Nothing.") -> None:
+    """Print rows with equal keys: a JSON array, or a table with the keys as its heads; ``empty`` instead of no rows."""
     if as_json:
         click.echo(json.dumps(list(rows), default=str, indent=2, ensure_ascii=False))
     elif not rows:
@@ -24,20 +26,18 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Noth
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
-            table.add_column(
-                name, overflow="fold", no_wrap=name in ("id", "delivery", "account", "post", "workspace")
-            )
+            table.add_column(name, overflow="fold", no_wrap=name in UNBROKEN)
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        # a pipe has no edge: ids and URLs stay whole for whoever reads them
+        # A pipe has no width: ids and URLs stay whole for the program that reads them.
         Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
-def show_one(value: Mapping[str, Any], *, as_json: bool) -> None:
-    """One thing: as a JSON object, or a line for each of its facts."""
+def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: a JSON object, or a line for each field."""
     if as_json:
-        click.echo(json.dumps(value, default=str, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(fields, default=str, indent=2, ensure_ascii=False))
     else:
-        width = max(map(len, value), default=0)
-        for name, fact in value.items():
-            click.echo(f"{name:<{width}}  {fact}")
+        width = max(map(len, fields), default=0)
+        for name, value in fields.items():
+            click.echo(f"{name:<{width}}  {value}")

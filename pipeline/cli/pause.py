@@ -1,4 +1,4 @@
-"""`slipway pause`: hold back everything, a platform, a workspace or an account, and let it go on."""
+"""`slipway pause`: pause publishing for everything, a platform, a workspace or an account, and lift pauses."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import written
-from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, show, show_one
-from pipeline.cli.runtime import house, ledger
+from pipeline.api.http.timestamp import format_timestamp
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import open_context, open_transaction
 from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from pipeline.store.deliveries.pauses import Scope
 
-why_option = click.option("--why", required=True, help="For whoever asks later.")
+why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
 
 @click.group()
 def command() -> None:
-    """Hold publishing back. What was armed before goes on; no post is lost, and due times stay."""
+    """Pause publishing. Deliveries already armed are completed; no post is lost, and due times stay."""
 
 
 @command.command("all", epilog=EXAMPLE + "slipway pause all --why 'wrong campaign, checking'")
 @why_option
 @json_option
 def all_(why: str, *, as_json: bool) -> None:
-    """Hold everything back."""
+    """Pause all publishing."""
     _pause("all", "", why, as_json=as_json)
 
 
@@ -39,7 +39,7 @@ def all_(why: str, *, as_json: bool) -> None:
 @why_option
 @json_option
 def platform(target: str, why: str, *, as_json: bool) -> None:
-    """Hold one platform back."""
+    """Pause one platform."""
     _pause("platform", target, why, as_json=as_json)
 
 
@@ -48,7 +48,7 @@ def platform(target: str, why: str, *, as_json: bool) -> None:
 @why_option
 @json_option
 def workspace(target: str, why: str, *, as_json: bool) -> None:
-    """Hold one workspace back (name or id)."""
+    """Pause one workspace (name or id)."""
     _pause("workspace", target, why, as_json=as_json)
 
 
@@ -57,88 +57,88 @@ def workspace(target: str, why: str, *, as_json: bool) -> None:
 @why_option
 @json_option
 def account(target: str, why: str, *, as_json: bool) -> None:
-    """Hold one account back (id or username)."""
+    """Pause one account (id or username)."""
     _pause("account", target, why, as_json=as_json)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List what is paused, since when, why, and how many due deliveries that holds."""
+    """List pauses: scope, since when, why, and how many due deliveries each holds."""
     from pipeline.store.deliveries.pauses import list_pauses
 
-    with ledger() as c:
+    with open_transaction() as c:
         rows = [
             {
                 "scope": p.scope,
                 "target": p.target,
                 "name": p.name,
-                "since": written(p.since),
+                "since": format_timestamp(p.since),
                 "holds": p.holds,
                 "why": p.why,
             }
             for p in list_pauses(c)
         ]
-    show(rows, as_json=as_json, empty="Nothing is paused.")
+    print_rows(rows, as_json=as_json, empty="Nothing is paused.")
 
 
-@command.command(epilog="Examples:\n\n\b\n  slipway pause lift all\n  slipway pause lift platform tiktok")
+@command.command(epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok")
 @click.argument("scope", type=click.Choice(["all", "platform", "workspace", "account"]))
 @click.argument("target", required=False)
 @json_option
 def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
-    """Let it go on, at once. Other pauses that hold the same deliveries stay."""
+    """Lift a pause, at once. Other pauses that hold the same deliveries stay."""
     from pipeline.store.deliveries.pauses import lift as store_lift
 
     if (target is None) != (scope == "all"):
         raise click.ClickException(
             "`lift all` takes no target."
             if scope == "all"
-            else f"Say which: slipway pause lift {scope} NAME."
+            else f"Give the target: slipway pause lift {scope} NAME."
         )
-    with house() as context:
+    with open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
             if not store_lift(c, scope, found):
                 raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
         failpoint("pause.lifted")
-        context.dispatcher.now()
-    show_one({"scope": scope, "target": found, "paused": False}, as_json=as_json)
+        context.dispatcher.send_slot_now()
+    print_fields({"scope": scope, "target": found, "paused": False}, as_json=as_json)
 
 
 def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.pauses import pause
 
     if not why.strip():
-        raise click.ClickException("--why is empty: say why, for whoever asks later.")
-    with ledger() as c:
+        raise click.ClickException("--why is empty: give the reason.")
+    with open_transaction() as c:
         found = TARGETS[scope](c, target)
         pause(c, scope, found, why)
-    show_one({"scope": scope, "target": found, "paused": True, "why": why}, as_json=as_json)
+    print_fields({"scope": scope, "target": found, "paused": True, "why": why}, as_json=as_json)
 
 
-def _platform(_: Connection, text: str) -> str:
-    from pipeline.cli.account import platform_of
+def _resolve_platform(_: Connection, text: str) -> str:
+    from pipeline.cli.account import parse_platform
 
-    return platform_of(text).value
+    return parse_platform(text).value
 
 
-def _workspace(c: Connection, text: str) -> str:
+def _resolve_workspace(c: Connection, text: str) -> str:
     from pipeline.store.auth.workspaces import find_workspace
 
     return str(find_workspace(c, text).id)
 
 
-def _account(c: Connection, text: str) -> str:
-    from pipeline.cli.account import account_of
+def _resolve_account(c: Connection, text: str) -> str:
+    from pipeline.cli.account import require_account
 
-    return str(account_of(c, text).id)
+    return str(require_account(c, text).id)
 
 
 TARGETS: dict[str, Callable[[Any, str], str]] = {
     "all": lambda _c, _text: "",
-    "platform": _platform,
-    "workspace": _workspace,
-    "account": _account,
+    "platform": _resolve_platform,
+    "workspace": _resolve_workspace,
+    "account": _resolve_account,
 }
-"""Scope -> how what a person typed becomes the target that is stored."""
+"""Scope -> the function that resolves the command's argument to the stored target."""

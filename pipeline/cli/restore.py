@@ -1,182 +1,190 @@
-"""`slipway restore`: after the database was put back from a backup, what may have gone out since, and going on."""
+"""`slipway restore`: after a database restore, list what may have been sent since the backup, and resume sending."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import written
-from pipeline.cli import EXAMPLE
-from pipeline.cli.durations import UNTIL_NOW
-from pipeline.cli.output import json_option, show, show_one
-from pipeline.cli.runtime import house, ledger
+from pipeline.api.http.timestamp import format_timestamp
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.durations import PAST_OR_NOW
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import open_context, open_transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.recovery.epoch_file import Outside
+    from pipeline.recovery.epoch_file import EpochFile
     from pipeline.store.recovery.epoch import Doubt
     from pipeline.store.recovery.restores import Doubtful, Span
 
 until_option = click.option(
     "--until",
-    type=UNTIL_NOW,
-    help="Until when posts were sent, where the mark was lost: a time, 3h (ago), or now.",
+    type=PAST_OR_NOW,
+    help="Until when posts were sent, if the epoch file was lost: a time, 3h (ago), or now.",
 )
-taken_option = click.option(
+send_new_option = click.option(
     "--send-new",
     is_flag=True,
-    help="Posts taken since the restore are no repeats of lost ones: let them go out.",
+    help="Posts accepted since the restore do not repeat lost ones: publish them.",
 )
 WHY = {
-    "restored": "The mark outside the database was written by a later state of it: it was put back from a backup. "
-    "(Or SLIPWAY_MARK__FOLDER is another installation's.)",
-    "lost": "A mark was kept outside the database, and it is not in SLIPWAY_MARK__FOLDER any more.",
-    "declared": "Somebody said so with `slipway restore declare`.",
+    "restored": "The epoch file was written by a later state of the database: the database was restored from a backup. "
+    "(Or SLIPWAY_MARK__FOLDER belongs to another installation.)",
+    "lost": "There was an epoch file, and SLIPWAY_MARK__FOLDER does not contain it any more.",
+    "declared": "An operator declared it with `slipway restore declare`.",
 }
 STEPS = {
-    "restored": "`slipway restore list` shows which. Then `slipway restore accept`: they become unknown and are looked "
-    "at, the rest goes on.",
-    "lost": "Put the mark's folder back. If it is gone and the database is not: `slipway restore accept --nothing-sent "
-    "'the mark was lost alone'`.\nIf the database was restored as well: `slipway restore accept --until TIME`.",
+    "restored": "`slipway restore list` shows them. Then run `slipway restore accept`: they become unknown and are "
+    "looked up on the platforms, everything else resumes.",
+    "lost": "Put the epoch file back. If it is lost and the database is not restored: `slipway restore accept "
+    "--nothing-sent 'only the epoch file was lost'`.\n"
+    "If the database was restored as well: `slipway restore accept --until TIME`.",
 }
 
 
 @click.group()
 def command() -> None:
-    """A database that was restored from a backup: what may have gone out since, and how to go on."""
+    """After the database was restored from a backup: what may have been sent since, and how to resume sending."""
 
 
 @command.command(epilog=EXAMPLE + "slipway restore status")
 @until_option
 @json_option
 def status(until: datetime | None, *, as_json: bool) -> None:
-    """Say whether the database is as new as what was sent; if not, from when to when that is in doubt."""
-    with _outside() as outside, ledger(warn=False) as c:
-        doubt = _doubt(c, outside)
-        told = _told(c, doubt, outside, until)
+    """Show whether the database matches the epoch file; if not, the time in doubt and the deliveries in it."""
+    with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
+        doubt = _find_doubt(c, epoch_file)
+        status_fields = _describe(c, doubt, epoch_file, until)
     if as_json or doubt is None:
-        show_one(told, as_json=as_json)
+        print_fields(status_fields, as_json=as_json)
         return
-    counts = told.pop("deliveries")
-    show_one(told, as_json=False)
-    click.echo("\nMay have gone out")
-    show(counts, as_json=False, empty="Nothing that is known of.")
+    counts = status_fields.pop("deliveries")
+    print_fields(status_fields, as_json=False)
+    click.echo("\nMay have been sent")
+    print_rows(counts, as_json=False, empty="No delivery.")
     click.echo(f"\n{STEPS.get(doubt.why, STEPS['restored'])}")
 
 
 @command.command("list", epilog=EXAMPLE + "slipway restore list --waiting --json")
 @until_option
-@click.option("--waiting", is_flag=True, help="Only those that wait for a look or a person. After `accept`.")
+@click.option(
+    "--waiting", is_flag=True, help="Only deliveries that wait for a look or a person. After `accept`."
+)
 @click.option("--limit", type=click.IntRange(1), help="Default all.")
 @json_option
 def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: bool) -> None:
-    """List the deliveries that may have gone out since the backup; once accepted, where each stands now."""
-    from pipeline.recovery.restore import Word, span_of
-    from pipeline.store.recovery.restores import find, last, listed
+    """List the deliveries that may have been sent since the backup; after `accept`, with their current states."""
+    from pipeline.recovery.restore import Acceptance, find_span
+    from pipeline.store.recovery.restores import find_doubtful, find_last, list_accepted
 
-    with _outside() as outside, ledger(warn=False) as c:
-        doubt, accepted = _doubt(c, outside), last(c)
+    with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
+        doubt, accepted = _find_doubt(c, epoch_file), find_last(c)
         if doubt is not None:
-            span = _needed(span_of(doubt, outside, Word(until=until)))
-            found = find(c, span, limit)
+            span = _require_span(find_span(doubt, epoch_file, Acceptance(until=until)))
+            found = find_doubtful(c, span, limit)
         else:
-            found = [] if accepted is None else listed(c, accepted.epoch, limit, waiting=waiting)
-    show([_row(one) for one in found], as_json=as_json, empty="No deliveries are in doubt.")
+            found = [] if accepted is None else list_accepted(c, accepted.epoch, limit, waiting=waiting)
+    print_rows([_row(one) for one in found], as_json=as_json, empty="No deliveries are in doubt.")
 
 
 @command.command(
-    epilog="Examples:\n\n\b\n  slipway restore accept\n  slipway restore accept --until 2027-02-01T15:00:00Z\n"
+    epilog=f"{EXAMPLES}slipway restore accept\n  slipway restore accept --until 2027-02-01T15:00:00Z\n"
     "  slipway restore accept --nothing-sent 'moved to another server; dumped after everything was stopped'"
 )
 @until_option
 @click.option(
-    "--nothing-sent", metavar="WHY", help="You know that nothing was sent since the backup, and why."
+    "--nothing-sent", metavar="WHY", help="Nothing was sent since the backup; WHY says how you know."
 )
-@taken_option
+@send_new_option
 @json_option
 def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, as_json: bool) -> None:
-    """Make unknown what may have gone out, and let the rest go on. Each is looked at; a person decides what is left.
+    """Make the deliveries in doubt unknown and resume sending. Each is looked up on its platform, then decided by hand.
 
-    Before it, stop whatever still speaks to the old database.
+    First stop every process that is still connected to the old database.
     """
-    from pipeline.recovery.restore import Word
-    from pipeline.recovery.restore import accept as accept_it
+    from pipeline.recovery.restore import Acceptance, CannotAccept
+    from pipeline.recovery.restore import accept as accept_restore
 
     if nothing_sent is not None and not nothing_sent.strip():
-        raise click.ClickException("--nothing-sent is empty: say how you know, for whoever asks later.")
-    with _outside() as outside, house(warn=False) as context:
-        word = Word(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
-        found = _accepting(lambda: accept_it(context, outside, word))
+        raise click.ClickException("--nothing-sent is empty: say how you know.")
+    with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
+        acceptance = Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
+        try:
+            found = accept_restore(context, epoch_file, acceptance)
+        except CannotAccept as error:
+            raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
     if as_json:
-        show([_row(one) for one in found], as_json=True)
+        print_rows([_row(one) for one in found], as_json=True)
         return
-    click.echo(f"{len(found)} deliveries are unknown now and are looked at; everything else goes on.")
+    click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
         click.echo(
-            "`slipway restore list --waiting` shows which of them wait for a person, who decides each with\n"
+            "`slipway restore list --waiting` shows those that wait for a person. Decide each with\n"
             "  slipway delivery decide ID --live URL    or    --again"
         )
 
 
 @command.command(epilog=EXAMPLE + "slipway restore declare --since 2027-02-01T03:00:00Z")
 @click.option(
-    "--since", type=UNTIL_NOW, required=True, help="When the backup was made: a time, or 20h (ago)."
+    "--since", type=PAST_OR_NOW, required=True, help="When the backup was made: a time, or 20h (ago)."
 )
 @until_option
 @json_option
 def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
-    """Say yourself that the database was put back, where the mark went back with it (a snapshot of the machine)."""
-    from pipeline.recovery.restore import declare as declare_it
+    """Declare that the database was restored, if the epoch file was restored with it (a snapshot of the machine)."""
+    from pipeline.recovery.restore import declare as declare_restore
 
-    with _outside() as outside, house(warn=False) as context:
-        doubt = declare_it(context, outside, since=since, until=until)
+    with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
+        doubt = declare_restore(context, epoch_file, since=since, until=until)
         with context.database.begin() as c:
-            told = _told(c, doubt, outside, None)
-    told.pop("deliveries")
-    show_one(told, as_json=as_json)
+            status_fields = _describe(c, doubt, epoch_file, None)
+    status_fields.pop("deliveries")
+    print_fields(status_fields, as_json=as_json)
     if not as_json:
-        click.echo(f"\nNothing is sent from now on. {STEPS['restored']}")
+        click.echo(f"\nNothing is sent until the restore is accepted. {STEPS['restored']}")
 
 
-def _doubt(c: Connection, outside: Outside) -> Doubt | None:
-    """What was found to be in doubt, or would be by whoever keeps the mark. Stores nothing."""
-    from pipeline.domain.epoch import Judgement, judge
+def _find_doubt(c: Connection, epoch_file: EpochFile) -> Doubt | None:
+    """Return the doubt in the database, or the one that a comparison with the epoch file gives now. Stores nothing."""
+    from pipeline.domain.epoch import EpochMatch, compare_epochs
     from pipeline.store.recovery.epoch import Doubt, lock
 
-    kept, found = lock(c), outside.read()
+    kept, found = lock(c), epoch_file.read()
     if kept.doubt is not None:
         return kept.doubt
-    judgement = judge(kept.inside, found)
-    if judgement in (Judgement.IN_STEP, Judgement.NEW) or (judgement is Judgement.LOST and kept.open):
+    match = compare_epochs(kept.stored, found)
+    if match in (EpochMatch.IN_STEP, EpochMatch.NEW) or (match is EpochMatch.LOST and kept.is_open):
         return None
     return Doubt(
-        why=judgement, found_at=kept.now, since=kept.marked_at, until=None if found is None else found.until
+        why=match, found_at=kept.now, since=kept.confirmed_at, until=None if found is None else found.until
     )
 
 
-def _told(c: Connection, doubt: Doubt | None, outside: Outside, until: datetime | None) -> dict[str, Any]:
-    from pipeline.recovery.restore import Word, span_of
-    from pipeline.store.recovery.restores import counts, last
+def _describe(
+    c: Connection, doubt: Doubt | None, epoch_file: EpochFile, until: datetime | None
+) -> dict[str, Any]:
+    from pipeline.recovery.restore import Acceptance, find_span
+    from pipeline.store.recovery.restores import count_doubtful, find_last
 
     if doubt is None:
-        accepted = last(c)
+        accepted = find_last(c)
         return {
             "state": "in step",
-            "last_accepted_at": None if accepted is None else written(accepted.accepted_at),
+            "last_accepted_at": None if accepted is None else format_timestamp(accepted.accepted_at),
         }
-    span = span_of(doubt, outside, Word(until=until))
-    found: Mapping[tuple[str, str], int] = {} if span is None else counts(c, span)
+    span = find_span(doubt, epoch_file, Acceptance(until=until))
+    found: Mapping[tuple[str, str], int] = {} if span is None else count_doubtful(c, span)
     return {
         "state": "in doubt",
         "why": WHY[doubt.why],
-        "found_at": written(doubt.found_at),
-        "since": written(doubt.since) or "the beginning",
-        "until": written(span.until if span else None) or "nobody knows",
+        "found_at": format_timestamp(doubt.found_at),
+        "since": format_timestamp(doubt.since) or "the beginning",
+        "until": format_timestamp(span.until if span else None) or "not known",
         "deliveries": [{"platform": p, "why": why, "number": n} for (p, why), n in found.items()],
     }
 
@@ -188,7 +196,7 @@ def _row(one: Doubtful) -> dict[str, Any]:
         "workspace": one.workspace,
         "platform": one.platform,
         "username": one.username,
-        "due_at": written(one.due_at),
+        "due_at": format_timestamp(one.due_at),
         "why": one.why,
         "in_backup": one.origin,
         "state": one.state,
@@ -197,34 +205,24 @@ def _row(one: Doubtful) -> dict[str, Any]:
     }
 
 
-def _needed(span: Span | None) -> Span:
+def _require_span(span: Span | None) -> Span:
     if span is None:
         raise click.ClickException(
-            "There is no mark, so nobody knows until when posts were sent: say --until."
+            "There is no epoch file, so it is not known until when posts were sent: give --until."
         )
     return span
 
 
-def _accepting(work: Any) -> Sequence[Doubtful]:
-    from pipeline.recovery.restore import CannotAccept
-
-    try:
-        found: Sequence[Doubtful] = work()
-    except CannotAccept as error:
-        raise click.ClickException(f"{error} `slipway restore status` shows where it stands.") from None
-    return found
-
-
 @contextmanager
-def _outside() -> Iterator[Outside]:
-    """The mark's folder; what is wrong with it is a sentence."""
+def _open_epoch_file() -> Iterator[EpochFile]:
+    """The epoch file's folder. Raises ClickException when it cannot be read or is not kept here."""
     from config.settings import settings
-    from pipeline.recovery.epoch_file import Outside
+    from pipeline.recovery.epoch_file import EpochFile
 
     s = settings()
     if not s.mark.keep:
-        raise click.ClickException("SLIPWAY_MARK__KEEP is false here: run this where the mark is kept.")
+        raise click.ClickException("SLIPWAY_MARK__KEEP is false here: run this where the epoch file is kept.")
     try:
-        yield Outside(s.mark_folder)
+        yield EpochFile(s.mark_folder)
     except OSError as error:
-        raise click.ClickException(f"The mark in {s.mark_folder}: {error}") from None
+        raise click.ClickException(f"The epoch file in {s.mark_folder}: {error}") from None

@@ -1,4 +1,8 @@
-"""Opens what a command works with; what goes wrong there becomes one sentence with the next step."""
+"""What a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
+
+Everything is imported inside the functions, so that a command pays only for what it opens: `open_transaction` imports
+no Celery, `open_context` does (``tests/pipeline/cli/test_imports.py``).
+"""
 
 from __future__ import annotations
 
@@ -18,75 +22,76 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def ledger(*, warn: bool = True) -> Iterator[Connection]:
-    """One transaction on the ledger, committed at the end. Raises ClickException when there is none to be had.
+def open_transaction(*, warn: bool = True) -> Iterator[Connection]:
+    """One transaction on the database, committed at the end. Raises ClickException when it cannot be opened.
 
-    ``warn``: on standard error, when nothing is sent because a restore of the database is not accepted.
+    ``warn``: write a note to standard error while nothing is sent because a restore is not accepted.
     """
-    with database() as opened, opened.begin() as c:
+    with open_database() as database, database.begin() as c:
         if warn:
-            _warn_of_doubt(c)
+            _warn_if_sending_stopped(c)
         yield c
 
 
 @contextmanager
-def database() -> Iterator[Database]:
-    """The ledger, for what takes several transactions. Raises ClickException when there is none to be had."""
+def open_database() -> Iterator[Database]:
+    """The database, for commands of several transactions. Raises ClickException when it cannot be opened."""
     from config.settings import settings
     from pipeline.store.database import Database
-    from pipeline.store.schema_version import require_fit
+    from pipeline.store.schema_version import require_compatible
 
-    with sentences():
-        opened = Database(settings().store.url.get_secret_value(), pool=1)
+    with report_errors():
+        database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            with opened.once() as c:
-                require_fit(c)
-            yield opened
+            with database.once() as c:
+                require_compatible(c)
+            yield database
         finally:
-            opened.close()
+            database.close()
 
 
 @contextmanager
-def house(*, warn: bool = True) -> Iterator[Context]:
-    """Everything wired up, for commands that ring the doorbell or speak to platforms. Raises ClickException.
+def open_context(*, warn: bool = True) -> Iterator[Context]:
+    """The whole context, for commands that dispatch messages or call platforms. Raises ClickException.
 
-    ``warn``: as ``ledger``.
+    ``warn``: as in `open_transaction`.
     """
     from config.settings import settings
-    from pipeline.store.schema_version import require_fit
-    from pipeline.wiring import build
+    from pipeline.store.schema_version import require_compatible
+    from pipeline.wiring import build_context
 
-    with sentences():
-        context = build(settings(), keeps=False)
+    with report_errors():
+        context = build_context(settings(), keeps_epoch_file=False)
         try:
             with context.database.once() as c:
-                require_fit(c)
+                require_compatible(c)
                 if warn:
-                    _warn_of_doubt(c)
+                    _warn_if_sending_stopped(c)
             yield context
         finally:
             context.database.close()
 
 
-def _warn_of_doubt(c: Connection) -> None:
-    from pipeline.recovery.restore import IN_DOUBT
-    from pipeline.recovery.send_guard import NEXT
+def _warn_if_sending_stopped(c: Connection) -> None:
     from pipeline.store.recovery.epoch import read
 
     if read(c).doubt is not None:
-        click.echo(f"Note: {IN_DOUBT}: {NEXT}.", err=True)
+        from pipeline.recovery.restore import IN_DOUBT
+        from pipeline.recovery.send_guard import NEXT_STEP
+
+        click.echo(f"Note: {IN_DOUBT}: {NEXT_STEP}.", err=True)
 
 
-def vault() -> Vault:
-    """The vault with this machine's keys. Raises VaultError."""
+def load_vault() -> Vault:
+    """The vault with the keys of the settings. Raises VaultError."""
     from config.settings import settings
     from pipeline.store.vault import Vault
 
     return Vault(settings().vault.keys.get_secret_value())
 
 
-def ask_sandbox(method: str, path: str, **sent: Any) -> Any:
-    """One call to the control API of the sandbox these settings name. Raises ClickException."""
+def call_sandbox(method: str, path: str, **request: Any) -> Any:
+    """One call to the control API of the sandbox that the settings name. Raises ClickException."""
     from config.settings import settings
     from pipeline.embedded.control import Control, ControlError
 
@@ -96,37 +101,49 @@ def ask_sandbox(method: str, path: str, **sent: Any) -> Any:
             "The sandbox is off (SLIPWAY_SANDBOX__URL is empty): run this in the folder of a running `slipway up`."
         )
     try:
-        return Control(s.url, s.control_token.get_secret_value()).call(method, path, **sent)
+        return Control(s.url, s.control_token.get_secret_value()).call(method, path, **request)
     except ControlError as error:
         raise click.ClickException(f"The sandbox: {error}") from None
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Turns the errors an operator can do something about into ClickException; others are bugs and pass."""
-    from pipeline.store.auth.workspaces import NoSuchWorkspace
-    from pipeline.store.database import Unreachable
-    from pipeline.store.schema_version import Unfit
-    from pipeline.store.vault import VaultError
-
+def report_errors() -> Iterator[None]:
+    """Turn errors that an operator can act on into ClickException; all others are bugs and pass."""
     try:
         yield
-    except Unreachable:
-        raise click.ClickException(
-            "The database does not answer: run this in the folder of a running `slipway up`, or set SLIPWAY_STORE__URL."
-        ) from None
-    except NoSuchWorkspace as error:
-        raise click.ClickException(f"{error} `slipway workspace list` shows them.") from None
-    except VaultError as error:
-        raise click.ClickException(f"{error} `slipway settings list` shows where it is set.") from None
-    except UnicodeEncodeError:
-        raise click.ClickException("An argument is not valid UTF-8: type it again.") from None
-    except Unfit as error:
-        raise click.ClickException(str(error)) from None
+    except Exception as error:
+        if message := _explain(error):
+            raise click.ClickException(message) from None
+        raise
 
 
-def identity(text: str, noun: str) -> UUID:
-    """The id a person typed. Raises ClickException."""
+def _explain(error: Exception) -> str | None:
+    """The error as a sentence with the next step; None for a bug."""
+    from pipeline.store.auth.workspaces import NoSuchWorkspace
+    from pipeline.store.database import Unreachable
+    from pipeline.store.schema_version import IncompatibleSchema
+    from pipeline.store.vault import VaultError
+
+    match error:
+        case Unreachable():
+            return (
+                "The database does not answer: run this in the folder of a running `slipway up`, "
+                "or set SLIPWAY_STORE__URL."
+            )
+        case NoSuchWorkspace():
+            return f"{error} `slipway workspace list` shows them."
+        case VaultError():
+            return f"{error} `slipway settings list` shows where it is set."
+        case UnicodeEncodeError():
+            return "An argument is not valid UTF-8: type it again."
+        case IncompatibleSchema():
+            return str(error)
+        case _:
+            return None
+
+
+def parse_id(text: str, noun: str) -> UUID:
+    """The id in a command's argument. Raises ClickException."""
     try:
         return UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`slipway api|worker|beat|flower|migrate`: each turns into the one process it names, ready for any process manager."""
+"""`slipway api|worker|beat|flower|migrate`: each becomes the process it names (exec), for any process manager."""
 
 from __future__ import annotations
 
@@ -9,34 +9,38 @@ from typing import NoReturn
 
 import click
 
+from pipeline.cli import EXAMPLE, EXAMPLES
+
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 
 
-@click.command(epilog="Example:\n\n  SLIPWAY_API__PORT=9000 slipway api")
+@click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway api")
 def api() -> None:
     """Serve HTTP: the Partner API, health and metrics."""
     require_fit()
-    become("-m", "pipeline.api.server.serve", "pipeline.api.app:app")
+    exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app")
 
 
 @click.command(
-    epilog="Example:\n\n  slipway worker publish\n\n  slipway worker publish --queues publish.tiktok,status"
+    epilog=f"{EXAMPLES}slipway worker publish\n  slipway worker publish --queues publish.tiktok,status"
 )
 @click.argument("group")
 @click.option("--queues", help="Only these queues of the group, separated by commas.")
 @click.option("--slots", type=click.IntRange(1, 500), help="Threads; default SLIPWAY_WORKER__SLOTS.")
-@click.option("--name", help="Node name; default GROUP@HOST. Two workers on one host need two names.")
+@click.option(
+    "--name", help="Node name; default GROUP@HOST. Workers of one group on one host need different names."
+)
 def worker(group: str, queues: str | None, slots: int | None, name: str | None) -> None:
-    """Work through one group's queues: publish, reachability or upkeep."""
+    """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
     from config.settings import settings
-    from pipeline.queues import GROUPS
+    from pipeline.queues import WORKER_GROUPS
 
-    chosen = _queues(group, queues, GROUPS)
+    chosen = _queues(group, queues, WORKER_GROUPS)
     s = settings()
     require_fit()
-    # Its SIGTERM is Celery's warm shutdown, kept to SLIPWAY_WORKER__SHUTDOWN by worker/pool.py and worker/ending.py.
-    # Celery's soft one would always sleep its whole time (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
-    become(
+    # SIGTERM is Celery's warm shutdown; worker/thread_pool.py and worker/shutdown.py limit its time.
+    # Celery's soft shutdown always sleeps its whole timeout (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
+    exec_python(
         *CELERY,
         "worker",
         "--concurrency",
@@ -53,55 +57,54 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
     )
 
 
-@click.command(epilog="Example:\n\n  slipway beat")
+@click.command(epilog=EXAMPLE + "slipway beat")
 def beat() -> None:
-    """Ring the periodic doorbells. A second one does no harm: sweeps are idempotent."""
+    """Run Celery beat, which sends the periodic tasks. A second beat does no harm: the tasks are idempotent."""
     from config.settings import settings
 
     s = settings()
     s.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    become(*CELERY, "beat", "--schedule", str(s.folder / "beat"), "--pidfile", "", "--loglevel", s.log.level)
+    exec_python(
+        *CELERY, "beat", "--schedule", str(s.folder / "beat"), "--pidfile", "", "--loglevel", s.log.level
+    )
 
 
-@click.command(epilog="Example:\n\n  SLIPWAY_FLOWER__PASSWORD=… slipway flower")
+@click.command(epilog=EXAMPLE + "SLIPWAY_FLOWER__PASSWORD=… slipway flower")
 def flower() -> None:
-    """Watch the workers in a browser; asks for SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
+    """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
     from config.settings import SettingsError, settings
 
     s = settings().flower
     password = s.password.get_secret_value()
     if not password:
         raise SettingsError("SLIPWAY_FLOWER__PASSWORD is empty: Flower does not start without a password.")
-    become(
+    exec_python(
         *CELERY,
         "flower",
         f"--address={s.host}",
         f"--port={s.port}",
         "--max_tasks=10000",
         "--persistent=False",
-        # Not on the command line, where every user of the machine could read it.
+        # In the environment: every user of the machine can read a command line.
         environment={"FLOWER_BASIC_AUTH": f"{s.user}:{password}"},
     )
 
 
-@click.command(epilog="Example:\n\n  slipway migrate")
+@click.command(epilog=EXAMPLE + "slipway migrate")
 def migrate() -> None:
-    """Bring the database's tables up to date while older parts go on. Safe to run twice, or from two places at once."""
+    """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
     from config.settings import settings
-    from pipeline.store.migrate import Stuck, upgrade
+    from pipeline.store.migrate import MigrationBlocked, upgrade
 
     try:
         at = upgrade(settings().store.url.get_secret_value())
-    except Stuck as error:
+    except MigrationBlocked as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"The tables are up to date ({at}).")
 
 
-commands = [api, worker, beat, flower, migrate]
-
-
 def require_fit() -> None:
-    """Ends with a sentence when tables and code do not fit. A part starts without a database, as it goes on without."""
+    """Raise ClickException when tables and code do not fit. Without a database the process starts anyway."""
     from config.settings import settings
     from pipeline.store import schema_version as schema
     from pipeline.store.database import Database, Unreachable
@@ -109,8 +112,8 @@ def require_fit() -> None:
     database = Database(settings().store.url.get_secret_value(), pool=1)
     try:
         with database.once() as c:
-            schema.require_fit(c)
-    except schema.Unfit as error:
+            schema.require_compatible(c)
+    except schema.IncompatibleSchema as error:
         raise click.ClickException(str(error)) from None
     except Unreachable:
         click.echo("The database does not answer; starting without it.", err=True)
@@ -118,8 +121,8 @@ def require_fit() -> None:
         database.close()
 
 
-def become(*arguments: str, environment: Mapping[str, str] | None = None) -> NoReturn:
-    """Turn this process into ``python ARGUMENTS``: the same process id, so signals reach the real thing."""
+def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by ``python ARGUMENTS``. The process id stays, so signals reach the new program."""
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **(environment or {})})
 

@@ -1,4 +1,4 @@
-"""`slipway settings`: every setting with its meaning, and whether today's fit together."""
+"""`slipway settings`: list every setting, check the current ones, print the example file."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 
 import click
 
-from pipeline.cli.output import json_option, show
+from pipeline.cli import EXAMPLE
+from pipeline.cli.output import json_option, print_rows
 
-HEAD = """\
-# Every setting of Slipway, with its meaning and default. Copy it to .env beside docker-compose.yml (or name the copy in
-# SLIPWAY_SETTINGS_FILE), close it (chmod 600), and take the # off the lines you change.
+HEADER = """\
+# Every setting of Slipway, with its meaning and default. Copy this file to .env beside docker-compose.yml (or name the
+# copy in SLIPWAY_SETTINGS_FILE), make it private (chmod 600), and remove the # from the lines you change.
 
-# Without these nothing starts in production. A key for the vault: slipway vault new-key.
+# Required in production. Make a vault key with: slipway vault new-key
 """
-NEEDED = {
+REQUIRED = {
     "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway:change-me@postgres/slipway",
     "SLIPWAY_BROKER__URL": "redis://:change-me@valkey:6379/0",
     "SLIPWAY_VAULT__KEYS": "",
     "SLIPWAY_FLOWER__PASSWORD": "",
     "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com",
 }
-OTHERS = """
-# docker-compose.yml gives these to PostgreSQL, Valkey and Grafana; the first two stand in the URLs above as well.
+COMPOSE_ONLY = """
+# docker-compose.yml passes these to PostgreSQL, Valkey and Grafana. The first two are part of the URLs above.
 POSTGRES_PASSWORD='change-me'
 VALKEY_PASSWORD='change-me'
 GRAFANA_PASSWORD=''
@@ -33,31 +34,31 @@ GRAFANA_PASSWORD=''
 
 @click.group()
 def command() -> None:
-    """What can be set, and how it is set."""
+    """Settings: names, meanings, values and checks."""
 
 
-@command.command("list", epilog="Example:\n\n  slipway settings list --json")
+@command.command("list", epilog=EXAMPLE + "slipway settings list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """Every setting: its meaning, its default and its value (secrets are masked)."""
+    """List every setting with its meaning, default and value (secrets are masked)."""
     from config.settings import Settings, load, names
 
     meanings = names()
-    defaults, values = _flat(Settings()), _flat(load())
+    defaults, values = _flatten(Settings()), _flatten(load())
     rows = [
         {"setting": name, "value": values[name], "default": defaults[name], "meaning": meanings[name]}
         for name in meanings
     ]
     if as_json:
-        show(rows, as_json=True)
+        print_rows(rows, as_json=True)
     for row in () if as_json else rows:
         changed = "" if row["value"] == row["default"] else f"   (default: {row['default'] or 'empty'})"
         click.echo(f"{row['setting']}={row['value']}{changed}\n    {row['meaning']}")
 
 
-@command.command(epilog="Example:\n\n  SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
+@command.command(epilog=EXAMPLE + "SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
 def check() -> None:
-    """Read the settings as a start would; exit status 2 and a sentence each if any is wrong."""
+    """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
     from config.settings import FILE_VARIABLE, load
 
     load()
@@ -65,15 +66,17 @@ def check() -> None:
     click.echo(f"The settings fit together (environment{f' over {file}' if file else ''}).")
 
 
-@command.command(epilog="Example:\n\n  slipway settings example > config/.env.example")
+@command.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
 def example() -> None:
-    """Print the example file: every setting with its meaning and default, those that production needs on top."""
+    """Print the example file: every setting with its meaning and default, required ones first."""
     from config.settings import Settings, names
 
-    meanings, defaults = names(), _flat(Settings(), plain=True)
-    click.echo(HEAD + "".join(f"{name}='{value}'\n" for name, value in NEEDED.items()) + OTHERS, nl=False)
+    meanings, defaults = names(), _flatten(Settings(), plain=True)
+    click.echo(
+        HEADER + "".join(f"{name}='{value}'\n" for name, value in REQUIRED.items()) + COMPOSE_ONLY, nl=False
+    )
     group = ""
-    for name in (name for name in meanings if name not in NEEDED):
+    for name in (name for name in meanings if name not in REQUIRED):
         first, _, leaf = name.removeprefix("SLIPWAY_").partition("__")
         if leaf and first != group:
             click.echo(f"\n# ── {first.lower()}")
@@ -81,13 +84,13 @@ def example() -> None:
         click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
 
 
-def _flat(settings: Any, *, plain: bool = False) -> dict[str, str]:
-    """Every leaf as its variable and its value; a secret only says whether it is set, unless `plain`."""
+def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
+    """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
     from pydantic import BaseModel, SecretStr
 
     from config.settings import PREFIX
 
-    def shown(value: Any) -> str:
+    def to_text(value: Any) -> str:
         if isinstance(value, SecretStr):
             secret = value.get_secret_value()
             return secret if plain or not secret else "(set)"
@@ -98,7 +101,7 @@ def _flat(settings: Any, *, plain: bool = False) -> dict[str, str]:
         value = getattr(settings, group)
         if isinstance(value, BaseModel):
             for leaf in type(value).model_fields:
-                found[f"{PREFIX}{group}__{leaf}".upper()] = shown(getattr(value, leaf))
+                found[f"{PREFIX}{group}__{leaf}".upper()] = to_text(getattr(value, leaf))
         else:
-            found[f"{PREFIX}{group}".upper()] = shown(value)
+            found[f"{PREFIX}{group}".upper()] = to_text(value)
     return found

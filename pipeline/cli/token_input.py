@@ -1,4 +1,7 @@
-"""An account's tokens, from standard input or a prompt: never from the command line, where others could see them."""
+"""Reads an account's tokens from standard input or a prompt.
+
+Never from the command line: other users of the machine can read it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LARGEST = 100_000
 
 
 class Tokens(BaseModel):
-    """What a platform handed out. Lives are seconds from now."""
+    """Tokens as a platform returns them. ``expires_in`` and ``refresh_expires_in`` are seconds from now."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -30,13 +33,13 @@ class Tokens(BaseModel):
     scopes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _one_end(self) -> Self:
+    def _require_one_end(self) -> Self:
         if self.expires_in is not None and self.expires_at is not None:
             raise ValueError("expires_in and expires_at contradict each other; give one")
         return self
 
-    def credentials(self) -> Credentials:
-        """As the store keeps them: ends instead of lives, by this machine's clock."""
+    def to_credentials(self) -> Credentials:
+        """Convert to the contract's credentials; durations become points in time by this machine's clock."""
         return Credentials(
             access_token=self.access_token,
             refresh_token=self.refresh_token,
@@ -46,42 +49,30 @@ class Tokens(BaseModel):
         )
 
 
-def read() -> Credentials:
-    """From standard input as JSON, or asked for at a terminal. Raises ClickException, which never shows a value."""
+def read_credentials() -> Credentials:
+    """Read tokens as JSON from standard input, or ask at a terminal. Raises ClickException, without a token in it."""
     if sys.stdin.isatty():
-        return _asked()
-    return _parsed(sys.stdin.read(LARGEST))
+        return _prompt()
+    return _parse(sys.stdin.read(LARGEST))
 
 
-def of_sandbox(answer: Mapping[str, Any]) -> Credentials:
-    """The tokens in an answer of the sandbox's control API."""
+def credentials_of_sandbox(answer: Mapping[str, Any]) -> Credentials:
+    """Return the tokens in an answer of the sandbox's control API."""
     return Tokens.model_validate(
         {name: answer[name] for name in Tokens.model_fields if name in answer}
-    ).credentials()
+    ).to_credentials()
 
 
-def _parsed(text: str) -> Credentials:
+def _parse(text: str) -> Credentials:
     try:
-        return Tokens.model_validate_json(text).credentials()
+        return Tokens.model_validate_json(text).to_credentials()
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise click.ClickException(
-            f"The tokens on standard input cannot be used: {_sentence(first)}."
+            f"The tokens on standard input cannot be used: {_describe(error)}."
         ) from None
 
 
-def _sentence(first: Any) -> str:
-    """The name of an unknown field is left out: it might be a token in the wrong place."""
-    if first["type"] == "json_invalid":
-        return 'it is not JSON; send an object like {"access_token": "…", "expires_in": 86400}'
-    if first["type"] == "extra_forbidden":
-        return f"a field is not one of {', '.join(Tokens.model_fields)}"
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
-
-
-def _asked() -> Credentials:
+def _prompt() -> Credentials:
     def ask(what: str, *, default: str | None = None, hide: bool = True) -> str:
         answer: str = click.prompt(what, default=default, hide_input=hide, show_default=False, err=True)
         return answer
@@ -96,10 +87,21 @@ def _asked() -> Credentials:
             "Seconds until the refresh token ends (empty: never)", default="", hide=False
         )
     try:
-        return Tokens.model_validate({name: value for name, value in given.items() if value}).credentials()
+        return Tokens.model_validate({name: value for name, value in given.items() if value}).to_credentials()
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise click.ClickException(f"These tokens cannot be used: {_sentence(first)}.") from None
+        raise click.ClickException(f"These tokens cannot be used: {_describe(error)}.") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """The first error, without values. The name of an unknown field is left out: it may be a misplaced token."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return 'it is not JSON; send an object like {"access_token": "…", "expires_in": 86400}'
+    if first["type"] == "extra_forbidden":
+        return f"a field is not one of {', '.join(Tokens.model_fields)}"
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
 
 
 def _after(seconds: int | None) -> datetime | None:

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli import EXAMPLE
+
 if TYPE_CHECKING:
     from pipeline.embedded.summary import Summary
 
 
-@click.command(epilog="Example:\n\n  SLIPWAY_API__PORT=9000 slipway up")
+@click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway up")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
 def command(*, as_json: bool) -> None:
-    """Start engines, API, workers, Flower and sandbox in this folder's .slipway, and stop them on Ctrl-C."""
+    """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C."""
     from pipeline.embedded.data_folder import FolderError, locked
     from pipeline.embedded.supervisor import run
 
-    def tell(found: Summary) -> None:
+    def print_summary(found: Summary) -> None:
         from pipeline.embedded.summary import text
 
         click.echo(json.dumps(dataclasses.asdict(found)) if as_json else text(found))
@@ -31,12 +33,12 @@ def command(*, as_json: bool) -> None:
     folder = Path(os.environ.get("SLIPWAY_FOLDER", ".slipway"))
     try:
         with locked(folder):
-            status = run(folder, say, tell)
+            status = run(folder, print_line, print_summary)
     except FolderError as error:
         raise click.ClickException(str(error)) from None
     sys.exit(status)
 
 
-def say(name: str, sentence: str) -> None:
-    """One line on the terminal, under the name of the part it is about; standard output stays free for the summary."""
+def print_line(name: str, sentence: str) -> None:
+    """Print one line to standard error, after the name of its service; standard output has the summary only."""
     click.echo(f"{name:<19}| {sentence}", err=True)

@@ -1,8 +1,17 @@
-"""`slipway vault`: keys for the secrets at rest."""
+"""`slipway vault`: keys that encrypt secrets at rest."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+from pipeline.cli import EXAMPLE
+from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.runtime import report_errors
+
+if TYPE_CHECKING:
+    from pipeline.store.vault_rotation import RotationProgress
 
 
 @click.group()
@@ -10,9 +19,48 @@ def command() -> None:
     """Encryption of secrets at rest."""
 
 
-@command.command(epilog="Example:\n\n  echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env")
+@command.command(epilog=EXAMPLE + "echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env")
 def new_key() -> None:
     """Print a new key. To rotate, put it in front of the old ones in SLIPWAY_VAULT__KEYS, separated by a comma."""
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())
+
+
+@command.command(
+    epilog="First put the new key in front of the old ones in SLIPWAY_VAULT__KEYS of every process and restart them; "
+    f"afterwards the old keys can be removed.\n\n{EXAMPLE}slipway vault rotate"
+)
+@json_option
+def rotate(*, as_json: bool) -> None:
+    """Encrypt all stored credentials and checkpoints with the newest key. If interrupted, run it again."""
+    from config.settings import settings
+    from pipeline.store.database import Database
+    from pipeline.store.vault_rotation import rotate as rotate_secrets
+
+    def print_progress(count: RotationProgress) -> None:
+        if not as_json:
+            click.echo(f"{count.what}: {count.sealed_again + count.newest_already} done …", err=True)
+
+    with report_errors():
+        database = Database(settings().store.url.get_secret_value(), pool=1)
+        try:
+            counts = rotate_secrets(database, settings().vault.keys.get_secret_value(), print_progress)
+        finally:
+            database.close()
+    rows = [
+        {
+            "what": count.what,
+            "sealed_again": count.sealed_again,
+            "newest_already": count.newest_already,
+            "unopened": len(count.unopened),
+        }
+        for count in counts
+    ]
+    print_rows(rows, as_json=as_json)
+    if unopened := [str(owner) for count in counts for owner in count.unopened]:
+        raise click.ClickException(
+            f"{len(unopened)} secrets open with none of the keys ({', '.join(unopened[:3])}"
+            f"{' …' if unopened[3:] else ''}): put the key that encrypted them back into SLIPWAY_VAULT__KEYS "
+            "and run this again."
+        )

@@ -1,17 +1,16 @@
-"""`slipway workspace`: who posts belong to, and the plan that lets them publish."""
+"""`slipway workspace`: workspaces, their plans, and what happens to their late posts."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE
-from pipeline.cli.durations import SPAN
-from pipeline.cli.output import json_option, show, show_one
-from pipeline.cli.runtime import ledger
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.durations import DURATION
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import open_transaction
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Who posts belong to, and the plan that lets them publish."""
+    """Workspaces: the owners of posts, with the plan they publish by."""
 
 
 @command.command(epilog=EXAMPLE + "slipway workspace create Acme --time-zone Europe/Berlin")
@@ -32,15 +31,15 @@ def command() -> None:
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name, such as Europe/Berlin.")
 @json_option
 def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
-    """Make a workspace; a personal one gets an owner of its own."""
+    """Create a workspace. A personal one also gets an owner."""
     from pipeline.store.auth.workspaces import create_workspace, find_workspace
 
     _require_zone(time_zone)
     if not name.strip():
-        raise click.ClickException("The name is empty: give the workspace one.")
-    with ledger() as c:
+        raise click.ClickException("The name is empty: give one.")
+    with open_transaction() as c:
         made = create_workspace(c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone)
-        show_one(_shown(find_workspace(c, str(made))), as_json=as_json)
+        print_fields(_to_dict(find_workspace(c, str(made))), as_json=as_json)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway workspace list --json")
@@ -48,67 +47,65 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
 def list_(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
     from pipeline.store.auth.workspaces import list_workspaces
-    from pipeline.store.posts.late_policy import policies
+    from pipeline.store.posts.late_policy import list_policies
 
-    with ledger() as c:
-        late = policies(c)
-        found = [{**_shown(w), "late": _late(late.get(w.id))} for w in list_workspaces(c)]
-    show(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
+    with open_transaction() as c:
+        late = list_policies(c)
+        found = [{**_to_dict(w), "late": _describe(late.get(w.id))} for w in list_workspaces(c)]
+    print_rows(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
 
 
 @command.command(epilog=EXAMPLE + "slipway workspace set-plan Acme professional --subscription past_due")
 @click.argument("workspace")
 @click.argument("plan", type=click.Choice([p.value for p in Plan]))
 @click.option(
-    "--subscription", type=click.Choice([s.value for s in Subscription]), help="Left as it is unless given."
+    "--subscription", type=click.Choice([s.value for s in Subscription]), help="Default: unchanged."
 )
 @json_option
 def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bool) -> None:
-    """Put WORKSPACE (name or id) on another plan. Its keys publish by it at once."""
+    """Change the plan of WORKSPACE (name or id). Its keys publish by the new plan at once."""
     from pipeline.store.auth.workspaces import find_workspace
     from pipeline.store.auth.workspaces import set_plan as store_plan
 
-    with ledger() as c:
+    with open_transaction() as c:
         found = find_workspace(c, workspace)
         store_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
-        show_one(_shown(find_workspace(c, str(found.id))), as_json=as_json)
+        print_fields(_to_dict(find_workspace(c, str(found.id))), as_json=as_json)
 
 
 @command.command(
-    epilog="Examples:\n\n\b\n  slipway workspace set-late Acme hold --after 2h\n"
+    epilog=f"{EXAMPLES}slipway workspace set-late Acme hold --after 2h\n"
     "  slipway workspace set-late Acme publish"
 )
 @click.argument("workspace")
 @click.argument("on_late", metavar="publish|skip|hold", type=click.Choice(["publish", "skip", "hold"]))
-@click.option("--after", type=SPAN, help="How late is too late: 30m, 2h, 1d. Not for publish.")
+@click.option("--after", type=DURATION, help="How late counts as late: 30m, 2h, 1d. Not with publish.")
 @json_option
 def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: bool) -> None:
-    """Say what becomes of late posts of WORKSPACE that have no expires_at: publish, skip (fail) or hold for a person.
+    """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for a person.
 
-    It counts at once, for posts that wait already too.
+    It takes effect at once, for posts already accepted too.
     """
     from pipeline.store.auth.workspaces import find_workspace
     from pipeline.store.posts.late_policy import LatePolicy, set_policy
 
     if (after is None) != (on_late == "publish") or after == timedelta(0):
-        raise click.ClickException(
-            "Say after what time skip and hold begin: --after 2h. `publish` takes none."
-        )
+        raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
     policy = (
         None if after is None else LatePolicy(after=after, on_late="skip" if on_late == "skip" else "hold")
     )
-    with ledger() as c:
+    with open_transaction() as c:
         found = find_workspace(c, workspace)
         set_policy(c, found.id, policy)
-    show_one({"id": found.id, "name": found.name, "late": _late(policy)}, as_json=as_json)
+    print_fields({"id": found.id, "name": found.name, "late": _describe(policy)}, as_json=as_json)
 
 
-def _late(policy: LatePolicy | None) -> str:
-    """In a word: what is done, and after how long."""
+def _describe(policy: LatePolicy | None) -> str:
+    """Describe the policy: what is done, and after how long."""
     return "publish" if policy is None else f"{policy.on_late} after {policy.after}"
 
 
-def _shown(workspace: Any) -> dict[str, Any]:
+def _to_dict(workspace: Any) -> dict[str, Any]:
     names = ("id", "name", "kind", "owner_user_id", "plan", "subscription", "time_zone")
     return {name: getattr(workspace, name) for name in names}
 
@@ -118,6 +115,8 @@ def _require_zone(name: str) -> None:
 
     known = available_timezones() | {"UTC"}
     if name not in known:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "give an IANA name such as Europe/Berlin."
         raise click.ClickException(f"There is no time zone {name!r}: {hint}")

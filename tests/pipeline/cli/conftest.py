@@ -13,14 +13,14 @@ from tests.pipeline.store.ledger import Ledger
 
 @pytest.fixture(scope="module")
 def terminal(module_environment: dict[str, str], fork_server: ForkServer) -> Terminal:
-    """A terminal whose commands work on this module's database."""
+    """Runs commands on this module's database."""
     folder = Path(module_environment["SLIPWAY_FOLDER"])
     return Terminal(environment=module_environment, fork_server=fork_server, folder=folder)
 
 
 @pytest.fixture(scope="module")
 def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
-    """The same database, to arrange and to look."""
+    """The same database, to arrange and inspect."""
     made = Ledger(module_database_url, Vault(vault_key), pool=2)
     yield made
     made.database.close()

@@ -1,4 +1,4 @@
-"""The real command in a process of its own, as a person or a program calls it."""
+"""Runs the real command in its own process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fork_server_client import Ended, ForkServer, run
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terminal:
-    """Where commands are typed; ``environment`` is theirs."""
+    """Runs commands in ``folder`` with ``environment``."""
 
     environment: dict[str, str]
     fork_server: ForkServer
@@ -23,17 +23,17 @@ class Terminal:
         return run(self.fork_server, self.folder, environment, stdin, words=words)
 
     def text(self, *words: str, **more: str) -> str:
-        """What a person reads."""
+        """Run a command that succeeds; return its standard output."""
         ended = self.run(*words, **more)
         assert ended.status == 0, ended
         return ended.stdout
 
     def json(self, *words: str, **more: str) -> Any:
-        """What a program reads."""
+        """Run a command with --json; return what it printed, parsed."""
         return json.loads(self.text(*words, "--json", **more))
 
     def refusal(self, *words: str, **more: str) -> str:
-        """The one sentence of a command that could not do what it was told."""
+        """Run a command that fails; return the one sentence on standard error."""
         ended = self.run(*words, **more)
         assert (ended.status, ended.stdout) == (1, ""), ended
         assert ended.stderr.startswith("Error: "), ended

@@ -1,4 +1,4 @@
-"""Accounts with tokens from standard input, and with a real sandbox that says whose they are."""
+"""`slipway account` with tokens from standard input; a real sandbox answers whose tokens they are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.accounts.accounts import mark_reconnect, read_account
-from pipeline.store.deliveries.rescue import resume
+from pipeline.store.accounts.accounts import read_account, require_reconnect
+from pipeline.store.deliveries.rescue import resume_reconnected
 from tests.conftest import free_ports
 from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
@@ -27,7 +27,7 @@ ADD = ("--connection", "creator", "--remote-id", "_000x", "--username", "xenia",
 
 @pytest.fixture(scope="module")
 def sandbox(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A sandbox alone; the module's commands know it from here on."""
+    """Start a sandbox and set it in the module's environment."""
     stack = Stack(
         environment=module_environment, folder=tmp_path_factory.mktemp("sandbox"), ports=free_ports(3)
     )
@@ -48,10 +48,10 @@ def tokens(**more: Any) -> str:
     return json.dumps({"access_token": SECRET, **more})
 
 
-def grant_dies(ledger: Ledger, account: UUID) -> None:
+def revoke_grant(ledger: Ledger, account: UUID) -> None:
     with ledger.database.begin() as c:
         _, version, _ = read_account(c, ledger.vault, account)
-        mark_reconnect(c, account, {"code": "revoked"}, version)
+        require_reconnect(c, account, {"code": "revoked"}, version)
 
 
 def status(ledger: Ledger, account: str) -> AccountStatus:
@@ -145,7 +145,7 @@ def test_the_list_says_until_when_a_grant_lives_and_how_many_posts_that_endanger
     ends = datetime.fromisoformat(listed["grant_ends_at"]) - datetime.now(UTC)
     assert timedelta(hours=23) < ends <= timedelta(days=1)
 
-    grant_dies(ledger, account)
+    revoke_grant(ledger, account)
     [listed] = terminal.json("account", "list", "--workspace", mine)
     assert (listed["status"], listed["endangered_posts"]) == ("reconnect", 3)
 
@@ -160,7 +160,7 @@ def test_one_out_of_use_comes_back_unless_its_grant_had_died(terminal: Terminal,
     assert terminal.json("account", "activate", name)["status"] == "active"
     assert ledger.state(post.deliveries[0]) is State.RETRYING
 
-    grant_dies(ledger, account)
+    revoke_grant(ledger, account)
     terminal.text("account", "deactivate", name)
     ended = terminal.run("account", "activate", name)
     assert ended.status == 1
@@ -179,7 +179,7 @@ def test_what_waited_for_an_account_goes_on_though_the_command_died(
     assert ended.status == -signal.SIGKILL
     assert (status(ledger, str(account)), ledger.states(post)) == (AccountStatus.ACTIVE, [State.BLOCKED])
     with ledger.database.begin() as c:
-        assert resume(c, 100) == post.deliveries, "the chore lets it go on"
+        assert resume_reconnected(c, 100) == post.deliveries, "the chore lets it go on"
 
 
 def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another_are_refused(
@@ -190,9 +190,9 @@ def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another
     waiting, armed = ledger.post([account]), ledger.post([account])
     ledger.put(waiting, State.BLOCKED, reason=Reason.RECONNECT)
     ledger.put(armed, State.BLOCKED, armed=True, reason=Reason.RECONNECT)
-    grant_dies(ledger, account)
+    revoke_grant(ledger, account)
 
-    wrong = handed_out(sandbox, "bob")
+    wrong = issue_tokens(sandbox, "bob")
     refused = terminal.refusal("account", "reconnect", "ann", stdin=json.dumps(wrong))
     assert "These tokens are for bob" in refused
     assert wrong["access_token"] not in refused
@@ -200,7 +200,7 @@ def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another
     dead = terminal.refusal("account", "reconnect", "ann", stdin=tokens())
     assert "nothing was changed" in dead
 
-    right = handed_out(sandbox, "ann")
+    right = issue_tokens(sandbox, "ann")
     ended = terminal.run("account", "reconnect", "ann", "--json", stdin=json.dumps(right))
     assert json.loads(ended.stdout)["posts_that_go_on"] == 2
     assert status(ledger, made["id"]) is AccountStatus.ACTIVE
@@ -220,8 +220,8 @@ def test_without_a_sandbox_it_is_said(terminal: Terminal, workspace: str) -> Non
     assert "sandbox is off" in terminal.refusal(*words, SLIPWAY_SANDBOX__URL="")
 
 
-def handed_out(sandbox: Stack, username: str) -> dict[str, Any]:
-    """What a person gets who signs in at the sandbox as this user."""
+def issue_tokens(sandbox: Stack, username: str) -> dict[str, Any]:
+    """Return the tokens that the sandbox issues to this user."""
     person = sandbox.control("POST", "accounts", {"platform": "tiktok", "username": username})
     names = ("access_token", "refresh_token", "expires_in", "refresh_expires_in", "scopes")
     return {name: person[name] for name in names}

@@ -1,4 +1,4 @@
-"""`slipway account connect` as a person uses it: the address is opened in a browser, the command sees it through."""
+"""`slipway account connect`: a person opens the address in a browser, the command waits for the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import pytest
 import requests
 
 from tests.conftest import Engines
-from tests.pipeline.accounts.consent_page import Home, allow, deny, picked, reception
+from tests.pipeline.accounts.consent_page import (
+    OAuthWorkspace,
+    grant_consent,
+    decline_consent,
+    tick_accounts,
+    start_callback_server,
+)
 from tests.stack import Stack
 
 
@@ -23,18 +29,18 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect-cli")
-    with reception(engines, module_database_url, vault_key, folder) as stack:
+    with start_callback_server(engines, module_database_url, vault_key, folder) as stack:
         yield stack
 
 
 @pytest.fixture
-def home(stack: Stack) -> Home:
-    return Home.new(stack)
+def home(stack: Stack) -> OAuthWorkspace:
+    return OAuthWorkspace.new(stack)
 
 
 @contextmanager
-def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command under way, and the address it shows."""
+def connecting(home: OAuthWorkspace, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the command; yield it and the address that it prints."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -62,44 +68,44 @@ def connecting(home: Home, *words: str) -> Iterator[tuple[subprocess.Popen[str],
 
 def _address(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
-    told = ""
-    while "Waiting for up to 10 minutes" not in told:
+    stderr = ""
+    while "Waiting for up to 10 minutes" not in stderr:
         line = process.stderr.readline()
-        assert line, told
-        told += line
-    [address] = re.findall(r"^  (http\S+)$", told, re.MULTILINE)
+        assert line, stderr
+        stderr += line
+    [address] = re.findall(r"^  (http\S+)$", stderr, re.MULTILINE)
     return str(address)
 
 
-def test_it_waits_for_the_person_and_prints_the_accounts(home: Home) -> None:
-    page = home.person("facebook")
+def test_it_waits_for_the_person_and_prints_the_accounts(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
     with connecting(home, "facebook", "--json") as (process, url):
-        assert requests.get(allow(url, page), timeout=20).status_code == 200
-        printed, told = process.communicate(timeout=20)
-    assert process.returncode == 0, told
+        assert requests.get(grant_consent(url, page), timeout=20).status_code == 200
+        printed, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
     assert [a.username for a in home.accounts()] == [page]
 
 
-def test_the_person_picks_as_whom_to_publish(home: Home) -> None:
-    member = home.person("linkedin")
-    casa, other = (home.person("linkedin", kind="organization") for _ in range(2))
+def test_the_person_picks_as_whom_to_publish(home: OAuthWorkspace) -> None:
+    member = home.add_person("linkedin")
+    casa, other = (home.add_person("linkedin", kind="organization") for _ in range(2))
     with connecting(home, "linkedin", "--json") as (process, url):
-        page = requests.get(allow(url, member), timeout=20)
+        page = requests.get(grant_consent(url, member), timeout=20)
         assert process.poll() is None, "it waits for the choice"
-        assert picked(page, casa).status_code == 200
-        printed, told = process.communicate(timeout=20)
-    assert process.returncode == 0, told
+        assert tick_accounts(page, casa).status_code == 200
+        printed, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
     assert [(a["username"], a["connection"]) for a in json.loads(printed)] == [(casa, "organization")]
     assert other not in {a.username for a in home.accounts()}
 
 
-def test_all_is_taken_without_asking(home: Home) -> None:
-    pages = [home.person("facebook") for _ in range(2)]
+def test_all_is_taken_without_asking(home: OAuthWorkspace) -> None:
+    pages = [home.add_person("facebook") for _ in range(2)]
     with connecting(home, "facebook", "--all", "--json") as (process, url):
-        assert requests.get(allow(url, *pages), timeout=20).status_code == 200
-        printed, told = process.communicate(timeout=20)
-    assert process.returncode == 0, told
+        assert requests.get(grant_consent(url, *pages), timeout=20).status_code == 200
+        printed, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
     assert {a["username"] for a in json.loads(printed)} == set(pages)
 
 
@@ -116,20 +122,20 @@ def test_the_old_name_is_gone() -> None:
     assert "There is no command 'connect'." in ran.stderr
 
 
-def test_it_says_what_went_wrong(home: Home) -> None:
-    home.person("facebook")
+def test_it_says_what_went_wrong(home: OAuthWorkspace) -> None:
+    home.add_person("facebook")
     with connecting(home, "facebook") as (process, url):
-        assert requests.get(deny(url), timeout=20).status_code == 403
-        printed, told = process.communicate(timeout=20)
+        assert requests.get(decline_consent(url), timeout=20).status_code == 403
+        printed, stderr = process.communicate(timeout=20)
     assert (process.returncode, printed) == (1, "")
-    assert re.search(r"^Error: facebook was not allowed to connect", told, re.MULTILINE)
+    assert re.search(r"^Error: facebook was not allowed to connect", stderr, re.MULTILINE)
 
 
-def test_nobody_comes_back(home: Home) -> None:
+def test_nobody_comes_back(home: OAuthWorkspace) -> None:
     with connecting(home, "facebook") as (process, _):
         home.sql(
             "UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace
         )
-        _, told = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "nobody came back from the platform in time" in told
+    assert "the browser did not return from the platform in time" in stderr

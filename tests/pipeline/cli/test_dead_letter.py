@@ -46,7 +46,7 @@ def test_many_are_counted_first_and_dealt_with_when_told_to(terminal: Terminal, 
         ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=jsonb(POISON))
     words = ("--workspace", str(workspace), "--class", "AdapterError", "--platform", "tiktok")
     told = terminal.text("dead-letter", "discard", *words, "--why", "over")
-    assert "3 would be discarded: the same again with --yes." in told
+    assert "3 would be discarded: run it again with --yes." in told
     assert terminal.json("dead-letter", "causes", *words) == [
         {"platform": "tiktok", "class": "AdapterError", "code": "poison", "letters": 3}
     ]

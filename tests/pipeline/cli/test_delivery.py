@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.deliveries.late_results import keep_late_proof
+from pipeline.store.deliveries.late_results import save_late_result
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger, Post
 
@@ -11,7 +11,7 @@ URL = "https://www.tiktok.com/@ann/video/1"
 
 
 def unknown(ledger: Ledger) -> Post:
-    """A delivery that was really claimed and armed, and whose answer was lost."""
+    """Create a delivery that was claimed and armed and whose answer was lost."""
     post = ledger.fresh()
     ledger.armed(post)
     ledger.change(post.deliveries[0], "state = 'unknown', lease_until = NULL")
@@ -97,7 +97,7 @@ def test_late_proof_and_errors_are_shown(terminal: Terminal, ledger: Ledger) -> 
     post = ledger.fresh()
     held = ledger.armed(post)
     with ledger.database.begin() as c:
-        keep_late_proof(c, held, {"remote_id": "77", "url": URL})
+        save_late_result(c, held, {"remote_id": "77", "url": URL})
     shown = terminal.json("delivery", "show", str(post.deliveries[0]))
     assert shown["attempts"][0]["late_proof"] == [{"remote_id": "77", "url": URL}]
     assert "checkpoint" not in shown

@@ -1,4 +1,4 @@
-"""The demo on a stack of its own: real API, workers and sandbox, whose platforms are instant to save the time."""
+"""The demo on a temporary stack: real API, workers and sandbox. The sandbox processes instantly, to save time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_stack import Stage, stage
+from pipeline.cli.demo_stack import Stack, open_stack
 from pipeline.embedded.control import Control
 
 
-def demo(stage: Stage, out: Path) -> subprocess.Popen[str]:
+def demo(stack: Stack, out: Path) -> subprocess.Popen[str]:
     """`slipway demo` in another terminal of the running stack's folder."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
@@ -26,7 +26,7 @@ def demo(stage: Stage, out: Path) -> subprocess.Popen[str]:
             stdout=stdout,
             stderr=stderr,
             text=True,
-            env={**plain, "SLIPWAY_FOLDER": stage.summary.folder},
+            env={**plain, "SLIPWAY_FOLDER": stack.summary.folder},
         )
 
 
@@ -41,8 +41,8 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
 ) -> None:
     monkeypatch.setenv("SLIPWAY_FOLDER", str(tmp_path))
     said: list[str] = []
-    with stage(said.append, SLIPWAY_SANDBOX__LIFTED="true") as own:
-        assert "for the demo alone" in said[0]
+    with open_stack(said.append, SLIPWAY_SANDBOX__LIFTED="true") as own:
+        assert "starting a temporary one" in said[0]
         fault = {"platform": "tiktok", "step": "any", "fault": "fail-processing", "times": 1}
         control = Control(own.summary.sandbox, own.summary.sandbox_token)
         control.call("POST", "faults", json={**fault, "reason": "file_format_check_failed"})

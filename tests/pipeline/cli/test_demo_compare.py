@@ -1,4 +1,4 @@
-"""What the demo holds against what: each difference is found and said."""
+"""The demo's comparison reports every difference between our deliveries and the sandbox's ledger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.demo_compare import Ours, compare
+from pipeline.cli.demo_compare import OurDelivery, compare
 
 DUE = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL = "https://www.tiktok.com/@ann/video/7"
-OURS = Ours(
+OURS = OurDelivery(
     post="video",
     caption="demo-1: a video",
     platform="tiktok",
@@ -36,8 +36,8 @@ ENTRY: dict[str, Any] = {
 
 
 def test_live_once_as_we_say_is_no_difference_whatever_else_is_live() -> None:
-    [one], said = compare([OURS], [ENTRY, {**ENTRY, "caption": "another run"}], "demo-1")
-    assert (one.differs, one.late, said) == ("", 1.5, [])
+    [one], differences = compare([OURS], [ENTRY, {**ENTRY, "caption": "another run"}], "demo-1")
+    assert (one.difference, one.late, differences) == ("", 1.5, [])
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_live_once_as_we_say_is_no_difference_whatever_else_is_live() -> None:
         (replace(OURS, remote_id="9"), [ENTRY], "we say it is 9, the ledger says 7"),
         (replace(OURS, remote_id=None), [ENTRY], "we say it is None"),
         (replace(OURS, url="https://elsewhere.example/"), [ENTRY], "the ledger says https://www"),
-        (OURS, [ENTRY, {**ENTRY, "account": "_000b"}], "nobody ordered"),
+        (OURS, [ENTRY, {**ENTRY, "account": "_000b"}], "belongs to no delivery"),
     ],
 )
-def test_each_difference_is_said(ours: Ours, ledger: list[dict[str, Any]], word: str) -> None:
-    _, said = compare([ours], ledger, "demo-1")
-    assert len(said) == 1
-    assert word in said[0]
+def test_each_difference_is_said(ours: OurDelivery, ledger: list[dict[str, Any]], word: str) -> None:
+    _, differences = compare([ours], ledger, "demo-1")
+    assert len(differences) == 1
+    assert word in differences[0]
 
 
 def test_an_address_that_is_not_known_yet_is_no_difference() -> None:

@@ -38,4 +38,4 @@ def test_the_broker_is_rung_full_again(terminal: Terminal, ledger: Ledger) -> No
     nowhere = "redis+socket:///tmp/nobody-is-here?virtual_host=0"
     away = terminal.run("broker", "rebuild", SLIPWAY_BROKER__URL=nowhere)
     assert away.status == 1
-    assert "Error: The broker does not answer. Nothing is lost" in away.stderr
+    assert "Error: The broker is unreachable. Nothing is lost" in away.stderr

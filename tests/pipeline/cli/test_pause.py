@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.store.deliveries import moves as store
+from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.release import release
 from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
@@ -14,7 +14,7 @@ from tests.pipeline.store.ledger import LEASE, Ledger, Post
 
 
 def target(ledger: Ledger, post: Post, scope: str) -> list[str]:
-    """What a person types to pause what this post belongs to."""
+    """Return the arguments that pause what this post belongs to."""
     account: UUID = ledger.delivery(post.deliveries[0]).account_id
     words = {"all": [], "platform": ["tiktok"], "workspace": [str(post.workspace)], "account": [str(account)]}
     return words[scope]
@@ -23,7 +23,7 @@ def target(ledger: Ledger, post: Post, scope: str) -> list[str]:
 def may_arm(ledger: Ledger, post: Post) -> bool:
     held = ledger.claimed(post)
     with ledger.database.once() as c:
-        return store.arm(c, ledger.vault, held, {}, timedelta(minutes=1)) is not None
+        return arm(c, ledger.vault, held, {}, timedelta(minutes=1)) is not None
 
 
 def released(ledger: Ledger) -> set[UUID]:

@@ -21,14 +21,14 @@ Lines = list[str]
 
 @pytest.fixture(scope="module")
 def anywhere(terminal: Terminal) -> Terminal:
-    """A machine of a client: no settings, and nothing of ours that could be reached."""
+    """A client's machine: no settings, and no database or broker that can be reached."""
     return replace(
         terminal, environment={"SLIPWAY_STORE__URL": "nonsense", "SLIPWAY_SETTINGS_FILE": "/nowhere"}
     )
 
 
-def receipted(ledger: Ledger, number: int) -> UUID:
-    """A workspace with this many receipts."""
+def create_receipts(ledger: Ledger, number: int) -> UUID:
+    """Create a workspace with this many receipts."""
     post = ledger.fresh(State.PUBLISHED)
     with ledger.database.begin() as c:
         rows(
@@ -63,7 +63,7 @@ def head(terminal: Terminal, workspace: UUID) -> str:
 def test_what_is_exported_is_verified_where_nothing_of_ours_is(
     terminal: Terminal, anywhere: Terminal, ledger: Ledger
 ) -> None:
-    workspace = receipted(ledger, 3)
+    workspace = create_receipts(ledger, 3)
     kept = head(terminal, workspace)
     assert terminal.text("receipts", "head", "--workspace", str(workspace)) == f"{kept}  Tests\n"
     ended = terminal.run("receipts", "export", "--workspace", str(workspace))
@@ -78,9 +78,9 @@ def test_what_is_exported_is_verified_where_nothing_of_ours_is(
         "compared_with": kept,
         "after": None,
     }
-    told = anywhere.text("receipts", "verify", where)
-    assert f"receipts 1 to 3 of workspace {workspace}" in told
-    assert "a file made anew from its start holds too" in told
+    printed = anywhere.text("receipts", "verify", where)
+    assert f"receipts 1 to 3 of workspace {workspace}" in printed
+    assert "a chain rebuilt from its start verifies too" in printed
     assert anywhere.run("receipts", "verify", "-", stdin=ended.stdout).status == 0
     assert export(terminal, workspace, "--json") == ended.stdout.splitlines(keepends=True)
 
@@ -102,7 +102,7 @@ TAMPERED: dict[str, Callable[[Lines], Lines]] = {
 def test_the_first_line_that_is_wrong_is_named(
     terminal: Terminal, anywhere: Terminal, ledger: Ledger, says: str
 ) -> None:
-    workspace = receipted(ledger, 4)
+    workspace = create_receipts(ledger, 4)
     kept = head(terminal, workspace)
     where = file(terminal, TAMPERED[says](export(terminal, workspace)))
     words = ("receipts", "verify", where, "--head", kept)
@@ -116,18 +116,18 @@ def test_the_first_line_that_is_wrong_is_named(
 def test_one_of_another_workspace_and_the_head_of_another_chain_are_told(
     terminal: Terminal, anywhere: Terminal, ledger: Ledger
 ) -> None:
-    ours, theirs = (receipted(ledger, 2) for _ in range(2))
+    ours, theirs = (create_receipts(ledger, 2) for _ in range(2))
     mixed = [export(terminal, ours)[0], export(terminal, theirs)[1]]
     assert "line 2 is from another workspace" in anywhere.refusal("receipts", "verify", file(terminal, mixed))
     where = file(terminal, export(terminal, ours))
-    told = anywhere.refusal("receipts", "verify", where, "--head", head(terminal, theirs))
-    assert "line 2 is not the chain of that head" in told
+    printed = anywhere.refusal("receipts", "verify", where, "--head", head(terminal, theirs))
+    assert "line 2 is not the chain of that head" in printed
 
 
 def test_a_part_follows_the_head_that_was_kept(
     terminal: Terminal, anywhere: Terminal, ledger: Ledger
 ) -> None:
-    workspace = receipted(ledger, 2)
+    workspace = create_receipts(ledger, 2)
     kept, since = head(terminal, workspace), datetime.now(UTC).isoformat()
     with ledger.database.begin() as c:
         row(
@@ -142,13 +142,13 @@ def test_a_part_follows_the_head_that_was_kept(
     assert [json.loads(line)["sequence"] for line in lines] == [3]
     where = file(terminal, lines)
     assert anywhere.json("receipts", "verify", where, "--after", kept)["first"] == 3
-    assert "--after ties it to what came before" in anywhere.text("receipts", "verify", where)
+    assert "--after checks the link to the receipt before" in anywhere.text("receipts", "verify", where)
     assert len(export(terminal, workspace, "--since", "1h")) == 3
     assert export(terminal, workspace, "--since", "2099-01-01T00:00:00Z") == []
 
 
 def test_many_are_exported_page_by_page(terminal: Terminal, anywhere: Terminal, ledger: Ledger) -> None:
-    workspace = receipted(ledger, 2001)
+    workspace = create_receipts(ledger, 2001)
     where = file(terminal, export(terminal, workspace))
     assert anywhere.json("receipts", "verify", where, "--head", head(terminal, workspace))["receipts"] == 2001
 

@@ -16,47 +16,47 @@ from tests.restoring import keep_rows, put_rows_back
 
 
 @pytest.fixture
-def outside(terminal: Terminal) -> EpochFile:
+def epoch_file(terminal: Terminal) -> EpochFile:
     return EpochFile(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
 
 
 @pytest.fixture
-def restored(terminal: Terminal, ledger: Ledger, outside: EpochFile) -> Iterator[Post]:
-    """A post that was due when the database was put back, which a worker has noticed."""
+def restored(terminal: Terminal, ledger: Ledger, epoch_file: EpochFile) -> Iterator[Post]:
+    """A post that was due when the database was restored; a worker has noticed the restore."""
     post = ledger.fresh(due=-HOUR)
-    worker(ledger.database, outside)
+    worker(ledger.database, epoch_file)
     keep_rows(ledger.database)
     put_rows_back(ledger.database)
-    worker(ledger.database, outside)
+    worker(ledger.database, epoch_file)
     yield post
     terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
     if ledger.state(post.deliveries[0]) is not State.PUBLISHED:
         ledger.change(post.deliveries[0], "state = 'cancelled', in_doubt = false, armed_at = NULL")
 
 
-def worker(database: Database, outside: EpochFile) -> bool:
-    return SendGuard(database, outside, timedelta(seconds=30)).open()
+def worker(database: Database, epoch_file: EpochFile) -> bool:
+    return SendGuard(database, epoch_file, timedelta(seconds=30)).may_send()
 
 
 def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(
-    terminal: Terminal, ledger: Ledger, outside: EpochFile
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
 ) -> None:
-    assert worker(ledger.database, outside)
+    assert worker(ledger.database, epoch_file)
     assert terminal.json("restore", "status")["state"] == "in step"
     assert terminal.json("restore", "list") == []
     assert "in step" in terminal.refusal("restore", "accept")
 
 
 def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_they_stand(
-    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
     [delivery] = restored.deliveries
-    mark = outside.read()
+    mark = epoch_file.read()
     assert mark is not None
-    told = terminal.json("restore", "status")
-    assert (told["state"], told["until"][:19]) == ("in doubt", mark.until.isoformat()[:19])
-    assert told["since"] < told["found_at"]
-    assert told["deliveries"] == [{"platform": "tiktok", "why": "due in the time in doubt", "number": 1}]
+    shown = terminal.json("restore", "status")
+    assert (shown["state"], shown["until"][:19]) == ("in doubt", mark.until.isoformat()[:19])
+    assert shown["since"] < shown["found_at"]
+    assert shown["deliveries"] == [{"platform": "tiktok", "why": "due in the time in doubt", "number": 1}]
     text = terminal.text("restore", "status")
     assert "slipway restore accept" in text
     [listed] = terminal.json("restore", "list")
@@ -82,7 +82,7 @@ def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_t
 
 
 def test_before_any_worker_ran_the_command_sees_it_by_itself(
-    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
     keep_rows(ledger.database)
@@ -91,46 +91,48 @@ def test_before_any_worker_ran_the_command_sees_it_by_itself(
     assert [one["id"] for one in terminal.json("restore", "list")] == [str(restored.deliveries[0])]
     [accepted] = terminal.json("restore", "accept")
     assert accepted["id"] == str(restored.deliveries[0])
-    assert worker(ledger.database, outside)
+    assert worker(ledger.database, epoch_file)
 
 
 def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
-    terminal: Terminal, ledger: Ledger, outside: EpochFile, restored: Post
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
     keep_rows(ledger.database)
     put_rows_back(ledger.database)
-    (outside.folder / "mark.json").unlink()
-    told = terminal.json("restore", "status")
-    assert (told["state"], told["until"]) == ("in doubt", "nobody knows")
+    (epoch_file.folder / "mark.json").unlink()
+    shown = terminal.json("restore", "status")
+    assert (shown["state"], shown["until"]) == ("in doubt", "not known")
     assert "--until" in terminal.text("restore", "status")
     assert "--until" in terminal.refusal("restore", "list")
     assert "--until" in terminal.refusal("restore", "accept")
     ended = terminal.run("restore", "accept", "--until", "2099-01-01T00:00:00Z")
     assert ended.status == 2
-    assert "is still to come" in ended.stderr
+    assert "is in the future" in ended.stderr
     listed = terminal.json("restore", "list", "--until", "now")
     assert str(restored.deliveries[0]) in {one["id"] for one in listed}
     accepted = terminal.json("restore", "accept", "--until", "now")
     assert [one["id"] for one in accepted] == [one["id"] for one in listed]
-    assert worker(ledger.database, outside)
+    assert worker(ledger.database, epoch_file)
 
 
-def test_a_person_declares_it_and_takes_it_back(terminal: Terminal, ledger: Ledger, outside: EpochFile) -> None:
-    assert worker(ledger.database, outside)
-    told = terminal.json("restore", "declare", "--since", "20h")
-    assert "declare" in told["why"]
-    assert not worker(ledger.database, outside)
+def test_a_person_declares_it_and_takes_it_back(
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
+) -> None:
+    assert worker(ledger.database, epoch_file)
+    shown = terminal.json("restore", "declare", "--since", "20h")
+    assert "declare" in shown["why"]
+    assert not worker(ledger.database, epoch_file)
     terminal.text("restore", "accept", "--nothing-sent", "a mistake")
-    assert worker(ledger.database, outside)
+    assert worker(ledger.database, epoch_file)
 
 
 def test_where_the_mark_is_not_kept_and_where_it_is_damaged_is_said(
-    terminal: Terminal, ledger: Ledger, outside: EpochFile
+    terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
 ) -> None:
     assert "SLIPWAY_MARK__KEEP" in terminal.refusal("restore", "status", SLIPWAY_MARK__KEEP="false")
-    assert worker(ledger.database, outside)
-    good = (outside.folder / "mark.json").read_text()
-    (outside.folder / "mark.json").write_text("half a ma")
-    assert "is no mark" in terminal.refusal("restore", "status")
-    (outside.folder / "mark.json").write_text(good)
+    assert worker(ledger.database, epoch_file)
+    good = (epoch_file.folder / "mark.json").read_text()
+    (epoch_file.folder / "mark.json").write_text("half a ma")
+    assert "is no epoch file" in terminal.refusal("restore", "status")
+    (epoch_file.folder / "mark.json").write_text(good)

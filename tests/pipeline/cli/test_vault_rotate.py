@@ -19,8 +19,8 @@ def key() -> str:
     return Fernet.generate_key().decode()
 
 
-def sealed(ledger: Ledger) -> tuple[UUID, UUID]:
-    """An account with credentials, and a delivery with a checkpoint."""
+def create_secrets(ledger: Ledger) -> tuple[UUID, UUID]:
+    """Create an account with credentials and a delivery with a checkpoint."""
     post = ledger.fresh()
     ledger.armed(post)
     found = ledger.delivery(post.deliveries[0])
@@ -34,10 +34,10 @@ def counts(rows: Any) -> list[tuple[int, int, int]]:
 def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to_do(
     terminal: Terminal, ledger: Ledger, vault_key: str
 ) -> None:
-    account, delivery = sealed(ledger)
+    account, delivery = create_secrets(ledger)
     new = key()
     both = {KEYS: f"{new},{vault_key}"}
-    assert counts(terminal.json("vault-rotate", **both)) == [(1, 0, 0), (1, 0, 0), (0, 0, 0)]
+    assert counts(terminal.json("vault", "rotate", **both)) == [(1, 0, 0), (1, 0, 0), (0, 0, 0)]
 
     with ledger.database.begin() as c, pytest.raises(VaultError):
         read_account(c, ledger.vault, account)
@@ -45,10 +45,10 @@ def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to
         opened, version, _ = read_account(c, Vault(new), account)
     assert (opened.credentials.access_token.get_secret_value(), version) == ("token-1", 1)
     assert Vault(new).open(ledger.delivery(delivery).checkpoint, delivery) == {"handle": "first"}
-    assert counts(terminal.json("vault-rotate", **both)) == [(0, 1, 0), (0, 1, 0), (0, 0, 0)]
+    assert counts(terminal.json("vault", "rotate", **both)) == [(0, 1, 0), (0, 1, 0), (0, 0, 0)]
 
-    # cut off in between: what is done stays, the rest follows
-    other, _ = sealed(ledger)
+    # interrupted: what is rotated stays so, the rest follows
+    other, _ = create_secrets(ledger)
     assert counts(terminal.json("vault-rotate", **both)) == [(1, 1, 0), (1, 1, 0), (0, 0, 0)]
     with ledger.database.begin() as c:
         assert read_account(c, Vault(new), other)[0].credentials.refresh_token is not None
@@ -56,7 +56,7 @@ def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to
 
 def test_batches_smaller_than_what_there_is_reach_all_of_it(ledger: Ledger, vault_key: str) -> None:
     for _ in range(5):
-        sealed(ledger)
+        create_secrets(ledger)
     heard: list[int] = []
     found = rotate(ledger.database, f"{key()},{vault_key}", lambda n: heard.append(n.sealed_again), batch=2)
     assert [n.sealed_again for n in found] == [5, 5, 0]
@@ -64,9 +64,9 @@ def test_batches_smaller_than_what_there_is_reach_all_of_it(ledger: Ledger, vaul
 
 
 def test_what_opens_with_no_key_is_left_alone_and_said(terminal: Terminal, ledger: Ledger) -> None:
-    account, _ = sealed(ledger)
+    account, _ = create_secrets(ledger)
     ended = terminal.run("vault-rotate", SLIPWAY_VAULT__KEYS=key())
     assert ended.status == 1
-    assert "put the key they were sealed with back" in ended.stderr
+    assert "put the key that encrypted them back" in ended.stderr
     with ledger.database.begin() as c:
         read_account(c, ledger.vault, account)

@@ -93,7 +93,7 @@ def test_a_key_is_rotated_and_the_old_secret_ends(terminal: Terminal, ledger: Le
     old = terminal.json("key", "create", "Turn")["key"]
     done = terminal.run("key", "rotate", old.partition(".")[0], "--overlap", "24h")
     assert "shown only once" in done.stderr
-    assert "The old one works until" in done.stderr
+    assert "The old secret works until" in done.stderr
     turned = terminal.json("key", "rotate", old, "--overlap", "0s")
     with ledger.database.begin() as c:
         opened = [find_caller(c, key) is not None for key in (old, done.stdout.strip(), turned["key"])]
