@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.media.files.storage_folder import Sink
-from pipeline.media.probe.sniff import HEAD, sniff
+from pipeline.media.probe.sniff import HEAD_BYTES, sniff
 
 _ALIKE: Mapping[str, frozenset[str]] = {
     kind: family
@@ -52,8 +52,8 @@ class Intake:
             if self.size > self.most:
                 raise TooLarge
             if not self._known:
-                self._head += data[: HEAD - len(self._head)]
-                if len(self._head) == HEAD:
+                self._head += data[: HEAD_BYTES - len(self._head)]
+                if len(self._head) == HEAD_BYTES:
                     self._look()
             self._hash.update(data)
             if self.sink is not None:

@@ -1,6 +1,6 @@
-"""What FFmpeg and Pillow do not tell about ISO base media files (MP4, MOV, HEIF): rotation, sizes, missing ends.
+"""Reads what FFmpeg and Pillow do not report of ISO base media files (MP4, MOV, HEIF): rotation, sizes, missing ends.
 
-Pure reading of box headers (ISO/IEC 14496-12 and 23008-12); runs in the jail like all that reads hostile bytes.
+Parses box headers (ISO/IEC 14496-12 and 23008-12). Runs in the probe process, as all code that reads hostile bytes.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 MAX_BOXES = 4096
-"""Boxes looked at inside another; real files have dozens."""
+"""Boxes read inside another; real files have dozens."""
 MAX_TOP = 16
-"""Boxes looked at on the top level: enough to meet ``moov``, without a walk through thousands of fragments."""
+"""Boxes read at the top level: enough to reach ``moov``, without reading thousands of fragments."""
 MAX_META = 4 * 1024 * 1024
 """Bytes of a HEIF ``meta`` box that are read; real ones have kilobytes."""
 _QUARTER_TURNS = frozenset({1, 3})
 
 
-class Seekable(Protocol):
-    """What is needed of a file."""
+class SeekableFile(Protocol):
+    """The methods of a file that this module uses."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves to an offset."""
+        """Move to an offset."""
         ...
 
     def read(self, size: int = -1, /) -> bytes:
-        """Fewer bytes only at the end."""
+        """Return ``size`` bytes, fewer only at the end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box: its four letters, and where its content lies (file offsets)."""
+    """A box: its type (four letters) and the file offsets of its content."""
 
     name: bytes
     start: int
     end: int
 
 
-def boxes(file: Seekable, start: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
-    """The boxes between two offsets; the last one may claim to reach beyond ``end``."""
+def iter_boxes(file: SeekableFile, start: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
+    """Yield the boxes between two offsets. The last one may claim to end after ``end``."""
     for _ in range(most):
         if end - start < 8:  # noqa: PLR2004  a header is 8 bytes; some writers leave padding
             return
@@ -58,37 +58,37 @@ def boxes(file: Seekable, start: int, end: int, most: int = MAX_BOXES) -> Iterat
         start += size
 
 
-def _first(file: Seekable, where: Box, *path: bytes) -> Box | None:
+def _find_box(file: SeekableFile, where: Box, *path: bytes) -> Box | None:
     found: Box | None = where
     for name in path:
         if found is None:
             return None
-        found = next((box for box in boxes(file, found.start, found.end) if box.name == name), None)
+        found = next((box for box in iter_boxes(file, found.start, found.end) if box.name == name), None)
     return found
 
 
-def cut_short(file: Seekable, size: int) -> bool:
-    """Whether the media of an MP4 or MOV claim more bytes than the file has: it is not whole."""
-    tops = boxes(file, 0, size, MAX_TOP)
+def is_cut_short(file: SeekableFile, size: int) -> bool:
+    """Return True if the boxes of an MP4 or MOV claim more bytes than the file has."""
+    tops = iter_boxes(file, 0, size, MAX_TOP)
     return any(box.end > size and box.name in (b"moov", b"mdat", b"moof") for box in tops)
 
 
-def sideways(file: Seekable, size: int) -> frozenset[int]:
-    """Ids of the tracks of an MP4 or MOV that are shown turned by a quarter (the matrix of their ``tkhd``)."""
-    turned = set()
-    for top in boxes(file, 0, size, MAX_TOP):
+def list_sideways_tracks(file: SeekableFile, size: int) -> frozenset[int]:
+    """Return the ids of the tracks that are shown rotated by 90 or 270 degrees (the matrix of their ``tkhd``)."""
+    rotated = set()
+    for top in iter_boxes(file, 0, size, MAX_TOP):
         if top.name != b"moov":
             continue
-        for track in boxes(file, top.start, top.end):
-            header = _first(file, track, b"tkhd") if track.name == b"trak" else None
+        for track in iter_boxes(file, top.start, top.end):
+            header = _find_box(file, track, b"tkhd") if track.name == b"trak" else None
             if header is not None:
-                number, is_turned = _tkhd(_content(file, header, 104))
-                turned |= {number} if is_turned else set()
-    return frozenset(turned)
+                number, is_rotated = _parse_track_header(_read_box(file, header, 104))
+                rotated |= {number} if is_rotated else set()
+    return frozenset(rotated)
 
 
-def _tkhd(data: bytes) -> tuple[int, bool]:
-    """Track id, and whether the matrix swaps width and height (a and d smaller than b and c)."""
+def _parse_track_header(data: bytes) -> tuple[int, bool]:
+    """Return the track id and whether the matrix swaps width and height (a and d smaller than b and c)."""
     wide = 12 if data[:1] == b"\x01" else 0  # version 1 has 64-bit times
     if len(data) < 76 + wide:  # up to the end of the matrix
         return 0, False
@@ -97,36 +97,36 @@ def _tkhd(data: bytes) -> tuple[int, bool]:
     return number, abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def _content(file: Seekable, box: Box, most: int) -> bytes:
+def _read_box(file: SeekableFile, box: Box, most: int) -> bytes:
     file.seek(box.start)
     return file.read(min(most, box.end - box.start))
 
 
-def heif_size(file: Seekable, size: int) -> tuple[int, int] | None:
-    """Width and height of a HEIF's primary image as it is shown, None when the file does not say."""
+def read_heif_size(file: SeekableFile, size: int) -> tuple[int, int] | None:
+    """Return width and height of a HEIF's primary image as shown, None if the file does not contain them."""
     whole = Box(b"", 0, size)
-    meta = _first(file, whole, b"meta")
+    meta = _find_box(file, whole, b"meta")
     if meta is None:
         return None
     inside = Box(b"meta", meta.start + 4, meta.end)  # a full box: version and flags come first
-    primary, properties = _first(file, inside, b"pitm"), _first(file, inside, b"iprp", b"ipco")
-    uses = _first(file, inside, b"iprp", b"ipma")
+    primary, properties = _find_box(file, inside, b"pitm"), _find_box(file, inside, b"iprp", b"ipco")
+    uses = _find_box(file, inside, b"iprp", b"ipma")
     if primary is None or properties is None or uses is None:
         return None
-    data = _content(file, primary, 8)
+    data = _read_box(file, primary, 8)
     item = int.from_bytes(data[4:6] if data[0] == 0 else data[4:8], "big")
-    mine = _associated(_content(file, uses, MAX_META), item)
-    found, turned = None, False
-    for index, box in enumerate(boxes(file, properties.start, properties.end), 1):
+    mine = _list_properties(_read_box(file, uses, MAX_META), item)
+    found, is_rotated = None, False
+    for index, box in enumerate(iter_boxes(file, properties.start, properties.end), 1):
         if index in mine and box.name == b"ispe":
-            found = struct.unpack_from(">II", _content(file, box, 12), 4)
+            found = struct.unpack_from(">II", _read_box(file, box, 12), 4)
         elif index in mine and box.name == b"irot":
-            turned = _content(file, box, 1)[0] & 3 in _QUARTER_TURNS
-    return (found[1], found[0]) if found and turned else found
+            is_rotated = _read_box(file, box, 1)[0] & 3 in _QUARTER_TURNS
+    return (found[1], found[0]) if found and is_rotated else found
 
 
-def _associated(data: bytes, item: int) -> frozenset[int]:
-    """Numbers (from 1) of the properties that an ``ipma`` box gives to an item."""
+def _list_properties(data: bytes, item: int) -> frozenset[int]:
+    """Return the numbers (from 1) of the properties that an ``ipma`` box assigns to an item."""
     version, wide = data[0], data[3] & 1
     id_bytes = 2 if version == 0 else 4
     (entries,) = struct.unpack_from(">I", data, 4)

@@ -1,55 +1,57 @@
-"""Looks at a user-given URL once: can it be had, what is it really, how large, how long, in which codec."""
+"""Probes a media URL once: whether it can be fetched, and its real type, size, dimensions, duration and codec."""
 
 from __future__ import annotations
 
 from adapters.contract import MediaFacts
 from pipeline.media.opener import Opener
-from pipeline.media.probe import probe_client as jail
-from pipeline.media.probe.range_source import Patience, Source
-from pipeline.media.probe.sniff import HEAD, Container, Kind, sniff
+from pipeline.media.probe import probe_client
+from pipeline.media.probe.range_source import ProbeLimits, RangeSource
+from pipeline.media.probe.sniff import HEAD_BYTES, Container, Kind, sniff
 from pipeline.media.refusal import Refused
 
-_PAGES = frozenset({"application/json", "application/xml", "application/xhtml+xml", "text/html", "text/xml"})
-"""Served types that say plainly "not a file of media", whatever the bytes; platforms that pull believe them too."""
+_WEB_PAGES = frozenset(
+    {"application/json", "application/xml", "application/xhtml+xml", "text/html", "text/xml"}
+)
+"""Content types that are refused whatever the bytes are: platforms that fetch the URL refuse them too."""
 
 
-def probe(fetcher: Opener, url: str, expected: Kind, *, patience: Patience | None = None) -> MediaFacts:
-    """The facts of the file at ``url``, which is to be an image or a video.
+def probe(fetcher: Opener, url: str, expected: Kind, *, limits: ProbeLimits | None = None) -> MediaFacts:
+    """Return the facts of the file at ``url``, which must be of the expected kind.
 
-    Raises Refused (it will not do as it is), Unanswered (it may later), inmates.JailBroken (this installation is at
-    fault). Width and height are as shown: after rotation, and with square pixels.
+    Width and height are as shown: after rotation, with square pixels. Raises Refused (the file is not usable),
+    Unanswered (it may be later) and ProbeUnavailable (this installation is at fault).
     """
-    source = Source(fetcher, url, Patience() if patience is None else patience)
+    source = RangeSource(fetcher, url, ProbeLimits() if limits is None else limits)
     try:
         source.open()
-        container = _container(source, expected)
-        seen = jail.inspect(container, source.size, source.read, source.left())
+        container = _recognize(source, expected)
+        result = probe_client.inspect(container, source.size, source.read, source.seconds_left())
     finally:
         source.close()
     return MediaFacts(
         content_type=container.content_type,
         bytes=source.size,
-        width=seen.width,
-        height=seen.height,
-        duration=seen.duration,
-        codec=seen.codec,
-        fps=seen.fps,
+        width=result.width,
+        height=result.height,
+        duration=result.duration,
+        codec=result.codec,
+        fps=result.fps,
         etag=source.etag,
     )
 
 
-def _container(source: Source, expected: Kind) -> Container:
-    """What the bytes are; refuses pages, what is not known, and images where a video is due or the reverse."""
-    served = source.content_type
-    if served in _PAGES:
-        raise Refused(f"content type {served}, not {_A[expected]}")
-    container = sniff(source.read(0, HEAD))
+def _recognize(source: RangeSource, expected: Kind) -> Container:
+    """Return the container of the bytes. Raises Refused for web pages, unknown formats and the other kind."""
+    served, wanted = source.content_type, _WITH_ARTICLE[expected]
+    if served in _WEB_PAGES:
+        raise Refused(f"content type {served}, not {wanted}")
+    container = sniff(source.read(0, HEAD_BYTES))
     if container is None:
-        said = f"content type {served}" if served else "no content type"
-        raise Refused(f"{said}, and the bytes are not those of {_A[expected]} in a format that is accepted")
+        header = f"content type {served}" if served else "no content type"
+        raise Refused(f"{header}, and the bytes are not those of {wanted} in a format that is accepted")
     if container.kind != expected:
-        raise Refused(f"it is {_A[container.kind]} ({container.content_type}), not {_A[expected]}")
+        raise Refused(f"it is {_WITH_ARTICLE[container.kind]} ({container.content_type}), not {wanted}")
     return container
 
 
-_A: dict[Kind, str] = {"image": "an image", "video": "a video"}
+_WITH_ARTICLE: dict[Kind, str] = {"image": "an image", "video": "a video"}

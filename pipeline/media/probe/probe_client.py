@@ -1,4 +1,8 @@
-"""The processes that read hostile files, seen from outside: this is all they ever get to talk to."""
+"""Has a probe process inspect a hostile file, and checks everything that the process answers.
+
+What a probe process sends is a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
+parsed by a strict model. Nothing it sends is ever unpickled, since the file may have taken the process over.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,19 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.media.probe.probe_pool import START_SECONDS, Escaped, Inmate, JailBroken, inmate
-from pipeline.media.probe.probe_worker import ANSWER, ASK, GET, PIECE, READY, SIZE
+from pipeline.media.probe.probe_pool import (
+    START_SECONDS,
+    ProbeFailed,
+    ProbeProcess,
+    ProbeUnavailable,
+    start_probe,
+)
+from pipeline.media.probe.probe_worker import ANSWER, LENGTH, MAX_READ, READ, READY, REQUEST
 from pipeline.media.probe.sniff import Container
 from pipeline.media.refusal import Refused, Unanswered
 
 MAX_ANSWER = 4096
-_SAYS = {
+_REASONS = {
     "unreadable": "it is damaged, or not really {type}",
     "cut_short": "the file ends before its media do: it is not whole",
     "no_video": "there is no video in it that can be read",
@@ -24,8 +34,8 @@ _SAYS = {
 }
 
 
-class Seen(BaseModel):
-    """What the inmate says it saw. It may have been taken over by the file, so nothing in here is believed unseen."""
+class ProbeResult(BaseModel):
+    """The answer of a probe process. The file may have taken the process over, so each field is checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,38 +47,41 @@ class Seen(BaseModel):
     error: str | None = Field(default=None, pattern=r"^[a-z_]{1,32}$")
 
 
-def inspect(container: Container, size: int, read: Callable[[int, int], bytes], seconds: float) -> Seen:
-    """What a file is, read by the inmate through ``read(offset, length)``, within ``seconds`` of wall clock.
+def inspect(
+    container: Container, size: int, read: Callable[[int, int], bytes], seconds: float
+) -> ProbeResult:
+    """Inspect a file of ``size`` bytes, which the probe process reads by ``read(offset, length)``.
 
-    Raises Refused when the file cannot be understood, Unanswered when time runs out, JailBroken when it is our fault,
-    and whatever ``read`` raises.
+    ``seconds``: of wall clock; then the process is killed. Raises Refused when the file cannot be understood,
+    Unanswered when the time is over, ProbeUnavailable when this installation is at fault, and whatever ``read`` raises.
     """
     job = {"reader": container.reader, "format": container.format, "size": size}
-    with inmate() as one:
-        with _killed_after(one, START_SECONDS):
-            _start(one, job)
-        with _killed_after(one, seconds) as killed:
+    with start_probe() as probe:
+        with _kill_after(probe, START_SECONDS):
+            _send_job(probe, job)
+        with _kill_after(probe, seconds) as killed:
             try:
-                seen = _serve(one, size, read)
-            except (Escaped, BrokenPipeError):
+                result = _serve_reads(probe, size, read)
+            except (ProbeFailed, BrokenPipeError):
                 if killed.is_set():
                     raise Unanswered(f"could not be read within {seconds:.0f} s") from None
-                if not one.kill():
-                    raise JailBroken("the warden died, and with it what read the file") from None
-                seen = Seen(error="unreadable")
-    if seen.error is not None:
-        raise Refused(_SAYS.get(seen.error, _SAYS["unreadable"]).format(type=container.content_type))
-    return seen
+                if not probe.kill():
+                    raise ProbeUnavailable("the fork server died, and the probe process with it") from None
+                result = ProbeResult(error="unreadable")
+    if result.error is not None:
+        reason = _REASONS.get(result.error, _REASONS["unreadable"])
+        raise Refused(reason.format(type=container.content_type))
+    return result
 
 
 @contextmanager
-def _killed_after(inmate: Inmate, seconds: float) -> Iterator[Event]:
-    """Blocking reads and writes below end because the child does."""
+def _kill_after(probe: ProbeProcess, seconds: float) -> Iterator[Event]:
+    """Kill the process after ``seconds``, which ends blocking reads and writes of its pipes. Yield "was killed"."""
     killed = Event()
 
     def kill() -> None:
         killed.set()
-        inmate.kill()
+        probe.kill()
 
     timer = Timer(seconds, kill)
     timer.daemon = True
@@ -79,42 +92,42 @@ def _killed_after(inmate: Inmate, seconds: float) -> Iterator[Event]:
         timer.cancel()
 
 
-def _start(inmate: Inmate, job: dict[str, object]) -> None:
+def _send_job(probe: ProbeProcess, job: dict[str, object]) -> None:
     try:
-        _send(inmate.into, json.dumps(job).encode())
-        what, _, _ = ASK.unpack(_exactly(inmate.out, ASK.size))
-    except (Escaped, BrokenPipeError):
-        raise JailBroken("an inmate died before it was ready") from None
-    if what != READY:
-        raise JailBroken("the jail did not say that it is ready")
+        _send(probe.to_probe, json.dumps(job).encode())
+        kind, _, _ = REQUEST.unpack(_receive(probe.from_probe, REQUEST.size))
+    except (ProbeFailed, BrokenPipeError):
+        raise ProbeUnavailable("a probe process died before it was ready") from None
+    if kind != READY:
+        raise ProbeUnavailable("a probe process did not say that it is ready")
 
 
-def _serve(inmate: Inmate, size: int, read: Callable[[int, int], bytes]) -> Seen:
-    into, out = inmate.into, inmate.out
+def _serve_reads(probe: ProbeProcess, size: int, read: Callable[[int, int], bytes]) -> ProbeResult:
+    """Answer the process's reads until it sends its result. Raises ProbeFailed for anything else."""
     while True:
-        what, offset, length = ASK.unpack(_exactly(out, ASK.size))
-        if what == GET and offset < size and 0 < length <= PIECE:
-            _send(into, read(offset, length))
-        elif what == ANSWER and length <= MAX_ANSWER:
+        kind, offset, length = REQUEST.unpack(_receive(probe.from_probe, REQUEST.size))
+        if kind == READ and offset < size and 0 < length <= MAX_READ:
+            _send(probe.to_probe, read(offset, length))
+        elif kind == ANSWER and length <= MAX_ANSWER:
             try:
-                return Seen.model_validate_json(_exactly(out, length))
+                return ProbeResult.model_validate_json(_receive(probe.from_probe, length))
             except ValidationError:
-                raise Escaped from None
+                raise ProbeFailed from None
         else:
-            raise Escaped
+            raise ProbeFailed
 
 
-def _send(into: IO[bytes], data: bytes) -> None:
-    left = memoryview(SIZE.pack(len(data)) + data)
+def _send(to_probe: IO[bytes], data: bytes) -> None:
+    left = memoryview(LENGTH.pack(len(data)) + data)
     while left:
-        left = left[into.write(left) :]
+        left = left[to_probe.write(left) :]
 
 
-def _exactly(out: IO[bytes], length: int) -> bytes:
+def _receive(from_probe: IO[bytes], length: int) -> bytes:
     data = b""
     while len(data) < length:
-        piece = out.read(length - len(data))
+        piece = from_probe.read(length - len(data))
         if not piece:
-            raise Escaped
+            raise ProbeFailed
         data += piece
     return data

@@ -1,4 +1,4 @@
-"""Inmates from outside: the warden forks one for each file, and it is dead at the end whatever happens."""
+"""Probe processes as the worker sees them: forked by the fork server, one for each file, and killed afterwards."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from pipeline.media.probe.fork_server import END, FORK, ORDER, TOLD
+from pipeline.media.probe.fork_server import FORK, MESSAGE
 
 PROGRAM = Path(__file__).with_name("fork_server.py")
 START_SECONDS = 20.0
-"""For loading the libraries (0.2 s on an idle machine), and for whatever the warden is told."""
+"""For loading the libraries (0.2 s on an idle machine), and for each answer of the fork server."""
 
 
-class JailBroken(RuntimeError):
-    """The jail did not even get ready: a fault of this installation, not of the file."""
+class ProbeUnavailable(RuntimeError):
+    """No probe process could be started: a fault of this installation, not of the file."""
 
 
-class Escaped(Exception):
-    """An inmate, or the warden, died or said something it must not say."""
+class ProbeFailed(Exception):
+    """A probe process or the fork server died, or broke the protocol."""
 
 
-class Warden:
-    """The process that forks the inmates (``warden.py``). It ends with this one, and its inmates end with it.
+class ForkServer:
+    """A fork server process (``fork_server.py``). It ends with this process and kills its children when it ends.
 
-    Raises JailBroken when it does not begin.
+    Raises ProbeUnavailable when it does not start.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._line, theirs = socket.socketpair()
-        self._line.settimeout(START_SECONDS)
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(START_SECONDS)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own file by our own interpreter
                 [sys.executable, "-I", str(PROGRAM)],
@@ -51,103 +51,93 @@ class Warden:
                 start_new_session=True,
             )
         try:
-            self._heard()
-        except Escaped:
-            raise JailBroken(f"the jail did not start (exit {self.close()})") from None
+            self._receive()
+        except ProbeFailed:
+            raise ProbeUnavailable(f"the fork server did not start (exit {self.close()})") from None
 
     def fork(self, incoming: int, outgoing: int) -> int:
-        """The process id of an inmate that has these ends of its pipes. Raises Escaped when the warden is no more."""
-        return self._told(FORK, 0, [incoming, outgoing])
+        """Fork a probe process with these pipes and return its process id. Raises ProbeFailed if the server is dead."""
+        return self._request(FORK, [incoming, outgoing])
 
-    def end(self, pid: int) -> bool:
-        """It is dead when this returns; it may have been before. False: there is no warden any more to do it.
+    def kill(self, pid: int) -> bool:
+        """Kill a probe process, dead or alive. Return False if the fork server is dead.
 
-        Then it dies of its closed pipes, and that it died says nothing about the file it read.
+        Then the process ends because its pipes close, and its end says nothing about the file it read.
         """
         try:
-            self._told(END, pid)
-        except Escaped:
+            self._request(pid)
+        except ProbeFailed:
             return False
         return True
 
     def close(self) -> int:
-        """Ends it, and its inmates. Returns its exit status."""
-        self._line.close()
+        """Kill the server; its children end with it. Return its exit status."""
+        self._socket.close()
         self._process.kill()
         return self._process.wait()
 
-    def _told(self, what: bytes, pid: int, ends: Sequence[int] = ()) -> int:
+    def _request(self, request: int, pipes: Sequence[int] = ()) -> int:
         with self._lock:
             try:
-                socket.send_fds(self._line, [ORDER.pack(what, pid)], ends)
-                return self._heard()
-            except (OSError, Escaped):
-                self._line.close()  # or an answer that comes late would be taken for the next one's
-                raise Escaped from None
+                socket.send_fds(self._socket, [MESSAGE.pack(request)], pipes)
+                return self._receive()
+            except (OSError, ProbeFailed):
+                self._socket.close()  # a late answer must not be taken for the answer to the next request
+                raise ProbeFailed from None
 
-    def _heard(self) -> int:
-        data = b""
-        while len(data) < TOLD.size:
-            try:
-                piece = self._line.recv(TOLD.size - len(data))
-            except OSError:
-                raise Escaped from None
-            if not piece:
-                raise Escaped
-            data += piece
-        (pid,) = TOLD.unpack(data)
+    def _receive(self) -> int:
+        try:
+            data = self._socket.recv(MESSAGE.size)
+        except OSError:
+            raise ProbeFailed from None
+        if len(data) != MESSAGE.size:
+            raise ProbeFailed
+        (pid,) = MESSAGE.unpack(data)
         return int(pid)
 
 
-class Guard:
-    """The warden of this process: begun when the first inmate is needed, and anew should it have died."""
+_start_lock = Lock()
+_server: ForkServer | None = None
+"""The server of this process. It is never closed: a thread may still be reading a file through it."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._warden: Warden | None = None
 
-    def fork(self, incoming: int, outgoing: int) -> tuple[Warden, int]:
-        """An inmate, and whose it is. Raises JailBroken."""
-        with self._lock:
-            if self._warden is not None:
-                try:
-                    return self._warden, self._warden.fork(incoming, outgoing)
-                except Escaped:
-                    self._warden.close()
-            self._warden = None  # also when the next one does not begin
-            self._warden = Warden()
+def _fork(incoming: int, outgoing: int) -> tuple[ForkServer, int]:
+    """Fork a probe process; start a fork server if there is none or it has died. Raises ProbeUnavailable."""
+    global _server  # noqa: PLW0603  one server a process, replaced when it dies
+    with _start_lock:
+        for _ in range(2):
+            if _server is None:
+                _server = ForkServer()
             try:
-                return self._warden, self._warden.fork(incoming, outgoing)
-            except Escaped:
-                raise JailBroken("the jail ended as soon as it had started") from None
-
-
-guard = Guard()
-"""Closed by nobody: while a thread still reads a file, no inmate may die of anything but that file."""
+                return _server, _server.fork(incoming, outgoing)
+            except ProbeFailed:
+                _server.close()
+                _server = None
+    raise ProbeUnavailable("the fork server died as soon as it had started")
 
 
 @dataclass(frozen=True, slots=True)
-class Inmate:
-    """A process in the jail, from outside: our ends of its pipes."""
+class ProbeProcess:
+    """A probe process: our ends of its pipes, and how to kill it."""
 
-    into: IO[bytes]
-    out: IO[bytes]
+    to_probe: IO[bytes]
+    from_probe: IO[bytes]
     kill: Callable[[], bool]
-    """It is dead when this returns, or (False) has no warden any more. May be called again, from any thread."""
+    """As `ForkServer.kill`. May be called again, from any thread."""
 
 
 @contextmanager
-def inmate() -> Iterator[Inmate]:
-    """One for one file: no environment, nothing open but its pipes, its own session; dead at the end."""
-    incoming, into = os.pipe()
-    out, outgoing = os.pipe()
-    with open(into, "wb", 0) as writer, open(out, "rb", 0) as reader:  # noqa: PTH123  descriptors, not paths
+def start_probe() -> Iterator[ProbeProcess]:
+    """A new process for one file: no environment, nothing open but its pipes, its own session. Killed at the end."""
+    incoming, to_probe = os.pipe()
+    from_probe, outgoing = os.pipe()
+    with open(to_probe, "wb", 0) as writer, open(from_probe, "rb", 0) as reader:  # noqa: PTH123  descriptors, not paths
         try:
-            warden, pid = guard.fork(incoming, outgoing)
+            server, pid = _fork(incoming, outgoing)
         finally:
             os.close(incoming)
             os.close(outgoing)
         try:
-            yield Inmate(writer, reader, partial(warden.end, pid))
+            yield ProbeProcess(writer, reader, partial(server.kill, pid))
         finally:
-            warden.end(pid)
+            server.kill(pid)

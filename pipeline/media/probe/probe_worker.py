@@ -1,8 +1,8 @@
-"""What goes on inside the jail: one hostile file is read through a pipe, and it is said what it is.
+"""The probe process: gives up every right, reads one hostile file through a pipe and answers what it is.
 
-An inmate is a process that ``warden.py`` forked, for one file. Its libraries are loaded; it gives up every right, says
-that it is ready, and only then gets to see the first byte. It asks for bytes by (offset, length) and gets them through
-its pipes; there is no name of the file, no network and no other file to be had in here.
+``fork_server.py`` forks it for one file, with the libraries loaded. It confines itself, says that it is ready and only
+then receives the first byte. It requests bytes by (offset, length) and receives them through its pipes. It has no name
+of the file, no network and no other file.
 """
 
 from __future__ import annotations
@@ -17,96 +17,96 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NoReturn
 
-ASK = struct.Struct(">cQI")
-"""What the inmate says: what (``R`` ready, ``G`` get, ``A`` answer), offset, length; an answer's JSON follows."""
-READY, GET, ANSWER = b"R", b"G", b"A"
-SIZE = struct.Struct(">I")
-"""What goes before everything that is sent in: its length in bytes."""
-PIECE = 1024 * 1024
-"""Most bytes that are asked for at once."""
+REQUEST = struct.Struct(">cQI")
+"""What the process sends: a kind, an offset and a length. The JSON of an answer follows its length."""
+READY, READ, ANSWER = b"R", b"G", b"A"
+LENGTH = struct.Struct(">I")
+"""Precedes everything that the process receives: its length in bytes."""
+MAX_READ = 1024 * 1024
+"""Bytes of one read request, at most."""
 MEMORY = 1024**3
 CPU_SECONDS = 10
 MAX_PIXELS = 100_000_000
 MAX_STREAMS = "64"
 _NOBODY = 65534
-# FFmpeg's full names of the only demuxers there are in here (an HLS playlist opens others).
+# FFmpeg's full names of the only demuxers that are allowed (an HLS playlist would open others).
 _DEMUXERS = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm", "avi": "avi"}
-_TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 
 
 class RangeFile:
-    """A file object over the pipe: the only thing in here that can be read."""
+    """A seekable file object over the pipe, for FFmpeg and Pillow."""
 
-    def __init__(self, size: int, get: Callable[[int, int], bytes]) -> None:
-        self._size, self._get, self._at = size, get, 0
+    def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
+        self._size, self._read_range, self._position = size, read_range, 0
 
     def read(self, size: int = -1) -> bytes:
-        """Fewer bytes only at the end of the file."""
-        rest = max(0, self._size - self._at)
-        wanted = rest if size < 0 else min(size, rest)
+        """Return ``size`` bytes, fewer only at the end of the file."""
+        rest = max(0, self._size - self._position)
+        missing = rest if size < 0 else min(size, rest)
         pieces = []
-        while wanted:
-            data = self._get(self._at, min(wanted, PIECE))
+        while missing:
+            data = self._read_range(self._position, min(missing, MAX_READ))
             if not data:
                 break
             pieces.append(data)
-            self._at += len(data)
-            wanted -= len(data)
+            self._position += len(data)
+            missing -= len(data)
         return b"".join(pieces)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As of any file."""
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
+        """Move to an offset, as io.IOBase.seek."""
+        self._position = max(0, offset + (0, self._position, self._size)[whence])
+        return self._position
 
     def tell(self) -> int:
-        """The offset of the next read."""
-        return self._at
+        """Return the offset of the next read."""
+        return self._position
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True: FFmpeg asks before it reads."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True: FFmpeg asks before it seeks."""
         return True
 
 
 class Pipe:
-    """The two ends an inmate was born with."""
+    """The pipes to and from the worker."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming, self._outgoing = incoming, outgoing
 
-    def say(self, what: bytes, offset: int = 0, length: int = 0, more: bytes = b"") -> None:
-        """One message out."""
-        data = ASK.pack(what, offset, length) + more
+    def send(self, kind: bytes, offset: int = 0, length: int = 0, body: bytes = b"") -> None:
+        """Send one message."""
+        data = REQUEST.pack(kind, offset, length) + body
         while data:
             data = data[os.write(self._outgoing, data) :]
 
-    def hear(self) -> bytes:
-        """One message in; waits for it."""
-        (length,) = SIZE.unpack(self._exactly(SIZE.size))
-        return self._exactly(length)
+    def receive(self) -> bytes:
+        """Wait for one message and return it. Ends the process when the worker has closed the pipe."""
+        (length,) = LENGTH.unpack(self._receive_exactly(LENGTH.size))
+        return self._receive_exactly(length)
 
-    def get(self, offset: int, length: int) -> bytes:
-        """Bytes of the file."""
-        self.say(GET, offset, length)
-        return self.hear()
+    def read_range(self, offset: int, length: int) -> bytes:
+        """Request bytes of the file and return them."""
+        self.send(READ, offset, length)
+        return self.receive()
 
-    def _exactly(self, length: int) -> bytes:
+    def _receive_exactly(self, length: int) -> bytes:
         data = bytearray()
         while len(data) < length:
             piece = os.read(self._incoming, min(65536, length - len(data)))
             if not piece:
-                os._exit(1)  # nobody is there any more
+                os._exit(1)  # the worker has closed the pipe
             data += piece
         return bytes(data)
 
 
-def _limit() -> None:
-    """What can be taken away first."""
+def _set_limits() -> None:
+    """Set the limits that loading the job still works under: memory, processor time, no files written, no core."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS has the name, and refuses to set it
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -114,8 +114,8 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def _lock() -> None:
-    """What can only be taken away after: another user, no new file descriptors or processes, hardly a system call."""
+def _drop_rights() -> None:
+    """Give up the rest: the user (if root), new file descriptors and processes, nearly all system calls."""
     from pipeline.media.probe import seccomp  # noqa: PLC0415
 
     if os.geteuid() == 0:
@@ -128,17 +128,18 @@ def _lock() -> None:
     seccomp.restrict()
 
 
-def _say_no(url: str, *_: object) -> NoReturn:
+def _refuse_open(url: str, *_: object) -> NoReturn:
+    """FFmpeg's callback for every file or URL that a media file names."""
     raise PermissionError(url)
 
 
-def _video(job: Mapping[str, Any], file: RangeFile, av: Any, boxes: Any) -> dict[str, Any]:
-    """What FFmpeg says of a video; its demuxer is given, and everything that file names elsewhere stays closed."""
-    demuxer, size, turned = job["format"], job["size"], frozenset[int]()
+def _inspect_video(job: Mapping[str, Any], file: RangeFile, av: Any, iso_media: Any) -> dict[str, Any]:
+    """Inspect a video with FFmpeg. The demuxer is given, and nothing that the file refers to is opened."""
+    demuxer, size, sideways = job["format"], job["size"], frozenset[int]()
     if demuxer == "mov":
-        if boxes.cut_short(file, size):
+        if iso_media.is_cut_short(file, size):
             return {"error": "cut_short"}
-        turned = boxes.sideways(file, size)
+        sideways = iso_media.list_sideways_tracks(file, size)
         file.seek(0)
     options = {
         "protocol_whitelist": "none",
@@ -146,16 +147,16 @@ def _video(job: Mapping[str, Any], file: RangeFile, av: Any, boxes: Any) -> dict
         "max_streams": MAX_STREAMS,
     }
     with av.open(
-        file, "r", format=demuxer, container_options=options, io_open=_say_no, metadata_errors="ignore"
+        file, "r", format=demuxer, container_options=options, io_open=_refuse_open, metadata_errors="ignore"
     ) as container:
         covers = av.stream.Disposition.attached_pic
         stream = next((found for found in container.streams.video if not found.disposition & covers), None)
         if stream is None or stream.codec_context is None or not stream.codec_context.width:
             return {"error": "no_video"}
-        return _described(container, stream, turned=stream.id in turned)
+        return _describe_video(container, stream, is_sideways=stream.id in sideways)
 
 
-def _described(container: Any, stream: Any, *, turned: bool) -> dict[str, Any]:
+def _describe_video(container: Any, stream: Any, *, is_sideways: bool) -> dict[str, Any]:
     context, shape = stream.codec_context, stream.sample_aspect_ratio or 1
     width, height = round(context.width * shape), context.height
     rate = stream.average_rate or stream.guessed_rate
@@ -165,75 +166,75 @@ def _described(container: Any, stream: Any, *, turned: bool) -> dict[str, Any]:
     elif stream.duration is not None and stream.time_base is not None:
         duration = float(stream.duration * stream.time_base)
     return {
-        "width": height if turned else width,
-        "height": width if turned else height,
+        "width": height if is_sideways else width,
+        "height": width if is_sideways else height,
         "duration": duration,
         "codec": context.codec.canonical_name,
         "fps": float(rate) if rate else None,
     }
 
 
-def _image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[str, Any]:
-    """What Pillow says of an image from its header; no pixel is decoded."""
+def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[str, Any]:
+    """Inspect an image with Pillow from its header. No pixel is decoded."""
     try:
         with image.open(file, formats=[job["format"]]) as opened:
             width, height = opened.size
-            turned = _orientation(opened) in _TURNED
+            is_sideways = _read_orientation(opened) in _SIDEWAYS
     except (image.DecompressionBombError, image.DecompressionBombWarning):
         return {"error": "too_many_pixels"}
-    return {"width": height, "height": width} if turned else {"width": width, "height": height}
+    return {"width": height, "height": width} if is_sideways else {"width": width, "height": height}
 
 
-def _orientation(opened: Any) -> int | None:
+def _read_orientation(opened: Any) -> int | None:
     if (
         opened.format == "PNG" and "exif" not in opened.info
-    ):  # else Pillow would decode it all to look behind it
+    ):  # else Pillow decodes the whole image to look for EXIF after it
         return None
     try:
         return opened.getexif().get(_ORIENTATION)  # type: ignore[no-any-return]
-    except Exception:  # noqa: BLE001  broken EXIF fails in a dozen ways, and a picture without it is shown as it is
+    except Exception:  # noqa: BLE001  broken EXIF raises many errors; such an image is shown unrotated
         return None
 
 
-def _heif(job: Mapping[str, Any], file: RangeFile, boxes: Any) -> dict[str, Any]:
-    found = boxes.heif_size(file, job["size"])
+def _inspect_heif(job: Mapping[str, Any], file: RangeFile, iso_media: Any) -> dict[str, Any]:
+    found = iso_media.read_heif_size(file, job["size"])
     return {"width": found[0], "height": found[1]} if found else {}
 
 
-def _reader(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
-    """All that this job needs is loaded: after the lock not even a module can be read any more."""
-    from pipeline.media.probe import iso_media as boxes  # noqa: PLC0415
+def _select_reader(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
+    """Return the function for this job, with its libraries loaded: afterwards no module can be imported."""
+    from pipeline.media.probe import iso_media  # noqa: PLC0415
 
     if job["reader"] == "av":
-        av = _av()
-        return lambda file: _video(job, file, av, boxes)
+        av = _load_av()
+        return lambda file: _inspect_video(job, file, av, iso_media)
     if job["reader"] == "pillow":
-        image = _pillow()
-        return lambda file: _image(job, file, image)
-    return lambda file: _heif(job, file, boxes)
+        image = _load_pillow()
+        return lambda file: _inspect_image(job, file, image)
+    return lambda file: _inspect_heif(job, file, iso_media)
 
 
 @cache
-def _av() -> Any:
+def _load_av() -> Any:
     import pkgutil  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
 
     import av  # noqa: PLC0415
 
-    for module in pkgutil.walk_packages(av.__path__, "av."):  # it loads parts of itself on first use
+    for module in pkgutil.walk_packages(av.__path__, "av."):  # av imports some of its modules on first use
         if module.name not in ("av.__main__", "av.about", "av.datasets"):
             import_module(module.name)
     return av
 
 
 @cache
-def _pillow() -> Any:
+def _load_pillow() -> Any:
     from importlib import import_module  # noqa: PLC0415
 
     from PIL import AvifImagePlugin, Image  # noqa: PLC0415
 
     Image.preinit()
-    for plugin in ("WebP", "Mpo", "Tiff"):  # Tiff reads EXIF, Mpo the two-in-one JPEGs of phones
+    for plugin in ("WebP", "Mpo", "Tiff"):  # Tiff reads EXIF, Mpo the JPEGs of phones that contain two images
         import_module(f"PIL.{plugin}ImagePlugin")
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -241,26 +242,26 @@ def _pillow() -> Any:
     return Image
 
 
-def load() -> None:
-    """Everything any job needs: an inmate is forked with it."""
-    from pipeline.media.probe import iso_media as boxes  # noqa: F401, PLC0415
+def load_libraries() -> None:
+    """Import what any job needs, before the fork."""
+    from pipeline.media.probe import iso_media  # noqa: F401, PLC0415
 
-    _av()
-    _pillow()
+    _load_av()
+    _load_pillow()
 
 
 def serve(incoming: int, outgoing: int) -> NoReturn:
-    """One job from start to end. Anything that goes wrong before ``ready`` is our fault, after it the file's."""
-    _limit()
+    """Do one job and end the process. An error before `READY` is this installation's fault, one after it the file's."""
+    _set_limits()
     pipe = Pipe(incoming, outgoing)
-    job = json.loads(pipe.hear())
-    read = _reader(job)
-    _lock()
-    pipe.say(READY)
+    job = json.loads(pipe.receive())
+    inspect = _select_reader(job)
+    _drop_rights()
+    pipe.send(READY)
     try:
-        seen = read(RangeFile(job["size"], pipe.get))
-    except Exception:  # noqa: BLE001  hostile bytes fail in every way there is; all of them mean the same
-        seen = {"error": "unreadable"}
-    answer = json.dumps(seen).encode()
-    pipe.say(ANSWER, 0, len(answer), answer)
+        result = inspect(RangeFile(job["size"], pipe.read_range))
+    except Exception:  # noqa: BLE001  hostile bytes raise any error; all of them mean the same
+        result = {"error": "unreadable"}
+    answer = json.dumps(result).encode()
+    pipe.send(ANSWER, 0, len(answer), answer)
     os._exit(0)

@@ -1,6 +1,6 @@
-"""Takes away nearly all system calls from the calling process, for good: what is left reads, writes and allocates.
+"""Forbids nearly all system calls to the calling process, permanently; it can still read, write and allocate memory.
 
-Linux on x86-64 and arm64 only; elsewhere nothing happens, and the other walls of the jail stand alone.
+Linux on x86-64 and arm64 only. Elsewhere this does nothing, and the process is confined by its other limits alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _ARCHITECTURES = {
     "x86_64": (0xC000003E, 1),
     "aarch64": (0xC00000B7, 2),
 }  # AUDIT_ARCH (linux/audit.h), column below
-# The calls that are left, with their numbers on x86-64 and arm64 (the kernel's syscall_64.tbl, asm-generic/unistd.h).
-_LEFT: tuple[tuple[str, int, int], ...] = (
+# The calls that remain allowed, with their numbers on x86-64 and arm64 (syscall_64.tbl, asm-generic/unistd.h).
+_ALLOWED: tuple[tuple[str, int, int], ...] = (
     ("read", 0, 63),
     ("write", 1, 64),
     ("close", 3, 57),
@@ -56,25 +56,25 @@ class _Program(ctypes.Structure):
 
 
 def no_new_privileges() -> None:
-    """From here on no exec can raise privileges (setuid programs). Raises OSError when the kernel says no."""
+    """Set PR_SET_NO_NEW_PRIVS: no exec can raise privileges (setuid programs). Raises OSError if the kernel refuses."""
     if sys.platform == "linux":
         _prctl(_NO_NEW_PRIVS, 1)
 
 
 def restrict() -> bool:
-    """Every other system call fails with EPERM from here on; False where that is not known to work here."""
+    """Make every other system call fail with EPERM. Return False if this platform is not supported."""
     known = _ARCHITECTURES.get(platform.machine()) if sys.platform == "linux" else None
     if known is None:
         return False
     arch, column = known
-    steps = _program(arch, [int(row[column]) for row in _LEFT])
+    steps = _build_filter(arch, [int(row[column]) for row in _ALLOWED])
     code = ctypes.create_string_buffer(steps, len(steps))
     program = _Program(len(steps) // 8, ctypes.cast(code, ctypes.c_void_p))
     _prctl(_SET_SECCOMP, _FILTER, ctypes.byref(program))
     return True
 
 
-def _program(arch: int, calls: Sequence[int]) -> bytes:
+def _build_filter(arch: int, calls: Sequence[int]) -> bytes:
     steps = [(_LOAD, 0, 0, 4), (_JUMP_IF_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     for index, call in enumerate(calls):
         steps.append((_JUMP_IF_EQUAL, len(calls) - index, 0, call))

@@ -1,4 +1,4 @@
-"""Which container a file is, told from its first bytes; what a server says about it is only hearsay."""
+"""Recognizes the container of a file by its first bytes; the server's Content-Type proves nothing."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "video"]
-HEAD = 64
-"""Bytes that are enough to tell."""
+HEAD_BYTES = 64
+"""Bytes that suffice to recognize any container."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Container:
-    """A kind of file we accept, and what reads it: a Pillow format, an FFmpeg demuxer, or our own box walker."""
+    """An accepted file format and what reads it: a Pillow format, an FFmpeg demuxer, or ``iso_media.py``."""
 
     kind: Kind
     content_type: str
-    reader: Literal["pillow", "av", "boxes"]
+    reader: Literal["pillow", "av", "iso_media"]
     format: str
 
 
@@ -29,7 +29,7 @@ def _video(content_type: str, demuxer: str) -> Container:
 
 
 def _heif(content_type: str) -> Container:
-    return Container(kind="image", content_type=content_type, reader="boxes", format="heif")
+    return Container(kind="image", content_type=content_type, reader="iso_media", format="heif")
 
 
 _MAGIC: tuple[tuple[bytes, Container], ...] = (
@@ -43,7 +43,7 @@ _RIFF: dict[bytes, Container] = {
     b"AVI ": _video("video/x-msvideo", "avi"),
 }
 _AVIF = _image("image/avif", "AVIF")
-# Major brands (mp4ra.org/registered-types/brands, read 2026-11); every other ftyp is taken for an MP4.
+# Major brands (mp4ra.org/registered-types/brands, read 2026-11); any other ftyp counts as MP4.
 _BRANDS: dict[bytes, Container] = {
     b"avif": _AVIF,
     b"avis": _AVIF,
@@ -53,21 +53,19 @@ _BRANDS: dict[bytes, Container] = {
     b"M4V ": _video("video/x-m4v", "mov"),
 }
 _MP4 = _video("video/mp4", "mov")
-_OLD_QUICKTIME = frozenset(
-    {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
-)  # from before there was ftyp
+_OLD_QUICKTIME = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})  # files older than ftyp
 _EBML = b"\x1aE\xdf\xa3"
 
 
 def sniff(head: bytes) -> Container | None:
-    """The container that begins with ``head``, None when it is none that is accepted."""
+    """Return the container that begins with ``head``, None if it is not an accepted one."""
     for magic, container in _MAGIC:
         if head.startswith(magic):
             return container
     if head.startswith(b"RIFF"):
         return _RIFF.get(head[8:12])
     if head.startswith(_EBML):
-        webm = b"webm" in head[:HEAD]
+        webm = b"webm" in head[:HEAD_BYTES]
         return _video("video/webm" if webm else "video/x-matroska", "matroska")
     if head[4:8] == b"ftyp":
         return _brand(head)
@@ -78,8 +76,8 @@ def sniff(head: bytes) -> Container | None:
 
 def _brand(head: bytes) -> Container:
     major = head[8:12]
-    if major in (b"mif1", b"msf1"):  # says only "an image"; the compatible brands say how it is coded
-        size = min(int.from_bytes(head[:4], "big"), HEAD)
+    if major in (b"mif1", b"msf1"):  # any image: the compatible brands name the codec
+        size = min(int.from_bytes(head[:4], "big"), HEAD_BYTES)
         others = [head[at : at + 4] for at in range(16, size, 4)]
         return next((_BRANDS[brand] for brand in others if brand in (b"avif", b"heic")), _BRANDS[major])
     return _BRANDS.get(major, _MP4)

@@ -7,7 +7,7 @@ import pytest
 from adapters.contract import MediaFacts
 from pipeline.media.fetch import Fetcher
 from pipeline.media.probe.probe import probe
-from pipeline.media.probe.range_source import Patience
+from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.probe.sniff import Kind, sniff
 from pipeline.media.refusal import Refused, Unanswered
 from tests.pipeline.media import samples
@@ -201,18 +201,18 @@ def test_a_source_that_stalls_in_the_middle_is_unanswered(site: Site, fetcher: F
 
     site.routes["/f"] = stalling
     with pytest.raises(Unanswered):
-        probe(fetcher, f"{site.origin}/f", "video", patience=Patience(seconds=2))
+        probe(fetcher, f"{site.origin}/f", "video", limits=ProbeLimits(seconds=2))
 
 
 def test_no_more_than_patience_allows_is_read(site: Site, fetcher: Fetcher) -> None:
     site.routes |= {"/f": file(samples.video(noisy=True, frames=300)), "/endless": endless}
     with pytest.raises(Refused, match="more than 1 reads"):
-        probe(fetcher, f"{site.origin}/f", "video", patience=Patience(requests=1))
+        probe(fetcher, f"{site.origin}/f", "video", limits=ProbeLimits(requests=1))
     site.routes["/w"] = file(b"RIFF\0\0\0\0WEBPVP8 " + bytes(3_000_000))  # Pillow wants to read all of it
     with pytest.raises(Refused, match="more than 1 MiB"):
-        probe(fetcher, f"{site.origin}/w", "image", patience=Patience(bytes=1 << 20))
-    with pytest.raises(Refused, match="does not say how large"):
-        probe(fetcher, f"{site.origin}/endless", "video", patience=Patience(unranged_bytes=1 << 20))
+        probe(fetcher, f"{site.origin}/w", "image", limits=ProbeLimits(bytes=1 << 20))
+    with pytest.raises(Refused, match="does not send its size"):
+        probe(fetcher, f"{site.origin}/endless", "video", limits=ProbeLimits(unranged_bytes=1 << 20))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The jail from inside and outside: what an inmate that was taken over could still do, and what it cannot."""
+"""The confinement of probe processes: what one that a file has taken over can do, and what the client believes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from threading import Event
 import psutil
 import pytest
 
-from pipeline.media.probe import probe_client as jail
-from pipeline.media.probe import probe_pool as inmates
+from pipeline.media.probe import probe_client, probe_pool
 from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.refusal import Refused, Unanswered
 from tests.pipeline.media import samples
@@ -29,14 +28,14 @@ MP4 = Container(kind="video", content_type="video/mp4", reader="av", format="mov
 _ATTEMPTS = """
 import ctypes, json, os, signal, socket, sys, threading
 sys.path.append(sys.argv[1])
-from pipeline.media import inmate, seccomp
+from pipeline.media.probe import probe_worker, seccomp
 import time
 without = sys.argv[3:]
 if "seccomp" in without:
     seccomp.restrict = lambda: False
-inmate._limit()
-inmate._reader({"reader": "av"})
-inmate._lock()
+probe_worker._set_limits()
+probe_worker._select_reader({"reader": "av"})
+probe_worker._drop_rights()
 libc = ctypes.CDLL(None)
 def thread():
     threading.Thread(target=time.time).start()
@@ -55,7 +54,7 @@ attempts = {
     "exec": lambda: os.execv("/bin/true", ["true"]),
     "thread": thread,
     "signal": lambda: os.kill(int(sys.argv[2]), 0),
-    "more": lambda: inmate.resource.setrlimit(inmate.resource.RLIMIT_NOFILE, (64, 64)),
+    "more": lambda: probe_worker.resource.setrlimit(probe_worker.resource.RLIMIT_NOFILE, (64, 64)),
     "root": lambda: os.setuid(0),
     "grow": grow,
 }
@@ -75,9 +74,9 @@ os.write(1, json.dumps({"allowed": allowed}).encode())
 @pytest.mark.parametrize(
     "without",
     [[], ["seccomp", "exec", "stat", "signal"]],  # limits alone stop all that needs a descriptor or a process
-    ids=["all walls", "limits alone"],
+    ids=["seccomp and limits", "limits alone"],
 )
-def test_an_inmate_that_is_taken_over_can_open_reach_and_start_nothing(without: list[str]) -> None:
+def test_a_process_that_is_taken_over_can_open_reach_and_start_nothing(without: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-c", _ATTEMPTS, str(ROOT), str(os.getpid()), *without],
         env={},
@@ -89,7 +88,9 @@ def test_an_inmate_that_is_taken_over_can_open_reach_and_start_nothing(without: 
     assert json.loads(done.stdout)["allowed"] == []
 
 
-def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_probe_process_has_no_secrets_and_nothing_but_its_pipes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SLIPWAY_VAULT_KEY", "not-for-you")
     kept = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(kept, True)  # noqa: FBT003
@@ -97,8 +98,8 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
     data = samples.video()
 
     def read(offset: int, length: int) -> bytes:
-        [child] = _inmates()
-        folder = Path(f"/proc/{child.pid}")
+        [process] = _probes()
+        folder = Path(f"/proc/{process.pid}")
         status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
         seen["rights"] = (status["NoNewPrivs"], status["Seccomp"], status["CapEff"].strip("0"))
         seen["user"] = int(status["Uid"].split()[1])
@@ -106,7 +107,7 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
         seen["open"] = sorted(str(entry.readlink()).partition(":")[0] for entry in (folder / "fd").iterdir())
         return data[offset : offset + length]
 
-    jail.inspect(MP4, len(data), read, 20)
+    probe_client.inspect(MP4, len(data), read, 20)
     os.close(kept)
     assert seen == {
         "rights": ("1", "2", ""),
@@ -114,25 +115,25 @@ def test_a_real_inmate_has_no_secrets_and_nothing_but_its_pipes(monkeypatch: pyt
         "environment": b"",
         "open": ["/dev/null", "/dev/null", "pipe", "pipe"],
     }
-    assert _inmates() == []
+    assert _probes() == []
 
 
-def _warden() -> psutil.Process:
-    warden = inmates.guard._warden
-    assert warden is not None
-    return psutil.Process(warden._process.pid)
+def _fork_server() -> psutil.Process:
+    server = probe_pool._server
+    assert server is not None
+    return psutil.Process(server._process.pid)
 
 
-def _inmates() -> list[psutil.Process]:
-    return _warden().children()
+def _probes() -> list[psutil.Process]:
+    return _fork_server().children()
 
 
 def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Inmates that do this."""
-    before = "import os, struct, sys, time\nASK = struct.Struct('>cQI')\n"
+    """Replace probe processes by ones that run ``code``."""
+    before = "import os, struct, sys, time\nREQUEST = struct.Struct('>cQI')\n"
 
     @contextmanager
-    def taken_over() -> Iterator[inmates.Inmate]:
+    def taken_over() -> Iterator[probe_pool.ProbeProcess]:
         program = [sys.executable, "-c", before + code]
         with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
             assert process.stdin is not None
@@ -142,40 +143,42 @@ def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
                 process.kill()
                 return True
 
-            yield inmates.Inmate(process.stdin, process.stdout, kill)
+            yield probe_pool.ProbeProcess(process.stdin, process.stdout, kill)
             process.kill()
 
-    monkeypatch.setattr(jail, "inmate", taken_over)
+    monkeypatch.setattr(probe_client, "start_probe", taken_over)
 
 
-READY = "os.write(1, ASK.pack(b'R', 0, 0))\n"
+READY = "os.write(1, REQUEST.pack(b'R', 0, 0))\n"
 
 
 @pytest.mark.parametrize(
     "code",
     [
         "os.abort()",
-        "os.write(1, ASK.pack(b'G', 10 ** 9, 10))",  # beyond the file
-        "os.write(1, ASK.pack(b'G', 0, 2 ** 31))",  # too much at once
-        "os.write(1, ASK.pack(b'G', 0, 0))",
-        "os.write(1, ASK.pack(b'X', 0, 0))",
-        "os.write(1, ASK.pack(b'A', 0, 2 ** 31))",
-        "os.write(1, ASK.pack(b'A', 0, 2) + b'[]')",
-        "os.write(1, ASK.pack(b'A', 0, 14) + b'{\"width\": -10}')",
-        "os.write(1, ASK.pack(b'A', 0, 15) + b'{\"fps\": 1e9999}')",
-        "os.write(1, ASK.pack(b'A', 0, 22) + b'{\"codec\": \"<script>\"  }')",
-        "os.write(1, ASK.pack(b'A', 0, 12) + b'{\"extra\": 1}')",
+        "os.write(1, REQUEST.pack(b'G', 10 ** 9, 10))",  # beyond the file
+        "os.write(1, REQUEST.pack(b'G', 0, 2 ** 31))",  # too much at once
+        "os.write(1, REQUEST.pack(b'G', 0, 0))",
+        "os.write(1, REQUEST.pack(b'X', 0, 0))",
+        "os.write(1, REQUEST.pack(b'A', 0, 2 ** 31))",
+        "os.write(1, REQUEST.pack(b'A', 0, 2) + b'[]')",
+        "os.write(1, REQUEST.pack(b'A', 0, 14) + b'{\"width\": -10}')",
+        "os.write(1, REQUEST.pack(b'A', 0, 15) + b'{\"fps\": 1e9999}')",
+        "os.write(1, REQUEST.pack(b'A', 0, 22) + b'{\"codec\": \"<script>\"  }')",
+        "os.write(1, REQUEST.pack(b'A', 0, 12) + b'{\"extra\": 1}')",
     ],
 )
-def test_an_inmate_that_misbehaves_is_not_believed(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    job_first = "os.read(0, 65536)\n"  # or it may be gone before it was told what to do
+def test_a_process_that_breaks_the_protocol_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    job_first = "os.read(0, 65536)\n"  # else it may end before it has received its job
     _program(monkeypatch, job_first + READY + code)
     with pytest.raises(Refused, match="damaged"):
-        jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
-def test_an_inmate_that_never_ends_is_killed() -> None:
-    """It hangs in a read that nobody answers."""
+def test_a_process_that_never_ends_is_killed() -> None:
+    """It hangs in a read that is not answered."""
     data = samples.video()
     never = Event()
 
@@ -184,67 +187,67 @@ def test_an_inmate_that_never_ends_is_killed() -> None:
         return data[offset : offset + length]
 
     with pytest.raises(Unanswered, match="within 0 s"):
-        jail.inspect(MP4, len(data), read, 0.3)
-    assert _inmates() == []
+        probe_client.inspect(MP4, len(data), read, 0.3)
+    assert _probes() == []
 
 
 def test_one_that_asks_for_nothing_and_never_answers_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     _program(monkeypatch, READY + "time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(Unanswered, match="within 0 s"):
-        jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3)
     assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("code", ["sys.exit(3)", "import a_library_that_is_not_installed"])
-def test_a_jail_that_does_not_start_is_not_the_files_fault(
+def test_a_fork_server_that_does_not_start_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
 ) -> None:
-    program = tmp_path / "warden.py"
+    program = tmp_path / "fork_server.py"
     program.write_text(f"import sys\n{code}")
-    monkeypatch.setattr(inmates, "PROGRAM", program)
-    monkeypatch.setattr(inmates, "guard", inmates.Guard())
-    with pytest.raises(inmates.JailBroken, match="did not start"):
-        jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+    monkeypatch.setattr(probe_pool, "PROGRAM", program)
+    monkeypatch.setattr(probe_pool, "_server", None)
+    with pytest.raises(probe_pool.ProbeUnavailable, match="did not start"):
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
-def test_an_inmate_that_dies_before_it_is_ready_is_not_the_files_fault(
+def test_a_process_that_dies_before_it_is_ready_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _program(monkeypatch, "sys.exit(3)")
-    with pytest.raises(inmates.JailBroken, match="before it was ready"):
-        jail.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+    with pytest.raises(probe_pool.ProbeUnavailable, match="before it was ready"):
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
 
 
-def _seen() -> jail.Seen:
+def _inspect_video() -> probe_client.ProbeResult:
     data = samples.video()
-    return jail.inspect(MP4, len(data), lambda o, n: data[o : o + n], 20)
+    return probe_client.inspect(MP4, len(data), lambda o, n: data[o : o + n], 20)
 
 
-def test_a_warden_that_died_is_replaced() -> None:
-    first = _seen()
-    dead = _warden()
+def test_a_fork_server_that_died_is_replaced() -> None:
+    first = _inspect_video()
+    dead = _fork_server()
     dead.kill()
     dead.wait()
-    assert _seen() == first
-    assert _warden() != dead
+    assert _inspect_video() == first
+    assert _fork_server() != dead
 
 
-def test_when_the_warden_goes_in_the_middle_it_is_not_the_files_fault() -> None:
-    """A file that could not be read for our own reasons is looked at again, and no post fails for it."""
+def test_when_the_fork_server_dies_during_a_probe_it_is_not_the_files_fault() -> None:
+    """A file that could not be read through our own fault is probed again, and no post fails for it."""
     data = samples.video()
 
     def read(offset: int, length: int) -> bytes:
-        [inmate] = _inmates()
-        warden = inmates.guard._warden
-        assert warden is not None
-        warden._line.shutdown(socket.SHUT_RDWR)
-        inmate.wait(20)
+        [process] = _probes()
+        server = probe_pool._server
+        assert server is not None
+        server._socket.shutdown(socket.SHUT_RDWR)
+        process.wait(20)
         return data[offset : offset + length]
 
-    with pytest.raises(inmates.JailBroken, match="warden died"):
-        jail.inspect(MP4, len(data), read, 20)
-    assert _seen().width == 320
+    with pytest.raises(probe_pool.ProbeUnavailable, match="fork server died"):
+        probe_client.inspect(MP4, len(data), read, 20)
+    assert _inspect_video().width == 320
 
 
 def test_many_at_once_see_each_their_own_file() -> None:
@@ -253,42 +256,42 @@ def test_many_at_once_see_each_their_own_file() -> None:
     assert png is not None
 
     def width_of(data: bytes) -> int | None:
-        return jail.inspect(png, len(data), lambda o, n: data[o : o + n], 20).width
+        return probe_client.inspect(png, len(data), lambda o, n: data[o : o + n], 20).width
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(width_of, pictures.values())) == list(pictures)
-    assert _inmates() == []
+    assert _probes() == []
 
 
 _HOLDS_ONE = """
 import sys
 sys.path.append(sys.argv[1])
-from pipeline.media import inmates
-with inmates.inmate():
-    print(inmates.guard._warden._process.pid, flush=True)
+from pipeline.media.probe import probe_pool
+with probe_pool.start_probe():
+    print(probe_pool._server._process.pid, flush=True)
     sys.stdin.read()
 """
 
 
-def test_when_a_worker_is_killed_its_warden_and_inmates_end() -> None:
+def test_when_a_worker_is_killed_its_fork_server_and_probe_processes_end() -> None:
     words = [sys.executable, "-c", _HOLDS_ONE, str(ROOT)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
-        warden = psutil.Process(int(worker.stdout.readline()))
-        family = [warden, *warden.children()]
+        server = psutil.Process(int(worker.stdout.readline()))
+        family = [server, *server.children()]
         assert len(family) == 2
         worker.kill()
     _, alive = psutil.wait_procs(family, timeout=20)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_trouble_of_the_source_comes_through_and_leaves_nobody_behind() -> None:
+def test_an_error_of_the_source_is_raised_and_leaves_no_process_behind() -> None:
     def read(_offset: int, _length: int) -> bytes:
         raise Unanswered("HTTP 503")
 
     with pytest.raises(Unanswered, match=r"^HTTP 503$"):
-        jail.inspect(MP4, 1000, read, 20)
-    assert _inmates() == []
+        probe_client.inspect(MP4, 1000, read, 20)
+    assert _probes() == []
 
 
 def test_only_known_demuxers_are_to_be_had() -> None:
@@ -296,12 +299,12 @@ def test_only_known_demuxers_are_to_be_had() -> None:
     for form in ("hls", "concat", "dash", "image2", "lavfi"):
         container = Container(kind="video", content_type="video/mp4", reader="av", format=form)
         with pytest.raises(Refused, match="damaged"):
-            jail.inspect(container, len(playlist), lambda o, n: playlist[o : o + n], 20)
+            probe_client.inspect(container, len(playlist), lambda o, n: playlist[o : o + n], 20)
 
 
 @pytest.mark.parametrize("name", ["video", "jpeg", "png", "heic"])
 def test_damaged_bytes_only_ever_refuse(name: str) -> None:
-    """A few hundred random changes: each is read or refused, none breaks the jail."""
+    """Random changes: each file is read or refused, none breaks the protocol."""
     from random import Random
 
     data = {
@@ -318,7 +321,7 @@ def test_damaged_bytes_only_ever_refuse(name: str) -> None:
         for _ in range(20):
             broken[random.randrange(20, len(broken))] = random.randrange(256)
         try:
-            seen = jail.inspect(container, len(broken), lambda o, n: bytes(broken[o : o + n]), 20)  # noqa: B023
+            seen = probe_client.inspect(container, len(broken), lambda o, n: bytes(broken[o : o + n]), 20)  # noqa: B023
         except Refused:
             continue
         assert seen.error is None
