@@ -49,10 +49,7 @@ HOSTS = {
 
 
 class TikTok:
-    """Publishes by the Content Posting API (``creator``) or API for Business (``business``).
-
-    ``adapters.contract`` documents each method.
-    """
+    """Publishes by the Content Posting API or API for Business; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
@@ -65,16 +62,19 @@ class TikTok:
         self._hosts = {**HOSTS, **settings.hosts}
         self._connection = str(settings.options.get("connection", "creator"))
 
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: D102
+    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
+        """Return every limit that the draft breaks for the account's connection, and what has no effect there."""
         return find_problems(draft, account.connection)
 
-    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:  # noqa: D102
+    def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
+        """Do the next invisible step of the account's product."""
         return self._build_publisher(account).prepare(draft, account, checkpoint)
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: D102
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
+        """Make the visible call of the account's product."""
         return self._build_publisher(account).finalize(draft, account, checkpoint)
 
-    def look(  # noqa: D102
+    def look(
         self,
         draft: Draft,
         account: Account,
@@ -82,6 +82,7 @@ class TikTok:
         armed_at: datetime | None,
         taken: Container[str],
     ) -> LookResult:
+        """Return the state of the publish; reads only."""
         return self._build_publisher(account).look(draft, account, checkpoint, armed_at, taken)
 
     def _build_publisher(self, account: Account) -> CreatorAdapter | BusinessAdapter:
@@ -100,21 +101,26 @@ class TikTok:
         """Return the canonical form of a TikTok post's link, or None for any other link. Pure."""
         return music.normalize_post_link(link)
 
-    def resolve_music(self, link: str) -> Track:  # noqa: D102
+    def resolve_music(self, link: str) -> Track:
+        """Return the sound of a linked TikTok post, by oEmbed."""
         return music.resolve_sound(self._http, self._hosts["www"], link)
 
     # --- accounts ----------------------------------------------------------------------------------------------------
 
-    def refresh(self, account: Account) -> Credentials:  # noqa: D102
+    def refresh(self, account: Account) -> Credentials:
+        """Refresh the tokens; the refresh token may rotate."""
         return self._build_oauth(account.connection).refresh(account)
 
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: D102
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
+        """Return the URL of the consent page of the configured connection."""
         return self._build_oauth(self._connection).authorize_url(redirect_uri, state, code_challenge)
 
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: D102
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
+        """Exchange an authorization code for credentials of the configured connection."""
         return self._build_oauth(self._connection).exchange(code, redirect_uri, code_verifier)
 
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:  # noqa: D102
+    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
+        """Return the account of the credentials."""
         return self._build_oauth(self._connection).discover(credentials)
 
     def _build_oauth(self, connection: str) -> CreatorOAuth | BusinessOAuth:

@@ -1,4 +1,4 @@
-"""What was never tried against the live platforms is said where a reader meets the code, and listed in its README."""
+"""Adapters that were never tried live say so in their docstring, and their README lists what is uncertain."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MODULES = [f"adapters.{platform}.adapter" for platform in Platform] + [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_docstring_says_it_and_points_at_the_list(name: str) -> None:
-    told = " ".join((import_module(name).__doc__ or "").split())
-    assert "ever tried against" in told
-    assert "README.md" in told
+    docstring = " ".join((import_module(name).__doc__ or "").split())
+    assert "ever tried against" in docstring
+    assert "README.md" in docstring
 
 
 @pytest.mark.parametrize("platform", Platform)

@@ -1,4 +1,4 @@
-"""Answers as TikTok's own pages print them (read 2026-11-24); only what the pages leave out as "…" is filled in."""
+"""Example responses from TikTok's own pages (read 2026-11-24); only values that the pages omit as "…" are filled in."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ OEMBED = r"""{"version":"1.0","type":"video","title":"caption #tag","author_url"
 
 
 def error(code: str) -> str:
-    """A v2 error answer."""
+    """Return a v2 error response."""
     return f'{{"data":{{}},"error":{{"code":"{code}","message":"…","log_id":"2022"}}}}'
 
 
 def status(state: str, uploaded: int | None = None, reason: str = "") -> str:
-    """A v2 status answer without post ids."""
+    """Return a v2 status response without post ids."""
     stored = "" if uploaded is None else f',"uploaded_bytes":{uploaded}'
     return f'{{"data":{{"status":"{state}","fail_reason":"{reason}","publicaly_available_post_id":[]{stored}}},{OK}}}'
 
 
 def business_error(code: int, message: str = "…") -> str:
-    """A Business error answer."""
+    """Return a Business error response."""
     return f'{{"code":{code},"message":"{message}","request_id":"2026","data":{{}}}}'
 
 
 def business_status(state: str, reason: str = "") -> str:
-    """A Business status answer without post ids."""
+    """Return a Business status response without post ids."""
     return (
         f'{{"code":0,"message":"OK","request_id":"2026","data":{{"status":"{state}","reason":"{reason}"}}}}'
     )

@@ -1,4 +1,4 @@
-"""Accounts of TikTok for Business: settings, the one publish call, status, the list of public posts."""
+"""Accounts of TikTok for Business: settings, the publish call, status, the list of public posts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_video(scripted: ScriptedServer, tiktok: Make) -> None:
             "is_branded_content": True,
             "disable_comment": False,
             "disable_duet": False,
-            "disable_stitch": True,  # switched off by the account: it may only be sent as switched off
+            "disable_stitch": True,  # switched off by the account, so it is always sent as disabled
         },
     }
 

@@ -1,4 +1,4 @@
-"""A chosen sound on a business account: charted, unproven, refused; never published without it behind one's back."""
+"""A chosen sound on a business account: charted, unproven or refused; a post is never published without its sound."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_charts_are_read_one_a_step_and_remembered(scripted: ScriptedServer, tik
         "90DAY",
     ]
 
-    prepare_until_ready(tiktok, draft, who())  # another post, soon after: no chart is asked for
+    prepare_until_ready(tiktok, draft, who())  # another post soon after reads no chart
 
     assert scripted.paths[4:] == [SETTINGS]
 
@@ -119,7 +119,7 @@ def test_an_unproven_sound_is_refused_with_reasons(scripted: ScriptedServer, tik
     assert refusal.value.next_action is not None
     assert (
         f"https://www.tiktok.com/music/x-{CHARTED}" in refusal.value.next_action
-    )  # same name, offered not swapped
+    )  # the same name: a suggestion, not a replacement
     assert scripted.paths == [SETTINGS, *[CHART] * 4]
 
 
@@ -136,7 +136,7 @@ def test_an_unproven_sound_may_be_tried_and_its_refusal_is_permanent(
     assert refusal.value.code == "music_not_attachable"
     assert scripted.paths[-1] == VIDEO
 
-    with pytest.raises(Rejected):  # the refusal is remembered for a day
+    with pytest.raises(Rejected):  # the refusal is cached for a day
         prepare_until_ready(lambda: tiktok(unproven_music="try"), draft, who())
 
 

@@ -1,4 +1,4 @@
-"""Every answer a look can get for a creator's post, and what it may conclude; it changes nothing."""
+"""``look`` for a creator's post: what it concludes from every response, without a change."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_what_was_never_armed_is_never_published(
     assert server.requests == []
 
 
-# --- the id was lost -------------------------------------------------------------------------------------------------
+# --- without the id --------------------------------------------------------------------------------------------------
 
 
 def listed(number: int, *, after: float = 5, **changes: Any) -> dict[str, Any]:

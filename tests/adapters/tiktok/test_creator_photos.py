@@ -1,4 +1,4 @@
-"""A creator's photos: content/init is the visible call itself, for posts and for drafts."""
+"""A creator's photos: content/init is the visible call, for posts and for drafts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A creator's video: upload in steps, the last chunk visible, every interruption survived."""
+"""A creator's video: the upload in steps, the visible last chunk, and recovery from every interruption."""
 
 from __future__ import annotations
 

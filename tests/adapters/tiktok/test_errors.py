@@ -1,4 +1,4 @@
-"""Every code the tables list, sent over the wire, and the class and word it becomes."""
+"""Every code of the tables, sent by a server, becomes the expected error class and code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links of TikTok posts: which are taken, and which sound oEmbed says they carry."""
+"""Links of TikTok posts: which are accepted, and which sound oEmbed returns for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting an account and keeping it connected, for both products."""
+"""OAuth of both products: consent page, code exchange, refresh, discovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each limit, overstepped: a Problem that names rule, limit and found value, and no request."""
+"""A draft over a limit gets a Problem with rule, limit and found value, without a request."""
 
 from __future__ import annotations
 

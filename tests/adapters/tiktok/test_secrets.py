@@ -1,4 +1,4 @@
-"""No token, secret or upload URL in the repr of anything, nor in any error."""
+"""No repr and no error contains a token, a secret or an upload URL."""
 
 from __future__ import annotations
 

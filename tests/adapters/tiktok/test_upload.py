@@ -23,7 +23,7 @@ def test_every_size_is_cut_as_tiktok_wants_it(size: int) -> None:
     assert last >= plan.chunk_size
     assert (
         last < 2 * 5 * MB2 or last <= plan.chunk_size + plan.chunks
-    )  # no larger than the others, but for a few bytes
+    )  # at most a few bytes larger than the others
     if plan.chunks == 1:
         assert plan.chunk_size == size <= 64 * MB10
     else:

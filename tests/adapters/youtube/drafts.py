@@ -23,7 +23,7 @@ APP_SECRET = "GOCSPX-very-secret"
 CAPTION = "Me and me casa #cat"
 DELIVERY = "7b0c7c5e-1111-4222-8333-444455556666"
 BIG = 2 * CHUNK + 1234
-"""Two chunks, and a last one."""
+"""The size of two chunks and a smaller last one."""
 
 
 def video(*, caption: str = CAPTION, source: Stream | None = stream, **changes: Any) -> Draft:

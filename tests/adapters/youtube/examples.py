@@ -1,4 +1,4 @@
-"""Answers as Google's own pages print them (read 2026-11-24); only what the pages leave out as "…" is filled in."""
+"""Example responses from Google's own pages (read 2026-11-24); only values that the pages omit as "…" are filled in."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ CODE_TOKEN = TOKEN.replace('"expires_in"', '"refresh_token":"1//new","expires_in
 
 
 def error(code: int, reason: str, message: str = "…", domain: str = "youtube.quota") -> str:
-    """The Data API's error envelope."""
+    """Return the Data API's error envelope."""
     inner = f'[{{"domain":"{domain}","reason":"{reason}","message":"{message}"}}]'
     return f'{{"error":{{"code":{code},"message":"{message}","errors":{inner}}}}}'
 
 
 def videos(*items: dict[str, Any]) -> str:
-    """A ``videos.list`` answer."""
+    """Return a ``videos.list`` response."""
     return json.dumps({"kind": "youtube#videoListResponse", "items": list(items)})
 
 
 def status(upload: str, video_id: str = VIDEO_ID, processing: str = "processing", **more: str) -> str:
-    """A ``videos.list`` answer with one video; ``more`` are failureReason, rejectionReason, processingFailureReason."""
+    """Return a ``videos.list`` response with one video; *more* are the reasons of a failure or rejection."""
     details = {"processingStatus": processing}
     if "processingFailureReason" in more:
         details["processingFailureReason"] = more.pop("processingFailureReason")
@@ -44,7 +44,7 @@ def status(upload: str, video_id: str = VIDEO_ID, processing: str = "processing"
 
 
 def channels(channel_id: str = "UC1", uploads: str | None = "UU1") -> str:
-    """A ``channels.list`` answer with one channel."""
+    """Return a ``channels.list`` response with one channel."""
     item = {
         "kind": "youtube#channel",
         "id": channel_id,
@@ -56,7 +56,7 @@ def channels(channel_id: str = "UC1", uploads: str | None = "UU1") -> str:
 
 
 def playlist(*entries: tuple[str, str], following: str | None = None) -> str:
-    """A ``playlistItems.list`` answer; entries are (video id, when it was added)."""
+    """Return a ``playlistItems.list`` response; entries are (video id, time of addition)."""
     items = [
         {"snippet": {"publishedAt": when}, "contentDetails": {"videoId": video_id}}
         for video_id, when in entries
@@ -66,17 +66,17 @@ def playlist(*entries: tuple[str, str], following: str | None = None) -> str:
 
 
 def listed(video_id: str, *, size: int | None, **changes: Any) -> dict[str, Any]:
-    """One item of ``videos.list`` as the reconcile reads it."""
+    """Return one item of ``videos.list`` with the parts that ``find_upload`` reads."""
     known = {
         "name": "other.mp4",
         "title": "Me and me casa #cat",
         "at": "2026-11-24T12:00:05Z",
         "upload": "processed",
     }
-    told = {**known, **changes}
+    values = {**known, **changes}
     return {
         "id": video_id,
-        "snippet": {"title": told["title"], "publishedAt": told["at"]},
-        "status": {"uploadStatus": told["upload"], "privacyStatus": "public"},
-        "fileDetails": {"fileName": told["name"], **({} if size is None else {"fileSize": str(size)})},
+        "snippet": {"title": values["title"], "publishedAt": values["at"]},
+        "status": {"uploadStatus": values["upload"], "privacyStatus": "public"},
+        "fileDetails": {"fileName": values["name"], **({} if size is None else {"fileSize": str(size)})},
     }

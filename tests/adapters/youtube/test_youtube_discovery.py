@@ -1,4 +1,4 @@
-"""Every request we make, held against the discovery document of Google's own client, and against that client."""
+"""Check every request against the discovery document of Google's own client, and the upload with that client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Json = Mapping[str, Any]
 UPLOAD = "/youtube/upload/youtube/v3/videos"
 DOCUMENT = "discovery_cache/documents/youtube.v3.json"
 PROTOCOL = {"POST", "GET"}
-"""PUT is the upload protocol's own and in no discovery document."""
+"""PUT belongs to the upload protocol, which no discovery document describes."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def document() -> Json:
 def requests(
     server: ScriptedServer, youtube: Make, session: Callable[[int], Session]
 ) -> list[ReceivedRequest]:
-    """Everything the adapter can ask: connecting, a whole upload, a status, and a search over two pages."""
+    """Return every request of the adapter: OAuth, a whole upload, a status, and a search over two pages."""
     session(BIG)
     server.on("GET", "/youtube/youtube/v3/channels", examples.channels())
     server.on("GET", "/youtube/youtube/v3/videos", examples.status("processed"))
@@ -67,7 +67,7 @@ def methods(resources: Json) -> Iterator[Json]:
 
 
 def method_of(document: Json, seen: ReceivedRequest) -> Json:
-    """The method behind a request; the upload's path is the media protocol's."""
+    """Return the method of a request; the path of an upload is the media protocol's."""
     path = seen.path.removeprefix("/youtube/")
     for method in methods(document["resources"]):
         upload = method.get("mediaUpload", {}).get("protocols", {}).get("simple", {}).get("path", "")
@@ -138,7 +138,7 @@ def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[Re
 
 
 def check_value(document: Json, rule: Json, value: Any) -> None:
-    """A value against a schema: known fields only, the right types, listed enums."""
+    """Check a value by a schema: known fields only, the right types, listed enums."""
     rule = document["schemas"][rule["$ref"]] if "$ref" in rule else rule
     kinds = {"object": "dict", "array": "list", "string": "str", "boolean": "bool", "integer": "int"}
     assert type(value).__name__ == kinds[rule["type"]]
@@ -241,7 +241,7 @@ def test_googles_uploader_says_the_same(
 
 
 def google_uploads(document: Json, url: str, body: Json) -> str:
-    """The video id that google-api-python-client's resumable upload ends with."""
+    """Return the video id of an upload by google-api-python-client."""
     import httplib2  # type: ignore[import-untyped]
     from googleapiclient.discovery import build_from_document  # type: ignore[import-untyped]
     from googleapiclient.http import MediaIoBaseUpload  # type: ignore[import-untyped]

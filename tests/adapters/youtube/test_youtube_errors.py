@@ -1,4 +1,4 @@
-"""The tables, the quotas' midnight, and that no secret shows."""
+"""Error tables, the reset of quotas at midnight Pacific time, and secrets in reprs and errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_row_is_a_sentence_and_a_word(table: Any) -> None:
         (datetime(2026, 7, 1, 6, 0, tzinfo=UTC), 1),  # 23:00 PDT
         (datetime(2026, 7, 1, 7, 0, tzinfo=UTC), 24),
         (datetime(2026, 1, 1, 7, 0, tzinfo=UTC), 1),  # 23:00 PST
-        (datetime(2026, 3, 8, 8, 0, tzinfo=UTC), 23),  # summer time begins that day
+        (datetime(2026, 3, 8, 8, 0, tzinfo=UTC), 23),  # daylight saving time begins that day
         (datetime(2026, 11, 1, 7, 0, tzinfo=UTC), 25),  # and ends
     ],
 )

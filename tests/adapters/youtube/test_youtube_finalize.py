@@ -1,4 +1,4 @@
-"""The last chunk: the one visible call, and what each of its answers means."""
+"""``finalize``: the last chunk, and the meaning of each response to it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ def test_an_incomplete_upload_is_not_live_and_goes_on(
     assert isinstance(refusal.value, Unavailable)
     later = refusal.value.retry_after
     assert later is not None
-    aged = {**kept, "said_at": kept["said_at"] - later.total_seconds()}  # as the core will come back with it
+    aged = {
+        **kept,
+        "said_at": kept["said_at"] - later.total_seconds(),
+    }  # as the pipeline passes it back later
     again = prepare_until_ready(youtube, video(bytes=BIG), aged)
     youtube().finalize(video(bytes=BIG), account(), again)
     assert bytes(upload.stored) == content(0, BIG)
@@ -127,7 +130,7 @@ def test_a_lost_answer_is_found_by_the_session(server: ScriptedServer, youtube: 
     server.on("GET", "/youtube/youtube/v3/videos", examples.status("processed"))
     with pytest.raises(OutcomeUnknown):
         youtube().finalize(video(bytes=BIG), account(), kept)
-    for _ in range(2):  # the session's last word is repeatable
+    for _ in range(2):  # a session repeats its last response
         seen = youtube().look(video(bytes=BIG), account(), kept, ARMED, frozenset())
         assert isinstance(seen, Published)
         assert seen.remote_id == examples.VIDEO_ID
@@ -174,7 +177,7 @@ def test_what_is_not_prepared_is_not_sent(
 
 
 class _Dead:
-    """A source whose first piece never comes."""
+    """A source that fails before its first piece."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self

@@ -1,4 +1,4 @@
-"""Looking: by the video, by the session, by the channel's uploads; reads only."""
+"""``look``: by the video, by the session, by the channel's uploads; reads only."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def look(
     taken: Container[str] = frozenset(),
     **facts: Any,
 ) -> LookResult:
-    """One look; whatever it asks, it sends no byte and marks nothing visible."""
+    """Look once, and check that no request has a body or is marked visible."""
     client = HttpClient()
     try:
         return youtube(client).look(video(bytes=BIG, **facts), account(), checkpoint, armed_at, taken)
@@ -149,8 +149,8 @@ def test_a_rejected_or_failed_upload_has_ended(
 def test_a_failed_processing_has_ended(
     server: ScriptedServer, youtube: Make, processing: str, reason: str
 ) -> None:
-    told = examples.status("uploaded", processing=processing, processingFailureReason=reason)
-    server.on("GET", VIDEOS, told)
+    response = examples.status("uploaded", processing=processing, processingFailureReason=reason)
+    server.on("GET", VIDEOS, response)
     seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
     assert isinstance(seen, Ended)
     assert type(seen.error) is PROCESSING_FAILURES[reason].error
@@ -176,11 +176,11 @@ def test_complete_is_published_even_if_the_read_fails(server: ScriptedServer, yo
     assert seen.remote_id == examples.VIDEO_ID
 
 
-@pytest.mark.parametrize(("told", "offset"), [({"Range": f"bytes=0-{CHUNK - 1}"}, CHUNK), ({}, 0)])
+@pytest.mark.parametrize(("response", "offset"), [({"Range": f"bytes=0-{CHUNK - 1}"}, CHUNK), ({}, 0)])
 def test_incomplete_is_absent_with_the_same_session(
-    server: ScriptedServer, youtube: Make, told: dict[str, str], offset: int
+    server: ScriptedServer, youtube: Make, response: dict[str, str], offset: int
 ) -> None:
-    server.on("PUT", UPLOAD, Reply(status=308, headers=told))
+    server.on("PUT", UPLOAD, Reply(status=308, headers=response))
     seen = look(youtube, kept(server))
     assert isinstance(seen, Absent)
     assert seen.checkpoint["session"] == kept(server)["session"]
@@ -344,10 +344,10 @@ def test_too_many_uploads_cannot_be_told(server: ScriptedServer, youtube: Make) 
     assert sum(asked.path == ITEMS for asked in server.requests) == LIST_PAGES
 
 
-@pytest.mark.parametrize("told", [examples.channels("UC2"), examples.channels(uploads=None), "{}"])
-def test_another_channel_cannot_tell(server: ScriptedServer, youtube: Make, told: str) -> None:
+@pytest.mark.parametrize("response", [examples.channels("UC2"), examples.channels(uploads=None), "{}"])
+def test_another_channel_cannot_tell(server: ScriptedServer, youtube: Make, response: str) -> None:
     listing(server)
-    server.on("GET", CHANNELS, told)
+    server.on("GET", CHANNELS, response)
     assert isinstance(look(youtube, kept(server)), CannotTell)
 
 

@@ -1,4 +1,4 @@
-"""Connecting a channel, and staying connected."""
+"""OAuth of a channel: consent page, code exchange, refresh, discovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything invisible: the session's start, chunks, probes, and going on from any checkpoint."""
+"""``prepare``: the session's start, chunks, probes, and continuing from any checkpoint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STATUS = {"authError": 401, "UNAUTHENTICATED": 401, "uploadRateLimitExceeded": 4
 
 
 def begun(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
-    """A checkpoint with a session whose state was told just now."""
+    """Return a checkpoint with a session whose offset was just reported."""
     known = {
         "session": server.url + examples.SESSION,
         "size": BIG,
@@ -196,7 +196,7 @@ def test_after_a_cut_the_session_is_asked(server: ScriptedServer, youtube: Make,
 
 def test_an_old_checkpoint_is_not_believed(server: ScriptedServer, youtube: Make, session: Open) -> None:
     upload = session(BIG)
-    upload.stored += content(0, CHUNK)  # a worker died after these had arrived
+    upload.stored += content(0, CHUNK)  # a worker died after these bytes arrived
     result = youtube().prepare(video(bytes=BIG), account(), begun(server, said_at=time.time() - 60))
     assert server.ranges == [f"bytes */{BIG}"]
     assert result.checkpoint["offset"] == CHUNK
@@ -353,7 +353,7 @@ def test_a_bare_429_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
 
 
 class _Changed:
-    """A source that turns out to be another file at the first piece."""
+    """A source whose first piece shows that the file has changed."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self

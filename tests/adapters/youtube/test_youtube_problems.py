@@ -1,4 +1,4 @@
-"""Limits and texts: over a limit is a Problem and no request."""
+"""Problems of drafts over a limit, without a request; title, description and tags of a caption."""
 
 from __future__ import annotations
 
