@@ -1,1 +1,1 @@
-"""Accounts."""
+"""Routes of accounts, the subscription, and the OAuth flow."""

@@ -1,1 +1,1 @@
-"""Files."""
+"""Upload and download of files."""

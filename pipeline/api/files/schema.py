@@ -76,7 +76,7 @@ def read_file_query(query: QueryParams) -> FileQuery:
     return FileQuery(**values)
 
 
-def _number(least: int, most: int) -> Callable[[str], int]:
+def _number_parser(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
         if not plain or not least <= int(text) <= most:
@@ -86,21 +86,21 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _kind(text: str) -> str:
+def _parse_kind(text: str) -> str:
     if text not in ("image", "video"):
         raise ValueError("Must be image or video.")
     return text
 
 
-def _context(text: str) -> str:
+def _parse_context(text: str) -> str:
     if len(text) > MAX_CONTEXT or "\0" in text:
         raise ValueError("Must be a context such as media-upload, several separated by commas, or all.")
     return text
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "limit": ("limit", _number(1, MAX_LIMIT)),
-    "offset": ("offset", _number(0, MAX_OFFSET)),
-    "type": ("kind", _kind),
-    "context": ("context", _context),
+    "limit": ("limit", _number_parser(1, MAX_LIMIT)),
+    "offset": ("offset", _number_parser(0, MAX_OFFSET)),
+    "type": ("kind", _parse_kind),
+    "context": ("context", _parse_context),
 }

@@ -1,1 +1,1 @@
-"""Openapi."""
+"""The OpenAPI document: operations, error codes, examples, and the HTML reference page."""

@@ -103,13 +103,13 @@ def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = ""
 def _simplest(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Any:
     kind = schema.get("type", "object")
     if kind == "object":
-        return _object(schema, schemas, depth) if depth < MAX_DEPTH else {}
+        return _simplest_object(schema, schemas, depth) if depth < MAX_DEPTH else {}
     if kind == "array":
         return [sample(schema.get("items", {}), schemas, "", depth + 1)]
     return _FORMATS.get(schema.get("format", ""), _SIMPLE[kind])
 
 
-def _object(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _simplest_object(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> dict[str, Any]:
     required = set(schema.get("required", ()))
     return {
         name: None if _is_omitted(name, part) else sample(part, schemas, name, depth + 1)

@@ -1,1 +1,1 @@
-"""Operator."""
+"""The operator API: dead letters."""

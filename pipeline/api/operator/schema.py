@@ -27,7 +27,7 @@ _Word = Annotated[str, Field(min_length=1, max_length=100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
-def _position(value: Any) -> Position:
+def _parse_cursor(value: Any) -> Position:
     died, _, identity = str(value).partition("/")
     try:
         moment = datetime.fromisoformat(died)
@@ -40,7 +40,7 @@ def _position(value: Any) -> Position:
         ) from None
 
 
-Cursor = Annotated[Position, BeforeValidator(_position)]
+Cursor = Annotated[Position, BeforeValidator(_parse_cursor)]
 
 
 class Filter(Body):
@@ -95,10 +95,10 @@ def read(model: type[B], body: Any) -> B:
 
 def parse_query(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the query string as a body, with numbers where the model has numbers."""
-    return {name: _number(text) if name in _NUMBERS else text for name, text in query.items()}
+    return {name: _to_number(text) if name in _NUMBERS else text for name, text in query.items()}
 
 
-def _number(text: str) -> Any:
+def _to_number(text: str) -> Any:
     try:
         return int(text)
     except ValueError:
@@ -119,8 +119,8 @@ def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
         account=chosen.account_id,
         error_class=chosen.error_class,
         code=chosen.code,
-        older=_duration(chosen.older_than),
-        younger=_duration(chosen.newer_than),
+        older=_to_timedelta(chosen.older_than),
+        younger=_to_timedelta(chosen.newer_than),
     )
 
 
@@ -130,5 +130,5 @@ def format_cursor(position: Position) -> str:
     return f"{died.isoformat()}/{identity}"
 
 
-def _duration(seconds: float | None) -> timedelta | None:
+def _to_timedelta(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)

@@ -1,1 +1,1 @@
-"""Posts."""
+"""Routes, schemas and response models of posts."""

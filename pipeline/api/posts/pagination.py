@@ -42,7 +42,7 @@ def read_query(raw: bytes) -> PostQuery:
     """Parse a query string; unknown names are ignored. Raises Refusal 422."""
     values: dict[str, Any] = {}
     issues: list[dict[str, Any]] = []
-    for name, text in _pairs(raw):
+    for name, text in _parse_pairs(raw):
         field, read = _READERS[name]
         try:
             if field in values:
@@ -62,7 +62,7 @@ def write_cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(_CURSOR.pack(micros, post.bytes, _checksum(micros, post))).decode()
 
 
-def _pairs(raw: bytes) -> Iterator[tuple[str, str]]:
+def _parse_pairs(raw: bytes) -> Iterator[tuple[str, str]]:
     """Yield known names with their values. A + stays a +: clients send the offset of a time unescaped."""
     for part in raw.decode("latin-1").split("&"):
         name, _, text = part.partition("=")
@@ -70,19 +70,19 @@ def _pairs(raw: bytes) -> Iterator[tuple[str, str]]:
             yield name, unquote(text, errors="replace")
 
 
-def _status(text: str) -> str:
+def _parse_status(text: str) -> str:
     if text not in _STATUSES:
         raise ValueError(f"Must be one of {', '.join(_STATUSES)}.")
     return text
 
 
-def _limit(text: str) -> int:
+def _parse_limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MAX_LIMIT):  # noqa: PLR2004
         raise ValueError(f"Must be a whole number from 1 to {MAX_LIMIT}.")
     return int(text)
 
 
-def _before(text: str) -> Position:
+def _parse_cursor(text: str) -> Position:
     try:
         micros, identity, checksum = _CURSOR.unpack(base64.b64decode(text, altchars=b"-_", validate=True))
         post = UUID(bytes=identity)
@@ -99,9 +99,9 @@ def _checksum(micros: int, post: UUID) -> bytes:
 
 
 _READERS: Mapping[str, tuple[str, Any]] = {
-    "status": ("status", _status),
-    "limit": ("limit", _limit),
+    "status": ("status", _parse_status),
+    "limit": ("limit", _parse_limit),
     "since": ("since", timestamp.parse),
     "until": ("until", timestamp.parse),
-    "cursor": ("before", _before),
+    "cursor": ("before", _parse_cursor),
 }

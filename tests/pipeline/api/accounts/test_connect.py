@@ -15,7 +15,14 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.accounts.oauth_pages import NAMES
 from tests.conftest import Engines
-from tests.pipeline.accounts.consent_page import OAuthWorkspace, grant_consent, decline_consent, tick_accounts, parse_query, start_callback_server
+from tests.pipeline.accounts.consent_page import (
+    OAuthWorkspace,
+    decline_consent,
+    grant_consent,
+    parse_query,
+    start_callback_server,
+    tick_accounts,
+)
 from tests.stack import Stack
 
 BASE = "/api/partner/v1/connect"

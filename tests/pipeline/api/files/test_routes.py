@@ -1,4 +1,4 @@
-"""Uploading files over HTTP, and getting them back: types, sizes, quotas, one upload a URL, scopes, ranges."""
+"""Upload and download over HTTP: types, sizes, quotas, one upload per URL, scopes, ranges."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def uploaded(server: Server, tenant: Tenant, body: bytes = PNG, kind: str = "ima
 
 
 def padded(size: int, mark: bytes = b"") -> bytes:
-    """A PNG to look at, of this many bytes."""
+    """Return bytes of this length that start like a PNG."""
     return (PNG + mark).ljust(size, b"\0")
 
 
@@ -91,7 +91,7 @@ def listed(server: Server, tenant: Tenant, query: str = "") -> dict[str, Any]:
 
 
 def left(server: Server) -> list[Path]:
-    """Everything that lies in storage."""
+    """Return the paths of all objects in storage."""
     return [path for path in server.context.settings.files_folder.rglob("*") if path.is_file()]
 
 
@@ -332,7 +332,7 @@ def test_what_one_workspace_uploads_another_never_sees_listed(server: Server, te
 def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
     urls = [uploaded(server, tenant, padded(200 + n)) for n in range(3)]
     video = uploaded(server, tenant, samples.video(), "video/mp4")
-    opened(server, tenant)  # waits, and is not listed
+    opened(server, tenant)  # not uploaded, so not listed
 
     def found(query: str) -> list[str]:
         return [file["url"] for file in listed(server, tenant, query)["files"]]

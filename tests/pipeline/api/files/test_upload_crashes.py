@@ -1,6 +1,6 @@
-"""A server that dies at each point of an upload: the client sends the same again until it gets an answer.
+"""Kill the server at each point of an upload; the client sends the same bytes again until it gets a response.
 
-What the deaths leave in storage is named in the ledger, and upkeep removes it; the file is whole, once.
+Every object left in storage is recorded in ``file_puts``, and maintenance removes it. The file is stored once, whole.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PNG = samples.image("PNG").ljust(3_000_000, b"\0")
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """The settings of a storage."""
+    """Settings of one kind of storage: a folder, or an S3 bucket."""
     if request.param == "s3":
         with serving_bucket() as settings:
             yield settings
@@ -45,7 +45,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def served(environment: dict[str, str], log: Path) -> Iterator[str]:
-    """The API, answering."""
+    """Run the API and wait until it answers; yield its URL."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],

@@ -1,4 +1,4 @@
-"""Dead letters over HTTP: whose they are, found, replayed and discarded, counted before many are touched."""
+"""Dead letters over HTTP: scopes, filters, replay, discard, and the dry run of a filter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOWN = '{"code": "unavailable", "class": "Unavailable", "fault": "platform", "me
 
 @pytest.fixture(scope="module")
 def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module's own: it has an operator."""
+    """A server with an operator token, for this module only."""
     folder: Path = tmp_path_factory.mktemp("api")
     with serving({**module_environment, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}, folder) as running:
         yield running
@@ -36,7 +36,7 @@ def tenant(server: Server) -> Tenant:
 
 
 def dead(server: Server, tenant: Tenant, platform: str = "tiktok", error: str = DOWN) -> str:
-    """The id of a delivery that failed."""
+    """Make a failed delivery and return its id."""
     post = server.post(video(tenant, platform), tenant.key).json()["data"]["id"]
     with server.context.database.begin() as c:
         found = c.execute(

@@ -1,4 +1,4 @@
-"""Editing, cancelling, deleting, retrying and validating over HTTP: bodies, codes, versions, scopes, answers."""
+"""Edit, cancel, delete, retry and validate over HTTP: bodies, error codes, versions, scopes, responses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def steer(server: Server, tenant: Tenant, verb: str, body: Any) -> requests.Resp
 def data_of(answer: requests.Response, model: type[ResponseModel]) -> dict[str, Any]:
     """Return the data of a successful response that matches its model."""
     assert answer.status_code == 200, answer.text
-    Success.__class_getitem__(model).model_validate_json(answer.content)  # type: ignore[union-attr]
+    Success[model].model_validate_json(answer.content)  # type: ignore[valid-type]
     data: dict[str, Any] = answer.json()["data"]
     return data
 
@@ -66,7 +66,7 @@ def created(server: Server, tenant: Tenant, **more: Any) -> str:
 
 
 def put(server: Server, post: str, assignments: str) -> None:
-    """Puts the post's deliveries where a worker would have brought them."""
+    """Set columns of the post's deliveries, as a worker would."""
     with server.context.database.begin() as c:
         c.execute(text(f"UPDATE deliveries SET {assignments} WHERE post_id = :id"), {"id": post})  # noqa: S608
 
@@ -283,7 +283,7 @@ def test_validate_says_how_it_was_understood(server: Server) -> None:
 
 
 def _another_key(server: Server, tenant: Tenant) -> str:
-    """Keys are believed for a moment: a new one is looked up anew."""
+    """The server caches keys for a moment, but not a new one."""
     from pipeline.store.auth.keys import create_key
 
     with server.context.database.begin() as c:

@@ -1,4 +1,4 @@
-"""Many clients at once: whatever the server makes of them together, each gets the answer it would get alone."""
+"""Many clients at once: each request of a batch gets the response that it would get alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FACTS = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height":
 def two(
     module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Server]]:
-    """Two servers on one database, as two processes of one."""
+    """Two servers on one database, like two processes of one server."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
         yield [one, other]
@@ -32,7 +32,7 @@ def two(
 
 @pytest.fixture
 def seen(two: list[Server]) -> Tenant:
-    """A tenant with a picture that was found good."""
+    """A tenant with an image whose check is decided good."""
     tenant = two[0].tenant()
     with two[0].context.database.begin() as c:
         check = checks.open_check(c, tenant.workspace, "image", URL)
@@ -107,7 +107,7 @@ def test_media_nobody_has_seen_are_waited_for_beside_posts_that_are_not(
 
 
 def test_a_short_way_is_no_other_way(two: list[Server], seen: Tenant) -> None:
-    """The address in another spelling meets the framework's route, whose answers are the same."""
+    """Another spelling of the path is matched by FastAPI's route, with the same responses."""
     asked = body(seen, external_id="short")
     short = two[0].post(asked, seen.key)
     long = two[0].send(

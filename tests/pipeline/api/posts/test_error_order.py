@@ -1,4 +1,4 @@
-"""Every row of the contract's error table over HTTP, and that an earlier row is decided before a later one."""
+"""Every row of the contract's error table over HTTP, each decided before the rows below it."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def _refuse_the_check(server: Server, tenant: Tenant) -> None:
 
 def test_201_with_a_warning_while_nobody_checks(server: Server) -> None:
     tenant = server.tenant()
-    server.context.liveness._client.flushdb()  # the mark of the test above
+    server.context.liveness._client.flushdb()  # the liveness mark that the test above set
     answer = server.post(video(tenant, scheduled_at="2099-02-01T15:00:00+02:00"), tenant.key)
     assert answer.status_code == 201
     assert answer.json()["message"] == "Post scheduled"

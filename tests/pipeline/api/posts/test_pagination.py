@@ -1,4 +1,4 @@
-"""The query of GET /posts, and its cursor."""
+"""Query of GET /posts, and the cursor of its pages."""
 
 from __future__ import annotations
 

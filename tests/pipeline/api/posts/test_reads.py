@@ -1,4 +1,4 @@
-"""Reading posts, accounts and the subscription over HTTP; and that nothing crosses a key's scope."""
+"""Reads of posts, accounts and the subscription over HTTP, and the limits of a key's scope."""
 
 from __future__ import annotations
 
@@ -190,7 +190,9 @@ def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None
 
 def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Server) -> None:
     tenant = server.tenant()
-    server.context.liveness.record_beat(REACHABILITY)  # somebody is said to check, and nobody does
+    server.context.liveness.record_beat(
+        REACHABILITY
+    )  # a worker seems to be alive, and none decides the checks
     with ThreadPoolExecutor(20) as clients:
         waiting = [clients.submit(post_alone, server, tenant) for _ in range(20)]
         until(lambda: open_checks(server, tenant) == 20, "all posts to wait")
@@ -202,7 +204,7 @@ def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Serve
 
 
 def post_alone(server: Server, tenant: Tenant) -> requests.Response:
-    """With a media URL and a connection of its own."""
+    """Send a post with a media URL of its own, over a connection of its own."""
     body = video(tenant, media={"type": "video", "url": f"https://cdn.example.com/{uuid4()}.mp4"})
     return requests.post(f"{server.url}{BASE}/posts", json=body, headers=tenant.headers, timeout=60)
 

@@ -27,7 +27,7 @@ def test_harmless_bytes_hold_nothing_hostile(body: dict[str, Any], escaped: bool
     raw = json.dumps(body, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
     try:
         read = strict_json.parse(raw)
-    except strict_json.InvalidJson:  # half a pair as it stands is no UTF-8
+    except strict_json.InvalidJson:  # a lone surrogate that is not escaped is not UTF-8
         return
     if is_safe_text(raw):
         assert find_unsafe_text(read) == []
