@@ -1,1 +1,1 @@
-"""How each platform is spoken to. Knows no database, queue or web framework; see README.md."""
+"""Adapters: how Slipway calls each platform. They know no database, queue or web framework; see README.md."""

@@ -75,8 +75,8 @@ def choose_creator_step(draft: Draft, state: Checkpoint, now: float) -> Step:
         return Step.WAIT
     if upload is not None and upload.recheck:
         return Step.STATUS
-    is_turning_point = upload is None or upload.is_last_chunk
-    if state.allowed is None or (is_turning_point and not state.allowed.is_fresh(now)):
+    needs_fresh_settings = upload is None or upload.is_last_chunk
+    if state.allowed is None or (needs_fresh_settings and not state.allowed.is_fresh(now)):
         return Step.SETTINGS
     if upload is None:
         return Step.START
