@@ -27,8 +27,8 @@ from pipeline.store.health import count_deliveries, count_posts, set_statement_t
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CACHE_SECONDS = 5.0
 """Least time between two counts, however often they are requested."""
-SHARE = 20
-"""Counting takes at most one part in this many of the time, so a large database is counted less often."""
+INTERVAL_FACTOR = 20
+"""The next count waits for this many times the duration of the last, so a large database is counted less often."""
 STATEMENT_TIMEOUT = timedelta(seconds=5)
 
 
@@ -117,7 +117,7 @@ class Metrics:
                 start = time.monotonic()
                 self._text = await self._bulkhead.run(self._count)
                 duration = time.monotonic() - start
-                self._valid_until = time.monotonic() + max(CACHE_SECONDS, SHARE * duration)
+                self._valid_until = time.monotonic() + max(CACHE_SECONDS, INTERVAL_FACTOR * duration)
         return self._text
 
     def _count(self) -> bytes:

@@ -58,19 +58,21 @@ class _Exchange:
         headers = dict(scope["headers"])
         self.id = _choose_request_id(headers.get(_HEADER))
         self.has_started = False
-        self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        self._http_1 = scope["http_version"].startswith("1")  # HTTP/2 closes streams, not connections
+        self._has_unread_body = (
+            headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        )
+        self._is_http_1 = scope["http_version"].startswith("1")  # HTTP/2 closes streams, not connections
         self._receive, self._send = receive, send
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._unread = message["type"] == "http.request" and message.get("more_body", False)
+        self._has_unread_body = message["type"] == "http.request" and message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message["headers"], (_HEADER, self.id.encode())]
-            if self._unread and not await self._drain() and self._http_1:
+            if self._has_unread_body and not await self._drain() and self._is_http_1:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
             self.has_started = True
@@ -81,11 +83,11 @@ class _Exchange:
         read = 0
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                while self._unread and read < DRAIN_BYTES:
+                while self._has_unread_body and read < DRAIN_BYTES:
                     read += len((await self.receive()).get("body", b""))
         except TimeoutError:
             log.info("request %s: its body did not end within %.0f s and was cut off", self.id, DRAIN_SECONDS)
-        return not self._unread
+        return not self._has_unread_body
 
 
 def _choose_request_id(given: bytes | None) -> str:
