@@ -34,7 +34,7 @@ SELECT armed_at FROM d
 
 
 def arm(
-    c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: CheckpointData, left: timedelta
+    c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData, left: timedelta
 ) -> datetime | None:
     """Arm a delivery and return the moment. The caller commits before it makes the visible call.
 
@@ -44,11 +44,11 @@ def arm(
     found = row(
         c,
         _ARM,
-        id=held.id,
-        generation=held.generation,
-        fence=held.fence,
+        id=claimed.id,
+        generation=claimed.generation,
+        fence=claimed.fence,
         left=left,
-        checkpoint=vault.seal(checkpoint, held.id),
+        checkpoint=vault.seal(checkpoint, claimed.id),
     )
     moment: datetime | None = None if found is None else found.armed_at
     return moment

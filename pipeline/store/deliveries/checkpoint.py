@@ -11,7 +11,7 @@ from pipeline.store.vault import Vault
 
 
 def save_checkpoint(
-    c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: CheckpointData, *, scratch: bool
+    c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData, *, scratch: bool
 ) -> bool:
     """Store a checkpoint; False when the claim is lost. ``scratch``: this prepare began without an earlier one."""
     return (
@@ -22,11 +22,11 @@ def save_checkpoint(
                                       WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
                       prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
                WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
-            id=held.id,
-            state=held.state,
-            generation=held.generation,
-            fence=held.fence,
-            checkpoint=vault.seal(checkpoint, held.id),
+            id=claimed.id,
+            state=claimed.state,
+            generation=claimed.generation,
+            fence=claimed.fence,
+            checkpoint=vault.seal(checkpoint, claimed.id),
             scratch=scratch,
         )
         is not None

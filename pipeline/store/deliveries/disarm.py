@@ -9,7 +9,7 @@ from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 
 
-def disarm(c: Connection, held: ClaimedDelivery, error: Exception | None) -> None:
+def disarm(c: Connection, claimed: ClaimedDelivery, error: Exception | None) -> None:
     """Close the attempt as refused; the claim stays. Does nothing when the claim is lost."""
     row(
         c,
@@ -20,8 +20,8 @@ def disarm(c: Connection, held: ClaimedDelivery, error: Exception | None) -> Non
            )
            UPDATE attempts SET closed_at = now(), outcome = 'refused', error = CAST(:error AS jsonb)
            FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING d.id""",
-        id=held.id,
-        generation=held.generation,
-        fence=held.fence,
+        id=claimed.id,
+        generation=claimed.generation,
+        fence=claimed.fence,
         error=jsonb(error_to_dict(error)),
     )

@@ -39,26 +39,30 @@ SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id
 # those of the attempt it looks for and of the next one.
 
 
-def save_late_result(c: Connection, held: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
+def save_late_result(c: Connection, claimed: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
     """Store a late result with its attempt, whatever the delivery's state; return the attempt's number."""
-    lock_post(c, held.post_id)
-    row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
-    own = row(c, _OWN_ATTEMPT, id=held.id, fence=held.fence, publishing=held.state is State.PUBLISHING)
+    lock_post(c, claimed.post_id)
+    row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=claimed.id)
+    own = row(
+        c, _OWN_ATTEMPT, id=claimed.id, fence=claimed.fence, publishing=claimed.state is State.PUBLISHING
+    )
     number: int | None = None if own is None else own.n
     row(
         c,
         """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
            WHERE delivery_id = :id AND n = :n RETURNING id""",
-        id=held.id,
+        id=claimed.id,
         n=number,
         late=jsonb([dict(late)]),
     )
     return number
 
 
-def save_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpoint: CheckpointData) -> bool:
+def save_late_handle(
+    c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData
+) -> bool:
     """Store a late handle as the checkpoint of its unknown delivery, for looks; False if it is not unknown."""
-    number = save_late_result(c, held, {"handle": True})
+    number = save_late_result(c, claimed, {"handle": True})
     return (
         row(
             c,
@@ -66,27 +70,27 @@ def save_late_handle(c: Connection, vault: Vault, held: ClaimedDelivery, checkpo
                WHERE id = :id AND state = 'unknown' AND armed_at = (
                    SELECT armed_at FROM attempts WHERE delivery_id = :id AND n = :n AND closed_at IS NULL)
                RETURNING id""",
-            id=held.id,
+            id=claimed.id,
             n=number,
-            checkpoint=vault.seal(checkpoint, held.id),
+            checkpoint=vault.seal(checkpoint, claimed.id),
         )
         is not None
     )
 
 
-def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> ProofResult:
+def settle_by_proof(c: Connection, claimed: ClaimedDelivery, live: Published) -> ProofResult:
     """Settle a delivery as published on late proof, from any unsettled state, and raise its generation.
 
     When the delivery is settled otherwise, or another delivery owns the remote post, the result is an alarm that is
     stored with the attempt: no state claims more than is known.
     """
-    number = save_late_result(c, held, {"remote_id": live.remote_id, "url": live.url})
+    number = save_late_result(c, claimed, {"remote_id": live.remote_id, "url": live.url})
     found = row(
         c,
         """SELECT state, generation, fence, armed_at, remote_id, now() AS now,
                   EXISTS (SELECT FROM attempts WHERE delivery_id = :id AND n > :n AND armed_at IS NOT NULL) AS again
            FROM deliveries WHERE id = :id""",
-        id=held.id,
+        id=claimed.id,
         n=number,
     )
     if found is None:
@@ -96,11 +100,11 @@ def settle_by_proof(c: Connection, held: ClaimedDelivery, live: Published) -> Pr
     alarm = "a second attempt had been armed since: it may be live twice" if found.again else None
     try:
         with c.begin_nested():
-            return ProofResult(settled=_publish(c, held, found, live, number, alarm), alarm=alarm)
+            return ProofResult(settled=_publish(c, claimed, found, live, number, alarm), alarm=alarm)
     except IntegrityError as error:
         if not is_remote_id_taken(error):
             raise
-    return ProofResult(settled=_block(c, held, found, live), alarm=str(judge_conflict(live).error))
+    return ProofResult(settled=_block(c, claimed, found, live), alarm=str(judge_conflict(live).error))
 
 
 def _contradiction(found: Any, live: Published) -> str | None:
@@ -113,12 +117,17 @@ def _contradiction(found: Any, live: Published) -> str | None:
 
 
 def _publish(
-    c: Connection, held: ClaimedDelivery, found: Any, live: Published, number: int | None, alarm: str | None
+    c: Connection,
+    claimed: ClaimedDelivery,
+    found: Any,
+    live: Published,
+    number: int | None,
+    alarm: str | None,
 ) -> bool:
     done = move(
         c,
-        delivery=held.id,
-        post=held.post_id,
+        delivery=claimed.id,
+        post=claimed.post_id,
         origin=State(found.state),
         target=State.PUBLISHED,
         mover=Mover.PROOF,
@@ -143,20 +152,20 @@ def _publish(
         """UPDATE attempts SET closed_at = now(), outcome = CASE WHEN n = :n THEN 'published' ELSE 'refused' END,
                   remote_id = CASE WHEN n = :n THEN :remote END
            WHERE delivery_id = :id AND closed_at IS NULL AND (n = :n OR armed_at IS NULL) RETURNING id""",
-        id=held.id,
+        id=claimed.id,
         n=number,
         remote=live.remote_id,
     )
     return done
 
 
-def _block(c: Connection, held: ClaimedDelivery, found: Any, live: Published) -> bool:
+def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published) -> bool:
     """Block the delivery until a person resolves it; it counts as armed, so that nothing sends it again."""
     verdict: Verdict = judge_conflict(live)
     return move(
         c,
-        delivery=held.id,
-        post=held.post_id,
+        delivery=claimed.id,
+        post=claimed.post_id,
         origin=State(found.state),
         target=State.BLOCKED,
         reason=verdict.reason,

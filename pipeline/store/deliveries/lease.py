@@ -12,16 +12,16 @@ from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.message import Message
 
 
-def extend_lease(c: Connection, held: ClaimedDelivery, lease: timedelta) -> bool:
+def extend_lease(c: Connection, claimed: ClaimedDelivery, lease: timedelta) -> bool:
     """Extend the lease from now; False when the claim was lost (rescued, edited, cancelled) or the lease expired."""
     found = row(
         c,
         """UPDATE deliveries SET lease_until = now() + :lease
            WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
              AND lease_until > now() RETURNING id""",
-        id=held.id,
-        generation=held.generation,
-        fence=held.fence,
+        id=claimed.id,
+        generation=claimed.generation,
+        fence=claimed.fence,
         lease=lease,
     )
     return found is not None
@@ -31,8 +31,8 @@ _HELD = """
 WITH mine AS (
     SELECT x.id, x.armed_at FROM deliveries x
     JOIN unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[]), CAST(:fences AS bigint[]))
-      AS held (id, generation, fence)
-      ON x.id = held.id AND x.generation = held.generation AND x.fence = held.fence
+      AS claimed (id, generation, fence)
+      ON x.id = claimed.id AND x.generation = claimed.generation AND x.fence = claimed.fence
     WHERE x.state || '' = ANY(CAST(:states AS text[]))
     ORDER BY x.id FOR UPDATE OF x SKIP LOCKED  -- a locked one is being settled by its worker
 )
@@ -71,8 +71,8 @@ def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
 
 def _of(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[object]]:
     return {
-        "ids": [held.id for held in some],
-        "generations": [held.generation for held in some],
-        "fences": [held.fence for held in some],
+        "ids": [claimed.id for claimed in some],
+        "generations": [claimed.generation for claimed in some],
+        "fences": [claimed.fence for claimed in some],
         "states": list(states),
     }

@@ -19,10 +19,13 @@ class Message:
     fence: int
 
     @classmethod
-    def of(cls, held: ClaimedDelivery) -> Message:
+    def of(cls, claimed: ClaimedDelivery) -> Message:
         """Return the message that continues a delivery after the end of a slice."""
         return cls(
-            delivery=held.id, platform=held.account.platform, generation=held.generation, fence=held.fence
+            delivery=claimed.id,
+            platform=claimed.account.platform,
+            generation=claimed.generation,
+            fence=claimed.fence,
         )
 
     @classmethod

@@ -23,7 +23,7 @@ def list_without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDel
     return [to_claimed(r, vault) for r in found]
 
 
-def save_url(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> bool:
+def save_url(c: Connection, claimed: ClaimedDelivery, remote_id: str, url: str) -> bool:
     """Store URL and remote id; False if another delivery owns the remote id, as the URL is then that one's.
 
     The move from published to published causes a new receipt: the earlier one has no URL.
@@ -40,22 +40,22 @@ def save_url(c: Connection, held: ClaimedDelivery, remote_id: str, url: str) -> 
                        INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
                        SELECT id, 'urls', 'published', 'published', generation, fence, 'its URL was found' FROM d
                        RETURNING delivery_id""",
-                    id=held.id,
+                    id=claimed.id,
                     url=url,
                     r=remote_id,
                 )
                 is not None
             )
     except IntegrityError:
-        postpone_url_lookup(c, held)
+        postpone_url_lookup(c, claimed)
         return False
 
 
-def postpone_url_lookup(c: Connection, held: ClaimedDelivery) -> None:
+def postpone_url_lookup(c: Connection, claimed: ClaimedDelivery) -> None:
     """Schedule the next lookup after as long as the post has been live (30 seconds to an hour)."""
     row(
         c,
         """UPDATE deliveries SET next_at = now() + least(greatest(now() - published_at, interval '30 seconds'),
                                                         interval '1 hour') WHERE id = :id RETURNING id""",
-        id=held.id,
+        id=claimed.id,
     )

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, Reason, State, require_move
-from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.database import row, rows
 
 
@@ -71,12 +71,14 @@ def lock_post(c: Connection, post: UUID) -> None:
 def recompute_post_status(c: Connection, post: UUID) -> PostStatus:
     """Store and return the post's status as its deliveries give it. The caller holds the post's lock."""
     statuses = [
-        as_read(account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now)
+        apply_due_time(
+            derive_account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now
+        )
         for r in rows(
             c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post
         )
     ]
-    status = status_of(statuses)
+    status = derive_post_status(statuses)
     row(
         c,
         """UPDATE posts SET status = :status, updated_at = now() WHERE id = :id AND status <> :status RETURNING id""",

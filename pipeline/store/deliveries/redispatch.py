@@ -54,24 +54,30 @@ def redispatch_lost(
 
 
 def redispatch_lost_looks(
-    c: Connection, limit: int, lease: timedelta, *, held: timedelta, quiet: timedelta = timedelta(seconds=10)
+    c: Connection,
+    limit: int,
+    lease: timedelta,
+    *,
+    claim_lease: timedelta,
+    quiet: timedelta = timedelta(seconds=10),
 ) -> list[Message]:
     """Dispatch looks again that were dispatched ``quiet`` ago or earlier and not claimed, when their queue is empty.
 
-    ``held``: the lease of a claimed look. A longer one is the lease of a dispatched look.
+    ``claim_lease``: the lease of a claimed look. A longer one is the lease of a dispatched look.
     """
     found = rows(
         c,
         """WITH lost AS (
                SELECT id FROM deliveries
                WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now()
-                 AND lease_until > now() + CAST(:held AS interval) AND updated_at < now() - CAST(:quiet AS interval)
+                 AND lease_until > now() + CAST(:claim_lease AS interval)
+                 AND updated_at < now() - CAST(:quiet AS interval)
                ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
            FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
         n=limit,
         lease=lease,
-        held=held,
+        claim_lease=claim_lease,
         quiet=quiet,
     )
     return [Message.from_row(r) for r in found]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.delivery import Mover, State, require_move
-from pipeline.domain.post import PostStatus, account_status, as_read
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
 from pipeline.domain.retry_policy import Verdict
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -69,7 +69,7 @@ SELECT next_at FROM d
 class Settlement:
     """A claimed delivery and its verdict, not stored yet."""
 
-    held: ClaimedDelivery
+    claimed: ClaimedDelivery
     verdict: Verdict
     mover: Mover
     looked: bool = False
@@ -78,12 +78,14 @@ class Settlement:
 
     def values(self, vault: Vault, origin: State, queued_lease: timedelta) -> dict[str, Any]:
         """Return the values of the statement that stores it."""
-        held, verdict = self.held, self.verdict
+        claimed, verdict = self.claimed, self.verdict
         require_move(origin, self.mover, verdict.state)
-        status = account_status(verdict.state, verdict.reason)
+        status = derive_account_status(verdict.state, verdict.reason)
         # the post has this delivery's status if it has no other one; pending, the most urgent status, wins in any case
-        known = changes_public_status(held, verdict, origin) if held.alone else status is PostStatus.PENDING
-        return _verdict_values(vault, held, verdict) | {
+        known = (
+            changes_public_status(claimed, verdict, origin) if claimed.alone else status is PostStatus.PENDING
+        )
+        return _verdict_values(vault, claimed, verdict) | {
             "origin": origin,
             "mover": self.mover,
             "looked": self.looked,
@@ -98,7 +100,7 @@ class Settlement:
 def settle(  # noqa: PLR0913  one keyword per fact
     c: Connection,
     vault: Vault,
-    held: ClaimedDelivery,
+    claimed: ClaimedDelivery,
     verdict: Verdict,
     mover: Mover,
     *,
@@ -115,16 +117,16 @@ def settle(  # noqa: PLR0913  one keyword per fact
     with nothing stored.
     """
     one = Settlement(
-        held=held, verdict=verdict, mover=mover, looked=looked, absent=absent, not_before=not_before
+        claimed=claimed, verdict=verdict, mover=mover, looked=looked, absent=absent, not_before=not_before
     )
     values = one.values(vault, origin, queued_lease)
-    locks = needs_post_lock(held, verdict, origin)
+    locks = needs_post_lock(claimed, verdict, origin)
     if locks:
-        lock_post(c, held.post_id)
+        lock_post(c, claimed.post_id)
     with _translate_taken_remote_id():
         found = row(c, _SETTLE, **values)
     if found is not None and locks:
-        recompute_post_status(c, held.post_id)
+        recompute_post_status(c, claimed.post_id)
     return None if found is None else found.next_at
 
 
@@ -132,9 +134,13 @@ def settle_batch(
     c: Connection, vault: Vault, some: Sequence[Settlement], *, queued_lease: timedelta = timedelta(minutes=5)
 ) -> list[datetime | None]:
     """Store several settlements that need no post lock, in the caller's transaction; otherwise like ``settle``."""
-    order = sorted(range(len(some)), key=lambda n: some[n].held.post_id)  # posts in id order: the lock order
+    order = sorted(
+        range(len(some)), key=lambda n: some[n].claimed.post_id
+    )  # posts in id order: the lock order
     with _translate_taken_remote_id():
-        found = run_many(c, _SETTLE, [some[n].values(vault, some[n].held.state, queued_lease) for n in order])
+        found = run_many(
+            c, _SETTLE, [some[n].values(vault, some[n].claimed.state, queued_lease) for n in order]
+        )
     moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
     return [moments[n] for n in range(len(some))]
 
@@ -149,14 +155,14 @@ def _translate_taken_remote_id() -> Iterator[None]:
         raise
 
 
-def _verdict_values(vault: Vault, held: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
+def _verdict_values(vault: Vault, claimed: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
     """Return those values of the statement that the verdict gives."""
     live = verdict.published
     return {
-        "id": held.id,
-        "post": held.post_id,
-        "generation": held.generation,
-        "fence": held.fence,
+        "id": claimed.id,
+        "post": claimed.post_id,
+        "generation": claimed.generation,
+        "fence": claimed.fence,
         "target": verdict.state,
         "reason": verdict.reason,
         "wait": verdict.wait,
@@ -167,7 +173,7 @@ def _verdict_values(vault: Vault, held: ClaimedDelivery, verdict: Verdict) -> di
         "disarm": verdict.disarm,
         "closes": verdict.closes,
         "keep": verdict.checkpoint is None,
-        "checkpoint": vault.seal(verdict.checkpoint, held.id) if verdict.checkpoint else None,
+        "checkpoint": vault.seal(verdict.checkpoint, claimed.id) if verdict.checkpoint else None,
         "remote_id": live.remote_id if live else None,
         "url": live.url if live else None,
         "delivered_as": live.delivered_as if live else None,
@@ -176,18 +182,20 @@ def _verdict_values(vault: Vault, held: ClaimedDelivery, verdict: Verdict) -> di
     }
 
 
-def changes_public_status(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
+def changes_public_status(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
     """Return whether the account's public status changes: a claimed delivery is shown as pending already."""
-    statuses = (account_status(origin, None), account_status(verdict.state, verdict.reason))
-    before, after = (as_read(status, held.due_at, held.now) for status in statuses)
+    statuses = (derive_account_status(origin, None), derive_account_status(verdict.state, verdict.reason))
+    before, after = (apply_due_time(status, claimed.due_at, claimed.now) for status in statuses)
     return before is not after
 
 
-def needs_post_lock(held: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
+def needs_post_lock(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:
     """Return whether settling takes a transaction that locks the post, or a single statement."""
-    status = account_status(verdict.state, verdict.reason)
+    status = derive_account_status(verdict.state, verdict.reason)
     return (
-        not held.alone and status is not PostStatus.PENDING and changes_public_status(held, verdict, origin)
+        not claimed.alone
+        and status is not PostStatus.PENDING
+        and changes_public_status(claimed, verdict, origin)
     )
 
 

@@ -20,7 +20,7 @@ from pipeline.store.rollups.time_buckets import END, EPOCH
 
 CAP = 10_000
 """The most posts that a total counts."""
-_MAX_SCANNED = 100_000
+_MAX_SCANNED = 50_000
 """The most candidates that a total reads: of accounts shared with other keys, hardly any may be visible."""
 _MAX_STRETCH = 10_000
 """The most candidates read at once, of each account."""

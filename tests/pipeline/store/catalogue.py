@@ -1,4 +1,4 @@
-"""What a change of the tables takes away from code that was written for the tables before it."""
+"""Compare two states of a database's catalogue: find what breaks code written for the older one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """``filled``: whoever does not name it leaves something in it all the same."""
+    """``filled``: an INSERT that does not name it still gives it a value."""
 
     kind: str
     required: bool
@@ -54,7 +54,7 @@ class Catalogue:
 
 
 def read(c: sa.Connection) -> Catalogue:
-    """As it is now. Alembic's own table is nobody's business."""
+    """Read the catalogue, without Alembic's own table."""
 
     def asked(sql: str) -> list[Any]:
         return [r for r in c.execute(sa.text(sql)) if r.owner != "alembic_version"]
@@ -71,7 +71,7 @@ def read(c: sa.Connection) -> Catalogue:
 
 
 def findings(before: Catalogue, after: Catalogue) -> set[str]:
-    """What older code may miss or break, and what stopped everybody: one sentence each. Empty: it only expands."""
+    """Return what older code misses or violates, and which tables were rewritten; empty for an expand step."""
     return {
         *_columns(before, after),
         *_uniqueness(before, after),
@@ -82,7 +82,7 @@ def findings(before: Catalogue, after: Catalogue) -> set[str]:
         ),
         *(f"the trigger {name} of {t} is gone" for t, name in before.triggers - after.triggers),
         *(
-            f"{t} was written anew, row by row"
+            f"{t} was rewritten, row by row"
             for t, file in before.files.items()
             if after.files.get(t, file) != file
         ),

@@ -10,7 +10,7 @@ from tests.pipeline.store.ledger import Ledger
 
 @pytest.fixture
 def ledger(database_url: str, vault_key: str) -> Iterator[Ledger]:
-    """A ledger of this test alone: for what looks at everything that is due."""
+    """A ledger in a database of this test alone, for statements that read everything that is due."""
     made = Ledger(database_url, Vault(vault_key))
     yield made
     made.database.close()
@@ -18,7 +18,7 @@ def ledger(database_url: str, vault_key: str) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="module")
 def shared(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
-    """A ledger that the tests of a module share; each makes workspaces of its own."""
+    """A ledger that the tests of a module share; each test creates its own workspaces."""
     made = Ledger(module_database_url, Vault(vault_key))
     yield made
     made.database.close()

@@ -1,4 +1,4 @@
-"""The migrations of this code and some of a test's own after them."""
+"""A folder of migrations: the code's, followed by a test's own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pipeline.store.revision import MIGRATIONS, revision_of_code
 
 
 def number(n: int) -> str:
-    """The revision of a test's nth migration; the 0th is the code's own newest."""
+    """Return the revision of a test's nth migration; the 0th is the code's newest."""
     return f"{int(revision_of_code()) + n:04}"
 
 
 def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:
-    """A folder with all of them. ``minimum_code``: what the last one says."""
+    """Create the folder. ``minimum_code``: of the last migration."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for n, body in enumerate(bodies, 1):

@@ -1,4 +1,4 @@
-"""A ledger of one test: workspaces, accounts, posts and deliveries put into any state, and read back."""
+"""The ledger fixture: create workspaces, accounts, posts and deliveries in any state, and read them back."""
 # ruff: noqa: S608  column lists of this file are put into statements; values are always bound
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.post import PostStatus, as_read
+from pipeline.domain.post import PostStatus, apply_due_time
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.checks.checks import Purpose, open_check
@@ -34,8 +34,8 @@ MEDIA = {"type": "video", "url": "https://media.example/v.mp4"}
 
 _ARMED = """armed_at = now() - interval '10 seconds', armed_deadline = now() + interval '50 seconds',
             working_since = now() - interval '10 seconds'"""
-#: What a delivery of each state looks like beside its state; those that may be either are not armed.
-DRESS = {
+#: Columns of a delivery in each state, beside the state; states that may be armed or not are not armed here.
+COLUMNS_OF_STATE = {
     State.ACCEPTED: "",
     State.SCHEDULED: "",
     State.QUEUED: "lease_until = now() + interval '5 minutes'",
@@ -77,7 +77,7 @@ class Post:
 
 
 class Ledger:
-    """The database of a test, with what is needed to arrange and to look."""
+    """A test's database, with methods to arrange rows and to read them."""
 
     def __init__(self, url: str, vault: Vault, *, pool: int = 20) -> None:
         self.database = Database(url, pool=pool, wait=30)
@@ -173,7 +173,7 @@ class Ledger:
 
     def put(self, post: Post, state: State, *, armed: bool = False, reason: Reason | None = None) -> None:
         """Puts all its deliveries into a state, as if they had come there."""
-        dress = DRESS[state]
+        dress = COLUMNS_OF_STATE[state]
         if armed and _ARMED not in dress:
             dress = ", ".join(filter(None, (dress, _ARMED)))
         with self.database.begin() as c:
@@ -202,12 +202,12 @@ class Ledger:
             recompute_post_status(c, post.id)
 
     def change(self, delivery: UUID, assignments: str, **values: Any) -> None:
-        """UPDATE deliveries SET … of one of them."""
+        """Update columns of a delivery."""
         with self.database.begin() as c:
             row(c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values)
 
-    def held(self, delivery: UUID) -> ClaimedDelivery:
-        """A delivery as its holder knows it, whatever state it is in; takes nothing."""
+    def read_claimed(self, delivery: UUID) -> ClaimedDelivery:
+        """Return a delivery in any state as a claimed one, without claiming it."""
         with self.database.begin() as c:
             found = row(
                 c,
@@ -218,7 +218,7 @@ class Ledger:
             return to_claimed(found, self.vault)
 
     def claimed(self, post: Post, nth: int = 0) -> ClaimedDelivery:
-        """Its nth delivery, claimed out of the queue."""
+        """Queue and claim the nth delivery of a post."""
         delivery = post.deliveries[nth]
         self.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
         with self.database.once() as c:
@@ -229,9 +229,9 @@ class Ledger:
         return held
 
     def armed(self, post: Post, nth: int = 0) -> ClaimedDelivery:
-        """Its nth delivery, claimed and armed."""
+        """Queue, claim and arm the nth delivery of a post."""
         held = self.claimed(post, nth)
-        with self.database.once() as c:  # noted beside the mark, as whoever keeps it does
+        with self.database.once() as c:  # as if the epoch file recorded it
             row(c, "DELETE FROM brought_forward WHERE delivery_id = :id RETURNING delivery_id", id=held.id)
         with self.database.once() as c:
             assert arm(c, self.vault, held, {"handle": "first"}, timedelta(minutes=1)) is not None
@@ -259,11 +259,11 @@ class Ledger:
         return status
 
     def reads(self, post: Post) -> str:
-        """The post's word as a client reads it now."""
+        """Return the post's public status as a client reads it now."""
         with self.database.begin() as c:
             found = row(c, "SELECT status, due_at, now() AS now FROM posts WHERE id = :id", id=post.id)
         assert found is not None
-        return as_read(PostStatus(found.status), found.due_at, found.now)
+        return apply_due_time(PostStatus(found.status), found.due_at, found.now)
 
     def attempts(self, delivery: UUID) -> list[Any]:
         with self.database.begin() as c:
@@ -277,13 +277,13 @@ class Ledger:
         return [(r.mover, r.origin, r.target) for r in found]
 
     def while_locked(self, delivery: UUID, job: Callable[[], T]) -> T:
-        """What a job comes to that somebody else's lock on a delivery must not hold up."""
+        """Run a job while another transaction locks the delivery, and return its result."""
         with ThreadPoolExecutor(1) as pool, self.database.begin() as c:
             row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=delivery)
             return pool.submit(job).result(10)
 
     def waits(self) -> bool:
-        """Whether some statement on this database waits for a lock."""
+        """Return whether a statement on this database waits for a lock."""
         with self.database.begin() as c:
             found = rows(
                 c,
@@ -302,7 +302,7 @@ class Ledger:
 
 
 def together(*jobs: Callable[[], T]) -> list[T]:
-    """Runs all of them at the same moment, each in a thread of its own; raises what one of them raised."""
+    """Run all jobs at the same moment, each in its own thread; raise the first error."""
     barrier = threading.Barrier(len(jobs))
 
     def start(job: Callable[[], T]) -> T:

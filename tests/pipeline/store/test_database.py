@@ -96,7 +96,7 @@ def test_any_text_comes_back_as_it_was(shared: Ledger, value: str) -> None:
 
 
 def broken_off(way: Callable[[], AbstractContextManager[Connection]], sql: str, **values: Any) -> None:
-    """One statement, and then something breaks."""
+    """Execute one statement, then fail."""
 
     def breaks() -> None:
         with way() as c:
@@ -179,9 +179,11 @@ def test_who_is_frozen_in_a_transaction_does_not_hold_its_rows_for_ever(
     def freezes() -> None:
         with frozen.begin() as c:
             name_it(c, "frozen")
-            with other.begin() as theirs:  # waits in the server, until that gives up who has the row
+            with (
+                other.begin() as theirs
+            ):  # waits until the server ends the idle transaction that holds the row
                 name_it(theirs, "other")
-            row(c, "SELECT 1 AS one")  # back, and too late
+            row(c, "SELECT 1 AS one")  # its transaction has been ended
 
     with pytest.raises(Unreachable):
         freezes()

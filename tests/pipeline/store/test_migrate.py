@@ -1,4 +1,4 @@
-"""`slipway migrate`: beside itself, beside readers and writers, and beside code that a step would break."""
+"""`slipway migrate` beside another migrate, readers, writers, and code that a step would break."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def revisions(url: str) -> list[str]:
 
 @contextmanager
 def connected(url: str, name: str = "a test") -> Iterator[psycopg.Connection]:
-    """A line of somebody else's, in autocommit mode."""
+    """Another client's connection, in autocommit mode."""
     plain = url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(plain, application_name=name, autocommit=True) as c:
         yield c
@@ -51,7 +51,7 @@ def connected(url: str, name: str = "a test") -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits as a test can."""
+    """Shorten the waits."""
     monkeypatch.setattr(migrate, "LOCK_WAIT", 0.2)
     monkeypatch.setattr(migrate, "PAUSE", 0.05)
     monkeypatch.setattr(migrate, "TRIES", 3)
@@ -111,7 +111,7 @@ def test_nobody_queues_for_long_behind_a_step_that_waits(
             until(lambda: bool(other.execute(waits).fetchall()), 30)
             other.execute(
                 "SELECT FROM posts"
-            )  # without a limit it would wait for both, and this test for ever
+            )  # without its own limit it would wait for both, and the test would hang
             assert not migrating.done()
         assert migrating.result(60) == number(1)
 

@@ -1,4 +1,4 @@
-"""Every migration leaves the code before it running, or says which code it needs; none holds a lock for long."""
+"""Every migration leaves older code working or names the code it needs, and none holds a lock for long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.pipeline.store.catalogue import findings, read
 from tests.pipeline.store.extra_migrations import more
 
 NEVER_RELEASED = "0008"
-"""Up to here there was no release yet, so no older code and no rows to stop anybody over."""
+"""The last migration before the first release: up to here there is no older code and there are no rows."""
 BEFORE_ANY_RELEASE = {
     "0005": {
         "posts is no longer unique by external_id, workspace_id where (external_id IS NOT NULL)",
@@ -56,19 +56,19 @@ CREATE TRIGGER t BEFORE UPDATE ON old FOR EACH ROW EXECUTE FUNCTION f();
 
 
 def chain(folder: Path = MIGRATIONS) -> list[Script]:
-    """All of them, in order."""
+    """Return all migrations, in order."""
     return list(reversed(list(ScriptDirectory.from_config(migrate._config(folder)).walk_revisions())))
 
 
 def said(step: Script) -> dict[str, str]:
-    """Findings that harm nobody, each with its reason."""
+    """Return the harmless findings of a migration, each with its reason."""
     harmless: dict[str, str] = getattr(step.module, "harmless", {})
     return harmless
 
 
 @pytest.fixture(scope="module")
 def engine(engines: Engines) -> Iterator[sa.Engine]:
-    """A database with some tables of a version before."""
+    """A database with tables of an older version."""
     with database(engines, "template0") as url:
         engine = sa.create_engine(url)
         with engine.begin() as c:
@@ -79,7 +79,7 @@ def engine(engines: Engines) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """In a transaction that is taken back."""
+    """A transaction that is rolled back."""
     with engine.connect() as c:
         yield c
 
@@ -109,7 +109,7 @@ def test_each_migration_expands_or_says_which_code_it_needs(empty_database_url: 
 
 
 def applied(url: str) -> list[tuple[Script, set[str]]]:
-    """Each migration, and what it took away from the tables before it."""
+    """Apply each migration, and return its findings."""
     engine, steps = sa.create_engine(url), []
     with engine.connect() as c:
         config = migrate._config()
@@ -151,8 +151,8 @@ def applied(url: str) -> list[tuple[Script, set[str]]]:
         ("DROP INDEX old_unique", "old is no longer unique by filled, n where (n > 0)"),
         ("ALTER TABLE old DROP CONSTRAINT old_pkey", "old is no longer unique by id"),
         ("DROP TRIGGER t ON old", "the trigger t of old is gone"),
-        ("ALTER TABLE old ALTER n TYPE bigint", "old was written anew, row by row"),
-        ("ALTER TABLE old ADD c int GENERATED ALWAYS AS IDENTITY", "old was written anew, row by row"),
+        ("ALTER TABLE old ALTER n TYPE bigint", "old was rewritten, row by row"),
+        ("ALTER TABLE old ADD c int GENERATED ALWAYS AS IDENTITY", "old was rewritten, row by row"),
     ],
 )
 def test_what_older_code_would_miss_is_found(connection: sa.Connection, change: str, finding: str) -> None:
@@ -184,7 +184,7 @@ def test_what_only_expands_is_let_pass(connection: sa.Connection, change: str) -
 
 
 def squawk(step: Script) -> list[str]:
-    """What Squawk says of a migration's SQL, as `slipway migrate` would send it."""
+    """Return Squawk's findings about a migration's SQL, as `slipway migrate` sends it."""
     sql = io.StringIO()
     opts: dict[str, Any] = {"as_sql": True, "output_buffer": sql, "transactional_ddl": True}
     context = MigrationContext.configure(dialect_name="postgresql", opts=opts)
@@ -209,7 +209,7 @@ def squawk(step: Script) -> list[str]:
     )
     assert done.returncode in {0, 1}, done.stderr
     found = [f"{one['rule_name']}: {one['message']}" for one in json.loads(done.stdout)]
-    # what a contract step takes away is looked at in the catalogue
+    # what a contract step removes is compared in the catalogue
     return [one for one in found if not (migrate.minimum_code(step) and one.startswith("ban-drop"))]
 
 

@@ -1,4 +1,4 @@
-"""The vault, keys, and accounts: what is secret stays so."""
+"""Secrets of the vault, of keys and of accounts are sealed or hashed, and open only for their owner."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_every_secret_at_rest_moves_to_the_newest_key(ledger: Ledger, vault_key:
         assert [counts[w].sealed_again for w in ("credentials", "checkpoints")] == [expected, expected]
         assert all(not c.unopened for c in counts.values())
     ledger.vault = Vault(newest)
-    assert ledger.held(held.id).checkpoint == {"handle": "first"}
+    assert ledger.read_claimed(held.id).checkpoint == {"handle": "first"}
     with ledger.database.begin() as c:
         opened, _, _ = accounts.read_account(c, Vault(newest), held.account_id)
     assert opened.credentials.access_token.get_secret_value() == "token-1"
@@ -318,7 +318,7 @@ def test_of_sixteen_workers_one_refreshes(shared: Ledger) -> None:
     assert claim()
     with shared.database.begin() as c:
         assert accounts.store_credentials(c, shared.vault, account, credentials("two"), 1)
-    assert not claim(), "somebody refreshed this version already"
+    assert not claim(), "another worker has refreshed this version"
     assert claim(2)
 
 

@@ -1,4 +1,4 @@
-"""A database on its way from an older version, with a workspace in it."""
+"""A database at an older revision, with a workspace in it, to be upgraded step by step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.store import migrate
 
 
 class Upgraded:
-    """Its tables are those of ``revision``, until they are brought further."""
+    """A database whose tables are at ``revision`` until ``to`` upgrades them."""
 
     def __init__(self, url: str, revision: str) -> None:
         self.engine = sa.create_engine(url)
@@ -25,7 +25,7 @@ class Upgraded:
             )
 
     def to(self, revision: str) -> None:
-        """Migrates; who is writing meanwhile is not waited for longer than ever."""
+        """Upgrade to a revision, while other connections may have open transactions."""
         config = migrate._config()
         with self.engine.connect() as c:
             config.attributes["connection"] = c

@@ -1,4 +1,4 @@
-"""What a key was made for, and its second secret."""
+"""Terms of API keys, and rotation of their secrets."""
 
 from __future__ import annotations
 

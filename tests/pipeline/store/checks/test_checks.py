@@ -106,7 +106,7 @@ def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: 
         assert check not in store.list_due_checks(c, 1000)
         assert store.read_checks(c, [check])[check].seen == "no answer"
         again = store.open_check(c, workspace, "video", where)
-        assert (again.id, again.seen) == (check, None), "a new request has it tried anew"
+        assert (again.id, again.seen) == (check, None), "a new request has it tried again"
 
 
 # --- decided once, then never changed --------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_facts_are_of_media_or_of_music() -> None:
     assert (nothing.track, nothing.media_facts) == (None, None)
 
 
-# --- a verdict that lands while a post is stored ---------------------------------------------------------------------
+# --- a check that is decided while a post is stored ------------------------------------------------------------------
 
 
 def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
@@ -274,7 +274,7 @@ def test_while_nobody_answers_no_post_can_join_unseen(shared: Ledger) -> None:
         assert not store.lock_undecided(c, check)
 
 
-# --- who waits -------------------------------------------------------------------------------------------------------
+# --- waiting posts ---------------------------------------------------------------------------------------------------
 
 
 def test_who_waits_for_a_check_and_who_has_no_patience_left(shared: Ledger) -> None:

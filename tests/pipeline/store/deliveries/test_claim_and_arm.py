@@ -107,7 +107,7 @@ def test_the_checkpoint_goes_from_one_worker_to_the_next(shared: Ledger) -> None
     assert second.checkpoint == {"upload": 3}
     with shared.database.once() as c:
         assert not save_checkpoint(c, shared.vault, first, {"upload": 9}, scratch=False)
-    assert shared.held(second.id).checkpoint == {"upload": 3}
+    assert shared.read_claimed(second.id).checkpoint == {"upload": 3}
 
 
 def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
@@ -117,12 +117,12 @@ def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
         with shared.database.once() as c:
             save_checkpoint(c, shared.vault, held, {"upload": n}, scratch=True)
             save_checkpoint(c, shared.vault, held, {"upload": n, "more": 1}, scratch=False)
-        assert shared.held(held.id).prepares == n
+        assert shared.read_claimed(held.id).prepares == n
     shared.change(held.id, "prepares_on = CURRENT_DATE - 1")
-    assert shared.held(held.id).prepares == 0, "yesterday's do not count"
+    assert shared.read_claimed(held.id).prepares == 0, "yesterday's do not count"
     with shared.database.once() as c:
         save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
-    assert shared.held(held.id).prepares == 1
+    assert shared.read_claimed(held.id).prepares == 1
 
 
 def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
@@ -188,7 +188,7 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
 
 @pytest.mark.parametrize("state", sorted(set(State) - LOOKED_AT))
 def test_only_what_is_to_be_looked_at_can_be_claimed_for_a_look(shared: Ledger, state: State) -> None:
-    held = shared.held(shared.fresh(state).deliveries[0])
+    held = shared.read_claimed(shared.fresh(state).deliveries[0])
     with shared.database.once() as c:
         assert claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
 
@@ -214,7 +214,7 @@ def test_arming_is_one_committed_statement(shared: Ledger) -> None:
     assert row.armed_deadline - row.armed_at == MINUTE
     assert row.working_since == row.armed_at
     assert [a.armed_at for a in shared.attempts(held.id)] == [row.armed_at]
-    assert shared.held(held.id).checkpoint == {"handle": "h"}
+    assert shared.read_claimed(held.id).checkpoint == {"handle": "h"}
 
 
 def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""A refusal of the visible call is proof that nothing went out: it is kept at once, before anything else is asked."""
+"""A refusal of the visible call proves that nothing is live: the delivery is disarmed at once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_attempt_that_is_closed_already_stays_as_it_was(shared: Ledger) -> No
 
 @pytest.mark.parametrize("change", ["fence = fence + 1", "generation = generation + 1", "state = 'unknown'"])
 def test_of_a_claim_that_was_lost_nothing_is_disarmed(shared: Ledger, change: str) -> None:
-    """Somebody else may have armed it since."""
+    """Another worker may have armed it since."""
     held = shared.armed(shared.fresh())
     shared.change(held.id, change)
     before = stands(shared, held)

@@ -1,4 +1,4 @@
-"""What is stored and shown of an error: whose fault it is decides who acts on it."""
+"""The JSON fields of a classified error: code, class, and the fault that decides whose turn it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arrives after its claim was lost."""
+"""Results that arrive after their claim was lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def prove(ledger: Ledger, held: ClaimedDelivery, live: Published = LIVE) -> Proo
 def absent(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Looked at, and proven not to be there."""
     with ledger.database.begin() as c:
-        now = ledger.held(held.id)
+        now = ledger.read_claimed(held.id)
         assert settle(c, ledger.vault, now, ABSENT, Mover.STATUS, origin=State.UNKNOWN) is not None
 
 
@@ -193,7 +193,7 @@ def test_a_late_result_is_written_to_the_attempt_it_belongs_to(shared: Ledger) -
     lose(shared, unarmed)  # goes back to the queue; the next claim goes on with the same attempt
     first = shared.armed(post)
     lose(shared, first)
-    looker = shared.held(first.id)
+    looker = shared.read_claimed(first.id)
     absent(shared, first)
     second = shared.armed(post)
     assert [a.n for a in shared.attempts(first.id)] == [1, 2]
@@ -211,7 +211,7 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
     lose(shared, first)
     with shared.database.begin() as c:
         assert save_late_handle(c, shared.vault, first, {"handle": "late"})
-    assert shared.held(first.id).checkpoint == {"handle": "late"}
+    assert shared.read_claimed(first.id).checkpoint == {"handle": "late"}
     absent(shared, first)
     second = shared.armed(post)
     lose(shared, second)
@@ -219,7 +219,7 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
         assert not save_late_handle(c, shared.vault, first, {"handle": "stale"}), (
             "the second attempt has its own"
         )
-    assert shared.held(first.id).checkpoint == {"handle": "first"}
+    assert shared.read_claimed(first.id).checkpoint == {"handle": "first"}
     assert shared.attempts(first.id)[0].late == [{"handle": True}] * 2
     assert shared.attempts(first.id)[1].late is None
 
@@ -231,7 +231,7 @@ def test_a_late_handle_is_not_taken_while_somebody_knows_better(shared: Ledger, 
     shared.change(held.id, change)
     with shared.database.begin() as c:
         assert not save_late_handle(c, shared.vault, held, {"handle": "late"})
-    assert shared.held(held.id).checkpoint == {"handle": "first"}
+    assert shared.read_claimed(held.id).checkpoint == {"handle": "first"}
 
 
 def test_a_late_handle_of_an_attempt_that_is_closed_is_not_taken(shared: Ledger) -> None:
@@ -290,7 +290,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
     for n in range(40):
         held = shared.armed(shared.post([account]))
         lose(shared, held)
-        looker = shared.held(held.id)
+        looker = shared.read_claimed(held.id)
         live = Published(remote_id=f"live-{n}")
         verdict = Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
 

@@ -1,4 +1,4 @@
-"""Claims that are given back because their holder has to end: his own, at once, and nobody else's."""
+"""Claims given back by a worker that shuts down: its own, at once, and no others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def claimed(ledger: Ledger, state: State = State.PUBLISHING, *, armed: bool = Fa
     post = ledger.fresh()
     ledger.put(post, state, armed=armed)
     ledger.change(post.deliveries[0], AGO)
-    return ledger.held(post.deliveries[0])
+    return ledger.read_claimed(post.deliveries[0])
 
 
 def given_back(ledger: Ledger, *some: ClaimedDelivery) -> list[Message]:
@@ -88,7 +88,7 @@ WAYS: dict[str, tuple[Callable[..., object], State]] = {
 def test_what_was_lost_meanwhile_is_not_given_back(
     shared: Ledger, way: Callable[..., object], state: State, change: str, *, armed: bool
 ) -> None:
-    """Somebody else may be sending it."""
+    """Another worker may be sending it."""
     held = claimed(shared, state, armed=armed)
     shared.change(held.id, change)
     before = stands(shared, held)

@@ -1,4 +1,4 @@
-"""Every move of the table, made in the real database; and what of the database refuses nonsense."""
+"""Every allowed move, in the real database; and the constraints that refuse invalid rows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def changes(origin: State, target: State, *, armed: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if target is State.PUBLISHED:
         found["published_at"] = "2026-01-02T03:04:05Z"
-    if target in ALWAYS_ARMED and not armed:  # a restore cannot know
+    if target in ALWAYS_ARMED and not armed:  # a restore does not know whether it was sent
         found["armed_at"] = "2026-01-02T03:04:05Z"
     if target in MUST_NOT_BE_ARMED and armed:
         found["armed_at"] = None
@@ -88,7 +88,7 @@ def test_every_move_of_the_table_is_one_the_database_takes(
     post = shared.fresh()
     shared.put(post, origin, armed=armed)
     [delivery] = post.deliveries
-    held = shared.held(delivery)
+    held = shared.read_claimed(delivery)
     if mover in BY_STAGE and origin is not State.QUEUED:
         with shared.database.begin() as c:
             assert (
@@ -134,7 +134,7 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
     post = shared.fresh(origin)
     [delivery] = post.deliveries
     before = shared.delivery(delivery)
-    held = shared.held(delivery)
+    held = shared.read_claimed(delivery)
     for mover in Mover:
         for target in set(State) - MOVES[origin].get(mover, frozenset()):
             with shared.database.begin() as c:
@@ -246,4 +246,4 @@ def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shar
             c, shared.vault, held, early, Mover.PUBLISH, origin=State.PUBLISHING, not_before=held.due_at
         )
     assert when == held.due_at
-    assert shared.held(held.id).checkpoint == {"handle": "h"}
+    assert shared.read_claimed(held.id).checkpoint == {"handle": "h"}

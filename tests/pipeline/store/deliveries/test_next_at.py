@@ -89,7 +89,7 @@ def test_one_is_touched_and_none_beside_it(shared: Ledger, state: State, change:
     posts = shared.posts(3, [shared.account(shared.workspace())], state)
     for post in posts:
         shared.change(post.deliveries[0], f"{change}, updated_at = now() - interval '1 hour'")
-    before, held, after = (shared.held(p.deliveries[0]) for p in posts)
+    before, held, after = (shared.read_claimed(p.deliveries[0]) for p in posts)
     others = [
         (shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p))
         for h, p in zip((before, after), (posts[0], posts[2]), strict=True)
@@ -115,7 +115,7 @@ RINGS: dict[str, tuple[State, str, Callable[[Connection], list[Any]]]] = {
     "lost looks": (
         State.UNKNOWN,
         "lease_until = now() + interval '2 hours'",
-        lambda c: redispatch_lost_looks(c, 1, LEASE, held=HOUR),
+        lambda c: redispatch_lost_looks(c, 1, LEASE, claim_lease=HOUR),
     ),
 }
 
@@ -136,7 +136,7 @@ def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
             ledger.change(post.deliveries[0], "lease_until = next_at")
     untouched = [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])]
     with ledger.database.begin() as c:
-        c.exec_driver_sql("ANALYZE deliveries")  # so few are read as they lie there, not from an index
+        c.exec_driver_sql("ANALYZE deliveries")  # with so few rows the planner scans the table, not an index
         [ring] = job(c)
     assert ring.delivery == posts[1].deliveries[0]
     found = ledger.delivery(ring.delivery)
@@ -148,7 +148,7 @@ def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
 
 @pytest.mark.parametrize("change", ["generation = generation + 1", "state = 'retrying'"])
 def test_a_move_that_somebody_was_faster_than_moves_nothing(shared: Ledger, change: str) -> None:
-    held = shared.held(shared.fresh().deliveries[0])
+    held = shared.read_claimed(shared.fresh().deliveries[0])
     shared.change(held.id, change)
     before = shared.delivery(held.id)[:-1]
     with shared.database.begin() as c:
@@ -171,7 +171,7 @@ def test_a_claim_that_was_lost_is_not_lengthened_and_stores_no_step(shared: Ledg
     before = shared.delivery(held.id)
     with shared.database.once() as c:
         assert not lease.extend_lease(c, held, HOUR)
-        if change != LOST["over"]:  # whoever has it meanwhile has raised the fence
+        if change != LOST["over"]:  # the worker that claimed it has raised the fence
             assert not save_checkpoint(c, shared.vault, held, {"step": 1}, scratch=False)
     after = shared.delivery(held.id)
     assert (after.lease_until, after.checkpoint) == (before.lease_until, before.checkpoint)

@@ -1,4 +1,4 @@
-"""Which posts and files somebody sees who is bound to some of a workspace's accounts."""
+"""Posts, files and accounts that a restricted key sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rate is kept by all together, and who finds another at it has nothing to wait for."""
+"""Rate limits hold across connections, and a concurrent caller gets zero instead of waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is due is released: fairly, each once, never more than a platform can take, and never what is held back."""
+"""Release of due deliveries: fair between workspaces, each once, bounded per platform, and never a paused one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_oldest_first(ledger: Ledger) -> None:
     account = ledger.account(workspace)
     posts = [ledger.post([account], due=timedelta(minutes=-n)) for n in (1, 3, 2)]
     with ledger.database.begin() as c:
-        c.exec_driver_sql("ANALYZE deliveries")  # so few are read as they lie there, not from an index
+        c.exec_driver_sql("ANALYZE deliveries")  # with so few rows the planner scans the table, not an index
     batches = [release(ledger, 1), release(ledger, 9)]
     assert [r.delivery for rings in batches for r in rings] == [posts[n].deliveries[0] for n in (1, 2, 0)]
 
@@ -181,7 +181,7 @@ def test_a_retried_one_whose_post_is_being_edited_is_left_for_the_next_time(ledg
 def test_what_somebody_changes_between_choosing_and_releasing_is_left_as_it_is(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
-    """Its post is another's turn too, and may be sent by somebody by now."""
+    """Another process may be releasing its post, and may have sent it."""
     changed, mine = ledger.fresh(State.RETRYING, accounts=2).deliveries
 
     def interrupted(c: Connection, sql: str, **values: object) -> list[object]:
@@ -269,7 +269,7 @@ def ring_lost(c: Connection) -> list[Message]:
 
 
 def ring_lost_looks(c: Connection) -> list[Message]:
-    return redispatch_lost_looks(c, 10, LEASE, held=HOUR, quiet=NOW)
+    return redispatch_lost_looks(c, 10, LEASE, claim_lease=HOUR, quiet=NOW)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def _ids(ledger: Ledger) -> list[UUID]:
         return [r.id for r in c.exec_driver_sql("SELECT id FROM deliveries").all()]
 
 
-# --- rings that were lost --------------------------------------------------------------------------------------------
+# --- lost messages ---------------------------------------------------------------------------------------------------
 
 
 def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledger) -> None:
@@ -397,11 +397,11 @@ def test_looks_whose_rings_were_lost_are_rung_again_but_not_those_that_somebody_
     ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
     holding = timedelta(minutes=3)
     with ledger.database.begin() as c:
-        assert redispatch_lost_looks(c, 10, LEASE, held=holding) == [], "they were rung just now"
-        assert redispatch_lost_looks(c, 10, LEASE, held=timedelta(minutes=9), quiet=NOW) == []
-        [first] = redispatch_lost_looks(c, 1, LEASE, held=holding, quiet=NOW)
+        assert redispatch_lost_looks(c, 10, LEASE, claim_lease=holding) == [], "they were rung just now"
+        assert redispatch_lost_looks(c, 10, LEASE, claim_lease=timedelta(minutes=9), quiet=NOW) == []
+        [first] = redispatch_lost_looks(c, 1, LEASE, claim_lease=holding, quiet=NOW)
     with ledger.database.begin() as c:
-        others = redispatch_lost_looks(c, 10, LEASE, held=holding, quiet=NOW)
+        others = redispatch_lost_looks(c, 10, LEASE, claim_lease=holding, quiet=NOW)
     assert {r.delivery for r in (first, *others)} == {p.deliveries[0] for p in rung}
     assert {r.fence for r in others} <= {2, 3}
     assert first.fence == 2, "an earlier message for the same look finds nothing"

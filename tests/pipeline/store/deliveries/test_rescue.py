@@ -146,12 +146,12 @@ def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared:
         assert (rescued is not None) is not bool(stored)
 
 
-# --- going on after a person acted -----------------------------------------------------------------------------------
+# --- resume ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_goes_on_together_takes_its_posts_in_the_one_order(ledger: Ledger) -> None:
     posts = ledger.posts(4, [ledger.account(ledger.workspace())], State.BLOCKED)
-    for post in reversed(posts):  # as they lie there, the last one is the first
+    for post in reversed(posts):  # in table order the last one is the first
         ledger.change(post.deliveries[0], "reason = 'reconnect'")
     with ledger.database.begin() as c:
         c.exec_driver_sql("ANALYZE deliveries")
@@ -180,4 +180,4 @@ def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger
     assert found.next_at <= found.now
     looked = ledger.delivery(armed.deliveries[0])
     assert looked.armed_at is not None
-    assert looked.now - looked.working_since < timedelta(seconds=10), "its time starts anew"
+    assert looked.now - looked.working_since < timedelta(seconds=10), "its time starts again"

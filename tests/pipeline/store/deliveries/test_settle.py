@@ -1,4 +1,4 @@
-"""What is stored of a verdict, and that the post's status follows, whoever settles at the same time."""
+"""Settling stores a verdict, and the post's status follows, also when several workers settle at once."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> N
     post = shared.fresh(State.UNKNOWN)
     [delivery] = post.deliveries
     wait = Verdict(state=State.UNKNOWN)
-    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=True)
+    assert settle(shared, shared.read_claimed(delivery), wait, Mover.STATUS, looked=True, absent=True)
     first = shared.delivery(delivery).absent_at
     assert first is not None
-    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=True)
+    assert settle(shared, shared.read_claimed(delivery), wait, Mover.STATUS, looked=True, absent=True)
     assert shared.delivery(delivery).absent_at == first
-    assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True, absent=False)
+    assert settle(shared, shared.read_claimed(delivery), wait, Mover.STATUS, looked=True, absent=False)
     assert shared.delivery(delivery).absent_at is None
     assert shared.delivery(delivery).looks == 3
 
@@ -132,10 +132,10 @@ def test_looks_are_counted_while_one_waits_and_start_over_afterwards(shared: Led
     [delivery] = post.deliveries
     for n in (1, 2):
         wait = Verdict(state=State.PREPARING)
-        assert settle(shared, shared.held(delivery), wait, Mover.STATUS, looked=True)
+        assert settle(shared, shared.read_claimed(delivery), wait, Mover.STATUS, looked=True)
         assert shared.delivery(delivery).looks == n
     again = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED, checkpoint={})
-    assert settle(shared, shared.held(delivery), again, Mover.STATUS, looked=True)
+    assert settle(shared, shared.read_claimed(delivery), again, Mover.STATUS, looked=True)
     assert shared.delivery(delivery).looks == 0
 
 
@@ -146,15 +146,15 @@ def test_the_time_that_a_platform_takes_is_counted_from_the_first_moment_on(
     [delivery] = shared.fresh(state).deliveries
     said = {"code": "said before"}
     shared.change(delivery, "working_since = NULL, error = CAST(:said AS jsonb)", said=json.dumps(said))
-    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS, looked=True)
+    assert settle(shared, shared.read_claimed(delivery), Verdict(state=state), Mover.STATUS, looked=True)
     first = shared.delivery(delivery)
     assert (first.working_since, first.looks) == (first.updated_at, 1)
     assert first.error == (None if state is State.PROCESSING else said)
-    assert settle(shared, shared.held(delivery), Verdict(state=state), Mover.STATUS)
+    assert settle(shared, shared.read_claimed(delivery), Verdict(state=state), Mover.STATUS)
     again = shared.delivery(delivery)
     assert (again.working_since, again.looks) == (first.working_since, 1), "nobody looked"
     blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
-    assert settle(shared, shared.held(delivery), blocked, Mover.STATUS, looked=True)
+    assert settle(shared, shared.read_claimed(delivery), blocked, Mover.STATUS, looked=True)
     waits = shared.delivery(delivery)
     assert (waits.working_since, waits.looks) == (first.working_since, 0), "a person may find it live yet"
 
@@ -165,10 +165,14 @@ def test_time_in_which_the_platform_could_not_be_asked_does_not_count(shared: Le
     before = shared.delivery(delivery).working_since
     hour = timedelta(hours=1)
     blind = Verdict(state=State.UNKNOWN, wait=hour, uncounted=True, error=Unavailable("down"))
-    assert settle(shared, shared.held(delivery), blind, Mover.STATUS, looked=True)
+    assert settle(shared, shared.read_claimed(delivery), blind, Mover.STATUS, looked=True)
     assert shared.delivery(delivery).working_since == before + hour
     assert settle(
-        shared, shared.held(delivery), Verdict(state=State.UNKNOWN, wait=hour), Mover.STATUS, looked=True
+        shared,
+        shared.read_claimed(delivery),
+        Verdict(state=State.UNKNOWN, wait=hour),
+        Mover.STATUS,
+        looked=True,
     )
     assert shared.delivery(delivery).working_since == before + hour
 
@@ -227,7 +231,7 @@ def test_a_look_knows_what_others_own(shared: Ledger) -> None:
 
 
 def test_whether_it_is_live_is_only_asked_of_what_counts_as_armed(shared: Ledger) -> None:
-    held = shared.held(shared.fresh(State.PREPARING).deliveries[0])
+    held = shared.read_claimed(shared.fresh(State.PREPARING).deliveries[0])
     doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert settle(shared, held, doubtful, Mover.STATUS)
     assert shared.delivery(held.id).armed_at is not None, "or an edit would send it again"
@@ -294,7 +298,7 @@ def test_a_post_is_touched_when_its_stored_word_changes_and_only_then(
     told = [
         _touched(shared, post, shared.armed(post, nth), PROCESSING, Mover.PUBLISH) for nth in range(accounts)
     ]
-    told += [_touched(shared, post, shared.held(d), FAILED, Mover.STATUS) for d in post.deliveries]
+    told += [_touched(shared, post, shared.read_claimed(d), FAILED, Mover.STATUS) for d in post.deliveries]
     assert told == touched
 
 
@@ -311,7 +315,7 @@ def test_a_question_to_a_person_whether_it_is_live_makes_a_post_of_later_pending
     post = shared.fresh(State.PREPARING, accounts=accounts, due=timedelta(hours=1))
     assert shared.status(post) == "scheduled"
     doubtful = Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
-    assert settle(shared, shared.held(post.deliveries[0]), doubtful, Mover.STATUS)
+    assert settle(shared, shared.read_claimed(post.deliveries[0]), doubtful, Mover.STATUS)
     assert shared.status(post) == "pending"
 
 
@@ -320,7 +324,7 @@ def test_what_goes_on_at_one_account_does_not_speak_for_the_others(shared: Ledge
     shared.change(post.deliveries[0], "state = 'retrying'")
     with shared.database.begin() as c:
         assert recompute_post_status(c, post.id) == "retry"
-    assert settle(shared, shared.held(post.deliveries[1]), Verdict(state=State.QUEUED), Mover.STATUS)
+    assert settle(shared, shared.read_claimed(post.deliveries[1]), Verdict(state=State.QUEUED), Mover.STATUS)
     assert shared.status(post) == "retry"
 
 
@@ -340,7 +344,7 @@ def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | No
 
 
 def _touched(ledger: Ledger, post: Post, held: ClaimedDelivery, verdict: Verdict, mover: Mover) -> bool:
-    """Whether this touches a post that nobody has touched for an hour."""
+    """Return whether this changes a post that was not changed for an hour."""
     with ledger.database.begin() as c:
         row(
             c,
@@ -356,7 +360,9 @@ def _touched(ledger: Ledger, post: Post, held: ClaimedDelivery, verdict: Verdict
 def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledger) -> None:
     [delivery] = shared.fresh(State.UNKNOWN).deliveries
     before = shared.moves(delivery)
-    assert settle(shared, shared.held(delivery), Verdict(state=State.UNKNOWN), Mover.STATUS, looked=True)
+    assert settle(
+        shared, shared.read_claimed(delivery), Verdict(state=State.UNKNOWN), Mover.STATUS, looked=True
+    )
     assert shared.moves(delivery) == before
 
 
@@ -373,7 +379,7 @@ def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> N
     shared.change(post.deliveries[1], "due_at = now()")
     assert settle(shared, shared.armed(post, 1), PROCESSING)
     assert shared.status(post) == "pending"
-    assert settle(shared, shared.held(post.deliveries[1]), published("x1"), Mover.STATUS)
+    assert settle(shared, shared.read_claimed(post.deliveries[1]), published("x1"), Mover.STATUS)
     assert shared.status(post) == "retry"
 
 
@@ -382,7 +388,7 @@ def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(sh
     accounts = [shared.account(workspace) for _ in range(2)]
     posts = shared.posts(200, accounts, State.PUBLISHING)
     for post in posts:
-        one, two = (shared.held(d) for d in post.deliveries)
+        one, two = (shared.read_claimed(d) for d in post.deliveries)
         done = together(
             partial(settle, shared, one, published(f"1-{one.id}")), partial(settle, shared, two, FAILED)
         )
@@ -391,10 +397,12 @@ def test_the_last_two_deliveries_settled_at_once_never_leave_the_post_pending(sh
 
 
 def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(ledger: Ledger) -> None:
-    """The post with the lowest id is locked by somebody: nothing after it may be locked while that is waited for."""
+    """The post with the lowest id is locked by another transaction: no later post may be locked during the wait."""
     posts = sorted(ledger.posts(3, [ledger.account(ledger.workspace())], State.UNKNOWN), key=lambda p: p.id)
     some = [
-        Settlement(held=ledger.held(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS)
+        Settlement(
+            claimed=ledger.read_claimed(p.deliveries[0]), verdict=published(str(p.id)), mover=Mover.STATUS
+        )
         for p in reversed(posts)
     ]
 
@@ -411,7 +419,7 @@ def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(l
             free = rows(c, "SELECT id FROM posts WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED", ids=ids)
         moments = storing.result(20)
     assert {r.id for r in free} == set(ids)
-    assert moments == [ledger.delivery(one.held.id).next_at for one in some], (
+    assert moments == [ledger.delivery(one.claimed.id).next_at for one in some], (
         "in the order in which they were given"
     )
 
@@ -459,7 +467,7 @@ def _release(ledger: Ledger) -> bool:
 
 
 def _edit(ledger: Ledger, post: Post) -> bool:
-    """As an edit does: the post, its deliveries in id order, and all start anew unless one is armed."""
+    """Edit: lock the post and its deliveries in id order, and restart all unless one is armed."""
     with ledger.database.begin() as c:
         lock_post(c, post.id)
         found = rows(
@@ -492,7 +500,7 @@ def _publish_once(ledger: Ledger, post: Post) -> bool:
             held = claim(c, ledger.vault, d.id, d.generation, LEASE)
         if held is None:
             continue
-        if held.fence % 3 == 0:  # this worker dies: its lease runs out
+        if held.fence % 3 == 0:  # this worker dies: its lease expires
             ledger.change(held.id, "lease_until = now() - interval '1 second'")
             continue
         verdicts = [

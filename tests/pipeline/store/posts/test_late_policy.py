@@ -1,4 +1,4 @@
-"""What is too late, by its post's word or its workspace's, is found before anything is released."""
+"""Deliveries that are too late, by their post's or workspace's policy, are found before anything is released."""
 
 from __future__ import annotations
 

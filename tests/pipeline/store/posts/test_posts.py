@@ -1,4 +1,4 @@
-"""Storing posts, recognising repeats, and reading back."""
+"""Posts: insert, recognise repeats, read back and list."""
 
 from __future__ import annotations
 

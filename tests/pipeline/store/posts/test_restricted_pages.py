@@ -37,7 +37,9 @@ AND (SELECT array_agg(account_id) FROM deliveries WHERE post_id = posts.id) <@ C
 ORDER BY created_at DESC, id DESC"""
 
 _WHICH = st.sets(st.integers(0, 3), min_size=1)
-_MOMENTS = st.integers(-4, 4).map(lambda n: NOON + n * timedelta(minutes=20))  # few: many posts of one moment
+_MOMENTS = st.integers(-4, 4).map(
+    lambda n: NOON + n * timedelta(minutes=20)
+)  # few, so that many posts share a moment
 _MADE = st.tuples(
     _WHICH,
     st.sets(st.integers(0, 3)),
@@ -167,11 +169,12 @@ def test_totals_are_exact_below_the_cap_and_capped_from_there(
 
 
 def test_a_total_reads_no_more_candidates_than_it_may(
-    shared: Ledger, accounts: list[UUID], monkeypatch: pytest.MonkeyPatch
+    shared: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restricted_pages, "CAP", 4)
     monkeypatch.setattr(restricted_pages, "_MAX_SCANNED", 12)
     workspace = shared.workspace()
+    accounts = [shared.account(workspace) for _ in range(2)]
     with shared.database.begin() as c:
         for n in range(20):
             theirs = {0} if n in {1, 19} else {0, 1}

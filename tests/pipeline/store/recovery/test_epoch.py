@@ -1,4 +1,4 @@
-"""Every statement that sends, or leads to it, asks for the mark by itself: a worker with an old view does nothing."""
+"""Release, claim and arm check the epoch in their own statements: a worker with an old view does nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOSED = {
     "another run of the server": f"started = started - interval '1 second', {MINE}",
     "another database": f"database = 1, {MINE}",
     "another table": f"relation = 1, {MINE}",
-    "written by somebody else": "n = n",
+    "written by another transaction": "n = n",
     "held before there was a mark": f"epoch = NULL, until = NULL, held_at = now(), held_why = 'restored', {MINE}",
 }
 

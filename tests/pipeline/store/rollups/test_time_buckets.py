@@ -1,4 +1,4 @@
-"""Counts of a span of time are those that counting its rows gives, whatever was done to them and whoever folds."""
+"""Totals of a time span equal a count of its rows, after every change and during compaction."""
 # ruff: noqa: S608  statements of this file are put together from its own parts; values are always bound
 
 from __future__ import annotations
