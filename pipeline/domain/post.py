@@ -1,4 +1,4 @@
-"""A post's status in the words of the HTTP contract, derived from where its deliveries stand."""
+"""The status of a post as the HTTP contract names it, derived from the states of its deliveries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.domain.delivery import Reason, State
 
 
 class PostStatus(StrEnum):
-    """What a client reads. ``draft`` is taken as a filter but never produced."""
+    """The public statuses. ``draft`` is accepted as a filter but never produced."""
 
     DRAFT = "draft"
     PENDING = "pending"
@@ -22,12 +22,12 @@ class PostStatus(StrEnum):
     CANCELED = "canceled"
 
 
-#: Not settled yet, the most urgent first: this is what a post is as long as any of its accounts is one of them.
 OPEN = (PostStatus.PENDING, PostStatus.RETRY, PostStatus.SCHEDULED)
+"""The unsettled statuses, most urgent first: a post has the first of them that one of its accounts has."""
 EDITABLE = frozenset({PostStatus.DRAFT, PostStatus.FAILED, *OPEN})
-"""What may be edited: everything that is not over for good."""
+"""The statuses in which a post may be edited."""
 
-_WORDS = {
+_STATUSES = {
     State.ACCEPTED: PostStatus.SCHEDULED,
     State.SCHEDULED: PostStatus.SCHEDULED,
     State.PREPARING: PostStatus.SCHEDULED,
@@ -44,25 +44,25 @@ _WORDS = {
 
 
 def derive_account_status(state: State, reason: Reason | None) -> PostStatus:
-    """One account's stored word. ``scheduled`` is read as ``pending`` once its time has come (``apply_due_time``)."""
+    """Return the stored status of one account; ``apply_due_time`` turns it into the one that is read."""
     if state is State.BLOCKED and reason is Reason.IS_IT_LIVE:
         return PostStatus.PENDING
-    return _WORDS[state]
+    return _STATUSES[state]
 
 
 def derive_post_status(accounts: Iterable[PostStatus]) -> PostStatus:
-    """The post's stored word. ``partial`` is final: while anything is under way the post is not settled."""
-    words = set(accounts)
-    for word in OPEN:
-        if word in words:
-            return word
-    if words == {PostStatus.POSTED}:
+    """Return the stored status of a post. ``partial`` is final: no account of the post is unsettled then."""
+    statuses = set(accounts)
+    for status in OPEN:
+        if status in statuses:
+            return status
+    if statuses == {PostStatus.POSTED}:
         return PostStatus.POSTED
-    if words == {PostStatus.CANCELED}:
+    if statuses == {PostStatus.CANCELED}:
         return PostStatus.CANCELED
-    return PostStatus.PARTIAL if PostStatus.POSTED in words else PostStatus.FAILED
+    return PostStatus.PARTIAL if PostStatus.POSTED in statuses else PostStatus.FAILED
 
 
 def apply_due_time(stored: PostStatus, due_at: datetime, now: datetime) -> PostStatus:
-    """What a reader sees: a scheduled post whose time has come is pending."""
+    """Return the status that a reader sees: a scheduled post whose time has come is pending."""
     return PostStatus.PENDING if stored is PostStatus.SCHEDULED and due_at <= now else stored

@@ -1,4 +1,4 @@
-"""From rows to what an adapter publishes: the draft of one delivery, with a way to its bytes."""
+"""Build the draft of a delivery, which an adapter publishes: texts, options, and media with access to their bytes."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pipeline.media.relay import relay
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
-def build_draft(context: Context, held: ClaimedDelivery) -> Draft:
-    """The draft of a held delivery, with the facts its post pinned."""
-    track = held.facts.get("-1")
+def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
+    """Build the draft of a claimed delivery, with the media facts that its post pinned."""
+    track = claimed.facts.get("-1")
     return Draft(
-        delivery_id=str(held.id),
-        caption=held.caption,
-        kind="video" if held.media["type"] == "video" else "slideshow",
+        delivery_id=str(claimed.id),
+        caption=claimed.caption,
+        kind="video" if claimed.media["type"] == "video" else "slideshow",
         media=tuple(
-            _media(context, held.workspace_id, url, held.media["type"], held.facts.get(str(n)))
-            for n, url in enumerate(list_urls(held.media))
+            _build_media(context, claimed.workspace_id, url, claimed.media["type"], claimed.facts.get(str(n)))
+            for n, url in enumerate(list_urls(claimed.media))
         ),
-        options=held.options,
-        music_url=held.music_url,
+        options=claimed.options,
+        music_url=claimed.music_url,
         track=Track(**track) if track else None,
     )
 
 
 def list_urls(media: Any) -> list[str]:
-    """The media URLs of a request, in order."""
+    """Return the media URLs of a request, in order."""
     return [media["url"]] if media["type"] == "video" else list(media["urls"])
 
 
-def _media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
+def _build_media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
     known = MediaFacts(**facts) if facts else None
     return Media(
         url=url,

@@ -1,4 +1,4 @@
-"""Whether a post fits its accounts: every adapter's limits, asked at ingest and again after the checks."""
+"""Validate a post against its accounts' platforms: each adapter's limits, at ingest and again after the checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.store.accounts.accounts import AccountRow
 
 _NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
 _NO_CALLS = HttpClient()
-"""Judging a draft asks nobody."""
+"""``problems`` makes no request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class AccountProblem:
 
     @property
     def sentence(self) -> str:
-        """Names the account, then rule, limit and value found."""
+        """A sentence with account, rule, limit and found value."""
         return f"{self.account.platform} account {self.account.username} ({self.account.id}): {self.problem.message}"
 
 
@@ -39,17 +39,17 @@ def find_problems(
     facts: Mapping[int, MediaFacts | None],
     track: Track | None,
 ) -> Sequence[AccountProblem]:
-    """Everything that is wrong with this content for these accounts, several together; unknown facts are not judged."""
+    """Find every problem of this content for these accounts; an unknown media fact counts as within its limit."""
     return [
         AccountProblem(account=account, problem=problem)
         for account in accounts
         for problem in context.adapter(account.platform, _NO_CALLS).problems(
-            _draft(content, account, facts, track), _seen(account)
+            _build_draft(content, account, facts, track), _to_account(account)
         )
     ]
 
 
-def _draft(
+def _build_draft(
     content: PostContent, account: AccountRow, facts: Mapping[int, MediaFacts | None], track: Track | None
 ) -> Draft:
     video = content.media["type"] == "video"
@@ -67,8 +67,8 @@ def _draft(
     )
 
 
-def _seen(account: AccountRow) -> Account:
-    """The account without its secrets: judging a draft needs none."""
+def _to_account(account: AccountRow) -> Account:
+    """Return the account without credentials, which ``problems`` does not need."""
     return Account(
         id=str(account.id),
         platform=account.platform,

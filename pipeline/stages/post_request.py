@@ -1,4 +1,4 @@
-"""What a client asked for, after its shape was checked; and how it is answered or refused."""
+"""A post request after its shape was validated, and the values it is answered or refused with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters.contract import Platform
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostContent:
-    """What a post says, without its accounts."""
+    """The content of a post, without its accounts."""
 
     caption: str
     media: Mapping[str, Any]
@@ -25,7 +25,7 @@ class PostContent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostRequest(PostContent):
-    """A post as a client sends it: shape and types are right; what needs accounts, clock or media is still to check."""
+    """A post as a client sends it: shape and types are valid; rules about accounts, clock and media come later."""
 
     account_ids: Sequence[UUID]
     """In the order sent, duplicates removed."""
@@ -34,12 +34,12 @@ class PostRequest(PostContent):
     on_late: str = "publish"
     external_id: str | None = None
     body_sha256: bytes = b""
-    """SHA-256 of the canonical body as received: how a repeat is told from another request."""
+    """SHA-256 of the canonical body as received; a repeated request has the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptanceWarning:
-    """Something the client should know; never blocks."""
+    """Something the client should know about an accepted post; it does not block the post."""
 
     field: str
     message: str
@@ -48,7 +48,7 @@ class AcceptanceWarning:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptedPost:
-    """The answer: stored and committed (or found, for a replay)."""
+    """A post that is stored and committed, or found for a repeated request."""
 
     id: UUID
     status: str
@@ -59,7 +59,7 @@ class AcceptedPost:
 
 @dataclass
 class Refusal(Exception):
-    """Why a request is not taken, in the contract's words; nothing was stored."""
+    """Why a request is refused, with the contract's status and code; nothing was stored."""
 
     status: int
     code: str

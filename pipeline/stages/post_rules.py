@@ -1,6 +1,6 @@
-"""The rules of a post that need accounts, clock or adapters: asked of a new post, of an edit, and by validate.
+"""The rules of a post that need accounts, clock or adapters, for new posts, edits and validation.
 
-Each raises the refusal of the contract; what can be wrong in several places at once is also told all together.
+Each rule raises the refusal of the HTTP contract; where several things can be wrong, another function finds them all.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from pipeline.store.deliveries.ownership import restrict_accounts
 
 
 def select_accounts(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
-    """The accounts in the order asked. Raises Refusal for unknown and inactive ones, and when there is none."""
+    """Return the accounts in the order of ``ids``. Raises Refusal for unknown and inactive ones, and for none."""
     found = {a.id: a for a in find_accounts(c, caller.workspace_id, restrict_accounts(ids, caller.accounts))}
     return require_accounts(found, ids)
 
 
 def require_accounts(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> Sequence[AccountRow]:
-    """Those of the caller's accounts that were named. Raises Refusal as ``select_accounts``."""
+    """Pick accounts from the caller's. Raises Refusal as ``select_accounts``."""
     named = [found.get(i) for i in ids]
     good = [a for a in named if a is not None and a.status is not AccountStatus.INACTIVE]
     if len(good) < len(ids):
@@ -44,7 +44,7 @@ def require_accounts(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> S
 
 
 def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
-    """When it is due: now, or when asked. Raises Refusal for a time in the past."""
+    """Return the due time: now, or the requested time. Raises Refusal for a time in the past."""
     if asked is None or is_immediate(asked, now):
         return now
     if asked < now:
@@ -58,7 +58,7 @@ def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
 
 
 def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
-    """Raises Refusal when the post's own deadline is over."""
+    """Raise Refusal when the post's own deadline has passed."""
     if expires_at is not None and expires_at <= now:
         raise build_refusal(
             "expires_at", f"expires_at {expires_at.isoformat()} has passed (now {now.isoformat()})."
@@ -66,7 +66,7 @@ def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
 
 
 def refuse_account_conflicts(context: Context, content: PostContent, accounts: Sequence[AccountRow]) -> None:
-    """Raises the first of ``find_account_conflicts``."""
+    """Raise the first of ``find_account_conflicts``."""
     for refusal in find_account_conflicts(context, content, accounts):
         raise refusal
 
@@ -74,7 +74,7 @@ def refuse_account_conflicts(context: Context, content: PostContent, accounts: S
 def find_account_conflicts(
     context: Context, content: PostContent, accounts: Sequence[AccountRow]
 ) -> Iterator[Refusal]:
-    """Find what does not go together: options or music, and the platforms of the accounts."""
+    """Find options, or music, that the platforms of the accounts rule out."""
     for field, platform in _need_all_accounts(context, content):
         if others := [a for a in accounts if a.platform is not platform]:
             name, other = _display_name(context, platform), describe_account(others[0])
@@ -84,8 +84,8 @@ def find_account_conflicts(
     for platform in content.options:
         if all(a.platform is not platform for a in accounts) and not _needs_all(context, platform):
             name = _display_name(context, platform)
-            said = f"{platform} may only be sent when at least one account is {name}; none is."
-            yield build_refusal(platform, said)
+            message = f"{platform} may only be sent when at least one account is {name}; none is."
+            yield build_refusal(platform, message)
     if missing := [a for a in accounts if a.platform not in context.adapters]:
         yield build_refusal(
             "accounts",
@@ -94,7 +94,7 @@ def find_account_conflicts(
 
 
 def _need_all_accounts(context: Context, content: PostContent) -> list[tuple[str, Platform]]:
-    """Fields of the request that are for one platform alone, and which."""
+    """Return the fields that need all accounts to be of one platform, with that platform."""
     fields: list[tuple[str, Platform]] = [(p, p) for p in content.options if _needs_all(context, p)]
     if content.music_url is not None and (music := find_music_platform(context)):
         fields.append(("music_url", music))
@@ -112,7 +112,7 @@ def _display_name(context: Context, platform: Platform) -> str:
 
 
 def find_media_conflicts(context: Context, content: PostContent) -> Iterator[Refusal]:
-    """Find options that cannot go with media of this type."""
+    """Find options that media of this type rule out."""
     for platform, options in content.options.items():
         adapter = context.adapters.get(platform)
         if adapter is not None and adapter.post_options is not None:
@@ -121,24 +121,24 @@ def find_media_conflicts(context: Context, content: PostContent) -> Iterator[Ref
 
 
 def parse_music_link(context: Context, music_url: str | None) -> str | None:
-    """Return the link in the one spelling that is resolved. Raises Refusal when it is not a link that is taken."""
+    """Return the canonical form of the link. Raises Refusal when no platform resolves such a link."""
     if music_url is None:
         return None
-    resolver = build_music_resolver(context)
+    resolver, platform = build_music_resolver(context), find_music_platform(context)
     link = None if resolver is None else resolver.music_link(music_url)
     if link is None:
-        said = f"music_url {music_url!r} is not the link of a post whose sound can be resolved."
-        if platform := find_music_platform(context):
-            can = context.adapters[platform].capabilities
-            said = f"music_url {music_url!r} is not the link of a {can.display_name} post ({can.music_link_example})."
-        raise Refusal(400, "invalid_music_url", said)
+        wanted = "a link that can be resolved"
+        if platform is not None:
+            capabilities = context.adapters[platform].capabilities
+            wanted = f"the link of a {capabilities.display_name} post ({capabilities.music_link_example})"
+        raise Refusal(400, "invalid_music_url", f"music_url {music_url!r} is not {wanted}.")
     return link
 
 
 def refuse_problems(
     context: Context, content: PostContent, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
 ) -> Sequence[AccountProblem]:
-    """Return what is worth a warning. Raises Refusal with everything that these accounts' platforms do not accept."""
+    """Return the problems that only warn. Raises Refusal with every problem that blocks the post."""
     found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
     refused = [m for m in found if is_blocking(context, m)]
     if refused:
@@ -146,17 +146,17 @@ def refuse_problems(
     return found
 
 
-def is_blocking(context: Context, misfit: AccountProblem) -> bool:
-    """Whether it stops the post, or is only worth a warning."""
-    strict = context.settings.ingest.music_required and misfit.problem.code.startswith("MUSIC_")
-    return strict or misfit.problem.severity == "refuse"
+def is_blocking(context: Context, found: AccountProblem) -> bool:
+    """Return True if the problem blocks the post; otherwise it is a warning."""
+    strict = context.settings.ingest.music_required and found.problem.code.startswith("MUSIC_")
+    return strict or found.problem.severity == "refuse"
 
 
 def build_refusal(field: str, message: str) -> Refusal:
-    """400 validation_failed about one field."""
+    """Build a 400 validation_failed about one field."""
     return Refusal(400, "validation_failed", message, ({"path": field, "message": message, "type": "rule"},))
 
 
 def describe_account(account: AccountRow) -> str:
-    """An account as sentences name it."""
+    """Return the account as messages name it."""
     return f"{account.platform} account {account.username} ({account.id})"

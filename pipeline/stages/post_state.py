@@ -1,4 +1,4 @@
-"""Where a post stands when somebody wants to steer it: its public word, what is in flight, and its version."""
+"""The state of a post before an action on it: its public status, what is in flight, and its version."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pipeline.store.posts.views import PostView
 
 
 def compute_status(post: LockedPost) -> PostStatus:
-    """The post's word as a reader sees it."""
+    """Compute the status that a reader sees now."""
     return derive_post_status(
         apply_due_time(derive_account_status(p.state, p.reason), p.due_at, post.now) for p in post.deliveries
     )
 
 
-def is_in_flight(part: LockedDelivery) -> bool:
-    """Whether it may be live any moment, or be live already: then nobody may change it or take it back."""
-    if part.state is State.FAILED:
-        return part.may_be_live or part.is_proven_live
-    if part.state in SETTLED:
+def is_in_flight(delivery: LockedDelivery) -> bool:
+    """Return True if the delivery is or may be live, so that it can no longer be changed or cancelled."""
+    if delivery.state is State.FAILED:
+        return delivery.may_be_live or delivery.is_proven_live
+    if delivery.state in SETTLED:
         return False
-    return part.may_be_live or not may_be_changed(part.state, armed=part.armed)
+    return delivery.may_be_live or not may_be_changed(delivery.state, armed=delivery.armed)
 
 
 def compute_version(view: PostView) -> str:
-    """What tells two states of a post apart: changes with everything a reader sees of it (an ETag's value)."""
-    told = asdict(view)
-    told["now"] = view.due_at <= view.now  # a scheduled post whose time has come reads as pending
-    for delivery in told["deliveries"]:
+    """Compute the ETag of a post, which changes with everything that a reader sees of it."""
+    visible = asdict(view)
+    visible["now"] = view.due_at <= view.now  # a scheduled post whose time has come reads as pending
+    for delivery in visible["deliveries"]:
         del delivery["next_at"], delivery["armed_at"]
-    text = json.dumps(told, sort_keys=True, default=str, separators=(",", ":"))
+    text = json.dumps(visible, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What a client should know about a post that was taken all the same. Warnings never block."""
+"""Warnings about a post that is accepted: what the client should know. Warnings never block a post."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find_warnings(
     due_at: datetime,
     checks: Mapping[int, Check],
 ) -> list[AcceptanceWarning]:
-    """All of them, those about the media first."""
+    """Find all warnings of a stored post, those about the media first."""
     facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
     track = checks[-1].track if -1 in checks else None
     found = [
@@ -40,19 +40,19 @@ def find_warnings(
 
 
 def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarning]:
-    """What will go out differently than asked."""
+    """Warn of what a platform will publish differently than requested."""
     for m in found:
         if m.problem.severity == "warn":
             yield AcceptanceWarning(field=m.problem.field, message=m.sentence, code=m.problem.code)
 
 
 def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterator[AcceptanceWarning]:
-    """What is not known yet of the media and the music."""
+    """Warn of media and music whose checks are undecided."""
     undecided = sorted(position for position, check in checks.items() if check.verdict is None)
     video = content.media["type"] == "video"
     for position in undecided:
         where = "music_url" if position < 0 else "media.url" if video else f"media.urls[{position}]"
-        message = "It is still being checked; a bad result fails the post."
+        message = "The check is not finished; a bad result fails the post."
         yield AcceptanceWarning(field=where, message=message, code="REACHABILITY_PENDING")
     if video and 0 in undecided:
         if not content.media.get("duration_sec"):
@@ -68,7 +68,7 @@ def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterato
 def warn_of_account(
     context: Context, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
 ) -> Iterator[AcceptanceWarning]:
-    """A grant that ends too early, a day that is too full. ``unstored``: posts that are asked about, not stored."""
+    """Warn of an expiring grant and of a full day. ``unstored``: posts to count that are not in the database."""
     yield from warn_of_expiring_grant(account, due_at)
     if get_daily_limit(context, account) is not None:
         per = context.adapters[account.platform].capabilities.daily_per
@@ -76,19 +76,19 @@ def warn_of_account(
 
 
 def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[AcceptanceWarning]:
-    """A grant that ends before the post is due."""
-    dies = account.refresh_expires_at if account.renewable else account.expires_at
-    if dies is not None and dies <= due_at:
+    """Warn of an account whose grant ends before the post is due."""
+    ends_at = account.refresh_expires_at if account.renewable else account.expires_at
+    if ends_at is not None and ends_at <= due_at:
         yield AcceptanceWarning(
             field="accounts",
             code="TOKEN_EXPIRES_BEFORE_DUE",
-            message=f"{describe_account(account)}: its grant ends {dies.isoformat()}, before the post is due. "
+            message=f"{describe_account(account)}: its grant ends {ends_at.isoformat()}, before the post is due. "
             "Connect it again in time.",
         )
 
 
 def get_daily_limit(context: Context, account: AccountRow) -> int | None:
-    """How many posts a day the account's platform takes; None where that is not counted."""
+    """Return how many posts per rolling day the platform allows; None: there is no limit, or it is lifted."""
     return (
         None
         if context.settings.sandbox.lifted
@@ -97,14 +97,14 @@ def get_daily_limit(context: Context, account: AccountRow) -> int | None:
 
 
 def warn_of_full_day(context: Context, account: AccountRow, planned: int) -> Iterator[AcceptanceWarning]:
-    """A day that is too full. ``planned``: posts of the 24 hours up to this one's due time, this one included."""
+    """Warn of a day over the limit. ``planned``: posts in the 24 hours up to the due time, this one included."""
     allowed = get_daily_limit(context, account)
     if allowed is not None and planned > allowed:
         yield AcceptanceWarning(
             field="accounts",
             code="DAILY_QUOTA_EXCEEDED",
-            message=f"{describe_account(account)}: {planned} posts fall into the day before this one is due; the platform takes "
-            f"{allowed}. It will go out later.",
+            message=f"{describe_account(account)}: {planned} posts fall into the day before this one is due; "
+            f"the platform takes {allowed}. It will be published later.",
         )
 
 
