@@ -43,11 +43,11 @@ def test_what_was_not_armed_is_queued_anew_and_a_new_message_finds_it(shared: Le
     held = claimed(shared)
     others = [claimed(shared), claimed(shared, armed=True)]
     before = stands(shared, *others)
-    [ring] = given_back(shared, held)
+    [message] = given_back(shared, held)
     found = shared.delivery(held.id)
     assert (found.state, found.fence, found.crashes) == ("queued", held.fence + 1, 0)
-    assert (ring.delivery, ring.platform, ring.generation) == (held.id, "tiktok", held.generation)
-    assert ring.fence == found.fence
+    assert (message.delivery, message.platform, message.generation) == (held.id, "tiktok", held.generation)
+    assert message.fence == found.fence
     assert found.lease_until - found.updated_at == LEASE
     assert found.now - found.updated_at < timedelta(minutes=30)
     assert shared.moves(held.id)[-1] == ("publish", "publishing", "queued")
@@ -57,7 +57,7 @@ def test_what_was_not_armed_is_queued_anew_and_a_new_message_finds_it(shared: Le
 def test_what_was_armed_is_rescued_at_once_and_stays_what_it_is(shared: Ledger) -> None:
     armed, other, unarmed = claimed(shared, armed=True), claimed(shared, armed=True), claimed(shared)
     before = stands(shared, other)
-    assert [ring.delivery for ring in given_back(shared, armed, unarmed)] == [unarmed.id]
+    assert [message.delivery for message in given_back(shared, armed, unarmed)] == [unarmed.id]
     found = shared.delivery(armed.id)
     assert (found.state, found.fence, found.armed_at) == ("publishing", armed.fence, armed.armed_at)
     assert timedelta(0) <= found.now - found.lease_until < timedelta(minutes=1), "its lease is over"

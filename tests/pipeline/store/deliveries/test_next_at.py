@@ -137,12 +137,12 @@ def test_what_is_rung_first_has_waited_longest_and_is_held_from_now_on(
     untouched = [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])]
     with ledger.database.begin() as c:
         c.exec_driver_sql("ANALYZE deliveries")  # with so few rows the planner scans the table, not an index
-        [ring] = job(c)
-    assert ring.delivery == posts[1].deliveries[0]
-    found = ledger.delivery(ring.delivery)
+        [message] = job(c)
+    assert message.delivery == posts[1].deliveries[0]
+    found = ledger.delivery(message.delivery)
     assert found.now - found.updated_at < timedelta(minutes=30)
     assert found.lease_until - found.updated_at == LEASE
-    assert (ring.generation, ring.fence) == (found.generation, found.fence)
+    assert (message.generation, message.fence) == (found.generation, found.fence)
     assert [ledger.delivery(p.deliveries[0]).updated_at for p in (posts[0], posts[2])] == untouched
 
 

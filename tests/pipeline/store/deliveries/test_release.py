@@ -31,9 +31,9 @@ def release(ledger: Ledger, limit: int = 500, platform: str = "tiktok") -> list[
 
 def test_what_is_due_is_queued_with_a_lease_and_a_ring(ledger: Ledger) -> None:
     post, later = ledger.fresh(), ledger.fresh(due=HOUR)
-    [ring] = release(ledger)
+    [message] = release(ledger)
     [delivery] = post.deliveries
-    assert ring == Message(delivery=delivery, platform="tiktok", generation=0, fence=0)
+    assert message == Message(delivery=delivery, platform="tiktok", generation=0, fence=0)
     found = ledger.delivery(delivery)
     assert found.state == "queued"
     assert found.lease_until - found.now <= LEASE
@@ -54,7 +54,9 @@ def test_the_oldest_first(ledger: Ledger) -> None:
     with ledger.database.begin() as c:
         c.exec_driver_sql("ANALYZE deliveries")  # with so few rows the planner scans the table, not an index
     batches = [release(ledger, 1), release(ledger, 9)]
-    assert [r.delivery for rings in batches for r in rings] == [posts[n].deliveries[0] for n in (1, 2, 0)]
+    assert [r.delivery for messages in batches for r in messages] == [
+        posts[n].deliveries[0] for n in (1, 2, 0)
+    ]
 
 
 def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledger: Ledger) -> None:
@@ -137,8 +139,8 @@ def test_four_at_once_release_each_exactly_once(ledger: Ledger) -> None:
     retried = [p for w in workspaces for p in ledger.posts(30, [ledger.account(w)], State.RETRYING)]
     released: Counter[UUID] = Counter()
     while sum(released.values()) < len(posts) + len(retried):
-        for rings in together(*[lambda: release(ledger, 100)] * 4):
-            released.update(r.delivery for r in rings)
+        for messages in together(*[lambda: release(ledger, 100)] * 4):
+            released.update(r.delivery for r in messages)
         assert max(released.values()) == 1
     assert set(released) == {p.deliveries[0] for p in posts + retried}
     assert release(ledger) == []
@@ -260,15 +262,15 @@ def _counter(ledger: Ledger) -> int:
     return int(found.n or 0)
 
 
-def ring_looks(c: Connection) -> list[Message]:
+def dispatch(c: Connection) -> list[Message]:
     return dispatch_looks(c, 10, LEASE)
 
 
-def ring_lost(c: Connection) -> list[Message]:
+def redispatch(c: Connection) -> list[Message]:
     return redispatch_lost(c, 10, LEASE, empty=["tiktok"], quiet=NOW)
 
 
-def ring_lost_looks(c: Connection) -> list[Message]:
+def redispatch_looks(c: Connection) -> list[Message]:
     return redispatch_lost_looks(c, 10, LEASE, claim_lease=HOUR, quiet=NOW)
 
 
@@ -276,11 +278,11 @@ def ring_lost_looks(c: Connection) -> list[Message]:
     ("state", "job", "change"),
     [
         (State.SCHEDULED, lambda c: store.release(c, "tiktok", 10, LEASE), "updated_at = now()"),
-        (State.UNKNOWN, ring_looks, "updated_at = now()"),
-        (State.QUEUED, ring_lost, "updated_at = now()"),
-        (State.UNKNOWN, ring_lost_looks, "lease_until = now() + interval '2 hours'"),
+        (State.UNKNOWN, dispatch, "updated_at = now()"),
+        (State.QUEUED, redispatch, "updated_at = now()"),
+        (State.UNKNOWN, redispatch_looks, "lease_until = now() + interval '2 hours'"),
     ],
-    ids=["release", "ring_looks", "ring_lost", "ring_lost_looks"],
+    ids=["release", "dispatch", "redispatch", "redispatch_looks"],
 )
 def test_what_somebody_has_locked_is_passed_over(
     ledger: Ledger, state: State, job: Callable[[Connection], list[Message]], change: str
@@ -289,12 +291,12 @@ def test_what_somebody_has_locked_is_passed_over(
     for post in (locked, free):
         ledger.change(post.deliveries[0], change)
 
-    def ring() -> list[Message]:
+    def run() -> list[Message]:
         with ledger.database.begin() as c:
             return job(c)
 
-    rings = ledger.while_locked(locked.deliveries[0], ring)
-    assert [r.delivery for r in rings] == free.deliveries
+    messages = ledger.while_locked(locked.deliveries[0], run)
+    assert [r.delivery for r in messages] == free.deliveries
 
 
 # --- slots -----------------------------------------------------------------------------------------------------------
@@ -360,7 +362,7 @@ def test_a_lost_ring_is_rung_again_and_the_old_message_still_works(ledger: Ledge
     post, taken = ledger.fresh(State.QUEUED), ledger.fresh(State.QUEUED)
     with ledger.database.begin() as c:
         assert redispatch_lost(c, 10, LEASE) == []
-        assert redispatch_lost(c, 10, LEASE, empty=["tiktok"]) == [], "they were rung just now"
+        assert redispatch_lost(c, 10, LEASE, empty=["tiktok"]) == [], "they were dispatched just now"
         assert len(redispatch_lost(c, 1, LEASE, empty=["tiktok"], quiet=NOW)) == 1
     ledger.change(post.deliveries[0], "lease_until = now() - interval '1 second'")
     ledger.claimed(taken)
@@ -378,8 +380,8 @@ def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledge
     ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
     ledger.fresh(State.BLOCKED)
     with ledger.database.begin() as c:
-        rings = dispatch_looks(c, 10, LEASE)
-    assert {(r.delivery, r.fence) for r in rings} == {(p.deliveries[0], 2) for p in due}
+        messages = dispatch_looks(c, 10, LEASE)
+    assert {(r.delivery, r.fence) for r in messages} == {(p.deliveries[0], 2) for p in due}
     with ledger.database.begin() as c:
         assert dispatch_looks(c, 10, LEASE) == []
     ledger.change(due[0].deliveries[0], "lease_until = now() - interval '1 second'")
@@ -388,21 +390,21 @@ def test_looks_that_are_due_are_rung_once_and_again_when_the_ring_was_lost(ledge
 
 
 def test_looks_whose_rings_were_lost_are_rung_again_but_not_those_that_somebody_took(ledger: Ledger) -> None:
-    rung = [ledger.fresh(s) for s in (State.PREPARING, State.PROCESSING, State.UNKNOWN)]
+    dispatched = [ledger.fresh(s) for s in (State.PREPARING, State.PROCESSING, State.UNKNOWN)]
     taken, later, done = ledger.fresh(State.UNKNOWN), ledger.fresh(State.UNKNOWN), ledger.fresh(State.BLOCKED)
     long, short = "now() + interval '5 minutes'", "now() + interval '2 minutes'"
-    for post in (*rung, later, done):
+    for post in (*dispatched, later, done):
         ledger.change(post.deliveries[0], f"lease_until = {long}")
     ledger.change(taken.deliveries[0], f"lease_until = {short}")
     ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
     holding = timedelta(minutes=3)
     with ledger.database.begin() as c:
-        assert redispatch_lost_looks(c, 10, LEASE, claim_lease=holding) == [], "they were rung just now"
+        assert redispatch_lost_looks(c, 10, LEASE, claim_lease=holding) == [], "they were dispatched just now"
         assert redispatch_lost_looks(c, 10, LEASE, claim_lease=timedelta(minutes=9), quiet=NOW) == []
         [first] = redispatch_lost_looks(c, 1, LEASE, claim_lease=holding, quiet=NOW)
     with ledger.database.begin() as c:
         others = redispatch_lost_looks(c, 10, LEASE, claim_lease=holding, quiet=NOW)
-    assert {r.delivery for r in (first, *others)} == {p.deliveries[0] for p in rung}
+    assert {r.delivery for r in (first, *others)} == {p.deliveries[0] for p in dispatched}
     assert {r.fence for r in others} <= {2, 3}
     assert first.fence == 2, "an earlier message for the same look finds nothing"
     found = ledger.delivery(others[-1].delivery)

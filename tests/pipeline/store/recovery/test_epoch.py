@@ -47,7 +47,7 @@ def test_while_it_is_not_open_nothing_is_released_claimed_armed_or_looked_at(
 
     def sends() -> list[bool]:
         with shared.database.begin() as c:
-            released = {ring.delivery for ring in release(c, "tiktok", 1000, LEASE)}
+            released = {message.delivery for message in release(c, "tiktok", 1000, LEASE)}
         with shared.database.once() as c:
             return [
                 due.deliveries[0] in released,
