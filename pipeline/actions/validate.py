@@ -107,9 +107,9 @@ def _judge(
 ) -> None:
     built = [a for a in result.accounts if a.platform in context.adapters]
     facts, track = links.list_media_facts(checks), links.get_track(checks)
-    for misfit in find_problems(context, request, built, facts, track):
-        (result.refused if rules.is_blocking(context, misfit) else result.warnings).append(
-            _from_problem(misfit)
+    for found in find_problems(context, request, built, facts, track):
+        (result.refused if rules.is_blocking(context, found) else result.warnings).append(
+            _from_problem(found)
         )
 
 
@@ -145,13 +145,13 @@ def _from_refusal(refusal: Refusal, where: str = "") -> RequestFinding:
     return RequestFinding(code=refusal.code, message=refusal.message, field=path)
 
 
-def _from_problem(misfit: AccountProblem) -> RequestFinding:
-    p = misfit.problem
+def _from_problem(found: AccountProblem) -> RequestFinding:
+    p = found.problem
     return RequestFinding(
         code="validation_failed" if p.severity == "refuse" else p.code,
         message=p.message,
         field=p.field,
-        account=misfit.account,
+        account=found.account,
         limit=p.limit,
         found=p.found,
     )

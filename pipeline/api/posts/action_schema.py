@@ -1,4 +1,4 @@
-"""The bodies that steer posts: PATCH /posts/{id}, and the lists of ids to retry, cancel and delete."""
+"""The bodies of actions on posts: PATCH /posts/{id}, and the lists of ids to retry, cancel and delete."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from pydantic import Field, ValidationError
 
 from adapters.field_types import MAX_URL, at_most
 from pipeline.actions.edit import Change
-from pipeline.api.posts.field_types import Caption, Identity, Moment, Rules
+from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
 from pipeline.api.posts.schema import (
-    ACCOUNTS,
-    TAGGED,
+    MAX_ACCOUNTS,
+    UNION_TAGS,
     AccountRef,
     Body,
     OptionsBody,
     Slideshow,
     Video,
     add_options,
+    build_invalid_payload,
     dump_sent,
     find_conflicts,
-    invalid,
-    known_keys,
-    sent_options,
+    find_known_keys,
+    list_sent_options,
 )
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import Refusal
 from pipeline.wiring import list_post_options
 
-RETRIED, STEERED = 20, 50
-"""Posts of one request."""
+MAX_RETRY_POSTS, MAX_ACTION_POSTS = 20, 50
+"""Posts per request."""
 B = TypeVar("B", bound=Body)
 
 
 class _Opening(OptionsBody):
     caption: Caption | None = None
     media: Annotated[Video | Slideshow, Field(discriminator="type")] | None = None
-    accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)] | None = Field(
-        None, description="Replaces the accounts: those left out are cancelled."
+    accounts: Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None = (
+        Field(None, description="Replaces the accounts: those left out are cancelled.")
     )
-    scheduled_at: Moment | None = Field(None, description="With an offset. null: as soon as possible.")
+    scheduled_at: DateTime | None = Field(None, description="With an offset. null: as soon as possible.")
     music_url: str | None = Field(None, max_length=MAX_URL)
 
 
@@ -52,7 +52,7 @@ class _Closing(OptionsBody):
 
 
 class PatchFields(_Closing, _Opening):
-    """What to change: at least one field. null clears music_url or a platform's options; scheduled_at null means now."""
+    """What to change, at least one field. null clears music_url or a platform's options; scheduled_at null: now."""
 
 
 PatchBody = add_options(PatchFields, "PatchBody", list_post_options())
@@ -61,54 +61,54 @@ _CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
 
 
 class RetryBody(Body):
-    """Failed and partial posts to send again, to all of their accounts that failed or only to some."""
+    """Failed and partial posts to retry, at all of their failed accounts or only at some."""
 
-    post_ids: Annotated[list[Identity], Field(min_length=1, max_length=RETRIED)]
+    post_ids: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_RETRY_POSTS)]
     account_ids: (
-        Annotated[list[Identity], Field(min_length=1, max_length=ACCOUNTS), at_most(ACCOUNTS)] | None
+        Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None
     ) = None
 
 
 class CancelBody(Body):
-    """Posts to take back, from all of their accounts or only from some."""
+    """Posts to cancel, at all of their accounts or only at some."""
 
-    post_ids: Annotated[list[Identity], Field(min_length=1, max_length=STEERED)]
+    post_ids: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACTION_POSTS)]
     account_ids: (
-        Annotated[list[Identity], Field(min_length=1, max_length=ACCOUNTS), at_most(ACCOUNTS)] | None
+        Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None
     ) = None
 
 
 class DeleteBody(Body):
-    """Posts to take away. post_ids is another name for postIds."""
+    """Posts to delete. post_ids is another name for postIds."""
 
-    postIds: Annotated[list[Identity], Field(min_length=1, max_length=STEERED)]  # noqa: N815  the contract's spelling
+    postIds: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACTION_POSTS)]  # noqa: N815  the contract's spelling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostSelection:
-    """Which posts, and which of their accounts (None: all)."""
+    """Posts, and some of their accounts (None: all)."""
 
     post_ids: Sequence[UUID]
     account_ids: Sequence[UUID] | None = None
 
 
 def read_change(body: Any, rules: Rules) -> Change:
-    """What to change. Raises Refusal 422 with everything that is wrong with it."""
-    found = _read(PatchBody, body, rules)
+    """Parse the body of an edit. Raises Refusal 422 with everything that is wrong with it."""
+    found = _parse(PatchBody, body, rules)
     given = found.model_fields_set
     if not given:
-        raise invalid(
+        raise build_invalid_payload(
             [build_issue((), f"Nothing to change: send at least one of {', '.join(_CHANGEABLE)}.", "missing")]
         )
     null = [
         name for name in ("caption", "media", "accounts") if name in given and getattr(found, name) is None
     ]
     if null:
-        raise invalid(
+        raise build_invalid_payload(
             [build_issue((name,), "It may be left out, but not be null.", "null", None) for name in null]
         )
     if issues := list(find_conflicts(found, found.media)):
-        raise invalid(issues)
+        raise build_invalid_payload(issues)
     return Change(
         given=frozenset(given),
         caption=found.caption or "",
@@ -116,34 +116,36 @@ def read_change(body: Any, rules: Rules) -> Change:
         account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
         scheduled_at=found.scheduled_at,
         music_url=found.music_url,
-        options=sent_options(found),
+        options=list_sent_options(found),
     )
 
 
 def read_retry(body: Any) -> PostSelection:
-    """Which posts to send again. Raises Refusal."""
-    return _ids(RetryBody, body, "post_ids", RETRIED)
+    """Parse the body of a retry. Raises Refusal."""
+    return _parse_selection(RetryBody, body, "post_ids", MAX_RETRY_POSTS)
 
 
 def read_cancel(body: Any) -> PostSelection:
-    """Which posts to take back. Raises Refusal."""
-    return _ids(CancelBody, body, "post_ids", STEERED)
+    """Parse the body of a cancellation. Raises Refusal."""
+    return _parse_selection(CancelBody, body, "post_ids", MAX_ACTION_POSTS)
 
 
 def read_delete(body: Any) -> PostSelection:
-    """Which posts to take away, by either name. Raises Refusal."""
+    """Parse the body of a deletion, by either key. Raises Refusal."""
     if isinstance(body, dict) and "postIds" not in body and "post_ids" in body:
         body = {"postIds" if name == "post_ids" else name: value for name, value in body.items()}
-    return _ids(DeleteBody, body, "postIds", STEERED)
+    return _parse_selection(DeleteBody, body, "postIds", MAX_ACTION_POSTS)
 
 
-def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int) -> PostSelection:
+def _parse_selection(
+    model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int
+) -> PostSelection:
     listed = body.get(name) if isinstance(body, dict) else None
     if isinstance(listed, list) and len(listed) > most:
         raise Refusal(
             400, "too_many_post_ids", f"{most} posts at most in one request; there are {len(listed)}."
         )
-    found = _read(model, body, Rules())
+    found = _parse(model, body, Rules())
     accounts = None if isinstance(found, DeleteBody) else found.account_ids
     return PostSelection(
         post_ids=list(dict.fromkeys(getattr(found, name))),
@@ -151,14 +153,14 @@ def _ids(model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str,
     )
 
 
-def _read(model: type[B], body: Any, rules: Rules) -> B:
+def _parse(model: type[B], body: Any, rules: Rules) -> B:
     if not isinstance(body, dict):
-        raise invalid([build_issue((), "The body must be a JSON object.", "model_type")])
+        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
     if found := find_unsafe_text(body):
-        raise invalid(found)
+        raise build_invalid_payload(found)
     try:
         return model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(
-            issues_from_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))
+        raise build_invalid_payload(
+            issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
         ) from None

@@ -1,4 +1,4 @@
-"""The types of request fields: each takes exactly what it says and explains what it does not take."""
+"""Types of request fields, with the error that a client reads about a value they refuse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from adapters.field_types import MAX_URL, split_url, url_error
 from pipeline.api.http import timestamp
 
-FLAT_CAPTION, LONGEST_CAPTION = 500, 5000
+FLAT_CAPTION, MAX_CAPTION = 500, 5000
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
@@ -23,15 +23,15 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What the operator's settings change about the fields; handed to pydantic as its context."""
+    """What the operator's settings change about fields; passed to pydantic as the validation context."""
 
     caption: int = FLAT_CAPTION
-    """Longest caption, in code points."""
+    """Maximum length of a caption, in code points."""
     media_origins: frozenset[str] = frozenset()
-    """Exact origins outside https that media may come from."""
+    """Origins that media may come from besides https."""
 
 
-def _identity(value: Any) -> UUID:
+def _parse_id(value: Any) -> UUID:
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise PydanticCustomError(
             "uuid_parsing", "Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812."
@@ -39,7 +39,7 @@ def _identity(value: Any) -> UUID:
     return UUID(value)
 
 
-def _moment(value: Any) -> datetime:
+def _parse_time(value: Any) -> datetime:
     if not isinstance(value, str):
         raise PydanticCustomError("datetime_type", "Must be a string such as 2027-02-01T15:00:00Z.")
     try:
@@ -48,8 +48,8 @@ def _moment(value: Any) -> datetime:
         raise PydanticCustomError("datetime_parsing", str(error)) from None
 
 
-def _caption(value: str, info: ValidationInfo) -> str:
-    most = rules_of(info).caption
+def _check_caption(value: str, info: ValidationInfo) -> str:
+    most = get_rules(info).caption
     if len(value) > most:
         raise PydanticCustomError("string_too_long", "too long", {"max_length": most})
     if all(unicodedata.category(character) in _INVISIBLE for character in value):
@@ -57,33 +57,33 @@ def _caption(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _media_url(value: str, info: ValidationInfo) -> str:
+def _check_media_url(value: str, info: ValidationInfo) -> str:
     parts = split_url(value)
-    if parts.scheme != "https" and f"{parts.scheme}://{parts.netloc}" not in rules_of(info).media_origins:
+    if parts.scheme != "https" and f"{parts.scheme}://{parts.netloc}" not in get_rules(info).media_origins:
         raise url_error("Must be an https URL.")
     return value
 
 
-def rules_of(info: ValidationInfo) -> Rules:
-    """The rules this validation runs under."""
+def get_rules(info: ValidationInfo) -> Rules:
+    """Return the rules of this validation."""
     return info.context if isinstance(info.context, Rules) else Rules()
 
 
-Identity = Annotated[
-    UUID, BeforeValidator(_identity), WithJsonSchema({"type": "string", "format": "uuid"}, mode="validation")
+EntityId = Annotated[
+    UUID, BeforeValidator(_parse_id), WithJsonSchema({"type": "string", "format": "uuid"}, mode="validation")
 ]
-Moment = Annotated[
+DateTime = Annotated[
     datetime,
-    BeforeValidator(_moment),
+    BeforeValidator(_parse_time),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation"),
 ]
 Caption = Annotated[
     str,
-    AfterValidator(_caption),
+    AfterValidator(_check_caption),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": FLAT_CAPTION}, mode="validation"),
 ]
 MediaUrl = Annotated[
     str,
     Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"}),
-    AfterValidator(_media_url),
+    AfterValidator(_check_media_url),
 ]

@@ -1,4 +1,4 @@
-"""The body of POST /posts: what it may hold, and how it becomes a PostRequest."""
+"""The body of POST /posts: its model, and how it becomes a PostRequest."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from adapters.contract import Platform, PostOptions
 from adapters.field_types import MAX_URL, at_most
-from pipeline.api.posts.field_types import Caption, Identity, MediaUrl, Moment, Rules
+from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, Rules
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
 
-ACCOUNTS, URLS = 10, 35
-EXTERNAL_ID = 128
+MAX_ACCOUNTS, MAX_URLS = 10, 35
+MAX_EXTERNAL_ID = 128
 
 
 class Body(BaseModel):
-    """Strict (no "5" for 5, no 1 for true), and nothing it does not know."""
+    """A request body: strict types (no "5" for 5, no 1 for true) and no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -46,16 +46,16 @@ class Slideshow(_Media):
     """Images in order: TikTok photo mode, an Instagram carousel; a single one is each platform's image post."""
 
     type: Literal["slideshow"]
-    urls: Annotated[list[MediaUrl], Field(min_length=1, max_length=URLS), at_most(URLS)]
+    urls: Annotated[list[MediaUrl], Field(min_length=1, max_length=MAX_URLS), at_most(MAX_URLS)]
 
 
 class AccountRef(Body):
     """One account to publish to."""
 
-    id: Identity
+    id: EntityId
 
 
-ExternalId = Annotated[str, Field(min_length=1, max_length=EXTERNAL_ID)]
+ExternalId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
 
 
 class OptionsBody(Body):
@@ -68,15 +68,15 @@ class OptionsBody(Body):
 class _Opening(OptionsBody):
     caption: Caption
     media: Annotated[Video | Slideshow, Field(discriminator="type")]
-    accounts: Annotated[list[AccountRef], Field(max_length=ACCOUNTS), at_most(ACCOUNTS)]
-    scheduled_at: Moment | None = Field(None, description="With an offset. Default: publish at once.")
+    accounts: Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)]
+    scheduled_at: DateTime | None = Field(None, description="With an offset. Default: publish at once.")
     music_url: str | None = Field(
         None, max_length=MAX_URL, description="Link of a TikTok post whose sound is used."
     )
 
 
 class _Closing(OptionsBody):
-    expires_at: Moment | None = Field(
+    expires_at: DateTime | None = Field(
         None, description="From this time on the post is too late; see on_late."
     )
     on_late: Literal["publish", "skip", "hold"] | None = Field(None, description="Default publish.")
@@ -107,13 +107,13 @@ PostBody = add_options(PostFields, "PostBody", list_post_options())
 """The body of POST /posts, with a section for each platform of the registry that has options."""
 
 
-class _Header(Body):
+class _KeyHeader(Body):
     external_id: ExternalId
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-TAGGED = {"media": ("video", "slideshow")}
-"""Words that pydantic puts into the paths of its unions."""
+UNION_TAGS = {"media": ("video", "slideshow")}
+"""Tags that pydantic puts into the paths of its unions, by field."""
 
 
 def read_post(
@@ -129,23 +129,23 @@ def read_post(
     ``is_safe``: its bytes show that the search for unsafe text would find nothing.
     """
     if not isinstance(body, dict):
-        raise invalid([build_issue((), "The body must be a JSON object.", "model_type")])
+        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
     if not is_safe and (found := find_unsafe_text(body)):
-        raise invalid(found)
+        raise build_invalid_payload(found)
     try:
         post = model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise invalid(
-            issues_from_pydantic(error.errors(include_url=False), TAGGED, known_keys(model))
+        raise build_invalid_payload(
+            issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
         ) from None
-    if found := [*find_conflicts(post, post.media), *_too_early(post)]:
-        raise invalid(found)
-    external_id = post.external_id if post.external_id is not None else _header(idempotency_key)
-    return _request(post, body, external_id)
+    if found := [*find_conflicts(post, post.media), *_check_expiry(post)]:
+        raise build_invalid_payload(found)
+    external_id = post.external_id if post.external_id is not None else _parse_key_header(idempotency_key)
+    return _build_request(post, body, external_id)
 
 
-def invalid(issues: Sequence[Mapping[str, Any]]) -> Refusal:
-    """The 422 that lists these issues; its message is the first of them."""
+def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
+    """Build the 422 that lists these issues; its message is the first of them."""
     first, more = issues[0], len(issues) - 1
     where = f"{first['path']}: " if first["path"] else ""
     tail = f" (and {more} more)" if more else ""
@@ -153,12 +153,12 @@ def invalid(issues: Sequence[Mapping[str, Any]]) -> Refusal:
 
 
 def hash_body(body: Mapping[str, Any]) -> bytes:
-    """SHA-256 of the body in one canonical spelling, without the id it is filed under."""
+    """Return the SHA-256 of the canonical body, without ``external_id``."""
     rest = {name: value for name, value in body.items() if name != "external_id"}
     return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
 
 
-def known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
+def find_known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
     """Return a function from a place in a body to the keys an object may have there."""
     options = model.option_models if issubclass(model, OptionsBody) else {}
     keys: Mapping[str, Sequence[str]] = {
@@ -171,7 +171,7 @@ def known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[st
     return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
-def sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
+def list_sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
     """Return the sections that were sent, without their nulls; a section that is null is None."""
     return {
         model.platform: dump_sent(getattr(body, name))
@@ -182,7 +182,7 @@ def sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
 
 def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterator[dict[str, Any]]:
     """Find what is wrong only when sections and media are seen together."""
-    sent = {platform: options for platform, options in sent_options(body).items() if options is not None}
+    sent = {platform: options for platform, options in list_sent_options(body).items() if options is not None}
     alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)
     other = next((p for p in sent if p != alone), None)
     if alone is not None and other is not None:
@@ -195,32 +195,32 @@ def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterat
             yield build_issue((platform, conflict.field), conflict.message, "exclusive", conflict.value)
 
 
-def _too_early(post: PostFields) -> Iterator[dict[str, Any]]:
+def _check_expiry(post: PostFields) -> Iterator[dict[str, Any]]:
     if post.expires_at is not None and post.scheduled_at is not None and post.expires_at <= post.scheduled_at:
         yield build_issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
 
 
-def _header(value: str | None) -> str | None:
-    """The Idempotency-Key header, held to the rules of external_id."""
+def _parse_key_header(value: str | None) -> str | None:
+    """Validate the Idempotency-Key header like ``external_id``."""
     if value is None:
         return None
     if found := find_unsafe_text({"Idempotency-Key": value}):
-        raise invalid(found)
+        raise build_invalid_payload(found)
     try:
-        return _Header.model_validate({"external_id": value}).external_id
+        return _KeyHeader.model_validate({"external_id": value}).external_id
     except ValidationError as error:
-        issues = issues_from_pydantic(error.errors(include_url=False), {}, known_keys(_Header))
-        raise invalid([{**one, "path": "Idempotency-Key"} for one in issues]) from None
+        issues = issues_from_pydantic(error.errors(include_url=False), {}, find_known_keys(_KeyHeader))
+        raise build_invalid_payload([{**one, "path": "Idempotency-Key"} for one in issues]) from None
 
 
-def _request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
+def _build_request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
     return PostRequest(
         caption=post.caption,
         media=dump_sent(post.media) or {},
         account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
         scheduled_at=post.scheduled_at,
         music_url=post.music_url,
-        options={p: options for p, options in sent_options(post).items() if options is not None},
+        options={p: options for p, options in list_sent_options(post).items() if options is not None},
         expires_at=post.expires_at,
         on_late=post.on_late or "publish",
         external_id=external_id,
@@ -229,5 +229,5 @@ def _request(post: PostFields, body: Mapping[str, Any], external_id: str | None)
 
 
 def dump_sent(section: BaseModel | None) -> dict[str, Any] | None:
-    """A section as the client wrote it, without what it left out or sent as null."""
+    """Return a section as the client sent it, without nulls and absent fields."""
     return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)
