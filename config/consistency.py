@@ -1,4 +1,4 @@
-"""Which settings have to fit together, and what breaks when they do not."""
+"""Rules between settings, and what breaks when one is broken."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
-SETTLING = timedelta(seconds=2)
-"""How long storing an answer may take after the call that brought it."""
+SETTLE_TIME = timedelta(seconds=2)
+"""Time allowed for storing the answer of a call after it has arrived."""
 
 
-def misfits(s: Settings) -> list[str]:
-    """One sentence per rule that is broken, naming both settings and their values."""
+def find_inconsistencies(s: Settings) -> list[str]:
+    """Return a sentence for each broken rule, with both settings and their values."""
     rules = [
         (
             s.delay.horizon * 4 <= s.broker.visibility_timeout,
             f"SLIPWAY_DELAY__HORIZON ({s.delay.horizon:g} s) must be at most a quarter of "
             f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s): "
-            "a ring held longer than that is delivered again and again",
+            "a message with a longer ETA is delivered again and again",
         ),
         (
             s.delay.sweep <= s.delay.horizon,
             f"SLIPWAY_DELAY__SWEEP ({s.delay.sweep:g} s) must not be over SLIPWAY_DELAY__HORIZON "
-            f"({s.delay.horizon:g} s): slots between two sweeps would never be rung",
+            f"({s.delay.horizon:g} s): slots between two sweeps would get no message",
         ),
         (
             s.publish.lease >= 2 * s.publish.slice,
@@ -39,14 +39,14 @@ def misfits(s: Settings) -> list[str]:
             f"({s.publish.slice:g} s): one call could outlive its slice",
         ),
         (
-            s.publish.call + SETTLING.total_seconds() <= s.worker.shutdown,
-            f"SLIPWAY_WORKER__SHUTDOWN ({s.worker.shutdown:g} s) must be at least {SETTLING.total_seconds():g} s over "
-            f"SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s): a stopping worker would cut the visible call it has begun",
+            s.publish.call + SETTLE_TIME.total_seconds() <= s.worker.shutdown,
+            f"SLIPWAY_WORKER__SHUTDOWN ({s.worker.shutdown:g} s) must be at least {SETTLE_TIME.total_seconds():g} s "
+            f"over SLIPWAY_PUBLISH__CALL ({s.publish.call:g} s): a stopping worker would cut off a visible call",
         ),
         (
-            s.reachability.wait + SETTLING.total_seconds() <= s.api.shutdown,
-            f"SLIPWAY_API__SHUTDOWN ({s.api.shutdown} s) must be at least {SETTLING.total_seconds():g} s over "
-            f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut posts off",
+            s.reachability.wait + SETTLE_TIME.total_seconds() <= s.api.shutdown,
+            f"SLIPWAY_API__SHUTDOWN ({s.api.shutdown} s) must be at least {SETTLE_TIME.total_seconds():g} s over "
+            f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut off requests",
         ),
         (
             s.publish.slice * 2 < s.broker.visibility_timeout,
@@ -67,11 +67,11 @@ def misfits(s: Settings) -> list[str]:
         (
             re.fullmatch(r"https?://[^/@?#\s]+[^?#\s]*", s.files_url) is not None,
             f"SLIPWAY_FILES__PUBLIC_URL, or else SLIPWAY_API__PUBLIC_URL ({s.files_url}), must be like "
-            "https://files.example.com: the URLs of uploaded files begin with it",
+            "https://files.example.com: it is the start of the URLs of uploaded files",
         ),
         (
             s.files.store != "s3" or bool(s.files.bucket),
-            "SLIPWAY_FILES__STORE is s3 and SLIPWAY_FILES__BUCKET is empty: there is no bucket to put files into",
+            "SLIPWAY_FILES__STORE is s3 and SLIPWAY_FILES__BUCKET is empty: there is no bucket to store files in",
         ),
         (
             s.publish.backoff <= s.publish.backoff_cap,

@@ -1,7 +1,7 @@
-"""Logging as the settings say: lines for people or JSON for machines, and never a secret in either.
+"""Logging as text or JSON, with secrets redacted.
 
-Redaction works on the finished line, so that a secret in an argument, an exception or a nested value is caught alike.
-It is the net, not the rule: the code does not log bodies, headers or credentials in the first place.
+Redaction works on the finished line, so that it covers arguments, exceptions and nested values alike. It is a second
+line of defence: the code does not log bodies, headers or credentials.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pydantic import BaseModel, SecretStr
 
 from config.settings import Log, Settings
 
-HIDDEN = "…"
+REDACTED = "…"
 SHORTEST_SECRET = 8
-"""Characters; hiding shorter values wherever they occur would eat ordinary words."""
+"""Characters; redacting shorter values would hide ordinary words."""
 
 _NAMES = (
     "access_?token|refresh_?token|id_token|fb_exchange_token|input_token|client_?secret|app_?secret|business_app_secret|"
@@ -29,45 +29,43 @@ _NAMES = (
 )
 PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Authorization: Bearer …, in a header line, a dict's repr or JSON
-    (re.compile(r"(?i)\b(bearer|basic|oauth)\s+[\w.~+/=!%-]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer|basic|oauth)\s+[\w.~+/=!%-]{8,}"), rf"\1 {REDACTED}"),
     (
         re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?)(?!bearer|basic|oauth)[^\s\"',}]+"),
-        rf"\1{HIDDEN}",
+        rf"\1{REDACTED}",
     ),
     # name=value in a query string, "name": "value" in JSON, 'name': 'value' in a repr
-    (re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[=:]\s*b?[\"']?)[^\s\"'&,;)}}\]]+"), rf"\1\2{HIDDEN}"),
+    (re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[=:]\s*b?[\"']?)[^\s\"'&,;)}}\]]+"), rf"\1\2{REDACTED}"),
     # scheme://user:password@host
-    (re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+@"), rf"\1{HIDDEN}@"),
-    # our keys: the first half is public and helps to find the key
-    (re.compile(r"\b(slw_live_[0-9a-f]+\.)[\w-]+"), rf"\1{HIDDEN}"),
-    # tokens as the platforms shape them: Meta, Google (access, refresh), TikTok (access, refresh), Pinterest, LinkedIn
+    (re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+@"), rf"\1{REDACTED}@"),
+    # our API keys: the first half is public and identifies the key
+    (re.compile(r"\b(slw_live_[0-9a-f]+\.)[\w-]+"), rf"\1{REDACTED}"),
+    # tokens in the platforms' formats: Meta, Google (access, refresh), TikTok (access, refresh), Pinterest, LinkedIn
     (
         re.compile(
             r"\b(EAA|IG[AQ]|ya29\.|1//|act\.|rft\.|pin[ar]_|AQ)(?=[\w!.*-]*[0-9])[\w!.*-]{20,}",
         ),
-        rf"\1{HIDDEN}",
+        rf"\1{REDACTED}",
     ),
     # a Fernet key: 32 bytes in url-safe base64
-    (re.compile(r"(?<![\w-])[\w-]{43}=(?!=)"), HIDDEN),
+    (re.compile(r"(?<![\w-])[\w-]{43}=(?!=)"), REDACTED),
 )
-_OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def set_up(log: Log, secrets: Iterable[str] = ()) -> None:
-    """Send all logging of this process to standard error, as `log` says, with `secrets` hidden wherever they occur."""
+    """Send all logging of this process to standard error, as `log` says, with `secrets` redacted."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter({"json": Json, "text": Text}[log.format](secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(log.level)
-    logging.getLogger("urllib3").setLevel(
-        logging.INFO
-    )  # below that it writes whole URLs, codes and tokens included
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs whole URLs, with codes and tokens
     logging.captureWarnings(capture=True)
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret among the settings, for `set_up`."""
+    """Return every secret among the settings, for `set_up`."""
     found = []
     for group in settings.__dict__.values():
         if isinstance(group, BaseModel):
@@ -77,55 +75,55 @@ def secrets_of(settings: Settings) -> list[str]:
 
 
 class Redactor:
-    """Hides what looks like a secret, and what is known to be one."""
+    """Replaces known secrets and what looks like one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: a secret may stand inside another.
+        # The longest first: a secret may contain another.
         known = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, line: str) -> str:
-        """The line without secrets."""
+        """Return the line with secrets replaced."""
         if self._known:
-            line = self._known.sub(HIDDEN, line)
-        for pattern, instead in PATTERNS:
-            line = pattern.sub(instead, line)
+            line = self._known.sub(REDACTED, line)
+        for pattern, replacement in PATTERNS:
+            line = pattern.sub(replacement, line)
         return line
 
 
 class Text(logging.Formatter):
-    """One line a record, for people; a traceback below it."""
+    """One line per record, followed by its traceback."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__("%(asctime)s %(levelname)-8s %(name)s  %(message)s")
         self._redact = Redactor(secrets)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
-        """UTC, to the millisecond."""
-        return _time(record)
+        """Format the time in UTC, to the millisecond."""
+        return _format_time(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, redacted as a whole."""
+        """Format and redact the whole record."""
         return self._redact(super().format(record))
 
 
 class Json(logging.Formatter):
-    """One JSON object a record: at, level, logger, message, what was given as `extra`, and error with its traceback."""
+    """One JSON object per record: at, level, logger, message, the fields of `extra`, and error with its traceback."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as an object; its texts are redacted one by one, so that it stays JSON."""
+        """Format the record as JSON. Each text is redacted by itself, so that the result stays JSON."""
         fields: dict[str, object] = {
-            "at": _time(record),
+            "at": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": self._redact(record.getMessage()),
         }
         for name, value in record.__dict__.items():
-            if name not in _OF_EVERY_RECORD:
+            if name not in _STANDARD_ATTRIBUTES:
                 plain = isinstance(value, bool | int | float) or value is None
                 fields[name] = value if plain else self._redact(f"{name}={value}").partition("=")[2]
         if record.exc_info:
@@ -133,6 +131,6 @@ class Json(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-def _time(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03}Z"

@@ -1,6 +1,6 @@
-"""Where each platform is and who our app is there.
+"""Settings of each platform: its hosts, and our app there.
 
-Base URLs are settings: the sandbox is one choice, the real hosts another.
+Base URLs are settings, so that the sandbox can replace the real hosts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class App(BaseModel):
-    """Our app at a platform, as its developer portal shows it."""
+    """Our app at a platform, from its developer portal."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    app_id: str = Field(default="", description="Client id (TikTok: client key) of our app there.")
-    app_secret: SecretStr = Field(default=SecretStr(""), description="Client secret of our app there.")
+    app_id: str = Field(default="", description="Client id (TikTok: client key) of our app.")
+    app_secret: SecretStr = Field(default=SecretStr(""), description="Client secret of our app.")
 
 
 class TikTok(App):
@@ -28,9 +28,11 @@ class TikTok(App):
     )
     www: str = Field(default="https://www.tiktok.com", description="Consent page and oEmbed.")
     business_app_id: str = Field(default="", description="Client id of our app at TikTok API for Business.")
-    business_app_secret: SecretStr = Field(default=SecretStr(""), description="Its secret.")
+    business_app_secret: SecretStr = Field(
+        default=SecretStr(""), description="Client secret of our app at TikTok API for Business."
+    )
     unproven_music: Literal["refuse", "try"] = Field(
-        default="refuse", description="What to do with a track that is in no commercial chart."
+        default="refuse", description="What to do with a track that is in no commercial music chart."
     )
 
 
@@ -41,7 +43,7 @@ class Instagram(App):
     facebook_graph: str = Field(
         default="https://graph.facebook.com", description="Graph host for Facebook Login."
     )
-    rupload: str = Field(default="https://rupload.facebook.com", description="Host that takes bytes.")
+    rupload: str = Field(default="https://rupload.facebook.com", description="Host for uploads.")
     api: str = Field(default="https://api.instagram.com", description="Token host of Instagram Login.")
     www: str = Field(default="https://www.instagram.com", description="Consent page.")
     facebook_www: str = Field(
@@ -58,11 +60,12 @@ class Facebook(App):
 
     graph: str = Field(default="https://graph.facebook.com", description="Graph host.")
     graph_video: str = Field(default="https://graph-video.facebook.com", description="Graph host for video.")
-    rupload: str = Field(default="https://rupload.facebook.com", description="Host that takes bytes.")
+    rupload: str = Field(default="https://rupload.facebook.com", description="Host for uploads.")
     www: str = Field(default="https://www.facebook.com", description="Consent page.")
     version: str = Field(default="v25.0", description="Graph API version.")
     feed_mode: Literal["two_phase", "direct"] = Field(
-        default="two_phase", description="Create feed posts unpublished first, or publish in one call."
+        default="two_phase",
+        description="two_phase = create feed posts unpublished, then publish; direct = one call.",
     )
 
 
@@ -93,6 +96,6 @@ class LinkedIn(App):
     version: str = Field(default="202609", description="LinkedIn-Version header (YYYYMM).")
     ask_for: Literal["either", "person", "organization"] = Field(
         default="either",
-        description="Asked for at connect where nothing is said: person (an app with Sign In and Share on LinkedIn); "
-        "organization, or either for the person to choose (an app with the Community Management API).",
+        description="Default of connect: person (an app with Sign In and Share on LinkedIn), organization, or either, "
+        "where the person chooses (an app with the Community Management API).",
     )

@@ -1,15 +1,14 @@
-"""Every setting, once: its name, meaning, unit and default.
+"""Every setting: name, meaning, unit and default.
 
-A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY_API__PORT=8000``), or from the one
-file that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the
-nearest known one, and values that do not fit together are refused with the rule they break (``fit.py``).
-Durations are seconds, sizes are bytes.
+A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY_API__PORT=8000``), or from the file
+that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the most
+similar known one, and inconsistent values with the rule they break (``consistency.py``). Durations are in seconds,
+sizes in bytes.
 """
 
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from config.consistency import misfits
+from config.consistency import find_inconsistencies
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
 
 PREFIX = "SLIPWAY_"
@@ -26,17 +25,17 @@ FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message names each one, its rule and the value found (secrets left out)."""
+    """The settings cannot be used. The message names each wrong setting, its rule and value (except secrets)."""
 
 
 class Group(BaseModel):
-    """One concern."""
+    """Base of a group of settings. Unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Store(Group):
-    """The ledger: PostgreSQL."""
+    """The database: PostgreSQL."""
 
     url: SecretStr = Field(
         default=SecretStr("postgresql+psycopg://slipway@localhost/slipway"),
@@ -49,7 +48,7 @@ class Store(Group):
 
 
 class Broker(Group):
-    """The doorbell: Redis or Valkey. Losing it loses nothing."""
+    """The broker: Redis or Valkey. Losing its data loses no post."""
 
     url: SecretStr = Field(
         default=SecretStr("redis://localhost:6379/0"),
@@ -59,7 +58,7 @@ class Broker(Group):
         default=600, gt=0, description="Seconds after which an unacknowledged message is delivered again."
     )
     sentinel_master: str = Field(
-        default="", description="Name of the Sentinel master where the URL is sentinel://."
+        default="", description="Name of the Sentinel master, if the URL is sentinel://."
     )
 
 
@@ -70,143 +69,152 @@ class Api(Group):
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     processes: int = Field(default=1, ge=1, le=64, description="Server processes.")
     shutdown: int = Field(
-        default=15, ge=1, le=1800, description="Seconds a stopping server gives to requests under way."
+        default=15, ge=1, le=1800, description="Seconds that a stopping server waits for open requests."
     )
     public_url: str = Field(
         default="",
-        description="How the outside world reaches this server (https://…); OAuth and uploads need it.",
+        description="Public URL of this server (https://…). OAuth and uploads need it.",
     )
     operator_token: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer token for the operator API over all workspaces, 32 characters or more; empty = none.",
+        description="Bearer token of the operator API for all workspaces, at least 32 characters; empty = none.",
     )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
     posts_per_minute: int = Field(
-        default=0, ge=0, description="Posts a key may send, edit, validate or retry per minute; 0 = no limit."
+        default=0,
+        ge=0,
+        description="Posts that a key may create, edit, validate or retry per minute; 0 = no limit.",
     )
 
 
 class Ingest(Group):
-    """How requests become posts."""
+    """Creating posts from requests."""
 
     dedupe_window: float = Field(
         default=600,
         ge=0,
-        description="Seconds in which an equal body without external_id is the same post; 0 = off.",
+        description="Seconds in which an equal body without external_id counts as the same post; 0 = off.",
     )
     caption_limit: Literal["flat", "platform"] = Field(
-        default="flat", description="'flat' = 500 characters for all; 'platform' = each platform's own cap."
+        default="flat", description="'flat' = 500 characters for all; 'platform' = each platform's own limit."
     )
     music_required: bool = Field(
-        default=False, description="Refuse a post whose music cannot be attached, instead of warning."
+        default=False, description="Refuse a post whose music cannot be attached, instead of a warning."
     )
 
 
 class Reachability(Group):
-    """Checking media and music links before a post is taken."""
+    """Checks of media and music URLs before a post is scheduled."""
 
     wait: float = Field(
-        default=5, ge=0, description="Seconds POST waits for open checks before it answers 201."
+        default=5, ge=0, description="Seconds that POST waits for undecided checks before it answers 201."
     )
-    fresh: float = Field(default=600, gt=0, description="Seconds a good check is used again.")
-    slice: float = Field(default=60, gt=0, description="Longest time of one check, in seconds.")
-    lease: float = Field(default=180, gt=0, description="Seconds after which a claimed check is taken over.")
+    fresh: float = Field(default=600, gt=0, description="Seconds in which a successful check is reused.")
+    slice: float = Field(default=60, gt=0, description="Maximum time of one check, in seconds.")
+    lease: float = Field(
+        default=180, gt=0, description="Seconds after which another worker may claim a claimed check."
+    )
     grace: float = Field(
         default=900,
         ge=0,
-        description="Seconds after the due time during which an unanswered check is still tried.",
+        description="Seconds after the due time in which an unanswered check is retried.",
     )
-    max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest media file, in bytes.")
+    max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Maximum size of a media file, in bytes.")
 
 
 class Files(Group):
-    """Files that clients upload: where they lie, how large they may be, how long they stay."""
+    """Uploaded files: storage, sizes, retention."""
 
     store: Literal["folder", "s3"] = Field(
         default="folder",
-        description="'folder' = a folder all processes share; 's3' = an S3-compatible bucket.",
+        description="'folder' = a folder that all processes share; 's3' = an S3-compatible bucket.",
     )
-    folder: str = Field(default="", description="The folder; empty = files/ under SLIPWAY_FOLDER.")
+    folder: str = Field(default="", description="Folder of the files; empty = files/ under SLIPWAY_FOLDER.")
     bucket: str = Field(default="", description="Name of the bucket. It needs no public access.")
     endpoint: str = Field(
-        default="", description="URL of an S3-compatible server; empty = Amazon's of the region."
+        default="", description="URL of an S3-compatible server; empty = Amazon S3 of the region."
     )
     region: str = Field(default="us-east-1", description="Region of the bucket.")
     access_key: str = Field(
-        default="", description="Access key id; empty = what the AWS environment or the machine's role says."
+        default="", description="Access key id; empty = from the AWS environment or the machine's role."
     )
-    secret_key: SecretStr = Field(default=SecretStr(""), description="Secret of the access key.")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="Secret access key.")
     path_style: bool = Field(
-        default=True, description="Bucket in the path (MinIO and most others) instead of in the host name."
+        default=True,
+        description="Bucket name in the path (MinIO and most others) instead of in the host name.",
     )
     public_url: str = Field(
         default="",
-        description="Origin that files are served from, best one without cookies; empty = SLIPWAY_API__PUBLIC_URL.",
+        description="URL that files are served under, best on a host without cookies; empty = SLIPWAY_API__PUBLIC_URL.",
     )
-    max_bytes: int = Field(default=4 * 1024**3, gt=0, description="Largest uploaded file, in bytes.")
+    max_bytes: int = Field(
+        default=4 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."
+    )
     quota: int = Field(
-        default=50 * 1024**3, ge=0, description="Bytes that a workspace may keep; 0 = no limit."
+        default=50 * 1024**3, ge=0, description="Bytes that a workspace may store; 0 = no limit."
     )
     keep_days: float = Field(
         default=30,
         ge=1,
-        description="Days a file stays after its upload and its last use; unsettled posts keep theirs longer.",
+        description="Days that a file is kept after its upload and last use; while a post is unsettled, longer.",
     )
-    upload_time: float = Field(default=3600, gt=0, description="Longest time of one upload, in seconds.")
+    upload_time: float = Field(default=3600, gt=0, description="Maximum time of one upload, in seconds.")
 
 
 class Delay(Group):
-    """Turning due times into doorbells."""
+    """Releasing deliveries at their due time."""
 
     slot: float = Field(
-        default=0.1, gt=0, le=1, description="Seconds of one slot of time; one doorbell per slot."
+        default=0.1, gt=0, le=1, description="Seconds of one time slot; one message is sent per slot."
     )
     look_slot: float = Field(
-        default=0.5, gt=0, le=5, description="Seconds of one slot of time for looks after the visible call."
+        default=0.5, gt=0, le=5, description="Seconds of one time slot for looks after the visible call."
     )
     horizon: float = Field(
-        default=5, gt=0, description="Seconds ahead for which slots are rung at the broker."
+        default=5, gt=0, description="Seconds ahead for which slot messages are sent to the broker."
     )
     sweep: float = Field(
-        default=1, gt=0, description="Seconds between two sweeps; bounds lateness if a ring is lost."
+        default=1, gt=0, description="Seconds between two sweeps; the maximum delay when a message is lost."
     )
     batch: int = Field(default=2000, ge=1, le=5000, description="Deliveries released in one transaction.")
     ahead: int = Field(
         default=2000,
         ge=1,
-        description="Deliveries per platform that may stand in its queue: fewer than are taken in queued_lease.",
+        description="Deliveries that may be in a platform's queue: fewer than its workers claim within queued_lease.",
     )
     backlog_age: float = Field(
         default=300,
         gt=0,
-        description="Seconds after which what should have gone out is backlog: it goes out at backlog_rate.",
+        description="Seconds after which an overdue delivery is backlog, released at backlog_rate.",
     )
     backlog_rate: float = Field(
         default=100,
         ge=0,
-        description="Deliveries of the backlog released per second and platform; 0 = as fast as they can.",
+        description="Deliveries of the backlog released per second and platform; 0 = no limit.",
     )
     queued_lease: float = Field(
-        default=300, ge=300, description="Seconds after which a queued delivery nobody took is rung again."
+        default=300,
+        ge=300,
+        description="Seconds after which the message of a queued, unclaimed delivery is sent again.",
     )
 
 
 class Publish(Group):
-    """Sending to a platform."""
+    """Publishing to a platform."""
 
-    slice: float = Field(default=60, gt=0, description="Longest time of one slice of work, in seconds.")
+    slice: float = Field(default=60, gt=0, description="Maximum time of one slice of work, in seconds.")
     lease: float = Field(
-        default=180, gt=0, description="Seconds a claim holds; must be over twice the slice."
+        default=180, gt=0, description="Seconds until a claim expires; at least twice the slice."
     )
-    call: float = Field(default=20, gt=0, description="Longest time of one call to a platform, in seconds.")
+    call: float = Field(default=20, gt=0, description="Maximum time of one call to a platform, in seconds.")
     tries: int = Field(default=5, ge=1, le=20, description="Attempts that may be spent on one delivery.")
     backoff: float = Field(
         default=5, gt=0, description="First pause after a spent attempt, in seconds (full jitter)."
     )
-    backoff_cap: float = Field(default=900, gt=0, description="Longest pause between attempts, in seconds.")
+    backoff_cap: float = Field(default=900, gt=0, description="Maximum pause between attempts, in seconds.")
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
     replays: float = Field(
-        default=60, gt=0, description="Dead letters sent again per minute and platform, over all replays."
+        default=60, gt=0, description="Dead letters replayed per minute and platform, over all replays."
     )
     prepares_per_day: int = Field(default=10, ge=1, description="Prepares from scratch per delivery and day.")
     settle_window: float = Field(
@@ -220,22 +228,22 @@ class Publish(Group):
 
 
 class Mark(Group):
-    """The mark outside the database, by which one that was restored from a backup is recognised."""
+    """The epoch file outside the database. It shows when the database was restored from a backup."""
 
     folder: str = Field(
         default="",
-        description="Its folder, one for all that keep it, in no backup and never restored; empty = mark/ under "
-        "SLIPWAY_FOLDER.",
+        description="Folder of the epoch file, shared by all processes that keep it, not backed up and never restored; "
+        "empty = mark/ under SLIPWAY_FOLDER.",
     )
     keep: bool = Field(
         default=True,
-        description="Whether processes here keep it; false where the folder cannot be shared. One publish worker must.",
+        description="Whether processes here keep it; false where the folder is not shared. One publish worker must.",
     )
     lease: float = Field(
         default=30,
         ge=2,
         le=600,
-        description="Seconds ahead of now up to which posts may be sent; moved on every third of that.",
+        description="Seconds ahead of now until which posts may be sent; renewed every third of it.",
     )
 
 
@@ -246,21 +254,21 @@ class Worker(Group):
     shutdown: float = Field(
         default=30,
         gt=0,
-        description="Seconds a stopping worker may use to finish what it has begun; the rest is handed back.",
+        description="Seconds that a stopping worker may use to finish its work; it releases the rest.",
     )
     canary: float = Field(
-        default=5, gt=0, description="Seconds between two canaries that go through every queue."
+        default=5, gt=0, description="Seconds between two canary messages through every queue."
     )
     silent: float = Field(
         default=120,
         gt=0,
-        description="Seconds without a canary taken after which a queue makes /readyz answer 503.",
+        description="Seconds without a received canary after which /readyz answers 503 for a queue.",
     )
     deaf: float = Field(
         default=60,
         gt=0,
-        description="Seconds in which a worker with a free slot took nothing although a queue of its holds messages, "
-        "after which it ends itself.",
+        description="Seconds after which a worker ends itself if it has a free slot and receives nothing although "
+        "one of its queues holds messages.",
     )
 
 
@@ -274,15 +282,16 @@ class Vault(Group):
 
 
 class Sandbox(Group):
-    """The local stand-ins of the platforms. Empty url = off: then the platforms' own hosts are spoken to."""
+    """The local stand-ins of the platforms. Empty url = off: requests go to the platforms' own hosts."""
 
     url: str = Field(
         default="", description="http://127.0.0.1:PORT of the sandbox; points all platforms at it."
     )
     media_url: str = Field(
-        default="", description="Origin of its media host; the only plain-http origin media may have."
+        default="",
+        description="Origin of its media host; the only origin from which media may come over plain http.",
     )
-    folder: Path = Field(default=Path(".slipway/sandbox"), description="Where it keeps its ledger and state.")
+    folder: Path = Field(default=Path(".slipway/sandbox"), description="Folder of its ledger and state.")
     control_token: SecretStr = Field(default=SecretStr(""), description="Token of its control API.")
     lifted: bool = Field(default=False, description="Start without quotas and processing times (benchmarks).")
 
@@ -294,7 +303,7 @@ class Flower(Group):
     port: int = Field(default=5555, ge=1, le=65535, description="Port of Flower.")
     user: str = Field(default="operator", description="User of Flower.")
     password: SecretStr = Field(
-        default=SecretStr(""), description="Password of Flower; it does not start without."
+        default=SecretStr(""), description="Password of Flower, which does not start without one."
     )
 
 
@@ -302,15 +311,15 @@ class Log(Group):
     """Logging."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level that is shown."
+        default="INFO", description="Lowest level that is logged."
     )
     format: Literal["text", "json"] = Field(
-        default="text", description="Lines for people, or JSON for machines."
+        default="text", description="text = lines for people, json = JSON for programs."
     )
 
 
 class Settings(Group):
-    """All of them."""
+    """All settings."""
 
     folder: Path = Field(default=Path(".slipway"), description="Data folder of the embedded engines (0700).")
     store: Store = Store()
@@ -335,48 +344,48 @@ class Settings(Group):
     facebook: Facebook = Facebook()
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if found := misfits(self):
+    def _require_consistency(self) -> Self:
+        if found := find_inconsistencies(self):
             raise ValueError("; ".join(found))
         return self
 
     @property
     def media_origins(self) -> frozenset[str]:
-        """The exact origins outside https that media may come from: the sandbox's media host while it is on."""
+        """Exact plain-http origins that media may come from: the sandbox's media host, if the sandbox is on."""
         parts = urlsplit(self.sandbox.media_url)
         return frozenset({f"{parts.scheme}://{parts.netloc}"} if self.sandbox.media_url else ())
 
     @property
     def own_url(self) -> str:
-        """How clients reach the API: the public URL, else where it listens."""
+        """URL under which clients reach the API: the public URL, else the address it listens on."""
         host = "127.0.0.1" if self.api.host in {"0.0.0.0", "::"} else self.api.host  # noqa: S104  compared only
         host = f"[{host}]" if ":" in host else host
         return (self.api.public_url or f"http://{host}:{self.api.port}").rstrip("/")
 
     @property
     def files_url(self) -> str:
-        """What the URL of every uploaded file begins with, without the slash after it."""
+        """Start of the URL of every uploaded file, without a slash at the end."""
         return (self.files.public_url or self.own_url).rstrip("/")
 
     @property
     def files_origin(self) -> str:
-        """Scheme, host and port of those URLs."""
+        """Scheme, host and port of `files_url`."""
         parts = urlsplit(self.files_url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def files_folder(self) -> Path:
-        """Where uploaded files lie when they lie in a folder."""
+        """Folder of uploaded files, if they are stored in a folder."""
         return Path(self.files.folder) if self.files.folder else self.folder / "files"
 
     @property
     def mark_folder(self) -> Path:
-        """Where the mark outside the database lies."""
+        """Folder of the epoch file."""
         return Path(self.mark.folder) if self.mark.folder else self.folder / "mark"
 
 
-def names() -> dict[str, str]:
-    """Every setting as an environment variable -> what it means: the documentation, and the check of unknown names."""
+def describe_settings() -> dict[str, str]:
+    """Return environment variable -> meaning of every setting; also the list of known names."""
     found: dict[str, str] = {}
     for group, info in Settings.model_fields.items():
         kind = info.annotation
@@ -389,7 +398,7 @@ def names() -> dict[str, str]:
 
 
 def load(environment: dict[str, str] | None = None) -> Settings:
-    """The settings of the environment over those of the settings file; SettingsError says all that is wrong at once."""
+    """Read the settings of the environment over those of the settings file. Raises SettingsError with every error."""
     given = dict(os.environ if environment is None else environment)
     if path := given.get(FILE_VARIABLE):
         if not Path(path).is_file():
@@ -407,20 +416,24 @@ def load(environment: dict[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate(nested)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(e) for e in error.errors(include_input=False))) from None
+        raise SettingsError(
+            "\n".join(_describe_error(e) for e in error.errors(include_input=False))
+        ) from None
 
 
 def _refuse_unknown(ours: dict[str, str]) -> None:
-    known = names()
+    known = describe_settings()
     wrong = []
     for key in sorted(set(ours) - set(known)):
+        from difflib import get_close_matches  # noqa: PLC0415 - only for an error: every command starts faster
+
         near = get_close_matches(key, known, n=1)
         wrong.append(f"{key} is not a setting." + (f" Did you mean {near[0]}?" if near else ""))
     if wrong:
         raise SettingsError("\n".join(wrong))
 
 
-def _sentence(error: Any) -> str:
+def _describe_error(error: Any) -> str:
     where = "__".join(str(part) for part in error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     return f"{PREFIX}{where.upper()}: {message}" if where else message
@@ -428,5 +441,5 @@ def _sentence(error: Any) -> str:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """This process's settings, read once."""
+    """Return this process's settings, read once."""
     return load()

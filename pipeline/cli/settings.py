@@ -41,9 +41,9 @@ def command() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """List every setting with its meaning, default and value (secrets are masked)."""
-    from config.settings import Settings, load, names
+    from config.settings import Settings, describe_settings, load
 
-    meanings = names()
+    meanings = describe_settings()
     defaults, values = _flatten(Settings()), _flatten(load())
     rows = [
         {"setting": name, "value": values[name], "default": defaults[name], "meaning": meanings[name]}
@@ -63,15 +63,15 @@ def check() -> None:
 
     load()
     file = os.environ.get(FILE_VARIABLE)
-    click.echo(f"The settings fit together (environment{f' over {file}' if file else ''}).")
+    click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
 
 
 @command.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
 def example() -> None:
     """Print the example file: every setting with its meaning and default, required ones first."""
-    from config.settings import Settings, names
+    from config.settings import Settings, describe_settings
 
-    meanings, defaults = names(), _flatten(Settings(), plain=True)
+    meanings, defaults = describe_settings(), _flatten(Settings(), plain=True)
     click.echo(
         HEADER + "".join(f"{name}='{value}'\n" for name, value in REQUIRED.items()) + COMPOSE_ONLY, nl=False
     )
