@@ -1,4 +1,4 @@
-"""The one fetcher for URLs that users give us: guarded, ranged, bounded in size and time, and telling only enough."""
+"""The only fetcher for URLs given by users: range requests under a URL policy, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from typing import Self
 
 from certifi import where as trusted_roots
 
-from pipeline.media import guarded_http as wire
-from pipeline.media.guarded_http import Budget, Dial
+from pipeline.media import guarded_http
+from pipeline.media.guarded_http import Dial, TimeBudget
 from pipeline.media.refusal import Refused, Unanswered
-from pipeline.media.url_policy import Network, Resolver, Target, addresses, follow, system_resolver, target
+from pipeline.media.url_policy import (
+    Network,
+    Resolver,
+    Target,
+    parse_target,
+    resolve_addresses,
+    resolve_redirect,
+    system_resolver,
+)
 
 CHUNK = 65536
 """Bytes of one chunk of a stream."""
@@ -32,79 +40,79 @@ _OK, _PARTIAL, _UNSATISFIABLE, _CLIENT_ERROR, _SERVER_ERROR = 200, 206, 416, 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchPolicy:
-    """What may be fetched, and how long and how much of it. Seconds and bytes."""
+    """What may be fetched, within which limits. Seconds and bytes."""
 
     allowed_origins: frozenset[str] = frozenset()
-    """Exact ``http://host:port`` of the sandbox's media host: the one exception to https and public addresses."""
+    """Exact ``http://host:port`` of the sandbox's media host: the only exception to https and public addresses."""
     refused_networks: tuple[Network, ...] = ()
-    """Public addresses that are the operator's own and must not be reached either."""
+    """Public networks of the operator, which must not be reached either."""
     connect_seconds: float = 5.0
     read_seconds: float = 10.0
-    """Longest silence in an answer."""
+    """Longest silence in a response."""
     total_seconds: float = 30.0
-    """For one request in all: look-up, connections, redirects, headers and body, the latter with ``slowest`` added."""
+    """For one request: look-up, connections, redirects, headers and body; the body adds time by ``slowest``."""
     slowest: int = 64 * 1024
-    """Bytes a second under which a source is too slow: each so many bytes asked for add a second to the total."""
+    """Bytes per second that a source must deliver: each so many requested bytes add a second to the total."""
     max_redirects: int = 3
     max_bytes: int = 16 * 1024**3
     """Largest file."""
     max_skip: int = 512 * 1024**2
-    """Most that is read over to get at an offset, where a server knows no ranges."""
+    """Bytes that are read and dropped to reach an offset, where a server does not support ranges."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Ranged:
-    """An answer under way: what its headers say, and the bytes that were asked for. Close it."""
+class RangeResponse:
+    """An open response: its headers and the requested bytes. Close it after use."""
 
     status: int
     content_type: str
-    """Lower case, without parameters; empty when there is none or it is no media type."""
+    """Lower case, without parameters; empty when the header is missing or malformed."""
     total_bytes: int | None
-    """Size of the whole file, None where the server does not say."""
+    """Size of the whole file, None if the server does not send it."""
     etag: str | None
-    """A strong ETag or None; weak ones promise nothing about bytes."""
+    """A strong ETag or None: a weak one does not identify bytes."""
     last_modified: str | None
     ranged: bool
-    """The server knows ranges (206)."""
+    """Whether the server answered the range (206)."""
     _answer: HTTPResponse = field(repr=False)
     _socket: socket = field(repr=False)
-    _budget: Budget = field(repr=False)
+    _budget: TimeBudget = field(repr=False)
     _skip: int
     _max_skip: int
     _left: int
     _sized: bool
-    """How many bytes are to come is known, so that an early end is a broken answer."""
+    """Whether the number of bytes is known, so that an early end is an error."""
 
     def read(self, length: int) -> bytes:
-        """The next ``length`` bytes, fewer only at the end of the range.
+        """Return the next ``length`` bytes, fewer only at the end of the range.
 
-        Raises Unanswered when the answer breaks off, Refused when too much would have to be read over first.
+        Raises Unanswered when the response breaks off, Refused when too much would have to be skipped first.
         """
         if self._skip > self._max_skip:
             raise Refused("its server does not answer range requests, which a file of this size needs")
-        with _told(self._budget), self._budget.running():
+        with _translate_errors(self._budget), self._budget.running():
             while self._skip:
-                self._skip -= len(self._some(min(self._skip, CHUNK)))
-            data = self._some(min(length, self._left))
+                self._skip -= len(self._read_some(min(self._skip, CHUNK)))
+            data = self._read_some(min(length, self._left))
         self._left -= len(data)
         return data
 
-    def _some(self, length: int) -> bytes:
+    def _read_some(self, length: int) -> bytes:
         data = self._answer.read(length) if length else b""
         if len(data) < length:
             if self._sized or self._skip:
                 raise IncompleteRead(b"", length - len(data))
-            self._left = len(data)  # nobody said how long it is: this is its end
+            self._left = len(data)  # the length was not known: this is the end
         return data
 
     @property
     def chunks(self) -> Iterator[bytes]:
-        """What is left of the range, in pieces of CHUNK bytes (the last may be shorter)."""
+        """The rest of the range in pieces of CHUNK bytes (the last may be shorter)."""
         return iter(lambda: self.read(CHUNK), b"")
 
     def close(self) -> None:
-        """Lets go of the connection; reading is over."""
-        with suppress(OSError):  # a reset on the way out is of no interest
+        """Close the connection."""
+        with suppress(OSError):  # a reset while closing does not matter
             self._answer.close()
         self._socket.close()
 
@@ -121,10 +129,10 @@ def _public_roots() -> ssl.SSLContext:
 
 
 class Fetcher:
-    """Fetches ranges of user-given URLs under a policy. Stateless and safe to share between threads.
+    """Fetches ranges of user-given URLs under a policy. Stateless and thread-safe.
 
-    ``resolver``, ``dial`` and ``tls`` stand for the machine's resolver, TCP and the public roots; whatever the
-    resolver says is checked all the same.
+    ``resolver``, ``dial`` and ``tls`` default to the machine's resolver, TCP and the public root certificates. The
+    addresses of any resolver are checked.
     """
 
     def __init__(
@@ -132,7 +140,7 @@ class Fetcher:
         policy: FetchPolicy,
         *,
         resolver: Resolver = system_resolver,
-        dial: Dial = wire.dial,
+        dial: Dial = guarded_http.dial,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.policy = policy
@@ -142,32 +150,38 @@ class Fetcher:
 
     def open_range(
         self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
-    ) -> Ranged:
-        """The answer to a GET for ``length`` (at least 1) bytes from offset ``first``.
+    ) -> RangeResponse:
+        """Send a GET for ``length`` (at least 1) bytes from offset ``first`` and return the response.
 
-        A server that ignores ranges is read over up to ``first``. With ``etag`` a file that has changed is answered
-        whole (If-Range), which the caller sees by the new ETag. ``seconds`` replaces the policy's total time.
-        Raises Refused and Unanswered; so may reading.
+        If the server ignores ranges, the bytes before ``first`` are read and dropped. With ``etag``, a file that has
+        changed is sent whole (If-Range) with its new ETag. ``seconds`` replaces the policy's total time. Raises Refused
+        and Unanswered, as reading may.
         """
         if first < 0 or length < 1:
             raise ValueError(f"no such range: {length} bytes from {first}")
         total = self.policy.total_seconds + length / self.policy.slowest
-        budget = Budget(total if seconds is None else seconds)
+        budget = TimeBudget(total if seconds is None else seconds)
         headers = {"Range": f"bytes={first}-{first + length - 1}", "Accept": "*/*"}
         headers |= {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if etag is not None:
             headers["If-Range"] = etag
-        with _told(budget), budget.running():
-            return self._walk(target(url, self.policy.allowed_origins), headers, budget, (first, length))
+        with _translate_errors(budget), budget.running():
+            return self._follow_redirects(
+                parse_target(url, self.policy.allowed_origins), headers, budget, (first, length)
+            )
 
-    def _walk(self, where: Target, headers: dict[str, str], budget: Budget, span: tuple[int, int]) -> Ranged:
+    def _follow_redirects(
+        self, where: Target, headers: dict[str, str], budget: TimeBudget, span: tuple[int, int]
+    ) -> RangeResponse:
         for _ in range(self.policy.max_redirects + 1):
             sock = self._connect(where, budget)
             try:
-                answer = wire.ask(sock, where, headers, budget, seconds=self.policy.read_seconds)
+                answer = guarded_http.send_request(
+                    sock, where, headers, budget, seconds=self.policy.read_seconds
+                )
                 if answer.status not in _REDIRECTS:
-                    return _ranged(answer, sock, budget, span, self.policy)
-                sock.close()  # its body is of no interest, however long
+                    return _build_response(answer, sock, budget, span, self.policy)
+                sock.close()  # the body of a redirect is not read
                 location = answer.headers.get("Location")
             except BaseException:
                 sock.close()
@@ -175,20 +189,22 @@ class Fetcher:
             if location is None:
                 raise Refused(f"HTTP {answer.status} without a destination", status=answer.status)
             location = location.encode("latin-1").decode("utf-8", "replace")  # headers come as latin-1
-            where = follow(where, location, self.policy.allowed_origins)
+            where = resolve_redirect(where, location, self.policy.allowed_origins)
         raise Refused(f"more than {self.policy.max_redirects} redirects")
 
-    def _connect(self, where: Target, budget: Budget) -> socket:
+    def _connect(self, where: Target, budget: TimeBudget) -> socket:
         refused = self.policy.refused_networks
-        to = wire.in_time(lambda: addresses(where, self._resolver, refused), budget.left())
-        return wire.connect(
+        to = guarded_http.run_with_timeout(
+            lambda: resolve_addresses(where, self._resolver, refused), budget.left()
+        )
+        return guarded_http.connect(
             where, to, budget, dial=self._dial, seconds=self.policy.connect_seconds, tls=self._tls
         )
 
 
 @contextmanager
-def _told(budget: Budget) -> Iterator[None]:
-    """Says what was seen, in our words, of whatever went wrong on the wire."""
+def _translate_errors(budget: TimeBudget) -> Iterator[None]:
+    """Translate errors of the connection to Refused and Unanswered, with a reason for the author of the post."""
     try:
         yield
     except ssl.SSLCertVerificationError:
@@ -205,15 +221,15 @@ def _told(budget: Budget) -> Iterator[None]:
         raise Unanswered("no valid HTTP answer") from None
 
 
-def _ranged(
-    answer: HTTPResponse, sock: socket, budget: Budget, span: tuple[int, int], policy: FetchPolicy
-) -> Ranged:
+def _build_response(
+    answer: HTTPResponse, sock: socket, budget: TimeBudget, span: tuple[int, int], policy: FetchPolicy
+) -> RangeResponse:
     _refuse_status(answer)
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Refused("served compressed (Content-Encoding), though that was not asked for")
     first, length = span
     if answer.status == _PARTIAL:
-        total, left, skip = *_partial(answer, first, length), 0
+        total, left, skip = *_parse_content_range(answer, first, length), 0
     else:
         total, skip = answer.length, first
         left = length if total is None else min(length, max(0, total - first))
@@ -221,11 +237,11 @@ def _ranged(
         raise Refused(f"larger than {policy.max_bytes} bytes")
     if total is not None and skip >= total and skip:
         raise Refused("the file ends before the range that was asked for", status=_UNSATISFIABLE)
-    return Ranged(
+    return RangeResponse(
         status=answer.status,
-        content_type=_media_type(answer.headers.get("Content-Type", "")),
+        content_type=_parse_media_type(answer.headers.get("Content-Type", "")),
         total_bytes=total,
-        etag=_strong(answer.headers.get("ETag", "")),
+        etag=_parse_strong_etag(answer.headers.get("ETag", "")),
         last_modified=answer.headers.get("Last-Modified", "")[:64] or None,
         ranged=answer.status == _PARTIAL,
         _answer=answer,
@@ -249,8 +265,8 @@ def _refuse_status(answer: HTTPResponse) -> None:
     raise Refused(f"HTTP {status}", status=status)
 
 
-def _partial(answer: HTTPResponse, first: int, length: int) -> tuple[int | None, int]:
-    """Total size and bytes to come, from a Content-Range that has to be the answer to what was asked."""
+def _parse_content_range(answer: HTTPResponse, first: int, length: int) -> tuple[int | None, int]:
+    """Return the total size and the bytes to come. Raises Refused if Content-Range is not the requested range."""
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
     if found is None or int(found[1]) != first or int(found[2]) < first:
         raise Refused("HTTP 206 with a Content-Range that does not fit what was asked", status=_PARTIAL)
@@ -260,10 +276,10 @@ def _partial(answer: HTTPResponse, first: int, length: int) -> tuple[int | None,
     return total, min(length, int(found[2]) - first + 1)
 
 
-def _media_type(header: str) -> str:
+def _parse_media_type(header: str) -> str:
     found = header.partition(";")[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else ""
 
 
-def _strong(header: str) -> str | None:
+def _parse_strong_etag(header: str) -> str | None:
     return header if _STRONG.fullmatch(header) else None

@@ -1,7 +1,7 @@
-"""One HTTP exchange over a socket to a checked address, under one budget of time for everything.
+"""One HTTP exchange over a socket to a checked address, under one time budget.
 
-``http.client`` is given a ready socket, so nothing below looks a name up or reconnects. Each read gets what is left of
-the budget as its timeout, so a server that drips a byte a second runs out of time like one that is silent.
+``http.client`` gets a connected socket, so it never resolves a name or reconnects. The timeout of each read is the rest
+of the budget, so a server that sends a byte a second runs out of time like a silent one.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import Any, TypeVar
 from pipeline.media.url_policy import Target
 
 MAX_ADDRESSES = 3
-"""Addresses of one name that are tried; a name with 200 dead ones must not cost 200 timeouts."""
+"""Addresses of one name that are tried: a name with 200 dead addresses must not cost 200 timeouts."""
 BUFFER = 65536
 
 Dial = Callable[[str, int, float], socket.socket]
-"""Address, port and timeout in seconds to a connected socket; raises OSError."""
+"""(address, port, timeout in seconds) -> a connected socket. Raises OSError."""
 _T = TypeVar("_T")
-_LOOKUPS = threading.BoundedSemaphore(64)  # look-ups cannot be stopped, only left behind: not without end
+_LOOKUPS = threading.BoundedSemaphore(64)  # a look-up cannot be stopped, only abandoned: this bounds how many
 
 
-class Budget:
-    """Seconds the other side may use in all. Only time spent inside ``running`` is charged: a slow consumer is not."""
+class TimeBudget:
+    """The seconds that the other side may take. Only time inside ``running`` counts, not the consumer's own."""
 
     def __init__(self, seconds: float) -> None:
         self._total = self._rest = seconds
@@ -38,7 +38,7 @@ class Budget:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Charges the time spent inside."""
+        """Count the time spent inside."""
         self._until = time.monotonic() + self._rest
         try:
             yield
@@ -46,7 +46,7 @@ class Budget:
             self._rest = self._until - time.monotonic()
 
     def left(self) -> float:
-        """Seconds left while running; raises TimeoutError when there are none."""
+        """Return the remaining seconds while running. Raises TimeoutError when there are none."""
         rest = self._until - time.monotonic()
         if rest <= 0:
             raise TimeoutError("the time for this request is over")
@@ -54,20 +54,20 @@ class Budget:
 
     @property
     def used(self) -> float:
-        """Seconds charged so far."""
+        """Seconds counted so far."""
         return self._total - self._rest
 
 
-def in_time(ask: Callable[[], _T], seconds: float) -> _T:
-    """The answer of something that knows no timeout (getaddrinfo), or TimeoutError; it may end later, unheard."""
+def run_with_timeout(send_request: Callable[[], _T], seconds: float) -> _T:
+    """Call a function that has no timeout (getaddrinfo) in a thread. Raises TimeoutError; the thread may end later."""
     if not _LOOKUPS.acquire(timeout=seconds):
         raise TimeoutError("too many look-ups are under way")
     answers: SimpleQueue[tuple[_T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
         try:
-            answers.put((ask(), None))
-        except BaseException as error:  # noqa: BLE001  handed to the one who asked, just below
+            answers.put((send_request(), None))
+        except BaseException as error:  # noqa: BLE001  raised in the caller's thread below
             answers.put((None, error))
         finally:
             _LOOKUPS.release()
@@ -83,16 +83,16 @@ def in_time(ask: Callable[[], _T], seconds: float) -> _T:
 
 
 def dial(address: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to an address (never a name)."""
+    """Open a TCP connection to an address (never a name)."""
     return socket.create_connection((address, port), seconds)
 
 
 def connect(
-    where: Target, to: Sequence[str], budget: Budget, *, dial: Dial, seconds: float, tls: ssl.SSLContext
+    where: Target, to: Sequence[str], budget: TimeBudget, *, dial: Dial, seconds: float, tls: ssl.SSLContext
 ) -> socket.socket:
-    """A connection to the first of the addresses that answers; certificate and SNI are those of the *name*.
+    """Connect to the first address that answers. Certificate and SNI are checked against the *name*.
 
-    Raises OSError (ssl.SSLError and TimeoutError are such).
+    Raises OSError (ssl.SSLError and TimeoutError are subclasses).
     """
     last: OSError = OSError("no address")
     for address in to[:MAX_ADDRESSES]:
@@ -112,10 +112,10 @@ def connect(
     raise last
 
 
-class _Timed(io.RawIOBase):
-    """The receiving side of a socket; every read gets the budget's rest as its timeout."""
+class _BudgetedReader(io.RawIOBase):
+    """Reads from a socket; the timeout of each read is the rest of the budget."""
 
-    def __init__(self, sock: socket.socket, budget: Budget, seconds: float) -> None:
+    def __init__(self, sock: socket.socket, budget: TimeBudget, seconds: float) -> None:
         self._sock, self._budget, self._seconds = sock, budget, seconds
 
     def readable(self) -> bool:
@@ -126,10 +126,10 @@ class _Timed(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
-class _Wire:
-    """What http.client needs of a socket. Closing is ours alone: the body is read after http.client let go."""
+class _BudgetedSocket:
+    """The socket methods that http.client uses. ``close`` does nothing: the body is read after http.client closes."""
 
-    def __init__(self, sock: socket.socket, budget: Budget, seconds: float) -> None:
+    def __init__(self, sock: socket.socket, budget: TimeBudget, seconds: float) -> None:
         self._sock, self._budget, self._seconds = sock, budget, seconds
 
     def sendall(self, data: bytes) -> None:
@@ -137,19 +137,19 @@ class _Wire:
         self._sock.sendall(data)
 
     def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(_Timed(self._sock, self._budget, self._seconds), BUFFER)
+        return io.BufferedReader(_BudgetedReader(self._sock, self._budget, self._seconds), BUFFER)
 
     def close(self) -> None:
-        """Left to ``Ranged.close``."""
+        """Do nothing: ``RangeResponse.close`` closes the socket."""
 
 
-def ask(
-    sock: socket.socket, where: Target, headers: Mapping[str, str], budget: Budget, *, seconds: float
+def send_request(
+    sock: socket.socket, where: Target, headers: Mapping[str, str], budget: TimeBudget, *, seconds: float
 ) -> HTTPResponse:
-    """GET over a connected socket, up to the end of the headers. Raises OSError and http.client.HTTPException."""
+    """Send a GET and read the response's headers. Raises OSError and http.client.HTTPException."""
     connection = HTTPConnection(where.host, where.port)
     connection.auto_open = 0
-    connection.sock = _Wire(sock, budget, seconds)
+    connection.sock = _BudgetedSocket(sock, budget, seconds)
     connection.putrequest("GET", where.path, skip_host=True, skip_accept_encoding=True)
     for name, value in {"Host": where.host_header, **headers, "Connection": "close"}.items():
         connection.putheader(name, value)

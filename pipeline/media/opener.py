@@ -1,4 +1,4 @@
-"""What a probe and a relay read from: an opened range, and whatever opens ranges of media URLs."""
+"""Protocols of what a probe and a relay read from: an open range of a file, and what opens it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol, Self
 from pipeline.media.fetch import FetchPolicy
 
 
-class Opened(Protocol):
-    """A range of a file on its way, with what is known of the whole. As ``fetch.Ranged``; close it."""
+class OpenRange(Protocol):
+    """An open range of a file, with facts of the whole file. As ``fetch.RangeResponse``; close it after use."""
 
     content_type: str
     total_bytes: int | None
@@ -17,14 +17,14 @@ class Opened(Protocol):
     ranged: bool
 
     def read(self, length: int) -> bytes:
-        """The next bytes, fewer only at the end. Raises Refused and Unanswered."""
+        """Return the next bytes, fewer only at the end. Raises Refused and Unanswered."""
 
     @property
     def chunks(self) -> Iterator[bytes]:
-        """What is left, in pieces."""
+        """The rest of the range in pieces."""
 
     def close(self) -> None:
-        """Lets go."""
+        """Close the connection or file."""
 
     def __enter__(self) -> Self: ...
 
@@ -36,9 +36,9 @@ class Opener(Protocol):
 
     @property
     def policy(self) -> FetchPolicy:
-        """How long and how much."""
+        """The limits of time and size."""
 
     def open_range(
         self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
-    ) -> Opened:
+    ) -> OpenRange:
         """As ``Fetcher.open_range``. Raises Refused and Unanswered."""

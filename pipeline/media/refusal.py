@@ -1,13 +1,13 @@
-"""The two ways a user-given URL can fail us: refused (trying again would fail again) and unanswered (it may not)."""
+"""Errors of user-given URLs: refused (a retry fails again) and unanswered (a retry may succeed)."""
 
 from __future__ import annotations
 
 NOT_PUBLIC = "this URL cannot be used: it must be a public https address"
-"""The one text of every refusal by policy: which rule it was, and what a name resolves to, is nobody's business."""
+"""The text of every refusal by the URL policy. It does not say which rule refused or what a name resolves to."""
 
 
 class FetchFailed(Exception):
-    """A URL gave us no usable file. ``reason`` says what was seen, in words meant for the author of the post."""
+    """A URL does not lead to a usable file. ``reason`` is written for the author of the post."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -15,7 +15,7 @@ class FetchFailed(Exception):
 
 
 class Refused(FetchFailed):
-    """It will not do as it is: policy, 4xx, wrong type, too big. ``status`` is the HTTP status where one was seen."""
+    """The file is not usable: policy, 4xx, wrong type, too large. ``status``: the HTTP status, if any."""
 
     def __init__(self, reason: str, *, status: int | None = None) -> None:
         super().__init__(reason)
@@ -23,9 +23,9 @@ class Refused(FetchFailed):
 
 
 class Unanswered(FetchFailed):
-    """No usable answer this time: timeout, DNS, reset, 5xx, 429. The same URL may work later."""
+    """No usable response: timeout, DNS, reset, 5xx, 429. The same URL may work later."""
 
 
 def not_public() -> Refused:
-    """The refusal by policy."""
+    """Return the refusal by the URL policy."""
     return Refused(NOT_PUBLIC)

@@ -1,4 +1,4 @@
-"""Streams a checked file from its source to whoever uploads it: flat memory, resumed after cuts, never another file."""
+"""Streams a checked file from its source to an upload: constant memory, resumed after breaks, never another file."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected, Unavailable
 from pipeline.media.fetch import CHUNK
-from pipeline.media.opener import Opened, Opener
+from pipeline.media.opener import Opener, OpenRange
 from pipeline.media.refusal import Refused, Unanswered
 
 TRIES = 4
-"""Requests without progress (or cut off) that one stream bears, and one more for each STRETCH asked for."""
-STRETCH = 16 * 1024 * 1024
+"""Requests without progress (or broken off) per stream, plus one for each BYTES_PER_TRY requested."""
+BYTES_PER_TRY = 16 * 1024 * 1024
 _GONE_PART, _PRECONDITION = 416, 412
 
 Stream = Callable[[int, int], Iterator[bytes]]
 
 
 def relay(fetcher: Opener, url: str, facts: MediaFacts) -> Stream:
-    """``Media.stream`` of the adapters' contract for a file that was checked to be ``facts``.
+    """Return ``Media.stream`` of the adapters' contract for a file whose check found ``facts``.
 
-    ``stream(first, length)`` yields exactly ``length`` bytes. Raises Unavailable when the source does not answer,
-    Rejected (``media_changed``) when ETag or size are not those of the check, Rejected (``media_unreachable``) when
-    the source now refuses. ValueError for a range outside the file.
+    ``stream(first, length)`` yields exactly ``length`` bytes. It raises Unavailable when the source does not answer,
+    Rejected (``media_changed``) when ETag or size differ from the check, Rejected (``media_unreachable``) when the
+    source now refuses, and ValueError for a range outside the file.
     """
 
     def stream(first: int, length: int) -> Iterator[bytes]:
@@ -35,7 +35,7 @@ def relay(fetcher: Opener, url: str, facts: MediaFacts) -> Stream:
 
 
 def _stream(fetcher: Opener, url: str, facts: MediaFacts, at: int, end: int) -> Iterator[bytes]:
-    tries = TRIES + (end - at) // STRETCH
+    tries = TRIES + (end - at) // BYTES_PER_TRY
     reason = ""
     while at < end:
         if tries == 0:
@@ -43,7 +43,7 @@ def _stream(fetcher: Opener, url: str, facts: MediaFacts, at: int, end: int) -> 
         before = at
         try:
             with fetcher.open_range(url, at, end - at, etag=facts.etag) as source:
-                _check(source, facts)
+                _require_unchanged(source, facts)
                 for chunk in source.chunks:
                     at += len(chunk)
                     yield chunk
@@ -52,21 +52,21 @@ def _stream(fetcher: Opener, url: str, facts: MediaFacts, at: int, end: int) -> 
             reason = error.reason
             tries -= 1
         except Refused as error:
-            raise _rejected(error) from None
+            raise _reject(error) from None
         else:
             tries -= (
                 at - before < CHUNK
-            )  # some servers hand out a range in slices: fine, as long as they lead on
+            )  # some servers send a range in slices; each that makes progress costs no try
 
 
-def _check(source: Opened, facts: MediaFacts) -> None:
+def _require_unchanged(source: OpenRange, facts: MediaFacts) -> None:
     size_differs = source.total_bytes is not None and source.total_bytes != facts.bytes
     tag_differs = facts.etag is not None and source.etag is not None and source.etag != facts.etag
     if size_differs or tag_differs:
-        raise _changed()
+        raise _media_changed()
 
 
-def _changed() -> Rejected:
+def _media_changed() -> Rejected:
     return Rejected(
         "the media file is no longer the one that was checked",
         code="media_changed",
@@ -74,9 +74,9 @@ def _changed() -> Rejected:
     )
 
 
-def _rejected(error: Refused) -> Rejected:
+def _reject(error: Refused) -> Rejected:
     if error.status in (_GONE_PART, _PRECONDITION):
-        return _changed()
+        return _media_changed()
     return Rejected(
         f"the media file can no longer be read: {error.reason}",
         code="media_unreachable",

@@ -1,7 +1,7 @@
-"""Which URLs and which addresses may be fetched: everything is refused that is not plainly the public internet.
+"""Which URLs and addresses may be fetched: only what is unambiguously on the public internet.
 
-A name is looked up once per connection and *all* its answers have to be public; what was checked here is what gets
-connected to (``wire.py`` takes addresses, never names), so a name that changes its answer gains nothing.
+A name is resolved once per connection, and *all* its addresses must be public. The socket connects to the checked
+address (``guarded_http.py`` takes addresses, never names), so DNS rebinding has no effect.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import idna
 from pipeline.media.refusal import Unanswered, not_public
 
 Resolver = Callable[[str], Sequence[str]]
-"""Host name to addresses as text; raises OSError (``socket.gaierror``) when there are none."""
+"""Host name -> addresses as text. Raises OSError (``socket.gaierror``) when there are none."""
 Network = IPv4Network | IPv6Network
 
 MAX_URL = 8192
-"""Characters; presigned URLs reach some 2,000."""
-# From the IANA IPv4 and IPv6 special-purpose address registries (iana.org/assignments, read 2026-11), refusing also
-# what they call reachable but no media server lives on, and Azure's host channel, which is a public number.
+"""Characters; presigned URLs have up to about 2,000."""
+# From the IANA IPv4 and IPv6 special-purpose address registries (iana.org/assignments, read 2026-11). Also refused:
+# blocks they call reachable where no media server is, and Azure's host channel, which has a public address.
 _REFUSED_4 = tuple(
     ip_network(text)
     for text in (
@@ -34,26 +34,26 @@ _REFUSED_4 = tuple(
         *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 )
-_GLOBAL_6 = ip_network("2000::/3")  # the only IPv6 space handed out for unicast so far
+_GLOBAL_6 = ip_network("2000::/3")  # the only IPv6 space assigned for unicast so far
 _REFUSED_6 = (
     tuple(  # inside 2000::/3: protocol assignments with Teredo, documentation, 6to4, AS112, documentation
         ip_network(text)
         for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
     )
 )
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the IPv4 address in its last 32 bits is where packets go
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: packets go to the IPv4 address in its last 32 bits
 
-_UNFIT = re.compile(
+_FORBIDDEN_CHARACTERS = re.compile(
     r"[\x00-\x20\x7f\\\ud800-\udfff]"
-)  # what urlsplit strips in silence, or browsers read as "/"
+)  # characters that urlsplit strips silently, or that browsers read as "/"
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")  # a last label like this makes browsers read the host as IPv4
+_NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")  # browsers read a host with such a last label as IPv4
 _PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where one request goes: what to look up, what to say as Host and SNI, what to ask for."""
+    """The target of one request: the name to resolve, Host and SNI, and the path."""
 
     scheme: str
     host: str
@@ -61,27 +61,27 @@ class Target:
     port: int
     path: str
     trusted: bool = False
-    """It is one of the operator's own exact origins: plain http and private addresses are meant."""
+    """Whether it is one of the allowed origins, which may use plain http and private addresses."""
 
     @property
     def origin(self) -> str:
-        """``scheme://host:port``, the port always written out."""
+        """``scheme://host:port``, always with the port."""
         return f"{self.scheme}://{self.authority}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """The host as it stands in a URL."""
+        """The host as written in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def host_header(self) -> str:
-        """The Host header: the port only where it is not the scheme's own."""
+        """The Host header: with the port only if it is not the scheme's default."""
         return self.authority if self.port == _PORTS[self.scheme] else f"{self.authority}:{self.port}"
 
 
-def target(url: str, allowed_origins: Collection[str] = ()) -> Target:
-    """What ``url`` points at; raises Refused (one uniform text) unless it may be asked at all."""
-    if len(url) > MAX_URL or _UNFIT.search(url):
+def parse_target(url: str, allowed_origins: Collection[str] = ()) -> Target:
+    """Return the target of ``url``. Raises Refused, always with the same text, if the policy does not allow it."""
+    if len(url) > MAX_URL or _FORBIDDEN_CHARACTERS.search(url):
         raise not_public()
     try:
         parts = urlsplit(url)
@@ -103,28 +103,28 @@ def target(url: str, allowed_origins: Collection[str] = ()) -> Target:
         return found
     if scheme != "https" or found.port != _PORTS["https"]:
         raise not_public()
-    return Target(scheme=scheme, host=_host(host), port=found.port, path=path)
+    return Target(scheme=scheme, host=_normalize_host(host), port=found.port, path=path)
 
 
 _QUERY = "%/:@!$&'()*+,;=~?[]"
 
 
-def follow(here: Target, location: str, allowed_origins: Collection[str] = ()) -> Target:
-    """Where a redirect leads. From the open internet into a trusted origin there is no way, nor down to http."""
+def resolve_redirect(here: Target, location: str, allowed_origins: Collection[str] = ()) -> Target:
+    """Return the target of a redirect. Raises Refused; also for one from elsewhere to an allowed origin, or to http."""
     try:
         url = urljoin(here.origin + here.path, location)
     except ValueError:
         raise not_public() from None
-    there = target(url, allowed_origins)
+    there = parse_target(url, allowed_origins)
     if there.trusted and not here.trusted:
         raise not_public()
     return there
 
 
-def _host(host: str) -> str:
-    """The name or address literal in its one canonical form; refuses all that could be read in two ways."""
+def _normalize_host(host: str) -> str:
+    """Return the name or address literal in canonical form. Raises Refused for anything ambiguous."""
     if ":" in host:
-        return _literal(host)
+        return _parse_literal(host)
     name = host.removesuffix(".")
     if not name.isascii():
         try:
@@ -132,13 +132,13 @@ def _host(host: str) -> str:
         except UnicodeError:  # idna.IDNAError is one
             raise not_public() from None
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        return _literal(name)  # 127.1, 0x7f.1, 0177.0.0.1 and 2130706433 are no canonical literals
+        return _parse_literal(name)  # 127.1, 0x7f.1, 0177.0.0.1 and 2130706433 are not canonical literals
     if len(name) > 253 or not _NAME.fullmatch(name):  # noqa: PLR2004  RFC 1035
         raise not_public()
     return name
 
 
-def _literal(host: str) -> str:
+def _parse_literal(host: str) -> str:
     try:
         address = ip_address(host)
     except ValueError:
@@ -149,7 +149,7 @@ def _literal(host: str) -> str:
 
 
 def is_public(text: str, refused: Sequence[Network] = ()) -> bool:
-    """Whether an address (as text) is ordinary public unicast and in none of the ``refused`` networks."""
+    """Return True if an address is public unicast and in none of the ``refused`` networks."""
     address = ip_address(text)
     if address in _NAT64:
         return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)), refused)
@@ -161,15 +161,15 @@ def is_public(text: str, refused: Sequence[Network] = ()) -> bool:
 
 
 def system_resolver(host: str) -> Sequence[str]:
-    """The machine's resolver; a dotted name is asked as absolute, so no search domain is ever appended."""
+    """Resolve with the machine's resolver. A dotted name is made absolute, so no search domain is appended."""
     name = f"{host}." if "." in host else host
     return [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
 
-def addresses(where: Target, resolver: Resolver, refused: Sequence[Network] = ()) -> Sequence[str]:
-    """The addresses to connect to, from one look-up. Raises Refused if any is not public, Unanswered if there are none.
+def resolve_addresses(where: Target, resolver: Resolver, refused: Sequence[Network] = ()) -> Sequence[str]:
+    """Resolve the target once. Raises Refused if any address is not public, Unanswered if there are none.
 
-    All have to be public, not just one: a mixed answer is what rebinding looks like.
+    All must be public: DNS rebinding uses mixed answers.
     """
     try:
         found = [where.host] if _is_literal(where.host) else list(dict.fromkeys(resolver(where.host)))

@@ -1,4 +1,4 @@
-"""Where uploaded files lie: what a storage has to do, and a folder that does it."""
+"""Storage of uploaded files: its protocol, and an implementation in a folder."""
 
 from __future__ import annotations
 
@@ -11,118 +11,120 @@ from typing import IO, Protocol
 from pipeline.failpoint import failpoint
 
 
-class StorageAway(Exception):
-    """The storage cannot be used right now: away, full, or not ours to write. Trying again may help."""
+class StorageUnavailable(Exception):
+    """The storage cannot be used now: unreachable, full or not writable. A retry may succeed."""
 
 
-class Missing(StorageAway):
-    """There is no such object. Of one that the ledger names, that is a fault of the storage: a disk not mounted."""
+class ObjectMissing(StorageUnavailable):
+    """There is no such object. If the database has a row for it, the storage is at fault: a disk is not mounted."""
 
 
-class Sink(Protocol):
-    """An object on its way in. Nobody sees anything of it before ``finish`` returns; all raise StorageAway."""
+class StorageWriter(Protocol):
+    """An object being written. It can be read only after ``finish``. All methods raise StorageUnavailable."""
 
     def write(self, data: bytes) -> None:
-        """Appends."""
+        """Append bytes."""
 
     def finish(self) -> None:
-        """All of it is durable and can be read, or nothing is."""
+        """Make the object durable and readable, or raise."""
 
     def drop(self) -> None:
-        """Nothing of it is wanted. Once only, instead of ``finish``."""
+        """Discard what was written. Called once, instead of ``finish``."""
 
 
-class Part(Protocol):
-    """A range of an object, read from its beginning to its end."""
+class StorageReader(Protocol):
+    """A range of an object, read from start to end."""
 
     def read(self, length: int) -> bytes:
-        """The next bytes, fewer only at the end of the range. Raises StorageAway."""
+        """Return the next bytes, fewer only at the end of the range. Raises StorageUnavailable."""
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Close it."""
 
 
 class Storage(Protocol):
-    """Objects by key: written whole, never changed, read in ranges. Safe to share between threads."""
+    """Objects by key: written whole, never changed, read in ranges. Thread-safe."""
 
-    def begin(self, key: str) -> Sink:
-        """A new object. Raises StorageAway."""
+    def begin(self, key: str) -> StorageWriter:
+        """Begin a new object. Raises StorageUnavailable."""
 
-    def open(self, key: str, first: int, length: int) -> Part:
-        """That range, which has to lie within the object. Raises StorageAway, Missing where that can be told."""
+    def open(self, key: str, first: int, length: int) -> StorageReader:
+        """Open a range within the object. Raises StorageUnavailable; ObjectMissing where the storage can tell."""
 
     def remove(self, key: str) -> None:
-        """The object is gone, and whatever a broken upload left of it; so it may have been before.
+        """Delete the object, if it exists, and what an unfinished upload left of it.
 
-        Raises StorageAway: then nothing is known.
+        Raises StorageUnavailable: then it may or may not exist.
         """
 
 
-class Folder:
-    """A folder on a disk that every process of the installation sees: one file an object."""
+class FolderStorage:
+    """A folder on a disk that all processes share, with one file per object."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def begin(self, key: str) -> Sink:
-        """The file gets its name only when all of it is on the disk."""
+    def begin(self, key: str) -> StorageWriter:
+        """Begin a file. It gets its final name when all of it is on the disk."""
         path = self._path(key)
-        with _told():
-            _make(path.parent)
-            return _FileSink(path)
+        with _translate_errors():
+            _make_folder(path.parent)
+            return _FileWriter(path)
 
-    def open(self, key: str, first: int, length: int) -> Part:
-        """A range of the file."""
-        with _told():
+    def open(self, key: str, first: int, length: int) -> StorageReader:
+        """Open a range of the file."""
+        with _translate_errors():
             file = self._path(key).open("rb")
             file.seek(first)
-            return _FilePart(file, length)
+            return _FileReader(file, length)
 
     def remove(self, key: str) -> None:
-        """Both names a file can have are gone."""
+        """Delete the file under its final and its unfinished name."""
         path = self._path(key)
         if not self._root.is_dir():
-            raise StorageAway("the folder of uploaded files is not there")
-        with _told():
+            raise StorageUnavailable("the folder of uploaded files does not exist")
+        with _translate_errors():
             path.unlink(missing_ok=True)
-            _unfinished(path).unlink(missing_ok=True)
+            _unfinished_path(path).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self._root / key
 
 
-class _FileSink:
+class _FileWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
-        descriptor = os.open(_unfinished(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            _unfinished_path(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        )
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, data: bytes) -> None:
-        with _told():
+        with _translate_errors():
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
 
     def finish(self) -> None:
-        with _told():
+        with _translate_errors():
             with self._file:
                 os.fsync(self._file)
             failpoint("files.written")
-            _unfinished(self._path).rename(self._path)
+            _unfinished_path(self._path).rename(self._path)
             _sync(self._path.parent)
 
     def drop(self) -> None:
-        with _told():
+        with _translate_errors():
             self._file.close()
-            _unfinished(self._path).unlink(missing_ok=True)
+            _unfinished_path(self._path).unlink(missing_ok=True)
 
 
-class _FilePart:
+class _FileReader:
     def __init__(self, file: IO[bytes], length: int) -> None:
         self._file, self._left = file, length
 
     def read(self, length: int) -> bytes:
-        with _told():
+        with _translate_errors():
             data = self._file.read(min(length, self._left))
         self._left -= len(data)
         return data
@@ -131,21 +133,21 @@ class _FilePart:
         self._file.close()
 
 
-def _unfinished(path: Path) -> Path:
+def _unfinished_path(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def _make(folder: Path) -> None:
-    """The folder, closed to others, and its name durable in every folder above that was made for it."""
+def _make_folder(folder: Path) -> None:
+    """Create the folder (0700) and its parents, each with a durable directory entry."""
     missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
     for one in reversed(missing):
-        with suppress(FileExistsError):  # another upload was faster
+        with suppress(FileExistsError):  # another upload has created it
             one.mkdir(mode=0o700)
         _sync(one.parent)
 
 
 def _sync(folder: Path) -> None:
-    """What was renamed in a folder survives a power cut only once the folder itself is on the disk."""
+    """Flush a folder to the disk: only then does a rename in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -154,10 +156,10 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Missing("the file is not in storage") from None
+        raise ObjectMissing("the file is not in storage") from None
     except OSError as error:
-        raise StorageAway(f"the folder of uploaded files cannot be used ({error.strerror})") from error
+        raise StorageUnavailable(f"the folder of uploaded files cannot be used ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""One uploaded file on its way into storage: counted, hashed, its first bytes held against the type it claims to be."""
+"""Receives one uploaded file: counts and hashes it, and compares its first bytes with the declared type."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipeline.media.files.storage_folder import Sink
+from pipeline.media.files.storage_folder import StorageWriter
 from pipeline.media.probe.sniff import HEAD_BYTES, sniff
 
-_ALIKE: Mapping[str, frozenset[str]] = {
+_INTERCHANGEABLE: Mapping[str, frozenset[str]] = {
     kind: family
     for family in (
-        # one container each; what tells its members apart is a brand that cameras and editors set as they like
+        # one container per family; members differ by a brand that cameras and editors set inconsistently
         frozenset({"video/mp4", "video/quicktime", "video/x-m4v"}),
         frozenset({"image/heic", "image/heif"}),
     )
@@ -22,70 +22,72 @@ _ALIKE: Mapping[str, frozenset[str]] = {
 }
 
 
-class TypeDiffers(Exception):
-    """The bytes are not of the declared type; the message says what they are."""
+class TypeMismatch(Exception):
+    """The bytes are not of the declared type; the message says of which they are."""
 
 
 class TooLarge(Exception):
-    """More bytes than are allowed."""
+    """The file has more bytes than allowed."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Intake:
-    """Takes pieces of any size. ``sink`` None: only looks, where the file is there already."""
+class UploadIntake:
+    """Receives pieces of any size. ``sink`` None: only checks them, if the file is stored already."""
 
     content_type: str
     most: int
-    sink: Sink | None
+    sink: StorageWriter | None
     size: int = 0
-    """Bytes so far."""
+    """Bytes received so far."""
     _head: bytes = b""
-    _known: bool = False
-    _over: bool = False
+    _is_checked: bool = False
+    _is_over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def write(self, data: bytes) -> None:
-        """The next piece. Raises TypeDiffers, TooLarge and StorageAway; nothing after that is wanted."""
-        with self._turn():
+        """Receive the next piece. Raises TypeMismatch, TooLarge and StorageUnavailable; then the upload is over."""
+        with self._exclusive():
             self.size += len(data)
             if self.size > self.most:
                 raise TooLarge
-            if not self._known:
+            if not self._is_checked:
                 self._head += data[: HEAD_BYTES - len(self._head)]
                 if len(self._head) == HEAD_BYTES:
-                    self._look()
+                    self._check_type()
             self._hash.update(data)
             if self.sink is not None:
                 self.sink.write(data)
 
     def finish(self) -> bytes:
-        """The SHA-256 of it all, once all of it is durable. Raises TypeDiffers (also for nothing) and StorageAway."""
-        with self._turn():
-            if not self._known:
-                self._look()
+        """Make the file durable and return its SHA-256. Raises TypeMismatch (also if empty) and StorageUnavailable."""
+        with self._exclusive():
+            if not self._is_checked:
+                self._check_type()
             if self.sink is not None:
                 self.sink.finish()
-            self._over = True
+            self._is_over = True
             return self._hash.digest()
 
     def drop(self) -> None:
-        """Lets go of it, once whatever another thread is doing to it has ended."""
+        """Discard the file, after a call of another thread has ended."""
         with self._lock:
-            if self.sink is not None and not self._over:
+            if self.sink is not None and not self._is_over:
                 self.sink.drop()
-            self._over = True
+            self._is_over = True
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         with self._lock:
-            if self._over:
+            if self._is_over:
                 raise ValueError("this upload is over")
             yield
 
-    def _look(self) -> None:
+    def _check_type(self) -> None:
         found = sniff(self._head)
-        seen = "of no type that is taken" if found is None else found.content_type
-        if found is None or found.content_type not in _ALIKE.get(self.content_type, {self.content_type}):
-            raise TypeDiffers(f"The bytes are {seen}, not {self.content_type}.")
-        self._known = True
+        actual = "of no accepted type" if found is None else found.content_type
+        if found is None or found.content_type not in _INTERCHANGEABLE.get(
+            self.content_type, {self.content_type}
+        ):
+            raise TypeMismatch(f"The bytes are {actual}, not {self.content_type}.")
+        self._is_checked = True

@@ -1,4 +1,4 @@
-"""The addresses of uploaded files: the public URL nobody can guess, and the upload URL nobody can make up."""
+"""URLs of uploaded files: the public URL, which cannot be guessed, and the signed upload URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from pipeline.media.refusal import Refused
-from pipeline.media.url_policy import target
+from pipeline.media.url_policy import parse_target
 
 PATH = "/files/"
 ENDINGS: Mapping[str, str] = {
@@ -28,34 +28,34 @@ ENDINGS: Mapping[str, str] = {
     "video/webm": "webm",
     "video/x-m4v": "m4v",
 }
-"""Every type that may be uploaded, and what its URL ends in."""
+"""Every type that may be uploaded, and the ending of its URL."""
 _PURPOSE = b"slipway: upload URLs, 1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Addresses:
-    """Where uploaded files are put and found. ``keys``: secrets, newest first; the newest signs, each is believed."""
+class UploadUrls:
+    """Makes and checks the URLs. ``keys``: secrets, newest first; the newest signs, all verify."""
 
     public: str
-    """What public URLs begin with, as ``https://host``, without a slash at its end."""
+    """Start of public URLs, such as ``https://host``, without a slash at the end."""
     keys: Sequence[bytes] = field(repr=False)
 
-    def new_name(self, content_type: str) -> str:
-        """The last part of a new file's URL: 256 random bits, and an ending, for some who pull files look at that."""
+    def create_name(self, content_type: str) -> str:
+        """Return the last part of a new file's URL: 256 random bits and an ending, which some platforms look at."""
         return f"{secrets.token_urlsafe(32)}.{ENDINGS[content_type]}"
 
-    def url_of(self, name: str) -> str:
-        """The public URL."""
+    def public_url(self, name: str) -> str:
+        """Return the public URL."""
         return f"{self.public}{PATH}{name}"
 
-    def name_in(self, url: str) -> str | None:
-        """What stands where a file's name does, if the URL is below our own files, however it is spelled."""
+    def parse_name(self, url: str) -> str | None:
+        """Return the file's name in the URL, in any spelling of it; None if it is not a URL of an uploaded file."""
         parts = urlsplit(self.public)
         port = parts.port or {"https": 443, "http": 80}[parts.scheme]
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         origin = f"{parts.scheme}://{host}:{port}"
         try:
-            there = target(url, {origin})
+            there = parse_target(url, {origin})
         except Refused:
             return None
         below = parts.path + PATH
@@ -63,15 +63,15 @@ class Addresses:
             return None
         return there.path.removeprefix(below)
 
-    def signed(self, file: UUID, content_type: str, expires: int) -> str:
-        """The query of an upload URL; ``expires`` in seconds of the epoch."""
+    def sign_query(self, file: UUID, content_type: str, expires: int) -> str:
+        """Return the query of an upload URL. ``expires``: seconds since the Unix epoch."""
         signature = _sign(self.keys[0], file, content_type, expires)
         return urlencode({"type": content_type, "expires": expires, "signature": signature})
 
-    def judge(
+    def verify(
         self, file: UUID, content_type: str, expires: int, signature: str, now: float
     ) -> Literal["good", "forged", "late"]:
-        """Whether we made this upload URL, and whether it still holds."""
+        """Check the signature of an upload URL, and whether it has expired ("late")."""
         given = signature.encode("utf-8", "replace")
         made = [_sign(key, file, content_type, expires).encode() for key in self.keys]
         if not any(hmac.compare_digest(one, given) for one in made):
@@ -79,12 +79,12 @@ class Addresses:
         return "good" if now <= expires else "late"
 
 
-def upload_keys(vault_keys: str) -> list[bytes]:
-    """Keys for upload URLs, one from each vault key: whoever sees such a signature learns nothing of the vault."""
+def derive_upload_keys(vault_keys: str) -> list[bytes]:
+    """Derive a key for upload URLs from each vault key; a signature reveals nothing about the vault key."""
     keys = [key.strip().encode() for key in vault_keys.split(",") if key.strip()]
     return [hmac.digest(key, _PURPOSE, "sha256") for key in keys]
 
 
 def _sign(key: bytes, file: UUID, content_type: str, expires: int) -> str:
-    said = f"PUT\n{file}\n{content_type}\n{expires}".encode()
-    return hmac.new(key, said, hashlib.sha256).hexdigest()
+    message = f"PUT\n{file}\n{content_type}\n{expires}".encode()
+    return hmac.new(key, message, hashlib.sha256).hexdigest()

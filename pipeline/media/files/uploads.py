@@ -1,4 +1,4 @@
-"""Uploaded files as media: their URLs lead to storage by id, never over HTTP, and only within their own workspace."""
+"""Uploaded files as media: their URLs are read from storage, never over HTTP, and only by their own workspace."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Self
 from uuid import UUID
 
 from pipeline.media.fetch import CHUNK, Fetcher, FetchPolicy
-from pipeline.media.files.storage_folder import Part, Storage, StorageAway
-from pipeline.media.files.upload_urls import Addresses
-from pipeline.media.opener import Opened
+from pipeline.media.files.storage_folder import Storage, StorageReader, StorageUnavailable
+from pipeline.media.files.upload_urls import UploadUrls
+from pipeline.media.opener import OpenRange
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.files import files as store
@@ -25,17 +25,17 @@ class Files:
 
     database: Database
     storage: Storage
-    addresses: Addresses
+    addresses: UploadUrls
     fetcher: Fetcher
 
-    def opener(self, workspace: UUID) -> Reader:
-        """What the media of a workspace are read through."""
-        return Reader(files=self, workspace=workspace)
+    def open_workspace(self, workspace: UUID) -> WorkspaceReader:
+        """Return the opener for media of a workspace."""
+        return WorkspaceReader(files=self, workspace=workspace)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reader:
-    """Opens a workspace's own files in storage and everything else by the fetcher. For one piece of work."""
+class WorkspaceReader:
+    """Opens a workspace's own files from storage and other URLs by the fetcher. Use one per task: it caches rows."""
 
     files: Files
     workspace: UUID
@@ -43,71 +43,71 @@ class Reader:
 
     @property
     def policy(self) -> FetchPolicy:
-        """The fetcher's."""
+        """The fetcher's policy."""
         return self.files.fetcher.policy
 
     def open_range(
         self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
-    ) -> Opened:
-        """As ``Fetcher.open_range``. Another workspace's file is refused as one that is not there."""
-        name = self.files.addresses.name_in(url)
+    ) -> OpenRange:
+        """As ``Fetcher.open_range``. A file of another workspace is refused like one that does not exist."""
+        name = self.files.addresses.parse_name(url)
         if name is None:
             return self.files.fetcher.open_range(url, first, length, etag=etag, seconds=seconds)
         if first < 0 or length < 1:
             raise ValueError(f"no such range: {length} bytes from {first}")
         try:
-            return self._stored(self._find(url, name), first, length)
-        except (StorageAway, Unreachable):  # the ledger says that it is there: it may be again
+            return self._open_stored(self._find(url, name), first, length)
+        except (StorageUnavailable, Unreachable):  # the database has the file: it may be readable later
             raise Unanswered("HTTP 503") from None
 
     def _find(self, url: str, name: str) -> File:
         if url not in self._known:
             with self.files.database.begin() as c:
                 found = store.find_own(c, self.workspace, name)
-            if found is None or found.url != url:  # uses are traced by the URL as we gave it
+            if found is None or found.url != url:  # uses of a file are found by its exact URL
                 raise _not_found()
             self._known[url] = found
         return self._known[url]
 
-    def _stored(self, file: File, first: int, length: int) -> Opened:
+    def _open_stored(self, file: File, first: int, length: int) -> OpenRange:
         if file.object is None or file.size is None or file.sha256 is None:
             raise _not_found()
         if first >= file.size:
             raise Refused("the file ends before the range that was asked for", status=_UNSATISFIABLE)
         length = min(length, file.size - first)
-        return Stored(
+        return StoredRange(
             content_type=file.content_type,
             total_bytes=file.size,
-            etag=etag_of(file.sha256),
-            _part=self.files.storage.open(file.object, first, length),
+            etag=compute_etag(file.sha256),
+            _reader=self.files.storage.open(file.object, first, length),
         )
 
 
 @dataclass(kw_only=True, slots=True)
-class Stored:
-    """A range of an uploaded file, opened. Close it."""
+class StoredRange:
+    """An open range of an uploaded file. Close it after use."""
 
     content_type: str
     total_bytes: int | None
     etag: str | None
-    _part: Part = field(repr=False)
+    _reader: StorageReader = field(repr=False)
     ranged: bool = True
 
     def read(self, length: int) -> bytes:
-        """The next ``length`` bytes, fewer only at the end of the range. Raises Refused and Unanswered."""
+        """Return the next ``length`` bytes, fewer only at the end of the range. Raises Refused and Unanswered."""
         try:
-            return self._part.read(length)
-        except StorageAway:
+            return self._reader.read(length)
+        except StorageUnavailable:
             raise Unanswered("the answer broke off") from None
 
     @property
     def chunks(self) -> Iterator[bytes]:
-        """What is left of the range, in pieces of CHUNK bytes (the last may be shorter)."""
+        """The rest of the range in pieces of CHUNK bytes (the last may be shorter)."""
         return iter(lambda: self.read(CHUNK), b"")
 
     def close(self) -> None:
-        """Lets go of the object."""
-        self._part.close()
+        """Close the object."""
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -116,11 +116,11 @@ class Stored:
         self.close()
 
 
-def etag_of(sha256: bytes) -> str:
-    """The strong ETag of a stored file."""
+def compute_etag(sha256: bytes) -> str:
+    """Return the strong ETag of a stored file."""
     return f'"{bytes(sha256).hex()}"'
 
 
 def _not_found() -> Refused:
-    """Word for word what the fetcher says of a URL with nothing behind it."""
+    """Return the same refusal as the fetcher's for a URL without a file."""
     return Refused(f"HTTP {_NOT_FOUND}", status=_NOT_FOUND)

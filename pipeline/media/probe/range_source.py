@@ -7,12 +7,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from pipeline.media.fetch import CHUNK
-from pipeline.media.opener import Opened, Opener
+from pipeline.media.opener import Opener, OpenRange
 from pipeline.media.refusal import Refused, Unanswered
 
-BLOCK = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 """Bytes of one read and one cache entry."""
-WINDOW = 4 * 1024 * 1024
+WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of one range request. Only what is needed of them is read, so a longer window costs next to nothing."""
 
 
@@ -38,7 +38,7 @@ class RangeSource:
         self._limits = limits
         self._until = time.monotonic() + limits.seconds
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._stream: Opened | None = None
+        self._stream: OpenRange | None = None
         self._at = 0
         self._bytes = self._requests = 0
         self.size = 0
@@ -48,7 +48,7 @@ class RangeSource:
 
     def open(self) -> None:
         """Make the first request. Raises Refused and Unanswered."""
-        stream = self._request(0, WINDOW)
+        stream = self._request(0, WINDOW_BYTES)
         self.content_type, self.etag, self._ranged = stream.content_type, stream.etag, stream.ranged
         self._stream = stream
         self.size = self._measure() if stream.total_bytes is None else stream.total_bytes
@@ -60,9 +60,9 @@ class RangeSource:
         last = min(first + length, self.size)
         if first >= last:
             return b""
-        blocks = range(first // BLOCK, (last - 1) // BLOCK + 1)
+        blocks = range(first // BLOCK_BYTES, (last - 1) // BLOCK_BYTES + 1)
         data = b"".join(self._read_block(number) for number in blocks)
-        start = blocks.start * BLOCK
+        start = blocks.start * BLOCK_BYTES
         return data[first - start : last - start]
 
     def close(self) -> None:
@@ -82,9 +82,9 @@ class RangeSource:
         if number in self._blocks:
             self._blocks.move_to_end(number)
             return self._blocks[number]
-        start = number * BLOCK
+        start = number * BLOCK_BYTES
         block = bytearray()
-        for piece in self._read_pieces(start, min(BLOCK, self.size - start)):
+        for piece in self._read_pieces(start, min(BLOCK_BYTES, self.size - start)):
             block += piece
         self._blocks[number] = bytes(block)
         while len(self._blocks) > self._limits.cached_blocks:
@@ -121,7 +121,7 @@ class RangeSource:
 
     def _reopen(self, at: int) -> None:
         self.close()
-        stream = self._request(at, min(WINDOW, self.size - at) if self._ranged else self.size - at)
+        stream = self._request(at, min(WINDOW_BYTES, self.size - at) if self._ranged else self.size - at)
         self._stream = stream
         self._at = at
         if not stream.ranged and self._ranged:
@@ -130,7 +130,7 @@ class RangeSource:
             raise Unanswered("the file changed while it was being read")
         self._bytes += 0 if stream.ranged else at
 
-    def _request(self, first: int, length: int) -> Opened:
+    def _request(self, first: int, length: int) -> OpenRange:
         self._requests += 1
         if self._requests > self._limits.requests:
             raise Refused(f"more than {self._limits.requests} reads would be needed to tell what it is")

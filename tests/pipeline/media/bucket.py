@@ -1,4 +1,4 @@
-"""An S3 server of a test: moto's, over HTTP on loopback, its objects in memory."""
+"""An S3 server for tests: moto, over HTTP on loopback, with its objects in memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import requests
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from pipeline.media.files.storage_bucket import Bucket
+from pipeline.media.files.storage_bucket import BucketStorage
 
 NAME = "slipway-tests"
 
 
 @contextmanager
 def serving_bucket() -> Iterator[dict[str, str]]:
-    """The settings that name a fresh, empty bucket on a server of its own."""
+    """Start a server with an empty bucket; yield the settings that name it."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -37,9 +37,9 @@ def serving_bucket() -> Iterator[dict[str, str]]:
         server.stop()
 
 
-def bucket_of(settings: dict[str, str]) -> Bucket:
-    """The storage those settings make."""
-    return Bucket(
+def bucket_of(settings: dict[str, str]) -> BucketStorage:
+    """Return the storage for these settings."""
+    return BucketStorage(
         bucket=settings["SLIPWAY_FILES__BUCKET"],
         endpoint=settings["SLIPWAY_FILES__ENDPOINT"],
         region="us-east-1",
@@ -50,7 +50,7 @@ def bucket_of(settings: dict[str, str]) -> Bucket:
 
 
 def objects_in(settings: dict[str, str]) -> list[str]:
-    """Every key that lies in the bucket, asked of the server itself."""
+    """Return every key in the bucket, from the server itself."""
     answer = requests.get(
         f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=10
     )

@@ -1,4 +1,4 @@
-"""A plain-http site that counts as the sandbox's media host, and a TLS site that looks like the open internet."""
+"""Two sites: plain http, allowed as the sandbox's media host, and TLS under public names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PUBLIC = "93.184.215.14"
 
 @dataclass
 class Internet:
-    """A TLS site reached by public names: the resolver and the dialling are ours, everything else is real."""
+    """A TLS site under public names. Resolver and TCP dial are replaced, everything else is real."""
 
     site: Site
     tls: ssl.SSLContext

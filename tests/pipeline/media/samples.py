@@ -1,4 +1,4 @@
-"""Real media files, made on the spot by the libraries that write them, and ways to damage them."""
+"""Real media files, written by the libraries, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def video(
     movflags: str = "",
     noisy: bool = False,
 ) -> bytes:
-    """A video of 320 x 180 at 30000/1001 frames a second; ``noisy`` ones are large."""
+    """Return a video of 320 x 180 at 30000/1001 frames a second; a ``noisy`` one is large."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video"  # faststart reads it again by its name
         _write(path, form, codec, turned, frames, {"movflags": movflags} if movflags else {}, noisy=noisy)
@@ -69,7 +69,7 @@ def image(form: str, size: tuple[int, int] = (64, 32), orientation: int = 1) -> 
 
 
 def bomb() -> bytes:
-    """A PNG of a few bytes that claims 60,000 x 60,000 pixels."""
+    """Return a PNG of a few bytes that claims 60,000 x 60,000 pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -86,7 +86,7 @@ def box(name: bytes, *content: bytes) -> bytes:
 
 
 def heic(width: int, height: int, *, quarter_turns: int = 0) -> bytes:
-    """The boxes of a HEIC that say how large it is; a thumbnail item with another size stands first."""
+    """Return the boxes of a HEIC that contain its size, after those of a thumbnail of another size."""
     full = bytes(4)
     ispe = [box(b"ispe", full, struct.pack(">II", w, h)) for w, h in ((10, 10), (width, height))]
     properties = box(b"ipco", *ispe, box(b"irot", bytes([quarter_turns])))
@@ -100,7 +100,7 @@ _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf"})
 
 
 def with_outside_data(data: bytes, url: str) -> bytes:
-    """The same MP4, whose tracks now claim that their media are at ``url`` (its ``moov`` must come last)."""
+    """Return the MP4 with tracks that refer to media at ``url`` (its ``moov`` must come last)."""
     out, at = b"", 0
     while at < len(data):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -116,7 +116,7 @@ def with_outside_data(data: bytes, url: str) -> bytes:
 
 @cache
 def sound() -> bytes:
-    """An MP4 that holds nothing to see."""
+    """Return an MP4 without video."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         stream: Any = container.add_stream("aac", rate=48_000)

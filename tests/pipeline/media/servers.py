@@ -1,4 +1,4 @@
-"""Real web servers on loopback that behave, or misbehave, as a test asks; and certificates for them."""
+"""Web servers on loopback that behave, or misbehave, as a test configures, and certificates for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands each request to the answer that the test has put at its path."""
+    """Answers each request by the function that the test has set for its path."""
 
     protocol_version = "HTTP/1.1"
     site: Site
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         self.site.sent += len(data)
 
     def span(self, size: int) -> tuple[int, int] | None:
-        """First offset and end of the range that was asked for."""
+        """First offset and end of the requested range."""
         asked = self.headers.get("Range")
         if asked is None:
             return None
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Site:
-    """One server: its routes, and what it has seen."""
+    """One server: its routes and the requests it has received."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Answer] = {}
@@ -87,7 +87,7 @@ def status(code: int, **headers: str | int) -> Answer:
 def file(
     data: bytes, content_type: str = "application/octet-stream", *, ranges: bool = True, **more: str
 ) -> Answer:
-    """A well-behaved file, with or without range requests."""
+    """Return the route of a file, with or without support of range requests."""
 
     def answer(handler: Handler) -> None:
         span = handler.span(len(data)) if ranges else None
@@ -108,14 +108,14 @@ def file(
 
 
 def endless(handler: Handler) -> None:
-    """A body without size and end."""
+    """Return the route of a body without size and end."""
     handler.head(200, Content_Type="video/mp4")
     while not handler.site.release.is_set():
         handler.put(b"\0\0\0\x18ftypmp42" + bytes(65536))
 
 
 def drip(preamble: bytes) -> Answer:
-    """The preamble at once, then a byte every tenth of a second."""
+    """Return the route that sends ``preamble`` at once, then a byte every tenth of a second."""
 
     def answer(handler: Handler) -> None:
         handler.put(preamble)
@@ -148,7 +148,7 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
 
 
 def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context for these names, and a client's that trusts it."""
+    """Return a server's TLS context for these names, and a client's that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The fetcher against real servers: what it refuses, what it gives up on, and that it tells neither too much."""
+"""The fetcher against real servers: what it refuses, when it gives up, and what its errors reveal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relaying a checked file: every byte, in flat memory, over cuts, and never of another file."""
+"""Relaying a checked file: every byte, in constant memory, across broken connections, never of another file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_range_outside_the_file_is_our_own_mistake(
 
 
 def _cut(after: int, times: int) -> Answer:
-    """Ranges that break off after so many bytes, so many times."""
+    """Return a route whose ranges break off after some bytes, some times."""
 
     def answer(handler: Handler) -> None:
         span = handler.span(len(DATA))

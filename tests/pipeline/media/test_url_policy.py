@@ -1,4 +1,4 @@
-"""Which URLs and addresses are let through, decided without a network."""
+"""Which URLs and addresses the URL policy allows; no network is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from pipeline.media.refusal import NOT_PUBLIC, Refused, Unanswered
-from pipeline.media.url_policy import addresses, follow, is_public, target
+from pipeline.media.url_policy import is_public, parse_target, resolve_addresses, resolve_redirect
 
 SANDBOX = frozenset({"http://127.0.0.1:8099"})
 
@@ -26,7 +26,7 @@ SANDBOX = frozenset({"http://127.0.0.1:8099"})
     ],
 )
 def test_public_https_urls_are_taken_in_one_canonical_form(url: str, host: str, path: str) -> None:
-    found = target(url)
+    found = parse_target(url)
     assert (found.scheme, found.host, found.port, found.path, found.trusted) == (
         "https",
         host,
@@ -93,12 +93,12 @@ def test_public_https_urls_are_taken_in_one_canonical_form(url: str, host: str, 
 )
 def test_every_other_url_is_refused_with_the_one_text(url: str) -> None:
     with pytest.raises(Refused) as refused:
-        target(url, SANDBOX)
+        parse_target(url, SANDBOX)
     assert refused.value.reason == NOT_PUBLIC
 
 
 def test_the_sandboxs_exact_origin_is_taken() -> None:
-    found = target("http://127.0.0.1:8099/a.mp4", SANDBOX)
+    found = parse_target("http://127.0.0.1:8099/a.mp4", SANDBOX)
     assert (found.trusted, found.host_header) == (True, "127.0.0.1:8099")
 
 
@@ -187,7 +187,7 @@ def test_an_operators_own_public_network_can_be_refused_too() -> None:
 )
 def test_one_private_answer_spoils_a_name(answers: list[str]) -> None:
     with pytest.raises(Refused) as refused:
-        addresses(target("https://example.com/"), lambda _: answers)
+        resolve_addresses(parse_target("https://example.com/"), lambda _: answers)
     assert refused.value.reason == NOT_PUBLIC
 
 
@@ -196,12 +196,12 @@ def test_a_name_without_addresses_is_unanswered() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "no such host")
 
     with pytest.raises(Unanswered, match="could not be resolved"):
-        addresses(target("https://example.com/"), unknown)
+        resolve_addresses(parse_target("https://example.com/"), unknown)
 
 
 def test_a_literal_is_checked_without_a_look_up() -> None:
     with pytest.raises(Refused):
-        addresses(target("https://10.0.0.1/"), lambda _: ["8.8.8.8"])
+        resolve_addresses(parse_target("https://10.0.0.1/"), lambda _: ["8.8.8.8"])
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_literal_is_checked_without_a_look_up() -> None:
     ],
 )
 def test_redirects_are_resolved_against_the_hop_before(location: str, lands: tuple[str, str]) -> None:
-    there = follow(target("https://example.com/dir/a"), location)
+    there = resolve_redirect(parse_target("https://example.com/dir/a"), location)
     assert (there.host, there.path) == lands
 
 
@@ -231,5 +231,5 @@ def test_redirects_are_resolved_against_the_hop_before(location: str, lands: tup
 )
 def test_redirects_down_or_into_the_sandbox_are_refused(location: str) -> None:
     with pytest.raises(Refused) as refused:
-        follow(target("https://example.com/a", SANDBOX), location, SANDBOX)
+        resolve_redirect(parse_target("https://example.com/a", SANDBOX), location, SANDBOX)
     assert refused.value.reason == NOT_PUBLIC

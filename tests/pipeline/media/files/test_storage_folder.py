@@ -1,4 +1,4 @@
-"""Both storages keep the same promises: whole or not at all, any range of it, gone when removed."""
+"""Both storages: an object appears whole or not at all, any range can be read, and a removed one is gone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.files.storage_bucket import PIECE, WINDOW
-from pipeline.media.files.storage_folder import Folder, Missing, Storage, StorageAway
+from pipeline.media.files.storage_bucket import MAX_WINDOW, PART_BYTES
+from pipeline.media.files.storage_folder import FolderStorage, ObjectMissing, Storage, StorageUnavailable
 from tests.conftest import free_ports
 from tests.pipeline.media.bucket import bucket_of, serving_bucket
 
-DATA = os.urandom(PIECE + WINDOW + 12_345)
+DATA = os.urandom(PART_BYTES + MAX_WINDOW + 12_345)
 KEY = "ab/an-object"
 
 
@@ -26,7 +26,7 @@ def bucket() -> Iterator[Storage]:
 @pytest.fixture(params=["folder", "bucket"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "folder":
-        return Folder(tmp_path / "files")
+        return FolderStorage(tmp_path / "files")
     found: Storage = request.getfixturevalue("bucket")
     found.remove(KEY)
     return found
@@ -54,7 +54,7 @@ def test_what_was_written_is_read(storage: Storage, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "length"), [(0, 1), (len(DATA) - 1, 1), (PIECE - 10, 20), (5, 0), (100_000, WINDOW + 1)]
+    ("first", "length"), [(0, 1), (len(DATA) - 1, 1), (PART_BYTES - 10, 20), (5, 0), (100_000, MAX_WINDOW + 1)]
 )
 def test_any_range_is_read_and_nothing_beyond_it(storage: Storage, first: int, length: int) -> None:
     stored(storage)
@@ -64,10 +64,10 @@ def test_any_range_is_read_and_nothing_beyond_it(storage: Storage, first: int, l
 def test_nothing_is_there_before_the_end_nor_after_a_drop(storage: Storage) -> None:
     sink = storage.begin(KEY)
     sink.write(DATA)
-    with pytest.raises(Missing):
+    with pytest.raises(ObjectMissing):
         read(storage, 0, 1)
     sink.drop()
-    with pytest.raises(Missing):
+    with pytest.raises(ObjectMissing):
         read(storage, 0, 1)
     storage.remove(KEY)
     stored(storage, b"another")
@@ -78,12 +78,12 @@ def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(storage: Stor
     stored(storage, b"x")
     for _ in range(2):
         storage.remove(KEY)
-        with pytest.raises(Missing):
+        with pytest.raises(ObjectMissing):
             read(storage, 0, 1)
 
 
 def test_a_folder_keeps_files_to_its_owner_and_no_leftovers(tmp_path: Path) -> None:
-    storage = Folder(tmp_path / "deep" / "files")
+    storage = FolderStorage(tmp_path / "deep" / "files")
     stored(storage, b"x")
     begun = storage.begin("ab/other")
     begun.write(b"half")
@@ -97,7 +97,7 @@ def test_a_folder_keeps_files_to_its_owner_and_no_leftovers(tmp_path: Path) -> N
 
 
 def test_what_a_dead_process_left_half_written_is_removed_with_the_object(tmp_path: Path) -> None:
-    storage = Folder(tmp_path)
+    storage = FolderStorage(tmp_path)
     begun = storage.begin(KEY)
     begun.write(b"half")
     storage.remove(KEY)
@@ -107,8 +107,8 @@ def test_what_a_dead_process_left_half_written_is_removed_with_the_object(tmp_pa
 
 def test_a_folder_that_cannot_be_made_is_away(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("not a folder")
-    with pytest.raises(StorageAway, match="folder"):
-        Folder(tmp_path / "files").begin(KEY)
+    with pytest.raises(StorageUnavailable, match="folder"):
+        FolderStorage(tmp_path / "files").begin(KEY)
 
 
 def test_a_bucket_that_does_not_answer_is_away_and_tells_no_secret() -> None:
@@ -120,12 +120,12 @@ def test_a_bucket_that_does_not_answer_is_away_and_tells_no_secret() -> None:
     }
     storage = bucket_of(settings)
     assert "unspeakable" not in repr(storage)
-    with pytest.raises(StorageAway) as caught:
+    with pytest.raises(StorageUnavailable) as caught:
         storage.open(KEY, 0, 10).read(10)
     assert "127.0.0.1" not in str(caught.value)
     sink = storage.begin(KEY)
     sink.write(b"x")
-    with pytest.raises(StorageAway):
+    with pytest.raises(StorageUnavailable):
         sink.finish()
 
 
@@ -133,5 +133,5 @@ def test_a_bucket_that_is_not_there_is_away() -> None:
     with serving_bucket() as settings:
         sink = bucket_of({**settings, "SLIPWAY_FILES__BUCKET": "no-such-bucket"}).begin(KEY)
         sink.write(b"x")
-        with pytest.raises(StorageAway, match="bucket"):
+        with pytest.raises(StorageUnavailable, match="bucket"):
             sink.finish()

@@ -1,4 +1,4 @@
-"""What an upload is held to while it comes in."""
+"""The checks of an upload while it is received."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.files.storage_folder import Folder
-from pipeline.media.files.upload_intake import Intake, TooLarge, TypeDiffers
+from pipeline.media.files.storage_folder import FolderStorage
+from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from tests.pipeline.media import samples
 
 
-def intake(kind: str, data: bytes, step: int, most: int = 10**9) -> Intake:
-    made = Intake(content_type=kind, most=most, sink=None)
+def intake(kind: str, data: bytes, step: int, most: int = 10**9) -> UploadIntake:
+    made = UploadIntake(content_type=kind, most=most, sink=None)
     for at in range(0, len(data), step):
         made.write(data[at : at + step])
     return made
@@ -32,7 +32,7 @@ def test_pieces_of_any_size_come_to_the_same(step: int) -> None:
     ids=["nothing", "half a mark", "under a head", "a head", "a gif"],
 )
 def test_other_bytes_are_refused_however_they_come(data: bytes, step: int) -> None:
-    with pytest.raises(TypeDiffers, match="not image/png"):
+    with pytest.raises(TypeMismatch, match="not image/png"):
         intake("image/png", data, step).finish()
 
 
@@ -41,14 +41,14 @@ def test_other_bytes_are_refused_however_they_come(data: bytes, step: int) -> No
 )
 def test_families_end_somewhere(kind: str, other: str) -> None:
     data = {"image/png": samples.image("PNG"), "video/mp4": samples.video()}[other]
-    with pytest.raises(TypeDiffers, match=other):
+    with pytest.raises(TypeMismatch, match=other):
         intake(kind, data, 1000)
 
 
 def test_webm_is_webm_and_no_other_matroska() -> None:
     head = b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84"
     intake("video/webm", (head + b"webm").ljust(200), 1000).finish()
-    with pytest.raises(TypeDiffers, match="matroska"):
+    with pytest.raises(TypeMismatch, match="matroska"):
         intake("video/webm", (head + b"matroska").ljust(200), 1000)
 
 
@@ -60,7 +60,7 @@ def test_one_byte_too_many_is_too_many() -> None:
 
 
 def test_after_a_drop_nothing_is_taken(tmp_path: Path) -> None:
-    made = Intake(content_type="image/png", most=10**6, sink=Folder(tmp_path).begin("a/b"))
+    made = UploadIntake(content_type="image/png", most=10**6, sink=FolderStorage(tmp_path).begin("a/b"))
     made.write(samples.image("PNG"))
     made.drop()
     made.drop()

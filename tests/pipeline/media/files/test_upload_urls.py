@@ -1,4 +1,4 @@
-"""Which URLs are those of uploaded files, and which upload URLs are believed."""
+"""Which URLs are those of uploaded files, and which upload URLs verify."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from uuid import UUID
 import pytest
 from cryptography.fernet import Fernet
 
-from pipeline.media.files.upload_urls import ENDINGS, Addresses, upload_keys
+from pipeline.media.files.upload_urls import ENDINGS, UploadUrls, derive_upload_keys
 
 FILE = UUID("01a2106e-0000-7000-8000-000000000000")
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
-def addresses(public: str = "https://slipway.example.com", keys: str = OLD) -> Addresses:
-    return Addresses(public=public, keys=upload_keys(keys))
+def addresses(public: str = "https://slipway.example.com", keys: str = OLD) -> UploadUrls:
+    return UploadUrls(public=public, keys=derive_upload_keys(keys))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def addresses(public: str = "https://slipway.example.com", keys: str = OLD) -> A
     ],
 )
 def test_our_own_urls_are_known_however_they_are_spelled(url: str) -> None:
-    assert addresses().name_in(url) == "name.mp4"
+    assert addresses().parse_name(url) == "name.mp4"
 
 
 @pytest.mark.parametrize(
@@ -46,49 +46,49 @@ def test_our_own_urls_are_known_however_they_are_spelled(url: str) -> None:
     ],
 )
 def test_others_are_not(url: str) -> None:
-    assert addresses().name_in(url) is None
+    assert addresses().parse_name(url) is None
 
 
 def test_a_public_url_may_have_a_path_a_port_and_a_bare_address() -> None:
-    assert addresses("https://example.com/slipway").name_in("https://example.com/slipway/files/n") == "n"
-    assert addresses("https://example.com/slipway").name_in("https://example.com/files/n") is None
-    assert addresses("http://127.0.0.1:8000").name_in("http://127.0.0.1:8000/files/n") == "n"
-    assert addresses("http://[::1]:8000").name_in("http://[::1]:8000/files/n") == "n"
+    assert addresses("https://example.com/slipway").parse_name("https://example.com/slipway/files/n") == "n"
+    assert addresses("https://example.com/slipway").parse_name("https://example.com/files/n") is None
+    assert addresses("http://127.0.0.1:8000").parse_name("http://127.0.0.1:8000/files/n") == "n"
+    assert addresses("http://[::1]:8000").parse_name("http://[::1]:8000/files/n") == "n"
 
 
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_names_are_long_random_and_end_as_their_type_does(kind: str) -> None:
-    one, other = (addresses().new_name(kind) for _ in range(2))
+    one, other = (addresses().create_name(kind) for _ in range(2))
     assert one != other
     assert len(one.partition(".")[0]) == 43  # 256 bits
     assert one.endswith(f".{ENDINGS[kind]}")
-    assert addresses().name_in(addresses().url_of(one)) == one
+    assert addresses().parse_name(addresses().public_url(one)) == one
 
 
-def judge(made: Addresses, query: str, file: UUID = FILE, now: float = 0) -> str:
+def verify(made: UploadUrls, query: str, file: UUID = FILE, now: float = 0) -> str:
     from urllib.parse import parse_qs
 
     given = {name: values[0] for name, values in parse_qs(query).items()}
-    return made.judge(file, given["type"], int(given["expires"]), given["signature"], now)
+    return made.verify(file, given["type"], int(given["expires"]), given["signature"], now)
 
 
 def test_a_signature_holds_until_its_end_and_for_nothing_else() -> None:
-    signed = addresses().signed(FILE, "image/png", 100)
-    assert judge(addresses(), signed, now=100) == "good"
-    assert judge(addresses(), signed, now=101) == "late"
-    assert judge(addresses(), signed, file=UUID(int=1)) == "forged"
-    assert judge(addresses(), signed.replace("png", "gif")) == "forged"
-    assert judge(addresses(), signed.replace("100", "101")) == "forged"
-    assert addresses().judge(FILE, "image/png", 100, "", 0) == "forged"
-    assert addresses().judge(FILE, "image/png", 100, "ü\ud800", 0) == "forged"
+    query = addresses().sign_query(FILE, "image/png", 100)
+    assert verify(addresses(), query, now=100) == "good"
+    assert verify(addresses(), query, now=101) == "late"
+    assert verify(addresses(), query, file=UUID(int=1)) == "forged"
+    assert verify(addresses(), query.replace("png", "gif")) == "forged"
+    assert verify(addresses(), query.replace("100", "101")) == "forged"
+    assert addresses().verify(FILE, "image/png", 100, "", 0) == "forged"
+    assert addresses().verify(FILE, "image/png", 100, "ü\ud800", 0) == "forged"
 
 
 def test_a_new_vault_key_signs_and_the_old_one_is_still_believed() -> None:
-    signed = addresses(keys=OLD).signed(FILE, "image/png", 100)
+    query = addresses(keys=OLD).sign_query(FILE, "image/png", 100)
     both = addresses(keys=f"{NEW}, {OLD}")
-    assert judge(both, signed) == "good"
-    assert judge(addresses(keys=NEW), signed) == "forged"
-    assert judge(addresses(keys=NEW), both.signed(FILE, "image/png", 100)) == "good"
+    assert verify(both, query) == "good"
+    assert verify(addresses(keys=NEW), query) == "forged"
+    assert verify(addresses(keys=NEW), both.sign_query(FILE, "image/png", 100)) == "good"
 
 
 def test_the_key_is_not_the_vaults_and_shows_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""Probing over a real web server: what real files are, how little is read of them, and what hostile ones get."""
+"""Probing over a real web server: facts of real files, how little of them is read, and hostile files."""
 
 from __future__ import annotations
 
