@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from config.consistency import SETTLING
+from config.consistency import SETTLE_TIME
 from pipeline.shutdown import ShutdownSignal
 
 if (
@@ -50,7 +50,7 @@ class Context:
     def may_begin(self) -> bool:
         """Return True if one more call may begin: during a shutdown, only if its answer can still be stored in time."""
         left = self.shutdown.time_left()
-        return left is None or left > timedelta(seconds=self.settings.publish.call) + SETTLING
+        return left is None or left > timedelta(seconds=self.settings.publish.call) + SETTLE_TIME
 
     def client(self, **more: Any) -> HttpClient:
         """Return an HTTP client whose calls end within ``publish.call`` seconds; *more* goes to ``Client``."""

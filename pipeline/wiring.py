@@ -15,9 +15,9 @@ from pipeline.celery_app import create_celery_app
 from pipeline.context import Context
 from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.files.storage_bucket import Bucket
-from pipeline.media.files.storage_folder import Folder, Storage
-from pipeline.media.files.upload_urls import Addresses, upload_keys
+from pipeline.media.files.storage_bucket import BucketStorage
+from pipeline.media.files.storage_folder import FolderStorage, Storage
+from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
 from pipeline.media.files.uploads import Files
 from pipeline.queue_liveness import QueueLiveness
 from pipeline.rate_buckets import RateBuckets, create_redis_client
@@ -88,8 +88,8 @@ def build_platform_settings(s: Settings, platform: Platform) -> PlatformSettings
 def build_storage(s: Settings) -> Storage:
     """Return the store of uploaded files: a folder or a bucket."""
     if s.files.store == "folder":
-        return Folder(s.files_folder)
-    return Bucket(
+        return FolderStorage(s.files_folder)
+    return BucketStorage(
         bucket=s.files.bucket,
         endpoint=s.files.endpoint,
         region=s.files.region,
@@ -125,7 +125,9 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             database=database,
             storage=build_storage(s),
             fetcher=fetcher,
-            addresses=Addresses(public=s.files_url, keys=upload_keys(s.vault.keys.get_secret_value())),
+            addresses=UploadUrls(
+                public=s.files_url, keys=derive_upload_keys(s.vault.keys.get_secret_value())
+            ),
         ),
         adapters=ADAPTERS,
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
@@ -134,6 +136,6 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
 
 
 @lru_cache(maxsize=1)
-def context() -> Context:
+def get_context() -> Context:
     """Return this process's Context, built from the settings at the first call."""
     return build_context(settings())

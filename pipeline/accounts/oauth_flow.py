@@ -21,6 +21,7 @@ from oauthlib.oauth2.rfc6749.parameters import (  # type: ignore[import-untyped]
 
 from adapters.contract import Platform
 from config.settings import Settings
+from pipeline.accounts.connected_account import START_AGAIN
 from pipeline.stages.post_request import Refusal
 
 STATE, VERIFIER = 43, 64
@@ -128,6 +129,4 @@ def _make_not_configured(why: str) -> Refusal:
 
 
 def _make_invalid_callback() -> Refusal:
-    return Refusal(
-        400, "invalid_callback", "The platform's answer cannot be read. Start connecting the account again."
-    )
+    return Refusal(400, "invalid_callback", f"The platform's answer cannot be read. {START_AGAIN}")

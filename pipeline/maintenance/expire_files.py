@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
-from pipeline.media.files.storage_folder import StorageAway
+from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.store.files import expiry
 from pipeline.store.files import files as store
 
@@ -29,7 +29,7 @@ def expire_files(context: Context) -> int:
     gone = _remove_objects(context, broken, store.forget_put)
     with context.database.begin() as c:
         expiry.remove_unused(c, timedelta(days=context.settings.files.keep_days), BATCH)
-        removed = expiry.removed_objects(c, BATCH)
+        removed = expiry.list_removed_objects(c, BATCH)
     gone += _remove_objects(context, removed, expiry.forget_removed)
     with context.database.begin() as c:
         return gone + expiry.forget_waiting(c, over, BATCH)
@@ -41,7 +41,7 @@ def _remove_objects(context: Context, objects: list[str], forget: Callable[[Conn
         failpoint("files.removing")
         try:
             context.files.storage.remove(key)
-        except StorageAway as error:
+        except StorageUnavailable as error:
             log.warning("uploaded files cannot be removed: %s", error)
             return number
         failpoint("files.removed")

@@ -36,7 +36,9 @@ def recheck_media(context: Context) -> int:
 def _recheck(context: Context, one: store.MediaToRecheck) -> str | None:
     try:
         facts = probe(
-            context.files.opener(one.workspace_id), one.url, "video" if one.purpose == "video" else "image"
+            context.files.open_workspace(one.workspace_id),
+            one.url,
+            "video" if one.purpose == "video" else "image",
         )
     except FetchFailed as error:
         return error.reason

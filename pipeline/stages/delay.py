@@ -17,7 +17,7 @@ from pipeline.context import Context
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.failpoint import failpoint
 from pipeline.store.database import jsonb
-from pipeline.store.deliveries import paced_rates as paces
+from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.message import Message
@@ -80,10 +80,10 @@ def _release_batch(context: Context, c: Connection, platform: str, batch: int) -
     rate, age = context.settings.delay.backlog_rate, timedelta(seconds=context.settings.delay.backlog_age)
     if not rate or not store.has_backlog(c, platform, age):
         return store.release(c, platform, batch, lease)
-    room = min(max(1, batch // 2), paces.count_allowed(c, "backlog", platform, rate))
+    room = min(max(1, batch // 2), paced_rates.count_allowed(c, "backlog", platform, rate))
     old = store.release(c, platform, room, lease, older=age) if room else []
     if old:
-        paces.record_sent(c, "backlog", platform, len(old), rate)
+        paced_rates.record_sent(c, "backlog", platform, len(old), rate)
     return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
 
 

@@ -75,7 +75,7 @@ def publish_batch(context: Context, platform: str, items: Sequence[tuple[UUID, i
     with context.shutdown.requeue_on_timeout(partial(requeue, context, batch)):
         for claimed in batch:
             _run_or_requeue(context, claimed, deadline)
-    # what was not claimed is another worker's, stale, or has crashed a worker: the last of these gets its own message
+    # the rest is another worker's, stale, or has crashed a worker: then only a message of its own claims it
     for delivery, generation in items:
         if delivery not in claimed_ids:
             context.dispatcher.send_deliveries(
@@ -201,9 +201,8 @@ class PublishSlice:
                 return Verdict(state=State.QUEUED)  # end of the slice: dispatched again, resumes from here
 
     def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
-        if (
-            self.claimed.due_at > self.claimed.now
-        ):  # prepared ahead of time: held until due_at (_get_earliest_due)
+        if self.claimed.due_at > self.claimed.now:
+            # prepared ahead of time: held until due_at (_get_earliest_due)
             return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)
         if not self.context.may_begin():  # the last safe point
             return Verdict(state=State.QUEUED, checkpoint=checkpoint)

@@ -91,10 +91,10 @@ def _read_facts(context: Context, check: Check) -> dict[str, Any]:
 
 def _choose_opener(context: Context, check: Check) -> Opener:
     """Return what opens the URL: uploaded files are read as the check's workspace, any other URL by the fetcher."""
-    if context.files.addresses.name_in(check.url) is None:
+    if context.files.addresses.parse_name(check.url) is None:
         return context.fetcher
     with context.database.begin() as c:
-        return context.files.opener(files.find_workspace_of_check(c, check.id))
+        return context.files.open_workspace(files.find_workspace_of_check(c, check.id))
 
 
 def _describe_error(error: Exception) -> str:

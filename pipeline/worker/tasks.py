@@ -8,7 +8,7 @@ from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.queues import REACHABILITY
 from pipeline.stages import delay, publish, reachability, status
-from pipeline.wiring import context
+from pipeline.wiring import get_context
 from pipeline.worker.app import app
 from pipeline.worker.coalesce import Coalescer
 
@@ -16,17 +16,17 @@ from pipeline.worker.coalesce import Coalescer
 @app.task(name="publish.step")
 def publish_step(platform: str, deliveries: list[tuple[str, int]]) -> None:
     """Do one slice of work on each delivery."""
-    publish.publish_batch(context(), platform, [(UUID(d), generation) for d, generation in deliveries])
+    publish.publish_batch(get_context(), platform, [(UUID(d), generation) for d, generation in deliveries])
 
 
 @app.task(name="status.look")
 def status_look(deliveries: list[tuple[str, int, int]]) -> None:
     """Look at each delivery once."""
-    status.look_batch(context(), [(UUID(d), generation, fence) for d, generation, fence in deliveries])
+    status.look_batch(get_context(), [(UUID(d), generation, fence) for d, generation, fence in deliveries])
 
 
-_slot = Coalescer(lambda: delay.release_due(context()))
-_sweep = Coalescer(lambda: delay.sweep(context()))
+_slot = Coalescer(lambda: delay.release_due(get_context()))
+_sweep = Coalescer(lambda: delay.sweep(get_context()))
 
 
 @app.task(name="delay.slot")
@@ -44,19 +44,19 @@ def delay_sweep() -> None:
 @app.task(name="reachability.check")
 def reachability_check(check: str) -> None:
     """Check one URL."""
-    reachability.run_check(context(), UUID(check))
+    reachability.run_check(get_context(), UUID(check))
 
 
 @app.task(name="reachability.pulse")
 def reachability_pulse() -> None:
     """Record that the reachability queue has a consumer, so that requests may wait for a check."""
-    context().liveness.record_beat(REACHABILITY)
+    get_context().liveness.record_beat(REACHABILITY)
 
 
 @app.task(name="canary")
 def canary(queue: str) -> None:
     """Record that the queue has a consumer, for `/readyz`."""
-    record_canary(context(), queue)
+    record_canary(get_context(), queue)
 
 
 def _register_job(name: str) -> None:
@@ -64,7 +64,7 @@ def _register_job(name: str) -> None:
 
     @app.task(name=f"upkeep.{name}")
     def run() -> None:
-        job(context())
+        job(get_context())
 
 
 for _name in JOBS:

@@ -32,7 +32,7 @@ from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
-from pipeline.store.vault_rotation import _opens, rotate
+from pipeline.store.vault_rotation import _can_open, rotate
 from pipeline.wiring import build_context
 from tests.crash_table import Crashes, points_of
 from tests.pipeline.actions.test_dead_letters import dead, discard, listed
@@ -289,4 +289,4 @@ def opened_by(core: CoreFixture, key: str) -> set[UUID]:
     with core.context.database.begin() as c:
         sealed = rows(c, "SELECT id, credentials FROM accounts")
     vault = Vault(key)
-    return {r.id for r in sealed if _opens(vault, r.credentials, r.id)}
+    return {r.id for r in sealed if _can_open(vault, r.credentials, r.id)}

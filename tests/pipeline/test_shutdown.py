@@ -19,7 +19,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.errors import CredentialsExpired
-from config.consistency import SETTLING
+from config.consistency import SETTLE_TIME
 from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.refresh_credentials import refresh_credentials
@@ -62,7 +62,7 @@ def soon(context: Context) -> None:
 
 def in_time(context: Context) -> None:
     """Begin the shutdown, with time for a call and a minute more."""
-    context.shutdown.begin(context.settings.publish.call + SETTLING.total_seconds() + 60)
+    context.shutdown.begin(context.settings.publish.call + SETTLE_TIME.total_seconds() + 60)
 
 
 def send(core: CoreFixture, script: Script, post: Post) -> State | None:
@@ -109,7 +109,7 @@ def test_a_slice_ends_after_the_step_it_is_in_and_another_process_goes_on_from_t
     assert send(mine, script, post) is State.QUEUED
     is_untouched(mine, post)
     assert script.calls == [("prepare", {})]
-    assert mine.ledger.held(post.deliveries[0]).checkpoint == {"step": 1}
+    assert mine.ledger.read_claimed(post.deliveries[0]).checkpoint == {"step": 1}
     other = replace(mine, context=replace(mine.context, shutdown=ShutdownSignal()))
     assert send(other, Script(), post) is State.PUBLISHED
 
@@ -123,7 +123,7 @@ def test_what_is_ready_is_not_armed_without_time_for_its_answer(mine: CoreFixtur
     assert send(mine, script, post) is State.QUEUED
     assert script.made("finalize") == 0
     is_untouched(mine, post)
-    assert mine.ledger.held(post.deliveries[0]).checkpoint == {"handle": "made"}
+    assert mine.ledger.read_claimed(post.deliveries[0]).checkpoint == {"handle": "made"}
 
 
 def test_between_arm_and_answer_nothing_ends(mine: CoreFixture, post: Post) -> None:
@@ -144,7 +144,7 @@ def test_the_look_right_after_the_visible_call_is_left_to_another_process(
     script = Script(finalize=finalize)
     assert send(mine, script, post) is State.PROCESSING
     assert script.made("look") == 0
-    assert mine.ledger.held(post.deliveries[0]).checkpoint == {"handle": "asked"}
+    assert mine.ledger.read_claimed(post.deliveries[0]).checkpoint == {"handle": "asked"}
 
 
 def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: CoreFixture, post: Post) -> None:

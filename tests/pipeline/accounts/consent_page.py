@@ -32,7 +32,7 @@ from tests.stack import FAST, Stack, running
 
 
 @contextmanager
-def reception(
+def start_callback_server(
     engines: Engines, database_url: str, vault_key: str, folder: Path, *, api: bool = True
 ) -> Iterator[Stack]:
     """The sandbox's consent pages, and Slipway's server with the callback."""
@@ -44,27 +44,27 @@ def reception(
         yield stack
 
 
-def allow(url: str, *usernames: str, **more: str) -> str:
+def grant_consent(url: str, *usernames: str, **more: str) -> str:
     """Return the address the consent page sends a person to who grants access to these accounts."""
-    return sent_back(url, {"auto": "allow", "username": ",".join(usernames), **more})
+    return visit(url, {"auto": "allow", "username": ",".join(usernames), **more})
 
 
-def deny(url: str) -> str:
-    return sent_back(url, {"auto": "deny"})
+def decline_consent(url: str) -> str:
+    return visit(url, {"auto": "deny"})
 
 
-def sent_back(url: str, answers: dict[str, str]) -> str:
+def visit(url: str, answers: dict[str, str]) -> str:
     answer = requests.get(url, params=answers, allow_redirects=False, timeout=10)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
 
 
-def as_stored(found: list[ConnectedAccount] | PendingSelection) -> list[ConnectedAccount]:
+def require_stored(found: list[ConnectedAccount] | PendingSelection) -> list[ConnectedAccount]:
     assert not isinstance(found, PendingSelection), "several were found, and none was chosen"
     return found
 
 
-def query_of(url: str) -> dict[str, str]:
+def parse_query(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
@@ -99,7 +99,7 @@ class Form(HTMLParser):
             self._box = ""
 
 
-def picked(page: requests.Response, *usernames: str, **headers: str) -> requests.Response:
+def tick_accounts(page: requests.Response, *usernames: str, **headers: str) -> requests.Response:
     """Tick the boxes with these names and submit the form."""
     form = Form(page)
     ticked = [box for box, words in form.boxes.items() if any(name in words for name in usernames)]
@@ -108,7 +108,7 @@ def picked(page: requests.Response, *usernames: str, **headers: str) -> requests
 
 
 @dataclass(kw_only=True)
-class Home:
+class OAuthWorkspace:
     """A workspace with a key, on a running sandbox."""
 
     stack: Stack
@@ -117,7 +117,7 @@ class Home:
     key_id: UUID
 
     @classmethod
-    def new(cls, stack: Stack) -> Home:
+    def new(cls, stack: Stack) -> OAuthWorkspace:
         with stack.context.database.begin() as c:
             workspace = create_workspace(c, name=uuid4().hex)
             key = create_key(c, workspace, "tests")
@@ -125,7 +125,7 @@ class Home:
         assert caller is not None
         return cls(stack=stack, workspace=workspace, key=key, key_id=caller.key_id)
 
-    def person(self, platform: str, username: str | None = None, **options: Any) -> str:
+    def add_person(self, platform: str, username: str | None = None, **options: Any) -> str:
         """Create an account at the platform; return its username."""
         name = username or f"ann{uuid4().hex[:8]}"
         body = {"platform": platform, "username": name, "options": options}
@@ -133,7 +133,7 @@ class Home:
         self.stack.remote[name] = made["remote_id"]
         return name
 
-    def code(self, platform: str, username: str) -> str:
+    def create_code(self, platform: str, username: str) -> str:
         """Return a code as the consent page would, without a visit."""
         body = {"platform": platform, "remote_id": self.stack.remote[username]}
         code: str = self.stack.control("POST", "oauth/code", body)["code"]
@@ -144,19 +144,19 @@ class Home:
             self.stack.context, self.workspace, platform, starter or self.key_id, **more
         )
 
-    def come_back(
-        self, platform: Platform, url: str, starter: Starter | None = None
-    ) -> list[ConnectedAccount]:
+    def finish(self, platform: Platform, url: str, starter: Starter | None = None) -> list[ConnectedAccount]:
         """Finish the authorization as the callback route does."""
         back: CallbackParameters = parse_callback(urlsplit(url).query)
         if back.code is None:
             raise decline_authorization(self.stack.context, platform, back.state, back.error or "", starter)
-        return as_stored(finish_authorization(self.stack.context, platform, back.state, back.code, starter))
+        return require_stored(
+            finish_authorization(self.stack.context, platform, back.state, back.code, starter)
+        )
 
     def connect_tiktok(self, username: str, **more: Any) -> ConnectedAccount:
         opened = self.start(Platform.TIKTOK, **more)
-        code = self.code("tiktok", username)
-        [one] = as_stored(
+        code = self.create_code("tiktok", username)
+        [one] = require_stored(
             finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id)
         )
         return one
@@ -165,7 +165,7 @@ class Home:
         with self.stack.context.database.begin() as c:
             return find_accounts(c, self.workspace)
 
-    def opened(self, account: UUID) -> tuple[Account, int, str]:
+    def read_account(self, account: UUID) -> tuple[Account, int, str]:
         with self.stack.context.database.begin() as c:
             found, version, status = read_account(c, self.stack.context.vault, account)
         return found, version, status.value

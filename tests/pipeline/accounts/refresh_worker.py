@@ -6,7 +6,7 @@ import sys
 from uuid import UUID
 
 from pipeline.accounts.refresh import refresh
-from pipeline.wiring import context
+from pipeline.wiring import get_context
 
 if __name__ == "__main__":
-    print(repr(refresh(context(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)
+    print(repr(refresh(get_context(), UUID(sys.argv[1]), int(sys.argv[2]))), flush=True)

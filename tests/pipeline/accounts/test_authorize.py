@@ -22,7 +22,14 @@ from pipeline.store.accounts.connections import deactivate
 from pipeline.store.accounts.oauth_sessions import ALL, CLI, read_session_status
 from pipeline.store.auth.keys import revoke_key
 from tests.conftest import Engines
-from tests.pipeline.accounts.consent_page import Home, allow, as_stored, deny, query_of, reception
+from tests.pipeline.accounts.consent_page import (
+    OAuthWorkspace,
+    decline_consent,
+    grant_consent,
+    parse_query,
+    require_stored,
+    start_callback_server,
+)
 from tests.pipeline.store.ledger import together
 from tests.stack import Stack
 
@@ -35,29 +42,29 @@ def stack(
     engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("connect")
-    with reception(engines, module_database_url, vault_key, folder, api=False) as stack:
+    with start_callback_server(engines, module_database_url, vault_key, folder, api=False) as stack:
         yield stack
 
 
 @pytest.fixture
-def home(stack: Stack) -> Home:
-    return Home.new(stack)
+def home(stack: Stack) -> OAuthWorkspace:
+    return OAuthWorkspace.new(stack)
 
 
-def refused(status: int, code: str, home: Home, platform: Platform, state: str, *more: Any) -> str:
+def refused(status: int, code: str, home: OAuthWorkspace, platform: Platform, state: str, *more: Any) -> str:
     """Why a state was refused; nothing may have been stored."""
-    before = [(a, home.opened(a.id)[1]) for a in home.accounts()]
+    before = [(a, home.read_account(a.id)[1]) for a in home.accounts()]
     with pytest.raises(Refusal) as caught:
         finish_authorization(home.stack.context, platform, state, *more)
     assert (caught.value.status, caught.value.code) == (status, code)
-    assert [(a, home.opened(a.id)[1]) for a in home.accounts()] == before
+    assert [(a, home.read_account(a.id)[1]) for a in home.accounts()] == before
     return caught.value.message
 
 
-def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
-    ann = home.person("tiktok")
+def test_an_account_is_connected_and_its_tokens_are_sealed(home: OAuthWorkspace) -> None:
+    ann = home.add_person("tiktok")
     opened = home.start(TIKTOK)
-    asked = query_of(opened.url)
+    asked = parse_query(opened.url)
     assert opened.url.startswith(f"{home.stack.sandbox}/tiktok-www/v2/auth/authorize/?")
     assert (
         asked["redirect_uri"]
@@ -67,11 +74,11 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = as_stored(
-        finish_authorization(home.stack.context, TIKTOK, opened.state, home.code("tiktok", ann))
+    [one] = require_stored(
+        finish_authorization(home.stack.context, TIKTOK, opened.state, home.create_code("tiktok", ann))
     )
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
-    account, version, status = home.opened(one.id)
+    account, version, status = home.read_account(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
     token = account.credentials.access_token.get_secret_value()
     assert token.startswith("act.")
@@ -85,18 +92,18 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: Home) -> None:
     assert opened.state not in grant
 
 
-def test_all_pages_are_stored_or_the_chosen_ones(home: Home) -> None:
-    one, two, three = (home.person("facebook") for _ in range(3))
+def test_all_pages_are_stored_or_the_chosen_ones(home: OAuthWorkspace) -> None:
+    one, two, three = (home.add_person("facebook") for _ in range(3))
     url = home.start(FACEBOOK, chosen=[home.stack.remote[two]]).url
-    assert [a.username for a in home.come_back(FACEBOOK, allow(url, one, two, three))] == [two]
-    found = home.come_back(FACEBOOK, allow(home.start(FACEBOOK, chosen=ALL).url, one, two, three))
+    assert [a.username for a in home.finish(FACEBOOK, grant_consent(url, one, two, three))] == [two]
+    found = home.finish(FACEBOOK, grant_consent(home.start(FACEBOOK, chosen=ALL).url, one, two, three))
     assert {a.username: a.was_known for a in found} == {one: False, two: True, three: False}
     assert sorted(a.username for a in home.accounts()) == sorted([one, two, three])
     with pytest.raises(Refusal, match="about the chosen ones"):
-        home.come_back(FACEBOOK, allow(home.start(FACEBOOK, chosen=["1"]).url, one))
+        home.finish(FACEBOOK, grant_consent(home.start(FACEBOOK, chosen=["1"]).url, one))
 
 
-def offered(home: Home, platform: Platform, url: str) -> PendingSelection:
+def offered(home: OAuthWorkspace, platform: Platform, url: str) -> PendingSelection:
     """What a person may choose from; nothing is stored yet, and no token stands anywhere in the clear."""
     back = parse_callback(urlsplit(url).query)
     found = finish_authorization(home.stack.context, platform, back.state, back.code or "")
@@ -108,9 +115,9 @@ def offered(home: Home, platform: Platform, url: str) -> PendingSelection:
     return found
 
 
-def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
-    one, two = home.person("facebook"), home.person("facebook")
-    choice = offered(home, FACEBOOK, allow(home.start(FACEBOOK).url, one, two))
+def test_the_person_picks_once_and_only_what_was_offered(home: OAuthWorkspace) -> None:
+    one, two = home.add_person("facebook"), home.add_person("facebook")
+    choice = offered(home, FACEBOOK, grant_consent(home.start(FACEBOOK).url, one, two))
     assert home.accounts() == []
     context, place = home.stack.context, [a.username for a in choice.accounts].index(two)
 
@@ -136,17 +143,17 @@ def test_the_person_picks_once_and_only_what_was_offered(home: Home) -> None:
     [stored] = home.accounts()
     assert stored.username == two
     token = choice.accounts[place].credentials.access_token
-    assert home.opened(stored.id)[0].credentials.access_token == token
+    assert home.read_account(stored.id)[0].credentials.access_token == token
 
 
-def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
-    pages = [home.person("facebook") for _ in range(2)]
+def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: OAuthWorkspace) -> None:
+    pages = [home.add_person("facebook") for _ in range(2)]
     opened = home.start(FACEBOOK)
-    choice = offered(home, FACEBOOK, allow(opened.url, *pages))
+    choice = offered(home, FACEBOOK, grant_consent(opened.url, *pages))
     home.sql(
         "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.session
     )
-    with pytest.raises(Refusal, match="ten minutes for this are over"):
+    with pytest.raises(Refusal, match="sign-in has expired"):
         select_accounts(home.stack.context, FACEBOOK, choice.session, choice.ticket, (0, 1))
     with home.stack.context.database.begin() as c:
         assert read_session_status(c, opened.state, timedelta(minutes=2)).is_over
@@ -159,10 +166,10 @@ def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: Home) -> None:
 
 
 @pytest.mark.parametrize("picks", ["person", "organization"])
-def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, picks: str) -> None:
-    ann = home.person("linkedin")
-    acme = home.person("linkedin", kind="organization")
-    choice = offered(home, Platform.LINKEDIN, allow(home.start(Platform.LINKEDIN).url, ann))
+def test_one_linkedin_login_publishes_as_member_or_as_organization(home: OAuthWorkspace, picks: str) -> None:
+    ann = home.add_person("linkedin")
+    acme = home.add_person("linkedin", kind="organization")
+    choice = offered(home, Platform.LINKEDIN, grant_consent(home.start(Platform.LINKEDIN).url, ann))
     found = [(a.connection, a.username) for a in choice.accounts]
     assert ("person", ann) in found
     assert ("organization", acme) in found
@@ -172,29 +179,31 @@ def test_one_linkedin_login_publishes_as_member_or_as_organization(home: Home, p
     assert [a.remote_id for a in home.accounts()] == [one.remote_id]
 
 
-def test_an_app_that_may_not_ask_for_that_is_told_so(home: Home) -> None:
+def test_an_app_that_may_not_ask_for_that_is_told_so(home: OAuthWorkspace) -> None:
     opened = home.start(Platform.LINKEDIN)
-    with pytest.raises(Refusal, match="Our app there may not ask for all of this"):
-        home.come_back(Platform.LINKEDIN, f"https://x/?error=unauthorized_scope_error&state={opened.state}")
+    with pytest.raises(Refusal, match="The app there lacks a permission"):
+        home.finish(Platform.LINKEDIN, f"https://x/?error=unauthorized_scope_error&state={opened.state}")
 
 
-def test_a_state_is_good_for_one_use(home: Home) -> None:
-    ann = home.person("tiktok")
-    opened, code = home.start(TIKTOK), home.code("tiktok", ann)
+def test_a_state_is_good_for_one_use(home: OAuthWorkspace) -> None:
+    ann = home.add_person("tiktok")
+    opened, code = home.start(TIKTOK), home.create_code("tiktok", ann)
 
     def use() -> str:
         try:
-            return as_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, code))[0].username
+            return require_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, code))[
+                0
+            ].username
         except Refusal as refusal:
             return refusal.code
 
     assert sorted(together(*[use] * 8)) == sorted([ann, *["state_used"] * 7])
-    refused(409, "state_used", home, TIKTOK, opened.state, home.code("tiktok", ann))
+    refused(409, "state_used", home, TIKTOK, opened.state, home.create_code("tiktok", ann))
 
 
-def test_a_state_is_bound_to_who_started_it_and_where(home: Home) -> None:
-    ann, other = home.person("tiktok"), Home.new(home.stack)
-    opened, code = home.start(TIKTOK), home.code("tiktok", ann)
+def test_a_state_is_bound_to_who_started_it_and_where(home: OAuthWorkspace) -> None:
+    ann, other = home.add_person("tiktok"), OAuthWorkspace.new(home.stack)
+    opened, code = home.start(TIKTOK), home.create_code("tiktok", ann)
     refused(403, "state_other_starter", home, TIKTOK, opened.state, code, other.key_id)
     refused(403, "state_other_starter", home, TIKTOK, opened.state, code, CLI)
     refused(400, "state_other_platform", home, INSTAGRAM, opened.state, code, home.key_id)
@@ -205,79 +214,84 @@ def test_a_state_is_bound_to_who_started_it_and_where(home: Home) -> None:
     )
     by_hand = home.start(TIKTOK, CLI)
     refused(403, "state_other_starter", home, TIKTOK, by_hand.state, code, home.key_id)
-    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann), CLI)
+    assert finish_authorization(
+        home.stack.context, TIKTOK, by_hand.state, home.create_code("tiktok", ann), CLI
+    )
 
 
-def test_a_state_dies_after_ten_minutes_and_with_its_key(home: Home) -> None:
-    ann = home.person("tiktok")
+def test_a_state_dies_after_ten_minutes_and_with_its_key(home: OAuthWorkspace) -> None:
+    ann = home.add_person("tiktok")
     opened = home.start(TIKTOK)
     life = home.sql(
         "SELECT expires_at - created_at AS life FROM grants WHERE workspace_id = :w", w=home.workspace
     )
-    assert life[0].total_seconds() == opened.lives.total_seconds() == 600  # type: ignore[index]
+    assert life[0].total_seconds() == opened.lifetime.total_seconds() == 600  # type: ignore[index]
     home.sql("UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace)
-    refused(400, "state_expired", home, TIKTOK, opened.state, home.code("tiktok", ann))
+    refused(400, "state_expired", home, TIKTOK, opened.state, home.create_code("tiktok", ann))
     late = home.start(TIKTOK)
     with home.stack.context.database.begin() as c:
         assert revoke_key(c, home.key)
-    refused(403, "state_key_revoked", home, TIKTOK, late.state, home.code("tiktok", ann))
+    refused(403, "state_key_revoked", home, TIKTOK, late.state, home.create_code("tiktok", ann))
 
 
-def test_a_no_is_a_no_and_uses_the_state_up(home: Home) -> None:
-    page = home.person("facebook")
+def test_a_no_is_a_no_and_uses_the_state_up(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
     opened = home.start(FACEBOOK)
     with pytest.raises(Refusal, match="was not allowed") as caught:
-        home.come_back(FACEBOOK, deny(opened.url))
+        home.finish(FACEBOOK, decline_consent(opened.url))
     assert (caught.value.status, caught.value.code) == (403, "access_denied")
     refused(409, "state_used", home, FACEBOOK, opened.state, "any")
     with pytest.raises(Refusal, match="could not connect"):
-        home.come_back(FACEBOOK, f"https://x/?error=server_error&state={home.start(FACEBOOK).state}")
+        home.finish(FACEBOOK, f"https://x/?error=server_error&state={home.start(FACEBOOK).state}")
     assert home.accounts() == []
-    assert home.come_back(FACEBOOK, allow(home.start(FACEBOOK).url, page))
+    assert home.finish(FACEBOOK, grant_consent(home.start(FACEBOOK).url, page))
 
 
-def test_the_code_of_another_redirect_is_refused(home: Home) -> None:
-    page = home.person("facebook")
+def test_the_code_of_another_redirect_is_refused(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
     opened = home.start(FACEBOOK)
     parts = urlsplit(opened.url)
     query = {**dict(parse_qsl(parts.query)), "redirect_uri": "https://evil.example/callback"}
-    stolen = allow(parts._replace(query=urlencode(query)).geturl(), page)
+    stolen = grant_consent(parts._replace(query=urlencode(query)).geturl(), page)
     assert stolen.startswith("https://evil.example/callback?")
-    refused(400, "code_refused", home, FACEBOOK, opened.state, query_of(stolen)["code"])
+    refused(400, "code_refused", home, FACEBOOK, opened.state, parse_query(stolen)["code"])
 
 
-def test_a_code_of_another_grant_is_refused_where_there_is_pkce(home: Home) -> None:
-    channel = home.person("youtube")
+def test_a_code_of_another_grant_is_refused_where_there_is_pkce(home: OAuthWorkspace) -> None:
+    channel = home.add_person("youtube")
     mine, theirs = home.start(YOUTUBE), home.start(YOUTUBE)
-    injected = query_of(allow(theirs.url, channel))["code"]
+    injected = parse_query(grant_consent(theirs.url, channel))["code"]
     refused(400, "code_refused", home, YOUTUBE, mine.state, injected)
-    [one] = home.come_back(YOUTUBE, allow(home.start(YOUTUBE).url, channel))
-    assert (one.connection, home.opened(one.id)[0].credentials.refresh_token is not None) == ("channel", True)
+    [one] = home.finish(YOUTUBE, grant_consent(home.start(YOUTUBE).url, channel))
+    assert (one.connection, home.read_account(one.id)[0].credentials.refresh_token is not None) == (
+        "channel",
+        True,
+    )
 
 
-def test_connecting_again_takes_the_same_account_only(home: Home) -> None:
-    ann, bob = home.person("tiktok"), home.person("tiktok")
+def test_connecting_again_takes_the_same_account_only(home: OAuthWorkspace) -> None:
+    ann, bob = home.add_person("tiktok"), home.add_person("tiktok")
     first = home.connect_tiktok(ann)
     home.sql(
         """UPDATE accounts SET status = 'reconnect', error = '{"code": "x"}' WHERE id = :id RETURNING id""",
         id=first.id,
     )
     opened = home.start(TIKTOK, reconnect=first.id)
-    said = refused(409, "wrong_account", home, TIKTOK, opened.state, home.code("tiktok", bob))
+    said = refused(409, "wrong_account", home, TIKTOK, opened.state, home.create_code("tiktok", bob))
     assert f"signed in as {bob}, but this is about {ann}" in said
-    assert home.opened(first.id)[1:] == (1, "reconnect")
+    assert home.read_account(first.id)[1:] == (1, "reconnect")
     again = home.connect_tiktok(ann, reconnect=first.id)
     assert (again.id, again.was_known) == (first.id, True)
-    assert home.opened(first.id)[1:] == (2, "active")
+    assert home.read_account(first.id)[1:] == (2, "active")
     assert len(home.accounts()) == 1
     with pytest.raises(Refusal, match="There is no tiktok account"):
-        Home.new(home.stack).start(TIKTOK, reconnect=first.id)
+        OAuthWorkspace.new(home.stack).start(TIKTOK, reconnect=first.id)
     with pytest.raises(Refusal, match="There is no instagram account"):
         home.start(INSTAGRAM, reconnect=first.id)
 
 
-def test_only_the_operator_puts_an_account_back_in_use(home: Home) -> None:
-    ann = home.person("tiktok")
+def test_only_the_operator_puts_an_account_back_in_use(home: OAuthWorkspace) -> None:
+    ann = home.add_person("tiktok")
     one = home.connect_tiktok(ann)
     with home.stack.context.database.begin() as c:
         deactivate(c, one.id)
@@ -285,23 +299,23 @@ def test_only_the_operator_puts_an_account_back_in_use(home: Home) -> None:
         home.start(TIKTOK, reconnect=one.id)
     assert caught.value.status == 409
     opened = home.start(TIKTOK)
-    refused(409, "account_inactive", home, TIKTOK, opened.state, home.code("tiktok", ann))
+    refused(409, "account_inactive", home, TIKTOK, opened.state, home.create_code("tiktok", ann))
     by_hand = home.start(TIKTOK, CLI, reconnect=one.id)
-    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.code("tiktok", ann))
-    assert home.opened(one.id)[2] == "active"
+    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.create_code("tiktok", ann))
+    assert home.read_account(one.id)[2] == "active"
 
 
 @pytest.mark.parametrize(
     ("fault", "step"), [("5xx", "oauth"), ("drop", "oauth"), ("effect-then-drop", "oauth"), ("5xx", "read")]
 )
-def test_a_platform_that_is_away_leaves_nothing(home: Home, fault: str, step: str) -> None:
-    ann = home.person("facebook" if step == "oauth" else "tiktok")
+def test_a_platform_that_is_away_leaves_nothing(home: OAuthWorkspace, fault: str, step: str) -> None:
+    ann = home.add_person("facebook" if step == "oauth" else "tiktok")
     platform = FACEBOOK if step == "oauth" else TIKTOK
     home.stack.fault(platform.value, step if step == "oauth" else "any", fault, times=None)
     try:
         opened = home.start(platform)
         said = refused(
-            502, "platform_unavailable", home, platform, opened.state, home.code(platform.value, ann)
+            502, "platform_unavailable", home, platform, opened.state, home.create_code(platform.value, ann)
         )
     finally:
         home.stack.control("DELETE", "faults")
@@ -312,21 +326,21 @@ def test_a_platform_that_is_away_leaves_nothing(home: Home, fault: str, step: st
     assert told == ("platform_unavailable",)
 
 
-def test_a_connection_that_does_not_exist_is_refused(home: Home) -> None:
+def test_a_connection_that_does_not_exist_is_refused(home: OAuthWorkspace) -> None:
     with pytest.raises(Refusal, match="creator or business"):
         home.start(TIKTOK, connection="nonsense")
     assert home.start(TIKTOK, connection="business").url
 
 
-def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    page = home.person("facebook")
+def test_no_secret_is_written_anywhere(home: OAuthWorkspace, caplog: pytest.LogCaptureFixture) -> None:
+    page = home.add_person("facebook")
     with caplog.at_level(logging.DEBUG, logger="slipway"):
         opened = home.start(FACEBOOK)
-        back = allow(opened.url, page)
-        [one] = home.come_back(FACEBOOK, back)
+        back = grant_consent(opened.url, page)
+        [one] = home.finish(FACEBOOK, back)
         with pytest.raises(Refusal) as caught:
-            home.come_back(FACEBOOK, back)
-    credentials = home.opened(one.id)[0].credentials
+            home.finish(FACEBOOK, back)
+    credentials = home.read_account(one.id)[0].credentials
     assert credentials.refresh_token is not None
     said = (
         caplog.text
@@ -338,7 +352,7 @@ def test_no_secret_is_written_anywhere(home: Home, caplog: pytest.LogCaptureFixt
     assert "connected facebook account" in caplog.text
     for secret in (
         opened.state,
-        query_of(back)["code"],
+        parse_query(back)["code"],
         credentials.access_token.get_secret_value(),
         credentials.refresh_token.get_secret_value(),
     ):

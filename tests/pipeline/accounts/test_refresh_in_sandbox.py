@@ -21,7 +21,7 @@ from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.token_expiry import list_due_refreshes
 from tests.conftest import Engines, environment_of, free_ports
 from tests.crash_table import Crashes, arming, points_of
-from tests.pipeline.accounts.consent_page import Home
+from tests.pipeline.accounts.consent_page import OAuthWorkspace
 from tests.pipeline.store.ledger import together
 from tests.stack import FAST, Stack, running, until
 
@@ -38,8 +38,8 @@ def stack(
 
 
 @pytest.fixture
-def home(stack: Stack) -> Iterator[Home]:
-    home = Home.new(stack)
+def home(stack: Stack) -> Iterator[OAuthWorkspace]:
+    home = OAuthWorkspace.new(stack)
     yield home
     stack.control("DELETE", "faults")
     home.sql(
@@ -48,12 +48,12 @@ def home(stack: Stack) -> Iterator[Home]:
 
 
 @pytest.fixture
-def ann(home: Home) -> UUID:
+def ann(home: OAuthWorkspace) -> UUID:
     """A TikTok account: its refresh tokens rotate, and an old one works until a new token was used."""
-    return home.connect_tiktok(home.person("tiktok")).id
+    return home.connect_tiktok(home.add_person("tiktok")).id
 
 
-def asked(home: Home, times: int = 9) -> Any:
+def asked(home: OAuthWorkspace, times: int = 9) -> Any:
     """Slows refreshes a little; the answer tells how many were made since."""
     fault = home.stack.control(
         "POST",
@@ -68,146 +68,146 @@ def asked(home: Home, times: int = 9) -> Any:
     return made
 
 
-def facts(home: Home, account: UUID) -> Any:
+def facts(home: OAuthWorkspace, account: UUID) -> Any:
     return home.sql(
         "SELECT unanswered, refresh_rotates AS rotates, refresh_after, expires_at FROM accounts WHERE id = :id",
         id=account,
     )
 
 
-def set_facts(home: Home, account: UUID, changes: str) -> None:
+def set_facts(home: OAuthWorkspace, account: UUID, changes: str) -> None:
     home.sql(f"UPDATE accounts SET {changes} WHERE id = :id RETURNING id", id=account)  # noqa: S608  of this file
 
 
-def works(home: Home, account: UUID) -> bool:
+def works(home: OAuthWorkspace, account: UUID) -> bool:
     """Whether the platform takes the stored token."""
-    opened, _, _ = home.opened(account)
+    opened, _, _ = home.read_account(account)
     context = home.stack.context
     return bool(context.adapter(opened.platform, context.client()).discover(opened.credentials))
 
 
-def test_of_many_workers_at_once_one_asks_the_platform(home: Home, ann: UUID) -> None:
+def test_of_many_workers_at_once_one_asks_the_platform(home: OAuthWorkspace, ann: UUID) -> None:
     made = asked(home)
     answers = together(*[lambda: refresh(home.stack.context, ann, 1)] * 8)
     assert made() == 1
     assert answers.count(None) == 1
     assert all(isinstance(a, Unavailable) and a.retry_after for a in answers if a is not None)
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
     assert works(home, ann)
     assert refresh(home.stack.context, ann, 1) is None
     assert made() == 1, "an old version is nobody's business any more"
     assert facts(home, ann).rotates is True
 
 
-def test_two_processes_make_one_refresh(home: Home, ann: UUID) -> None:
+def test_two_processes_make_one_refresh(home: OAuthWorkspace, ann: UUID) -> None:
     made = asked(home)
     for name in ("one", "two"):
         home.stack.start(name, "tests.pipeline.accounts.refresh_worker", str(ann), "1")
     assert [home.stack.parts[name].wait(20) for name in ("one", "two")] == [0, 0]
     assert made() == 1
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
 
 
 @pytest.mark.parametrize("point", points_of("around_a_refresh_costs_nobody_the_account"))
 def test_a_crash_around_a_refresh_costs_nobody_the_account(
-    home: Home, ann: UUID, point: str, crashes: Crashes
+    home: OAuthWorkspace, ann: UUID, point: str, crashes: Crashes
 ) -> None:
     if point == "credentials.refused":
         home.stack.fault("tiktok", "refresh", "5xx")
     crashes.of(home.stack.environment, point, "refresh", str(ann), 1)
     kept = 2 if point == "credentials.ended" else 1
-    assert home.opened(ann)[1:] == (kept, "active")
+    assert home.read_account(ann)[1:] == (kept, "active")
     if kept == 1:
         assert isinstance(refresh(home.stack.context, ann, 1), Unavailable), "its claim still holds"
         set_facts(home, ann, "refreshing_until = now() - interval '1 second'")
     assert refresh(home.stack.context, ann, 1) is None
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
     assert works(home, ann)
     assert facts(home, ann).unanswered == 0
 
 
 @pytest.mark.parametrize("fault", ["drop", "effect-then-drop", "effect-then-garbage"])
-def test_a_lost_answer_is_asked_for_once_more(home: Home, ann: UUID, fault: str) -> None:
+def test_a_lost_answer_is_asked_for_once_more(home: OAuthWorkspace, ann: UUID, fault: str) -> None:
     home.stack.fault("tiktok", "refresh", fault)
     lost = refresh(home.stack.context, ann, 1)
     assert isinstance(lost, Unavailable)
     assert lost.retry_after == credentials.UNANSWERED_PAUSE
     assert facts(home, ann).unanswered == 1
     assert refresh(home.stack.context, ann, 1) is None
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
     assert works(home, ann)
     assert facts(home, ann).unanswered == 0
 
 
-def twice_lost(home: Home, account: UUID) -> None:
+def twice_lost(home: OAuthWorkspace, account: UUID) -> None:
     home.stack.fault("tiktok", "refresh", "effect-then-drop", times=2)
     for _ in range(2):
         assert isinstance(refresh(home.stack.context, account, 1), Unavailable)
 
 
-def test_after_a_second_lost_answer_a_person_is_asked(home: Home, ann: UUID) -> None:
+def test_after_a_second_lost_answer_a_person_is_asked(home: OAuthWorkspace, ann: UUID) -> None:
     twice_lost(home, ann)
     made = asked(home)
     error = refresh(home.stack.context, ann, 1)
     assert isinstance(error, CredentialsRevoked)
     assert error.code == "refresh_unanswered"
     assert made() == 0
-    assert home.opened(ann)[1:] == (1, "reconnect")
+    assert home.read_account(ann)[1:] == (1, "reconnect")
 
 
-def test_a_token_that_still_works_is_used_to_its_end(home: Home, ann: UUID) -> None:
+def test_a_token_that_still_works_is_used_to_its_end(home: OAuthWorkspace, ann: UUID) -> None:
     twice_lost(home, ann)
     assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
-    assert home.opened(ann)[1:] == (1, "active")
+    assert home.read_account(ann)[1:] == (1, "active")
     found = facts(home, ann)
     assert abs(found.refresh_after - found.expires_at) < timedelta(seconds=2), "nobody tries before"
     set_facts(home, ann, "expires_at = now()")
     assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
-    assert home.opened(ann)[1:] == (1, "reconnect")
+    assert home.read_account(ann)[1:] == (1, "reconnect")
 
 
-def test_where_tokens_do_not_rotate_silence_disconnects_nobody(home: Home, ann: UUID) -> None:
+def test_where_tokens_do_not_rotate_silence_disconnects_nobody(home: OAuthWorkspace, ann: UUID) -> None:
     set_facts(home, ann, "unanswered = 7, refresh_rotates = false")
     assert refresh(home.stack.context, ann, 1) is None
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
 
 
 @pytest.mark.parametrize("fault", ["5xx", "429"])
-def test_a_platform_in_trouble_disconnects_nobody(home: Home, ann: UUID, fault: str) -> None:
+def test_a_platform_in_trouble_disconnects_nobody(home: OAuthWorkspace, ann: UUID, fault: str) -> None:
     home.stack.fault("tiktok", "refresh", fault, times=None, retry_after=7)
     for _ in range(4):
         error = refresh(home.stack.context, ann, 1)
         assert isinstance(error, AdapterError)
         assert not isinstance(error, CredentialsRevoked)
-    assert home.opened(ann)[1:] == (1, "active")
+    assert home.read_account(ann)[1:] == (1, "active")
     assert facts(home, ann).unanswered == 0
     home.stack.control("DELETE", "faults")
     assert refresh(home.stack.context, ann, 1) is None
 
 
-def test_a_definite_refusal_disconnects_even_ahead_of_the_end(home: Home, ann: UUID) -> None:
-    body = {"platform": "tiktok", "remote_id": home.opened(ann)[0].remote_id, "state": "revoked"}
+def test_a_definite_refusal_disconnects_even_ahead_of_the_end(home: OAuthWorkspace, ann: UUID) -> None:
+    body = {"platform": "tiktok", "remote_id": home.read_account(ann)[0].remote_id, "state": "revoked"}
     home.stack.control("POST", "tokens", body)
     assert isinstance(refresh(home.stack.context, ann, 1, ahead=True), CredentialsRevoked)
-    assert home.opened(ann)[1:] == (1, "reconnect")
+    assert home.read_account(ann)[1:] == (1, "reconnect")
 
 
-def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: Home, ann: UUID) -> None:
-    known = home.opened(ann)[0].credentials
+def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: OAuthWorkspace, ann: UUID) -> None:
+    known = home.read_account(ann)[0].credentials
     soon = datetime.now(UTC) + timedelta(minutes=5)
     with home.stack.context.database.begin() as c:
         only = replace(known, refresh_token=None, refresh_expires_at=None, expires_at=soon)
         assert store_credentials(c, home.stack.context.vault, ann, only)
     assert due(home) == [ann]
     assert refresh_credentials(home.stack.context) == 0
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
     assert due(home) == [], "told once"
     set_facts(home, ann, "expires_at = now(), refresh_after = now()")
     assert refresh_credentials(home.stack.context) == 0
-    assert home.opened(ann)[1:] == (2, "reconnect")
+    assert home.read_account(ann)[1:] == (2, "reconnect")
 
 
-def due(home: Home) -> list[UUID]:
+def due(home: OAuthWorkspace) -> list[UUID]:
     with home.stack.context.database.begin() as c:
         return [account for account, _ in list_due_refreshes(c, 50)]
 
@@ -226,7 +226,7 @@ def due(home: Home) -> list[UUID]:
     ],
 )
 def test_tokens_are_renewed_in_the_last_tenth_of_their_life(
-    home: Home, ann: UUID, since: str, ends: str, is_due: bool
+    home: OAuthWorkspace, ann: UUID, since: str, ends: str, is_due: bool
 ) -> None:
     set_facts(
         home,
@@ -239,7 +239,7 @@ def test_tokens_are_renewed_in_the_last_tenth_of_their_life(
     assert due(home) == [], "a dead refresh token renews nothing"
 
 
-def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None:
+def test_instagram_is_renewed_before_its_sixty_days_are_over(home: OAuthWorkspace) -> None:
     made = home.stack.control("POST", "accounts", {"platform": "instagram", "username": "ivy"})
     home.stack.workspace = home.workspace
     ivy = home.stack.connect("instagram", "ivy")
@@ -248,7 +248,7 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None
         home, ivy, "credentials_since = now() - interval '55 days', expires_at = now() + interval '5 days'"
     )
     assert refresh_credentials(home.stack.context) == 1
-    opened, version, status = home.opened(ivy)
+    opened, version, status = home.read_account(ivy)
     assert (version, status, opened.platform) == (2, "active", Platform.INSTAGRAM)
     assert opened.credentials.expires_at is not None
     assert opened.credentials.expires_at > datetime.now(UTC) + timedelta(days=59)
@@ -257,7 +257,7 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: Home) -> None
 
 
 def test_a_new_token_outlives_a_database_that_went_away(
-    engines: Engines, home: Home, ann: UUID, tmp_path: Path
+    engines: Engines, home: OAuthWorkspace, ann: UUID, tmp_path: Path
 ) -> None:
     name = home.stack.context.database.engine.url.database
     home.stack.start(
@@ -277,7 +277,7 @@ def test_a_new_token_outlives_a_database_that_went_away(
     assert len(killed) >= 1
     home.stack.kill("patient", signal.SIGCONT, wait=False)
     assert patient.wait(20) == 0, (home.stack.folder / "patient.log").read_text()
-    assert home.opened(ann)[1:] == (2, "active")
+    assert home.read_account(ann)[1:] == (2, "active")
     assert works(home, ann)
 
 

@@ -94,13 +94,13 @@ def test_pending_after_arm() -> None:
     shape(verdict, state=State.PROCESSING, wait=seconds(7), checkpoint=HANDLE)
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_rate_limited_costs_nothing(standing: RetryState) -> None:
-    armed = standing.armed_for is not None
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_rate_limited_costs_nothing(retry: RetryState) -> None:
+    armed = retry.armed_for is not None
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
     shape(
-        judge_error(error, standing, POLICY),
+        judge_error(error, retry, POLICY),
         error,
         state=State.RETRYING,
         wait=seconds(33),
@@ -114,13 +114,13 @@ def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_
     shape(judge_error(error, RetryState(spent=4), POLICY), error, state=State.RETRYING, wait=POLICY.cap)
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_a_stale_token_is_refreshed_and_tried_again_at_once(standing: RetryState) -> None:
-    armed = standing.armed_for is not None
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_stale_token_is_refreshed_and_tried_again_at_once(retry: RetryState) -> None:
+    armed = retry.armed_for is not None
     closes = Outcome.REFUSED if armed else None
     error = CredentialsExpired("stale")
     shape(
-        judge_error(error, standing, POLICY),
+        judge_error(error, retry, POLICY),
         error,
         state=State.RETRYING,
         refresh=True,
@@ -145,12 +145,12 @@ def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED)
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_unavailable_is_tried_again_after_a_growing_pause(standing: RetryState) -> None:
-    armed = standing.armed_for is not None
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_unavailable_is_tried_again_after_a_growing_pause(retry: RetryState) -> None:
+    armed = retry.armed_for is not None
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
         error = Unavailable("down")
-        verdict = judge_error(error, replace(standing, spent=spent), POLICY)
+        verdict = judge_error(error, replace(retry, spent=spent), POLICY)
         shape(
             verdict,
             error,
@@ -167,27 +167,27 @@ def test_unavailable_with_retry_after_waits_that() -> None:
     assert verdict.wait == seconds(3600)
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_the_last_try_fails(standing: RetryState) -> None:
-    armed = standing.armed_for is not None
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_the_last_try_fails(retry: RetryState) -> None:
+    armed = retry.armed_for is not None
     error = Unavailable("down")
-    verdict = judge_error(error, replace(standing, spent=4), POLICY)
+    verdict = judge_error(error, replace(retry, spent=4), POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_rejected_fails(error: AdapterError, standing: RetryState) -> None:
-    armed = standing.armed_for is not None
-    verdict = judge_error(error, standing, POLICY)
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_rejected_fails(error: AdapterError, retry: RetryState) -> None:
+    armed = retry.armed_for is not None
+    verdict = judge_error(error, retry, POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_a_dead_grant_waits_for_a_person(error: AdapterError, standing: RetryState) -> None:
-    armed = standing.armed_for is not None
-    verdict = judge_error(error, standing, POLICY)
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_dead_grant_waits_for_a_person(error: AdapterError, retry: RetryState) -> None:
+    armed = retry.armed_for is not None
+    verdict = judge_error(error, retry, POLICY)
     shape(
         verdict,
         error,
@@ -257,10 +257,10 @@ def test_a_post_that_another_delivery_has_needs_a_person() -> None:
 # --- look: the rows of the table -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER, RetryState(armed_for=ZERO, waited=timedelta(days=9))])
-def test_look_published(standing: RetryState) -> None:
+@pytest.mark.parametrize("retry", [BEFORE, AFTER, RetryState(armed_for=ZERO, waited=timedelta(days=9))])
+def test_look_published(retry: RetryState) -> None:
     shape(
-        judge_look(LIVE, standing, POLICY),
+        judge_look(LIVE, retry, POLICY),
         state=State.PUBLISHED,
         spent=True,
         closes=Outcome.PUBLISHED,
@@ -268,17 +268,17 @@ def test_look_published(standing: RetryState) -> None:
     )
 
 
-@pytest.mark.parametrize(("standing", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
-def test_look_pending_stays_and_is_looked_at_later_and_later(standing: RetryState, state: State) -> None:
+@pytest.mark.parametrize(("retry", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
+def test_look_pending_stays_and_is_looked_at_later_and_later(retry: RetryState, state: State) -> None:
     for looks, wait in ((0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (50, 60)):
-        verdict = judge_look(Pending(checkpoint=HANDLE), replace(standing, looks=looks), POLICY)
+        verdict = judge_look(Pending(checkpoint=HANDLE), replace(retry, looks=looks), POLICY)
         shape(verdict, state=state, wait=seconds(wait), checkpoint=HANDLE)
-    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(standing, looks=50), POLICY)
+    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(7)), replace(retry, looks=50), POLICY)
     assert told.wait == seconds(7), "the adapter's word counts"
-    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, POLICY)
+    told = judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), retry, POLICY)
     assert told.wait == seconds(600)
     hurried = replace(POLICY, asked_cap=seconds(2))
-    assert judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), standing, hurried).wait == seconds(2)
+    assert judge_look(Pending(checkpoint=HANDLE, wait=seconds(600)), retry, hurried).wait == seconds(2)
 
 
 def test_look_pending_past_the_limit() -> None:
@@ -367,21 +367,21 @@ def test_absent_before_arm_starts_from_scratch() -> None:
     )
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
-def test_ended_for_good_fails_after_one_look(standing: RetryState) -> None:
-    armed = standing.armed_for is not None
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
+def test_ended_for_good_fails_after_one_look(retry: RetryState) -> None:
+    armed = retry.armed_for is not None
     error = Rejected("too long")
-    verdict = judge_look(Ended(error=error), standing, POLICY)
+    verdict = judge_look(Ended(error=error), retry, POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
-@pytest.mark.parametrize("standing", [BEFORE, AFTER], ids=["before", "after"])
+@pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 @pytest.mark.parametrize("error", [Unavailable("hiccup"), AdapterError("?")])
 def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
-    standing: RetryState, error: AdapterError
+    retry: RetryState, error: AdapterError
 ) -> None:
-    armed = standing.armed_for is not None
-    verdict = judge_look(Ended(error=error), standing, POLICY)
+    armed = retry.armed_for is not None
+    verdict = judge_look(Ended(error=error), retry, POLICY)
     shape(
         verdict,
         error,
@@ -392,7 +392,7 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
         disarm=armed,
         checkpoint={},
     )
-    last = judge_look(Ended(error=error), replace(standing, spent=4), POLICY)
+    last = judge_look(Ended(error=error), replace(retry, spent=4), POLICY)
     shape(last, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 
 
@@ -424,8 +424,8 @@ def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
 )
 @pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
 def test_a_look_that_cannot_be_made_leaves_an_armed_delivery_as_it_is(error: Exception, state: State) -> None:
-    for standing in (replace(AFTER, looks=2), replace(AFTER, looks=2, waited=timedelta(days=30), spent=9)):
-        verdict = judge_look_error(error, standing, POLICY, state)
+    for retry in (replace(AFTER, looks=2), replace(AFTER, looks=2, waited=timedelta(days=30), spent=9)):
+        verdict = judge_look_error(error, retry, POLICY, state)
         revoked = isinstance(error, CredentialsRevoked | PermissionMissing)
         told = error if isinstance(error, AdapterError) else "internal_error"
         shape(verdict, told, state=state, wait=seconds(20), reconnect=revoked, uncounted=True)

@@ -120,8 +120,8 @@ def never_wrong(verdict: Verdict, *, armed: bool) -> None:
 
 
 @given(ERRORS, ARMED, POLICIES)
-def test_an_error_after_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_error(error, standing, policy)
+def test_an_error_after_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_error(error, retry, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[State.PUBLISHING][Mover.PUBLISH]
     proof = (errors.Retryable, errors.Permanent, errors.NeedsPerson)
@@ -129,31 +129,31 @@ def test_an_error_after_arm(error: Exception, standing: RetryState, policy: Retr
 
 
 @given(ERRORS, UNARMED, POLICIES)
-def test_an_error_before_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_error(error, standing, policy)
+def test_an_error_before_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_error(error, retry, policy)
     never_wrong(verdict, armed=False)
     assert verdict.state in (State.RETRYING, State.FAILED, State.BLOCKED)
     free = isinstance(error, errors.RateLimited) or (
-        isinstance(error, errors.CredentialsExpired) and not standing.stale_before
+        isinstance(error, errors.CredentialsExpired) and not retry.stale_before
     )
     assert verdict.spent is not free
 
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
-def test_a_look_after_arm(seen: LookResult, standing: RetryState, policy: RetryPolicy, state: State) -> None:
-    verdict = judge_look(seen, standing, policy)
+def test_a_look_after_arm(seen: LookResult, retry: RetryState, policy: RetryPolicy, state: State) -> None:
+    verdict = judge_look(seen, retry, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     if verdict.state is State.RETRYING and isinstance(seen, Ready | Absent):
-        assert standing.absent_before
-        assert standing.late_enough
+        assert retry.absent_before
+        assert retry.late_enough
 
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
 def test_a_look_at_what_a_restore_left_in_doubt(
-    seen: LookResult, standing: RetryState, policy: RetryPolicy, state: State
+    seen: LookResult, retry: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = judge_look(seen, replace(standing, in_doubt=True), policy)
+    verdict = judge_look(seen, replace(retry, in_doubt=True), policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     assert verdict.state in (State.PUBLISHED, State.PROCESSING, State.UNKNOWN, State.BLOCKED)
@@ -162,8 +162,8 @@ def test_a_look_at_what_a_restore_left_in_doubt(
 
 
 @given(SEEN, UNARMED, POLICIES)
-def test_a_look_before_arm(seen: LookResult, standing: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_look(seen, standing, policy)
+def test_a_look_before_arm(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_look(seen, retry, policy)
     never_wrong(verdict, armed=False)
     mover = Mover.PROOF if verdict.state is State.PUBLISHED else Mover.STATUS
     assert verdict.state in MOVES[State.PREPARING][mover]
@@ -171,9 +171,9 @@ def test_a_look_before_arm(seen: LookResult, standing: RetryState, policy: Retry
 
 @given(ERRORS, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
 def test_a_look_that_failed_after_arm(
-    error: Exception, standing: RetryState, policy: RetryPolicy, state: State
+    error: Exception, retry: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = judge_look_error(error, standing, policy, state)
+    verdict = judge_look_error(error, retry, policy, state)
     never_wrong(verdict, armed=True)
     assert verdict.state is state
     assert verdict.uncounted
@@ -181,8 +181,8 @@ def test_a_look_that_failed_after_arm(
 
 
 @given(ERRORS, UNARMED, POLICIES)
-def test_a_look_that_failed_before_arm(error: Exception, standing: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_look_error(error, standing, policy, State.PREPARING)
+def test_a_look_that_failed_before_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
+    verdict = judge_look_error(error, retry, policy, State.PREPARING)
     never_wrong(verdict, armed=False)
     assert verdict.state in MOVES[State.PREPARING][Mover.STATUS]
 

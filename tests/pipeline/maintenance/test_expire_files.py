@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire_files import expire_files
-from pipeline.media.files.storage_folder import Folder, Missing
+from pipeline.media.files.storage_folder import FolderStorage, ObjectMissing
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row
 from pipeline.store.files import files as store
@@ -21,7 +21,7 @@ from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 def uploaded(core: CoreFixture, age: str = "31 days") -> store.File:
     """Add a file that was stored this long ago."""
     files, key = core.context.files, new_id().hex
-    name = files.addresses.new_name("video/mp4")
+    name = files.addresses.create_name("video/mp4")
     sink = files.storage.begin(key)
     sink.write(b"bytes")
     sink.finish()
@@ -31,7 +31,7 @@ def uploaded(core: CoreFixture, age: str = "31 days") -> store.File:
             workspace=core.workspace,
             key=None,
             name=name,
-            url=files.addresses.url_of(name),
+            url=files.addresses.public_url(name),
             content_type="video/mp4",
             filename=None,
         )
@@ -74,7 +74,7 @@ def there(core: CoreFixture, file: store.File) -> bool:
     assert file.object is not None
     if found is None:
         assert known is None
-        with pytest.raises(Missing):
+        with pytest.raises(ObjectMissing):
             core.context.files.storage.open(file.object, 0, 1)
         return False
     part = core.context.files.storage.open(file.object, 0, 5)
@@ -125,7 +125,9 @@ def test_the_use_of_another_workspace_does_not_count(core: CoreFixture) -> None:
 
 def test_storage_that_is_away_leaves_the_row_for_the_next_time(core: CoreFixture, tmp_path: Path) -> None:
     file = uploaded(core)
-    away = replace(core.context, files=replace(core.context.files, storage=Folder(tmp_path / "nowhere")))
+    away = replace(
+        core.context, files=replace(core.context.files, storage=FolderStorage(tmp_path / "nowhere"))
+    )
     assert expire_files(away) == 0
     with core.context.database.begin() as c:
         assert row(c, "SELECT id FROM files WHERE id = :id", id=file.id) is not None
@@ -161,14 +163,14 @@ def test_what_was_given_up_can_no_longer_be_finished(core: CoreFixture) -> None:
 
 
 def _waiting(core: CoreFixture) -> UUID:
-    name = core.context.files.addresses.new_name("video/mp4")
+    name = core.context.files.addresses.create_name("video/mp4")
     with core.context.database.begin() as c:
         return store.open_file(
             c,
             workspace=core.workspace,
             key=None,
             name=name,
-            url=core.context.files.addresses.url_of(name),
+            url=core.context.files.addresses.public_url(name),
             content_type="video/mp4",
             filename=None,
         )

@@ -17,8 +17,8 @@ from config.settings import load
 from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.recheck_media import recheck_media
-from pipeline.media.files.storage_folder import Folder
-from pipeline.media.files.upload_intake import Intake
+from pipeline.media.files.storage_folder import FolderStorage
+from pipeline.media.files.upload_intake import UploadIntake
 from pipeline.stages import reachability
 from pipeline.stages.drafts import build_draft
 from pipeline.store.checks import checks
@@ -46,9 +46,9 @@ def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]
 
 def uploaded(core: CoreFixture, data: bytes, kind: str = "video/mp4") -> str:
     """Return the URL of a file that this core's workspace has uploaded."""
-    files, name = core.context.files, core.context.files.addresses.new_name(kind)
-    url, key = files.addresses.url_of(name), new_id().hex
-    intake = Intake(content_type=kind, most=len(data), sink=files.storage.begin(key))
+    files, name = core.context.files, core.context.files.addresses.create_name(kind)
+    url, key = files.addresses.public_url(name), new_id().hex
+    intake = UploadIntake(content_type=kind, most=len(data), sink=files.storage.begin(key))
     intake.write(data)
     digest = intake.finish()
     with core.context.database.begin() as c:
@@ -142,7 +142,8 @@ def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_
 ) -> None:
     url = uploaded(core, samples.video())
     away = replace(
-        context, files=replace(context.files, storage=Folder(context.settings.files_folder / "nowhere"))
+        context,
+        files=replace(context.files, storage=FolderStorage(context.settings.files_folder / "nowhere")),
     )
     media = media_of(core, away, url)
     assert media.stream is not None

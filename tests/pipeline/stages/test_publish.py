@@ -80,7 +80,7 @@ def test_steps_are_committed_one_by_one_and_the_visible_call_is_made_once(
     stored: list[Any] = []
 
     def prepare(checkpoint: Any) -> PrepareResult:
-        stored.append(core.ledger.held(post.deliveries[0]).checkpoint)
+        stored.append(core.ledger.read_claimed(post.deliveries[0]).checkpoint)
         n = checkpoint.get("step", 0)
         return Ready(checkpoint=checkpoint) if n == 3 else Pending(checkpoint={"step": n + 1})
 
@@ -109,7 +109,7 @@ def test_prepared_early_it_waits_for_exactly_its_time(core: CoreFixture) -> None
     assert found.next_at == found.due_at
     assert found.armed_at is None
     assert script.made("finalize") == 0
-    assert core.ledger.held(found.id).checkpoint == {"handle": "h"}
+    assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}
     core.ledger.change(found.id, "due_at = now()")
     assert send(core, script, post) is State.PUBLISHED
     assert script.calls[-1] == ("finalize", {"handle": "h"})
@@ -123,10 +123,10 @@ def test_what_the_platform_works_on_is_looked_at_later(core: CoreFixture, post: 
     assert (found.armed_at, found.prepares) == (None, 1)
     assert (found.looks, found.absent_at) == (0, None), "nobody has looked yet"
     assert timedelta(seconds=5) < found.next_at - found.now <= wait
-    assert core.ledger.held(found.id).checkpoint == {"c": 1}
+    assert core.ledger.read_claimed(found.id).checkpoint == {"c": 1}
     script = Script(finalize=lambda *_: Pending(checkpoint={"c": 2}, wait=wait))
     assert send(core, script, post) is State.PROCESSING
-    assert core.ledger.held(found.id).checkpoint == {"c": 2}
+    assert core.ledger.read_claimed(found.id).checkpoint == {"c": 2}
     assert core.ledger.delivery(found.id).armed_at is not None
 
 
@@ -146,7 +146,7 @@ def test_a_handle_that_can_be_asked_at_once_is(core: CoreFixture, post: Post) ->
     seen: list[Any] = []
 
     def look(taken: Any) -> Published:
-        seen.append(core.ledger.held(post.deliveries[0]).checkpoint)
+        seen.append(core.ledger.read_claimed(post.deliveries[0]).checkpoint)
         return Published(remote_id="at-once")
 
     script = Script(finalize=lambda *_: Pending(checkpoint={"publish_id": "p"}), look=look)
@@ -165,7 +165,7 @@ def test_a_handle_that_shows_nothing_yet_is_looked_at_again_soon(
     assert send(core, script, post) is State.PROCESSING
     found = core.ledger.delivery(post.deliveries[0])
     assert found.next_at - found.updated_at == CAPABILITIES.look_every[0]
-    assert core.ledger.held(found.id).checkpoint == {"publish_id": "q"}
+    assert core.ledger.read_claimed(found.id).checkpoint == {"publish_id": "q"}
 
 
 def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(
@@ -212,7 +212,7 @@ def test_the_end_of_a_slice_is_rung_again(core: CoreFixture, post: Post) -> None
     before = core.messages(PUBLISH[Platform.TIKTOK])
     assert send(brief, script, post) is State.QUEUED
     assert script.made("prepare") == 1
-    assert core.ledger.held(post.deliveries[0]).checkpoint == {"step": 1}
+    assert core.ledger.read_claimed(post.deliveries[0]).checkpoint == {"step": 1}
     assert core.messages(PUBLISH[Platform.TIKTOK]) == before + 1
 
 
@@ -251,7 +251,7 @@ def test_a_pause_between_preparing_and_sending_holds_it_back(core: CoreFixture, 
     assert script.made("finalize") == 0
     found = core.ledger.delivery(post.deliveries[0])
     assert found.next_at - found.updated_at == timedelta(seconds=5)
-    assert core.ledger.held(found.id).checkpoint == {"handle": "h"}
+    assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}
     with core.context.database.begin() as c:
         lift(c, "account", account)
     assert send(core, Script(), post) is State.PUBLISHED
@@ -269,7 +269,9 @@ def test_an_edit_while_it_is_prepared_wins(core: CoreFixture, post: Post) -> Non
     assert send(core, script, post) is None
     assert script.made("finalize") == 0
     assert core.ledger.state(post.deliveries[0]) is State.SCHEDULED
-    assert core.ledger.held(post.deliveries[0]).checkpoint == {}, "an old container carries the old caption"
+    assert core.ledger.read_claimed(post.deliveries[0]).checkpoint == {}, (
+        "an old container carries the old caption"
+    )
 
 
 def test_the_bucket_of_the_invisible_steps_is_asked_before_them(core: CoreFixture) -> None:
@@ -315,7 +317,7 @@ def test_the_bucket_of_the_visible_call_is_asked_right_before_it(core: CoreFixtu
     found = core.ledger.delivery(second.deliveries[0])
     assert timedelta(seconds=8) < found.next_at - found.now <= timedelta(seconds=10)
     assert (found.armed_at, found.spent) == (None, 0)
-    assert core.ledger.held(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
+    assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
     assert send(core, script, second) is State.SCHEDULED, "nor is it let through because it is prepared"
     assert script.made("finalize") == 1
 
@@ -360,7 +362,7 @@ def test_the_last_place_of_a_day_is_given_once(core: CoreFixture, post: Post) ->
     assert script.made("finalize") == 0
     assert (found.armed_at, found.spent) == (None, 0)
     assert timedelta(hours=23) < found.next_at - found.now < timedelta(hours=25)
-    assert core.ledger.held(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
+    assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
 
 
 def test_preparing_from_scratch_is_capped_by_day(core: CoreFixture, post: Post) -> None:
@@ -548,7 +550,7 @@ def test_a_handle_that_comes_after_the_claim_was_lost_tells_where_to_look(
 
     assert send(core, Script(finalize=finalize), post) is None
     assert core.ledger.state(delivery) is State.UNKNOWN
-    assert core.ledger.held(delivery).checkpoint == {"publish_id": "late"}
+    assert core.ledger.read_claimed(delivery).checkpoint == {"publish_id": "late"}
 
 
 def test_a_refusal_that_comes_after_the_claim_was_lost_is_kept_and_moves_nothing(
@@ -576,7 +578,7 @@ def test_a_claim_that_is_lost_between_two_steps_stops_the_worker(core: CoreFixtu
     assert send(core, script, post) is None
     assert [name for name, _ in script.calls] == ["prepare"]
     assert core.ledger.state(delivery) is State.QUEUED
-    assert core.ledger.held(delivery).checkpoint == {}
+    assert core.ledger.read_claimed(delivery).checkpoint == {}
     [attempt] = core.ledger.attempts(delivery)
     assert attempt.late[0]["error"]["message"] == "the claim was lost"
 

@@ -83,7 +83,7 @@ def test_absence_is_believed_after_two_looks_that_were_late_enough(core: CoreFix
     assert see(core, unknown, absent) is State.RETRYING
     found = core.ledger.delivery(delivery)
     assert (found.armed_at, found.armed_deadline, found.spent) == (None, None, 1)
-    assert core.ledger.held(delivery).checkpoint == {"handle": "again"}
+    assert core.ledger.read_claimed(delivery).checkpoint == {"handle": "again"}
     assert [a.outcome for a in core.ledger.attempts(delivery)] == ["absent"]
     assert core.status(unknown.id) == "retry"
 
@@ -207,7 +207,7 @@ def test_a_handle_seen_by_a_look_that_lost_its_claim_is_not_taken(core: CoreFixt
         return Pending(checkpoint={"publish_id": "older"})
 
     assert see(core, unknown, Script(look=looking)) is None
-    assert core.ledger.held(delivery).checkpoint == {}
+    assert core.ledger.read_claimed(delivery).checkpoint == {}
 
 
 def test_a_doorbell_is_rung_for_what_goes_on_and_none_for_what_does_not(core: CoreFixture) -> None:
@@ -246,7 +246,7 @@ def test_prepared_it_is_queued_and_rung(core: CoreFixture, preparing: Post) -> N
 def test_preparation_that_takes_too_long_starts_over(core: CoreFixture, preparing: Post) -> None:
     core.ledger.change(preparing.deliveries[0], "working_since = now() - interval '31 minutes'")
     assert see(core, preparing, Pending(checkpoint={"c": 1})) is State.RETRYING
-    assert core.ledger.held(preparing.deliveries[0]).checkpoint == {}
+    assert core.ledger.read_claimed(preparing.deliveries[0]).checkpoint == {}
     assert core.ledger.delivery(preparing.deliveries[0]).spent == 1
 
 

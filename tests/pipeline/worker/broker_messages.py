@@ -60,11 +60,11 @@ def sent(s: Settings) -> list[BrokerMessage]:
     """Return every kind of message that this code sends: by the dispatcher's methods and by beat's ticks."""
     app = create_celery_app(s)
     dispatcher, client = Dispatcher(app), create_redis_client(s.broker.url.get_secret_value())
-    assert RINGS.keys() == {
+    assert SENDERS.keys() == {
         name for name, _ in inspect.getmembers(Dispatcher, inspect.isfunction) if not name.startswith("_")
     }
-    for ring in RINGS.values():
-        ring(dispatcher)
+    for send in SENDERS.values():
+        send(dispatcher)
     beat = Scheduler(app=app)
     beat.setup_schedule()
     for entry in beat.schedule.values():
@@ -96,7 +96,7 @@ def shape(message: BrokerMessage) -> str:
 def _shape(value: Any) -> Any:
     if isinstance(value, list):
         shapes = [_shape(one) for one in value]
-        # a handful may hold one or several; what stands for one thing is as long as it is
+        # a batch may hold one or several items of one shape; a tuple of facts has a fixed length
         return [one for one, _ in groupby(shapes)] if all(isinstance(one, list) for one in value) else shapes
     if isinstance(value, str):
         return next(kind for kind, fits in _KINDS.items() if fits(value))
@@ -124,37 +124,37 @@ def _message(n: int) -> Message:
     return Message(delivery=SAMPLES[n], platform="tiktok", generation=0, fence=1)
 
 
-def _publish(dispatcher: Dispatcher) -> None:
+def _send_deliveries(dispatcher: Dispatcher) -> None:
     dispatcher.send_deliveries([_message(0)])
     dispatcher.send_deliveries([_message(1), _message(2)], queued=2 * MESSAGES_BEFORE_BATCHES)
 
 
-def _looks(dispatcher: Dispatcher) -> None:
+def _send_looks(dispatcher: Dispatcher) -> None:
     dispatcher.send_looks([_message(3)])
     dispatcher.send_looks([_message(4), _message(5)] * LOOKS_BEFORE_BATCHES)
 
 
-def _slots(dispatcher: Dispatcher) -> None:
+def _send_slots(dispatcher: Dispatcher) -> None:
     now = datetime.now(UTC)
     dispatcher.send_slots([now + timedelta(seconds=1)])
 
 
-def _checks(dispatcher: Dispatcher) -> None:
+def _send_checks(dispatcher: Dispatcher) -> None:
     dispatcher.send_checks([SAMPLES[6]])
     dispatcher.send_checks([SAMPLES[6]], bulk=True)
 
 
-def _checks_once(dispatcher: Dispatcher) -> None:
+def _send_new_checks(dispatcher: Dispatcher) -> None:
     assert dispatcher.send_new_checks({SAMPLES[6]: 0})
     assert dispatcher.send_new_checks({SAMPLES[6]: 0}, bulk=True)
 
 
-RINGS: Mapping[str, Callable[[Dispatcher], object]] = {
-    "publish": _publish,
-    "looks": _looks,
-    "slots": _slots,
-    "now": lambda dispatcher: dispatcher.send_slot_now(),
-    "checks": _checks,
-    "checks_once": _checks_once,
+SENDERS: Mapping[str, Callable[[Dispatcher], object]] = {
+    "send_deliveries": _send_deliveries,
+    "send_looks": _send_looks,
+    "send_slots": _send_slots,
+    "send_slot_now": lambda dispatcher: dispatcher.send_slot_now(),
+    "send_checks": _send_checks,
+    "send_new_checks": _send_new_checks,
 }
 """The dispatcher's methods, each with all the kinds of message it sends."""
