@@ -21,7 +21,7 @@ _LITERAL = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """One change of one function. `where`: ``domain.retry_policy.of_error``; old, new: the differing lines."""
+    """One change of one function. `where`: ``domain.retry_policy.judge_error``; old, new: the differing lines."""
 
     name: str
     where: str
@@ -99,7 +99,7 @@ def _mutant(name: str, status: str, path: Path) -> Mutant:
 
 
 def _where(name: str) -> str:
-    """``pipeline.stages.publish.xǁSliceǁrun__mutmut_3`` is a mutant of ``stages.publish.Slice.run``."""
+    """``pipeline.stages.publish.xǁPublishSliceǁrun__mutmut_3`` is a mutant of ``stages.publish.PublishSlice.run``."""
     module, _, mangled = name.partition("__mutmut_")[0].rpartition(".")
     function = mangled.removeprefix("x_") if mangled.startswith("x_") else mangled[2:].replace("ǁ", ".")
     return f"{module.removeprefix('pipeline.')}.{function}"

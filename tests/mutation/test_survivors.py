@@ -45,7 +45,7 @@ def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, word
     [
         ("pipeline.store.deliveries.settle.x_settle_several__mutmut_12", [0, 1, 2]),
         ("pipeline.store.deliveries.move.x__settled__mutmut_12", [1, 1, 2]),
-        ("pipeline.stages.publish.xǁSliceǁ_of_error__mutmut_3", [2, 2, 0]),
+        ("pipeline.stages.publish.xǁPublishSliceǁ_judge_error__mutmut_3", [2, 2, 0]),
         ("fail", [None, None, None]),
     ],
 )
