@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipeline.store.revision import revision_of_code
+from pipeline.store.revision import find_code_revision
 
 set_json_loads(from_json)  # five times as fast as json: a page of posts has hundreds of values
 IDLE = 15.0
@@ -51,7 +51,7 @@ class Database:
             pool_recycle=1800,
             connect_args={
                 "connect_timeout": 5,
-                "application_name": f"slipway/{revision_of_code()}",  # `slipway migrate` asks who is connected
+                "application_name": f"slipway/{find_code_revision()}",  # `slipway migrate` asks who is connected
                 "prepare_threshold": 2,
                 # a silent connection is given up within seconds; it would block its thread for hours
                 "keepalives_idle": 10,

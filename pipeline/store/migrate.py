@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from pipeline.store.database import rows
 from pipeline.store.migration_helpers import LOCK_WAIT
 from pipeline.store.revision import MIGRATIONS
-from pipeline.store.schema_version import revision_of_tables
+from pipeline.store.schema_version import read_table_revision
 
 log = logging.getLogger("slipway.migrate")
 
@@ -38,9 +38,9 @@ class MigrationBlocked(Exception):
     """A step could not be applied; the message says what blocks it. Nothing of it is done; earlier steps stay."""
 
 
-def head(migrations: Path = MIGRATIONS) -> str:
+def find_head(migrations: Path = MIGRATIONS) -> str:
     """Return the newest revision of the code."""
-    return ScriptDirectory.from_config(_config(migrations)).get_current_head() or ""
+    return ScriptDirectory.from_config(_build_config(migrations)).get_current_head() or ""
 
 
 def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
@@ -54,15 +54,15 @@ def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
         with _connect_to_read(engine) as c, _advisory_lock(c), engine.connect() as ours:
             ours.execute(text(f"SET lock_timeout = {int(LOCK_WAIT * 1000)}"))
             ours.commit()
-            for step in _missing(c, migrations):
+            for step in _list_missing(c, migrations):
                 _require_no_older_code(c, step)
                 _apply(c, ours, step, migrations)
-            return revision_of_tables(c)
+            return read_table_revision(c)
     finally:
         engine.dispose()
 
 
-def _config(migrations: Path = MIGRATIONS) -> Config:
+def _build_config(migrations: Path = MIGRATIONS) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations))
     return config
@@ -87,14 +87,14 @@ def _advisory_lock(c: Connection) -> Iterator[None]:
         rows(c, "SELECT pg_advisory_unlock(:n)", n=LOCK)
 
 
-def _missing(c: Connection, migrations: Path) -> list[Script]:
+def _list_missing(c: Connection, migrations: Path) -> list[Script]:
     """Return the migrations to apply, in order; none when the tables are newer than this code."""
-    at = revision_of_tables(c)
-    chain = reversed(list(ScriptDirectory.from_config(_config(migrations)).walk_revisions()))
+    at = read_table_revision(c)
+    chain = reversed(list(ScriptDirectory.from_config(_build_config(migrations)).walk_revisions()))
     return [step for step in chain if step.revision > at]
 
 
-def minimum_code(step: Script) -> str:
+def read_minimum_code(step: Script) -> str:
     """Return the oldest code that a contract step leaves working; empty for an expand step."""
     found: str = getattr(step.module, "minimum_code", "")
     return found
@@ -108,18 +108,18 @@ def _require_no_older_code(c: Connection, step: Script) -> None:
            WHERE datname = current_database() AND application_name ~ '^slipway(/[0-9]+)?$'
              AND coalesce(substring(application_name FROM '/([0-9]+)'), '') < :minimum
            GROUP BY application_name ORDER BY application_name""",
-        minimum=minimum_code(step),
+        minimum=read_minimum_code(step),
     )
     if older:
         seen = ", ".join(f"{r.n} of {r.name.partition('/')[2] or 'an unknown revision'}" for r in older)
         raise MigrationBlocked(
-            f"{step.revision} removes what code before {minimum_code(step)} uses, and such code is connected "
+            f"{step.revision} removes what code before {read_minimum_code(step)} uses, and such code is connected "
             f"({seen}). Stop it, then run `slipway migrate` again. All steps before this one are applied."
         )
 
 
 def _apply(c: Connection, ours: Connection, step: Script, migrations: Path) -> None:
-    config = _config(migrations)
+    config = _build_config(migrations)
     config.attributes["connection"] = ours
     for attempt in range(1, TRIES + 1):
         try:
@@ -129,17 +129,19 @@ def _apply(c: Connection, ours: Connection, step: Script, migrations: Path) -> N
             ours.rollback()
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
-            log.warning("%s waits for a lock (try %s of %s): %s", step.revision, attempt, TRIES, _blockers(c))
+            log.warning(
+                "%s waits for a lock (try %s of %s): %s", step.revision, attempt, TRIES, _describe_blockers(c)
+            )
         else:
             return
         time.sleep(PAUSE)
     raise MigrationBlocked(
-        f"{step.revision} did not get its lock within {TRIES} tries of {LOCK_WAIT:g} s: {_blockers(c)}. "
+        f"{step.revision} did not get its lock within {TRIES} tries of {LOCK_WAIT:g} s: {_describe_blockers(c)}. "
         "Nothing of it is applied. End that transaction, then run `slipway migrate` again."
     )
 
 
-def _blockers(c: Connection) -> str:
+def _describe_blockers(c: Connection) -> str:
     """Describe the transactions that have been open long enough to be what blocks the step."""
     found = rows(
         c,

@@ -10,6 +10,6 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 @cache
-def revision_of_code() -> str:
+def find_code_revision() -> str:
     """Return the newest revision in the folder. Revisions are four digits, so their text order is their chain order."""
     return max(path.stem[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))

@@ -11,7 +11,7 @@ import re
 from sqlalchemy import Connection
 
 from pipeline.store.database import row
-from pipeline.store.revision import revision_of_code
+from pipeline.store.revision import find_code_revision
 
 _COMMENT = "serves code from "
 
@@ -22,14 +22,14 @@ class IncompatibleSchema(Exception):
 
 def require_compatible(c: Connection) -> None:
     """Raise IncompatibleSchema when the tables are too old for this code, or too new."""
-    code, tables = revision_of_code(), revision_of_tables(c)
+    code, tables = find_code_revision(), read_table_revision(c)
     if not tables:
         raise IncompatibleSchema("The database has no tables yet: run `slipway migrate`.")
     if tables < code:
         raise IncompatibleSchema(
             f"The database's tables are at {tables} and this code needs {code}: run `slipway migrate`."
         )
-    oldest = oldest_code(c)
+    oldest = read_oldest_code(c)
     if code < oldest:
         raise IncompatibleSchema(
             f"This code is at {code}, and the database's tables need code of {oldest} or later: start the newer "
@@ -37,7 +37,7 @@ def require_compatible(c: Connection) -> None:
         )
 
 
-def revision_of_tables(c: Connection) -> str:
+def read_table_revision(c: Connection) -> str:
     """Return the revision of the tables; empty when there are none."""
     if (there := row(c, "SELECT to_regclass('alembic_version') AS t")) is None or there.t is None:
         return ""
@@ -45,14 +45,14 @@ def revision_of_tables(c: Connection) -> str:
     return str(found.version_num) if found else ""
 
 
-def oldest_code(c: Connection) -> str:
+def read_oldest_code(c: Connection) -> str:
     """Return the oldest code that works on the tables; empty when no contract step has been applied."""
     found = row(c, "SELECT obj_description(to_regclass('alembic_version'), 'pg_class') AS comment")
     match = re.fullmatch(f"{_COMMENT}([0-9]{{4}})", found.comment or "") if found else None
     return match[1] if match else ""
 
 
-def oldest_code_statement(oldest: str) -> str:
+def build_oldest_code_comment(oldest: str) -> str:
     """Return the statement that records the oldest code: a comment on a table, which code of any age can read."""
     if not re.fullmatch("[0-9]{4}", oldest):
         raise ValueError(f"{oldest!r} is not a revision.")

@@ -98,16 +98,16 @@ def _rotate_row(
     newest: Vault,
     count: RotationProgress,
 ) -> None:
-    if _opens(newest, sealed, owner):
+    if _can_open(newest, sealed, owner):
         count.newest_already += 1
-    elif _opens(vault, sealed, owner):
+    elif _can_open(vault, sealed, owner):
         row(c, column.store, id=owner, sealed=vault.rotate(sealed))
         count.sealed_again += 1
     else:
         count.unopened.append(owner)
 
 
-def _opens(vault: Vault, sealed: bytes, owner: UUID) -> bool:
+def _can_open(vault: Vault, sealed: bytes, owner: UUID) -> bool:
     try:
         vault.open(sealed, owner)
     except VaultError:

@@ -270,13 +270,13 @@ def credentials_to_dict(credentials: Credentials) -> dict[str, Any]:
 def credentials_from_dict(plain: Mapping[str, Any]) -> Credentials:
     """Return the credentials that ``credentials_to_dict`` wrote."""
 
-    def moment(name: str) -> datetime | None:
+    def parse_time(name: str) -> datetime | None:
         return datetime.fromisoformat(plain[name]) if plain[name] else None
 
     return Credentials(
         access_token=SecretStr(plain["access_token"]),
         refresh_token=SecretStr(plain["refresh_token"]) if plain["refresh_token"] else None,
-        expires_at=moment("expires_at"),
-        refresh_expires_at=moment("refresh_expires_at"),
+        expires_at=parse_time("expires_at"),
+        refresh_expires_at=parse_time("refresh_expires_at"),
         scopes=tuple(plain["scopes"]),
     )

@@ -37,10 +37,10 @@ _ALREADY = datetime(1970, 1, 1, tzinfo=UTC)
 def list_grant_statuses(c: Connection, vault: Vault, workspace: UUID | None = None) -> list[GrantStatus]:
     """Return the accounts of all workspaces or one. Opens every account's credentials to see if they are renewable."""
     accounts = [a for a in list_accounts(c) if workspace in (None, a.workspace_id)]
-    renewable = _renewable(c, vault, [a.id for a in accounts])
+    renewable = _find_renewable(c, vault, [a.id for a in accounts])
     ends = {a.id: a.refresh_expires_at if renewable.get(a.id) else a.expires_at for a in accounts}
     dead = {a.id for a in accounts if a.status is not AccountStatus.ACTIVE or a.id not in renewable}
-    counted = _due_after(c, {a.id: _ALREADY if a.id in dead else ends[a.id] for a in accounts})
+    counted = _count_due_after(c, {a.id: _ALREADY if a.id in dead else ends[a.id] for a in accounts})
     return [
         GrantStatus(account=a, ends_at=ends[a.id], opens=a.id in renewable, endangered=counted.get(a.id, 0))
         for a in accounts
@@ -90,7 +90,7 @@ def count_waiting(c: Connection, account: UUID) -> int:
     return int(found.n) if found else 0
 
 
-def _renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]:
+def _find_renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]:
     """Return whether each account has a refresh token; accounts whose credentials do not open are left out."""
     known: dict[UUID, bool] = {}
     for r in rows(c, "SELECT id, credentials FROM accounts WHERE id = ANY(CAST(:ids AS uuid[]))", ids=ids):
@@ -101,7 +101,7 @@ def _renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]
     return known
 
 
-def _due_after(c: Connection, ends: dict[UUID, datetime | None]) -> dict[UUID, int]:
+def _count_due_after(c: Connection, ends: dict[UUID, datetime | None]) -> dict[UUID, int]:
     mortal = {identity: end for identity, end in ends.items() if end is not None}
     found = rows(
         c,

@@ -58,7 +58,7 @@ def lock_candidates(
     )
     if found is None:
         raise SessionRefused(RefusalReason.UNKNOWN)
-    if reason := _refusal(found, platform, ticket, starter):
+    if reason := _find_refusal(found, platform, ticket, starter):
         raise SessionRefused(reason)
     inside = vault.open(b64decode(found.outcome["offered"]), session)
     opened = OAuthSession(
@@ -74,7 +74,9 @@ def lock_candidates(
     return opened, [_from_dict(one) for one in inside["accounts"]]
 
 
-def _refusal(found: Any, platform: Platform, ticket: str, starter: Starter | None) -> RefusalReason | None:
+def _find_refusal(
+    found: Any, platform: Platform, ticket: str, starter: Starter | None
+) -> RefusalReason | None:
     if found.outcome is None or "offered" not in found.outcome:
         return RefusalReason.USED
     checks = (

@@ -150,7 +150,7 @@ def use_session(
         key=None if starter == CLI else starter,
     )
     if found is None:
-        raise SessionRefused(_refusal(c, platform, state, starter))
+        raise SessionRefused(_find_refusal(c, platform, state, starter))
     return OAuthSession(
         id=found.id,
         workspace_id=found.workspace_id,
@@ -194,7 +194,7 @@ def read_session_status(c: Connection, state: str, patience: timedelta) -> Sessi
     return SessionStatus(is_used=found.used, is_over=found.over, outcome=found.outcome)
 
 
-def _refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> RefusalReason:
+def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> RefusalReason:
     found = row(
         c,
         """SELECT platform, key_id, used_at, expires_at <= now() AS expired FROM grants WHERE state_sha256 = :state""",

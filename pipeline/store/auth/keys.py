@@ -145,7 +145,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
            WHERE k.public_id = :public AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
         public=public,
     )
-    if found is None or not _opens(secret, found.secret_sha256, found.earlier_sha256):
+    if found is None or not _matches(secret, found.secret_sha256, found.earlier_sha256):
         return None
     return Caller(
         key_id=found.id,
@@ -206,7 +206,7 @@ def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> No
         raise OutsideWorkspace(", ".join(sorted(map(str, strangers))))
 
 
-def _opens(secret: str, *hashes: bytes | None) -> bool:
+def _matches(secret: str, *hashes: bytes | None) -> bool:
     shown = _hash(secret)
     return any(hmac.compare_digest(bytes(h), shown) for h in hashes if h is not None)
 

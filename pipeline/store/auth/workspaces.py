@@ -72,7 +72,7 @@ def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscript
 
 def list_workspaces(c: Connection) -> list[Workspace]:
     """Return all workspaces, oldest first."""
-    return [_workspace(r) for r in rows(c, f"SELECT {_COLUMNS} FROM workspaces ORDER BY created_at")]
+    return [_to_workspace(r) for r in rows(c, f"SELECT {_COLUMNS} FROM workspaces ORDER BY created_at")]
 
 
 def find_workspace(c: Connection, name_or_id: str) -> Workspace:
@@ -88,10 +88,10 @@ def find_workspace(c: Connection, name_or_id: str) -> Workspace:
             if not found
             else f"Several workspaces are named {name_or_id!r}: use the id."
         )
-    return _workspace(found[0])
+    return _to_workspace(found[0])
 
 
-def _workspace(r: object) -> Workspace:
+def _to_workspace(r: object) -> Workspace:
     values = dict(r._mapping)  # type: ignore[attr-defined]
     return Workspace(
         **{

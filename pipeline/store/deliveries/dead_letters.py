@@ -125,21 +125,21 @@ def list_dead_letters(
 ) -> list[DeadLetter]:
     """Return dead letters, oldest failure first; ``after``: where the page before ended."""
     died, last = after or (None, None)
-    found = rows(c, _DEAD_LETTERS, **_values(chosen), id=None, died=died, last=last, n=limit)
+    found = rows(c, _DEAD_LETTERS, **_to_values(chosen), id=None, died=died, last=last, n=limit)
     return [DeadLetter(**r._mapping) for r in found]
 
 
 def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter | None:
     """Return a dead letter; None when it is out of scope, replayed, discarded, or does not exist."""
     found = row(
-        c, _DEAD_LETTERS, **_values(DeadLetterFilter(scope=scope)), id=delivery, died=None, last=None, n=1
+        c, _DEAD_LETTERS, **_to_values(DeadLetterFilter(scope=scope)), id=delivery, died=None, last=None, n=1
     )
     return None if found is None else DeadLetter(**found._mapping)
 
 
 def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
-    return [Cause(**r._mapping) for r in rows(c, _CAUSES, **_values(chosen))]
+    return [Cause(**r._mapping) for r in rows(c, _CAUSES, **_to_values(chosen))]
 
 
 def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
@@ -173,7 +173,7 @@ def count_crashes(c: Connection, delivery: UUID) -> int:
     return int(found.n) if found else 0
 
 
-def _values(chosen: DeadLetterFilter) -> dict[str, Any]:
+def _to_values(chosen: DeadLetterFilter) -> dict[str, Any]:
     scope = chosen.scope
     return {
         "workspace": scope.workspace,

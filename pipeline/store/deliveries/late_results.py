@@ -96,7 +96,7 @@ def settle_by_proof(c: Connection, claimed: ClaimedDelivery, live: Published) ->
     if found is None:
         return ProofResult(settled=False)
     if State(found.state) in SETTLED:
-        return ProofResult(settled=False, alarm=_contradiction(found, live))
+        return ProofResult(settled=False, alarm=_find_contradiction(found, live))
     alarm = "a second attempt had been armed since: it may be live twice" if found.again else None
     try:
         with c.begin_nested():
@@ -107,7 +107,7 @@ def settle_by_proof(c: Connection, claimed: ClaimedDelivery, live: Published) ->
     return ProofResult(settled=_block(c, claimed, found, live), alarm=str(judge_conflict(live).error))
 
 
-def _contradiction(found: Any, live: Published) -> str | None:
+def _find_contradiction(found: Any, live: Published) -> str | None:
     """Return why a settled delivery contradicts the late proof; None when they agree."""
     if State(found.state) is not State.PUBLISHED:
         return f"it is {found.state}, but the platform shows it live as {live.remote_id}"

@@ -57,7 +57,7 @@ def give_back(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) 
 
     No crash or attempt is counted. The messages are sent after the caller's commit. ``lease``: of a queued one.
     """
-    return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_of(some, "publishing"))]
+    return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_to_values(some, "publishing"))]
 
 
 def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
@@ -65,11 +65,11 @@ def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
     rows(
         c,
         f"{_HELD} UPDATE deliveries u SET lease_until = NULL FROM mine WHERE u.id = mine.id RETURNING u.id",
-        **_of(some, "preparing", "processing", "unknown"),
+        **_to_values(some, "preparing", "processing", "unknown"),
     )
 
 
-def _of(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[object]]:
+def _to_values(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[object]]:
     return {
         "ids": [claimed.id for claimed in some],
         "generations": [claimed.generation for claimed in some],

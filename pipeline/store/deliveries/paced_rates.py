@@ -52,7 +52,7 @@ def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -
            FROM paces WHERE kind = :kind AND platform = :platform FOR UPDATE SKIP LOCKED""",
         kind=kind,
         platform=platform,
-        most=_span(per_second),
+        most=_compute_span(per_second),
     )
     return 0 if found is None else max(0, int(float(found.seconds) * per_second + CLOCK))
 
@@ -66,10 +66,10 @@ def record_sent(c: Connection, kind: Kind, platform: str, number: int, per_secon
         kind=kind,
         platform=platform,
         taken=timedelta(seconds=number / per_second),
-        most=_span(per_second),
+        most=_compute_span(per_second),
     )
 
 
-def _span(per_second: float) -> timedelta:
+def _compute_span(per_second: float) -> timedelta:
     """Return the span whose allowance may be sent at once."""
     return timedelta(seconds=max(1.0, 1 / per_second))

@@ -85,7 +85,7 @@ class Settlement:
         known = (
             changes_public_status(claimed, verdict, origin) if claimed.alone else status is PostStatus.PENDING
         )
-        return _verdict_values(vault, claimed, verdict) | {
+        return _to_values(vault, claimed, verdict) | {
             "origin": origin,
             "mover": self.mover,
             "looked": self.looked,
@@ -93,7 +93,7 @@ class Settlement:
             "not_before": self.not_before,
             "lease": queued_lease,
             "status": status if known else None,
-            "why": _why(verdict),
+            "why": _describe(verdict),
         }
 
 
@@ -155,7 +155,7 @@ def _translate_taken_remote_id() -> Iterator[None]:
         raise
 
 
-def _verdict_values(vault: Vault, claimed: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
+def _to_values(vault: Vault, claimed: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
     """Return those values of the statement that the verdict gives."""
     live = verdict.published
     return {
@@ -199,5 +199,5 @@ def needs_post_lock(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -
     )
 
 
-def _why(verdict: Verdict) -> str | None:
+def _describe(verdict: Verdict) -> str | None:
     return None if verdict.error is None else f"{type(verdict.error).__name__}: {verdict.error}"[:500]

@@ -71,7 +71,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
     return len(found)
 
 
-def removed_objects(c: Connection, limit: int) -> list[str]:
+def list_removed_objects(c: Connection, limit: int) -> list[str]:
     """Return objects of removed files, oldest removal first."""
     found = rows(
         c, "SELECT object FROM files WHERE removed_at IS NOT NULL ORDER BY removed_at LIMIT :n", n=limit

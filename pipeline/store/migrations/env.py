@@ -1,21 +1,23 @@
 # ruff: noqa: INP001  Alembic loads this by path
-"""Runs the migrations on the connection it is handed (``pipeline.store.migrate``)."""
+"""Run the migrations on the connection that ``pipeline.store.migrate`` passes."""
 
 from typing import Any
 
 from alembic import context
 
-from pipeline.store.schema_version import oldest_code_statement
+from pipeline.store.schema_version import build_oldest_code_comment
 
 
-def note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001  alembic calls with all four by name
-    """In the transaction of a contract step: which code the tables serve from now on."""
+def record_oldest_code(ctx: Any, step: Any, **_: Any) -> None:
+    """Record the oldest code that works on the tables, in the transaction of a contract step."""
     if oldest := getattr(step.up_revision.module, "minimum_code", None):
-        ctx.connection.exec_driver_sql(oldest_code_statement(oldest))
+        ctx.connection.exec_driver_sql(build_oldest_code_comment(oldest))
 
 
 context.configure(
-    connection=context.config.attributes["connection"], transaction_per_migration=True, on_version_apply=note
+    connection=context.config.attributes["connection"],
+    transaction_per_migration=True,
+    on_version_apply=record_oldest_code,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from pipeline.store.database import rows
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.restricted_pages import list_restricted
-from pipeline.store.posts.views import POST_COLUMNS, PostView, with_deliveries
+from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
 
 def list_posts(
@@ -48,9 +48,9 @@ def list_posts(
         clauses.append("(created_at, id) < (:before_at, :before_id)")
     where = " AND ".join(clauses)
     if accounts is not None:
-        return with_deliveries(c, list_restricted(c, accounts, where, values))
+        return attach_deliveries(c, list_restricted(c, accounts, where, values))
     sql = _LISTS.get(status or "any", _LISTS["one"])
-    return with_deliveries(c, rows(c, sql.format(columns=POST_COLUMNS, where=where), **values))
+    return attach_deliveries(c, rows(c, sql.format(columns=POST_COLUMNS, where=where), **values))
 
 
 _NEWEST = "ORDER BY created_at DESC, id DESC LIMIT :n"

@@ -78,10 +78,10 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
         w=workspace,
         **bound,
     )
-    return None if found is None else with_deliveries(c, [found])[0]
+    return None if found is None else attach_deliveries(c, [found])[0]
 
 
-def with_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
+def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     """Turn rows of POST_COLUMNS into posts with their deliveries."""
     if not found:
         return []

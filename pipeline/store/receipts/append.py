@@ -97,7 +97,7 @@ def add_receipts(c: Connection, limit: int) -> int:
     progress = row(c, _PROGRESS)
     if progress is None:
         return 0
-    watermark = _watermark(c, progress)
+    watermark = _compute_watermark(c, progress)
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     found = rows(c, _MOVES_WITHOUT_RECEIPT, done=progress.done, n=limit)
     _add(c, [r for r in found if r.workspace_id is not None])
@@ -112,7 +112,7 @@ def add_receipts(c: Connection, limit: int) -> int:
     return len(found)
 
 
-def _watermark(c: Connection, before: Any) -> Mapping[str, Any]:
+def _compute_watermark(c: Connection, before: Any) -> Mapping[str, Any]:
     """Return the proven id, and the writers that must end to prove the highest id seen."""
     # in this order: a transaction with a smaller id than the one seen holds its lock already
     seen = row(c, _SEEN)
@@ -126,11 +126,11 @@ def _watermark(c: Connection, before: Any) -> Mapping[str, Any]:
 
 
 def _add(c: Connection, found: Sequence[Any]) -> None:
-    chains = _chains(c, {r.workspace_id for r in found})
+    chains = _lock_chains(c, {r.workspace_id for r in found})
     lines = []
     for r in found:
         chain = chains[r.workspace_id]
-        line, chain.head = issue(r.workspace_id, chain.head, {"issued_at": chain.issued_at, **_facts(r)})
+        line, chain.head = issue(r.workspace_id, chain.head, {"issued_at": chain.issued_at, **_to_facts(r)})
         lines.append((r.workspace_id, chain.head.sequence, r.move_id, chain.issued_at, line))
     if not lines:
         return
@@ -141,7 +141,7 @@ def _add(c: Connection, found: Sequence[Any]) -> None:
     rows(c, _ADVANCE_HEADS, w=w, s=s, h=h, at=at)
 
 
-def _chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:
+def _lock_chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:
     ids = sorted(workspaces)
     rows(
         c,
@@ -158,7 +158,7 @@ def _chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:
     }
 
 
-def _facts(r: Any) -> Mapping[str, Any]:
+def _to_facts(r: Any) -> Mapping[str, Any]:
     live = r.target == "published"
     return {
         "outcome": r.target if r.target in _OUTCOMES else "again",

@@ -78,7 +78,7 @@ def find_doubtful(c: Connection, span: Span, limit: int | None = None) -> list[D
         c,
         f"""SELECT {_WHY} AS why, d.state AS origin, {_FACTS}
             WHERE {_IN_DOUBT} ORDER BY d.due_at, d.id LIMIT :n""",
-        **_values(span),
+        **_to_values(span),
         n=limit,
     )
     return [Doubtful(**r._mapping) for r in found]
@@ -90,7 +90,7 @@ def count_doubtful(c: Connection, span: Span) -> dict[tuple[str, str], int]:
         c,
         f"""SELECT d.platform, {_WHY} AS why, count(*) AS n FROM deliveries d
             WHERE {_IN_DOUBT} GROUP BY 1, 2 ORDER BY 1, 2""",
-        **_values(span),
+        **_to_values(span),
     )
     return {(r.platform, r.why): r.n for r in found}
 
@@ -171,7 +171,7 @@ def mark_unknown(
         )
         if len(marked) < len(some):
             raise LookupError("Deliveries moved while they were listed. Run the command again.")
-        _list(c, epoch, some)
+        _record_doubted(c, epoch, some)
         # an unknown delivery makes its post pending, the most urgent status
         row(
             c,
@@ -182,7 +182,7 @@ def mark_unknown(
     row(c, _FIND_TWINS, epoch=epoch)
 
 
-def _list(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
+def _record_doubted(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> None:
     row(
         c,
         """INSERT INTO doubted (epoch, delivery_id, origin, why)
@@ -240,5 +240,5 @@ def has_twin(c: Connection, delivery: UUID) -> bool:
     return found is not None
 
 
-def _values(span: Span) -> dict[str, Any]:
+def _to_values(span: Span) -> dict[str, Any]:
     return {"until": span.until, "forward": list(span.forward), "taken_since": span.taken_since}

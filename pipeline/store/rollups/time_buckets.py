@@ -38,24 +38,24 @@ class Piece(NamedTuple):
     """1: add; -1: subtract."""
 
 
-def pieces(since: datetime | None, until: datetime | None) -> list[Piece]:
+def split_span(since: datetime | None, until: datetime | None) -> list[Piece]:
     """Split ``since`` to ``until``, both inclusive, into few pieces. None: unbounded on that side."""
-    first, end = _edges(since, until)
-    return [Piece(n, _moment(a), _moment(b), sign) for n, a, b, sign in _split(first, end, 1, MINUTES)]
+    first, end = _to_ticks(since, until)
+    return [Piece(n, _to_moment(a), _to_moment(b), sign) for n, a, b, sign in _split(first, end, 1, MINUTES)]
 
 
-def _edges(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+def _to_ticks(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     """Return a span in ticks, its end exclusive."""
     first = (EPOCH if since is None else max(since, EPOCH)) - EPOCH
     last = (END if until is None else min(until, END)) - EPOCH
     return first // _TICK, last // _TICK + 1
 
 
-def _moment(ticks: int) -> datetime:
+def _to_moment(ticks: int) -> datetime:
     return EPOCH + ticks * _TICK
 
 
-def _nearest(ticks: int, length: int) -> int:
+def _round(ticks: int, length: int) -> int:
     return (ticks + length // 2) // length * length
 
 
@@ -67,7 +67,7 @@ def _split(first: int, end: int, sign: int, lengths: tuple[int, ...]) -> Iterato
         yield 0, first, end, sign
         return
     length, shorter = lengths[0] * _TICKS, lengths[1:]
-    a, b = _nearest(first, length), _nearest(end, length)
+    a, b = _round(first, length), _round(end, length)
     if a >= b:  # no whole bucket
         yield from _split(first, end, sign, shorter)
         return
@@ -95,23 +95,23 @@ GROUP BY status
 UNION ALL {OVERDUE_BETWEEN}"""
 
 
-def bounds(since: datetime | None, until: datetime | None) -> dict[str, Any] | None:
+def build_span_values(since: datetime | None, until: datetime | None) -> dict[str, Any] | None:
     """Return the values of the statement for a span; None when the span is empty.
 
     ``whole`` and ``whole_end`` bound the pieces that are made of buckets.
     """
-    first, end = _edges(since, until)
+    first, end = _to_ticks(since, until)
     if first >= end:
         return None
-    minutes, starts, ends, signs = (list(column) for column in zip(*pieces(since, until), strict=True))
-    whole, whole_end = (_moment(_nearest(edge, MINUTES[-1] * _TICKS)) for edge in (first, end))
+    minutes, starts, ends, signs = (list(column) for column in zip(*split_span(since, until), strict=True))
+    whole, whole_end = (_to_moment(_round(edge, MINUTES[-1] * _TICKS)) for edge in (first, end))
     return {
         "minutes": minutes,
         "starts": starts,
         "ends": ends,
         "signs": signs,
-        "first": _moment(first),
-        "end": _moment(end),
+        "first": _to_moment(first),
+        "end": _to_moment(end),
         "whole": whole,
         "whole_end": whole_end,
     }
@@ -121,5 +121,5 @@ def count_between(
     c: Connection, workspace: UUID, since: datetime | None, until: datetime | None
 ) -> dict[str, int]:
     """Return the number of posts created from ``since`` to ``until`` by public status."""
-    values = bounds(since, until)
+    values = build_span_values(since, until)
     return {} if values is None else to_public_totals(rows(c, _COUNTED, w=workspace, **values))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pipeline.store.revision import MIGRATIONS, revision_of_code
+from pipeline.store.revision import MIGRATIONS, find_code_revision
 
 
 def number(n: int) -> str:
     """Return the revision of a test's nth migration; the 0th is the code's newest."""
-    return f"{int(revision_of_code()) + n:04}"
+    return f"{int(find_code_revision()) + n:04}"
 
 
 def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:

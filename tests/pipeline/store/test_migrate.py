@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from pipeline.store import migrate
 from pipeline.store.database import Database
-from pipeline.store.migrate import MigrationBlocked, head, upgrade
-from pipeline.store.revision import revision_of_code
+from pipeline.store.migrate import MigrationBlocked, find_head, upgrade
+from pipeline.store.revision import find_code_revision
 from pipeline.store.schema_version import (
     IncompatibleSchema,
-    oldest_code,
-    oldest_code_statement,
+    build_oldest_code_comment,
+    read_oldest_code,
     require_compatible,
 )
 from tests.pipeline.store.extra_migrations import more, number
@@ -58,13 +58,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_four_at_once_and_again_bring_a_database_to_the_same_head(empty_database_url: str) -> None:
-    assert together(*[lambda: upgrade(empty_database_url)] * 4) == [head()] * 4
-    assert revisions(empty_database_url) == [head()]
+    assert together(*[lambda: upgrade(empty_database_url)] * 4) == [find_head()] * 4
+    assert revisions(empty_database_url) == [find_head()]
     known = tables(empty_database_url)
     assert {"workspaces", "keys", "accounts", "posts", "deliveries", "attempts", "moves", "checks"} <= set(
         known
     )
-    assert upgrade(empty_database_url) == head()
+    assert upgrade(empty_database_url) == find_head()
     assert tables(empty_database_url) == known
 
 
@@ -132,7 +132,7 @@ def test_a_connection_tells_the_revision_of_its_code(database_url: str) -> None:
     database = Database(database_url)
     with connected(database_url) as c, database.begin():
         found = c.execute("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
-        assert (f"slipway/{revision_of_code()}",) in found.fetchall()
+        assert (f"slipway/{find_code_revision()}",) in found.fetchall()
     database.close()
 
 
@@ -140,12 +140,12 @@ def test_code_and_tables_that_do_not_fit_are_told_apart(database_url: str, tmp_p
     database = Database(database_url)
     with database.begin() as c:
         require_compatible(c)
-        assert oldest_code(c) == ""
+        assert read_oldest_code(c) == ""
     upgrade(database_url, more(tmp_path, ADDS, TAKES, minimum_code=number(0)))
     with database.begin() as c:
         require_compatible(c)
-        assert oldest_code(c) == number(0), "the mark is in the step's transaction"
-        c.exec_driver_sql(oldest_code_statement(number(1)))
+        assert read_oldest_code(c) == number(0), "the mark is in the step's transaction"
+        c.exec_driver_sql(build_oldest_code_comment(number(1)))
         with pytest.raises(
             IncompatibleSchema, match=f"need code of {number(1)} or later: start the newer version"
         ):
@@ -168,4 +168,4 @@ def test_an_older_release_finds_nothing_to_do_in_newer_tables(database_url: str,
 
 def test_only_a_revision_is_a_mark() -> None:
     with pytest.raises(ValueError, match="is not a revision"):
-        oldest_code_statement("1'; DROP TABLE posts; --")
+        build_oldest_code_comment("1'; DROP TABLE posts; --")

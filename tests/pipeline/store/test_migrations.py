@@ -19,7 +19,7 @@ from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 
 from pipeline.store import migrate
-from pipeline.store.revision import MIGRATIONS, revision_of_code
+from pipeline.store.revision import MIGRATIONS, find_code_revision
 from tests.conftest import Engines, database
 from tests.pipeline.store.catalogue import findings, read
 from tests.pipeline.store.extra_migrations import more
@@ -57,7 +57,7 @@ CREATE TRIGGER t BEFORE UPDATE ON old FOR EACH ROW EXECUTE FUNCTION f();
 
 def chain(folder: Path = MIGRATIONS) -> list[Script]:
     """Return all migrations, in order."""
-    return list(reversed(list(ScriptDirectory.from_config(migrate._config(folder)).walk_revisions())))
+    return list(reversed(list(ScriptDirectory.from_config(migrate._build_config(folder)).walk_revisions())))
 
 
 def said(step: Script) -> dict[str, str]:
@@ -91,7 +91,7 @@ def test_revisions_are_four_digits_in_the_order_of_their_chain() -> None:
     names = [step.revision for step in chain()]
     assert all(re.fullmatch("[0-9]{4}", name) for name in names)
     assert names == sorted(set(names))
-    assert revision_of_code() == migrate.head() == names[-1]
+    assert find_code_revision() == migrate.find_head() == names[-1]
     assert all(Path(step.path).name.startswith(f"{step.revision}_") for step in chain())
 
 
@@ -101,7 +101,7 @@ def test_each_migration_expands_or_says_which_code_it_needs(empty_database_url: 
         assert all(said(step).values()), f"{step.revision}: a reason is missing"
         assert said(step).keys() <= found, f"{step.revision} excuses what is not there"
         open_ones = found - said(step).keys()
-        if minimum := migrate.minimum_code(step):
+        if minimum := migrate.read_minimum_code(step):
             assert "0001" <= minimum <= step.revision, step.revision
             assert open_ones, f"{step.revision} takes nothing away: it needs no minimum_code"
         else:
@@ -112,7 +112,7 @@ def applied(url: str) -> list[tuple[Script, set[str]]]:
     """Apply each migration, and return its findings."""
     engine, steps = sa.create_engine(url), []
     with engine.connect() as c:
-        config = migrate._config()
+        config = migrate._build_config()
         config.attributes["connection"] = c
         before = read(c)
         for step in chain():
@@ -210,7 +210,7 @@ def squawk(step: Script) -> list[str]:
     assert done.returncode in {0, 1}, done.stderr
     found = [f"{one['rule_name']}: {one['message']}" for one in json.loads(done.stdout)]
     # what a contract step removes is compared in the catalogue
-    return [one for one in found if not (migrate.minimum_code(step) and one.startswith("ban-drop"))]
+    return [one for one in found if not (migrate.read_minimum_code(step) and one.startswith("ban-drop"))]
 
 
 def test_no_migration_stops_everybody() -> None:

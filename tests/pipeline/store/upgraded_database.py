@@ -26,7 +26,7 @@ class Upgraded:
 
     def to(self, revision: str) -> None:
         """Upgrade to a revision, while other connections may have open transactions."""
-        config = migrate._config()
+        config = migrate._build_config()
         with self.engine.connect() as c:
             config.attributes["connection"] = c
             command.upgrade(config, revision)

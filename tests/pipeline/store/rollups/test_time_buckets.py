@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.store.database import Database, row, rows
 from pipeline.store.rollups import compact as compaction
 from pipeline.store.rollups.count import count_by_status
-from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, bounds, pieces
+from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, build_span_values, split_span
 from tests.pipeline.store.ledger import Ledger, together
 from tests.pipeline.store.upgraded_database import Upgraded
 
@@ -84,7 +84,7 @@ _STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _COMPACTED), m
 @example(since=None, until=None)
 @example(since=NOON - TICK, until=NOON)
 def test_the_pieces_come_to_the_span_and_nothing_else(since: datetime | None, until: datetime | None) -> None:
-    found = pieces(since, until)
+    found = split_span(since, until)
     first, end = max(since or EPOCH, EPOCH), min(until or END, END) + TICK
     assert all(piece.starts_at < piece.ends_at for piece in found)
     edges = sorted({first, end, *(p.starts_at for p in found), *(p.ends_at for p in found)})
@@ -97,7 +97,7 @@ def test_the_pieces_come_to_the_span_and_nothing_else(since: datetime | None, un
 def test_pieces_are_whole_spans_but_for_half_a_minute_at_either_end(
     since: datetime | None, until: datetime | None
 ) -> None:
-    found = pieces(since, until)
+    found = split_span(since, until)
     for piece in found:
         taken = piece.ends_at - piece.starts_at
         if piece.minutes == 0:
@@ -115,11 +115,11 @@ def test_pieces_are_whole_spans_but_for_half_a_minute_at_either_end(
 def test_what_is_not_yet_compacted_is_asked_for_where_whole_spans_are(
     since: datetime, until: datetime
 ) -> None:
-    values = bounds(since, until)
+    values = build_span_values(since, until)
     assert (values is None) == (since > until)
     if values is not None:
         whole = sum(
-            (p.sign * (p.ends_at - p.starts_at) for p in pieces(since, until) if p.minutes), timedelta(0)
+            (p.sign * (p.ends_at - p.starts_at) for p in split_span(since, until) if p.minutes), timedelta(0)
         )
         assert values["whole_end"] - values["whole"] == whole
         assert (values["first"], values["end"]) == (since, until + TICK)
@@ -127,7 +127,7 @@ def test_what_is_not_yet_compacted_is_asked_for_where_whole_spans_are(
 
 def test_bounds_are_moments_whatever_zone_they_are_written_in() -> None:
     there = datetime.fromisoformat("2026-03-01T14:00:00.5+02:00")
-    assert pieces(there, there + DAY) == pieces(
+    assert split_span(there, there + DAY) == split_span(
         NOON + timedelta(seconds=0.5), NOON + timedelta(days=1, seconds=0.5)
     )
 

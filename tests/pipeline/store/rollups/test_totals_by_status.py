@@ -130,7 +130,7 @@ def test_of_two_compactions_at_once_one_has_nothing_to_do(shared: Ledger) -> Non
 
 def test_posts_that_were_there_before_are_counted(empty_database_url: str) -> None:
     engine = sa.create_engine(empty_database_url)
-    config = migrate._config()
+    config = migrate._build_config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0006")
