@@ -9,7 +9,7 @@ from config.settings import Settings
 
 
 class Mammoth(App):
-    """mammoth.example, statuses."""
+    """mammoth.example."""
 
     api: str = Field(default="https://mammoth.example", description="REST API.")
     www: str = Field(default="https://mammoth.example", description="Consent page.")

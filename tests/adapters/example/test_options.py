@@ -64,7 +64,7 @@ def account(platform: Platform) -> AccountRow:
 
 @pytest.fixture
 def context() -> Any:
-    """What the rules read of a context: the adapters."""
+    """A context with all that the rules read of it: the adapters."""
     settings = PlatformSettings(hosts={"api": "https://mammoth.example"})
     adapters = {**ADAPTERS, MAMMOTH: Mammoth}
     return SimpleNamespace(adapters=adapters, adapter=lambda p, c: adapters[p](c, settings))

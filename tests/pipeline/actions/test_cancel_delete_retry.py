@@ -1,4 +1,4 @@
-"""Taking posts back, taking them away, trying them again: each post by itself, and never what may be live."""
+"""Cancel, delete and retry posts: each post on its own, and never one that may be live."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.pipeline.store.ledger import HOUR, Post, together
 
 
 def part(post: Post, n: int) -> Post:
-    """A post seen as one of its deliveries."""
+    """A view of a post as one of its deliveries."""
     return replace(post, deliveries=[post.deliveries[n]])
 
 
 def attempt(core: CoreFixture, delivery: UUID, outcome: str, late: str | None = None) -> None:
-    """An attempt that was armed and ended so, a minute ago."""
+    """Insert an attempt that was armed and ended this way a minute ago."""
     with core.context.database.begin() as c:
         row(
             c,
@@ -41,7 +41,7 @@ def attempt(core: CoreFixture, delivery: UUID, outcome: str, late: str | None = 
 
 
 def failed(core: CoreFixture, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:
-    """A failed post, due a while ago."""
+    """A failed post that was due earlier."""
     post = stored(core, State.FAILED, accounts, due=-timedelta(minutes=5), **more)
     for delivery in post.deliveries:
         core.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=f'{{"code": "{code}"}}')
@@ -190,7 +190,7 @@ def test_a_failed_post_goes_out_again_at_once(core: CoreFixture) -> None:
     after = core.ledger.delivery(delivery)
     assert (done.ids, done.errors) == ([post.id], {})
     assert (after.state, after.generation, after.spent, after.error) == ("scheduled", 1, 0, None)
-    assert after.due_at == due, "the customer's time is not the retry's to change"
+    assert after.due_at == due, "a retry keeps the customer's due time"
     assert after.next_at <= after.now
     assert after.checkpoint is None
     assert old_handles(core, delivery) == [{"handle": "old"}]

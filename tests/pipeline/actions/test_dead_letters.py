@@ -1,4 +1,4 @@
-"""Dead letters: what they are, sent again one after the other and never twice, or given up for good."""
+"""Dead letters: which deliveries they are, replayed one after the other and never twice, or discarded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def home(core: CoreFixture) -> CoreFixture:
 def dead(
     core: CoreFixture, state: State = State.FAILED, error: dict[str, Any] | None = None, account: str = "one"
 ) -> Post:
-    """A delivery that died of this, with media that were looked at just now."""
+    """A delivery that failed with this error, and media with fresh checks."""
     platform = Platform.PINTEREST if account == "two" else Platform.TIKTOK
     post = core.ledger.post([core.accounts[account]], checks={0: checked(core)}, platform=platform)
     core.ledger.put(post, state)
@@ -73,7 +73,9 @@ def ids(*posts: Post) -> list[UUID]:
     return [d for post in posts for d in post.deliveries]
 
 
-def replay(core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60) -> dead_letters.DeadLetterResult:
+def replay(
+    core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60
+) -> dead_letters.DeadLetterResult:
     return dead_letters.replay(core.context, scope_of(core), letters, who="a test", per_minute=per_minute)
 
 
@@ -120,8 +122,11 @@ def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
     ):
         assert listed(home, **which) == ids(*found), which
     with home.context.database.begin() as c:
-        told = [(x.platform, x.error_class, x.letters) for x in count_causes(c, DeadLetterFilter(scope=scope_of(home)))]
-    assert sorted(told) == [
+        causes = [
+            (x.platform, x.error_class, x.letters)
+            for x in count_causes(c, DeadLetterFilter(scope=scope_of(home)))
+        ]
+    assert sorted(causes) == [
         ("pinterest", "Unavailable", 1),
         ("tiktok", "AdapterError", 1),
         ("tiktok", "Unavailable", 1),
@@ -132,7 +137,9 @@ def test_the_list_goes_on_where_it_ended(home: CoreFixture) -> None:
     posts = [dead(home) for _ in range(5)]
     with home.context.database.begin() as c:
         first = list_dead_letters(c, DeadLetterFilter(scope=scope_of(home)), limit=2)
-        rest = list_dead_letters(c, DeadLetterFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id))
+        rest = list_dead_letters(
+            c, DeadLetterFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id)
+        )
     assert [x.id for x in (*first, *rest)] == ids(*posts)
 
 

@@ -1,4 +1,4 @@
-"""Changing a post: everything or nothing, from every state, against workers and verdicts of the same moment."""
+"""Edit a post: all changes or none, from every state, concurrently with workers and verdicts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CHANGEABLE = [
 
 @pytest.fixture
 def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media that were just found good."""
+    """An account, and media with a fresh good check."""
     core.account("one")
     core.decided()
     return core
@@ -60,7 +60,7 @@ def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields:
 
 
 def refused(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> Refusal:
-    """The refusal of an edit; nothing of the post may have changed."""
+    """Return the refusal of an edit, which must leave the post unchanged."""
     before = seen(core, post)
     with pytest.raises(Refusal) as caught:
         change(core, post, if_match, **fields)
@@ -69,7 +69,7 @@ def refused(core: CoreFixture, post: UUID, if_match: str | None = None, **fields
 
 
 def seen(core: CoreFixture, post: UUID) -> tuple[Any, ...]:
-    """Everything that is stored of a post, but for the clock."""
+    """Return every stored row of a post."""
     with core.context.database.begin() as c:
         return (
             rows(c, "SELECT * FROM posts WHERE id = :id", id=post),
@@ -86,7 +86,7 @@ def view(core: CoreFixture, post: UUID) -> PostView:
 
 
 def stored(core: CoreFixture, state: State = State.SCHEDULED, accounts: int = 1, **more: Any) -> Post:
-    """A post with good media, all of its deliveries in this state, due in an hour unless said otherwise."""
+    """A post with good media and all deliveries in this state, due in an hour by default."""
     ids = [core.accounts.get("one") or core.account("one")]
     ids += [core.account(f"more{n}") for n in range(1, accounts)]
     check = core.decided()
@@ -273,7 +273,7 @@ def test_a_new_caption_does_not_end_the_wait_for_media(core: CoreFixture) -> Non
 
 
 def _good(core: CoreFixture, check: UUID) -> None:
-    """The verdict of a worker, with all that it moves."""
+    """Decide the check as a worker does, with the moves that follow."""
     with core.context.database.begin() as c:
         taken = checks.read_checks(c, [check])[check]
     reachability._store_verdict(core.context, taken, "good", GOOD_VIDEO, "ok")
@@ -435,7 +435,7 @@ def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(core: CoreF
 
 @pytest.mark.parametrize("turn", range(8))
 def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreFixture, turn: int) -> None:
-    """A claim and its arm against an edit: whoever is first, what goes out is what the last answer said."""
+    """A claim and its arm against an edit: whichever is first, the published version is the one last answered."""
     post = stored(core, due=timedelta(0))
     [delivery] = post.deliveries
     core.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
@@ -471,7 +471,7 @@ def test_a_holder_whose_post_was_edited_sends_nothing_and_stores_nothing(core: C
 
 
 def test_an_upload_that_was_armed_once_is_finished_or_nothing(core: CoreFixture) -> None:
-    """Proven absent, its handle is the one to go on with: a worker that was stopped might still complete it."""
+    """After proven absence the handle is reused: a stopped worker might still complete it."""
     post = stored(core, State.RETRYING)
     [delivery] = post.deliveries
     with_checkpoint(core, delivery)
@@ -531,7 +531,7 @@ def test_a_bad_verdict_on_the_old_media_never_fails_the_new_ones(core: CoreFixtu
 
     _, done = together(fail, lambda: _try(core, post.id))
     [delivery] = core.deliveries(post.id)
-    # the edit came first: its media are good; or the verdict did, and an edited failed post stays failed
+    # either the edit came first and its media are good, or the verdict did and the failed post stays failed
     assert (delivery.state, done) in (("scheduled", "scheduled"), ("failed", "failed"))
 
 
@@ -540,7 +540,7 @@ def _try(core: CoreFixture, post: UUID) -> str:
 
 
 def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixture) -> None:
-    """The verdict's transaction is open while the edit begins: the new caption, the new media, are what is judged."""
+    """The verdict's transaction is open when the edit begins: it applies to the new caption and media."""
     core.account("one")
     post = core.accept(core.request(scheduled_at=core.now() + HOUR))
     [check] = core.check_ids(VIDEO)
@@ -550,7 +550,7 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixtur
     def slow_verdict() -> None:
         with core.context.database.begin() as c:
             taken = checks.read_checks(c, [check])[check]
-            # found to wait before the edit, locked after it: only what stands under the lock may be judged
+            # the post is found before the edit and locked after it: only what is read under the lock counts
             found = waiting.list_waiting(c, check)
             begun.set()
             assert go_on.wait(10)
@@ -569,7 +569,7 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixtur
 
 
 def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: CoreFixture) -> None:
-    """The post is found to be out of patience, and its lock is held by an edit that gives it other media."""
+    """The post is past its grace period while an edit that gives it other media holds its lock."""
     core.account("one")
     post = core.accept(core.request())
     patient = core.accept(core.request(caption="patient"))
@@ -579,12 +579,14 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
         late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
         row(c, late, id=post.id)
         taken = checks.read_checks(c, [check])[check]
-    verdict = threading.Thread(target=reachability._postpone_or_give_up, args=(core.context, taken, "HTTP 503"))
+    verdict = threading.Thread(
+        target=reachability._postpone_or_give_up, args=(core.context, taken, "HTTP 503")
+    )
     with core.context.database.begin() as c:
         assert steering.read(c, core.workspace, post.id, lock=True) is not None
         steering.pin_checks(c, post.id, {0: new})
         verdict.start()
-        until(lambda: _somebody_waits(core) or None, 10)
+        until(lambda: _is_waiting_for_lock(core) or None, 10)
     verdict.join(10)
     states = [core.deliveries(one.id)[0].state for one in (post, patient)]
     assert states == ["accepted", "accepted"]
@@ -595,7 +597,7 @@ def checks_of(core: CoreFixture, url: str) -> UUID:
         return checks.open_check(c, core.workspace, "video", url).id
 
 
-def _somebody_waits(core: CoreFixture) -> bool:
+def _is_waiting_for_lock(core: CoreFixture) -> bool:
     with core.context.database.begin() as c:
         waits = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return row(c, waits) is not None

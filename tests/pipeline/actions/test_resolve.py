@@ -1,3 +1,5 @@
+"""Resolve a delivery by a person's decision: it is live, publish it again, or resume it."""
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -32,7 +34,7 @@ def test_a_person_saw_it_live(core: CoreFixture, state: State, *, armed: bool) -
     decide.confirm_live(core.context, held.id, URL)
     found = core.ledger.delivery(held.id)
     assert (found.state, found.url, found.reason) == ("published", URL, None)
-    assert found.fence > held.fence, "whoever still looks stores nothing any more"
+    assert found.fence > held.fence, "a worker that still looks can store nothing"
     assert core.status(post.id) == "posted"
     assert [a.outcome for a in core.ledger.attempts(held.id)] == ["decided"]
     assert URL in core.ledger.last_why(held.id)
@@ -72,9 +74,7 @@ def test_what_may_still_appear_is_not_published_again(core: CoreFixture, state: 
     post = standing(core, state, armed=True)
     [delivery] = post.deliveries
     can = core.context.adapters[Platform.TIKTOK].capabilities
-    window = timedelta(seconds=core.context.settings.publish.call) + settle_window(
-        core.context.settings, can
-    )
+    window = timedelta(seconds=core.context.settings.publish.call) + settle_window(core.context.settings, can)
     for ago, allowed in ((timedelta(0), False), (window - timedelta(seconds=30), False), (window, True)):
         core.ledger.change(delivery, "armed_deadline = now() - :ago", ago=ago)
         if allowed:

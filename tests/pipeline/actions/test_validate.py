@@ -1,4 +1,4 @@
-"""A request held to every rule at once; nothing of it is stored."""
+"""Validation applies every rule to a request and stores no post."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.pipeline.store.ledger import HOUR
 
 def ask(core: CoreFixture, **given: object) -> ValidationResult:
     before = core.posts()
-    told = validate(core.context, core.caller, core.request(**given))
+    result = validate(core.context, core.caller, core.request(**given))
     assert core.posts() == before
-    return told
+    return result
 
 
 def test_a_good_request_is_told_how_it_was_understood(core: CoreFixture) -> None:
     core.decided()
     ids = [core.account(name, Platform(name)) for name in ("tiktok", "instagram", "youtube")]
     due = core.now() + 2 * HOUR
-    told = ask(core, account_ids=ids, scheduled_at=due)
-    assert (told.refused, told.warnings) == ([], [])
-    assert [a.id for a in told.accounts] == ids
-    assert told.kinds == ["video", "reel", "short"]
-    assert (told.due_at, told.immediate) == (due, False)
+    result = ask(core, account_ids=ids, scheduled_at=due)
+    assert (result.refused, result.warnings) == ([], [])
+    assert [a.id for a in result.accounts] == ids
+    assert result.kinds == ["video", "reel", "short"]
+    assert (result.due_at, result.immediate) == (due, False)
 
 
 def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: CoreFixture) -> None:
@@ -36,7 +36,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: Cor
     gone = core.account("gone")
     with core.context.database.begin() as c:
         deactivate(c, gone)
-    told = ask(
+    result = ask(
         core,
         account_ids=[tiktok, instagram, gone, new_id()],
         scheduled_at=core.now() - HOUR,
@@ -45,7 +45,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: Cor
         music_url="https://example.com/x",
         pinterest={"board_id": "1"},
     )
-    found = {(f.code, f.field) for f in told.refused}
+    found = {(f.code, f.field) for f in result.refused}
     assert found >= {
         ("unknown_accounts", "accounts"),
         ("validation_failed", "scheduled_at"),
@@ -55,10 +55,10 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: Cor
         ("validation_failed", "pinterest"),
         ("invalid_music_url", "music_url"),
     }
-    judged = [f for f in told.refused if f.account is not None]
+    judged = [f for f in result.refused if f.account is not None]
     assert {f.account.id for f in judged if f.account} == {tiktok, instagram}
     assert all(f.found == 4000.0 and f.limit and f.field == "media.url" for f in judged)
-    assert told.due_at is None
+    assert result.due_at is None
 
 
 def test_media_that_cannot_be_used_are_named(core: CoreFixture) -> None:
@@ -67,9 +67,9 @@ def test_media_that_cannot_be_used_are_named(core: CoreFixture) -> None:
 
     core.context.liveness.record_beat(REACHABILITY)
     core = core.with_settings(reachability={"wait": 0.1})
-    told = ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]})
-    assert [w.code for w in told.warnings] == ["REACHABILITY_PENDING"]
-    assert told.kinds == ["photos"]
+    result = ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]})
+    assert [w.code for w in result.warnings] == ["REACHABILITY_PENDING"]
+    assert result.kinds == ["photos"]
 
 
 def test_a_repeat_and_a_conflict_are_told(core: CoreFixture) -> None:
@@ -77,9 +77,9 @@ def test_a_repeat_and_a_conflict_are_told(core: CoreFixture) -> None:
     core.decided()
     post = core.accept(external_id="order-1", scheduled_at=core.now() + HOUR)
     request = core.request(external_id="order-1", scheduled_at=core.now() + HOUR)
-    told = validate(core.context, core.caller, request)
-    assert [(f.code, f.field) for f in told.refused] == [("create_failed", "external_id")]
-    assert str(post.id) in told.refused[0].message
+    result = validate(core.context, core.caller, request)
+    assert [(f.code, f.field) for f in result.refused] == [("create_failed", "external_id")]
+    assert str(post.id) in result.refused[0].message
 
 
 def test_a_draft_in_an_inbox_is_named_as_one(core: CoreFixture) -> None:

@@ -1,3 +1,5 @@
+"""The status of a post, derived from its accounts, and as readers see it."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
@@ -6,7 +8,7 @@ from itertools import product
 import pytest
 
 from pipeline.domain.delivery import SETTLED, Reason, State
-from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 
 P = PostStatus
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -43,12 +45,12 @@ def test_every_standing_has_its_word() -> None:
 
 @pytest.mark.parametrize(("state", "reason"), STANDINGS)
 def test_an_account_reads_as_the_contract_says(state: State, reason: Reason | None) -> None:
-    stored = account_status(state, reason)
-    assert (as_read(stored, LATER, NOW), as_read(stored, NOW, NOW)) == WORDS[(state, reason)]
+    stored = derive_account_status(state, reason)
+    assert (apply_due_time(stored, LATER, NOW), apply_due_time(stored, NOW, NOW)) == WORDS[(state, reason)]
 
 
 def expected(words: set[P]) -> P:
-    """The contract, word by word, written down once more."""
+    """The contract's rule, written a second time."""
     for urgent in (P.PENDING, P.RETRY, P.SCHEDULED):
         if urgent in words:
             return urgent
@@ -63,15 +65,15 @@ def expected(words: set[P]) -> P:
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_post_of_any_standings_reads_as_the_contract_says(number: int, due: datetime) -> None:
     for standings in product(STANDINGS, repeat=number):
-        words = [as_read(account_status(*standing), due, NOW) for standing in standings]
-        seen = as_read(status_of(words), due, NOW)
+        words = [apply_due_time(derive_account_status(*standing), due, NOW) for standing in standings]
+        seen = apply_due_time(derive_post_status(words), due, NOW)
         assert seen is expected(set(words)), standings
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_partial_is_final(number: int) -> None:
     for standings in product(STANDINGS, repeat=number):
-        status = status_of(account_status(*standing) for standing in standings)
+        status = derive_post_status(derive_account_status(*standing) for standing in standings)
         settled = all(state in SETTLED for state, _ in standings)
         assert (status in (P.POSTED, P.FAILED, P.PARTIAL, P.CANCELED)) is settled, standings
         if status is P.PARTIAL:
@@ -79,11 +81,13 @@ def test_partial_is_final(number: int) -> None:
 
 
 def test_draft_is_never_produced() -> None:
-    every = {status_of(account_status(*s) for s in pair) for pair in product(STANDINGS, repeat=2)}
+    every = {
+        derive_post_status(derive_account_status(*s) for s in pair) for pair in product(STANDINGS, repeat=2)
+    }
     assert every == set(P) - {P.DRAFT}
 
 
 def test_only_scheduled_turns_pending_with_time() -> None:
     for word in P:
-        assert as_read(word, LATER, NOW) is word
-        assert as_read(word, NOW, NOW) is (P.PENDING if word is P.SCHEDULED else word)
+        assert apply_due_time(word, LATER, NOW) is word
+        assert apply_due_time(word, NOW, NOW) is (P.PENDING if word is P.SCHEDULED else word)

@@ -1,4 +1,4 @@
-"""Taking a post: the order of the rules, repeats, times, and what is stored."""
+"""Ingest of one post: the order of the rules, repeats, times, and the stored rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.queues import REACHABILITY
-from pipeline.stages.post_request import Accepted
+from pipeline.stages.post_request import AcceptedPost
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
@@ -28,7 +28,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media that were just found good."""
+    """An account, and media with a fresh good check."""
     core.account("one")
     core.decided()
     return core
@@ -168,7 +168,7 @@ def test_equal_requests_at_once_make_one_post(ready: CoreFixture) -> None:
 
 
 def test_the_first_rule_that_is_broken_answers(core: CoreFixture) -> None:
-    """Everything is wrong at once; mended one by one, each answer is the next of the contract's list."""
+    """Everything is wrong at once; with each correction the answer is the next error of the contract's list."""
     core.account("one")
     core.account("other", Platform.INSTAGRAM)
     core.decided(IMAGES[0], "image")
@@ -203,7 +203,7 @@ def test_the_first_rule_that_is_broken_answers(core: CoreFixture) -> None:
 
 
 def _decide(core: CoreFixture, url: str, verdict: checks.Verdict, seen: str) -> None:
-    """As a worker would: decides the check of a URL as soon as there is one."""
+    """Decide the check of a URL as soon as there is one, as a worker does."""
     [check] = until(lambda: core.check_ids(url) or None, 10)
     with core.context.database.begin() as c:
         facts = GOOD_VIDEO if verdict == "good" else None
@@ -223,7 +223,7 @@ def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_no
         c.exec_driver_sql(
             "UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]}
         )
-    assert isinstance(ready.accept(), Accepted)
+    assert isinstance(ready.accept(), AcceptedPost)
     with ready.context.database.begin() as c:
         deactivate(c, ready.accounts["one"])
     assert ready.refused(caption="next").code == "unknown_accounts"
@@ -290,7 +290,7 @@ def test_nobody_to_wait_for_no_waiting(core: CoreFixture, context: Context) -> N
     assert accepted.warnings[0].field == "media.url"
     [delivery] = core.deliveries(accepted.id)
     assert delivery.state == "accepted"
-    assert core.messages(REACHABILITY) == before + 1, "and yet it was rung for"
+    assert core.messages(REACHABILITY) == before + 1, "the check is dispatched nevertheless"
 
 
 def test_known_facts_need_no_warning(core: CoreFixture, context: Context) -> None:
@@ -355,7 +355,9 @@ def test_facts_that_arrive_while_it_waits_are_judged(core: CoreFixture) -> None:
 # --- music -----------------------------------------------------------------------------------------------------------
 
 
-def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_required(ready: CoreFixture) -> None:
+def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_required(
+    ready: CoreFixture,
+) -> None:
     track = {"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": MUSIC}
     ready.decided(MUSIC, "music", facts=track)
     accepted = ready.accept(music_url=MUSIC)
@@ -378,7 +380,9 @@ def test_a_link_that_is_no_tiktok_post_is_refused(ready: CoreFixture, link: str)
     assert (refusal.status, refusal.code) == (400, "invalid_music_url")
 
 
-def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(ready: CoreFixture) -> None:
+def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_refused(
+    ready: CoreFixture,
+) -> None:
     for verdict, code in (("unanswered", None), ("refused", "invalid_music_url")):
         ready.context.liveness.record_beat(REACHABILITY)
         link = MUSIC[:-1] + ("1" if code else "2")
@@ -445,7 +449,7 @@ def test_a_broker_that_is_away_costs_no_post(ready: CoreFixture, environment: di
 def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(
     core: CoreFixture, context: Context
 ) -> None:
-    """Each opens its checks in one transaction: in the order of the request they would wait for each other for ever."""
+    """Each opens its checks in one transaction: in the order of the request they would deadlock."""
     core.account("one")
     context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
     for n in range(15):

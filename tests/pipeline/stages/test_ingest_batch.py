@@ -34,7 +34,7 @@ NEW = {"type": "video", "url": "https://media.example/never-seen.mp4"}
 
 @pytest.fixture
 def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media that were just found good."""
+    """An account, and media with a fresh good check."""
     core.account("one")
     core.decided()
     return core
@@ -156,10 +156,10 @@ def test_what_is_not_plain_is_left_alone_and_its_neighbours_are_stored(ready: Co
     ]
     found = ingest(ready, *asked, good[-1])
     assert None not in ids(found[::2])
-    told = [
+    outcomes = [
         o.code if isinstance(o, Refusal) else waits if isinstance(o, PostPlan) else o for o in found[1::2]
     ]
-    assert dict(zip(odd, told, strict=True)) == {name: code for name, (_, code) in odd.items()}
+    assert dict(zip(odd, outcomes, strict=True)) == {name: code for name, (_, code) in odd.items()}
     assert len(ready.posts()) == before + len(good)
     assert ready.check_ids(NEW["url"]) == [], "a plan leaves nothing"
 
@@ -215,7 +215,7 @@ def test_without_a_window_equal_bodies_are_different_posts(ready: CoreFixture) -
 
 
 def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: CoreFixture) -> None:
-    """Its time has come meanwhile: as a new post it would be refused."""
+    """Its time has passed: a new post with it would be refused."""
     request = ready.request(external_id="kept", scheduled_at=ready.now() + HOUR)
     first = ready.accept(request)
     late = replace(request, scheduled_at=ready.now() - HOUR)
@@ -242,9 +242,9 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
     with ready.context.database.once() as c:
         first = good.find(c, [known, never], now)
         assert good.find(c, [known], now) == first
-        assert asked == [2], "remembered"
+        assert asked == [2], "the good check is cached"
         assert good.find(c, [known, never], now + timedelta(seconds=fresh)).keys() == {known}
-    assert asked == [2, 2], "what is not good may become it, and what was good gets too old"
+    assert asked == [2, 2], "a missing check is asked for again, and a good one gets too old"
 
 
 def test_an_account_is_read_once_until_its_row_changes(
@@ -258,17 +258,17 @@ def test_an_account_is_read_once_until_its_row_changes(
         return find(c, ids)
 
     monkeypatch.setattr(group, "find_accounts", noted)
-    one, two, nobody = ready.accounts["one"], ready.account("two"), new_id()
+    one, two, unknown = ready.accounts["one"], ready.account("two"), new_id()
     known = AccountCache()
     with ready.context.database.once() as c:
         for _ in range(2):
-            assert known.find(c, [one, two, nobody])[1].keys() == {one, two}
+            assert known.find(c, [one, two, unknown])[1].keys() == {one, two}
         assert read == [{one, two}]
         with ready.context.database.begin() as other:
             deactivate(other, two)
         found = known.find(c, [one, two])[1]
         assert (found[one].status, found[two].status) == (AccountStatus.ACTIVE, AccountStatus.INACTIVE)
-        assert read == [{one, two}, {two}], "only what is another row now"
+        assert read == [{one, two}, {two}], "only the changed row is read again"
         known.clear()
         assert known.find(c, [one])[1] == {one: found[one]}
     assert read == [{one, two}, {two}, {one}]
@@ -289,7 +289,7 @@ def test_more_accounts_than_are_remembered_are_all_found(
 
 
 def test_groups_with_the_same_requests_at_once_make_each_post_once(ready: CoreFixture) -> None:
-    """In opposite order: each would wait for the other for ever, were tokens not taken in their own order."""
+    """In opposite order: the batches would deadlock if tokens were not taken in their own order."""
     for n in range(10):
         asked = [ready.request(caption=f"{n} {k}", external_id=f"{n} {k}") for k in range(12)]
         there, back = together(partial(ingest, ready, *asked), partial(ingest, ready, *asked[::-1]))
@@ -309,7 +309,7 @@ def test_a_group_that_the_database_refuses_is_taken_one_by_one(ready: CoreFixtur
 
 
 def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture) -> None:
-    """Another one holds a token of the group and does not end; the group's statement is cancelled."""
+    """Another transaction holds a token of the batch and does not end; the batch's statement is cancelled."""
     asked, found = captions(ready, 3), list[list[Any]]()
     held = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
     with ready.context.database.begin() as holder:
@@ -336,7 +336,7 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture) -> None:
 def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(
     ready: CoreFixture, context: Context
 ) -> None:
-    nowhere = Database("postgresql+psycopg://slipway@/x?host=/tmp/nobody-is-here")
+    nowhere = Database("postgresql+psycopg://slipway@/x?host=/tmp/unknown-is-here")
     with pytest.raises(Unreachable):
         ingest(replace(ready, context=replace(context, database=nowhere)), ready.request())
     url = context.database.engine.url.render_as_string(hide_password=False)
@@ -357,7 +357,7 @@ def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(
     with pytest.raises(Unreachable):
         ingest(lonely, *captions(ready, 2))
     again = ingest(lonely, *captions(ready, 2))
-    assert ids(again) == ids(first), "the next one has a new line, and finds what was answered"
+    assert ids(again) == ids(first), "the next batch has a new connection, and finds the stored posts"
     cut.close()
 
 
