@@ -34,7 +34,7 @@ from pipeline.store.deliveries.claim import claim_batch
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.daily_quota import compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.disarm import disarm
-from pipeline.store.deliveries.lease import give_back
+from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
@@ -97,7 +97,7 @@ def _try_claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[
 def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
     """Give up claims at the end of this process: an unarmed delivery is queued again, an armed one becomes unknown."""
     with context.database.begin() as c:
-        messages = give_back(c, batch, timedelta(seconds=context.settings.delay.queued_lease))
+        messages = requeue_claimed(c, batch, timedelta(seconds=context.settings.delay.queued_lease))
     failpoint("publish.handed-back")
     context.dispatcher.send_deliveries(messages)
 

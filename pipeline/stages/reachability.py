@@ -63,7 +63,7 @@ def run_check(context: Context, check_id: UUID) -> str | None:
 def _requeue(context: Context, check: Check) -> None:
     """Give up the claim of a check at the end of this process, and dispatch the check for another one."""
     with context.database.begin() as c:
-        store.give_back_check(c, check.id)
+        store.requeue_check(c, check.id)
     context.dispatcher.send_checks([check.id])
 
 

@@ -28,7 +28,7 @@ from pipeline.stages.publish import dispatch_at
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.lease import give_back_looks
+from pipeline.store.deliveries.lease import requeue_looks
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
@@ -80,7 +80,7 @@ def _look_at_batch(
 def _requeue_looks(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
     """Give up the looks that a shutdown leaves no time for: the next sweep dispatches them again."""
     with context.database.begin() as c:
-        give_back_looks(c, batch)
+        requeue_looks(c, batch)
 
 
 def look(context: Context, delivery: UUID, generation: int, fence: int) -> State | None:

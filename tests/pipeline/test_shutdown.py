@@ -32,7 +32,7 @@ from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.checks import checks
 from pipeline.store.database import row
-from pipeline.store.deliveries.lease import give_back
+from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.redispatch import dispatch_looks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
@@ -251,7 +251,7 @@ def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: CoreFixtu
     with mine.context.database.begin() as his:
         row(his, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
         with mine.context.database.begin() as c:
-            assert give_back(c, [held], LEASE) == []
+            assert requeue_claimed(c, [held], LEASE) == []
     assert mine.ledger.state(held.id) is State.PUBLISHING
 
 
@@ -259,7 +259,7 @@ def test_a_claim_of_somebody_else_is_not_given_back(mine: CoreFixture, post: Pos
     held = mine.ledger.claimed(post)
     mine.ledger.change(held.id, "fence = fence + 1")
     with mine.context.database.begin() as c:
-        assert give_back(c, [held], LEASE) == []
+        assert requeue_claimed(c, [held], LEASE) == []
     assert mine.ledger.state(held.id) is State.PUBLISHING
 
 

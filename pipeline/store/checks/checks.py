@@ -143,7 +143,7 @@ def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> No
     )
 
 
-def give_back_check(c: Connection, check: UUID) -> None:
+def requeue_check(c: Connection, check: UUID) -> None:
     """Release the lease of a check that its worker will not decide. A late decision is harmless: compare-and-set."""
     row(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id", id=check)
 

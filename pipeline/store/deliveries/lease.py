@@ -52,7 +52,7 @@ SELECT id AS delivery, platform, generation, fence FROM d
 """
 
 
-def give_back(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) -> list[Message]:
+def requeue_claimed(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) -> list[Message]:
     """Queue the un-armed deliveries of a worker that shuts down, under a new fence, and return their messages.
 
     No crash or attempt is counted. The messages are sent after the caller's commit. ``lease``: of a queued one.
@@ -60,7 +60,7 @@ def give_back(c: Connection, some: Sequence[ClaimedDelivery], lease: timedelta) 
     return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_to_values(some, "publishing"))]
 
 
-def give_back_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
+def requeue_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
     """End the leases of looks whose worker shuts down, so that the next sweep dispatches them."""
     rows(
         c,

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.lease import give_back, give_back_looks
+from pipeline.store.deliveries.lease import requeue_claimed, requeue_looks
 from pipeline.store.deliveries.message import Message
 from tests.pipeline.store.ledger import LEASE, Ledger
 
@@ -26,12 +26,12 @@ def claimed(ledger: Ledger, state: State = State.PUBLISHING, *, armed: bool = Fa
 
 def given_back(ledger: Ledger, *some: ClaimedDelivery) -> list[Message]:
     with ledger.database.begin() as c:
-        return give_back(c, some, LEASE)
+        return requeue_claimed(c, some, LEASE)
 
 
 def looks_given_back(ledger: Ledger, *some: ClaimedDelivery) -> None:
     with ledger.database.begin() as c:
-        give_back_looks(c, some)
+        requeue_looks(c, some)
 
 
 def stands(ledger: Ledger, *some: ClaimedDelivery) -> list[Any]:
