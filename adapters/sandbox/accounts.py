@@ -19,7 +19,7 @@ _CARRIED = ("scopes", "acts_for")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKind:
-    """What accounts of one platform look like."""
+    """What accounts of one platform look source."""
 
     new_id: Callable[[Record], str]
     """Given the account's options."""
@@ -34,11 +34,11 @@ class AccountKind:
     """None: the platform has no refresh tokens."""
     refresh_life: float | None = None
     """Seconds; None: until something else ends it."""
-    refreshes: Callable[[Record], bool] = lambda _: True
+    has_refresh_token: Callable[[Record], bool] = lambda _: True
     """Whether this account gets a refresh token, where the platform has them."""
-    issued_ago: float = 0.0
+    initial_age: float = 0.0
     """Seconds a token given out by the control API is already old."""
-    furnish: Callable[[Record], Record] | None = None
+    provision: Callable[[Record], Record] | None = None
     """Makes what an account made by the control API needs; returns the settings to store beside it."""
 
 
@@ -59,16 +59,16 @@ class Accounts:
         """One account, or None."""
         return self._store.get(_ACCOUNT, f"{platform}:{remote_id}")
 
-    def named(self, platform: str, username: str) -> Record | None:
+    def find_by_username(self, platform: str, username: str) -> Record | None:
         """The account of that platform and username, or None."""
-        for account in self._store.all(_ACCOUNT).values():
+        for account in self._store.get_all(_ACCOUNT).values():
             if account["platform"] == platform and account["username"] == username:
                 return account
         return None
 
-    def open(self, platform: str, username: str, wishes: Record) -> Record:
+    def ensure(self, platform: str, username: str, wishes: Record) -> Record:
         """Make the account, or change the one that is there; `wishes`: display_name, private, options."""
-        account = self.named(platform, username)
+        account = self.find_by_username(platform, username)
         if account is None:
             remote_id = self.kinds[platform].new_id(wishes.get("options", {}))
             account = {"platform": platform, "remote_id": remote_id, "username": username}
@@ -77,47 +77,47 @@ class Accounts:
         self._store.put(_ACCOUNT, f"{platform}:{account['remote_id']}", account)
         return account
 
-    def scopes(self, account: Record) -> list[str]:
+    def list_scopes(self, account: Record) -> list[str]:
         """What the account's tokens may do; option `scopes` replaces the platform's full list."""
         scopes = self.kinds[account["platform"]].scopes
         usual = scopes if isinstance(scopes, tuple) else scopes(account["options"])
         return list(account["options"].get("scopes", usual))
 
-    def granted(self, token: Record, account: Record) -> list[str]:
+    def list_granted_scopes(self, token: Record, account: Record) -> list[str]:
         """What this one token may do: what a consent page has granted, else all the account may."""
-        return list(token["scopes"]) if "scopes" in token else self.scopes(account)
+        return list(token["scopes"]) if "scopes" in token else self.list_scopes(account)
 
-    def connection(self, account: Record) -> str:
+    def get_connection(self, account: Record) -> str:
         """Which of the platform's products the account's tokens are for."""
         connection = self.kinds[account["platform"]].connection
         return connection if isinstance(connection, str) else connection(account["options"])
 
-    def issue(
-        self, account: Record, *, replaces: str | None = None, age: float = 0.0, like: Record | None = None
+    def issue_tokens(
+        self, account: Record, *, replaces: str | None = None, age: float = 0.0, source: Record | None = None
     ) -> Record:
         """Give out tokens: `access_token`, `expires_in`, and with refresh tokens those two as well.
 
         `replaces`: the refresh token this rotation retires once one of the new tokens has been used; until then it
-        still works, so an answer lost on the way costs nobody the account. `like`: the code or token that this is
+        still works, so an answer lost on the way costs nobody the account. `source`: the code or token that this is
         given for; what it may do and for whom is carried over. What does not expire has no `…expires_in`.
         """
         kind = self.kinds[account["platform"]]
-        more = {name: like[name] for name in _CARRIED if name in like} if like is not None else {}
+        more = {name: source[name] for name in _CARRIED if name in source} if source is not None else {}
         if replaces is not None:
             more["replaces"] = replaces
-        access = self.mint(account, "access", kind.access_prefix, kind.access_life, age, more)
+        access = self.create_token(account, "access", kind.access_prefix, kind.access_life, age, more)
         issued: Record = {"access_token": access}
         if kind.access_life is not None:
             issued["expires_in"] = int(kind.access_life - age)
-        if kind.refresh_prefix is not None and kind.refreshes(account):
-            issued["refresh_token"] = self.mint(
+        if kind.refresh_prefix is not None and kind.has_refresh_token(account):
+            issued["refresh_token"] = self.create_token(
                 account, "refresh", kind.refresh_prefix, kind.refresh_life, age, more
             )
             if kind.refresh_life is not None:
                 issued["refresh_expires_in"] = int(kind.refresh_life - age)
         return issued
 
-    def mint(
+    def create_token(
         self,
         account: Record,
         role: str,
@@ -139,9 +139,9 @@ class Accounts:
         self._store.put(_TOKEN, text, record)
         return text
 
-    def token(self, platform: str, text: str) -> Record | None:
+    def find_token(self, platform: str, text: str) -> Record | None:
         """What is known of a token that is good for that platform, or None."""
-        token = self._store.all(_TOKEN).get(text)
+        token = self._store.get_all(_TOKEN).get(text)
         if token is None or token["platform"] == platform:
             return token
         for other in token.get("acts_for", ()):
@@ -150,30 +150,30 @@ class Accounts:
                 return token | {"platform": platform, "remote_id": remote_id}
         return None
 
-    def state(self, token: Record) -> str:
+    def get_token_state(self, token: Record) -> str:
         """`valid`, `expired` or `revoked` at this moment."""
         ends = token["expires_at"]
         if token["state"] == "valid" and ends is not None and self._clock.now() >= ends:
             return "expired"
         return str(token["state"])
 
-    def use(self, text: str, token: Record) -> None:
+    def use_token(self, text: str, token: Record) -> None:
         """Note that a token was used: the refresh token it replaced is dead from now on."""
         replaced = token.pop("replaces", None)
         if replaced is not None:
             self._store.put(_TOKEN, text, token)
-            self.drop(replaced)
+            self.drop_token(replaced)
 
-    def drop(self, text: str) -> None:
+    def drop_token(self, text: str) -> None:
         """Forget a token."""
         self._store.drop(_TOKEN, text)
 
-    def mark(self, platform: str, remote_id: str, state: str) -> int:
+    def set_token_state(self, platform: str, remote_id: str, state: str) -> int:
         """Put the account's tokens into `state`; expiry spares refresh tokens. Returns how many were changed."""
         spared = ("refresh",) if state == "expired" else ()
         mine = [
             (text, token)
-            for text, token in self._store.all(_TOKEN).items()
+            for text, token in self._store.get_all(_TOKEN).items()
             if token["role"] not in spared
             and (
                 (token["platform"], token["remote_id"]) == (platform, remote_id)
@@ -185,6 +185,6 @@ class Accounts:
         return len(mine)
 
 
-def digits(length: int, first: str) -> str:
+def random_digits(length: int, first: str) -> str:
     """A random decimal id of `length` digits that starts with `first`."""
     return first + "".join(secrets.choice("0123456789") for _ in range(length - len(first)))

@@ -18,13 +18,13 @@ class Clock:
         """Unix seconds."""
         return time.time() + self.ahead
 
-    def move(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Jump forward and wake everybody whose moment has come."""
         self.ahead += seconds
         for sleeper in list(self._sleepers):
             _wake(sleeper)
 
-    async def until(self, moment: float) -> None:
+    async def sleep_until(self, moment: float) -> None:
         """Wait until `moment` (Unix seconds)."""
         loop = asyncio.get_running_loop()
         while (rest := moment - self.now()) > 0:

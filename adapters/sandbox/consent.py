@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from adapters.sandbox.context import SandboxContext
-    from adapters.sandbox.endpoint import Call, Voice
+    from adapters.sandbox.endpoint import Call, Dialect
     from adapters.sandbox.store import Record
 
     Asked: TypeAlias = list[tuple[str, str]]
@@ -52,7 +52,7 @@ def _none(*_: object) -> Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ConsentScreen:
     """How one vendor asks."""
 
     vendor: str
@@ -65,128 +65,132 @@ class Desk:
     """The parameter that names the app."""
     digest: str = "base64url"
     """How an S256 challenge is written: base64url or hex."""
-    has_several: bool = False
+    allows_several: bool = False
     """More than one account can be chosen."""
-    denied: Record = field(default_factory=lambda: {"error": "access_denied"})
+    deny_parameters: Record = field(default_factory=lambda: {"error": "access_denied"})
     """What comes back on Deny, beside `state`."""
-    sent_back: Callable[[Record], Record] = _none
+    allow_parameters: Callable[[Record], Record] = _none
     """What comes back on Allow beside `code` and `state`, given the app's parameters."""
-    kept: Callable[[SandboxContext, Record, list[Record]], Record] = _none
+    code_fields: Callable[[SandboxContext, Record, list[Record]], Record] = _none
     """What more the code record carries, given the app's parameters and the chosen accounts."""
     fragment: str = ""
 
-    def endpoint(self, platform: str, voice: Voice) -> Endpoint:
+    def endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
         """Serve the page, for GET and for the form's POST; `platform` is the one that faults name."""
 
         async def answer(call: Call) -> web.Response:
             return _answer(self, call)
 
-        return Endpoint(platform=platform, step="consent", handle=answer, voice=voice, owner=lambda _: None)
+        return Endpoint(
+            platform=platform, step="consent", handle=answer, dialect=dialect, owner=lambda _: None
+        )
 
 
-def _answer(desk: Desk, call: Call) -> web.Response:
+def _answer(screen: ConsentScreen, call: Call) -> web.Response:
     asked = parse_qsl(call.request.query_string, keep_blank_values=True)
     asked += parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
     given: Record = dict(asked)
-    platform = desk.platform if isinstance(desk.platform, str) else desk.platform(given)
-    _check(desk, call, platform, given)
+    platform = screen.platform if isinstance(screen.platform, str) else screen.platform(given)
+    _check(screen, call, platform, given)
     match given.get("auto") or given.get("decision"):
         case "deny":
-            return _back(desk, call, given, desk.denied)
+            return _back(screen, call, given, screen.deny_parameters)
         case "allow":
-            chosen = _chosen(desk, call, platform, asked)
-            return _back(desk, call, given, _granted(desk, call, given, chosen))
+            chosen = _chosen(screen, call, platform, asked)
+            return _back(screen, call, given, _granted(screen, call, given, chosen))
         case _:
-            return _form(desk, call, platform, asked)
+            return _form(screen, call, platform, asked)
 
 
 def _page(text: str, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
-def _wrong(desk: Desk, sentence: str) -> Refused:
-    return Refused(_page(_NO_PAGE.format(vendor=desk.vendor, sentence=html.escape(sentence)), 400))
+def _wrong(screen: ConsentScreen, sentence: str) -> Refused:
+    return Refused(_page(_NO_PAGE.format(vendor=screen.vendor, sentence=html.escape(sentence)), 400))
 
 
-def _check(desk: Desk, call: Call, platform: str, given: Record) -> None:
+def _check(screen: ConsentScreen, call: Call, platform: str, given: Record) -> None:
     """Nobody is sent anywhere before the app and its address are known to be good."""
     redirect = given.get("redirect_uri", "")
     try:
         parts = urlsplit(redirect)
     except ValueError:
-        raise _wrong(desk, "redirect_uri is not a URL.") from None
+        raise _wrong(screen, "redirect_uri is not a URL.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise _wrong(desk, "redirect_uri must be an absolute URL without a fragment.")
+        raise _wrong(screen, "redirect_uri must be an absolute URL without a fragment.")
     try:
-        check_redirect(call.context, platform, given.get(desk.client), redirect)
+        check_redirect(call.context, platform, given.get(screen.client), redirect)
     except GrantRefused as refusal:
-        raise _wrong(desk, refusal.sentence) from None
+        raise _wrong(screen, refusal.sentence) from None
     if given.get("response_type") != "code":
-        raise _wrong(desk, "response_type must be code.")
+        raise _wrong(screen, "response_type must be code.")
     if "code_challenge" in given and given.get("code_challenge_method", "plain") not in ("S256", "plain"):
-        raise _wrong(desk, "code_challenge_method must be S256.")
+        raise _wrong(screen, "code_challenge_method must be S256.")
 
 
 def _offered(call: Call, platform: str) -> list[Record]:
     return [
-        account for account in call.context.store.all("account").values() if account["platform"] == platform
+        account
+        for account in call.context.store.get_all("account").values()
+        if account["platform"] == platform
     ]
 
 
-def _chosen(desk: Desk, call: Call, platform: str, asked: Asked) -> list[Record]:
+def _chosen(screen: ConsentScreen, call: Call, platform: str, asked: Asked) -> list[Record]:
     new = next((value for name, value in asked if name == "new_username" and value), None)
     if new is not None:
-        return [call.context.accounts.open(platform, new, {})]
+        return [call.context.accounts.ensure(platform, new, {})]
     names = [name for key, value in asked if key == "username" for name in value.split(",") if name]
     offered = _offered(call, platform)
     if not names:
-        names = [account["username"] for account in offered[: None if desk.has_several else 1]]
+        names = [account["username"] for account in offered[: None if screen.allows_several else 1]]
     chosen = [account for account in offered if account["username"] in names]
     if len(chosen) != len(set(names)) or not chosen:
-        raise _wrong(desk, f"There is no such account: {', '.join(names) or 'none was made yet'}.")
-    return chosen if desk.has_several else chosen[:1]
+        raise _wrong(screen, f"There is no such account: {', '.join(names) or 'none was made yet'}.")
+    return chosen if screen.allows_several else chosen[:1]
 
 
-def _granted(desk: Desk, call: Call, given: Record, chosen: list[Record]) -> Record:
+def _granted(screen: ConsentScreen, call: Call, given: Record, chosen: list[Record]) -> Record:
     challenge = given.get("code_challenge")
     method = given.get("code_challenge_method", "plain")
     more: Record = {
         "grant": {
-            "client_id": given.get(desk.client),
+            "client_id": given.get(screen.client),
             "redirect_uri": given["redirect_uri"],
             "challenge": challenge,
-            "method": desk.digest if method == "S256" else "plain",
+            "method": screen.digest if method == "S256" else "plain",
         },
-        **desk.kept(call.context, given, chosen),
+        **screen.code_fields(call.context, given, chosen),
     }
-    possible = call.context.accounts.scopes(chosen[0])
-    if (scopes := [scope for scope in asked_scopes(given) if scope in possible]) and "scopes" not in more:
+    possible = call.context.accounts.list_scopes(chosen[0])
+    if (scopes := [scope for scope in parse_scopes(given) if scope in possible]) and "scopes" not in more:
         more["scopes"] = scopes
-    code = call.context.accounts.mint(chosen[0], "code", "code-", desk.code_life, 0.0, more)
-    return {"code": code, **desk.sent_back(given)}
+    code = call.context.accounts.create_token(chosen[0], "code", "code-", screen.code_life, 0.0, more)
+    return {"code": code, **screen.allow_parameters(given)}
 
 
-def asked_scopes(given: Record) -> list[str]:
+def parse_scopes(given: Record) -> list[str]:
     """The scopes an app asks for; vendors separate them by commas or by spaces."""
     return str(given.get("scope", "")).replace(",", " ").split()
 
 
-def _back(desk: Desk, call: Call, given: Record, told: Record) -> web.Response:
+def _back(screen: ConsentScreen, call: Call, given: Record, told: Record) -> web.Response:
     state = {"state": given["state"]} if "state" in given else {}
     redirect = given["redirect_uri"]
     joint = "&" if urlsplit(redirect).query else "?"
-    place = f"{redirect}{joint}{urlencode(told | state)}{desk.fragment}"
+    place = f"{redirect}{joint}{urlencode(told | state)}{screen.fragment}"
     # 303 after the form: the browser goes on with GET.
     return web.Response(status=302 if call.request.method == "GET" else 303, headers={"Location": place})
 
 
-def _form(desk: Desk, call: Call, platform: str, asked: Asked) -> web.Response:
+def _form(screen: ConsentScreen, call: Call, platform: str, asked: Asked) -> web.Response:
     hidden = "".join(
         f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
         for name, value in asked
         if name not in _OWN
     )
-    sort = "checkbox" if desk.has_several else "radio"
+    sort = "checkbox" if screen.allows_several else "radio"
     accounts = "".join(
         f'<label><input type="{sort}" name="username" value="{html.escape(account["username"])}" checked> '
         f"{html.escape(account['display_name'])} (@{html.escape(account['username'])})</label>"
@@ -195,9 +199,9 @@ def _form(desk: Desk, call: Call, platform: str, asked: Asked) -> web.Response:
     given = dict(asked)
     return _page(
         _PAGE.format(
-            vendor=desk.vendor,
-            client=html.escape(given[desk.client]),
-            scopes=html.escape(", ".join(asked_scopes(given)) or "everything"),
+            vendor=screen.vendor,
+            client=html.escape(given[screen.client]),
+            scopes=html.escape(", ".join(parse_scopes(given)) or "everything"),
             hidden=hidden,
             accounts=accounts,
         )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from adapters.sandbox.accounts import Accounts
 from adapters.sandbox.clock import Clock
 from adapters.sandbox.faults import Faults
-from adapters.sandbox.graph import Graph
-from adapters.sandbox.group_fsync import Commit
-from adapters.sandbox.ledger import Ledger, Live, iso
+from adapters.sandbox.graph_router import GraphRouter
+from adapters.sandbox.group_fsync import GroupCommit
+from adapters.sandbox.ledger import Ledger, LivePost, to_iso
 from adapters.sandbox.processing import Processing
-from adapters.sandbox.rate_windows import Windows
+from adapters.sandbox.rate_windows import RateWindows
 from adapters.sandbox.store import Record, Store
-from adapters.sandbox.url_fetcher import Puller
+from adapters.sandbox.url_fetcher import UrlFetcher
 
 if TYPE_CHECKING:
     from adapters.sandbox.settings import SandboxSettings
@@ -42,17 +42,17 @@ class SandboxContext:
             missing=self.store.replayed_entries,
         )
         self.store.start()
-        self.commit = Commit(self.store, self.ledger)
+        self.commit = GroupCommit(self.store, self.ledger)
         self.accounts = Accounts(self.store, self.clock)
         self.faults = Faults(self.store)
-        self.windows = Windows(self.clock, self.store)
+        self.rate_windows = RateWindows(self.clock, self.store)
         self.processing = Processing(self)
-        self.puller = Puller(self)
-        self.graph = Graph(self)
+        self.fetcher = UrlFetcher(self)
+        self.graph = GraphRouter(self)
         self._numbers = itertools.count(secrets.randbits(31))
         pace = self._setting("pace")
         self.instant = pace.get("pace", settings.pace) == "instant"
-        self.windows.lifted = not pace.get("quotas", settings.quotas)
+        self.rate_windows.lifted = not pace.get("quotas", settings.quotas)
 
     def number(self) -> int:
         """A new id as TikTok forms them: the second in the upper bits, 19 digits, rising within a second."""
@@ -61,12 +61,12 @@ class SandboxContext:
     def set_pace(self, *, instant: bool, quotas: bool) -> None:
         """Choose the pace and whether limits count; kept until the next reset."""
         self.instant = instant
-        self.windows.lifted = not quotas
+        self.rate_windows.lifted = not quotas
         self.store.put(_SETTING, "pace", {"pace": "instant" if instant else "real", "quotas": quotas})
 
     def move_clock(self, seconds: float) -> None:
         """Jump forward in time."""
-        self.clock.move(seconds)
+        self.clock.advance(seconds)
         self.store.put(_SETTING, "clock", {"ahead": self.clock.ahead})
 
     def publish(
@@ -81,7 +81,7 @@ class SandboxContext:
         url: str,
         late: float = 0.0,
         extra: Record | None = None,
-    ) -> Live:
+    ) -> LivePost:
         """Let something go live: the one way into the ledger.
 
         `late`: seconds until listings and reads show it. `extra["public"]` False keeps it out of public listings.
@@ -89,7 +89,7 @@ class SandboxContext:
         now = self.clock.now()
         return self.ledger.add(
             {
-                "at": iso(now),
+                "at": to_iso(now),
                 "platform": account["platform"],
                 "account": account["remote_id"],
                 "kind": kind,
@@ -107,14 +107,14 @@ class SandboxContext:
         await self.commit()
         await self.processing.stop()
         self.store.clear()
-        start = self.ledger.forget(erase=erase_ledger)
+        start = self.ledger.clear(erase=erase_ledger)
         self.store.put(_SETTING, "ledger", {"start": start})
         self.clock.ahead = 0.0
-        self.windows.clear()
+        self.rate_windows.clear()
         self.faults.active = False
         self.instant = self.settings.pace == "instant"
-        self.windows.lifted = not self.settings.quotas
-        self.puller.forget()
+        self.rate_windows.lifted = not self.settings.quotas
+        self.fetcher.clear_cache()
         for path in self.uploads.iterdir():
             path.unlink(missing_ok=True)
         await self.commit()
@@ -123,7 +123,7 @@ class SandboxContext:
         """Stop the work and close the files."""
         await self.processing.stop()
         await self.commit()
-        await self.puller.close()
+        await self.fetcher.close()
         self.commit.close()
         self.store.close()
         self.ledger.close()

@@ -9,10 +9,10 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.control_body import Body, fault_of, no
+from adapters.sandbox.control_body import Body, error_response, fault_of
 from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 _MEDIA_BYTES = 256 << 20
@@ -29,7 +29,7 @@ class Control:
 
     async def health(self, _: web.Request) -> web.Response:
         """GET /control/health."""
-        return json_answer({"ok": True})
+        return json_response({"ok": True})
 
     async def add_account(self, request: web.Request) -> web.Response:
         """POST /control/accounts."""
@@ -43,11 +43,11 @@ class Control:
             wishes["private"] = body.flag("private")
         if body.has("options"):
             wishes["options"] = body.object("options")
-        account = self._context.accounts.open(platform, username, wishes)
+        account = self._context.accounts.ensure(platform, username, wishes)
         issued = self._issued(account)
-        if (furnish := self._context.accounts.kinds[platform].furnish) is not None:
-            issued["settings"] = furnish(account)
-        return json_answer(issued, 201)
+        if (provision := self._context.accounts.kinds[platform].provision) is not None:
+            issued["settings"] = provision(account)
+        return json_response(issued, 201)
 
     def _issued(self, account: Record) -> Record:
         accounts = self._context.accounts
@@ -56,44 +56,44 @@ class Control:
             "platform": account["platform"],
             "remote_id": account["remote_id"],
             "username": account["username"],
-            **accounts.issue(account, age=kind.issued_ago),
-            "scopes": accounts.scopes(account),
-            "connection": accounts.connection(account),
+            **accounts.issue_tokens(account, age=kind.initial_age),
+            "scopes": accounts.list_scopes(account),
+            "connection": accounts.get_connection(account),
         }
 
     async def ledger(self, request: web.Request) -> web.Response:
         """GET /control/ledger?platform=&account=."""
         await self._context.commit()
         platform, account = request.query.get("platform"), request.query.get("account")
-        data = await asyncio.to_thread(self._context.ledger.lines, platform, account)
+        data = await asyncio.to_thread(self._context.ledger.read_json, platform, account)
         return web.Response(body=data, content_type="application/json")
 
     async def reset(self, request: web.Request) -> web.Response:
         """POST /control/reset."""
         body = await Body.read(request)
         await self._context.reset(erase_ledger=body.has("ledger") and body.flag("ledger"))
-        return json_answer({"ok": True})
+        return json_response({"ok": True})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST /control/faults."""
         fault = fault_of(await Body.read(request), (*self._context.accounts.kinds, "media"))
-        return json_answer({"id": self._context.faults.add(fault)["id"]}, 201)
+        return json_response({"id": self._context.faults.add(fault)["id"]}, 201)
 
     async def faults(self, _: web.Request) -> web.Response:
         """GET /control/faults."""
-        return json_answer(self._context.faults.all())
+        return json_response(self._context.faults.list_all())
 
     async def clear_fault(self, request: web.Request) -> web.Response:
         """DELETE /control/faults and /control/faults/<id>."""
         key = request.match_info.get("id")
         faults = self._context.faults
         if key is not None and not faults.remove(key):
-            raise Refused(no(404, f"There is no fault {key}."))
+            raise Refused(error_response(404, f"There is no fault {key}."))
         if key is None:
-            for fault in faults.all():
+            for fault in faults.list_all():
                 faults.remove(fault["id"])
-        await self._context.processing.unstick()
-        return json_answer({"ok": True})
+        await self._context.processing.resume_stuck()
+        return json_response({"ok": True})
 
     async def tokens(self, request: web.Request) -> web.Response:
         """POST /control/tokens: `valid` means that a person has connected the account again."""
@@ -101,15 +101,15 @@ class Control:
         account = self._account(body)
         state = body.one_of("state", ("expired", "revoked", "valid"))
         if state == "valid":
-            return json_answer(self._issued(account))
-        changed = self._context.accounts.mark(account["platform"], account["remote_id"], state)
-        return json_answer({"changed": changed})
+            return json_response(self._issued(account))
+        changed = self._context.accounts.set_token_state(account["platform"], account["remote_id"], state)
+        return json_response({"changed": changed})
 
     def _account(self, body: Body) -> Record:
         platform = body.one_of("platform", tuple(self._context.accounts.kinds))
         account = self._context.accounts.find(platform, body.text("remote_id"))
         if account is None:
-            raise Refused(no(404, f"There is no {platform} account with that remote_id."))
+            raise Refused(error_response(404, f"There is no {platform} account with that remote_id."))
         return account
 
     async def code(self, request: web.Request) -> web.Response:
@@ -117,10 +117,10 @@ class Control:
         account = self._account(await Body.read(request))
         accounts = self._context.accounts
         short_prefix = accounts.kinds[account["platform"]].access_prefix
-        return json_answer(
+        return json_response(
             {
-                "code": accounts.mint(account, "code", "code-", _CODE_LIFE_S),
-                "short_lived_token": accounts.mint(account, "short", short_prefix, _SHORT_LIFE_S),
+                "code": accounts.create_token(account, "code", "code-", _CODE_LIFE_S),
+                "short_lived_token": accounts.create_token(account, "short", short_prefix, _SHORT_LIFE_S),
             },
             201,
         )
@@ -131,36 +131,38 @@ class Control:
         platform = body.one_of("platform", tuple(self._context.accounts.kinds))
         redirects = body.texts("redirect_uris") if body.has("redirect_uris") else []
         register_app(self._context, platform, body.text("client_id"), body.text("client_secret"), redirects)
-        return json_answer({"ok": True}, 201)
+        return json_response({"ok": True}, 201)
 
     async def pace(self, request: web.Request) -> web.Response:
         """POST /control/pace."""
         body = await Body.read(request)
         pace = body.one_of("pace", ("real", "instant"))
-        quotas = body.flag("quotas") if body.has("quotas") else not self._context.windows.lifted
+        quotas = body.flag("quotas") if body.has("quotas") else not self._context.rate_windows.lifted
         self._context.set_pace(instant=pace == "instant", quotas=quotas)
-        return json_answer({"pace": pace, "quotas": quotas})
+        return json_response({"pace": pace, "quotas": quotas})
 
     async def clock(self, request: web.Request) -> web.Response:
         """POST /control/clock: move the sandbox's time forward."""
         body = await Body.read(request)
         self._context.move_clock(float(body.whole("advance_s")))
-        return json_answer({"ahead_s": self._context.clock.ahead})
+        return json_response({"ahead_s": self._context.clock.ahead})
 
     async def put_media(self, request: web.Request) -> web.Response:
         """PUT /control/media/<name>."""
         name = request.match_info["name"]
         if not NAME.match(name):
-            raise Refused(no(422, "The name may have letters, digits, '.', '_' and '-', 120 at most."))
+            raise Refused(
+                error_response(422, "The name may have letters, digits, '.', '_' and '-', 120 at most.")
+            )
         part = self._context.uploads / f"media-{secrets.token_hex(8)}"
         try:
             await _receive(request, part)
             part.replace(self._context.media / name)
         finally:
             part.unlink(missing_ok=True)
-        self._context.puller.forget()
+        self._context.fetcher.clear_cache()
         settings = self._context.settings
-        return json_answer({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
+        return json_response({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
 
 
 async def _receive(request: web.Request, path: Path) -> None:
@@ -169,7 +171,7 @@ async def _receive(request: web.Request, path: Path) -> None:
         async for data in request.content.iter_any():
             size += len(data)
             if size > _MEDIA_BYTES:
-                raise Refused(no(413, f"A media file may have at most {_MEDIA_BYTES} bytes."))
+                raise Refused(error_response(413, f"A media file may have at most {_MEDIA_BYTES} bytes."))
             file.write(data)
 
 
@@ -185,7 +187,9 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         async def answer(request: web.Request) -> web.Response:
             sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(sent, expected):
-                return no(401, "The control API needs its token: Authorization: Bearer <control token>.")
+                return error_response(
+                    401, "The control API needs its token: Authorization: Bearer <control token>."
+                )
             try:
                 response = await handler(request)
             except Refused as refusal:

@@ -5,15 +5,15 @@ import json
 from aiohttp import web
 
 from adapters.sandbox.faults import FAULTS, STEPS
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 _DEFAULT_DELAY_MS = 1000
 
 
-def no(status: int, sentence: str) -> web.Response:
+def error_response(status: int, sentence: str) -> web.Response:
     """A refusal of the control API."""
-    return json_answer({"error": sentence}, status)
+    return json_response({"error": sentence}, status)
 
 
 class Body:
@@ -31,7 +31,7 @@ class Body:
         except ValueError:
             fields = None
         if not isinstance(fields, dict):
-            raise Refused(no(422, "The body must be a JSON object."))
+            raise Refused(error_response(422, "The body must be a JSON object."))
         return cls(fields)
 
     def has(self, name: str) -> bool:
@@ -42,42 +42,42 @@ class Body:
         """A text that is not empty."""
         value = self._fields.get(name)
         if not isinstance(value, str) or not value:
-            raise Refused(no(422, f"{name} must be a text."))
+            raise Refused(error_response(422, f"{name} must be a text."))
         return value
 
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
         value = self._fields.get(name)
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-            raise Refused(no(422, f"{name} must be a list of texts."))
+            raise Refused(error_response(422, f"{name} must be a list of texts."))
         return value
 
     def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
         """One of the allowed words."""
         value = self._fields.get(name)
         if value not in allowed:
-            raise Refused(no(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
+            raise Refused(error_response(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
         return str(value)
 
     def flag(self, name: str) -> bool:
         """True or false."""
         value = self._fields.get(name)
         if not isinstance(value, bool):
-            raise Refused(no(422, f"{name} must be true or false."))
+            raise Refused(error_response(422, f"{name} must be true or false."))
         return value
 
     def whole(self, name: str) -> int:
         """A whole number of at least 0."""
         value = self._fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise Refused(no(422, f"{name} must be a whole number of at least 0."))
+            raise Refused(error_response(422, f"{name} must be a whole number of at least 0."))
         return value
 
     def object(self, name: str) -> Record:
         """A JSON object."""
         value = self._fields.get(name)
         if not isinstance(value, dict):
-            raise Refused(no(422, f"{name} must be an object."))
+            raise Refused(error_response(422, f"{name} must be an object."))
         return value
 
 

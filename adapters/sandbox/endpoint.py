@@ -25,21 +25,21 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
+class Dialect:
     """How one platform says no."""
 
-    presented: Callable[[Call], str | None]
+    read_token: Callable[[Call], str | None]
     """The access token a request carries."""
     unknown_token: Callable[[], web.Response]
     expired: Callable[[], web.Response]
     revoked: Callable[[], web.Response]
-    lacks_scope: Callable[[str], web.Response]
+    missing_scope: Callable[[str], web.Response]
     rate_limited: Callable[[int], web.Response]
     """Given the seconds to wait."""
     server_error: Callable[[], web.Response]
     malformed: Callable[[], web.Response]
     """The body cannot be read."""
-    blocked: Callable[[], web.Response] | None = None
+    spam_blocked: Callable[[], web.Response] | None = None
     """The answer under `spam-block`; None: that fault does not strike here."""
 
 
@@ -51,20 +51,20 @@ class Endpoint:
     step: str | Callable[[Call], str]
     """The step a fault names to strike here; a function where the body decides."""
     handle: Callable[[Call], Awaitable[web.Response]]
-    voice: Voice
-    exhausted: Callable[[Call], web.Response] | None = None
+    dialect: Dialect
+    quota_exhausted: Callable[[Call], web.Response] | None = None
     """The answer under `quota-exhausted`; None: that fault does not strike here."""
     owner: Callable[[Call], Record | None] | None = None
     """Whose account it is, where no token says so."""
-    streams: bool = False
+    is_streamed: bool = False
     """The handler reads the body itself."""
-    also: tuple[str, ...] = ()
+    also_faults_of: tuple[str, ...] = ()
     """Other platforms whose faults strike here too."""
 
     async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
         """Answer one request."""
         call = Call(context=context, endpoint=self, request=request)
-        if request.body_exists and not self.streams:
+        if request.body_exists and not self.is_streamed:
             call.body = await request.read()
         try:
             if context.faults.active:
@@ -81,7 +81,7 @@ class Endpoint:
         step = self.step if isinstance(self.step, str) else self.step(call)
         owner = call.account
         remote_id = None if owner is None else owner["remote_id"]
-        call.faults = call.context.faults.matching((self.platform, *self.also), step, remote_id)
+        call.faults = call.context.faults.find_matching((self.platform, *self.also_faults_of), step, remote_id)
         for fault in list(call.faults):
             if fault["left"] == 0:  # another request spent it while this one waited
                 continue
@@ -94,22 +94,22 @@ class Endpoint:
                 await asyncio.sleep(fault["delay_ms"] / 1000)
 
     def _answer_before(self, call: Call, fault: Record) -> web.Response | None:
-        voice = self.voice
+        dialect = self.dialect
         match fault["fault"]:
             case "429":
-                return voice.rate_limited(fault["retry_after"] or _RETRY_AFTER_S)
+                return dialect.rate_limited(fault["retry_after"] or _RETRY_AFTER_S)
             case "5xx":
-                return voice.server_error()
+                return dialect.server_error()
             case "drop":
-                return reset(call.request)
+                return reset_connection(call.request)
             case "token-expired":
-                return voice.expired()
+                return dialect.expired()
             case "token-revoked":
-                return voice.revoked()
-            case "quota-exhausted" if self.exhausted is not None:
-                return self.exhausted(call)
-            case "spam-block" if voice.blocked is not None:
-                return voice.blocked()
+                return dialect.revoked()
+            case "quota-exhausted" if self.quota_exhausted is not None:
+                return self.quota_exhausted(call)
+            case "spam-block" if dialect.spam_blocked is not None:
+                return dialect.spam_blocked()
             case _:
                 return None
 
@@ -119,9 +119,9 @@ class Endpoint:
                 continue
             call.context.faults.spend(fault)
             if fault["fault"] == "effect-then-5xx":
-                return self.voice.server_error()
+                return self.dialect.server_error()
             if fault["fault"] == "effect-then-drop":
-                return reset(call.request)
+                return reset_connection(call.request)
             return web.Response(body=b'<html>\x00{"data":{"publish', content_type="text/html")
         return response
 
@@ -135,7 +135,7 @@ class Call:
     request: web.Request
     body: bytes = b""
     faults: list[Record] = field(default_factory=list)
-    given: Record | None = None
+    parameters: Record | None = None
     """What query and body say, once somebody has read it."""
 
     @property
@@ -143,26 +143,26 @@ class Call:
         """Whose token it is, whatever state the token is in; None when nobody's."""
         if self.endpoint.owner is not None:
             return self.endpoint.owner(self)
-        text = self.endpoint.voice.presented(self)
-        token = None if text is None else self.context.accounts.token(self.endpoint.platform, text)
+        text = self.endpoint.dialect.read_token(self)
+        token = None if text is None else self.context.accounts.find_token(self.endpoint.platform, text)
         return None if token is None else self.context.accounts.find(token["platform"], token["remote_id"])
 
-    def holder(self, *scopes: str) -> Record:
+    def authenticate(self, *scopes: str) -> Record:
         """The account behind a token that is valid and has one of `scopes`; raises Refused."""
-        voice, accounts = self.endpoint.voice, self.context.accounts
-        text = voice.presented(self)
-        token = None if text is None else accounts.token(self.endpoint.platform, text)
+        dialect, accounts = self.endpoint.dialect, self.context.accounts
+        text = dialect.read_token(self)
+        token = None if text is None else accounts.find_token(self.endpoint.platform, text)
         if text is None or token is None or token["role"] not in ("access", "short"):
-            raise Refused(voice.unknown_token())
-        state = accounts.state(token)
+            raise Refused(dialect.unknown_token())
+        state = accounts.get_token_state(token)
         if state != "valid":
-            raise Refused(voice.expired() if state == "expired" else voice.revoked())
+            raise Refused(dialect.expired() if state == "expired" else dialect.revoked())
         account = accounts.find(token["platform"], token["remote_id"])
         if account is None:
-            raise Refused(voice.unknown_token())
-        if scopes and not any(scope in accounts.granted(token, account) for scope in scopes):
-            raise Refused(voice.lacks_scope(scopes[0]))
-        accounts.use(text, token)
+            raise Refused(dialect.unknown_token())
+        if scopes and not any(scope in accounts.list_granted_scopes(token, account) for scope in scopes):
+            raise Refused(dialect.missing_scope(scopes[0]))
+        accounts.use_token(text, token)
         return account
 
     def json(self) -> Record:
@@ -174,10 +174,10 @@ class Call:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise Refused(self.endpoint.voice.malformed())
+            raise Refused(self.endpoint.dialect.malformed())
         return body
 
-    def take(self, fault: str) -> Record | None:
+    def take_fault(self, fault: str) -> Record | None:
         """Spend one strike of a fault of the `WITHIN` kind that concerns this request; None when it is not on."""
         for record in self.faults:
             if record["fault"] == fault and record["left"] != 0:
@@ -185,21 +185,21 @@ class Call:
                 return record
         return None
 
-    def delay(self) -> float:
+    def take_visibility_delay(self) -> float:
         """Seconds that `late-visibility` holds a post back from listings."""
-        fault = self.take("late-visibility")
+        fault = self.take_fault("late-visibility")
         return 0.0 if fault is None else fault["delay_ms"] / 1000
 
-    def mishap(self) -> Record:
+    def take_processing_faults(self) -> Record:
         """What faults do to the record this call makes: `stuck` (a fault's id), `doom` (a reason); {} mostly."""
         if not self.faults:
             return {}
         fate: Record = {}
-        if (stuck := self.take("stuck-processing")) is not None:
+        if (stuck := self.take_fault("stuck-processing")) is not None:
             fate["stuck"] = stuck["id"]
-        if (doom := self.take("fail-processing")) is not None:
-            fate["doom"] = doom["reason"]
-        if late := self.delay():
+        if (doom := self.take_fault("fail-processing")) is not None:
+            fate["fail_reason"] = doom["reason"]
+        if late := self.take_visibility_delay():
             fate["late"] = late
         return fate
 
@@ -213,7 +213,7 @@ def mount(app: web.Application, context: SandboxContext, method: str, path: str,
     app.router.add_route(method, path, answer)
 
 
-def reset(request: web.Request) -> web.Response:
+def reset_connection(request: web.Request) -> web.Response:
     """Cut the connection so that the client sees it reset; what is returned is never sent."""
     transport = request.transport
     if transport is not None:

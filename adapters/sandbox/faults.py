@@ -67,7 +67,7 @@ class Faults:
     def __init__(self, store: Store) -> None:
         """Take up the faults that `store` has kept."""
         self._store = store
-        self._numbers = itertools.count(1 + max((int(key) for key in store.all(_KIND)), default=0))
+        self._numbers = itertools.count(1 + max((int(key) for key in store.get_all(_KIND)), default=0))
         self.active = False
         self._recount()
 
@@ -79,27 +79,27 @@ class Faults:
         self._recount()
         return record
 
-    def all(self) -> list[Record]:
+    def list_all(self) -> list[Record]:
         """Every fault, spent ones too, oldest first."""
-        return list(self._store.all(_KIND).values())
+        return list(self._store.get_all(_KIND).values())
 
     def remove(self, key: str) -> bool:
         """Clear one fault; False when there is none with that id."""
-        if key not in self._store.all(_KIND):
+        if key not in self._store.get_all(_KIND):
             return False
         self._store.drop(_KIND, key)
         self._recount()
         return True
 
-    def on(self, key: str) -> bool:
+    def is_set(self, key: str) -> bool:
         """Whether the fault has not been cleared yet; spent counts as not cleared."""
-        return key in self._store.all(_KIND)
+        return key in self._store.get_all(_KIND)
 
-    def matching(self, platforms: Container[str], step: str, account: str | None) -> list[Record]:
+    def find_matching(self, platforms: Container[str], step: str, account: str | None) -> list[Record]:
         """Faults with something left that concern this request, oldest first."""
         return [
             fault
-            for fault in self._store.all(_KIND).values()
+            for fault in self._store.get_all(_KIND).values()
             if fault["left"] != 0
             and fault["platform"] in platforms
             and _step_fits(fault["step"], step)
@@ -114,7 +114,7 @@ class Faults:
             self._recount()
 
     def _recount(self) -> None:
-        self.active = any(fault["left"] != 0 for fault in self._store.all(_KIND).values())
+        self.active = any(fault["left"] != 0 for fault in self._store.get_all(_KIND).values())
 
 
 def _step_fits(named: str, step: str) -> bool:

@@ -53,14 +53,14 @@ def check_redirect(context: SandboxContext, platform: str, client_id: str | None
 
 def _app(context: SandboxContext, platform: str, client_id: str) -> Record | None:
     """The app; None when anybody may come, because no app of the platform is known."""
-    apps = context.store.all(_APP)
+    apps = context.store.get_all(_APP)
     known = apps.get(f"{platform}:{client_id}")
     if known is None and any(key.startswith(f"{platform}:") for key in apps):
         raise GrantRefused("client", "The client id is unknown.")
     return known
 
 
-def redeem(
+def redeem_code(
     context: SandboxContext,
     platform: str,
     code: str | None,
@@ -75,8 +75,13 @@ def redeem(
     A code of the control API, which no consent page has seen, is good for every redirect URI.
     """
     check_client(context, platform, client_id, secret)
-    found = context.accounts.token(platform, code or "")
-    if code is None or found is None or found["role"] != "code" or context.accounts.state(found) != "valid":
+    found = context.accounts.find_token(platform, code or "")
+    if (
+        code is None
+        or found is None
+        or found["role"] != "code"
+        or context.accounts.get_token_state(found) != "valid"
+    ):
         raise GrantRefused("code", "The code is unknown, was used before, or has expired.")
     if not redirect_uri:
         raise GrantRefused("redirect", "The redirect URI is missing.")
@@ -86,15 +91,15 @@ def redeem(
     account = context.accounts.find(platform, found["remote_id"])
     if account is None:
         raise GrantRefused("code", "The account is gone.")
-    context.accounts.drop(code)
+    context.accounts.drop_token(code)
     return account, found
 
 
-def redeem_form(
+def redeem_code_from_form(
     context: SandboxContext, platform: str, form: Mapping[str, Any], client: str = "client_id"
 ) -> tuple[Record, Record]:
     """The same by the fields of RFC 6749 section 4.1.3; ``client``: what the vendor calls the app's id."""
-    return redeem(
+    return redeem_code(
         context,
         platform,
         form.get("code"),
@@ -105,15 +110,15 @@ def redeem_form(
     )
 
 
-def use_refresh(context: SandboxContext, platform: str, text: str) -> tuple[Record, Record]:
+def use_refresh_token(context: SandboxContext, platform: str, text: str) -> tuple[Record, Record]:
     """Use a rotating refresh token: the account it is for, and what is known of the token. Raises GrantRefused."""
-    found = context.accounts.token(platform, text)
-    if found is None or found["role"] != "refresh" or context.accounts.state(found) != "valid":
+    found = context.accounts.find_token(platform, text)
+    if found is None or found["role"] != "refresh" or context.accounts.get_token_state(found) != "valid":
         raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
     account = context.accounts.find(platform, found["remote_id"])
     if account is None:
         raise GrantRefused("code", "The account is gone.")
-    context.accounts.use(text, found)
+    context.accounts.use_token(text, found)
     return account, found
 
 

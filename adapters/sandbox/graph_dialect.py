@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from adapters.sandbox import multipart
-from adapters.sandbox.endpoint import Call, Voice
-from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
@@ -18,10 +18,10 @@ _numbers = itertools.count()
 
 def ok(body: object) -> web.Response:
     """A yes."""
-    return json_answer(body, 200, USAGE)
+    return json_response(body, 200, USAGE)
 
 
-def no(
+def error_response(
     code: int,
     subcode: int | None,
     message: str,
@@ -40,19 +40,19 @@ def no(
         error["error_data"] = data
     error |= {"is_transient": transient, "error_user_title": "Request refused", "error_user_msg": message}
     error["fbtrace_id"] = f"A{next(_numbers):022d}"
-    return json_answer({"error": error}, status, USAGE | (headers or {}))
+    return json_response({"error": error}, status, USAGE | (headers or {}))
 
 
 def refuse(code: int, subcode: int | None, message: str) -> Refused:
     """The refusal of a request, HTTP 400."""
-    return Refused(no(code, subcode, message))
+    return Refused(error_response(code, subcode, message))
 
 
 def arguments(call: Call) -> Record:
     """Query, form and JSON body in one; the body wins. Files of a multipart form are bytes."""
-    if call.given is None:
-        call.given = dict(call.request.query) | _body(call)
-    return call.given
+    if call.parameters is None:
+        call.parameters = dict(call.request.query) | _body(call)
+    return call.parameters
 
 
 def _body(call: Call) -> Record:
@@ -62,7 +62,7 @@ def _body(call: Call) -> Record:
         case "application/json":
             return call.json()
         case "multipart/form-data":
-            return multipart.fields(call.request.headers["Content-Type"], call.body)
+            return multipart.parse_fields(call.request.headers["Content-Type"], call.body)
         case _:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
@@ -72,7 +72,7 @@ def token_of(request: web.Request) -> str:
     return request.headers.get("Authorization", "").partition(" ")[2] or request.query.get("access_token", "")
 
 
-def presented(call: Call) -> str | None:
+def read_token(call: Call) -> str | None:
     """The access token: Bearer or OAuth header, or `access_token` in query or body."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     if scheme in ("Bearer", "OAuth") and text:
@@ -84,22 +84,28 @@ def _throttled(wait: int) -> web.Response:
     minutes = max(1, -(-wait // 60))
     usage = encode({"1": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": minutes}]})
     headers = {"Retry-After": str(wait), "X-Business-Use-Case-Usage": usage}
-    return no(4, None, "Application request limit reached", status=429, transient=True, headers=headers)
+    return error_response(
+        4, None, "Application request limit reached", status=429, transient=True, headers=headers
+    )
 
 
-VOICE = Voice(
-    presented=presented,
-    unknown_token=lambda: no(190, None, "Invalid OAuth access token - Cannot parse access token"),
-    expired=lambda: no(190, 463, "Error validating access token: Session has expired."),
-    revoked=lambda: no(190, 458, "Error validating access token: The user has not authorized application."),
-    lacks_scope=lambda scope: no(10, None, f"Application does not have permission {scope}.", status=403),
+DIALECT = Dialect(
+    read_token=read_token,
+    unknown_token=lambda: error_response(190, None, "Invalid OAuth access token - Cannot parse access token"),
+    expired=lambda: error_response(190, 463, "Error validating access token: Session has expired."),
+    revoked=lambda: error_response(
+        190, 458, "Error validating access token: The user has not authorized application."
+    ),
+    missing_scope=lambda scope: error_response(
+        10, None, f"Application does not have permission {scope}.", status=403
+    ),
     rate_limited=_throttled,
-    server_error=lambda: no(
+    server_error=lambda: error_response(
         2,
         None,
         "An unexpected error has occurred. Please retry your request later.",
         status=500,
         transient=True,
     ),
-    malformed=lambda: no(100, None, "The body is not a JSON object."),
+    malformed=lambda: error_response(100, None, "The body is not a JSON object."),
 )

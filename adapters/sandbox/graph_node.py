@@ -5,13 +5,13 @@ from aiohttp import web
 from adapters.sandbox.graph_dialect import refuse
 
 
-def name(request: web.Request) -> str:
+def get_node_id(request: web.Request) -> str:
     """The first part of the path behind the version."""
     parts = request.path.split("/")
     return parts[3] if len(parts) > 3 and parts[2].startswith("v") else parts[2]  # noqa: PLR2004
 
 
-def missing(node: str) -> Exception:
+def unknown_node(node: str) -> Exception:
     """The refusal of a node that is not there, or not for this token."""
     return refuse(
         100,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from adapters.sandbox.store import Store
 
 
-class Commit:
+class GroupCommit:
     """Await `commit()` before an answer leaves; it returns at once when nothing waits to be written."""
 
     def __init__(self, store: Store, ledger: Ledger) -> None:

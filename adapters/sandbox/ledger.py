@@ -18,7 +18,7 @@ _encode = json.JSONEncoder(check_circular=False).encode
 
 
 @dataclass(slots=True, kw_only=True)
-class Live:
+class LivePost:
     """One thing that went live, as the listings of a platform see it."""
 
     entry: Record
@@ -30,8 +30,8 @@ class Live:
 
 @dataclass(slots=True)
 class _Shelf:
-    by_account: dict[tuple[str, str], list[Live]] = field(default_factory=dict)
-    by_id: dict[tuple[str, str], Live] = field(default_factory=dict)
+    by_account: dict[tuple[str, str], list[LivePost]] = field(default_factory=dict)
+    by_id: dict[tuple[str, str], LivePost] = field(default_factory=dict)
 
 
 class Ledger:
@@ -54,7 +54,7 @@ class Ledger:
         self.write(self.take())
         self.sync()
 
-    def add(self, entry: Record) -> Live:
+    def add(self, entry: Record) -> LivePost:
         """Take up one entry; the next commit writes it."""
         self.buffered.append(entry)
         return self._shelve(entry)
@@ -73,15 +73,15 @@ class Ledger:
         """Flush to the disk; blocks."""
         os.fsync(self._descriptor)
 
-    def of(self, platform: str, account: str) -> list[Live]:
+    def list_for(self, platform: str, account: str) -> list[LivePost]:
         """What one account has live, oldest first."""
         return self._shelf.by_account.get((platform, account), [])
 
-    def find(self, platform: str, remote_id: str) -> Live | None:
+    def find(self, platform: str, remote_id: str) -> LivePost | None:
         """The one live thing with that id, or None."""
         return self._shelf.by_id.get((platform, remote_id))
 
-    def forget(self, *, erase: bool) -> int:
+    def clear(self, *, erase: bool) -> int:
         """Empty the listings, and the file too when `erase`. Returns the byte from which the file counts again."""
         self._shelf = _Shelf()
         self.buffered = []
@@ -89,7 +89,7 @@ class Ledger:
             os.ftruncate(self._descriptor, 0)
         return os.fstat(self._descriptor).st_size
 
-    def lines(self, platform: str | None, account: str | None) -> bytes:
+    def read_json(self, platform: str | None, account: str | None) -> bytes:
         """The file as one JSON array, filtered; blocks, so call it from a thread."""
         wanted = [
             line.rstrip(b"\n")
@@ -108,9 +108,9 @@ class Ledger:
             for line in file:
                 yield json.loads(line)
 
-    def _shelve(self, entry: Record) -> Live:
+    def _shelve(self, entry: Record) -> LivePost:
         created_at = datetime.fromisoformat(entry["at"]).timestamp()
-        live = Live(
+        live = LivePost(
             entry=entry,
             created_at=created_at,
             visible_at=float(entry["extra"].get("visible_at", created_at)),
@@ -121,7 +121,7 @@ class Ledger:
         return live
 
 
-def iso(moment: float) -> str:
+def to_iso(moment: float) -> str:
     """Unix seconds as ISO 8601 in UTC with microseconds."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import reset
-from adapters.sandbox.probe import digest
+from adapters.sandbox.endpoint import reset_connection
+from adapters.sandbox.probe import hash_file
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -70,7 +70,7 @@ class MediaHost:
         return await self._send(request, path, path.stat())
 
     async def _strike(self, request: web.Request) -> web.Response | None:
-        for fault in self._context.faults.matching(("media",), "media", None):
+        for fault in self._context.faults.find_matching(("media",), "media", None):
             self._context.faults.spend(fault)
             match fault["fault"]:
                 case "latency":
@@ -78,7 +78,7 @@ class MediaHost:
                 case "429":
                     return web.Response(status=429, headers={"Retry-After": str(fault["retry_after"] or 60)})
                 case "drop":
-                    return reset(request)
+                    return reset_connection(request)
                 case _:
                     return web.Response(status=503)
         return None
@@ -104,7 +104,7 @@ class MediaHost:
     async def _etag(self, path: Path, facts: os.stat_result) -> str:
         key = (path.name, facts.st_mtime_ns, facts.st_size)
         if key not in self._etags:
-            self._etags[key] = f'"{(await asyncio.to_thread(digest, path))[:32]}"'
+            self._etags[key] = f'"{(await asyncio.to_thread(hash_file, path))[:32]}"'
         return self._etags[key]
 
 

@@ -9,16 +9,16 @@ _NAME = re.compile(rb'[ ;]name="?([^";\r]*)"?')
 _FILE = re.compile(rb"[ ;]filename\*?=")
 
 
-def boundary(content_type: str) -> bytes:
+def parse_boundary(content_type: str) -> bytes:
     """The boundary that a Content-Type names; empty when it names none."""
     header = Message()
     header["Content-Type"] = content_type
     return str(header.get_param("boundary", "")).encode()
 
 
-def fields(content_type: str, body: bytes) -> Record:
+def parse_fields(content_type: str, body: bytes) -> Record:
     """The form's fields by name: texts, and bytes where a file name stands beside them."""
-    border = boundary(content_type)
+    border = parse_boundary(content_type)
     found: Record = {}
     if not border:
         return found

@@ -43,7 +43,7 @@ class VideoFacts:
     bytes: int
 
 
-def image(data: bytes) -> ImageFacts | None:
+def read_image(data: bytes) -> ImageFacts | None:
     """The facts of a picture, or None when it is none."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
@@ -55,7 +55,7 @@ def image(data: bytes) -> ImageFacts | None:
     )
 
 
-def digest(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file, hex; blocks."""
     total = hashlib.sha256()
     with path.open("rb") as file:
@@ -64,9 +64,9 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def video(path: Path) -> VideoFacts | None:
+def read_video(path: Path) -> VideoFacts | None:
     """The facts of a film, or None when it is none; blocks."""
-    sha256, size = digest(path), path.stat().st_size
+    sha256, size = hash_file(path), path.stat().st_size
     for form in _CONTAINERS:  # fixed, never guessed: a playlist must not make FFmpeg fetch something
         try:
             with av.open(str(path), format=form) as container:

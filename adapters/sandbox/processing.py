@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Processor:
     """How one kind of record is worked on. A record in work has `key`, `done_at` (Unix seconds), maybe `stuck`."""
 
-    pending: Callable[[Record], bool]
+    is_pending: Callable[[Record], bool]
     """Whether the record still waits for its end; asked again right before `conclude`."""
     examine: Callable[[Record], Awaitable[Any]]
     """Fetch and check the media; may be repeated after a kill."""
@@ -31,19 +31,19 @@ class Processing:
     def __init__(self, context: SandboxContext) -> None:
         """Work on the records of `context`."""
         self._context = context
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, Processor] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    def define(self, kind: str, work: Work) -> None:
+    def define(self, kind: str, make_processor: Processor) -> None:
         """Say how records of `kind` are worked on."""
-        self._works[kind] = work
+        self._works[kind] = make_processor
 
-    async def begin(self, kind: str, record: Record) -> None:
+    async def start(self, kind: str, record: Record) -> None:
         """Start on a record; at instant pace return when it is done."""
         record["done_at"] = self._context.clock.now() + (
             0.0 if self._context.instant else self._context.settings.processing_s
         )
-        if (stuck := record.get("stuck")) and self._context.faults.on(stuck):
+        if (stuck := record.get("stuck")) and self._context.faults.is_set(stuck):
             return
         record.pop("stuck", None)  # its fault was cleared before there was anything to be stuck
         if self._context.instant:
@@ -53,13 +53,13 @@ class Processing:
 
     def resume(self) -> None:
         """Start again on everything that a kill has interrupted."""
-        for kind, work in self._works.items():
-            for record in self._context.store.all(kind).values():
-                if "done_at" in record and work.pending(record) and not record.get("stuck"):
+        for kind, make_processor in self._works.items():
+            for record in self._context.store.get_all(kind).values():
+                if "done_at" in record and make_processor.is_pending(record) and not record.get("stuck"):
                     self._spawn(kind, record)
         self._spawn_unstuck()
 
-    async def unstick(self) -> None:
+    async def resume_stuck(self) -> None:
         """Go on with what was stuck on a fault that is cleared now; at instant pace return when it is done."""
         tasks = self._spawn_unstuck()
         if self._context.instant:
@@ -67,14 +67,14 @@ class Processing:
 
     def _spawn_unstuck(self) -> list[asyncio.Task[None]]:
         found = []
-        for kind, work in self._works.items():
-            for record in list(self._context.store.all(kind).values()):
+        for kind, make_processor in self._works.items():
+            for record in list(self._context.store.get_all(kind).values()):
                 stuck = record.get("stuck")
-                if stuck is None or self._context.faults.on(stuck):
+                if stuck is None or self._context.faults.is_set(stuck):
                     continue
                 del record["stuck"]
                 self._context.store.put(kind, record["key"], record)
-                if "done_at" in record and work.pending(record):
+                if "done_at" in record and make_processor.is_pending(record):
                     found.append(self._spawn(kind, record))
         return found
 
@@ -91,9 +91,9 @@ class Processing:
         return task
 
     async def _work(self, kind: str, record: Record) -> None:
-        work = self._works[kind]
-        outcome = await work.examine(record)
-        await self._context.clock.until(record["done_at"])
-        if work.pending(record):
-            work.conclude(record, outcome)
+        make_processor = self._works[kind]
+        outcome = await make_processor.examine(record)
+        await self._context.clock.sleep_until(record["done_at"])
+        if make_processor.is_pending(record):
+            make_processor.conclude(record, outcome)
             await self._context.commit()

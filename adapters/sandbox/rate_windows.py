@@ -14,7 +14,7 @@ DAY = 86_400.0
 _KIND = "window"
 
 
-class Windows:
+class RateWindows:
     """Rolling windows by name. Those of a day are kept across a kill, those of a minute are not."""
 
     def __init__(self, clock: Clock, store: Store) -> None:
@@ -23,10 +23,10 @@ class Windows:
         self._store = store
         self.lifted = False
         self._times: dict[str, deque[float]] = {
-            name: deque(record["times"]) for name, record in store.all(_KIND).items()
+            name: deque(record["times"]) for name, record in store.get_all(_KIND).items()
         }
 
-    def used(self, name: str, span: float) -> int:
+    def count_used(self, name: str, span: float) -> int:
         """How many fell into the last `span` seconds."""
         times = self._times.get(name)
         if times is None:
@@ -36,11 +36,11 @@ class Windows:
             times.popleft()
         return len(times)
 
-    def full(self, name: str, limit: int, span: float) -> bool:
+    def is_full(self, name: str, limit: int, span: float) -> bool:
         """Whether one more would be too many. Never, while limits are lifted."""
-        return not self.lifted and self.used(name, span) >= limit
+        return not self.lifted and self.count_used(name, span) >= limit
 
-    def count(self, name: str, span: float) -> None:
+    def add(self, name: str, span: float) -> None:
         """Count one now. Nothing is counted while limits are lifted."""
         if self.lifted:
             return
@@ -51,9 +51,9 @@ class Windows:
 
     def take(self, name: str, limit: int, span: float) -> bool:
         """Count one if there is room for it; False when there is none."""
-        if self.full(name, limit, span):
+        if self.is_full(name, limit, span):
             return False
-        self.count(name, span)
+        self.add(name, span)
         return True
 
     def clear(self) -> None:

@@ -22,7 +22,7 @@ class Refused(Exception):
         self.response = response
 
 
-def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer `body` as JSON."""
     return web.Response(
         body=encode(body).encode(),

@@ -52,22 +52,22 @@ class Store:
         """Whether anything waits to be written."""
         return bool(self._changed)
 
-    def all(self, kind: str) -> dict[str, Record]:
+    def get_all(self, kind: str) -> dict[str, Record]:
         """Every record of one kind by key. Read it; change it through `put` and `drop`."""
         return self._kinds.setdefault(kind, {})
 
     def get(self, kind: str, key: str) -> Record | None:
         """One record, or None."""
-        return self.all(kind).get(key)
+        return self.get_all(kind).get(key)
 
     def put(self, kind: str, key: str, record: Record) -> None:
         """Add or change one record."""
-        self.all(kind)[key] = record
+        self.get_all(kind)[key] = record
         self._changed[kind, key] = record
 
     def drop(self, kind: str, key: str) -> None:
         """Forget one record; no error when there is none."""
-        if self.all(kind).pop(key, None) is not None:
+        if self.get_all(kind).pop(key, None) is not None:
             self._changed[kind, key] = None
 
     def clear(self) -> None:
@@ -92,9 +92,9 @@ class Store:
     def _replay(self, batch: Record) -> None:
         for kind, key, record in batch["o"]:
             if record is None:
-                self.all(kind).pop(key, None)
+                self.get_all(kind).pop(key, None)
             else:
-                self.all(kind)[key] = record
+                self.get_all(kind)[key] = record
         self.replayed_entries.extend(batch["l"])
 
     def _compact(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adapters.sandbox.probe import VideoFacts
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import Pulled, PullFailed
+from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -58,11 +58,11 @@ async def check_film(
 ) -> Verdict:
     """Fetch and check a film."""
     try:
-        pulled = await context.puller.film(platform, url, most)
-    except PullFailed:
+        pulled = await context.fetcher.fetch_video(platform, url, most)
+    except FetchFailed:
         return Verdict(reason="video_pull_failed")
     reason = "file_format_check_failed" if pulled.bytes > most else film_reason(pulled.video, longest)
-    return Verdict(reason=reason, media=(pulled.told(url),), bytes=pulled.bytes)
+    return Verdict(reason=reason, media=(pulled.to_ledger_media(url),), bytes=pulled.bytes)
 
 
 async def check_pictures(
@@ -72,17 +72,17 @@ async def check_pictures(
     media, size = [], 0
     for url in urls:
         try:
-            pulled = await context.puller.picture(platform, url, _PICTURE_BYTES)
-        except PullFailed:
+            pulled = await context.fetcher.fetch_image(platform, url, _PICTURE_BYTES)
+        except FetchFailed:
             return Verdict(reason="photo_pull_failed", bytes=size)
         size += pulled.bytes
         if reason := _picture_reason(pulled, formats):
             return Verdict(reason=reason, bytes=size)
-        media.append(pulled.told(url))
+        media.append(pulled.to_ledger_media(url))
     return Verdict(media=tuple(media), bytes=size)
 
 
-def _picture_reason(pulled: Pulled, formats: tuple[str, ...]) -> str:
+def _picture_reason(pulled: FetchedMedia, formats: tuple[str, ...]) -> str:
     if pulled.image is None or pulled.image.format not in formats:
         return "file_format_check_failed"
     short, long = sorted((pulled.image.width, pulled.image.height))

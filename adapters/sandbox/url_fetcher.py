@@ -28,12 +28,12 @@ _TIMEOUT_S = 60.0
 _CRAWLER = {"User-Agent": "facebookexternalhit/1.1 (Slipway sandbox)"}
 
 
-class PullFailed(Exception):
+class FetchFailed(Exception):
     """The URL could not be fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class FetchedMedia:
     """What a URL gave."""
 
     image: probe.ImageFacts | None = None
@@ -41,22 +41,22 @@ class Pulled:
     bytes: int
     """Length of the body."""
 
-    def told(self, url: str) -> Record:
+    def to_ledger_media(self, url: str) -> Record:
         """As the ledger names it."""
         facts = self.image or self.video
         return {"url": url, "sha256": None if facts is None else facts.sha256, "bytes": self.bytes}
 
 
-class Puller:
+class UrlFetcher:
     """Fetches and looks at pictures and films."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Fetch from the media host of `context`."""
         self._context = context
         self._session: aiohttp.ClientSession | None = None
-        self._known: dict[str, Pulled] = {}
+        self._known: dict[str, FetchedMedia] = {}
 
-    def reachable(self, url: str) -> bool:
+    def is_reachable(self, url: str) -> bool:
         """Whether the URL lies on the sandbox's own media host, or among the application's uploaded files."""
         uploads = self._context.settings.uploads
         if uploads and url.startswith(uploads):
@@ -75,15 +75,15 @@ class Puller:
             and parts.path.startswith("/media/")
         )
 
-    async def picture(self, platform: str, url: str, most: int) -> Pulled:
+    async def fetch_image(self, platform: str, url: str, most: int) -> FetchedMedia:
         """Fetch a picture of at most `most` bytes; raises PullFailed. `image` is None when it is none."""
         return await self._pull(platform, url, most, video=False)
 
-    async def film(self, platform: str, url: str, most: int) -> Pulled:
+    async def fetch_video(self, platform: str, url: str, most: int) -> FetchedMedia:
         """Fetch a film of at most `most` bytes; raises PullFailed. `video` is None when it is none."""
         return await self._pull(platform, url, most, video=True)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Fetch everything anew from now on."""
         self._known.clear()
 
@@ -92,9 +92,9 @@ class Puller:
         if self._session is not None:
             await self._session.close()
 
-    async def _pull(self, platform: str, url: str, most: int, *, video: bool) -> Pulled:
-        if not self.reachable(url):
-            raise PullFailed(url)
+    async def _pull(self, platform: str, url: str, most: int, *, video: bool) -> FetchedMedia:
+        if not self.is_reachable(url):
+            raise FetchFailed(url)
         if self._context.faults.active:
             await self._strike(platform, url)
         known = self._known.get(url) if self._context.instant else None
@@ -105,26 +105,26 @@ class Puller:
         return known
 
     async def _strike(self, platform: str, url: str) -> None:
-        for fault in self._context.faults.matching((platform,), "media", None):
+        for fault in self._context.faults.find_matching((platform,), "media", None):
             self._context.faults.spend(fault)
             if fault["fault"] != "latency":
-                raise PullFailed(url)
+                raise FetchFailed(url)
             await asyncio.sleep(fault["delay_ms"] / 1000)
 
-    async def _fetch_picture(self, url: str, most: int) -> Pulled:
+    async def _fetch_picture(self, url: str, most: int) -> FetchedMedia:
         data = bytearray()
         await self._fetch(url, most, data.extend)
-        return Pulled(image=probe.image(bytes(data)), bytes=len(data))
+        return FetchedMedia(image=probe.read_image(bytes(data)), bytes=len(data))
 
-    async def _fetch_film(self, url: str, most: int) -> Pulled:
+    async def _fetch_film(self, url: str, most: int) -> FetchedMedia:
         path: Path = self._context.uploads / f"pull-{secrets.token_hex(8)}"
         try:
             with path.open("wb") as file:
                 size = await self._fetch(url, most, file.write)
-            facts = await asyncio.to_thread(probe.video, path)
+            facts = await asyncio.to_thread(probe.read_video, path)
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
-        return Pulled(video=facts, bytes=size)
+        return FetchedMedia(video=facts, bytes=size)
 
     async def _fetch(self, url: str, most: int, sink: Callable[[bytes], object]) -> int:
         if self._session is None:
@@ -135,14 +135,14 @@ class Puller:
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != _OK:
-                    raise PullFailed(url)
+                    raise FetchFailed(url)
                 async for part in response.content.iter_chunked(1 << 18):
                     size += len(part)
                     if size > most:
                         break
                     sink(part)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise PullFailed(url) from error
+            raise FetchFailed(url) from error
         return size
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video
 from adapters.sandbox.facebook import video_object as film
@@ -49,39 +49,39 @@ def register(app: web.Application, context: "SandboxContext") -> None:
     context.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=lambda _: digits(15, "1"),
+            new_id=lambda _: random_digits(15, "1"),
             scopes=person.SCOPES[:3],
             connection="page",
             access_prefix="EAA",
             access_life=None,
         ),
     )
-    context.processing.define(film.KIND, film.work(context))
-    _claim(context)
+    context.processing.define(film.KIND, film.make_processor(context))
+    _add_routes(context)
     context.graph.mount(app, _HOST)
     mount(app, context, "POST", "/rupload/video-upload/{version}/{video}", upload.RECEIVE)
     mount(app, context, "POST", "/rupload/video-upload/{video}", upload.RECEIVE)
 
 
-def _claim(context: "SandboxContext") -> None:
+def _add_routes(context: "SandboxContext") -> None:
     def is_page(node: str, request: web.Request) -> bool:
         return _is_me(node, request) or context.accounts.find(PLATFORM, node) is not None
 
     def _is_me(node: str, request: web.Request) -> bool:
         if node == person.PERSON:
             return True
-        return node == "me" and context.accounts.token(PLATFORM, token_of(request)) is not None
+        return node == "me" and context.accounts.find_token(PLATFORM, token_of(request)) is not None
 
     for method, node, edge, endpoint in _PATHS:
-        context.graph.claim(_HOST, method, edge, endpoint, _named(node))
+        context.graph.add_route(_HOST, method, edge, endpoint, _named(node))
     for method, edge, endpoint in _PAGE_EDGES:
-        context.graph.claim(_HOST, method, edge, endpoint, is_page)
-    context.graph.claim(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
-    context.graph.claim(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
-    context.graph.claim(_HOST, "GET", "", person.ME, _is_me)
-    context.graph.claim(_HOST, "GET", "", person.PAGE, is_page)
+        context.graph.add_route(_HOST, method, edge, endpoint, is_page)
+    context.graph.add_route(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
+    context.graph.add_route(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
+    context.graph.add_route(_HOST, "GET", "", person.ME, _is_me)
+    context.graph.add_route(_HOST, "GET", "", person.PAGE, is_page)
     for kind, method, endpoint in _NODES:
-        context.graph.claim(_HOST, method, "", endpoint, _kept(context, kind))
+        context.graph.add_route(_HOST, method, "", endpoint, _kept(context, kind))
 
 
 def _named(name: str) -> "_Owns":

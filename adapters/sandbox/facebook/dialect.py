@@ -7,8 +7,8 @@ from aiohttp import web
 from adapters.sandbox import graph_dialect as graph_voice
 from adapters.sandbox import graph_node
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.graph_dialect import arguments, no, presented, refuse
-from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.graph_dialect import arguments, error_response, read_token, refuse
+from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
 PLATFORM = "facebook"
@@ -17,9 +17,11 @@ USER = "user"
 PUBLISH_SCOPE = "pages_manage_posts"
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 
-VOICE = replace(
-    graph_voice.VOICE,
-    blocked=lambda: no(368, 1390008, "The action attempted has been deemed abusive or is disallowed."),
+DIALECT = replace(
+    graph_voice.DIALECT,
+    spam_blocked=lambda: error_response(
+        368, 1390008, "The action attempted has been deemed abusive or is disallowed."
+    ),
 )
 
 
@@ -31,29 +33,29 @@ def ok(body: object, account: Record | None = None) -> web.Response:
         limit: Record = {"type": "pages", "call_count": used, "total_cputime": 1, "total_time": 1}
         limit["estimated_time_to_regain_access"] = 0
         headers["X-Business-Use-Case-Usage"] = encode({account["remote_id"]: [limit]})
-    return json_answer(body, 200, headers)
+    return json_response(body, 200, headers)
 
 
 def exhausted(_: Call) -> web.Response:
     """The day's limit of a Page is reached."""
-    return no(32, None, "Page request limit reached")
+    return error_response(32, None, "Page request limit reached")
 
 
 def page(call: Call, *scopes: str) -> Record:
     """The Page of the token, whatever node the path names; raises Refused."""
-    text = presented(call)
-    token = None if text is None else call.context.accounts.token(PLATFORM, text)
+    text = read_token(call)
+    token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
     if token is not None and token["role"] == USER:
         raise refuse(190, 2069032, "User access token is not supported: a Page access token is required.")
-    return call.holder(*scopes)
+    return call.authenticate(*scopes)
 
 
 def own_page(call: Call, *scopes: str) -> Record:
     """The Page of the token, if the path names it (or says `me`)."""
     account = page(call, *scopes)
-    node = graph_node.name(call.request)
+    node = graph_node.get_node_id(call.request)
     if node not in ("me", account["remote_id"]):
-        raise graph_node.missing(node)
+        raise graph_node.unknown_node(node)
     return account
 
 
@@ -69,7 +71,9 @@ def writer(call: Call) -> Record:
 
 def _writer(account: Record) -> Record:
     if "CREATE_CONTENT" not in account["options"].get("tasks", TASKS):
-        raise Refused(no(200, None, "Permissions error: the task CREATE_CONTENT is missing.", status=403))
+        raise Refused(
+            error_response(200, None, "Permissions error: the task CREATE_CONTENT is missing.", status=403)
+        )
     return account
 
 

@@ -7,8 +7,8 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import photo, post
 from adapters.sandbox.facebook.dialect import (
+    DIALECT,
     PLATFORM,
-    VOICE,
     exhausted,
     is_true,
     number,
@@ -74,7 +74,7 @@ def _json(value: object) -> object:
 
 def _refuse_twice(call: Call, account: Record, message: str) -> None:
     """The same words twice in a row are refused."""
-    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         if live.entry["kind"] in post.FEED_KINDS:
             if message and live.entry["caption"] == message:
                 raise refuse(506, None, "Duplicate status message: this post is identical to the last one.")
@@ -106,7 +106,7 @@ def _listed(call: Call, account: Record, kind: str | None, fields: str) -> Recor
     since, until = number(given, "since"), number(given, "until")
     now = call.context.clock.now()
     rows = []
-    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         record = call.context.store.get(post.KIND, live.entry["extra"]["post_id"])
         if record is None or record["is_deleted"] or live.visible_at > now:
             continue
@@ -128,7 +128,7 @@ def _step(call: Call) -> str:
     return "finalize" if is_true(arguments(call), "published", otherwise=True) else "prepare"
 
 
-CREATE = Endpoint(platform=PLATFORM, step=_step, handle=create, voice=VOICE, exhausted=exhausted)
-LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, voice=VOICE)
-REELS = Endpoint(platform=PLATFORM, step="look", handle=reels, voice=VOICE)
-VIDEOS = Endpoint(platform=PLATFORM, step="look", handle=videos, voice=VOICE)
+CREATE = Endpoint(platform=PLATFORM, step=_step, handle=create, dialect=DIALECT, quota_exhausted=exhausted)
+LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, dialect=DIALECT)
+REELS = Endpoint(platform=PLATFORM, step="look", handle=reels, dialect=DIALECT)
+VIDEOS = Endpoint(platform=PLATFORM, step="look", handle=videos, dialect=DIALECT)

@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk
+from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import person
-from adapters.sandbox.facebook.dialect import PLATFORM, USER, VOICE, ok
-from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
+from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, USER, ok
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
 from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
@@ -25,17 +25,17 @@ _WRONG = {
     "verifier": (100, "Error validating verification code. The code_verifier does not fit."),
 }
 
-DESK = Desk(
+CONSENT_SCREEN = ConsentScreen(
     vendor="Facebook",
     platform=PLATFORM,
     code_life=_CODE_LIFE_S,
-    has_several=True,
-    denied={
+    allows_several=True,
+    deny_parameters={
         "error": "access_denied",
         "error_reason": "user_denied",
         "error_description": "Permissions error",
     },
-    kept=person.granted,
+    code_fields=person.granted,
     fragment="#_=_",
 )
 
@@ -46,7 +46,7 @@ async def token(call: Call) -> web.Response:
     try:
         if given.get("grant_type") == "fb_exchange_token":
             return _longer(call, given)
-        _, found = redeem_form(call.context, PLATFORM, given)
+        _, found = redeem_code_from_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
         code, sentence = _WRONG[refusal.reason]
         raise refuse(code, None, sentence) from None
@@ -60,10 +60,10 @@ def _issued(text: str, life: float) -> web.Response:
 def _longer(call: Call, given: Record) -> web.Response:
     check_client(call.context, PLATFORM, given.get("client_id"), given.get("client_secret"))
     accounts = call.context.accounts
-    found = accounts.token(PLATFORM, str(given.get("fb_exchange_token") or ""))
+    found = accounts.find_token(PLATFORM, str(given.get("fb_exchange_token") or ""))
     if found is None or found["role"] not in (USER, "short"):
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
-    if (state := accounts.state(found)) != "valid":
+    if (state := accounts.get_token_state(found)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
     return _issued(person.user_token(call.context, found, _LONG_S), _LONG_S)
 
@@ -81,7 +81,7 @@ async def debug(call: Call) -> web.Response:
     except GrantRefused:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token") from None
     accounts = call.context.accounts
-    found = accounts.token(PLATFORM, str(given.get("input_token") or ""))
+    found = accounts.find_token(PLATFORM, str(given.get("input_token") or ""))
     if found is None:
         error = {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"}
         return ok({"data": {"error": error, "is_valid": False, "scopes": []}})
@@ -92,11 +92,15 @@ def _facts(call: Call, app: str, found: Record) -> Record:
     accounts = call.context.accounts
     is_user = found["role"] == USER
     owner = accounts.find(PLATFORM, found["remote_id"])
-    scopes = list(found["scopes"]) if owner is None else accounts.granted(found, owner)
+    scopes = list(found["scopes"]) if owner is None else accounts.list_granted_scopes(found, owner)
     targets = found["pages"] if is_user else [found["remote_id"]]
     facts: Record = {"app_id": app, "type": "USER" if is_user else "PAGE", "application": "Slipway"}
     facts |= {"expires_at": int(found["expires_at"] or 0), "issued_at": int(found["issued_at"])}
-    facts |= {"is_valid": accounts.state(found) == "valid", "scopes": scopes, "user_id": person.PERSON}
+    facts |= {
+        "is_valid": accounts.get_token_state(found) == "valid",
+        "scopes": scopes,
+        "user_id": person.PERSON,
+    }
     if not is_user:
         facts["profile_id"] = found["remote_id"]
     facts["granular_scopes"] = [
@@ -108,11 +112,11 @@ def _facts(call: Call, app: str, found: Record) -> Record:
 def _owner(call: Call) -> Record | None:
     given = arguments(call)
     text = str(given.get("fb_exchange_token") or given.get("code") or "")
-    found = call.context.accounts.token(PLATFORM, text)
+    found = call.context.accounts.find_token(PLATFORM, text)
     pages = [] if found is None else found.get("pages", [found["remote_id"]])
     return call.context.accounts.find(PLATFORM, pages[0]) if pages else None
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=VOICE, owner=_owner)
-DEBUG = Endpoint(platform=PLATFORM, step="oauth", handle=debug, voice=VOICE, owner=lambda _: None)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=DIALECT, owner=_owner)
+DEBUG = Endpoint(platform=PLATFORM, step="oauth", handle=debug, dialect=DIALECT, owner=lambda _: None)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox import graph_node
-from adapters.sandbox.consent import asked_scopes
+from adapters.sandbox.consent import parse_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.dialect import PLATFORM, TASKS, USER, VOICE, chosen, ok, paged
-from adapters.sandbox.graph_dialect import presented, refuse
+from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, TASKS, USER, chosen, ok, paged
+from adapters.sandbox.graph_dialect import read_token, refuse
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _INSTAGRAM = "instagram"
 
 def granted(_: "SandboxContext", given: Record, pages: list[Record]) -> Record:
     """What a code carries: the Pages a person has chosen, and what the app may do there."""
-    scopes = [scope for scope in asked_scopes(given) if scope in SCOPES]
+    scopes = [scope for scope in parse_scopes(given) if scope in SCOPES]
     return {"pages": [page["remote_id"] for page in pages], "scopes": scopes or list(SCOPES[:3])}
 
 
@@ -42,7 +42,9 @@ def user_token(context: "SandboxContext", like: Record, life: float) -> str:
         "scopes": like.get("scopes", list(SCOPES[:3])),
         "is_long": life > _SHORT_S,
     }
-    return context.accounts.mint({"platform": PLATFORM, "remote_id": PERSON}, USER, "EAA", life, 0.0, more)
+    return context.accounts.create_token(
+        {"platform": PLATFORM, "remote_id": PERSON}, USER, "EAA", life, 0.0, more
+    )
 
 
 _SHORT_S = 7200.0
@@ -50,11 +52,11 @@ _SHORT_S = 7200.0
 
 def _user(call: Call) -> tuple[str, Record]:
     """The person's token of a request; raises Refused."""
-    text = presented(call)
-    token = None if text is None else call.context.accounts.token(PLATFORM, text)
+    text = read_token(call)
+    token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
     if text is None or token is None:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
-    if (state := call.context.accounts.state(token)) != "valid":
+    if (state := call.context.accounts.get_token_state(token)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
     if token["role"] != USER:
         raise refuse(100, None, "(#100) Tried accessing nonexisting field (accounts) on node type (Page)")
@@ -66,8 +68,8 @@ def _page_token(call: Call, text: str, user: Record, account: Record) -> str:
     context, key = call.context, f"{text}:{account['remote_id']}"
     kept = context.store.get(_PAGE_TOKEN, key)
     if kept is not None:
-        token = context.accounts.token(PLATFORM, kept["token"])
-        if token is not None and context.accounts.state(token) == "valid":
+        token = context.accounts.find_token(PLATFORM, kept["token"])
+        if token is not None and context.accounts.get_token_state(token) == "valid":
             return str(kept["token"])
     more: Record = {"scopes": user["scopes"]}
     linked = _instagram(context, account)
@@ -75,14 +77,16 @@ def _page_token(call: Call, text: str, user: Record, account: Record) -> str:
         more["acts_for"] = [f"{_INSTAGRAM}:{linked['remote_id']}"]
     # Out of a long-lived token comes one without an end; out of a short one, one that ends with it.
     life = None if user["is_long"] else max(0.0, user["expires_at"] - context.clock.now())
-    made = context.accounts.mint(account, "access", "EAA", life, 0.0, more)
+    made = context.accounts.create_token(account, "access", "EAA", life, 0.0, more)
     context.store.put(_PAGE_TOKEN, key, {"token": made})
     return made
 
 
 def _instagram(context: "SandboxContext", account: Record) -> Record | None:
     """The Instagram account linked to a Page: the one of option `instagram`, else of the same username."""
-    return context.accounts.named(_INSTAGRAM, account["options"].get("instagram", account["username"]))
+    return context.accounts.find_by_username(
+        _INSTAGRAM, account["options"].get("instagram", account["username"])
+    )
 
 
 def _told(call: Call, account: Record, token: str) -> Record:
@@ -114,8 +118,8 @@ async def accounts(call: Call) -> web.Response:
 
 async def me(call: Call) -> web.Response:
     """GET /me: the person, or the Page whose token it is."""
-    text = presented(call)
-    token = None if text is None else call.context.accounts.token(PLATFORM, text)
+    text = read_token(call)
+    token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
     if token is None or token["role"] != USER:
         return await page_node(call)
     _user(call)
@@ -124,18 +128,18 @@ async def me(call: Call) -> web.Response:
 
 async def page_node(call: Call) -> web.Response:
     """GET /{page}: with a person's token it shows the Page's own, as /me/accounts would."""
-    text = presented(call)
-    token = None if text is None else call.context.accounts.token(PLATFORM, text)
-    node = graph_node.name(call.request)
+    text = read_token(call)
+    token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
+    node = graph_node.get_node_id(call.request)
     if text is not None and token is not None and token["role"] == USER:
         _user(call)
         account = next((page for page in _pages(call, token) if page["remote_id"] == node), None)
         if account is None:
-            raise graph_node.missing(node)
+            raise graph_node.unknown_node(node)
         return ok(chosen(call, _told(call, account, _page_token(call, text, token, account)), "name,id"))
-    account = call.holder()
+    account = call.authenticate()
     if node not in ("me", account["remote_id"]):
-        raise graph_node.missing(node)
+        raise graph_node.unknown_node(node)
     return ok(chosen(call, _told(call, account, text or ""), "name,id"), account)
 
 
@@ -145,7 +149,7 @@ async def permissions(call: Call) -> web.Response:
     return ok({"data": [{"permission": scope, "status": "granted"} for scope in user["scopes"]]})
 
 
-ACCOUNTS = Endpoint(platform=PLATFORM, step="oauth", handle=accounts, voice=VOICE)
-ME = Endpoint(platform=PLATFORM, step="read", handle=me, voice=VOICE)
-PAGE = Endpoint(platform=PLATFORM, step="read", handle=page_node, voice=VOICE)
-PERMISSIONS = Endpoint(platform=PLATFORM, step="oauth", handle=permissions, voice=VOICE)
+ACCOUNTS = Endpoint(platform=PLATFORM, step="oauth", handle=accounts, dialect=DIALECT)
+ME = Endpoint(platform=PLATFORM, step="read", handle=me, dialect=DIALECT)
+PAGE = Endpoint(platform=PLATFORM, step="read", handle=page_node, dialect=DIALECT)
+PERMISSIONS = Endpoint(platform=PLATFORM, step="oauth", handle=permissions, dialect=DIALECT)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox import graph_node
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.dialect import PLATFORM, VOICE, chosen, exhausted, is_true, ok, page, writer
+from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, chosen, exhausted, is_true, ok, page, writer
 from adapters.sandbox.graph_dialect import arguments, refuse
-from adapters.sandbox.ledger import iso
+from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ def new(call: Call, account: Record, message: str, photos: list[Record], link: s
     kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
     record = blank(call.context, account, kind, message)
     record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
-    record |= {"link": link, "hidden_until": call.context.clock.now() + call.delay()}
+    record |= {"link": link, "hidden_until": call.context.clock.now() + call.take_visibility_delay()}
     call.context.store.put(KIND, record["key"], record)
     return record
 
 
 def blank(context: "SandboxContext", account: Record, kind: str, message: str) -> Record:
     """A post with nothing in it."""
-    record: Record = {"key": f"{account['remote_id']}_{digits(15, '12')}", "account": account["remote_id"]}
+    record: Record = {
+        "key": f"{account['remote_id']}_{random_digits(15, '12')}",
+        "account": account["remote_id"],
+    }
     record |= {"kind": kind, "message": message, "media": [], "photos": [], "link": None, "video": None}
     return record | {
         "created": context.clock.now(),
@@ -74,7 +77,7 @@ def told(record: Record) -> Record:
     return {
         "id": record["key"],
         "message": record["message"] or None,
-        "created_time": iso(record["created"])[:19] + "+0000",
+        "created_time": to_iso(record["created"])[:19] + "+0000",
         "is_published": record["is_published"],
         "is_hidden": False,
         "permalink_url": permalink(record),
@@ -101,10 +104,10 @@ def is_readable(call: Call, record: Record) -> bool:
 
 
 def _own(call: Call, account: Record) -> Record:
-    node = graph_node.name(call.request)
+    node = graph_node.get_node_id(call.request)
     record = call.context.store.get(KIND, node)
     if record is None or record["account"] != account["remote_id"] or record["is_deleted"]:
-        raise graph_node.missing(node)
+        raise graph_node.unknown_node(node)
     return record
 
 
@@ -112,8 +115,8 @@ async def read(call: Call) -> web.Response:
     """GET /{post}."""
     account = page(call)
     record = _own(call, account)
-    if not is_readable(call, record) or call.take("late-visibility") is not None:
-        raise graph_node.missing(record["key"])
+    if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
+        raise graph_node.unknown_node(record["key"])
     return ok(chosen(call, told(record), "created_time,message,id"), account)
 
 
@@ -128,7 +131,7 @@ async def update(call: Call) -> web.Response:
     if record["is_published"] and not wanted:
         raise refuse(100, None, "(#100) A published post cannot be unpublished.")
     if wanted and not record["is_published"]:
-        show(call.context, account, record, call.delay())
+        show(call.context, account, record, call.take_visibility_delay())
     return ok({"success": True}, account)
 
 
@@ -144,6 +147,6 @@ def _step(call: Call) -> str:
     return "finalize" if is_true(arguments(call), "is_published", otherwise=False) else "prepare"
 
 
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
-UPDATE = Endpoint(platform=PLATFORM, step=_step, handle=update, voice=VOICE, exhausted=exhausted)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, voice=VOICE)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
+UPDATE = Endpoint(platform=PLATFORM, step=_step, handle=update, dialect=DIALECT, quota_exhausted=exhausted)
+DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import video_object as film
-from adapters.sandbox.facebook.dialect import PLATFORM, VOICE, exhausted, ok, writable_page
+from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, exhausted, ok, writable_page
 from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
@@ -49,7 +49,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     check_finishable(call, record)
     if wanted == "published":
         window = f"facebook.reels:{account['remote_id']}"
-        if not call.context.windows.take(window, _REELS_A_DAY, DAY):
+        if not call.context.rate_windows.take(window, _REELS_A_DAY, DAY):
             raise Refused(exhausted(call))
     await finish(call, record, given, wanted)
     return ok({"success": True}, account)
@@ -70,9 +70,9 @@ def check_finishable(call: Call, record: Record) -> None:
 async def finish(call: Call, record: Record, given: Record, wanted: str) -> None:
     """Everything is there: work on it, and show it if that is `wanted`."""
     record |= {"title": str(given.get("title") or ""), "description": str(given.get("description") or "")}
-    record |= {"state": "processing", "wanted": wanted, **call.mishap()}
+    record |= {"state": "processing", "wanted": wanted, **call.take_processing_faults()}
     film.keep(call.context, record)
-    await call.context.processing.begin(film.KIND, record)
+    await call.context.processing.start(film.KIND, record)
 
 
 def _step(call: Call) -> str:
@@ -81,4 +81,4 @@ def _step(call: Call) -> str:
     return "finalize" if is_visible else "prepare"
 
 
-PHASES = Endpoint(platform=PLATFORM, step=_step, handle=phases, voice=VOICE, exhausted=exhausted)
+PHASES = Endpoint(platform=PLATFORM, step=_step, handle=phases, dialect=DIALECT, quota_exhausted=exhausted)

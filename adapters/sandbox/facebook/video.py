@@ -5,13 +5,13 @@ import os
 from aiohttp import web
 
 from adapters.sandbox import graph_node
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook import video_object as film
 from adapters.sandbox.facebook.dialect import (
+    DIALECT,
     PLATFORM,
-    VOICE,
     chosen,
     exhausted,
     is_true,
@@ -22,11 +22,11 @@ from adapters.sandbox.facebook.dialect import (
     writer,
 )
 from adapters.sandbox.facebook.reel import check_finishable, finish
-from adapters.sandbox.graph_dialect import arguments, no, refuse
-from adapters.sandbox.ledger import iso
+from adapters.sandbox.graph_dialect import arguments, error_response, refuse
+from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import PullFailed
+from adapters.sandbox.url_fetcher import FetchFailed
 
 _SESSION = "facebook.upload_session"
 _CHUNK = 1 << 20
@@ -61,8 +61,8 @@ async def create(call: Call) -> web.Response:
 async def _by_url(call: Call, account: Record, given: Record) -> web.Response:
     url = str(given["file_url"])
     try:
-        found = await call.context.puller.film(PLATFORM, url, _WHOLE_PULL)
-    except PullFailed:
+        found = await call.context.fetcher.fetch_video(PLATFORM, url, _WHOLE_PULL)
+    except FetchFailed:
         raise refuse(389, None, "Unable to fetch video file from URL.") from None
     record = film.new(call, account, "video")
     film.pulled(record, found, url)
@@ -80,7 +80,7 @@ def _start(call: Call, account: Record, given: Record) -> web.Response:
     if size is None or not 0 < size <= film.MOST_BYTES:
         raise refuse(100, None, "(#100) The parameter file_size is required, at most 10 GB.")
     record = film.new(call, account, "video", size)
-    session = digits(15, "13")
+    session = random_digits(15, "13")
     call.context.store.put(_SESSION, session, {"video": record["key"]})
     answer = {"video_id": record["key"], "upload_session_id": session, **_offsets(record)}
     return ok(answer, account)
@@ -102,7 +102,7 @@ def _uploading(call: Call, account: Record, given: Record) -> Record:
 def _wrong_offset(record: Record) -> Refused:
     """Names the offsets that are wanted: facebook-business 26.0.3, video_uploader.py goes on from just these."""
     message = f"There was a problem uploading your video: start_offset must be {record['received']}."
-    return Refused(no(6001, _WRONG_OFFSET, message, data=_offsets(record)))
+    return Refused(error_response(6001, _WRONG_OFFSET, message, data=_offsets(record)))
 
 
 async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
@@ -136,10 +136,10 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
 
 
 def _own(call: Call, account: Record) -> Record:
-    node = graph_node.name(call.request)
+    node = graph_node.get_node_id(call.request)
     record = call.context.store.get(film.KIND, node)
     if record is None or record["account"] != account["remote_id"]:
-        raise graph_node.missing(node)
+        raise graph_node.unknown_node(node)
     return record
 
 
@@ -148,16 +148,18 @@ async def read(call: Call) -> web.Response:
     account = page(call)
     record = _own(call, account)
     shown = None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
-    if (shown is not None and not post.is_readable(call, shown)) or call.take("late-visibility") is not None:
-        raise graph_node.missing(record["key"])
+    if (shown is not None and not post.is_readable(call, shown)) or call.take_fault(
+        "late-visibility"
+    ) is not None:
+        raise graph_node.unknown_node(record["key"])
     known: Record = {
         "id": record["key"],
         "status": film.status(call.context, record),
         "published": shown is not None,
         "post_id": record["post"],
         "permalink_url": None if shown is None else post.permalink(shown),
-        "created_time": iso(record["created"])[:19] + "+0000",
-        "updated_time": iso(record["created"])[:19] + "+0000",
+        "created_time": to_iso(record["created"])[:19] + "+0000",
+        "updated_time": to_iso(record["created"])[:19] + "+0000",
         "title": record["title"] or None,
         "description": record["description"] or None,
         "length": (record["facts"] or {}).get("duration"),
@@ -176,7 +178,7 @@ async def update(call: Call) -> web.Response:
         raise refuse(100, None, "(#100) The video is not finished.")
     record["wanted"] = "published"
     if record["state"] == "ready":
-        film.go_live(call.context, record, call.delay())
+        film.go_live(call.context, record, call.take_visibility_delay())
     film.keep(call.context, record)
     return ok({"success": True}, account)
 
@@ -204,7 +206,9 @@ def _update_step(call: Call) -> str:
     return "finalize" if is_true(arguments(call), "published", otherwise=False) else "prepare"
 
 
-CREATE = Endpoint(platform=PLATFORM, step=_step, handle=create, voice=VOICE, exhausted=exhausted)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
-UPDATE = Endpoint(platform=PLATFORM, step=_update_step, handle=update, voice=VOICE, exhausted=exhausted)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, voice=VOICE)
+CREATE = Endpoint(platform=PLATFORM, step=_step, handle=create, dialect=DIALECT, quota_exhausted=exhausted)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
+UPDATE = Endpoint(
+    platform=PLATFORM, step=_update_step, handle=update, dialect=DIALECT, quota_exhausted=exhausted
+)
+DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook.dialect import PLATFORM
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import Pulled
+from adapters.sandbox.url_fetcher import FetchedMedia
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -46,14 +46,14 @@ class Flaw:
 def new(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
     """Make a video that has no bytes yet, and keep it; `kind`: reel or video."""
     record: Record = {
-        "key": digits(15, "10"),
+        "key": random_digits(15, "10"),
         "account": account["remote_id"],
         "kind": kind,
         "state": "uploading",
     }
     record |= {"created": call.context.clock.now(), "received": 0, "size": size, "facts": None, "error": None}
     record |= {"title": "", "description": "", "wanted": "draft", "post": None, "published_at": None}
-    return keep(call.context, record | call.mishap())
+    return keep(call.context, record | call.take_processing_faults())
 
 
 def keep(context: "SandboxContext", record: Record) -> Record:
@@ -75,15 +75,15 @@ def is_expired(context: "SandboxContext", record: Record) -> bool:
 async def received(context: "SandboxContext", record: Record) -> None:
     """All bytes are there: look at them and keep what they are."""
     place = path(context, record)
-    facts = await asyncio.to_thread(probe.video, place)
+    facts = await asyncio.to_thread(probe.read_video, place)
     place.unlink(missing_ok=True)
     adopt(record, facts, {"sha256": None if facts is None else facts.sha256, "bytes": record["size"]})
 
 
-def pulled(record: Record, found: Pulled, url: str) -> None:
+def pulled(record: Record, found: FetchedMedia, url: str) -> None:
     """All bytes were fetched from a URL."""
     record |= {"received": found.bytes, "size": found.bytes}
-    adopt(record, found.video, found.told(url))
+    adopt(record, found.video, found.to_ledger_media(url))
 
 
 def adopt(record: Record, facts: probe.VideoFacts | None, told: Record) -> None:
@@ -119,16 +119,16 @@ def _reel_flaw(facts: Record) -> Flaw | None:
     return None
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How videos are worked on."""
 
     async def examine(record: Record) -> str | None:
-        if "doom" in record:
-            return record["doom"] or "The video could not be processed."
+        if "fail_reason" in record:
+            return record["fail_reason"] or "The video could not be processed."
         return None
 
-    return Work(
-        pending=lambda record: record["state"] == "processing",
+    return Processor(
+        is_pending=lambda record: record["state"] == "processing",
         examine=examine,
         conclude=lambda record, error: _conclude(context, record, error),
     )

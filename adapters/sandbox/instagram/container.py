@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import Pulled, PullFailed
+from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -70,7 +70,7 @@ def status_text(context: "SandboxContext", record: Record) -> str:
     return _TEXTS[code]
 
 
-def image_fault(pulled: Pulled) -> tuple[int, int] | None:
+def image_fault(pulled: FetchedMedia) -> tuple[int, int] | None:
     """Code and subcode of what is wrong with a picture, or None."""
     if pulled.image is None or pulled.image.format != "JPEG":
         return IMAGE_FORMAT
@@ -98,16 +98,16 @@ def upload_path(context: "SandboxContext", record: Record) -> Path:
     return context.uploads / f"instagram-{record['key']}"
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How containers are worked on."""
 
     async def examine(record: Record) -> Verdict:
-        if "doom" in record:
-            return Verdict(subcode=_subcode_of(record["doom"]))
+        if "fail_reason" in record:
+            return Verdict(subcode=_subcode_of(record["fail_reason"]))
         return await _examine(context, record)
 
-    return Work(
-        pending=lambda record: record["state"] == "IN_PROGRESS",
+    return Processor(
+        is_pending=lambda record: record["state"] == "IN_PROGRESS",
         examine=examine,
         conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
@@ -121,14 +121,14 @@ async def _examine(context: "SandboxContext", record: Record) -> Verdict:
     if record["source"] in ("image", "children"):  # looked at when the container was made
         return Verdict(media=tuple(record["media"]))
     if record["source"] == "upload":
-        facts = await asyncio.to_thread(probe.video, upload_path(context, record))
+        facts = await asyncio.to_thread(probe.read_video, upload_path(context, record))
         told: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
     else:
         try:
-            pulled = await context.puller.film(PLATFORM, record["url"], VIDEO_BYTES)
-        except PullFailed:
+            pulled = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
+        except FetchFailed:
             return Verdict(subcode=UNFETCHABLE[1])
-        facts, told = pulled.video, pulled.told(record["url"])
+        facts, told = pulled.video, pulled.to_ledger_media(record["url"])
     fault = video_fault(facts, record)
     return Verdict(subcode=None if fault is None else fault[1], media=(told,))
 

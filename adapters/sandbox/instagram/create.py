@@ -4,16 +4,16 @@ import json
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import own_account
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import PullFailed
+from adapters.sandbox.url_fetcher import FetchFailed
 
 _CONTAINERS_A_DAY = 400
 _CAPTION_MOST = 2200
@@ -43,17 +43,19 @@ async def create(call: Call) -> web.Response:
     account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
     given = arguments(call)
     window = f"instagram.containers:{account['remote_id']}"
-    if call.context.windows.full(window, _CONTAINERS_A_DAY, DAY):
-        raise Refused(no(4, None, "Application request limit reached: too many containers today."))
+    if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
+        raise Refused(
+            error_response(4, None, "Application request limit reached: too many containers today.")
+        )
     record = _blank(call, account, given)
     await _fill(call, account, given, record)
-    call.context.windows.count(window, DAY)
+    call.context.rate_windows.add(window, DAY)
     call.context.store.put(KIND, record["key"], record)
     if record["source"] == "upload":
         version = call.request.path.split("/")[2]
         address = f"http://{call.request.host}/rupload/ig-api-upload/{version}/{record['key']}"
         return ok({"id": record["key"], "uri": address})
-    await call.context.processing.begin(KIND, record)
+    await call.context.processing.start(KIND, record)
     return ok({"id": record["key"]})
 
 
@@ -63,10 +65,14 @@ def _blank(call: Call, account: Record, given: Record) -> Record:
     _check_texts(given, caption)
     if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
         raise refuse(100, None, "A carousel item takes no caption, location or AI label.")
-    record: Record = {"key": digits(17, "178"), "account": account["remote_id"], "state": "IN_PROGRESS"}
+    record: Record = {
+        "key": random_digits(17, "178"),
+        "account": account["remote_id"],
+        "state": "IN_PROGRESS",
+    }
     record |= {"created": call.context.clock.now(), "caption": caption, "child": is_child, "media": []}
     record["extra"] = {name: given[name] for name in _KEPT if name in given}
-    return record | call.mishap()
+    return record | call.take_processing_faults()
 
 
 def _true(value: object) -> bool:
@@ -121,12 +127,12 @@ async def _fill(call: Call, account: Record, given: Record, record: Record) -> N
 
 async def _look_at_image(call: Call, record: Record) -> None:
     try:
-        pulled = await call.context.puller.picture(PLATFORM, record["url"], container.IMAGE_BYTES)
-    except PullFailed:
+        pulled = await call.context.fetcher.fetch_image(PLATFORM, record["url"], container.IMAGE_BYTES)
+    except FetchFailed:
         raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
     if (fault := container.image_fault(pulled)) is not None:
         raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
-    record["media"] = [pulled.told(record["url"])]
+    record["media"] = [pulled.to_ledger_media(record["url"])]
 
 
 def _adopt_children(call: Call, account: Record, given: Record, record: Record) -> None:
@@ -151,6 +157,8 @@ CREATE = Endpoint(
     platform=PLATFORM,
     step="prepare",
     handle=create,
-    voice=VOICE,
-    exhausted=lambda _: no(4, None, "Application request limit reached: too many containers today."),
+    dialect=DIALECT,
+    quota_exhausted=lambda _: error_response(
+        4, None, "Application request limit reached: too many containers today."
+    ),
 )

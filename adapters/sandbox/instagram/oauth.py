@@ -2,24 +2,24 @@
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk
+from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, redeem_form
-from adapters.sandbox.graph_dialect import VOICE, arguments, ok, presented, refuse
+from adapters.sandbox.grants import GrantRefused, redeem_code_from_form
+from adapters.sandbox.graph_dialect import DIALECT, arguments, ok, read_token, refuse
 from adapters.sandbox.instagram.container import PLATFORM
 from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 LIFE_S = 5_183_944.0
 _SHORT_S = 3600.0
 _CODE_LIFE_S = 3600.0
 
-DESK = Desk(
+CONSENT_SCREEN = ConsentScreen(
     vendor="Instagram",
     platform=PLATFORM,
     code_life=_CODE_LIFE_S,
-    denied={
+    deny_parameters={
         "error": "access_denied",
         "error_reason": "user_denied",
         "error_description": "The user denied your request.",
@@ -32,9 +32,9 @@ def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
     """The token and its account, if the request may change it; raises Refused."""
     if call.request.query.get("grant_type") != grant:
         raise refuse(100, None, f"grant_type must be {grant}.")
-    account = call.holder()
-    text = presented(call)
-    token = None if text is None else call.context.accounts.token(PLATFORM, text)
+    account = call.authenticate()
+    text = read_token(call)
+    token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
     if token is None or token["role"] != role:
         raise refuse(190, None, f"The access token is not a {role} one.")
     return token, account
@@ -46,23 +46,23 @@ async def token(call: Call) -> web.Response:
     if given.get("grant_type") != "authorization_code":
         raise refuse(100, None, "grant_type must be authorization_code.")
     try:
-        account, code = redeem_form(call.context, PLATFORM, given)
+        account, code = redeem_code_from_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
         raise _refused(refusal) from None
     accounts = call.context.accounts
-    scopes = accounts.granted(code, account)
-    text = accounts.mint(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
-    return json_answer({"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes})
+    scopes = accounts.list_granted_scopes(code, account)
+    text = accounts.create_token(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
+    return json_response({"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes})
 
 
 def _refused(refusal: GrantRefused) -> Refused:
     """api.instagram.com has an envelope of its own."""
     body = {"error_type": "OAuthException", "code": 400, "error_message": refusal.sentence}
-    return Refused(json_answer(body, 400))
+    return Refused(json_response(body, 400))
 
 
 def _longer(call: Call, account: Record, like: Record) -> web.Response:
-    issued = call.context.accounts.issue(account, like=like)
+    issued = call.context.accounts.issue_tokens(account, source=like)
     return ok(
         {"access_token": issued["access_token"], "token_type": "bearer", "expires_in": issued["expires_in"]}
     )
@@ -85,11 +85,11 @@ async def exchange(call: Call) -> web.Response:
 
 
 def _owner(call: Call) -> Record | None:
-    found = call.context.accounts.token(PLATFORM, str(arguments(call).get("code") or ""))
+    found = call.context.accounts.find_token(PLATFORM, str(arguments(call).get("code") or ""))
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, voice=VOICE, owner=_owner)
-REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, voice=VOICE)
-EXCHANGE = Endpoint(platform=PLATFORM, step="oauth", handle=exchange, voice=VOICE)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, dialect=DIALECT, owner=_owner)
+REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, dialect=DIALECT)
+EXCHANGE = Endpoint(platform=PLATFORM, step="oauth", handle=exchange, dialect=DIALECT)

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import VOICE, arguments, no, ok, refuse
+from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import own_account
@@ -26,16 +26,16 @@ def _window(account: Record) -> str:
 
 
 def _out_of_quota() -> web.Response:
-    return no(9, 2207042, "The account has reached its daily publishing limit.")
+    return error_response(9, 2207042, "The account has reached its daily publishing limit.")
 
 
 async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: once per container, however often it is called."""
     account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
     record = _ready(call, account, str(arguments(call).get("creation_id") or ""))
-    if not call.context.windows.take(_window(account), _quota_total(account), DAY):
+    if not call.context.rate_windows.take(_window(account), _quota_total(account), DAY):
         raise Refused(_out_of_quota())
-    media_id = digits(17, "179")
+    media_id = random_digits(17, "179")
     call.context.publish(
         account,
         kind=record["kind"],
@@ -44,7 +44,7 @@ async def publish(call: Call) -> web.Response:
         caption=record["caption"],
         media=record["media"],
         url=_permalink(account, record, media_id),
-        late=call.delay() + record.get("late", 0.0),
+        late=call.take_visibility_delay() + record.get("late", 0.0),
         extra={"public": record["kind"] != "story", **record["extra"]},
     )
     record |= {"state": "PUBLISHED", "media_id": media_id}
@@ -84,15 +84,19 @@ async def limit(call: Call) -> web.Response:
     account = own_account(call)
     fields = call.request.query.get("fields", "quota_usage").split(",")
     total = _quota_total(account)
-    is_spent = call.take("quota-exhausted") is not None
+    is_spent = call.take_fault("quota-exhausted") is not None
     known: Record = {
-        "quota_usage": total if is_spent else call.context.windows.used(_window(account), DAY),
+        "quota_usage": total if is_spent else call.context.rate_windows.count_used(_window(account), DAY),
         "config": {"quota_total": total, "quota_duration": int(DAY)},
     }
     return ok({"data": [{name: known[name] for name in fields if name in known}]})
 
 
 PUBLISH = Endpoint(
-    platform=PLATFORM, step="finalize", handle=publish, voice=VOICE, exhausted=lambda _: _out_of_quota()
+    platform=PLATFORM,
+    step="finalize",
+    handle=publish,
+    dialect=DIALECT,
+    quota_exhausted=lambda _: _out_of_quota(),
 )
-LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=limit, voice=VOICE)
+LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=limit, dialect=DIALECT)

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import VOICE, ok, refuse
+from adapters.sandbox.graph_dialect import DIALECT, ok, refuse
 from adapters.sandbox.instagram import container, node
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.ledger import Live
+from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
 
 _PAGE = 25
@@ -25,17 +25,17 @@ def _chosen(call: Call, known: Record, otherwise: str) -> Record:
 
 async def container_status(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
-    account = call.holder()
-    key = node.name(call.request)
+    account = call.authenticate()
+    key = node.get_node_id(call.request)
     record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
-        raise node.missing(key)
+        raise node.unknown_node(key)
     code = container.state(call.context, record)
     known = {"id": key, "status_code": code, "status": container.status_text(call.context, record)}
     return ok(_chosen(call, known, "id"))
 
 
-def _media(live: Live) -> Record:
+def _media(live: LivePost) -> Record:
     entry = live.entry
     return {
         "id": entry["remote_id"],
@@ -50,14 +50,16 @@ def _media(live: Live) -> Record:
 
 async def media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
-    account = call.holder()
-    key = node.name(call.request)
+    account = call.authenticate()
+    key = node.get_node_id(call.request)
     live = call.context.ledger.find(PLATFORM, key)
     is_hidden = (
-        live is None or live.visible_at > call.context.clock.now() or call.take("late-visibility") is not None
+        live is None
+        or live.visible_at > call.context.clock.now()
+        or call.take_fault("late-visibility") is not None
     )
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
-        raise node.missing(key)
+        raise node.unknown_node(key)
     return ok(_chosen(call, _media(live), "id"))
 
 
@@ -78,9 +80,9 @@ def _list(call: Call, *, stories: bool) -> web.Response:
     since, until = _number(query.get("since")), _number(query.get("until"))
     after = query.get("after")
     now = call.context.clock.now()
-    shown: list[Live] = []
+    shown: list[LivePost] = []
     has_more, is_reached = False, after is None
-    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         is_shown = live.visible_at <= now and (live.entry["kind"] == "story") == stories
         is_within = (since is None or int(live.created_at) >= since) and (
             until is None or live.created_at <= until
@@ -122,8 +124,8 @@ async def account(call: Call) -> web.Response:
     return ok(_chosen(call, known, "id"))
 
 
-CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=container_status, voice=VOICE)
-MEDIA = Endpoint(platform=PLATFORM, step="read", handle=media, voice=VOICE)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, voice=VOICE)
-STORIES = Endpoint(platform=PLATFORM, step="read", handle=stories, voice=VOICE)
-ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=account, voice=VOICE)
+CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=container_status, dialect=DIALECT)
+MEDIA = Endpoint(platform=PLATFORM, step="read", handle=media, dialect=DIALECT)
+LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
+STORIES = Endpoint(platform=PLATFORM, step="read", handle=stories, dialect=DIALECT)
+ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=account, dialect=DIALECT)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.linkedin import asset, oauth, post, upload
 from adapters.sandbox.linkedin import members as people
@@ -49,7 +49,7 @@ def _scopes(options: "Record") -> tuple[str, ...]:
 
 def _urn(options: "Record") -> str:
     if _is_organization(options):
-        return ORGANIZATION + digits(8, "5")
+        return ORGANIZATION + random_digits(8, "5")
     return PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
 
 
@@ -65,9 +65,9 @@ def register(app: web.Application, context: "SandboxContext") -> None:
             access_life=oauth.ACCESS_S,
             refresh_prefix="AQY",
             refresh_life=365 * DAY,
-            refreshes=lambda account: bool(account["options"].get("partner")),
+            has_refresh_token=lambda account: bool(account["options"].get("partner")),
         ),
     )
-    context.processing.define(asset.KIND, asset.work(context))
+    context.processing.define(asset.KIND, asset.make_processor(context))
     for method, path, endpoint in _PATHS:
         mount(app, context, method, path, endpoint)

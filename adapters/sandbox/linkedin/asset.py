@@ -13,9 +13,9 @@ from aiohttp import web
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.linkedin.dialect import (
+    DIALECT,
     PLATFORM,
     READ_ORGANIZATION,
-    VOICE,
     WRITE,
     acting,
     denied,
@@ -27,7 +27,7 @@ from adapters.sandbox.linkedin.dialect import (
     token,
     urn_of,
 )
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
@@ -84,7 +84,7 @@ def _asked(call: Call, action: str, name: str) -> Record:
 def _new(call: Call, owner: Record, urn: str, kind: str) -> Record:
     record: Record = {"key": urn, "account": owner["remote_id"], "kind": kind, "state": "WAITING_UPLOAD"}
     record |= {"created": call.context.clock.now(), "place": secrets.token_urlsafe(18), "media": None}
-    record |= call.mishap()
+    record |= call.take_processing_faults()
     call.context.store.put(KIND, urn, record)
     call.context.store.put("linkedin.place", record["place"], {"asset": urn})
     return record
@@ -123,22 +123,22 @@ async def _finalize(call: Call) -> web.Response:
 
 async def process(call: Call, record: Record) -> None:
     """All bytes are there: work on them."""
-    record |= {"state": "PROCESSING", **call.mishap()}
+    record |= {"state": "PROCESSING", **call.take_processing_faults()}
     call.context.store.put(KIND, record["key"], record)
-    await call.context.processing.begin(KIND, record)
+    await call.context.processing.start(KIND, record)
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How assets are worked on."""
 
     async def examine(record: Record) -> Record | None:
         place = path(context, record)
-        if "doom" in record or not await asyncio.to_thread(place.exists):
+        if "fail_reason" in record or not await asyncio.to_thread(place.exists):
             return None
         return await asyncio.to_thread(_examined, record, place)
 
-    return Work(
-        pending=lambda record: record["state"] == "PROCESSING",
+    return Processor(
+        is_pending=lambda record: record["state"] == "PROCESSING",
         examine=examine,
         conclude=lambda record, told: _conclude(context, record, told),
     )
@@ -147,11 +147,11 @@ def work(context: "SandboxContext") -> Work:
 def _examined(record: Record, place: Path) -> Record | None:
     """The file as the ledger names it; None when LinkedIn cannot use it."""
     if record["kind"] == "image":
-        image = probe.image(place.read_bytes())
+        image = probe.read_image(place.read_bytes())
         if image is None or image.format not in _IMAGE_FORMATS or image.width * image.height >= _PIXELS_MOST:
             return None
         return {"sha256": image.sha256, "bytes": image.bytes}
-    film = probe.video(place)
+    film = probe.read_video(place)
     if film is None or not _VIDEO_S[0] - _EDGE_S <= film.duration <= _VIDEO_S[1] + _EDGE_S:
         return None
     return {"sha256": film.sha256, "bytes": film.bytes}
@@ -177,7 +177,7 @@ async def read(call: Call) -> web.Response:
         raise denied()
     told: Record = {"id": urn, "owner": record["account"], "status": record["state"]}
     if record["state"] == "PROCESSING_FAILED" and record["kind"] == "video":
-        told["processingFailureReason"] = record.get("doom") or "Video could not be transcoded"
+        told["processingFailureReason"] = record.get("fail_reason") or "Video could not be transcoded"
     return ok(told)
 
 
@@ -195,7 +195,7 @@ def _owner(call: Call) -> Record | None:
 
 def token_owner(call: Call) -> Record | None:
     """Whose token it is."""
-    found = call.context.accounts.token(PLATFORM, VOICE.presented(call) or "")
+    found = call.context.accounts.find_token(PLATFORM, DIALECT.read_token(call) or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
@@ -204,9 +204,19 @@ def _exhausted(_: Call) -> web.Response:
 
 
 IMAGES = Endpoint(
-    platform=PLATFORM, step="prepare", handle=images, voice=VOICE, owner=_owner, exhausted=_exhausted
+    platform=PLATFORM,
+    step="prepare",
+    handle=images,
+    dialect=DIALECT,
+    owner=_owner,
+    quota_exhausted=_exhausted,
 )
 VIDEOS = Endpoint(
-    platform=PLATFORM, step="prepare", handle=videos, voice=VOICE, owner=_owner, exhausted=_exhausted
+    platform=PLATFORM,
+    step="prepare",
+    handle=videos,
+    dialect=DIALECT,
+    owner=_owner,
+    quota_exhausted=_exhausted,
 )
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)

@@ -7,8 +7,8 @@ import re
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Voice
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 PLATFORM = "linkedin"
@@ -27,29 +27,31 @@ _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
 def ok(body: object) -> web.Response:
     """A yes."""
-    return json_answer(body)
+    return json_response(body)
 
 
-def no(status: int, code: str, message: str, *, service: int = 100, wait: int | None = None) -> web.Response:
+def error_response(
+    status: int, code: str, message: str, *, service: int = 100, wait: int | None = None
+) -> web.Response:
     """A no."""
     headers = None if wait is None else {"Retry-After": str(wait)}
     body = {"status": status, "code": code, "message": message, "serviceErrorCode": service}
-    return json_answer(body, status, headers)
+    return json_response(body, status, headers)
 
 
 def refuse(code: str, message: str, status: int = 400) -> Refused:
     """The refusal of a request."""
-    return Refused(no(status, code, message))
+    return Refused(error_response(status, code, message))
 
 
 def denied(message: str = "Not enough permissions to access this resource.") -> Refused:
     """403: not yours, or not granted."""
-    return Refused(no(403, "ACCESS_DENIED", message))
+    return Refused(error_response(403, "ACCESS_DENIED", message))
 
 
 def limited(wait: int) -> web.Response:
     """The day's calls are used up."""
-    return no(
+    return error_response(
         429,
         "TOO_MANY_REQUESTS",
         "Resource level throttle limit for calls to this resource is reached.",
@@ -58,24 +60,26 @@ def limited(wait: int) -> web.Response:
     )
 
 
-def _presented(call: Call) -> str | None:
+def _read_token(call: Call) -> str | None:
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     return text if scheme == "Bearer" and text else None
 
 
-VOICE = Voice(
-    presented=_presented,
-    unknown_token=lambda: no(401, "INVALID_ACCESS_TOKEN", "Invalid access token", service=65600),
-    expired=lambda: no(
+DIALECT = Dialect(
+    read_token=_read_token,
+    unknown_token=lambda: error_response(401, "INVALID_ACCESS_TOKEN", "Invalid access token", service=65600),
+    expired=lambda: error_response(
         401, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired", service=65602
     ),
-    revoked=lambda: no(
+    revoked=lambda: error_response(
         401, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked", service=65601
     ),
-    lacks_scope=lambda _: no(403, "ACCESS_DENIED", "Not enough permissions to access this resource."),
+    missing_scope=lambda _: error_response(
+        403, "ACCESS_DENIED", "Not enough permissions to access this resource."
+    ),
     rate_limited=limited,
-    server_error=lambda: no(500, "INTERNAL_SERVER_ERROR", "Internal Server Error", service=0),
-    malformed=lambda: no(400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
+    server_error=lambda: error_response(500, "INTERNAL_SERVER_ERROR", "Internal Server Error", service=0),
+    malformed=lambda: error_response(400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
 )
 
 
@@ -87,7 +91,7 @@ def versioned(call: Call) -> None:
         raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
     if not _VERSION.match(version) or int(version) < _OLDEST_VERSION:
         sentence = f"Requested version {version} is not active"
-        raise Refused(json_answer({"status": 426, "code": "NONEXISTENT_VERSION", "message": sentence}, 426))
+        raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": sentence}, 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":
         raise refuse("ILLEGAL_ARGUMENT", "The header X-Restli-Protocol-Version must be 2.0.0.")
 
@@ -95,22 +99,22 @@ def versioned(call: Call) -> None:
 def member(call: Call) -> Record:
     """The account of the token on a call of the versioned API."""
     if not call.request.headers.get("Authorization"):
-        raise Refused(no(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", service=65604))
+        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", service=65604))
     versioned(call)
-    return call.holder()
+    return call.authenticate()
 
 
 def token(call: Call) -> Record:
     """What is known of the token that `member` has let pass."""
-    found = call.context.accounts.token(PLATFORM, _presented(call) or "")
+    found = call.context.accounts.find_token(PLATFORM, _read_token(call) or "")
     if found is None:
-        raise Refused(VOICE.unknown_token())
+        raise Refused(DIALECT.unknown_token())
     return found
 
 
 def may(call: Call, account: Record, *scopes: str) -> bool:
     """Whether the token has one of these scopes."""
-    granted = call.context.accounts.granted(token(call), account)
+    granted = call.context.accounts.list_granted_scopes(token(call), account)
     return any(scope in granted for scope in scopes)
 
 

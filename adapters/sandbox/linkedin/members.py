@@ -13,15 +13,15 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.linkedin.dialect import (
     BASIC,
+    DIALECT,
     LIST_ORGANIZATIONS,
     ORGANIZATION,
     PERSON,
     PLATFORM,
-    VOICE,
     denied,
+    error_response,
     may,
     member,
-    no,
     ok,
     refuse,
     token,
@@ -41,7 +41,7 @@ def administered(context: "SandboxContext", person: Record) -> list[Record]:
     named = person["options"].get("administers")
     return [
         account
-        for account in context.store.all("account").values()
+        for account in context.store.get_all("account").values()
         if account["platform"] == PLATFORM
         and account["remote_id"].startswith(ORGANIZATION)
         and (named is None or account["username"] in named)
@@ -57,14 +57,14 @@ def person_of(account: Record) -> str:
 
 async def me(call: Call) -> web.Response:
     """GET /v2/me, for a token with the scope r_basicprofile."""
-    account = call.holder(BASIC)
+    account = call.authenticate(BASIC)
     first, _, last = account["display_name"].partition(" ")
     return ok({"id": person_of(account), "localizedFirstName": first, "localizedLastName": last})
 
 
 async def userinfo(call: Call) -> web.Response:
     """GET /v2/userinfo, for a token with the scopes openid and profile."""
-    account = call.holder("openid")
+    account = call.authenticate("openid")
     name = account["display_name"]
     first, _, last = name.partition(" ")
     told = {"sub": person_of(account), "name": name, "given_name": first, "family_name": last}
@@ -122,7 +122,7 @@ async def organization(call: Call) -> web.Response:
     number = call.request.match_info["id"]
     told = _told(call, number)
     if told is None:
-        raise Refused(no(404, "RESOURCE_NOT_FOUND", f"Could not find entity {number}"))
+        raise Refused(error_response(404, "RESOURCE_NOT_FOUND", f"Could not find entity {number}"))
     if told["$URN"] not in _organizations(call, account):
         raise denied()
     return ok(told)
@@ -140,8 +140,8 @@ async def organizations(call: Call) -> web.Response:
     return ok({"results": results, "statuses": {}, "errors": {}})
 
 
-USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=userinfo, voice=VOICE)
-ME = Endpoint(platform=PLATFORM, step="oauth", handle=me, voice=VOICE)
-ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=acls, voice=VOICE)
-ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=organization, voice=VOICE)
-ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=organizations, voice=VOICE)
+USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=userinfo, dialect=DIALECT)
+ME = Endpoint(platform=PLATFORM, step="oauth", handle=me, dialect=DIALECT)
+ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=acls, dialect=DIALECT)
+ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=organization, dialect=DIALECT)
+ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=organizations, dialect=DIALECT)

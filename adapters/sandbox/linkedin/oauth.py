@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk, asked_scopes
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
+from adapters.sandbox.consent import ConsentScreen, parse_scopes
+from adapters.sandbox.endpoint import Call, Dialect, Endpoint
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
 from adapters.sandbox.linkedin import members as people
-from adapters.sandbox.linkedin.dialect import PERSON, PLATFORM, SCOPES, VOICE
+from adapters.sandbox.linkedin.dialect import DIALECT, PERSON, PLATFORM, SCOPES
 from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
@@ -28,20 +28,24 @@ _MISMATCH = (
 )
 
 
-def _no(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
     headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_answer({"error": error, "error_description": description}, status, headers)
+    return json_response({"error": error, "error_description": description}, status, headers)
 
 
-OAUTH_VOICE = Voice(
-    presented=VOICE.presented,
-    unknown_token=lambda: _no("invalid_request", "A required parameter is missing"),
-    expired=lambda: _no("invalid_grant", "The provided authorization grant or refresh token is expired"),
-    revoked=lambda: _no("invalid_grant", "The provided authorization grant or refresh token is revoked"),
-    lacks_scope=lambda _: _no("invalid_scope", "The scope is not granted"),
-    rate_limited=lambda wait: _no("rate_limit_exceeded", "Too many requests", 429, wait),
-    server_error=lambda: _no("server_error", "Internal Server Error", 500),
-    malformed=lambda: _no("invalid_request", "The body is not a form"),
+OAUTH_DIALECT = Dialect(
+    read_token=DIALECT.read_token,
+    unknown_token=lambda: _error_response("invalid_request", "A required parameter is missing"),
+    expired=lambda: _error_response(
+        "invalid_grant", "The provided authorization grant or refresh token is expired"
+    ),
+    revoked=lambda: _error_response(
+        "invalid_grant", "The provided authorization grant or refresh token is revoked"
+    ),
+    missing_scope=lambda _: _error_response("invalid_scope", "The scope is not granted"),
+    rate_limited=lambda wait: _error_response("rate_limit_exceeded", "Too many requests", 429, wait),
+    server_error=lambda: _error_response("server_error", "Internal Server Error", 500),
+    malformed=lambda: _error_response("invalid_request", "The body is not a form"),
 )
 
 
@@ -49,21 +53,21 @@ def _granted(context: "SandboxContext", given: Record, chosen: list[Record]) -> 
     """A person brings the organizations along that they administer."""
     person = chosen[0]
     possible = person["options"].get("scopes", SCOPES)
-    more: Record = {"scopes": [scope for scope in asked_scopes(given) if scope in possible]}
+    more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}
     if person["remote_id"].startswith(PERSON):
         more["acts_for"] = [f"{PLATFORM}:{one['remote_id']}" for one in people.administered(context, person)]
     return more
 
 
-DESK = Desk(
+CONSENT_SCREEN = ConsentScreen(
     vendor="LinkedIn",
     platform=PLATFORM,
     code_life=_CODE_LIFE_S,
-    denied={
+    deny_parameters={
         "error": "user_cancelled_authorize",
         "error_description": "The user cancelled the authorization",
     },
-    kept=_granted,
+    code_fields=_granted,
 )
 
 
@@ -82,46 +86,51 @@ async def token(call: Call) -> web.Response:
                 check_client(call.context, PLATFORM, form.get("client_id"), form.get("client_secret"))
                 return _refresh(call, form.get("refresh_token", ""))
             case _:
-                raise Refused(_no("unsupported_grant_type", "The grant type is not supported"))
+                raise Refused(_error_response("unsupported_grant_type", "The grant type is not supported"))
     except GrantRefused as refusal:
         if refusal.reason == "client":
-            raise Refused(_no("invalid_client", "Client authentication failed", 401)) from None
-        raise Refused(_no("invalid_request", _MISMATCH)) from None
+            raise Refused(_error_response("invalid_client", "Client authentication failed", 401)) from None
+        raise Refused(_error_response("invalid_request", _MISMATCH)) from None
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.context, PLATFORM, form)
-    issued = call.context.accounts.issue(account, like=code)
+    account, code = redeem_code_from_form(call.context, PLATFORM, form)
+    issued = call.context.accounts.issue_tokens(account, source=code)
     body = {"access_token": issued["access_token"], "expires_in": issued["expires_in"]}
     if "refresh_token" in issued:
         body |= {
             "refresh_token": issued["refresh_token"],
             "refresh_token_expires_in": issued["refresh_expires_in"],
         }
-    return json_answer(body | _scope(call, account, code))
+    return json_response(body | _scope(call, account, code))
 
 
 def _scope(call: Call, account: Record, like: Record) -> Record:
-    return {"scope": ",".join(call.context.accounts.granted(like, account)), "token_type": "Bearer"}
+    return {
+        "scope": ",".join(call.context.accounts.list_granted_scopes(like, account)),
+        "token_type": "Bearer",
+    }
 
 
 def _refresh(call: Call, text: str) -> web.Response:
     accounts = call.context.accounts
-    found = accounts.token(PLATFORM, text)
+    found = accounts.find_token(PLATFORM, text)
     account = None if found is None else accounts.find(PLATFORM, found["remote_id"])
-    is_good = found is not None and found["role"] == "refresh" and accounts.state(found) == "valid"
+    is_good = found is not None and found["role"] == "refresh" and accounts.get_token_state(found) == "valid"
     if found is None or account is None or not is_good:
-        raise Refused(_no("invalid_grant", "The provided authorization grant or refresh token is invalid"))
+        raise Refused(
+            _error_response("invalid_grant", "The provided authorization grant or refresh token is invalid")
+        )
     more: Record = {name: found[name] for name in ("scopes", "acts_for") if name in found}
-    access = accounts.mint(account, "access", "AQX", ACCESS_S, 0.0, more)
+    access = accounts.create_token(account, "access", "AQX", ACCESS_S, 0.0, more)
     body: Record = {"access_token": access, "expires_in": int(ACCESS_S), "refresh_token": text}
     body["refresh_token_expires_in"] = int(found["expires_at"] - call.context.clock.now())
-    return json_answer(body | _scope(call, account, found))
+    return json_response(body | _scope(call, account, found))
 
 
 def _owner(call: Call) -> Record | None:
     form = _form(call)
-    found = call.context.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
@@ -129,5 +138,5 @@ def _step(call: Call) -> str:
     return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=OAUTH_DIALECT, owner=_owner)

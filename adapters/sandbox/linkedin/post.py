@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import digits
-from adapters.sandbox.day_count import DayCount
+from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import Live
+from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.linkedin import post_body
 from adapters.sandbox.linkedin.asset import token_owner
 from adapters.sandbox.linkedin.dialect import (
+    DIALECT,
     ORGANIZATION,
     PLATFORM,
     READ_ORGANIZATION,
-    VOICE,
     acting,
     denied,
     limited,
@@ -28,7 +28,7 @@ from adapters.sandbox.linkedin.dialect import (
 )
 from adapters.sandbox.linkedin.little_text import shown
 from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ async def create(call: Call) -> web.Response:
     kind, assets = post_body.content(call, owner, body.get("content"))
     twin = _twin(body, assets)
     _refuse_twice(call, body, twin)
-    if not DayCount(call.context, "UTC").take(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY):
+    if not DailyQuota(call.context, "UTC").take(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY):
         raise Refused(limited(int(DAY)))
-    urn = f"urn:li:{'ugcPost' if kind == 'video' else 'share'}:{digits(19, '7')}"
+    urn = f"urn:li:{'ugcPost' if kind == 'video' else 'share'}:{random_digits(19, '7')}"
     call.context.publish(
         owner,
         kind=kind,
@@ -61,7 +61,7 @@ async def create(call: Call) -> web.Response:
         caption=shown(body["commentary"]),
         media=[asset["media"] for asset in assets],
         url=f"https://www.linkedin.com/feed/update/{urn}/",
-        late=call.delay(),
+        late=call.take_visibility_delay(),
         extra={"public": body["visibility"] == "PUBLIC", "body": body},
     )
     call.context.store.put(_TWIN, twin, {"key": twin, "urn": urn, "at": call.context.clock.now()})
@@ -88,16 +88,16 @@ def _refuse_twice(call: Call, body: Record, twin: str) -> None:
         "errorDetails": {"inputErrors": [description | {"code": "DUPLICATE_POST"}]},
         "status": 422,
     }
-    raise Refused(json_answer(answer, 422))
+    raise Refused(json_response(answer, 422))
 
 
-def _is_shown(context: "SandboxContext", live: Live) -> bool:
+def _is_shown(context: "SandboxContext", live: LivePost) -> bool:
     return (
         live.visible_at <= context.clock.now() and context.store.get(_GONE, live.entry["remote_id"]) is None
     )
 
 
-def _told(live: Live) -> Record:
+def _told(live: LivePost) -> Record:
     body, moment = live.entry["extra"]["body"], int(live.created_at * 1000)
     told = {"id": live.entry["remote_id"], "lifecycleState": "PUBLISHED", "publishedAt": moment}
     told |= {"createdAt": moment, "lastModifiedAt": moment, "lifecycleStateInfo": {"isEditedByAuthor": False}}
@@ -123,7 +123,7 @@ async def listing(call: Call) -> web.Response:
     start, count = (_number(query.get(name), default) for name, default in (("start", 0), ("count", 10)))
     rows = [
         _told(live)
-        for live in reversed(call.context.ledger.of(PLATFORM, query["author"]))
+        for live in reversed(call.context.ledger.list_for(PLATFORM, query["author"]))
         if _is_shown(call.context, live)
     ]
     paging = {"start": start, "count": count, "links": [], "total": len(rows)}
@@ -145,7 +145,7 @@ async def read(call: Call) -> web.Response:
     live = call.context.ledger.find(PLATFORM, urn)
     if live is not None:
         _readable(call, account, live.entry["account"])
-    if live is None or not _is_shown(call.context, live) or call.take("late-visibility") is not None:
+    if live is None or not _is_shown(call.context, live) or call.take_fault("late-visibility") is not None:
         raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
     return ok(_told(live))
 
@@ -172,10 +172,10 @@ CREATE = Endpoint(
     platform=PLATFORM,
     step="finalize",
     handle=create,
-    voice=VOICE,
+    dialect=DIALECT,
     owner=_owner,
-    exhausted=lambda _: limited(int(DAY)),
+    quota_exhausted=lambda _: limited(int(DAY)),
 )
-LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, voice=VOICE, owner=_owner)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, voice=VOICE)
+LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, dialect=DIALECT, owner=_owner)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
+DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -7,11 +7,11 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.dialect import PLATFORM, VOICE, refuse
+from adapters.sandbox.linkedin.dialect import DIALECT, PLATFORM, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.upload_intake import take_in
+from adapters.sandbox.upload_body import receive_body
 
 _IMAGE_BYTES = 100 << 20
 _STEP = 1 << 20
@@ -40,7 +40,7 @@ async def put(call: Call) -> web.Response:
 
 
 async def _image(call: Call, record: Record) -> web.Response:
-    call.holder()
+    call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
     await _store(call, record, 0, _IMAGE_BYTES)
@@ -68,8 +68,8 @@ async def _part(call: Call, record: Record) -> web.Response:
 
 
 async def _store(call: Call, record: Record, at: int, most: int) -> None:
-    taken = await take_in(call.request, asset.path(call.context, record), at, most)
-    if taken.is_cut or taken.is_too_much:
+    taken = await receive_body(call.request, asset.path(call.context, record), at, most)
+    if taken.is_aborted or taken.is_too_large:
         raise Refused(web.Response(status=400))
 
 
@@ -83,4 +83,4 @@ def _etag(path: Path, first: int, length: int) -> str:
     return f"/ambry-video/signedId/{digest.hexdigest()}"
 
 
-PUT = Endpoint(platform=PLATFORM, step="upload", handle=put, voice=VOICE, owner=_owner, streams=True)
+PUT = Endpoint(platform=PLATFORM, step="upload", handle=put, dialect=DIALECT, owner=_owner, is_streamed=True)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import AccountKind, digits
+from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.pinterest import board, media, oauth, pin
 from adapters.sandbox.pinterest.dialect import PLATFORM
@@ -39,16 +39,16 @@ def register(app: web.Application, context: "SandboxContext") -> None:
     context.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=lambda _: digits(18, "5497"),
+            new_id=lambda _: random_digits(18, "5497"),
             scopes=("boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read"),
             connection="user",
             access_prefix="pina_",
             access_life=30 * DAY,
             refresh_prefix="pinr.",
             refresh_life=60 * DAY,
-            furnish=lambda account: board.furnish(context, account),
+            provision=lambda account: board.provision(context, account),
         ),
     )
-    context.processing.define(media.KIND, media.work(context))
+    context.processing.define(media.KIND, media.make_processor(context))
     for method, path, endpoint in _PATHS:
         mount(app, context, method, path, endpoint)

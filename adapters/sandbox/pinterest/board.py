@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import iso
-from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, invalid, no, ok, page_of, reader, writer
+from adapters.sandbox.ledger import to_iso
+from adapters.sandbox.pinterest.dialect import (
+    DIALECT,
+    PLATFORM,
+    error_response,
+    invalid,
+    ok,
+    page_of,
+    reader,
+    writer,
+)
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
@@ -18,20 +27,20 @@ KIND = "pinterest.board"
 _NAME_MOST = 50
 
 
-def furnish(context: "SandboxContext", account: Record) -> Record:
+def provision(context: "SandboxContext", account: Record) -> Record:
     """The default board of an account with option `default_board` (a name, or true); made once."""
     wanted = account["options"].get("default_board")
     if not wanted:
         return {}
     name = wanted if isinstance(wanted, str) else "Slipway"
-    for board in context.store.all(KIND).values():
+    for board in context.store.get_all(KIND).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
     return {"default_board": _make(context, account, name, "", "PUBLIC")["key"]}
 
 
 def _make(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
-    board: Record = {"key": digits(18, "549"), "account": account["remote_id"], "name": name}
+    board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
     board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
     context.store.put(KIND, board["key"], board)
     return board
@@ -43,17 +52,17 @@ def own(call: Call, account: Record, key: object) -> Record:
         raise invalid("Invalid request: board_id must match ^\\d+$.")
     board = call.context.store.get(KIND, key)
     if board is None:
-        raise Refused(no(404, 40, "Board not found."))
+        raise Refused(error_response(404, 40, "Board not found."))
     if board["account"] != account["remote_id"]:
-        raise Refused(no(403, 29, "You are not permitted to access that resource."))
+        raise Refused(error_response(403, 29, "You are not permitted to access that resource."))
     return board
 
 
 def _told(account: Record, board: Record) -> Record:
     return {
         "id": board["key"],
-        "created_at": iso(board["created"])[:19],
-        "board_pins_modified_at": iso(board["created"])[:19],
+        "created_at": to_iso(board["created"])[:19],
+        "board_pins_modified_at": to_iso(board["created"])[:19],
         "name": board["name"],
         "description": board["description"],
         "collaborator_count": 0,
@@ -81,7 +90,9 @@ async def listing(call: Call) -> web.Response:
     """GET /v5/boards."""
     account = reader(call, "boards:read")
     mine = [
-        board for board in call.context.store.all(KIND).values() if board["account"] == account["remote_id"]
+        board
+        for board in call.context.store.get_all(KIND).values()
+        if board["account"] == account["remote_id"]
     ]
     return ok(page_of(call, [_told(account, board) for board in mine]), account)
 
@@ -113,7 +124,7 @@ async def person(call: Call) -> web.Response:
     )
 
 
-CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, voice=VOICE)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, voice=VOICE)
-READ = Endpoint(platform=PLATFORM, step="read", handle=read, voice=VOICE)
-PERSON = Endpoint(platform=PLATFORM, step="read", handle=person, voice=VOICE)
+CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, dialect=DIALECT)
+LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
+READ = Endpoint(platform=PLATFORM, step="read", handle=read, dialect=DIALECT)
+PERSON = Endpoint(platform=PLATFORM, step="read", handle=person, dialect=DIALECT)

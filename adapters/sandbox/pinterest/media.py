@@ -13,21 +13,21 @@ import aiohttp
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.accounts import digits
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.ledger import iso
+from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.endpoint import Call, Dialect, Endpoint
+from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.pinterest.dialect import (
+    DIALECT,
     PLATFORM,
-    VOICE,
+    error_response,
     invalid,
     limited,
-    no,
     ok,
     page_of,
     reader,
     writer,
 )
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
@@ -49,7 +49,7 @@ async def register(call: Call) -> web.Response:
     if call.json().get("media_type") != "video":
         raise invalid("Invalid request: media_type must be video.")
     now = call.context.clock.now()
-    stamp = iso(now)[:19].replace("-", "").replace(":", "") + "Z"
+    stamp = to_iso(now)[:19].replace("-", "").replace(":", "") + "Z"
     parameters = {
         "x-amz-date": stamp,
         "x-amz-signature": secrets.token_hex(32),
@@ -60,8 +60,13 @@ async def register(call: Call) -> web.Response:
         "x-amz-credential": f"SANDBOX/{stamp[:8]}/us-east-1/s3/aws4_request",
         "Content-Type": "multipart/form-data",
     }
-    record: Record = {"key": digits(15, "5"), "account": account["remote_id"], "created": now}
-    record |= {"state": "registered", "parameters": parameters, "media": None, **call.mishap()}
+    record: Record = {"key": random_digits(15, "5"), "account": account["remote_id"], "created": now}
+    record |= {
+        "state": "registered",
+        "parameters": parameters,
+        "media": None,
+        **call.take_processing_faults(),
+    }
     call.context.store.put(KIND, record["key"], record)
     answer = {
         "media_id": record["key"],
@@ -75,7 +80,7 @@ async def register(call: Call) -> web.Response:
 def _own(call: Call, account: Record) -> Record:
     record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None or record["account"] != account["remote_id"]:
-        raise Refused(no(404, 50, "Media not found."))
+        raise Refused(error_response(404, 50, "Media not found."))
     return record
 
 
@@ -94,7 +99,7 @@ async def listing(call: Call) -> web.Response:
     account = reader(call, "pins:read")
     mine = [
         record
-        for record in call.context.store.all(KIND).values()
+        for record in call.context.store.get_all(KIND).values()
         if record["account"] == account["remote_id"]
     ]
     return ok(page_of(call, [_told(record) for record in reversed(mine)]), account)
@@ -105,12 +110,12 @@ def _xml(status: int, code: str, message: str, headers: dict[str, str] | None = 
     return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
 
 
-_STORAGE_VOICE = Voice(
-    presented=lambda _: None,
+_STORAGE_DIALECT = Dialect(
+    read_token=lambda _: None,
     unknown_token=lambda: _xml(403, "AccessDenied", "Access Denied"),
     expired=lambda: _xml(403, "AccessDenied", "Invalid according to Policy: Policy expired."),
     revoked=lambda: _xml(403, "AccessDenied", "Access Denied"),
-    lacks_scope=lambda _: _xml(403, "AccessDenied", "Access Denied"),
+    missing_scope=lambda _: _xml(403, "AccessDenied", "Access Denied"),
     rate_limited=lambda wait: _xml(
         503, "SlowDown", "Please reduce your request rate.", {"Retry-After": str(wait)}
     ),
@@ -150,9 +155,9 @@ async def receive(call: Call) -> web.Response:
         part.replace(_path(call.context, record))
     finally:
         part.unlink(missing_ok=True)
-    record |= {"state": "processing", "size": form.size, **call.mishap()}
+    record |= {"state": "processing", "size": form.size, **call.take_processing_faults()}
     call.context.store.put(KIND, record["key"], record)
-    await call.context.processing.begin(KIND, record)
+    await call.context.processing.start(KIND, record)
     return web.Response(status=204)
 
 
@@ -170,7 +175,7 @@ async def _form(call: Call, record: Record, place: Path) -> _Form:
             else:
                 form.fields[part.name or ""] = (await part.read()).decode("utf-8", "replace")
     except (ValueError, AssertionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
-        raise Refused(_STORAGE_VOICE.malformed()) from None
+        raise Refused(_STORAGE_DIALECT.malformed()) from None
     return form
 
 
@@ -197,16 +202,16 @@ def _path(context: "SandboxContext", record: Record) -> Path:
     return context.uploads / f"pinterest-{record['key']}"
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How videos are worked on."""
 
     async def examine(record: Record) -> probe.VideoFacts | None:
-        if "doom" in record or not await asyncio.to_thread(_path(context, record).exists):
+        if "fail_reason" in record or not await asyncio.to_thread(_path(context, record).exists):
             return None
-        return await asyncio.to_thread(probe.video, _path(context, record))
+        return await asyncio.to_thread(probe.read_video, _path(context, record))
 
-    return Work(
-        pending=lambda record: record["state"] == "processing",
+    return Processor(
+        is_pending=lambda record: record["state"] == "processing",
         examine=examine,
         conclude=lambda record, facts: _conclude(context, record, facts),
     )
@@ -235,10 +240,14 @@ def _owner(call: Call) -> Record | None:
 
 
 REGISTER = Endpoint(
-    platform=PLATFORM, step="prepare", handle=register, voice=VOICE, exhausted=lambda _: limited(86_400)
+    platform=PLATFORM,
+    step="prepare",
+    handle=register,
+    dialect=DIALECT,
+    quota_exhausted=lambda _: limited(86_400),
 )
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, voice=VOICE)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
+LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
 RECEIVE = Endpoint(
-    platform=PLATFORM, step="upload", handle=receive, voice=_STORAGE_VOICE, owner=_owner, streams=True
+    platform=PLATFORM, step="upload", handle=receive, dialect=_STORAGE_DIALECT, owner=_owner, is_streamed=True
 )

@@ -6,17 +6,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk
+from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, check_client, redeem, use_refresh
-from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code, use_refresh_token
+from adapters.sandbox.pinterest.dialect import DIALECT, PLATFORM, error_response, invalid, ok
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
 _CODE_LIFE_S = 600.0
 _BAD_GRANT = 283
 
-DESK = Desk(vendor="Pinterest", platform=PLATFORM, code_life=_CODE_LIFE_S)
+CONSENT_SCREEN = ConsentScreen(vendor="Pinterest", platform=PLATFORM, code_life=_CODE_LIFE_S)
 
 
 def _form(call: Call) -> dict[str, str]:
@@ -47,14 +47,14 @@ async def token(call: Call) -> web.Response:
         sentence = (
             "Authentication failed." if refusal.reason == "client" else "The authorization grant is invalid."
         )
-        raise Refused(no(status, code, sentence)) from None
+        raise Refused(error_response(status, code, sentence)) from None
 
 
 def _granted(call: Call, form: dict[str, str]) -> web.Response:
     client, secret = _client(call)
     match form.get("grant_type"):
         case "authorization_code":
-            account, code = redeem(
+            account, code = redeem_code(
                 call.context,
                 PLATFORM,
                 form.get("code"),
@@ -67,7 +67,7 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
         case "refresh_token":
             check_client(call.context, PLATFORM, client, secret)
             text = form.get("refresh_token", "")
-            account, found = use_refresh(call.context, PLATFORM, text)
+            account, found = use_refresh_token(call.context, PLATFORM, text)
             return _issued(call, account, found, "refresh_token", text)
         case _:
             raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
@@ -75,7 +75,7 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
 
 def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str | None) -> web.Response:
     accounts = call.context.accounts
-    issued = accounts.issue(account, replaces=replaced, like=like)
+    issued = accounts.issue_tokens(account, replaces=replaced, source=like)
     lives = issued["refresh_expires_in"]
     return ok(
         {
@@ -86,14 +86,14 @@ def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str 
             "expires_in": issued["expires_in"],
             "refresh_token_expires_in": lives,
             "refresh_token_expires_at": int(call.context.clock.now()) + lives,
-            "scope": " ".join(accounts.granted(like, account)),
+            "scope": " ".join(accounts.list_granted_scopes(like, account)),
         }
     )
 
 
 def _owner(call: Call) -> Record | None:
     form = _form(call)
-    found = call.context.accounts.token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
+    found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
@@ -101,5 +101,5 @@ def _step(call: Call) -> str:
     return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=VOICE, owner=_owner)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=DIALECT, owner=_owner)

@@ -4,11 +4,20 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.accounts import digits
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import Live
+from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.pinterest import board, pin_body
-from adapters.sandbox.pinterest.dialect import PLATFORM, VOICE, limited, no, ok, page_of, reader, writer
+from adapters.sandbox.pinterest.dialect import (
+    DIALECT,
+    PLATFORM,
+    error_response,
+    limited,
+    ok,
+    page_of,
+    reader,
+    writer,
+)
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
@@ -27,7 +36,7 @@ async def create(call: Call) -> web.Response:
     place = board.own(call, account, body.get("board_id"))
     told = pin_body.texts(body)
     kind, media = await pin_body.source(call, account, body.get("media_source"))
-    key = digits(18, "1")
+    key = random_digits(18, "1")
     live = call.context.publish(
         account,
         kind=kind,
@@ -36,7 +45,7 @@ async def create(call: Call) -> web.Response:
         caption=told["description"] or "",
         media=media,
         url=f"https://www.pinterest.com/pin/{key}/",
-        late=call.delay(),
+        late=call.take_visibility_delay(),
         extra={
             "public": place["privacy"] == "PUBLIC" and not account["options"].get("trial"),
             "board_id": place["key"],
@@ -46,7 +55,7 @@ async def create(call: Call) -> web.Response:
     return ok(_told(account, live), account, 201)
 
 
-def _told(account: Record, live: Live) -> Record:
+def _told(account: Record, live: LivePost) -> Record:
     entry, extra = live.entry, live.entry["extra"]
     return {
         "id": entry["remote_id"],
@@ -70,7 +79,7 @@ def _told(account: Record, live: Live) -> Record:
     }
 
 
-def _is_shown(context: "SandboxContext", live: Live) -> bool:
+def _is_shown(context: "SandboxContext", live: LivePost) -> bool:
     return (
         live.visible_at <= context.clock.now() and context.store.get(_GONE, live.entry["remote_id"]) is None
     )
@@ -79,7 +88,7 @@ def _is_shown(context: "SandboxContext", live: Live) -> bool:
 def _mine(call: Call, account: Record, board_id: str | None) -> list[Record]:
     return [
         _told(account, live)
-        for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"]))
+        for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"]))
         if _is_shown(call.context, live) and board_id in (None, live.entry["extra"]["board_id"])
     ]
 
@@ -97,13 +106,13 @@ async def listing(call: Call) -> web.Response:
     return ok(page_of(call, _mine(call, account, None)), account)
 
 
-def _own(call: Call, account: Record) -> Live:
+def _own(call: Call, account: Record) -> LivePost:
     live = call.context.ledger.find(PLATFORM, call.request.match_info["pin"])
     is_mine = (
         live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.context, live)
     )
-    if live is None or not is_mine or call.take("late-visibility") is not None:
-        raise Refused(no(404, 50, "Pin not found."))
+    if live is None or not is_mine or call.take_fault("late-visibility") is not None:
+        raise Refused(error_response(404, 50, "Pin not found."))
     return live
 
 
@@ -122,9 +131,13 @@ async def delete(call: Call) -> web.Response:
 
 
 CREATE = Endpoint(
-    platform=PLATFORM, step="finalize", handle=create, voice=VOICE, exhausted=lambda _: limited(86_400)
+    platform=PLATFORM,
+    step="finalize",
+    handle=create,
+    dialect=DIALECT,
+    quota_exhausted=lambda _: limited(86_400),
 )
-ON_BOARD = Endpoint(platform=PLATFORM, step="look", handle=on_board, voice=VOICE)
-LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, voice=VOICE)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, voice=VOICE)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, voice=VOICE)
+ON_BOARD = Endpoint(platform=PLATFORM, step="look", handle=on_board, dialect=DIALECT)
+LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, dialect=DIALECT)
+READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
+DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

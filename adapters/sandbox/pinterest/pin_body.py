@@ -8,7 +8,7 @@ from adapters.sandbox.endpoint import Call
 from adapters.sandbox.pinterest import media
 from adapters.sandbox.pinterest.dialect import PLATFORM, invalid
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import PullFailed
+from adapters.sandbox.url_fetcher import FetchFailed
 
 _MOST = {"title": 100, "description": 800, "link": 2048, "alt_text": 500, "note": 500}
 _ITEMS = (2, 5)
@@ -71,7 +71,7 @@ async def _picture(call: Call, given: Record, sort: str) -> tuple[Record, tuple[
         facts, told = await _pulled(call, given.get("url"))
     else:
         data = _decoded(given)
-        facts, told = probe.image(data), {"bytes": len(data)}
+        facts, told = probe.read_image(data), {"bytes": len(data)}
     if facts is None or facts.format not in _FORMATS or facts.bytes > _PICTURE_BYTES:
         raise invalid("Invalid request: the image must be a JPEG or PNG of at most 20 MB.")
     return told | {"sha256": facts.sha256}, (facts.width, facts.height)
@@ -81,10 +81,10 @@ async def _pulled(call: Call, url: object) -> tuple[probe.ImageFacts | None, Rec
     if not isinstance(url, str) or not url:
         raise invalid("Invalid request: url is required.")
     try:
-        pulled = await call.context.puller.picture(PLATFORM, url, _PICTURE_BYTES)
-    except PullFailed:
+        pulled = await call.context.fetcher.fetch_image(PLATFORM, url, _PICTURE_BYTES)
+    except FetchFailed:
         raise invalid(_UNREACHABLE) from None
-    return pulled.image, pulled.told(url)
+    return pulled.image, pulled.to_ledger_media(url)
 
 
 def _decoded(given: Record) -> bytes:

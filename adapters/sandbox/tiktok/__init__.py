@@ -45,6 +45,6 @@ def register(app: web.Application, context: "SandboxContext") -> None:
             refresh_life=365 * _DAY_S,
         ),
     )
-    context.processing.define(task.KIND, task.work(context))
+    context.processing.define(task.KIND, task.make_processor(context))
     for method, path, endpoint in _PATHS:
         mount(app, context, method, path, endpoint)

@@ -5,8 +5,8 @@ import time
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Voice
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 PLATFORM = "tiktok"
@@ -37,26 +37,26 @@ def log_id() -> str:
 def ok(data: Record | None = None) -> web.Response:
     """A yes; without `data` the answer has only `error`."""
     error = {"code": "ok", "message": "", "log_id": log_id()}
-    return json_answer({"error": error} if data is None else {"data": data, "error": error})
+    return json_response({"error": error} if data is None else {"data": data, "error": error})
 
 
-def no(
+def error_response(
     code: str, message: str = "", *, status: int | None = None, retry_after: int | None = None
 ) -> web.Response:
     """A no with the HTTP status of its code."""
     headers = None if retry_after is None else {"Retry-After": str(retry_after)}
     error = {"code": code, "message": message or f"{code.replace('_', ' ')}.", "log_id": log_id()}
-    return json_answer({"data": {}, "error": error}, status or _STATUS.get(code, 400), headers)
+    return json_response({"data": {}, "error": error}, status or _STATUS.get(code, 400), headers)
 
 
 def invalid(message: str) -> Refused:
     """The refusal of a bad parameter."""
-    return Refused(no("invalid_params", message))
+    return Refused(error_response("invalid_params", message))
 
 
-def oauth_no(code: str, description: str, status: int = 400) -> web.Response:
+def oauth_error(code: str, description: str, status: int = 400) -> web.Response:
     """A no of the OAuth endpoints, which have no envelope."""
-    return json_answer({"error": code, "error_description": description, "log_id": log_id()}, status)
+    return json_response({"error": code, "error_description": description, "log_id": log_id()}, status)
 
 
 def _bearer(call: Call) -> str | None:
@@ -65,31 +65,33 @@ def _bearer(call: Call) -> str | None:
 
 
 def _bad_token() -> web.Response:
-    return no("access_token_invalid", "The access token is invalid or not found in the request.")
+    return error_response("access_token_invalid", "The access token is invalid or not found in the request.")
 
 
-VOICE = Voice(
-    presented=_bearer,
+DIALECT = Dialect(
+    read_token=_bearer,
     unknown_token=_bad_token,
     expired=_bad_token,
     revoked=_bad_token,
-    lacks_scope=lambda scope: no("scope_not_authorized", f"The user did not authorize the scope {scope}."),
-    rate_limited=lambda wait: no("rate_limit_exceeded", retry_after=wait),
-    server_error=lambda: no("internal_error", "Something went wrong. Please try again later."),
-    malformed=lambda: no("invalid_params", "The body is not a JSON object."),
+    missing_scope=lambda scope: error_response(
+        "scope_not_authorized", f"The user did not authorize the scope {scope}."
+    ),
+    rate_limited=lambda wait: error_response("rate_limit_exceeded", retry_after=wait),
+    server_error=lambda: error_response("internal_error", "Something went wrong. Please try again later."),
+    malformed=lambda: error_response("invalid_params", "The body is not a JSON object."),
 )
 
-OAUTH_VOICE = Voice(
-    presented=_bearer,
-    unknown_token=lambda: oauth_no("invalid_request", "No token."),
-    expired=lambda: oauth_no("invalid_grant", "Refresh token is expired."),
-    revoked=lambda: oauth_no("invalid_grant", "Refresh token is revoked."),
-    lacks_scope=lambda scope: oauth_no("invalid_scope", f"Scope {scope} is not authorized."),
-    rate_limited=lambda wait: json_answer(
+OAUTH_DIALECT = Dialect(
+    read_token=_bearer,
+    unknown_token=lambda: oauth_error("invalid_request", "No token."),
+    expired=lambda: oauth_error("invalid_grant", "Refresh token is expired."),
+    revoked=lambda: oauth_error("invalid_grant", "Refresh token is revoked."),
+    missing_scope=lambda scope: oauth_error("invalid_scope", f"Scope {scope} is not authorized."),
+    rate_limited=lambda wait: json_response(
         {"error": "rate_limit_exceeded", "error_description": "Too many requests.", "log_id": log_id()},
         429,
         {"Retry-After": str(wait)},
     ),
-    server_error=lambda: oauth_no("server_error", "Internal error.", 500),
-    malformed=lambda: oauth_no("invalid_request", "The body is not a form."),
+    server_error=lambda: oauth_error("server_error", "Internal error.", 500),
+    malformed=lambda: oauth_error("invalid_request", "The body is not a form."),
 )

@@ -8,43 +8,43 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk, asked_scopes
+from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, check_client, redeem_form, use_refresh
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form, use_refresh_token
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.dialect import OAUTH_VOICE, PLATFORM, VOICE, log_id, oauth_no
+from adapters.sandbox.tiktok.dialect import DIALECT, OAUTH_DIALECT, PLATFORM, log_id, oauth_error
 
 _BUSINESS = "tiktok_business"
 _ONLY_BUSINESS = ("user.info.username", "user.account.type", "video.insights")
 _CODE_LIFE_S = 600.0
 _WRONG = {"client": "invalid_client", "code": "invalid_grant"}
 
-DESK = Desk(
+CONSENT_SCREEN = ConsentScreen(
     vendor="TikTok",
-    platform=lambda given: _BUSINESS if set(asked_scopes(given)) & set(_ONLY_BUSINESS) else PLATFORM,
+    platform=lambda given: _BUSINESS if set(parse_scopes(given)) & set(_ONLY_BUSINESS) else PLATFORM,
     code_life=_CODE_LIFE_S,
     client="client_key",
     digest="hex",
-    denied={
+    deny_parameters={
         "error": "access_denied",
         "error_description": "User denied the authorization",
         "error_type": "access",
     },
-    sent_back=lambda given: {"scopes": str(given.get("scope", ""))},
+    allow_parameters=lambda given: {"scopes": str(given.get("scope", ""))},
 )
 
 
 def _form(call: Call) -> dict[str, str]:
     if call.request.content_type != "application/x-www-form-urlencoded":
-        raise Refused(oauth_no("invalid_request", "Only application/x-www-form-urlencoded is supported."))
+        raise Refused(oauth_error("invalid_request", "Only application/x-www-form-urlencoded is supported."))
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _owner(call: Call) -> Record | None:
     form = dict(parse_qsl(call.body.decode("utf-8", "replace")))
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
-    token = call.context.accounts.token(PLATFORM, text)
+    token = call.context.accounts.find_token(PLATFORM, text)
     return None if token is None else call.context.accounts.find(PLATFORM, token["remote_id"])
 
 
@@ -63,27 +63,32 @@ async def token(call: Call) -> web.Response:
             case "authorization_code":
                 return _exchange(call, form)
             case _:
-                raise Refused(oauth_no("unsupported_grant_type", "The grant type is not supported."))
+                raise Refused(oauth_error("unsupported_grant_type", "The grant type is not supported."))
     except GrantRefused as refusal:
         code = _WRONG.get(refusal.reason, "invalid_request")
-        raise Refused(oauth_no(code, refusal.sentence, 401 if refusal.reason == "client" else 400)) from None
+        raise Refused(
+            oauth_error(code, refusal.sentence, 401 if refusal.reason == "client" else 400)
+        ) from None
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.context, PLATFORM, form, "client_key")
+    account, code = redeem_code_from_form(call.context, PLATFORM, form, "client_key")
     return _issued(call, account, code)
 
 
 def _rotate(call: Call, text: str) -> web.Response:
-    account, given = use_refresh(call.context, PLATFORM, text)
+    account, given = use_refresh_token(call.context, PLATFORM, text)
     return _issued(call, account, given, text)
 
 
 def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
     accounts = call.context.accounts
-    issued = accounts.issue(account, replaces=replaced, like=like)
-    body = issued | {"open_id": account["remote_id"], "scope": ",".join(accounts.granted(like, account))}
-    return json_answer(body | {"token_type": "Bearer"})
+    issued = accounts.issue_tokens(account, replaces=replaced, source=like)
+    body = issued | {
+        "open_id": account["remote_id"],
+        "scope": ",".join(accounts.list_granted_scopes(like, account)),
+    }
+    return json_response(body | {"token_type": "Bearer"})
 
 
 async def revoke(call: Call) -> web.Response:
@@ -92,14 +97,14 @@ async def revoke(call: Call) -> web.Response:
     try:
         check_client(call.context, PLATFORM, form.get("client_key"), form.get("client_secret"))
     except GrantRefused as refusal:
-        raise Refused(oauth_no("invalid_client", refusal.sentence, 401)) from None
-    given = call.context.accounts.token(PLATFORM, form.get("token", ""))
+        raise Refused(oauth_error("invalid_client", refusal.sentence, 401)) from None
+    given = call.context.accounts.find_token(PLATFORM, form.get("token", ""))
     if given is None:
-        raise Refused(oauth_no("invalid_request", "The token is unknown."))
-    call.context.accounts.mark(PLATFORM, given["remote_id"], "revoked")
-    return json_answer({"error": "", "error_description": "", "log_id": log_id()})
+        raise Refused(oauth_error("invalid_request", "The token is unknown."))
+    call.context.accounts.set_token_state(PLATFORM, given["remote_id"], "revoked")
+    return json_response({"error": "", "error_description": "", "log_id": log_id()})
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)
-REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, voice=OAUTH_VOICE, owner=_owner)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=OAUTH_DIALECT, owner=_owner)
+REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=OAUTH_DIALECT, owner=_owner)

@@ -6,7 +6,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.tiktok.dialect import DIALECT, PLATFORM, error_response, invalid, ok
 from adapters.sandbox.tiktok.post_info import flags, limit, owned, part, privacy, text, whole
 
 _INITS_A_MINUTE = 6
@@ -22,7 +22,7 @@ async def init(call: Call) -> web.Response:
     """POST /v2/post/publish/content/init/."""
     body = call.json()
     mode = body.get("post_mode")
-    account = call.holder(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
+    account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
     limit(call, "content", _INITS_A_MINUTE)
     if mode not in _SCOPES:
         raise invalid("post_mode must be DIRECT_POST or MEDIA_UPLOAD.")
@@ -40,7 +40,7 @@ def _facts(call: Call, account: Record, body: Record, *, is_direct: bool) -> Rec
     title, description = text(info, "title", _TITLE_UNITS), text(info, "description", _DESCRIPTION_UNITS)
     level = privacy(account, info) if is_direct else None
     if not is_direct and account["options"].get("old_app"):
-        raise Refused(no("app_version_check_failed"))
+        raise Refused(error_response("app_version_check_failed"))
     extra = flags(info, _FLAGS, _NEEDED) if is_direct else {}
     urls = _urls(call, source)
     if is_direct or "photo_cover_index" in source:
@@ -68,7 +68,7 @@ def _urls(call: Call, source: Record) -> list[str]:
 
 def _exhausted(call: Call) -> web.Response:
     is_draft = b"MEDIA_UPLOAD" in call.body
-    return no("spam_risk_too_many_pending_share" if is_draft else "spam_risk_too_many_posts")
+    return error_response("spam_risk_too_many_pending_share" if is_draft else "spam_risk_too_many_posts")
 
 
-INIT = Endpoint(platform=PLATFORM, step="finalize", handle=init, voice=VOICE, exhausted=_exhausted)
+INIT = Endpoint(platform=PLATFORM, step="finalize", handle=init, dialect=DIALECT, quota_exhausted=_exhausted)

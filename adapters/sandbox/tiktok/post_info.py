@@ -4,16 +4,16 @@ from adapters.sandbox.endpoint import Call
 from adapters.sandbox.rate_windows import MINUTE
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.dialect import invalid, no
+from adapters.sandbox.tiktok.dialect import error_response, invalid
 from adapters.sandbox.tiktok.task import options
 from adapters.sandbox.tiktok_media import utf16_units
 
 
 def limit(call: Call, name: str, most: int) -> None:
     """Count the request against the token's minute; refuses when it is full."""
-    token = call.endpoint.voice.presented(call)
-    if not call.context.windows.take(f"tiktok.{name}:{token}", most, MINUTE):
-        raise Refused(no("rate_limit_exceeded", retry_after=60))
+    token = call.endpoint.dialect.read_token(call)
+    if not call.context.rate_windows.take(f"tiktok.{name}:{token}", most, MINUTE):
+        raise Refused(error_response("rate_limit_exceeded", retry_after=60))
 
 
 def part(body: Record, name: str) -> Record:
@@ -63,9 +63,9 @@ def privacy(account: Record, info: Record) -> str:
     if not isinstance(level, str) or not level:
         raise invalid("privacy_level is required.")
     if level not in options(account):
-        raise Refused(no("privacy_level_option_mismatch"))
+        raise Refused(error_response("privacy_level_option_mismatch"))
     if account["options"].get("unaudited") and (level != "SELF_ONLY" or not account["private"]):
-        raise Refused(no("unaudited_client_can_only_post_to_private_accounts"))
+        raise Refused(error_response("unaudited_client_can_only_post_to_private_accounts"))
     if info.get("brand_content_toggle") is True and level == "SELF_ONLY":
         raise invalid("Branded content cannot be SELF_ONLY.")
     return level
@@ -75,6 +75,6 @@ def owned(call: Call, url: object) -> str:
     """A URL that TikTok may pull from: only the sandbox's media host counts as verified."""
     if not isinstance(url, str) or not url:
         raise invalid("The URL is missing.")
-    if not call.context.puller.reachable(url):
-        raise Refused(no("url_ownership_unverified"))
+    if not call.context.fetcher.is_reachable(url):
+        raise Refused(error_response("url_ownership_unverified"))
     return url

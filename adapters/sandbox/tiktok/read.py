@@ -5,11 +5,11 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import Live
+from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.tiktok.dialect import DIALECT, PLATFORM, error_response, invalid, ok
 from adapters.sandbox.tiktok.post_info import limit, whole
 
 _CREATOR_A_MINUTE = 20
@@ -20,7 +20,7 @@ _TITLE_SHOWN = 150
 
 async def creator_info(call: Call) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
-    account = call.holder("video.publish")
+    account = call.authenticate("video.publish")
     limit(call, "creator_info", _CREATOR_A_MINUTE)
     chosen = account["options"]
     return ok(
@@ -39,7 +39,7 @@ async def creator_info(call: Call) -> web.Response:
 
 async def user_info(call: Call) -> web.Response:
     """GET /v2/user/info/?fields=open_id,username,display_name,avatar_url."""
-    account = call.holder("user.info.basic")
+    account = call.authenticate("user.info.basic")
     known = {
         "open_id": account["remote_id"],
         "union_id": account["remote_id"],
@@ -52,14 +52,14 @@ async def user_info(call: Call) -> web.Response:
 
 
 def _own_task(call: Call, *scopes: str) -> Record:
-    account = call.holder(*scopes)
+    account = call.authenticate(*scopes)
     limit(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_A_MINUTE)
     publish_id = call.json().get("publish_id")
     record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
     if record is None:
-        raise Refused(no("invalid_publish_id"))
+        raise Refused(error_response("invalid_publish_id"))
     if record["account"] != account["remote_id"]:
-        raise Refused(no("token_not_authorized_for_specified_publish_id"))
+        raise Refused(error_response("token_not_authorized_for_specified_publish_id"))
     return record
 
 
@@ -95,7 +95,7 @@ async def cancel(call: Call) -> web.Response:
     """POST /v2/post/publish/cancel/: only what is still being downloaded can be stopped."""
     record = _own_task(call, "video.upload", "video.publish")
     if record["state"] != "PROCESSING_DOWNLOAD":
-        raise Refused(no("publish_not_cancellable"))
+        raise Refused(error_response("publish_not_cancellable"))
     record |= {"state": "FAILED", "reason": "publish_cancelled"}
     call.context.store.put(task.KIND, record["key"], record)
     return ok()
@@ -103,7 +103,7 @@ async def cancel(call: Call) -> web.Response:
 
 async def video_list(call: Call) -> web.Response:
     """POST /v2/video/list/?fields=...: public posts, newest first."""
-    account = call.holder("video.list")
+    account = call.authenticate("video.list")
     fields = [
         name for part in parse_qs(call.request.query_string).get("fields", []) for name in part.split(",")
     ]
@@ -112,9 +112,9 @@ async def video_list(call: Call) -> web.Response:
     body = call.json()
     most = whole(body, "max_count", 1, _PAGE_MOST) if "max_count" in body else 10
     before = whole(body, "cursor") / 1000 if body.get("cursor") else None
-    shown: list[Live] = []
+    shown: list[LivePost] = []
     has_more = False
-    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         if not _listed(call, live) or (before is not None and live.created_at >= before):
             continue
         if len(shown) == most:
@@ -126,11 +126,11 @@ async def video_list(call: Call) -> web.Response:
     return ok({"videos": videos, "cursor": cursor, "has_more": has_more})
 
 
-def _listed(call: Call, live: Live) -> bool:
+def _listed(call: Call, live: LivePost) -> bool:
     return bool(live.entry["extra"]["public"]) and live.visible_at <= call.context.clock.now()
 
 
-def _video(live: Live, fields: list[str]) -> Record:
+def _video(live: LivePost, fields: list[str]) -> Record:
     entry = live.entry
     known = {
         "id": entry["remote_id"],
@@ -147,11 +147,11 @@ CREATOR_INFO = Endpoint(
     platform=PLATFORM,
     step="creator_info",
     handle=creator_info,
-    voice=VOICE,
+    dialect=DIALECT,
     # Spam risk comes with HTTP 200 here, "intentionally" (creator info reference, 2026-11-24).
-    exhausted=lambda _: no("spam_risk_too_many_posts", status=200),
+    quota_exhausted=lambda _: error_response("spam_risk_too_many_posts", status=200),
 )
-USER_INFO = Endpoint(platform=PLATFORM, step="read", handle=user_info, voice=VOICE)
-STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, voice=VOICE)
-CANCEL = Endpoint(platform=PLATFORM, step="cancel", handle=cancel, voice=VOICE)
-VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, voice=VOICE)
+USER_INFO = Endpoint(platform=PLATFORM, step="read", handle=user_info, dialect=DIALECT)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, dialect=DIALECT)
+CANCEL = Endpoint(platform=PLATFORM, step="cancel", handle=cancel, dialect=DIALECT)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, dialect=DIALECT)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.dialect import PLATFORM, no
+from adapters.sandbox.tiktok.dialect import PLATFORM, error_response
 from adapters.sandbox.tiktok_media import Verdict, check_film, check_pictures, film_reason
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def longest(account: Record) -> int:
 def check_quota(call: Call, account: Record, *, direct: bool) -> None:
     """Refuse when the account has used up its day."""
     window, limit, code = _quota(account, direct=direct)
-    if call.context.windows.full(window, limit, DAY):
-        raise Refused(no(code))
+    if call.context.rate_windows.is_full(window, limit, DAY):
+        raise Refused(error_response(code))
 
 
 def _quota(account: Record, *, direct: bool) -> tuple[str, int, str]:
@@ -62,7 +62,7 @@ def new(call: Call, account: Record, prefix: str, facts: Record) -> Record:
         "downloaded": 0,
         "polls": 0,
         **facts,
-        **call.mishap(),
+        **call.take_processing_faults(),
     }
     context.store.put(KIND, record["key"], record)
     return record
@@ -73,21 +73,21 @@ async def start(context: "SandboxContext", record: Record) -> None:
     account = context.accounts.find(PLATFORM, record["account"])
     if account is not None:
         window, limit, code = _quota(account, direct=record["direct"])
-        if not context.windows.take(window, limit, DAY):
-            record["doom"] = code
-    await context.processing.begin(KIND, record)
+        if not context.rate_windows.take(window, limit, DAY):
+            record["fail_reason"] = code
+    await context.processing.start(KIND, record)
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How tasks are worked on."""
 
     async def examine(record: Record) -> Verdict:
-        if "doom" in record:
-            return Verdict(reason=record["doom"] or "internal")
+        if "fail_reason" in record:
+            return Verdict(reason=record["fail_reason"] or "internal")
         return await _examine(context, record)
 
-    return Work(
-        pending=lambda record: record["state"] in WORKING,
+    return Processor(
+        is_pending=lambda record: record["state"] in WORKING,
         examine=examine,
         conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
@@ -105,7 +105,7 @@ async def _examine(context: "SandboxContext", record: Record) -> Verdict:
     path = upload_path(context, record)
     if not await asyncio.to_thread(path.exists):
         return Verdict(reason="internal")
-    facts = await asyncio.to_thread(probe.video, path)
+    facts = await asyncio.to_thread(probe.read_video, path)
     reason = film_reason(facts, most_seconds)
     told = {"sha256": facts.sha256, "bytes": facts.bytes} if facts is not None else {"bytes": record["size"]}
     return Verdict(reason=reason, media=(told,))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
+from adapters.sandbox.endpoint import Call, Dialect, Endpoint
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
@@ -98,7 +98,7 @@ async def put(call: Call) -> web.Response:
         raise Refused(_plain(416, _progress(record)))
     record["uploaded"] = span.last + 1
     if record["uploaded"] == record["size"]:
-        record |= {**call.mishap()}
+        record |= {**call.take_processing_faults()}
     call.context.store.put(task.KIND, record["key"], record)
     if record["uploaded"] < record["size"]:
         return _plain(206, _progress(record))
@@ -106,15 +106,15 @@ async def put(call: Call) -> web.Response:
     return _plain(201, _progress(record))
 
 
-_VOICE = Voice(
-    presented=lambda _: None,
+_DIALECT = Dialect(
+    read_token=lambda _: None,
     unknown_token=lambda: _plain(403),
     expired=lambda: _plain(403),
     revoked=lambda: _plain(403),
-    lacks_scope=lambda _: _plain(403),
+    missing_scope=lambda _: _plain(403),
     rate_limited=lambda wait: _plain(429, {"Retry-After": str(wait)}),
     server_error=lambda: _plain(500),
     malformed=lambda: _plain(400),
 )
 
-PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, voice=_VOICE, owner=_owner, streams=True)
+PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, dialect=_DIALECT, owner=_owner, is_streamed=True)

@@ -8,7 +8,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import PLATFORM, VOICE, invalid, no, ok
+from adapters.sandbox.tiktok.dialect import DIALECT, PLATFORM, error_response, invalid, ok
 from adapters.sandbox.tiktok.post_info import flags, limit, owned, part, privacy, text, whole
 
 INITS_A_MINUTE = 6
@@ -33,7 +33,7 @@ _CHUNKS_MOST = 1000
 
 async def direct(call: Call) -> web.Response:
     """POST /v2/post/publish/video/init/."""
-    account = call.holder("video.publish")
+    account = call.authenticate("video.publish")
     limit(call, "video", INITS_A_MINUTE)
     body = call.json()
     info = part(body, "post_info")
@@ -46,7 +46,7 @@ async def direct(call: Call) -> web.Response:
 
 async def inbox(call: Call) -> web.Response:
     """POST /v2/post/publish/inbox/video/init/."""
-    account = call.holder("video.upload")
+    account = call.authenticate("video.upload")
     limit(call, "inbox", INITS_A_MINUTE)
     facts: Record = {"direct": False, "title": "", "caption": "", "privacy": None, "extra": {}}
     return await _init(call, account, call.json(), facts)
@@ -112,13 +112,13 @@ DIRECT = Endpoint(
     platform=PLATFORM,
     step=_step,
     handle=direct,
-    voice=VOICE,
-    exhausted=lambda _: no("spam_risk_too_many_posts"),
+    dialect=DIALECT,
+    quota_exhausted=lambda _: error_response("spam_risk_too_many_posts"),
 )
 INBOX = Endpoint(
     platform=PLATFORM,
     step=_step,
     handle=inbox,
-    voice=VOICE,
-    exhausted=lambda _: no("spam_risk_too_many_pending_share"),
+    dialect=DIALECT,
+    quota_exhausted=lambda _: error_response("spam_risk_too_many_pending_share"),
 )

@@ -58,7 +58,7 @@ def register(app: web.Application, context: "SandboxContext") -> None:
             refresh_life=365 * _DAY_S,
         ),
     )
-    context.processing.define(share.KIND, share.work(context))
+    context.processing.define(share.KIND, share.make_processor(context))
     for method, path, endpoint in _PATHS:
         mount(app, context, method, _ROOT + path, endpoint)
     mount(app, context, "GET", "/tiktok-www/oembed", oembed.OEMBED)

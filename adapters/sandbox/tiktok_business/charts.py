@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import PLATFORM, VOICE, holder, ok, refuse
+from adapters.sandbox.tiktok_business.dialect import DIALECT, PLATFORM, holder, ok, refuse
 
 WINDOWS = ("1DAY", "7DAY", "30DAY", "90DAY")
 CHARTED_CLIP = "7221171716369631233"
@@ -132,5 +132,5 @@ async def videos(call: Call) -> web.Response:
     return ok({"top_video_list": rows})
 
 
-TRENDING = Endpoint(platform=PLATFORM, step="resolve_music", handle=trending, voice=VOICE)
-VIDEOS = Endpoint(platform=PLATFORM, step="resolve_music", handle=videos, voice=VOICE)
+TRENDING = Endpoint(platform=PLATFORM, step="resolve_music", handle=trending, dialect=DIALECT)
+VIDEOS = Endpoint(platform=PLATFORM, step="resolve_music", handle=videos, dialect=DIALECT)

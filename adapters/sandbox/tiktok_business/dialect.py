@@ -6,9 +6,9 @@ import time
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Voice
+from adapters.sandbox.endpoint import Call, Dialect
 from adapters.sandbox.rate_windows import MINUTE
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 PLATFORM = "tiktok_business"
@@ -37,7 +37,7 @@ def _answer(
     if wait is not None:
         headers["Retry-After"] = str(wait)
     body = {"code": code, "message": message, "request_id": request_id, "data": data}
-    return json_answer(body, status, headers)
+    return json_response(body, status, headers)
 
 
 def ok(data: Record | None = None) -> web.Response:
@@ -45,30 +45,32 @@ def ok(data: Record | None = None) -> web.Response:
     return _answer(0, "OK", data or {})
 
 
-def no(code: int, message: str) -> web.Response:
+def error_response(code: int, message: str) -> web.Response:
     """A no: HTTP 200 all the same."""
     return _answer(code, message, {})
 
 
 def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
     """The refusal of a bad parameter."""
-    return Refused(no(code, message))
+    return Refused(error_response(code, message))
 
 
 def _access_token(call: Call) -> str | None:
     return call.request.headers.get("Access-Token") or None
 
 
-VOICE = Voice(
-    presented=_access_token,
-    unknown_token=lambda: no(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    expired=lambda: no(TOKEN_EXPIRED, "Access token has expired."),
-    revoked=lambda: no(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    lacks_scope=lambda scope: no(NO_PERMISSION, f"No permission to operate: scope {scope} is missing."),
+DIALECT = Dialect(
+    read_token=_access_token,
+    unknown_token=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
+    expired=lambda: error_response(TOKEN_EXPIRED, "Access token has expired."),
+    revoked=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
+    missing_scope=lambda scope: error_response(
+        NO_PERMISSION, f"No permission to operate: scope {scope} is missing."
+    ),
     # The code comes with HTTP 200 from the platform itself; a 429 is the gateway in front of it.
     rate_limited=lambda wait: _answer(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
     server_error=lambda: _answer(SYSTEM_ERROR, "System error.", {}, 500),
-    malformed=lambda: no(40000, "The body is not a JSON object."),
+    malformed=lambda: error_response(40000, "The body is not a JSON object."),
 )
 
 
@@ -76,11 +78,11 @@ def holder(call: Call, business_id: object, *scopes: str) -> Record:
     """The account of the token, if `business_id` is its own and its minute at this endpoint has room."""
     if not call.request.headers.get("Access-Token"):
         raise refuse("Access token is empty.", NO_TOKEN)
-    account = call.holder(*scopes)
+    account = call.authenticate(*scopes)
     if business_id != account["remote_id"]:
         raise refuse("No permission to operate this business_id.", NO_PERMISSION)
     window = f"business:{account['remote_id']}:{call.request.path}"
-    if not call.context.windows.take(window, _CALLS_A_MINUTE, MINUTE):
+    if not call.context.rate_windows.take(window, _CALLS_A_MINUTE, MINUTE):
         raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
     return account
 

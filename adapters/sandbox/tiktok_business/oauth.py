@@ -5,17 +5,17 @@ import json
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.grants import GrantRefused, check_client, redeem
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business.dialect import (
     CODE_WRONG,
+    DIALECT,
     PLATFORM,
     REFRESH_EXPIRED,
     REFRESH_WRONG,
     TOKEN_WRONG,
-    VOICE,
-    no,
+    error_response,
     ok,
     refuse,
 )
@@ -29,7 +29,7 @@ def _owner(call: Call) -> Record | None:
     except ValueError:
         return None
     for name in _SECRETS:
-        token = call.context.accounts.token(PLATFORM, str(body.get(name, "")))
+        token = call.context.accounts.find_token(PLATFORM, str(body.get(name, "")))
         if token is not None:
             return call.context.accounts.find(PLATFORM, token["remote_id"])
     return None
@@ -52,7 +52,7 @@ async def token(call: Call) -> web.Response:
     if body.get("grant_type") != "authorization_code" or not body.get("redirect_uri"):
         raise refuse("grant_type must be authorization_code, and redirect_uri is required.")
     try:
-        account, code = redeem(
+        account, code = redeem_code(
             call.context,
             PLATFORM,
             body.get("auth_code"),
@@ -73,23 +73,23 @@ async def refresh(call: Call) -> web.Response:
     if body.get("grant_type") != "refresh_token":
         raise refuse("grant_type must be refresh_token.")
     accounts, text = call.context.accounts, body.get("refresh_token")
-    given = accounts.token(PLATFORM, text) if isinstance(text, str) else None
+    given = accounts.find_token(PLATFORM, text) if isinstance(text, str) else None
     if not isinstance(text, str) or given is None or given["role"] != "refresh":
         raise refuse("The refresh token is incorrect.", REFRESH_WRONG)
-    if (state := accounts.state(given)) != "valid":
+    if (state := accounts.get_token_state(given)) != "valid":
         raise refuse(
             f"The refresh token is {state}.", REFRESH_EXPIRED if state == "expired" else REFRESH_WRONG
         )
     account = accounts.find(PLATFORM, given["remote_id"])
     if account is None:
         raise refuse("The account is gone.", REFRESH_WRONG)
-    accounts.use(text, given)
+    accounts.use_token(text, given)
     return _issued(call, account, given, text)
 
 
 def _issued(call: Call, account: Record, like: Record, replaced: str | None = None) -> web.Response:
     accounts = call.context.accounts
-    issued = accounts.issue(account, replaces=replaced, like=like)
+    issued = accounts.issue_tokens(account, replaces=replaced, source=like)
     return ok(
         {
             "access_token": issued["access_token"],
@@ -98,7 +98,7 @@ def _issued(call: Call, account: Record, like: Record, replaced: str | None = No
             "refresh_token": issued["refresh_token"],
             "refresh_token_expires_in": issued["refresh_expires_in"],
             "open_id": account["remote_id"],
-            "scope": ",".join(accounts.granted(like, account)),
+            "scope": ",".join(accounts.list_granted_scopes(like, account)),
         }
     )
 
@@ -110,7 +110,7 @@ async def revoke(call: Call) -> web.Response:
     account = _owner(call)
     if account is None:
         raise refuse("Access token is incorrect or has been revoked.", TOKEN_WRONG)
-    call.context.accounts.mark(PLATFORM, account["remote_id"], "revoked")
+    call.context.accounts.set_token_state(PLATFORM, account["remote_id"], "revoked")
     return ok()
 
 
@@ -120,15 +120,15 @@ async def token_info(call: Call) -> web.Response:
     if not body.get("app_id"):
         raise refuse("app_id: Missing data for required field.")
     text = str(body.get("access_token", ""))
-    given = call.context.accounts.token(PLATFORM, text)
-    if given is None or given["role"] != "access" or call.context.accounts.state(given) != "valid":
-        raise Refused(no(TOKEN_WRONG, "Access token is incorrect or has been revoked."))
+    given = call.context.accounts.find_token(PLATFORM, text)
+    if given is None or given["role"] != "access" or call.context.accounts.get_token_state(given) != "valid":
+        raise Refused(error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."))
     account = call.context.accounts.find(PLATFORM, given["remote_id"])
-    scope = "" if account is None else ",".join(call.context.accounts.granted(given, account))
+    scope = "" if account is None else ",".join(call.context.accounts.list_granted_scopes(given, account))
     return ok({"app_id": body["app_id"], "scope": scope, "creator_id": given["remote_id"]})
 
 
-TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, voice=VOICE, owner=_owner)
-REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, voice=VOICE, owner=_owner)
-REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, voice=VOICE, owner=_owner)
-TOKEN_INFO = Endpoint(platform=PLATFORM, step="oauth", handle=token_info, voice=VOICE, owner=_owner)
+TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, dialect=DIALECT, owner=_owner)
+REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, dialect=DIALECT, owner=_owner)
+REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=DIALECT, owner=_owner)
+TOKEN_INFO = Endpoint(platform=PLATFORM, step="oauth", handle=token_info, dialect=DIALECT, owner=_owner)

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.endpoint import Call, Dialect, Endpoint
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.tiktok_business.charts import sound_of
 
 _FULL_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")
@@ -19,8 +19,8 @@ _CODE = re.compile(r"(?:/t)?/(?P<code>[A-Za-z0-9]{4,20})/?\Z")
 _SHORT_ID_DIGITS = 18
 
 
-def _no(status: int, message: str = "Something went wrong") -> web.Response:
-    return json_answer({"code": status, "message": message}, status)
+def _error_response(status: int, message: str = "Something went wrong") -> web.Response:
+    return json_response({"code": status, "message": message}, status)
 
 
 def _post(link: str) -> tuple[str, str, str] | None:
@@ -51,12 +51,12 @@ def _id_of_code(code: str) -> str:
 async def oembed(call: Call) -> web.Response:
     """GET /oembed?url=<link>."""
     found = _post(call.request.query.get("url", ""))
-    if found is None or call.take("oembed-gone") is not None:
-        raise Refused(_no(400))
+    if found is None or call.take_fault("oembed-gone") is not None:
+        raise Refused(_error_response(400))
     handle, sort, post_id = found
     author = f"https://www.tiktok.com/@{handle}"
     cite = f"{author}/{sort}/{post_id}"
-    anchor = "" if call.take("oembed-no-anchor") is not None else _anchor(post_id)
+    anchor = "" if call.take_fault("oembed-no-anchor") is not None else _anchor(post_id)
     markup = (
         f'<blockquote class="tiktok-embed" cite="{cite}" data-video-id="{post_id}" data-embed-from="oembed" '
         f'style="max-width: 605px;min-width: 325px;" > <section> <a target="_blank" title="@{handle}" '
@@ -64,7 +64,7 @@ async def oembed(call: Call) -> web.Response:
         f'href="https://www.tiktok.com/tag/tag?refer=embed">#tag</a></p> {anchor} </section> </blockquote> '
         '<script async src="https://www.tiktok.com/embed.js"></script>'
     )
-    return json_answer(
+    return json_response(
         {
             "version": "1.0",
             "type": "video",
@@ -92,20 +92,24 @@ def _anchor(post_id: str) -> str:
     return f'<a target="_blank" title="{shown}" href="{href}">{shown}</a>'
 
 
-_VOICE = Voice(
-    presented=lambda _: None,
-    unknown_token=lambda: _no(400),
-    expired=lambda: _no(400),
-    revoked=lambda: _no(400),
-    lacks_scope=lambda _: _no(400),
-    rate_limited=lambda wait: json_answer(
+_DIALECT = Dialect(
+    read_token=lambda _: None,
+    unknown_token=lambda: _error_response(400),
+    expired=lambda: _error_response(400),
+    revoked=lambda: _error_response(400),
+    missing_scope=lambda _: _error_response(400),
+    rate_limited=lambda wait: json_response(
         {"code": 429, "message": "Too many"}, 429, {"Retry-After": str(wait)}
     ),
-    server_error=lambda: _no(500),
-    malformed=lambda: _no(400),
+    server_error=lambda: _error_response(500),
+    malformed=lambda: _error_response(400),
 )
 
 # Whichever connection asks, this is the one place it asks at: faults of both platforms strike.
 OEMBED = Endpoint(
-    platform="tiktok", also=("tiktok_business",), step="resolve_music", handle=oembed, voice=_VOICE
+    platform="tiktok",
+    also_faults_of=("tiktok_business",),
+    step="resolve_music",
+    handle=oembed,
+    dialect=_DIALECT,
 )

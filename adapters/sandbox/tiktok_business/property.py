@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import PLATFORM, VOICE, ok, refuse
+from adapters.sandbox.tiktok_business.dialect import DIALECT, PLATFORM, ok, refuse
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -24,10 +24,10 @@ _VERIFIED, _UNVERIFIED = 1, 2
 
 def is_verified(context: "SandboxContext", url: str) -> bool:
     """Whether the URL lies in a verified property."""
-    if context.puller.reachable(url):
+    if context.fetcher.is_reachable(url):
         return True
     host = urlsplit(url).hostname or ""
-    for record in context.store.all(_KIND).values():
+    for record in context.store.get_all(_KIND).values():
         if record["property_status"] != _VERIFIED or not url.startswith("https://"):
             continue
         if record["property_type"] == _PREFIX and url.startswith(record["url"]):
@@ -91,11 +91,13 @@ async def listing(call: Call) -> web.Response:
     """GET /business/property/list/."""
     app_id = call.request.query.get("app_id")
     _app(app_id, call.request.query.get("secret"))
-    mine = [record for key, record in call.context.store.all(_KIND).items() if key.startswith(f"{app_id}:")]
+    mine = [
+        record for key, record in call.context.store.get_all(_KIND).items() if key.startswith(f"{app_id}:")
+    ]
     return ok({"url_property_info_list": mine})
 
 
-ADD = Endpoint(platform=PLATFORM, step="oauth", handle=add, voice=VOICE)
-VERIFY = Endpoint(platform=PLATFORM, step="oauth", handle=verify, voice=VOICE)
-DELETE = Endpoint(platform=PLATFORM, step="oauth", handle=delete, voice=VOICE)
-LIST = Endpoint(platform=PLATFORM, step="oauth", handle=listing, voice=VOICE)
+ADD = Endpoint(platform=PLATFORM, step="oauth", handle=add, dialect=DIALECT)
+VERIFY = Endpoint(platform=PLATFORM, step="oauth", handle=verify, dialect=DIALECT)
+DELETE = Endpoint(platform=PLATFORM, step="oauth", handle=delete, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="oauth", handle=listing, dialect=DIALECT)

@@ -9,12 +9,12 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business import share
 from adapters.sandbox.tiktok_business.charts import is_attachable
 from adapters.sandbox.tiktok_business.dialect import (
+    DIALECT,
     PLATFORM,
     RATE_LIMIT,
     SOMETHING_WRONG,
-    VOICE,
+    error_response,
     holder,
-    no,
     ok,
     refuse,
 )
@@ -154,7 +154,7 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
     if not isinstance(music, dict):
         raise refuse("post_info.music_sound_info: Not an object.")
     if not is_attachable(music.get("music_sound_id")):
-        raise Refused(no(SOMETHING_WRONG, "Something is wrong"))
+        raise Refused(error_response(SOMETHING_WRONG, "Something is wrong"))
     if not with_volumes:
         info["music_sound_info"] = {"music_sound_id": music["music_sound_id"]}
         return False
@@ -167,17 +167,21 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
 
 
 def _count(call: Call, account: Record) -> None:
-    windows, name = call.context.windows, f"business.posts:{account['remote_id']}"
-    if windows.full(name, _POSTS_A_DAY, DAY):
+    windows, name = call.context.rate_windows, f"business.posts:{account['remote_id']}"
+    if windows.is_full(name, _POSTS_A_DAY, DAY):
         raise refuse(_TOO_MANY)
     if not windows.take(f"{name}:minute", _POSTS_A_MINUTE, MINUTE):
         raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
-    windows.count(name, DAY)
+    windows.add(name, DAY)
 
 
 def _exhausted(_: Call) -> web.Response:
-    return no(40002, _TOO_MANY)
+    return error_response(40002, _TOO_MANY)
 
 
-VIDEO = Endpoint(platform=PLATFORM, step="finalize", handle=video, voice=VOICE, exhausted=_exhausted)
-PHOTO = Endpoint(platform=PLATFORM, step="finalize", handle=photo, voice=VOICE, exhausted=_exhausted)
+VIDEO = Endpoint(
+    platform=PLATFORM, step="finalize", handle=video, dialect=DIALECT, quota_exhausted=_exhausted
+)
+PHOTO = Endpoint(
+    platform=PLATFORM, step="finalize", handle=photo, dialect=DIALECT, quota_exhausted=_exhausted
+)

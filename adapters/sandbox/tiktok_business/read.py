@@ -3,16 +3,16 @@
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import Live
+from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business import share
 from adapters.sandbox.tiktok_business.dialect import (
     BAD_PARAMETER,
+    DIALECT,
     PLATFORM,
-    VOICE,
     asked,
+    error_response,
     holder,
-    no,
     ok,
     refuse,
 )
@@ -92,9 +92,9 @@ async def video_list(call: Call) -> web.Response:
     before = _number(call, "cursor", 0) / 1000
     if not 1 <= most <= _PAGE_MOST:
         raise refuse(f"max_count: must be from 1 to {_PAGE_MOST}.")
-    shown: list[Live] = []
+    shown: list[LivePost] = []
     has_more = False
-    for live in reversed(call.context.ledger.of(PLATFORM, account["remote_id"])):
+    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         if not _listed(call, live) or (before and live.created_at >= before):
             continue
         if len(shown) == most:
@@ -114,11 +114,11 @@ def _number(call: Call, name: str, otherwise: int) -> int:
     return int(text)
 
 
-def _listed(call: Call, live: Live) -> bool:
+def _listed(call: Call, live: LivePost) -> bool:
     return bool(live.entry["extra"]["public"]) and live.visible_at <= call.context.clock.now()
 
 
-def _video(live: Live, fields: list[str]) -> Record:
+def _video(live: LivePost, fields: list[str]) -> Record:
     entry = live.entry
     known = {
         "item_id": entry["remote_id"],
@@ -130,13 +130,13 @@ def _video(live: Live, fields: list[str]) -> Record:
     return {name: known[name] for name in fields if name in known}
 
 
-PROFILE = Endpoint(platform=PLATFORM, step="read", handle=profile, voice=VOICE)
+PROFILE = Endpoint(platform=PLATFORM, step="read", handle=profile, dialect=DIALECT)
 SETTINGS = Endpoint(
     platform=PLATFORM,
     step="creator_info",
     handle=settings,
-    voice=VOICE,
-    exhausted=lambda _: no(BAD_PARAMETER, "spam_risk_too_many_posts"),
+    dialect=DIALECT,
+    quota_exhausted=lambda _: error_response(BAD_PARAMETER, "spam_risk_too_many_posts"),
 )
-STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, voice=VOICE)
-VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, voice=VOICE)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, dialect=DIALECT)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, dialect=DIALECT)

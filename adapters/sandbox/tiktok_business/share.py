@@ -6,7 +6,7 @@ States: PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
 from typing import TYPE_CHECKING
 
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.processing import Work
+from adapters.sandbox.processing import Processor
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business.dialect import PLATFORM
 from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, Verdict, check_film, check_pictures
@@ -40,22 +40,27 @@ async def start(call: Call, account: Record, facts: Record) -> Record:
         "reason": "",
         "polls": 0,
     }
-    record |= {"state": "PROCESSING_DOWNLOAD", "created": context.clock.now(), **facts, **call.mishap()}
+    record |= {
+        "state": "PROCESSING_DOWNLOAD",
+        "created": context.clock.now(),
+        **facts,
+        **call.take_processing_faults(),
+    }
     context.store.put(KIND, record["key"], record)
-    await context.processing.begin(KIND, record)
+    await context.processing.start(KIND, record)
     return record
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How shares are worked on."""
 
     async def examine(record: Record) -> Verdict:
-        if "doom" in record:
-            return Verdict(reason=record["doom"] or "internal")
+        if "fail_reason" in record:
+            return Verdict(reason=record["fail_reason"] or "internal")
         return await _examine(context, record)
 
-    return Work(
-        pending=lambda record: record["state"] == "PROCESSING_DOWNLOAD",
+    return Processor(
+        is_pending=lambda record: record["state"] == "PROCESSING_DOWNLOAD",
         examine=examine,
         conclude=lambda record, verdict: _conclude(context, record, verdict),
     )
@@ -80,7 +85,7 @@ async def _check_offset(context: "SandboxContext", record: Record, verdict: Verd
     offset = record["info"].get("thumbnail_offset")
     if verdict.reason or offset is None:
         return verdict
-    film = (await context.puller.film(PLATFORM, record["urls"][0], _MOST_BYTES)).video
+    film = (await context.fetcher.fetch_video(PLATFORM, record["urls"][0], _MOST_BYTES)).video
     is_beyond = film is None or offset > film.duration * 1000
     return Verdict(reason="picture_size_check_failed") if is_beyond else verdict
 

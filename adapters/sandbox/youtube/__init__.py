@@ -41,6 +41,6 @@ def register(app: web.Application, context: "SandboxContext") -> None:
             refresh_prefix="1//",
         ),
     )
-    context.processing.define(video.KIND, video.work(context))
+    context.processing.define(video.KIND, video.make_processor(context))
     for method, path, endpoint in _PATHS:
         mount(app, context, method, path, endpoint)

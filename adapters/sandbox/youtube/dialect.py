@@ -4,8 +4,8 @@ import hashlib
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Voice
-from adapters.sandbox.responses import Refused, encode, json_answer
+from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
 PLATFORM = "youtube"
@@ -26,10 +26,10 @@ _DOMAINS = {
 
 def ok(body: Record) -> web.Response:
     """A yes."""
-    return json_answer(body)
+    return json_response(body)
 
 
-def no(
+def error_response(
     status: int,
     reason: str,
     message: str,
@@ -47,12 +47,12 @@ def no(
     if status == 401:  # noqa: PLR2004 - HTTP's own number
         detail |= {"location": "Authorization", "locationType": "header"}
         error["status"] = "UNAUTHENTICATED"
-    return json_answer({"error": error}, status, headers)
+    return json_response({"error": error}, status, headers)
 
 
 def refuse(reason: str, message: str, status: int = 400) -> Refused:
     """The refusal of a request."""
-    return Refused(no(status, reason, message))
+    return Refused(error_response(status, reason, message))
 
 
 def etag(record: Record) -> str:
@@ -62,33 +62,35 @@ def etag(record: Record) -> str:
 
 def out_of_quota() -> web.Response:
     """The project's day is used up."""
-    return no(403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota.")
+    return error_response(
+        403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota."
+    )
 
 
-def _presented(call: Call) -> str | None:
+def _read_token(call: Call) -> str | None:
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     return text if scheme == "Bearer" and text else call.request.query.get("access_token")
 
 
 def _unauthorized() -> web.Response:
     headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
-    return no(401, "authError", "Invalid Credentials", headers=headers)
+    return error_response(401, "authError", "Invalid Credentials", headers=headers)
 
 
-VOICE = Voice(
-    presented=_presented,
+DIALECT = Dialect(
+    read_token=_read_token,
     unknown_token=_unauthorized,
     expired=_unauthorized,
     revoked=_unauthorized,
-    lacks_scope=lambda _: no(
+    missing_scope=lambda _: error_response(
         403, "insufficientPermissions", "Request had insufficient authentication scopes."
     ),
-    rate_limited=lambda wait: no(
+    rate_limited=lambda wait: error_response(
         429,
         "uploadRateLimitExceeded",
         "The channel has uploaded too many videos recently. Please try again later.",
         headers={"Retry-After": str(wait)},
     ),
-    server_error=lambda: no(503, "backendError", "Backend Error"),
-    malformed=lambda: no(400, "parseError", "Parse Error", domain="global"),
+    server_error=lambda: error_response(503, "backendError", "Backend Error"),
+    malformed=lambda: error_response(400, "parseError", "Parse Error", domain="global"),
 )

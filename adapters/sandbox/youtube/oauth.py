@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox.consent import Desk
-from adapters.sandbox.endpoint import Call, Endpoint, Voice
-from adapters.sandbox.grants import GrantRefused, check_client, redeem_form
+from adapters.sandbox.consent import ConsentScreen
+from adapters.sandbox.endpoint import Call, Dialect, Endpoint
+from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
 from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused, json_answer
+from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import PLATFORM, VOICE
+from adapters.sandbox.youtube.dialect import DIALECT, PLATFORM
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -32,20 +32,20 @@ _WRONG = {
 }
 
 
-def _no(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
     headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_answer({"error": error, "error_description": description}, status, headers)
+    return json_response({"error": error, "error_description": description}, status, headers)
 
 
-OAUTH_VOICE = Voice(
-    presented=VOICE.presented,
-    unknown_token=lambda: _no("invalid_grant", "Bad Request"),
-    expired=lambda: _no("invalid_grant", "Token has been expired or revoked."),
-    revoked=lambda: _no("invalid_grant", "Token has been expired or revoked."),
-    lacks_scope=lambda _: _no("invalid_scope", "Bad Request"),
-    rate_limited=lambda wait: _no("rate_limit_exceeded", "Too many requests.", 429, wait),
-    server_error=lambda: _no("internal_failure", "Backend Error", 503),
-    malformed=lambda: _no("invalid_request", "Bad Request"),
+OAUTH_DIALECT = Dialect(
+    read_token=DIALECT.read_token,
+    unknown_token=lambda: _error_response("invalid_grant", "Bad Request"),
+    expired=lambda: _error_response("invalid_grant", "Token has been expired or revoked."),
+    revoked=lambda: _error_response("invalid_grant", "Token has been expired or revoked."),
+    missing_scope=lambda _: _error_response("invalid_scope", "Bad Request"),
+    rate_limited=lambda wait: _error_response("rate_limit_exceeded", "Too many requests.", 429, wait),
+    server_error=lambda: _error_response("internal_failure", "Backend Error", 503),
+    malformed=lambda: _error_response("invalid_request", "Bad Request"),
 )
 
 
@@ -58,7 +58,7 @@ def _form(call: Call) -> dict[str, str]:
 def _owner(call: Call) -> Record | None:
     form = _form(call)
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
-    found = call.context.accounts.token(PLATFORM, text)
+    found = call.context.accounts.find_token(PLATFORM, text)
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
@@ -67,12 +67,12 @@ def _kept(_: "SandboxContext", given: Record, __: list[Record]) -> Record:
     return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
 
 
-DESK = Desk(
+CONSENT_SCREEN = ConsentScreen(
     vendor="Google",
     platform=PLATFORM,
     code_life=_CODE_LIFE_S,
-    sent_back=lambda given: {"scope": str(given.get("scope", ""))},
-    kept=_kept,
+    allow_parameters=lambda given: {"scope": str(given.get("scope", ""))},
+    code_fields=_kept,
 )
 
 
@@ -87,18 +87,18 @@ async def token(call: Call) -> web.Response:
                 check_client(call.context, PLATFORM, form.get("client_id"), form.get("client_secret"))
                 return _refresh(call, form.get("refresh_token", ""))
             case other:
-                raise Refused(_no("unsupported_grant_type", f"Invalid grant_type: {other}"))
+                raise Refused(_error_response("unsupported_grant_type", f"Invalid grant_type: {other}"))
     except GrantRefused as refusal:
-        raise Refused(_no(*_WRONG[refusal.reason])) from None
+        raise Refused(_error_response(*_WRONG[refusal.reason])) from None
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
-    account, code = redeem_form(call.context, PLATFORM, form)
+    account, code = redeem_code_from_form(call.context, PLATFORM, form)
     body = _granted(call, account, code)
     if _gets_refresh_token(call, account, code):
         more = {"scopes": code["scopes"]} if "scopes" in code else {}
-        body["refresh_token"] = call.context.accounts.mint(account, "refresh", "1//", None, 0.0, more)
-    return json_answer(body)
+        body["refresh_token"] = call.context.accounts.create_token(account, "refresh", "1//", None, 0.0, more)
+    return json_response(body)
 
 
 def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
@@ -114,20 +114,20 @@ def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
 def _granted(call: Call, account: Record, like: Record) -> Record:
     accounts = call.context.accounts
     more = {"scopes": like["scopes"]} if "scopes" in like else {}
-    text = accounts.mint(account, "access", "ya29.", ACCESS_S, 0.0, more)
-    scope = " ".join(accounts.granted(like, account))
+    text = accounts.create_token(account, "access", "ya29.", ACCESS_S, 0.0, more)
+    scope = " ".join(accounts.list_granted_scopes(like, account))
     return {"access_token": text, "expires_in": int(ACCESS_S), "scope": scope, "token_type": "Bearer"}
 
 
 def _refresh(call: Call, text: str) -> web.Response:
     accounts = call.context.accounts
-    found = accounts.token(PLATFORM, text)
+    found = accounts.find_token(PLATFORM, text)
     if found is None or found["role"] != "refresh":
-        raise Refused(_no("invalid_grant", "Bad Request"))
+        raise Refused(_error_response("invalid_grant", "Bad Request"))
     account = accounts.find(PLATFORM, found["remote_id"])
-    if account is None or accounts.state(found) != "valid" or _is_too_old(call, account, found):
-        raise Refused(_no("invalid_grant", "Token has been expired or revoked."))
-    return json_answer(_granted(call, account, found))
+    if account is None or accounts.get_token_state(found) != "valid" or _is_too_old(call, account, found):
+        raise Refused(_error_response("invalid_grant", "Token has been expired or revoked."))
+    return json_response(_granted(call, account, found))
 
 
 def _is_too_old(call: Call, account: Record, found: Record) -> bool:
@@ -140,17 +140,19 @@ async def revoke(call: Call) -> web.Response:
     """POST /revoke."""
     account = _owner(call)
     if account is None:
-        raise Refused(_no("invalid_token", "Token expired or revoked"))
-    call.context.accounts.mark(PLATFORM, account["remote_id"], "revoked")
-    for key in [key for key in call.context.store.all(_AGREED) if key.startswith(f"{account['remote_id']}:")]:
+        raise Refused(_error_response("invalid_token", "Token expired or revoked"))
+    call.context.accounts.set_token_state(PLATFORM, account["remote_id"], "revoked")
+    for key in [
+        key for key in call.context.store.get_all(_AGREED) if key.startswith(f"{account['remote_id']}:")
+    ]:
         call.context.store.drop(_AGREED, key)
-    return json_answer({})
+    return json_response({})
 
 
 def _step(call: Call) -> str:
     return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
-CONSENT = DESK.endpoint(PLATFORM, VOICE)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, voice=OAUTH_VOICE, owner=_owner)
-REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, voice=OAUTH_VOICE, owner=_owner)
+CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
+TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=OAUTH_DIALECT, owner=_owner)
+REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=OAUTH_DIALECT, owner=_owner)

@@ -4,7 +4,7 @@ developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 vide
 other calls. Whether the start or the end of an upload is charged is not documented: here it is the start.
 """
 
-from adapters.sandbox.day_count import DayCount
+from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.youtube.dialect import out_of_quota
@@ -25,5 +25,5 @@ def spend_unit(call: Call) -> None:
 
 
 def _spend(call: Call, name: str, limit: int) -> None:
-    if not DayCount(call.context, _ZONE).take(name, limit):
+    if not DailyQuota(call.context, _ZONE).take(name, limit):
         raise Refused(out_of_quota())

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.ledger import iso
+from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import MAY_READ, PLATFORM, VOICE, etag, ok, out_of_quota, refuse
+from adapters.sandbox.youtube.dialect import DIALECT, MAY_READ, PLATFORM, etag, ok, out_of_quota, refuse
 from adapters.sandbox.youtube.quota import spend_unit
 
 _IDS_MOST = 50
@@ -34,13 +34,13 @@ def _is_hidden(call: Call, record: Record) -> bool:
 
 async def videos(call: Call) -> web.Response:
     """GET /youtube/v3/videos?part=…&id=…: what is not there is left out."""
-    account = call.holder(*MAY_READ)
+    account = call.authenticate(*MAY_READ)
     parts = _parts(call, (*video.PARTS, "statistics", "player"))
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _IDS_MOST:
         raise refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
     spend_unit(call)
-    is_late = call.take("late-visibility") is not None
+    is_late = call.take_fault("late-visibility") is not None
     items = []
     for key in ids:
         record = call.context.store.get(video.KIND, key)
@@ -52,7 +52,7 @@ async def videos(call: Call) -> web.Response:
 
 async def channels(call: Call) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
-    account = call.holder(*MAY_READ)
+    account = call.authenticate(*MAY_READ)
     parts = _parts(call, ("id", "snippet", "contentDetails", "status", "statistics", "brandingSettings"))
     spend_unit(call)
     wanted = call.request.query.get("id")
@@ -86,7 +86,7 @@ def _uploads(account: Record) -> str:
 
 async def playlist_items(call: Call) -> web.Response:
     """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
-    account = call.holder(*MAY_READ)
+    account = call.authenticate(*MAY_READ)
     query = call.request.query
     parts = _parts(call, ("id", "snippet", "contentDetails", "status"))
     spend_unit(call)
@@ -95,7 +95,7 @@ async def playlist_items(call: Call) -> web.Response:
     size, start = _number(query.get("maxResults"), _PAGE), _number(query.get("pageToken"), 0)
     mine = [
         record
-        for record in reversed(list(call.context.store.all(video.KIND).values()))
+        for record in reversed(list(call.context.store.get_all(video.KIND).values()))
         if record["account"] == account["remote_id"] and not _is_hidden(call, record)
     ]
     size = min(size, _PAGE_MOST)
@@ -113,7 +113,7 @@ def _number(text: str | None, otherwise: int) -> int:
 
 
 def _item(account: Record, record: Record, place: int, parts: tuple[str, ...]) -> Record:
-    published = iso(record["published"])[:19] + "Z"
+    published = to_iso(record["published"])[:19] + "Z"
     known = {
         "snippet": {
             "publishedAt": published,
@@ -136,11 +136,15 @@ def _item(account: Record, record: Record, place: int, parts: tuple[str, ...]) -
 
 
 VIDEOS = Endpoint(
-    platform=PLATFORM, step="look", handle=videos, voice=VOICE, exhausted=lambda _: out_of_quota()
+    platform=PLATFORM, step="look", handle=videos, dialect=DIALECT, quota_exhausted=lambda _: out_of_quota()
 )
 CHANNELS = Endpoint(
-    platform=PLATFORM, step="read", handle=channels, voice=VOICE, exhausted=lambda _: out_of_quota()
+    platform=PLATFORM, step="read", handle=channels, dialect=DIALECT, quota_exhausted=lambda _: out_of_quota()
 )
 PLAYLIST_ITEMS = Endpoint(
-    platform=PLATFORM, step="look", handle=playlist_items, voice=VOICE, exhausted=lambda _: out_of_quota()
+    platform=PLATFORM,
+    step="look",
+    handle=playlist_items,
+    dialect=DIALECT,
+    quota_exhausted=lambda _: out_of_quota(),
 )

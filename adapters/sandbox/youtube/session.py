@@ -16,9 +16,16 @@ from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.upload_intake import take_in
+from adapters.sandbox.upload_body import receive_body
 from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import MAY_UPLOAD, PLATFORM, VOICE, no, out_of_quota, refuse
+from adapters.sandbox.youtube.dialect import (
+    DIALECT,
+    MAY_UPLOAD,
+    PLATFORM,
+    error_response,
+    out_of_quota,
+    refuse,
+)
 from adapters.sandbox.youtube.metadata import checked
 from adapters.sandbox.youtube.quota import spend_insert
 
@@ -52,7 +59,7 @@ class _Span:
 
 async def start(call: Call) -> web.Response:
     """POST /upload/youtube/v3/videos?uploadType=resumable."""
-    account = call.holder(*MAY_UPLOAD)
+    account = call.authenticate(*MAY_UPLOAD)
     if call.request.query.get("uploadType") != "resumable":
         raise refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
     if account["options"].get("no_channel"):
@@ -62,7 +69,11 @@ async def start(call: Call) -> web.Response:
     spend_insert(call)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
     record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
-    record |= {"snippet": snippet, "name": call.request.headers.get("Slug", "unknown"), **call.mishap()}
+    record |= {
+        "snippet": snippet,
+        "name": call.request.headers.get("Slug", "unknown"),
+        **call.take_processing_faults(),
+    }
     call.context.store.put(KIND, record["key"], record)
     place = {"Location": _location(call, record), "X-GUploader-UploadID": record["key"]}
     return web.Response(status=200, headers=place)
@@ -106,7 +117,7 @@ def _session(call: Call) -> Record | None:
 
 async def put(call: Call) -> web.Response:
     """PUT of bytes, or a question how many are there."""
-    account = call.holder(*MAY_UPLOAD)
+    account = call.authenticate(*MAY_UPLOAD)
     record = _session(call)
     is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
@@ -138,12 +149,12 @@ def _check(call: Call, record: Record, span: _Span | None) -> None:
 async def _take(call: Call, record: Record, span: _Span) -> web.Response:
     context = call.context
     at = record["received"]
-    most = span.length if call.take("short-store") is None else _less(span.length)
-    taken = await take_in(call.request, _path(call, record), at, most)
+    most = span.length if call.take_fault("short-store") is None else _less(span.length)
+    taken = await receive_body(call.request, _path(call, record), at, most)
     if record["received"] != at or record["video"] is not None:  # somebody else sent the same bytes
         return _incomplete(call, record)
     record["total"] = span.total if record["total"] is None else record["total"]
-    is_whole = taken.bytes == span.length and not taken.is_cut
+    is_whole = taken.bytes == span.length and not taken.is_aborted
     if is_whole and span.is_last:
         return await _complete(call, record)
     record["received"] = at + taken.bytes - taken.bytes % GRANULE
@@ -157,8 +168,8 @@ def _less(length: int) -> int:
 
 
 async def _complete(call: Call, record: Record) -> web.Response:
-    record |= call.mishap()
-    facts = await asyncio.to_thread(probe.video, _path(call, record))
+    record |= call.take_processing_faults()
+    facts = await asyncio.to_thread(probe.read_video, _path(call, record))
     if record["video"] is None:  # nobody has sent the same last chunk meanwhile
         key = video.arrived(call.context, record, facts)
         record |= {"received": record["total"], "video": key}
@@ -176,7 +187,7 @@ def _incomplete(call: Call, record: Record) -> web.Response:
     if record["video"] is not None:
         return video.created(call, record["video"])
     headers = {} if record["received"] == 0 else {"Range": f"bytes=0-{record['received'] - 1}"}
-    if call.take("moved-session") is not None:
+    if call.take_fault("moved-session") is not None:
         record.setdefault("file", record["key"])
         call.context.store.drop(KIND, record["key"])
         record["key"] = secrets.token_urlsafe(24)
@@ -195,9 +206,11 @@ def _step(call: Call) -> str:
 def _exhausted(call: Call) -> web.Response:
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
-        return no(400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload.")
+        return error_response(
+            400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload."
+        )
     return out_of_quota()
 
 
-START = Endpoint(platform=PLATFORM, step="prepare", handle=start, voice=VOICE, exhausted=_exhausted)
-PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, voice=VOICE, streams=True)
+START = Endpoint(platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_exhausted)
+PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, dialect=DIALECT, is_streamed=True)

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.ledger import iso
-from adapters.sandbox.processing import Work
-from adapters.sandbox.responses import json_answer
+from adapters.sandbox.ledger import to_iso
+from adapters.sandbox.processing import Processor
+from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube.dialect import PLATFORM, etag
 
@@ -48,8 +48,10 @@ def arrived(context: "SandboxContext", session: Record, facts: probe.VideoFacts 
     record |= {"size": session["total"], "state": "processing", "reason": None}
     record |= {"duration": 0.0 if facts is None else facts.duration, "hidden_until": 0.0}
     record |= {name: session[name] for name in ("stuck",) if name in session}
-    record["doom"] = session["doom"] or "conversion" if "doom" in session else _flaw(account, facts)
-    if account is not None and record["doom"] is None and facts is not None:
+    record["fail_reason"] = (
+        session["fail_reason"] or "conversion" if "fail_reason" in session else _flaw(account, facts)
+    )
+    if account is not None and record["fail_reason"] is None and facts is not None:
         record["hidden_until"] = context.clock.now() + session.get("late", 0.0)
         _show(context, account, record, session, facts)
     context.store.put(KIND, key, record)
@@ -93,19 +95,19 @@ def url(key: str) -> str:
 
 async def begin(context: "SandboxContext", key: str) -> None:
     """Work on a video that has arrived."""
-    record = context.store.all(KIND)[key]
-    await context.processing.begin(KIND, record)
+    record = context.store.get_all(KIND)[key]
+    await context.processing.start(KIND, record)
 
 
-def work(context: "SandboxContext") -> Work:
+def make_processor(context: "SandboxContext") -> Processor:
     """How videos are worked on."""
 
     async def examine(record: Record) -> str | None:
-        reason: str | None = record["doom"]
+        reason: str | None = record["fail_reason"]
         return reason
 
-    return Work(
-        pending=lambda record: record["state"] == "processing",
+    return Processor(
+        is_pending=lambda record: record["state"] == "processing",
         examine=examine,
         conclude=lambda record, reason: _conclude(context, record, reason),
     )
@@ -119,16 +121,16 @@ def _conclude(context: "SandboxContext", record: Record, reason: str | None) -> 
 
 def created(call: Call, key: str) -> web.Response:
     """The answer to the last byte, however often it is asked for."""
-    record = call.context.store.all(KIND)[key]
+    record = call.context.store.get_all(KIND)[key]
     body = resource(record | {"state": "processing"}, ("snippet", "status"))
-    return json_answer(body, 201)
+    return json_response(body, 201)
 
 
 def resource(record: Record, parts: tuple[str, ...]) -> Record:
     """The video as the API shows it."""
     known = {
         "snippet": {
-            "publishedAt": iso(record["published"])[:19] + "Z",
+            "publishedAt": to_iso(record["published"])[:19] + "Z",
             "channelId": record["account"],
             **record["snippet"],
             "liveBroadcastContent": "none",

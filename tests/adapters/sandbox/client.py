@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(ask: Callable[[], Any]) -> Any:
+def wait_until(ask: Callable[[], Any]) -> Any:
     """The first true answer of `ask`; fails when there is none in time."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
@@ -68,7 +68,7 @@ class Sandbox:
         environment = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
         line = command(self.folder, self.port, self.media_port, "--processing", "0.2", "--moderation", "0.1")
         self.process = subprocess.Popen(line, env=environment, cwd=ROOT)
-        until(self._is_up)
+        wait_until(self._is_up)
 
     def _is_up(self) -> bool:
         assert self.process is not None
@@ -93,13 +93,13 @@ class Sandbox:
         headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
         return requests.request(method, f"{self.base}/control/{path}", json=body, headers=headers, timeout=30)
 
-    def told(self, method: str, path: str, body: object = None) -> Any:
+    def control_json(self, method: str, path: str, body: object = None) -> Any:
         answer = self.control(method, path, body)
         assert answer.ok, answer.text
         return answer.json()
 
     def account(self, platform: str, username: str = "ann", **more: Any) -> Account:
-        answer = self.told("POST", "accounts", {"platform": platform, "username": username, **more})
+        answer = self.control_json("POST", "accounts", {"platform": platform, "username": username, **more})
         return Account(
             platform=platform,
             remote_id=answer["remote_id"],
@@ -110,16 +110,16 @@ class Sandbox:
 
     def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> str:
         body = {"platform": platform, "step": step, "fault": fault, "times": times, **more}
-        return str(self.told("POST", "faults", body)["id"])
+        return str(self.control_json("POST", "faults", body)["id"])
 
     def pace(self, pace: str, *, quotas: bool) -> None:
-        self.told("POST", "pace", {"pace": pace, "quotas": quotas})
+        self.control_json("POST", "pace", {"pace": pace, "quotas": quotas})
 
     def ledger(self, platform: str | None = None) -> list[dict[str, Any]]:
         query = "" if platform is None else f"?platform={platform}"
         end = time.monotonic() + 5
         while True:  # a post may go live between the two looks
-            entries: list[dict[str, Any]] = self.told("GET", f"ledger{query}")
+            entries: list[dict[str, Any]] = self.control_json("GET", f"ledger{query}")
             lines = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
             on_disk = [entry for entry in lines if platform in (None, entry["platform"])]
             if on_disk == entries or time.monotonic() > end:
@@ -183,9 +183,9 @@ class TikTok:
         data: dict[str, Any] = answer.json()["data"]
         return data
 
-    def ended(self, publish_id: str) -> dict[str, Any]:
+    def wait_until_ended(self, publish_id: str) -> dict[str, Any]:
         final = ("PUBLISH_COMPLETE", "FAILED", "SEND_TO_USER_INBOX")
-        found: dict[str, Any] = until(
+        found: dict[str, Any] = wait_until(
             lambda: status if (status := self.status(publish_id))["status"] in final else None
         )
         return found
@@ -230,8 +230,8 @@ class Business:
         data: dict[str, Any] = answer["data"]
         return data
 
-    def ended(self, share_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = until(
+    def wait_until_ended(self, share_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = wait_until(
             lambda: status if (status := self.status(share_id))["status"] != "PROCESSING_DOWNLOAD" else None
         )
         return found
@@ -251,27 +251,27 @@ class Instagram:
     def create(self, **query: Any) -> requests.Response:
         return self.call("POST", f"{self.account.remote_id}/media", **query)
 
-    def made(self, **query: Any) -> str:
+    def create_id(self, **query: Any) -> str:
         answer = self.create(**query)
         assert answer.ok, answer.text
         return str(answer.json()["id"])
 
     def image(self, name: str = "sample-1.jpg", **query: Any) -> str:
-        return self.made(image_url=self.sandbox.media(name), **query)
+        return self.create_id(image_url=self.sandbox.media(name), **query)
 
     def code(self, container: str) -> str:
         answer = self.call("GET", container, fields="status_code,status")
         assert answer.ok, answer.text
         return str(answer.json()["status_code"])
 
-    def ended(self, container: str) -> str:
-        return str(until(lambda: code if (code := self.code(container)) != "IN_PROGRESS" else None))
+    def wait_until_ended(self, container: str) -> str:
+        return str(wait_until(lambda: code if (code := self.code(container)) != "IN_PROGRESS" else None))
 
     def publish(self, container: str) -> requests.Response:
         return self.call("POST", f"{self.account.remote_id}/media_publish", creation_id=container)
 
 
-def refused(answer: requests.Response) -> tuple[int, int | None]:
+def graph_error(answer: requests.Response) -> tuple[int, int | None]:
     """Code and subcode of Meta's envelope."""
     error = answer.json()["error"]
     return error["code"], error.get("error_subcode")
@@ -289,29 +289,31 @@ class Facebook:
         url = f"{self.sandbox.base}/facebook/v25.0/{path}"
         return requests.request(method, url, params=query, json=body, headers=headers, timeout=30)
 
-    def on_page(self, method: str, edge: str, body: object = None, **query: Any) -> requests.Response:
+    def call_page(self, method: str, edge: str, body: object = None, **query: Any) -> requests.Response:
         return self.call(method, f"{self.account.remote_id}/{edge}", body, **query)
 
     def photo(self, name: str = "sample-1.jpg", **more: Any) -> str:
-        answer = self.on_page("POST", "photos", {"url": self.sandbox.media(name), "published": False, **more})
+        answer = self.call_page(
+            "POST", "photos", {"url": self.sandbox.media(name), "published": False, **more}
+        )
         assert answer.ok, answer.text
         return str(answer.json()["id"])
 
     def feed(self, message: str = "hej", photos: tuple[str, ...] = (), **more: Any) -> requests.Response:
         attached = [{"media_fbid": key} for key in photos]
-        return self.on_page("POST", "feed", {"message": message, "attached_media": attached, **more})
+        return self.call_page("POST", "feed", {"message": message, "attached_media": attached, **more})
 
-    def unpublished(self, message: str = "hej", *photos: str) -> str:
+    def create_unpublished(self, message: str = "hej", *photos: str) -> str:
         answer = self.feed(message, photos, published=False)
         assert answer.ok, answer.text
         return str(answer.json()["id"])
 
-    def show(self, post: str) -> requests.Response:
+    def publish(self, post: str) -> requests.Response:
         return self.call("POST", post, {"is_published": True})
 
     def reel(self, data: bytes) -> str:
         """Started, with all its bytes."""
-        made = self.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+        made = self.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
         assert self.send(made["upload_url"], data, 0, len(data)).json() == {"success": True}
         return str(made["video_id"])
 
@@ -321,7 +323,7 @@ class Facebook:
 
     def finish(self, video: str, state: str = "PUBLISHED", **more: Any) -> requests.Response:
         body = {"upload_phase": "finish", "video_id": video, "video_state": state, **more}
-        return self.on_page("POST", "video_reels", body)
+        return self.call_page("POST", "video_reels", body)
 
     def status(self, video: str) -> dict[str, Any]:
         answer = self.call("GET", video, fields="status,published,post_id,permalink_url,created_time")
@@ -329,14 +331,16 @@ class Facebook:
         found: dict[str, Any] = answer.json()
         return found
 
-    def live(self, video: str) -> dict[str, Any]:
+    def wait_until_live(self, video: str) -> dict[str, Any]:
         """The video's fields once it is published."""
-        found: dict[str, Any] = until(lambda: seen if (seen := self.status(video))["published"] else None)
+        found: dict[str, Any] = wait_until(
+            lambda: seen if (seen := self.status(video))["published"] else None
+        )
         return found
 
     def published(self) -> list[dict[str, Any]]:
         fields = "id,message,created_time,attachments"
-        rows: list[dict[str, Any]] = self.on_page("GET", "published_posts", fields=fields).json()["data"]
+        rows: list[dict[str, Any]] = self.call_page("GET", "published_posts", fields=fields).json()["data"]
         return rows
 
 
@@ -406,7 +410,7 @@ class YouTube:
         return found
 
 
-def reason(answer: requests.Response) -> tuple[int, str]:
+def google_error(answer: requests.Response) -> tuple[int, str]:
     """HTTP status and reason of Google's envelope."""
     error = answer.json()["error"]
     assert error["code"] == answer.status_code
@@ -451,10 +455,10 @@ class Pinterest:
         """A media_id that has succeeded, or failed."""
         made = self.register()
         assert self.send(made, data).status_code == 204
-        until(lambda: self.status(made["media_id"]) != "processing")
+        wait_until(lambda: self.status(made["media_id"]) != "processing")
         return str(made["media_id"])
 
-    def on_board(self, **query: Any) -> dict[str, Any]:
+    def list_pins(self, **query: Any) -> dict[str, Any]:
         answer = self.call("GET", f"boards/{self.board}/pins", **query)
         assert answer.ok, answer.text
         found: dict[str, Any] = answer.json()
@@ -543,5 +547,5 @@ class LinkedIn:
     ) -> requests.Response:
         return self.call("POST", "posts", self.body(commentary, content, **more))
 
-    def listed(self, **query: Any) -> requests.Response:
+    def list_posts(self, **query: Any) -> requests.Response:
         return self.call("GET", "posts", q="author", author=self.urn, sortBy="LAST_MODIFIED", **query)

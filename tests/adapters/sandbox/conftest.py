@@ -36,7 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator
 @pytest.fixture
 def sandbox(running: Sandbox) -> Sandbox:
     """Empty, at real pace, with limits."""
-    running.told("POST", "reset", {"ledger": True})
+    running.control_json("POST", "reset", {"ledger": True})
     return running
 
 

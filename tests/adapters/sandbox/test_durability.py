@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import requests
 
-from tests.adapters.sandbox.client import Instagram, Sandbox, TikTok, until
+from tests.adapters.sandbox.client import Instagram, Sandbox, TikTok, wait_until
 
 NewSandbox = Callable[[], Sandbox]
 
@@ -16,9 +16,9 @@ def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox
     tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
     instagram = Instagram(sandbox=sandbox, account=sandbox.account("instagram"))
     published = tiktok.photos()
-    tiktok.ended(published)
+    tiktok.wait_until_ended(published)
     container = instagram.image()
-    instagram.ended(container)
+    instagram.wait_until_ended(container)
     instagram.publish(container)
     sandbox.fault("tiktok", "creator_info", "5xx", times=3)
     assert tiktok.post("post/publish/creator_info/query/").status_code == 500
@@ -29,7 +29,7 @@ def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox
     assert tiktok.status(published)["status"] == "PUBLISH_COMPLETE"
     assert instagram.code(container) == "PUBLISHED"
     assert instagram.publish(container).status_code == 400
-    assert [fault["left"] for fault in sandbox.told("GET", "faults")] == [2]
+    assert [fault["left"] for fault in sandbox.control_json("GET", "faults")] == [2]
     assert sandbox.account("tiktok").remote_id == tiktok.account.remote_id
     page = instagram.call("GET", f"{instagram.account.remote_id}/media").json()
     assert [row["id"] for row in page["data"]] == [before[1]["remote_id"]]
@@ -41,7 +41,7 @@ def test_what_was_in_work_goes_live_once_after_a_kill(new_sandbox: NewSandbox) -
     publish_id = tiktok.photos()
     sandbox.kill()
     sandbox.start()
-    assert tiktok.ended(publish_id)["status"] == "PUBLISH_COMPLETE"
+    assert tiktok.wait_until_ended(publish_id)["status"] == "PUBLISH_COMPLETE"
     assert [entry["handle"] for entry in sandbox.ledger()] == [publish_id]
 
 
@@ -57,7 +57,7 @@ def test_a_half_received_upload_goes_on_after_a_kill(new_sandbox: NewSandbox) ->
         assert answer.status_code in (206, 201)
         sandbox.kill()
         sandbox.start()
-    assert tiktok.ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
+    assert tiktok.wait_until_ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
     assert sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
 
 
@@ -77,7 +77,7 @@ def test_a_kill_in_the_middle_of_posting_loses_nothing_and_doubles_nothing(new_s
     threads = [threading.Thread(target=keep_posting) for _ in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: len(answered) > 200)
+    wait_until(lambda: len(answered) > 200)
     sandbox.kill()
     for thread in threads:
         thread.join()
@@ -109,7 +109,7 @@ def test_a_reset_forgets_all_but_the_ledger_unless_it_is_asked_to(new_sandbox: N
     sandbox.pace("instant", quotas=False)
     tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
     publish_id = tiktok.photos()
-    sandbox.told("POST", "reset")
+    sandbox.control_json("POST", "reset")
     assert len(sandbox.ledger()) == 1
     sandbox.kill()
     sandbox.start()
@@ -118,7 +118,7 @@ def test_a_reset_forgets_all_but_the_ledger_unless_it_is_asked_to(new_sandbox: N
     assert fresh.account.remote_id != tiktok.account.remote_id
     gone = fresh.post("post/publish/status/fetch/", {"publish_id": publish_id})
     assert gone.json()["error"]["code"] == "invalid_publish_id"
-    sandbox.told("POST", "reset", {"ledger": True})
+    sandbox.control_json("POST", "reset", {"ledger": True})
     assert sandbox.ledger() == []
 
 

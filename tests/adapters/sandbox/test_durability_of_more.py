@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Facebook, LinkedIn, Pinterest, Sandbox, YouTube, until
+from tests.adapters.sandbox.client import Facebook, LinkedIn, Pinterest, Sandbox, YouTube, wait_until
 
 NewSandbox = Callable[[], Sandbox]
 GRANULE = 256 << 10
@@ -26,18 +26,18 @@ def film(sandbox: Sandbox, name: str = "sample.mp4") -> bytes:
 def test_facebook_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
     page = Facebook(sandbox=sandbox, account=sandbox.account("facebook"))
-    post = page.unpublished("two steps", page.photo())
+    post = page.create_unpublished("two steps", page.photo())
     data = film(sandbox)
-    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
     page.send(made["upload_url"], data[:9000], 0, len(data))
     again(sandbox)
-    assert page.show(post).ok
+    assert page.publish(post).ok
     assert page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"] == 9000
     page.send(made["upload_url"], data[9000:], 9000, len(data))
     assert page.finish(made["video_id"]).ok
     again(sandbox)
-    assert page.live(made["video_id"])["status"]["video_status"] == "ready"
-    assert page.show(post).ok
+    assert page.wait_until_live(made["video_id"])["status"]["video_status"] == "ready"
+    assert page.publish(post).ok
     assert page.finish(made["video_id"]).ok
     assert [entry["remote_id"] for entry in sandbox.ledger()] == [post, made["video_id"]]
     assert {row["id"] for row in page.published()} >= {post}
@@ -55,7 +55,7 @@ def test_youtube_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
     again(sandbox)
     repeated = channel.probe(session, len(data))
     assert (repeated.status_code, repeated.json()["id"]) == (201, answer.json()["id"])
-    assert until(lambda: channel.videos(answer.json()["id"])[0]["status"]["uploadStatus"] == "processed")
+    assert wait_until(lambda: channel.videos(answer.json()["id"])[0]["status"]["uploadStatus"] == "processed")
     assert [entry["remote_id"] for entry in sandbox.ledger()] == [answer.json()["id"]]
     assert len(channel.uploads()["items"]) == 1
 
@@ -67,11 +67,11 @@ def test_pinterest_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
     again(sandbox)
     assert pinner.send(made, film(sandbox)).status_code == 204
     again(sandbox)
-    assert until(lambda: pinner.status(made["media_id"]) == "succeeded")
+    assert wait_until(lambda: pinner.status(made["media_id"]) == "succeeded")
     source = {"source_type": "video_id", "media_id": made["media_id"], "cover_image_key_frame_time": 1}
     pin = pinner.pin(source).json()["id"]
     again(sandbox)
-    assert [item["id"] for item in pinner.on_board()["items"]] == [pin]
+    assert [item["id"] for item in pinner.list_pins()["items"]] == [pin]
     assert len(sandbox.ledger()) == 1
 
 
@@ -86,7 +86,7 @@ def test_linkedin_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
     etags += [company.put_part(part, data).headers["ETag"] for part in rest]
     assert company.finish_video(value, etags).ok
     again(sandbox)
-    assert until(lambda: company.state(value["video"]) == "AVAILABLE")
+    assert wait_until(lambda: company.state(value["video"]) == "AVAILABLE")
     content = {"media": {"id": value["video"]}}
     urn = company.post("film", content).headers["x-restli-id"]
     again(sandbox)
@@ -153,7 +153,7 @@ def test_a_kill_in_the_middle_of_posting_loses_and_doubles_nothing(
     threads = [threading.Thread(target=keep_posting) for _ in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: len(answered) > 60)
+    wait_until(lambda: len(answered) > 60)
     sandbox.kill()
     for thread in threads:
         thread.join()

@@ -102,11 +102,13 @@ def within(example: Any, answer: Any, place: str = "answer") -> None:
 
 
 def _start_reel(page: Facebook) -> requests.Response:
-    return page.on_page("POST", "video_reels", {"upload_phase": "start"})
+    return page.call_page("POST", "video_reels", {"upload_phase": "start"})
 
 
 def _photo(page: Facebook, *, published: bool) -> requests.Response:
-    return page.on_page("POST", "photos", {"url": page.sandbox.media("sample-1.jpg"), "published": published})
+    return page.call_page(
+        "POST", "photos", {"url": page.sandbox.media("sample-1.jpg"), "published": published}
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,16 +117,16 @@ def _photo(page: Facebook, *, published: bool) -> requests.Response:
         ('{"id":"1"}', lambda page: _photo(page, published=False)),
         ('{"id":"1","post_id":"1_2"}', lambda page: _photo(page, published=True)),
         ('{"id":"{page}_{post}"}', lambda page: page.feed("x", published=False)),
-        ('{"success":true}', lambda page: page.show(page.unpublished("x"))),
+        ('{"success":true}', lambda page: page.publish(page.create_unpublished("x"))),
         (
             '{"is_published":false,"id":"1"}',
-            lambda page: page.call("GET", page.unpublished("x"), fields="is_published"),
+            lambda page: page.call("GET", page.create_unpublished("x"), fields="is_published"),
         ),
         (REEL_START, _start_reel),
         (RUPLOAD_ERROR, lambda page: page.send(_start_reel(page).json()["upload_url"], b"x", 1, 2)),
         (
             VIDEO_START,
-            lambda page: page.on_page("POST", "videos", {"upload_phase": "start", "file_size": 2000000}),
+            lambda page: page.call_page("POST", "videos", {"upload_phase": "start", "file_size": 2000000}),
         ),
     ],
     ids=["photo", "photo_post", "feed", "flip", "is_published", "reel", "rupload", "video"],

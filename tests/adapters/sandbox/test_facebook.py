@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Facebook, Sandbox, refused, until
+from tests.adapters.sandbox.client import Facebook, Sandbox, graph_error, wait_until
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) 
 
 def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
     photos = [page.photo(f"sample-{number}.jpg", alt_text_custom="a circle") for number in (1, 2, 3)]
-    post = page.unpublished("three", *photos)
+    post = page.create_unpublished("three", *photos)
     assert post.startswith(f"{page.account.remote_id}_")
     assert page.call("GET", post, fields="is_published").json() == {"is_published": False, "id": post}
     assert (page.published(), page.sandbox.ledger()) == ([], [])
     for _ in range(3):
-        assert page.show(post).json() == {"success": True}
+        assert page.publish(post).json() == {"success": True}
     assert page.call("GET", post, fields="is_published").json()["is_published"] is True
     (entry,) = page.sandbox.ledger("facebook")
     assert (entry["kind"], entry["remote_id"], entry["handle"], len(entry["media"])) == (
@@ -63,7 +63,7 @@ def test_a_direct_post_is_live_at_once(page: Facebook, *, as_form: bool) -> None
     (entry,) = page.sandbox.ledger()
     assert (entry["remote_id"], entry["caption"]) == (answer.json()["id"], "direct")
     again = page.feed("other words", tuple(photos))
-    assert (again.status_code, refused(again)) == (400, (1366051, None))
+    assert (again.status_code, graph_error(again)) == (400, (1366051, None))
 
 
 def test_one_photo_can_be_published_at_once_and_from_a_file(page: Facebook) -> None:
@@ -82,8 +82,8 @@ def test_one_photo_can_be_published_at_once_and_from_a_file(page: Facebook) -> N
 
 def test_the_same_words_twice_in_a_row_are_refused(page: Facebook) -> None:
     assert page.feed("same").ok
-    assert refused(page.feed("same")) == (506, None)
-    assert refused(page.feed("same", published=False)) == (506, None)
+    assert graph_error(page.feed("same")) == (506, None)
+    assert graph_error(page.feed("same", published=False)) == (506, None)
     assert page.feed("other").ok
     assert page.feed("same").ok
     assert [entry["caption"] for entry in page.sandbox.ledger()] == ["same", "other", "same"]
@@ -91,19 +91,19 @@ def test_the_same_words_twice_in_a_row_are_refused(page: Facebook) -> None:
 
 def test_an_unpublished_photo_expires_after_a_day_unless_a_post_holds_it(page: Facebook) -> None:
     held, loose = page.photo(), page.photo("sample-2.jpg")
-    post = page.unpublished("held", held)
-    page.sandbox.told("POST", "clock", {"advance_s": 86_401})
-    assert refused(page.feed("late", (loose,))) == (100, None)
-    assert page.show(post).ok
+    post = page.create_unpublished("held", held)
+    page.sandbox.control_json("POST", "clock", {"advance_s": 86_401})
+    assert graph_error(page.feed("late", (loose,))) == (100, None)
+    assert page.publish(post).ok
 
 
 def test_what_no_post_shows_can_be_deleted(page: Facebook) -> None:
     held, loose = page.photo(), page.photo("sample-2.jpg")
-    post = page.unpublished("held", held)
-    assert refused(page.call("DELETE", held)) == (100, 33)
+    post = page.create_unpublished("held", held)
+    assert graph_error(page.call("DELETE", held)) == (100, 33)
     assert page.call("DELETE", loose).json() == {"success": True}
     assert page.call("DELETE", post).json() == {"success": True}
-    assert refused(page.show(post)) == (100, 33)
+    assert graph_error(page.publish(post)) == (100, 33)
     assert page.sandbox.ledger() == []
 
 
@@ -132,13 +132,13 @@ def test_what_breaks_a_rule_is_refused(
         name: page.sandbox.media(value) if name in ("url", "file_url") and "://" not in value else value
         for name, value in body.items()
     }
-    answer = page.on_page("POST", edge, sent)
-    assert (answer.status_code, refused(answer)) == (400, expected)
+    answer = page.call_page("POST", edge, sent)
+    assert (answer.status_code, graph_error(answer)) == (400, expected)
     assert page.sandbox.ledger() == []
 
 
 def test_a_reel_goes_through_its_phases(page: Facebook, film: bytes) -> None:
-    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
     video = made["video_id"]
     assert page.status(video)["status"]["video_status"] == "uploading"
     half = len(film) // 2
@@ -147,22 +147,22 @@ def test_a_reel_goes_through_its_phases(page: Facebook, film: bytes) -> None:
     assert (wrong["type"], wrong["retriable"]) == ("OffsetInvalidError", True)
     phase = page.status(video)["status"]["uploading_phase"]
     assert phase == {"status": "in_progress", "bytes_transfered": half}
-    assert refused(page.finish(video)) == (6001, None)
+    assert graph_error(page.finish(video)) == (6001, None)
     assert page.send(made["upload_url"], film[half:], half, len(film)).ok
     assert page.status(video)["status"]["video_status"] == "upload_complete"
     assert page.sandbox.ledger() == []
     assert page.finish(video, description="d", title="t").json() == {"success": True}
-    shown = page.live(video)
+    shown = page.wait_until_live(video)
     assert shown["status"]["publishing_phase"]["publish_status"] == "published"
     assert page.finish(video).json() == {"success": True}
     (entry,) = page.sandbox.ledger()
     assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("reel", video, "d")
     assert (entry["extra"]["post_id"], entry["url"]) == (shown["post_id"], shown["permalink_url"])
-    assert page.on_page("GET", "video_reels", fields="id").json()["data"] == [{"id": video}]
+    assert page.call_page("GET", "video_reels", fields="id").json()["data"] == [{"id": video}]
 
 
 def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, film: bytes) -> None:
-    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
 
     def breaking() -> Any:
         yield film[:5000]
@@ -172,7 +172,7 @@ def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, film: by
     headers |= {"file_size": str(len(film))}
     with pytest.raises(OSError, match="the sender dies"):
         requests.post(made["upload_url"], data=breaking(), headers=headers, timeout=30)
-    sent = until(lambda: page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"])
+    sent = wait_until(lambda: page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"])
     assert sent == 5000
     assert page.send(made["upload_url"], film[sent:], sent, len(film)).ok
     assert page.finish(made["video_id"]).ok
@@ -180,7 +180,7 @@ def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, film: by
 
 
 def test_a_reel_can_come_from_a_url_and_be_a_draft_first(page: Facebook) -> None:
-    made = page.on_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
     headers = {"Authorization": f"OAuth {page.account.access_token}"}
     headers["file_url"] = page.sandbox.media("sample.mp4")
     assert requests.post(made["upload_url"], headers=headers, timeout=30).json() == {"success": True}
@@ -193,7 +193,7 @@ def test_a_reel_can_come_from_a_url_and_be_a_draft_first(page: Facebook) -> None
 
 def transfer(page: Facebook, film: bytes) -> dict[str, str]:
     """A video of the legacy phases, up to its finish."""
-    made = page.on_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
     url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
     offsets = made
     while offsets["start_offset"] != offsets["end_offset"]:
@@ -210,8 +210,8 @@ def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> 
     made = transfer(page, film)
     body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "description": "long"}
     for _ in range(2):
-        assert page.on_page("POST", "videos", body).json() == {"success": True}
-    assert page.live(made["video_id"])["post_id"]
+        assert page.call_page("POST", "videos", body).json() == {"success": True}
+    assert page.wait_until_live(made["video_id"])["post_id"]
     (entry,) = page.sandbox.ledger()
     assert (entry["kind"], entry["remote_id"], entry["media"][0]["bytes"]) == (
         "video",
@@ -223,7 +223,7 @@ def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> 
 def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, film: bytes) -> None:
     made = transfer(page, film)
     body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "published": False}
-    assert page.on_page("POST", "videos", body).ok
+    assert page.call_page("POST", "videos", body).ok
     assert page.status(made["video_id"])["published"] is False
     for _ in range(2):
         assert page.call("POST", made["video_id"], {"published": True}).json() == {"success": True}
@@ -231,18 +231,18 @@ def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, fil
 
 
 def test_a_chunk_at_the_wrong_place_is_refused(page: Facebook, film: bytes) -> None:
-    made = page.on_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
     url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
     form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"], "start_offset": "7"}
     form["access_token"] = page.account.access_token
     answer = requests.post(url, data=form, files={"video_file_chunk": ("c", b"x" * 10)}, timeout=30)
-    assert refused(answer) == (6001, 1363037)
+    assert graph_error(answer) == (6001, 1363037)
     wanted = {"start_offset": "0", "end_offset": str(len(film))}
     assert answer.json()["error"]["error_data"] == wanted
 
 
 def test_a_video_by_url_is_live_in_one_call(page: Facebook) -> None:
-    answer = page.on_page(
+    answer = page.call_page(
         "POST", "videos", {"file_url": page.sandbox.media("sample.mp4"), "description": "v"}
     )
     assert [entry["remote_id"] for entry in page.sandbox.ledger()] == [answer.json()["id"]]
@@ -266,35 +266,35 @@ def test_a_page_takes_30_reels_a_day(sandbox: Sandbox, film: bytes) -> None:
 
 def test_every_answer_tells_the_usage(sandbox: Sandbox) -> None:
     page = Facebook(sandbox=sandbox, account=sandbox.account("facebook", options={"usage": 95}))
-    headers = page.on_page("GET", "published_posts").headers
+    headers = page.call_page("GET", "published_posts").headers
     ((usage,),) = json.loads(headers["X-Business-Use-Case-Usage"]).values()
     assert (usage["call_count"], headers["X-App-Usage"].startswith("{")) == (95, True)
     page.sandbox.fault("facebook", "look", "429", retry_after=120)
-    throttled = page.on_page("GET", "published_posts")
+    throttled = page.call_page("GET", "published_posts")
     ((usage,),) = json.loads(throttled.headers["X-Business-Use-Case-Usage"]).values()
     assert (usage["call_count"], usage["estimated_time_to_regain_access"]) == (100, 2)
 
 
 def test_what_was_just_written_may_not_be_readable_yet(page: Facebook) -> None:
     page.sandbox.fault("facebook", "prepare", "late-visibility", delay_ms=60_000)
-    post = page.unpublished("gap")
-    assert refused(page.call("GET", post, fields="is_published")) == (100, 33)
-    assert page.show(post).ok
+    post = page.create_unpublished("gap")
+    assert graph_error(page.call("GET", post, fields="is_published")) == (100, 33)
+    assert page.publish(post).ok
     assert (page.published(), len(page.sandbox.ledger())) == ([], 1)
-    page.sandbox.told("POST", "clock", {"advance_s": 61})
+    page.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert [row["id"] for row in page.published()] == [post]
     page.sandbox.fault("facebook", "look", "late-visibility")
-    assert refused(page.call("GET", post)) == (100, 33)
+    assert graph_error(page.call("GET", post)) == (100, 33)
     assert page.call("GET", post).ok
 
 
 def test_a_lost_answer_at_the_flip_is_live_and_flipping_again_does_no_harm(page: Facebook) -> None:
-    post = page.unpublished("once")
+    post = page.create_unpublished("once")
     page.sandbox.fault("facebook", "finalize", "effect-then-drop")
     with pytest.raises(requests.ConnectionError):
-        page.show(post)
+        page.publish(post)
     assert page.call("GET", post, fields="is_published").json()["is_published"] is True
-    assert page.show(post).ok
+    assert page.publish(post).ok
     assert len(page.sandbox.ledger()) == 1
 
 
@@ -310,7 +310,7 @@ def test_facebook_says_no_in_its_own_words(page: Facebook) -> None:
     for fault, envelope in expected.items():
         page.sandbox.fault("facebook", "finalize", fault)
         answer = page.feed("no")
-        assert (answer.status_code, refused(answer)) == envelope
+        assert (answer.status_code, graph_error(answer)) == envelope
     assert page.sandbox.ledger() == []
 
 
@@ -318,11 +318,14 @@ def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> N
     reader = Facebook(
         sandbox=sandbox, account=sandbox.account("facebook", "r", options={"tasks": ["ANALYZE"]})
     )
-    assert refused(reader.feed()) == (200, None)
+    assert graph_error(reader.feed()) == (200, None)
     scopes = {"scopes": ["pages_show_list", "pages_read_engagement"]}
     lacking = Facebook(sandbox=sandbox, account=sandbox.account("facebook", "l", options=scopes))
-    assert refused(lacking.feed()) == (10, None)
-    assert refused(lacking.call("POST", f"{reader.account.remote_id}/feed", {"message": "m"})) == (10, None)
+    assert graph_error(lacking.feed()) == (10, None)
+    assert graph_error(lacking.call("POST", f"{reader.account.remote_id}/feed", {"message": "m"})) == (
+        10,
+        None,
+    )
 
 
 def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, film: bytes) -> None:
@@ -330,5 +333,5 @@ def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, film: 
     fault = page.sandbox.fault("facebook", "finalize", "stuck-processing")
     assert page.finish(video).ok
     assert page.status(video)["status"]["processing_phase"] == {"status": "in_progress"}
-    page.sandbox.told("DELETE", f"faults/{fault}")
-    assert page.live(video)
+    page.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert page.wait_until_live(video)

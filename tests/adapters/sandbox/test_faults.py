@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from adapters.sandbox.faults import FAULTS
-from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok, refused
+from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok, graph_error
 
 INIT = "post/publish/content/init/"
 
@@ -78,9 +78,9 @@ def test_an_effect_then_garbage_is_live_though_the_answer_cannot_be_read(poster:
 def test_a_refused_request_leaves_an_effect_fault_unspent(poster: TikTok) -> None:
     poster.sandbox.fault("tiktok", "finalize", "effect-then-5xx")
     assert error(poster.post(INIT, {})) == (400, "invalid_params")
-    assert poster.sandbox.told("GET", "faults")[0]["left"] == 1
+    assert poster.sandbox.control_json("GET", "faults")[0]["left"] == 1
     assert error(post(poster)) == (500, "internal_error")
-    assert poster.sandbox.told("GET", "faults")[0]["left"] == 0
+    assert poster.sandbox.control_json("GET", "faults")[0]["left"] == 0
 
 
 def test_latency_holds_the_answer_back(poster: TikTok) -> None:
@@ -96,14 +96,14 @@ def test_what_is_stuck_goes_on_when_the_fault_is_cleared(poster: TikTok) -> None
     assert poster.status(free)["status"] == "PUBLISH_COMPLETE"
     assert poster.status(stuck)["status"] == "PROCESSING_DOWNLOAD"
     assert [entry["handle"] for entry in poster.sandbox.ledger()] == [free]
-    poster.sandbox.told("DELETE", f"faults/{fault}")
-    assert poster.ended(stuck)["status"] == "PUBLISH_COMPLETE"
+    poster.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert poster.wait_until_ended(stuck)["status"] == "PUBLISH_COMPLETE"
     assert [entry["handle"] for entry in poster.sandbox.ledger()] == [free, stuck]
 
 
 def test_processing_fails_with_the_reason_that_was_ordered(poster: TikTok) -> None:
     poster.sandbox.fault("tiktok", "any", "fail-processing", reason="spam_risk")
-    ended = poster.ended(poster.photos())
+    ended = poster.wait_until_ended(poster.photos())
     assert (ended["status"], ended["fail_reason"]) == ("FAILED", "spam_risk")
     assert poster.sandbox.ledger() == []
 
@@ -117,7 +117,7 @@ def test_late_visibility_keeps_a_live_post_out_of_status_and_list(poster: TikTok
         return len(poster.status(publish_id)["publicaly_available_post_id"]), len(listed)
 
     assert (seen(), len(poster.sandbox.ledger())) == ((0, 0), 1)
-    poster.sandbox.told("POST", "clock", {"advance_s": 61})
+    poster.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert seen() == (1, 1)
 
 
@@ -132,7 +132,7 @@ def test_a_fault_strikes_only_its_step_its_account_and_so_often(poster: TikTok) 
 def test_a_fault_without_times_strikes_until_it_is_cleared(poster: TikTok) -> None:
     poster.sandbox.fault("tiktok", "any", "5xx", times=None)
     assert [post(poster).status_code for _ in range(3)] == [500, 500, 500]
-    poster.sandbox.told("DELETE", "faults")
+    poster.sandbox.control_json("DELETE", "faults")
     assert post(poster).ok
 
 
@@ -149,7 +149,7 @@ def test_spam_risk_in_creator_info_comes_with_http_200(poster: TikTok) -> None:
 
 def test_a_broken_pull_fails_the_post(poster: TikTok) -> None:
     poster.sandbox.fault("tiktok", "media", "5xx")
-    assert poster.ended(poster.photos())["fail_reason"] == "photo_pull_failed"
+    assert poster.wait_until_ended(poster.photos())["fail_reason"] == "photo_pull_failed"
 
 
 def test_the_last_chunk_is_the_visible_step_of_an_upload(poster: TikTok) -> None:
@@ -159,7 +159,7 @@ def test_the_last_chunk_is_the_visible_step_of_an_upload(poster: TikTok) -> None
     headers = {"Content-Type": "video/mp4", "Content-Range": f"bytes 0-{len(data) - 1}/{len(data)}"}
     with pytest.raises(requests.ConnectionError):
         requests.put(made["upload_url"], data=data, headers=headers, timeout=30)
-    assert poster.ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
+    assert poster.wait_until_ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
     assert [entry["handle"] for entry in poster.sandbox.ledger()] == [made["publish_id"]]
 
 
@@ -207,7 +207,7 @@ def test_instagram_says_no_in_its_own_words(quick: Sandbox) -> None:
     }
     for fault, envelope in expected.items():
         quick.fault("instagram", "finalize", fault)
-        assert refused(instagram.publish(container)) == envelope
+        assert graph_error(instagram.publish(container)) == envelope
     assert quick.ledger() == []
     quick.fault("instagram", "quota", "quota-exhausted")
     path = f"{instagram.account.remote_id}/content_publishing_limit"
@@ -241,7 +241,7 @@ def test_tokens_expire_are_revoked_and_come_back(poster: TikTok) -> None:
     form = {"client_key": "k", "client_secret": "s", "grant_type": "refresh_token"}
 
     def state(state: str) -> dict[str, str]:
-        answer: dict[str, str] = poster.sandbox.told("POST", "tokens", account | {"state": state})
+        answer: dict[str, str] = poster.sandbox.control_json("POST", "tokens", account | {"state": state})
         return answer
 
     def refresh(token: str | None) -> requests.Response:
@@ -280,8 +280,8 @@ def test_what_is_unknown_is_refused_with_what_is_known(
 
 def test_every_fault_that_is_offered_can_be_ordered_and_cleared(sandbox: Sandbox) -> None:
     ids = [sandbox.fault("instagram", "any", fault) for fault in FAULTS]
-    assert [fault["fault"] for fault in sandbox.told("GET", "faults")] == list(FAULTS)
+    assert [fault["fault"] for fault in sandbox.control_json("GET", "faults")] == list(FAULTS)
     for key in ids:
-        sandbox.told("DELETE", f"faults/{key}")
-    assert sandbox.told("GET", "faults") == []
+        sandbox.control_json("DELETE", f"faults/{key}")
+    assert sandbox.control_json("GET", "faults") == []
     assert sandbox.control("DELETE", "faults/1").status_code == 404

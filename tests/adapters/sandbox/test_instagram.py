@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Account, Instagram, Sandbox, refused, until
+from tests.adapters.sandbox.client import Account, Instagram, Sandbox, graph_error, wait_until
 
 
 @pytest.mark.parametrize("host", ["instagram", "facebook"])
@@ -15,13 +15,13 @@ def test_an_image_is_made_finished_and_published_once(instagram: Instagram, host
     container = instagram.image(caption="hej #tag", alt_text="a circle")
     assert instagram.code(container) == "IN_PROGRESS"
     early = instagram.publish(container)
-    assert (early.status_code, refused(early)) == (400, (9007, 2207027))
-    instagram.sandbox.told("DELETE", f"faults/{fault}")
-    assert instagram.ended(container) == "FINISHED"
+    assert (early.status_code, graph_error(early)) == (400, (9007, 2207027))
+    instagram.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert instagram.wait_until_ended(container) == "FINISHED"
     assert instagram.sandbox.ledger() == []
     media_id = instagram.publish(container).json()["id"]
     assert instagram.code(container) == "PUBLISHED"
-    assert refused(instagram.publish(container)) == (9007, 2207027)
+    assert graph_error(instagram.publish(container)) == (9007, 2207027)
     (entry,) = instagram.sandbox.ledger("instagram")
     assert (entry["handle"], entry["remote_id"], entry["kind"]) == (container, media_id, "image")
     fields = "id,permalink,timestamp,media_type,media_product_type,caption"
@@ -30,10 +30,10 @@ def test_an_image_is_made_finished_and_published_once(instagram: Instagram, host
 
 
 def test_a_reel_is_pulled_and_published(instagram: Instagram) -> None:
-    container = instagram.made(
+    container = instagram.create_id(
         media_type="REELS", video_url=instagram.sandbox.media("sample.mp4"), caption="r"
     )
-    assert instagram.ended(container) == "FINISHED"
+    assert instagram.wait_until_ended(container) == "FINISHED"
     media_id = instagram.publish(container).json()["id"]
     media = instagram.call("GET", media_id, fields="permalink,media_product_type").json()
     assert (media["media_product_type"], "/reel/" in media["permalink"]) == ("REELS", True)
@@ -53,7 +53,7 @@ def test_a_reel_can_be_uploaded_in_parts(instagram: Instagram) -> None:
     assert (wrong.status_code, wrong.json()["debug_info"]["retriable"]) == (400, True)
     assert instagram.code(made["id"]) == "IN_PROGRESS"
     assert upload(instagram, made["uri"], data[1000:], 1000, len(data)).json()["success"] is True
-    assert instagram.ended(made["id"]) == "FINISHED"
+    assert instagram.wait_until_ended(made["id"]) == "FINISHED"
     assert instagram.publish(made["id"]).ok
     assert instagram.sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
 
@@ -63,25 +63,25 @@ def test_an_upload_can_name_a_url_instead(instagram: Instagram) -> None:
     headers = {"Authorization": f"OAuth {instagram.account.access_token}"}
     headers["file_url"] = instagram.sandbox.media("sample.mp4")
     assert requests.post(made["uri"], headers=headers, timeout=30).json()["success"] is True
-    assert instagram.ended(made["id"]) == "FINISHED"
+    assert instagram.wait_until_ended(made["id"]) == "FINISHED"
 
 
 def test_a_carousel_waits_for_its_children(instagram: Instagram) -> None:
     fault = instagram.sandbox.fault("instagram", "prepare", "stuck-processing", times=2)
     children = [instagram.image(f"sample-{number}.jpg", is_carousel_item="true") for number in (1, 2)]
     parent: dict[str, Any] = {"media_type": "CAROUSEL", "children": ",".join(children), "caption": "c"}
-    assert refused(instagram.create(**parent)) == (9007, 2207027)
-    instagram.sandbox.told("DELETE", f"faults/{fault}")
+    assert graph_error(instagram.create(**parent)) == (9007, 2207027)
+    instagram.sandbox.control_json("DELETE", f"faults/{fault}")
     for child in children:
-        assert instagram.ended(child) == "FINISHED"
-        assert refused(instagram.publish(child)) == (24, 2207006)
-    container = instagram.made(**parent)
-    assert instagram.ended(container) == "FINISHED"
+        assert instagram.wait_until_ended(child) == "FINISHED"
+        assert graph_error(instagram.publish(child)) == (24, 2207006)
+    container = instagram.create_id(**parent)
+    assert instagram.wait_until_ended(container) == "FINISHED"
     assert instagram.publish(container).ok
     (entry,) = instagram.sandbox.ledger()
     assert (entry["kind"], len(entry["media"])) == ("carousel", 2)
     alone = instagram.create(media_type="CAROUSEL", children=children[0])
-    assert refused(alone) == (100, 2207028)
+    assert graph_error(alone) == (100, 2207028)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_container_that_breaks_a_rule_is_refused(
         for name, value in query.items()
     }
     answer = instagram.create(**sent)
-    assert (answer.status_code, refused(answer)) == (400, expected)
+    assert (answer.status_code, graph_error(answer)) == (400, expected)
 
 
 @pytest.mark.parametrize(
@@ -125,35 +125,35 @@ def test_a_container_that_breaks_a_rule_is_refused(
 def test_a_bad_reel_ends_in_error_with_its_subcode(
     instagram: Instagram, name: str, extra: dict[str, int], subcode: int
 ) -> None:
-    container = instagram.made(media_type="REELS", video_url=instagram.sandbox.media(name), **extra)
-    assert instagram.ended(container) == "ERROR"
+    container = instagram.create_id(media_type="REELS", video_url=instagram.sandbox.media(name), **extra)
+    assert instagram.wait_until_ended(container) == "ERROR"
     status = instagram.call("GET", container, fields="status").json()["status"]
     assert status == f"Error: Media upload has failed with error code {subcode}"
-    assert refused(instagram.publish(container)) == (9007, 2207027)
+    assert graph_error(instagram.publish(container)) == (9007, 2207027)
 
 
 def test_a_container_expires_after_a_day(instagram: Instagram) -> None:
     container = instagram.image()
-    assert instagram.ended(container) == "FINISHED"
-    instagram.sandbox.told("POST", "clock", {"advance_s": 86_401})
+    assert instagram.wait_until_ended(container) == "FINISHED"
+    instagram.sandbox.control_json("POST", "clock", {"advance_s": 86_401})
     assert instagram.code(container) == "EXPIRED"
-    assert refused(instagram.publish(container)) == (24, 2207008)
+    assert graph_error(instagram.publish(container)) == (24, 2207008)
 
 
 def test_the_daily_quota_is_told_and_kept(sandbox: Sandbox) -> None:
     instagram = Instagram(sandbox=sandbox, account=sandbox.account("instagram", options={"quota_total": 1}))
     containers = [instagram.image() for _ in range(2)]
     for container in containers:
-        instagram.ended(container)
+        instagram.wait_until_ended(container)
     assert instagram.publish(containers[0]).ok
-    assert refused(instagram.publish(containers[1])) == (9, 2207042)
+    assert graph_error(instagram.publish(containers[1])) == (9, 2207042)
     path = f"{instagram.account.remote_id}/content_publishing_limit"
     (limit,) = instagram.call("GET", path, fields="quota_usage,config").json()["data"]
     assert limit == {"quota_usage": 1, "config": {"quota_total": 1, "quota_duration": 86400}}
 
 
 def test_a_day_has_room_for_400_containers(instagram: Instagram) -> None:
-    instagram.sandbox.told("POST", "pace", {"pace": "instant", "quotas": True})
+    instagram.sandbox.control_json("POST", "pace", {"pace": "instant", "quotas": True})
     answers = [instagram.create(media_type="REELS", upload_type="resumable").status_code for _ in range(401)]
     assert answers == [200] * 400 + [400]
 
@@ -162,7 +162,7 @@ def test_the_listing_is_newest_first_and_can_be_cut_by_time(instagram: Instagram
     instagram.sandbox.pace("instant", quotas=False)
     for number in range(3):
         instagram.publish(instagram.image(caption=f"post {number}"))
-        instagram.sandbox.told("POST", "clock", {"advance_s": 100})
+        instagram.sandbox.control_json("POST", "clock", {"advance_s": 100})
     instagram.publish(instagram.image(media_type="STORIES"))
     path = f"{instagram.account.remote_id}/media"
 
@@ -188,9 +188,9 @@ def test_me_and_what_is_not_ones_own(instagram: Instagram) -> None:
     stranger = instagram.sandbox.account("instagram", "bob")
     container = instagram.image()
     foreign = instagram.call("GET", container, token=stranger.access_token, fields="status_code")
-    assert refused(foreign) == (100, 33)
-    assert refused(instagram.call("GET", "17800000000000000")) == (100, 33)
-    assert refused(instagram.call("GET", container, fields="media_id")) == (100, None)
+    assert graph_error(foreign) == (100, 33)
+    assert graph_error(instagram.call("GET", "17800000000000000")) == (100, 33)
+    assert graph_error(instagram.call("GET", container, fields="media_id")) == (100, None)
     assert foreign.headers["X-App-Usage"].startswith("{")
 
 
@@ -202,21 +202,23 @@ def _refresh(sandbox: Sandbox, token: str) -> requests.Response:
 def test_a_token_of_a_day_can_be_refreshed_and_an_expired_one_cannot(instagram: Instagram) -> None:
     fresh = _refresh(instagram.sandbox, instagram.account.access_token).json()
     assert (fresh["token_type"], fresh["expires_in"]) == ("bearer", 5183944)
-    assert refused(_refresh(instagram.sandbox, fresh["access_token"])) == (100, None)
+    assert graph_error(_refresh(instagram.sandbox, fresh["access_token"])) == (100, None)
     assert instagram.call("GET", "me", token=fresh["access_token"]).ok
     _tokens(instagram.account, instagram.sandbox, "expired")
-    assert refused(_refresh(instagram.sandbox, instagram.account.access_token)) == (190, 463)
+    assert graph_error(_refresh(instagram.sandbox, instagram.account.access_token)) == (190, 463)
     _tokens(instagram.account, instagram.sandbox, "revoked")
-    assert refused(instagram.call("GET", "me")) == (190, 458)
+    assert graph_error(instagram.call("GET", "me")) == (190, 458)
 
 
 def _tokens(account: Account, sandbox: Sandbox, state: str) -> None:
-    sandbox.told("POST", "tokens", {"platform": "instagram", "remote_id": account.remote_id, "state": state})
+    sandbox.control_json(
+        "POST", "tokens", {"platform": "instagram", "remote_id": account.remote_id, "state": state}
+    )
 
 
 def test_a_short_token_is_exchanged_for_a_long_one(instagram: Instagram) -> None:
     account = {"platform": "instagram", "remote_id": instagram.account.remote_id}
-    short = instagram.sandbox.told("POST", "oauth/code", account)["short_lived_token"]
+    short = instagram.sandbox.control_json("POST", "oauth/code", account)["short_lived_token"]
     query = {"grant_type": "ig_exchange_token", "client_secret": "s", "access_token": short}
     answer = requests.get(f"{instagram.sandbox.base}/instagram/access_token", params=query, timeout=30).json()
     assert instagram.call("GET", "me", token=answer["access_token"]).ok
@@ -228,7 +230,7 @@ def test_late_visibility_hides_a_post_that_is_live(instagram: Instagram) -> None
     instagram.sandbox.fault("instagram", "finalize", "late-visibility", delay_ms=60_000)
     media_id = instagram.publish(container).json()["id"]
     assert len(instagram.sandbox.ledger()) == 1
-    assert refused(instagram.call("GET", media_id)) == (100, 33)
+    assert graph_error(instagram.call("GET", media_id)) == (100, 33)
     assert instagram.call("GET", f"{instagram.account.remote_id}/media").json()["data"] == []
-    instagram.sandbox.told("POST", "clock", {"advance_s": 61})
-    assert until(lambda: instagram.call("GET", media_id).ok)
+    instagram.sandbox.control_json("POST", "clock", {"advance_s": 61})
+    assert wait_until(lambda: instagram.call("GET", media_id).ok)

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from adapters.sandbox.linkedin.little_text import shown
-from tests.adapters.sandbox.client import LinkedIn, Sandbox, until
+from tests.adapters.sandbox.client import LinkedIn, Sandbox, wait_until
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def large(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample-large.mp4").read_bytes()
 
 
-def no(answer: requests.Response) -> tuple[int, str]:
+def error_response(answer: requests.Response) -> tuple[int, str]:
     body = answer.json()
     assert body["status"] == answer.status_code
     return answer.status_code, body["code"]
@@ -63,12 +63,12 @@ def test_an_image_post_is_live_with_its_urn_in_a_header(company: LinkedIn) -> No
     (entry,) = company.sandbox.ledger("linkedin")
     assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("image", urn, "one #1 #tag")
     assert (entry["account"], entry["url"]) == (company.urn, f"https://www.linkedin.com/feed/update/{urn}/")
-    (row,) = company.listed(count=10).json()["elements"]
+    (row,) = company.list_posts(count=10).json()["elements"]
     assert (row["id"], row["content"]["media"]["id"], row["commentary"]) == (urn, image, "one \\#1 #tag")
     assert company.call("GET", f"posts/{quote(urn, safe='')}").json() == row
     for _ in range(2):
         assert company.call("DELETE", f"posts/{quote(urn, safe='')}").status_code == 204
-    assert company.listed().json()["elements"] == []
+    assert company.list_posts().json()["elements"] == []
 
 
 def test_many_images_keep_their_order(company: LinkedIn) -> None:
@@ -77,7 +77,7 @@ def test_many_images_keep_their_order(company: LinkedIn) -> None:
     (entry,) = company.sandbox.ledger()
     assert (entry["kind"], len(entry["media"])) == ("photos", 3)
     alone = company.post("alone", {"multiImage": {"images": [{"id": images[0]}]}})
-    assert no(alone) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert error_response(alone) == (400, "INVALID_VALUE_FOR_FIELD")
 
 
 def test_a_video_goes_up_in_parts_and_is_finalized_in_order(company: LinkedIn, large: bytes) -> None:
@@ -86,8 +86,8 @@ def test_a_video_goes_up_in_parts_and_is_finalized_in_order(company: LinkedIn, l
     assert [part["firstByte"] for part in parts] == [0, 4194304, 8388608]
     assert parts[-1]["lastByte"] == len(large) - 1
     etags = [company.put_part(part, large).headers["ETag"] for part in reversed(parts)][::-1]
-    assert no(company.finish_video(value, etags[::-1])) == (400, "INVALID_VALUE_FOR_FIELD")
-    assert no(company.finish_video(value, etags[:2])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert error_response(company.finish_video(value, etags[::-1])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert error_response(company.finish_video(value, etags[:2])) == (400, "INVALID_VALUE_FOR_FIELD")
     assert company.state(value["video"]) == "WAITING_UPLOAD"
     assert company.post("early", media(value["video"])).json()["code"] == "MEDIA_ASSET_WAITING_UPLOAD"
     assert company.finish_video(value, etags).status_code == 200
@@ -104,7 +104,7 @@ def test_a_part_has_its_exact_length_its_type_and_no_token(company: LinkedIn, la
     body = large[: part["lastByte"] + 1]
 
     def put(data: bytes, headers: dict[str, str]) -> tuple[int, str]:
-        return no(requests.put(part["uploadUrl"], data=data, headers=headers, timeout=30))
+        return error_response(requests.put(part["uploadUrl"], data=data, headers=headers, timeout=30))
 
     assert put(body[:-1], octets) == (400, "INVALID_VALUE_FOR_FIELD")
     assert put(body, {"Content-Type": "video/mp4"}) == (400, "ILLEGAL_ARGUMENT")
@@ -116,31 +116,34 @@ def test_an_image_is_sent_with_the_token_and_once(company: LinkedIn) -> None:
     value = company.start_image()
     data = (company.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
     without = requests.put(value["uploadUrl"], data=data, timeout=30)
-    assert no(without) == (401, "INVALID_ACCESS_TOKEN")
+    assert error_response(without) == (401, "INVALID_ACCESS_TOKEN")
     assert company.state(value["image"]) == "WAITING_UPLOAD"
-    assert no(company.post("x", media(value["image"]))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    assert error_response(company.post("x", media(value["image"]))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
     assert company.put_image(value, data).status_code == 201
-    company.sandbox.told("POST", "clock", {"advance_s": 86_401})
+    company.sandbox.control_json("POST", "clock", {"advance_s": 86_401})
     late = company.put_image(value, data)
-    assert no(late) == (400, "EXPIRED_UPLOAD_URL")
+    assert error_response(late) == (400, "EXPIRED_UPLOAD_URL")
 
 
 def test_a_member_can_write_images_but_not_read_them(person: LinkedIn) -> None:
     image = person.image()
     answer = person.call("GET", f"images/{quote(image, safe='')}")
-    assert no(answer) == (403, "ACCESS_DENIED")
+    assert error_response(answer) == (403, "ACCESS_DENIED")
     assert person.post("mine", media(image)).status_code == 201
-    assert no(person.listed()) == (403, "ACCESS_DENIED")
+    assert error_response(person.list_posts()) == (403, "ACCESS_DENIED")
     urn = person.sandbox.ledger()[0]["remote_id"]
-    assert no(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
+    assert error_response(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
 
 
 def test_nobody_writes_for_others_or_shows_what_is_not_theirs(person: LinkedIn, company: LinkedIn) -> None:
-    assert no(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
-    assert no(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
-    assert no(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert error_response(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
+    assert error_response(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
+    assert error_response(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
     foreign = {"initializeUploadRequest": {"owner": company.urn}}
-    assert no(person.call("POST", "images", foreign, action="initializeUpload")) == (403, "ACCESS_DENIED")
+    assert error_response(person.call("POST", "images", foreign, action="initializeUpload")) == (
+        403,
+        "ACCESS_DENIED",
+    )
     assert person.sandbox.ledger() == []
 
 
@@ -152,7 +155,7 @@ def test_the_same_post_is_refused_for_ten_minutes_with_the_first_ones_urn(person
     assert (again.status_code, error["errorDetails"]["inputErrors"][0]["code"]) == (422, "DUPLICATE_POST")
     assert first.headers["x-restli-id"] in error["message"]
     assert person.post("twice", media(person.image())).status_code == 201
-    person.sandbox.told("POST", "clock", {"advance_s": 601})
+    person.sandbox.control_json("POST", "clock", {"advance_s": 601})
     assert person.post("twice", media(image)).status_code == 201
 
 
@@ -162,7 +165,7 @@ def test_every_call_names_its_version_and_protocol(company: LinkedIn) -> None:
     restli = {"X-Restli-Protocol-Version": "2.0.0"}
 
     def sent(headers: dict[str, str]) -> tuple[int, str]:
-        return no(requests.post(url, json=company.body(), headers=headers, timeout=30))
+        return error_response(requests.post(url, json=company.body(), headers=headers, timeout=30))
 
     assert sent(restli) == (401, "EMPTY_ACCESS_TOKEN")
     assert sent(token | restli) == (400, "VERSION_MISSING")
@@ -173,9 +176,9 @@ def test_every_call_names_its_version_and_protocol(company: LinkedIn) -> None:
 
 
 def test_urns_in_a_path_are_encoded(company: LinkedIn) -> None:
-    assert no(company.call("GET", f"images/{company.image()}")) == (400, "ILLEGAL_ARGUMENT")
+    assert error_response(company.call("GET", f"images/{company.image()}")) == (400, "ILLEGAL_ARGUMENT")
     missing = company.call("GET", f"images/{quote('urn:li:image:none', safe='')}")
-    assert no(missing) == (404, "RESOURCE_NOT_FOUND")
+    assert error_response(missing) == (404, "RESOURCE_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_a_post_that_breaks_a_rule_is_refused(
     company: LinkedIn, change: dict[str, Any], expected: str
 ) -> None:
     answer = company.call("POST", "posts", company.body() | change)
-    assert no(answer) == (400, expected)
+    assert error_response(answer) == (400, expected)
     assert company.sandbox.ledger() == []
 
 
@@ -222,16 +225,16 @@ def test_a_failed_video_cannot_be_posted(company: LinkedIn, film: bytes) -> None
     urn = company.video(film)
     told = company.call("GET", f"videos/{quote(urn, safe='')}").json()
     assert (told["status"], told["processingFailureReason"]) == ("PROCESSING_FAILED", "Too dark")
-    assert no(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
+    assert error_response(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
 
 
 def test_processing_can_go_on_for_ever(company: LinkedIn, film: bytes) -> None:
     fault = company.sandbox.fault("linkedin", "prepare", "stuck-processing")
     urn = company.video(film)
     assert company.state(urn) == "PROCESSING"
-    assert no(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
-    company.sandbox.told("DELETE", f"faults/{fault}")
-    assert until(lambda: company.state(urn) == "AVAILABLE")
+    assert error_response(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    company.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert wait_until(lambda: company.state(urn) == "AVAILABLE")
 
 
 def test_a_lost_answer_is_live_and_its_repetition_names_it(person: LinkedIn) -> None:
@@ -247,10 +250,10 @@ def test_a_lost_answer_is_live_and_its_repetition_names_it(person: LinkedIn) -> 
 def test_an_organizations_listing_can_lag_behind(company: LinkedIn) -> None:
     company.sandbox.fault("linkedin", "finalize", "late-visibility", delay_ms=60_000)
     urn = company.post().headers["x-restli-id"]
-    assert (company.listed().json()["elements"], len(company.sandbox.ledger())) == ([], 1)
-    assert no(company.call("GET", f"posts/{quote(urn, safe='')}")) == (404, "RESOURCE_NOT_FOUND")
-    company.sandbox.told("POST", "clock", {"advance_s": 61})
-    assert [row["id"] for row in company.listed().json()["elements"]] == [urn]
+    assert (company.list_posts().json()["elements"], len(company.sandbox.ledger())) == ([], 1)
+    assert error_response(company.call("GET", f"posts/{quote(urn, safe='')}")) == (404, "RESOURCE_NOT_FOUND")
+    company.sandbox.control_json("POST", "clock", {"advance_s": 61})
+    assert [row["id"] for row in company.list_posts().json()["elements"]] == [urn]
 
 
 def test_a_member_has_150_posts_a_day_until_midnight(sandbox: Sandbox) -> None:
@@ -258,8 +261,8 @@ def test_a_member_has_150_posts_a_day_until_midnight(sandbox: Sandbox) -> None:
     person = LinkedIn(sandbox=sandbox, account=sandbox.account("linkedin"))
     answers = [person.post(f"post {number}") for number in range(151)]
     assert {answer.status_code for answer in answers[:150]} == {201}
-    assert no(answers[150]) == (429, "TOO_MANY_REQUESTS")
-    sandbox.told("POST", "clock", {"advance_s": 86_400})
+    assert error_response(answers[150]) == (429, "TOO_MANY_REQUESTS")
+    sandbox.control_json("POST", "clock", {"advance_s": 86_400})
     assert person.post("tomorrow").status_code == 201
 
 
@@ -273,5 +276,5 @@ def test_linkedin_says_no_in_its_own_words(person: LinkedIn) -> None:
     }
     for fault, envelope in expected.items():
         person.sandbox.fault("linkedin", "finalize", fault)
-        assert no(person.post()) == envelope
+        assert error_response(person.post()) == envelope
     assert person.sandbox.ledger() == []

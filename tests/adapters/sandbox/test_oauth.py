@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import CONTROL_TOKEN, Account, Sandbox, refused
+from tests.adapters.sandbox.client import CONTROL_TOKEN, Account, Sandbox, graph_error
 
 BACK = "http://127.0.0.1:9/oauth/callback"
 VERIFIER = "v" * 50
@@ -203,7 +203,7 @@ def test_an_app_that_is_known_must_bring_its_secret_and_its_address(sandbox: San
         "client_secret": "secret",
         "redirect_uris": [BACK],
     }
-    sandbox.told("POST", "apps", app)
+    sandbox.control_json("POST", "apps", app)
     code = vendor.code_of(sandbox, username="ann")
     assert failed(vendor.exchange(sandbox, code, client_secret="wrong"))
     assert access(vendor.exchange(sandbox, code))
@@ -309,13 +309,13 @@ def test_a_google_app_in_testing_loses_its_refresh_token_after_a_week(sandbox: S
     url = f"{sandbox.base}/google-oauth/token"
     fresh = requests.post(url, data=form, timeout=30).json()
     assert (set(fresh), fresh["expires_in"]) == ({"access_token", "expires_in", "scope", "token_type"}, 3599)
-    sandbox.told("POST", "clock", {"advance_s": 7 * 86_400})
+    sandbox.control_json("POST", "clock", {"advance_s": 7 * 86_400})
     assert requests.post(url, data=form, timeout=30).json()["error"] == "invalid_grant"
 
 
 def test_linkedin_partners_keep_their_refresh_token_and_its_end(sandbox: Sandbox) -> None:
     account = sandbox.account("linkedin", options={"partner": True})
-    sandbox.told("POST", "clock", {"advance_s": 86_400})
+    sandbox.control_json("POST", "clock", {"advance_s": 86_400})
     form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
     form["refresh_token"] = account.refresh_token or ""
     url = f"{sandbox.base}/linkedin-www/oauth/v2/accessToken"
@@ -354,7 +354,9 @@ def test_a_linkedin_member_brings_organizations_along(sandbox: Sandbox) -> None:
     url = f"{sandbox.base}/linkedin/rest/posts"
     assert requests.post(url, json=body, headers=headers, timeout=30).status_code == 201
     assert [entry["account"] for entry in sandbox.ledger()] == [acme.remote_id]
-    sandbox.told("POST", "tokens", {"platform": "linkedin", "remote_id": acme.remote_id, "state": "revoked"})
+    sandbox.control_json(
+        "POST", "tokens", {"platform": "linkedin", "remote_id": acme.remote_id, "state": "revoked"}
+    )
     assert requests.post(url, json=body, headers=headers, timeout=30).json()["code"] == "REVOKED_ACCESS_TOKEN"
 
 
@@ -391,10 +393,10 @@ def test_facebook_login_leads_to_pages_whose_tokens_have_no_end(sandbox: Sandbox
     assert "CREATE_CONTENT" in rows[0]["tasks"]
     again = person.get("me/accounts", fields="access_token").json()["data"]
     assert [row["access_token"] for row in again] == [row["access_token"] for row in rows]
-    sandbox.told("POST", "clock", {"advance_s": 61 * 86_400})
+    sandbox.control_json("POST", "clock", {"advance_s": 61 * 86_400})
     page = Login(sandbox=sandbox, token=rows[0]["access_token"])
     assert page.get("me", fields="id,name").json()["id"] == pages[0].remote_id
-    assert refused(person.get("me/accounts")) == (190, 463)
+    assert graph_error(person.get("me/accounts")) == (190, 463)
 
 
 def test_the_pages_of_a_business_are_found_by_debug_token(sandbox: Sandbox) -> None:
@@ -417,7 +419,7 @@ def test_a_persons_token_is_no_pages_token(sandbox: Sandbox) -> None:
     person = login(sandbox, "one")
     url = f"{sandbox.base}/facebook/v25.0/{page.remote_id}/feed"
     answer = requests.post(url, json={"message": "m", "access_token": person.token}, timeout=30)
-    assert refused(answer) == (190, 2069032)
+    assert graph_error(answer) == (190, 2069032)
     assert person.get("me", fields="id,name").json()["name"] == "Sandbox Person"
 
 
@@ -435,7 +437,7 @@ def test_instagram_is_reached_through_the_page_it_is_linked_to(sandbox: Sandbox)
     query = {"access_token": page.token, "image_url": sandbox.media("sample-1.jpg")}
     made = requests.post(f"{sandbox.base}/facebook/v25.0/{linked.remote_id}/media", params=query, timeout=30)
     assert made.ok, made.text
-    assert refused(
+    assert graph_error(
         requests.post(f"{sandbox.base}/facebook/v25.0/me/feed", params={"message": "m", **query}, timeout=30)
     )
 

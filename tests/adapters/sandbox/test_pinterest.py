@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Pinterest, Sandbox, until
+from tests.adapters.sandbox.client import Pinterest, Sandbox, wait_until
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def film(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample.mp4").read_bytes()
 
 
-def no(answer: requests.Response) -> tuple[int, int]:
+def error_response(answer: requests.Response) -> tuple[int, int]:
     return answer.status_code, answer.json()["code"]
 
 
@@ -51,11 +51,11 @@ def test_an_image_pin_is_live_and_found_by_its_link(pinner: Pinterest) -> None:
     (entry,) = pinner.sandbox.ledger("pinterest")
     assert (entry["kind"], entry["remote_id"], entry["caption"]) == ("image", pin["id"], "d")
     assert (entry["url"], entry["extra"]["link"]) == (f"https://www.pinterest.com/pin/{pin['id']}/", link)
-    assert [item["link"] for item in pinner.on_board()["items"]] == [link]
+    assert [item["link"] for item in pinner.list_pins()["items"]] == [link]
     assert pinner.call("GET", f"pins/{pin['id']}").json() == pin
     assert pinner.call("DELETE", f"pins/{pin['id']}").status_code == 204
-    assert no(pinner.call("GET", f"pins/{pin['id']}")) == (404, 50)
-    assert (pinner.on_board()["items"], len(pinner.sandbox.ledger())) == ([], 1)
+    assert error_response(pinner.call("GET", f"pins/{pin['id']}")) == (404, 50)
+    assert (pinner.list_pins()["items"], len(pinner.sandbox.ledger())) == ([], 1)
 
 
 def test_a_carousel_has_from_two_to_five_images_of_one_size(pinner: Pinterest) -> None:
@@ -68,7 +68,7 @@ def test_a_carousel_has_from_two_to_five_images_of_one_size(pinner: Pinterest) -
     assert answer.json()["media"]["media_type"] == "multiple_images"
     assert len(pinner.sandbox.ledger()[0]["media"]) == 5
     for wrong in (names[:1], [*names, "picture.png"], ["sample-1.jpg", "wide.jpg"]):
-        assert no(pinner.pin(source(*wrong))) == (400, 1)
+        assert error_response(pinner.pin(source(*wrong))) == (400, 1)
 
 
 def test_a_picture_can_be_sent_in_the_body(pinner: Pinterest) -> None:
@@ -87,10 +87,10 @@ def test_a_video_pin_needs_a_video_that_has_succeeded_and_one_cover(pinner: Pint
     cover = {"cover_image_url": pinner.sandbox.media("sample-1.jpg")}
     source = {"source_type": "video_id", "media_id": made["media_id"]}
     assert pinner.status(made["media_id"]) == "registered"
-    assert no(pinner.pin(source | cover)) == (400, 1)
+    assert error_response(pinner.pin(source | cover)) == (400, 1)
     assert pinner.send(made, film).status_code == 204
     assert pinner.status(made["media_id"]) == "succeeded"
-    assert no(pinner.pin(source)) == (400, 1)
+    assert error_response(pinner.pin(source)) == (400, 1)
     assert pinner.pin(source | cover).json()["media"]["media_type"] == "video"
     assert pinner.pin(source | {"cover_image_key_frame_time": 1}).status_code == 201
     assert [entry["media"][0]["bytes"] for entry in pinner.sandbox.ledger()] == [len(film)] * 2
@@ -140,7 +140,7 @@ def test_the_storage_wants_no_token_a_length_and_not_to_be_late(pinner: Pinteres
     assert _xml(both) == (400, "InvalidArgument")
     chunked = requests.post(made["upload_url"], data=iter([b"x"]), timeout=30)
     assert _xml(chunked) == (411, "MissingContentLength")
-    pinner.sandbox.told("POST", "clock", {"advance_s": 3601})
+    pinner.sandbox.control_json("POST", "clock", {"advance_s": 3601})
     assert _xml(pinner.send(made, film)) == (403, "AccessDenied")
 
 
@@ -162,7 +162,7 @@ def test_the_storage_wants_no_token_a_length_and_not_to_be_late(pinner: Pinteres
 def test_a_pin_that_breaks_a_rule_is_refused(
     pinner: Pinterest, body: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    assert no(pinner.pin(**body)) == expected
+    assert error_response(pinner.pin(**body)) == expected
     assert pinner.sandbox.ledger() == []
 
 
@@ -175,31 +175,34 @@ def test_an_unreachable_picture_is_told_in_the_vendors_words(pinner: Pinterest) 
 
 def test_foreign_boards_are_closed(pinner: Pinterest) -> None:
     bob = pinner.sandbox.account("pinterest", "bob")
-    assert no(pinner.call("GET", f"boards/{pinner.board}/pins", token=bob.access_token)) == (403, 29)
+    assert error_response(pinner.call("GET", f"boards/{pinner.board}/pins", token=bob.access_token)) == (
+        403,
+        29,
+    )
 
 
 def test_the_pins_of_a_board_come_in_pages_newest_first(pinner: Pinterest) -> None:
     for number in range(3):
         pinner.pin(title=f"pin {number}")
-    first = pinner.on_board(page_size=2)
+    first = pinner.list_pins(page_size=2)
     assert [pin["title"] for pin in first["items"]] == ["pin 2", "pin 1"]
-    second = pinner.on_board(page_size=2, bookmark=first["bookmark"])
+    second = pinner.list_pins(page_size=2, bookmark=first["bookmark"])
     assert ([pin["title"] for pin in second["items"]], second["bookmark"]) == (["pin 0"], None)
 
 
 def test_a_listing_can_lag_behind(pinner: Pinterest) -> None:
     pinner.sandbox.fault("pinterest", "finalize", "late-visibility", delay_ms=60_000)
     pin = pinner.pin().json()["id"]
-    assert (pinner.on_board()["items"], len(pinner.sandbox.ledger())) == ([], 1)
-    pinner.sandbox.told("POST", "clock", {"advance_s": 61})
-    assert [item["id"] for item in pinner.on_board()["items"]] == [pin]
+    assert (pinner.list_pins()["items"], len(pinner.sandbox.ledger())) == ([], 1)
+    pinner.sandbox.control_json("POST", "clock", {"advance_s": 61})
+    assert [item["id"] for item in pinner.list_pins()["items"]] == [pin]
 
 
 def test_a_minute_has_100_writes(sandbox: Sandbox) -> None:
     pinner = Pinterest(sandbox=sandbox, account=sandbox.account("pinterest"))
     answers = [pinner.call("POST", "media", {"media_type": "video"}) for _ in range(101)]
     assert {answer.status_code for answer in answers[:100]} == {201}
-    assert no(answers[100]) == (429, 8)
+    assert error_response(answers[100]) == (429, 8)
     assert answers[0].headers["x-ratelimit-remaining"] == "99"
     assert set(answers[100].headers) >= {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
@@ -208,7 +211,7 @@ def test_a_lost_answer_leaves_a_pin_behind(pinner: Pinterest) -> None:
     pinner.sandbox.fault("pinterest", "finalize", "effect-then-drop")
     with pytest.raises(requests.ConnectionError):
         pinner.pin(link="https://a.example/?utm_content=once")
-    assert [pin["link"] for pin in pinner.on_board()["items"]] == ["https://a.example/?utm_content=once"]
+    assert [pin["link"] for pin in pinner.list_pins()["items"]] == ["https://a.example/?utm_content=once"]
     assert len(pinner.sandbox.ledger()) == 1
 
 
@@ -224,7 +227,7 @@ def test_pinterest_says_no_in_its_own_words(pinner: Pinterest) -> None:
     for fault, envelope in expected.items():
         pinner.sandbox.fault("pinterest", "finalize", fault)
         answer = pinner.pin()
-        assert no(answer) == envelope
+        assert error_response(answer) == envelope
         assert ("spam" in answer.json().get("message_detail", "")) == (fault == "spam-block")
     assert pinner.sandbox.ledger() == []
 
@@ -236,8 +239,8 @@ def test_a_video_stuck_in_processing_goes_on_when_the_fault_is_cleared(
     made = pinner.register()
     pinner.send(made, film)
     assert pinner.status(made["media_id"]) == "processing"
-    pinner.sandbox.told("DELETE", f"faults/{fault}")
-    assert until(lambda: pinner.status(made["media_id"]) == "succeeded")
+    pinner.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert wait_until(lambda: pinner.status(made["media_id"]) == "succeeded")
 
 
 def _token(pinner: Pinterest, **form: str) -> requests.Response:
@@ -252,4 +255,4 @@ def test_refresh_tokens_rotate(pinner: Pinterest) -> None:
     assert _token(pinner, grant_type="refresh_token", refresh_token=old).ok
     newest = _token(pinner, grant_type="refresh_token", refresh_token=old).json()
     assert pinner.call("GET", "boards", token=newest["access_token"]).ok
-    assert no(_token(pinner, grant_type="refresh_token", refresh_token=old)) == (400, 283)
+    assert error_response(_token(pinner, grant_type="refresh_token", refresh_token=old)) == (400, 283)

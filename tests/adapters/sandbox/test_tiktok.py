@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Sandbox, TikTok, until
+from tests.adapters.sandbox.client import Sandbox, TikTok, wait_until
 
 MB = 1_000_000
 
@@ -39,9 +39,9 @@ def test_an_upload_in_two_chunks_goes_live_once_and_shows_its_id_later(tiktok: T
     assert tiktok.status(made["publish_id"])["uploaded_bytes"] == 6 * MB
     assert tiktok.sandbox.ledger() == []
     assert put(made["upload_url"], large[6 * MB :], 6 * MB, len(large)).status_code == 201
-    complete = tiktok.ended(made["publish_id"])
+    complete = tiktok.wait_until_ended(made["publish_id"])
     assert (complete["status"], complete["publicaly_available_post_id"]) == ("PUBLISH_COMPLETE", [])
-    (post_id,) = until(lambda: tiktok.status(made["publish_id"])["publicaly_available_post_id"])
+    (post_id,) = wait_until(lambda: tiktok.status(made["publish_id"])["publicaly_available_post_id"])
     (entry,) = tiktok.sandbox.ledger()
     assert (entry["handle"], entry["remote_id"], entry["kind"]) == (made["publish_id"], str(post_id), "video")
     assert entry["media"][0]["bytes"] == len(large)
@@ -63,7 +63,7 @@ def test_chunks_out_of_order_of_wrong_length_or_type_are_refused(tiktok: TikTok,
 
 def test_an_upload_url_dies_after_an_hour(tiktok: TikTok, small: bytes) -> None:
     url = tiktok.upload_init(len(small), len(small), 1)["upload_url"]
-    tiktok.sandbox.told("POST", "clock", {"advance_s": 3601})
+    tiktok.sandbox.control_json("POST", "clock", {"advance_s": 3601})
     assert put(url, small, 0, len(small)).status_code == 403
 
 
@@ -109,7 +109,7 @@ def test_a_pull_goes_live_and_a_pull_that_fails_does_not(tiktok: TikTok) -> None
         tiktok.post(path, tiktok.video_body(source)).json()["data"]["publish_id"]
         for source in (good, bad, moved)
     ]
-    ends = [tiktok.ended(publish_id) for publish_id in ids]
+    ends = [tiktok.wait_until_ended(publish_id) for publish_id in ids]
     assert ids[0].startswith("v_pub_url~v2-1.")
     assert [(end["status"], end["fail_reason"]) for end in ends] == [
         ("PUBLISH_COMPLETE", ""),
@@ -125,7 +125,7 @@ def test_a_video_longer_than_the_creator_may_post_fails(sandbox: Sandbox) -> Non
     tiktok = TikTok(sandbox=sandbox, account=account)
     body = tiktok.video_body({"source": "PULL_FROM_URL", "video_url": sandbox.media("sample.mp4")})
     publish_id = tiktok.post("post/publish/video/init/", body).json()["data"]["publish_id"]
-    assert tiktok.ended(publish_id)["fail_reason"] == "duration_check_failed"
+    assert tiktok.wait_until_ended(publish_id)["fail_reason"] == "duration_check_failed"
 
 
 def test_a_video_to_the_inbox_ends_there_and_the_sixth_waits(tiktok: TikTok) -> None:
@@ -136,14 +136,14 @@ def test_a_video_to_the_inbox_ends_there_and_the_sixth_waits(tiktok: TikTok) -> 
     ]
     publish_id = answers[0].json()["data"]["publish_id"]
     assert publish_id.startswith("v_inbox_url~v2-1.")
-    assert tiktok.ended(publish_id)["status"] == "SEND_TO_USER_INBOX"
+    assert tiktok.wait_until_ended(publish_id)["status"] == "SEND_TO_USER_INBOX"
     assert tiktok.sandbox.ledger()[0]["kind"] == "draft"
 
 
 def test_photos_go_live_with_their_description_and_media(tiktok: TikTok) -> None:
     publish_id = tiktok.photos("sample-1.jpg", "sample-2.jpg", description="Hej #tag")
     assert publish_id.startswith("p_pub_url~v2.")
-    assert tiktok.ended(publish_id)["status"] == "PUBLISH_COMPLETE"
+    assert tiktok.wait_until_ended(publish_id)["status"] == "PUBLISH_COMPLETE"
     (entry,) = tiktok.sandbox.ledger("tiktok")
     assert (entry["kind"], entry["caption"], len(entry["media"])) == ("photos", "Hej #tag", 2)
     assert entry["media"][0]["url"] == tiktok.sandbox.media("sample-1.jpg")
@@ -158,14 +158,14 @@ def test_photos_go_live_with_their_description_and_media(tiktok: TikTok) -> None
     ],
 )
 def test_a_bad_photo_fails_behind_an_envelope_that_says_ok(tiktok: TikTok, name: str, reason: str) -> None:
-    assert tiktok.ended(tiktok.photos("sample-1.jpg", name))["fail_reason"] == reason
+    assert tiktok.wait_until_ended(tiktok.photos("sample-1.jpg", name))["fail_reason"] == reason
     assert tiktok.sandbox.ledger() == []
 
 
 def test_self_only_never_gets_a_public_id(tiktok: TikTok) -> None:
     publish_id = tiktok.photos(privacy_level="SELF_ONLY")
-    tiktok.ended(publish_id)
-    tiktok.sandbox.told("POST", "clock", {"advance_s": 60})
+    tiktok.wait_until_ended(publish_id)
+    tiktok.sandbox.control_json("POST", "clock", {"advance_s": 60})
     assert [tiktok.status(publish_id)["publicaly_available_post_id"] for _ in range(3)] == [[], [], []]
     listed = tiktok.post("video/list/?fields=id", {"max_count": 20}).json()["data"]
     assert listed["videos"] == []
@@ -264,23 +264,23 @@ def test_a_minute_has_room_for_so_many_requests(tiktok: TikTok, path: str, limit
     answers = [tiktok.post(path, {}) for _ in range(limit + 1)]
     assert "rate_limit_exceeded" not in {code(answer)[1] for answer in answers[:-1]}
     assert code(answers[-1]) == (429, "rate_limit_exceeded")
-    tiktok.sandbox.told("POST", "clock", {"advance_s": 61})
+    tiktok.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert code(tiktok.post(path, {}))[0] != 429
 
 
 def test_a_day_has_room_for_fifteen_posts(tiktok: TikTok) -> None:
     for _ in range(15):
         tiktok.photos()
-        tiktok.sandbox.told("POST", "clock", {"advance_s": 11})
+        tiktok.sandbox.control_json("POST", "clock", {"advance_s": 11})
     refused = tiktok.post("post/publish/content/init/", tiktok.photo_body())
     assert code(refused) == (403, "spam_risk_too_many_posts")
-    tiktok.sandbox.told("POST", "clock", {"advance_s": 80_000})
+    tiktok.sandbox.control_json("POST", "clock", {"advance_s": 80_000})
     # the day is over before the token is: 86,400 s after it was given out
     assert (
         code(tiktok.post("post/publish/content/init/", tiktok.photo_body()))[1] == "spam_risk_too_many_posts"
     )
     tiktok.account = tiktok.sandbox.account("tiktok")
-    tiktok.sandbox.told("POST", "clock", {"advance_s": 6_400})
+    tiktok.sandbox.control_json("POST", "clock", {"advance_s": 6_400})
     assert code(tiktok.post("post/publish/content/init/", tiktok.photo_body())) == (200, "ok")
 
 
@@ -311,7 +311,7 @@ def test_the_list_shows_public_posts_newest_first_in_pages(tiktok: TikTok) -> No
     tiktok.sandbox.pace("instant", quotas=False)
     for number in range(3):
         tiktok.photos(title=f"post {number}")
-        tiktok.sandbox.told("POST", "clock", {"advance_s": 1})
+        tiktok.sandbox.control_json("POST", "clock", {"advance_s": 1})
     fields = "?fields=id,title,create_time,share_url,video_description,duration"
     page = tiktok.post(f"video/list/{fields}", {"max_count": 2}).json()["data"]
     assert ([video["title"] for video in page["videos"]], page["has_more"]) == (["post 2", "post 1"], True)
@@ -354,7 +354,7 @@ def test_refresh_rotates_and_the_old_token_lives_until_the_new_one_is_used(tikto
 
 
 def test_a_code_of_the_consent_hook_gives_tokens_once(tiktok: TikTok) -> None:
-    given = tiktok.sandbox.told(
+    given = tiktok.sandbox.control_json(
         "POST", "oauth/code", {"platform": "tiktok", "remote_id": tiktok.account.remote_id}
     )
     form = {

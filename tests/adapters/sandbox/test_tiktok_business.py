@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Business, Sandbox, until
+from tests.adapters.sandbox.client import Business, Sandbox, wait_until
 
 CHARTED = "7221171716369631233"
 
@@ -16,9 +16,9 @@ def test_a_video_goes_live_and_its_id_comes_later(business: Business) -> None:
     share_id = business.video()["data"]["share_id"]
     assert share_id.startswith("v_pub_url~v1.")
     assert business.status(share_id) == {"status": "PROCESSING_DOWNLOAD"}
-    business.sandbox.told("DELETE", f"faults/{fault}")
-    assert business.ended(share_id) == {"status": "PUBLISH_COMPLETE"}
-    (post_id,) = until(lambda: business.status(share_id).get("post_ids"))
+    business.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert business.wait_until_ended(share_id) == {"status": "PUBLISH_COMPLETE"}
+    (post_id,) = wait_until(lambda: business.status(share_id).get("post_ids"))
     (entry,) = business.sandbox.ledger("tiktok_business")
     assert (entry["remote_id"], entry["handle"], entry["kind"]) == (post_id, share_id, "video")
 
@@ -30,9 +30,9 @@ def test_photos_go_live_and_private_ones_never_get_an_id(business: Business) -> 
     ]
     assert shares[0].startswith("p_pub_url~v1.")
     for share_id in shares:
-        assert business.ended(share_id)["status"] == "PUBLISH_COMPLETE"
-    assert until(lambda: business.status(shares[0]).get("post_ids"))
-    business.sandbox.told("POST", "clock", {"advance_s": 300})
+        assert business.wait_until_ended(share_id)["status"] == "PUBLISH_COMPLETE"
+    assert wait_until(lambda: business.status(shares[0]).get("post_ids"))
+    business.sandbox.control_json("POST", "clock", {"advance_s": 300})
     assert "post_ids" not in business.status(shares[1])
     assert [entry["kind"] for entry in business.sandbox.ledger()] == ["photos", "photos"]
 
@@ -41,7 +41,11 @@ def test_drafts_drop_what_they_ignore(business: Business) -> None:
     music = {"music_sound_id": "1"}  # would be refused, were it looked at
     video = business.video(upload_to_draft=True, music_sound_info=music)["data"]["share_id"]
     photos = business.photo(is_draft=True, title="t", music_sound_info=music)["data"]["share_id"]
-    assert business.ended(video)["status"] == business.ended(photos)["status"] == "SEND_TO_USER_INBOX"
+    assert (
+        business.wait_until_ended(video)["status"]
+        == business.wait_until_ended(photos)["status"]
+        == "SEND_TO_USER_INBOX"
+    )
     entries = {entry["handle"]: entry for entry in business.sandbox.ledger()}
     assert {entry["kind"] for entry in entries.values()} == {"draft"}
     assert (entries[video]["caption"], entries[photos]["caption"]) == ("", "c")
@@ -59,7 +63,10 @@ def test_a_track_is_taken_only_from_the_charts(business: Business) -> None:
     ]
     photo = business.photo(music_sound_info={"music_sound_id": CHARTED, "music_sound_volume": 3})
     assert refused == [51065, 51065, 51065]
-    ended = [business.ended(answer["data"]["share_id"])["status"] for answer in (accepted, silent, photo)]
+    ended = [
+        business.wait_until_ended(answer["data"]["share_id"])["status"]
+        for answer in (accepted, silent, photo)
+    ]
     assert ended == ["PUBLISH_COMPLETE"] * 3
     entries = {entry["handle"]: entry["extra"] for entry in business.sandbox.ledger()}
     assert [entries[answer["data"]["share_id"]]["silent"] for answer in (accepted, silent)] == [False, True]
@@ -95,13 +102,13 @@ def test_a_video_that_breaks_a_rule_is_refused_with_http_200(
 def test_a_video_that_cannot_be_used_fails(
     business: Business, name: str, info: dict[str, Any], reason: str
 ) -> None:
-    ended = business.ended(business.video(name, **info)["data"]["share_id"])
+    ended = business.wait_until_ended(business.video(name, **info)["data"]["share_id"])
     assert ended == {"status": "FAILED", "reason": reason}
     assert business.sandbox.ledger() == []
 
 
 def test_a_png_photo_fails(business: Business) -> None:
-    ended = business.ended(business.photo("picture.png")["data"]["share_id"])
+    ended = business.wait_until_ended(business.photo("picture.png")["data"]["share_id"])
     assert ended["reason"] == "file_format_check_failed"
 
 
@@ -124,7 +131,7 @@ def test_a_url_must_lie_in_a_verified_property(business: Business) -> None:
     assert business.call("POST", "business/property/verify/", body).json()["code"] == 0
     listed = business.call("GET", "business/property/list/", app_id="a", secret="s").json()["data"]
     assert [item["property_status"] for item in listed["url_property_info_list"]] == [1]
-    assert business.ended(business.video(url)["data"]["share_id"])["reason"] == "video_pull_failed"
+    assert business.wait_until_ended(business.video(url)["data"]["share_id"])["reason"] == "video_pull_failed"
     assert business.call("POST", "business/property/delete/", body).json()["code"] == 0
     assert business.video(url)["code"] == 40002
 
@@ -140,7 +147,7 @@ def test_tokens_and_ids_are_checked(business: Business) -> None:
     assert code(f"Bearer {token}", **mine) == 40105
     assert code("", **mine) == 40104
     assert code(token, business_id="other") == 40001
-    business.sandbox.told("POST", "clock", {"advance_s": 86_401})
+    business.sandbox.control_json("POST", "clock", {"advance_s": 86_401})
     assert code(token, **mine) == 40102
     assert business.call("GET", path[:-1], **mine).status_code == 404
 
@@ -151,7 +158,7 @@ def test_the_minute_and_the_day_have_limits(business: Business) -> None:
     posts = [business.photo()["code"] for _ in range(7)]
     assert posts == [0] * 6 + [40100]
     for _ in range(2):
-        business.sandbox.told("POST", "clock", {"advance_s": 61})
+        business.sandbox.control_json("POST", "clock", {"advance_s": 61})
         posts += [business.photo()["code"] for _ in range(6)]
     assert posts.count(0) == 15
     last = business.photo()
@@ -162,7 +169,7 @@ def test_the_list_is_newest_first_in_pages(business: Business) -> None:
     business.sandbox.pace("instant", quotas=False)
     for number in range(3):
         business.photo(caption=f"post {number}")
-        business.sandbox.told("POST", "clock", {"advance_s": 1})
+        business.sandbox.control_json("POST", "clock", {"advance_s": 1})
     fields = '["item_id","create_time","caption","share_url","media_type"]'
     page = business.get("business/video/list/", fields=fields, max_count="2")["data"]
     assert ([row["caption"] for row in page["videos"]], page["has_more"]) == (["post 2", "post 1"], True)

@@ -29,8 +29,8 @@ def _film(sandbox: Sandbox) -> bytes:
 
 def _flip(sandbox: Sandbox) -> Callable[[], requests.Response]:
     page = _page(sandbox)
-    post = page.unpublished("flip", page.photo())
-    return lambda: page.show(post)
+    post = page.create_unpublished("flip", page.photo())
+    return lambda: page.publish(post)
 
 
 def _direct(sandbox: Sandbox) -> Callable[[], requests.Response]:
@@ -41,7 +41,7 @@ def _direct(sandbox: Sandbox) -> Callable[[], requests.Response]:
 def _photo(sandbox: Sandbox) -> Callable[[], requests.Response]:
     page = _page(sandbox)
     body = {"url": sandbox.media("sample-1.jpg"), "message": "photo"}
-    return lambda: page.on_page("POST", "photos", body)
+    return lambda: page.call_page("POST", "photos", body)
 
 
 def _reel(sandbox: Sandbox) -> Callable[[], requests.Response]:
@@ -52,13 +52,13 @@ def _reel(sandbox: Sandbox) -> Callable[[], requests.Response]:
 
 def _video(sandbox: Sandbox) -> Callable[[], requests.Response]:
     page, data = _page(sandbox), _film(sandbox)
-    made = page.on_page("POST", "videos", {"upload_phase": "start", "file_size": len(data)}).json()
+    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(data)}).json()
     url = f"{sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
     form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"], "start_offset": "0"}
     form["access_token"] = page.account.access_token
     assert requests.post(url, data=form, files={"video_file_chunk": ("c", data)}, timeout=30).ok
     finish = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"]}
-    return lambda: page.on_page("POST", "videos", finish)
+    return lambda: page.call_page("POST", "videos", finish)
 
 
 def _youtube(sandbox: Sandbox) -> Callable[[], requests.Response]:

@@ -15,7 +15,7 @@ import httplib2  # type: ignore[import-untyped]
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Sandbox, YouTube, reason, until
+from tests.adapters.sandbox.client import Sandbox, YouTube, google_error, wait_until
 
 GRANULE = 256 << 10
 
@@ -114,7 +114,7 @@ def test_a_session_can_move(channel: YouTube, large: bytes) -> None:
     session, total = channel.session(len(large)), len(large)
     channel.sandbox.fault("youtube", "upload", "moved-session")
     moved = channel.put(session, large[:GRANULE], 0, total).headers["Location"]
-    assert reason(channel.probe(session, total)) == (404, "notFound")
+    assert google_error(channel.probe(session, total)) == (404, "notFound")
     assert channel.put(moved, large[GRANULE:], GRANULE, total).status_code == 201
 
 
@@ -130,7 +130,7 @@ def test_a_cut_upload_keeps_whole_granules(channel: YouTube, large: bytes) -> No
     del request.headers["Transfer-Encoding"]
     with requests.Session() as http, pytest.raises(OSError, match="the sender dies"):
         http.send(request, timeout=30)
-    seen = until(lambda: channel.probe(session, total).headers.get("Range"))
+    seen = wait_until(lambda: channel.probe(session, total).headers.get("Range"))
     assert seen == f"bytes=0-{GRANULE - 1}"
     assert channel.put(session, large[GRANULE:], GRANULE, total).status_code == 201
 
@@ -139,8 +139,8 @@ def test_a_token_can_end_in_the_middle_and_the_session_goes_on(channel: YouTube,
     session, total = channel.session(len(large)), len(large)
     channel.put(session, large[:GRANULE], 0, total)
     account = {"platform": "youtube", "remote_id": channel.account.remote_id}
-    channel.sandbox.told("POST", "tokens", account | {"state": "expired"})
-    assert reason(channel.put(session, large[GRANULE:], GRANULE, total)) == (401, "authError")
+    channel.sandbox.control_json("POST", "tokens", account | {"state": "expired"})
+    assert google_error(channel.put(session, large[GRANULE:], GRANULE, total)) == (401, "authError")
     form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
     form["refresh_token"] = channel.account.refresh_token or ""
     fresh = requests.post(f"{channel.sandbox.base}/google-oauth/token", data=form, timeout=30).json()
@@ -159,12 +159,12 @@ def test_a_lost_answer_at_the_last_byte_is_found_by_asking(channel: YouTube, fil
 
 def test_a_session_lives_a_week(channel: YouTube, film: bytes) -> None:
     session = channel.session(len(film))
-    channel.sandbox.told("POST", "clock", {"advance_s": 7 * 86_400 + 1})
-    channel.sandbox.told(
+    channel.sandbox.control_json("POST", "clock", {"advance_s": 7 * 86_400 + 1})
+    channel.sandbox.control_json(
         "POST", "tokens", {"platform": "youtube", "remote_id": channel.account.remote_id, "state": "valid"}
     )
     channel.account.access_token = channel.sandbox.account("youtube").access_token
-    assert reason(channel.probe(session, len(film))) == (404, "notFound")
+    assert google_error(channel.probe(session, len(film))) == (404, "notFound")
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,19 @@ def test_a_session_lives_a_week(channel: YouTube, film: bytes) -> None:
 def test_metadata_that_breaks_a_rule_is_refused(
     channel: YouTube, more: dict[str, Any], expected: str
 ) -> None:
-    assert reason(channel.open(1000, **more)) == (400, expected)
+    assert google_error(channel.open(1000, **more)) == (400, expected)
 
 
 def test_parts_are_named(channel: YouTube) -> None:
     upload = "upload/youtube/v3/videos"
     body = {"snippet": {"title": "t"}, "status": {}}
-    assert reason(channel.call("POST", upload, body, uploadType="resumable"))[1] == "missingRequiredParameter"
+    assert (
+        google_error(channel.call("POST", upload, body, uploadType="resumable"))[1]
+        == "missingRequiredParameter"
+    )
     half = channel.call("POST", upload, body, uploadType="resumable", part="snippet")
-    assert reason(half) == (400, "unexpectedPart")
-    assert reason(channel.call("GET", "youtube/v3/videos", part="hologram", id="x"))[1] == "unknownPart"
+    assert google_error(half) == (400, "unexpectedPart")
+    assert google_error(channel.call("GET", "youtube/v3/videos", part="hologram", id="x"))[1] == "unknownPart"
 
 
 def test_a_day_has_100_uploads_and_ends_at_midnight_in_california(sandbox: Sandbox) -> None:
@@ -201,9 +204,9 @@ def test_a_day_has_100_uploads_and_ends_at_midnight_in_california(sandbox: Sandb
     channel = YouTube(sandbox=sandbox, account=sandbox.account("youtube"))
     answers = [channel.open(1000) for _ in range(101)]
     assert {answer.status_code for answer in answers[:100]} == {200}
-    assert reason(answers[100]) == (403, "quotaExceeded")
+    assert google_error(answers[100]) == (403, "quotaExceeded")
     assert answers[100].json()["error"]["errors"][0]["domain"] == "youtube.quota"
-    sandbox.told("POST", "clock", {"advance_s": 86_400})
+    sandbox.control_json("POST", "clock", {"advance_s": 86_400})
     channel.account.access_token = sandbox.account("youtube").access_token
     assert channel.open(1000).ok
 
@@ -216,7 +219,7 @@ def test_the_uploads_are_listed_newest_first_in_pages(channel: YouTube, film: by
     assert [item["snippet"]["title"] for item in second["items"]] == ["clip 0"]
     assert (first["pageInfo"]["totalResults"], "nextPageToken" in second) == (3, False)
     foreign = channel.call("GET", "youtube/v3/playlistItems", part="id", playlistId="UUnobody")
-    assert reason(foreign) == (404, "playlistNotFound")
+    assert google_error(foreign) == (404, "playlistNotFound")
     assert channel.videos("gone", keys[0])[0]["id"] == keys[0]
 
 
@@ -246,8 +249,8 @@ def test_a_stuck_video_stays_uploaded_until_the_fault_is_cleared(channel: YouTub
     fault = channel.sandbox.fault("youtube", "finalize", "stuck-processing")
     key = channel.upload(film)
     assert channel.videos(key)[0]["status"]["uploadStatus"] == "uploaded"
-    channel.sandbox.told("DELETE", f"faults/{fault}")
-    assert until(lambda: channel.videos(key)[0]["status"]["uploadStatus"] == "processed")
+    channel.sandbox.control_json("DELETE", f"faults/{fault}")
+    assert wait_until(lambda: channel.videos(key)[0]["status"]["uploadStatus"] == "processed")
     assert len(channel.sandbox.ledger()) == 1
 
 
@@ -255,7 +258,7 @@ def test_late_visibility_hides_a_video_that_is_live(channel: YouTube, film: byte
     channel.sandbox.fault("youtube", "finalize", "late-visibility", delay_ms=60_000)
     key = channel.upload(film)
     assert (channel.videos(key), channel.uploads()["items"], len(channel.sandbox.ledger())) == ([], [], 1)
-    channel.sandbox.told("POST", "clock", {"advance_s": 61})
+    channel.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert (len(channel.videos(key)), len(channel.uploads()["items"])) == (1, 1)
 
 
@@ -269,11 +272,11 @@ def test_youtube_says_no_in_its_own_words(channel: YouTube, film: bytes) -> None
     }
     for fault, envelope in expected.items():
         channel.sandbox.fault("youtube", "finalize", fault)
-        assert reason(channel.put(session, film, 0, len(film))) == envelope
+        assert google_error(channel.put(session, film, 0, len(film))) == envelope
     channel.sandbox.fault("youtube", "prepare", "quota-exhausted")
-    assert reason(channel.open(10)) == (403, "quotaExceeded")
+    assert google_error(channel.open(10)) == (403, "quotaExceeded")
     channel.sandbox.fault("youtube", "prepare", "quota-exhausted", reason="uploadLimitExceeded")
-    assert reason(channel.open(10)) == (400, "uploadLimitExceeded")
+    assert google_error(channel.open(10)) == (400, "uploadLimitExceeded")
     assert channel.sandbox.ledger() == []
 
 
@@ -281,9 +284,9 @@ def test_a_token_that_may_only_upload_cannot_list(sandbox: Sandbox) -> None:
     scopes = {"scopes": ["https://www.googleapis.com/auth/youtube.upload"]}
     channel = YouTube(sandbox=sandbox, account=sandbox.account("youtube", options=scopes))
     answer = channel.call("GET", "youtube/v3/channels", part="id", mine="true")
-    assert reason(answer) == (403, "insufficientPermissions")
+    assert google_error(answer) == (403, "insufficientPermissions")
     nobody = YouTube(sandbox=sandbox, account=sandbox.account("youtube", "n", options={"no_channel": True}))
-    assert reason(nobody.open(10)) == (401, "youtubeSignupRequired")
+    assert google_error(nobody.open(10)) == (401, "youtubeSignupRequired")
 
 
 @pytest.mark.parametrize("fault", [None, "effect-then-5xx", "short-store", "moved-session"])

@@ -17,17 +17,17 @@ _CUT = (ClientPayloadError, http_exceptions.HttpProcessingError, ConnectionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
+class ReceivedBytes:
     """What one request has brought."""
 
     bytes: int
-    is_cut: bool = False
+    is_aborted: bool = False
     """The sender went away in the middle; nobody will read the answer."""
-    is_too_much: bool = False
+    is_too_large: bool = False
     """More than allowed came; what was allowed is kept."""
 
 
-async def take_in(request: web.Request, path: Path, at: int, most: int) -> Intake:
+async def receive_body(request: web.Request, path: Path, at: int, most: int) -> ReceivedBytes:
     """Write the body of `request` into the file from byte `at` on, `most` bytes at most."""
     size = 0
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
@@ -37,7 +37,7 @@ async def take_in(request: web.Request, path: Path, at: int, most: int) -> Intak
                 file.write(part[: most - size])
                 size += len(part)
                 if size > most:
-                    return Intake(bytes=most, is_too_much=True)
+                    return ReceivedBytes(bytes=most, is_too_large=True)
         except _CUT:
-            return Intake(bytes=size, is_cut=True)
-    return Intake(bytes=size)
+            return ReceivedBytes(bytes=size, is_aborted=True)
+    return ReceivedBytes(bytes=size)

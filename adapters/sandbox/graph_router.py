@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapters.sandbox.responses import json_answer
+from adapters.sandbox.responses import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +20,18 @@ _VERSION = re.compile(r"v\d+\.\d+\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class _Route:
     owns: Callable[[str, web.Request], bool]
     endpoint: Endpoint
 
 
-class Graph:
+class GraphRouter:
     """Finds the endpoint of a node by asking each platform whether the node is one of its own."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Serve the endpoints of `context`."""
         self._context = context
-        self._claims: dict[tuple[str, str, str], list[_Claim]] = {}
+        self._routes: dict[tuple[str, str, str], list[_Route]] = {}
         self._hosts: set[str] = set()
 
     def mount(self, app: web.Application, host: str) -> None:
@@ -45,14 +45,14 @@ class Graph:
 
         app.router.add_route("*", f"/{host}/{{path:.*}}", answer)
 
-    def claim(
+    def add_route(
         self, host: str, method: str, edge: str, endpoint: Endpoint, owns: Callable[[str, web.Request], bool]
     ) -> None:
         """Serve `edge` ("" = the node itself) of the nodes that `owns` says yes to.
 
         `owns` gets the node ("me", an id, or "" for paths like /refresh_access_token) and the request.
         """
-        self._claims.setdefault((host, method, edge), []).append(_Claim(owns=owns, endpoint=endpoint))
+        self._routes.setdefault((host, method, edge), []).append(_Route(owns=owns, endpoint=endpoint))
 
     async def _answer(self, host: str, request: web.Request) -> web.StreamResponse:
         parts = request.match_info["path"].strip("/").split("/")
@@ -60,14 +60,14 @@ class Graph:
             parts = parts[1:]
         node = parts[0] if parts else ""
         edge = "/".join(parts[1:])
-        for claim in self._claims.get((host, request.method, edge), ()):
-            if claim.owns(node, request):
-                return await claim.endpoint.serve(self._context, request)
+        for route in self._routes.get((host, request.method, edge), ()):
+            if route.owns(node, request):
+                return await route.endpoint.serve(self._context, request)
         return self._unknown(request.method, node)
 
     @staticmethod
     def _unknown(method: str, node: str) -> web.Response:
-        return json_answer(
+        return json_response(
             {
                 "error": {
                     "message": f"Unsupported {method.lower()} request. Object with ID '{node}' does not exist, cannot "

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _KIND = "day"
 
 
-class DayCount:
+class DailyQuota:
     """One count for each name, kept across a kill; a new day starts at 0."""
 
     def __init__(self, context: SandboxContext, zone: str) -> None:
@@ -20,16 +20,16 @@ class DayCount:
         self._context = context
         self._zone = ZoneInfo(zone)
 
-    def used(self, name: str) -> int:
+    def count_used(self, name: str) -> int:
         """How much of today is used."""
         record = self._context.store.get(_KIND, name)
         return int(record["used"]) if record is not None and record["day"] == self._today() else 0
 
     def take(self, name: str, limit: int, cost: int = 1) -> bool:
         """Count `cost` if there is room for it. Nothing is counted while limits are lifted."""
-        if self._context.windows.lifted:
+        if self._context.rate_windows.lifted:
             return True
-        used = self.used(name)
+        used = self.count_used(name)
         if used + cost > limit:
             return False
         self._context.store.put(_KIND, name, {"day": self._today(), "used": used + cost})
