@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from adapters.contract import Finalized
-from adapters.http import Client
+from adapters.contract import FinalizeResult
+from adapters.http import HttpClient
 from tests.adapters.conformance.walk import Walk
 
 
@@ -71,11 +71,11 @@ def answering() -> Iterator[Answering]:
         thread.join()
 
 
-def told(walk: Walk, server: Answering, said: Said) -> Finalized:
+def told(walk: Walk, server: Answering, said: Said) -> FinalizeResult:
     """The visible call of a prepared walk, made to the server instead; raises what the adapter makes of the answer."""
     server.said = said
     settings = walk.ground.settings(walk.subject)
     hosts = {name: url.replace(walk.ground.base, server.base) for name, url in settings.hosts.items()}
     checkpoint = json.loads(json.dumps(walk.stored).replace(walk.ground.base, server.base))
-    adapter = walk.ground.adapters[walk.subject.platform](Client(), replace(settings, hosts=hosts))
+    adapter = walk.ground.adapters[walk.subject.platform](HttpClient(), replace(settings, hosts=hosts))
     return adapter.finalize(walk.draft, walk.account, checkpoint)

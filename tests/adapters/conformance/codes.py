@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters import errors as e
 from adapters.facebook.errors import TABLE as FACEBOOK
-from adapters.graph_api import Table
+from adapters.graph_api import GraphErrorTable
 from adapters.instagram.errors import TABLE as INSTAGRAM
 from adapters.linkedin.errors import TABLE as LINKEDIN
 from adapters.pinterest.errors import TABLE as PINTEREST
@@ -59,7 +59,7 @@ def _linkedin(status: int, code: str, message: str = "…") -> Said:
 # --- every row -------------------------------------------------------------------------------------------------------
 
 
-def _of_graph(table: Table) -> Iterator[Case]:
+def _of_graph(table: GraphErrorTable) -> Iterator[Case]:
     for (code, subcode), row in table.items():
         said = _graph(code if code is not None else 100, subcode)
         yield f"{code}/{subcode}", said, row.error if row.before_acting else UNKNOWN

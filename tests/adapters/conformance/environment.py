@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from adapters.contract import Account, Adapter, Credentials, Draft, Media, Platform, PlatformSettings
 from adapters.registry import ADAPTERS
 from config.settings import Settings
-from pipeline.wiring import platform_settings
+from pipeline.wiring import build_platform_settings
 from tests.adapters.conformance.subjects import PADDED, Subject, facts_of
 from tests.conftest import free_ports
 
@@ -143,7 +143,7 @@ class Ground:
         """As bootstrap makes them for the sandbox, with the subject's own options."""
         made = self.more_settings.get(subject.platform)
         if made is None:
-            made = platform_settings(
+            made = build_platform_settings(
                 Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform
             )
         return replace(made, options={**made.options, **subject.of_platform})

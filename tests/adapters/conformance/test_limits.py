@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from adapters.contract import Platform, Problem
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.registry import ADAPTERS
 from config.settings import Settings
-from pipeline.wiring import platform_settings
+from pipeline.wiring import build_platform_settings
 from tests.adapters.conformance.over import EVERY, MODULES, NOT_OF_CONTENT, Over
 
 SETTINGS = Settings()
 
 
 def _problems(limit: Over, *, over: bool) -> list[Problem]:
-    client = Client()
-    adapter = ADAPTERS[limit.platform](client, platform_settings(SETTINGS, limit.platform))
+    client = HttpClient()
+    adapter = ADAPTERS[limit.platform](client, build_platform_settings(SETTINGS, limit.platform))
     found = adapter.problems(limit.draft(limit.over if over else limit.fits), limit.account())
     assert client.calls == []
     return [p for p in found if p.field == limit.where and p.severity == limit.severity]
@@ -60,9 +60,9 @@ def test_several_problems_are_reported_together() -> None:
         if platform is Platform.YOUTUBE:
             continue  # its video's own limits are shown below
         limit = next(o for o in EVERY if o.platform is platform and o.kind == "slideshow")
-        adapter = ADAPTERS[platform](Client(), platform_settings(SETTINGS, platform))
+        adapter = ADAPTERS[platform](HttpClient(), build_platform_settings(SETTINGS, platform))
         found = adapter.problems(limit.draft(over), limit.account())
         assert len([p for p in found if p.severity == "refuse"]) > 1, platform
     limit = next(o for o in EVERY if o.platform is Platform.YOUTUBE)
-    adapter = ADAPTERS[Platform.YOUTUBE](Client(), platform_settings(SETTINGS, Platform.YOUTUBE))
+    adapter = ADAPTERS[Platform.YOUTUBE](HttpClient(), build_platform_settings(SETTINGS, Platform.YOUTUBE))
     assert len(adapter.problems(limit.draft({**over, "duration": 10.0**6}), limit.account())) > 3

@@ -8,8 +8,18 @@ from itertools import count
 
 import pytest
 
-from adapters.contract import Absent, Account, Adapter, Checkpoint, Draft, Finalized, Platform, Ready, Seen
-from adapters.http import Client
+from adapters.contract import (
+    Absent,
+    Account,
+    Adapter,
+    CheckpointData,
+    Draft,
+    FinalizeResult,
+    LookResult,
+    Platform,
+    Ready,
+)
+from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
@@ -88,7 +98,7 @@ def test_a_worker_that_dies_right_before_the_visible_call_makes_no_second_post(
 def test_a_worker_whose_time_ran_out_sends_nothing(ground: Ground, subject: Subject) -> None:
     walk = Walk.of(ground, subject)
     walk.run_prepared()
-    client = Client(may_send=lambda: False)
+    client = HttpClient(may_send=lambda: False)
     adapter = ground.adapters[subject.platform](client, ground.settings(subject))
     walk.arm()
     with pytest.raises(Exception, match=r".") as caught:
@@ -102,7 +112,7 @@ def test_a_worker_whose_time_ran_out_sends_nothing(ground: Ground, subject: Subj
 class Twice(Pinterest):
     """Makes its visible call again, to be sure."""
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         super().finalize(draft, account, checkpoint)
         return super().finalize(draft, account, checkpoint)
 
@@ -110,7 +120,7 @@ class Twice(Pinterest):
 class Curious(Pinterest):
     """Looks at its pin right after it was made."""
 
-    def finalize(self, draft: Draft, account: Account, checkpoint: Checkpoint) -> Finalized:
+    def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         made = super().finalize(draft, account, checkpoint)
         self.look(draft, account, checkpoint, datetime.now(UTC), ())
         return made
@@ -123,10 +133,10 @@ class Rash(Pinterest):
         self,
         draft: Draft,
         account: Account,
-        checkpoint: Checkpoint,
+        checkpoint: CheckpointData,
         armed_at: datetime | None,
         taken: Container[str],
-    ) -> Seen:
+    ) -> LookResult:
         seen = super().look(draft, account, checkpoint, armed_at, taken)
         return seen if armed_at is None else Absent(checkpoint=checkpoint)
 

@@ -54,7 +54,7 @@ def _body(
     ground: Ground, subject: Subject, account: Account, media_id: str | None = None
 ) -> Mapping[str, Any]:
     """What our adapter would send."""
-    return pin.body(ground.draft(subject), account.settings["default_board"], media_id)
+    return pin.build_pin(ground.draft(subject), account.settings["default_board"], media_id)
 
 
 def _created(client: Any, body: Mapping[str, Any]) -> Any:

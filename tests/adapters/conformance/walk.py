@@ -20,20 +20,20 @@ from adapters.contract import (
     Absent,
     Account,
     Adapter,
-    Checkpoint,
+    CheckpointData,
     Draft,
-    Finalized,
+    FinalizeResult,
+    LookResult,
     Pending,
-    Prepared,
+    PrepareResult,
     Published,
     Ready,
-    Seen,
 )
 from adapters.errors import AdapterError, CredentialsExpired
-from adapters.http import Answer, Client
+from adapters.http import HttpClient, Response
 from pipeline.domain import retry_policy as decide
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Policy, Standing, Verdict
+from pipeline.domain.retry_policy import RetryPolicy, RetryState, Verdict
 from tests.adapters.conformance.environment import Ground
 from tests.adapters.conformance.subjects import Subject
 
@@ -49,7 +49,7 @@ WORKS_FOR = 10.0
 PAUSE = 0.02
 MOST_WAIT = 10.0
 """Seconds of a wait that the adapters' clock is moved by: what they knew is old then, what they hold still lives."""
-POLICY = Policy(
+POLICY = RetryPolicy(
     tries=6,
     backoff=timedelta(0),
     cap=timedelta(0),
@@ -70,7 +70,7 @@ PROBES = {("PUT", "/upload/youtube/v3/videos")}
 ENDS = frozenset({State.PUBLISHED, State.FAILED, State.BLOCKED})
 PASSED = [0.0]
 """Seconds by which waiting has moved this process's clock (conftest.py shows it to the adapters)."""
-T = TypeVar("T", Prepared, Finalized, Seen)
+T = TypeVar("T", PrepareResult, FinalizeResult, LookResult)
 
 
 class Broken(BaseException):
@@ -82,10 +82,10 @@ def _hold(holds: object, calls: object) -> None:
         raise Broken(calls)
 
 
-class Hasty(Client):
+class Hasty(HttpClient):
     """A client that gives no call more than its own limit."""
 
-    def call(self, method: str, url: str, *, limit: timedelta | None = None, **more: Any) -> Answer:
+    def call(self, method: str, url: str, *, limit: timedelta | None = None, **more: Any) -> Response:
         """As the client's, the caller's own limit apart."""
         del limit
         return super().call(method, url, **more)
@@ -99,7 +99,7 @@ class Walk:
     subject: Subject
     account: Account
     draft: Draft
-    checkpoint: Checkpoint = field(default_factory=dict)
+    checkpoint: CheckpointData = field(default_factory=dict)
     state: State = State.QUEUED
     armed_at: datetime | None = None
     reason: Reason | None = None
@@ -113,9 +113,9 @@ class Walk:
     errors: list[Exception] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     """Every repr, str and traceback of what the adapter handed out or raised."""
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[LookResult] = field(default_factory=list)
     finalized: int = 0
-    ready_at: Checkpoint | None = None
+    ready_at: CheckpointData | None = None
     """The last checkpoint that was Ready."""
     gives_up_at: float | None = None
     """By the real clock: when PENDING has lasted too long."""
@@ -133,12 +133,12 @@ class Walk:
 
     # --- single steps, each by a worker of its own -------------------------------------------------------------------
 
-    def worker(self) -> tuple[Adapter, Client]:
+    def worker(self) -> tuple[Adapter, HttpClient]:
         """A new adapter with a new client; they share nothing with those before them."""
-        client = Client(limit=timedelta(seconds=10)) if self.hasty is None else Hasty(limit=self.hasty)
+        client = HttpClient(limit=timedelta(seconds=10)) if self.hasty is None else Hasty(limit=self.hasty)
         return self.ground.adapters[self.subject.platform](client, self.ground.settings(self.subject)), client
 
-    def prepare(self) -> Prepared:
+    def prepare(self) -> PrepareResult:
         """One step; it may make one request, and none of it visible."""
         adapter, client = self.worker()
         with self._heard(client, 1):
@@ -146,7 +146,7 @@ class Walk:
         _hold(not any(visible for _, _, visible in client.calls), client.calls)
         return result
 
-    def finalize(self) -> Finalized:
+    def finalize(self) -> FinalizeResult:
         """The visible call: exactly one request, or none where it was live already."""
         adapter, client = self.worker()
         try:
@@ -156,7 +156,7 @@ class Walk:
             self.finalized += len(client.calls)
             _hold(all(visible for _, _, visible in client.calls), client.calls)
 
-    def look(self) -> Seen:
+    def look(self) -> LookResult:
         """One look; whatever it asks, only reads leave."""
         adapter, client = self.worker()
         armed = self.armed_at
@@ -171,13 +171,13 @@ class Walk:
         return seen
 
     @property
-    def stored(self) -> Checkpoint:
+    def stored(self) -> CheckpointData:
         """The checkpoint as another worker reads it."""
-        kept: Checkpoint = json.loads(json.dumps(self.checkpoint))
+        kept: CheckpointData = json.loads(json.dumps(self.checkpoint))
         self._note_secrets(kept)
         return kept
 
-    def _note_secrets(self, checkpoint: Checkpoint) -> None:
+    def _note_secrets(self, checkpoint: CheckpointData) -> None:
         tokens = (self.account.credentials.access_token, self.account.credentials.refresh_token)
         self._secrets |= {f"token {n}": t.get_secret_value() for n, t in enumerate(tokens) if t is not None}
         self._secrets |= dict(secrets_in(checkpoint, "checkpoint"))
@@ -203,7 +203,7 @@ class Walk:
             waits = self.prepare_all()
             self.apply(waits if waits is not None else self._arm_and_finalize())
         except Exception as error:  # noqa: BLE001 - the core's catch-all: whatever it is becomes a verdict
-            self._failed(error, decide.of_error(error, self.standing, POLICY))
+            self._failed(error, decide.judge_error(error, self.standing, POLICY))
 
     def prepare_all(self) -> Verdict | None:
         """Prepares until Ready (None), or until the platform asks for time."""
@@ -213,7 +213,7 @@ class Walk:
             if isinstance(result, Ready):
                 self.ready_at = self.stored
                 return None
-            if (waits := decide.of_prepared(result)) is not None:
+            if (waits := decide.judge_prepare(result)) is not None:
                 return waits
 
     def run_prepared(self) -> None:
@@ -227,7 +227,7 @@ class Walk:
 
     def _arm_and_finalize(self) -> Verdict:
         self.arm()
-        return decide.of_finalized(self.finalize())
+        return decide.judge_finalize(self.finalize())
 
     def arm(self) -> None:
         """From here on nothing is sent again unless its absence is proven."""
@@ -241,7 +241,7 @@ class Walk:
         try:
             seen = self.look()
         except Exception as error:  # noqa: BLE001 - as above
-            self._failed(error, decide.of_look_error(error, self.standing, POLICY, self.state))
+            self._failed(error, decide.judge_look_error(error, self.standing, POLICY, self.state))
             return
         standing = self.standing
         if self.armed_at is not None and isinstance(seen, Absent | Ready):
@@ -249,7 +249,7 @@ class Walk:
             if self.absences == 1:
                 self.ground.later(self.worker()[0].capabilities.settle_window)
         self.stale = False
-        self.apply(decide.of_look(seen, standing, POLICY))
+        self.apply(decide.judge_look(seen, standing, POLICY))
         if isinstance(seen, Pending) and self.looks > CALM_AFTER:
             time.sleep(PAUSE)  # the sandbox works in a process of its own: asked again until it is done
 
@@ -258,12 +258,12 @@ class Walk:
         self.ground.later(MINUTE)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> RetryState:
         """What the core would know of the delivery now."""
-        return Standing(
+        return RetryState(
             spent=self.spent,
             looks=self.looks,
-            surprises=self.surprises,
+            unexpected_errors=self.surprises,
             stale_before=self.stale,
             armed_for=None if self.armed_at is None else timedelta(0),
             waited=POLICY.look_limit if self._is_over else timedelta(0),
@@ -287,7 +287,7 @@ class Walk:
         self.state, self.reason = verdict.state, verdict.reason
         self.published = verdict.published or self.published
         self.spent += verdict.spent
-        self.surprises += verdict.surprise
+        self.surprises += verdict.unexpected
         if verdict.disarm:
             self.armed_at = None
         if verdict.checkpoint is not None:
@@ -338,7 +338,7 @@ class Walk:
         )
 
     @contextmanager
-    def _heard(self, client: Client, most: int | None) -> Iterator[None]:
+    def _heard(self, client: HttpClient, most: int | None) -> Iterator[None]:
         """Hears every log line meanwhile, and counts requests."""
         ear = _Ear(self.told)
         root = logging.getLogger()
