@@ -98,8 +98,8 @@ def open_session(  # noqa: PLR0913  one keyword per column
     row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
     row(  # candidates that were not picked from hold tokens: remove them
         c,
-        """UPDATE grants SET outcome = :nobody WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
-        nobody=jsonb(NOT_CHOSEN),
+        """UPDATE grants SET outcome = :outcome WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
+        outcome=jsonb(NOT_CHOSEN),
         life=LIFETIME,
     )
     identity = new_id()
@@ -135,7 +135,7 @@ def use_session(
         """WITH taken AS (
                SELECT id, verifier FROM grants g
                WHERE state_sha256 = :state AND platform = :p AND used_at IS NULL AND expires_at > now()
-                 AND (CAST(:anybody AS boolean) OR key_id IS NOT DISTINCT FROM CAST(:key AS uuid))
+                 AND (CAST(:any_starter AS boolean) OR key_id IS NOT DISTINCT FROM CAST(:key AS uuid))
                  AND (key_id IS NULL OR EXISTS (
                      SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
                      AND (k.expires_at IS NULL OR k.expires_at > now())))
@@ -146,7 +146,7 @@ def use_session(
                      taken.verifier AS sealed""",
         state=_hash(state),
         p=platform,
-        anybody=starter is None,
+        any_starter=starter is None,
         key=None if starter == CLI else starter,
     )
     if found is None:

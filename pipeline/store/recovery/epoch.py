@@ -1,4 +1,4 @@
-"""The epoch in the database, one row: whether anything may be sent, and which sends are in doubt. (Table: ``mark``.)"""
+"""The epoch in the database, the one row of table ``mark``: whether anything may be sent, and what is in doubt."""
 
 from __future__ import annotations
 
