@@ -45,7 +45,7 @@ from pipeline.api.openapi.error_codes import (
 )
 from pipeline.api.openapi.introduction import CONNECT
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
-from pipeline.api.posts.field_types import Identity
+from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.schema import Body
 from pipeline.api.state import get_app_state
 from pipeline.stages.post_request import Refusal
@@ -67,7 +67,7 @@ class ConnectBody(Body):
         max_length=64,
         description="The platform's product, e.g. business, facebook_login.",
     )
-    reconnect: Identity | None = Field(
+    reconnect: EntityId | None = Field(
         None, description="Id of the account to reconnect; no other account is accepted."
     )
     remote_ids: Annotated[list[str], at_most(MAX_REMOTE_IDS)] | None = Field(

@@ -20,9 +20,9 @@ from pipeline.api.openapi.error_codes import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.media.files.storage_folder import Part, StorageAway
+from pipeline.media.files.storage_folder import StorageReader, StorageUnavailable
 from pipeline.media.files.upload_urls import ENDINGS, PATH
-from pipeline.media.files.uploads import etag_of
+from pipeline.media.files.uploads import compute_etag
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
@@ -51,7 +51,7 @@ async def get_file(request: Request) -> Response:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, request.path_params["name"]))
     if file is None or file.object is None or file.size is None or file.sha256 is None:
         raise Refusal(404, "not_found", "There is no such file.")
-    etag = etag_of(file.sha256)
+    etag = compute_etag(file.sha256)
     headers = _headers(file, etag)
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
@@ -81,7 +81,7 @@ async def _stream(
     """Read the first chunk before the response starts, so that a storage failure is still answered with 503."""
     transfers = app_state.file_transfers
     transfers.downloads.acquire(file.workspace_id)
-    part: Part | None = None
+    part: StorageReader | None = None
     try:
         part = await transfers.bulkhead.run(
             partial(
@@ -93,7 +93,7 @@ async def _stream(
         transfers.downloads.release(file.workspace_id)
         if part is not None:
             part.close()
-        if isinstance(error, StorageAway):
+        if isinstance(error, StorageUnavailable):
             log.warning("reading file %s from storage failed: %s", file.id, error)
             raise HttpRefusal(
                 503, "unavailable", "The file storage is unavailable. Repeat the request in a moment."
@@ -109,7 +109,7 @@ class _Stream(StreamingResponse):
         self,
         transfers: FileTransfers,
         file: File,
-        part: Part,
+        part: StorageReader,
         start: bytes,
         status: int,
         headers: Mapping[str, str],

@@ -45,7 +45,7 @@ async def create_file(request: Request) -> SuccessResponse[Upload]:
         partial(_open, app_state, caller, file), caller.key_id
     )
     path = request.app.url_path_for("putFile", file_id=str(file_id))
-    query = app_state.context.files.addresses.signed(
+    query = app_state.context.files.addresses.sign_query(
         file_id, file.contentType, int(time.time()) + URL_LIFETIME
     )
     upload = Upload(
@@ -68,7 +68,7 @@ async def list_files(request: Request) -> SuccessResponse[FilePage]:
 
 def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, str]:
     addresses, settings = app_state.context.files.addresses, app_state.context.settings.files
-    name = addresses.new_name(file.contentType)
+    name = addresses.create_name(file.contentType)
     with app_state.context.database.begin() as c:
         opened = store.count_waiting_uploads(c, caller.workspace_id, timedelta(seconds=URL_LIFETIME))
         if opened >= MAX_OPEN_UPLOADS:
@@ -91,11 +91,11 @@ def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, st
             workspace=caller.workspace_id,
             key=caller.key_id,
             name=name,
-            url=addresses.url_of(name),
+            url=addresses.public_url(name),
             content_type=file.contentType,
             filename=file.filename,
         )
-    return file_id, addresses.url_of(name)
+    return file_id, addresses.public_url(name)
 
 
 def _read_page(app_state: AppState, caller: Caller, query: FileQuery) -> FilePage:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.datastructures import QueryParams
 
-from pipeline.api.posts.schema import Body, invalid
+from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
@@ -72,7 +72,7 @@ def read_file_query(query: QueryParams) -> FileQuery:
         except ValueError as error:
             issues.append(build_issue((name,), str(error), "value_error", given[0]))
     if issues:
-        raise invalid(issues)
+        raise build_invalid_payload(issues)
     return FileQuery(**values)
 
 

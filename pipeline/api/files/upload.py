@@ -25,8 +25,8 @@ from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.failpoint import failpoint
-from pipeline.media.files.storage_folder import StorageAway
-from pipeline.media.files.upload_intake import Intake, TooLarge, TypeDiffers
+from pipeline.media.files.storage_folder import StorageUnavailable
+from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.upload_urls import ENDINGS
 from pipeline.media.probe.sniff import HEAD_BYTES
 from pipeline.stages.post_request import Refusal
@@ -47,7 +47,7 @@ class _Transfer:
 
     app_state: AppState
     file: File
-    intake: Intake
+    intake: UploadIntake
     key: str | None
 
     def abandon(self) -> None:
@@ -115,7 +115,7 @@ def _check_signature(request: Request, app_state: AppState) -> tuple[UUID, str]:
     query = request.query_params
     content_type, expires = query.get("type", ""), query.get("expires", "")
     is_number = expires.isascii() and expires.isdigit() and len(expires) <= 12  # noqa: PLR2004  seconds
-    verdict = app_state.context.files.addresses.judge(
+    verdict = app_state.context.files.addresses.verify(
         file_id, content_type, int(expires) if is_number else 0, query.get("signature", ""), time.time()
     )
     if verdict == "late":
@@ -154,7 +154,7 @@ def _find(app_state: AppState, file_id: UUID) -> File:
 def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
     """Record the object in ``file_puts``, then create it in storage: in that order, so that none is left unrecorded."""
     if file.size is not None:
-        comparison = Intake(content_type=file.content_type, most=file.size, sink=None)
+        comparison = UploadIntake(content_type=file.content_type, most=file.size, sink=None)
         return _Transfer(app_state=app_state, file=file, intake=comparison, key=None)
     most, key = (
         app_state.context.settings.files.max_bytes,
@@ -169,9 +169,9 @@ def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
     failpoint("files.begun")
     try:
         sink = app_state.context.files.storage.begin(key)
-    except StorageAway as error:
+    except StorageUnavailable as error:
         raise _unavailable(error) from error
-    intake = Intake(content_type=file.content_type, most=min(most, room), sink=sink)
+    intake = UploadIntake(content_type=file.content_type, most=min(most, room), sink=sink)
     return _Transfer(app_state=app_state, file=file, intake=intake, key=key)
 
 
@@ -199,7 +199,7 @@ def _finish(transfer: _Transfer, content: Content) -> File:
 def _abandon(transfer: _Transfer) -> None:
     try:
         transfer.abandon()
-    except StorageAway:
+    except StorageUnavailable:
         return  # its row stays in file_puts, for maintenance
 
 
@@ -213,9 +213,9 @@ def _translate(error: BaseException, transfer: _Transfer) -> Refusal | None:
         return (
             _other_bytes() if transfer.key is None else _too_large(transfer.app_state, transfer.intake.most)
         )
-    if isinstance(error, TypeDiffers):
+    if isinstance(error, TypeMismatch):
         return Refusal(415, "unsupported_media_type", str(error))
-    if isinstance(error, StorageAway):
+    if isinstance(error, StorageUnavailable):
         return _unavailable(error)
     return None
 

@@ -23,9 +23,9 @@ def is_empty(value: Any) -> bool:
 
 
 class ResponseModel(BaseModel):
-    """Base of the response models: exactly the declared keys, in their order."""
+    """Base of the response models: exactly the declared keys, in their order; also made from objects' attributes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 DataT = TypeVar("DataT", bound=ResponseModel)

@@ -98,9 +98,9 @@ class DeadLetterEvidence(DeadLetter):
         return cls.from_letter(
             letter,
             crashes=crashes,
-            moves=[*map(asdict, moves)],
-            attempts=[*map(asdict, attempts)],
-            discards=[*map(asdict, discards)],
+            moves=moves,
+            attempts=attempts,
+            discards=discards,
         )
 
 
@@ -115,7 +115,7 @@ class DeadLetterCause(ResponseModel):
     @classmethod
     def from_causes(cls, causes: Sequence[Cause]) -> list[Self]:
         """Return the causes as models."""
-        return [cls(**asdict(cause)) for cause in causes]
+        return [*map(cls.model_validate, causes)]
 
 
 class DeadLetterPage(ResponseModel):

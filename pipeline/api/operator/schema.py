@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 from adapters.contract import Platform
 from adapters.field_types import at_most
 from pipeline.api.http.json_body import validate_body
-from pipeline.api.posts.field_types import Identity
-from pipeline.api.posts.schema import Body, invalid
+from pipeline.api.posts.field_types import EntityId
+from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Position, Scope
 
@@ -47,8 +47,8 @@ class Filter(Body):
     """Select dead letters; an empty filter selects all."""
 
     platform: _Word | None = None
-    workspace_id: Identity | None = Field(None, description="Within the caller's scope.")
-    account_id: Identity | None = None
+    workspace_id: EntityId | None = Field(None, description="Within the caller's scope.")
+    account_id: EntityId | None = None
     error_class: _Word | None = None
     code: _Word | None = None
     older_than: _Seconds | None = Field(None, description="Seconds since it died, at least.")
@@ -64,7 +64,7 @@ class ListBody(Filter):
 
 class _ActionBody(Body):
     ids: (
-        Annotated[list[Identity], Field(min_length=1, max_length=MAX_LETTERS), at_most(MAX_LETTERS)] | None
+        Annotated[list[EntityId], Field(min_length=1, max_length=MAX_LETTERS), at_most(MAX_LETTERS)] | None
     ) = None
     filter: Filter | None = None
     dry_run: bool = Field(default=True, description="With a filter: only count. It has no effect with ids.")
@@ -87,9 +87,9 @@ def read(model: type[B], body: Any) -> B:
     """Validate a body or query. Raises Refusal 422 with every issue."""
     found = validate_body(model, body)
     if isinstance(found, _ActionBody) and (found.ids is None) == (found.filter is None):
-        raise invalid([build_issue((), "Send either ids or a filter.", "exclusive")])
+        raise build_invalid_payload([build_issue((), "Send either ids or a filter.", "exclusive")])
     if isinstance(found, DiscardBody) and not found.why.strip():
-        raise invalid([build_issue(("why",), "It has no visible character.", "blank")])
+        raise build_invalid_payload([build_issue(("why",), "It has no visible character.", "blank")])
     return found
 
 
@@ -108,7 +108,7 @@ def _to_number(text: str) -> Any:
 def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
     """Return the store's filter, never wider than *scope*. Raises Refusal 422 for an unknown platform."""
     if chosen.platform is not None and chosen.platform not in set(Platform):
-        raise invalid(
+        raise build_invalid_payload(
             [build_issue(("platform",), f"Must be one of {', '.join(Platform)}.", "enum", chosen.platform)]
         )
     if chosen.workspace_id is not None and scope.workspace is None:

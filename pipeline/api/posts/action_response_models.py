@@ -11,7 +11,6 @@ from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import ActionResult, DeletedPosts
-from pipeline.actions.edit import EditResult
 from pipeline.actions.validate import RequestFinding, ValidationResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
 from pipeline.api.posts.response_models import PostWarning
@@ -30,22 +29,12 @@ LocalTimestamp = Annotated[
 
 
 class UpdatedPost(ResponseModel):
-    """The post after the edit."""
+    """The post after the edit; made from an ``EditResult``."""
 
     id: UUID
     status: PostStatus
     scheduled_at: Timestamp
     warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
-
-    @classmethod
-    def from_result(cls, result: EditResult) -> Self:
-        """Return the answer to an edit."""
-        return cls(
-            id=result.id,
-            status=PostStatus(result.status),
-            scheduled_at=result.scheduled_at,
-            warnings=PostWarning.from_warnings(result.warnings),
-        )
 
 
 class RetryResult(ResponseModel):

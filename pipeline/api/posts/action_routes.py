@@ -44,7 +44,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     work = partial(edit.edit, app_state.context, caller, post_id, change, request.headers.get("if-match"))
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
     headers = {**rate_headers, "ETag": f'"{edited.version}"'}
-    return success("Post updated", UpdatedPost.from_result(edited), headers=headers)
+    return success("Post updated", UpdatedPost.model_validate(edited), headers=headers)
 
 
 async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from pipeline.api.http import timestamp
-from pipeline.api.posts.schema import invalid
+from pipeline.api.posts.schema import build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
 from pipeline.domain.post import PostStatus
 
@@ -51,7 +51,7 @@ def read_query(raw: bytes) -> PostQuery:
         except ValueError as error:
             issues.append(build_issue((name,), str(error), "value_error", text))
     if issues:
-        raise invalid(issues)
+        raise build_invalid_payload(issues)
     return PostQuery(**values)
 
 

@@ -1,8 +1,7 @@
-"""Response models of POST /posts, GET /posts and GET /posts/{id}, each with the function that fills it."""
+"""Response models of POST /posts, GET /posts and GET /posts/{id}, with the functions that fill them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -13,7 +12,6 @@ from adapters.contract import Platform
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
-from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
 
@@ -25,14 +23,9 @@ class PostWarning(ResponseModel):
     message: str
     code: str
 
-    @classmethod
-    def from_warnings(cls, warnings: Sequence[AcceptanceWarning]) -> list[Self]:
-        """Return the warnings as models."""
-        return [cls(field=w.field, message=w.message, code=w.code) for w in warnings]
-
 
 class CreatedPost(ResponseModel):
-    """The post that was stored, or for a repeated request the original one."""
+    """The post that was stored, or for a repeated request the original one; made from an ``AcceptedPost``."""
 
     id: UUID
     status: PostStatus
@@ -43,17 +36,6 @@ class CreatedPost(ResponseModel):
         exclude_if=is_empty,
         description="True if an equal request was accepted before; this is its post.",
     )
-
-    @classmethod
-    def from_accepted(cls, accepted: AcceptedPost) -> Self:
-        """Return the answer to a new or repeated post."""
-        return cls(
-            id=accepted.id,
-            status=PostStatus(accepted.status),
-            scheduled_at=accepted.scheduled_at,
-            warnings=PostWarning.from_warnings(accepted.warnings),
-            duplicate=accepted.duplicate,
-        )
 
 
 class DeliveryError(ResponseModel):
@@ -97,21 +79,23 @@ class AccountState(ResponseModel):
     @classmethod
     def from_view(cls, view: DeliveryView, now: datetime) -> Self:
         """Return the state of a delivery as read at *now*: what is scheduled and due reads as pending."""
-        state, reason = State(view.state), Reason(view.reason) if view.reason else None
+        reason = Reason(view.reason) if view.reason else None
         error = DeliveryError.from_view(view)
-        return cls(
-            account_id=view.account_id,
-            platform=Platform(view.platform),
-            username=view.username,
-            status=apply_due_time(derive_account_status(state, reason), view.due_at, now),
-            state=state,
-            blocked_reason=reason,
-            published_at=view.published_at,
-            published_url=view.url,
-            delivered_as=view.delivered_as,
-            error_message=error.message if error else None,
-            error=error,
-            last_attempted_at=view.last_attempted_at,
+        return cls.model_validate(
+            {
+                "account_id": view.account_id,
+                "platform": view.platform,
+                "username": view.username,
+                "status": apply_due_time(derive_account_status(State(view.state), reason), view.due_at, now),
+                "state": view.state,
+                "blocked_reason": reason,
+                "published_at": view.published_at,
+                "published_url": view.url,
+                "delivered_as": view.delivered_as,
+                "error_message": error.message if error else None,
+                "error": error,
+                "last_attempted_at": view.last_attempted_at,
+            }
         )
 
 

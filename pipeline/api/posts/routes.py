@@ -21,7 +21,7 @@ from pipeline.api.openapi.operation import (
 )
 from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
-from pipeline.api.posts.schema import EXTERNAL_ID, PostBody, read_post
+from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.post import PostStatus
@@ -44,7 +44,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     key = request.headers.get("idempotency-key")
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))
     accepted = await _store(app_state, caller, post)
-    data = CreatedPost.from_accepted(accepted)
+    data = CreatedPost.model_validate(accepted)
     return success("Post scheduled", data, code=200 if accepted.duplicate else 201, headers=rate_headers)
 
 
@@ -146,7 +146,7 @@ OPERATIONS = (
         parameters=[
             header_parameter(
                 "Idempotency-Key",
-                {"type": "string", "minLength": 1, "maxLength": EXTERNAL_ID},
+                {"type": "string", "minLength": 1, "maxLength": MAX_EXTERNAL_ID},
                 "Used as external_id if the body has none.",
             )
         ],

@@ -177,11 +177,11 @@ def test_the_upload_url_holds_for_its_file_type_and_time_only(server: Server, te
     assert said(put(server, later, PNG)) == forged
     identity = urlsplit(one["uploadUrl"]).path.split("/")[-2]
     addresses, path = server.context.files.addresses, one["uploadUrl"].partition("?")[0]
-    late = put(server, f"{path}?{addresses.signed(UUID(identity), 'image/png', 1)}", PNG)
+    late = put(server, f"{path}?{addresses.sign_query(UUID(identity), 'image/png', 1)}", PNG)
     assert said(late) == forged
     assert "expired" in late.json()["message"]
     absent = path.replace(identity, ABSENT)
-    query = addresses.signed(UUID(ABSENT), "image/png", 2**33)
+    query = addresses.sign_query(UUID(ABSENT), "image/png", 2**33)
     assert said(put(server, f"{absent}?{query}", PNG)) == (404, "not_found")
     assert said(put(server, path.replace(identity, "x"), PNG)) == (404, "not_found")
     assert put(server, one["uploadUrl"], PNG).status_code == 200
