@@ -8,7 +8,12 @@ from alembic import context
 from pipeline.store.schema_version import build_oldest_code_comment
 
 
-def record_oldest_code(ctx: Any, step: Any, **_: Any) -> None:
+def record_oldest_code(
+    ctx: Any,
+    step: Any,
+    heads: Any,  # noqa: ARG001  Alembic passes all four by name
+    run_args: Any,  # noqa: ARG001
+) -> None:
     """Record the oldest code that works on the tables, in the transaction of a contract step."""
     if oldest := getattr(step.up_revision.module, "minimum_code", None):
         ctx.connection.exec_driver_sql(build_oldest_code_comment(oldest))
