@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from config.consistency import SETTLE_TIME
 from pipeline.shutdown import ShutdownSignal
 
-if (
-    TYPE_CHECKING
-):  # for annotations only: commands that need the database alone import no Celery, requests or Redis
+# for annotations only: commands that need the database alone import no Celery, requests or Redis
+if TYPE_CHECKING:
     from adapters.contract import Adapter, Platform, PlatformSettings
     from adapters.http import HttpClient
     from config.settings import Settings

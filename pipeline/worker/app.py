@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from config.logging import secrets_of, set_up
+from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline.celery_app import create_celery_app
 
@@ -17,6 +17,6 @@ app = create_celery_app(settings())
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
     """Configure logging instead of Celery: secrets are hidden, and tasks log no lines of their own (moves say more)."""
-    set_up(settings().log, secrets_of(settings()))
+    set_up_logging(settings().log, list_secrets(settings()))
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -27,9 +27,8 @@ class BoundedThreadPool(TaskPool):
 
     def on_stop(self) -> None:
         """Cancel unstarted tasks and wait for running ones until the time is over (Celery's pool waits for ever)."""
-        SHUTDOWN.begin(
-            settings().worker.shutdown
-        )  # SIGTERM has begun it already; another way of stopping has not
+        # SIGTERM has begun it already; another way of stopping has not
+        SHUTDOWN.begin(settings().worker.shutdown)
         self.executor.shutdown(wait=False, cancel_futures=True)
         left = SHUTDOWN.time_left()
         wait(tuple(self._running), None if left is None else left.total_seconds())

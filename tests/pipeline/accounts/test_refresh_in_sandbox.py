@@ -42,9 +42,8 @@ def home(stack: Stack) -> Iterator[OAuthWorkspace]:
     home = OAuthWorkspace.new(stack)
     yield home
     stack.control("DELETE", "faults")
-    home.sql(
-        "UPDATE accounts SET status = 'inactive' RETURNING id"
-    )  # what looks at all accounts sees the next test's
+    # what looks at all accounts sees the next test's
+    home.sql("UPDATE accounts SET status = 'inactive' RETURNING id")
 
 
 @pytest.fixture

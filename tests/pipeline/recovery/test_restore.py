@@ -226,9 +226,8 @@ def test_what_was_due_later_and_was_brought_forward_since_is_in_doubt_too(scene:
 def test_who_finds_the_mark_run_out_at_the_moment_of_a_claim_moves_it_on_and_claims(scene: Scene) -> None:
     post = scene.post()
     delay.release_due(scene.context)
-    scene.context.send_guard._valid_until = float(
-        "inf"
-    )  # it looked a moment ago, however busy the machine is
+    # it looked a moment ago, however busy the machine is
+    scene.context.send_guard._valid_until = float("inf")
     with scene.context.database.begin() as c:
         row(
             c,

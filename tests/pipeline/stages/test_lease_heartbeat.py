@@ -48,9 +48,8 @@ def test_media_without_a_way_to_its_bytes_stay_as_they_are(core: CoreFixture, le
 def test_an_upload_keeps_its_claim_while_bytes_move(
     core: CoreFixture, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12
-    )  # every piece is time for a beat
+    # every piece is time for a beat
+    monkeypatch.setattr("pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12)
     claimed = ledger.claimed(ledger.post([core.account("one")]))
     lease = timedelta(seconds=core.context.settings.publish.lease)
     ledger.change(claimed.id, "lease_until = now() + interval '1 s'")

@@ -359,9 +359,8 @@ def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(
     post = served.waits(done)
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
     with context.database.begin() as c:
-        checks.decide_check(
-            c, done, "good", facts=facts, seen="ok"
-        )  # and the worker died here, as it never can
+        # and the worker died here, as it never can
+        checks.decide_check(c, done, "good", facts=facts, seen="ok")
         row(
             c,
             "UPDATE deliveries SET updated_at = now() - interval '1 hour' WHERE post_id = :id RETURNING id",
@@ -378,9 +377,8 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
     served: Served, context: Context
 ) -> None:
     core = served.core
-    context.rate_buckets._client.delete(
-        "pulse:reachability"
-    )  # nobody to wait for: the request is stored at once
+    # nobody to wait for: the request is stored at once
+    context.rate_buckets._client.delete("pulse:reachability")
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
     seen = set()
     for _ in range(60):
