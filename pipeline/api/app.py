@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from config.logging import secrets_of, set_up
+from config.logging import list_secrets, set_up_logging
 from pipeline import wiring
 from pipeline.api import health
 from pipeline.api.accounts import oauth_routes
@@ -72,8 +72,8 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = wiring.context()
-        set_up(context.settings.log, secrets_of(context.settings))
+        context = wiring.get_context()
+        set_up_logging(context.settings.log, list_secrets(context.settings))
         app.state.slipway = build_app_state(context)
         gc.freeze()  # modules live for ever, and scanning them again would stop the process for 80 ms every second
         gc.set_threshold(GC_THRESHOLD)

@@ -16,7 +16,7 @@ from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
-from pipeline.api.posts.field_types import FLAT_CAPTION, LONGEST_CAPTION, Rules
+from pipeline.api.posts.field_types import FLAT_CAPTION, MAX_CAPTION, Rules
 from pipeline.context import Context
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
@@ -94,7 +94,7 @@ def build_app_state(context: Context) -> AppState:
         metrics=Metrics(context.database, broker, lookups),
         broker=broker,
         rules=Rules(
-            caption=FLAT_CAPTION if context.settings.ingest.caption_limit == "flat" else LONGEST_CAPTION,
+            caption=FLAT_CAPTION if context.settings.ingest.caption_limit == "flat" else MAX_CAPTION,
             media_origins=context.settings.media_origins | {context.settings.files_origin},
         ),
     )

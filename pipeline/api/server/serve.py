@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from config.logging import secrets_of, set_up
+from config.logging import list_secrets, set_up_logging
 from config.settings import Settings, settings
 from pipeline.api.server.supervisor import Supervisor
 
@@ -72,7 +72,7 @@ def main(app: str, role: str = "") -> None:
 
 
 def _supervise(app: str, s: Settings) -> int:
-    set_up(s.log, secrets_of(s))
+    set_up_logging(s.log, list_secrets(s))
     try:  # without SO_REUSEPORT: a second server would otherwise take half of the first one's connections
         bind(s.api.host, s.api.port, is_shared=False).close()
     except OSError as error:
