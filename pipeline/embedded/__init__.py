@@ -1,1 +1,1 @@
-"""The whole of Slipway on one machine: engines out of wheels, every part a child of one supervisor."""
+"""`slipway up`: the whole stack on one machine, with embedded engines and every service a child of one supervisor."""

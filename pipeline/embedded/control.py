@@ -1,4 +1,4 @@
-"""Speaks to the sandbox's control API."""
+"""Client of the sandbox's control API."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Any
 
 import requests
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds for one call; the sandbox is on this machine."""
 
 
 class ControlError(Exception):
-    """The sandbox refused, or is not there; the message says which, in its own words."""
+    """The sandbox refused or did not answer. The message says which, with the sandbox's own text."""
 
 
 class Control:
-    """The control API at `url`, asked with its token."""
+    """The control API at `url`, called with its token."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, **sent: Any) -> Any:
-        """One call; `json` and `params` as requests takes them. The JSON that came back. Raises ControlError."""
+        """Make one call and return its JSON. `json` and `params` as in requests. Raises ControlError."""
         try:
             answer = requests.request(
-                method, f"{self._url}/control/{path}", headers=self._headers, timeout=PATIENCE, **sent
+                method, f"{self._url}/control/{path}", headers=self._headers, timeout=TIMEOUT, **sent
             )
         except requests.RequestException:
             raise ControlError(f"No sandbox answers at {self._url}. `slipway up` starts one.") from None

@@ -1,5 +1,5 @@
-"""What the two embedded engines have in common: how they fail."""
+"""The error of both embedded engines."""
 
 
 class EngineError(Exception):
-    """An engine could not be started; the message says why, with the end of its log."""
+    """An engine could not be started. The message says why, with the end of its log."""

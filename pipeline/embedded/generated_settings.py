@@ -1,4 +1,4 @@
-"""The settings of `slipway up`: what it makes up once and keeps, what the owner says, what its engines add."""
+"""The settings of `slipway up`: generated secrets, the user's own settings, and defaults of the sandbox."""
 
 from __future__ import annotations
 
@@ -11,69 +11,72 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 
 from config.settings import FILE_VARIABLE, PREFIX, SettingsError
-from pipeline.embedded.data_folder import closed
+from pipeline.embedded.data_folder import ensure_private
 
-MADE_UP: dict[str, Callable[[], str]] = {
+GENERATED: dict[str, Callable[[], str]] = {
     "SLIPWAY_VAULT__KEYS": lambda: Fernet.generate_key().decode(),
     "SLIPWAY_FLOWER__PASSWORD": lambda: secrets.token_urlsafe(18),
     "SLIPWAY_SANDBOX__CONTROL_TOKEN": lambda: secrets.token_urlsafe(24),
 }
-ENGINES = ("SLIPWAY_STORE__URL", "SLIPWAY_BROKER__URL")
+ENGINE_SETTINGS = ("SLIPWAY_STORE__URL", "SLIPWAY_BROKER__URL")
 SANDBOX = {
     "SLIPWAY_SANDBOX__URL": "http://127.0.0.1:8100",
     "SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101",
 }
-HEAD = """\
-# Settings of `slipway up` in this folder; `slipway settings list` knows them all. Yours may be added below.
-# Whoever has the vault key can read every stored credential; without it nobody can. Keep this file, and keep it closed.
+HEADER = """\
+# Settings of `slipway up` in this folder. Add your own below; `slipway settings list` lists all of them.
+# The vault key decrypts every stored credential, and without it none can be read. Keep this file, and keep it private.
 """
 
 
-def owners_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What holds before the engines run: the folder's file, made up where it lacks something, then the owner's word.
+def build_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return all settings but the engines'.
 
-    Raises SettingsError when the owner names engines: those of `slipway up` are its own.
+    Later ones win: defaults, the folder's file (with generated secrets added), SLIPWAY_SETTINGS_FILE, the environment.
+    Raises SettingsError if they name engines: `slipway up` brings its own.
     """
-    kept = _kept(folder / "settings.env")
+    kept = _ensure_generated(folder / "settings.env")
     file = environment.get(FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file.")
-    theirs = _read(Path(file)) if file else {}
-    said = (
-        kept | theirs | {k: v for k, v in environment.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
+    from_file = _read_file(Path(file)) if file else {}
+    settings = (
+        kept
+        | from_file
+        | {k: v for k, v in environment.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
     )
-    if engines := [name for name in ENGINES if said.get(name)]:
+    if engines := [name for name in ENGINE_SETTINGS if settings.get(name)]:
         raise SettingsError(
-            f"{' and '.join(engines)}: `slipway up` brings its own engines. Unset it, or start the parts by "
-            "themselves: slipway migrate, api, worker, beat, flower."
+            f"{' and '.join(engines)}: `slipway up` brings its own engines. Unset it, or start the services "
+            "yourself: slipway migrate, api, worker, beat, flower."
         )
     defaults = {**SANDBOX, "SLIPWAY_SANDBOX__FOLDER": str(folder / "sandbox")}
-    return defaults | said | {"SLIPWAY_FOLDER": str(folder)}
+    return defaults | settings | {"SLIPWAY_FOLDER": str(folder)}
 
 
-def write(file: Path, values: Mapping[str, str], head: str = "") -> None:
-    """A settings file that only its owner can read, whole or not at all."""
+def write_settings_file(file: Path, values: Mapping[str, str], head: str = "") -> None:
+    """Write a settings file that only its owner can read, atomically."""
     fresh = file.with_name(file.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
-        out.write(head + "".join(f"{name}={_quoted(value)}\n" for name, value in values.items()))
+        out.write(head + "".join(f"{name}={_quote(value)}\n" for name, value in values.items()))
     fresh.replace(file)
 
 
-def _kept(file: Path) -> dict[str, str]:
-    closed(file.parent)
-    known = _read(file) if file.is_file() else {}
-    missing = {name: make() for name, make in MADE_UP.items() if not known.get(name)}
+def _ensure_generated(file: Path) -> dict[str, str]:
+    ensure_private(file.parent)
+    known = _read_file(file) if file.is_file() else {}
+    missing = {name: make() for name, make in GENERATED.items() if not known.get(name)}
     if missing:
-        head = file.read_text().rstrip("\n") + "\n" if file.is_file() else HEAD
-        write(file, missing, head)
+        head = file.read_text().rstrip("\n") + "\n" if file.is_file() else HEADER
+        write_settings_file(file, missing, head)
     return known | missing
 
 
-def _read(file: Path) -> dict[str, str]:
+def _read_file(file: Path) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(file, interpolate=False).items()}
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""The parts' logs: kept small, and read along for what a person should see."""
+"""Log files of the services: rotated by size, and followed for lines that a person should see."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-LARGEST = 20_000_000
-"""Bytes after which a log makes room; one older piece is kept."""
-SHOWN_AT_ONCE = 20
-"""Lines of one log shown between two looks; a part that fails in a loop must not drown the others."""
-MATTERS = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC|Traceback)\b", re.IGNORECASE)
+MAX_BYTES = 20_000_000
+"""Bytes after which a log is rotated; one older file is kept."""
+MAX_LINES = 20
+"""Lines of one log shown per poll: a service that fails in a loop must not hide the others."""
+NOTEWORTHY = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC|Traceback)\b", re.IGNORECASE)
 
 
-def make_room(log: Path) -> None:
-    """Put a log that has grown large aside. Its writer appends, so it goes on at the new beginning."""
-    if log.is_file() and log.stat().st_size > LARGEST:
+def rotate(log: Path) -> None:
+    """Move the content of a large log to a second file. Its writer appends, so it continues at the new start."""
+    if log.is_file() and log.stat().st_size > MAX_BYTES:
         shutil.copyfile(log, log.with_suffix(".log.1"))
         with log.open("r+") as file:
             file.truncate(0)
 
 
-class Reader:
-    """Follows one log from where it ends now."""
+class LogReader:
+    """Follows one log from its current end."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._at = log.stat().st_size if log.is_file() else 0
+        self._offset = log.stat().st_size if log.is_file() else 0
 
-    def lines(self) -> Iterator[str]:
-        """The whole lines that came since the last call and matter to a person, the newest few of them."""
+    def read_lines(self) -> Iterator[str]:
+        """Yield the newest complete lines since the last call that report a problem."""
         if not self._log.is_file():
             return
         with self._log.open("rb") as file:
-            if file.seek(0, 2) < self._at:
-                self._at = 0
-            file.seek(self._at)
+            if file.seek(0, 2) < self._offset:
+                self._offset = 0
+            file.seek(self._offset)
             whole, newline, _ = file.read().rpartition(b"\n")
-        self._at += len(whole) + len(newline)
+        self._offset += len(whole) + len(newline)
         found = deque(
-            (line for line in whole.decode(errors="replace").splitlines() if MATTERS.search(line)),
-            SHOWN_AT_ONCE,
+            (line for line in whole.decode(errors="replace").splitlines() if NOTEWORTHY.search(line)),
+            MAX_LINES,
         )
         yield from found

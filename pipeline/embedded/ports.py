@@ -1,4 +1,4 @@
-"""Whether the ports we need are free; if not: which, who holds it, and what to set instead."""
+"""Checks that the ports of the stack are free; if not, names the port, its owner and the setting to change."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import psutil
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """A port somebody is about to listen on, and the setting that moves it."""
+class ListenAddress:
+    """A port that a service will listen on, and the setting that changes it."""
 
     what: str
     host: str
@@ -20,39 +20,41 @@ class Wanted:
     setting: str
 
 
-def busy(wanted: list[Wanted]) -> list[str]:
-    """One sentence for each port that cannot be listened on, or that two of ours want."""
-    said: list[str] = []
-    seen: dict[tuple[str, int], Wanted] = {}
-    for one in wanted:
+def find_conflicts(addresses: list[ListenAddress]) -> list[str]:
+    """Return a sentence for each port that is not available, or that two services would use."""
+    conflicts: list[str] = []
+    seen: dict[tuple[str, int], ListenAddress] = {}
+    for one in addresses:
         if (other := seen.setdefault((one.host, one.port), one)) is not one:
-            said.append(
-                f"{one.what} and {other.what} both want port {one.port}. "
-                f"Set {one.setting} or {other.setting} to another."
+            conflicts.append(
+                f"{one.what} and {other.what} both use port {one.port}. "
+                f"Set {one.setting} or {other.setting} to another port."
             )
-        elif trouble := _trouble(one):
-            said.append(f"{trouble} Set {one.setting} to another, for example in .slipway/settings.env.")
-    return said
+        elif problem := _explain_unavailable(one):
+            conflicts.append(
+                f"{problem} Set {one.setting} to another port, for example in .slipway/settings.env."
+            )
+    return conflicts
 
 
-def _trouble(one: Wanted) -> str:
+def _explain_unavailable(one: ListenAddress) -> str:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(one.host, one.port, type=socket.SOCK_STREAM)[
             0
         ]
         with socket.socket(family, kind, protocol) as probe:
-            # As servers do: a port whose last connections are still closing is free.
+            # As servers do: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return f"Port {one.port} ({one.what}) is taken{_holder(one.port)}."
+            return f"Port {one.port} ({one.what}) is taken{_describe_owner(one.port)}."
         return f"{one.what} cannot listen on {one.host}:{one.port}: {error.strerror or error}."
     return ""
 
 
-def _holder(port: int) -> str:
-    """Who listens there, as far as this user may know."""
+def _describe_owner(port: int) -> str:
+    """Return the process that listens on the port, if this user may see it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:

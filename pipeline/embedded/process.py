@@ -1,4 +1,4 @@
-"""One child process: started on a leash, written down, and ended with everything it started."""
+"""A child process that ends with the supervisor, is recorded in a file, and is stopped with its whole session."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.embedded.data_folder import closed
-from pipeline.embedded.process_identity import birth, session_of
+from pipeline.embedded.data_folder import ensure_private
+from pipeline.embedded.process_identity import list_session, read_start_id
 
-LEASH = Path(__file__).with_name("spawn.py")
-PAUSE = 0.02
-"""Seconds between two looks at something that has to happen."""
+SPAWN_PROGRAM = Path(__file__).with_name("spawn.py")
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """What to run. `stop` asks it to end in good order; it gets the same when the supervisor dies."""
+    """What to run. `stop` is the signal for an orderly stop, which the process also gets when the supervisor dies."""
 
     name: str
     argv: Sequence[str]
@@ -33,24 +32,24 @@ class Program:
 
 
 class Child:
-    """A running program in a session of its own, written down in ``run/<name>.json`` of `folder`."""
+    """A running program in its own session, recorded in ``run/<name>.json`` of `folder`."""
 
     def __init__(self, program: Program, folder: Path) -> None:
         self.program = program
-        self.log = closed(folder / "logs") / f"{program.name}.log"
-        self._note = closed(folder / "run") / f"{program.name}.json"
-        leash = [
+        self.log = ensure_private(folder / "logs") / f"{program.name}.log"
+        self._record = ensure_private(folder / "run") / f"{program.name}.json"
+        spawn = [
             sys.executable,
             "-I",
             "-S",
-            str(LEASH),
+            str(SPAWN_PROGRAM),
             str(os.getpid()),
             str(int(program.stop)),
             program.user,
         ]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [*leash, *program.argv],
+                [*spawn, *program.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -58,85 +57,85 @@ class Child:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        self._born = birth(self.pid)
-        _write(self._note, {"pid": self.pid, "born": self._born, "stop": int(program.stop)})
+        self._start_id = read_start_id(self.pid)
+        _write_record(self._record, {"pid": self.pid, "born": self._start_id, "stop": int(program.stop)})
 
-    def ended(self) -> int | None:
-        """Its exit status once it has ended (minus the signal that killed it), else None."""
+    def exit_status(self) -> int | None:
+        """Return the exit status (minus the signal that killed it), or None while it runs."""
         return self._popen.poll()
 
-    def ask(self) -> None:
-        """Ask it to end in good order; the wait is the caller's."""
-        if self.ended() is None:
+    def request_stop(self) -> None:
+        """Send the stop signal; do not wait."""
+        if self.exit_status() is None:
             self._popen.send_signal(self.program.stop)
 
-    def end(self, wait: float) -> bool:
-        """See it end within `wait` seconds, else kill it, and whatever is left of its session. Whether it obeyed."""
-        self.ask()
+    def stop(self, wait: float) -> bool:
+        """Stop it, kill it after `wait` seconds, and kill the rest of its session. Return False if it was killed."""
+        self.request_stop()
         try:
             self._popen.wait(wait)
-            obeyed = True
+            is_orderly = True
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
-            obeyed = False
-        kill(session_of(self.pid, self._born))
-        self._note.unlink(missing_ok=True)
-        return obeyed
+            is_orderly = False
+        kill_all(list_session(self.pid, self._start_id))
+        self._record.unlink(missing_ok=True)
+        return is_orderly
 
-    def tail(self, lines: int = 15) -> str:
-        """The last lines of its log."""
+    def read_log_tail(self, lines: int = 15) -> str:
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def end_leftovers(folder: Path, wait: float) -> list[str]:
-    """End what a supervisor that was killed left running on `folder`; the names of what was found.
+def stop_leftovers(folder: Path, wait: float) -> list[str]:
+    """Stop what a killed supervisor left running on `folder`; return the names of the processes found.
 
-    Only ever by a written process id whose birth is the written one, or by membership in such a process's session.
+    A process is stopped only if its recorded id and start match, or if it belongs to the session of such a process.
     """
-    notes = {note: json.loads(note.read_text()) for note in sorted((folder / "run").glob("*.json"))}
+    records = {record: json.loads(record.read_text()) for record in sorted((folder / "run").glob("*.json"))}
 
-    def members(note: Path) -> list[int]:
-        return session_of(notes[note]["pid"], notes[note]["born"])
+    def members(record: Path) -> list[int]:
+        return list_session(records[record]["pid"], records[record]["born"])
 
-    alive = [note for note in notes if members(note)]
-    for note in alive:
-        if notes[note]["pid"] in members(note):
-            ask(notes[note]["pid"], notes[note]["stop"])
-    until(lambda: not any(members(note) for note in alive), wait)
-    for note in alive:
-        kill(members(note))
-    for note in notes:
-        note.unlink()
-    return [note.stem for note in alive]
+    alive = [record for record in records if members(record)]
+    for record in alive:
+        if records[record]["pid"] in members(record):
+            send_signal(records[record]["pid"], records[record]["stop"])
+    wait_until(lambda: not any(members(record) for record in alive), wait)
+    for record in alive:
+        kill_all(members(record))
+    for record in records:
+        record.unlink()
+    return [record.stem for record in alive]
 
 
-def ask(pid: int, stop: int) -> None:
-    """Send a signal to a process that may be gone."""
+def send_signal(pid: int, stop: int) -> None:
+    """Send a signal to a process that may have ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, stop)
 
 
-def kill(pids: Sequence[int]) -> None:
-    """Kill processes that are known to be ours, and see them gone."""
-    births = {pid: birth(pid) for pid in pids}
+def kill_all(pids: Sequence[int]) -> None:
+    """Kill processes that are known to be ours, and wait until they have ended."""
+    start_ids = {pid: read_start_id(pid) for pid in pids}
     for pid in pids:
-        ask(pid, signal.SIGKILL)
-    until(lambda: not any(born and birth(pid) == born for pid, born in births.items()), 5)
+        send_signal(pid, signal.SIGKILL)
+    wait_until(lambda: not any(born and read_start_id(pid) == born for pid, born in start_ids.items()), 5)
 
 
-def until(holds: Callable[[], bool], wait: float) -> bool:
-    """Look until it holds or `wait` seconds have passed; whether it held."""
+def wait_until(holds: Callable[[], bool], wait: float) -> bool:
+    """Poll until the condition holds or `wait` seconds have passed. Return whether it held."""
     end = time.monotonic() + wait
     while not holds():
         if time.monotonic() > end:
             return False
-        time.sleep(PAUSE)
+        time.sleep(POLL_SECONDS)
     return True
 
 
-def _write(note: Path, value: Mapping[str, object]) -> None:
-    """All or nothing: a torn note would hide a process."""
-    fresh = note.with_suffix(".new")
+def _write_record(record: Path, value: Mapping[str, object]) -> None:
+    """Write atomically: a torn record would hide a process."""
+    fresh = record.with_suffix(".new")
     fresh.write_text(json.dumps(value))
-    fresh.replace(note)
+    fresh.replace(record)

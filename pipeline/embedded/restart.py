@@ -1,4 +1,4 @@
-"""Keeps one part running: says when it ended, starts it again, waits longer each time."""
+"""Keeps one service running: restarts it when it ends, with growing pauses, and reports that."""
 
 from __future__ import annotations
 
@@ -6,75 +6,75 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.embedded.log_files import Reader, make_room
+from pipeline.embedded.log_files import LogReader, rotate
 from pipeline.embedded.process import Child
-from pipeline.embedded.services import Part
+from pipeline.embedded.services import Service
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-STEADY = 60.0
-"""Seconds a part has to run for its next end to count as the first."""
+STEADY_SECONDS = 60.0
+"""Seconds of running after which the pause before the next restart is the first one again."""
 
-Say = Callable[[str, str], None]
-"""Says a sentence under a part's name."""
+PrintLine = Callable[[str, str], None]
+"""(name of the service, sentence) -> prints a line."""
 
 
-class Watch:
-    """One part, its process, and what its log says."""
+class SupervisedService:
+    """One service, its process and its log."""
 
-    def __init__(self, part: Part, folder: Path, say: Say) -> None:
-        self.part = part
-        self._folder, self._say = folder, say
-        self._log = folder / "logs" / f"{part.name}.log"
+    def __init__(self, spec: Service, folder: Path, print_line: PrintLine) -> None:
+        self.spec = spec
+        self._folder, self._print_line = folder, print_line
+        self._log = folder / "logs" / f"{spec.name}.log"
         self._pause = FIRST_PAUSE
-        self._due: float | None = None
+        self._restart_at: float | None = None
         self.child: Child | None = None
-        make_room(self._log)
-        self._reader = Reader(self._log)
+        rotate(self._log)
+        self._reader = LogReader(self._log)
         self.start()
 
     def start(self) -> None:
-        """Start it now."""
-        self._due = None
-        self._since = time.monotonic()
-        self.child = Child(self.part.program, self._folder)
+        """Start the service now."""
+        self._restart_at = None
+        self._started_at = time.monotonic()
+        self.child = Child(self.spec.program, self._folder)
 
-    def look(self) -> None:
-        """Pass on what its log says, and start it again when it has ended and its pause is over."""
-        for line in self._reader.lines():
-            self._say(self.part.name, line)
-        make_room(self._log)
-        if self._due is not None:
-            if time.monotonic() >= self._due:
+    def poll(self) -> None:
+        """Print new problems from its log; restart the service if it has ended and the pause is over."""
+        for line in self._reader.read_lines():
+            self._print_line(self.spec.name, line)
+        rotate(self._log)
+        if self._restart_at is not None:
+            if time.monotonic() >= self._restart_at:
                 self.start()
-        elif self.child and (status := self.child.ended()) is not None:
-            self._note_end(status)
+        elif self.child and (status := self.child.exit_status()) is not None:
+            self._handle_end(status)
 
-    def answers(self) -> bool:
-        """Whether it runs and does what it is for."""
-        return not self.ended() and self.part.answers()
+    def is_ready(self) -> bool:
+        """Return True if it runs and answers."""
+        return not self.has_ended() and self.spec.is_ready()
 
-    def ended(self) -> bool:
-        """Whether it ended since it was started last."""
-        return self.child is None or self.child.ended() is not None
+    def has_ended(self) -> bool:
+        """Return True if it is not running."""
+        return self.child is None or self.child.exit_status() is not None
 
-    def ask(self) -> None:
-        """Ask it to end; it is not started again."""
+    def request_stop(self) -> None:
+        """Send the stop signal. It is not restarted after this."""
         if self.child:
-            self.child.ask()
+            self.child.request_stop()
 
-    def end(self) -> None:
-        """See that it and all it started are gone; it had its time."""
-        if self.child and not self.child.end(0):
-            self._say(self.part.name, "had not ended and was killed.")
+    def stop(self) -> None:
+        """Kill what still runs of it."""
+        if self.child and not self.child.stop(0):
+            self._print_line(self.spec.name, "did not stop in time and was killed.")
         self.child = None
 
-    def _note_end(self, status: int) -> None:
-        if time.monotonic() - self._since > STEADY:
+    def _handle_end(self, status: int) -> None:
+        if time.monotonic() - self._started_at > STEADY_SECONDS:
             self._pause = FIRST_PAUSE
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        self._say(self.part.name, f"{how}; it is started again in {self._pause:g} s. Its log: {self._log}")
+        self._print_line(self.spec.name, f"{how}; it is restarted in {self._pause:g} s. Its log: {self._log}")
         if self.child:
-            self.child.end(0)  # what it left of its session
+            self.child.stop(0)  # the rest of its session
             self.child = None
-        self._due = time.monotonic() + self._pause
+        self._restart_at = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

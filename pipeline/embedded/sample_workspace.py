@@ -1,8 +1,8 @@
-"""The first start's workspace: a key and one sandbox account a platform.
+"""Creates the sample workspace of the first start: an API key and one sandbox account per platform.
 
-Run as ``python -m pipeline.embedded.sample_workspace FILE``.
-Everything is one transaction, and FILE (what was made, key included, readable by its owner only) is written after it:
-a start that is cut off in between finds the workspace again, renews the accounts' credentials and makes a new key.
+Run as ``python -m pipeline.embedded.sample_workspace FILE``. The rows are created in one transaction; then FILE is
+written with their ids and the key, readable by its owner only. After an interruption between the two, the next start
+finds the workspace, renews the accounts' credentials and creates a new key.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from pipeline.store.vault import Vault
 
 WORKSPACE = "Sandbox"
 OPTIONS: dict[Platform, dict[str, Any]] = {Platform.PINTEREST: {"default_board": True}}
-"""What the sandbox is asked to furnish an account with."""
+"""Options of the accounts that the sandbox creates."""
 
 
-def seed(s: Settings, file: Path) -> None:
-    """Make what is missing and write down what there is. Raises ControlError when the sandbox is not there."""
+def create_sample_workspace(s: Settings, file: Path) -> None:
+    """Create what is missing and write FILE. Raises ControlError when the sandbox does not answer."""
     control = Control(s.sandbox.url, s.sandbox.control_token.get_secret_value())
     control.call("GET", "health")
-    people = {platform: _person(control, platform) for platform in Platform}
+    people = {platform: _create_person(control, platform) for platform in Platform}
     database = Database(s.store.url.get_secret_value(), pool=1)
     try:
         with database.begin() as c:
-            workspace = _workspace(c)
+            workspace = _ensure_workspace(c)
             vault = Vault(s.vault.keys.get_secret_value())
-            accounts = {platform: str(_account(c, vault, workspace, p)) for platform, p in people.items()}
+            accounts = {platform: str(_add_account(c, vault, workspace, p)) for platform, p in people.items()}
             key = create_key(c, workspace, "first start")
     finally:
         database.close()
     _write(file, {"workspace": str(workspace), "key": key, "accounts": accounts})
 
 
-def _workspace(c: Connection) -> UUID:
+def _ensure_workspace(c: Connection) -> UUID:
     with suppress(NoSuchWorkspace):
         return find_workspace(c, WORKSPACE).id
     return create_workspace(c, name=WORKSPACE)
 
 
-def _account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
+def _add_account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
     return add_account(
         c,
         vault,
@@ -66,12 +66,12 @@ def _account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any
         remote_id=person["remote_id"],
         username=person["username"],
         display_name=person["username"],
-        credentials=_credentials(person),
+        credentials=_parse_credentials(person),
         settings=person.get("settings") or {},
     )
 
 
-def _credentials(person: dict[str, Any]) -> Credentials:
+def _parse_credentials(person: dict[str, Any]) -> Credentials:
     now = datetime.now(UTC)
 
     def after(name: str) -> datetime | None:
@@ -87,8 +87,8 @@ def _credentials(person: dict[str, Any]) -> Credentials:
     )
 
 
-def _person(control: Control, platform: Platform) -> dict[str, Any]:
-    """A person with an account at the sandbox."""
+def _create_person(control: Control, platform: Platform) -> dict[str, Any]:
+    """Create an account in the sandbox; return its facts and tokens."""
     asked = {"platform": platform, "username": f"sandbox_{platform}", "options": OPTIONS.get(platform, {})}
     person: dict[str, Any] = control.call("POST", "accounts", json=asked)
     return person | {"platform": platform}
@@ -104,4 +104,4 @@ def _write(file: Path, made: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    seed(settings(), Path(sys.argv[1]))
+    create_sample_workspace(settings(), Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""How the sandbox is started from our settings; it is a program of its own, which our code never imports."""
+"""Command line and environment of the sandbox, a separate program that our code never imports."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 from config.settings import Sandbox, Settings, SettingsError
 
 
-def arguments(settings: Settings) -> list[str]:
-    """What `python` is called with. Raises SettingsError when it has no addresses or no token."""
+def build_arguments(settings: Settings) -> list[str]:
+    """Return the arguments of `python`. Raises SettingsError when the sandbox has no address or no token."""
     s = settings.sandbox
     if not s.control_token.get_secret_value():
         raise SettingsError(
             "SLIPWAY_SANDBOX__CONTROL_TOKEN is empty: the sandbox's control API needs a token."
         )
-    host, port = address("SLIPWAY_SANDBOX__URL", s.url)
-    _, media_port = address("SLIPWAY_SANDBOX__MEDIA_URL", s.media_url)
+    host, port = parse_address("SLIPWAY_SANDBOX__URL", s.url)
+    _, media_port = parse_address("SLIPWAY_SANDBOX__MEDIA_URL", s.media_url)
     lifted = ["--pace", "instant", "--no-quotas"] if s.lifted else []
     return [
         "-m",
@@ -34,13 +34,13 @@ def arguments(settings: Settings) -> list[str]:
     ]
 
 
-def environment(s: Sandbox) -> dict[str, str]:
-    """What it is told where the command line would show it to everybody."""
+def build_environment(s: Sandbox) -> dict[str, str]:
+    """Return the secrets, which other users could read on a command line."""
     return {"SLIPWAY_SANDBOX_CONTROL_TOKEN": s.control_token.get_secret_value()}
 
 
-def address(name: str, url: str) -> tuple[str, int]:
-    """Host and port of a sandbox URL. Raises SettingsError when it has none."""
+def parse_address(name: str, url: str) -> tuple[str, int]:
+    """Return host and port of a sandbox URL. Raises SettingsError if one is missing."""
     parts = urlsplit(url)
     try:
         if parts.scheme == "http" and parts.hostname and parts.port:

@@ -1,12 +1,12 @@
-"""Start one program so that it does not outlive its parent, and not as root where it refuses root.
+"""Starts one program so that it ends with its parent and, if the program refuses root, as another user.
 
-Run as a script: ``python -I -S leash.py PARENT_PID DEATH_SIGNAL USER PROGRAM ARGUMENT…`` (USER ``-`` = stay who we
-are). It asks the kernel for DEATH_SIGNAL when the parent dies (Linux only; elsewhere the next start ends what is
-left), becomes USER, and turns into PROGRAM, keeping its process id.
+Run as a script: ``python -I -S spawn.py PARENT_PID DEATH_SIGNAL USER PROGRAM ARGUMENT…`` (USER ``-``: the same user).
+It requests DEATH_SIGNAL from the kernel for the parent's death (Linux only; elsewhere the next start stops what is
+left), switches to USER and executes PROGRAM under the same process id.
 
-PostgreSQL refuses to run as root. The wheel's own way out is to create a system user and to open every folder above
-the data to everybody; here the process becomes an existing user without rights (``nobody``) instead, and keeps one
-capability, CAP_DAC_OVERRIDE, so that the folders above (``/root``, ``.slipway``) can stay closed to everybody else.
+PostgreSQL refuses to run as root. The wheel's own solution creates a system user and opens every folder above the data
+to all users. Here the process switches to an existing user without rights (``nobody``) and keeps one capability,
+CAP_DAC_OVERRIDE, so that the folders above (``/root``, ``.slipway``) stay private.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 
 def main(arguments: list[str]) -> None:
-    """Become the program; returns only by exception."""
+    """Execute the program; returns only by exception."""
     parent, death, user, *program = arguments
     libc = ctypes.CDLL(None, use_errno=True)
     if user != "-":
-        become(libc, user)
+        switch_user(libc, user)
     if sys.platform == "linux":
         # After the change of user, which clears it.
         libc.prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
     if os.getppid() != int(parent):
-        sys.exit("The process that asked for this one is gone.")
+        sys.exit("The parent process has ended.")
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored_by_python, signal.SIG_DFL)
-    os.execv(program[0], program)  # noqa: S606 - the one thing this file is for
+    os.execv(program[0], program)  # noqa: S606 - the purpose of this file
 
 
-def become(libc: ctypes.CDLL, user: str) -> None:
-    """Turn into `user`, for good, with the right to pass closed folders where the kernel lets us keep it."""
+def switch_user(libc: ctypes.CDLL, user: str) -> None:
+    """Switch to `user` permanently, keeping CAP_DAC_OVERRIDE if the kernel allows it."""
     entry = pwd.getpwnam(user)
     linux = sys.platform == "linux"
     if linux:

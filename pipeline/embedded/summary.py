@@ -1,4 +1,4 @@
-"""What a person needs to know once everything runs: where it is, how to get in, and a line to try it with."""
+"""The summary that `slipway up` prints: addresses, credentials and a command to try."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from pipeline.embedded.services import origin
+from pipeline.embedded.services import local_url
 
-NOT_SEEDED: dict[str, Any] = {"workspace": "", "key": "", "accounts": {}}
+NO_SAMPLE_WORKSPACE: dict[str, Any] = {"workspace": "", "key": "", "accounts": {}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """Addresses, credentials (they are this machine's own and made up) and the line to copy."""
+    """Addresses, generated credentials and a command to copy."""
 
     api: str
     flower: str
@@ -33,32 +33,32 @@ class Summary:
     warnings: list[str]
 
 
-def summary(s: Settings, folder: Path) -> Summary:
-    """What there is to tell about a stack that runs with these settings on this folder."""
+def build_summary(s: Settings, folder: Path) -> Summary:
+    """Return the summary of the stack that runs with these settings on this folder."""
     file = folder / "seed.json"
-    seeded: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else NOT_SEEDED
-    api = origin(s.api.host, s.api.port)
+    sample: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else NO_SAMPLE_WORKSPACE
+    api = local_url(s.api.host, s.api.port)
     return Summary(
         api=api,
-        flower=origin(s.flower.host, s.flower.port),
+        flower=local_url(s.flower.host, s.flower.port),
         flower_user=s.flower.user,
         flower_password=s.flower.password.get_secret_value(),
         sandbox=s.sandbox.url,
         media=s.sandbox.media_url if s.sandbox.url else "",
         sandbox_token=s.sandbox.control_token.get_secret_value(),
-        workspace=seeded["workspace"],
-        key=seeded["key"],
-        accounts=seeded["accounts"],
-        curl=_curl(api, seeded, s.sandbox.media_url) if s.sandbox.url and seeded["key"] else "",
+        workspace=sample["workspace"],
+        key=sample["key"],
+        accounts=sample["accounts"],
+        curl=_build_curl(api, sample, s.sandbox.media_url) if s.sandbox.url and sample["key"] else "",
         folder=str(folder),
         logs=str(folder / "logs"),
-        warnings=_warnings(s),
+        warnings=_list_warnings(s),
     )
 
 
-def text(found: Summary) -> str:
-    """The summary for a terminal."""
-    lines = ["", "Slipway runs. Ctrl-C stops it; what it knows stays.", "", f"  API       {found.api}"]
+def format_summary(found: Summary) -> str:
+    """Format the summary for a terminal."""
+    lines = ["", "Slipway is running. Ctrl-C stops it; its data stay.", "", f"  API       {found.api}"]
     lines.append(f"  Flower    {found.flower}   user {found.flower_user}, password {found.flower_password}")
     if found.sandbox:
         lines.append(f"  Sandbox   {found.sandbox}   control token {found.sandbox_token}")
@@ -73,21 +73,21 @@ def text(found: Summary) -> str:
     return "\n".join([*lines, ""])
 
 
-def _curl(api: str, seeded: dict[str, Any], media: str) -> str:
+def _build_curl(api: str, sample: dict[str, Any], media: str) -> str:
     body = {
         "caption": "Hello from Slipway",
         "media": {"type": "video", "url": f"{media}/media/sample.mp4"},
-        "accounts": [{"id": seeded["accounts"]["tiktok"]}],
+        "accounts": [{"id": sample["accounts"]["tiktok"]}],
     }
     return (
         f"curl -sS {api}/api/partner/v1/posts \\\n"
-        f"  -H 'Authorization: Bearer {seeded['key']}' -H 'Content-Type: application/json' \\\n"
+        f"  -H 'Authorization: Bearer {sample['key']}' -H 'Content-Type: application/json' \\\n"
         f"  -d '{json.dumps(body)}'"
     )
 
 
-def _warnings(s: Settings) -> list[str]:
-    """What works here and would not with real platforms; said only once real ones are spoken to."""
+def _list_warnings(s: Settings) -> list[str]:
+    """Return what works here and fails with real platforms; only if the sandbox is off."""
     if s.sandbox.url or s.api.public_url.startswith("https://"):
         return []
     state = f"is {s.api.public_url}, not https" if s.api.public_url else "is not set"

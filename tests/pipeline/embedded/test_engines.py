@@ -1,4 +1,4 @@
-"""The engines out of the wheels: closed, durable, off the network, and back after any kind of end."""
+"""The embedded engines: private, durable, not on the network, and recovered after any kind of end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline.embedded import postgres as postgres_module
-from pipeline.embedded.data_folder import SOCKET_PATH_LIMIT, FolderError, locked, socket_folder
+from pipeline.embedded.data_folder import SOCKET_PATH_LIMIT, FolderError, hold_lock, socket_folder
 from pipeline.embedded.engine import EngineError
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import end_leftovers, until
-from pipeline.embedded.process_identity import birth, session_of
+from pipeline.embedded.process import stop_leftovers, wait_until
+from pipeline.embedded.process_identity import list_session, read_start_id
 from pipeline.embedded.valkey import Valkey
 
 START_BOTH = """
@@ -42,7 +42,7 @@ signal.pause()
 def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="slt-", dir="/tmp"))
     yield made
-    end_leftovers(made, 5)
+    stop_leftovers(made, 5)
     shutil.rmtree(made)
 
 
@@ -120,18 +120,18 @@ def test_a_stop_leaves_nothing_running_and_the_next_start_finds_the_rows(folder:
             connection.execute("CREATE TABLE kept (n int)")
             connection.execute("INSERT INTO kept VALUES (1)")
         assert postgres.child
-        pid, born = postgres.child.pid, birth(postgres.child.pid)
-    assert session_of(pid, born) == []
+        pid, start_id = postgres.child.pid, read_start_id(postgres.child.pid)
+    assert list_session(pid, start_id) == []
     with Postgres(folder) as again:
         assert rows(again) == 1
 
 
 def test_engines_end_by_themselves_when_their_supervisor_is_killed(folder: Path) -> None:
     process, pids = supervisor(folder)
-    births = {pid: birth(pid) for pid in pids}
+    births = {pid: read_start_id(pid) for pid in pids}
     process.kill()
     process.wait()
-    assert until(lambda: all(birth(pid) != born for pid, born in births.items()), 20)
+    assert wait_until(lambda: all(read_start_id(pid) != start_id for pid, start_id in births.items()), 20)
     with Postgres(folder) as postgres, Valkey(folder):
         assert rows(postgres) == 1
 
@@ -181,7 +181,7 @@ def test_root_is_told_which_folder_keeps_the_server_from_its_program(
     shut.mkdir(mode=0o700)
     for name in ("initdb", "postgres"):
         (shut / name).touch(mode=0o755)
-    monkeypatch.setattr(postgres_module, "_binary", lambda name: shut / name)
+    monkeypatch.setattr(postgres_module, "find_binary", lambda name: shut / name)
     with pytest.raises(EngineError, match=r"may not enter .*: `chmod o\+x "):
         Postgres(folder / "data").start()
 
@@ -201,7 +201,7 @@ def test_sockets_of_a_deep_folder_stand_in_a_short_closed_one(folder: Path) -> N
 
 
 def test_a_folder_has_one_supervisor_at_a_time(folder: Path) -> None:
-    with locked(folder), pytest.raises(FolderError, match=f"process {os.getpid()}"), locked(folder):
+    with hold_lock(folder), pytest.raises(FolderError, match=f"process {os.getpid()}"), hold_lock(folder):
         pass
-    with locked(folder):
+    with hold_lock(folder):
         pass

@@ -1,4 +1,4 @@
-"""`slipway up` as a person uses it: starts, says what there is, survives kills, leaves nothing behind."""
+"""`slipway up` from the command line: it starts, prints a summary, survives kills and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +23,8 @@ import pytest
 import requests
 
 from config.settings import PREFIX
-from pipeline.embedded.process import until
-from pipeline.embedded.process_identity import birth
+from pipeline.embedded.process import wait_until
+from pipeline.embedded.process_identity import read_start_id
 from tests.conftest import free_ports
 
 
@@ -38,16 +39,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A started stack: its supervisor, what it said, and every process of it with its birth."""
+    """A started stack: the supervisor, its summary, and every process of it with its start id."""
 
     process: subprocess.Popen[str]
-    said: dict[str, Any]
-    family: dict[int, str]
+    summary: dict[str, Any]
+    processes: dict[int, str]
 
-    def part(self, name: str) -> int:
-        """Process id of one part, as the supervisor wrote it down; 0 while it pauses."""
-        note = Path(self.said["folder"]) / "run" / f"{name}.json"
-        return int(json.loads(note.read_text())["pid"]) if note.is_file() else 0
+    def pid_of(self, name: str) -> int:
+        """Return the recorded process id of a service; 0 while its restart pauses."""
+        record = Path(self.summary["folder"]) / "run" / f"{name}.json"
+        return int(json.loads(record.read_text())["pid"]) if record.is_file() else 0
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def command(place: Place, *arguments: str, stderr: IO[str] | int = subprocess.PI
 
 @contextmanager
 def up(place: Place) -> Iterator[Running]:
-    """A running stack; whatever the test did, it is gone afterwards."""
+    """A running stack, which is killed afterwards in any case."""
     log = place.folder / "terminal"
     with log.open("a") as terminal:
         process = command(place, "up", "--json", stderr=terminal)
@@ -86,10 +87,11 @@ def up(place: Place) -> Iterator[Running]:
     try:
         first = process.stdout.readline()
         assert first, log.read_text()
-        family = {
-            child.pid: birth(child.pid) for child in psutil.Process(process.pid).children(recursive=True)
+        processes = {
+            child.pid: read_start_id(child.pid)
+            for child in psutil.Process(process.pid).children(recursive=True)
         }
-        yield Running(process=process, said=json.loads(first), family=family)
+        yield Running(process=process, summary=json.loads(first), processes=processes)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -98,14 +100,19 @@ def up(place: Place) -> Iterator[Running]:
 
 
 def left(place: Place, running: Running) -> list[str]:
-    """Processes that still run, and ports that still listen. A dead one that its new parent has not noticed is dead."""
+    """Return processes that still run and ports that still listen. A zombie counts as ended."""
     found = [f"port {port} listens" for port in place.ports if listens(port)]
-    for pid, born in running.family.items():
+    for pid, born in running.processes.items():
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            if birth(pid) == born and process.status() != psutil.STATUS_ZOMBIE:
+            if read_start_id(pid) == born and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(f"process {pid} runs: {process.cmdline()}")
     return found
+
+
+def is_another(running: Running, name: str, killed: int) -> bool:
+    """Return True if a service runs again, under another process id than ``killed``."""
+    return running.pid_of(name) not in {0, killed}
 
 
 def listens(port: int) -> bool:
@@ -114,8 +121,8 @@ def listens(port: int) -> bool:
 
 
 def may_send(running: Running) -> bool:
-    """Whether the mark is kept and nothing is in doubt."""
-    answer = requests.get(f"{running.said['api']}/readyz", timeout=5).json()
+    """Return True if the epoch file is kept and nothing is in doubt."""
+    answer = requests.get(f"{running.summary['api']}/readyz", timeout=5).json()
     return bool(answer["ok"] and answer["data"]["parts"]["mark"])
 
 
@@ -130,30 +137,33 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
     place: Place,
 ) -> None:
     with up(place) as running:
-        said = running.said
-        assert status(f"{said['api']}/healthz") == 200
-        assert status(said["flower"]) == 401
-        assert status(said["flower"], auth=(said["flower_user"], said["flower_password"])) == 200
-        assert status(f"{said['sandbox']}/control/faults") == 401
-        assert status(f"{said['media']}/media/sample.mp4") == 200
-        assert len(said["accounts"]) == 6
-        assert f"Bearer {said['key']}" in said["curl"]
+        summary = running.summary
+        assert status(f"{summary['api']}/healthz") == 200
+        assert status(summary["flower"]) == 401
+        assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
+        assert status(f"{summary['sandbox']}/control/faults") == 401
+        assert status(f"{summary['media']}/media/sample.mp4") == 200
+        assert len(summary["accounts"]) == 6
+        assert f"Bearer {summary['key']}" in summary["curl"]
         for private in ("settings.env", "run/settings.env", "seed.json"):
-            assert stat.S_IMODE((Path(said["folder"]) / private).stat().st_mode) == 0o600, private
+            assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
         second = command(place, "up")
-        _, complaint = second.communicate(timeout=30)
+        _, stderr_text = second.communicate(timeout=30)
         assert second.returncode == 1
-        assert f"already runs on {said['folder']} (process {running.process.pid})" in complaint
+        assert f"already runs on {summary['folder']} (process {running.process.pid})" in stderr_text
 
-        for part in ("api", "postgres", "worker-publish"):
-            killed = running.part(part)
+        for name in ("api", "postgres", "worker-publish"):
+            killed = running.pid_of(name)
             os.kill(killed, signal.SIGKILL)
-            assert until(lambda part=part, killed=killed: running.part(part) not in {0, killed}, 30), part  # type: ignore[misc]
-        assert until(lambda: status(f"{said['api']}/healthz") == 200, 30)
+            is_restarted = partial(is_another, running, name, killed)
+            assert wait_until(is_restarted, 30), name
+        assert wait_until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
 
-        family = {c.pid: birth(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)}
-        running.family.update(family)
+        processes = {
+            c.pid: read_start_id(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)
+        }
+        running.processes.update(processes)
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
         assert left(place, running) == []
@@ -166,14 +176,16 @@ def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(pl
         }
         told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
         words = ["sandbox", "fault", "tiktok", "finalize", "effect-then-drop", "--times", "1"]
-        out, complaint = command(told, *words).communicate(timeout=30)
-        assert "is on" in out, complaint
+        out, stderr_text = command(told, *words).communicate(timeout=30)
+        assert "is on" in out, stderr_text
         out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=30)
         assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
             ("tiktok", "finalize", "effect-then-drop", 1)
         ]
-        _, complaint = command(told, "sandbox", "fault", "tiktok", "finalise", "drop").communicate(timeout=30)
-        assert "step must be one of" in complaint
+        _, stderr_text = command(told, "sandbox", "fault", "tiktok", "finalise", "drop").communicate(
+            timeout=30
+        )
+        assert "step must be one of" in stderr_text
 
 
 def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is_still_there(
@@ -184,15 +196,15 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
         first.process.wait()
         # Not waited for: the next start has to cope with what is still ending.
         with up(place) as second:
-            assert second.said["key"] == first.said["key"]
-            assert second.said["flower_password"] == first.said["flower_password"]
-            for pid in [second.process.pid, *second.family]:
-                if birth(pid) in {second.family.get(pid), birth(second.process.pid)}:
+            assert second.summary["key"] == first.summary["key"]
+            assert second.summary["flower_password"] == first.summary["flower_password"]
+            for pid in [second.process.pid, *second.processes]:
+                if read_start_id(pid) in {second.processes.get(pid), read_start_id(second.process.pid)}:
                     os.kill(pid, signal.SIGKILL)
             second.process.wait()
         with up(place) as third:
-            assert third.said["accounts"] == first.said["accounts"]
-            assert until(lambda: may_send(third), 30), "a kill is no restore"
+            assert third.summary["accounts"] == first.summary["accounts"]
+            assert wait_until(lambda: may_send(third), 30), "a kill is no restore"
             third.process.send_signal(signal.SIGTERM)
             assert third.process.wait(60) == 0
             assert left(place, third) == []
@@ -204,8 +216,8 @@ def test_a_busy_port_is_said_with_who_holds_it_and_which_setting_moves_it(place:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", place.ports[1]))
         holder.listen()
-        out, complaint = command(place, "up").communicate(timeout=60)
-    assert f"Port {place.ports[1]} (Flower) is taken by process {os.getpid()}" in complaint
-    assert "SLIPWAY_FLOWER__PORT" in complaint
-    assert "Traceback" not in complaint
+        out, stderr_text = command(place, "up").communicate(timeout=60)
+    assert f"Port {place.ports[1]} (Flower) is taken by process {os.getpid()}" in stderr_text
+    assert "SLIPWAY_FLOWER__PORT" in stderr_text
+    assert "Traceback" not in stderr_text
     assert out == ""
