@@ -1,1 +1,1 @@
-"""Everything an operator may change, and nothing else."""
+"""Everything that an operator may change."""

@@ -53,7 +53,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 _STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def set_up(log: Log, secrets: Iterable[str] = ()) -> None:
+def set_up_logging(log: Log, secrets: Iterable[str] = ()) -> None:
     """Send all logging of this process to standard error, as `log` says, with `secrets` redacted."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter({"json": Json, "text": Text}[log.format](secrets))
@@ -64,8 +64,8 @@ def set_up(log: Log, secrets: Iterable[str] = ()) -> None:
     logging.captureWarnings(capture=True)
 
 
-def secrets_of(settings: Settings) -> list[str]:
-    """Return every secret among the settings, for `set_up`."""
+def list_secrets(settings: Settings) -> list[str]:
+    """Return every secret among the settings, for `set_up_logging`."""
     found = []
     for group in settings.__dict__.values():
         if isinstance(group, BaseModel):

@@ -10,7 +10,7 @@ import sys
 import pytest
 from cryptography.fernet import Fernet
 
-from config.logging import Json, Redactor, Text, secrets_of, set_up
+from config.logging import Json, Redactor, Text, list_secrets, set_up_logging
 from config.settings import Log, load
 
 KEY = Fernet.generate_key().decode()
@@ -70,7 +70,7 @@ def test_the_secrets_among_the_settings_are_hidden_whatever_they_look_like() -> 
     settings = load(
         {"SLIPWAY_FLOWER__PASSWORD": "correct horse battery", "SLIPWAY_VAULT__KEYS": f"{KEY},other-key-value"}
     )
-    redact = Redactor(secrets_of(settings))
+    redact = Redactor(list_secrets(settings))
     assert redact("said correct horse battery and other-key-value") == "said … and …"
 
 
@@ -94,7 +94,7 @@ def test_set_up_takes_level_and_format_from_the_settings(monkeypatch: pytest.Mon
     before, level, stream = root.handlers[:], root.level, io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     try:
-        set_up(Log(level="WARNING", format="json"), ["a-known-secret"])
+        set_up_logging(Log(level="WARNING", format="json"), ["a-known-secret"])
         logging.getLogger("x").info("not shown")
         logging.getLogger("x").warning("shown a-known-secret")
     finally:
