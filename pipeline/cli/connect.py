@@ -72,7 +72,7 @@ def connect(
         except Refusal as refusal:
             raise click.ClickException(refusal.message) from None
         _print_instructions(opened)
-        rows = _accounts(_wait(context, opened))
+        rows = _require_accounts(_wait_for_result(context, opened))
     print_rows(rows, as_json=as_json)
 
 
@@ -87,7 +87,7 @@ def _print_instructions(opened: AuthorizationStart) -> None:
     )
 
 
-def _wait(context: Context, opened: AuthorizationStart) -> SessionStatus:
+def _wait_for_result(context: Context, opened: AuthorizationStart) -> SessionStatus:
     from pipeline.store.accounts.oauth_sessions import read_session_status
 
     while True:
@@ -98,7 +98,7 @@ def _wait(context: Context, opened: AuthorizationStart) -> SessionStatus:
         time.sleep(POLL_SECONDS)
 
 
-def _accounts(found: SessionStatus) -> list[dict[str, object]]:
+def _require_accounts(found: SessionStatus) -> list[dict[str, object]]:
     if found.outcome is None:
         what = (
             "neither the platform's answer nor a choice of accounts arrived"

@@ -61,7 +61,9 @@ def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
     from pipeline.store.deliveries.dead_letters import list_dead_letters
 
     with open_transaction() as c:
-        rows = [_row(letter) for letter in list_dead_letters(c, _build_selection(c, **chosen), limit=limit)]
+        rows = [
+            _to_row(letter) for letter in list_dead_letters(c, _build_selection(c, **chosen), limit=limit)
+        ]
     print_rows(rows, as_json=as_json, empty="No dead letters.")
 
 
@@ -73,7 +75,7 @@ def causes(*, as_json: bool, **chosen: Any) -> None:
     from pipeline.store.deliveries.dead_letters import count_causes
 
     with open_transaction() as c:
-        rows = _causes(count_causes(c, _build_selection(c, **chosen)))
+        rows = _causes_to_rows(count_causes(c, _build_selection(c, **chosen)))
     print_rows(rows, as_json=as_json, empty="No dead letters.")
 
 
@@ -97,7 +99,7 @@ def show_letter(letter: str, *, as_json: bool) -> None:
             raise click.ClickException(
                 f"{wanted} is not a dead letter: `slipway delivery show {wanted}` shows its state."
             )
-        facts = {**_row(found), "crashes": count_crashes(c, wanted), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": count_crashes(c, wanted), "spent": found.spent}
         evidence = {
             "moves": [_to_dict(m) for m in list_moves(c, wanted)],
             "attempts": [_to_dict(a) for a in list_attempts(c, wanted)],
@@ -186,7 +188,7 @@ def _process(
 
     with begin() as c:
         which = _build_selection(c, **chosen)
-        found = _causes(count_causes(c, which))
+        found = _causes_to_rows(count_causes(c, which))
     if yes:
         _print_result([action(page) for page in _list_pages(begin, which)], done, as_json=as_json)
         return
@@ -256,13 +258,13 @@ def _shorten(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k not in {"generation", "fence", "error", "late"}}
 
 
-def _causes(found: Sequence[Any]) -> list[dict[str, Any]]:
+def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:
     return [
         {"platform": x.platform, "class": x.error_class, "code": x.code, "letters": x.letters} for x in found
     ]
 
 
-def _row(x: DeadLetter) -> dict[str, Any]:
+def _to_row(x: DeadLetter) -> dict[str, Any]:
     error = x.error or {}
     return {
         "id": str(x.id),

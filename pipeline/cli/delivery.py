@@ -51,7 +51,7 @@ def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool
             "reason": d.reason,
             "due_at": format_timestamp(d.due_at),
             "next_at": format_timestamp(d.next_at),
-            "error": _message(d.error),
+            "error": _format_error(d.error),
         }
         for d in found
     ]
@@ -70,20 +70,24 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
         found, moves, attempts = find_delivery(c, wanted), list_moves(c, wanted), list_attempts(c, wanted)
     if found is None:
         raise click.ClickException(f"There is no delivery {wanted}: `slipway delivery list` shows them.")
-    facts = _facts(found)
-    move_rows, attempt_rows = [_move(m) for m in moves], [_attempt(a) for a in attempts]
+    facts = _delivery_to_dict(found)
+    move_rows, attempt_rows = [_move_to_dict(m) for m in moves], [_attempt_to_dict(a) for a in attempts]
     if as_json:
         print_fields({**facts, "moves": move_rows, "attempts": attempt_rows}, as_json=True)
         return
     print_fields(
-        {name: fact for name, fact in {**facts, "error": _message(found.error)}.items() if fact is not None},
+        {
+            name: fact
+            for name, fact in {**facts, "error": _format_error(found.error)}.items()
+            if fact is not None
+        },
         as_json=False,
     )
     click.echo("\nMoves")
     print_rows([_shorten(m) for m in move_rows], as_json=False)
     click.echo("\nAttempts")
     print_rows([_shorten(a) for a in attempt_rows], as_json=False, empty="None yet.")
-    if next_step := _next_step(found):
+    if next_step := _suggest_next_step(found):
         click.echo(f"\n{next_step}")
 
 
@@ -142,7 +146,7 @@ def _require_url(url: str) -> str:
     return url
 
 
-def _facts(d: DeliveryFacts) -> dict[str, Any]:
+def _delivery_to_dict(d: DeliveryFacts) -> dict[str, Any]:
     return {
         "id": str(d.id),
         "post": str(d.post_id),
@@ -169,7 +173,7 @@ def _facts(d: DeliveryFacts) -> dict[str, Any]:
     }
 
 
-def _move(m: MoveFacts) -> dict[str, Any]:
+def _move_to_dict(m: MoveFacts) -> dict[str, Any]:
     return {
         "at": format_timestamp(m.at),
         "mover": m.mover,
@@ -181,7 +185,7 @@ def _move(m: MoveFacts) -> dict[str, Any]:
     }
 
 
-def _attempt(a: AttemptFacts) -> dict[str, Any]:
+def _attempt_to_dict(a: AttemptFacts) -> dict[str, Any]:
     return {
         "n": a.n,
         "opened_at": format_timestamp(a.opened_at),
@@ -199,14 +203,14 @@ def _attempt(a: AttemptFacts) -> dict[str, Any]:
 def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:
     """Drop columns for programs, so that the table fits a terminal."""
     kept = {name: value for name, value in row.items() if name not in {"generation", "fence"}}
-    return {**kept, "error": _message(kept["error"])} if "error" in kept else kept
+    return {**kept, "error": _format_error(kept["error"])} if "error" in kept else kept
 
 
-def _message(error: Mapping[str, Any] | None) -> str | None:
+def _format_error(error: Mapping[str, Any] | None) -> str | None:
     return None if error is None else f"{error['message']} ({error['code']})"
 
 
-def _next_step(d: DeliveryFacts) -> str:
+def _suggest_next_step(d: DeliveryFacts) -> str:
     if d.state == State.UNKNOWN or d.reason == Reason.IS_IT_LIVE:
         return (
             f"Whether it is live is unknown. Look at {d.username} on {d.platform}, then:\n"

@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
-from pipeline.embedded.process import Child, Program, until
-from pipeline.embedded.services import slipway
-from pipeline.embedded.summary import Summary, summary
+from pipeline.embedded.process import Child, Program, wait_until
+from pipeline.embedded.services import slipway_command
+from pipeline.embedded.summary import Summary, build_summary
 
 START_TIMEOUT = 120.0
 """Seconds; the first start creates the database and the sample workspace."""
@@ -66,10 +66,10 @@ def _is_locked(folder: Path) -> bool:
 def _attach(folder: Path) -> Stack:
     """Return the running stack, waiting while it starts. Raises ClickException."""
     file = folder / "run" / "settings.env"
-    if not until(lambda: file.is_file() and (folder / "seed.json").is_file(), START_TIMEOUT):
+    if not wait_until(lambda: file.is_file() and (folder / "seed.json").is_file(), START_TIMEOUT):
         raise click.ClickException(f"The stack on {folder} has no sandbox accounts: see {folder}/logs.")
     s = load({FILE_VARIABLE: str(file)})
-    found = Stack(settings=s, summary=summary(s, folder))
+    found = Stack(settings=s, summary=build_summary(s, folder))
     if not found.summary.sandbox:
         raise click.ClickException(
             f"The stack on {folder} publishes to real platforms; the demo needs a sandbox: "
@@ -88,19 +88,21 @@ def _start_temporary(print_line: PrintLine, settings: Mapping[str, str]) -> Iter
         exits.callback(shutil.rmtree, outer)
         program = Program(
             name="up",
-            argv=[*slipway(), "up", "--json"],
+            argv=[*slipway_command(), "up", "--json"],
             environment={**_build_environment(folder), **settings},
             stop=signal.SIGINT,
         )
         child = Child(program, outer)
-        exits.callback(child.end, STOP_TIMEOUT)
+        exits.callback(child.stop, STOP_TIMEOUT)
         exits.callback(print_line, "Stopping the temporary stack …")
         if (
-            not until(lambda: child.ended() is not None or bool(_read_summary(child.log)), START_TIMEOUT)
-            or child.ended() is not None
+            not wait_until(
+                lambda: child.exit_status() is not None or bool(_read_summary(child.log)), START_TIMEOUT
+            )
+            or child.exit_status() is not None
         ):
             raise click.ClickException(
-                f"The temporary stack did not start. The end of its log:\n{child.tail()}"
+                f"The temporary stack did not start. The end of its log:\n{child.read_log_tail()}"
             )
         printed = Summary(**json.loads(_read_summary(child.log)))
         yield Stack(settings=load({FILE_VARIABLE: str(folder / "run" / "settings.env")}), summary=printed)

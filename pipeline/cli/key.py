@@ -130,7 +130,7 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         only = find_workspace(c, workspace).id if workspace else None
         names = {w.id: w.name for w in list_workspaces(c)}
         found = list_keys(c, only)
-    rows = [_row(key, names[key.workspace_id], as_json=as_json) for key in found]
+    rows = [_to_row(key, names[key.workspace_id], as_json=as_json) for key in found]
     print_rows(rows, as_json=as_json, empty="No keys. `slipway key create WORKSPACE` makes one.")
 
 
@@ -151,7 +151,7 @@ def revoke(public_id: str, *, as_json: bool) -> None:
         click.echo(f"{shown} is revoked.")
 
 
-def _row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
+def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = {

@@ -11,7 +11,7 @@ from pipeline.cli import EXAMPLE
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction, parse_id
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.post import PostStatus, derive_account_status, apply_due_time, derive_post_status
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,7 @@ def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> N
     rows = [
         {
             "id": str(p.id),
-            "status": _status(p).value,
+            "status": _derive_status(p).value,
             "due_at": format_timestamp(p.due_at),
             "caption": p.caption
             if as_json or len(p.caption) <= CAPTION_WIDTH
@@ -70,8 +70,8 @@ def show_post(post: str, *, as_json: bool) -> None:
         raise click.ClickException(
             f"There is no post {wanted}: `slipway post list --workspace NAME` shows them."
         )
-    facts = {"id": str(found.id), "workspace_id": str(workspace), **_facts(found)}
-    deliveries = [_delivery(d, found.now) for d in found.deliveries]
+    facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
+    deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
     if as_json:
         print_fields({**facts, "deliveries": deliveries}, as_json=True)
     else:
@@ -81,9 +81,9 @@ def show_post(post: str, *, as_json: bool) -> None:
             print_fields({name: fact for name, fact in one.items() if fact is not None}, as_json=False)
 
 
-def _facts(p: PostView) -> dict[str, Any]:
+def _post_to_dict(p: PostView) -> dict[str, Any]:
     return {
-        "status": _status(p).value,
+        "status": _derive_status(p).value,
         "caption": p.caption,
         "media": p.media,
         "music_url": p.music_url,
@@ -99,12 +99,12 @@ def _facts(p: PostView) -> dict[str, Any]:
     }
 
 
-def _delivery(d: DeliveryView, now: datetime) -> dict[str, Any]:
+def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
     return {
         "delivery": str(d.id),
         "platform": d.platform,
         "username": d.username,
-        "status": _account_status(d, now).value,
+        "status": _derive_account_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
         "published_at": format_timestamp(d.published_at),
         "url": d.url,
@@ -112,11 +112,11 @@ def _delivery(d: DeliveryView, now: datetime) -> dict[str, Any]:
     }
 
 
-def _account_status(d: DeliveryView, now: datetime) -> PostStatus:
+def _derive_account_status(d: DeliveryView, now: datetime) -> PostStatus:
     return apply_due_time(
         derive_account_status(State(d.state), Reason(d.reason) if d.reason else None), d.due_at, now
     )
 
 
-def _status(p: PostView) -> PostStatus:
-    return derive_post_status(_account_status(d, p.now) for d in p.deliveries)
+def _derive_status(p: PostView) -> PostStatus:
+    return derive_post_status(_derive_account_status(d, p.now) for d in p.deliveries)

@@ -51,7 +51,7 @@ def head(workspace: str | None, *, as_json: bool) -> None:
     with open_transaction() as c:
         found = list_heads(c, find_workspace(c, workspace).id if workspace else None)
     if as_json:
-        print_rows([_row(h) for h in found], as_json=True)
+        print_rows([_to_row(h) for h in found], as_json=True)
         return
     for h in found:  # no table: it would wrap the hashes, which are to be copied
         click.echo(f"{h.head}  {h.workspace}")
@@ -121,7 +121,7 @@ def verify(file: BinaryIO, kept: Head | None, after: Head | None, *, as_json: bo
     _print_verified(found, kept, after, as_json=as_json)
 
 
-def _row(h: WorkspaceHead) -> dict[str, Any]:
+def _to_row(h: WorkspaceHead) -> dict[str, Any]:
     return {
         "workspace": h.workspace,
         "id": h.workspace_id,

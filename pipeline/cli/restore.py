@@ -89,7 +89,7 @@ def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: 
             found = find_doubtful(c, span, limit)
         else:
             found = [] if accepted is None else list_accepted(c, accepted.epoch, limit, waiting=waiting)
-    print_rows([_row(one) for one in found], as_json=as_json, empty="No deliveries are in doubt.")
+    print_rows([_to_row(one) for one in found], as_json=as_json, empty="No deliveries are in doubt.")
 
 
 @command.command(
@@ -119,7 +119,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
         except CannotAccept as error:
             raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
     if as_json:
-        print_rows([_row(one) for one in found], as_json=True)
+        print_rows([_to_row(one) for one in found], as_json=True)
         return
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
@@ -189,7 +189,7 @@ def _describe(
     }
 
 
-def _row(one: Doubtful) -> dict[str, Any]:
+def _to_row(one: Doubtful) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "post": str(one.post_id),

@@ -22,9 +22,9 @@ def serve() -> None:
     """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL."""
     from config.settings import settings
     from pipeline.cli.serve import exec_python
-    from pipeline.embedded.sandbox import arguments, environment
+    from pipeline.embedded.sandbox import build_arguments, build_environment
 
-    exec_python(*arguments(settings()), environment=environment(settings().sandbox))
+    exec_python(*build_arguments(settings()), environment=build_environment(settings().sandbox))
 
 
 @command.command(

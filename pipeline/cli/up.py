@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
 def command(*, as_json: bool) -> None:
     """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C."""
-    from pipeline.embedded.data_folder import FolderError, locked
+    from pipeline.embedded.data_folder import FolderError, hold_lock
     from pipeline.embedded.supervisor import run
 
     def print_summary(found: Summary) -> None:
-        from pipeline.embedded.summary import text
+        from pipeline.embedded.summary import format_summary
 
-        click.echo(json.dumps(dataclasses.asdict(found)) if as_json else text(found))
+        click.echo(json.dumps(dataclasses.asdict(found)) if as_json else format_summary(found))
         sys.stdout.flush()
 
     folder = Path(os.environ.get("SLIPWAY_FOLDER", ".slipway"))
     try:
-        with locked(folder):
+        with hold_lock(folder):
             status = run(folder, print_line, print_summary)
     except FolderError as error:
         raise click.ClickException(str(error)) from None

@@ -90,7 +90,7 @@ class RangeResponse:
         """
         if self._skip > self._max_skip:
             raise Refused("its server does not answer range requests, which a file of this size needs")
-        with _translate_errors(self._budget), self._budget.running():
+        with _translate_errors(self._budget), self._budget.count_time():
             while self._skip:
                 self._skip -= len(self._read_some(min(self._skip, CHUNK)))
             data = self._read_some(min(length, self._left))
@@ -165,7 +165,7 @@ class Fetcher:
         headers |= {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if etag is not None:
             headers["If-Range"] = etag
-        with _translate_errors(budget), budget.running():
+        with _translate_errors(budget), budget.count_time():
             return self._follow_redirects(
                 parse_target(url, self.policy.allowed_origins), headers, budget, (first, length)
             )
@@ -195,7 +195,7 @@ class Fetcher:
     def _connect(self, where: Target, budget: TimeBudget) -> socket:
         refused = self.policy.refused_networks
         to = guarded_http.run_with_timeout(
-            lambda: resolve_addresses(where, self._resolver, refused), budget.left()
+            lambda: resolve_addresses(where, self._resolver, refused), budget.seconds_left()
         )
         return guarded_http.connect(
             where, to, budget, dial=self._dial, seconds=self.policy.connect_seconds, tls=self._tls

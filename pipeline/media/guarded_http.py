@@ -30,14 +30,14 @@ _LOOKUPS = threading.BoundedSemaphore(64)  # a look-up cannot be stopped, only a
 
 
 class TimeBudget:
-    """The seconds that the other side may take. Only time inside ``running`` counts, not the consumer's own."""
+    """The seconds that the other side may take. Only time inside ``count_time`` counts, not the consumer's own."""
 
     def __init__(self, seconds: float) -> None:
         self._total = self._rest = seconds
         self._until = 0.0
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def count_time(self) -> Iterator[None]:
         """Count the time spent inside."""
         self._until = time.monotonic() + self._rest
         try:
@@ -45,7 +45,7 @@ class TimeBudget:
         finally:
             self._rest = self._until - time.monotonic()
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return the remaining seconds while running. Raises TimeoutError when there are none."""
         rest = self._until - time.monotonic()
         if rest <= 0:
@@ -97,14 +97,14 @@ def connect(
     last: OSError = OSError("no address")
     for address in to[:MAX_ADDRESSES]:
         try:
-            raw = dial(address, where.port, min(seconds, budget.left()))
+            raw = dial(address, where.port, min(seconds, budget.seconds_left()))
         except OSError as error:
             last = error
             continue
         if where.scheme == "http":
             return raw
         try:
-            raw.settimeout(min(seconds, budget.left()))  # for the handshake as a whole
+            raw.settimeout(min(seconds, budget.seconds_left()))  # for the handshake as a whole
             return tls.wrap_socket(raw, server_hostname=where.host)
         except BaseException:
             raw.close()
@@ -122,7 +122,7 @@ class _BudgetedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:  # WriteableBuffer is known to typeshed only
-        self._sock.settimeout(min(self._seconds, self._budget.left()))
+        self._sock.settimeout(min(self._seconds, self._budget.seconds_left()))
         return self._sock.recv_into(buffer)
 
 
@@ -133,7 +133,7 @@ class _BudgetedSocket:
         self._sock, self._budget, self._seconds = sock, budget, seconds
 
     def sendall(self, data: bytes) -> None:
-        self._sock.settimeout(min(self._seconds, self._budget.left()))
+        self._sock.settimeout(min(self._seconds, self._budget.seconds_left()))
         self._sock.sendall(data)
 
     def makefile(self, *_: object) -> io.BufferedReader:

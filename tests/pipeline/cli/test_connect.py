@@ -16,10 +16,10 @@ import requests
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
-    grant_consent,
     decline_consent,
-    tick_accounts,
+    grant_consent,
     start_callback_server,
+    tick_accounts,
 )
 from tests.stack import Stack
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store.database import Database
-from pipeline.store.schema_version import oldest_code_statement
+from pipeline.store.schema_version import build_oldest_code_comment
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import until
 
@@ -21,7 +21,7 @@ COMMANDS = (("api",), ("worker", "upkeep"), ("workspace", "list"), ("delivery", 
     ("change", "sentence"),
     [
         ("UPDATE alembic_version SET version_num = '0001'", "run `slipway migrate`"),
-        (oldest_code_statement("9999"), "need code of 9999 or later: start the newer version"),
+        (build_oldest_code_comment("9999"), "need code of 9999 or later: start the newer version"),
         ("DROP TABLE alembic_version", "has no tables yet: run `slipway migrate`"),
     ],
 )
@@ -39,7 +39,7 @@ def test_what_does_not_fit_does_not_start(
 def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, database_url: str) -> None:
     database = Database(database_url)
     with database.begin() as c:
-        c.exec_driver_sql(oldest_code_statement("0001"))
+        c.exec_driver_sql(build_oldest_code_comment("0001"))
         c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     assert terminal.json("workspace", "list", SLIPWAY_STORE__URL=database_url) == []

@@ -54,7 +54,8 @@ def test_what_was_written_is_read(storage: Storage, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "length"), [(0, 1), (len(DATA) - 1, 1), (PART_BYTES - 10, 20), (5, 0), (100_000, MAX_WINDOW + 1)]
+    ("first", "length"),
+    [(0, 1), (len(DATA) - 1, 1), (PART_BYTES - 10, 20), (5, 0), (100_000, MAX_WINDOW + 1)],
 )
 def test_any_range_is_read_and_nothing_beyond_it(storage: Storage, first: int, length: int) -> None:
     stored(storage)
