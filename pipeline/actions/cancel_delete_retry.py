@@ -19,7 +19,7 @@ from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_status
@@ -177,18 +177,18 @@ def _retry(context: Context, caller: Caller, post_id: UUID, account_ids: Sequenc
                 raise Refusal(404, "not_found", "There is no such post.")
             _find_failed(seen, account_ids)
             # lock order: checks, then the post, as a verdict does
-            checks = links.lock_checks(c, caller.workspace_id, _open_checks(context, c, seen))
+            checks = media_checks.lock_checks(c, caller.workspace_id, _open_checks(context, c, seen))
             post = _lock_post(c, caller, post_id)
             if (post.media, post.music_url) != (seen.media, seen.music_url):
                 continue
             failed = _find_failed(post, account_ids)
-            store.pin_checks(c, post.id, links.map_check_ids(checks))
+            store.pin_checks(c, post.id, media_checks.map_check_ids(checks))
             for part in failed:
                 _accept(context, c, post, part)
             recompute_post_status(c, post.id)
             advance_post(context, c, post.id)
         failpoint("steer.retried", post_id)
-        context.dispatcher.send_checks(links.list_undecided(checks), bulk=caller.bulk)
+        context.dispatcher.send_checks(media_checks.list_undecided(checks), bulk=caller.bulk)
         context.dispatcher.send_slot_now()
         return
     raise Refusal(409, "post_in_flight", "The post changed several times during the request. Repeat it.")
@@ -213,10 +213,10 @@ def _find_failed(post: LockedPost, account_ids: Sequence[UUID] | None) -> Sequen
 def _open_checks(context: Context, c: Connection, post: LockedPost) -> Mapping[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale."""
     music = rules.parse_music_link(context, post.music_url)
-    wanted = links.list_links(post.media, music)
+    wanted = media_checks.list_links(post.media, music)
     codes = {(p.error or {}).get("code") for p in post.deliveries if p.state is State.FAILED}
-    stale = {url for n, _, url in wanted if n != links.MUSIC} if codes & MEDIA_FAULTS else set()
-    return links.open_checks(context, c, post.workspace_id, wanted, stale)
+    stale = {url for n, _, url in wanted if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
+    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale)
 
 
 MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable"})

@@ -20,7 +20,7 @@ from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.reachability import advance_post
 from pipeline.store.checks.checks import Check
@@ -122,15 +122,15 @@ def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, who:
         if seen is None:
             raise Skipped("Its post was deleted.")
         # lock order: checks, then the post, as a verdict does
-        checks = links.lock_checks(c, letter.workspace_id, _open_checks(context, c, seen, letter))
+        checks = media_checks.lock_checks(c, letter.workspace_id, _open_checks(context, c, seen, letter))
         _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
         _refuse_live(post, part)
-        steering.pin_checks(c, post.id, links.map_check_ids(checks))
+        steering.pin_checks(c, post.id, media_checks.map_check_ids(checks))
         turn = reserve_turn(c, "replay", part.platform, gap)
         _accept(context, c, post, part, turn, who)
         recompute_post_status(c, post.id)
         advance_post(context, c, post.id)
-    return links.list_undecided(checks)
+    return media_checks.list_undecided(checks)
 
 
 def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, who: str) -> None:
@@ -145,11 +145,13 @@ def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, who
 
 def _open_checks(context: Context, c: Connection, post: LockedPost, letter: DeadLetter) -> dict[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale."""
-    wanted = links.list_links(post.media, rules.parse_music_link(context, post.music_url))
+    wanted = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
     stale = (
-        {url for n, _, url in wanted if n != links.MUSIC} if _error_code(letter) in MEDIA_FAULTS else set()
+        {url for n, _, url in wanted if n != media_checks.MUSIC}
+        if _error_code(letter) in MEDIA_FAULTS
+        else set()
     )
-    return links.open_checks(context, c, post.workspace_id, wanted, stale)
+    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale)
 
 
 def _error_code(letter: DeadLetter) -> str | None:

@@ -24,7 +24,7 @@ from pipeline.domain.post import EDITABLE, PostStatus
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, is_in_flight
@@ -78,7 +78,7 @@ class _Plan:
     timed: bool
     accounts: Mapping[UUID, AccountRow]
     """The accounts that the post is still to be published to."""
-    links: Sequence[links.Link]
+    links: Sequence[media_checks.Link]
     renewed: frozenset[int]
     """Positions whose URL this edit sends."""
 
@@ -110,15 +110,15 @@ def edit(
             )
             checks = _open_checks(context, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
-        if links.list_undecided(fresh) and plan.renewed:
-            fresh = dict(links.await_checks(context, fresh, bulk=caller.bulk))
-        links.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
+        if media_checks.list_undecided(fresh) and plan.renewed:
+            fresh = dict(media_checks.await_checks(context, fresh, bulk=caller.bulk))
+        media_checks.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
         rules.refuse_problems(context, plan.content, list(plan.accounts.values()), checks)
         if done := _apply(context, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed", post_id)
-            context.dispatcher.send_checks(links.list_undecided(fresh), bulk=caller.bulk)
+            context.dispatcher.send_checks(media_checks.list_undecided(fresh), bulk=caller.bulk)
             dispatch_first(context, firsts)
             return edited
     raise Refusal(
@@ -198,8 +198,8 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
     out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
     rules.refuse_problems(context, content, list(going.values()), {})
-    wanted = links.list_links(content.media, rules.parse_music_link(context, content.music_url))
-    renewed = {n for n, *_ in wanted if ("music_url" if n == links.MUSIC else "media") in given}
+    wanted = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
+    renewed = {n for n, *_ in wanted if ("music_url" if n == media_checks.MUSIC else "media") in given}
     return _Plan(
         post=post,
         content=content,
@@ -226,7 +226,7 @@ def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Chec
     if not plan.renewed and not _can_publish(plan):
         # the post stays failed: its media are checked when it is retried
         return {n: check for n, check in plan.post.checks.items() if n in positions}
-    return {**kept, **links.open_checks(context, c, plan.post.workspace_id, missing)}
+    return {**kept, **media_checks.open_checks(context, c, plan.post.workspace_id, missing)}
 
 
 def _can_publish(plan: _Plan) -> bool:
@@ -245,16 +245,16 @@ def _apply(
 ) -> tuple[EditResult, Sequence[datetime]] | None:
     """Apply the edit in one transaction; None when the post changed meanwhile and needs other checks."""
     with context.database.begin() as c:
-        checks = links.lock_checks(
+        checks = media_checks.lock_checks(
             c, caller.workspace_id, checks
         )  # lock order: checks, then the post, as a verdict does
-        links.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
+        media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
         plan = _plan(
             context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change
         )
-        overtaken = list(plan.links) != list(before.links) or links.map_check_ids(
+        overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
             plan.kept
-        ) != links.map_check_ids(before.kept)
+        ) != media_checks.map_check_ids(before.kept)
         turned_bad = _can_publish(plan) and any(
             check.verdict in ("refused", "unanswered") for check in checks.values()
         )
@@ -277,8 +277,8 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         options=says.options,
         due_at=plan.due_at,
     )
-    store.pin_checks(c, post.id, links.map_check_ids(checks))
-    goes_on = State.SCHEDULED if links.are_all_good(checks) else State.ACCEPTED
+    store.pin_checks(c, post.id, media_checks.map_check_ids(checks))
+    goes_on = State.SCHEDULED if media_checks.are_all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
     for part in post.deliveries:
         target = _target_state(plan, part, goes_on)

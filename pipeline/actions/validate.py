@@ -16,7 +16,7 @@ from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post_kind import find_form, find_kind
 from pipeline.domain.schedule import is_immediate
-from pipeline.stages import media_checks as links
+from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.ingest import find_replay
@@ -66,11 +66,13 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     with context.database.begin() as c:
         _apply_rules(context, c, caller, request, result)
         music = _collect(result, "music_url", lambda: rules.parse_music_link(context, request.music_url))
-        wanted = links.list_links(request.media, music)
-        checks: Mapping[int, Check] = links.open_checks(context, c, caller.workspace_id, wanted)
-    if links.list_undecided(checks):
-        checks = links.await_checks(context, checks, bulk=caller.bulk)
-    result.refused += [_from_refusal(r, _name_field(request, n)) for n, r in links.find_unreachable(checks)]
+        wanted = media_checks.list_links(request.media, music)
+        checks: Mapping[int, Check] = media_checks.open_checks(context, c, caller.workspace_id, wanted)
+    if media_checks.list_undecided(checks):
+        checks = media_checks.await_checks(context, checks, bulk=caller.bulk)
+    result.refused += [
+        _from_refusal(r, _name_field(request, n)) for n, r in media_checks.find_unreachable(checks)
+    ]
     _judge(context, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
@@ -106,7 +108,7 @@ def _judge(
     context: Context, request: PostRequest, result: ValidationResult, checks: Mapping[int, Check]
 ) -> None:
     built = [a for a in result.accounts if a.platform in context.adapters]
-    facts, track = links.list_media_facts(checks), links.get_track(checks)
+    facts, track = media_checks.list_media_facts(checks), media_checks.get_track(checks)
     for found in find_problems(context, request, built, facts, track):
         (result.refused if rules.is_blocking(context, found) else result.warnings).append(
             _from_problem(found)
@@ -159,7 +161,7 @@ def _from_problem(found: AccountProblem) -> RequestFinding:
 
 def _name_field(request: PostRequest, position: int) -> str:
     """Return the field of a link."""
-    if position == links.MUSIC:
+    if position == media_checks.MUSIC:
         return "music_url"
     return "media.url" if request.media["type"] == "video" else f"media.urls[{position}]"
 

@@ -33,9 +33,9 @@ from pipeline.stages.new_post import (
     accept_replay,
     accept_stored,
     build_post,
+    build_replay_token,
     dispatch_stored,
     plan_post,
-    replay_token,
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
@@ -98,7 +98,7 @@ def finish(context: Context, outcome: Outcome) -> AcceptedPost:
 
 def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:
     """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
-    token = replay_token(context, submission)
+    token = build_replay_token(context, submission)
     found = None if token is None else _find_replays(context, c, {0: (submission, token)}).get(0)
     if isinstance(found, Refusal):
         raise found
@@ -107,19 +107,19 @@ def find_replay(context: Context, c: Connection, submission: Submission) -> Acce
 
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
     with context.database.once() as c:
-        outcomes, stored = _take(context, c, caches.read(c, batch), batch)
+        outcomes, stored = _store_batch(context, c, caches.read(c, batch), batch)
     failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, AcceptedPost)))
     dispatch_stored(context, stored)
     return outcomes
 
 
-def _take(
+def _store_batch(
     context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
 ) -> tuple[list[Outcome], list[PostPlan]]:
-    """The outcomes, and the plans that were stored."""
-    tokens = [replay_token(context, submission) for submission in batch]
+    """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
+    tokens = [build_replay_token(context, submission) for submission in batch]
     outcomes: list[Outcome] = [_plan(context, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
-    ready = _first_of_each_token(outcomes)
+    ready = _pick_ready(outcomes)
     accepted = dict(zip(ready, _store(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
     repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t is not None and n not in stored}
@@ -129,24 +129,24 @@ def _take(
 
 
 def _plan(context: Context, facts: BatchFacts, submission: Submission, token: str | None) -> Outcome:
-    """Hold a request to every rule that the known facts decide, in the order of the contract."""
+    """Apply every rule that the known facts decide, in the order of the contract."""
     request, checks = submission.request, facts.checks_of(submission)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
         plan = plan_post(context, submission, token=token, accounts=accounts, now=facts.now)
         known = len(checks) == len(plan.links) and request.music_url is None
         plan.judge(context, checks if known else {})
-        if request.music_url is not None:  # refused after what is wrong whatever the media are
+        if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
             plan.links = media_checks.list_links(
                 request.media, rules.parse_music_link(context, request.music_url)
             )
-    except Exception as error:  # noqa: BLE001  a refusal, or a bug in one platform's rules: this request's alone
+    except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
         return error
     return plan
 
 
-def _first_of_each_token(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
-    """The plans to store now, by position. The second with a token waits until the first one's post can be found."""
+def _pick_ready(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
+    """Pick the plans to store now, by position. Of equal requests only the first: the others then find its post."""
     ready: dict[int, PostPlan] = {}
     seen: set[tuple[UUID, str]] = set()
     for n, plan in enumerate(outcomes):
@@ -185,7 +185,7 @@ def _warn(plan: PostPlan) -> list[AcceptanceWarning]:
 def _find_replays(
     context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, str]]
 ) -> dict[int, AcceptedPost | Refusal]:
-    """Of submissions with their tokens: the posts equal requests made, whatever has become of the rules since."""
+    """Find the posts that equal requests made; a replay is answered even if its request breaks a rule by now."""
     if not repeats:
         return {}
     names = {n: (submission.workspace, token) for n, (submission, token) in repeats.items()}

@@ -62,7 +62,7 @@ class PostPlan:
         self.problems = rules.refuse_problems(context, self.submission.request, self.accounts, checks)
 
 
-def replay_token(context: Context, submission: Submission) -> str | None:
+def build_replay_token(context: Context, submission: Submission) -> str | None:
     """Return what a repeat of this request is recognised by, or None when it is never taken for a repeat.
 
     A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
