@@ -1,5 +1,5 @@
-"""Local stand-ins of the platforms: their wire, their rules, faults on demand, and a ledger of what went live.
+"""Fake platforms for development and tests: their HTTP APIs and rules, fault injection, a ledger of live posts.
 
-Written from the vendors' documentation and never from the adapters, so that a misreading in one shows in the other.
-The README says how to run it, what the control API offers, which step each endpoint is, and how to add a platform.
+Written from the vendors' documentation, never from the adapters, so that a misreading on one side shows on the other.
+The README describes how to run it, the control API, the step of each endpoint, and how to add a platform.
 """

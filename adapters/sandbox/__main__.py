@@ -1,4 +1,4 @@
-"""`python -m adapters.sandbox`: run the sandbox by itself."""
+"""`python -m adapters.sandbox`: run the sandbox as a process of its own."""
 
 import argparse
 import os
@@ -13,10 +13,10 @@ _EXAMPLE = """example:
 
 
 def main() -> None:
-    """Read the command line and run."""
+    """Parse the command line and serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(
         prog="python -m adapters.sandbox",
-        description="Local stand-ins of the platforms, with faults on demand and a ledger of what went live.",
+        description="Fake platforms on this machine, with fault injection and a ledger of live posts.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -24,21 +24,37 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="port of the platforms and the control API")
     parser.add_argument("--media-port", type=int, required=True, help="port of the media host")
     parser.add_argument(
-        "--uploads", default="", metavar="URL", help="what URLs begin with that can be pulled, too"
+        "--uploads",
+        default="",
+        metavar="URL",
+        help="URL prefix of uploaded files that platforms may fetch, besides the media host",
     )
-    parser.add_argument("--folder", type=Path, required=True, help="where ledger, state and media are kept")
-    parser.add_argument("--pace", choices=("real", "instant"), default="real", help="(default: %(default)s)")
-    parser.add_argument("--no-quotas", action="store_true", help="lift rate limits and daily caps")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of ledger, state and media")
     parser.add_argument(
-        "--processing", type=float, default=1.0, metavar="SECONDS", help="time a platform works"
+        "--pace",
+        choices=("real", "instant"),
+        default="real",
+        help="instant: processing ends before the request is answered (default: %(default)s)",
+    )
+    parser.add_argument("--no-quotas", action="store_true", help="do not enforce rate limits and daily caps")
+    parser.add_argument(
+        "--processing",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="processing time of a post (default: %(default)s)",
     )
     parser.add_argument(
-        "--moderation", type=float, default=0.5, metavar="SECONDS", help="time until a public id"
+        "--moderation",
+        type=float,
+        default=0.5,
+        metavar="SECONDS",
+        help="time from processing to the public id (default: %(default)s)",
     )
     arguments = parser.parse_args()
     token = os.environ.get("SLIPWAY_SANDBOX_CONTROL_TOKEN", "")
     if not token:
-        raise SystemExit("Set SLIPWAY_SANDBOX_CONTROL_TOKEN: the control API needs a token.")
+        raise SystemExit("Set SLIPWAY_SANDBOX_CONTROL_TOKEN: the control API requires a token.")
     run(
         SandboxSettings(
             host=arguments.host,

@@ -1,4 +1,4 @@
-"""The people of the sandbox: their accounts, and the tokens that act for them."""
+"""Accounts of the sandbox and their OAuth tokens."""
 
 from __future__ import annotations
 
@@ -14,95 +14,96 @@ if TYPE_CHECKING:
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record
-_CARRIED = ("scopes", "acts_for")
+_INHERITED = ("scopes", "acts_for")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKind:
-    """What accounts of one platform look source."""
+    """The accounts and tokens of one platform."""
 
     new_id: Callable[[Record], str]
-    """Given the account's options."""
+    """Return a new remote id, given the account's options."""
     scopes: tuple[str, ...] | Callable[[Record], tuple[str, ...]]
-    """All that a token of the control API may do; a function where the options decide."""
+    """Scopes of tokens issued by the control API; a function of the account's options where those decide."""
     connection: str | Callable[[Record], str]
-    """Which of the platform's products the tokens are for; a function where the options decide."""
+    """Product of the platform that the tokens belong to; a function of the account's options where those decide."""
     access_prefix: str
     access_life: float | None
-    """Seconds; None: until something else ends it."""
+    """Seconds; None: does not expire."""
     refresh_prefix: str | None = None
     """None: the platform has no refresh tokens."""
     refresh_life: float | None = None
-    """Seconds; None: until something else ends it."""
+    """Seconds; None: does not expire."""
     has_refresh_token: Callable[[Record], bool] = lambda _: True
-    """Whether this account gets a refresh token, where the platform has them."""
+    """Return whether the account gets a refresh token, if the platform has them."""
     initial_age: float = 0.0
-    """Seconds a token given out by the control API is already old."""
+    """Age in seconds of a token at the moment the control API issues it."""
     provision: Callable[[Record], Record] | None = None
-    """Makes what an account made by the control API needs; returns the settings to store beside it."""
+    """Create what an account of the control API needs; return the settings to store with it."""
 
 
 class Accounts:
-    """Accounts by platform and remote id; tokens by their text."""
+    """Store accounts by platform and remote id, and tokens by their text."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        """Take up the accounts that `store` has kept."""
+        """Use the accounts and tokens in `store`."""
         self._store = store
         self._clock = clock
         self.kinds: dict[str, AccountKind] = {}
 
     def define(self, platform: str, kind: AccountKind) -> None:
-        """Let the control API make accounts of `platform`."""
+        """Register how accounts of `platform` are created."""
         self.kinds[platform] = kind
 
     def find(self, platform: str, remote_id: str) -> Record | None:
-        """One account, or None."""
+        """Return the account, or None."""
         return self._store.get(_ACCOUNT, f"{platform}:{remote_id}")
 
     def find_by_username(self, platform: str, username: str) -> Record | None:
-        """The account of that platform and username, or None."""
+        """Return the account of that platform and username, or None."""
         for account in self._store.get_all(_ACCOUNT).values():
             if account["platform"] == platform and account["username"] == username:
                 return account
         return None
 
-    def ensure(self, platform: str, username: str, wishes: Record) -> Record:
-        """Make the account, or change the one that is there; `wishes`: display_name, private, options."""
+    def ensure(self, platform: str, username: str, changes: Record) -> Record:
+        """Create the account or update the existing one; `changes`: display_name, private, options."""
         account = self.find_by_username(platform, username)
         if account is None:
-            remote_id = self.kinds[platform].new_id(wishes.get("options", {}))
+            remote_id = self.kinds[platform].new_id(changes.get("options", {}))
             account = {"platform": platform, "remote_id": remote_id, "username": username}
             account |= {"display_name": username, "private": False, "options": {}}
-        account |= wishes
+        account |= changes
         self._store.put(_ACCOUNT, f"{platform}:{account['remote_id']}", account)
         return account
 
     def list_scopes(self, account: Record) -> list[str]:
-        """What the account's tokens may do; option `scopes` replaces the platform's full list."""
+        """Return the scopes of the account's tokens; option `scopes` replaces the platform's full list."""
         scopes = self.kinds[account["platform"]].scopes
-        usual = scopes if isinstance(scopes, tuple) else scopes(account["options"])
-        return list(account["options"].get("scopes", usual))
+        default = scopes if isinstance(scopes, tuple) else scopes(account["options"])
+        return list(account["options"].get("scopes", default))
 
     def list_granted_scopes(self, token: Record, account: Record) -> list[str]:
-        """What this one token may do: what a consent page has granted, else all the account may."""
+        """Return the scopes of one token: those granted on a consent page, else all of the account."""
         return list(token["scopes"]) if "scopes" in token else self.list_scopes(account)
 
     def get_connection(self, account: Record) -> str:
-        """Which of the platform's products the account's tokens are for."""
+        """Return the product of the platform that the account's tokens belong to."""
         connection = self.kinds[account["platform"]].connection
         return connection if isinstance(connection, str) else connection(account["options"])
 
     def issue_tokens(
         self, account: Record, *, replaces: str | None = None, age: float = 0.0, source: Record | None = None
     ) -> Record:
-        """Give out tokens: `access_token`, `expires_in`, and with refresh tokens those two as well.
+        """Issue an access token, and a refresh token where the account gets one.
 
-        `replaces`: the refresh token this rotation retires once one of the new tokens has been used; until then it
-        still works, so an answer lost on the way costs nobody the account. `source`: the code or token that this is
-        given for; what it may do and for whom is carried over. What does not expire has no `…expires_in`.
+        Returns `access_token`, `expires_in`, `refresh_token`, `refresh_expires_in`; a token that does not expire has
+        no `…expires_in`. `replaces`: the refresh token of this rotation. It remains valid until a new token is used,
+        so that a lost response does not lose the account. `source`: the code or token exchanged here; its scopes and
+        `acts_for` carry over.
         """
         kind = self.kinds[account["platform"]]
-        more = {name: source[name] for name in _CARRIED if name in source} if source is not None else {}
+        more = {name: source[name] for name in _INHERITED if name in source} if source is not None else {}
         if replaces is not None:
             more["replaces"] = replaces
         access = self.create_token(account, "access", kind.access_prefix, kind.access_life, age, more)
@@ -126,10 +127,10 @@ class Accounts:
         age: float = 0.0,
         more: Record | None = None,
     ) -> str:
-        """Make one token of `role` (access, refresh, short, code) living `life` seconds; returns its text.
+        """Create a token of `role` (access, refresh, short, code) valid for `life` seconds; return its text.
 
-        `more` is kept with it: `scopes`, `replaces`, and `acts_for` ("platform:remote_id"), the accounts it is good
-        for beside its own.
+        `more` is stored with it: `scopes`, `replaces`, and `acts_for` ("platform:remote_id"), further accounts that it
+        gives access to.
         """
         text = prefix + secrets.token_urlsafe(30)
         issued_at = self._clock.now() - age
@@ -140,51 +141,51 @@ class Accounts:
         return text
 
     def find_token(self, platform: str, text: str) -> Record | None:
-        """What is known of a token that is good for that platform, or None."""
+        """Return the record of a token that gives access to that platform, or None."""
         token = self._store.get_all(_TOKEN).get(text)
         if token is None or token["platform"] == platform:
             return token
         for other in token.get("acts_for", ()):
-            named, _, remote_id = other.partition(":")
-            if named == platform:
+            other_platform, _, remote_id = other.partition(":")
+            if other_platform == platform:
                 return token | {"platform": platform, "remote_id": remote_id}
         return None
 
     def get_token_state(self, token: Record) -> str:
-        """`valid`, `expired` or `revoked` at this moment."""
-        ends = token["expires_at"]
-        if token["state"] == "valid" and ends is not None and self._clock.now() >= ends:
+        """Return `valid`, `expired` or `revoked`, by the sandbox's clock."""
+        expires_at = token["expires_at"]
+        if token["state"] == "valid" and expires_at is not None and self._clock.now() >= expires_at:
             return "expired"
         return str(token["state"])
 
     def use_token(self, text: str, token: Record) -> None:
-        """Note that a token was used: the refresh token it replaced is dead from now on."""
+        """Record the use of a token: the refresh token that it replaces stops working."""
         replaced = token.pop("replaces", None)
         if replaced is not None:
             self._store.put(_TOKEN, text, token)
             self.drop_token(replaced)
 
     def drop_token(self, text: str) -> None:
-        """Forget a token."""
+        """Delete a token."""
         self._store.drop(_TOKEN, text)
 
     def set_token_state(self, platform: str, remote_id: str, state: str) -> int:
-        """Put the account's tokens into `state`; expiry spares refresh tokens. Returns how many were changed."""
-        spared = ("refresh",) if state == "expired" else ()
-        mine = [
+        """Set the state of the account's tokens and return their number; `expired` leaves refresh tokens valid."""
+        unaffected_roles = ("refresh",) if state == "expired" else ()
+        affected = [
             (text, token)
             for text, token in self._store.get_all(_TOKEN).items()
-            if token["role"] not in spared
+            if token["role"] not in unaffected_roles
             and (
                 (token["platform"], token["remote_id"]) == (platform, remote_id)
                 or f"{platform}:{remote_id}" in token.get("acts_for", ())
             )
         ]
-        for text, token in mine:
+        for text, token in affected:
             self._store.put(_TOKEN, text, token | {"state": state})
-        return len(mine)
+        return len(affected)
 
 
 def random_digits(length: int, first: str) -> str:
-    """A random decimal id of `length` digits that starts with `first`."""
+    """Return a random decimal id of `length` digits that starts with `first`."""
     return first + "".join(secrets.choice("0123456789") for _ in range(length - len(first)))

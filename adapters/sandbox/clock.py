@@ -1,4 +1,4 @@
-"""The sandbox's time: the machine's, plus what a test has moved it forward by."""
+"""The sandbox's clock: the machine's time plus an offset that tests advance."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import time
 
 
 class Clock:
-    """Tells the time in Unix seconds and wakes who waits for a moment of it."""
+    """A clock in Unix seconds whose sleepers wake when it is advanced."""
 
     def __init__(self, ahead: float = 0.0) -> None:
-        """Run `ahead` seconds before the machine's clock."""
+        """Start `ahead` seconds ahead of the machine's clock."""
         self.ahead = ahead
         self._sleepers: set[asyncio.Future[None]] = set()
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return time.time() + self.ahead
 
     def advance(self, seconds: float) -> None:
-        """Jump forward and wake everybody whose moment has come."""
+        """Move the time forward and wake the sleepers, which check their deadlines again."""
         self.ahead += seconds
         for sleeper in list(self._sleepers):
             _wake(sleeper)
 
     async def sleep_until(self, moment: float) -> None:
-        """Wait until `moment` (Unix seconds)."""
+        """Sleep until `moment` (Unix seconds)."""
         loop = asyncio.get_running_loop()
-        while (rest := moment - self.now()) > 0:
+        while (remaining := moment - self.now()) > 0:
             sleeper = loop.create_future()
             self._sleepers.add(sleeper)
-            timer = loop.call_later(rest, _wake, sleeper)
+            timer = loop.call_later(remaining, _wake, sleeper)
             try:
                 await sleeper
             finally:

@@ -1,7 +1,7 @@
-"""The page on which a person lets an app act for their accounts; each platform has one, at the vendor's path.
+"""OAuth consent pages, one per vendor, at the vendor's own path.
 
-A person chooses and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the address and is
-sent back at once. Parameters and the way back: RFC 6749 sections 4.1.1 and 4.1.2, RFC 7636, and the vendors' pages.
+A person selects an account and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the URL
+and is redirected at once. Request and response: RFC 6749 sections 4.1.1 and 4.1.2, RFC 7636, and the vendors' pages.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from adapters.sandbox.endpoint import Call, Dialect
     from adapters.sandbox.store import Record
 
-    Asked: TypeAlias = list[tuple[str, str]]
+    Pairs: TypeAlias = list[tuple[str, str]]
 
-_OWN = ("auto", "username", "new_username", "decision")
-"""Parameters of this page; everything else is the app's and must survive the form."""
+_PAGE_PARAMETERS = ("auto", "username", "new_username", "decision")
+"""Parameters of this page; the form passes on all others, which are the app's."""
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{vendor} (sandbox)</title>
@@ -41,9 +41,9 @@ label{{display:block;padding:.3rem 0}}button{{font:inherit;padding:.4rem 1.2rem;
 <button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button>
 </form></body></html>
 """
-_NO_PAGE = """<!doctype html>
+_ERROR_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{vendor} (sandbox)</title></head>
-<body><h1>{vendor} <small>(sandbox)</small></h1><p>{sentence}</p></body></html>
+<body><h1>{vendor} <small>(sandbox)</small></h1><p>{message}</p></body></html>
 """
 
 
@@ -53,83 +53,89 @@ def _none(*_: object) -> Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentScreen:
-    """How one vendor asks."""
+    """The consent page of one vendor."""
 
     vendor: str
-    """As people know it."""
+    """Name shown on the page."""
     platform: str | Callable[[Record], str]
-    """Whose accounts are offered; a function where the app's parameters decide."""
+    """Platform of the listed accounts; a function of the app's parameters where those decide."""
     code_life: float
     """Seconds."""
     client: str = "client_id"
-    """The parameter that names the app."""
-    digest: str = "base64url"
-    """How an S256 challenge is written: base64url or hex."""
+    """Name of the parameter with the app's id."""
+    challenge_encoding: str = "base64url"
+    """Encoding of an S256 challenge: base64url or hex."""
     allows_several: bool = False
-    """More than one account can be chosen."""
+    """Several accounts can be selected."""
     deny_parameters: Record = field(default_factory=lambda: {"error": "access_denied"})
-    """What comes back on Deny, beside `state`."""
+    """Parameters of the redirect after Deny, beside `state`."""
     allow_parameters: Callable[[Record], Record] = _none
-    """What comes back on Allow beside `code` and `state`, given the app's parameters."""
+    """Return parameters of the redirect after Allow, beside `code` and `state`, given the app's parameters."""
     code_fields: Callable[[SandboxContext, Record, list[Record]], Record] = _none
-    """What more the code record carries, given the app's parameters and the chosen accounts."""
+    """Return further fields of the code's record, given the app's parameters and the selected accounts."""
     fragment: str = ""
+    """Appended to the redirect, with its `#`."""
 
     def endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
-        """Serve the page, for GET and for the form's POST; `platform` is the one that faults name."""
+        """Return the endpoint for GET and the form's POST; faults address it by `platform`."""
 
         async def answer(call: Call) -> web.Response:
-            return _answer(self, call)
+            return _serve(self, call)
 
         return Endpoint(
             platform=platform, step="consent", handle=answer, dialect=dialect, owner=lambda _: None
         )
 
 
-def _answer(screen: ConsentScreen, call: Call) -> web.Response:
-    asked = parse_qsl(call.request.query_string, keep_blank_values=True)
-    asked += parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
-    given: Record = dict(asked)
-    platform = screen.platform if isinstance(screen.platform, str) else screen.platform(given)
-    _check(screen, call, platform, given)
-    match given.get("auto") or given.get("decision"):
+def _serve(screen: ConsentScreen, call: Call) -> web.Response:
+    pairs = parse_qsl(call.request.query_string, keep_blank_values=True)
+    pairs += parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
+    parameters: Record = dict(pairs)
+    platform = screen.platform if isinstance(screen.platform, str) else screen.platform(parameters)
+    _check(screen, call, platform, parameters)
+    match parameters.get("auto") or parameters.get("decision"):
         case "deny":
-            return _back(screen, call, given, screen.deny_parameters)
+            return _redirect(screen, call, parameters, screen.deny_parameters)
         case "allow":
-            chosen = _chosen(screen, call, platform, asked)
-            return _back(screen, call, given, _granted(screen, call, given, chosen))
+            selected = _select_accounts(screen, call, platform, pairs)
+            return _redirect(screen, call, parameters, _issue_code(screen, call, parameters, selected))
         case _:
-            return _form(screen, call, platform, asked)
+            return _render_form(screen, call, platform, pairs)
 
 
-def _page(text: str, status: int = 200) -> web.Response:
+def _html_response(text: str, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
-def _wrong(screen: ConsentScreen, sentence: str) -> Refused:
-    return Refused(_page(_NO_PAGE.format(vendor=screen.vendor, sentence=html.escape(sentence)), 400))
+def _refuse(screen: ConsentScreen, message: str) -> Refused:
+    return Refused(
+        _html_response(_ERROR_PAGE.format(vendor=screen.vendor, message=html.escape(message)), 400)
+    )
 
 
-def _check(screen: ConsentScreen, call: Call, platform: str, given: Record) -> None:
-    """Nobody is sent anywhere before the app and its address are known to be good."""
-    redirect = given.get("redirect_uri", "")
+def _check(screen: ConsentScreen, call: Call, platform: str, parameters: Record) -> None:
+    """Refuse a bad request with an error page: a redirect follows only to a checked redirect URI."""
+    redirect = parameters.get("redirect_uri", "")
     try:
         parts = urlsplit(redirect)
     except ValueError:
-        raise _wrong(screen, "redirect_uri is not a URL.") from None
+        raise _refuse(screen, "redirect_uri is not a URL.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise _wrong(screen, "redirect_uri must be an absolute URL without a fragment.")
+        raise _refuse(screen, "redirect_uri must be an absolute URL without a fragment.")
     try:
-        check_redirect(call.context, platform, given.get(screen.client), redirect)
+        check_redirect(call.context, platform, parameters.get(screen.client), redirect)
     except GrantRefused as refusal:
-        raise _wrong(screen, refusal.sentence) from None
-    if given.get("response_type") != "code":
-        raise _wrong(screen, "response_type must be code.")
-    if "code_challenge" in given and given.get("code_challenge_method", "plain") not in ("S256", "plain"):
-        raise _wrong(screen, "code_challenge_method must be S256.")
+        raise _refuse(screen, refusal.message) from None
+    if parameters.get("response_type") != "code":
+        raise _refuse(screen, "response_type must be code.")
+    if "code_challenge" in parameters and parameters.get("code_challenge_method", "plain") not in (
+        "S256",
+        "plain",
+    ):
+        raise _refuse(screen, "code_challenge_method must be S256.")
 
 
-def _offered(call: Call, platform: str) -> list[Record]:
+def _list_accounts(call: Call, platform: str) -> list[Record]:
     return [
         account
         for account in call.context.store.get_all("account").values()
@@ -137,71 +143,71 @@ def _offered(call: Call, platform: str) -> list[Record]:
     ]
 
 
-def _chosen(screen: ConsentScreen, call: Call, platform: str, asked: Asked) -> list[Record]:
-    new = next((value for name, value in asked if name == "new_username" and value), None)
+def _select_accounts(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs) -> list[Record]:
+    new = next((value for name, value in pairs if name == "new_username" and value), None)
     if new is not None:
         return [call.context.accounts.ensure(platform, new, {})]
-    names = [name for key, value in asked if key == "username" for name in value.split(",") if name]
-    offered = _offered(call, platform)
+    names = [name for key, value in pairs if key == "username" for name in value.split(",") if name]
+    accounts = _list_accounts(call, platform)
     if not names:
-        names = [account["username"] for account in offered[: None if screen.allows_several else 1]]
-    chosen = [account for account in offered if account["username"] in names]
-    if len(chosen) != len(set(names)) or not chosen:
-        raise _wrong(screen, f"There is no such account: {', '.join(names) or 'none was made yet'}.")
-    return chosen if screen.allows_several else chosen[:1]
+        names = [account["username"] for account in accounts[: None if screen.allows_several else 1]]
+    selected = [account for account in accounts if account["username"] in names]
+    if len(selected) != len(set(names)) or not selected:
+        raise _refuse(screen, f"There is no such account: {', '.join(names) or 'none exists yet'}.")
+    return selected if screen.allows_several else selected[:1]
 
 
-def _granted(screen: ConsentScreen, call: Call, given: Record, chosen: list[Record]) -> Record:
-    challenge = given.get("code_challenge")
-    method = given.get("code_challenge_method", "plain")
+def _issue_code(screen: ConsentScreen, call: Call, parameters: Record, selected: list[Record]) -> Record:
+    challenge = parameters.get("code_challenge")
+    method = parameters.get("code_challenge_method", "plain")
     more: Record = {
         "grant": {
-            "client_id": given.get(screen.client),
-            "redirect_uri": given["redirect_uri"],
+            "client_id": parameters.get(screen.client),
+            "redirect_uri": parameters["redirect_uri"],
             "challenge": challenge,
-            "method": screen.digest if method == "S256" else "plain",
+            "method": screen.challenge_encoding if method == "S256" else "plain",
         },
-        **screen.code_fields(call.context, given, chosen),
+        **screen.code_fields(call.context, parameters, selected),
     }
-    possible = call.context.accounts.list_scopes(chosen[0])
-    if (scopes := [scope for scope in parse_scopes(given) if scope in possible]) and "scopes" not in more:
+    allowed = call.context.accounts.list_scopes(selected[0])
+    if (scopes := [scope for scope in parse_scopes(parameters) if scope in allowed]) and "scopes" not in more:
         more["scopes"] = scopes
-    code = call.context.accounts.create_token(chosen[0], "code", "code-", screen.code_life, 0.0, more)
-    return {"code": code, **screen.allow_parameters(given)}
+    code = call.context.accounts.create_token(selected[0], "code", "code-", screen.code_life, 0.0, more)
+    return {"code": code, **screen.allow_parameters(parameters)}
 
 
-def parse_scopes(given: Record) -> list[str]:
-    """The scopes an app asks for; vendors separate them by commas or by spaces."""
-    return str(given.get("scope", "")).replace(",", " ").split()
+def parse_scopes(parameters: Record) -> list[str]:
+    """Return the scopes that an app requests; vendors separate them by commas or by spaces."""
+    return str(parameters.get("scope", "")).replace(",", " ").split()
 
 
-def _back(screen: ConsentScreen, call: Call, given: Record, told: Record) -> web.Response:
-    state = {"state": given["state"]} if "state" in given else {}
-    redirect = given["redirect_uri"]
-    joint = "&" if urlsplit(redirect).query else "?"
-    place = f"{redirect}{joint}{urlencode(told | state)}{screen.fragment}"
-    # 303 after the form: the browser goes on with GET.
-    return web.Response(status=302 if call.request.method == "GET" else 303, headers={"Location": place})
+def _redirect(screen: ConsentScreen, call: Call, parameters: Record, answer: Record) -> web.Response:
+    state = {"state": parameters["state"]} if "state" in parameters else {}
+    redirect = parameters["redirect_uri"]
+    separator = "&" if urlsplit(redirect).query else "?"
+    location = f"{redirect}{separator}{urlencode(answer | state)}{screen.fragment}"
+    # 303 after the form, so that the browser follows with GET.
+    return web.Response(status=302 if call.request.method == "GET" else 303, headers={"Location": location})
 
 
-def _form(screen: ConsentScreen, call: Call, platform: str, asked: Asked) -> web.Response:
+def _render_form(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs) -> web.Response:
     hidden = "".join(
         f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
-        for name, value in asked
-        if name not in _OWN
+        for name, value in pairs
+        if name not in _PAGE_PARAMETERS
     )
-    sort = "checkbox" if screen.allows_several else "radio"
+    input_type = "checkbox" if screen.allows_several else "radio"
     accounts = "".join(
-        f'<label><input type="{sort}" name="username" value="{html.escape(account["username"])}" checked> '
+        f'<label><input type="{input_type}" name="username" value="{html.escape(account["username"])}" checked> '
         f"{html.escape(account['display_name'])} (@{html.escape(account['username'])})</label>"
-        for account in _offered(call, platform)
+        for account in _list_accounts(call, platform)
     )
-    given = dict(asked)
-    return _page(
+    parameters = dict(pairs)
+    return _html_response(
         _PAGE.format(
             vendor=screen.vendor,
-            client=html.escape(given[screen.client]),
-            scopes=html.escape(", ".join(parse_scopes(given)) or "everything"),
+            client=html.escape(parameters[screen.client]),
+            scopes=html.escape(", ".join(parse_scopes(parameters)) or "everything"),
             hidden=hidden,
             accounts=accounts,
         )

@@ -1,4 +1,4 @@
-"""Everything the stand-ins share: time, accounts, tokens, faults, limits, the ledger, and the fetcher of media."""
+"""The state shared by all fake platforms: clock, accounts, faults, limits, ledger, media fetcher."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SETTING = "setting"
 
 
 class SandboxContext:
-    """One sandbox. Platforms are registered on it and keep their records in `store`."""
+    """One sandbox. Platforms register on it and store their records in `store`."""
 
     def __init__(self, settings: SandboxSettings) -> None:
-        """Read what an earlier run has left in the folder."""
+        """Load the state of earlier runs from the settings' folder; create what is missing."""
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.uploads = settings.folder / "uploads"
@@ -54,18 +54,18 @@ class SandboxContext:
         self.instant = pace.get("pace", settings.pace) == "instant"
         self.rate_windows.lifted = not pace.get("quotas", settings.quotas)
 
-    def number(self) -> int:
-        """A new id as TikTok forms them: the second in the upper bits, 19 digits, rising within a second."""
+    def new_id(self) -> int:
+        """Return a new id in TikTok's form: 19 digits, the Unix second in the upper 32 bits, a counter in the lower."""
         return (int(self.clock.now()) << 32) | (next(self._numbers) & 0xFFFFFFFF)
 
     def set_pace(self, *, instant: bool, quotas: bool) -> None:
-        """Choose the pace and whether limits count; kept until the next reset."""
+        """Set the pace and whether limits are enforced, until the next reset."""
         self.instant = instant
         self.rate_windows.lifted = not quotas
         self.store.put(_SETTING, "pace", {"pace": "instant" if instant else "real", "quotas": quotas})
 
-    def move_clock(self, seconds: float) -> None:
-        """Jump forward in time."""
+    def advance_clock(self, seconds: float) -> None:
+        """Advance the clock by `seconds`; a restart keeps the offset."""
         self.clock.advance(seconds)
         self.store.put(_SETTING, "clock", {"ahead": self.clock.ahead})
 
@@ -82,9 +82,9 @@ class SandboxContext:
         late: float = 0.0,
         extra: Record | None = None,
     ) -> LivePost:
-        """Let something go live: the one way into the ledger.
+        """Add a live post to the ledger; no other code does.
 
-        `late`: seconds until listings and reads show it. `extra["public"]` False keeps it out of public listings.
+        `late`: seconds until listings and reads show it. `extra["public"]` False hides it from public listings.
         """
         now = self.clock.now()
         return self.ledger.add(
@@ -103,7 +103,7 @@ class SandboxContext:
         )
 
     async def reset(self, *, erase_ledger: bool) -> None:
-        """Forget accounts, tokens, objects, faults and counts; the ledger file only when asked."""
+        """Delete accounts, tokens, records, faults and counts; the ledger file only if `erase_ledger`."""
         await self.commit()
         await self.processing.stop()
         self.store.clear()
@@ -120,7 +120,7 @@ class SandboxContext:
         await self.commit()
 
     async def close(self) -> None:
-        """Stop the work and close the files."""
+        """Stop processing, write what changed, and close the files."""
         await self.processing.stop()
         await self.commit()
         await self.fetcher.close()

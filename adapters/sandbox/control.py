@@ -1,4 +1,4 @@
-"""The control API: accounts, faults, tokens, pace, media and the ledger, for tests and demonstrations."""
+"""The control API: accounts, faults, tokens, pace, media and the ledger, for tests and demos."""
 
 import asyncio
 import hmac
@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.control_body import Body, error_response, fault_of
+from adapters.sandbox.control_body import Body, error_response, parse_fault
 from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
 from adapters.sandbox.responses import Refused, json_response
@@ -21,10 +21,10 @@ _SHORT_LIFE_S = 3600.0
 
 
 class Control:
-    """Answers everything under /control/."""
+    """Handlers of everything under /control/."""
 
     def __init__(self, context: SandboxContext) -> None:
-        """Act on `context`."""
+        """Control `context`."""
         self._context = context
 
     async def health(self, _: web.Request) -> web.Response:
@@ -34,22 +34,22 @@ class Control:
     async def add_account(self, request: web.Request) -> web.Response:
         """POST /control/accounts."""
         body = await Body.read(request)
-        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
-        username = body.text("username")
-        wishes: Record = {}
+        platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
+        username = body.get_text("username")
+        changes: Record = {}
         if body.has("display_name"):
-            wishes["display_name"] = body.text("display_name")
+            changes["display_name"] = body.get_text("display_name")
         if body.has("private"):
-            wishes["private"] = body.flag("private")
+            changes["private"] = body.get_flag("private")
         if body.has("options"):
-            wishes["options"] = body.object("options")
-        account = self._context.accounts.ensure(platform, username, wishes)
-        issued = self._issued(account)
+            changes["options"] = body.get_object("options")
+        account = self._context.accounts.ensure(platform, username, changes)
+        answer = self._issue_tokens(account)
         if (provision := self._context.accounts.kinds[platform].provision) is not None:
-            issued["settings"] = provision(account)
-        return json_response(issued, 201)
+            answer["settings"] = provision(account)
+        return json_response(answer, 201)
 
-    def _issued(self, account: Record) -> Record:
+    def _issue_tokens(self, account: Record) -> Record:
         accounts = self._context.accounts
         kind = accounts.kinds[account["platform"]]
         return {
@@ -71,12 +71,12 @@ class Control:
     async def reset(self, request: web.Request) -> web.Response:
         """POST /control/reset."""
         body = await Body.read(request)
-        await self._context.reset(erase_ledger=body.has("ledger") and body.flag("ledger"))
+        await self._context.reset(erase_ledger=body.has("ledger") and body.get_flag("ledger"))
         return json_response({"ok": True})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST /control/faults."""
-        fault = fault_of(await Body.read(request), (*self._context.accounts.kinds, "media"))
+        fault = parse_fault(await Body.read(request), (*self._context.accounts.kinds, "media"))
         return json_response({"id": self._context.faults.add(fault)["id"]}, 201)
 
     async def faults(self, _: web.Request) -> web.Response:
@@ -96,25 +96,25 @@ class Control:
         return json_response({"ok": True})
 
     async def tokens(self, request: web.Request) -> web.Response:
-        """POST /control/tokens: `valid` means that a person has connected the account again."""
+        """POST /control/tokens: `valid` issues new tokens, as after a new consent."""
         body = await Body.read(request)
-        account = self._account(body)
-        state = body.one_of("state", ("expired", "revoked", "valid"))
+        account = self._find_account(body)
+        state = body.get_one_of("state", ("expired", "revoked", "valid"))
         if state == "valid":
-            return json_response(self._issued(account))
+            return json_response(self._issue_tokens(account))
         changed = self._context.accounts.set_token_state(account["platform"], account["remote_id"], state)
         return json_response({"changed": changed})
 
-    def _account(self, body: Body) -> Record:
-        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
-        account = self._context.accounts.find(platform, body.text("remote_id"))
+    def _find_account(self, body: Body) -> Record:
+        platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
+        account = self._context.accounts.find(platform, body.get_text("remote_id"))
         if account is None:
             raise Refused(error_response(404, f"There is no {platform} account with that remote_id."))
         return account
 
     async def code(self, request: web.Request) -> web.Response:
-        """POST /control/oauth/code: what a consent page would hand back, and a short-lived token."""
-        account = self._account(await Body.read(request))
+        """POST /control/oauth/code: an authorization code as from a consent page, and a short-lived token."""
+        account = self._find_account(await Body.read(request))
         accounts = self._context.accounts
         short_prefix = accounts.kinds[account["platform"]].access_prefix
         return json_response(
@@ -126,25 +126,27 @@ class Control:
         )
 
     async def add_app(self, request: web.Request) -> web.Response:
-        """POST /control/apps: from then on the platform knows this app, and none that was not made known."""
+        """POST /control/apps: register an app; the platform then refuses apps that are not registered."""
         body = await Body.read(request)
-        platform = body.one_of("platform", tuple(self._context.accounts.kinds))
-        redirects = body.texts("redirect_uris") if body.has("redirect_uris") else []
-        register_app(self._context, platform, body.text("client_id"), body.text("client_secret"), redirects)
+        platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
+        redirects = body.get_texts("redirect_uris") if body.has("redirect_uris") else []
+        register_app(
+            self._context, platform, body.get_text("client_id"), body.get_text("client_secret"), redirects
+        )
         return json_response({"ok": True}, 201)
 
     async def pace(self, request: web.Request) -> web.Response:
         """POST /control/pace."""
         body = await Body.read(request)
-        pace = body.one_of("pace", ("real", "instant"))
-        quotas = body.flag("quotas") if body.has("quotas") else not self._context.rate_windows.lifted
+        pace = body.get_one_of("pace", ("real", "instant"))
+        quotas = body.get_flag("quotas") if body.has("quotas") else not self._context.rate_windows.lifted
         self._context.set_pace(instant=pace == "instant", quotas=quotas)
         return json_response({"pace": pace, "quotas": quotas})
 
     async def clock(self, request: web.Request) -> web.Response:
-        """POST /control/clock: move the sandbox's time forward."""
+        """POST /control/clock: advance the sandbox's clock."""
         body = await Body.read(request)
-        self._context.move_clock(float(body.whole("advance_s")))
+        self._context.advance_clock(float(body.get_whole("advance_s")))
         return json_response({"ahead_s": self._context.clock.ahead})
 
     async def put_media(self, request: web.Request) -> web.Response:
@@ -152,11 +154,11 @@ class Control:
         name = request.match_info["name"]
         if not NAME.match(name):
             raise Refused(
-                error_response(422, "The name may have letters, digits, '.', '_' and '-', 120 at most.")
+                error_response(422, "The name may have at most 120 letters, digits, '.', '_' and '-'.")
             )
         part = self._context.uploads / f"media-{secrets.token_hex(8)}"
         try:
-            await _receive(request, part)
+            await _write_body(request, part)
             part.replace(self._context.media / name)
         finally:
             part.unlink(missing_ok=True)
@@ -165,7 +167,7 @@ class Control:
         return json_response({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
 
 
-async def _receive(request: web.Request, path: Path) -> None:
+async def _write_body(request: web.Request, path: Path) -> None:
     size = 0
     with path.open("wb") as file:
         async for data in request.content.iter_any():
@@ -183,12 +185,12 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
     control = Control(context)
     expected = f"Bearer {context.settings.control_token}".encode()
 
-    def guarded(handler: _Handler) -> _Handler:
+    def require_token(handler: _Handler) -> _Handler:
         async def answer(request: web.Request) -> web.Response:
             sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(sent, expected):
                 return error_response(
-                    401, "The control API needs its token: Authorization: Bearer <control token>."
+                    401, "The control API requires its token: Authorization: Bearer <control token>."
                 )
             try:
                 response = await handler(request)
@@ -215,4 +217,4 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         ("POST", "/control/clock", control.clock),
         ("PUT", "/control/media/{name}", control.put_media),
     ):
-        app.router.add_route(method, path, guarded(handler))
+        app.router.add_route(method, path, require_token(handler))

@@ -1,4 +1,4 @@
-"""Reads what the control API is sent; every refusal names what is allowed."""
+"""Parse request bodies of the control API; each error names what is allowed."""
 
 import json
 
@@ -12,20 +12,20 @@ _DEFAULT_DELAY_MS = 1000
 
 
 def error_response(status: int, sentence: str) -> web.Response:
-    """A refusal of the control API."""
+    """Return an error response of the control API."""
     return json_response({"error": sentence}, status)
 
 
 class Body:
-    """A JSON object whose fields are asked for one by one; each question raises Refused (422) on a bad answer."""
+    """A JSON object with a checked getter per type; each raises Refused (422) for a bad value."""
 
     def __init__(self, fields: Record) -> None:
-        """Ask about `fields`."""
+        """Wrap the parsed fields."""
         self._fields = fields
 
     @classmethod
     async def read(cls, request: web.Request) -> "Body":
-        """The body of a request; {} when there is none."""
+        """Parse the body of a request; an empty body is {}."""
         try:
             fields = json.loads(await request.read() or b"{}")
         except ValueError:
@@ -35,61 +35,61 @@ class Body:
         return cls(fields)
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Return whether the field is present and not null."""
         return self._fields.get(name) is not None
 
-    def text(self, name: str) -> str:
-        """A text that is not empty."""
+    def get_text(self, name: str) -> str:
+        """Return a non-empty string."""
         value = self._fields.get(name)
         if not isinstance(value, str) or not value:
-            raise Refused(error_response(422, f"{name} must be a text."))
+            raise Refused(error_response(422, f"{name} must be a non-empty string."))
         return value
 
-    def texts(self, name: str) -> list[str]:
-        """A list of texts."""
+    def get_texts(self, name: str) -> list[str]:
+        """Return a list of non-empty strings."""
         value = self._fields.get(name)
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-            raise Refused(error_response(422, f"{name} must be a list of texts."))
+            raise Refused(error_response(422, f"{name} must be a list of non-empty strings."))
         return value
 
-    def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
-        """One of the allowed words."""
+    def get_one_of(self, name: str, allowed: tuple[str, ...]) -> str:
+        """Return one of the allowed values."""
         value = self._fields.get(name)
         if value not in allowed:
             raise Refused(error_response(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
         return str(value)
 
-    def flag(self, name: str) -> bool:
-        """True or false."""
+    def get_flag(self, name: str) -> bool:
+        """Return a boolean."""
         value = self._fields.get(name)
         if not isinstance(value, bool):
             raise Refused(error_response(422, f"{name} must be true or false."))
         return value
 
-    def whole(self, name: str) -> int:
-        """A whole number of at least 0."""
+    def get_whole(self, name: str) -> int:
+        """Return an integer of at least 0."""
         value = self._fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise Refused(error_response(422, f"{name} must be a whole number of at least 0."))
         return value
 
-    def object(self, name: str) -> Record:
-        """A JSON object."""
+    def get_object(self, name: str) -> Record:
+        """Return a JSON object."""
         value = self._fields.get(name)
         if not isinstance(value, dict):
             raise Refused(error_response(422, f"{name} must be an object."))
         return value
 
 
-def fault_of(body: Body, platforms: tuple[str, ...]) -> Record:
-    """The fault that is ordered; `times` null means until it is cleared."""
+def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
+    """Return the fault in the body; without `times` it lasts until it is cleared."""
     return {
-        "platform": body.one_of("platform", platforms),
-        "step": body.one_of("step", STEPS),
-        "fault": body.one_of("fault", FAULTS),
-        "times": body.whole("times") if body.has("times") else None,
-        "account": body.text("account") if body.has("account") else None,
-        "delay_ms": body.whole("delay_ms") if body.has("delay_ms") else _DEFAULT_DELAY_MS,
-        "retry_after": body.whole("retry_after") if body.has("retry_after") else None,
-        "reason": body.text("reason") if body.has("reason") else None,
+        "platform": body.get_one_of("platform", platforms),
+        "step": body.get_one_of("step", STEPS),
+        "fault": body.get_one_of("fault", FAULTS),
+        "times": body.get_whole("times") if body.has("times") else None,
+        "account": body.get_text("account") if body.has("account") else None,
+        "delay_ms": body.get_whole("delay_ms") if body.has("delay_ms") else _DEFAULT_DELAY_MS,
+        "retry_after": body.get_whole("retry_after") if body.has("retry_after") else None,
+        "reason": body.get_text("reason") if body.has("reason") else None,
     }

@@ -1,4 +1,4 @@
-"""Counts against limits of a calendar day, which a platform sets back at its own midnight."""
+"""Quotas of a calendar day, which a platform resets at midnight in its own time zone."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _KIND = "day"
 
 
 class DailyQuota:
-    """One count for each name, kept across a kill; a new day starts at 0."""
+    """Usage by name, from 0 each day; survives a kill."""
 
     def __init__(self, context: SandboxContext, zone: str) -> None:
-        """Let the day end at midnight in `zone` (an IANA name)."""
+        """Reset at midnight in `zone` (an IANA name)."""
         self._context = context
         self._zone = ZoneInfo(zone)
 
     def count_used(self, name: str) -> int:
-        """How much of today is used."""
+        """Return today's usage."""
         record = self._context.store.get(_KIND, name)
         return int(record["used"]) if record is not None and record["day"] == self._today() else 0
 
     def take(self, name: str, limit: int, cost: int = 1) -> bool:
-        """Count `cost` if there is room for it. Nothing is counted while limits are lifted."""
+        """Add `cost` and return True, or return False if it exceeds `limit`. Counts nothing while limits are lifted."""
         if self._context.rate_windows.lifted:
             return True
         used = self.count_used(name)

@@ -1,4 +1,4 @@
-"""One endpoint of a stand-in: who asks, which faults strike, what is answered, and that it is on disk before."""
+"""Endpoints of the fake platforms: authentication, fault injection, and a commit to disk before the response."""
 
 from __future__ import annotations
 
@@ -21,79 +21,81 @@ if TYPE_CHECKING:
     from adapters.sandbox.store import Record
 
 _RETRY_AFTER_S = 60
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close sends RST, not FIN
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with timeout 0: close sends RST, not FIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How one platform says no."""
+    """The error responses of one platform."""
 
     read_token: Callable[[Call], str | None]
-    """The access token a request carries."""
+    """Return the access token of a request, or None."""
     unknown_token: Callable[[], web.Response]
     expired: Callable[[], web.Response]
     revoked: Callable[[], web.Response]
     missing_scope: Callable[[str], web.Response]
     rate_limited: Callable[[int], web.Response]
-    """Given the seconds to wait."""
+    """Takes the seconds to wait."""
     server_error: Callable[[], web.Response]
     malformed: Callable[[], web.Response]
-    """The body cannot be read."""
+    """Response to a body that cannot be parsed."""
     spam_blocked: Callable[[], web.Response] | None = None
-    """The answer under `spam-block`; None: that fault does not strike here."""
+    """Response under the fault `spam-block`; None: the fault has no effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """What is served at one method and path."""
+    """The handler of one method and path, with its step, dialect and faults."""
 
     platform: str
     step: str | Callable[[Call], str]
-    """The step a fault names to strike here; a function where the body decides."""
+    """The step by which faults address this endpoint; a function where the request decides."""
     handle: Callable[[Call], Awaitable[web.Response]]
     dialect: Dialect
     quota_exhausted: Callable[[Call], web.Response] | None = None
-    """The answer under `quota-exhausted`; None: that fault does not strike here."""
+    """Response under the fault `quota-exhausted`; None: the fault has no effect."""
     owner: Callable[[Call], Record | None] | None = None
-    """Whose account it is, where no token says so."""
+    """Return the account of a request that carries no access token, to match faults of one account."""
     is_streamed: bool = False
-    """The handler reads the body itself."""
+    """The handler reads the body as a stream; otherwise it is read before."""
     also_faults_of: tuple[str, ...] = ()
-    """Other platforms whose faults strike here too."""
+    """Other platforms whose faults apply here too."""
 
     async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
-        """Answer one request."""
+        """Handle one request: apply faults, call the handler, commit, respond."""
         call = Call(context=context, endpoint=self, request=request)
         if request.body_exists and not self.is_streamed:
             call.body = await request.read()
         try:
             if context.faults.active:
-                await self._strike_before(call)
+                await self._apply_faults_before(call)
             response = await self.handle(call)
         except Refused as refusal:
             await context.commit()
             return refusal.response
         await context.commit()
-        return self._strike_after(call, response) if call.faults else response
+        return self._apply_faults_after(call, response) if call.faults else response
 
-    async def _strike_before(self, call: Call) -> None:
-        """Raise Refused when a fault answers in the place of the platform."""
+    async def _apply_faults_before(self, call: Call) -> None:
+        """Raise Refused if a fault responds in place of the handler; sleep for `latency`."""
         step = self.step if isinstance(self.step, str) else self.step(call)
         owner = call.account
         remote_id = None if owner is None else owner["remote_id"]
-        call.faults = call.context.faults.find_matching((self.platform, *self.also_faults_of), step, remote_id)
+        call.faults = call.context.faults.find_matching(
+            (self.platform, *self.also_faults_of), step, remote_id
+        )
         for fault in list(call.faults):
-            if fault["left"] == 0:  # another request spent it while this one waited
+            if fault["left"] == 0:  # spent by another request during this one's latency
                 continue
-            answer = self._answer_before(call, fault)
-            if answer is not None:
+            response = self._fault_response(call, fault)
+            if response is not None:
                 call.context.faults.spend(fault)
-                raise Refused(answer)
+                raise Refused(response)
             if fault["fault"] == "latency":
                 call.context.faults.spend(fault)
                 await asyncio.sleep(fault["delay_ms"] / 1000)
 
-    def _answer_before(self, call: Call, fault: Record) -> web.Response | None:
+    def _fault_response(self, call: Call, fault: Record) -> web.Response | None:
         dialect = self.dialect
         match fault["fault"]:
             case "429":
@@ -113,7 +115,7 @@ class Endpoint:
             case _:
                 return None
 
-    def _strike_after(self, call: Call, response: web.Response) -> web.Response:
+    def _apply_faults_after(self, call: Call, response: web.Response) -> web.Response:
         for fault in call.faults:
             if fault["fault"] not in AFTER or fault["left"] == 0:
                 continue
@@ -128,7 +130,7 @@ class Endpoint:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One request on its way through an endpoint."""
+    """One request and the faults that match it."""
 
     context: SandboxContext
     endpoint: Endpoint
@@ -136,11 +138,11 @@ class Call:
     body: bytes = b""
     faults: list[Record] = field(default_factory=list)
     parameters: Record | None = None
-    """What query and body say, once somebody has read it."""
+    """Query and body as one mapping, once parsed."""
 
     @property
     def account(self) -> Record | None:
-        """Whose token it is, whatever state the token is in; None when nobody's."""
+        """The account of the token, even if expired or revoked; None if the token is unknown."""
         if self.endpoint.owner is not None:
             return self.endpoint.owner(self)
         text = self.endpoint.dialect.read_token(self)
@@ -148,7 +150,7 @@ class Call:
         return None if token is None else self.context.accounts.find(token["platform"], token["remote_id"])
 
     def authenticate(self, *scopes: str) -> Record:
-        """The account behind a token that is valid and has one of `scopes`; raises Refused."""
+        """Return the account of a valid token with one of `scopes`; raises Refused."""
         dialect, accounts = self.endpoint.dialect, self.context.accounts
         text = dialect.read_token(self)
         token = None if text is None else accounts.find_token(self.endpoint.platform, text)
@@ -166,7 +168,7 @@ class Call:
         return account
 
     def json(self) -> Record:
-        """The body as a JSON object, {} when empty; raises Refused."""
+        """Return the body as a JSON object, {} if empty; raises Refused."""
         if not self.body:
             return {}
         try:
@@ -178,7 +180,7 @@ class Call:
         return body
 
     def take_fault(self, fault: str) -> Record | None:
-        """Spend one strike of a fault of the `WITHIN` kind that concerns this request; None when it is not on."""
+        """Spend one use of a matching fault of the `WITHIN` kind and return it; None if there is none."""
         for record in self.faults:
             if record["fault"] == fault and record["left"] != 0:
                 self.context.faults.spend(record)
@@ -186,26 +188,26 @@ class Call:
         return None
 
     def take_visibility_delay(self) -> float:
-        """Seconds that `late-visibility` holds a post back from listings."""
+        """Return the seconds by which `late-visibility` delays a post in listings; 0 without that fault."""
         fault = self.take_fault("late-visibility")
         return 0.0 if fault is None else fault["delay_ms"] / 1000
 
     def take_processing_faults(self) -> Record:
-        """What faults do to the record this call makes: `stuck` (a fault's id), `doom` (a reason); {} mostly."""
+        """Return the fields that faults add to a new record: `stuck` (fault id), `fail_reason`, `late` (seconds)."""
         if not self.faults:
             return {}
-        fate: Record = {}
+        fields: Record = {}
         if (stuck := self.take_fault("stuck-processing")) is not None:
-            fate["stuck"] = stuck["id"]
-        if (doom := self.take_fault("fail-processing")) is not None:
-            fate["fail_reason"] = doom["reason"]
+            fields["stuck"] = stuck["id"]
+        if (failing := self.take_fault("fail-processing")) is not None:
+            fields["fail_reason"] = failing["reason"]
         if late := self.take_visibility_delay():
-            fate["late"] = late
-        return fate
+            fields["late"] = late
+        return fields
 
 
 def mount(app: web.Application, context: SandboxContext, method: str, path: str, endpoint: Endpoint) -> None:
-    """Serve an endpoint at a path."""
+    """Serve `endpoint` at a method and path of `app`."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         return await endpoint.serve(context, request)
@@ -214,7 +216,7 @@ def mount(app: web.Application, context: SandboxContext, method: str, path: str,
 
 
 def reset_connection(request: web.Request) -> web.Response:
-    """Cut the connection so that the client sees it reset; what is returned is never sent."""
+    """Reset the connection with a TCP RST. The returned response is never sent."""
     transport = request.transport
     if transport is not None:
         connection: socket.socket | None = transport.get_extra_info("socket")

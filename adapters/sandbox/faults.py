@@ -1,4 +1,4 @@
-"""The faults a test can order: which there are, where they strike, how often."""
+"""Fault injection: the kinds of faults, the steps they apply to, and how often."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS: Final = (
     "media",
     "any",
 )
-"""`status` is another word for `look`; `any` is every step but `media`."""
+"""`status` is an alias of `look`; `any` is every step except `media`."""
 
 BEFORE: Final = (
     "latency",
@@ -39,10 +39,10 @@ BEFORE: Final = (
     "quota-exhausted",
     "spam-block",
 )
-"""Strike before the request has any effect."""
+"""Respond before the request has any effect."""
 
 AFTER: Final = ("effect-then-5xx", "effect-then-drop", "effect-then-garbage")
-"""Strike when the effect is recorded and flushed; a request that was refused leaves them unspent."""
+"""Replace the response after the effect is flushed to disk; a refused request does not spend them."""
 
 WITHIN: Final = (
     "stuck-processing",
@@ -53,71 +53,71 @@ WITHIN: Final = (
     "oembed-no-anchor",
     "oembed-gone",
 )
-"""Change what the request does; spent only by a request that can do it."""
+"""Change the effect of the request; spent only by a request that has that effect."""
 
 FAULTS: Final = BEFORE + AFTER + WITHIN
 
 _KIND = "fault"
-_SAME_STEP = {"status": "look"}
+_ALIASES = {"status": "look"}
 
 
 class Faults:
-    """The faults that are on. They survive a kill, with what is left of each."""
+    """The faults in force, with the uses left of each. They survive a kill."""
 
     def __init__(self, store: Store) -> None:
-        """Take up the faults that `store` has kept."""
+        """Use the faults in `store`."""
         self._store = store
         self._numbers = itertools.count(1 + max((int(key) for key in store.get_all(_KIND)), default=0))
         self.active = False
-        self._recount()
+        self._update_active()
 
     def add(self, fault: Record) -> Record:
-        """Switch a fault on; returns it with its id."""
+        """Add a fault and return it with its id."""
         key = str(next(self._numbers))
         record = {"id": key, **fault, "left": fault["times"]}
         self._store.put(_KIND, key, record)
-        self._recount()
+        self._update_active()
         return record
 
     def list_all(self) -> list[Record]:
-        """Every fault, spent ones too, oldest first."""
+        """Return every fault, spent ones included, oldest first."""
         return list(self._store.get_all(_KIND).values())
 
     def remove(self, key: str) -> bool:
-        """Clear one fault; False when there is none with that id."""
+        """Remove a fault; return False if there is none with that id."""
         if key not in self._store.get_all(_KIND):
             return False
         self._store.drop(_KIND, key)
-        self._recount()
+        self._update_active()
         return True
 
     def is_set(self, key: str) -> bool:
-        """Whether the fault has not been cleared yet; spent counts as not cleared."""
+        """Return True until the fault is removed, even if it is spent."""
         return key in self._store.get_all(_KIND)
 
     def find_matching(self, platforms: Container[str], step: str, account: str | None) -> list[Record]:
-        """Faults with something left that concern this request, oldest first."""
+        """Return the unspent faults for this platform, step and account, oldest first."""
         return [
             fault
             for fault in self._store.get_all(_KIND).values()
             if fault["left"] != 0
             and fault["platform"] in platforms
-            and _step_fits(fault["step"], step)
+            and _matches_step(fault["step"], step)
             and fault["account"] in (None, account)
         ]
 
     def spend(self, fault: Record) -> None:
-        """Count one strike of the fault."""
+        """Count one use of the fault."""
         if fault["left"] is not None:
             fault["left"] -= 1
             self._store.put(_KIND, fault["id"], fault)
-            self._recount()
+            self._update_active()
 
-    def _recount(self) -> None:
+    def _update_active(self) -> None:
         self.active = any(fault["left"] != 0 for fault in self._store.get_all(_KIND).values())
 
 
-def _step_fits(named: str, step: str) -> bool:
-    if named == "any":
+def _matches_step(fault_step: str, step: str) -> bool:
+    if fault_step == "any":
         return step != "media"
-    return _SAME_STEP.get(named, named) == step
+    return _ALIASES.get(fault_step, fault_step) == step

@@ -1,4 +1,4 @@
-"""What a person has granted on a consent page, and what an app must bring to turn it into tokens."""
+"""OAuth apps, authorization codes and refresh tokens: the checks of every token endpoint."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ _APP = "app"
 
 
 class GrantRefused(Exception):
-    """A code or an app was not accepted; `reason` is client, code, redirect or verifier."""
+    """The token endpoint refuses the request; `reason` is client, code, redirect or verifier."""
 
-    def __init__(self, reason: str, sentence: str) -> None:
-        """Say what is wrong; each platform words it in its own way."""
-        super().__init__(sentence)
+    def __init__(self, reason: str, message: str) -> None:
+        """Describe the refusal; each platform answers in its own format."""
+        super().__init__(message)
         self.reason = reason
-        self.sentence = sentence
+        self.message = message
 
 
 def register_app(
     context: SandboxContext, platform: str, client_id: str, secret: str, redirects: list[str]
 ) -> None:
-    """Make an app known: from then on `platform` serves none but its known apps. No redirects: any."""
+    """Register an app. From then on `platform` serves only registered apps. Empty `redirects` allows any URI."""
     context.store.put(_APP, f"{platform}:{client_id}", {"secret": secret, "redirects": redirects})
 
 
 def check_client(context: SandboxContext, platform: str, client_id: str | None, secret: str | None) -> None:
-    """Raise GrantRefused unless this is an app of that platform with its secret."""
+    """Raise GrantRefused unless id and secret are those of an app of that platform."""
     if not client_id or not secret:
         raise GrantRefused("client", "The client id or the client secret is missing.")
-    app = _app(context, platform, client_id)
+    app = _find_app(context, platform, client_id)
     if app is not None and not hmac.compare_digest(app["secret"].encode(), secret.encode()):
         raise GrantRefused("client", "The client secret is wrong.")
 
 
 def check_redirect(context: SandboxContext, platform: str, client_id: str | None, redirect_uri: str) -> None:
-    """Raise GrantRefused unless the app may send people back there."""
+    """Raise GrantRefused unless the app may use that redirect URI."""
     if not client_id:
         raise GrantRefused("client", "The client id is missing.")
-    app = _app(context, platform, client_id)
+    app = _find_app(context, platform, client_id)
     if app is not None and app["redirects"] and redirect_uri not in app["redirects"]:
         raise GrantRefused("redirect", "The redirect URI is not registered for this app.")
 
 
-def _app(context: SandboxContext, platform: str, client_id: str) -> Record | None:
-    """The app; None when anybody may come, because no app of the platform is known."""
+def _find_app(context: SandboxContext, platform: str, client_id: str) -> Record | None:
+    """Return the app; None if the platform has no registered app and therefore accepts any."""
     apps = context.store.get_all(_APP)
     known = apps.get(f"{platform}:{client_id}")
     if known is None and any(key.startswith(f"{platform}:") for key in apps):
@@ -70,9 +70,9 @@ def redeem_code(
     redirect_uri: str | None,
     verifier: str | None = None,
 ) -> tuple[Record, Record]:
-    """Use up a code: the account it is for, and what is known of the code. Raises GrantRefused.
+    """Redeem an authorization code; return its account and its record. Raises GrantRefused.
 
-    A code of the control API, which no consent page has seen, is good for every redirect URI.
+    A code issued by the control API is valid for every redirect URI.
     """
     check_client(context, platform, client_id, secret)
     found = context.accounts.find_token(platform, code or "")
@@ -82,15 +82,15 @@ def redeem_code(
         or found["role"] != "code"
         or context.accounts.get_token_state(found) != "valid"
     ):
-        raise GrantRefused("code", "The code is unknown, was used before, or has expired.")
+        raise GrantRefused("code", "The code is unknown, already used, or expired.")
     if not redirect_uri:
         raise GrantRefused("redirect", "The redirect URI is missing.")
     grant = found.get("grant")
     if grant is not None:
-        _compare(grant, client_id, redirect_uri, verifier)
+        _check_grant(grant, client_id, redirect_uri, verifier)
     account = context.accounts.find(platform, found["remote_id"])
     if account is None:
-        raise GrantRefused("code", "The account is gone.")
+        raise GrantRefused("code", "The account no longer exists.")
     context.accounts.drop_token(code)
     return account, found
 
@@ -98,7 +98,7 @@ def redeem_code(
 def redeem_code_from_form(
     context: SandboxContext, platform: str, form: Mapping[str, Any], client: str = "client_id"
 ) -> tuple[Record, Record]:
-    """The same by the fields of RFC 6749 section 4.1.3; ``client``: what the vendor calls the app's id."""
+    """Redeem a code with the fields of RFC 6749 section 4.1.3; `client`: the vendor's name of the app id field."""
     return redeem_code(
         context,
         platform,
@@ -111,30 +111,30 @@ def redeem_code_from_form(
 
 
 def use_refresh_token(context: SandboxContext, platform: str, text: str) -> tuple[Record, Record]:
-    """Use a rotating refresh token: the account it is for, and what is known of the token. Raises GrantRefused."""
+    """Use a rotating refresh token; return its account and its record. Raises GrantRefused."""
     found = context.accounts.find_token(platform, text)
     if found is None or found["role"] != "refresh" or context.accounts.get_token_state(found) != "valid":
         raise GrantRefused("code", "The refresh token is unknown, revoked or expired.")
     account = context.accounts.find(platform, found["remote_id"])
     if account is None:
-        raise GrantRefused("code", "The account is gone.")
+        raise GrantRefused("code", "The account no longer exists.")
     context.accounts.use_token(text, found)
     return account, found
 
 
-def _compare(grant: Record, client_id: str | None, redirect_uri: str, verifier: str | None) -> None:
+def _check_grant(grant: Record, client_id: str | None, redirect_uri: str, verifier: str | None) -> None:
     if grant["client_id"] != client_id:
-        raise GrantRefused("client", "The code was given to another app.")
+        raise GrantRefused("client", "The code was issued to another app.")
     if grant["redirect_uri"] != redirect_uri:
-        raise GrantRefused("redirect", "The redirect URI is not the one of the consent page.")
+        raise GrantRefused("redirect", "The redirect URI differs from that of the authorization request.")
     challenge = grant["challenge"]
     if challenge is None:
         return
-    if not verifier or not hmac.compare_digest(_challenge(verifier, grant["method"]), challenge):
-        raise GrantRefused("verifier", "The code verifier does not fit the challenge.")
+    if not verifier or not hmac.compare_digest(_compute_challenge(verifier, grant["method"]), challenge):
+        raise GrantRefused("verifier", "The code verifier does not match the challenge.")
 
 
-def _challenge(verifier: str, method: str) -> str:
+def _compute_challenge(verifier: str, method: str) -> str:
     if method == "plain":
         return verifier
     digest = hashlib.sha256(verifier.encode())

@@ -1,4 +1,4 @@
-"""How Meta's graph says no: the envelope that every platform on it shares."""
+"""Responses of Meta's Graph API: the error envelope that its platforms share."""
 
 import itertools
 from urllib.parse import parse_qsl
@@ -11,13 +11,13 @@ from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
-"""On every answer."""
+"""Header of every response."""
 
 _numbers = itertools.count()
 
 
 def ok(body: object) -> web.Response:
-    """A yes."""
+    """Return a success response."""
     return json_response(body, 200, USAGE)
 
 
@@ -32,7 +32,7 @@ def error_response(
     headers: dict[str, str] | None = None,
     data: Record | None = None,
 ) -> web.Response:
-    """A no; `data` is its error_data."""
+    """Return an error response; `data` is its `error_data`."""
     error: Record = {"message": message, "type": kind, "code": code}
     if subcode is not None:
         error["error_subcode"] = subcode
@@ -44,12 +44,12 @@ def error_response(
 
 
 def refuse(code: int, subcode: int | None, message: str) -> Refused:
-    """The refusal of a request, HTTP 400."""
+    """Return the exception that responds with HTTP 400 and this error."""
     return Refused(error_response(code, subcode, message))
 
 
 def arguments(call: Call) -> Record:
-    """Query, form and JSON body in one; the body wins. Files of a multipart form are bytes."""
+    """Return query, form and JSON body as one mapping; the body wins. Files of a multipart form are bytes."""
     if call.parameters is None:
         call.parameters = dict(call.request.query) | _body(call)
     return call.parameters
@@ -68,19 +68,19 @@ def _body(call: Call) -> Record:
 
 
 def token_of(request: web.Request) -> str:
-    """The access token of header or query, where the body has not been read yet; empty when there is none."""
+    """Return the access token of header or query, before the body is read; empty if there is none."""
     return request.headers.get("Authorization", "").partition(" ")[2] or request.query.get("access_token", "")
 
 
 def read_token(call: Call) -> str | None:
-    """The access token: Bearer or OAuth header, or `access_token` in query or body."""
+    """Return the access token: Bearer or OAuth header, or `access_token` in query or body."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     if scheme in ("Bearer", "OAuth") and text:
         return text
     return arguments(call).get("access_token")
 
 
-def _throttled(wait: int) -> web.Response:
+def _rate_limited(wait: int) -> web.Response:
     minutes = max(1, -(-wait // 60))
     usage = encode({"1": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": minutes}]})
     headers = {"Retry-After": str(wait), "X-Business-Use-Case-Usage": usage}
@@ -99,7 +99,7 @@ DIALECT = Dialect(
     missing_scope=lambda scope: error_response(
         10, None, f"Application does not have permission {scope}.", status=403
     ),
-    rate_limited=_throttled,
+    rate_limited=_rate_limited,
     server_error=lambda: error_response(
         2,
         None,

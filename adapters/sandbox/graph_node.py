@@ -1,4 +1,4 @@
-"""Whose node a request on Meta's graph speaks of."""
+"""Node ids in Meta's Graph API paths."""
 
 from aiohttp import web
 
@@ -6,13 +6,13 @@ from adapters.sandbox.graph_dialect import refuse
 
 
 def get_node_id(request: web.Request) -> str:
-    """The first part of the path behind the version."""
+    """Return the first path segment after the version."""
     parts = request.path.split("/")
     return parts[3] if len(parts) > 3 and parts[2].startswith("v") else parts[2]  # noqa: PLR2004
 
 
 def unknown_node(node: str) -> Exception:
-    """The refusal of a node that is not there, or not for this token."""
+    """Return the exception for a node that does not exist or that the token may not see."""
     return refuse(
         100,
         33,

@@ -1,4 +1,4 @@
-"""Meta's graph addresses, `/<version>/<node>/<edge>`, shared by the platforms that live on one host."""
+"""Routing of Meta's Graph API paths, `/<version>/<node>/<edge>`, for platforms that share a host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Route:
 
 
 class GraphRouter:
-    """Finds the endpoint of a node by asking each platform whether the node is one of its own."""
+    """Dispatch a request to the platform that owns its node."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Serve the endpoints of `context`."""
@@ -35,7 +35,7 @@ class GraphRouter:
         self._hosts: set[str] = set()
 
     def mount(self, app: web.Application, host: str) -> None:
-        """Serve everything under `/<host>/`; once per host is enough, more does no harm."""
+        """Serve everything under `/<host>/`; a second call for a host does nothing."""
         if host in self._hosts:
             return
         self._hosts.add(host)
@@ -48,9 +48,9 @@ class GraphRouter:
     def add_route(
         self, host: str, method: str, edge: str, endpoint: Endpoint, owns: Callable[[str, web.Request], bool]
     ) -> None:
-        """Serve `edge` ("" = the node itself) of the nodes that `owns` says yes to.
+        """Serve `edge` ("" = the node itself) of the nodes for which `owns` returns True.
 
-        `owns` gets the node ("me", an id, or "" for paths like /refresh_access_token) and the request.
+        `owns` takes the node ("me", an id, or the first segment of paths like /refresh_access_token) and the request.
         """
         self._routes.setdefault((host, method, edge), []).append(_Route(owns=owns, endpoint=endpoint))
 

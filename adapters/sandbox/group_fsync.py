@@ -1,4 +1,4 @@
-"""Puts what changed on disk before it is answered: all requests of a loop tick share one write and one fsync."""
+"""Group commit: the requests of one event loop iteration share one write and one fsync before their responses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class GroupCommit:
-    """Await `commit()` before an answer leaves; it returns at once when nothing waits to be written."""
+    """Await `commit()` before a response is sent; it returns at once if nothing changed."""
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
-        """Write `store` to its journal and `ledger` to its file."""
+        """Commit the changes of `store` and `ledger`."""
         self._store = store
         self._ledger = ledger
         self._waiting: list[asyncio.Future[None]] = []
@@ -23,9 +23,9 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-fsync")
 
     async def __call__(self) -> None:
-        """Return when everything changed so far is written, and the ledger flushed to the disk.
+        """Return once all changes so far are written and the ledger is flushed to disk.
 
-        Raises OSError when the disk refuses.
+        Raises OSError if writing fails.
         """
         if not self._store.changed and not self._ledger.buffered:
             return
@@ -37,33 +37,33 @@ class GroupCommit:
         await done
 
     async def _write(self) -> None:
-        # Started in the next tick, so everybody who commits in this one shares the write; who comes during the
-        # fsync shares the next.
+        # The task starts in the next loop iteration, so all commits of this one share the write; commits during the
+        # fsync share the next.
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             try:
                 await self._write_once()
-            except Exception as error:  # noqa: BLE001 - whoever waits gets it; nobody may wait for ever
-                _settle(waiting, error)
+            except Exception as error:  # noqa: BLE001 - raised in every waiting commit
+                _resolve(waiting, error)
             else:
-                _settle(waiting, None)
+                _resolve(waiting, None)
         self._writer = None
 
     async def _write_once(self) -> None:
-        entries = self._ledger.take()
+        entries = self._ledger.take_buffered()
         self._store.write(entries)
         if entries:
             self._ledger.write(entries)
             await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger.sync)
 
     def close(self) -> None:
-        """Stop the thread that flushes."""
+        """Stop the fsync thread."""
         self._thread.shutdown()
 
 
-def _settle(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
+def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
     for done in waiting:
-        if done.done():  # its request was cut meanwhile
+        if done.done():  # its request was cancelled meanwhile
             continue
         if error is None:
             done.set_result(None)

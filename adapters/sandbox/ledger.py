@@ -1,4 +1,4 @@
-"""The list of what went live: append-only, on disk before the answer, the judge of every chaos test."""
+"""The ledger of live posts: append-only and flushed before the response. Chaos tests judge by it."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ _encode = json.JSONEncoder(check_circular=False).encode
 
 @dataclass(slots=True, kw_only=True)
 class LivePost:
-    """One thing that went live, as the listings of a platform see it."""
+    """One live post and when a platform's listings show it."""
 
     entry: Record
     created_at: float
     """Unix seconds."""
     visible_at: float
-    """Unix seconds; before that it is live but not yet listed or readable."""
+    """Unix seconds; before that the post is live, but neither listed nor readable."""
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Index:
     by_account: dict[tuple[str, str], list[LivePost]] = field(default_factory=dict)
     by_id: dict[tuple[str, str], LivePost] = field(default_factory=dict)
 
 
 class Ledger:
-    """Writes entries and finds them again by platform and account, or by id."""
+    """Append entries to a file and find them by platform and account, or by id."""
 
     def __init__(self, path: Path, *, start: int, missing: list[Record]) -> None:
-        """Read the ledger from byte `start` on and append those of `missing` that it does not have yet."""
+        """Index the file from byte `start` and append the entries of `missing` that it lacks."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._path = path
-        self._shelf = _Shelf()
+        self._index = _Index()
         self.buffered: list[Record] = []
-        _cut_torn_line(path, self._descriptor)
+        _remove_torn_line(path, self._descriptor)
         known: set[tuple[str, str, str]] = set()
         for entry in self._entries(start):
-            known.add(_identity(entry))
-            self._shelve(entry)
+            known.add(_key_of(entry))
+            self._add_to_index(entry)
         for entry in missing:
-            if _identity(entry) not in known:
+            if _key_of(entry) not in known:
                 self.add(entry)
-        self.write(self.take())
+        self.write(self.take_buffered())
         self.sync()
 
     def add(self, entry: Record) -> LivePost:
-        """Take up one entry; the next commit writes it."""
+        """Add an entry to the index; the next commit writes it to the file."""
         self.buffered.append(entry)
-        return self._shelve(entry)
+        return self._add_to_index(entry)
 
-    def take(self) -> list[Record]:
-        """What waits to be written; the caller writes it."""
+    def take_buffered(self) -> list[Record]:
+        """Return the entries not written yet and clear the buffer; the caller writes them."""
         entries, self.buffered = self.buffered, []
         return entries
 
@@ -70,27 +70,27 @@ class Ledger:
             write_all(self._descriptor, "".join(_encode(entry) + "\n" for entry in entries).encode())
 
     def sync(self) -> None:
-        """Flush to the disk; blocks."""
+        """Flush to disk; blocks."""
         os.fsync(self._descriptor)
 
     def list_for(self, platform: str, account: str) -> list[LivePost]:
-        """What one account has live, oldest first."""
-        return self._shelf.by_account.get((platform, account), [])
+        """Return the live posts of an account, oldest first."""
+        return self._index.by_account.get((platform, account), [])
 
     def find(self, platform: str, remote_id: str) -> LivePost | None:
-        """The one live thing with that id, or None."""
-        return self._shelf.by_id.get((platform, remote_id))
+        """Return the live post with that id, or None."""
+        return self._index.by_id.get((platform, remote_id))
 
     def clear(self, *, erase: bool) -> int:
-        """Empty the listings, and the file too when `erase`. Returns the byte from which the file counts again."""
-        self._shelf = _Shelf()
+        """Clear the index, and the file if `erase`. Return the file's size, from which the next start reads."""
+        self._index = _Index()
         self.buffered = []
         if erase:
             os.ftruncate(self._descriptor, 0)
         return os.fstat(self._descriptor).st_size
 
     def read_json(self, platform: str | None, account: str | None) -> bytes:
-        """The file as one JSON array, filtered; blocks, so call it from a thread."""
+        """Return the file as one JSON array, filtered. Blocks: call it in a thread."""
         wanted = [
             line.rstrip(b"\n")
             for line in self._path.read_bytes().splitlines(keepends=True)
@@ -108,7 +108,7 @@ class Ledger:
             for line in file:
                 yield json.loads(line)
 
-    def _shelve(self, entry: Record) -> LivePost:
+    def _add_to_index(self, entry: Record) -> LivePost:
         created_at = datetime.fromisoformat(entry["at"]).timestamp()
         live = LivePost(
             entry=entry,
@@ -116,17 +116,17 @@ class Ledger:
             visible_at=float(entry["extra"].get("visible_at", created_at)),
         )
         platform = entry["platform"]
-        self._shelf.by_account.setdefault((platform, entry["account"]), []).append(live)
-        self._shelf.by_id[platform, entry["remote_id"]] = live
+        self._index.by_account.setdefault((platform, entry["account"]), []).append(live)
+        self._index.by_id[platform, entry["remote_id"]] = live
         return live
 
 
 def to_iso(moment: float) -> str:
-    """Unix seconds as ISO 8601 in UTC with microseconds."""
+    """Return Unix seconds as ISO 8601 in UTC with microseconds."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
 
 
-def _identity(entry: Record) -> tuple[str, str, str]:
+def _key_of(entry: Record) -> tuple[str, str, str]:
     return entry["platform"], entry["handle"], entry["remote_id"]
 
 
@@ -139,8 +139,8 @@ def _matches(line: bytes, platform: str | None, account: str | None) -> bool:
     )
 
 
-def _cut_torn_line(path: Path, descriptor: int) -> None:
-    """A last line without its end was cut by a kill; the journal still has it whole and it is written again."""
+def _remove_torn_line(path: Path, descriptor: int) -> None:
+    """Remove a last line without its newline, torn by a kill; the journal has the entry and it is written again."""
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
         os.ftruncate(descriptor, data.rfind(b"\n") + 1)

@@ -1,4 +1,4 @@
-"""The table of platforms the sandbox stands in for. A new one is a line here and a file or folder of its own."""
+"""The table of fake platforms. A new platform is a line here and a module or package of its own."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
@@ -9,12 +9,12 @@ from adapters.sandbox import facebook, instagram, linkedin, pinterest, tiktok, t
 from adapters.sandbox.context import SandboxContext
 
 Register: TypeAlias = Callable[[web.Application, SandboxContext], None]
-"""Adds the routes of one platform, its kind of account, and how its records are worked on."""
+"""Adds the routes of one platform, its account kind and its processors."""
 
 PLATFORMS: Final[Mapping[str, Register]] = {
     "tiktok": tiktok.register,
     "tiktok_business": tiktok_business.register,
-    # Before Instagram: on their common host `me` is a Page's token first.
+    # Before Instagram: on their shared host, `me` is tried as a Page first.
     "facebook": facebook.register,
     "instagram": instagram.register,
     "youtube": youtube.register,

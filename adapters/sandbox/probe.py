@@ -1,4 +1,4 @@
-"""Reads what a media file really is, from its bytes."""
+"""Read the properties of a media file from its bytes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONTAINERS = ("mov", "matroska")  # MP4 and MOV; WebM
-_HASH_STEP = 1 << 20
+_HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """A picture."""
+    """Properties of an image."""
 
     format: str
-    """As Pillow names it: JPEG, PNG, WEBP."""
+    """Pillow's name: JPEG, PNG, WEBP."""
     width: int
     height: int
     sha256: str
@@ -31,7 +31,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """A film."""
+    """Properties of a video."""
 
     codec: str
     width: int
@@ -44,32 +44,36 @@ class VideoFacts:
 
 
 def read_image(data: bytes) -> ImageFacts | None:
-    """The facts of a picture, or None when it is none."""
+    """Return the properties of an image, or None if the bytes are no image."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            form, (width, height) = picture.format or "", picture.size
+        with Image.open(io.BytesIO(data)) as image:
+            format_name, (width, height) = image.format or "", image.size
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
         return None
     return ImageFacts(
-        format=form, width=width, height=height, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
+        format=format_name,
+        width=width,
+        height=height,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
     )
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, hex; blocks."""
-    total = hashlib.sha256()
+    """Return the SHA-256 of a file in hex; blocks."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(_HASH_STEP):
-            total.update(part)
-    return total.hexdigest()
+        while part := file.read(_HASH_CHUNK_BYTES):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def read_video(path: Path) -> VideoFacts | None:
-    """The facts of a film, or None when it is none; blocks."""
+    """Return the properties of a video, or None if the file is no video; blocks."""
     sha256, size = hash_file(path), path.stat().st_size
-    for form in _CONTAINERS:  # fixed, never guessed: a playlist must not make FFmpeg fetch something
+    for format_name in _CONTAINERS:  # fixed, not detected: a playlist would make FFmpeg fetch its entries
         try:
-            with av.open(str(path), format=form) as container:
+            with av.open(str(path), format=format_name) as container:
                 stream = container.streams.video[0]
                 duration = container.duration
                 return VideoFacts(

@@ -1,4 +1,4 @@
-"""What platforms do after they said yes: fetch, check, take their time, and then show the post or fail."""
+"""Asynchronous processing after a request is accepted: fetch and check media, wait, then publish or fail."""
 
 from __future__ import annotations
 
@@ -15,85 +15,88 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """How one kind of record is worked on. A record in work has `key`, `done_at` (Unix seconds), maybe `stuck`."""
+    """The steps for one kind of record.
+
+    A record in processing has `key` and `done_at` (Unix seconds), and `stuck` (a fault's id) while a fault holds it.
+    """
 
     is_pending: Callable[[Record], bool]
-    """Whether the record still waits for its end; asked again right before `conclude`."""
+    """Return whether the record is still in processing; checked again right before `conclude`."""
     examine: Callable[[Record], Awaitable[Any]]
-    """Fetch and check the media; may be repeated after a kill."""
+    """Fetch and check the media. A restart repeats it."""
     conclude: Callable[[Record, Any], None]
-    """Set the end, with what `examine` returned. Must not await."""
+    """Store the final state, given the result of `examine`. Must not await."""
 
 
 class Processing:
-    """Runs the work of all platforms, and takes it up again after a restart."""
+    """Run the processors of all platforms and resume them after a restart."""
 
     def __init__(self, context: SandboxContext) -> None:
-        """Work on the records of `context`."""
+        """Process the records of `context`."""
         self._context = context
-        self._works: dict[str, Processor] = {}
+        self._processors: dict[str, Processor] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    def define(self, kind: str, make_processor: Processor) -> None:
-        """Say how records of `kind` are worked on."""
-        self._works[kind] = make_processor
+    def define(self, kind: str, processor: Processor) -> None:
+        """Register the processor of `kind`."""
+        self._processors[kind] = processor
 
     async def start(self, kind: str, record: Record) -> None:
-        """Start on a record; at instant pace return when it is done."""
+        """Start processing a record; at instant pace return when it is done."""
         record["done_at"] = self._context.clock.now() + (
             0.0 if self._context.instant else self._context.settings.processing_s
         )
         if (stuck := record.get("stuck")) and self._context.faults.is_set(stuck):
             return
-        record.pop("stuck", None)  # its fault was cleared before there was anything to be stuck
+        record.pop("stuck", None)  # the fault was cleared before processing started
         if self._context.instant:
-            await self._work(kind, record)
+            await self._process(kind, record)
         else:
             self._spawn(kind, record)
 
     def resume(self) -> None:
-        """Start again on everything that a kill has interrupted."""
-        for kind, make_processor in self._works.items():
+        """Restart everything that a kill interrupted."""
+        for kind, processor in self._processors.items():
             for record in self._context.store.get_all(kind).values():
-                if "done_at" in record and make_processor.is_pending(record) and not record.get("stuck"):
+                if "done_at" in record and processor.is_pending(record) and not record.get("stuck"):
                     self._spawn(kind, record)
-        self._spawn_unstuck()
+        self._spawn_stuck()
 
     async def resume_stuck(self) -> None:
-        """Go on with what was stuck on a fault that is cleared now; at instant pace return when it is done."""
-        tasks = self._spawn_unstuck()
+        """Continue records whose fault is cleared; at instant pace return when they are done."""
+        tasks = self._spawn_stuck()
         if self._context.instant:
             await asyncio.gather(*tasks)
 
-    def _spawn_unstuck(self) -> list[asyncio.Task[None]]:
-        found = []
-        for kind, make_processor in self._works.items():
+    def _spawn_stuck(self) -> list[asyncio.Task[None]]:
+        tasks = []
+        for kind, processor in self._processors.items():
             for record in list(self._context.store.get_all(kind).values()):
                 stuck = record.get("stuck")
                 if stuck is None or self._context.faults.is_set(stuck):
                     continue
                 del record["stuck"]
                 self._context.store.put(kind, record["key"], record)
-                if "done_at" in record and make_processor.is_pending(record):
-                    found.append(self._spawn(kind, record))
-        return found
+                if "done_at" in record and processor.is_pending(record):
+                    tasks.append(self._spawn(kind, record))
+        return tasks
 
     async def stop(self) -> None:
-        """Drop all work; a restart takes it up again."""
+        """Cancel all processing; a restart resumes it."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _spawn(self, kind: str, record: Record) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._work(kind, record))
+        task = asyncio.get_running_loop().create_task(self._process(kind, record))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _work(self, kind: str, record: Record) -> None:
-        make_processor = self._works[kind]
-        outcome = await make_processor.examine(record)
+    async def _process(self, kind: str, record: Record) -> None:
+        processor = self._processors[kind]
+        result = await processor.examine(record)
         await self._context.clock.sleep_until(record["done_at"])
-        if make_processor.is_pending(record):
-            make_processor.conclude(record, outcome)
+        if processor.is_pending(record):
+            processor.conclude(record, result)
             await self._context.commit()

@@ -1,4 +1,4 @@
-"""Counts requests against rolling limits: so many in so many seconds."""
+"""Rolling rate limits: at most so many requests in so many seconds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _KIND = "window"
 
 
 class RateWindows:
-    """Rolling windows by name. Those of a day are kept across a kill, those of a minute are not."""
+    """Request times by window name. Windows longer than a minute survive a kill."""
 
     def __init__(self, clock: Clock, store: Store) -> None:
-        """Start from the day windows that `store` has kept."""
+        """Load the windows in `store`."""
         self._clock = clock
         self._store = store
         self.lifted = False
@@ -27,7 +27,7 @@ class RateWindows:
         }
 
     def count_used(self, name: str, span: float) -> int:
-        """How many fell into the last `span` seconds."""
+        """Return the number of requests in the last `span` seconds."""
         times = self._times.get(name)
         if times is None:
             return 0
@@ -37,11 +37,11 @@ class RateWindows:
         return len(times)
 
     def is_full(self, name: str, limit: int, span: float) -> bool:
-        """Whether one more would be too many. Never, while limits are lifted."""
+        """Return whether the limit is reached; always False while limits are lifted."""
         return not self.lifted and self.count_used(name, span) >= limit
 
     def add(self, name: str, span: float) -> None:
-        """Count one now. Nothing is counted while limits are lifted."""
+        """Count a request now, unless limits are lifted."""
         if self.lifted:
             return
         times = self._times.setdefault(name, deque())
@@ -50,12 +50,12 @@ class RateWindows:
             self._store.put(_KIND, name, {"times": list(times)})
 
     def take(self, name: str, limit: int, span: float) -> bool:
-        """Count one if there is room for it; False when there is none."""
+        """Count a request and return True, or return False if the limit is reached."""
         if self.is_full(name, limit, span):
             return False
         self.add(name, span)
         return True
 
     def clear(self) -> None:
-        """Forget every count."""
+        """Delete every count."""
         self._times.clear()

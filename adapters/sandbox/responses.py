@@ -1,4 +1,4 @@
-"""Builds HTTP answers and refusals."""
+"""JSON responses, and the exception that carries an error response."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Refused(Exception):
-    """A request that was answered with no, before it had any effect."""
+    """A request is refused before it has any effect."""
 
     def __init__(self, response: web.Response) -> None:
-        """Carry the platform's own refusal."""
+        """Hold the platform's error response."""
         super().__init__(response.status)
         self.response = response
 
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Answer `body` as JSON."""
+    """Return `body` as a JSON response."""
     return web.Response(
         body=encode(body).encode(),
         status=status,

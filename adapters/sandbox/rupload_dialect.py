@@ -1,4 +1,4 @@
-"""How rupload.facebook.com says no, for every platform that sends bytes there."""
+"""Error responses of rupload.facebook.com, the upload host of Instagram and Facebook."""
 
 from aiohttp import web
 
@@ -9,7 +9,7 @@ from adapters.sandbox.responses import json_response
 def error_response(
     kind: str, message: str, *, status: int = 400, retriable: bool = False, wait: int | None = None
 ) -> web.Response:
-    """A no."""
+    """Return an error response; `wait`: seconds for Retry-After."""
     headers = None if wait is None else {"Retry-After": str(wait)}
     return json_response(
         {"debug_info": {"retriable": retriable, "type": kind, "message": message}}, status, headers

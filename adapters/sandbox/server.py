@@ -1,4 +1,4 @@
-"""Runs the sandbox: two listeners, one process, until it is told to stop."""
+"""The server process of the sandbox: two listeners, until SIGTERM or SIGINT."""
 
 import asyncio
 import errno
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.control import mount_control
-from adapters.sandbox.media_host import media_app
+from adapters.sandbox.media_host import make_media_app
 from adapters.sandbox.platforms import PLATFORMS
 from adapters.sandbox.samples import make_samples
 from adapters.sandbox.settings import SandboxSettings
@@ -20,22 +20,22 @@ from adapters.sandbox.settings import SandboxSettings
 __all__ = ["SandboxSettings", "run"]
 
 _BODY_BYTES = 32 << 20
-"""Of a request that is not streamed."""
-_GOODBYE_S = 1.0
+"""Largest body of a request that is not streamed."""
+_SHUTDOWN_S = 1.0
 _KEEPALIVE_S = 75.0
 
 
 def run(settings: SandboxSettings) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises SystemExit with a sentence (status 1) when a port is busy or another sandbox uses the folder.
+    Raises SystemExit with a message (status 1) if a port is in use or another sandbox uses the folder.
     """
-    with _locked(settings):
+    with _lock_folder(settings):
         asyncio.run(_serve(settings))
 
 
 @contextmanager
-def _locked(settings: SandboxSettings) -> Iterator[None]:
+def _lock_folder(settings: SandboxSettings) -> Iterator[None]:
     settings.folder.mkdir(parents=True, exist_ok=True)
     with (settings.folder / "lock").open("w") as file:
         try:
@@ -50,18 +50,21 @@ async def _serve(settings: SandboxSettings) -> None:
     runners: list[web.AppRunner] = []
     try:
         make_samples(context.media)
-        for app, port in ((platform_app(context), settings.port), (media_app(context), settings.media_port)):
+        for app, port in (
+            (make_platform_app(context), settings.port),
+            (make_media_app(context), settings.media_port),
+        ):
             runners.append(await _listen(app, settings.host, port))
         context.processing.resume()
-        await _told_to_stop()
+        await _wait_for_signal()
     finally:
         for runner in runners:
             await runner.cleanup()
         await context.close()
 
 
-def platform_app(context: SandboxContext) -> web.Application:
-    """The application of the platform port: every platform of the table, and the control API."""
+def make_platform_app(context: SandboxContext) -> web.Application:
+    """Return the application of the platform port: every platform of the table, and the control API."""
     app = web.Application(client_max_size=_BODY_BYTES)
     for register in PLATFORMS.values():
         register(app, context)
@@ -74,7 +77,7 @@ async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
         app,
         access_log=None,
         handle_signals=False,
-        shutdown_timeout=_GOODBYE_S,
+        shutdown_timeout=_SHUTDOWN_S,
         keepalive_timeout=_KEEPALIVE_S,
     )
     await runner.setup()
@@ -90,7 +93,7 @@ async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
     return runner
 
 
-async def _told_to_stop() -> None:
+async def _wait_for_signal() -> None:
     stop = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):

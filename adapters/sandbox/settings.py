@@ -1,4 +1,4 @@
-"""How a sandbox is run."""
+"""Settings of a sandbox."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """Where the sandbox listens, where it keeps its files, and how strict it is."""
+    """Addresses, folder, limits and pace of a sandbox."""
 
     port: int
-    """The platforms and the control API."""
+    """Port of the platforms and the control API."""
     media_port: int
-    """Media files and nothing else."""
+    """Port of the media host."""
     folder: Path
-    """Ledger, journal, media and half-received uploads; one sandbox per folder."""
+    """Ledger, journal, media and partial uploads; one sandbox per folder."""
     control_token: str = field(repr=False)
     host: str = "127.0.0.1"
     uploads: str = ""
-    """What the URLs of files begin with that can be pulled as well as the media host's: the application's own."""
+    """URL prefix of the application's uploaded files, which platforms may fetch besides the media host."""
     quotas: bool = True
-    """Rate limits and daily caps are enforced."""
+    """Enforce rate limits and daily caps."""
     pace: Literal["real", "instant"] = "real"
-    """`instant`: what a platform works on is done before the request that started it is answered."""
+    """`instant`: processing ends before the request that starts it is answered."""
     processing_s: float = 1.0
-    """How long a platform works on a post at real pace."""
+    """Processing time of a post at real pace."""
     moderation_s: float = 0.5
-    """How long after that until a public post has its public id at real pace."""
+    """Time from processing to the public id at real pace."""

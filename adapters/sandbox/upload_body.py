@@ -1,4 +1,4 @@
-"""Takes the bytes of an upload to disk as they come, and keeps what came when the sender is cut off."""
+"""Write an upload to disk as it arrives, and keep what arrived if the client disconnects."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-_CUT = (ClientPayloadError, http_exceptions.HttpProcessingError, ConnectionError, TimeoutError)
+_DISCONNECTED = (ClientPayloadError, http_exceptions.HttpProcessingError, ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedBytes:
-    """What one request has brought."""
+    """The bytes received by one request."""
 
     bytes: int
     is_aborted: bool = False
-    """The sender went away in the middle; nobody will read the answer."""
+    """The client disconnected; no response will be read."""
     is_too_large: bool = False
-    """More than allowed came; what was allowed is kept."""
+    """The body exceeds the limit; the bytes up to the limit are kept."""
 
 
-async def receive_body(request: web.Request, path: Path, at: int, most: int) -> ReceivedBytes:
-    """Write the body of `request` into the file from byte `at` on, `most` bytes at most."""
+async def receive_body(request: web.Request, path: Path, offset: int, max_bytes: int) -> ReceivedBytes:
+    """Write the body of `request` into the file at `offset`, at most `max_bytes`."""
     size = 0
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-        file.seek(at)
+        file.seek(offset)
         try:
             async for part in request.content.iter_any():
-                file.write(part[: most - size])
+                file.write(part[: max_bytes - size])
                 size += len(part)
-                if size > most:
-                    return ReceivedBytes(bytes=most, is_too_large=True)
-        except _CUT:
+                if size > max_bytes:
+                    return ReceivedBytes(bytes=max_bytes, is_too_large=True)
+        except _DISCONNECTED:
             return ReceivedBytes(bytes=size, is_aborted=True)
     return ReceivedBytes(bytes=size)

@@ -1,7 +1,6 @@
-"""Fetches media as the platforms do that pull: from a URL, no redirects, bounded.
+"""Fetch media from URLs as the platforms do: without redirects, with limits on size and time.
 
-Only the sandbox's own media host and the application's uploaded files can be reached, whatever the URL says; every
-other host is "unreachable".
+Only the sandbox's media host and the application's uploaded files are reachable; every other URL fails.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import aiohttp
 from adapters.sandbox import probe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from adapters.sandbox.context import SandboxContext
@@ -29,12 +29,12 @@ _CRAWLER = {"User-Agent": "facebookexternalhit/1.1 (Slipway sandbox)"}
 
 
 class FetchFailed(Exception):
-    """The URL could not be fetched."""
+    """The URL cannot be fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedMedia:
-    """What a URL gave."""
+    """The media behind a URL."""
 
     image: probe.ImageFacts | None = None
     video: probe.VideoFacts | None = None
@@ -42,22 +42,22 @@ class FetchedMedia:
     """Length of the body."""
 
     def to_ledger_media(self, url: str) -> Record:
-        """As the ledger names it."""
+        """Return the media as ledger entries name it."""
         facts = self.image or self.video
         return {"url": url, "sha256": None if facts is None else facts.sha256, "bytes": self.bytes}
 
 
 class UrlFetcher:
-    """Fetches and looks at pictures and films."""
+    """Fetch and probe images and videos."""
 
     def __init__(self, context: SandboxContext) -> None:
-        """Fetch from the media host of `context`."""
+        """Use the settings, faults and pace of `context`."""
         self._context = context
         self._session: aiohttp.ClientSession | None = None
-        self._known: dict[str, FetchedMedia] = {}
+        self._cache: dict[str, FetchedMedia] = {}
 
     def is_reachable(self, url: str) -> bool:
-        """Whether the URL lies on the sandbox's own media host, or among the application's uploaded files."""
+        """Return whether the URL is on the sandbox's media host or among the application's uploaded files."""
         uploads = self._context.settings.uploads
         if uploads and url.startswith(uploads):
             return True
@@ -66,67 +66,67 @@ class UrlFetcher:
             host, port = parts.hostname, parts.port
         except ValueError:
             return False
-        own = (*_LOOPBACK, self._context.settings.host)
+        hosts = (*_LOOPBACK, self._context.settings.host)
         return (
             parts.scheme == "http"
-            and host in own
+            and host in hosts
             and port == self._context.settings.media_port
             and parts.username is None
             and parts.path.startswith("/media/")
         )
 
-    async def fetch_image(self, platform: str, url: str, most: int) -> FetchedMedia:
-        """Fetch a picture of at most `most` bytes; raises PullFailed. `image` is None when it is none."""
-        return await self._pull(platform, url, most, video=False)
+    async def fetch_image(self, platform: str, url: str, max_bytes: int) -> FetchedMedia:
+        """Fetch an image of at most `max_bytes`; `image` is None if it is none. Raises FetchFailed."""
+        return await self._fetch_media(platform, url, max_bytes, video=False)
 
-    async def fetch_video(self, platform: str, url: str, most: int) -> FetchedMedia:
-        """Fetch a film of at most `most` bytes; raises PullFailed. `video` is None when it is none."""
-        return await self._pull(platform, url, most, video=True)
+    async def fetch_video(self, platform: str, url: str, max_bytes: int) -> FetchedMedia:
+        """Fetch a video of at most `max_bytes`; `video` is None if it is none. Raises FetchFailed."""
+        return await self._fetch_media(platform, url, max_bytes, video=True)
 
     def clear_cache(self) -> None:
-        """Fetch everything anew from now on."""
-        self._known.clear()
+        """Clear the cache of instant pace, so that every URL is fetched again."""
+        self._cache.clear()
 
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _pull(self, platform: str, url: str, most: int, *, video: bool) -> FetchedMedia:
+    async def _fetch_media(self, platform: str, url: str, max_bytes: int, *, video: bool) -> FetchedMedia:
         if not self.is_reachable(url):
             raise FetchFailed(url)
         if self._context.faults.active:
-            await self._strike(platform, url)
-        known = self._known.get(url) if self._context.instant else None
-        if known is None or (known.video if video else known.image) is None:
-            known = await (self._fetch_film(url, most) if video else self._fetch_picture(url, most))
+            await self._apply_faults(platform, url)
+        media = self._cache.get(url) if self._context.instant else None
+        if media is None or (media.video if video else media.image) is None:
+            media = await (self._fetch_video(url, max_bytes) if video else self._fetch_image(url, max_bytes))
             if self._context.instant:
-                self._known[url] = known
-        return known
+                self._cache[url] = media
+        return media
 
-    async def _strike(self, platform: str, url: str) -> None:
+    async def _apply_faults(self, platform: str, url: str) -> None:
         for fault in self._context.faults.find_matching((platform,), "media", None):
             self._context.faults.spend(fault)
             if fault["fault"] != "latency":
                 raise FetchFailed(url)
             await asyncio.sleep(fault["delay_ms"] / 1000)
 
-    async def _fetch_picture(self, url: str, most: int) -> FetchedMedia:
+    async def _fetch_image(self, url: str, max_bytes: int) -> FetchedMedia:
         data = bytearray()
-        await self._fetch(url, most, data.extend)
+        await self._fetch(url, max_bytes, data.extend)
         return FetchedMedia(image=probe.read_image(bytes(data)), bytes=len(data))
 
-    async def _fetch_film(self, url: str, most: int) -> FetchedMedia:
-        path: Path = self._context.uploads / f"pull-{secrets.token_hex(8)}"
+    async def _fetch_video(self, url: str, max_bytes: int) -> FetchedMedia:
+        path: Path = self._context.uploads / f"fetch-{secrets.token_hex(8)}"
         try:
             with path.open("wb") as file:
-                size = await self._fetch(url, most, file.write)
+                size = await self._fetch(url, max_bytes, file.write)
             facts = await asyncio.to_thread(probe.read_video, path)
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         return FetchedMedia(video=facts, bytes=size)
 
-    async def _fetch(self, url: str, most: int, sink: Callable[[bytes], object]) -> int:
+    async def _fetch(self, url: str, max_bytes: int, sink: Callable[[bytes], object]) -> int:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S), headers=_CRAWLER, auto_decompress=False
@@ -138,13 +138,9 @@ class UrlFetcher:
                     raise FetchFailed(url)
                 async for part in response.content.iter_chunked(1 << 18):
                     size += len(part)
-                    if size > most:
+                    if size > max_bytes:
                         break
                     sink(part)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise FetchFailed(url) from error
         return size
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""TikTok's Content Posting API v2, as its documentation of 2026-11-24 describes it."""
+"""Fake of TikTok's Content Posting API v2, as documented on 2026-11-24."""
 
 import secrets
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How the TikTok stand-in words its answers: the v2 envelope, and flat OAuth errors."""
+"""Responses of TikTok: the v2 envelope, and flat OAuth errors."""
 
 import itertools
 import time
@@ -29,37 +29,37 @@ _STATUS = {
 _numbers = itertools.count()
 
 
-def log_id() -> str:
-    """An id in the form of TikTok's."""
+def new_log_id() -> str:
+    """Return a new log id in TikTok's form."""
     return f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
 
 
 def ok(data: Record | None = None) -> web.Response:
-    """A yes; without `data` the answer has only `error`."""
-    error = {"code": "ok", "message": "", "log_id": log_id()}
+    """Return a success response; without `data` the envelope has only `error`."""
+    error = {"code": "ok", "message": "", "log_id": new_log_id()}
     return json_response({"error": error} if data is None else {"data": data, "error": error})
 
 
 def error_response(
     code: str, message: str = "", *, status: int | None = None, retry_after: int | None = None
 ) -> web.Response:
-    """A no with the HTTP status of its code."""
+    """Return an error response with the HTTP status of its code."""
     headers = None if retry_after is None else {"Retry-After": str(retry_after)}
-    error = {"code": code, "message": message or f"{code.replace('_', ' ')}.", "log_id": log_id()}
+    error = {"code": code, "message": message or f"{code.replace('_', ' ')}.", "log_id": new_log_id()}
     return json_response({"data": {}, "error": error}, status or _STATUS.get(code, 400), headers)
 
 
-def invalid(message: str) -> Refused:
-    """The refusal of a bad parameter."""
+def refuse(message: str) -> Refused:
+    """Return the exception for a bad parameter."""
     return Refused(error_response("invalid_params", message))
 
 
 def oauth_error(code: str, description: str, status: int = 400) -> web.Response:
-    """A no of the OAuth endpoints, which have no envelope."""
-    return json_response({"error": code, "error_description": description, "log_id": log_id()}, status)
+    """Return an error response of the OAuth endpoints, which have no envelope."""
+    return json_response({"error": code, "error_description": description, "log_id": new_log_id()}, status)
 
 
-def _bearer(call: Call) -> str | None:
+def _read_bearer_token(call: Call) -> str | None:
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     return text if scheme == "Bearer" else None
 
@@ -69,7 +69,7 @@ def _bad_token() -> web.Response:
 
 
 DIALECT = Dialect(
-    read_token=_bearer,
+    read_token=_read_bearer_token,
     unknown_token=_bad_token,
     expired=_bad_token,
     revoked=_bad_token,
@@ -82,13 +82,13 @@ DIALECT = Dialect(
 )
 
 OAUTH_DIALECT = Dialect(
-    read_token=_bearer,
+    read_token=_read_bearer_token,
     unknown_token=lambda: oauth_error("invalid_request", "No token."),
     expired=lambda: oauth_error("invalid_grant", "Refresh token is expired."),
     revoked=lambda: oauth_error("invalid_grant", "Refresh token is revoked."),
     missing_scope=lambda scope: oauth_error("invalid_scope", f"Scope {scope} is not authorized."),
     rate_limited=lambda wait: json_response(
-        {"error": "rate_limit_exceeded", "error_description": "Too many requests.", "log_id": log_id()},
+        {"error": "rate_limit_exceeded", "error_description": "Too many requests.", "log_id": new_log_id()},
         429,
         {"Retry-After": str(wait)},
     ),

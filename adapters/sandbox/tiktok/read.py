@@ -1,4 +1,4 @@
-"""What can be asked of the TikTok stand-in: creator, publish_id, public videos; and a pull can be cancelled."""
+"""Read endpoints: creator info, user info, publish status, video list; and the cancellation of a post."""
 
 from urllib.parse import parse_qs
 
@@ -9,30 +9,31 @@ from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import DIALECT, PLATFORM, error_response, invalid, ok
-from adapters.sandbox.tiktok.post_info import limit, whole
+from adapters.sandbox.tiktok.dialect import DIALECT, PLATFORM, error_response, ok, refuse
+from adapters.sandbox.tiktok.post_info import check_rate, read_whole
+from adapters.sandbox.tiktok_account import get_max_seconds, list_privacy_levels
 
-_CREATOR_A_MINUTE = 20
-_STATUS_A_MINUTE = 30
-_PAGE_MOST = 20
-_TITLE_SHOWN = 150
+_CREATOR_PER_MINUTE = 20
+_STATUS_PER_MINUTE = 30
+_MAX_PAGE = 20
+_MAX_TITLE = 150
 
 
 async def creator_info(call: Call) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
     account = call.authenticate("video.publish")
-    limit(call, "creator_info", _CREATOR_A_MINUTE)
-    chosen = account["options"]
+    check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
+    options = account["options"]
     return ok(
         {
             "creator_avatar_url": f"https://p16-sign.tiktokcdn.example/{account['remote_id']}.jpeg",
             "creator_username": account["username"],
             "creator_nickname": account["display_name"],
-            "privacy_level_options": task.options(account),
-            "comment_disabled": bool(chosen.get("comment_disabled")),
-            "duet_disabled": bool(chosen.get("duet_disabled")),
-            "stitch_disabled": bool(chosen.get("stitch_disabled")),
-            "max_video_post_duration_sec": task.longest(account),
+            "privacy_level_options": list_privacy_levels(account),
+            "comment_disabled": bool(options.get("comment_disabled")),
+            "duet_disabled": bool(options.get("duet_disabled")),
+            "stitch_disabled": bool(options.get("stitch_disabled")),
+            "max_video_post_duration_sec": get_max_seconds(account),
         }
     )
 
@@ -51,9 +52,9 @@ async def user_info(call: Call) -> web.Response:
     return ok({"user": {name: known[name] for name in fields if name in known}})
 
 
-def _own_task(call: Call, *scopes: str) -> Record:
+def _find_task(call: Call, *scopes: str) -> Record:
     account = call.authenticate(*scopes)
-    limit(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_A_MINUTE)
+    check_rate(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_PER_MINUTE)
     publish_id = call.json().get("publish_id")
     record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
     if record is None:
@@ -65,19 +66,19 @@ def _own_task(call: Call, *scopes: str) -> Record:
 
 async def status(call: Call) -> web.Response:
     """POST /v2/post/publish/status/fetch/."""
-    record = _own_task(call, "video.upload", "video.publish")
+    record = _find_task(call, "video.upload", "video.publish")
     data = {
         "status": record["state"],
         "fail_reason": record["reason"],
-        "publicaly_available_post_id": _public_ids(call, record),
+        "publicaly_available_post_id": _list_public_ids(call, record),
         "uploaded_bytes": record["uploaded"],
     }
-    if record["state"] != "FAILED":  # the vendor's example of a failure has no such field
+    if record["state"] != "FAILED":  # absent in the vendor's example of a failure
         data["downloaded_bytes"] = record["downloaded"]
     return ok(data)
 
 
-def _public_ids(call: Call, record: Record) -> list[int]:
+def _list_public_ids(call: Call, record: Record) -> list[int]:
     if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
         return []
     context = call.context
@@ -92,8 +93,8 @@ def _public_ids(call: Call, record: Record) -> list[int]:
 
 
 async def cancel(call: Call) -> web.Response:
-    """POST /v2/post/publish/cancel/: only what is still being downloaded can be stopped."""
-    record = _own_task(call, "video.upload", "video.publish")
+    """POST /v2/post/publish/cancel/: possible only during the download."""
+    record = _find_task(call, "video.upload", "video.publish")
     if record["state"] != "PROCESSING_DOWNLOAD":
         raise Refused(error_response("publish_not_cancellable"))
     record |= {"state": "FAILED", "reason": "publish_cancelled"}
@@ -102,42 +103,42 @@ async def cancel(call: Call) -> web.Response:
 
 
 async def video_list(call: Call) -> web.Response:
-    """POST /v2/video/list/?fields=...: public posts, newest first."""
+    """POST /v2/video/list/?fields=...: list public posts, newest first."""
     account = call.authenticate("video.list")
     fields = [
         name for part in parse_qs(call.request.query_string).get("fields", []) for name in part.split(",")
     ]
     if not fields:
-        raise invalid("fields is required.")
+        raise refuse("fields is required.")
     body = call.json()
-    most = whole(body, "max_count", 1, _PAGE_MOST) if "max_count" in body else 10
-    before = whole(body, "cursor") / 1000 if body.get("cursor") else None
+    max_count = read_whole(body, "max_count", 1, _MAX_PAGE) if "max_count" in body else 10
+    before = read_whole(body, "cursor") / 1000 if body.get("cursor") else None
     shown: list[LivePost] = []
     has_more = False
     for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
-        if not _listed(call, live) or (before is not None and live.created_at >= before):
+        if not _is_listed(call, live) or (before is not None and live.created_at >= before):
             continue
-        if len(shown) == most:
+        if len(shown) == max_count:
             has_more = True
             break
         shown.append(live)
     cursor = int(shown[-1].created_at * 1000) if shown else 0
-    videos = [_video(live, fields) for live in shown]
+    videos = [_to_video(live, fields) for live in shown]
     return ok({"videos": videos, "cursor": cursor, "has_more": has_more})
 
 
-def _listed(call: Call, live: LivePost) -> bool:
+def _is_listed(call: Call, live: LivePost) -> bool:
     return bool(live.entry["extra"]["public"]) and live.visible_at <= call.context.clock.now()
 
 
-def _video(live: LivePost, fields: list[str]) -> Record:
+def _to_video(live: LivePost, fields: list[str]) -> Record:
     entry = live.entry
     known = {
         "id": entry["remote_id"],
-        "title": entry["extra"]["title"][:_TITLE_SHOWN],
+        "title": entry["extra"]["title"][:_MAX_TITLE],
         "create_time": int(live.created_at),
         "share_url": entry["url"],
-        "video_description": entry["caption"][:_TITLE_SHOWN],
+        "video_description": entry["caption"][:_MAX_TITLE],
         "duration": 0 if entry["kind"] == "photos" else 5,
     }
     return {name: known[name] for name in fields if name in known}

@@ -1,4 +1,4 @@
-"""TikTok API for Business v1.3 (owned accounts) and www.tiktok.com/oembed, as documented on 2026-11-24."""
+"""Fake of the TikTok API for Business v1.3 (owned accounts) and www.tiktok.com/oembed, as of 2026-11-24."""
 
 import secrets
 from typing import TYPE_CHECKING

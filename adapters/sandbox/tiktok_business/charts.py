@@ -1,6 +1,6 @@
-"""The commercial music charts of the sandbox, and which sound a TikTok post carries.
+"""The commercial music charts of the sandbox, and the sound of each TikTok post.
 
-A post whose id ends in 7 carries the charted clip, every other post a sound that is in no chart.
+A post whose id ends in 7 has the charted clip; every other post has a sound outside the charts.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import DIALECT, PLATFORM, holder, ok, refuse
+from adapters.sandbox.tiktok_business.dialect import DIALECT, PLATFORM, authenticate_owner, ok, refuse
 
 WINDOWS = ("1DAY", "7DAY", "30DAY", "90DAY")
 CHARTED_CLIP = "7221171716369631233"
@@ -18,7 +18,7 @@ UNCHARTED_SOUND = "6689804660171082501"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One track of the charts; a clip that is None is printed as {}."""
+    """A track of the charts; a clip that is None appears as {}."""
 
     commercial_id: str
     name: str
@@ -59,18 +59,18 @@ TRACKS = (
 
 
 def is_attachable(sound_id: object) -> bool:
-    """Whether a publish with that music_sound_id is accepted: it is one of the clips, not a commercial_music_id."""
+    """Return whether the id is a valid music_sound_id: one of the clips, not a commercial_music_id."""
     return any(sound_id in (track.trending, track.full) for track in TRACKS if sound_id)
 
 
-def sound_of(post_id: str) -> tuple[str, str]:
-    """The sound id and the display title of a post's sound."""
+def get_sound(post_id: str) -> tuple[str, str]:
+    """Return the id and the display title of a post's sound."""
     if post_id.endswith("7"):
         return CHARTED_CLIP, "Track - Artist"
     return UNCHARTED_SOUND, "original sound - tiff"
 
 
-def _clip(clip_id: str | None, duration: int) -> Record:
+def _clip_to_dict(clip_id: str | None, duration: int) -> Record:
     if clip_id is None:
         return {}
     return {
@@ -80,7 +80,7 @@ def _clip(clip_id: str | None, duration: int) -> Record:
     }
 
 
-def _row(rank: int, track: Track) -> Record:
+def _track_to_dict(rank: int, track: Track) -> Record:
     return {
         "commercial_music_id": track.commercial_id,
         "commercial_music_name": track.name,
@@ -91,15 +91,15 @@ def _row(rank: int, track: Track) -> Record:
         "genres": [track.genre],
         "rank_position": str(rank),
         "trending_history": [{"date": "2026-10-06", "rank_position_daily": None}],
-        "full_duration_song_clip": _clip(track.full, 180),
-        "trending_song_clip": _clip(track.trending, 30),
+        "full_duration_song_clip": _clip_to_dict(track.full, 180),
+        "trending_song_clip": _clip_to_dict(track.trending, 30),
     }
 
 
-async def trending(call: Call) -> web.Response:
+async def list_trending(call: Call) -> web.Response:
     """GET /discovery/cml/trending_list/."""
     query = call.request.query
-    holder(call, query.get("business_id"))
+    authenticate_owner(call, query.get("business_id"))
     window, country = query.get("date_range", "7DAY"), query.get("country_code", "US")
     if window not in WINDOWS:
         raise refuse(f"date_range: must be one of {', '.join(WINDOWS)}.")
@@ -111,13 +111,13 @@ async def trending(call: Call) -> web.Response:
         and (track.countries is None or country in track.countries)
         and genre in ("ALL", track.genre)
     ]
-    return ok({"list": [_row(rank, track) for rank, track in enumerate(charted, 1)] or None})
+    return ok({"list": [_track_to_dict(rank, track) for rank, track in enumerate(charted, 1)] or None})
 
 
-async def videos(call: Call) -> web.Response:
-    """GET /discovery/cml/video_list/: posts that use a track."""
+async def list_videos(call: Call) -> web.Response:
+    """GET /discovery/cml/video_list/: list posts that use a track."""
     query = call.request.query
-    holder(call, query.get("business_id"))
+    authenticate_owner(call, query.get("business_id"))
     if query.get("commercial_music_id") not in {track.commercial_id for track in TRACKS}:
         raise refuse("commercial_music_id: unknown.")
     top = [f"72123456789012345{tail}7" for tail in range(10, 12)]
@@ -132,5 +132,5 @@ async def videos(call: Call) -> web.Response:
     return ok({"top_video_list": rows})
 
 
-TRENDING = Endpoint(platform=PLATFORM, step="resolve_music", handle=trending, dialect=DIALECT)
-VIDEOS = Endpoint(platform=PLATFORM, step="resolve_music", handle=videos, dialect=DIALECT)
+TRENDING = Endpoint(platform=PLATFORM, step="resolve_music", handle=list_trending, dialect=DIALECT)
+VIDEOS = Endpoint(platform=PLATFORM, step="resolve_music", handle=list_videos, dialect=DIALECT)

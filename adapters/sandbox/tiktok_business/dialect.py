@@ -1,4 +1,4 @@
-"""How the TikTok Business stand-in words its answers: HTTP 200 with a code, 0 for yes."""
+"""Responses of TikTok Business: HTTP 200 with a code, 0 for success."""
 
 import itertools
 import json
@@ -25,11 +25,11 @@ CODE_WRONG = 40110
 SYSTEM_ERROR = 50000
 SOMETHING_WRONG = 51065
 
-_CALLS_A_MINUTE = 40
+_CALLS_PER_MINUTE = 40
 _numbers = itertools.count()
 
 
-def _answer(
+def _respond(
     code: int, message: str, data: Record, status: int = 200, wait: int | None = None
 ) -> web.Response:
     request_id = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
@@ -41,54 +41,54 @@ def _answer(
 
 
 def ok(data: Record | None = None) -> web.Response:
-    """A yes."""
-    return _answer(0, "OK", data or {})
+    """Return a success response."""
+    return _respond(0, "OK", data or {})
 
 
 def error_response(code: int, message: str) -> web.Response:
-    """A no: HTTP 200 all the same."""
-    return _answer(code, message, {})
+    """Return an error response, with HTTP 200."""
+    return _respond(code, message, {})
 
 
 def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
-    """The refusal of a bad parameter."""
+    """Return the exception for a bad parameter, or for another `code`."""
     return Refused(error_response(code, message))
 
 
-def _access_token(call: Call) -> str | None:
+def _read_access_token(call: Call) -> str | None:
     return call.request.headers.get("Access-Token") or None
 
 
 DIALECT = Dialect(
-    read_token=_access_token,
+    read_token=_read_access_token,
     unknown_token=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
     expired=lambda: error_response(TOKEN_EXPIRED, "Access token has expired."),
     revoked=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
     missing_scope=lambda scope: error_response(
         NO_PERMISSION, f"No permission to operate: scope {scope} is missing."
     ),
-    # The code comes with HTTP 200 from the platform itself; a 429 is the gateway in front of it.
-    rate_limited=lambda wait: _answer(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
-    server_error=lambda: _answer(SYSTEM_ERROR, "System error.", {}, 500),
+    # The platform itself sends this code with HTTP 200; HTTP 429 comes from the gateway in front of it.
+    rate_limited=lambda wait: _respond(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
+    server_error=lambda: _respond(SYSTEM_ERROR, "System error.", {}, 500),
     malformed=lambda: error_response(40000, "The body is not a JSON object."),
 )
 
 
-def holder(call: Call, business_id: object, *scopes: str) -> Record:
-    """The account of the token, if `business_id` is its own and its minute at this endpoint has room."""
+def authenticate_owner(call: Call, business_id: object, *scopes: str) -> Record:
+    """Return the account of the token; raise Refused for a foreign `business_id` or above the limit per minute."""
     if not call.request.headers.get("Access-Token"):
         raise refuse("Access token is empty.", NO_TOKEN)
     account = call.authenticate(*scopes)
     if business_id != account["remote_id"]:
         raise refuse("No permission to operate this business_id.", NO_PERMISSION)
     window = f"business:{account['remote_id']}:{call.request.path}"
-    if not call.context.rate_windows.take(window, _CALLS_A_MINUTE, MINUTE):
+    if not call.context.rate_windows.take(window, _CALLS_PER_MINUTE, MINUTE):
         raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
     return account
 
 
-def asked(call: Call, name: str) -> object:
-    """A query parameter that is a list or an object in JSON text; None when absent."""
+def read_json_parameter(call: Call, name: str) -> object:
+    """Return a query parameter that is JSON text; None if absent."""
     text = call.request.query.get(name)
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""www.tiktok.com/oembed: tells which sound a post carries. It knows every well-formed link."""
+"""www.tiktok.com/oembed: the sound of a post. Every well-formed link has a post."""
 
 import hashlib
 import html
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Dialect, Endpoint
 from adapters.sandbox.responses import Refused, json_response
-from adapters.sandbox.tiktok_business.charts import sound_of
+from adapters.sandbox.tiktok_business.charts import get_sound
 
 _FULL_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")
 _SHORT_HOSTS = ("vm.tiktok.com", "vt.tiktok.com")
@@ -23,8 +23,8 @@ def _error_response(status: int, message: str = "Something went wrong") -> web.R
     return json_response({"code": status, "message": message}, status)
 
 
-def _post(link: str) -> tuple[str, str, str] | None:
-    """Handle, sort and id of the post a link names, or None."""
+def _parse_link(link: str) -> tuple[str, str, str] | None:
+    """Return handle, sort and id of the post that a link names, or None."""
     try:
         parts = urlsplit(link)
     except ValueError:
@@ -38,25 +38,25 @@ def _post(link: str) -> tuple[str, str, str] | None:
             return "scout2015", "video", match["id"]
     is_short = parts.netloc in _SHORT_HOSTS or (parts.netloc in _FULL_HOSTS and parts.path.startswith("/t/"))
     if is_short and (match := _CODE.match(parts.path)):
-        return "scout2015", "video", _id_of_code(match["code"])
+        return "scout2015", "video", _hash_code(match["code"])
     return None
 
 
-def _id_of_code(code: str) -> str:
-    """A stable id for a short link; a code that ends in 7 gives an id that does."""
+def _hash_code(code: str) -> str:
+    """Return a stable id for a short link; a code that ends in 7 gives such an id."""
     number = int(hashlib.sha256(code.encode()).hexdigest(), 16) % 10 ** (_SHORT_ID_DIGITS - 1)
     return f"7{number:0{_SHORT_ID_DIGITS - 1}d}{'7' if code.endswith('7') else '3'}"
 
 
 async def oembed(call: Call) -> web.Response:
     """GET /oembed?url=<link>."""
-    found = _post(call.request.query.get("url", ""))
-    if found is None or call.take_fault("oembed-gone") is not None:
+    post = _parse_link(call.request.query.get("url", ""))
+    if post is None or call.take_fault("oembed-gone") is not None:
         raise Refused(_error_response(400))
-    handle, sort, post_id = found
+    handle, sort, post_id = post
     author = f"https://www.tiktok.com/@{handle}"
     cite = f"{author}/{sort}/{post_id}"
-    anchor = "" if call.take_fault("oembed-no-anchor") is not None else _anchor(post_id)
+    anchor = "" if call.take_fault("oembed-no-anchor") is not None else _render_anchor(post_id)
     markup = (
         f'<blockquote class="tiktok-embed" cite="{cite}" data-video-id="{post_id}" data-embed-from="oembed" '
         f'style="max-width: 605px;min-width: 325px;" > <section> <a target="_blank" title="@{handle}" '
@@ -84,8 +84,8 @@ async def oembed(call: Call) -> web.Response:
     )
 
 
-def _anchor(post_id: str) -> str:
-    sound, title = sound_of(post_id)
+def _render_anchor(post_id: str) -> str:
+    sound, title = get_sound(post_id)
     slug = quote(title.partition(" - ")[0].replace(" ", "-"))
     shown = html.escape(f"\N{BEAMED SIXTEENTH NOTES} {title}")
     href = f"https://www.tiktok.com/music/{slug}-{sound}?refer=embed"
@@ -105,7 +105,7 @@ _DIALECT = Dialect(
     malformed=lambda: _error_response(400),
 )
 
-# Whichever connection asks, this is the one place it asks at: faults of both platforms strike.
+# Both products use this endpoint, so faults of both platforms apply.
 OEMBED = Endpoint(
     platform="tiktok",
     also_faults_of=("tiktok_business",),

@@ -1,7 +1,6 @@
-"""URL properties of the TikTok Business stand-in: from where it agrees to fetch.
+"""URL properties: the verified prefixes and domains from which TikTok Business fetches media.
 
-The sandbox's media host counts as verified. Another https prefix can be added and verified too, but nothing behind
-it can be reached from here.
+The sandbox's media host counts as verified. Other https prefixes can be added and verified, but are not reachable.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ _VERIFIED, _UNVERIFIED = 1, 2
 
 
 def is_verified(context: "SandboxContext", url: str) -> bool:
-    """Whether the URL lies in a verified property."""
+    """Return whether the URL is in a verified property."""
     if context.fetcher.is_reachable(url):
         return True
     host = urlsplit(url).hostname or ""
@@ -39,9 +38,9 @@ def is_verified(context: "SandboxContext", url: str) -> bool:
     return False
 
 
-def _named(call: Call) -> tuple[str, Record]:
+def _read_property(call: Call) -> tuple[str, Record]:
     body = call.json()
-    _app(body.get("app_id"), body.get("secret"))
+    _check_app(body.get("app_id"), body.get("secret"))
     meta = body.get("url_property_meta")
     if not isinstance(meta, dict) or meta.get("property_type") not in (_DOMAIN, _PREFIX):
         raise refuse("url_property_meta.property_type: must be 1 or 2.")
@@ -56,14 +55,14 @@ def _named(call: Call) -> tuple[str, Record]:
     }
 
 
-def _app(app_id: object, secret: object) -> None:
+def _check_app(app_id: object, secret: object) -> None:
     if not app_id or not secret:
         raise refuse("app_id and secret: Missing data for required field.")
 
 
 async def add(call: Call) -> web.Response:
     """POST /business/property/add/."""
-    key, record = _named(call)
+    key, record = _read_property(call)
     signature = hashlib.sha256(key.encode()).hexdigest()[:32]
     record |= {"property_status": _UNVERIFIED, "signature": signature, "file_name": f"tiktok{signature}.txt"}
     call.context.store.put(_KIND, key, record)
@@ -71,8 +70,8 @@ async def add(call: Call) -> web.Response:
 
 
 async def verify(call: Call) -> web.Response:
-    """POST /business/property/verify/: the signature file is taken to be there."""
-    key, _ = _named(call)
+    """POST /business/property/verify/: always finds the signature file."""
+    key, _ = _read_property(call)
     record = call.context.store.get(_KIND, key)
     if record is None:
         raise refuse("url_property_meta.url: no such property.")
@@ -82,22 +81,22 @@ async def verify(call: Call) -> web.Response:
 
 async def delete(call: Call) -> web.Response:
     """POST /business/property/delete/."""
-    key, _ = _named(call)
+    key, _ = _read_property(call)
     call.context.store.drop(_KIND, key)
     return ok()
 
 
-async def listing(call: Call) -> web.Response:
+async def list_properties(call: Call) -> web.Response:
     """GET /business/property/list/."""
     app_id = call.request.query.get("app_id")
-    _app(app_id, call.request.query.get("secret"))
-    mine = [
+    _check_app(app_id, call.request.query.get("secret"))
+    properties = [
         record for key, record in call.context.store.get_all(_KIND).items() if key.startswith(f"{app_id}:")
     ]
-    return ok({"url_property_info_list": mine})
+    return ok({"url_property_info_list": properties})
 
 
 ADD = Endpoint(platform=PLATFORM, step="oauth", handle=add, dialect=DIALECT)
 VERIFY = Endpoint(platform=PLATFORM, step="oauth", handle=verify, dialect=DIALECT)
 DELETE = Endpoint(platform=PLATFORM, step="oauth", handle=delete, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="oauth", handle=listing, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="oauth", handle=list_properties, dialect=DIALECT)

@@ -1,4 +1,4 @@
-"""The publish calls of the TikTok Business stand-in: each of them is the visible step."""
+"""The publish calls of TikTok Business; each is the visible step."""
 
 from aiohttp import web
 
@@ -6,6 +6,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.rate_windows import DAY, MINUTE
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok_account import list_privacy_levels
 from adapters.sandbox.tiktok_business import share
 from adapters.sandbox.tiktok_business.charts import is_attachable
 from adapters.sandbox.tiktok_business.dialect import (
@@ -13,23 +14,23 @@ from adapters.sandbox.tiktok_business.dialect import (
     PLATFORM,
     RATE_LIMIT,
     SOMETHING_WRONG,
+    authenticate_owner,
     error_response,
-    holder,
     ok,
     refuse,
 )
 from adapters.sandbox.tiktok_business.property import is_verified
 from adapters.sandbox.tiktok_media import utf16_units
 
-_POSTS_A_MINUTE = 6
-_POSTS_A_DAY = 15
+_POSTS_PER_MINUTE = 6
+_POSTS_PER_DAY = 15
 _TOO_MANY = "spam_risk_too_many_posts: the account has reached its daily limit."
 _TITLE_UNITS = 90
 _VIDEO_CAPTION_UNITS = 2200
 _PHOTO_CAPTION_UNITS = 4000
-_MENTIONS = 30
-_PHOTOS_MOST = 35
-_VOLUME_MOST = 100
+_MAX_MENTIONS = 30
+_MAX_PHOTOS = 35
+_MAX_VOLUME = 100
 _VOLUMES = ("music_sound_volume", "video_original_sound_volume")
 _FLAGS = (
     "is_brand_organic",
@@ -50,66 +51,70 @@ _SETTINGS = {
 }
 
 
-async def video(call: Call) -> web.Response:
+async def publish_video(call: Call) -> web.Response:
     """POST /business/video/publish/."""
     body = call.json()
-    info = _info(body)
+    info = _read_post_info(body)
     is_draft = info.get("upload_to_draft") is True
-    account = holder(call, body.get("business_id"), "video.upload" if is_draft else "video.publish")
-    url = _owned(call, "video_url", body.get("video_url"))
+    account = authenticate_owner(
+        call, body.get("business_id"), "video.upload" if is_draft else "video.publish"
+    )
+    url = _check_url(call, "video_url", body.get("video_url"))
     thumbnail = body.get("custom_thumbnail_url")
     if thumbnail is not None:
-        thumbnail = _owned(call, "custom_thumbnail_url", thumbnail)
-    # A video draft keeps no field at all, the caption included.
-    kept = {} if is_draft else _checked(account, info, _VIDEO_CAPTION_UNITS)
+        thumbnail = _check_url(call, "custom_thumbnail_url", thumbnail)
+    # A video draft drops every field, the caption included.
+    fields = {} if is_draft else _check_post_info(account, info, _VIDEO_CAPTION_UNITS)
     if "privacy_level" in info:
         raise refuse("post_info.privacy_level: Unknown field.")
-    silent = _check_music(kept, with_volumes=True)
-    _count(call, account)
-    facts: Record = {
+    silent = _check_music(fields, with_volumes=True)
+    _count_post(call, account)
+    request: Record = {
         "sort": "video",
         "urls": [url],
         "thumbnail_url": thumbnail,
-        "info": kept,
+        "info": fields,
         "silent": silent,
     }
-    facts |= {"draft": is_draft, "privacy": None if is_draft else share.options(account)[0]}
-    return ok({"share_id": (await share.start(call, account, facts))["key"]})
+    request |= {"draft": is_draft, "privacy": None if is_draft else list_privacy_levels(account)[0]}
+    return ok({"share_id": (await share.start(call, account, request))["key"]})
 
 
-async def photo(call: Call) -> web.Response:
+async def publish_photo(call: Call) -> web.Response:
     """POST /business/photo/publish/."""
     body = call.json()
-    info = _info(body)
+    info = _read_post_info(body)
     is_draft = info.get("is_draft") is True
-    account = holder(call, body.get("business_id"), "video.upload" if is_draft else "video.publish")
+    account = authenticate_owner(
+        call, body.get("business_id"), "video.upload" if is_draft else "video.publish"
+    )
     images = body.get("photo_images")
-    if not isinstance(images, list) or not 1 <= len(images) <= _PHOTOS_MOST:
-        raise refuse(f"photo_images: must be a list of 1 to {_PHOTOS_MOST} URLs.")
-    urls = [_owned(call, "photo_images", url) for url in images]
+    if not isinstance(images, list) or not 1 <= len(images) <= _MAX_PHOTOS:
+        raise refuse(f"photo_images: must be a list of 1 to {_MAX_PHOTOS} URLs.")
+    urls = [_check_url(call, "photo_images", url) for url in images]
     cover = body.get("photo_cover_index", 0)
     if not isinstance(cover, int) or not 0 <= cover < len(urls):
         raise refuse("photo_cover_index: out of range.")
-    _text(info, "title", _TITLE_UNITS)
-    kept = _checked(account, info, _PHOTO_CAPTION_UNITS)
-    privacy = None if is_draft else _privacy(account, info)
+    _check_text(info, "title", _TITLE_UNITS)
+    fields = _check_post_info(account, info, _PHOTO_CAPTION_UNITS)
+    privacy = None if is_draft else _read_privacy(account, info)
     if is_draft:
-        kept = {name: kept[name] for name in ("title", "caption") if name in kept}
-    _check_music(kept, with_volumes=False)
-    _count(call, account)
-    facts: Record = {"sort": "photos", "urls": urls, "info": kept, "draft": is_draft, "privacy": privacy}
-    facts |= {"thumbnail_url": None, "silent": False}
-    return ok({"share_id": (await share.start(call, account, facts))["key"]})
+        fields = {name: fields[name] for name in ("title", "caption") if name in fields}
+    _check_music(fields, with_volumes=False)
+    _count_post(call, account)
+    request: Record = {"sort": "photos", "urls": urls, "info": fields, "draft": is_draft, "privacy": privacy}
+    request |= {"thumbnail_url": None, "silent": False}
+    return ok({"share_id": (await share.start(call, account, request))["key"]})
 
 
-def _info(body: Record) -> Record:
+def _read_post_info(body: Record) -> Record:
     info = body.get("post_info")
     if not isinstance(info, dict):
         raise refuse("post_info: Missing data for required field.")
     return info
 
 
-def _owned(call: Call, name: str, url: object) -> str:
+def _check_url(call: Call, name: str, url: object) -> str:
     if not isinstance(url, str) or not url:
         raise refuse(f"{name}: Missing data for required field.")
     if not is_verified(call.context, url):
@@ -117,16 +122,16 @@ def _owned(call: Call, name: str, url: object) -> str:
     return url
 
 
-def _text(info: Record, name: str, most: int) -> None:
+def _check_text(info: Record, name: str, max_units: int) -> None:
     value = info.get(name, "")
-    if not isinstance(value, str) or utf16_units(value) > most:
-        raise refuse(f"post_info.{name}: must be a text of at most {most} UTF-16 units.")
+    if not isinstance(value, str) or utf16_units(value) > max_units:
+        raise refuse(f"post_info.{name}: must be a text of at most {max_units} UTF-16 units.")
 
 
-def _checked(account: Record, info: Record, caption_units: int) -> Record:
-    _text(info, "caption", caption_units)
-    if info.get("caption", "").count("@") > _MENTIONS:
-        raise refuse(f"post_info.caption: more than {_MENTIONS} mentions.")
+def _check_post_info(account: Record, info: Record, caption_units: int) -> Record:
+    _check_text(info, "caption", caption_units)
+    if info.get("caption", "").count("@") > _MAX_MENTIONS:
+        raise refuse(f"post_info.caption: more than {_MAX_MENTIONS} mentions.")
     for name in _FLAGS:
         if name in info and not isinstance(info[name], bool):
             raise refuse(f"post_info.{name}: Not a valid boolean.")
@@ -139,15 +144,15 @@ def _checked(account: Record, info: Record, caption_units: int) -> Record:
     return dict(info)
 
 
-def _privacy(account: Record, info: Record) -> str:
+def _read_privacy(account: Record, info: Record) -> str:
     level = info.get("privacy_level")
-    if level not in share.options(account):
-        raise refuse(f"post_info.privacy_level: must be one of {', '.join(share.options(account))}.")
+    if level not in list_privacy_levels(account):
+        raise refuse(f"post_info.privacy_level: must be one of {', '.join(list_privacy_levels(account))}.")
     return str(level)
 
 
 def _check_music(info: Record, *, with_volumes: bool) -> bool:
-    """Refuse a sound that is no clip; returns whether the video will be silent."""
+    """Refuse a sound that is no clip; return whether the video is silent."""
     music = info.get("music_sound_info")
     if music is None:
         return False
@@ -158,30 +163,38 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
     if not with_volumes:
         info["music_sound_info"] = {"music_sound_id": music["music_sound_id"]}
         return False
-    volumes = {name: music.get(name, 0) for name in _VOLUMES}  # the API's default is 0: no sound at all
+    volumes = {name: music.get(name, 0) for name in _VOLUMES}  # the API's default is 0: no sound
     for name, value in volumes.items():
-        if not isinstance(value, int) or not 0 <= value <= _VOLUME_MOST:
-            raise refuse(f"post_info.music_sound_info.{name}: must be from 0 to {_VOLUME_MOST}.")
+        if not isinstance(value, int) or not 0 <= value <= _MAX_VOLUME:
+            raise refuse(f"post_info.music_sound_info.{name}: must be from 0 to {_MAX_VOLUME}.")
     info["music_sound_info"] = music | volumes
     return not any(volumes.values())
 
 
-def _count(call: Call, account: Record) -> None:
+def _count_post(call: Call, account: Record) -> None:
     windows, name = call.context.rate_windows, f"business.posts:{account['remote_id']}"
-    if windows.is_full(name, _POSTS_A_DAY, DAY):
+    if windows.is_full(name, _POSTS_PER_DAY, DAY):
         raise refuse(_TOO_MANY)
-    if not windows.take(f"{name}:minute", _POSTS_A_MINUTE, MINUTE):
+    if not windows.take(f"{name}:minute", _POSTS_PER_MINUTE, MINUTE):
         raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
     windows.add(name, DAY)
 
 
-def _exhausted(_: Call) -> web.Response:
+def _quota_exhausted(_: Call) -> web.Response:
     return error_response(40002, _TOO_MANY)
 
 
 VIDEO = Endpoint(
-    platform=PLATFORM, step="finalize", handle=video, dialect=DIALECT, quota_exhausted=_exhausted
+    platform=PLATFORM,
+    step="finalize",
+    handle=publish_video,
+    dialect=DIALECT,
+    quota_exhausted=_quota_exhausted,
 )
 PHOTO = Endpoint(
-    platform=PLATFORM, step="finalize", handle=photo, dialect=DIALECT, quota_exhausted=_exhausted
+    platform=PLATFORM,
+    step="finalize",
+    handle=publish_photo,
+    dialect=DIALECT,
+    quota_exhausted=_quota_exhausted,
 )

@@ -1,4 +1,4 @@
-"""One share_id of the TikTok Business stand-in: what was asked for, where it stands, how it ends.
+"""The publish task behind a share_id: its request, its state, its processing.
 
 States: PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
 """
@@ -8,34 +8,23 @@ from typing import TYPE_CHECKING
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.processing import Processor
 from adapters.sandbox.store import Record
+from adapters.sandbox.tiktok_account import get_max_seconds
 from adapters.sandbox.tiktok_business.dialect import PLATFORM
-from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, Verdict, check_film, check_pictures
+from adapters.sandbox.tiktok_media import THUMBNAIL_FORMATS, MediaCheck, check_images, check_video
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
 KIND = "tiktok_business.share"
-_MOST_BYTES = 1 << 30
-_LONGEST_S = 600
+_MAX_BYTES = 1 << 30
 
 
-def options(account: Record) -> list[str]:
-    """The privacy levels the account may choose from."""
-    first = "FOLLOWER_OF_CREATOR" if account["private"] else "PUBLIC_TO_EVERYONE"
-    return [first, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
-
-
-def longest(account: Record) -> int:
-    """The account's longest video, in seconds."""
-    return int(account["options"].get("max_video_post_duration_sec", _LONGEST_S))
-
-
-async def start(call: Call, account: Record, facts: Record) -> Record:
-    """Make the share and work on it: this is the visible step."""
+async def start(call: Call, account: Record, fields: Record) -> Record:
+    """Create the share and start processing: the visible step."""
     context = call.context
-    prefix = "p_pub_url~v1" if facts["sort"] == "photos" else "v_pub_url~v1"
+    prefix = "p_pub_url~v1" if fields["sort"] == "photos" else "v_pub_url~v1"
     record: Record = {
-        "key": f"{prefix}.{context.number()}",
+        "key": f"{prefix}.{context.new_id()}",
         "account": account["remote_id"],
         "reason": "",
         "polls": 0,
@@ -43,7 +32,7 @@ async def start(call: Call, account: Record, facts: Record) -> Record:
     record |= {
         "state": "PROCESSING_DOWNLOAD",
         "created": context.clock.now(),
-        **facts,
+        **fields,
         **call.take_processing_faults(),
     }
     context.store.put(KIND, record["key"], record)
@@ -52,56 +41,56 @@ async def start(call: Call, account: Record, facts: Record) -> Record:
 
 
 def make_processor(context: "SandboxContext") -> Processor:
-    """How shares are worked on."""
+    """Return the processor of shares."""
 
-    async def examine(record: Record) -> Verdict:
+    async def examine(record: Record) -> MediaCheck:
         if "fail_reason" in record:
-            return Verdict(reason=record["fail_reason"] or "internal")
+            return MediaCheck(reason=record["fail_reason"] or "internal")
         return await _examine(context, record)
 
     return Processor(
         is_pending=lambda record: record["state"] == "PROCESSING_DOWNLOAD",
         examine=examine,
-        conclude=lambda record, verdict: _conclude(context, record, verdict),
+        conclude=lambda record, check: _conclude(context, record, check),
     )
 
 
-async def _examine(context: "SandboxContext", record: Record) -> Verdict:
+async def _examine(context: "SandboxContext", record: Record) -> MediaCheck:
     account = context.accounts.find(PLATFORM, record["account"])
     if account is None:
-        return Verdict(reason="auth_removed")
+        return MediaCheck(reason="auth_removed")
     if record["sort"] == "photos":
-        return await check_pictures(context, PLATFORM, record["urls"])
-    verdict = await check_film(
-        context, PLATFORM, record["urls"][0], most=_MOST_BYTES, longest=longest(account)
+        return await check_images(context, PLATFORM, record["urls"])
+    check = await check_video(
+        context, PLATFORM, record["urls"][0], max_bytes=_MAX_BYTES, max_seconds=get_max_seconds(account)
     )
-    if not verdict.reason and record["thumbnail_url"] is not None:
-        thumbnail = await check_pictures(context, PLATFORM, [record["thumbnail_url"]], THUMBNAIL_FORMATS)
-        return verdict if not thumbnail.reason else thumbnail
-    return await _check_offset(context, record, verdict)
+    if not check.reason and record["thumbnail_url"] is not None:
+        thumbnail = await check_images(context, PLATFORM, [record["thumbnail_url"]], THUMBNAIL_FORMATS)
+        return check if not thumbnail.reason else thumbnail
+    return await _check_offset(context, record, check)
 
 
-async def _check_offset(context: "SandboxContext", record: Record, verdict: Verdict) -> Verdict:
+async def _check_offset(context: "SandboxContext", record: Record, check: MediaCheck) -> MediaCheck:
     offset = record["info"].get("thumbnail_offset")
-    if verdict.reason or offset is None:
-        return verdict
-    film = (await context.fetcher.fetch_video(PLATFORM, record["urls"][0], _MOST_BYTES)).video
-    is_beyond = film is None or offset > film.duration * 1000
-    return Verdict(reason="picture_size_check_failed") if is_beyond else verdict
+    if check.reason or offset is None:
+        return check
+    video = (await context.fetcher.fetch_video(PLATFORM, record["urls"][0], _MAX_BYTES)).video
+    is_beyond = video is None or offset > video.duration * 1000
+    return MediaCheck(reason="picture_size_check_failed") if is_beyond else check
 
 
-def _conclude(context: "SandboxContext", record: Record, verdict: Verdict) -> None:
+def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> None:
     account = context.accounts.find(PLATFORM, record["account"])
-    if verdict.reason or account is None:
-        record |= {"state": "FAILED", "reason": verdict.reason or "auth_removed"}
+    if check.reason or account is None:
+        record |= {"state": "FAILED", "reason": check.reason or "auth_removed"}
     else:
-        _go_live(context, record, account, verdict)
+        _go_live(context, record, account, check)
     context.store.put(KIND, record["key"], record)
 
 
-def _go_live(context: "SandboxContext", record: Record, account: Record, verdict: Verdict) -> None:
-    post_id = str(context.number())
-    settle = 0.0 if context.instant else context.settings.moderation_s
+def _go_live(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
+    post_id = str(context.new_id())
+    moderation_s = 0.0 if context.instant else context.settings.moderation_s
     path = "photo" if record["sort"] == "photos" else "video"
     info = record["info"]
     context.publish(
@@ -110,9 +99,9 @@ def _go_live(context: "SandboxContext", record: Record, account: Record, verdict
         remote_id=post_id,
         handle=record["key"],
         caption=info.get("caption", ""),
-        media=list(verdict.media),
+        media=list(check.media),
         url=f"https://www.tiktok.com/@{account['username']}/{path}/{post_id}",
-        late=settle + record.get("late", 0.0),
+        late=moderation_s + record.get("late", 0.0),
         extra={
             "public": not record["draft"] and record["privacy"] == "PUBLIC_TO_EVERYONE",
             "privacy": record["privacy"],
