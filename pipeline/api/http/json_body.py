@@ -11,7 +11,7 @@ from starlette.requests import Request
 from pipeline.api.http import strict_json
 from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.api.posts.schema import Body, invalid
+from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
 from pipeline.api.state import get_app_state
@@ -44,14 +44,14 @@ def parse_json_or_empty(raw: bytes) -> Any:
 def validate_body(model: type[BodyT], body: Any) -> BodyT:
     """Return the parsed body as a flat *model*. Raises Refusal 422 with every issue."""
     if not isinstance(body, dict):
-        raise invalid([build_issue((), "The body must be a JSON object.", "model_type")])
+        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
     if found := find_unsafe_text(body):
-        raise invalid(found)
+        raise build_invalid_payload(found)
     try:
         return model.model_validate(body)
     except ValidationError as error:
         keys = tuple(model.model_fields)
-        raise invalid(issues_from_pydantic(error.errors(include_url=False), {}, lambda _: keys)) from None
+        raise build_invalid_payload(issues_from_pydantic(error.errors(include_url=False), {}, lambda _: keys)) from None
 
 
 def parse_id(text: str) -> UUID | None:
