@@ -202,7 +202,7 @@ def fork_server() -> Iterator[ForkServer]:
 @pytest.fixture
 def crashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crashes]:
     """The failpoints at which a process dies in this test; the test fails if one of them was not reached."""
-    with crashing(request.node, tmp_path, lambda: request.getfixturevalue("zygote")) as mine:
+    with crashing(request.node, tmp_path, lambda: request.getfixturevalue("fork_server")) as mine:
         yield mine
 
 
