@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, SecretStr
 
-from config.settings import Log, Settings
+from config.groups import Log
+from config.settings import Settings
 
 REDACTED = "…"
 SHORTEST_SECRET = 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from config.settings import Sandbox, Settings, SettingsError
+from config.groups import Sandbox
+from config.settings import Settings, SettingsError
 
 
 def build_arguments(settings: Settings) -> list[str]:

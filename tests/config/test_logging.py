@@ -10,8 +10,9 @@ import sys
 import pytest
 from cryptography.fernet import Fernet
 
+from config.groups import Log
 from config.logging import Json, Redactor, Text, list_secrets, set_up_logging
-from config.settings import Log, load
+from config.settings import load
 
 KEY = Fernet.generate_key().decode()
 SECRET_LINES = [
