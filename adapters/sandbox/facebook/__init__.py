@@ -6,8 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video
-from adapters.sandbox.facebook import video_object as film
+from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video, video_object
 from adapters.sandbox.facebook.dialect import PLATFORM
 from adapters.sandbox.graph_dialect import token_of
 
@@ -18,9 +17,9 @@ _HOST = "facebook"
 _PAGE_EDGES = (
     ("POST", "photos", photo.CREATE),
     ("POST", "feed", feed.CREATE),
-    ("GET", "feed", feed.LISTING),
-    ("GET", "posts", feed.LISTING),
-    ("GET", "published_posts", feed.LISTING),
+    ("GET", "feed", feed.LIST),
+    ("GET", "posts", feed.LIST),
+    ("GET", "published_posts", feed.LIST),
     ("POST", "video_reels", reel.PHASES),
     ("GET", "video_reels", feed.REELS),
     ("POST", "videos", video.CREATE),
@@ -31,9 +30,9 @@ _NODES = (
     (post.KIND, "POST", post.UPDATE),
     (post.KIND, "DELETE", post.DELETE),
     (photo.KIND, "DELETE", photo.DELETE),
-    (film.KIND, "GET", video.READ),
-    (film.KIND, "POST", video.UPDATE),
-    (film.KIND, "DELETE", video.DELETE),
+    (video_object.KIND, "GET", video.READ),
+    (video_object.KIND, "POST", video.UPDATE),
+    (video_object.KIND, "DELETE", video.DELETE),
 )
 _PATHS = (
     ("GET", "oauth", "access_token", oauth.TOKEN),
@@ -56,7 +55,7 @@ def register(app: web.Application, context: "SandboxContext") -> None:
             access_life=None,
         ),
     )
-    context.processing.define(film.KIND, film.make_processor(context))
+    context.processing.define(video_object.KIND, video_object.make_processor(context))
     _add_routes(context)
     context.graph.mount(app, _HOST)
     mount(app, context, "POST", "/rupload/video-upload/{version}/{video}", upload.RECEIVE)
@@ -73,7 +72,7 @@ def _add_routes(context: "SandboxContext") -> None:
         return node == "me" and context.accounts.find_token(PLATFORM, token_of(request)) is not None
 
     for method, node, edge, endpoint in _PATHS:
-        context.graph.add_route(_HOST, method, edge, endpoint, _named(node))
+        context.graph.add_route(_HOST, method, edge, endpoint, _match_name(node))
     for method, edge, endpoint in _PAGE_EDGES:
         context.graph.add_route(_HOST, method, edge, endpoint, is_page)
     context.graph.add_route(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
@@ -81,14 +80,14 @@ def _add_routes(context: "SandboxContext") -> None:
     context.graph.add_route(_HOST, "GET", "", person.ME, _is_me)
     context.graph.add_route(_HOST, "GET", "", person.PAGE, is_page)
     for kind, method, endpoint in _NODES:
-        context.graph.add_route(_HOST, method, "", endpoint, _kept(context, kind))
+        context.graph.add_route(_HOST, method, "", endpoint, _match_record(context, kind))
 
 
-def _named(name: str) -> "_Owns":
+def _match_name(name: str) -> "_Owns":
     return lambda node, _: node == name
 
 
-def _kept(context: "SandboxContext", kind: str) -> "_Owns":
+def _match_record(context: "SandboxContext", kind: str) -> "_Owns":
     return lambda node, _: context.store.get(kind, node) is not None
 
 

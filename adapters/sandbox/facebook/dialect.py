@@ -1,11 +1,10 @@
-"""How the Facebook stand-in answers: usage headers, chosen fields, and whose Page a request speaks of."""
+"""Responses of the Facebook sandbox: usage headers, field selection, paging; and authentication as a Page."""
 
 from dataclasses import replace
 
 from aiohttp import web
 
-from adapters.sandbox import graph_dialect as graph_voice
-from adapters.sandbox import graph_node
+from adapters.sandbox import graph_dialect, graph_node
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.graph_dialect import arguments, error_response, read_token, refuse
 from adapters.sandbox.responses import Refused, encode, json_response
@@ -13,12 +12,12 @@ from adapters.sandbox.store import Record
 
 PLATFORM = "facebook"
 USER = "user"
-"""The role of a person's token; it lists Pages, but most edges of a Page insist on the Page's own."""
+"""The role of a user access token. It lists Pages, but most edges of a Page require a Page access token."""
 PUBLISH_SCOPE = "pages_manage_posts"
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 
 DIALECT = replace(
-    graph_voice.DIALECT,
+    graph_dialect.DIALECT,
     spam_blocked=lambda: error_response(
         368, 1390008, "The action attempted has been deemed abusive or is disallowed."
     ),
@@ -26,8 +25,8 @@ DIALECT = replace(
 
 
 def ok(body: object, account: Record | None = None) -> web.Response:
-    """A yes; with an account also what of its business use case limit is used (option `usage`, percent)."""
-    headers = dict(graph_voice.USAGE)
+    """Return a success response; `account` adds the header with its usage in percent (option `usage`)."""
+    headers = dict(graph_dialect.USAGE)
     if account is not None:
         used = int(account["options"].get("usage", 1))
         limit: Record = {"type": "pages", "call_count": used, "total_cputime": 1, "total_time": 1}
@@ -36,13 +35,17 @@ def ok(body: object, account: Record | None = None) -> web.Response:
     return json_response(body, 200, headers)
 
 
-def exhausted(_: Call) -> web.Response:
-    """The day's limit of a Page is reached."""
+def quota_response(_: Call) -> web.Response:
+    """Return the error of a Page that has reached its daily limit."""
     return error_response(32, None, "Page request limit reached")
 
 
-def page(call: Call, *scopes: str) -> Record:
-    """The Page of the token, whatever node the path names; raises Refused."""
+def authenticate_page(call: Call, *scopes: str) -> Record:
+    """Return the Page of the token, whichever node the path names.
+
+    Raises:
+        Refused: the token is invalid, lacks a scope, or is a user access token.
+    """
     text = read_token(call)
     token = None if text is None else call.context.accounts.find_token(PLATFORM, text)
     if token is not None and token["role"] == USER:
@@ -50,26 +53,26 @@ def page(call: Call, *scopes: str) -> Record:
     return call.authenticate(*scopes)
 
 
-def own_page(call: Call, *scopes: str) -> Record:
-    """The Page of the token, if the path names it (or says `me`)."""
-    account = page(call, *scopes)
+def authenticate_node_page(call: Call, *scopes: str) -> Record:
+    """Return the Page of the token. Raises Refused unless the path names it, or `me`."""
+    account = authenticate_page(call, *scopes)
     node = graph_node.get_node_id(call.request)
     if node not in ("me", account["remote_id"]):
         raise graph_node.unknown_node(node)
     return account
 
 
-def writable_page(call: Call) -> Record:
-    """The same for an edge that makes something, which needs the task CREATE_CONTENT."""
-    return _writer(own_page(call, PUBLISH_SCOPE))
+def authenticate_node_writer(call: Call) -> Record:
+    """Return the Page that the path names. Raises Refused unless its token may create content."""
+    return _check_may_write(authenticate_node_page(call, PUBLISH_SCOPE))
 
 
-def writer(call: Call) -> Record:
-    """The Page of a token that may change what is on it."""
-    return _writer(page(call, PUBLISH_SCOPE))
+def authenticate_writer(call: Call) -> Record:
+    """Return the Page of the token. Raises Refused unless the token may create content."""
+    return _check_may_write(authenticate_page(call, PUBLISH_SCOPE))
 
 
-def _writer(account: Record) -> Record:
+def _check_may_write(account: Record) -> Record:
     if "CREATE_CONTENT" not in account["options"].get("tasks", TASKS):
         raise Refused(
             error_response(200, None, "Permissions error: the task CREATE_CONTENT is missing.", status=403)
@@ -77,23 +80,27 @@ def _writer(account: Record) -> Record:
     return account
 
 
-def is_true(given: Record, name: str, *, otherwise: bool) -> bool:
-    """A flag of the request, as JSON or as text."""
+def is_true(given: Record, name: str, *, default: bool) -> bool:
+    """Return a boolean parameter, given as JSON or text; `default` if it is absent."""
     value = given.get(name)
-    return otherwise if value in (None, "") else str(value).lower() in ("true", "1")
+    return default if value in (None, "") else str(value).lower() in ("true", "1")
 
 
-def chosen(call: Call, known: Record, otherwise: str) -> Record:
-    """Those of the `known` fields that `fields` names; `id` always."""
-    names = _names(str(arguments(call).get("fields") or otherwise))
+def select_fields(call: Call, known: Record, default: str) -> Record:
+    """Return the fields that the parameter `fields` names (default: `default`), and `id`.
+
+    Raises:
+        Refused: a field is not in `known`.
+    """
+    names = _parse_field_names(str(arguments(call).get("fields") or default))
     for name in names:
         if name not in known:
             raise refuse(100, None, f"(#100) Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in names if known[name] is not None} | {"id": known["id"]}
 
 
-def _names(fields: str) -> list[str]:
-    """The names of `a,b{c,d},e.limit(2)`, without what is inside of them."""
+def _parse_field_names(fields: str) -> list[str]:
+    """Return the top-level names of a field list such as `a,b{c,d},e.limit(2)`."""
     names, depth, name = [], 0, ""
     for sign in fields + ",":
         if sign in "{(":
@@ -108,15 +115,15 @@ def _names(fields: str) -> list[str]:
     return [name for name in names if name]
 
 
-def paged(call: Call, rows: list[Record], otherwise: str, most: int = 100) -> Record:
-    """One page of a list: `limit` rows behind the id `after`, with cursors."""
+def paginate(call: Call, rows: list[Record], default: str, most: int = 100) -> Record:
+    """Return one page: at most `limit` rows after the id `after`, with cursors."""
     given = arguments(call)
-    limit = min(number(given, "limit") or 25, most)
+    limit = min(parse_int(given, "limit") or 25, most)
     ids = [row["id"] for row in rows]
     after = given.get("after")
     start = ids.index(after) + 1 if after in ids else 0
     shown = rows[start : start + limit]
-    body: Record = {"data": [chosen(call, row, otherwise) for row in shown]}
+    body: Record = {"data": [select_fields(call, row, default) for row in shown]}
     if shown:
         cursors = {"before": shown[0]["id"], "after": shown[-1]["id"]}
         body["paging"] = {"cursors": cursors}
@@ -125,8 +132,8 @@ def paged(call: Call, rows: list[Record], otherwise: str, most: int = 100) -> Re
     return body
 
 
-def number(given: Record, name: str) -> int | None:
-    """A whole number of the request; None when it is not given."""
+def parse_int(given: Record, name: str) -> int | None:
+    """Return an integer parameter, or None if it is absent. Raises Refused if it is malformed."""
     value = given.get(name)
     if value is None:
         return None

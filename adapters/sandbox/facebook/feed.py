@@ -1,4 +1,4 @@
-"""The feed of the Facebook stand-in: posts made in one step or in two, and the lists of what is live."""
+"""The feed of a Page: creating posts, published or not, and listing live posts, reels and videos."""
 
 import json
 
@@ -9,13 +9,13 @@ from adapters.sandbox.facebook import photo, post
 from adapters.sandbox.facebook.dialect import (
     DIALECT,
     PLATFORM,
-    exhausted,
+    authenticate_node_page,
+    authenticate_node_writer,
     is_true,
-    number,
     ok,
-    own_page,
-    paged,
-    writable_page,
+    paginate,
+    parse_int,
+    quota_response,
 )
 from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.store import Record
@@ -25,29 +25,29 @@ _FIELDS = "created_time,message,id"
 
 
 async def create(call: Call) -> web.Response:
-    """POST /{page}/feed: live at once, or with published=false to be shown later."""
-    account = writable_page(call)
+    """POST /{page}/feed: live at once, or with published=false an unpublished post."""
+    account = authenticate_node_writer(call)
     given = arguments(call)
     if any(name in given for name in _SCHEDULING):
         raise refuse(
-            100, None, "(#100) This sandbox keeps no time tables: scheduled_publish_time is not supported."
+            100, None, "(#100) This sandbox does not schedule posts: scheduled_publish_time is not supported."
         )
     message, link = str(given.get("message") or ""), given.get("link")
-    photos = [photo.attachable(call, account, key) for key in _attached(given)]
+    photos = [photo.get_attachable(call, account, key) for key in _list_attached_photos(given)]
     if not message and not link and not photos:
         raise refuse(100, None, "(#100) One of message, link or attached_media is required.")
-    _refuse_twice(call, account, message)
-    record = post.new(call, account, message, photos, link)
+    _check_not_duplicate(call, account, message)
+    record = post.create(call, account, message, photos, link)
     for shown in photos:
         call.context.store.put(photo.KIND, shown["key"], shown | {"post": record["key"]})
-    if is_true(given, "published", otherwise=True):
-        post.show(call.context, account, record)
+    if is_true(given, "published", default=True):
+        post.publish(call.context, account, record)
     return ok({"id": record["key"]}, account)
 
 
-def _attached(given: Record) -> list[str]:
-    """The photo ids of `attached_media`, a JSON list, or of `attached_media[0]` and its neighbours, in their order."""
-    whole = _json(given.get("attached_media") or [])
+def _list_attached_photos(given: Record) -> list[str]:
+    """Return the photo ids of `attached_media` (a JSON list) and of `attached_media[0]`, `[1]` and so on, in order."""
+    whole = _parse_json(given.get("attached_media") or [])
     if not isinstance(whole, list):
         raise refuse(100, None, "(#100) Param attached_media must be an array.")
     listed, place = list(whole), 0
@@ -56,14 +56,14 @@ def _attached(given: Record) -> list[str]:
         place += 1
     keys = []
     for item in listed:
-        media = _json(item)
+        media = _parse_json(item)
         if not isinstance(media, dict) or "media_fbid" not in media:
             raise refuse(100, None, "(#100) Each of attached_media needs a media_fbid.")
         keys.append(str(media["media_fbid"]))
     return keys
 
 
-def _json(value: object) -> object:
+def _parse_json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -72,8 +72,8 @@ def _json(value: object) -> object:
         raise refuse(100, None, "(#100) Param attached_media is not JSON.") from None
 
 
-def _refuse_twice(call: Call, account: Record, message: str) -> None:
-    """The same words twice in a row are refused."""
+def _check_not_duplicate(call: Call, account: Record, message: str) -> None:
+    """Refuse a message equal to that of the last live feed post."""
     for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
         if live.entry["kind"] in post.FEED_KINDS:
             if message and live.entry["caption"] == message:
@@ -81,29 +81,32 @@ def _refuse_twice(call: Call, account: Record, message: str) -> None:
             return
 
 
-async def listing(call: Call) -> web.Response:
+async def list_posts(call: Call) -> web.Response:
     """GET /{page}/published_posts: newest first."""
-    return ok(_listed(call, account := own_page(call, "pages_read_engagement"), None, _FIELDS), account)
+    return ok(
+        _paginate_live(call, account := authenticate_node_page(call, "pages_read_engagement"), None, _FIELDS),
+        account,
+    )
 
 
-async def reels(call: Call) -> web.Response:
+async def list_reels(call: Call) -> web.Response:
     """GET /{page}/video_reels: newest first."""
-    return _videos(call, "reel")
+    return _list_kind(call, "reel")
 
 
-async def videos(call: Call) -> web.Response:
+async def list_videos(call: Call) -> web.Response:
     """GET /{page}/videos: newest first."""
-    return _videos(call, "video")
+    return _list_kind(call, "video")
 
 
-def _videos(call: Call, kind: str) -> web.Response:
-    account = own_page(call, "pages_read_engagement")
-    return ok(_listed(call, account, kind, "updated_time,description,id"), account)
+def _list_kind(call: Call, kind: str) -> web.Response:
+    account = authenticate_node_page(call, "pages_read_engagement")
+    return ok(_paginate_live(call, account, kind, "updated_time,description,id"), account)
 
 
-def _listed(call: Call, account: Record, kind: str | None, fields: str) -> Record:
+def _paginate_live(call: Call, account: Record, kind: str | None, fields: str) -> Record:
     given = arguments(call)
-    since, until = number(given, "since"), number(given, "until")
+    since, until = parse_int(given, "since"), parse_int(given, "until")
     now = call.context.clock.now()
     rows = []
     for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
@@ -113,22 +116,24 @@ def _listed(call: Call, account: Record, kind: str | None, fields: str) -> Recor
         if kind not in (None, record["kind"]):
             continue
         if (since is None or live.created_at >= since) and (until is None or live.created_at <= until):
-            rows.append(post.told(record) if kind is None else _video(record))
-    return paged(call, rows, fields)
+            rows.append(post.to_dict(record) if kind is None else _video_to_dict(record))
+    return paginate(call, rows, fields)
 
 
-def _video(record: Record) -> Record:
-    row = post.told(record)
+def _video_to_dict(record: Record) -> Record:
+    row = post.to_dict(record)
     created = row["created_time"]
     row |= {"id": record["video"], "description": row["message"], "updated_time": created}
     return row | {"post_id": record["key"], "published": True}
 
 
-def _step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "published", otherwise=True) else "prepare"
+def _get_step(call: Call) -> str:
+    return "finalize" if is_true(arguments(call), "published", default=True) else "prepare"
 
 
-CREATE = Endpoint(platform=PLATFORM, step=_step, handle=create, dialect=DIALECT, quota_exhausted=exhausted)
-LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, dialect=DIALECT)
-REELS = Endpoint(platform=PLATFORM, step="look", handle=reels, dialect=DIALECT)
-VIDEOS = Endpoint(platform=PLATFORM, step="look", handle=videos, dialect=DIALECT)
+CREATE = Endpoint(
+    platform=PLATFORM, step=_get_step, handle=create, dialect=DIALECT, quota_exhausted=quota_response
+)
+LIST = Endpoint(platform=PLATFORM, step="look", handle=list_posts, dialect=DIALECT)
+REELS = Endpoint(platform=PLATFORM, step="look", handle=list_reels, dialect=DIALECT)
+VIDEOS = Endpoint(platform=PLATFORM, step="look", handle=list_videos, dialect=DIALECT)

@@ -1,4 +1,4 @@
-"""Facebook Login of the stand-in: a code for a person's token, a short one for a long one, and what a token is."""
+"""Facebook Login: authorization codes, short-lived and long-lived user tokens, and token inspection."""
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from adapters.sandbox.store import Record
 _SHORT_S = 5400.0
 _LONG_S = 60 * DAY
 _CODE_LIFE_S = 600.0
-_WRONG = {
+_GRANT_ERRORS = {
     "client": (101, "Error validating application. Cannot get application info due to a system error."),
     "code": (100, "This authorization code has been used or has expired."),
     "redirect": (
@@ -35,29 +35,29 @@ CONSENT_SCREEN = ConsentScreen(
         "error_reason": "user_denied",
         "error_description": "Permissions error",
     },
-    code_fields=person.granted,
+    code_fields=person.get_code_fields,
     fragment="#_=_",
 )
 
 
-async def token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """GET or POST /oauth/access_token."""
     given = arguments(call)
     try:
         if given.get("grant_type") == "fb_exchange_token":
-            return _longer(call, given)
+            return _extend_token(call, given)
         _, found = redeem_code_from_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
-        code, sentence = _WRONG[refusal.reason]
+        code, sentence = _GRANT_ERRORS[refusal.reason]
         raise refuse(code, None, sentence) from None
-    return _issued(person.user_token(call.context, found, _SHORT_S), _SHORT_S)
+    return _token_response(person.create_user_token(call.context, found, _SHORT_S), _SHORT_S)
 
 
-def _issued(text: str, life: float) -> web.Response:
+def _token_response(text: str, life: float) -> web.Response:
     return ok({"access_token": text, "token_type": "bearer", "expires_in": int(life)})
 
 
-def _longer(call: Call, given: Record) -> web.Response:
+def _extend_token(call: Call, given: Record) -> web.Response:
     check_client(call.context, PLATFORM, given.get("client_id"), given.get("client_secret"))
     accounts = call.context.accounts
     found = accounts.find_token(PLATFORM, str(given.get("fb_exchange_token") or ""))
@@ -65,14 +65,14 @@ def _longer(call: Call, given: Record) -> web.Response:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
     if (state := accounts.get_token_state(found)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
-    return _issued(person.user_token(call.context, found, _LONG_S), _LONG_S)
+    return _token_response(person.create_user_token(call.context, found, _LONG_S), _LONG_S)
 
 
-def _step(call: Call) -> str:
+def _get_step(call: Call) -> str:
     return "refresh" if arguments(call).get("grant_type") == "fb_exchange_token" else "oauth"
 
 
-async def debug(call: Call) -> web.Response:
+async def debug_token(call: Call) -> web.Response:
     """GET /debug_token?input_token=…&access_token=<app id>|<app secret>."""
     given = arguments(call)
     app, _, secret = str(given.get("access_token") or "").partition("|")
@@ -85,10 +85,10 @@ async def debug(call: Call) -> web.Response:
     if found is None:
         error = {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"}
         return ok({"data": {"error": error, "is_valid": False, "scopes": []}})
-    return ok({"data": _facts(call, app, found)})
+    return ok({"data": _describe_token(call, app, found)})
 
 
-def _facts(call: Call, app: str, found: Record) -> Record:
+def _describe_token(call: Call, app: str, found: Record) -> Record:
     accounts = call.context.accounts
     is_user = found["role"] == USER
     owner = accounts.find(PLATFORM, found["remote_id"])
@@ -109,7 +109,7 @@ def _facts(call: Call, app: str, found: Record) -> Record:
     return facts
 
 
-def _owner(call: Call) -> Record | None:
+def _find_owner(call: Call) -> Record | None:
     given = arguments(call)
     text = str(given.get("fb_exchange_token") or given.get("code") or "")
     found = call.context.accounts.find_token(PLATFORM, text)
@@ -118,5 +118,5 @@ def _owner(call: Call) -> Record | None:
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=DIALECT, owner=_owner)
-DEBUG = Endpoint(platform=PLATFORM, step="oauth", handle=debug, dialect=DIALECT, owner=lambda _: None)
+TOKEN = Endpoint(platform=PLATFORM, step=_get_step, handle=issue_token, dialect=DIALECT, owner=_find_owner)
+DEBUG = Endpoint(platform=PLATFORM, step="oauth", handle=debug_token, dialect=DIALECT, owner=lambda _: None)

@@ -1,4 +1,4 @@
-"""Posts of the Facebook stand-in: made unpublished or live, shown once, read, deleted."""
+"""Posts of a Page: created unpublished, published at most once, read and deleted."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,16 @@ from aiohttp import web
 from adapters.sandbox import graph_node
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, chosen, exhausted, is_true, ok, page, writer
+from adapters.sandbox.facebook.dialect import (
+    DIALECT,
+    PLATFORM,
+    authenticate_page,
+    authenticate_writer,
+    is_true,
+    ok,
+    quota_response,
+    select_fields,
+)
 from adapters.sandbox.graph_dialect import arguments, refuse
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
@@ -19,18 +28,20 @@ KIND = "facebook.post"
 FEED_KINDS = ("text", "image", "photos")
 
 
-def new(call: Call, account: Record, message: str, photos: list[Record], link: str | None = None) -> Record:
-    """Make a post that nobody sees yet, and keep it."""
+def create(
+    call: Call, account: Record, message: str, photos: list[Record], link: str | None = None
+) -> Record:
+    """Create and store an unpublished post."""
     kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
-    record = blank(call.context, account, kind, message)
+    record = make_blank(call.context, account, kind, message)
     record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
     record |= {"link": link, "hidden_until": call.context.clock.now() + call.take_visibility_delay()}
     call.context.store.put(KIND, record["key"], record)
     return record
 
 
-def blank(context: "SandboxContext", account: Record, kind: str, message: str) -> Record:
-    """A post with nothing in it."""
+def make_blank(context: "SandboxContext", account: Record, kind: str, message: str) -> Record:
+    """Return a post record without media; it is not stored."""
     record: Record = {
         "key": f"{account['remote_id']}_{random_digits(15, '12')}",
         "account": account["remote_id"],
@@ -44,8 +55,11 @@ def blank(context: "SandboxContext", account: Record, kind: str, message: str) -
     }
 
 
-def show(context: "SandboxContext", account: Record, record: Record, late: float = 0.0) -> None:
-    """Let a post go live: the one way for everything on a Page."""
+def publish(context: "SandboxContext", account: Record, record: Record, late: float = 0.0) -> None:
+    """Make a post live and store it; photos, reels and videos become visible through this too.
+
+    `late`: seconds until reads and lists show it.
+    """
     now = context.clock.now()
     late = max(late, record["hidden_until"] - now, 0.0)
     video = record["video"]
@@ -56,7 +70,7 @@ def show(context: "SandboxContext", account: Record, record: Record, late: float
         handle=video or record["key"],
         caption=record["message"],
         media=record["media"],
-        url=permalink(record),
+        url=build_permalink(record),
         late=late,
         extra={"post_id": record["key"], "link": record["link"]},
     )
@@ -64,30 +78,30 @@ def show(context: "SandboxContext", account: Record, record: Record, late: float
     context.store.put(KIND, record["key"], record)
 
 
-def permalink(record: Record) -> str:
-    """Where people see it."""
+def build_permalink(record: Record) -> str:
+    """Return the public URL of a post."""
     if record["video"] is not None:
-        way = "reel" if record["kind"] == "reel" else f"{record['account']}/videos"
-        return f"https://www.facebook.com/{way}/{record['video']}/"
+        path = "reel" if record["kind"] == "reel" else f"{record['account']}/videos"
+        return f"https://www.facebook.com/{path}/{record['video']}/"
     return f"https://www.facebook.com/{record['account']}/posts/{record['key'].partition('_')[2]}"
 
 
-def told(record: Record) -> Record:
-    """Every field that can be asked for."""
+def to_dict(record: Record) -> Record:
+    """Return every field of a post that a request can select."""
     return {
         "id": record["key"],
         "message": record["message"] or None,
         "created_time": to_iso(record["created"])[:19] + "+0000",
         "is_published": record["is_published"],
         "is_hidden": False,
-        "permalink_url": permalink(record),
+        "permalink_url": build_permalink(record),
         "status_type": "added_video" if record["video"] else "added_photos" if record["photos"] else None,
-        "attachments": _attachments(record),
+        "attachments": _attachments_to_dict(record),
         "from": {"id": record["account"]},
     }
 
 
-def _attachments(record: Record) -> Record | None:
+def _attachments_to_dict(record: Record) -> Record | None:
     parts: list[Record] = [
         {"media_type": "photo", "type": "photo", "target": {"id": key}} for key in record["photos"]
     ]
@@ -99,11 +113,11 @@ def _attachments(record: Record) -> Record | None:
 
 
 def is_readable(call: Call, record: Record) -> bool:
-    """Whether the post can be seen by its Page's token at this moment."""
+    """Return True if a read with its Page's token finds the post now."""
     return not record["is_deleted"] and record["hidden_until"] <= call.context.clock.now()
 
 
-def _own(call: Call, account: Record) -> Record:
+def _get_own(call: Call, account: Record) -> Record:
     node = graph_node.get_node_id(call.request)
     record = call.context.store.get(KIND, node)
     if record is None or record["account"] != account["remote_id"] or record["is_deleted"]:
@@ -113,40 +127,42 @@ def _own(call: Call, account: Record) -> Record:
 
 async def read(call: Call) -> web.Response:
     """GET /{post}."""
-    account = page(call)
-    record = _own(call, account)
+    account = authenticate_page(call)
+    record = _get_own(call, account)
     if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
         raise graph_node.unknown_node(record["key"])
-    return ok(chosen(call, told(record), "created_time,message,id"), account)
+    return ok(select_fields(call, to_dict(record), "created_time,message,id"), account)
 
 
 async def update(call: Call) -> web.Response:
-    """POST /{post} with `is_published=true`: shows it, once, however often it is called."""
-    account = writer(call)
-    record = _own(call, account)
+    """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
+    account = authenticate_writer(call)
+    record = _get_own(call, account)
     given = arguments(call)
     if "is_published" not in given:
         raise refuse(100, None, "(#100) Only is_published can be changed here.")
-    wanted = is_true(given, "is_published", otherwise=False)
+    wanted = is_true(given, "is_published", default=False)
     if record["is_published"] and not wanted:
         raise refuse(100, None, "(#100) A published post cannot be unpublished.")
     if wanted and not record["is_published"]:
-        show(call.context, account, record, call.take_visibility_delay())
+        publish(call.context, account, record, call.take_visibility_delay())
     return ok({"success": True}, account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /{post}."""
-    account = writer(call)
-    record = _own(call, account)
+    account = authenticate_writer(call)
+    record = _get_own(call, account)
     call.context.store.put(KIND, record["key"], record | {"is_deleted": True})
     return ok({"success": True}, account)
 
 
-def _step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "is_published", otherwise=False) else "prepare"
+def _get_step(call: Call) -> str:
+    return "finalize" if is_true(arguments(call), "is_published", default=False) else "prepare"
 
 
 READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
-UPDATE = Endpoint(platform=PLATFORM, step=_step, handle=update, dialect=DIALECT, quota_exhausted=exhausted)
+UPDATE = Endpoint(
+    platform=PLATFORM, step=_get_step, handle=update, dialect=DIALECT, quota_exhausted=quota_response
+)
 DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -1,6 +1,6 @@
-"""One video of the Facebook stand-in, reel or not: its three phases, its status object, its way to being live.
+"""A video or reel of a Page: upload, processing, publishing, and its status object.
 
-States: uploading -> uploaded -> processing -> ready, or error; expired when it was not finished within a day.
+States: uploading -> uploaded -> processing -> ready, or error; expired if not finished within a day.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
 KIND = "facebook.video"
-MOST_BYTES = 10_000_000_000
+MAX_BYTES = 10_000_000_000
 _CODECS = ("h264", "hevc", "vp9", "av1")
 _SHORTEST_SIDE = 540
 _REEL_S = (3.0, 90.0)
@@ -37,14 +37,14 @@ BAD_FILE = 6000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """What is wrong with a film."""
+    """Why a video is refused: error code and message."""
 
     code: int
     sentence: str
 
 
-def new(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
-    """Make a video that has no bytes yet, and keep it; `kind`: reel or video."""
+def create(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
+    """Create and store a video without bytes; `kind` is reel or video."""
     record: Record = {
         "key": random_digits(15, "10"),
         "account": account["remote_id"],
@@ -53,42 +53,42 @@ def new(call: Call, account: Record, kind: str, size: int | None = None) -> Reco
     }
     record |= {"created": call.context.clock.now(), "received": 0, "size": size, "facts": None, "error": None}
     record |= {"title": "", "description": "", "wanted": "draft", "post": None, "published_at": None}
-    return keep(call.context, record | call.take_processing_faults())
+    return save(call.context, record | call.take_processing_faults())
 
 
-def keep(context: "SandboxContext", record: Record) -> Record:
-    """Write the record down."""
+def save(context: "SandboxContext", record: Record) -> Record:
+    """Store the record and return it."""
     context.store.put(KIND, record["key"], record)
     return record
 
 
-def path(context: "SandboxContext", record: Record) -> Path:
-    """Where the bytes are kept until they are looked at."""
+def upload_path(context: "SandboxContext", record: Record) -> Path:
+    """Return the file that holds the bytes until they are examined."""
     return context.uploads / f"facebook-{record['key']}"
 
 
 def is_expired(context: "SandboxContext", record: Record) -> bool:
-    """Whether it was left unfinished for too long."""
+    """Return True if the upload was not finished within a day."""
     return record["state"] in ("uploading", "uploaded") and context.clock.now() >= record["created"] + DAY
 
 
-async def received(context: "SandboxContext", record: Record) -> None:
-    """All bytes are there: look at them and keep what they are."""
-    place = path(context, record)
+async def complete_upload(context: "SandboxContext", record: Record) -> None:
+    """Examine the uploaded file, delete it, and set the record's facts."""
+    place = upload_path(context, record)
     facts = await asyncio.to_thread(probe.read_video, place)
     place.unlink(missing_ok=True)
-    adopt(record, facts, {"sha256": None if facts is None else facts.sha256, "bytes": record["size"]})
+    set_facts(record, facts, {"sha256": None if facts is None else facts.sha256, "bytes": record["size"]})
 
 
-def pulled(record: Record, found: FetchedMedia, url: str) -> None:
-    """All bytes were fetched from a URL."""
+def complete_fetch(record: Record, found: FetchedMedia, url: str) -> None:
+    """Set the record's facts from media fetched from `url`."""
     record |= {"received": found.bytes, "size": found.bytes}
-    adopt(record, found.video, found.to_ledger_media(url))
+    set_facts(record, found.video, found.to_ledger_media(url))
 
 
-def adopt(record: Record, facts: probe.VideoFacts | None, told: Record) -> None:
-    """Keep what the film is; `told`: as the ledger names it."""
-    record |= {"state": "uploaded", "media": told, "facts": None}
+def set_facts(record: Record, facts: probe.VideoFacts | None, media: Record) -> None:
+    """Set the state to uploaded, the facts, and `media`, the ledger's description of the file."""
+    record |= {"state": "uploaded", "media": media, "facts": None}
     if facts is not None:
         record["facts"] = {
             "codec": facts.codec,
@@ -99,15 +99,15 @@ def adopt(record: Record, facts: probe.VideoFacts | None, told: Record) -> None:
         }
 
 
-def flaw(record: Record) -> Flaw | None:
-    """Why the film cannot be used, or None."""
+def find_flaw(record: Record) -> Flaw | None:
+    """Return why the video cannot be used, or None."""
     facts = record["facts"]
     if facts is None or facts["codec"] not in _CODECS:
         return Flaw(code=BAD_FILE, sentence="There was a problem with your video file.")
-    return _reel_flaw(facts) if record["kind"] == "reel" else None
+    return _find_reel_flaw(facts) if record["kind"] == "reel" else None
 
 
-def _reel_flaw(facts: Record) -> Flaw | None:
+def _find_reel_flaw(facts: Record) -> Flaw | None:
     if abs(facts["width"] / facts["height"] - _PORTRAIT[0]) > _PORTRAIT[1]:
         return Flaw(code=RATIO, sentence="The aspect ratio must be 9:16.")
     if facts["width"] < _SHORTEST_SIDE:
@@ -120,7 +120,7 @@ def _reel_flaw(facts: Record) -> Flaw | None:
 
 
 def make_processor(context: "SandboxContext") -> Processor:
-    """How videos are worked on."""
+    """Return the processor of videos and reels."""
 
     async def examine(record: Record) -> str | None:
         if "fail_reason" in record:
@@ -138,51 +138,51 @@ def _conclude(context: "SandboxContext", record: Record, error: str | None) -> N
     record |= {"state": "ready" if error is None else "error", "error": error}
     if error is None and record["wanted"] == "published":
         go_live(context, record)
-    keep(context, record)
+    save(context, record)
 
 
 def go_live(context: "SandboxContext", record: Record, late: float = 0.0) -> None:
-    """Show a video that is ready; the caller keeps the record."""
+    """Publish a video that is ready; the caller stores the record."""
     account = context.accounts.find(PLATFORM, record["account"])
     if account is None or record["post"] is not None:
         return
-    shown = post.blank(context, account, record["kind"], record["description"])
+    shown = post.make_blank(context, account, record["kind"], record["description"])
     shown |= {"video": record["key"], "media": [record["media"]]}
-    post.show(context, account, shown, max(late, record.get("late", 0.0)))
+    post.publish(context, account, shown, max(late, record.get("late", 0.0)))
     record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 
 
-def status(context: "SandboxContext", record: Record) -> Record:
-    """The status object."""
+def status_to_dict(context: "SandboxContext", record: Record) -> Record:
+    """Return the status object of a video."""
     state = "expired" if is_expired(context, record) else record["state"]
     return {
         "video_status": _VIDEO_STATUS.get(state, state),
-        "uploading_phase": {"status": _uploading(record), "bytes_transfered": record["received"]},
-        "processing_phase": _processing(record),
-        "publishing_phase": _publishing(record),
+        "uploading_phase": {"status": _get_uploading_status(record), "bytes_transfered": record["received"]},
+        "processing_phase": _processing_to_dict(record),
+        "publishing_phase": _publishing_to_dict(record),
     }
 
 
-def _uploading(record: Record) -> str:
+def _get_uploading_status(record: Record) -> str:
     if record["state"] != "uploading":
         return "complete"
     return "in_progress" if record["received"] else "not_started"
 
 
-def _processing(record: Record) -> Record:
+def _processing_to_dict(record: Record) -> Record:
     match record["state"]:
         case "processing":
             return {"status": "in_progress"}
         case "ready":
             return {"status": "complete"}
         case "error":
-            # As in the guide's own sample: the failure sits beside a status that does not tell it.
+            # As in the guide's sample: the status does not name the failure, only `error` does.
             return {"status": "not_started", "error": {"message": record["error"]}}
         case _:
             return {"status": "not_started"}
 
 
-def _publishing(record: Record) -> Record:
+def _publishing_to_dict(record: Record) -> Record:
     if record["post"] is not None:
         publish_time = record["published_at"]
         return {"status": "complete", "publish_status": "published", "publish_time": publish_time}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _HOSTS = ("instagram", "facebook")
 _ACCOUNT_EDGES = (
     ("POST", "media", create.CREATE),
-    ("GET", "media", read.LISTING),
+    ("GET", "media", read.LIST),
     ("GET", "stories", read.STORIES),
     ("POST", "media_publish", publish.PUBLISH),
     ("GET", "content_publishing_limit", publish.LIMIT),
@@ -49,7 +49,7 @@ def _add_routes(context: "SandboxContext", host: str) -> None:
     def is_account(node: str, request: web.Request) -> bool:
         if node != "me":
             return context.accounts.find(PLATFORM, node) is not None
-        return host == "instagram" or _is_ours(context, request)
+        return host == "instagram" or _is_instagram_token(context, request)
 
     for method, edge, endpoint in _ACCOUNT_EDGES:
         context.graph.add_route(host, method, edge, endpoint, is_account)
@@ -69,5 +69,5 @@ def _add_routes(context: "SandboxContext", host: str) -> None:
         context.graph.add_route(host, "POST", "access_token", oauth.TOKEN, lambda node, _: node == "oauth")
 
 
-def _is_ours(context: "SandboxContext", request: web.Request) -> bool:
+def _is_instagram_token(context: "SandboxContext", request: web.Request) -> bool:
     return context.accounts.find_token(PLATFORM, token_of(request)) is not None

@@ -1,6 +1,6 @@
-"""One container of the Instagram stand-in: its states, its media checks, its end.
+"""Instagram media containers: states, media checks and processing.
 
-States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED when not published within a day.
+States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED if not published within a day.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _RATIO = (4 / 5, 1.91)
 _ROUNDING = 0.01
 _CODECS = ("h264", "hevc")
 _FRAME_RATE = (23.0, 60.0)
-_WIDTH_MOST = 1920
+_MAX_WIDTH = 1920
 _REEL_S = (3.0, 900.0)
 _STORY_S = (3.0, 60.0)
 _EDGE_S = 0.05
@@ -47,45 +47,45 @@ _TEXTS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """How the check of a container's media ended."""
+class MediaCheck:
+    """The result of checking a container's media."""
 
     subcode: int | None = None
-    """None when the media is good."""
+    """The error subcode; None if the media is good."""
     media: tuple[Record, ...] = ()
 
 
-def state(context: "SandboxContext", record: Record) -> str:
-    """The container's status_code at this moment."""
+def get_state(context: "SandboxContext", record: Record) -> str:
+    """Return the container's current status_code."""
     if record["state"] != "PUBLISHED" and context.clock.now() >= record["created"] + DAY:
         return "EXPIRED"
     return str(record["state"])
 
 
-def status_text(context: "SandboxContext", record: Record) -> str:
-    """The container's `status`: a sentence, with the subcode when it failed."""
-    code = state(context, record)
+def describe_status(context: "SandboxContext", record: Record) -> str:
+    """Return the container's `status`: a sentence, with the subcode if it failed."""
+    code = get_state(context, record)
     if code == "ERROR":
         return f"Error: Media upload has failed with error code {record['subcode']}"
     return _TEXTS[code]
 
 
-def image_fault(pulled: FetchedMedia) -> tuple[int, int] | None:
-    """Code and subcode of what is wrong with a picture, or None."""
-    if pulled.image is None or pulled.image.format != "JPEG":
+def find_image_error(fetched: FetchedMedia) -> tuple[int, int] | None:
+    """Return the error code and subcode of an unusable image, or None."""
+    if fetched.image is None or fetched.image.format != "JPEG":
         return IMAGE_FORMAT
-    if pulled.bytes > IMAGE_BYTES:
+    if fetched.bytes > IMAGE_BYTES:
         return IMAGE_TOO_LARGE
-    ratio = pulled.image.width / pulled.image.height
+    ratio = fetched.image.width / fetched.image.height
     return None if _RATIO[0] - _ROUNDING <= ratio <= _RATIO[1] + _ROUNDING else IMAGE_RATIO
 
 
-def video_fault(facts: probe.VideoFacts | None, record: Record) -> tuple[int, int] | None:
-    """Code and subcode of what is wrong with a film, or None."""
+def find_video_error(facts: probe.VideoFacts | None, record: Record) -> tuple[int, int] | None:
+    """Return the error code and subcode of an unusable video, or None."""
     least, most = _STORY_S if record["kind"] == "story" else _REEL_S
     if facts is None or facts.codec not in _CODECS:
         return VIDEO_FORMAT
-    if not _FRAME_RATE[0] <= facts.fps <= _FRAME_RATE[1] or facts.width > _WIDTH_MOST:
+    if not _FRAME_RATE[0] <= facts.fps <= _FRAME_RATE[1] or facts.width > _MAX_WIDTH:
         return VIDEO_FORMAT
     if not least - _EDGE_S <= facts.duration <= most + _EDGE_S or facts.bytes > VIDEO_BYTES:
         return VIDEO_FORMAT
@@ -94,50 +94,50 @@ def video_fault(facts: probe.VideoFacts | None, record: Record) -> tuple[int, in
 
 
 def upload_path(context: "SandboxContext", record: Record) -> Path:
-    """Where the bytes of a resumable upload are kept until they are looked at."""
+    """Return the file that holds a resumable upload until it is examined."""
     return context.uploads / f"instagram-{record['key']}"
 
 
 def make_processor(context: "SandboxContext") -> Processor:
-    """How containers are worked on."""
+    """Return the processor of containers."""
 
-    async def examine(record: Record) -> Verdict:
+    async def examine(record: Record) -> MediaCheck:
         if "fail_reason" in record:
-            return Verdict(subcode=_subcode_of(record["fail_reason"]))
+            return MediaCheck(subcode=_parse_subcode(record["fail_reason"]))
         return await _examine(context, record)
 
     return Processor(
         is_pending=lambda record: record["state"] == "IN_PROGRESS",
         examine=examine,
-        conclude=lambda record, verdict: _conclude(context, record, verdict),
+        conclude=lambda record, check: _conclude(context, record, check),
     )
 
 
-def _subcode_of(reason: str | None) -> int:
+def _parse_subcode(reason: str | None) -> int:
     return int(reason) if reason is not None and reason.isdecimal() else VIDEO_FORMAT[1]
 
 
-async def _examine(context: "SandboxContext", record: Record) -> Verdict:
-    if record["source"] in ("image", "children"):  # looked at when the container was made
-        return Verdict(media=tuple(record["media"]))
+async def _examine(context: "SandboxContext", record: Record) -> MediaCheck:
+    if record["source"] in ("image", "children"):  # checked when the container was created
+        return MediaCheck(media=tuple(record["media"]))
     if record["source"] == "upload":
         facts = await asyncio.to_thread(probe.read_video, upload_path(context, record))
-        told: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
+        media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
     else:
         try:
-            pulled = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
+            fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
         except FetchFailed:
-            return Verdict(subcode=UNFETCHABLE[1])
-        facts, told = pulled.video, pulled.to_ledger_media(record["url"])
-    fault = video_fault(facts, record)
-    return Verdict(subcode=None if fault is None else fault[1], media=(told,))
+            return MediaCheck(subcode=UNFETCHABLE[1])
+        facts, media = fetched.video, fetched.to_ledger_media(record["url"])
+    fault = find_video_error(facts, record)
+    return MediaCheck(subcode=None if fault is None else fault[1], media=(media,))
 
 
-def _conclude(context: "SandboxContext", record: Record, verdict: Verdict) -> None:
+def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> None:
     if record["source"] == "upload":
         upload_path(context, record).unlink(missing_ok=True)
-    if verdict.subcode is None:
-        record |= {"state": "FINISHED", "media": list(verdict.media)}
+    if check.subcode is None:
+        record |= {"state": "FINISHED", "media": list(check.media)}
     else:
-        record |= {"state": "ERROR", "subcode": verdict.subcode}
+        record |= {"state": "ERROR", "subcode": check.subcode}
     context.store.put(KIND, record["key"], record)

@@ -1,4 +1,4 @@
-"""Making containers on the Instagram stand-in: pictures, reels, stories, carousels and their parts."""
+"""Creation of Instagram containers: images, reels, stories, carousels and carousel items."""
 
 import json
 
@@ -9,18 +9,18 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import own_account
+from adapters.sandbox.instagram.node import authenticate_account
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchFailed
 
 _CONTAINERS_A_DAY = 400
-_CAPTION_MOST = 2200
-_HASHTAGS_MOST = 30
-_MENTIONS_MOST = 20
-_ALT_MOST = 1000
-_COLLABORATORS_MOST = 3
+_MAX_CAPTION = 2200
+_MAX_HASHTAGS = 30
+_MAX_MENTIONS = 20
+_MAX_ALT_TEXT = 1000
+_MAX_COLLABORATORS = 3
 _CHILDREN = (2, 10)
 _KINDS = {"REELS": "reel", "STORIES": "story", "CAROUSEL": "carousel"}
 _NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
@@ -40,15 +40,15 @@ _KEPT = (
 
 async def create(call: Call) -> web.Response:
     """POST /{ig}/media."""
-    account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
+    account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
     given = arguments(call)
     window = f"instagram.containers:{account['remote_id']}"
     if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
         raise Refused(
             error_response(4, None, "Application request limit reached: too many containers today.")
         )
-    record = _blank(call, account, given)
-    await _fill(call, account, given, record)
+    record = _make_record(call, account, given)
+    await _set_source(call, account, given, record)
     call.context.rate_windows.add(window, DAY)
     call.context.store.put(KIND, record["key"], record)
     if record["source"] == "upload":
@@ -59,8 +59,8 @@ async def create(call: Call) -> web.Response:
     return ok({"id": record["key"]})
 
 
-def _blank(call: Call, account: Record, given: Record) -> Record:
-    is_child = _true(given.get("is_carousel_item"))
+def _make_record(call: Call, account: Record, given: Record) -> Record:
+    is_child = _is_true(given.get("is_carousel_item"))
     caption = str(given.get("caption") or "")
     _check_texts(given, caption)
     if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
@@ -75,22 +75,22 @@ def _blank(call: Call, account: Record, given: Record) -> Record:
     return record | call.take_processing_faults()
 
 
-def _true(value: object) -> bool:
+def _is_true(value: object) -> bool:
     return value is True or str(value).lower() in ("true", "1")
 
 
 def _check_texts(given: Record, caption: str) -> None:
-    too_many = caption.count("#") > _HASHTAGS_MOST or caption.count("@") > _MENTIONS_MOST
-    if len(caption) > _CAPTION_MOST or too_many:
+    too_many = caption.count("#") > _MAX_HASHTAGS or caption.count("@") > _MAX_MENTIONS
+    if len(caption) > _MAX_CAPTION or too_many:
         raise refuse(36004, 2207010, "The caption is too long, or has too many hashtags or mentions.")
-    if len(str(given.get("alt_text") or "")) > _ALT_MOST:
-        raise refuse(100, None, f"Param alt_text must be at most {_ALT_MOST} characters.")
-    if len(_listed(given.get("collaborators"))) > _COLLABORATORS_MOST:
-        raise refuse(100, None, f"Param collaborators must have at most {_COLLABORATORS_MOST} names.")
+    if len(str(given.get("alt_text") or "")) > _MAX_ALT_TEXT:
+        raise refuse(100, None, f"Param alt_text must be at most {_MAX_ALT_TEXT} characters.")
+    if len(_parse_list(given.get("collaborators"))) > _MAX_COLLABORATORS:
+        raise refuse(100, None, f"Param collaborators must have at most {_MAX_COLLABORATORS} names.")
 
 
-def _listed(value: object) -> list[str]:
-    """A list given as JSON or separated by commas."""
+def _parse_list(value: object) -> list[str]:
+    """Return a list parameter, given as JSON or separated by commas."""
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
@@ -101,16 +101,16 @@ def _listed(value: object) -> list[str]:
     return [item for item in str(value or "").split(",") if item]
 
 
-async def _fill(call: Call, account: Record, given: Record, record: Record) -> None:
-    """Add what depends on the kind: `kind`, `source`, and `url` or `children`."""
+async def _set_source(call: Call, account: Record, given: Record, record: Record) -> None:
+    """Set `kind`, `source`, and `url` or `children`, as the media type requires."""
     sort = str(given.get("media_type") or "IMAGE")
     if sort == "CAROUSEL" and not record["child"]:
         record |= {"kind": "carousel", "source": "children"}
-        _adopt_children(call, account, given, record)
+        _set_children(call, account, given, record)
         return
     allowed = ("IMAGE", "VIDEO") if record["child"] else ("IMAGE", "REELS", "STORIES")
     if sort not in allowed:
-        # VIDEO outside a carousel is retired, and REELS inside one are not allowed.
+        # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
         raise refuse(100, 2207023, f"The media type {sort} is unknown here.")
     record["kind"] = "video" if sort == "VIDEO" else _KINDS.get(sort, "image")
     if sort != "IMAGE" and given.get("upload_type") == "resumable":
@@ -119,31 +119,31 @@ async def _fill(call: Call, account: Record, given: Record, record: Record) -> N
         record |= {"source": "video", "url": str(given["video_url"])}
     elif sort in ("IMAGE", "STORIES") and given.get("image_url"):
         record |= {"source": "image", "url": str(given["image_url"])}
-        await _look_at_image(call, record)
+        await _check_image(call, record)
     else:
         needed = "image_url" if sort == "IMAGE" else "video_url"
         raise refuse(100, None, f"The parameter {needed} is required.")
 
 
-async def _look_at_image(call: Call, record: Record) -> None:
+async def _check_image(call: Call, record: Record) -> None:
     try:
-        pulled = await call.context.fetcher.fetch_image(PLATFORM, record["url"], container.IMAGE_BYTES)
+        fetched = await call.context.fetcher.fetch_image(PLATFORM, record["url"], container.IMAGE_BYTES)
     except FetchFailed:
         raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
-    if (fault := container.image_fault(pulled)) is not None:
+    if (fault := container.find_image_error(fetched)) is not None:
         raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
-    record["media"] = [pulled.to_ledger_media(record["url"])]
+    record["media"] = [fetched.to_ledger_media(record["url"])]
 
 
-def _adopt_children(call: Call, account: Record, given: Record, record: Record) -> None:
-    children = _listed(given.get("children"))
+def _set_children(call: Call, account: Record, given: Record, record: Record) -> None:
+    children = _parse_list(given.get("children"))
     if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
         raise refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
     for key in children:
         child = call.context.store.get(KIND, key)
         if child is None or child["account"] != account["remote_id"] or not child["child"]:
             raise refuse(24, 2207006, f"The media with id {key} cannot be found.")
-        match container.state(call.context, child):
+        match container.get_state(call.context, child):
             case "FINISHED":
                 record["media"] = record["media"] + child["media"]
             case "EXPIRED":

@@ -1,15 +1,17 @@
-"""Whose node an Instagram request speaks of."""
+"""Authentication of requests to an Instagram account's node."""
 
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.graph_dialect import refuse
 from adapters.sandbox.graph_node import get_node_id, unknown_node
 from adapters.sandbox.store import Record
 
-__all__ = ["get_node_id", "own_account", "unknown_node"]
 
+def authenticate_account(call: Call, *scopes: str) -> Record:
+    """Return the account of the token.
 
-def own_account(call: Call, *scopes: str) -> Record:
-    """The account of the token, if the path names it (or says `me`)."""
+    Raises:
+        Refused: the path names neither the account nor `me`, or the account is restricted.
+    """
     account = call.authenticate(*scopes)
     node = get_node_id(call.request)
     if node not in ("me", account["remote_id"]):

@@ -1,4 +1,4 @@
-"""Instagram Login of the stand-in: a code for a short token, short for long, long for longer; no refresh token."""
+"""Instagram Login: authorization codes, short-lived and long-lived tokens. There are no refresh tokens."""
 
 from aiohttp import web
 
@@ -28,8 +28,8 @@ CONSENT_SCREEN = ConsentScreen(
 )
 
 
-def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
-    """The token and its account, if the request may change it; raises Refused."""
+def _authenticate_token(call: Call, grant: str, role: str) -> tuple[Record, Record]:
+    """Return the request's token and account. Raises Refused unless the grant type and the token's role match."""
     if call.request.query.get("grant_type") != grant:
         raise refuse(100, None, f"grant_type must be {grant}.")
     account = call.authenticate()
@@ -40,28 +40,28 @@ def _given(call: Call, grant: str, role: str) -> tuple[Record, Record]:
     return token, account
 
 
-async def token(call: Call) -> web.Response:
-    """POST /oauth/access_token (api.instagram.com): a code for a token of an hour."""
+async def issue_token(call: Call) -> web.Response:
+    """POST /oauth/access_token (api.instagram.com): exchange a code for a token of one hour."""
     given = arguments(call)
     if given.get("grant_type") != "authorization_code":
         raise refuse(100, None, "grant_type must be authorization_code.")
     try:
         account, code = redeem_code_from_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
-        raise _refused(refusal) from None
+        raise _to_refused(refusal) from None
     accounts = call.context.accounts
     scopes = accounts.list_granted_scopes(code, account)
     text = accounts.create_token(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
     return json_response({"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes})
 
 
-def _refused(refusal: GrantRefused) -> Refused:
-    """api.instagram.com has an envelope of its own."""
-    body = {"error_type": "OAuthException", "code": 400, "error_message": refusal.sentence}
+def _to_refused(refusal: GrantRefused) -> Refused:
+    """Return the refusal in the error envelope of api.instagram.com."""
+    body = {"error_type": "OAuthException", "code": 400, "error_message": refusal.message}
     return Refused(json_response(body, 400))
 
 
-def _longer(call: Call, account: Record, like: Record) -> web.Response:
+def _issue_long_lived(call: Call, account: Record, like: Record) -> web.Response:
     issued = call.context.accounts.issue_tokens(account, source=like)
     return ok(
         {"access_token": issued["access_token"], "token_type": "bearer", "expires_in": issued["expires_in"]}
@@ -69,27 +69,27 @@ def _longer(call: Call, account: Record, like: Record) -> web.Response:
 
 
 async def refresh(call: Call) -> web.Response:
-    """GET /refresh_access_token: for a token that is at least a day old and has not expired."""
-    token, account = _given(call, "ig_refresh_token", "access")
+    """GET /refresh_access_token: renew a token that is at least a day old and has not expired."""
+    token, account = _authenticate_token(call, "ig_refresh_token", "access")
     if call.context.clock.now() < token["issued_at"] + DAY:
         raise refuse(100, None, "The access token must be at least 24 hours old to be refreshed.")
-    return _longer(call, account, token)
+    return _issue_long_lived(call, account, token)
 
 
 async def exchange(call: Call) -> web.Response:
-    """GET /access_token: a short-lived token for a long-lived one."""
+    """GET /access_token: exchange a short-lived token for a long-lived one."""
     if not call.request.query.get("client_secret"):
         raise refuse(101, None, "Missing client_secret parameter.")
-    short, account = _given(call, "ig_exchange_token", "short")
-    return _longer(call, account, short)
+    short, account = _authenticate_token(call, "ig_exchange_token", "short")
+    return _issue_long_lived(call, account, short)
 
 
-def _owner(call: Call) -> Record | None:
+def _find_owner(call: Call) -> Record | None:
     found = call.context.accounts.find_token(PLATFORM, str(arguments(call).get("code") or ""))
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
-TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=token, dialect=DIALECT, owner=_owner)
+TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=issue_token, dialect=DIALECT, owner=_find_owner)
 REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, dialect=DIALECT)
 EXCHANGE = Endpoint(platform=PLATFORM, step="oauth", handle=exchange, dialect=DIALECT)

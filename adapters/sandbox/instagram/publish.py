@@ -1,4 +1,4 @@
-"""The visible step of the Instagram stand-in, and what is left of the day for it."""
+"""Publication of containers, and the daily publishing limit."""
 
 from aiohttp import web
 
@@ -7,7 +7,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import own_account
+from adapters.sandbox.instagram.node import authenticate_account
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -17,24 +17,24 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PATHS = {"reel": "reel", "story": "stories"}
 
 
-def _quota_total(account: Record) -> int:
+def _get_quota_total(account: Record) -> int:
     return int(account["options"].get("quota_total", _QUOTA))
 
 
-def _window(account: Record) -> str:
+def _get_window_key(account: Record) -> str:
     return f"instagram.posts:{account['remote_id']}"
 
 
-def _out_of_quota() -> web.Response:
+def _quota_response() -> web.Response:
     return error_response(9, 2207042, "The account has reached its daily publishing limit.")
 
 
 async def publish(call: Call) -> web.Response:
-    """POST /{ig}/media_publish: once per container, however often it is called."""
-    account = own_account(call, "instagram_business_content_publish", "instagram_content_publish")
-    record = _ready(call, account, str(arguments(call).get("creation_id") or ""))
-    if not call.context.rate_windows.take(_window(account), _quota_total(account), DAY):
-        raise Refused(_out_of_quota())
+    """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
+    account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
+    record = _get_ready(call, account, str(arguments(call).get("creation_id") or ""))
+    if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
+        raise Refused(_quota_response())
     media_id = random_digits(17, "179")
     call.context.publish(
         account,
@@ -43,7 +43,7 @@ async def publish(call: Call) -> web.Response:
         handle=record["key"],
         caption=record["caption"],
         media=record["media"],
-        url=_permalink(account, record, media_id),
+        url=_build_permalink(account, record, media_id),
         late=call.take_visibility_delay() + record.get("late", 0.0),
         extra={"public": record["kind"] != "story", **record["extra"]},
     )
@@ -52,7 +52,7 @@ async def publish(call: Call) -> web.Response:
     return ok({"id": media_id})
 
 
-def _ready(call: Call, account: Record, key: str) -> Record:
+def _get_ready(call: Call, account: Record, key: str) -> Record:
     if not key:
         raise refuse(100, None, "The parameter creation_id is required.")
     record = call.context.store.get(KIND, key)
@@ -60,7 +60,7 @@ def _ready(call: Call, account: Record, key: str) -> Record:
         raise refuse(24, 2207008, "The media container does not exist or has expired.")
     if record["account"] != account["remote_id"] or record["child"]:
         raise refuse(24, 2207006, "The requested media cannot be found.")
-    match container.state(call.context, record):
+    match container.get_state(call.context, record):
         case "FINISHED":
             return record
         case "EXPIRED":
@@ -69,7 +69,7 @@ def _ready(call: Call, account: Record, key: str) -> Record:
             raise refuse(9007, 2207027, "The media is not ready for publishing, please wait for a moment.")
 
 
-def _permalink(account: Record, record: Record, media_id: str) -> str:
+def _build_permalink(account: Record, record: Record, media_id: str) -> str:
     if record["kind"] == "story":
         return f"https://www.instagram.com/stories/{account['username']}/{media_id}/"
     number, short = int(media_id), ""
@@ -79,14 +79,16 @@ def _permalink(account: Record, record: Record, media_id: str) -> str:
     return f"https://www.instagram.com/{_PATHS.get(record['kind'], 'p')}/{short}/"
 
 
-async def limit(call: Call) -> web.Response:
+async def read_limit(call: Call) -> web.Response:
     """GET /{ig}/content_publishing_limit?fields=quota_usage,config."""
-    account = own_account(call)
+    account = authenticate_account(call)
     fields = call.request.query.get("fields", "quota_usage").split(",")
-    total = _quota_total(account)
+    total = _get_quota_total(account)
     is_spent = call.take_fault("quota-exhausted") is not None
     known: Record = {
-        "quota_usage": total if is_spent else call.context.rate_windows.count_used(_window(account), DAY),
+        "quota_usage": total
+        if is_spent
+        else call.context.rate_windows.count_used(_get_window_key(account), DAY),
         "config": {"quota_total": total, "quota_duration": int(DAY)},
     }
     return ok({"data": [{name: known[name] for name in fields if name in known}]})
@@ -97,6 +99,6 @@ PUBLISH = Endpoint(
     step="finalize",
     handle=publish,
     dialect=DIALECT,
-    quota_exhausted=lambda _: _out_of_quota(),
+    quota_exhausted=lambda _: _quota_response(),
 )
-LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=limit, dialect=DIALECT)
+LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=read_limit, dialect=DIALECT)

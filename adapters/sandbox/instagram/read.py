@@ -1,41 +1,43 @@
-"""What can be read from the Instagram stand-in: containers, media, listings, the account."""
+"""Reads of Instagram: containers, media, listings and the account."""
 
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.graph_dialect import DIALECT, ok, refuse
-from adapters.sandbox.instagram import container, node
+from adapters.sandbox.graph_node import get_node_id, unknown_node
+from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.instagram.node import authenticate_account
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
 
 _PAGE = 25
-_PAGE_MOST = 100
+_MAX_PAGE = 100
 _MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
 _PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
 
 
-def _chosen(call: Call, known: Record, otherwise: str) -> Record:
-    fields = [name for name in call.request.query.get("fields", otherwise).split(",") if name]
+def _select_fields(call: Call, known: Record, default: str) -> Record:
+    fields = [name for name in call.request.query.get("fields", default).split(",") if name]
     for name in fields:
         if name not in known:
             raise refuse(100, None, f"Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in fields} | {"id": known["id"]}
 
 
-async def container_status(call: Call) -> web.Response:
+async def read_container(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
     account = call.authenticate()
-    key = node.get_node_id(call.request)
+    key = get_node_id(call.request)
     record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
-        raise node.unknown_node(key)
-    code = container.state(call.context, record)
-    known = {"id": key, "status_code": code, "status": container.status_text(call.context, record)}
-    return ok(_chosen(call, known, "id"))
+        raise unknown_node(key)
+    code = container.get_state(call.context, record)
+    known = {"id": key, "status_code": code, "status": container.describe_status(call.context, record)}
+    return ok(_select_fields(call, known, "id"))
 
 
-def _media(live: LivePost) -> Record:
+def _media_to_dict(live: LivePost) -> Record:
     entry = live.entry
     return {
         "id": entry["remote_id"],
@@ -48,10 +50,10 @@ def _media(live: LivePost) -> Record:
     }
 
 
-async def media(call: Call) -> web.Response:
+async def read_media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
     account = call.authenticate()
-    key = node.get_node_id(call.request)
+    key = get_node_id(call.request)
     live = call.context.ledger.find(PLATFORM, key)
     is_hidden = (
         live is None
@@ -59,25 +61,25 @@ async def media(call: Call) -> web.Response:
         or call.take_fault("late-visibility") is not None
     )
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
-        raise node.unknown_node(key)
-    return ok(_chosen(call, _media(live), "id"))
+        raise unknown_node(key)
+    return ok(_select_fields(call, _media_to_dict(live), "id"))
 
 
-async def listing(call: Call) -> web.Response:
+async def list_media(call: Call) -> web.Response:
     """GET /{ig}/media: newest first, without stories."""
     return _list(call, stories=False)
 
 
-async def stories(call: Call) -> web.Response:
+async def list_stories(call: Call) -> web.Response:
     """GET /{ig}/stories."""
     return _list(call, stories=True)
 
 
 def _list(call: Call, *, stories: bool) -> web.Response:
-    account = node.own_account(call)
+    account = authenticate_account(call)
     query = call.request.query
-    limit = min(_number(query.get("limit")) or _PAGE, _PAGE_MOST)
-    since, until = _number(query.get("since")), _number(query.get("until"))
+    limit = min(_parse_int(query.get("limit")) or _PAGE, _MAX_PAGE)
+    since, until = _parse_int(query.get("since")), _parse_int(query.get("until"))
     after = query.get("after")
     now = call.context.clock.now()
     shown: list[LivePost] = []
@@ -93,7 +95,7 @@ def _list(call: Call, *, stories: bool) -> web.Response:
                 break
             shown.append(live)
         is_reached = is_reached or live.entry["remote_id"] == after
-    body: Record = {"data": [_chosen(call, _media(live), "id") for live in shown]}
+    body: Record = {"data": [_select_fields(call, _media_to_dict(live), "id") for live in shown]}
     if shown:
         cursors = {"before": shown[0].entry["remote_id"], "after": shown[-1].entry["remote_id"]}
         body["paging"] = {"cursors": cursors}
@@ -102,7 +104,7 @@ def _list(call: Call, *, stories: bool) -> web.Response:
     return ok(body)
 
 
-def _number(text: str | None) -> int | None:
+def _parse_int(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
@@ -110,9 +112,9 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-async def account(call: Call) -> web.Response:
+async def read_account(call: Call) -> web.Response:
     """GET /me, or /{ig}."""
-    mine = node.own_account(call)
+    mine = authenticate_account(call)
     known = {
         "id": mine["remote_id"],
         "user_id": mine["remote_id"],
@@ -121,11 +123,11 @@ async def account(call: Call) -> web.Response:
         "account_type": "BUSINESS",
         "profile_picture_url": f"https://scontent.cdninstagram.example/{mine['remote_id']}.jpg",
     }
-    return ok(_chosen(call, known, "id"))
+    return ok(_select_fields(call, known, "id"))
 
 
-CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=container_status, dialect=DIALECT)
-MEDIA = Endpoint(platform=PLATFORM, step="read", handle=media, dialect=DIALECT)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
-STORIES = Endpoint(platform=PLATFORM, step="read", handle=stories, dialect=DIALECT)
-ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=account, dialect=DIALECT)
+CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=read_container, dialect=DIALECT)
+MEDIA = Endpoint(platform=PLATFORM, step="read", handle=read_media, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="read", handle=list_media, dialect=DIALECT)
+STORIES = Endpoint(platform=PLATFORM, step="read", handle=list_stories, dialect=DIALECT)
+ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=read_account, dialect=DIALECT)

@@ -1,4 +1,4 @@
-"""rupload.facebook.com for Instagram: the bytes of a video, resumable, or a URL to fetch them from."""
+"""rupload.facebook.com for Instagram: receive the bytes of a video, resumably, or the URL to fetch them from."""
 
 from aiohttp import web
 
@@ -12,31 +12,34 @@ from adapters.sandbox.store import Record
 _DONE = {"success": True, "message": "Upload successful."}
 
 
-def _header(call: Call, name: str) -> int:
+def _parse_header(call: Call, name: str) -> int:
     text = call.request.headers.get(name, "")
     if not text.isdecimal():
         raise Refused(error_response("PartialRequestError", f"Header {name} must be a number"))
     return int(text)
 
 
-def _waiting(call: Call) -> Record:
+def _get_upload(call: Call) -> Record:
     account = call.authenticate()
     record = call.context.store.get(KIND, call.request.match_info["container"])
     if record is None or record["account"] != account["remote_id"] or record["source"] != "upload":
         raise Refused(error_response("ProcessingFailedError", "No such upload", status=404))
-    if container.state(call.context, record) != "IN_PROGRESS" or record["received"] == record["file_size"]:
+    if (
+        container.get_state(call.context, record) != "IN_PROGRESS"
+        or record["received"] == record["file_size"]
+    ):
         raise Refused(error_response("ProcessingFailedError", "The upload has already ended"))
     return record
 
 
 async def receive(call: Call) -> web.Response:
     """POST /ig-api-upload/<version>/<container>: bytes from `offset` on, or `file_url`."""
-    record = _waiting(call)
+    record = _get_upload(call)
     url = call.request.headers.get("file_url")
     if url is not None:
         record |= {"source": "video", "url": url, "file_size": None}
     else:
-        await _store(call, record, _header(call, "offset"), _header(call, "file_size"))
+        await _store(call, record, _parse_header(call, "offset"), _parse_header(call, "file_size"))
     call.context.store.put(KIND, record["key"], record)
     if url is not None or record["received"] == record["file_size"]:
         await call.context.processing.start(KIND, record)

@@ -7,8 +7,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.linkedin import asset, oauth, post, upload
-from adapters.sandbox.linkedin import members as people
+from adapters.sandbox.linkedin import asset, members, oauth, post, upload
 from adapters.sandbox.linkedin.dialect import ORGANIZATION, PERSON, PLATFORM, SCOPES, WRITE
 from adapters.sandbox.rate_windows import DAY
 
@@ -23,14 +22,14 @@ _PATHS = (
     ("GET", "/linkedin/rest/videos/{urn}", asset.READ),
     ("PUT", "/linkedin/dms-uploads/{place}/{number:\\d{1,6}}", upload.PUT),
     ("POST", "/linkedin/rest/posts", post.CREATE),
-    ("GET", "/linkedin/rest/posts", post.LISTING),
+    ("GET", "/linkedin/rest/posts", post.LIST),
     ("GET", "/linkedin/rest/posts/{urn}", post.READ),
     ("DELETE", "/linkedin/rest/posts/{urn}", post.DELETE),
-    ("GET", "/linkedin/rest/organizationAcls", people.ACLS),
-    ("GET", "/linkedin/rest/organizations", people.ORGANIZATIONS),
-    ("GET", "/linkedin/rest/organizations/{id:\\d+}", people.ORGANIZATION_NODE),
-    ("GET", "/linkedin/v2/userinfo", people.USERINFO),
-    ("GET", "/linkedin/v2/me", people.ME),
+    ("GET", "/linkedin/rest/organizationAcls", members.ACLS),
+    ("GET", "/linkedin/rest/organizations", members.ORGANIZATIONS),
+    ("GET", "/linkedin/rest/organizations/{id:\\d+}", members.ORGANIZATION_NODE),
+    ("GET", "/linkedin/v2/userinfo", members.USERINFO),
+    ("GET", "/linkedin/v2/me", members.ME),
     ("GET", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
     ("POST", "/linkedin-www/oauth/v2/authorization", oauth.CONSENT),
     ("POST", "/linkedin-www/oauth/v2/accessToken", oauth.TOKEN),
@@ -41,13 +40,13 @@ def _is_organization(options: "Record") -> bool:
     return options.get("kind") == "organization"
 
 
-def _scopes(options: "Record") -> tuple[str, ...]:
+def _list_scopes(options: "Record") -> tuple[str, ...]:
     if _is_organization(options):
         return tuple(scope for scope in SCOPES if scope != WRITE[PERSON])
     return ("openid", "profile", WRITE[PERSON])
 
 
-def _urn(options: "Record") -> str:
+def _make_urn(options: "Record") -> str:
     if _is_organization(options):
         return ORGANIZATION + random_digits(8, "5")
     return PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
@@ -58,8 +57,8 @@ def register(app: web.Application, context: "SandboxContext") -> None:
     context.accounts.define(
         PLATFORM,
         AccountKind(
-            new_id=_urn,
-            scopes=_scopes,
+            new_id=_make_urn,
+            scopes=_list_scopes,
             connection=lambda options: "organization" if _is_organization(options) else "person",
             access_prefix="AQX",
             access_life=oauth.ACCESS_S,

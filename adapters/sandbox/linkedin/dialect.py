@@ -1,4 +1,4 @@
-"""How the LinkedIn stand-in answers: its error envelope, its headers, and for whom a token may act.
+"""Responses of the LinkedIn sandbox, required headers, and what a token may act for.
 
 learn.microsoft.com/linkedin/marketing (versioning, rate-limits, posts-api), read 2026-11-24.
 """
@@ -17,40 +17,40 @@ WRITE = {PERSON: "w_member_social", ORGANIZATION: "w_organization_social"}
 READ_ORGANIZATION, LIST_ORGANIZATIONS = "r_organization_social", "rw_organization_admin"
 BASIC = "r_basicprofile"
 SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
-"""Everything an app can be granted."""
+"""Every scope that an app can be granted."""
 
 _OLDEST_VERSION = 202512
-"""A version is sunset about a year after it came out."""
+"""LinkedIn sunsets a version about a year after its release."""
 _VERSION = re.compile(r"\d{4}(0[1-9]|1[0-2])\Z")
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
 
 def ok(body: object) -> web.Response:
-    """A yes."""
+    """Return a success response."""
     return json_response(body)
 
 
 def error_response(
     status: int, code: str, message: str, *, service: int = 100, wait: int | None = None
 ) -> web.Response:
-    """A no."""
+    """Return an error response; `wait` is the Retry-After in seconds."""
     headers = None if wait is None else {"Retry-After": str(wait)}
     body = {"status": status, "code": code, "message": message, "serviceErrorCode": service}
     return json_response(body, status, headers)
 
 
 def refuse(code: str, message: str, status: int = 400) -> Refused:
-    """The refusal of a request."""
+    """Return the exception that responds with this error."""
     return Refused(error_response(status, code, message))
 
 
-def denied(message: str = "Not enough permissions to access this resource.") -> Refused:
-    """403: not yours, or not granted."""
+def deny(message: str = "Not enough permissions to access this resource.") -> Refused:
+    """Return the exception that responds with 403 ACCESS_DENIED."""
     return Refused(error_response(403, "ACCESS_DENIED", message))
 
 
-def limited(wait: int) -> web.Response:
-    """The day's calls are used up."""
+def quota_response(wait: int) -> web.Response:
+    """Return the error for an exhausted rate limit; `wait` in seconds."""
     return error_response(
         429,
         "TOO_MANY_REQUESTS",
@@ -77,14 +77,14 @@ DIALECT = Dialect(
     missing_scope=lambda _: error_response(
         403, "ACCESS_DENIED", "Not enough permissions to access this resource."
     ),
-    rate_limited=limited,
+    rate_limited=quota_response,
     server_error=lambda: error_response(500, "INTERNAL_SERVER_ERROR", "Internal Server Error", service=0),
     malformed=lambda: error_response(400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
 )
 
 
-def versioned(call: Call) -> None:
-    """Check the headers that every call of the versioned API needs; raises Refused."""
+def check_headers(call: Call) -> None:
+    """Raise Refused unless the headers of the versioned API are present and valid."""
     headers = call.request.headers
     version = headers.get("LinkedIn-Version")
     if version is None:
@@ -96,48 +96,48 @@ def versioned(call: Call) -> None:
         raise refuse("ILLEGAL_ARGUMENT", "The header X-Restli-Protocol-Version must be 2.0.0.")
 
 
-def member(call: Call) -> Record:
-    """The account of the token on a call of the versioned API."""
+def authenticate(call: Call) -> Record:
+    """Return the account of the token after checking the versioned API's headers; raises Refused."""
     if not call.request.headers.get("Authorization"):
         raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", service=65604))
-    versioned(call)
+    check_headers(call)
     return call.authenticate()
 
 
-def token(call: Call) -> Record:
-    """What is known of the token that `member` has let pass."""
+def get_token(call: Call) -> Record:
+    """Return the record of the request's token; raises Refused."""
     found = call.context.accounts.find_token(PLATFORM, _read_token(call) or "")
     if found is None:
         raise Refused(DIALECT.unknown_token())
     return found
 
 
-def may(call: Call, account: Record, *scopes: str) -> bool:
-    """Whether the token has one of these scopes."""
-    granted = call.context.accounts.list_granted_scopes(token(call), account)
+def has_scope(call: Call, account: Record, *scopes: str) -> bool:
+    """Return True if the token has one of these scopes."""
+    granted = call.context.accounts.list_granted_scopes(get_token(call), account)
     return any(scope in granted for scope in scopes)
 
 
-def acting(call: Call, urn: object, name: str) -> Record:
-    """The person or organization `urn` that the token may write for; raises Refused."""
-    account = member(call)
+def authorize_author(call: Call, urn: object, name: str) -> Record:
+    """Return the account `urn`, given in field `name`. Raises Refused unless the token may write for it."""
+    account = authenticate(call)
     if not isinstance(urn, str) or not urn:
         raise refuse("MISSING_FIELD", f"Field {name} is required")
     sort = next((prefix for prefix in WRITE if urn.startswith(prefix)), None)
     if sort is None:
         raise refuse("INVALID_URN_TYPE", f"Field {name}: {urn} is neither a person nor an organization")
-    if not may(call, account, WRITE[sort]):
-        raise denied()
+    if not has_scope(call, account, WRITE[sort]):
+        raise deny()
     if urn == account["remote_id"]:
         return account
     other = call.context.accounts.find(PLATFORM, urn)
-    if other is None or f"{PLATFORM}:{urn}" not in token(call).get("acts_for", ()):
-        raise denied(f"Organization permissions must be used when using organization as author: {urn}")
+    if other is None or f"{PLATFORM}:{urn}" not in get_token(call).get("acts_for", ()):
+        raise deny(f"Organization permissions must be used when using organization as author: {urn}")
     return other
 
 
-def urn_of(call: Call, name: str) -> str:
-    """The URN in the path, which must have been percent-encoded there; raises Refused."""
+def get_path_urn(call: Call, name: str) -> str:
+    """Return the URN in the path; raises Refused unless it is percent-encoded."""
     if not _ENCODED.search(call.request.raw_path):
         raise refuse("ILLEGAL_ARGUMENT", "URNs in a path must be percent-encoded.")
     return call.request.match_info[name]

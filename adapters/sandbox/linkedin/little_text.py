@@ -1,7 +1,7 @@
-r"""LinkedIn's "little text": what people see of a commentary.
+r"""LinkedIn's "little text" format: the visible text of a commentary.
 
-Reserved characters need a backslash: | { } @ [ ] ( ) < > # \ * _ ~. One that has none, and is no mention or hashtag,
-cuts the text off there, though the answer is 201: github.com/ComposioHQ/composio issue 2710, read 2026-11-24.
+Reserved characters need a backslash: | { } @ [ ] ( ) < > # \ * _ ~. An unescaped one that starts no mention or hashtag
+truncates the text there, although the response is 201: github.com/ComposioHQ/composio issue 2710, read 2026-11-24.
 """
 
 import re
@@ -15,8 +15,8 @@ _PART = re.compile(
 )
 
 
-def shown(commentary: str) -> str:
-    """The text as it appears, cut where a reserved character stands unescaped."""
+def render(commentary: str) -> str:
+    """Return the visible text, truncated at the first unescaped reserved character."""
     text, place = "", 0
     while (match := _PART.match(commentary, place)) is not None:
         place = match.end()

@@ -1,4 +1,4 @@
-"""Who is who on the LinkedIn stand-in: the member of a token, and the organizations a member may post for.
+"""LinkedIn members and organizations: the profile of a token's member, and the organizations it administers.
 
 learn.microsoft.com: "Sign In with LinkedIn using OpenID Connect", "Profile API" and "Organization Access Control by
 Role", read 2026-11-24.
@@ -18,13 +18,13 @@ from adapters.sandbox.linkedin.dialect import (
     ORGANIZATION,
     PERSON,
     PLATFORM,
-    denied,
+    authenticate,
+    deny,
     error_response,
-    may,
-    member,
+    get_token,
+    has_scope,
     ok,
     refuse,
-    token,
 )
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -36,8 +36,8 @@ ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
 _IDS = re.compile(r"List\(([\d,]*)\)\Z")
 
 
-def administered(context: "SandboxContext", person: Record) -> list[Record]:
-    """The organizations a person may post for: those of option `administers` (usernames), else all there are."""
+def list_administered(context: "SandboxContext", person: Record) -> list[Record]:
+    """Return the organizations a person may post for: those in option `administers` (usernames), else all."""
     named = person["options"].get("administers")
     return [
         account
@@ -48,45 +48,45 @@ def administered(context: "SandboxContext", person: Record) -> list[Record]:
     ]
 
 
-def person_of(account: Record) -> str:
-    """The id of the member behind a token; behind one made for an organization stands some administrator."""
+def get_person_id(account: Record) -> str:
+    """Return the member id of an account; an organization has a derived administrator's id."""
     if account["remote_id"].startswith(PERSON):
         return str(account["remote_id"].removeprefix(PERSON))
     return hashlib.sha256(account["remote_id"].encode()).hexdigest()[:10]
 
 
-async def me(call: Call) -> web.Response:
+async def read_me(call: Call) -> web.Response:
     """GET /v2/me, for a token with the scope r_basicprofile."""
     account = call.authenticate(BASIC)
     first, _, last = account["display_name"].partition(" ")
-    return ok({"id": person_of(account), "localizedFirstName": first, "localizedLastName": last})
+    return ok({"id": get_person_id(account), "localizedFirstName": first, "localizedLastName": last})
 
 
-async def userinfo(call: Call) -> web.Response:
+async def read_userinfo(call: Call) -> web.Response:
     """GET /v2/userinfo, for a token with the scopes openid and profile."""
     account = call.authenticate("openid")
     name = account["display_name"]
     first, _, last = name.partition(" ")
-    told = {"sub": person_of(account), "name": name, "given_name": first, "family_name": last}
-    told |= {
+    body = {"sub": get_person_id(account), "name": name, "given_name": first, "family_name": last}
+    body |= {
         "picture": "https://media.licdn.example/picture.jpg",
         "locale": {"country": "US", "language": "en"},
     }
-    return ok(told)
+    return ok(body)
 
 
-def _organizations(call: Call, account: Record) -> list[str]:
+def _list_organizations(call: Call, account: Record) -> list[str]:
     prefix = f"{PLATFORM}:"
-    mine = [urn.removeprefix(prefix) for urn in token(call).get("acts_for", ())]
+    mine = [urn.removeprefix(prefix) for urn in get_token(call).get("acts_for", ())]
     own = [account["remote_id"]] if account["remote_id"].startswith(ORGANIZATION) else []
     return own + [urn for urn in mine if urn.startswith(ORGANIZATION)]
 
 
-async def acls(call: Call) -> web.Response:
+async def list_acls(call: Call) -> web.Response:
     """GET /rest/organizationAcls?q=roleAssignee."""
-    account = member(call)
-    if not may(call, account, LIST_ORGANIZATIONS):
-        raise denied()
+    account = authenticate(call)
+    if not has_scope(call, account, LIST_ORGANIZATIONS):
+        raise deny()
     query = call.request.query
     if query.get("q") != "roleAssignee":
         raise refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
@@ -96,52 +96,52 @@ async def acls(call: Call) -> web.Response:
             "role": ROLES[0],
             "state": "APPROVED",
             "organization": urn,
-            "roleAssignee": PERSON + person_of(account),
+            "roleAssignee": PERSON + get_person_id(account),
         }
-        for urn in _organizations(call, account)
+        for urn in _list_organizations(call, account)
         if (role, state) == (ROLES[0], "APPROVED")
     ]
     return ok({"paging": {"start": 0, "count": 10, "links": [], "total": len(rows)}, "elements": rows})
 
 
-def _told(call: Call, number: str) -> Record | None:
+def _organization_to_dict(call: Call, number: str) -> Record | None:
     found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
     if found is None:
         return None
-    told: Record = {
+    body: Record = {
         "id": int(number),
         "localizedName": found["display_name"],
         "vanityName": found["username"],
     }
-    return told | {"$URN": found["remote_id"], "primaryOrganizationType": "NONE"}
+    return body | {"$URN": found["remote_id"], "primaryOrganizationType": "NONE"}
 
 
-async def organization(call: Call) -> web.Response:
+async def read_organization(call: Call) -> web.Response:
     """GET /rest/organizations/{id}."""
-    account = member(call)
+    account = authenticate(call)
     number = call.request.match_info["id"]
-    told = _told(call, number)
-    if told is None:
+    body = _organization_to_dict(call, number)
+    if body is None:
         raise Refused(error_response(404, "RESOURCE_NOT_FOUND", f"Could not find entity {number}"))
-    if told["$URN"] not in _organizations(call, account):
-        raise denied()
-    return ok(told)
+    if body["$URN"] not in _list_organizations(call, account):
+        raise deny()
+    return ok(body)
 
 
-async def organizations(call: Call) -> web.Response:
+async def list_organizations(call: Call) -> web.Response:
     """GET /rest/organizations?ids=List(1,2)."""
-    account = member(call)
+    account = authenticate(call)
     match = _IDS.match(call.request.query.get("ids", ""))
     if match is None:
         raise refuse("ILLEGAL_ARGUMENT", "The parameter ids must be List(…)")
-    mine = _organizations(call, account)
-    found = {number: _told(call, number) for number in match[1].split(",") if number}
-    results = {number: told for number, told in found.items() if told is not None and told["$URN"] in mine}
+    mine = _list_organizations(call, account)
+    found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
+    results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
     return ok({"results": results, "statuses": {}, "errors": {}})
 
 
-USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=userinfo, dialect=DIALECT)
-ME = Endpoint(platform=PLATFORM, step="oauth", handle=me, dialect=DIALECT)
-ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=acls, dialect=DIALECT)
-ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=organization, dialect=DIALECT)
-ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=organizations, dialect=DIALECT)
+USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=read_userinfo, dialect=DIALECT)
+ME = Endpoint(platform=PLATFORM, step="oauth", handle=read_me, dialect=DIALECT)
+ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=list_acls, dialect=DIALECT)
+ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=read_organization, dialect=DIALECT)
+ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=list_organizations, dialect=DIALECT)

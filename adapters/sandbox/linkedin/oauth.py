@@ -1,6 +1,6 @@
-"""LinkedIn's token endpoint: a code for an access token of 60 days; a refresh token for approved partners only.
+"""LinkedIn's token endpoint: access tokens of 60 days; refresh tokens for approved partners only.
 
-A refresh token lives 365 days from the first consent and stays the same when it is used. Partners: option `partner`.
+A refresh token is valid for 365 days from the first consent and does not rotate. Partners: option `partner`.
 """
 
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from aiohttp import web
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.endpoint import Call, Dialect, Endpoint
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
-from adapters.sandbox.linkedin import members as people
+from adapters.sandbox.linkedin import members
 from adapters.sandbox.linkedin.dialect import DIALECT, PERSON, PLATFORM, SCOPES
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
@@ -49,13 +49,15 @@ OAUTH_DIALECT = Dialect(
 )
 
 
-def _granted(context: "SandboxContext", given: Record, chosen: list[Record]) -> Record:
-    """A person brings the organizations along that they administer."""
+def _get_code_fields(context: "SandboxContext", given: Record, chosen: list[Record]) -> Record:
+    """Return the fields of an authorization code: granted scopes, and the organizations the person administers."""
     person = chosen[0]
     possible = person["options"].get("scopes", SCOPES)
     more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}
     if person["remote_id"].startswith(PERSON):
-        more["acts_for"] = [f"{PLATFORM}:{one['remote_id']}" for one in people.administered(context, person)]
+        more["acts_for"] = [
+            f"{PLATFORM}:{one['remote_id']}" for one in members.list_administered(context, person)
+        ]
     return more
 
 
@@ -67,17 +69,17 @@ CONSENT_SCREEN = ConsentScreen(
         "error": "user_cancelled_authorize",
         "error_description": "The user cancelled the authorization",
     },
-    code_fields=_granted,
+    code_fields=_get_code_fields,
 )
 
 
-def _form(call: Call) -> dict[str, str]:
+def _parse_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-async def token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """POST /oauth/v2/accessToken."""
-    form = _form(call)
+    form = _parse_form(call)
     try:
         match form.get("grant_type"):
             case "authorization_code":
@@ -102,10 +104,10 @@ def _exchange(call: Call, form: dict[str, str]) -> web.Response:
             "refresh_token": issued["refresh_token"],
             "refresh_token_expires_in": issued["refresh_expires_in"],
         }
-    return json_response(body | _scope(call, account, code))
+    return json_response(body | _get_scope_fields(call, account, code))
 
 
-def _scope(call: Call, account: Record, like: Record) -> Record:
+def _get_scope_fields(call: Call, account: Record, like: Record) -> Record:
     return {
         "scope": ",".join(call.context.accounts.list_granted_scopes(like, account)),
         "token_type": "Bearer",
@@ -125,18 +127,20 @@ def _refresh(call: Call, text: str) -> web.Response:
     access = accounts.create_token(account, "access", "AQX", ACCESS_S, 0.0, more)
     body: Record = {"access_token": access, "expires_in": int(ACCESS_S), "refresh_token": text}
     body["refresh_token_expires_in"] = int(found["expires_at"] - call.context.clock.now())
-    return json_response(body | _scope(call, account, found))
+    return json_response(body | _get_scope_fields(call, account, found))
 
 
-def _owner(call: Call) -> Record | None:
-    form = _form(call)
+def _find_owner(call: Call) -> Record | None:
+    form = _parse_form(call)
     found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-def _step(call: Call) -> str:
-    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+def _get_step(call: Call) -> str:
+    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=OAUTH_DIALECT, owner=_owner)
+TOKEN = Endpoint(
+    platform=PLATFORM, step=_get_step, handle=issue_token, dialect=OAUTH_DIALECT, owner=_find_owner
+)

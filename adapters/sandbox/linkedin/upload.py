@@ -1,4 +1,4 @@
-"""www.linkedin.com/dms-uploads: takes an image whole (with the token), a video in its parts (without one)."""
+"""www.linkedin.com/dms-uploads: receives images whole (with a token) and videos in parts (without one)."""
 
 import hashlib
 from pathlib import Path
@@ -17,29 +17,29 @@ _IMAGE_BYTES = 100 << 20
 _STEP = 1 << 20
 
 
-def _found(call: Call) -> Record | None:
+def _find_asset(call: Call) -> Record | None:
     place = call.context.store.get("linkedin.place", call.request.match_info["place"])
     return None if place is None else call.context.store.get(asset.KIND, place["asset"])
 
 
-def _owner(call: Call) -> Record | None:
-    record = _found(call)
+def _find_owner(call: Call) -> Record | None:
+    record = _find_asset(call)
     return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
 
 async def put(call: Call) -> web.Response:
     """PUT of an image, or of one part of a video."""
-    record = _found(call)
+    record = _find_asset(call)
     if record is None:
         raise refuse("RESOURCE_NOT_FOUND", "Could not find the upload", 404)
     if call.context.clock.now() >= record["created"] + DAY:
         raise refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
     if record["kind"] == "image":
-        return await _image(call, record)
-    return await _part(call, record)
+        return await _receive_image(call, record)
+    return await _receive_part(call, record)
 
 
-async def _image(call: Call, record: Record) -> web.Response:
+async def _receive_image(call: Call, record: Record) -> web.Response:
     call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
@@ -49,7 +49,7 @@ async def _image(call: Call, record: Record) -> web.Response:
     return web.Response(status=201)
 
 
-async def _part(call: Call, record: Record) -> web.Response:
+async def _receive_part(call: Call, record: Record) -> web.Response:
     headers = call.request.headers
     number = int(call.request.match_info["number"])
     first = number * asset.PART
@@ -61,19 +61,19 @@ async def _part(call: Call, record: Record) -> web.Response:
     if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
     await _store(call, record, first, length)
-    etag = _etag(asset.path(call.context, record), first, length)
+    etag = _hash_part(asset.upload_path(call.context, record), first, length)
     record["etags"][str(number)] = etag
     call.context.store.put(asset.KIND, record["key"], record)
     return web.Response(status=200, headers={"ETag": etag})
 
 
 async def _store(call: Call, record: Record, at: int, most: int) -> None:
-    taken = await receive_body(call.request, asset.path(call.context, record), at, most)
+    taken = await receive_body(call.request, asset.upload_path(call.context, record), at, most)
     if taken.is_aborted or taken.is_too_large:
         raise Refused(web.Response(status=400))
 
 
-def _etag(path: Path, first: int, length: int) -> str:
+def _hash_part(path: Path, first: int, length: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(first)
@@ -83,4 +83,6 @@ def _etag(path: Path, first: int, length: int) -> str:
     return f"/ambry-video/signedId/{digest.hexdigest()}"
 
 
-PUT = Endpoint(platform=PLATFORM, step="upload", handle=put, dialect=DIALECT, owner=_owner, is_streamed=True)
+PUT = Endpoint(
+    platform=PLATFORM, step="upload", handle=put, dialect=DIALECT, owner=_find_owner, is_streamed=True
+)

@@ -1,4 +1,4 @@
-"""Pinterest's API v5, and the storage that takes its videos, as documented on 2026-11-24."""
+"""Pinterest's API v5, and the storage that receives its videos, as documented on 2026-11-24."""
 
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 _ROOT = "/pinterest/v5"
 _PATHS = (
     ("POST", f"{_ROOT}/oauth/token", oauth.TOKEN),
-    ("GET", f"{_ROOT}/user_account", board.PERSON),
+    ("GET", f"{_ROOT}/user_account", board.USER),
     ("POST", f"{_ROOT}/boards", board.CREATE),
-    ("GET", f"{_ROOT}/boards", board.LISTING),
+    ("GET", f"{_ROOT}/boards", board.LIST),
     ("GET", f"{_ROOT}/boards/{{board}}", board.READ),
     ("GET", f"{_ROOT}/boards/{{board}}/pins", pin.ON_BOARD),
     ("POST", f"{_ROOT}/media", media.REGISTER),
-    ("GET", f"{_ROOT}/media", media.LISTING),
+    ("GET", f"{_ROOT}/media", media.LIST),
     ("GET", f"{_ROOT}/media/{{media}}", media.READ),
     ("POST", "/pinterest-media/{media}/", media.RECEIVE),
     ("POST", f"{_ROOT}/pins", pin.CREATE),
-    ("GET", f"{_ROOT}/pins", pin.LISTING),
+    ("GET", f"{_ROOT}/pins", pin.LIST),
     ("GET", f"{_ROOT}/pins/{{pin}}", pin.READ),
     ("DELETE", f"{_ROOT}/pins/{{pin}}", pin.DELETE),
     ("GET", "/pinterest-www/oauth/", oauth.CONSENT),

@@ -1,4 +1,4 @@
-"""Boards of the Pinterest stand-in, and the person they belong to."""
+"""Pinterest boards, and the user account they belong to."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.pinterest.dialect import (
     DIALECT,
     PLATFORM,
+    authenticate_reader,
+    authenticate_writer,
     error_response,
     invalid,
     ok,
-    page_of,
-    reader,
-    writer,
+    paginate,
 )
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.board"
-_NAME_MOST = 50
+_MAX_NAME = 50
 
 
 def provision(context: "SandboxContext", account: Record) -> Record:
-    """The default board of an account with option `default_board` (a name, or true); made once."""
+    """Return the default board of an account with option `default_board` (a name, or true); create it once."""
     wanted = account["options"].get("default_board")
     if not wanted:
         return {}
@@ -36,18 +36,18 @@ def provision(context: "SandboxContext", account: Record) -> Record:
     for board in context.store.get_all(KIND).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
-    return {"default_board": _make(context, account, name, "", "PUBLIC")["key"]}
+    return {"default_board": _create(context, account, name, "", "PUBLIC")["key"]}
 
 
-def _make(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
+def _create(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
     board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
     board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
     context.store.put(KIND, board["key"], board)
     return board
 
 
-def own(call: Call, account: Record, key: object) -> Record:
-    """A board of the account; raises Refused."""
+def get_own(call: Call, account: Record, key: object) -> Record:
+    """Return a board of the account. Raises Refused if it is unknown or belongs to another account."""
     if not isinstance(key, str) or not key.isdecimal():
         raise invalid("Invalid request: board_id must match ^\\d+$.")
     board = call.context.store.get(KIND, key)
@@ -58,7 +58,7 @@ def own(call: Call, account: Record, key: object) -> Record:
     return board
 
 
-def _told(account: Record, board: Record) -> Record:
+def _board_to_dict(account: Record, board: Record) -> Record:
     return {
         "id": board["key"],
         "created_at": to_iso(board["created"])[:19],
@@ -76,36 +76,36 @@ def _told(account: Record, board: Record) -> Record:
 
 async def create(call: Call) -> web.Response:
     """POST /v5/boards."""
-    account = writer(call, "boards:write")
+    account = authenticate_writer(call, "boards:write")
     body = call.json()
     name = body.get("name")
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_MOST:
-        raise invalid(f"Invalid request: name must have from 1 to {_NAME_MOST} characters.")
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME:
+        raise invalid(f"Invalid request: name must have from 1 to {_MAX_NAME} characters.")
     privacy = str(body.get("privacy") or "PUBLIC")
-    board = _make(call.context, account, name, str(body.get("description") or ""), privacy)
-    return ok(_told(account, board), account, 201)
+    board = _create(call.context, account, name, str(body.get("description") or ""), privacy)
+    return ok(_board_to_dict(account, board), account, 201)
 
 
-async def listing(call: Call) -> web.Response:
+async def list_boards(call: Call) -> web.Response:
     """GET /v5/boards."""
-    account = reader(call, "boards:read")
+    account = authenticate_reader(call, "boards:read")
     mine = [
         board
         for board in call.context.store.get_all(KIND).values()
         if board["account"] == account["remote_id"]
     ]
-    return ok(page_of(call, [_told(account, board) for board in mine]), account)
+    return ok(paginate(call, [_board_to_dict(account, board) for board in mine]), account)
 
 
 async def read(call: Call) -> web.Response:
     """GET /v5/boards/{board}."""
-    account = reader(call, "boards:read")
-    return ok(_told(account, own(call, account, call.request.match_info["board"])), account)
+    account = authenticate_reader(call, "boards:read")
+    return ok(_board_to_dict(account, get_own(call, account, call.request.match_info["board"])), account)
 
 
-async def person(call: Call) -> web.Response:
+async def read_user(call: Call) -> web.Response:
     """GET /v5/user_account."""
-    account = reader(call, "user_accounts:read")
+    account = authenticate_reader(call, "user_accounts:read")
     return ok(
         {
             "account_type": "BUSINESS",
@@ -125,6 +125,6 @@ async def person(call: Call) -> web.Response:
 
 
 CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, dialect=DIALECT)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="read", handle=list_boards, dialect=DIALECT)
 READ = Endpoint(platform=PLATFORM, step="read", handle=read, dialect=DIALECT)
-PERSON = Endpoint(platform=PLATFORM, step="read", handle=person, dialect=DIALECT)
+USER = Endpoint(platform=PLATFORM, step="read", handle=read_user, dialect=DIALECT)

@@ -1,6 +1,6 @@
-"""How the Pinterest stand-in words its answers, and what its rate limits are.
+"""Responses and rate limits of the Pinterest sandbox.
 
-Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per person and app 100 writes and 1000
+Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per user and app 100 writes and 1000
 reads a minute; an app with Trial access (option `trial`) 300 writes a day. The codes of 429 and 5xx are guesses.
 """
 
@@ -19,11 +19,11 @@ _RATE_LIMIT = 8
 
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
-    """A yes."""
-    return json_response(body, status, None if account is None else _told(account))
+    """Return a success response; `account` adds the rate-limit headers."""
+    return json_response(body, status, None if account is None else _make_rate_headers(account))
 
 
-def _told(account: Record) -> dict[str, str]:
+def _make_rate_headers(account: Record) -> dict[str, str]:
     limit, remaining = account["rate"]
     return {
         "x-ratelimit-limit": str(limit),
@@ -35,17 +35,17 @@ def _told(account: Record) -> dict[str, str]:
 def error_response(
     status: int, code: int, message: str, *, headers: dict[str, str] | None = None, more: Record | None = None
 ) -> web.Response:
-    """A no."""
+    """Return an error response; `more` adds fields to its body."""
     return json_response({"code": code, "message": message, **(more or {})}, status, headers)
 
 
 def invalid(message: str) -> Refused:
-    """The refusal of a bad parameter."""
+    """Return the exception that responds with 400 for an invalid parameter."""
     return Refused(error_response(400, 1, message))
 
 
-def limited(wait: int) -> web.Response:
-    """Too many requests."""
+def rate_limit_response(wait: int) -> web.Response:
+    """Return the error for an exceeded rate limit; `wait` in seconds."""
     headers = {"Retry-After": str(wait), "x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}
     headers["x-ratelimit-reset"] = str(wait)
     return error_response(
@@ -53,13 +53,13 @@ def limited(wait: int) -> web.Response:
     )
 
 
-def _spam() -> web.Response:
+def _spam_response() -> web.Response:
     detail = {"message_detail": "Your account has been blocked from this action because of spam."}
     return error_response(429, _RATE_LIMIT, "This action was blocked.", more=detail)
 
 
 def read_token(call: Call) -> str | None:
-    """The access token."""
+    """Return the Bearer token of the request, or None."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     return text if scheme == "Bearer" and text else None
 
@@ -70,38 +70,38 @@ DIALECT = Dialect(
     expired=lambda: error_response(401, 2, "Authentication failed."),
     revoked=lambda: error_response(401, 2, "Authentication failed."),
     missing_scope=lambda _: error_response(403, 29, "You are not permitted to access that resource."),
-    rate_limited=limited,
+    rate_limited=rate_limit_response,
     server_error=lambda: error_response(500, 12, "Something went wrong on our end. Sorry about that."),
     malformed=lambda: error_response(400, 1, "Invalid request: the body is not a JSON object."),
-    spam_blocked=_spam,
+    spam_blocked=_spam_response,
 )
 
 
-def writer(call: Call, *scopes: str) -> Record:
-    """The account behind the token, with room for one more write; raises Refused."""
+def authenticate_writer(call: Call, *scopes: str) -> Record:
+    """Return the account of the token and count one write. Raises Refused if a limit is exceeded."""
     account = call.authenticate(*scopes)
     key = account["remote_id"]
     if account["options"].get("trial"):
         window = f"pinterest.trial:{key}"
         if not call.context.rate_windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
-            raise Refused(limited(int(DAY)))
-    return _counted(call, account, f"pinterest.write:{key}", _WRITES_A_MINUTE)
+            raise Refused(rate_limit_response(int(DAY)))
+    return _count_request(call, account, f"pinterest.write:{key}", _WRITES_A_MINUTE)
 
 
-def reader(call: Call, *scopes: str) -> Record:
-    """The account behind the token, with room for one more read; raises Refused."""
+def authenticate_reader(call: Call, *scopes: str) -> Record:
+    """Return the account of the token and count one read. Raises Refused if the limit is exceeded."""
     account = call.authenticate(*scopes)
-    return _counted(call, account, f"pinterest.read:{account['remote_id']}", _READS_A_MINUTE)
+    return _count_request(call, account, f"pinterest.read:{account['remote_id']}", _READS_A_MINUTE)
 
 
-def _counted(call: Call, account: Record, window: str, limit: int) -> Record:
+def _count_request(call: Call, account: Record, window: str, limit: int) -> Record:
     if not call.context.rate_windows.take(window, limit, MINUTE):
-        raise Refused(limited(int(MINUTE)))
+        raise Refused(rate_limit_response(int(MINUTE)))
     return account | {"rate": (limit, limit - call.context.rate_windows.count_used(window, MINUTE))}
 
 
-def page_of(call: Call, rows: list[Record]) -> Record:
-    """`page_size` rows behind the bookmark."""
+def paginate(call: Call, rows: list[Record]) -> Record:
+    """Return one page: at most `page_size` rows after the bookmark."""
     query = call.request.query
     size, start = query.get("page_size", "25"), query.get("bookmark") or "0"
     if not size.isdecimal() or not 0 < int(size) <= 250 or not start.isdecimal():  # noqa: PLR2004 - the vendor's

@@ -1,6 +1,6 @@
-"""Videos on their way to a pin: registered at Pinterest, sent to its storage as a form, looked at.
+"""Pinterest videos: registration, upload to the storage as a form, and processing.
 
-States: registered -> processing -> succeeded or failed. The storage says no as Amazon S3 does, in XML.
+States: registered -> processing -> succeeded or failed. The storage answers errors in XML, as Amazon S3 does.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.pinterest.dialect import (
     DIALECT,
     PLATFORM,
+    authenticate_reader,
+    authenticate_writer,
     error_response,
     invalid,
-    limited,
     ok,
-    page_of,
-    reader,
-    writer,
+    paginate,
+    rate_limit_response,
 )
 from adapters.sandbox.processing import Processor
 from adapters.sandbox.responses import Refused
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.media"
-MOST_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
 _POLICY_S = 3600.0
 _CODECS = ("h264", "hevc")
 _SECONDS = (4.0, 900.0)
@@ -45,7 +45,7 @@ _RATIO = (0.5, 1.91)
 
 async def register(call: Call) -> web.Response:
     """POST /v5/media."""
-    account = writer(call, "pins:write")
+    account = authenticate_writer(call, "pins:write")
     if call.json().get("media_type") != "video":
         raise invalid("Invalid request: media_type must be video.")
     now = call.context.clock.now()
@@ -77,50 +77,56 @@ async def register(call: Call) -> web.Response:
     return ok(answer, account, 201)
 
 
-def _own(call: Call, account: Record) -> Record:
+def _get_own(call: Call, account: Record) -> Record:
     record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None or record["account"] != account["remote_id"]:
         raise Refused(error_response(404, 50, "Media not found."))
     return record
 
 
-def _told(record: Record) -> Record:
+def _media_to_dict(record: Record) -> Record:
     return {"media_id": record["key"], "media_type": "video", "status": record["state"]}
 
 
 async def read(call: Call) -> web.Response:
     """GET /v5/media/{media}."""
-    account = reader(call, "pins:read")
-    return ok(_told(_own(call, account)), account)
+    account = authenticate_reader(call, "pins:read")
+    return ok(_media_to_dict(_get_own(call, account)), account)
 
 
-async def listing(call: Call) -> web.Response:
+async def list_media(call: Call) -> web.Response:
     """GET /v5/media."""
-    account = reader(call, "pins:read")
+    account = authenticate_reader(call, "pins:read")
     mine = [
         record
         for record in call.context.store.get_all(KIND).values()
         if record["account"] == account["remote_id"]
     ]
-    return ok(page_of(call, [_told(record) for record in reversed(mine)]), account)
+    return ok(paginate(call, [_media_to_dict(record) for record in reversed(mine)]), account)
 
 
-def _xml(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def _xml_response(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
     return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
 
 
 _STORAGE_DIALECT = Dialect(
     read_token=lambda _: None,
-    unknown_token=lambda: _xml(403, "AccessDenied", "Access Denied"),
-    expired=lambda: _xml(403, "AccessDenied", "Invalid according to Policy: Policy expired."),
-    revoked=lambda: _xml(403, "AccessDenied", "Access Denied"),
-    missing_scope=lambda _: _xml(403, "AccessDenied", "Access Denied"),
-    rate_limited=lambda wait: _xml(
+    unknown_token=lambda: _xml_response(403, "AccessDenied", "Access Denied"),
+    expired=lambda: _xml_response(403, "AccessDenied", "Invalid according to Policy: Policy expired."),
+    revoked=lambda: _xml_response(403, "AccessDenied", "Access Denied"),
+    missing_scope=lambda _: _xml_response(403, "AccessDenied", "Access Denied"),
+    rate_limited=lambda wait: _xml_response(
         503, "SlowDown", "Please reduce your request rate.", {"Retry-After": str(wait)}
     ),
-    server_error=lambda: _xml(500, "InternalError", "We encountered an internal error. Please try again."),
-    malformed=lambda: _xml(400, "MalformedPOSTRequest", "The body of your POST request is not well-formed."),
+    server_error=lambda: _xml_response(
+        500, "InternalError", "We encountered an internal error. Please try again."
+    ),
+    malformed=lambda: _xml_response(
+        400, "MalformedPOSTRequest", "The body of your POST request is not well-formed."
+    ),
 )
 
 
@@ -131,28 +137,28 @@ class _Form:
     has_file: bool = False
 
 
-def _bad(status: int, code: str, message: str) -> Refused:
-    return Refused(_xml(status, code, message))
+def _refuse_xml(status: int, code: str, message: str) -> Refused:
+    return Refused(_xml_response(status, code, message))
 
 
 async def receive(call: Call) -> web.Response:
-    """POST of the form to the storage: every upload parameter, then `file`."""
+    """POST the form to the storage: every upload parameter, then `file`."""
     record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None:
-        raise _bad(403, "AccessDenied", "Access Denied")
+        raise _refuse_xml(403, "AccessDenied", "Access Denied")
     if "Authorization" in call.request.headers:
-        raise _bad(400, "InvalidArgument", "Only one auth mechanism allowed.")
+        raise _refuse_xml(400, "InvalidArgument", "Only one auth mechanism allowed.")
     if call.request.content_length is None:
-        raise _bad(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+        raise _refuse_xml(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
     if call.context.clock.now() >= record["created"] + _POLICY_S:
-        raise _bad(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
-    part = _path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
+        raise _refuse_xml(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+    part = _upload_path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
     try:
-        form = await _form(call, record, part)
-        _check(record, form)
-        if record["state"] != "registered":  # the same form again: it is there already
+        form = await _read_form(call, record, part)
+        _check_form(record, form)
+        if record["state"] != "registered":  # a repetition of the same form
             return web.Response(status=204)
-        part.replace(_path(call.context, record))
+        part.replace(_upload_path(call.context, record))
     finally:
         part.unlink(missing_ok=True)
     record |= {"state": "processing", "size": form.size, **call.take_processing_faults()}
@@ -161,15 +167,15 @@ async def receive(call: Call) -> web.Response:
     return web.Response(status=204)
 
 
-async def _form(call: Call, record: Record, place: Path) -> _Form:
+async def _read_form(call: Call, record: Record, place: Path) -> _Form:
     form = _Form(fields={})
     try:
-        reader = await call.request.multipart()
-        while (part := await reader.next()) is not None:
+        authenticate_reader = await call.request.multipart()
+        while (part := await authenticate_reader.next()) is not None:
             if form.has_file or not isinstance(part, aiohttp.BodyPartReader):
-                raise _bad(400, "InvalidArgument", "The file must be the last field of the form.")
+                raise _refuse_xml(400, "InvalidArgument", "The file must be the last field of the form.")
             if part.name == "file":
-                _check(record, form, is_whole=False)
+                _check_form(record, form, is_whole=False)
                 form.has_file = True
                 form.size = await _store(part, place)
             else:
@@ -184,31 +190,35 @@ async def _store(part: aiohttp.BodyPartReader, place: Path) -> int:
     with place.open("wb") as file:
         while chunk := await part.read_chunk(1 << 18):
             size += len(chunk)
-            if size > MOST_BYTES:
-                raise _bad(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+            if size > MAX_BYTES:
+                raise _refuse_xml(
+                    400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
+                )
             file.write(chunk)
     return size
 
 
-def _check(record: Record, form: _Form, *, is_whole: bool = True) -> None:
+def _check_form(record: Record, form: _Form, *, is_whole: bool = True) -> None:
     for name, value in record["parameters"].items():
         if form.fields.get(name) != value:
-            raise _bad(403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: {name}")
+            raise _refuse_xml(
+                403, "AccessDenied", f"Invalid according to Policy: Policy Condition failed: {name}"
+            )
     if is_whole and not form.has_file:
-        raise _bad(400, "InvalidArgument", "POST requires exactly one file upload per request.")
+        raise _refuse_xml(400, "InvalidArgument", "POST requires exactly one file upload per request.")
 
 
-def _path(context: "SandboxContext", record: Record) -> Path:
+def _upload_path(context: "SandboxContext", record: Record) -> Path:
     return context.uploads / f"pinterest-{record['key']}"
 
 
 def make_processor(context: "SandboxContext") -> Processor:
-    """How videos are worked on."""
+    """Return the processor of videos."""
 
     async def examine(record: Record) -> probe.VideoFacts | None:
-        if "fail_reason" in record or not await asyncio.to_thread(_path(context, record).exists):
+        if "fail_reason" in record or not await asyncio.to_thread(_upload_path(context, record).exists):
             return None
-        return await asyncio.to_thread(probe.read_video, _path(context, record))
+        return await asyncio.to_thread(probe.read_video, _upload_path(context, record))
 
     return Processor(
         is_pending=lambda record: record["state"] == "processing",
@@ -218,7 +228,7 @@ def make_processor(context: "SandboxContext") -> Processor:
 
 
 def _conclude(context: "SandboxContext", record: Record, facts: probe.VideoFacts | None) -> None:
-    _path(context, record).unlink(missing_ok=True)
+    _upload_path(context, record).unlink(missing_ok=True)
     if facts is None or not _is_good(facts):
         record["state"] = "failed"
     else:
@@ -234,7 +244,7 @@ def _is_good(facts: probe.VideoFacts) -> bool:
     )
 
 
-def _owner(call: Call) -> Record | None:
+def _find_owner(call: Call) -> Record | None:
     record = call.context.store.get(KIND, call.request.match_info["media"])
     return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
@@ -244,10 +254,15 @@ REGISTER = Endpoint(
     step="prepare",
     handle=register,
     dialect=DIALECT,
-    quota_exhausted=lambda _: limited(86_400),
+    quota_exhausted=lambda _: rate_limit_response(86_400),
 )
 READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
-LISTING = Endpoint(platform=PLATFORM, step="read", handle=listing, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="read", handle=list_media, dialect=DIALECT)
 RECEIVE = Endpoint(
-    platform=PLATFORM, step="upload", handle=receive, dialect=_STORAGE_DIALECT, owner=_owner, is_streamed=True
+    platform=PLATFORM,
+    step="upload",
+    handle=receive,
+    dialect=_STORAGE_DIALECT,
+    owner=_find_owner,
+    is_streamed=True,
 )

@@ -1,4 +1,4 @@
-"""Pinterest's token endpoint: a code for tokens, and refresh tokens of 60 days that rotate."""
+"""Pinterest's token endpoint: authorization codes, and rotating refresh tokens of 60 days."""
 
 import base64
 import binascii
@@ -19,12 +19,12 @@ _BAD_GRANT = 283
 CONSENT_SCREEN = ConsentScreen(vendor="Pinterest", platform=PLATFORM, code_life=_CODE_LIFE_S)
 
 
-def _form(call: Call) -> dict[str, str]:
+def _parse_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-def _client(call: Call) -> tuple[str | None, str | None]:
-    """The app, as HTTP Basic names it."""
+def _parse_client(call: Call) -> tuple[str | None, str | None]:
+    """Return the client id and secret of HTTP Basic authentication."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     try:
         decoded = base64.b64decode(text, validate=True).decode()
@@ -34,13 +34,13 @@ def _client(call: Call) -> tuple[str | None, str | None]:
     return (client, secret) if scheme == "Basic" else (None, None)
 
 
-async def token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """POST /v5/oauth/token."""
-    form = _form(call)
+    form = _parse_form(call)
     if call.request.content_type != "application/x-www-form-urlencoded":
         raise invalid("Invalid request: the body must be application/x-www-form-urlencoded.")
     try:
-        return _granted(call, form)
+        return _grant(call, form)
     except GrantRefused as refusal:
         status = 401 if refusal.reason == "client" else 400
         code = 2 if refusal.reason == "client" else _BAD_GRANT
@@ -50,8 +50,8 @@ async def token(call: Call) -> web.Response:
         raise Refused(error_response(status, code, sentence)) from None
 
 
-def _granted(call: Call, form: dict[str, str]) -> web.Response:
-    client, secret = _client(call)
+def _grant(call: Call, form: dict[str, str]) -> web.Response:
+    client, secret = _parse_client(call)
     match form.get("grant_type"):
         case "authorization_code":
             account, code = redeem_code(
@@ -63,17 +63,19 @@ def _granted(call: Call, form: dict[str, str]) -> web.Response:
                 redirect_uri=form.get("redirect_uri"),
                 verifier=form.get("code_verifier"),
             )
-            return _issued(call, account, code, "authorization_code", None)
+            return _token_response(call, account, code, "authorization_code", None)
         case "refresh_token":
             check_client(call.context, PLATFORM, client, secret)
             text = form.get("refresh_token", "")
             account, found = use_refresh_token(call.context, PLATFORM, text)
-            return _issued(call, account, found, "refresh_token", text)
+            return _token_response(call, account, found, "refresh_token", text)
         case _:
             raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
 
 
-def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str | None) -> web.Response:
+def _token_response(
+    call: Call, account: Record, like: Record, grant_type: str, replaced: str | None
+) -> web.Response:
     accounts = call.context.accounts
     issued = accounts.issue_tokens(account, replaces=replaced, source=like)
     lives = issued["refresh_expires_in"]
@@ -81,7 +83,7 @@ def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str 
         {
             "access_token": issued["access_token"],
             "refresh_token": issued["refresh_token"],
-            "response_type": sort,
+            "response_type": grant_type,
             "token_type": "bearer",
             "expires_in": issued["expires_in"],
             "refresh_token_expires_in": lives,
@@ -91,15 +93,15 @@ def _issued(call: Call, account: Record, like: Record, sort: str, replaced: str 
     )
 
 
-def _owner(call: Call) -> Record | None:
-    form = _form(call)
+def _find_owner(call: Call) -> Record | None:
+    form = _parse_form(call)
     found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-def _step(call: Call) -> str:
-    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+def _get_step(call: Call) -> str:
+    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=DIALECT, owner=_owner)
+TOKEN = Endpoint(platform=PLATFORM, step=_get_step, handle=issue_token, dialect=DIALECT, owner=_find_owner)

@@ -1,4 +1,4 @@
-"""Pins of the Pinterest stand-in: made live in one call, listed by board, read, deleted."""
+"""Pins: created live in one call, listed, read and deleted."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ from adapters.sandbox.pinterest import board, pin_body
 from adapters.sandbox.pinterest.dialect import (
     DIALECT,
     PLATFORM,
+    authenticate_reader,
+    authenticate_writer,
     error_response,
-    limited,
     ok,
-    page_of,
-    reader,
-    writer,
+    paginate,
+    rate_limit_response,
 )
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -24,38 +24,38 @@ from adapters.sandbox.store import Record
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
-_GONE = "pinterest.deleted"
+_DELETED = "pinterest.deleted"
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
 _CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
 
 
 async def create(call: Call) -> web.Response:
-    """POST /v5/pins: live with the answer, and no second call can find out that it is the same."""
-    account = writer(call, "pins:write")
+    """POST /v5/pins: create a live pin; there is no duplicate detection."""
+    account = authenticate_writer(call, "pins:write")
     body = call.json()
-    place = board.own(call, account, body.get("board_id"))
-    told = pin_body.texts(body)
-    kind, media = await pin_body.source(call, account, body.get("media_source"))
+    own_board = board.get_own(call, account, body.get("board_id"))
+    texts = pin_body.check_texts(body)
+    kind, media = await pin_body.resolve_source(call, account, body.get("media_source"))
     key = random_digits(18, "1")
     live = call.context.publish(
         account,
         kind=kind,
         remote_id=key,
         handle=key,
-        caption=told["description"] or "",
+        caption=texts["description"] or "",
         media=media,
         url=f"https://www.pinterest.com/pin/{key}/",
         late=call.take_visibility_delay(),
         extra={
-            "public": place["privacy"] == "PUBLIC" and not account["options"].get("trial"),
-            "board_id": place["key"],
-            **told,
+            "public": own_board["privacy"] == "PUBLIC" and not account["options"].get("trial"),
+            "board_id": own_board["key"],
+            **texts,
         },
     )
-    return ok(_told(account, live), account, 201)
+    return ok(_pin_to_dict(account, live), account, 201)
 
 
-def _told(account: Record, live: LivePost) -> Record:
+def _pin_to_dict(account: Record, live: LivePost) -> Record:
     entry, extra = live.entry, live.entry["extra"]
     return {
         "id": entry["remote_id"],
@@ -81,32 +81,33 @@ def _told(account: Record, live: LivePost) -> Record:
 
 def _is_shown(context: "SandboxContext", live: LivePost) -> bool:
     return (
-        live.visible_at <= context.clock.now() and context.store.get(_GONE, live.entry["remote_id"]) is None
+        live.visible_at <= context.clock.now()
+        and context.store.get(_DELETED, live.entry["remote_id"]) is None
     )
 
 
-def _mine(call: Call, account: Record, board_id: str | None) -> list[Record]:
+def _list_own(call: Call, account: Record, board_id: str | None) -> list[Record]:
     return [
-        _told(account, live)
+        _pin_to_dict(account, live)
         for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"]))
         if _is_shown(call.context, live) and board_id in (None, live.entry["extra"]["board_id"])
     ]
 
 
-async def on_board(call: Call) -> web.Response:
+async def list_on_board(call: Call) -> web.Response:
     """GET /v5/boards/{board}/pins: newest first."""
-    account = reader(call, "pins:read")
-    place = board.own(call, account, call.request.match_info["board"])
-    return ok(page_of(call, _mine(call, account, place["key"])), account)
+    account = authenticate_reader(call, "pins:read")
+    own_board = board.get_own(call, account, call.request.match_info["board"])
+    return ok(paginate(call, _list_own(call, account, own_board["key"])), account)
 
 
-async def listing(call: Call) -> web.Response:
+async def list_pins(call: Call) -> web.Response:
     """GET /v5/pins: newest first."""
-    account = reader(call, "pins:read")
-    return ok(page_of(call, _mine(call, account, None)), account)
+    account = authenticate_reader(call, "pins:read")
+    return ok(paginate(call, _list_own(call, account, None)), account)
 
 
-def _own(call: Call, account: Record) -> LivePost:
+def _get_own(call: Call, account: Record) -> LivePost:
     live = call.context.ledger.find(PLATFORM, call.request.match_info["pin"])
     is_mine = (
         live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.context, live)
@@ -118,15 +119,15 @@ def _own(call: Call, account: Record) -> LivePost:
 
 async def read(call: Call) -> web.Response:
     """GET /v5/pins/{pin}."""
-    account = reader(call, "pins:read")
-    return ok(_told(account, _own(call, account)), account)
+    account = authenticate_reader(call, "pins:read")
+    return ok(_pin_to_dict(account, _get_own(call, account)), account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /v5/pins/{pin}."""
-    account = writer(call, "pins:write")
-    live = _own(call, account)
-    call.context.store.put(_GONE, live.entry["remote_id"], {"key": live.entry["remote_id"]})
+    account = authenticate_writer(call, "pins:write")
+    live = _get_own(call, account)
+    call.context.store.put(_DELETED, live.entry["remote_id"], {"key": live.entry["remote_id"]})
     return web.Response(status=204)
 
 
@@ -135,9 +136,9 @@ CREATE = Endpoint(
     step="finalize",
     handle=create,
     dialect=DIALECT,
-    quota_exhausted=lambda _: limited(86_400),
+    quota_exhausted=lambda _: rate_limit_response(86_400),
 )
-ON_BOARD = Endpoint(platform=PLATFORM, step="look", handle=on_board, dialect=DIALECT)
-LISTING = Endpoint(platform=PLATFORM, step="look", handle=listing, dialect=DIALECT)
+ON_BOARD = Endpoint(platform=PLATFORM, step="look", handle=list_on_board, dialect=DIALECT)
+LIST = Endpoint(platform=PLATFORM, step="look", handle=list_pins, dialect=DIALECT)
 READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
 DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -1,4 +1,4 @@
-"""What a pin is made of: its texts and its media, checked as the vendor's OpenAPI description (5.23.0) has them."""
+"""Validation of a pin's texts and media, after the vendor's OpenAPI description (5.23.0)."""
 
 import base64
 import binascii
@@ -10,19 +10,19 @@ from adapters.sandbox.pinterest.dialect import PLATFORM, invalid
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchFailed
 
-_MOST = {"title": 100, "description": 800, "link": 2048, "alt_text": 500, "note": 500}
+_MAX_LENGTHS = {"title": 100, "description": 800, "link": 2048, "alt_text": 500, "note": 500}
 _ITEMS = (2, 5)
-_PICTURE_BYTES = 20 << 20
+_IMAGE_BYTES = 20 << 20
 _FORMATS = ("JPEG", "PNG")
 _TYPES = ("image/jpeg", "image/png")
 _COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
 _UNREACHABLE = "Unable to reach the URL. Please check the URL is correct and try again."
 
 
-def texts(body: Record) -> Record:
-    """The pin's texts; raises Refused."""
+def check_texts(body: Record) -> Record:
+    """Return the pin's texts; raises Refused."""
     found: Record = {}
-    for name, most in _MOST.items():
+    for name, most in _MAX_LENGTHS.items():
         value = body.get(name)
         if value is not None and (not isinstance(value, str) or len(value) > most):
             raise invalid(f"Invalid request: {name} must be a string of at most {most} characters.")
@@ -36,58 +36,58 @@ def texts(body: Record) -> Record:
     return found
 
 
-async def source(call: Call, account: Record, given: object) -> tuple[str, list[Record]]:
-    """The kind of a pin and what it shows, as the ledger names it; raises Refused."""
+async def resolve_source(call: Call, account: Record, given: object) -> tuple[str, list[Record]]:
+    """Return the pin's kind and the ledger's description of its media; raises Refused."""
     if not isinstance(given, dict):
         raise invalid("Invalid request: media_source is required.")
     match given.get("source_type"):
-        case "image_url" | "image_base64" as sort:
-            return "image", [(await _picture(call, given, sort))[0]]
-        case "multiple_image_urls" | "multiple_image_base64" as sort:
-            return "carousel", await _pictures(call, given, sort)
+        case "image_url" | "image_base64" as source_type:
+            return "image", [(await _check_image(call, given, source_type))[0]]
+        case "multiple_image_urls" | "multiple_image_base64" as source_type:
+            return "carousel", await _check_images(call, given, source_type)
         case "video_id":
-            return "video", [await _video(call, account, given)]
+            return "video", [await _get_video(call, account, given)]
         case other:
             raise invalid(f"Invalid request: media_source.source_type {other!r} is not supported here.")
 
 
-async def _pictures(call: Call, given: Record, sort: str) -> list[Record]:
+async def _check_images(call: Call, given: Record, source_type: str) -> list[Record]:
     items = given.get("items")
     if not isinstance(items, list) or not _ITEMS[0] <= len(items) <= _ITEMS[1]:
         raise invalid("Invalid request: media_source.items must have from 2 to 5 items.")
     index = given.get("index", 0)
     if not isinstance(index, int) or not 0 <= index < len(items):
         raise invalid("Invalid request: media_source.index must name one of the items.")
-    single = "image_url" if sort == "multiple_image_urls" else "image_base64"
-    found = [await _picture(call, item if isinstance(item, dict) else {}, single) for item in items]
+    single = "image_url" if source_type == "multiple_image_urls" else "image_base64"
+    found = [await _check_image(call, item if isinstance(item, dict) else {}, single) for item in items]
     if len({size for _, size in found}) > 1:
         raise invalid("Invalid request: all images of a carousel must have the same dimensions.")
-    return [told for told, _ in found]
+    return [media_entry for media_entry, _ in found]
 
 
-async def _picture(call: Call, given: Record, sort: str) -> tuple[Record, tuple[int, int]]:
-    """What the ledger says of a picture, and its width and height."""
-    if sort == "image_url":
-        facts, told = await _pulled(call, given.get("url"))
+async def _check_image(call: Call, given: Record, source_type: str) -> tuple[Record, tuple[int, int]]:
+    """Return the ledger's description of an image, and its width and height; raises Refused."""
+    if source_type == "image_url":
+        facts, media_entry = await _fetch_image(call, given.get("url"))
     else:
-        data = _decoded(given)
-        facts, told = probe.read_image(data), {"bytes": len(data)}
-    if facts is None or facts.format not in _FORMATS or facts.bytes > _PICTURE_BYTES:
+        data = _decode_image(given)
+        facts, media_entry = probe.read_image(data), {"bytes": len(data)}
+    if facts is None or facts.format not in _FORMATS or facts.bytes > _IMAGE_BYTES:
         raise invalid("Invalid request: the image must be a JPEG or PNG of at most 20 MB.")
-    return told | {"sha256": facts.sha256}, (facts.width, facts.height)
+    return media_entry | {"sha256": facts.sha256}, (facts.width, facts.height)
 
 
-async def _pulled(call: Call, url: object) -> tuple[probe.ImageFacts | None, Record]:
+async def _fetch_image(call: Call, url: object) -> tuple[probe.ImageFacts | None, Record]:
     if not isinstance(url, str) or not url:
         raise invalid("Invalid request: url is required.")
     try:
-        pulled = await call.context.fetcher.fetch_image(PLATFORM, url, _PICTURE_BYTES)
+        fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _IMAGE_BYTES)
     except FetchFailed:
         raise invalid(_UNREACHABLE) from None
-    return pulled.image, pulled.to_ledger_media(url)
+    return fetched.image, fetched.to_ledger_media(url)
 
 
-def _decoded(given: Record) -> bytes:
+def _decode_image(given: Record) -> bytes:
     if given.get("content_type") not in _TYPES:
         raise invalid("Invalid request: content_type must be image/jpeg or image/png.")
     try:
@@ -96,7 +96,7 @@ def _decoded(given: Record) -> bytes:
         raise invalid("Invalid request: data is not base64.") from None
 
 
-async def _video(call: Call, account: Record, given: Record) -> Record:
+async def _get_video(call: Call, account: Record, given: Record) -> Record:
     key = given.get("media_id")
     if not isinstance(key, str) or not key.isdecimal():
         raise invalid("Invalid request: media_source.media_id must match ^\\d+$.")
@@ -109,9 +109,12 @@ async def _video(call: Call, account: Record, given: Record) -> Record:
     if len(covers) != 1:
         raise invalid("Invalid request: one cover image is required.")
     if covers == ["cover_image_url"]:
-        await _picture(call, {"url": given["cover_image_url"]}, "image_url")
+        await _check_image(call, {"url": given["cover_image_url"]}, "image_url")
     if covers == ["cover_image_data"]:
-        told = {"content_type": given.get("cover_image_content_type"), "data": given["cover_image_data"]}
-        await _picture(call, told, "image_base64")
+        cover = {
+            "content_type": given.get("cover_image_content_type"),
+            "data": given["cover_image_data"],
+        }
+        await _check_image(call, cover, "image_base64")
     found: Record = record["media"]
     return found

@@ -1,4 +1,4 @@
-"""How the YouTube stand-in words its answers: Google's error envelope."""
+"""Responses of the YouTube sandbox: Google's error envelope."""
 
 import hashlib
 
@@ -11,9 +11,9 @@ from adapters.sandbox.store import Record
 PLATFORM = "youtube"
 UPLOAD = "https://www.googleapis.com/auth/youtube.upload"
 READONLY = "https://www.googleapis.com/auth/youtube.readonly"
-WHOLE = ("https://www.googleapis.com/auth/youtube", "https://www.googleapis.com/auth/youtube.force-ssl")
-MAY_UPLOAD = (UPLOAD, *WHOLE)
-MAY_READ = (READONLY, *WHOLE)
+FULL_ACCESS = ("https://www.googleapis.com/auth/youtube", "https://www.googleapis.com/auth/youtube.force-ssl")
+MAY_UPLOAD = (UPLOAD, *FULL_ACCESS)
+MAY_READ = (READONLY, *FULL_ACCESS)
 
 _DOMAINS = {
     "quotaExceeded": "youtube.quota",
@@ -25,7 +25,7 @@ _DOMAINS = {
 
 
 def ok(body: Record) -> web.Response:
-    """A yes."""
+    """Return a success response."""
     return json_response(body)
 
 
@@ -37,7 +37,7 @@ def error_response(
     domain: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> web.Response:
-    """A no."""
+    """Return an error response."""
     detail: Record = {
         "domain": domain or _DOMAINS.get(reason, "youtube.video"),
         "reason": reason,
@@ -51,17 +51,17 @@ def error_response(
 
 
 def refuse(reason: str, message: str, status: int = 400) -> Refused:
-    """The refusal of a request."""
+    """Return the exception that responds with this error."""
     return Refused(error_response(status, reason, message))
 
 
-def etag(record: Record) -> str:
-    """An ETag that changes with the record."""
+def make_etag(record: Record) -> str:
+    """Return an ETag that changes with the record."""
     return hashlib.sha256(encode(record).encode()).hexdigest()[:27]
 
 
-def out_of_quota() -> web.Response:
-    """The project's day is used up."""
+def quota_response() -> web.Response:
+    """Return the error for the project's exhausted daily quota."""
     return error_response(
         403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota."
     )

@@ -1,4 +1,4 @@
-"""Checks what a video is to be called before its upload session is opened.
+"""Validation of a video's metadata before its upload session is opened.
 
 Limits: developers.google.com/youtube/v3/docs/videos, read 2026-11-24.
 """
@@ -10,16 +10,16 @@ from adapters.sandbox.endpoint import Call
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube.dialect import refuse
 
-_TITLE_MOST = 100
+_MAX_TITLE = 100
 _DESCRIPTION_BYTES = 5000
-_TAGS_MOST = 500
+_MAX_TAGS = 500
 _PRIVACY: Final = ("public", "unlisted", "private")
 _LICENSES: Final = ("youtube", "creativeCommon")
 _WRITABLE = ("snippet", "status", "recordingDetails", "localizations", "contentDetails")
 
 
-def checked(call: Call, body: Record) -> tuple[Record, Record]:
-    """`snippet` and `status` as they will be kept; raises Refused."""
+def check_metadata(call: Call, body: Record) -> tuple[Record, Record]:
+    """Return the normalized `snippet` and `status`; raises Refused."""
     parts = call.request.query.get("part", "").split(",")
     if parts == [""]:
         raise refuse("missingRequiredParameter", "Required parameter: part")
@@ -31,19 +31,19 @@ def checked(call: Call, body: Record) -> tuple[Record, Record]:
     for name in parts:
         if name not in (*_WRITABLE, "id", "fileDetails", "processingDetails", "player", "statistics"):
             raise refuse("unknownPart", f"'{name}'")
-    return _snippet(_object(body, "snippet")), _status(call, _object(body, "status"))
+    return _check_snippet(_get_object(body, "snippet")), _check_status(call, _get_object(body, "status"))
 
 
-def _object(body: Record, name: str) -> Record:
+def _get_object(body: Record, name: str) -> Record:
     value = body.get(name, {})
     if not isinstance(value, dict):
         raise refuse("invalidVideoMetadata", "The request metadata is invalid.")
     return value
 
 
-def _snippet(given: Record) -> Record:
+def _check_snippet(given: Record) -> Record:
     title, description = given.get("title"), given.get("description", "")
-    if not isinstance(title, str) or not title.strip() or len(title) > _TITLE_MOST or _has_angles(title):
+    if not isinstance(title, str) or not title.strip() or len(title) > _MAX_TITLE or _has_angles(title):
         raise refuse("invalidTitle", "The request metadata specifies an invalid or empty video title.")
     if not isinstance(description, str) or _has_angles(description):
         raise refuse("invalidDescription", "The request metadata specifies an invalid video description.")
@@ -53,7 +53,7 @@ def _snippet(given: Record) -> Record:
     if (
         not isinstance(tags, list)
         or not all(isinstance(tag, str) for tag in tags)
-        or _weight(tags) > _TAGS_MOST
+        or _count_tag_characters(tags) > _MAX_TAGS
     ):
         raise refuse("invalidTags", "The request metadata specifies invalid video keywords.")
     category = given.get("categoryId", "22")
@@ -66,12 +66,12 @@ def _has_angles(text: str) -> bool:
     return "<" in text or ">" in text
 
 
-def _weight(tags: list[str]) -> int:
-    """Commas between tags count, and quotes around a tag with a space."""
+def _count_tag_characters(tags: list[str]) -> int:
+    """Return the length of the tags, including commas between them and quotes around tags with spaces."""
     return sum(len(tag) + (2 if " " in tag else 0) for tag in tags) + max(0, len(tags) - 1)
 
 
-def _status(call: Call, given: Record) -> Record:
+def _check_status(call: Call, given: Record) -> Record:
     privacy = given.get("privacyStatus", "public")
     if privacy not in _PRIVACY:
         raise refuse("invalidVideoMetadata", "The request metadata is invalid: status.privacyStatus.")
@@ -79,7 +79,7 @@ def _status(call: Call, given: Record) -> Record:
         raise refuse("invalidVideoMetadata", "The request metadata is invalid: status.license.")
     status: Record = {"uploadStatus": "uploaded", "privacyStatus": privacy}
     if "publishAt" in given:
-        if privacy != "private" or not _is_ahead(call, given["publishAt"]):
+        if privacy != "private" or not _is_future(call, given["publishAt"]):
             raise refuse(
                 "invalidPublishAt", "The request metadata specifies an invalid scheduled publishing time."
             )
@@ -93,7 +93,7 @@ def _status(call: Call, given: Record) -> Record:
     return status | {"madeForKids": bool(given.get("selfDeclaredMadeForKids", False))}
 
 
-def _is_ahead(call: Call, text: object) -> bool:
+def _is_future(call: Call, text: object) -> bool:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Google's token endpoint: a code for tokens, a refresh token (which does not rotate) for an access token.
+"""Google's token endpoint: authorization codes and refresh tokens, which do not rotate.
 
-A refresh token comes only when the app has asked for offline access, and only the first time a person agrees, unless it
-asked to be prompted again: developers.google.com/identity/protocols/oauth2/web-server, read 2026-11-24.
+A refresh token is issued only for offline access, and only at the first consent unless the app asks for another prompt:
+developers.google.com/identity/protocols/oauth2/web-server, read 2026-11-24.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ ACCESS_S = 3599.0
 _CODE_LIFE_S = 600.0
 _TESTING_S = 7 * DAY
 _AGREED = "youtube.agreed"
-_WRONG = {
+_GRANT_ERRORS = {
     "client": ("invalid_client", "The OAuth client was not found.", 401),
     "code": ("invalid_grant", "Malformed auth code.", 400),
     "redirect": ("redirect_uri_mismatch", "Bad Request", 400),
@@ -49,20 +49,20 @@ OAUTH_DIALECT = Dialect(
 )
 
 
-def _form(call: Call) -> dict[str, str]:
+def _parse_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)) | dict(
         call.request.query
     )
 
 
-def _owner(call: Call) -> Record | None:
-    form = _form(call)
+def _find_owner(call: Call) -> Record | None:
+    form = _parse_form(call)
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
     found = call.context.accounts.find_token(PLATFORM, text)
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-def _kept(_: "SandboxContext", given: Record, __: list[Record]) -> Record:
+def _get_code_fields(_: "SandboxContext", given: Record, __: list[Record]) -> Record:
     is_offline, is_prompted = given.get("access_type") == "offline", "consent" in str(given.get("prompt", ""))
     return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
 
@@ -72,13 +72,13 @@ CONSENT_SCREEN = ConsentScreen(
     platform=PLATFORM,
     code_life=_CODE_LIFE_S,
     allow_parameters=lambda given: {"scope": str(given.get("scope", ""))},
-    code_fields=_kept,
+    code_fields=_get_code_fields,
 )
 
 
-async def token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """POST /token."""
-    form = _form(call)
+    form = _parse_form(call)
     try:
         match form.get("grant_type"):
             case "authorization_code":
@@ -89,12 +89,12 @@ async def token(call: Call) -> web.Response:
             case other:
                 raise Refused(_error_response("unsupported_grant_type", f"Invalid grant_type: {other}"))
     except GrantRefused as refusal:
-        raise Refused(_error_response(*_WRONG[refusal.reason])) from None
+        raise Refused(_error_response(*_GRANT_ERRORS[refusal.reason])) from None
 
 
 def _exchange(call: Call, form: dict[str, str]) -> web.Response:
     account, code = redeem_code_from_form(call.context, PLATFORM, form)
-    body = _granted(call, account, code)
+    body = _issue_access_token(call, account, code)
     if _gets_refresh_token(call, account, code):
         more = {"scopes": code["scopes"]} if "scopes" in code else {}
         body["refresh_token"] = call.context.accounts.create_token(account, "refresh", "1//", None, 0.0, more)
@@ -111,7 +111,7 @@ def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
     return bool(code["offline"] and (code["prompted"] or not has_agreed))
 
 
-def _granted(call: Call, account: Record, like: Record) -> Record:
+def _issue_access_token(call: Call, account: Record, like: Record) -> Record:
     accounts = call.context.accounts
     more = {"scopes": like["scopes"]} if "scopes" in like else {}
     text = accounts.create_token(account, "access", "ya29.", ACCESS_S, 0.0, more)
@@ -127,18 +127,18 @@ def _refresh(call: Call, text: str) -> web.Response:
     account = accounts.find(PLATFORM, found["remote_id"])
     if account is None or accounts.get_token_state(found) != "valid" or _is_too_old(call, account, found):
         raise Refused(_error_response("invalid_grant", "Token has been expired or revoked."))
-    return json_response(_granted(call, account, found))
+    return json_response(_issue_access_token(call, account, found))
 
 
 def _is_too_old(call: Call, account: Record, found: Record) -> bool:
-    """While the app's consent screen is in "Testing" (option `testing`), refresh tokens live a week."""
+    """Return True for a refresh token over a week old while the consent screen is in "Testing" (option `testing`)."""
     is_testing = bool(account["options"].get("testing"))
     return is_testing and bool(call.context.clock.now() >= found["issued_at"] + _TESTING_S)
 
 
 async def revoke(call: Call) -> web.Response:
     """POST /revoke."""
-    account = _owner(call)
+    account = _find_owner(call)
     if account is None:
         raise Refused(_error_response("invalid_token", "Token expired or revoked"))
     call.context.accounts.set_token_state(PLATFORM, account["remote_id"], "revoked")
@@ -149,10 +149,12 @@ async def revoke(call: Call) -> web.Response:
     return json_response({})
 
 
-def _step(call: Call) -> str:
-    return "refresh" if _form(call).get("grant_type") == "refresh_token" else "oauth"
+def _get_step(call: Call) -> str:
+    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
-TOKEN = Endpoint(platform=PLATFORM, step=_step, handle=token, dialect=OAUTH_DIALECT, owner=_owner)
-REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=OAUTH_DIALECT, owner=_owner)
+TOKEN = Endpoint(
+    platform=PLATFORM, step=_get_step, handle=issue_token, dialect=OAUTH_DIALECT, owner=_find_owner
+)
+REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=OAUTH_DIALECT, owner=_find_owner)

@@ -1,13 +1,13 @@
-"""What a project may do in a day that ends at midnight Pacific time.
+"""Daily quota of a project; the day ends at midnight Pacific time.
 
 developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100 videos.insert calls, 10 000 units of all
-other calls. Whether the start or the end of an upload is charged is not documented: here it is the start.
+other calls. The page does not say whether the start or the end of an upload is charged; the sandbox charges the start.
 """
 
 from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.responses import Refused
-from adapters.sandbox.youtube.dialect import out_of_quota
+from adapters.sandbox.youtube.dialect import quota_response
 
 _ZONE = "America/Los_Angeles"
 _INSERTS = ("youtube.inserts", 100)
@@ -26,4 +26,4 @@ def spend_unit(call: Call) -> None:
 
 def _spend(call: Call, name: str, limit: int) -> None:
     if not DailyQuota(call.context, _ZONE).take(name, limit):
-        raise Refused(out_of_quota())
+        raise Refused(quota_response())

@@ -1,7 +1,7 @@
-"""Opens upload sessions of the YouTube stand-in and takes their bytes, as Google's resumable protocol has it.
+"""YouTube upload sessions, by Google's resumable upload protocol.
 
-developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week here;
-the vendor gives no number.
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week;
+the vendor documents no lifetime.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ from adapters.sandbox.youtube.dialect import (
     MAY_UPLOAD,
     PLATFORM,
     error_response,
-    out_of_quota,
+    quota_response,
     refuse,
 )
-from adapters.sandbox.youtube.metadata import checked
+from adapters.sandbox.youtube.metadata import check_metadata
 from adapters.sandbox.youtube.quota import spend_insert
 
 KIND = "youtube.session"
 GRANULE = 256 << 10
-_MOST_BYTES = 274_877_906_944
+_MAX_BYTES = 274_877_906_944
 _LIFE_S = 7 * DAY
 _RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
-    """What a PUT says it brings; a probe brings nothing."""
+class _ByteRange:
+    """The range of bytes a PUT announces; a probe announces none."""
 
     first: int | None
     last: int | None
@@ -64,8 +64,8 @@ async def start(call: Call) -> web.Response:
         raise refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
     if account["options"].get("no_channel"):
         raise refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
-    snippet, status = checked(call, call.json())
-    total = _announced(call)
+    snippet, status = check_metadata(call, call.json())
+    total = _parse_announced_size(call)
     spend_insert(call)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
     record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
@@ -75,11 +75,11 @@ async def start(call: Call) -> web.Response:
         **call.take_processing_faults(),
     }
     call.context.store.put(KIND, record["key"], record)
-    place = {"Location": _location(call, record), "X-GUploader-UploadID": record["key"]}
+    place = {"Location": _build_location(call, record), "X-GUploader-UploadID": record["key"]}
     return web.Response(status=200, headers=place)
 
 
-def _announced(call: Call) -> int | None:
+def _parse_announced_size(call: Call) -> int | None:
     headers = call.request.headers
     kind = headers.get("X-Upload-Content-Type", "video/*")
     if not kind.startswith("video/") and kind != "application/octet-stream":
@@ -89,49 +89,49 @@ def _announced(call: Call) -> int | None:
     length = headers.get("X-Upload-Content-Length")
     if length is None:
         return None
-    if not length.isdecimal() or not 0 < int(length) <= _MOST_BYTES:
+    if not length.isdecimal() or not 0 < int(length) <= _MAX_BYTES:
         raise refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
     return int(length)
 
 
-def _location(call: Call, record: Record) -> str:
+def _build_location(call: Call, record: Record) -> str:
     url = call.request.url.update_query(upload_id=record["key"])
     return str(url)
 
 
-def _span(call: Call) -> _Span | None:
+def _parse_range(call: Call) -> _ByteRange | None:
     header = call.request.headers.get("Content-Range")
     length = call.request.content_length
     if header is None:
-        return None if length is None else _Span(first=0, last=length - 1, total=length)
+        return None if length is None else _ByteRange(first=0, last=length - 1, total=length)
     match = _RANGE.match(header)
     if match is None:
         return None
     first, last, total = (None if part in (None, "*") else int(part) for part in match.groups())
-    return _Span(first=first, last=last, total=total)
+    return _ByteRange(first=first, last=last, total=total)
 
 
-def _session(call: Call) -> Record | None:
+def _find_session(call: Call) -> Record | None:
     return call.context.store.get(KIND, call.request.query.get("upload_id", ""))
 
 
 async def put(call: Call) -> web.Response:
-    """PUT of bytes, or a question how many are there."""
+    """PUT bytes, or ask how many were received."""
     account = call.authenticate(*MAY_UPLOAD)
-    record = _session(call)
+    record = _find_session(call)
     is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
         raise refuse("notFound", "The upload session was not found, or has expired.", 404)
-    span = _span(call)
-    if record["video"] is not None:  # the answer of the end can be had again and again
-        return video.created(call, record["video"])
-    _check(call, record, span)
+    span = _parse_range(call)
+    if record["video"] is not None:  # the final response can be repeated
+        return video.created_response(call, record["video"])
+    _check_range(call, record, span)
     if span is None or span.is_probe or span.first != record["received"]:
-        return _incomplete(call, record)  # overlap or gap: nothing is stored
-    return await _take(call, record, span)
+        return _incomplete_response(call, record)  # overlap or gap: store nothing
+    return await _store(call, record, span)
 
 
-def _check(call: Call, record: Record, span: _Span | None) -> None:
+def _check_range(call: Call, record: Record, span: _ByteRange | None) -> None:
     length = call.request.content_length
     if span is None or (span.total is not None and record["total"] not in (None, span.total)):
         raise refuse("invalidContentRange", "Content-Range is missing, or does not fit the announced length.")
@@ -146,71 +146,73 @@ def _check(call: Call, record: Record, span: _Span | None) -> None:
         raise refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
 
 
-async def _take(call: Call, record: Record, span: _Span) -> web.Response:
+async def _store(call: Call, record: Record, span: _ByteRange) -> web.Response:
     context = call.context
     at = record["received"]
-    most = span.length if call.take_fault("short-store") is None else _less(span.length)
-    taken = await receive_body(call.request, _path(call, record), at, most)
-    if record["received"] != at or record["video"] is not None:  # somebody else sent the same bytes
-        return _incomplete(call, record)
+    most = span.length if call.take_fault("short-store") is None else _shorten(span.length)
+    taken = await receive_body(call.request, _upload_path(call, record), at, most)
+    if record["received"] != at or record["video"] is not None:  # a concurrent request stored the same bytes
+        return _incomplete_response(call, record)
     record["total"] = span.total if record["total"] is None else record["total"]
     is_whole = taken.bytes == span.length and not taken.is_aborted
     if is_whole and span.is_last:
         return await _complete(call, record)
     record["received"] = at + taken.bytes - taken.bytes % GRANULE
     context.store.put(KIND, record["key"], record)
-    return _incomplete(call, record)
+    return _incomplete_response(call, record)
 
 
-def _less(length: int) -> int:
-    """What is kept when a server stores but a part: half of it, in whole granules."""
+def _shorten(length: int) -> int:
+    """Return how many bytes a partial store keeps: half, in whole granules."""
     return length // 2 // GRANULE * GRANULE
 
 
 async def _complete(call: Call, record: Record) -> web.Response:
     record |= call.take_processing_faults()
-    facts = await asyncio.to_thread(probe.read_video, _path(call, record))
-    if record["video"] is None:  # nobody has sent the same last chunk meanwhile
-        key = video.arrived(call.context, record, facts)
+    facts = await asyncio.to_thread(probe.read_video, _upload_path(call, record))
+    if record["video"] is None:  # no concurrent request completed the upload
+        key = video.create(call.context, record, facts)
         record |= {"received": record["total"], "video": key}
         call.context.store.put(KIND, record["key"], record)
-        _path(call, record).unlink(missing_ok=True)
-        await video.begin(call.context, key)
-    return video.created(call, record["video"])
+        _upload_path(call, record).unlink(missing_ok=True)
+        await video.start_processing(call.context, key)
+    return video.created_response(call, record["video"])
 
 
-def _path(call: Call, record: Record) -> Path:
+def _upload_path(call: Call, record: Record) -> Path:
     return call.context.uploads / f"youtube-{record.setdefault('file', record['key'])}"
 
 
-def _incomplete(call: Call, record: Record) -> web.Response:
+def _incomplete_response(call: Call, record: Record) -> web.Response:
     if record["video"] is not None:
-        return video.created(call, record["video"])
+        return video.created_response(call, record["video"])
     headers = {} if record["received"] == 0 else {"Range": f"bytes=0-{record['received'] - 1}"}
     if call.take_fault("moved-session") is not None:
         record.setdefault("file", record["key"])
         call.context.store.drop(KIND, record["key"])
         record["key"] = secrets.token_urlsafe(24)
         call.context.store.put(KIND, record["key"], record)
-        headers["Location"] = _location(call, record)
+        headers["Location"] = _build_location(call, record)
     return web.Response(status=308, reason="Resume Incomplete", headers=headers)
 
 
-def _step(call: Call) -> str:
-    span = _span(call)
+def _get_step(call: Call) -> str:
+    span = _parse_range(call)
     if span is None or span.is_probe:
         return "look"
     return "finalize" if span.is_last else "upload"
 
 
-def _exhausted(call: Call) -> web.Response:
+def _quota_response(call: Call) -> web.Response:
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
         return error_response(
             400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload."
         )
-    return out_of_quota()
+    return quota_response()
 
 
-START = Endpoint(platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_exhausted)
-PUT = Endpoint(platform=PLATFORM, step=_step, handle=put, dialect=DIALECT, is_streamed=True)
+START = Endpoint(
+    platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_quota_response
+)
+PUT = Endpoint(platform=PLATFORM, step=_get_step, handle=put, dialect=DIALECT, is_streamed=True)

@@ -1,6 +1,6 @@
-"""One video of the YouTube stand-in: from its last byte to processed, failed or rejected; and how it is shown.
+"""A YouTube video: creation at its last byte, processing to processed, failed or rejected, and its resource.
 
-A video is live from its last byte on. One that will fail or be rejected never was, and gets no line in the ledger.
+A video is live from its last byte on. One that will fail or be rejected never is, and gets no line in the ledger.
 """
 
 import secrets
@@ -14,7 +14,7 @@ from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.processing import Processor
 from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import PLATFORM, etag
+from adapters.sandbox.youtube.dialect import PLATFORM, make_etag
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -36,11 +36,16 @@ _REJECTIONS = (
     "trademark",
     "legal",
 )
-_WAYS = {"processing": "processing", "processed": "succeeded", "failed": "failed", "rejected": "terminated"}
+_PROCESSING_STATUS = {
+    "processing": "processing",
+    "processed": "succeeded",
+    "failed": "failed",
+    "rejected": "terminated",
+}
 
 
-def arrived(context: "SandboxContext", session: Record, facts: probe.VideoFacts | None) -> str:
-    """All bytes are there: make the video, live unless something is wrong with it. Returns its id."""
+def create(context: "SandboxContext", session: Record, facts: probe.VideoFacts | None) -> str:
+    """Create the video of a complete upload, live unless it will fail or be rejected; return its id."""
     account = context.accounts.find(PLATFORM, session["account"])
     key = secrets.token_urlsafe(8)
     record: Record = {"key": key, "account": session["account"], "published": context.clock.now()}
@@ -49,23 +54,23 @@ def arrived(context: "SandboxContext", session: Record, facts: probe.VideoFacts 
     record |= {"duration": 0.0 if facts is None else facts.duration, "hidden_until": 0.0}
     record |= {name: session[name] for name in ("stuck",) if name in session}
     record["fail_reason"] = (
-        session["fail_reason"] or "conversion" if "fail_reason" in session else _flaw(account, facts)
+        session["fail_reason"] or "conversion" if "fail_reason" in session else _find_flaw(account, facts)
     )
     if account is not None and record["fail_reason"] is None and facts is not None:
         record["hidden_until"] = context.clock.now() + session.get("late", 0.0)
-        _show(context, account, record, session, facts)
+        _publish(context, account, record, session, facts)
     context.store.put(KIND, key, record)
     return key
 
 
-def _flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | None:
+def _find_flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | None:
     if facts is None:
         return "invalidFile"
     longest = _UNVERIFIED_S if account is not None and account["options"].get("unverified") else _LONGEST_S
     return "length" if facts.duration > longest else None
 
 
-def _show(
+def _publish(
     context: "SandboxContext", account: Record, record: Record, session: Record, facts: probe.VideoFacts
 ) -> None:
     status, snippet = record["status"], record["snippet"]
@@ -76,7 +81,7 @@ def _show(
         handle=session["key"],
         caption=snippet["title"],
         media=[{"sha256": facts.sha256, "bytes": facts.bytes}],
-        url=url(record["key"]),
+        url=build_url(record["key"]),
         late=session.get("late", 0.0),
         extra={
             "public": status["privacyStatus"] == "public",
@@ -88,19 +93,19 @@ def _show(
     )
 
 
-def url(key: str) -> str:
-    """Where people see it."""
+def build_url(key: str) -> str:
+    """Return the public URL of a video."""
     return f"https://www.youtube.com/watch?v={key}"
 
 
-async def begin(context: "SandboxContext", key: str) -> None:
-    """Work on a video that has arrived."""
+async def start_processing(context: "SandboxContext", key: str) -> None:
+    """Start processing the video `key`."""
     record = context.store.get_all(KIND)[key]
     await context.processing.start(KIND, record)
 
 
 def make_processor(context: "SandboxContext") -> Processor:
-    """How videos are worked on."""
+    """Return the processor of videos."""
 
     async def examine(record: Record) -> str | None:
         reason: str | None = record["fail_reason"]
@@ -119,15 +124,15 @@ def _conclude(context: "SandboxContext", record: Record, reason: str | None) -> 
     context.store.put(KIND, record["key"], record)
 
 
-def created(call: Call, key: str) -> web.Response:
-    """The answer to the last byte, however often it is asked for."""
+def created_response(call: Call, key: str) -> web.Response:
+    """Return the response to the last byte; repeated PUTs get the same."""
     record = call.context.store.get_all(KIND)[key]
-    body = resource(record | {"state": "processing"}, ("snippet", "status"))
+    body = to_resource(record | {"state": "processing"}, ("snippet", "status"))
     return json_response(body, 201)
 
 
-def resource(record: Record, parts: tuple[str, ...]) -> Record:
-    """The video as the API shows it."""
+def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
+    """Return the API resource of a video with the given parts."""
     known = {
         "snippet": {
             "publishedAt": to_iso(record["published"])[:19] + "Z",
@@ -135,16 +140,16 @@ def resource(record: Record, parts: tuple[str, ...]) -> Record:
             **record["snippet"],
             "liveBroadcastContent": "none",
         },
-        "status": record["status"] | _state(record),
+        "status": record["status"] | _get_upload_status(record),
         "contentDetails": {"duration": f"PT{int(record['duration'])}S", "definition": "hd"},
-        "processingDetails": _processing(record),
+        "processingDetails": _processing_to_dict(record),
         "fileDetails": {"fileName": record["name"], "fileSize": str(record["size"]), "fileType": "video"},
     }
-    body: Record = {"kind": "youtube#video", "etag": etag(record), "id": record["key"]}
+    body: Record = {"kind": "youtube#video", "etag": make_etag(record), "id": record["key"]}
     return body | {name: known[name] for name in parts if name in known}
 
 
-def _state(record: Record) -> Record:
+def _get_upload_status(record: Record) -> Record:
     match record["state"]:
         case "processing":
             return {"uploadStatus": "uploaded"}
@@ -156,8 +161,8 @@ def _state(record: Record) -> Record:
             return {"uploadStatus": state}
 
 
-def _processing(record: Record) -> Record:
-    details: Record = {"processingStatus": _WAYS[record["state"]]}
+def _processing_to_dict(record: Record) -> Record:
+    details: Record = {"processingStatus": _PROCESSING_STATUS[record["state"]]}
     if record["state"] == "failed":
         details["processingFailureReason"] = "transcodeFailed"
     return details

@@ -1,4 +1,4 @@
-"""Facebook Pages on the sandbox."""
+"""Facebook Pages on the sandbox: photos, feed posts, reels, videos, limits and faults."""
 
 import json
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Facebook, Sandbox, graph_error, wait_until
+from tests.adapters.sandbox.clients import Facebook, graph_error
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def page(quick: Sandbox) -> Facebook:
 
 
 @pytest.fixture
-def film(quick: Sandbox) -> bytes:
+def video_bytes(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample.mp4").read_bytes()
 
 
@@ -137,18 +138,18 @@ def test_what_breaks_a_rule_is_refused(
     assert page.sandbox.ledger() == []
 
 
-def test_a_reel_goes_through_its_phases(page: Facebook, film: bytes) -> None:
+def test_a_reel_goes_through_its_phases(page: Facebook, video_bytes: bytes) -> None:
     made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
     video = made["video_id"]
     assert page.status(video)["status"]["video_status"] == "uploading"
-    half = len(film) // 2
-    assert page.send(made["upload_url"], film[:half], 0, len(film)).ok
-    wrong = page.send(made["upload_url"], film, 0, len(film)).json()["debug_info"]
+    half = len(video_bytes) // 2
+    assert page.send(made["upload_url"], video_bytes[:half], 0, len(video_bytes)).ok
+    wrong = page.send(made["upload_url"], video_bytes, 0, len(video_bytes)).json()["debug_info"]
     assert (wrong["type"], wrong["retriable"]) == ("OffsetInvalidError", True)
     phase = page.status(video)["status"]["uploading_phase"]
     assert phase == {"status": "in_progress", "bytes_transfered": half}
     assert graph_error(page.finish(video)) == (6001, None)
-    assert page.send(made["upload_url"], film[half:], half, len(film)).ok
+    assert page.send(made["upload_url"], video_bytes[half:], half, len(video_bytes)).ok
     assert page.status(video)["status"]["video_status"] == "upload_complete"
     assert page.sandbox.ledger() == []
     assert page.finish(video, description="d", title="t").json() == {"success": True}
@@ -161,22 +162,22 @@ def test_a_reel_goes_through_its_phases(page: Facebook, film: bytes) -> None:
     assert page.call_page("GET", "video_reels", fields="id").json()["data"] == [{"id": video}]
 
 
-def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, film: bytes) -> None:
+def test_an_upload_that_is_cut_goes_on_where_it_was_cut(page: Facebook, video_bytes: bytes) -> None:
     made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
 
-    def breaking() -> Any:
-        yield film[:5000]
+    def send_then_fail() -> Any:
+        yield video_bytes[:5000]
         raise OSError("the sender dies")
 
     headers = {"Authorization": f"OAuth {page.account.access_token}", "offset": "0"}
-    headers |= {"file_size": str(len(film))}
+    headers |= {"file_size": str(len(video_bytes))}
     with pytest.raises(OSError, match="the sender dies"):
-        requests.post(made["upload_url"], data=breaking(), headers=headers, timeout=30)
+        requests.post(made["upload_url"], data=send_then_fail(), headers=headers, timeout=30)
     sent = wait_until(lambda: page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"])
     assert sent == 5000
-    assert page.send(made["upload_url"], film[sent:], sent, len(film)).ok
+    assert page.send(made["upload_url"], video_bytes[sent:], sent, len(video_bytes)).ok
     assert page.finish(made["video_id"]).ok
-    assert page.sandbox.ledger()[0]["media"][0]["bytes"] == len(film)
+    assert page.sandbox.ledger()[0]["media"][0]["bytes"] == len(video_bytes)
 
 
 def test_a_reel_can_come_from_a_url_and_be_a_draft_first(page: Facebook) -> None:
@@ -191,23 +192,23 @@ def test_a_reel_can_come_from_a_url_and_be_a_draft_first(page: Facebook) -> None
     assert len(page.sandbox.ledger()) == 1
 
 
-def transfer(page: Facebook, film: bytes) -> dict[str, str]:
-    """A video of the legacy phases, up to its finish."""
-    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+def upload_in_chunks(page: Facebook, video_bytes: bytes) -> dict[str, str]:
+    """Upload a video in chunks, up to but not including the finish phase; return its session and video ids."""
+    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(video_bytes)}).json()
     url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
     offsets = made
     while offsets["start_offset"] != offsets["end_offset"]:
         start, end = int(offsets["start_offset"]), int(offsets["end_offset"])
         form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"]}
         form |= {"start_offset": str(start), "access_token": page.account.access_token}
-        files = {"video_file_chunk": ("chunk", film[start:end], "application/octet-stream")}
+        files = {"video_file_chunk": ("chunk", video_bytes[start:end], "application/octet-stream")}
         offsets = requests.post(url, data=form, files=files, timeout=30).json()
     return {"upload_session_id": made["upload_session_id"], "video_id": made["video_id"]}
 
 
 def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> None:
-    film = (page.sandbox.folder / "media" / "sample-large.mp4").read_bytes()
-    made = transfer(page, film)
+    video_bytes = (page.sandbox.folder / "media" / "sample-large.mp4").read_bytes()
+    made = upload_in_chunks(page, video_bytes)
     body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "description": "long"}
     for _ in range(2):
         assert page.call_page("POST", "videos", body).json() == {"success": True}
@@ -216,12 +217,12 @@ def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> 
     assert (entry["kind"], entry["remote_id"], entry["media"][0]["bytes"]) == (
         "video",
         made["video_id"],
-        len(film),
+        len(video_bytes),
     )
 
 
-def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, film: bytes) -> None:
-    made = transfer(page, film)
+def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, video_bytes: bytes) -> None:
+    made = upload_in_chunks(page, video_bytes)
     body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "published": False}
     assert page.call_page("POST", "videos", body).ok
     assert page.status(made["video_id"])["published"] is False
@@ -230,14 +231,14 @@ def test_a_video_can_be_finished_unpublished_and_shown_later(page: Facebook, fil
     assert [entry["remote_id"] for entry in page.sandbox.ledger()] == [made["video_id"]]
 
 
-def test_a_chunk_at_the_wrong_place_is_refused(page: Facebook, film: bytes) -> None:
-    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(film)}).json()
+def test_a_chunk_at_the_wrong_place_is_refused(page: Facebook, video_bytes: bytes) -> None:
+    made = page.call_page("POST", "videos", {"upload_phase": "start", "file_size": len(video_bytes)}).json()
     url = f"{page.sandbox.base}/facebook/v25.0/{page.account.remote_id}/videos"
     form = {"upload_phase": "transfer", "upload_session_id": made["upload_session_id"], "start_offset": "7"}
     form["access_token"] = page.account.access_token
     answer = requests.post(url, data=form, files={"video_file_chunk": ("c", b"x" * 10)}, timeout=30)
     assert graph_error(answer) == (6001, 1363037)
-    wanted = {"start_offset": "0", "end_offset": str(len(film))}
+    wanted = {"start_offset": "0", "end_offset": str(len(video_bytes))}
     assert answer.json()["error"]["error_data"] == wanted
 
 
@@ -248,8 +249,10 @@ def test_a_video_by_url_is_live_in_one_call(page: Facebook) -> None:
     assert [entry["remote_id"] for entry in page.sandbox.ledger()] == [answer.json()["id"]]
 
 
-def test_a_failed_reel_hides_its_error_in_a_phase_that_has_not_started(page: Facebook, film: bytes) -> None:
-    video = page.reel(film)
+def test_a_failed_reel_hides_its_error_in_a_phase_that_has_not_started(
+    page: Facebook, video_bytes: bytes
+) -> None:
+    video = page.reel(video_bytes)
     page.sandbox.fault("facebook", "finalize", "fail-processing", reason="Resolution too low.")
     assert page.finish(video).ok
     phase = page.status(video)["status"]["processing_phase"]
@@ -257,10 +260,10 @@ def test_a_failed_reel_hides_its_error_in_a_phase_that_has_not_started(page: Fac
     assert page.sandbox.ledger() == []
 
 
-def test_a_page_takes_30_reels_a_day(sandbox: Sandbox, film: bytes) -> None:
+def test_a_page_takes_30_reels_a_day(sandbox: Sandbox, video_bytes: bytes) -> None:
     sandbox.pace("instant", quotas=True)
     page = Facebook(sandbox=sandbox, account=sandbox.account("facebook"))
-    answers = [page.finish(page.reel(film)).status_code for _ in range(31)]
+    answers = [page.finish(page.reel(video_bytes)).status_code for _ in range(31)]
     assert answers == [200] * 30 + [400]
 
 
@@ -328,8 +331,8 @@ def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> N
     )
 
 
-def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, film: bytes) -> None:
-    video = page.reel(film)
+def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, video_bytes: bytes) -> None:
+    video = page.reel(video_bytes)
     fault = page.sandbox.fault("facebook", "finalize", "stuck-processing")
     assert page.finish(video).ok
     assert page.status(video)["status"]["processing_phase"] == {"status": "in_progress"}

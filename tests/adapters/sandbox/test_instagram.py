@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Account, Instagram, Sandbox, graph_error, wait_until
+from tests.adapters.sandbox.clients import Instagram, graph_error
+from tests.adapters.sandbox.process import Account, Sandbox, wait_until
 
 
 @pytest.mark.parametrize("host", ["instagram", "facebook"])
@@ -39,7 +40,7 @@ def test_a_reel_is_pulled_and_published(instagram: Instagram) -> None:
     assert (media["media_product_type"], "/reel/" in media["permalink"]) == ("REELS", True)
 
 
-def upload(instagram: Instagram, uri: str, data: bytes, offset: int, size: int) -> requests.Response:
+def send_part(instagram: Instagram, uri: str, data: bytes, offset: int, size: int) -> requests.Response:
     headers = {"Authorization": f"OAuth {instagram.account.access_token}", "offset": str(offset)}
     return requests.post(uri, data=data, headers=headers | {"file_size": str(size)}, timeout=30)
 
@@ -48,11 +49,11 @@ def test_a_reel_can_be_uploaded_in_parts(instagram: Instagram) -> None:
     data = (instagram.sandbox.folder / "media" / "sample.mp4").read_bytes()
     made = instagram.create(media_type="REELS", upload_type="resumable", caption="r").json()
     assert made["uri"] == f"{instagram.sandbox.base}/rupload/ig-api-upload/v25.0/{made['id']}"
-    assert upload(instagram, made["uri"], data[:1000], 0, len(data)).json()["success"] is True
-    wrong = upload(instagram, made["uri"], data[500:], 500, len(data))
+    assert send_part(instagram, made["uri"], data[:1000], 0, len(data)).json()["success"] is True
+    wrong = send_part(instagram, made["uri"], data[500:], 500, len(data))
     assert (wrong.status_code, wrong.json()["debug_info"]["retriable"]) == (400, True)
     assert instagram.code(made["id"]) == "IN_PROGRESS"
-    assert upload(instagram, made["uri"], data[1000:], 1000, len(data)).json()["success"] is True
+    assert send_part(instagram, made["uri"], data[1000:], 1000, len(data)).json()["success"] is True
     assert instagram.wait_until_ended(made["id"]) == "FINISHED"
     assert instagram.publish(made["id"]).ok
     assert instagram.sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
@@ -185,32 +186,32 @@ def test_the_listing_is_newest_first_and_can_be_cut_by_time(instagram: Instagram
 def test_me_and_what_is_not_ones_own(instagram: Instagram) -> None:
     me = instagram.call("GET", "me", fields="user_id,username,name,account_type").json()
     assert (me["user_id"], me["username"]) == (instagram.account.remote_id, "ann")
-    stranger = instagram.sandbox.account("instagram", "bob")
+    other_account = instagram.sandbox.account("instagram", "bob")
     container = instagram.image()
-    foreign = instagram.call("GET", container, token=stranger.access_token, fields="status_code")
+    foreign = instagram.call("GET", container, token=other_account.access_token, fields="status_code")
     assert graph_error(foreign) == (100, 33)
     assert graph_error(instagram.call("GET", "17800000000000000")) == (100, 33)
     assert graph_error(instagram.call("GET", container, fields="media_id")) == (100, None)
     assert foreign.headers["X-App-Usage"].startswith("{")
 
 
-def _refresh(sandbox: Sandbox, token: str) -> requests.Response:
+def refresh_token(sandbox: Sandbox, token: str) -> requests.Response:
     query = {"grant_type": "ig_refresh_token", "access_token": token}
     return requests.get(f"{sandbox.base}/instagram/refresh_access_token", params=query, timeout=30)
 
 
 def test_a_token_of_a_day_can_be_refreshed_and_an_expired_one_cannot(instagram: Instagram) -> None:
-    fresh = _refresh(instagram.sandbox, instagram.account.access_token).json()
+    fresh = refresh_token(instagram.sandbox, instagram.account.access_token).json()
     assert (fresh["token_type"], fresh["expires_in"]) == ("bearer", 5183944)
-    assert graph_error(_refresh(instagram.sandbox, fresh["access_token"])) == (100, None)
+    assert graph_error(refresh_token(instagram.sandbox, fresh["access_token"])) == (100, None)
     assert instagram.call("GET", "me", token=fresh["access_token"]).ok
-    _tokens(instagram.account, instagram.sandbox, "expired")
-    assert graph_error(_refresh(instagram.sandbox, instagram.account.access_token)) == (190, 463)
-    _tokens(instagram.account, instagram.sandbox, "revoked")
+    set_token_state(instagram.account, instagram.sandbox, "expired")
+    assert graph_error(refresh_token(instagram.sandbox, instagram.account.access_token)) == (190, 463)
+    set_token_state(instagram.account, instagram.sandbox, "revoked")
     assert graph_error(instagram.call("GET", "me")) == (190, 458)
 
 
-def _tokens(account: Account, sandbox: Sandbox, state: str) -> None:
+def set_token_state(account: Account, sandbox: Sandbox, state: str) -> None:
     sandbox.control_json(
         "POST", "tokens", {"platform": "instagram", "remote_id": account.remote_id, "state": state}
     )

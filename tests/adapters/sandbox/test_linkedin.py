@@ -1,4 +1,4 @@
-"""LinkedIn on the sandbox: headers, authors, images, videos in parts, posts and their twins."""
+"""LinkedIn on the sandbox: headers, authors, images, videos in parts, posts and duplicates."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,8 +6,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from adapters.sandbox.linkedin.little_text import shown
-from tests.adapters.sandbox.client import LinkedIn, Sandbox, wait_until
+from adapters.sandbox.linkedin.little_text import render
+from tests.adapters.sandbox.clients import LinkedIn
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def company(quick: Sandbox) -> LinkedIn:
 
 
 @pytest.fixture
-def film(quick: Sandbox) -> bytes:
+def video_bytes(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample.mp4").read_bytes()
 
 
@@ -32,7 +33,7 @@ def large(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample-large.mp4").read_bytes()
 
 
-def error_response(answer: requests.Response) -> tuple[int, str]:
+def parse_error(answer: requests.Response) -> tuple[int, str]:
     body = answer.json()
     assert body["status"] == answer.status_code
     return answer.status_code, body["code"]
@@ -77,7 +78,7 @@ def test_many_images_keep_their_order(company: LinkedIn) -> None:
     (entry,) = company.sandbox.ledger()
     assert (entry["kind"], len(entry["media"])) == ("photos", 3)
     alone = company.post("alone", {"multiImage": {"images": [{"id": images[0]}]}})
-    assert error_response(alone) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert parse_error(alone) == (400, "INVALID_VALUE_FOR_FIELD")
 
 
 def test_a_video_goes_up_in_parts_and_is_finalized_in_order(company: LinkedIn, large: bytes) -> None:
@@ -86,13 +87,13 @@ def test_a_video_goes_up_in_parts_and_is_finalized_in_order(company: LinkedIn, l
     assert [part["firstByte"] for part in parts] == [0, 4194304, 8388608]
     assert parts[-1]["lastByte"] == len(large) - 1
     etags = [company.put_part(part, large).headers["ETag"] for part in reversed(parts)][::-1]
-    assert error_response(company.finish_video(value, etags[::-1])) == (400, "INVALID_VALUE_FOR_FIELD")
-    assert error_response(company.finish_video(value, etags[:2])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert parse_error(company.finish_video(value, etags[::-1])) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert parse_error(company.finish_video(value, etags[:2])) == (400, "INVALID_VALUE_FOR_FIELD")
     assert company.state(value["video"]) == "WAITING_UPLOAD"
     assert company.post("early", media(value["video"])).json()["code"] == "MEDIA_ASSET_WAITING_UPLOAD"
     assert company.finish_video(value, etags).status_code == 200
     assert company.state(value["video"]) == "AVAILABLE"
-    answer = company.post("film", media(value["video"], title="t"))
+    answer = company.post("a video", media(value["video"], title="t"))
     assert answer.headers["x-restli-id"].startswith("urn:li:ugcPost:")
     assert company.sandbox.ledger()[0]["media"][0]["bytes"] == len(large)
 
@@ -104,7 +105,7 @@ def test_a_part_has_its_exact_length_its_type_and_no_token(company: LinkedIn, la
     body = large[: part["lastByte"] + 1]
 
     def put(data: bytes, headers: dict[str, str]) -> tuple[int, str]:
-        return error_response(requests.put(part["uploadUrl"], data=data, headers=headers, timeout=30))
+        return parse_error(requests.put(part["uploadUrl"], data=data, headers=headers, timeout=30))
 
     assert put(body[:-1], octets) == (400, "INVALID_VALUE_FOR_FIELD")
     assert put(body, {"Content-Type": "video/mp4"}) == (400, "ILLEGAL_ARGUMENT")
@@ -116,31 +117,31 @@ def test_an_image_is_sent_with_the_token_and_once(company: LinkedIn) -> None:
     value = company.start_image()
     data = (company.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
     without = requests.put(value["uploadUrl"], data=data, timeout=30)
-    assert error_response(without) == (401, "INVALID_ACCESS_TOKEN")
+    assert parse_error(without) == (401, "INVALID_ACCESS_TOKEN")
     assert company.state(value["image"]) == "WAITING_UPLOAD"
-    assert error_response(company.post("x", media(value["image"]))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    assert parse_error(company.post("x", media(value["image"]))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
     assert company.put_image(value, data).status_code == 201
     company.sandbox.control_json("POST", "clock", {"advance_s": 86_401})
     late = company.put_image(value, data)
-    assert error_response(late) == (400, "EXPIRED_UPLOAD_URL")
+    assert parse_error(late) == (400, "EXPIRED_UPLOAD_URL")
 
 
 def test_a_member_can_write_images_but_not_read_them(person: LinkedIn) -> None:
     image = person.image()
     answer = person.call("GET", f"images/{quote(image, safe='')}")
-    assert error_response(answer) == (403, "ACCESS_DENIED")
+    assert parse_error(answer) == (403, "ACCESS_DENIED")
     assert person.post("mine", media(image)).status_code == 201
-    assert error_response(person.list_posts()) == (403, "ACCESS_DENIED")
+    assert parse_error(person.list_posts()) == (403, "ACCESS_DENIED")
     urn = person.sandbox.ledger()[0]["remote_id"]
-    assert error_response(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
+    assert parse_error(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
 
 
 def test_nobody_writes_for_others_or_shows_what_is_not_theirs(person: LinkedIn, company: LinkedIn) -> None:
-    assert error_response(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
-    assert error_response(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
-    assert error_response(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert parse_error(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
+    assert parse_error(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
+    assert parse_error(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
     foreign = {"initializeUploadRequest": {"owner": company.urn}}
-    assert error_response(person.call("POST", "images", foreign, action="initializeUpload")) == (
+    assert parse_error(person.call("POST", "images", foreign, action="initializeUpload")) == (
         403,
         "ACCESS_DENIED",
     )
@@ -164,21 +165,21 @@ def test_every_call_names_its_version_and_protocol(company: LinkedIn) -> None:
     token = {"Authorization": f"Bearer {company.account.access_token}"}
     restli = {"X-Restli-Protocol-Version": "2.0.0"}
 
-    def sent(headers: dict[str, str]) -> tuple[int, str]:
-        return error_response(requests.post(url, json=company.body(), headers=headers, timeout=30))
+    def send_post(headers: dict[str, str]) -> tuple[int, str]:
+        return parse_error(requests.post(url, json=company.body(), headers=headers, timeout=30))
 
-    assert sent(restli) == (401, "EMPTY_ACCESS_TOKEN")
-    assert sent(token | restli) == (400, "VERSION_MISSING")
-    assert sent(token | restli | {"LinkedIn-Version": "202401"}) == (426, "NONEXISTENT_VERSION")
-    assert sent(token | restli | {"LinkedIn-Version": "202613"}) == (426, "NONEXISTENT_VERSION")
-    assert sent(token | {"LinkedIn-Version": "202609"}) == (400, "ILLEGAL_ARGUMENT")
+    assert send_post(restli) == (401, "EMPTY_ACCESS_TOKEN")
+    assert send_post(token | restli) == (400, "VERSION_MISSING")
+    assert send_post(token | restli | {"LinkedIn-Version": "202401"}) == (426, "NONEXISTENT_VERSION")
+    assert send_post(token | restli | {"LinkedIn-Version": "202613"}) == (426, "NONEXISTENT_VERSION")
+    assert send_post(token | {"LinkedIn-Version": "202609"}) == (400, "ILLEGAL_ARGUMENT")
     assert company.sandbox.ledger() == []
 
 
 def test_urns_in_a_path_are_encoded(company: LinkedIn) -> None:
-    assert error_response(company.call("GET", f"images/{company.image()}")) == (400, "ILLEGAL_ARGUMENT")
+    assert parse_error(company.call("GET", f"images/{company.image()}")) == (400, "ILLEGAL_ARGUMENT")
     missing = company.call("GET", f"images/{quote('urn:li:image:none', safe='')}")
-    assert error_response(missing) == (404, "RESOURCE_NOT_FOUND")
+    assert parse_error(missing) == (404, "RESOURCE_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_post_that_breaks_a_rule_is_refused(
     company: LinkedIn, change: dict[str, Any], expected: str
 ) -> None:
     answer = company.call("POST", "posts", company.body() | change)
-    assert error_response(answer) == (400, expected)
+    assert parse_error(answer) == (400, expected)
     assert company.sandbox.ledger() == []
 
 
@@ -217,22 +218,22 @@ def test_a_post_that_breaks_a_rule_is_refused(
     ],
 )
 def test_reserved_characters_cut_the_text(commentary: str, seen: str) -> None:
-    assert shown(commentary) == seen
+    assert render(commentary) == seen
 
 
-def test_a_failed_video_cannot_be_posted(company: LinkedIn, film: bytes) -> None:
+def test_a_failed_video_cannot_be_posted(company: LinkedIn, video_bytes: bytes) -> None:
     company.sandbox.fault("linkedin", "prepare", "fail-processing", reason="Too dark")
-    urn = company.video(film)
-    told = company.call("GET", f"videos/{quote(urn, safe='')}").json()
-    assert (told["status"], told["processingFailureReason"]) == ("PROCESSING_FAILED", "Too dark")
-    assert error_response(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
+    urn = company.video(video_bytes)
+    body = company.call("GET", f"videos/{quote(urn, safe='')}").json()
+    assert (body["status"], body["processingFailureReason"]) == ("PROCESSING_FAILED", "Too dark")
+    assert parse_error(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
 
 
-def test_processing_can_go_on_for_ever(company: LinkedIn, film: bytes) -> None:
+def test_processing_can_go_on_for_ever(company: LinkedIn, video_bytes: bytes) -> None:
     fault = company.sandbox.fault("linkedin", "prepare", "stuck-processing")
-    urn = company.video(film)
+    urn = company.video(video_bytes)
     assert company.state(urn) == "PROCESSING"
-    assert error_response(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    assert parse_error(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
     company.sandbox.control_json("DELETE", f"faults/{fault}")
     assert wait_until(lambda: company.state(urn) == "AVAILABLE")
 
@@ -251,7 +252,7 @@ def test_an_organizations_listing_can_lag_behind(company: LinkedIn) -> None:
     company.sandbox.fault("linkedin", "finalize", "late-visibility", delay_ms=60_000)
     urn = company.post().headers["x-restli-id"]
     assert (company.list_posts().json()["elements"], len(company.sandbox.ledger())) == ([], 1)
-    assert error_response(company.call("GET", f"posts/{quote(urn, safe='')}")) == (404, "RESOURCE_NOT_FOUND")
+    assert parse_error(company.call("GET", f"posts/{quote(urn, safe='')}")) == (404, "RESOURCE_NOT_FOUND")
     company.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert [row["id"] for row in company.list_posts().json()["elements"]] == [urn]
 
@@ -261,7 +262,7 @@ def test_a_member_has_150_posts_a_day_until_midnight(sandbox: Sandbox) -> None:
     person = LinkedIn(sandbox=sandbox, account=sandbox.account("linkedin"))
     answers = [person.post(f"post {number}") for number in range(151)]
     assert {answer.status_code for answer in answers[:150]} == {201}
-    assert error_response(answers[150]) == (429, "TOO_MANY_REQUESTS")
+    assert parse_error(answers[150]) == (429, "TOO_MANY_REQUESTS")
     sandbox.control_json("POST", "clock", {"advance_s": 86_400})
     assert person.post("tomorrow").status_code == 201
 
@@ -276,5 +277,5 @@ def test_linkedin_says_no_in_its_own_words(person: LinkedIn) -> None:
     }
     for fault, envelope in expected.items():
         person.sandbox.fault("linkedin", "finalize", fault)
-        assert error_response(person.post()) == envelope
+        assert parse_error(person.post()) == envelope
     assert person.sandbox.ledger() == []

@@ -1,4 +1,4 @@
-"""Pinterest on the sandbox: boards, pins, the storage's form, limits."""
+"""Pinterest on the sandbox: boards, pins, the upload form of the storage, limits."""
 
 import base64
 from collections.abc import Callable
@@ -7,25 +7,26 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Pinterest, Sandbox, wait_until
+from tests.adapters.sandbox.clients import Pinterest
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 
 @pytest.fixture
 def pinner(quick: Sandbox) -> Pinterest:
-    return Pinterest(sandbox=quick, account=quick.account("pinterest", options={"default_board": "Films"}))
+    return Pinterest(sandbox=quick, account=quick.account("pinterest", options={"default_board": "Videos"}))
 
 
 @pytest.fixture
-def film(quick: Sandbox) -> bytes:
+def video_bytes(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample.mp4").read_bytes()
 
 
-def error_response(answer: requests.Response) -> tuple[int, int]:
+def parse_error(answer: requests.Response) -> tuple[int, int]:
     return answer.status_code, answer.json()["code"]
 
 
 def test_an_account_comes_with_its_default_board_made_once(pinner: Pinterest) -> None:
-    again = pinner.sandbox.account("pinterest", options={"default_board": "Films"}).answer
+    again = pinner.sandbox.account("pinterest", options={"default_board": "Videos"}).answer
     assert again["settings"] == pinner.account.answer["settings"]
     assert (again["connection"], again["expires_in"], again["refresh_expires_in"]) == (
         "user",
@@ -33,7 +34,7 @@ def test_an_account_comes_with_its_default_board_made_once(pinner: Pinterest) ->
         5184000,
     )
     (board,) = pinner.call("GET", "boards").json()["items"]
-    assert (board["id"], board["name"]) == (pinner.board, "Films")
+    assert (board["id"], board["name"]) == (pinner.board, "Videos")
     assert pinner.sandbox.account("pinterest", "bob").answer["settings"] == {}
     other = pinner.call("POST", "boards", {"name": "More"})
     assert (other.status_code, pinner.call("GET", f"boards/{other.json()['id']}").json()["name"]) == (
@@ -54,7 +55,7 @@ def test_an_image_pin_is_live_and_found_by_its_link(pinner: Pinterest) -> None:
     assert [item["link"] for item in pinner.list_pins()["items"]] == [link]
     assert pinner.call("GET", f"pins/{pin['id']}").json() == pin
     assert pinner.call("DELETE", f"pins/{pin['id']}").status_code == 204
-    assert error_response(pinner.call("GET", f"pins/{pin['id']}")) == (404, 50)
+    assert parse_error(pinner.call("GET", f"pins/{pin['id']}")) == (404, 50)
     assert (pinner.list_pins()["items"], len(pinner.sandbox.ledger())) == ([], 1)
 
 
@@ -68,7 +69,7 @@ def test_a_carousel_has_from_two_to_five_images_of_one_size(pinner: Pinterest) -
     assert answer.json()["media"]["media_type"] == "multiple_images"
     assert len(pinner.sandbox.ledger()[0]["media"]) == 5
     for wrong in (names[:1], [*names, "picture.png"], ["sample-1.jpg", "wide.jpg"]):
-        assert error_response(pinner.pin(source(*wrong))) == (400, 1)
+        assert parse_error(pinner.pin(source(*wrong))) == (400, 1)
 
 
 def test_a_picture_can_be_sent_in_the_body(pinner: Pinterest) -> None:
@@ -82,28 +83,30 @@ def test_a_picture_can_be_sent_in_the_body(pinner: Pinterest) -> None:
     assert pinner.sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
 
 
-def test_a_video_pin_needs_a_video_that_has_succeeded_and_one_cover(pinner: Pinterest, film: bytes) -> None:
+def test_a_video_pin_needs_a_video_that_has_succeeded_and_one_cover(
+    pinner: Pinterest, video_bytes: bytes
+) -> None:
     made = pinner.register()
     cover = {"cover_image_url": pinner.sandbox.media("sample-1.jpg")}
     source = {"source_type": "video_id", "media_id": made["media_id"]}
     assert pinner.status(made["media_id"]) == "registered"
-    assert error_response(pinner.pin(source | cover)) == (400, 1)
-    assert pinner.send(made, film).status_code == 204
+    assert parse_error(pinner.pin(source | cover)) == (400, 1)
+    assert pinner.send(made, video_bytes).status_code == 204
     assert pinner.status(made["media_id"]) == "succeeded"
-    assert error_response(pinner.pin(source)) == (400, 1)
+    assert parse_error(pinner.pin(source)) == (400, 1)
     assert pinner.pin(source | cover).json()["media"]["media_type"] == "video"
     assert pinner.pin(source | {"cover_image_key_frame_time": 1}).status_code == 201
-    assert [entry["media"][0]["bytes"] for entry in pinner.sandbox.ledger()] == [len(film)] * 2
+    assert [entry["media"][0]["bytes"] for entry in pinner.sandbox.ledger()] == [len(video_bytes)] * 2
     assert pinner.call("GET", "media").json()["items"][0]["media_id"] == made["media_id"]
 
 
-def test_what_is_no_usable_film_fails(pinner: Pinterest, film: bytes) -> None:
-    assert pinner.status(pinner.video(b"no film")) == "failed"
+def test_what_is_no_usable_film_fails(pinner: Pinterest, video_bytes: bytes) -> None:
+    assert pinner.status(pinner.video(b"not a video")) == "failed"
     pinner.sandbox.fault("pinterest", "upload", "fail-processing")
-    assert pinner.status(pinner.video(film)) == "failed"
+    assert pinner.status(pinner.video(video_bytes)) == "failed"
 
 
-def _xml(answer: requests.Response) -> tuple[int, str]:
+def parse_xml_error(answer: requests.Response) -> tuple[int, str]:
     return answer.status_code, answer.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
@@ -122,26 +125,28 @@ def _xml(answer: requests.Response) -> tuple[int, str]:
     ids=["missing", "changed", "file-first", "file-not-last", "no-file"],
 )
 def test_the_storage_refuses_a_form_that_is_not_as_it_must_be(
-    pinner: Pinterest, film: bytes, spoil: Callable[[list[Any]], list[Any]], expected: tuple[int, str]
+    pinner: Pinterest, video_bytes: bytes, spoil: Callable[[list[Any]], list[Any]], expected: tuple[int, str]
 ) -> None:
     made = pinner.register()
     fields: list[Any] = [(name, (None, value)) for name, value in made["upload_parameters"].items()]
-    fields.append(("file", ("v.mp4", film, "video/mp4")))
+    fields.append(("file", ("v.mp4", video_bytes, "video/mp4")))
     answer = requests.post(made["upload_url"], files=spoil(fields), timeout=30)
-    assert _xml(answer) == expected
+    assert parse_xml_error(answer) == expected
     assert pinner.status(made["media_id"]) == "registered"
-    assert pinner.send(made, film).status_code == 204
+    assert pinner.send(made, video_bytes).status_code == 204
 
 
-def test_the_storage_wants_no_token_a_length_and_not_to_be_late(pinner: Pinterest, film: bytes) -> None:
+def test_the_storage_wants_no_token_a_length_and_not_to_be_late(
+    pinner: Pinterest, video_bytes: bytes
+) -> None:
     made = pinner.register()
     headers = {"Authorization": f"Bearer {pinner.account.access_token}"}
     both = requests.post(made["upload_url"], data=made["upload_parameters"], headers=headers, timeout=30)
-    assert _xml(both) == (400, "InvalidArgument")
+    assert parse_xml_error(both) == (400, "InvalidArgument")
     chunked = requests.post(made["upload_url"], data=iter([b"x"]), timeout=30)
-    assert _xml(chunked) == (411, "MissingContentLength")
+    assert parse_xml_error(chunked) == (411, "MissingContentLength")
     pinner.sandbox.control_json("POST", "clock", {"advance_s": 3601})
-    assert _xml(pinner.send(made, film)) == (403, "AccessDenied")
+    assert parse_xml_error(pinner.send(made, video_bytes)) == (403, "AccessDenied")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_the_storage_wants_no_token_a_length_and_not_to_be_late(pinner: Pinteres
 def test_a_pin_that_breaks_a_rule_is_refused(
     pinner: Pinterest, body: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    assert error_response(pinner.pin(**body)) == expected
+    assert parse_error(pinner.pin(**body)) == expected
     assert pinner.sandbox.ledger() == []
 
 
@@ -175,7 +180,7 @@ def test_an_unreachable_picture_is_told_in_the_vendors_words(pinner: Pinterest) 
 
 def test_foreign_boards_are_closed(pinner: Pinterest) -> None:
     bob = pinner.sandbox.account("pinterest", "bob")
-    assert error_response(pinner.call("GET", f"boards/{pinner.board}/pins", token=bob.access_token)) == (
+    assert parse_error(pinner.call("GET", f"boards/{pinner.board}/pins", token=bob.access_token)) == (
         403,
         29,
     )
@@ -202,7 +207,7 @@ def test_a_minute_has_100_writes(sandbox: Sandbox) -> None:
     pinner = Pinterest(sandbox=sandbox, account=sandbox.account("pinterest"))
     answers = [pinner.call("POST", "media", {"media_type": "video"}) for _ in range(101)]
     assert {answer.status_code for answer in answers[:100]} == {201}
-    assert error_response(answers[100]) == (429, 8)
+    assert parse_error(answers[100]) == (429, 8)
     assert answers[0].headers["x-ratelimit-remaining"] == "99"
     assert set(answers[100].headers) >= {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
@@ -227,32 +232,34 @@ def test_pinterest_says_no_in_its_own_words(pinner: Pinterest) -> None:
     for fault, envelope in expected.items():
         pinner.sandbox.fault("pinterest", "finalize", fault)
         answer = pinner.pin()
-        assert error_response(answer) == envelope
+        assert parse_error(answer) == envelope
         assert ("spam" in answer.json().get("message_detail", "")) == (fault == "spam-block")
     assert pinner.sandbox.ledger() == []
 
 
 def test_a_video_stuck_in_processing_goes_on_when_the_fault_is_cleared(
-    pinner: Pinterest, film: bytes
+    pinner: Pinterest, video_bytes: bytes
 ) -> None:
     fault = pinner.sandbox.fault("pinterest", "upload", "stuck-processing")
     made = pinner.register()
-    pinner.send(made, film)
+    pinner.send(made, video_bytes)
     assert pinner.status(made["media_id"]) == "processing"
     pinner.sandbox.control_json("DELETE", f"faults/{fault}")
     assert wait_until(lambda: pinner.status(made["media_id"]) == "succeeded")
 
 
-def _token(pinner: Pinterest, **form: str) -> requests.Response:
+def request_token(pinner: Pinterest, **form: str) -> requests.Response:
     url = f"{pinner.sandbox.base}/pinterest/v5/oauth/token"
     return requests.post(url, data=form, auth=("app", "secret"), timeout=30)
 
 
 def test_refresh_tokens_rotate(pinner: Pinterest) -> None:
     old = pinner.account.refresh_token or ""
-    fresh = _token(pinner, grant_type="refresh_token", refresh_token=old, continuous_refresh="true").json()
+    fresh = request_token(
+        pinner, grant_type="refresh_token", refresh_token=old, continuous_refresh="true"
+    ).json()
     assert fresh["refresh_token"] != old
-    assert _token(pinner, grant_type="refresh_token", refresh_token=old).ok
-    newest = _token(pinner, grant_type="refresh_token", refresh_token=old).json()
+    assert request_token(pinner, grant_type="refresh_token", refresh_token=old).ok
+    newest = request_token(pinner, grant_type="refresh_token", refresh_token=old).json()
     assert pinner.call("GET", "boards", token=newest["access_token"]).ok
-    assert error_response(_token(pinner, grant_type="refresh_token", refresh_token=old)) == (400, 283)
+    assert parse_error(request_token(pinner, grant_type="refresh_token", refresh_token=old)) == (400, 283)

@@ -15,7 +15,8 @@ import httplib2  # type: ignore[import-untyped]
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Sandbox, YouTube, google_error, wait_until
+from tests.adapters.sandbox.clients import YouTube, google_error
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 GRANULE = 256 << 10
 
@@ -26,7 +27,7 @@ def channel(quick: Sandbox) -> YouTube:
 
 
 @pytest.fixture
-def film(quick: Sandbox) -> bytes:
+def video_bytes(quick: Sandbox) -> bytes:
     return (quick.folder / "media" / "sample.mp4").read_bytes()
 
 
@@ -73,16 +74,16 @@ def test_a_film_goes_up_in_chunks_and_is_live_with_the_last_one(channel: YouTube
     assert (entry["extra"]["tags"], entry["extra"]["short"]) == (["a b"], True)
 
 
-def test_the_whole_film_can_go_in_one_put(channel: YouTube, film: bytes) -> None:
+def test_the_whole_film_can_go_in_one_put(channel: YouTube, video_bytes: bytes) -> None:
     headers = {"Authorization": f"Bearer {channel.account.access_token}", "Content-Type": "video/mp4"}
-    answer = requests.put(channel.session(len(film)), data=film, headers=headers, timeout=30)
+    answer = requests.put(channel.session(len(video_bytes)), data=video_bytes, headers=headers, timeout=30)
     assert answer.status_code == 201
     (video,) = channel.videos(answer.json()["id"], part="status,processingDetails,fileDetails,snippet")
     assert (video["status"]["uploadStatus"], video["processingDetails"]["processingStatus"]) == (
         "processed",
         "succeeded",
     )
-    assert video["fileDetails"]["fileSize"] == str(len(film))
+    assert video["fileDetails"]["fileSize"] == str(len(video_bytes))
 
 
 def test_overlaps_and_gaps_store_nothing_and_odd_chunks_are_refused(channel: YouTube, large: bytes) -> None:
@@ -121,12 +122,12 @@ def test_a_session_can_move(channel: YouTube, large: bytes) -> None:
 def test_a_cut_upload_keeps_whole_granules(channel: YouTube, large: bytes) -> None:
     session, total = channel.session(len(large)), len(large)
 
-    def breaking() -> Any:
+    def send_then_fail() -> Any:
         yield large[: GRANULE + 1000]
         raise OSError("the sender dies")
 
     headers = {"Authorization": f"Bearer {channel.account.access_token}", "Content-Length": str(total)}
-    request = requests.Request("PUT", session, data=breaking(), headers=headers).prepare()
+    request = requests.Request("PUT", session, data=send_then_fail(), headers=headers).prepare()
     del request.headers["Transfer-Encoding"]
     with requests.Session() as http, pytest.raises(OSError, match="the sender dies"):
         http.send(request, timeout=30)
@@ -148,23 +149,23 @@ def test_a_token_can_end_in_the_middle_and_the_session_goes_on(channel: YouTube,
     assert channel.put(session, large[GRANULE:], GRANULE, total).status_code == 201
 
 
-def test_a_lost_answer_at_the_last_byte_is_found_by_asking(channel: YouTube, film: bytes) -> None:
-    session = channel.session(len(film))
+def test_a_lost_answer_at_the_last_byte_is_found_by_asking(channel: YouTube, video_bytes: bytes) -> None:
+    session = channel.session(len(video_bytes))
     channel.sandbox.fault("youtube", "finalize", "effect-then-drop")
     with pytest.raises(requests.ConnectionError):
-        channel.put(session, film, 0, len(film))
-    answer = channel.probe(session, len(film))
+        channel.put(session, video_bytes, 0, len(video_bytes))
+    answer = channel.probe(session, len(video_bytes))
     assert [entry["remote_id"] for entry in channel.sandbox.ledger()] == [answer.json()["id"]]
 
 
-def test_a_session_lives_a_week(channel: YouTube, film: bytes) -> None:
-    session = channel.session(len(film))
+def test_a_session_lives_a_week(channel: YouTube, video_bytes: bytes) -> None:
+    session = channel.session(len(video_bytes))
     channel.sandbox.control_json("POST", "clock", {"advance_s": 7 * 86_400 + 1})
     channel.sandbox.control_json(
         "POST", "tokens", {"platform": "youtube", "remote_id": channel.account.remote_id, "state": "valid"}
     )
     channel.account.access_token = channel.sandbox.account("youtube").access_token
-    assert google_error(channel.probe(session, len(film))) == (404, "notFound")
+    assert google_error(channel.probe(session, len(video_bytes))) == (404, "notFound")
 
 
 @pytest.mark.parametrize(
@@ -211,8 +212,8 @@ def test_a_day_has_100_uploads_and_ends_at_midnight_in_california(sandbox: Sandb
     assert channel.open(1000).ok
 
 
-def test_the_uploads_are_listed_newest_first_in_pages(channel: YouTube, film: bytes) -> None:
-    keys = [channel.upload(film, title=f"clip {number}") for number in range(3)]
+def test_the_uploads_are_listed_newest_first_in_pages(channel: YouTube, video_bytes: bytes) -> None:
+    keys = [channel.upload(video_bytes, title=f"clip {number}") for number in range(3)]
     first = channel.uploads(maxResults=2)
     assert [item["contentDetails"]["videoId"] for item in first["items"]] == keys[:0:-1]
     second = channel.uploads(maxResults=2, pageToken=first["nextPageToken"])
@@ -231,39 +232,41 @@ def test_the_uploads_are_listed_newest_first_in_pages(channel: YouTube, film: by
     ],
 )
 def test_a_video_that_fails_was_never_live(
-    channel: YouTube, film: bytes, ordered: str | None, status: dict[str, str]
+    channel: YouTube, video_bytes: bytes, ordered: str | None, status: dict[str, str]
 ) -> None:
     channel.sandbox.fault("youtube", "finalize", "fail-processing", reason=ordered)
-    (video,) = channel.videos(channel.upload(film))
+    (video,) = channel.videos(channel.upload(video_bytes))
     assert status.items() <= video["status"].items()
     assert channel.sandbox.ledger() == []
 
 
 def test_what_is_no_film_fails(channel: YouTube) -> None:
-    (video,) = channel.videos(channel.upload(b"no film"))
+    (video,) = channel.videos(channel.upload(b"not a video"))
     assert video["status"]["failureReason"] == "invalidFile"
     assert channel.sandbox.ledger() == []
 
 
-def test_a_stuck_video_stays_uploaded_until_the_fault_is_cleared(channel: YouTube, film: bytes) -> None:
+def test_a_stuck_video_stays_uploaded_until_the_fault_is_cleared(
+    channel: YouTube, video_bytes: bytes
+) -> None:
     fault = channel.sandbox.fault("youtube", "finalize", "stuck-processing")
-    key = channel.upload(film)
+    key = channel.upload(video_bytes)
     assert channel.videos(key)[0]["status"]["uploadStatus"] == "uploaded"
     channel.sandbox.control_json("DELETE", f"faults/{fault}")
     assert wait_until(lambda: channel.videos(key)[0]["status"]["uploadStatus"] == "processed")
     assert len(channel.sandbox.ledger()) == 1
 
 
-def test_late_visibility_hides_a_video_that_is_live(channel: YouTube, film: bytes) -> None:
+def test_late_visibility_hides_a_video_that_is_live(channel: YouTube, video_bytes: bytes) -> None:
     channel.sandbox.fault("youtube", "finalize", "late-visibility", delay_ms=60_000)
-    key = channel.upload(film)
+    key = channel.upload(video_bytes)
     assert (channel.videos(key), channel.uploads()["items"], len(channel.sandbox.ledger())) == ([], [], 1)
     channel.sandbox.control_json("POST", "clock", {"advance_s": 61})
     assert (len(channel.videos(key)), len(channel.uploads()["items"])) == (1, 1)
 
 
-def test_youtube_says_no_in_its_own_words(channel: YouTube, film: bytes) -> None:
-    session = channel.session(len(film))
+def test_youtube_says_no_in_its_own_words(channel: YouTube, video_bytes: bytes) -> None:
+    session = channel.session(len(video_bytes))
     expected = {
         "429": (429, "uploadRateLimitExceeded"),
         "5xx": (503, "backendError"),
@@ -272,7 +275,7 @@ def test_youtube_says_no_in_its_own_words(channel: YouTube, film: bytes) -> None
     }
     for fault, envelope in expected.items():
         channel.sandbox.fault("youtube", "finalize", fault)
-        assert google_error(channel.put(session, film, 0, len(film))) == envelope
+        assert google_error(channel.put(session, video_bytes, 0, len(video_bytes))) == envelope
     channel.sandbox.fault("youtube", "prepare", "quota-exhausted")
     assert google_error(channel.open(10)) == (403, "quotaExceeded")
     channel.sandbox.fault("youtube", "prepare", "quota-exhausted", reason="uploadLimitExceeded")
@@ -285,13 +288,15 @@ def test_a_token_that_may_only_upload_cannot_list(sandbox: Sandbox) -> None:
     channel = YouTube(sandbox=sandbox, account=sandbox.account("youtube", options=scopes))
     answer = channel.call("GET", "youtube/v3/channels", part="id", mine="true")
     assert google_error(answer) == (403, "insufficientPermissions")
-    nobody = YouTube(sandbox=sandbox, account=sandbox.account("youtube", "n", options={"no_channel": True}))
-    assert google_error(nobody.open(10)) == (401, "youtubeSignupRequired")
+    without_channel = YouTube(
+        sandbox=sandbox, account=sandbox.account("youtube", "n", options={"no_channel": True})
+    )
+    assert google_error(without_channel.open(10)) == (401, "youtubeSignupRequired")
 
 
 @pytest.mark.parametrize("fault", [None, "effect-then-5xx", "short-store", "moved-session"])
 def test_googles_own_client_uploads_here(channel: YouTube, large: bytes, fault: str | None) -> None:
-    service = _googles_service(channel)
+    service = build_google_service(channel)
     media = googleapiclient.http.MediaIoBaseUpload(
         io.BytesIO(large), "video/mp4", chunksize=16 * GRANULE, resumable=True
     )
@@ -303,7 +308,7 @@ def test_googles_own_client_uploads_here(channel: YouTube, large: bytes, fault: 
     for _ in range(10):
         try:
             _, answer = request.next_chunk()
-        except googleapiclient.errors.HttpError as error:  # as its documentation has it: go on after a 5xx
+        except googleapiclient.errors.HttpError as error:  # its documentation says to continue after a 5xx
             if error.resp.status != 503:
                 raise
         if answer is not None:
@@ -316,8 +321,8 @@ def test_googles_own_client_uploads_here(channel: YouTube, large: bytes, fault: 
     service.close()
 
 
-def _googles_service(channel: YouTube) -> Any:
-    """Google's client as it comes, with nothing changed but the host in its own description of the API."""
+def build_google_service(channel: YouTube) -> Any:
+    """Build Google's client from its own discovery document, with only the host changed."""
     folder = Path(googleapiclient.discovery_cache.__file__).parent / "documents"
     described = json.loads((folder / "youtube.v3.json").read_text())
     described |= {
