@@ -39,5 +39,5 @@ def _build_media(context: Context, workspace: UUID, url: str, kind: str, facts: 
         url=url,
         kind="video" if kind == "video" else "image",
         facts=known,
-        stream=relay(context.files.opener(workspace), url, known) if known else None,
+        stream=relay(context.files.open_workspace(workspace), url, known) if known else None,
     )
