@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.samples import make_samples
-from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok
+from tests.adapters.sandbox.clients import Business, Instagram, TikTok
+from tests.adapters.sandbox.process import Sandbox
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import CONTROL_TOKEN, ROOT, Sandbox, command, free_port
+from tests.adapters.sandbox.process import CONTROL_TOKEN, ROOT, Sandbox, command, free_port
 
 
 @pytest.mark.parametrize(

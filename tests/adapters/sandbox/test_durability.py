@@ -1,14 +1,31 @@
-"""A killed sandbox comes back with everything it has answered, and shows nothing twice."""
+"""A killed sandbox resumes with everything it has answered, and publishes nothing twice."""
 
 import json
 import threading
 from collections.abc import Callable
+from itertools import count
+from typing import Any
+from urllib.parse import quote
 
+import pytest
 import requests
 
-from tests.adapters.sandbox.client import Instagram, Sandbox, TikTok, wait_until
+from tests.adapters.sandbox.clients import Instagram, TikTok, connect
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 NewSandbox = Callable[[], Sandbox]
+GRANULE = 256 << 10
+THREADS = 4
+
+
+def restart(sandbox: Sandbox) -> None:
+    """Kill the sandbox and start it again in the same folder."""
+    sandbox.kill()
+    sandbox.start()
+
+
+def read_media(sandbox: Sandbox, name: str = "sample.mp4") -> bytes:
+    return (sandbox.folder / "media" / name).read_bytes()
 
 
 def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox) -> None:
@@ -61,31 +78,161 @@ def test_a_half_received_upload_goes_on_after_a_kill(new_sandbox: NewSandbox) ->
     assert sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
 
 
-def test_a_kill_in_the_middle_of_posting_loses_nothing_and_doubles_nothing(new_sandbox: NewSandbox) -> None:
+def test_facebook_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
-    sandbox.pace("instant", quotas=False)
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
-    answered: list[str] = []
+    page = connect(sandbox, "facebook")
+    post = page.create_unpublished("two steps", page.photo())
+    data = read_media(sandbox)
+    made = page.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
+    page.send(made["upload_url"], data[:9000], 0, len(data))
+    restart(sandbox)
+    assert page.publish(post).ok
+    assert page.status(made["video_id"])["status"]["uploading_phase"]["bytes_transfered"] == 9000
+    page.send(made["upload_url"], data[9000:], 9000, len(data))
+    assert page.finish(made["video_id"]).ok
+    restart(sandbox)
+    assert page.wait_until_live(made["video_id"])["status"]["video_status"] == "ready"
+    assert page.publish(post).ok
+    assert page.finish(made["video_id"]).ok
+    assert [entry["remote_id"] for entry in sandbox.ledger()] == [post, made["video_id"]]
+    assert {row["id"] for row in page.published()} >= {post}
+
+
+def test_youtube_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    channel = connect(sandbox, "youtube")
+    data = read_media(sandbox, "sample-large.mp4")
+    session = channel.session(len(data))
+    channel.put(session, data[: 4 * GRANULE], 0, len(data))
+    restart(sandbox)
+    assert channel.probe(session, len(data)).headers["Range"] == f"bytes=0-{4 * GRANULE - 1}"
+    answer = channel.put(session, data[4 * GRANULE :], 4 * GRANULE, len(data))
+    restart(sandbox)
+    repeated = channel.probe(session, len(data))
+    assert (repeated.status_code, repeated.json()["id"]) == (201, answer.json()["id"])
+    assert wait_until(lambda: channel.videos(answer.json()["id"])[0]["status"]["uploadStatus"] == "processed")
+    assert [entry["remote_id"] for entry in sandbox.ledger()] == [answer.json()["id"]]
+    assert len(channel.uploads()["items"]) == 1
+
+
+def test_pinterest_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    pinner = connect(sandbox, "pinterest")
+    made = pinner.register()
+    restart(sandbox)
+    assert pinner.send(made, read_media(sandbox)).status_code == 204
+    restart(sandbox)
+    assert wait_until(lambda: pinner.status(made["media_id"]) == "succeeded")
+    source = {"source_type": "video_id", "media_id": made["media_id"], "cover_image_key_frame_time": 1}
+    pin = pinner.pin(source).json()["id"]
+    restart(sandbox)
+    assert [item["id"] for item in pinner.list_pins()["items"]] == [pin]
+    assert len(sandbox.ledger()) == 1
+
+
+def test_linkedin_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    company = connect(sandbox, "linkedin", kind="organization")
+    data = read_media(sandbox, "sample-large.mp4")
+    value = company.start_video(len(data))
+    first, *rest = value["uploadInstructions"]
+    etags = [company.put_part(first, data).headers["ETag"]]
+    restart(sandbox)
+    etags += [company.put_part(part, data).headers["ETag"] for part in rest]
+    assert company.finish_video(value, etags).ok
+    restart(sandbox)
+    assert wait_until(lambda: company.state(value["video"]) == "AVAILABLE")
+    content = {"media": {"id": value["video"]}}
+    urn = company.post("video", content).headers["x-restli-id"]
+    restart(sandbox)
+    twin = company.post("video", content)
+    assert (twin.status_code, urn in twin.json()["message"]) == (422, True)
+    assert company.call("GET", f"posts/{quote(urn, safe='')}").json()["id"] == urn
+    assert len(sandbox.ledger()) == 1
+
+
+def test_a_code_and_its_tokens_survive_a_kill(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    sandbox.account("pinterest")
+    query = {
+        "client_id": "app",
+        "redirect_uri": "http://127.0.0.1:9/",
+        "response_type": "code",
+        "auto": "allow",
+    }
+    url = f"{sandbox.base}/pinterest-www/oauth/"
+    place = requests.get(url, params=query, timeout=30, allow_redirects=False).headers["Location"]
+    restart(sandbox)
+    form = {"grant_type": "authorization_code", "redirect_uri": "http://127.0.0.1:9/"}
+    form["code"] = place.partition("code=")[2]
+    token = f"{sandbox.base}/pinterest/v5/oauth/token"
+    answer = requests.post(token, data=form, auth=("app", "secret"), timeout=30).json()
+    restart(sandbox)
+    headers = {"Authorization": f"Bearer {answer['access_token']}"}
+    assert requests.get(f"{sandbox.base}/pinterest/v5/boards", headers=headers, timeout=30).ok
+    assert requests.post(token, data=form, auth=("app", "secret"), timeout=30).json()["code"] == 283
+
+
+def _publish_number(client: Any, platform: str, number: int) -> str:
+    """Publish post *number* and return the id that the ledger has for it: the publish_id, or the post's own id."""
+    match platform:
+        case "tiktok":
+            return str(client.photos())
+        case "facebook":
+            return str(client.feed(f"post {number}").json()["id"])
+        case "linkedin":
+            return str(client.post(f"post {number}").headers["x-restli-id"])
+        case "pinterest":
+            return str(client.pin(title=f"pin {number}").json()["id"])
+        case _:
+            return str(client.upload(read_media(client.sandbox), title=f"video {number}"))
+
+
+def _post_until_killed(sandbox: Sandbox, publish: Callable[[int], str], least: int) -> list[str]:
+    """Publish from several threads, kill the sandbox after *least* responses, and return all ids in responses."""
+    numbers, answered = count(), list[str]()
 
     def keep_posting() -> None:
         while True:
             try:
-                answered.append(tiktok.photos())
+                answered.append(publish(next(numbers)))
             except requests.ConnectionError:
                 return
 
-    threads = [threading.Thread(target=keep_posting) for _ in range(4)]
+    threads = [threading.Thread(target=keep_posting) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(answered) > 200)
+    wait_until(lambda: len(answered) > least)
     sandbox.kill()
     for thread in threads:
         thread.join()
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("platform", "id_field", "least"),
+    [
+        ("tiktok", "handle", 200),
+        ("facebook", "remote_id", 60),
+        ("youtube", "remote_id", 60),
+        ("pinterest", "remote_id", 60),
+        ("linkedin", "remote_id", 60),
+    ],
+)
+def test_a_kill_in_the_middle_of_posting_loses_and_doubles_nothing(
+    new_sandbox: NewSandbox, platform: str, id_field: str, least: int
+) -> None:
+    sandbox = new_sandbox()
+    sandbox.pace("instant", quotas=False)
+    client = connect(sandbox, platform)
+    answered = _post_until_killed(sandbox, lambda number: _publish_number(client, platform, number), least)
     sandbox.start()
-    handles = [entry["handle"] for entry in sandbox.ledger()]
-    assert len(handles) == len(set(handles))
-    assert set(answered) <= set(handles)
-    assert {tiktok.status(handle)["status"] for handle in handles} == {"PUBLISH_COMPLETE"}
+    live = [entry[id_field] for entry in sandbox.ledger()]
+    assert len(live) == len(set(live))
+    assert set(answered) <= set(live)
+    assert len(live) <= len(answered) + THREADS
+    if platform == "tiktok":
+        assert {client.status(publish_id)["status"] for publish_id in live} == {"PUBLISH_COMPLETE"}
 
 
 def test_an_entry_cut_in_the_ledger_is_written_again_from_the_journal(new_sandbox: NewSandbox) -> None:

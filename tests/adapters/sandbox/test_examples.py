@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok
+from tests.adapters.sandbox.clients import Business, Instagram, TikTok
+from tests.adapters.sandbox.process import Sandbox
 
 CREATOR_INFO = """\
 {"data":{"creator_avatar_url":"https://…","creator_username":"tiktok","creator_nickname":"TikTok Official",

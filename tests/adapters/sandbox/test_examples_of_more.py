@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Facebook, LinkedIn, Pinterest, Sandbox, YouTube
+from tests.adapters.sandbox.clients import Facebook, LinkedIn, Pinterest, YouTube
+from tests.adapters.sandbox.process import Sandbox
 from tests.adapters.sandbox.test_examples import compare, parsed, with_values
 
 REEL_START = '{"video_id":"123","upload_url":"https://rupload.facebook.com/video-upload/v25.0/123"}'

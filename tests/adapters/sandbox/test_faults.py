@@ -7,7 +7,8 @@ import pytest
 import requests
 
 from adapters.sandbox.faults import FAULTS
-from tests.adapters.sandbox.client import Business, Instagram, Sandbox, TikTok, graph_error
+from tests.adapters.sandbox.clients import Business, Instagram, TikTok, graph_error
+from tests.adapters.sandbox.process import Sandbox
 
 INIT = "post/publish/content/init/"
 

@@ -8,7 +8,7 @@ import requests
 from PIL import Image
 
 from adapters.sandbox import probe
-from tests.adapters.sandbox.client import Sandbox
+from tests.adapters.sandbox.process import Sandbox
 
 
 def get(url: str, **headers: str) -> requests.Response:

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import CONTROL_TOKEN, Account, Sandbox, graph_error
+from tests.adapters.sandbox.clients import graph_error
+from tests.adapters.sandbox.process import CONTROL_TOKEN, Account, Sandbox
 
 BACK = "http://127.0.0.1:9/oauth/callback"
 VERIFIER = "v" * 50

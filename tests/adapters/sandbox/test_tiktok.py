@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Sandbox, TikTok, wait_until
+from tests.adapters.sandbox.clients import TikTok
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 MB = 1_000_000
 

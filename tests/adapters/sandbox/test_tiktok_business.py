@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Business, Sandbox, wait_until
+from tests.adapters.sandbox.clients import Business
+from tests.adapters.sandbox.process import Sandbox, wait_until
 
 CHARTED = "7221171716369631233"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.adapters.sandbox.client import Facebook, LinkedIn, Pinterest, Sandbox, YouTube
+from tests.adapters.sandbox.clients import Facebook, LinkedIn, Pinterest, YouTube
+from tests.adapters.sandbox.process import Sandbox
 
 
 @dataclass(frozen=True, kw_only=True)

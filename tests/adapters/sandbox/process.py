@@ -1,0 +1,127 @@
+"""Starts a real sandbox in a process of its own and speaks to it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+CONTROL_TOKEN = "control-token-of-the-tests"
+ROOT = Path(__file__).parents[3]
+_WAIT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ask: Callable[[], Any]) -> Any:
+    """The first true answer of `ask`; fails when there is none in time."""
+    deadline = time.monotonic() + _WAIT_S
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"{ask} gave no answer in {_WAIT_S} s")
+
+
+def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
+    places = ["--port", str(port), "--media-port", str(media_port), "--folder", str(folder)]
+    return [sys.executable, "-m", "adapters.sandbox", *places, *more]
+
+
+@dataclass(kw_only=True)
+class Account:
+    platform: str
+    remote_id: str
+    access_token: str
+    refresh_token: str | None
+    answer: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Sandbox:
+    folder: Path
+    port: int = field(default_factory=free_port)
+    media_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def media(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.media_port}/media/{name}"
+
+    def start(self) -> None:
+        environment = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
+        line = command(self.folder, self.port, self.media_port, "--processing", "0.2", "--moderation", "0.1")
+        self.process = subprocess.Popen(line, env=environment, cwd=ROOT)
+        wait_until(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the sandbox ended by itself"
+        try:
+            answer = requests.get(f"{self.base}/control/health", timeout=5)
+        except requests.ConnectionError:
+            return False
+        return bool(answer.json() == {"ok": True})
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(10)
+
+    def control(self, method: str, path: str, body: object = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
+        return requests.request(method, f"{self.base}/control/{path}", json=body, headers=headers, timeout=30)
+
+    def control_json(self, method: str, path: str, body: object = None) -> Any:
+        answer = self.control(method, path, body)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def account(self, platform: str, username: str = "ann", **more: Any) -> Account:
+        answer = self.control_json("POST", "accounts", {"platform": platform, "username": username, **more})
+        return Account(
+            platform=platform,
+            remote_id=answer["remote_id"],
+            access_token=answer["access_token"],
+            refresh_token=answer.get("refresh_token"),
+            answer=answer,
+        )
+
+    def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> str:
+        body = {"platform": platform, "step": step, "fault": fault, "times": times, **more}
+        return str(self.control_json("POST", "faults", body)["id"])
+
+    def pace(self, pace: str, *, quotas: bool) -> None:
+        self.control_json("POST", "pace", {"pace": pace, "quotas": quotas})
+
+    def ledger(self, platform: str | None = None) -> list[dict[str, Any]]:
+        query = "" if platform is None else f"?platform={platform}"
+        end = time.monotonic() + 5
+        while True:  # a post may go live between the two looks
+            entries: list[dict[str, Any]] = self.control_json("GET", f"ledger{query}")
+            lines = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+            on_disk = [entry for entry in lines if platform in (None, entry["platform"])]
+            if on_disk == entries or time.monotonic() > end:
+                break
+        assert on_disk == entries
+        return entries
