@@ -2,15 +2,17 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check format bench live-check chaos proof mutation audit lock clean
+.PHONY: help up demo test check check-python format bench live-check chaos proof mutation audit lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 UV_VERSION := 0.13.9
-BIN := .venv/bin
-STAMP := .venv/.installed
-UV := .venv/.uv-$(UV_VERSION)
+# Another folder keeps another Python's environment beside this one: make VENV=.venv-3.13 PYTHON=python3.13 test
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := $(VENV)/.uv-$(UV_VERSION)
 CODE := pipeline adapters config tests
 
 # The first of these that is new enough; `make PYTHON=/path/to/python3` overrides.
@@ -27,8 +29,9 @@ up: $(STAMP) ## start everything on this machine: engines, API, workers, Flower,
 demo: $(STAMP) ## publish two posts to the sandbox and watch them arrive
 	@exec $(BIN)/slipway demo
 
+TESTS ?= tests
 test: $(STAMP) ## run the tests, on real engines and real workers
-	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
 	$(BIN)/ruff check $(CODE)
@@ -36,6 +39,9 @@ check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hol
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/uv lock --check
+
+check-python: $(STAMP) ## types and imports as this VENV's Python and its packages see them
+	$(BIN)/mypy --python-version $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 format: $(STAMP) ## rewrite the code as `make check` wants it, where that is possible
 	$(BIN)/ruff check --fix $(CODE)
@@ -57,31 +63,31 @@ live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make
 	@exec $(BIN)/slipway live-check $(PLATFORM)
 
 audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
-	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file .venv/audit.txt
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement .venv/audit.txt
+	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file $(VENV)/audit.txt
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement $(VENV)/audit.txt
 
 lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 	$(BIN)/uv lock
 
 clean: ## remove the environment and caches; data in .slipway stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):
 	@test -n "$(PYTHON)" || { \
 		echo "Slipway needs Python 3.11 or newer with its venv module, and found none on PATH." >&2; \
 		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Making .venv with $(PYTHON) …"
-	@"$(PYTHON)" -m venv .venv
+	@echo "Making $(VENV) with $(PYTHON) …"
+	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $(UV)
 
 # Where a proxy looks into TLS, only the machine's own certificates will do: that is the second try.
-SYNC := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
+SYNC := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never \
 	$(BIN)/uv sync --quiet --frozen --all-extras --inexact --compile-bytecode
 
 # The stamp is newer than the lock file and pyproject.toml exactly when what they name is installed.
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	@echo "Installing the locked packages …"
-	@$(SYNC) 2>.venv/sync.log || $(SYNC) --system-certs || { cat .venv/sync.log >&2; exit 1; }
+	@$(SYNC) 2>$(VENV)/sync.log || $(SYNC) --system-certs || { cat $(VENV)/sync.log >&2; exit 1; }
 	@touch $(STAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,16 @@ def _anchors(page: Path) -> set[str]:
 
 def _lines(path: Path) -> int:
     return path.read_text().count("\n")
+
+
+def test_ci_tests_the_python_of_the_production_image() -> None:
+    images = set(
+        re.findall(r"^FROM python:(\d+\.\d+)", (ROOT / "config" / "Dockerfile").read_text(), re.MULTILINE)
+    )
+    assert len(images) == 1
+    assert f"/usr/bin/python{images.pop()}" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_lock_file_has_one_version_of_each_package_for_all_pythons() -> None:
+    names = [package["name"] for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]]
+    assert [name for name in set(names) if names.count(name) > 1] == []
