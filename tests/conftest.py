@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import fork_server_client as forked
-from tests.crash_table import Crashes, crashing
+from tests.crash_table import Crashes, track_crashes
 from tests.fork_server_client import ForkServer
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def fork_server() -> Iterator[ForkServer]:
 @pytest.fixture
 def crashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crashes]:
     """The failpoints at which a process dies in this test; the test fails if one of them was not reached."""
-    with crashing(request.node, tmp_path, lambda: request.getfixturevalue("fork_server")) as mine:
+    with track_crashes(request.node, tmp_path, lambda: request.getfixturevalue("fork_server")) as mine:
         yield mine
 
 

@@ -21,7 +21,10 @@ from tests.model import points as known
 ROOT = Path(__file__).parents[1]
 
 _FLOW, _PIPELINE = "tests/flow/test_failpoints", "tests/pipeline"
-_FILES = f"{_PIPELINE}/api/files/test_upload_crashes.py::test_whenever_the_server_dies_the_client_repeats_and_gets_its_file"
+_FILES = (
+    f"{_PIPELINE}/api/files/test_upload_crashes.py::"
+    "test_whenever_the_server_dies_the_client_repeats_and_gets_its_file"
+)
 CRASHES: Mapping[str, tuple[str, ...]] = {
     # --- real workers, an API and commands of a running system, judged by the sandbox's ledger
     "tests/flow/test_killed_workers.py::test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost": (
@@ -162,7 +165,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
 """Test -> the points. One that is parametrized by ``point`` dies at one of them each time."""
 
 
-def points_of(test: str) -> tuple[str, ...]:
+def get_points(test: str) -> tuple[str, ...]:
     """The row of a test, for its parametrization; ``test`` is the end of its name in the table."""
     [row] = [points for name, points in CRASHES.items() if name.endswith(test)]
     return row
@@ -176,45 +179,47 @@ class Crashes:
     folder: Path
     fork_server: Callable[[], ForkServer]
 
-    def at(self, *points: str, does: str = "kill") -> dict[str, str]:
+    def arm(self, *points: str, does: str = "kill") -> dict[str, str]:
         """The environment of a process that dies at these (default: at all), at each once."""
-        return arming({point: self.folder / point for point in points or self.points}, does)
+        return arm_failpoints({point: self.folder / point for point in points or self.points}, does)
 
-    def died(self, point: str) -> bool:
+    def has_reached(self, point: str) -> bool:
         """Whether a process came to it."""
         return (self.folder / point).exists()
 
-    def of(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
+    def crash(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
         """Has a process of its own do a piece of work (``tests.crash_tasks``) and die at this point of it."""
         ended = run(
             self.fork_server(),
             self.folder.parent,
-            {**environment, **self.at(point)},
+            {**environment, **self.arm(point)},
             call=call,
             arguments=arguments,
         )
         assert ended.status == -signal.SIGKILL, f"it lived on past {point}: {ended}"
 
 
-def arming(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
+def arm_failpoints(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
     """The one place that spells what ``pipeline.failpoint`` reads: point -> the file that makes it happen once."""
     unknown = {point.partition("[")[0] for point in files} - known.failpoints().keys()
     assert not unknown, f"there is no failpoint {unknown}"
     return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}
 
 
-def together(*armed: Mapping[str, str]) -> dict[str, str]:
-    """Several of ``arming`` in one environment."""
+def merge_armed(*armed: Mapping[str, str]) -> dict[str, str]:
+    """Several of ``arm_failpoints`` in one environment."""
     return {"FAILPOINTS": ",".join(word for one in armed for word in one.values())}
 
 
 @contextmanager
-def crashing(test: pytest.Function, folder: Path, fork_server: Callable[[], ForkServer]) -> Iterator[Crashes]:
+def track_crashes(
+    test: pytest.Function, folder: Path, fork_server: Callable[[], ForkServer]
+) -> Iterator[Crashes]:
     """The failpoints at which a process dies in this test: at each, or the test fails."""
-    mine = Crashes(points=_row(test), folder=folder / "deaths", fork_server=fork_server)
+    mine = Crashes(points=_row(test), folder=folder / "crashes", fork_server=fork_server)
     mine.folder.mkdir()
     yield mine
-    lived = [point for point in mine.points if not mine.died(point)]
+    lived = [point for point in mine.points if not mine.has_reached(point)]
     assert not lived, f"nothing came to {lived}"
 
 

@@ -26,32 +26,32 @@ from pipeline.store.auth.keys import find_caller
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.vault_rotation import rotate
-from pipeline.wiring import context
-from tests.pipeline.scripted_adapter import Script, playing, raising
+from pipeline.wiring import get_context
+from tests.pipeline.scripted_adapter import Script, raising, with_script
 
 
 def chore(name: str) -> None:
     """One tick of a chore."""
-    JOBS[name](context())
+    JOBS[name](get_context())
 
 
 def rebuild() -> None:
     """What `slipway broker rebuild` does."""
-    rebuild_broker(context(), per_second=100_000, told=lambda _: None)
+    rebuild_broker(get_context(), per_second=100_000, on_progress=lambda _: None)
 
 
 def find_addresses(url: str) -> None:
     """The chore that finds addresses, at a platform that knows this one."""
-    fill_urls(playing(context(), Script(look=lambda _: Published(remote_id=url, url=url))))
+    fill_urls(with_script(get_context(), Script(look=lambda _: Published(remote_id=url, url=url))))
 
 
 def publish(delivery: str, generation: int, what: str) -> None:
     """One slice at a platform that behaves like this."""
-    publishing.publish(playing(context(), _PLATFORMS[what]), UUID(delivery), generation)
+    publishing.publish(with_script(get_context(), _PLATFORMS[what]), UUID(delivery), generation)
 
 
 def _publishes_after_the_rescue(draft: Draft, _: Account) -> FinalizeResult:
-    with context().database.begin() as c:
+    with get_context().database.begin() as c:
         row(
             c,
             "UPDATE deliveries SET state = 'unknown', fence = fence + 1 WHERE id = :id RETURNING id",
@@ -68,42 +68,42 @@ _PLATFORMS: Mapping[str, Script] = {
 
 def check(check_id: str) -> None:
     """One try of one URL."""
-    reachability.run_check(context(), UUID(check_id))
+    reachability.run_check(get_context(), UUID(check_id))
 
 
 def ingest(key: str, request: Mapping[str, object]) -> None:
     """One post, as the API takes it."""
-    with context().database.begin() as c:
+    with get_context().database.begin() as c:
         caller = find_caller(c, key)
     assert caller is not None
     given = {**request, "account_ids": [UUID(str(a)) for a in request["account_ids"]]}  # type: ignore[attr-defined]
-    accept(context(), caller, PostRequest(**given, body_sha256=b"the same body"))  # type: ignore[arg-type]
+    accept(get_context(), caller, PostRequest(**given, body_sha256=b"the same body"))  # type: ignore[arg-type]
 
 
 def cancel(key: str, posts: list[str]) -> None:
     """Takes posts back, as the API does."""
-    with context().database.begin() as c:
+    with get_context().database.begin() as c:
         caller = find_caller(c, key)
     assert caller is not None
-    steer.cancel(context(), caller, [UUID(p) for p in posts])
+    steer.cancel(get_context(), caller, [UUID(p) for p in posts])
 
 
 def discard(workspace: str, letters: list[str]) -> None:
     """Gives dead letters up."""
     scope = Scope(workspace=UUID(workspace))
-    dead_letters.discard(context(), scope, [UUID(x) for x in letters], why="not worth it", who="a test")
+    dead_letters.discard(get_context(), scope, [UUID(x) for x in letters], why="not worth it", who="a test")
 
 
 def decline(platform: str, state: str) -> None:
     """A person came back and had said no."""
-    connect.decline_authorization(context(), Platform(platform), state, "access_denied", CLI)
+    connect.decline_authorization(get_context(), Platform(platform), state, "access_denied", CLI)
 
 
 def refresh(account: str, version: int) -> None:
     """Renews an account's tokens."""
-    credentials.refresh(context(), UUID(account), version)
+    credentials.refresh(get_context(), UUID(account), version)
 
 
 def seal(keys: str) -> None:
     """Seals every secret with the newest of these keys, one at a time."""
-    rotate(context().database, keys, lambda _: None, batch=1)
+    rotate(get_context().database, keys, lambda _: None, batch=1)

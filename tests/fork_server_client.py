@@ -15,7 +15,7 @@ ForkServer = subprocess.Popen[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class Result:
     """What a process left."""
 
     status: int
@@ -39,7 +39,7 @@ def fork_server() -> Iterator[ForkServer]:
 
 def run(
     process: ForkServer, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
-) -> Ended:
+) -> Result:
     """Run one order, ``words`` of the command or a ``call`` into ``tests.crash_tasks``, and wait for its end."""
     files = {name: folder / name for name in ("stdin", "stdout", "stderr")}
     files["stdin"].write_text(stdin)
@@ -51,4 +51,4 @@ def run(
     process.stdin.write(json.dumps(order | {name: str(file) for name, file in files.items()}) + "\n")
     process.stdin.flush()
     status = int(process.stdout.readline())
-    return Ended(status=status, stdout=files["stdout"].read_text(), stderr=files["stderr"].read_text())
+    return Result(status=status, stdout=files["stdout"].read_text(), stderr=files["stderr"].read_text())

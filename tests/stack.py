@@ -25,11 +25,11 @@ from pydantic import SecretStr
 from adapters.contract import Credentials, Platform
 from config.settings import load
 from pipeline.context import Context
-from pipeline.queues import GROUPS
+from pipeline.queues import WORKER_GROUPS
 from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
-from pipeline.wiring import build
+from pipeline.wiring import build_context
 
 CONTROL_TOKEN = "control-of-the-tests"
 FAST = {
@@ -72,7 +72,7 @@ class Stack:
             "SLIPWAY_SANDBOX__FOLDER": str(self.folder / "sandbox"),
             "SLIPWAY_API__PORT": str(self.ports[2]),
         }
-        self.context = build(load(self.environment))
+        self.context = build_context(load(self.environment))
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Stack:
             "-c",
             str(slots),
             "-Q",
-            ",".join(queues or GROUPS[group]),
+            ",".join(queues or WORKER_GROUPS[group]),
             "-n",
             f"{name}@%h",
             "--without-gossip",

@@ -22,7 +22,7 @@ import yaml
 from dotenv import dotenv_values
 
 from config.settings import load
-from pipeline.embedded.process import until
+from pipeline.embedded.process import wait_until
 from tests.conftest import Engines, free_ports
 
 ROOT = Path(__file__).parents[1]
@@ -119,9 +119,9 @@ def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -
 
 
 def test_every_worker_group_has_its_service() -> None:
-    from pipeline.queues import GROUPS
+    from pipeline.queues import WORKER_GROUPS
 
-    assert {SERVICES[name]["command"][1] for name in OURS if name.startswith("worker-")} == {*GROUPS}
+    assert {SERVICES[name]["command"][1] for name in OURS if name.startswith("worker-")} == {*WORKER_GROUPS}
 
 
 def test_no_secret_stands_in_the_file_and_nothing_is_published_beyond_loopback() -> None:
@@ -164,7 +164,7 @@ def test_each_service_starts_and_its_health_check_is_content(
     name: str, running: dict[str, Path], production: dict[str, str], ports: dict[str, str]
 ) -> None:
     check, environment = check_of(name, ports), environment_of(name, production)
-    assert until(lambda: well(check, environment), STARTS_WITHIN), running[name].read_text()[-4000:]
+    assert wait_until(lambda: well(check, environment), STARTS_WITHIN), running[name].read_text()[-4000:]
 
 
 def test_flower_asks_for_the_password(
@@ -178,7 +178,7 @@ def test_flower_asks_for_the_password(
         except requests.ConnectionError:
             return 0
 
-    assert until(lambda: status("wrong") == 401, STARTS_WITHIN), running["flower"].read_text()[-4000:]
+    assert wait_until(lambda: status("wrong") == 401, STARTS_WITHIN), running["flower"].read_text()[-4000:]
     assert status(production["SLIPWAY_FLOWER__PASSWORD"]) == 200
 
 
@@ -186,7 +186,7 @@ def test_beat_rings_and_the_reachability_worker_hears(
     running: dict[str, Path], engines: Engines, production: dict[str, str]
 ) -> None:
     client = engines.valkey.client(int(production["SLIPWAY_BROKER__URL"].rpartition("=")[2]))
-    assert until(lambda: bool(client.exists("pulse:reachability")), STARTS_WITHIN), running[
+    assert wait_until(lambda: bool(client.exists("pulse:reachability")), STARTS_WITHIN), running[
         "beat"
     ].read_text()[-4000:]
     client.close()

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from celery import Celery
 from redis import Redis
 
-from pipeline.celery_app import configured
-from pipeline.rate_buckets import redis_client
+from pipeline.celery_app import create_celery_app
+from pipeline.rate_buckets import create_redis_client
 from tests.bench.environment import Ground, await_workers
 from tests.bench.figures import Unsound
 from tests.bench.noop import LATE
@@ -84,7 +84,7 @@ def late_tasks(stack: Stack, number: int) -> list[float]:
 
 
 def _broker(stack: Stack) -> tuple[Redis, Celery]:
-    return redis_client(stack.context.settings.broker.url.get_secret_value()), configured(
+    return create_redis_client(stack.context.settings.broker.url.get_secret_value()), create_celery_app(
         stack.context.settings
     )
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,11 @@ import psutil
 from celery import Celery
 from cryptography.fernet import Fernet
 
-from pipeline.celery_app import configured
-from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.valkey import Valkey
+from pipeline.celery_app import create_celery_app
 from pipeline.store.database import row
-from pipeline.store.migrate import upgrade
 from tests.bench.figures import Unsound
 from tests.bench.scale import Scale
-from tests.conftest import TEMPLATE, Engines, database, environment_of, free_ports
+from tests.conftest import TEMPLATE, Engines, database, environment_of, free_ports, make_template
 from tests.stack import Stack, running
 
 ROOT = Path(__file__).parents[2]
@@ -70,11 +67,9 @@ def prepared(scale: Scale, say: Callable[[str], None]) -> Iterator[Ground]:
     """Engines for a run; gone with all they stored when it ends."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-bench-", dir="/tmp"))
     try:
-        with Postgres(folder) as postgres, Valkey(folder) as valkey:
-            with postgres.connect() as connection:
-                connection.execute(f"CREATE DATABASE {TEMPLATE}")
-            upgrade(postgres.url_of(TEMPLATE))
-            engines = Engines(folder=folder, postgres=postgres, valkey=valkey)
+        with ExitStack() as started:
+            engines = Engines(folder, started)
+            make_template(engines.postgres)
             yield Ground(engines=engines, scale=scale, say=say)
     finally:
         shutil.rmtree(folder)
@@ -117,7 +112,7 @@ def replaced(words: list[str], old: str, new: str) -> list[str]:
 
 def await_workers(stack: Stack, names: list[str]) -> None:
     """Waits until each of these Celery workers answers. Raises Unsound with its last words when it does not."""
-    app = configured(stack.context.settings)
+    app = create_celery_app(stack.context.settings)
     end = time.monotonic() + READY
     try:
         while silent := _silent(app, names):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 
 from config.settings import settings
-from pipeline.celery_app import configured
-from pipeline.rate_buckets import redis_client
+from pipeline.celery_app import create_celery_app
+from pipeline.rate_buckets import create_redis_client
 
 LATE = "bench:late"
 """The list in the broker that `tell` leaves lateness in."""
 
-app = configured(settings())
+app = create_celery_app(settings())
 app.conf.update(include=(), beat_schedule={})
-_client = redis_client(settings().broker.url.get_secret_value())
+_client = create_redis_client(settings().broker.url.get_secret_value())
 
 
 @app.task(name="bench.noop")  # type: ignore[untyped-decorator]

@@ -28,7 +28,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.errors import Retryable
-from adapters.http import Client
+from adapters.http import HttpClient
 from adapters.registry import ADAPTERS
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.relay import relay
@@ -78,7 +78,7 @@ def upload(platform: Platform, source: str, sink: str, size: int) -> set[str]:
     checkpoint: Mapping[str, Any] = {}
     tries = 0
     while True:
-        adapter = ADAPTERS[platform](Client(limit=timedelta(seconds=60)), settings)
+        adapter = ADAPTERS[platform](HttpClient(limit=timedelta(seconds=60)), settings)
         try:
             result = adapter.prepare(draft, account, json.loads(json.dumps(checkpoint)))
         except Retryable:

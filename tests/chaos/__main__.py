@@ -21,67 +21,67 @@ import psycopg
 import requests
 
 from pipeline.store.database import Unreachable
-from tests.chaos import card, clock, disk, plan
-from tests.chaos.client import Client, Sent
-from tests.chaos.conductor import Conductor
-from tests.chaos.house import House, built, sites
-from tests.chaos.judge import Promise, Said, Verdict, judge
+from tests.chaos import clock, disk, plan, scorecard
+from tests.chaos.client import Client, SentPost
+from tests.chaos.fault_injector import FaultInjector
+from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, judge
+from tests.chaos.system import SystemUnderTest, build_system, list_sites
 from tests.stack import until
 
 PER_MINUTE = 8_000
 """Posts a minute for which a run is made longer than two minutes: about as many as two cores take in a storm."""
 SETTLED = frozenset({"published", "failed", "cancelled"})
-DRAIN = 420.0
+DRAIN_LIMIT = 420.0
 """Seconds in which at least one more has to come to rest: more than the 300 of a queued lease."""
-ANSWERS = 60.0
+ANSWER_LIMIT = 60.0
 """Seconds in which the client has to get at least one more answer after the storm, or it gives up what is left."""
-READING = 0.2
+READING_SHARE = 0.2
 """Part of the time that may go into reading how far it is: of very many posts that is work for our API, too."""
 OVERTIME = 90.0
 """Seconds a run may last longer when there were too few kills between arm and answer."""
-STILL = 240
+STALLED_AFTER = 240
 """Seconds without one tick after which a run is given up, where it stands: it would say nothing for ever."""
-CALM = 15.0
+QUIET_FOR = 15.0
 """Seconds without any change, after which only what waits for a person is left."""
 
 
 def main() -> int:
     """Exit status: 0 when the standard is kept, else 1."""
-    wanted = _arguments()
-    seed = wanted.seed if wanted.seed is not None else random.SystemRandom().randrange(1 << 31)
-    minutes = wanted.minutes or max(2.0, wanted.posts / PER_MINUTE)
+    arguments = _arguments()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 31)
+    minutes = arguments.minutes or max(2.0, arguments.posts / PER_MINUTE)
     began = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(f"{time.monotonic() - began:6.1f}  {text}", file=sys.stderr, flush=True)
 
-    skew = clock.wrong()
+    skew = clock.build_environment()
     about = {
         "seed": seed,
-        "posts": wanted.posts,
+        "posts": arguments.posts,
         "minutes": minutes,
-        "platforms": ", ".join(sites()),
+        "platforms": ", ".join(list_sites()),
         "wrong clock": f"one publish worker, {clock.AHEAD} s ahead" if skew else clock.MISSING,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
     }
-    say(f"seed {seed}, {wanted.posts} posts, {minutes:g} minutes, {about['platforms']}")
-    with built(seed, max(4, wanted.posts // 400), skew) as house:
-        about["full disk"] = "the database's own" if house.disk else disk.MISSING
-        run = Run(house, seed, wanted.posts, minutes * 60, say)
+    log(f"seed {seed}, {arguments.posts} posts, {minutes:g} minutes, {about['platforms']}")
+    with build_system(seed, max(4, arguments.posts // 400), skew) as system:
+        about["full disk"] = "the database's own" if system.disk else disk.MISSING
+        run = Run(system, seed, arguments.posts, minutes * 60, log)
         try:
             verdict = run()
         finally:
-            if wanted.keep:
-                run.keep(wanted.keep)
-        found = card.report(
-            verdict, run.conductor.score, {**about, **run.notes, "seconds": round(time.monotonic() - began)}
+            if arguments.keep:
+                run.keep(arguments.keep)
+        found = scorecard.build_report(
+            verdict, run.injector.tally, {**about, **run.notes, "seconds": round(time.monotonic() - began)}
         )
-    print("\n".join(card.lines(found)))
-    if wanted.json:
-        wanted.json.write_text(json.dumps(found, indent=2) + "\n")
-    if wanted.html:
-        wanted.html.write_text(card.page(found))
+    print("\n".join(scorecard.format_lines(found)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    if arguments.html:
+        arguments.html.write_text(scorecard.render_html(found))
     return 0 if found["verdict"] == "kept" else 1
 
 
@@ -89,70 +89,76 @@ class Run:
     """From the first post to the verdict."""
 
     def __init__(
-        self, house: House, seed: int, number: int, seconds: float, say: Callable[[str], None]
+        self, system: SystemUnderTest, seed: int, number: int, seconds: float, log: Callable[[str], None]
     ) -> None:
-        self.house, self.seconds, self.say = house, seconds, say
+        self.system, self.seconds, self.log = system, seconds, log
         self.notes: dict[str, Any] = {}
-        names = sorted(house.owners)
-        self._weather = plan.weather(seed, seconds, names, every=max(0.4, 0.9 * 300 / number))
-        self.sent = [self._sent(seed, planned) for planned in plan.posts(seed, number, seconds, names)]
-        self.client = Client(
-            f"{house.stack.api}/api/partner/v1/posts", house.stack.key, self.sent, self._body
+        names = sorted(system.owners)
+        self._sandbox_faults = plan.plan_sandbox_faults(
+            seed, seconds, names, every=max(0.4, 0.9 * 300 / number)
         )
-        until(self._answers, 90, lambda: "the API does not answer")
-        until(lambda: house.stack.context.liveness.alive("reachability") or None, 90)
-        self.conductor = Conductor(house, plan.strikes(seed, number, seconds), say)
+        self.sent = [
+            self._plan_post(seed, planned) for planned in plan.plan_posts(seed, number, seconds, names)
+        ]
+        self.client = Client(
+            f"{system.stack.api}/api/partner/v1/posts", system.stack.key, self.sent, self._body
+        )
+        until(self._is_api_up, 90, lambda: "the API does not answer")
+        until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
+        self.injector = FaultInjector(system, plan.plan_system_faults(seed, number, seconds), log)
         self._chance = random.Random(f"tokens {seed}")
-        self._told = 0.0
+        self._logged_at = 0.0
 
     def __call__(self) -> Verdict:
-        self._storm()
-        self._lull()
-        said = self._drained()
-        return judge(self._promises(), self.house.stack.ledger(), said)
+        self._run_load()
+        self._await_client()
+        reported = self._drain()
+        return judge(self._expectations(), self.system.stack.ledger(), reported)
 
     # --- the storm ---------------------------------------------------------------------------------------------------
 
-    def _storm(self) -> None:
+    def _run_load(self) -> None:
         self.client.start()
         start = time.monotonic()
         mend = start + 15
-        while (now := time.monotonic()) < start + self.seconds or not self._is_over(now - start):
+        while (now := time.monotonic()) < start + self.seconds or not self._is_complete(now - start):
             self._tick()
-            while self._weather and self._weather[0][0] <= now - start:
-                self._order(self._weather.pop(0)[1])
+            while self._sandbox_faults and self._sandbox_faults[0][0] <= now - start:
+                self._order_fault(self._sandbox_faults.pop(0)[1])
             if now >= mend:
                 mend = now + 15
-                self._people()
-            if now - self._told > 10:
-                self._told = now
+                self._reconnect_accounts()
+            if now - self._logged_at > 10:
+                self._logged_at = now
                 self._progress()
             time.sleep(0.03)
 
-    def _is_over(self, after: float) -> bool:
+    def _is_complete(self, after: float) -> bool:
         """Whether all was done that was planned. A slow machine gets a little longer for the kills that count."""
-        if not self.conductor.is_done:
+        if not self.injector.is_done:
             return False
-        if self.conductor.score.armed >= card.LEAST_ARMED or after > self.seconds + OVERTIME:
+        if self.injector.tally.armed >= scorecard.LEAST_ARMED or after > self.seconds + OVERTIME:
             return True
-        self.conductor.add(plan.Strike(at=after, kind="kill publish", chance=self._chance.randrange(1 << 30)))
+        self.injector.add(
+            plan.SystemFault(at=after, kind="kill publish", chance=self._chance.randrange(1 << 30))
+        )
         return False
 
-    def _order(self, order: dict[str, object]) -> None:
-        self.house.stack.control("POST", "faults", order)
+    def _order_fault(self, order: dict[str, object]) -> None:
+        self.system.stack.control("POST", "faults", order)
         if self._chance.random() < 0.04:
-            rotating = [(s, o) for s, mine in self.house.owners.items() for o in mine if o.rotates]
+            rotating = [(s, o) for s, mine in self.system.owners.items() for o in mine if o.rotates]
             site, owner = self._chance.choice(rotating)
-            self.house.stack.control(
+            self.system.stack.control(
                 "POST", "tokens", {"platform": site, "remote_id": owner.remote_id, "state": "expired"}
             )
-            self.conductor.score.struck["expire a token"] += 1
-        self.conductor.score.struck[f"sandbox: {order['step']} {order['fault']}"] += 1
+            self.injector.tally.injected["expire a token"] += 1
+        self.injector.tally.injected[f"sandbox: {order['step']} {order['fault']}"] += 1
 
-    def _people(self) -> None:
+    def _reconnect_accounts(self) -> None:
         """Persons notice that an account has to be connected again, and do it."""
         try:
-            again = self.house.reconnect()
+            again = self.system.reconnect()
         except (psycopg.OperationalError, Unreachable):
             return  # the database is down, or who holds the row is stopped: they try again later
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
@@ -160,76 +166,76 @@ class Run:
     def _progress(self) -> int:
         """Says how far it is. Returns how many posts were taken."""
         taken = sum(one.is_taken for one in self.sent)
-        armed = self.conductor.score.armed
-        with (self.house.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
+        armed = self.injector.tally.armed
+        with (self.system.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
             live = sum(
                 1 for _ in ledger
             )  # asking the sandbox for it would, in a long run, be a part of the storm
-        self.say(f"… {taken} posts taken, {live} live, {armed} kills between arm and answer")
+        self.log(f"… {taken} posts taken, {live} live, {armed} kills between arm and answer")
         return taken
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
-    def _lull(self) -> None:
+    def _await_client(self) -> None:
         """The weather clears, everybody is at work again; the client goes on until it has its last answers, or no more.
 
         In a long run it stands far behind its plan by then: what it could not send in the storm it sends now.
         """
-        self.house.stack.control("DELETE", "faults")
-        until(lambda: self._ticked(self._answers()), 60, lambda: "the API did not come back")
+        self.system.stack.control("DELETE", "faults")
+        until(lambda: self._tick_and_return(self._is_api_up()), 60, lambda: "the API did not come back")
         taken, changed = 0, time.monotonic()
-        while not self.client.is_done and time.monotonic() < changed + ANSWERS:
+        while not self.client.is_done and time.monotonic() < changed + ANSWER_LIMIT:
             self._tick()
             time.sleep(0.05)
-            if time.monotonic() - self._told > 10:
-                self._told = time.monotonic()
+            if time.monotonic() - self._logged_at > 10:
+                self._logged_at = time.monotonic()
                 if (now := self._progress()) > taken:
                     taken, changed = now, time.monotonic()
         self.client.stop()
-        self.say("the storm is over, draining …")
+        self.log("the storm is over, draining …")
 
     def _tick(self) -> None:
-        signal.alarm(STILL)
-        self.conductor.tick()
+        signal.alarm(STALLED_AFTER)
+        self.injector.tick()
 
-    def _ticked(self, answer: bool | None) -> bool | None:
+    def _tick_and_return(self, answer: bool | None) -> bool | None:
         self._tick()
         return answer
 
-    def _drained(self) -> dict[tuple[str, str, str], Said]:
+    def _drain(self) -> dict[tuple[str, str, str], ReportedState]:
         """Reads through our API until all is settled, or nothing moves any more but what waits for a person."""
         start = changed = fewer = time.monotonic()
-        last: dict[tuple[str, str, str], Said] = {}
-        fewest = len(self.sent) * len(self.house.owners)
+        last: dict[tuple[str, str, str], ReportedState] = {}
+        fewest = len(self.sent) * len(self.system.owners)
         while True:
             self._tick()
-            self._people()
+            self._reconnect_accounts()
             began = time.monotonic()
-            said = self._said()
+            reported = self._read_states()
             taken = time.monotonic() - began
-            if said != last:
-                last, changed = said, time.monotonic()
-            open_ones = [s for s in said.values() if s.state not in SETTLED]
+            if reported != last:
+                last, changed = reported, time.monotonic()
+            open_ones = [s for s in reported.values() if s.state not in SETTLED]
             if len(open_ones) < fewest:
                 fewest, fewer = len(open_ones), time.monotonic()
-            calm = time.monotonic() - changed > CALM and all(
+            calm = time.monotonic() - changed > QUIET_FOR and all(
                 s.state in ("blocked", "unknown") for s in open_ones
             )
-            if not open_ones or calm or time.monotonic() - fewer > DRAIN:
+            if not open_ones or calm or time.monotonic() - fewer > DRAIN_LIMIT:
                 self.notes["drain_s"] = round(changed - start)
-                return said
-            if time.monotonic() - self._told > 10:
-                self._told = time.monotonic()
-                self.say(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
-            rest = time.monotonic() + max(1.0, taken * (1 / READING - 1))
+                return reported
+            if time.monotonic() - self._logged_at > 10:
+                self._logged_at = time.monotonic()
+                self.log(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
+            rest = time.monotonic() + max(1.0, taken * (1 / READING_SHARE - 1))
             while time.monotonic() < rest:
                 self._tick()
                 time.sleep(0.5)
 
-    def _said(self) -> dict[tuple[str, str, str], Said]:
-        site_of = {o.id: (site, o.remote_id) for site, mine in self.house.owners.items() for o in mine}
+    def _read_states(self) -> dict[tuple[str, str, str], ReportedState]:
+        site_of = {o.id: (site, o.remote_id) for site, mine in self.system.owners.items() for o in mine}
         word_of = {one.word for one in self.sent}
-        said: dict[tuple[str, str, str], Said] = {}
+        reported: dict[tuple[str, str, str], ReportedState] = {}
         cursor = None
         while True:
             answer = self._get("posts", {"limit": "100", **({"cursor": cursor} if cursor else {})})
@@ -237,22 +243,22 @@ class Run:
                 if post["external_id"] in word_of:
                     for state in post["accounts"]["states"]:
                         site, remote = site_of[state["account_id"]]
-                        said[post["external_id"], site, remote] = Said(
+                        reported[post["external_id"], site, remote] = ReportedState(
                             state=state["state"], reason=state["blocked_reason"], error=state["error_message"]
                         )
             cursor = answer["next_cursor"]
             if not cursor:
-                return said
+                return reported
 
     def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         def asked() -> dict[str, Any] | None:
             self._tick()
             try:
                 answer = requests.get(
-                    f"{self.house.stack.api}/api/partner/v1/{path}",
+                    f"{self.system.stack.api}/api/partner/v1/{path}",
                     params=dict(query),
                     timeout=30,
-                    headers={"Authorization": f"Bearer {self.house.stack.key}"},
+                    headers={"Authorization": f"Bearer {self.system.stack.key}"},
                 )
             except requests.RequestException:
                 return None
@@ -261,29 +267,29 @@ class Run:
 
         return until(asked, 60, lambda: "our API does not answer")
 
-    def _answers(self) -> bool | None:
+    def _is_api_up(self) -> bool | None:
         try:
-            return requests.get(f"{self.house.stack.api}/healthz", timeout=2).ok or None
+            return requests.get(f"{self.system.stack.api}/healthz", timeout=2).ok or None
         except requests.RequestException:
             return None
 
     # --- posts -------------------------------------------------------------------------------------------------------
 
-    def _sent(self, seed: int, planned: plan.Planned) -> Sent:
+    def _plan_post(self, seed: int, planned: plan.Planned) -> SentPost:
         mine = {site: self._owner(site, planned).remote_id for site in planned.sites}
-        return Sent(planned=planned, word=f"chaos-{seed:x}-{planned.number:07d}", targets=mine)
+        return SentPost(planned=planned, word=f"chaos-{seed:x}-{planned.number:07d}", targets=mine)
 
     def _owner(self, site: str, planned: plan.Planned) -> Any:
-        owners = self.house.owners[site]
+        owners = self.system.owners[site]
         return owners[planned.account % len(owners)]
 
-    def _body(self, one: Sent) -> dict[str, Any]:
+    def _body(self, one: SentPost) -> dict[str, Any]:
         p = one.planned
         mark = f"?post={p.number}" if p.fresh else ""
         names = {"photo": ["sample-1.jpg"], "slideshow": ["sample-2.jpg", "sample-3.jpg"]}.get(p.kind)
-        media: dict[str, Any] = {"type": "video", "url": self.house.stack.media("sample.mp4") + mark}
+        media: dict[str, Any] = {"type": "video", "url": self.system.stack.media("sample.mp4") + mark}
         if names is not None:
-            media = {"type": "slideshow", "urls": [self.house.stack.media(name) + mark for name in names]}
+            media = {"type": "slideshow", "urls": [self.system.stack.media(name) + mark for name in names]}
         body = {
             "caption": f"{one.word} {p.kind}",
             "media": media,
@@ -294,17 +300,17 @@ class Run:
             body["pinterest"] = {"link": f"https://example.com/{p.number}"}
         return body | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
 
-    def _promises(self) -> list[Promise]:
+    def _expectations(self) -> list[ExpectedDelivery]:
         return [
-            Promise(
+            ExpectedDelivery(
                 word=one.word,
                 site=site,
                 account=account,
                 kind=one.planned.kind,
                 taken=one.is_taken,
                 refused=one.status is not None and not one.is_taken,
-                due=one.told if one.due is not None else None,
-                since=one.told,
+                due=one.promised_due if one.due is not None else None,
+                since=one.promised_due,
             )
             for one in self.sent
             for site, account in one.targets.items()
@@ -313,28 +319,28 @@ class Run:
     def keep(self, folder: Path) -> None:
         """Logs, the ledger and a dump of what our tables say, for whoever looks for the reason."""
         folder.mkdir(parents=True, exist_ok=True)
-        for log in [*self.house.folder.glob("*.log"), *self.house.folder.glob("logs/*.log")]:
+        for log in [*self.system.folder.glob("*.log"), *self.system.folder.glob("logs/*.log")]:
             (folder / log.name).write_bytes(log.read_bytes())
-        (folder / "ledger.json").write_text(json.dumps(self.house.stack.ledger(), indent=1))
-        with self.house.postgres.connect("slipway") as c:
+        (folder / "ledger.json").write_text(json.dumps(self.system.stack.ledger(), indent=1))
+        with self.system.postgres.connect("slipway") as c:
             for table in ("posts", "deliveries", "attempts", "moves", "checks", "accounts"):
                 query = f"SELECT to_jsonb(x) - 'checkpoint' - 'credentials' FROM {table} x"  # noqa: S608
                 rows = c.execute(query).fetchall()
                 (folder / f"{table}.jsonl").write_text("".join(json.dumps(r[0]) + "\n" for r in rows))
-        sent = [{"word": s.word, "tries": s.tries, "status": s.status, "said": s.said} for s in self.sent]
+        sent = [{"word": s.word, "tries": s.tries, "status": s.status, "said": s.message} for s in self.sent]
         (folder / "client.json").write_text(json.dumps(sent, indent=1))
 
 
-def _tally(said: Sequence[Said]) -> str:
-    states = sorted({s.state for s in said})
-    return ", ".join(f"{sum(s.state == state for s in said)} {state}" for state in states)
+def _tally(reported: Sequence[ReportedState]) -> str:
+    states = sorted({s.state for s in reported})
+    return ", ".join(f"{sum(s.state == state for s in reported)} {state}" for state in states)
 
 
-def _stands_still(_number: int, frame: FrameType | None) -> None:
+def _give_up(_number: int, frame: FrameType | None) -> None:
     """Says where: what it raises may be taken for an outage there, and then the run goes on after all."""
     traceback.print_stack(frame)
-    signal.alarm(STILL)  # the way out may stand still as well
-    raise RuntimeError(f"Nothing moved for {STILL} s: the run is given up at the line above.")
+    signal.alarm(STALLED_AFTER)  # the way out may stand still as well
+    raise RuntimeError(f"Nothing moved for {STALLED_AFTER} s: the run is given up at the line above.")
 
 
 def _machine() -> str:
@@ -358,6 +364,6 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     os.environ.pop("SLIPWAY_SETTINGS_FILE", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGALRM, _stands_still)
-    signal.alarm(STILL)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(STALLED_AFTER)
     sys.exit(main())

@@ -25,7 +25,7 @@ PATIENCE = 12.0
 
 
 @dataclass(kw_only=True, slots=True)
-class Sent:
+class SentPost:
     """One post as its client knows it."""
 
     planned: Planned
@@ -35,13 +35,13 @@ class Sent:
     """Site -> the account's id over there."""
     due: datetime | None = None
     """When it may go live at the earliest, as asked for; None: at once."""
-    told: datetime | None = None
+    promised_due: datetime | None = None
     """The time the answer named: what was promised. A repeat that comes within 30 s of ``due`` is told "at once"."""
     tries: int = 0
     status: int | None = None
     """201 or 200: taken. Another: refused. None: never answered."""
     answered: datetime | None = None
-    said: str = ""
+    message: str = ""
 
     @property
     def is_taken(self) -> bool:
@@ -53,7 +53,7 @@ class Client:
     """Threads that post as planned. ``body_of`` makes the request of a planned post."""
 
     def __init__(
-        self, url: str, key: str, sent: Sequence[Sent], body_of: Callable[[Sent], dict[str, Any]]
+        self, url: str, key: str, sent: Sequence[SentPost], body_of: Callable[[SentPost], dict[str, Any]]
     ) -> None:
         self.sent = sent
         self._url, self._body_of = url, body_of
@@ -92,27 +92,27 @@ class Client:
             self._over.wait(max(0.0, self._start + one.planned.at - time.monotonic()))
             self._send(one)
 
-    def _send(self, one: Sent) -> None:
+    def _send(self, one: SentPost) -> None:
         ahead = None if one.planned.due is None else one.planned.due - one.planned.at
         one.due = None if ahead is None else datetime.now(UTC) + timedelta(seconds=ahead)
         body = self._body_of(one)
         while not self._over.is_set():
             one.tries += 1
-            if self._answered(one, body):
+            if self._try_send(one, body):
                 return
             self._over.wait(random.uniform(0.2, min(3.0, 0.4 * one.tries)))
 
-    def _answered(self, one: Sent, body: dict[str, Any]) -> bool:
+    def _try_send(self, one: SentPost, body: dict[str, Any]) -> bool:
         try:
             answer = requests.post(self._url, json=body, headers=self._headers, timeout=PATIENCE)
             data = answer.json()
         except (requests.RequestException, ValueError) as error:
-            one.said = type(error).__name__
+            one.message = type(error).__name__
             return False
-        one.said = str(data.get("message", ""))[:300]
+        one.message = str(data.get("message", ""))[:300]
         if answer.status_code >= 500 or answer.status_code == 429:
             return False
         one.status, one.answered = answer.status_code, datetime.now(UTC)
         if one.is_taken:
-            one.told = datetime.fromisoformat(data["data"]["scheduled_at"])
+            one.promised_due = datetime.fromisoformat(data["data"]["scheduled_at"])
         return True

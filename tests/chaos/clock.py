@@ -16,7 +16,7 @@ PLACES = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/fake
 MISSING = "libfaketime does not work here: `apt-get install libfaketime` has one built for this machine"
 
 
-def wrong() -> dict[str, str] | None:
+def build_environment() -> dict[str, str] | None:
     """The environment of such a process; None when no libfaketime works here."""
     for library in _libraries():
         environment = {"LD_PRELOAD": str(library), "FAKETIME": f"+{AHEAD}s", "DONT_FAKE_MONOTONIC": "1"}
@@ -35,13 +35,13 @@ def _works(environment: dict[str, str]) -> bool:
     """Whether a child's wall clock really is ahead, and its monotonic one is not."""
     asked = "import time; print(time.time(), time.monotonic())"
     words = [sys.executable, "-I", "-S", "-c", asked]
-    told = [
+    outputs = [
         subprocess.run(
             words, env=more, capture_output=True, text=True, check=False, timeout=20
         ).stdout.split()
         for more in ({}, environment)
     ]
-    if any(len(answer) != 2 for answer in told):
+    if any(len(answer) != 2 for answer in outputs):
         return False
-    (wall, steady), (ahead, same) = ([float(number) for number in answer] for answer in told)
+    (wall, steady), (ahead, same) = ([float(number) for number in answer] for answer in outputs)
     return abs(ahead - wall - AHEAD) < 20 and abs(same - steady) < 20

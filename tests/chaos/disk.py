@@ -29,12 +29,12 @@ class Disk:
         with self._image.open("wb") as image:
             image.truncate(SIZE)
         self.folder.mkdir()
-        made = _done("mkfs.ext4", "-q", "-m", "0", str(self._image))
-        return made and _done("mount", "-o", "loop", str(self._image), str(self.folder))
+        made = _run_program("mkfs.ext4", "-q", "-m", "0", str(self._image))
+        return made and _run_program("mount", "-o", "loop", str(self._image), str(self.folder))
 
-    def move_in(self, data: Path) -> None:
+    def move_data(self, data: Path) -> None:
         """Takes a folder whose server is stopped, and leaves a link in its place."""
-        if not _done("cp", "-a", str(data), str(self.folder / data.name)):
+        if not _run_program("cp", "-a", str(data), str(self.folder / data.name)):
             raise OSError(f"{data} could not be copied.")
         shutil.rmtree(data)
         data.symlink_to(self.folder / data.name)
@@ -57,14 +57,14 @@ class Disk:
 
     def unmount(self) -> None:
         """After this nothing of it is left but its image."""
-        if not _done("umount", str(self.folder)):
+        if not _run_program("umount", str(self.folder)):
             raise OSError(f"{self.folder} is still in use.")
 
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
-def _done(program: str, *words: str) -> bool:
+def _run_program(program: str, *words: str) -> bool:
     """Whether a program of the system's own did what it was told."""
     found = shutil.which(program, path=_PATH)
     return found is not None and subprocess.run([found, *words], check=False).returncode == 0

@@ -19,7 +19,7 @@ WAITING = frozenset({"blocked", "unknown"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Promise:
+class ExpectedDelivery:
     """One post at one account, as the client asked for it."""
 
     word: str
@@ -39,7 +39,7 @@ class Promise:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
+class ReportedState:
     """What our API says of it in the end."""
 
     state: str
@@ -48,7 +48,7 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class Violation:
     """One promise that was broken, with the evidence."""
 
     what: str
@@ -68,21 +68,21 @@ class Verdict:
     unanswered: int = 0
     left: Counter[str] = field(default_factory=Counter)
     """Left to a person, where the platform cannot tell: site, kind, state and reason -> number."""
-    faults: list[Fault] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     """Seconds, sorted."""
 
     def count(self, what: str) -> int:
         """How many faults of a kind."""
-        return sum(fault.what == what for fault in self.faults)
+        return sum(violation.what == what for violation in self.violations)
 
     @property
     def stands(self) -> bool:
         """Whether the standard is kept."""
-        return not self.faults
+        return not self.violations
 
 
-FAULTS = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
+VIOLATIONS = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
 """lost: promised, settled, and not live. stuck: promised, not live, and neither settled nor with a reason. misreported:
 live, and our API says at the end that it failed. unasked: live although nobody was promised it."""
 
@@ -97,85 +97,96 @@ CANNOT_TELL: Mapping[str, frozenset[str]] = {
 What is live is found there all the same, for every text here is its own: so only what is not live may be left."""
 
 
-def may_be_left(site: str, kind: str, *, live: bool) -> bool:
+def may_remain_open(site: str, kind: str, *, live: bool) -> bool:
     """Whether the adapter's README leaves this to a person."""
     return not live and kind in CANNOT_TELL.get(site, ())
 
 
 def judge(
-    promises: Sequence[Promise],
+    expectations: Sequence[ExpectedDelivery],
     ledger: Iterable[Mapping[str, Any]],
-    said: Mapping[tuple[str, str, str], Said],
+    reported: Mapping[tuple[str, str, str], ReportedState],
 ) -> Verdict:
-    """``said``: by (word, site, account over there), as the lines of the ledger are told apart."""
-    lived: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
-    strangers: list[Fault] = []
+    """``reported``: by (word, site, account over there), as the lines of the ledger are told apart."""
+    went_live: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    unknown: list[Violation] = []
     for line in ledger:
         found = WORD.search(str(line["caption"]))
         if found is None:
-            strangers.append(
-                Fault(what="unasked", word="?", site=line["platform"], why=f"a post without our word: {line}")
+            unknown.append(
+                Violation(
+                    what="unasked", word="?", site=line["platform"], why=f"a post without our word: {line}"
+                )
             )
             continue
         moment = datetime.fromisoformat(line["at"])
-        lived[found[0], line["platform"], line["account"]].append(moment)
-    verdict = Verdict(submitted=len(promises), faults=strangers)
-    for promise in promises:
-        key = (promise.word, promise.site, promise.account)
-        _weigh(verdict, promise, sorted(lived.pop(key, [])), said.get(key))
-    verdict.faults += [
-        Fault(what="unasked", word=word, site=site, why=f"live at {account}, never asked for")
-        for word, site, account in lived
+        went_live[found[0], line["platform"], line["account"]].append(moment)
+    verdict = Verdict(submitted=len(expectations), violations=unknown)
+    for expected in expectations:
+        key = (expected.word, expected.site, expected.account)
+        _judge_delivery(verdict, expected, sorted(went_live.pop(key, [])), reported.get(key))
+    verdict.violations += [
+        Violation(what="unasked", word=word, site=site, why=f"live at {account}, never asked for")
+        for word, site, account in went_live
     ]
     verdict.lateness.sort()
     return verdict
 
 
-def _weigh(verdict: Verdict, promise: Promise, lived: list[datetime], said: Said | None) -> None:
-    def fault(what: str, why: str) -> None:
-        verdict.faults.append(Fault(what=what, word=promise.word, site=promise.site, why=why))
+def _judge_delivery(
+    verdict: Verdict, expected: ExpectedDelivery, went_live: list[datetime], reported: ReportedState | None
+) -> None:
+    def add(what: str, why: str) -> None:
+        verdict.violations.append(Violation(what=what, word=expected.word, site=expected.site, why=why))
 
-    verdict.accepted += promise.taken
-    verdict.refused += promise.refused
-    verdict.unanswered += not (promise.taken or promise.refused)
-    if len(lived) > 1:
-        fault("duplicated", f"live {len(lived)} times: {', '.join(map(str, lived))}; we say {_words(said)}")
-    if lived and promise.refused:
-        fault("unasked", f"live at {lived[0]}, but the request was refused")
-    if lived and promise.due is not None and lived[0] < promise.due:
-        fault("early", f"live at {lived[0]}, due at {promise.due}")
-    if not promise.taken:
+    verdict.accepted += expected.taken
+    verdict.refused += expected.refused
+    verdict.unanswered += not (expected.taken or expected.refused)
+    if len(went_live) > 1:
+        add(
+            "duplicated",
+            f"live {len(went_live)} times: {', '.join(map(str, went_live))}; we say {_describe(reported)}",
+        )
+    if went_live and expected.refused:
+        add("unasked", f"live at {went_live[0]}, but the request was refused")
+    if went_live and expected.due is not None and went_live[0] < expected.due:
+        add("early", f"live at {went_live[0]}, due at {expected.due}")
+    if not expected.taken:
         return
-    if len(lived) == 1:
+    if len(went_live) == 1:
         verdict.live_once += 1
-        if promise.since is not None:
-            verdict.lateness.append(max(0.0, (lived[0] - promise.since).total_seconds()))
-    _compare(verdict, promise, said, fault, live=bool(lived))
+        if expected.since is not None:
+            verdict.lateness.append(max(0.0, (went_live[0] - expected.since).total_seconds()))
+    _compare(verdict, expected, reported, add, live=bool(went_live))
 
 
-def _compare(verdict: Verdict, promise: Promise, said: Said | None, fault: Any, *, live: bool) -> None:
+def _compare(
+    verdict: Verdict, expected: ExpectedDelivery, reported: ReportedState | None, add: Any, *, live: bool
+) -> None:
     """What is live against what we say of it."""
-    state = "missing" if said is None else said.state
+    state = "missing" if reported is None else reported.state
     if state == "published":
         if not live:
-            fault("lost", "we say published, and it is not live")
+            add("lost", "we say published, and it is not live")
     elif state in WAITING:
-        if may_be_left(promise.site, promise.kind, live=live):
-            verdict.left[f"{promise.site} {promise.kind}: {_words(said)}"] += 1
+        if may_remain_open(expected.site, expected.kind, live=live):
+            verdict.left[f"{expected.site} {expected.kind}: {_describe(reported)}"] += 1
         else:
-            fault("stuck", f"{'live, and ' if live else ''}{_words(said)}; the platform could tell")
+            add("stuck", f"{'live, and ' if live else ''}{_describe(reported)}; the platform could tell")
     elif state in ("failed", "cancelled"):
-        fault("misreported" if live else "lost", f"we say {_words(said)}")
+        add("misreported" if live else "lost", f"we say {_describe(reported)}")
     elif state == "missing":
-        fault("misreported" if live else "lost", "our API does not know it")
+        add("misreported" if live else "lost", "our API does not know it")
     else:
-        fault("stuck", f"{'live, and ' if live else ''}{_words(said)}")
+        add("stuck", f"{'live, and ' if live else ''}{_describe(reported)}")
 
 
-def _words(said: Said | None) -> str:
-    if said is None:
+def _describe(reported: ReportedState | None) -> str:
+    if reported is None:
         return "nothing"
-    return " ".join(filter(None, (said.state, said.reason and f"({said.reason})", said.error)))
+    return " ".join(
+        filter(None, (reported.state, reported.reason and f"({reported.reason})", reported.error))
+    )
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:

@@ -13,7 +13,7 @@ EVERY = 2.0
 MANY = 20_000
 """Posts of a run from which on strikes come more rarely: a worker that was killed takes seconds to start, and between
 two strikes the load has to get on, or all that a long run tests is how much can be piled up."""
-STRIKES: Mapping[str, float] = {
+SYSTEM_FAULTS: Mapping[str, float] = {
     "kill publish": 30,  # SIGKILL while it holds an armed delivery, where one can be had
     "kill publish blind": 6,  # SIGKILL whatever it does
     "stop publish": 6,  # SIGSTOP for longer than a lease, then SIGCONT
@@ -39,7 +39,7 @@ STRIKES: Mapping[str, float] = {
     "swallow broker": 2,
 }
 """Strike -> weight. Each comes at least once where the run is long enough for all of them."""
-GAPS: Mapping[str, float] = {
+CRASH_POINTS: Mapping[str, float] = {
     "publish.armed": 10,
     "publish.answered": 3,
     "publish.settling": 2,
@@ -50,9 +50,9 @@ GAPS: Mapping[str, float] = {
     "status.looked": 1,
 }
 """Failpoint -> weight: where a worker that is started again kills itself."""
-ARMED_TO_DIE = 0.6
+CRASH_SHARE = 0.6
 """Part of the killed publish workers that come back with a failpoint."""
-WEATHER: Sequence[tuple[str, str, float, Mapping[str, int]]] = (
+SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int]]] = (
     ("finalize", "effect-then-drop", 6, {}),
     ("finalize", "effect-then-5xx", 4, {}),
     ("finalize", "effect-then-garbage", 2, {}),
@@ -91,7 +91,7 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Strike:
+class SystemFault:
     """One thing that is done to the system. ``chance`` is what its details are drawn from."""
 
     at: float
@@ -99,7 +99,7 @@ class Strike:
     chance: int
 
 
-def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[Planned]:
+def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[Planned]:
     """Spread evenly over the run; half of them scheduled, within it or shortly after."""
     chance = random.Random(f"posts {seed}")
     sending = max(seconds * 0.9, 1.0)
@@ -107,7 +107,7 @@ def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[
     for n in range(number):
         at = sending * n / number
         kind = chance.choice(("video", "video", "photo", "slideshow"))
-        able = [site for site in sites if kind == "video" or site != "youtube"]
+        candidates = [site for site in sites if kind == "video" or site != "youtube"]
         scheduled = chance.random() < 0.5
         latest = max(seconds - at, SOONEST + 15)
         made.append(
@@ -116,7 +116,7 @@ def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[
                 at=at,
                 due=at + chance.uniform(SOONEST, latest) if scheduled else None,
                 kind=kind,
-                sites=tuple(chance.sample(able, min(len(able), chance.choice((1, 1, 2, 3))))),
+                sites=tuple(chance.sample(candidates, min(len(candidates), chance.choice((1, 1, 2, 3))))),
                 account=chance.randrange(1 << 30),
                 fresh=chance.random() < 0.15,
             )
@@ -124,31 +124,31 @@ def posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[
     return made
 
 
-def strikes(seed: int, number: int, seconds: float) -> list[Strike]:
+def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFault]:
     """One of each kind first, the rest by weight, in random order at jittered times; ``number``: of the posts."""
     chance = random.Random(f"strikes {seed}")
     number = max(1, int(seconds / (EVERY * max(1.0, number / MANY))))
-    kinds = list(STRIKES)
+    kinds = list(SYSTEM_FAULTS)
     chance.shuffle(kinds)
     drawn = kinds[:number]
-    drawn += chance.choices(list(STRIKES), list(STRIKES.values()), k=number - len(drawn))
+    drawn += chance.choices(list(SYSTEM_FAULTS), list(SYSTEM_FAULTS.values()), k=number - len(drawn))
     chance.shuffle(drawn)
     # the first seconds belong to the load, or there would be nothing to hit
     times = sorted(chance.uniform(3.0, seconds) for _ in drawn)
     return [
-        Strike(at=at, kind=kind, chance=chance.randrange(1 << 30))
+        SystemFault(at=at, kind=kind, chance=chance.randrange(1 << 30))
         for at, kind in zip(times, drawn, strict=True)
     ]
 
 
-def weather(
+def plan_sandbox_faults(
     seed: int, seconds: float, sites: Sequence[str], every: float
 ) -> list[tuple[float, dict[str, object]]]:
     """Faults to order from the sandbox, each for one request: (when, what)."""
     chance = random.Random(f"weather {seed}")
     made: list[tuple[float, dict[str, object]]] = []
     for n in range(int(seconds / every)):
-        step, fault, _, more = chance.choices(WEATHER, [w for _, _, w, _ in WEATHER])[0]
+        step, fault, _, more = chance.choices(SANDBOX_FAULTS, [w for _, _, w, _ in SANDBOX_FAULTS])[0]
         order = {"platform": chance.choice(sites), "step": step, "fault": fault, "times": 1, **more}
         made.append((every * n, order))
     return made

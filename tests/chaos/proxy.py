@@ -24,7 +24,7 @@ CHUNK = 1 << 16
 
 
 @dataclass(eq=False, slots=True)
-class Line:
+class Link:
     """One connection through the door."""
 
     client: asyncio.StreamWriter
@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(eq=False)
-class Door:
+class Proxy:
     """One listening address and what is behind it. Its methods are called from other threads and return at once."""
 
     at: Address
@@ -48,35 +48,35 @@ class Door:
     loop: asyncio.AbstractEventLoop
     counts: Counter[str] = field(default_factory=Counter)
     """How many lines were opened, and how many each fault struck."""
-    _lines: set[Line] = field(default_factory=set)
+    _links: set[Link] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _delay: float = 0.0
     _server: asyncio.Server | None = None
 
     def delay(self, seconds: float, lasting: float) -> None:
         """Every chunk, in both directions, comes this much later, for so long."""
-        self._soon(lambda: self._delayed(seconds, lasting))
+        self._schedule(lambda: self._start_delay(seconds, lasting))
 
     def cut(self, part: float = 1.0) -> None:
         """Resets this part of the open lines."""
-        self._soon(lambda: self._each("cut", part, Line.cut))
+        self._schedule(lambda: self._each("cut", part, Link.cut))
 
-    def hole(self, lasting: float) -> None:
+    def black_hole(self, lasting: float) -> None:
         """Nothing passes for so long, on open lines and new ones; what was sent meanwhile arrives afterwards."""
-        self._soon(lambda: self._holed(lasting))
+        self._schedule(lambda: self._start_black_hole(lasting))
 
     def swallow(self, lasting: float, part: float = 1.0) -> None:
         """This part of the lines carries requests but no answers, and is reset after so long."""
-        self._soon(lambda: self._swallowed(lasting, part))
+        self._schedule(lambda: self._start_swallow(lasting, part))
 
     async def open(self) -> None:
         """Listens. Raises OSError."""
         self._clear = asyncio.Event()
         self._clear.set()
         if isinstance(self.at, Path):
-            self._server = await asyncio.start_unix_server(self._came, self.at)
+            self._server = await asyncio.start_unix_server(self._accept, self.at)
         else:
-            self._server = await asyncio.start_server(self._came, *self.at)
+            self._server = await asyncio.start_server(self._accept, *self.at)
 
     async def close(self) -> None:
         """Cuts every line and stops listening."""
@@ -85,11 +85,11 @@ class Door:
         self._delay = 0.0
         self._clear.set()
         while self._tasks:  # each ends with its line
-            for line in list(self._lines):
-                line.cut()
+            for link in list(self._links):
+                link.cut()
             await asyncio.wait(self._tasks, timeout=0.1)
 
-    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
@@ -99,16 +99,16 @@ class Door:
         except OSError:  # the engine is down: the caller sees its line end
             writer.transport.abort()
             return
-        line = Line(client=writer, server=outer)
-        self._lines.add(line)
+        link = Link(client=writer, server=outer)
+        self._links.add(link)
         self.counts["opened"] += 1
         try:
             await asyncio.gather(
-                self._pump(line, reader, outer, back=False), self._pump(line, inner, writer, back=True)
+                self._pump(link, reader, outer, back=False), self._pump(link, inner, writer, back=True)
             )
         finally:
-            self._lines.discard(line)
-            line.cut()
+            self._links.discard(link)
+            link.cut()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.behind, Path):
@@ -116,62 +116,62 @@ class Door:
         return await asyncio.open_connection(*self.behind)
 
     async def _pump(
-        self, line: Line, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back: bool
+        self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back: bool
     ) -> None:
         with suppress(OSError):  # either side left: that ends the line, and both sides see it
             while data := await source.read(CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await self._clear.wait()
-                if not (back and line.swallows):
+                if not (back and link.swallows):
                     sink.write(data)
                     await sink.drain()
-        line.cut() if sink.is_closing() else sink.close()
+        link.cut() if sink.is_closing() else sink.close()
 
     # --- in the loop -------------------------------------------------------------------------------------------------
 
-    def _soon(self, what: Callable[[], None]) -> None:
+    def _schedule(self, what: Callable[[], None]) -> None:
         self.loop.call_soon_threadsafe(what)
 
-    def _each(self, fault: str, part: float, strike: Callable[[Line], None]) -> None:
-        struck = [line for line in list(self._lines) if self.chance.random() < part]
-        self.counts[fault] += len(struck)
-        for line in struck:
-            strike(line)
+    def _each(self, fault: str, part: float, strike: Callable[[Link], None]) -> None:
+        injected = [link for link in list(self._links) if self.chance.random() < part]
+        self.counts[fault] += len(injected)
+        for link in injected:
+            strike(link)
 
-    def _delayed(self, seconds: float, lasting: float) -> None:
+    def _start_delay(self, seconds: float, lasting: float) -> None:
         self._delay = seconds
         self.counts["delay"] += 1
         self.loop.call_later(lasting, setattr, self, "_delay", 0.0)
 
-    def _holed(self, lasting: float) -> None:
+    def _start_black_hole(self, lasting: float) -> None:
         self._clear.clear()
-        self.counts["hole"] += len(self._lines)
+        self.counts["hole"] += len(self._links)
         self.loop.call_later(lasting, self._clear.set)
 
-    def _swallowed(self, lasting: float, part: float) -> None:
-        def strike(line: Line) -> None:
-            line.swallows = True
-            self.loop.call_later(lasting, line.cut)
+    def _start_swallow(self, lasting: float, part: float) -> None:
+        def strike(link: Link) -> None:
+            link.swallows = True
+            self.loop.call_later(lasting, link.cut)
 
         self._each("swallow", part, strike)
 
 
-class Doors:
+class ProxyServer:
     """The doors of a run and the thread they live in."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
-        self._doors: list[Door] = []
+        self._doors: list[Proxy] = []
 
-    def add(self, at: Address, behind: Address) -> Door:
+    def add(self, at: Address, behind: Address) -> Proxy:
         """Opens a door. Raises OSError."""
-        door = Door(at=at, behind=behind, chance=self._chance, loop=self._loop)
-        asyncio.run_coroutine_threadsafe(door.open(), self._loop).result(10)
-        self._doors.append(door)
-        return door
+        proxy = Proxy(at=at, behind=behind, chance=self._chance, loop=self._loop)
+        asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(10)
+        self._doors.append(proxy)
+        return proxy
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -180,8 +180,8 @@ class Doors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for door in self._doors:
-            asyncio.run_coroutine_threadsafe(door.close(), self._loop).result(10)
+        for proxy in self._doors:
+            asyncio.run_coroutine_threadsafe(proxy.close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

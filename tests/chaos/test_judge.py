@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import card, plan
-from tests.chaos.conductor import Score
-from tests.chaos.judge import Promise, Said, Verdict, judge, percentile
+from tests.chaos import plan, scorecard
+from tests.chaos.fault_injector import Tally
+from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, judge, percentile
 
 DUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WORD = "chaos-a1-0000007"
 
 
-def promised(**more: Any) -> Promise:
+def promised(**more: Any) -> ExpectedDelivery:
     given = {"word": WORD, "site": "tiktok", "account": "them", "kind": "video", "taken": True, "since": DUE}
-    return Promise(**{**given, "due": DUE, **more})
+    return ExpectedDelivery(**{**given, "due": DUE, **more})
 
 
 def line(seconds: float = 1, **more: Any) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def line(seconds: float = 1, **more: Any) -> dict[str, Any]:
 def judged(
     ledger: Sequence[dict[str, Any]], state: str = "published", reason: str | None = None, **more: Any
 ) -> Verdict:
-    promise = promised(**more)
-    said = {(promise.word, promise.site, promise.account): Said(state=state, reason=reason)}
-    return judge([promise], ledger, said)
+    expected = promised(**more)
+    reported = {(expected.word, expected.site, expected.account): ReportedState(state=state, reason=reason)}
+    return judge([expected], ledger, reported)
 
 
 def test_once_and_on_time_is_what_was_promised() -> None:
@@ -60,17 +60,17 @@ def test_once_and_on_time_is_what_was_promised() -> None:
     ],
 )
 def test_every_broken_promise_is_flagged_and_nothing_else(what: str, verdict: Verdict) -> None:
-    assert [fault.what for fault in verdict.faults] == [what]
+    assert [fault.what for fault in verdict.violations] == [what]
     assert not verdict.stands
 
 
 def test_a_post_at_two_accounts_is_two_promises() -> None:
     both = [promised(), promised(account="us")]
-    said = {(WORD, "tiktok", name): Said(state="published") for name in ("them", "us")}
-    verdict = judge(both, [line(), line(account="us")], said)
+    reported = {(WORD, "tiktok", name): ReportedState(state="published") for name in ("them", "us")}
+    verdict = judge(both, [line(), line(account="us")], reported)
     assert verdict.stands
-    verdict = judge(both, [line(), line()], said)
-    assert {fault.what for fault in verdict.faults} == {"duplicated", "lost"}
+    verdict = judge(both, [line(), line()], reported)
+    assert {fault.what for fault in verdict.violations} == {"duplicated", "lost"}
 
 
 def test_one_that_was_never_answered_may_be_live_or_not_but_not_twice() -> None:
@@ -95,49 +95,53 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     assert percentile([7.0], 0.99) == 7
 
 
-def scored(armed: int) -> Score:
-    score = Score()
+def scored(armed: int) -> Tally:
+    tally = Tally()
     for _ in range(armed):
-        score.kill("kill publish", {"armed": 1, "unarmed": 4})
-    score.kill("kill publish", {"unarmed": 1})
+        tally.kill("kill publish", {"armed": 1, "unarmed": 4})
+    tally.kill("kill publish", {"unarmed": 1})
     for kind in ("stop postgres", "restart publish", "pause of a worker"):
-        score.kill(kind, {"armed": 3})
-    return score
+        tally.kill(kind, {"armed": 3})
+    return tally
 
 
 def test_kills_count_by_the_worst_state_they_found_and_only_those_of_workers() -> None:
-    score = scored(3)
-    assert score.armed == 3
-    assert score.states["kill publish"] == {"armed": 3, "unarmed": 1}
-    assert Score().kill("kill publish", None) == "unseen"
-    assert Score().kill("kill publish", {}) == "none"
+    tally = scored(3)
+    assert tally.armed == 3
+    assert tally.states["kill publish"] == {"armed": 3, "unarmed": 1}
+    assert Tally().kill("kill publish", None) == "unseen"
+    assert Tally().kill("kill publish", {}) == "none"
 
 
 def test_too_few_kills_between_arm_and_answer_are_no_run() -> None:
-    assert card.report(judged([line()]), scored(19), {})["verdict"] == "no run"
-    assert card.report(judged([line()]), scored(20), {})["verdict"] == "kept"
-    found = card.report(judged([]), scored(20), {"seed": 1})
+    assert scorecard.build_report(judged([line()]), scored(19), {})["verdict"] == "no run"
+    assert scorecard.build_report(judged([line()]), scored(20), {})["verdict"] == "kept"
+    found = scorecard.build_report(judged([]), scored(20), {"seed": 1})
     assert found["verdict"] == "broken"
-    assert "1 lost" in card.sentence(found)
-    assert card.report(judged([]), scored(0), {})["verdict"] == "broken"
+    assert "1 lost" in scorecard.summarize(found)
+    assert scorecard.build_report(judged([]), scored(0), {})["verdict"] == "broken"
 
 
 def test_the_page_stands_alone_and_escapes() -> None:
-    found = card.report(judged([line(caption="<script>alert(1)</script>")]), scored(20), {"seed": 5})
-    page = card.page(found)
+    found = scorecard.build_report(
+        judged([line(caption="<script>alert(1)</script>")]), scored(20), {"seed": 5}
+    )
+    page = scorecard.render_html(found)
     assert "<script" not in page
     assert "http" not in page
-    assert "seed" in "\n".join(card.lines(found))
+    assert "seed" in "\n".join(scorecard.format_lines(found))
 
 
 def test_a_seed_is_a_run() -> None:
     sites = ["facebook", "tiktok", "youtube"]
-    assert plan.posts(7, 50, 120, sites) == plan.posts(7, 50, 120, sites)
-    assert plan.posts(7, 50, 120, sites) != plan.posts(8, 50, 120, sites)
-    assert plan.strikes(7, 300, 120) == plan.strikes(7, 300, 120)
-    assert {strike.kind for strike in plan.strikes(7, 300, 120)} == set(plan.STRIKES)
-    assert len(plan.strikes(7, 5 * plan.MANY, 3000)) * 5 == len(plan.strikes(7, 300, 3000))
-    assert plan.weather(7, 60, sites, 1) == plan.weather(7, 60, sites, 1)
-    for post in plan.posts(7, 50, 120, sites):
+    assert plan.plan_posts(7, 50, 120, sites) == plan.plan_posts(7, 50, 120, sites)
+    assert plan.plan_posts(7, 50, 120, sites) != plan.plan_posts(8, 50, 120, sites)
+    assert plan.plan_system_faults(7, 300, 120) == plan.plan_system_faults(7, 300, 120)
+    assert {strike.kind for strike in plan.plan_system_faults(7, 300, 120)} == set(plan.SYSTEM_FAULTS)
+    assert len(plan.plan_system_faults(7, 5 * plan.MANY, 3000)) * 5 == len(
+        plan.plan_system_faults(7, 300, 3000)
+    )
+    assert plan.plan_sandbox_faults(7, 60, sites, 1) == plan.plan_sandbox_faults(7, 60, sites, 1)
+    for post in plan.plan_posts(7, 50, 120, sites):
         assert post.due is None or post.due - post.at >= plan.SOONEST
         assert "youtube" not in post.sites or post.kind == "video"

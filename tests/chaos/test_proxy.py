@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.proxy import Address, Door, Doors
+from tests.chaos.proxy import Address, Proxy, ProxyServer
 from tests.conftest import free_ports
 from tests.stack import until
 
@@ -37,7 +37,7 @@ class TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 @pytest.fixture(params=["unix", "tcp"])
-def door(request: pytest.FixtureRequest) -> Iterator[Door]:
+def proxy(request: pytest.FixtureRequest) -> Iterator[Proxy]:
     """A door in front of an echo, over unix sockets and over TCP."""
     Echo.got.clear()
     with tempfile.TemporaryDirectory(prefix="door-", dir="/tmp") as folder:
@@ -53,85 +53,85 @@ def door(request: pytest.FixtureRequest) -> Iterator[Door]:
             server = TcpServer(behind, Echo)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            with Doors(1) as doors:
-                yield doors.add(at, behind)
+            with ProxyServer(1) as proxies:
+                yield proxies.add(at, behind)
         finally:
             server.shutdown()
             server.server_close()
 
 
-def call(door: Door) -> socket.socket:
-    if isinstance(door.at, Path):
-        line = socket.socket(socket.AF_UNIX)
-        line.settimeout(5)
-        line.connect(str(door.at))
-        return line
-    return socket.create_connection(door.at, 5)
+def call(proxy: Proxy) -> socket.socket:
+    if isinstance(proxy.at, Path):
+        link = socket.socket(socket.AF_UNIX)
+        link.settimeout(5)
+        link.connect(str(proxy.at))
+        return link
+    return socket.create_connection(proxy.at, 5)
 
 
-def echo(line: socket.socket, data: bytes) -> bytes:
-    line.sendall(data)
-    return received(line, len(data))
+def echo(link: socket.socket, data: bytes) -> bytes:
+    link.sendall(data)
+    return received(link, len(data))
 
 
-def received(line: socket.socket, number: int) -> bytes:
+def received(link: socket.socket, number: int) -> bytes:
     found = b""
-    while len(found) < number and (more := line.recv(65536)):
+    while len(found) < number and (more := link.recv(65536)):
         found += more
     return found
 
 
-def ended(line: socket.socket) -> bool:
+def ended(link: socket.socket) -> bool:
     """Whether the line is over: reset, or closed."""
     try:
-        return line.recv(1) == b""
+        return link.recv(1) == b""
     except ConnectionError:
         return True
 
 
-def test_in_fair_weather_everything_passes(door: Door) -> None:
+def test_in_fair_weather_everything_passes(proxy: Proxy) -> None:
     data = bytes(range(256)) * 4000
-    with call(door) as one, call(door) as two:
+    with call(proxy) as one, call(proxy) as two:
         threading.Thread(target=one.sendall, args=(data,)).start()
         assert received(one, len(data)) == data
         assert echo(two, b"hello") == b"hello"
-    assert door.counts["opened"] == 2
+    assert proxy.counts["opened"] == 2
 
 
-def test_a_delay_comes_on_every_chunk_and_goes(door: Door) -> None:
-    with call(door) as line:
-        assert echo(line, b"a") == b"a"
-        door.delay(0.2, 0.5)
-        until(lambda: door.counts["delay"] or None, 5)
+def test_a_delay_comes_on_every_chunk_and_goes(proxy: Proxy) -> None:
+    with call(proxy) as link:
+        assert echo(link, b"a") == b"a"
+        proxy.delay(0.2, 0.5)
+        until(lambda: proxy.counts["delay"] or None, 5)
         began = time.monotonic()
-        assert echo(line, b"b") == b"b"
+        assert echo(link, b"b") == b"b"
         assert time.monotonic() - began >= 0.4, "there and back"
-        until(lambda: quick(line), 5)
+        until(lambda: quick(link), 5)
 
 
-def quick(line: socket.socket) -> bool:
+def quick(link: socket.socket) -> bool:
     began = time.monotonic()
-    echo(line, b"c")
+    echo(link, b"c")
     return time.monotonic() - began < 0.15
 
 
-def test_a_cut_ends_open_lines_and_lets_new_ones_in(door: Door) -> None:
-    with call(door) as line:
-        assert echo(line, b"a") == b"a"
-        door.cut()
-        assert ended(line)
-    with call(door) as line:
-        assert echo(line, b"b") == b"b"
-    assert door.counts["cut"] == 1
+def test_a_cut_ends_open_lines_and_lets_new_ones_in(proxy: Proxy) -> None:
+    with call(proxy) as link:
+        assert echo(link, b"a") == b"a"
+        proxy.cut()
+        assert ended(link)
+    with call(proxy) as link:
+        assert echo(link, b"b") == b"b"
+    assert proxy.counts["cut"] == 1
 
 
-def test_a_hole_holds_back_old_and_new_lines_and_then_lets_all_of_it_pass(door: Door) -> None:
-    with call(door) as old:
+def test_a_hole_holds_back_old_and_new_lines_and_then_lets_all_of_it_pass(proxy: Proxy) -> None:
+    with call(proxy) as old:
         assert echo(old, b"a") == b"a"
-        door.hole(1.0)
-        until(lambda: door.counts["hole"] or None, 5)
+        proxy.black_hole(1.0)
+        until(lambda: proxy.counts["hole"] or None, 5)
         began = time.monotonic()
-        with call(door) as new:
+        with call(proxy) as new:
             old.sendall(b"b")
             new.sendall(b"c")
             old.settimeout(0.3)
@@ -142,20 +142,20 @@ def test_a_hole_holds_back_old_and_new_lines_and_then_lets_all_of_it_pass(door: 
         assert time.monotonic() - began >= 0.7
 
 
-def test_a_swallowed_answer_means_that_the_request_arrived(door: Door) -> None:
-    with call(door) as line:
-        assert echo(line, b"a") == b"a"
-        door.swallow(0.5)
-        until(lambda: door.counts["swallow"] or None, 5)
-        line.sendall(b"commit")
-        assert ended(line)
+def test_a_swallowed_answer_means_that_the_request_arrived(proxy: Proxy) -> None:
+    with call(proxy) as link:
+        assert echo(link, b"a") == b"a"
+        proxy.swallow(0.5)
+        until(lambda: proxy.counts["swallow"] or None, 5)
+        link.sendall(b"commit")
+        assert ended(link)
     assert b"commit" in Echo.got
 
 
-def test_nobody_behind_it_ends_the_line(door: Door) -> None:
-    door.behind = Path("/tmp/nobody-listens-here")
+def test_nobody_behind_it_ends_the_line(proxy: Proxy) -> None:
+    proxy.behind = Path("/tmp/nobody-listens-here")
     try:
-        with call(door) as line:
-            assert ended(line)
+        with call(proxy) as link:
+            assert ended(link)
     except ConnectionError:
         return  # it may end before the caller has looked

@@ -20,7 +20,7 @@ from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.crash_table import Crashes
 from tests.flow.ledger import caption, slideshow
-from tests.pipeline.accounts.consent_page import allow
+from tests.pipeline.accounts.consent_page import grant_consent
 from tests.stack import Stack, until
 
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
@@ -56,13 +56,13 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: 
 
 @pytest.mark.timeout(300)
 def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes: Crashes) -> None:
-    stack.environment |= crashes.at()
+    stack.environment |= crashes.arm()
     try:
         _restarted_api(stack)
         for point in crashes.points:
-            _SCENES[point](stack)
+            _SCENARIOS[point](stack)
     finally:
-        for name in crashes.at():
+        for name in crashes.arm():
             del stack.environment[name]
 
 
@@ -136,7 +136,7 @@ def _reconnected(stack: Stack) -> None:
     _posts_as(stack, name, text)
 
 
-_SCENES: Mapping[str, Callable[[Stack], None]] = {
+_SCENARIOS: Mapping[str, Callable[[Stack], None]] = {
     "ingest.committed": _ingested,
     "edit.committed": _edited,
     "steer.retried": _retried,
@@ -147,7 +147,7 @@ _SCENES: Mapping[str, Callable[[Stack], None]] = {
 
 
 def _consented(stack: Stack, name: str) -> str:
-    return allow(start_authorization(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
+    return grant_consent(start_authorization(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
 
 
 def _posts_as(stack: Stack, name: str, text: str) -> None:
@@ -202,7 +202,7 @@ def worker_dies(
 
     ``meanwhile``: told the post again and again, to make time pass for it.
     """
-    environment = {**crashes.at(), **more}
+    environment = {**crashes.arm(), **more}
     stack.kill(group)
     stack.start_worker(group, None, 8, **environment)
     try:
@@ -210,13 +210,15 @@ def worker_dies(
 
         def died_everywhere() -> bool:
             meanwhile(post)
-            if all(map(crashes.died, crashes.points)):
+            if all(map(crashes.has_reached, crashes.points)):
                 return True
             if stack.parts[group].poll() is not None:
                 stack.start_worker(group, None, 8, **environment)
             return False
 
-        until(died_everywhere, 90, lambda: f"only died at {list(filter(crashes.died, crashes.points))}")
+        until(
+            died_everywhere, 90, lambda: f"only died at {list(filter(crashes.has_reached, crashes.points))}"
+        )
         until(lambda: stack.parts[group].poll() is not None, 20)
     finally:
         stack.kill(group)  # whatever it has not died at yet is not left for the next test

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.queues import PUBLISH
 from pipeline.store.database import row
-from tests.crash_table import Crashes, points_of
+from tests.crash_table import Crashes, get_points
 from tests.flow.ledger import caption, slideshow
 from tests.flow.test_failpoints import worker_dies
 from tests.stack import Stack, until
@@ -48,7 +48,7 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
 
     def meanwhile(post: str) -> None:
         change(stack, post, LONG_AGO, UNHELD)
-        if crashes.died("delay.released") and crashes.died("delay.looks-rung"):
+        if crashes.has_reached("delay.released") and crashes.has_reached("delay.looks-rung"):
             with stack.context.database.begin() as c:
                 row(
                     c,
@@ -71,9 +71,9 @@ def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, crashe
 
     def meanwhile(_: str) -> None:
         """One death after the other: they run side by side, and one would keep another from being reached."""
-        if not crashes.died("rescue.moved"):
+        if not crashes.has_reached("rescue.moved"):
             change(stack, dropped, held, "state IN ('scheduled', 'queued')")
-        elif not crashes.died("rescue.found"):
+        elif not crashes.has_reached("rescue.found"):
             change(stack, dropped, LONG_AGO, UNHELD)
         else:
             change(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
@@ -94,7 +94,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
 """The command that dies at a point, and what it is about."""
 
 
-@pytest.mark.parametrize("point", points_of("whose_command_dies_after_the_commit_is_heard"))
+@pytest.mark.parametrize("point", get_points("whose_command_dies_after_the_commit_is_heard"))
 def test_a_person_whose_command_dies_after_the_commit_is_heard(
     stack: Stack, point: str, crashes: Crashes
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
         capture_output=True,
         check=False,
         timeout=60,
-        env={**stack.environment, **crashes.at()},
+        env={**stack.environment, **crashes.arm()},
     )
     assert ended.returncode == -signal.SIGKILL, ended
     stack.becomes(post, "posted", 60)
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack,
     texts = [caption() for _ in range(2)]
     posts = [waiting(stack, text) for text in texts]
     stack.kill("publish")
-    stack.start_worker("publish", None, 8, **crashes.at())
+    stack.start_worker("publish", None, 8, **crashes.arm())
     queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
     handful = [[change(stack, post, queued), 0] for post in posts]
     queue = next(q for p, q in PUBLISH.items() if p == "tiktok")

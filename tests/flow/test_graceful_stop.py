@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, STATUS
 from pipeline.store.database import rows
-from tests.crash_table import Crashes, arming, together
+from tests.crash_table import Crashes, arm_failpoints, merge_armed
 from tests.flow.ledger import caption, states_of
 from tests.stack import FAST, Stack, until
 
@@ -47,12 +47,16 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     assert stops(stack, "second") == [0], said(stack, "second")
 
 
-def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: Stack, crashes: Crashes) -> None:
+def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
+    stack: Stack, crashes: Crashes
+) -> None:
     """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can ring."""
     (crashes.folder / "dies").mkdir()
     stack.kill("publish")
     stack.kill("reachability")
-    dies = together(hanging(crashes.folder / "dies", "publish.claimed"), crashes.at("publish.handed-back"))
+    dies = merge_armed(
+        hanging(crashes.folder / "dies", "publish.claimed"), crashes.arm("publish.handed-back")
+    )
     start(
         stack,
         "first",
@@ -80,7 +84,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(stack: St
         until((crashes.folder / place).exists, 30)
 
     assert stops(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], said(stack, "first")
-    assert crashes.died("publish.handed-back")
+    assert crashes.has_reached("publish.handed-back")
     start(stack, "second", "publish", **LONG)
     stack.start_worker("reachability")
     for platform, post in posts.items():
@@ -118,7 +122,7 @@ def queues(*names: str) -> str:
 
 def hanging(where: Path, *names: str) -> dict[str, str]:
     """Points at which one thread hangs for as long as the file that it leaves there."""
-    return arming({name: where / name for name in names}, "hang")
+    return arm_failpoints({name: where / name for name in names}, "hang")
 
 
 def rescues(stack: Stack, *posts: str) -> Iterable[str]:

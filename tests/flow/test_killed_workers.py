@@ -8,12 +8,12 @@ import pytest
 import redis
 
 from tests.conftest import Engines
-from tests.crash_table import Crashes, points_of
+from tests.crash_table import Crashes, get_points
 from tests.flow.ledger import caption, states_of
 from tests.stack import Stack, until
 
 
-@pytest.mark.parametrize("point", points_of("before_arm_leaves_nothing_sent_and_nothing_lost"))
+@pytest.mark.parametrize("point", get_points("before_arm_leaves_nothing_sent_and_nothing_lost"))
 def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
     stack: Stack, point: str, crashes: Crashes
 ) -> None:
@@ -22,7 +22,7 @@ def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
     _killed(stack, crashes, "tiktok")
 
 
-@pytest.mark.parametrize("point", points_of("after_arm_leaves_a_look_never_a_second_post"))
+@pytest.mark.parametrize("point", get_points("after_arm_leaves_a_look_never_a_second_post"))
 def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
     stack: Stack, point: str, crashes: Crashes
 ) -> None:
@@ -52,7 +52,7 @@ def _killed(stack: Stack, crashes: Crashes, platform: str) -> str:
     """Publishes with a worker that dies at the test's point once; another takes over."""
     text = caption()
     stack.kill("publish")
-    stack.start_worker("publish", None, 8, **crashes.at())
+    stack.start_worker("publish", None, 8, **crashes.arm())
     media = {"type": "video", "url": stack.media("sample.mp4")}
     post = stack.accepted(text, platform, media=media)
     until(lambda: stack.parts["publish"].poll() is not None or None, 30)

@@ -50,7 +50,7 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
     stack.fault("tiktok", "look", "5xx", times=None)
     post = stack.accepted(text, "tiktok", media=slideshow(stack))
     state = stack.reaches(post, "unknown")
-    with pytest.raises(decide.CannotDecide, match="may still appear"):
+    with pytest.raises(decide.CannotResolve, match="may still appear"):
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
     until(lambda: _decides(stack, post) or None, 60)
     stack.control("DELETE", "faults")
@@ -62,7 +62,7 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
 def _decides(stack: Stack, post: str) -> bool:
     try:
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
-    except decide.CannotDecide as error:
+    except decide.CannotResolve as error:
         assert "may still appear" in str(error)  # noqa: PT017  any other refusal fails the test
         return False
     return True
@@ -74,8 +74,8 @@ def test_a_person_says_it_is_live(stack: Stack) -> None:
     stack.fault("tiktok", "look", "5xx", times=None)
     post = stack.accepted(text, "tiktok", media=slideshow(stack))
     stack.reaches(post, "unknown")
-    decide.it_is_live(stack.context, UUID(delivery(stack, post)), "https://www.tiktok.com/@someone/photo/1")
+    decide.confirm_live(stack.context, UUID(delivery(stack, post)), "https://www.tiktok.com/@someone/photo/1")
     assert stack.state(post, "tiktok")["published_url"] == "https://www.tiktok.com/@someone/photo/1"
-    with pytest.raises(decide.CannotDecide):
+    with pytest.raises(decide.CannotResolve):
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
     until(lambda: len(stack.live(text)) == 1 or None, 10)

@@ -15,9 +15,9 @@ import requests
 
 from pipeline.queues import WORKER_GROUPS
 from pipeline.store.deliveries.pauses import lift, pause
+from tests.backups import Backups
 from tests.conftest import Engines
 from tests.flow.ledger import caption, delivery, slideshow, states_of
-from tests.restoring import Backups
 from tests.stack import Stack, until
 
 PARTS = ("api", "beat", *WORKER_GROUPS)
@@ -60,7 +60,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     went_out = {"before", "found", "asked", "forward", "lost"}
     assert {name for name, text in texts.items() if stack.live(text)} == went_out
 
-    _put_back(stack, backups)
+    _restore_database(stack, backups)
     ready = until(lambda: _says(stack, 503), 60)
     assert "`slipway restore status`" in ready["message"]
     doubted = {"found", "asked", "forward", "held"}
@@ -93,11 +93,11 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     assert {name: len(stack.live(text)) for name, text in texts.items()} == dict.fromkeys(texts, 1)
 
 
-def _put_back(stack: Stack, backups: Backups) -> None:
+def _restore_database(stack: Stack, backups: Backups) -> None:
     """Everything is killed, the database is made anew out of the dump, and everything is started."""
     for part in PARTS:
         stack.kill(part)
-    backups.load()
+    backups.restore_dump()
     stack.context.database.engine.dispose()
     for part in PARTS:
         _start(stack, part)

@@ -9,8 +9,8 @@ from config.settings import load
 from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
-from tests.model.environment import Ground
-from tests.model.trouble import Clock, Gaps, Shaky, clock_columns, seams
+from tests.model.environment import ModelEnvironment
+from tests.model.faults import Clock, FailpointHook, FaultyDatabase, clock_columns, install_hooks
 from tests.pipeline.core_fixture import make_core
 from tests.pipeline.store.ledger import Ledger
 
@@ -22,17 +22,23 @@ WHERE data_type = 'timestamp with time zone' AND table_schema = current_schema()
 
 
 @pytest.fixture
-def ground(environment: dict[str, str], vault_key: str) -> Iterator[Ground]:
+def model_environment(environment: dict[str, str], vault_key: str) -> Iterator[ModelEnvironment]:
     context = build_context(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    shaky, gaps, clock = Shaky(context.database), Gaps(), Clock()
-    core = make_core(replace(context, database=shaky), ledger)
+    faulty_database, failpoint_hook, clock = FaultyDatabase(context.database), FailpointHook(), Clock()
+    core = make_core(replace(context, database=faulty_database), ledger)
     core.account("one")
     core.account("two")
     core.decided()
     with context.database.begin() as c:
         columns = clock_columns(rows(c, _TIMES))
-    with seams(gaps, clock):
-        yield Ground(core=core, shaky=shaky, gaps=gaps, clock=clock, columns=columns)
+    with install_hooks(failpoint_hook, clock):
+        yield ModelEnvironment(
+            core=core,
+            faulty_database=faulty_database,
+            failpoint_hook=failpoint_hook,
+            clock=clock,
+            columns=columns,
+        )
     ledger.database.close()
     context.database.close()

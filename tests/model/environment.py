@@ -22,66 +22,78 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.database import Unreachable, row, rows
 from pipeline.store.deliveries.pauses import lift, pause
-from tests.model.fake_platform import Shore, at, token
-from tests.model.trouble import NONE, Clock, Died, Gaps, Message, Plan, Pouch, Shaky, Worker
+from tests.model.fake_platform import FakePlatform, bind_adapter, token
+from tests.model.faults import (
+    NO_FAULT,
+    Clock,
+    Died,
+    FailpointHook,
+    FaultPlan,
+    FaultyDatabase,
+    Message,
+    RecordingDispatcher,
+    Worker,
+)
 from tests.pipeline.core_fixture import CoreFixture
 
 LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
 
 
 @dataclass(kw_only=True)
-class Ground:
+class ModelEnvironment:
     """What the examples share: engines, a house, and the seams."""
 
     core: CoreFixture
-    shaky: Shaky
-    gaps: Gaps
+    faulty_database: FaultyDatabase
+    failpoint_hook: FailpointHook
     clock: Clock
     columns: Mapping[str, Sequence[str]]
-    spent: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     """How often each thing was done, over all examples: what a search never did it has not tested."""
 
-    def did(self, what: str) -> None:
-        self.spent[what] = self.spent.get(what, 0) + 1
+    def record(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
 
 
-class Setting(RuleBasedStateMachine):
+class MachineBase(RuleBasedStateMachine):
     """The world and how to move it; the rules that do stand in ``machine``."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, model_environment: ModelEnvironment) -> None:
         super().__init__()
-        self.ground = ground
-        self.shore = Shore(witness=self._arrives)
-        self.pouch = Pouch()
+        self.model_environment = model_environment
+        self.fake_platform = FakePlatform(on_visible_call=self._check_visible_call)
+        self.dispatcher = RecordingDispatcher()
         self.context: Context = replace(
-            ground.core.context, adapters={Platform.TIKTOK: at(self.shore)}, dispatcher=self.pouch
+            model_environment.core.context,
+            adapters={Platform.TIKTOK: bind_adapter(self.fake_platform)},
+            dispatcher=self.dispatcher,
         )
-        self.core = replace(ground.core, context=self.context)
+        self.core = replace(model_environment.core, context=self.context)
         self.accepted: dict[UUID, int] = {}
-        self.lied: set[str] = set()
+        self.wrongly_confirmed: set[str] = set()
         self.seen: dict[UUID, tuple[int, int]] = {}
         self.paused: list[Worker] = []
-        self.wrong: list[str] = []
-        ground.shaky.expect(NONE)
+        self.violations: list[str] = []
+        model_environment.faulty_database.inject(NO_FAULT)
 
-    def _try(self, what: str, work: Callable[[], object], plan: Plan) -> None:
+    def _run_work(self, what: str, work: Callable[[], object], plan: FaultPlan) -> None:
         """One piece of work that may go wrong; whoever did it may be gone then, or stand still."""
-        self._go(Worker(what, work), plan)
+        self._run_worker(Worker(what, work), plan)
 
-    def _go(self, worker: Worker, plan: Plan) -> None:
-        self.ground.shaky.expect(plan)
+    def _run_worker(self, worker: Worker, plan: FaultPlan) -> None:
+        self.model_environment.faulty_database.inject(plan)
         try:
-            if worker.go(plan):
-                self.ground.did(worker.what)
+            if worker.run(plan):
+                self.model_environment.record(worker.what)
             else:
                 self.paused.append(worker)
-                self.ground.did(f"pauses at {plan.at}")
+                self.model_environment.record(f"pauses at {plan.at}")
         except Died as death:
-            self.ground.did(f"died at {death}")
+            self.model_environment.record(f"died at {death}")
         except (Unreachable, Refusal) as error:
-            self.ground.did(f"{worker.what}: {type(error).__name__} {error}"[:60])
+            self.model_environment.record(f"{worker.what}: {type(error).__name__} {error}"[:60])
         finally:
-            self.ground.shaky.expect(NONE)
+            self.model_environment.faulty_database.inject(NO_FAULT)
 
     def _message(self, task: str, n: int, *, several: bool, gone: bool) -> Message | None:
         """One of the messages, first those that still mean something.
@@ -90,15 +102,15 @@ class Setting(RuleBasedStateMachine):
         """
         awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in self._all()}
         awake |= {(str(d.id), d.generation) for d in self._all() if d.state == State.QUEUED}
-        told = [m for m in self.pouch.messages if task in m[0]]
+        told = [m for m in self.dispatcher.messages if task in m[0]]
         found = sorted(told, key=lambda m: not awake.intersection(m[1][-1] if m[1] else ()))
         if not found:
             return None
         message = found[n % len(found)]
-        together = [m for m in found if several and m[0] == message[0] != "delay.release_due"] or [message]
+        together = [m for m in found if several and m[0] == message[0] != "delay.slot"] or [message]
         for one in together if gone else ():
-            del self.pouch.messages[one]
-        if message[0] == "delay.release_due":
+            del self.dispatcher.messages[one]
+        if message[0] == "delay.slot":
             return message
         items = tuple(item for one in together for item in one[1][-1])
         return message[0], (*message[1][:-1], items)
@@ -108,39 +120,39 @@ class Setting(RuleBasedStateMachine):
             publish.publish_batch(self.context, args[0], [(UUID(d), g) for d, g in args[1]])
         elif task == "status.look":
             status.look_batch(self.context, [(UUID(d), g, f) for d, g, f in args[0]])
-        elif task == "delay.release_due":
+        elif task == "delay.slot":
             delay.release_due(self.context)
         else:
             raise AssertionError(f"nobody takes {task}")
 
     def _deliver_all(self) -> None:
-        for message in list(self.pouch.messages):
-            del self.pouch.messages[message]
+        for message in list(self.dispatcher.messages):
+            del self.dispatcher.messages[message]
             self._run(*message)
 
-    def _chores(self) -> None:
+    def _run_maintenance(self) -> None:
         rescue_expired_leases(self.context)
         resume_blocked(self.context)
         redispatch_checks(self.context)
 
-    def _person(self) -> None:
+    def _resolve_all(self) -> None:
         """Looks at the account and says what is there; "not there" is refused while it may still appear."""
         for d in self._all():
-            if d.state not in decide.DECIDABLE:
+            if d.state not in decide.RESOLVABLE:
                 continue
-            if self.shore.live(str(d.id)):
-                decide.it_is_live(
-                    self.context, d.id, f"https://shore.example/{self.shore.live(str(d.id))[0]}"
+            if self.fake_platform.live(str(d.id)):
+                decide.confirm_live(
+                    self.context, d.id, f"https://tiktok.example/{self.fake_platform.live(str(d.id))[0]}"
                 )
-                self.ground.did("a person: live")
-            elif d.reason != Reason.RECONNECT and self._says_again(d.id):
-                self.ground.did("a person: again")
+                self.model_environment.record("a person: live")
+            elif d.reason != Reason.RECONNECT and self._publish_again(d.id):
+                self.model_environment.record("a person: again")
 
-    def _says_again(self, delivery: UUID) -> bool:
+    def _publish_again(self, delivery: UUID) -> bool:
         try:
             decide.publish_again(self.context, delivery)
-        except decide.CannotDecide:
-            self.ground.did("a person: too early")
+        except decide.CannotResolve:
+            self.model_environment.record("a person: too early")
             return False
         return True
 
@@ -156,12 +168,12 @@ class Setting(RuleBasedStateMachine):
 
     def _advance(self, seconds: int) -> None:
         with self.context.database.begin() as c:
-            for table, columns in self.ground.columns.items():
+            for table, columns in self.model_environment.columns.items():
                 moved = ", ".join(f"{name} = {name} - :by" for name in columns)
                 sql = f"UPDATE {table} SET {moved} RETURNING 1 AS one"  # noqa: S608  names out of information_schema
                 row(c, sql, by=timedelta(seconds=seconds))
-        self.ground.clock.ahead += seconds
-        self.shore.advance(seconds)
+        self.model_environment.clock.ahead += seconds
+        self.fake_platform.advance(seconds)
 
     def _pause_platform(self, *, on: bool) -> None:
         with self.context.database.begin() as c:
@@ -170,9 +182,9 @@ class Setting(RuleBasedStateMachine):
             else:
                 lift(c, "platform", "tiktok")
 
-    def _arrives(self, delivery: str, caption: str) -> None:
+    def _check_visible_call(self, delivery: str, caption: str) -> None:
         """The visible call has come: it must have been armed, in an attempt, be due, and say what the post says."""
-        with self.ground.shaky.engine.begin() as c:
+        with self.model_environment.faulty_database.engine.begin() as c:
             found = row(
                 c,
                 """SELECT d.armed_at IS NOT NULL AS armed, d.due_at <= now() AS due,
@@ -184,16 +196,16 @@ class Setting(RuleBasedStateMachine):
                 id=UUID(delivery),
                 caption=caption,
             )
-        self.ground.did(f"sent: {self.shore.finalize}")
+        self.model_environment.record(f"sent: {self.fake_platform.finalize}")
         if found is None or not (found.armed and found.due and found.written and found.fresh):
-            self.wrong.append(f"{delivery} was sent while it was {found and dict(found._mapping)}")
+            self.violations.append(f"{delivery} was sent while it was {found and dict(found._mapping)}")
 
     def _all(self) -> list[Any]:
-        with self.ground.shaky.engine.begin() as c:
+        with self.model_environment.faulty_database.engine.begin() as c:
             return rows(c, "SELECT *, now() AS now FROM deliveries ORDER BY id")
 
     def _posts(self) -> list[Any]:
-        with self.ground.shaky.engine.begin() as c:
+        with self.model_environment.faulty_database.engine.begin() as c:
             return rows(
                 c,
                 """SELECT p.id, p.status, p.due_at, now() AS now,
@@ -202,6 +214,6 @@ class Setting(RuleBasedStateMachine):
             )
 
 
-def is_over(d: Any) -> bool:
+def is_finished(d: Any) -> bool:
     """Settled, or waiting for a person with a reason."""
     return d.state in SETTLED or (d.state == State.BLOCKED and d.reason is not None)

@@ -99,7 +99,7 @@ def _error(name: str) -> Exception:
 
 
 @dataclass(kw_only=True)
-class Act:
+class VisibleCall:
     """A visible call that arrived, and what the platform makes of it."""
 
     delivery: str
@@ -107,18 +107,18 @@ class Act:
     handle: Any
     due: float | None
     """When it acts; None = never."""
-    says: str
+    outcome: str
 
 
 @dataclass(kw_only=True)
-class Shore:
+class FakePlatform:
     """The platform. ``ledger``: delivery -> remote ids of what is live."""
 
-    witness: Callable[[str, str], None]
+    on_visible_call: Callable[[str, str], None]
     """Called when a visible call arrives, before anything comes of it."""
     now: float = 0
     ledger: dict[str, list[str]] = field(default_factory=dict)
-    acts: list[Act] = field(default_factory=list)
+    calls: list[VisibleCall] = field(default_factory=list)
     finalize: str = "ok"
     prepare: str = "ok"
     look: str = "ok"
@@ -127,57 +127,57 @@ class Shore:
     """Remote ids that a listing has missed once: it misses none twice."""
     numbers: Any = field(default_factory=lambda: count(1))
 
-    def calm(self) -> None:
+    def clear_faults(self) -> None:
         """From now on everything works."""
         self.finalize = self.prepare = self.look = self.refresh = "ok"
 
     def advance(self, seconds: float) -> None:
         """Time passes, and what is due happens."""
         self.now += seconds
-        for act in self.acts:
-            if act.due is not None and act.due <= self.now:
-                act.due = None
-                self.ledger.setdefault(act.delivery, []).append(act.remote_id)
+        for call in self.calls:
+            if call.due is not None and call.due <= self.now:
+                call.due = None
+                self.ledger.setdefault(call.delivery, []).append(call.remote_id)
 
     def live(self, delivery: str) -> Sequence[str]:
         """What is live of a delivery."""
         return self.ledger.get(delivery, ())
 
-    def coming(self, delivery: str) -> bool:
+    def may_appear(self, delivery: str) -> bool:
         """Whether something of a delivery may still go live."""
-        return any(act.delivery == delivery and act.due is not None for act in self.acts)
+        return any(call.delivery == delivery and call.due is not None for call in self.calls)
 
-    def arrives(self, draft: Draft, handle: Any) -> Act:
+    def receive(self, draft: Draft, handle: Any) -> VisibleCall:
         """A visible call."""
-        self.witness(draft.delivery_id, draft.caption)
+        self.on_visible_call(draft.delivery_id, draft.caption)
         now, later, _ = FINALIZE[self.finalize]
         due = self.now if now else None if later is None else self.now + later
-        act = Act(
+        call = VisibleCall(
             delivery=draft.delivery_id,
             remote_id=f"p{next(self.numbers)}",
             handle=handle,
             due=due,
-            says=self.finalize,
+            outcome=self.finalize,
         )
-        self.acts.append(act)
+        self.calls.append(call)
         self.advance(0)
-        return act
+        return call
 
-    def take(self, what: str) -> str:
+    def pop_fault(self, what: str) -> str:
         """The fault of one kind of call; used up by it."""
         found: str = getattr(self, what)
         setattr(self, what, "ok")
         return found
 
 
-class AtSea:
-    """The adapter: a handle first, then the visible call with it, then looks. ``at`` binds ``shore``."""
+class FakeAdapter:
+    """The adapter: a handle first, then the visible call with it, then looks. ``at`` binds ``fake_platform``."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = None
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = ()
-    shore: ClassVar[Shore]
+    fake_platform: ClassVar[FakePlatform]
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:  # noqa: ARG002  the contract's
         self._client = client
@@ -186,26 +186,26 @@ class AtSea:
         return ()
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:  # noqa: ARG002
-        fault = self.shore.take("prepare")
+        fault = self.fake_platform.pop_fault("prepare")
         if fault in _ERRORS:
             raise _error(fault)
         if checkpoint:
             return Ready(checkpoint=checkpoint)
-        made = {"handle": next(self.shore.numbers)}
+        made = {"handle": next(self.fake_platform.numbers)}
         return Pending(checkpoint=made, wait=timedelta(seconds=5 if fault == "slow" else 0))
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: ARG002
         if not _may_send(self._client):  # what the wire asks right before the first byte
             raise Unavailable("the deadline has passed; nothing was sent")
-        says = FINALIZE[self.shore.finalize][2]
-        act = self.shore.arrives(draft, checkpoint["handle"])
-        self.shore.finalize = "ok"
-        if says in _ERRORS:
-            raise _error(says)
-        if says == "published":
-            return Published(remote_id=act.remote_id, url=f"https://shore.example/{act.remote_id}")
-        waits = timedelta(seconds=0 if says == "pending now" else 5)
-        return Pending(checkpoint={**checkpoint, "sent": act.remote_id}, wait=waits)
+        outcome = FINALIZE[self.fake_platform.finalize][2]
+        call = self.fake_platform.receive(draft, checkpoint["handle"])
+        self.fake_platform.finalize = "ok"
+        if outcome in _ERRORS:
+            raise _error(outcome)
+        if outcome == "published":
+            return Published(remote_id=call.remote_id, url=f"https://tiktok.example/{call.remote_id}")
+        waits = timedelta(seconds=0 if outcome == "pending now" else 5)
+        return Pending(checkpoint={**checkpoint, "sent": call.remote_id}, wait=waits)
 
     def look(
         self,
@@ -215,35 +215,35 @@ class AtSea:
         armed_at: datetime | None,
         taken: Container[str],
     ) -> LookResult:
-        fault = self.shore.take("look")
+        fault = self.fake_platform.pop_fault("look")
         if fault in _ERRORS:
             raise _error(fault)
         if fault == "cannot tell":
             return CannotTell(reason="the platform says nothing")
         if armed_at is None:
             return Ready(checkpoint=checkpoint) if checkpoint else Absent()
-        seen = [remote for remote in self.shore.live(draft.delivery_id) if remote not in taken]
-        if seen and fault == "lags" and not self.shore.lagged.issuperset(seen):
-            self.shore.lagged.update(seen)
+        seen = [remote for remote in self.fake_platform.live(draft.delivery_id) if remote not in taken]
+        if seen and fault == "lags" and not self.fake_platform.lagged.issuperset(seen):
+            self.fake_platform.lagged.update(seen)
             seen = []
         if seen:
-            return Published(remote_id=seen[0], url=f"https://shore.example/{seen[0]}")
+            return Published(remote_id=seen[0], url=f"https://tiktok.example/{seen[0]}")
         return self._of_handle(checkpoint)
 
     def _of_handle(self, checkpoint: CheckpointData) -> LookResult:
         """What the platform says of a handle that shows nothing live."""
-        mine = [act for act in self.shore.acts if act.remote_id == checkpoint.get("sent")]
-        if mine and mine[0].says == "working, then refused":
+        mine = [call for call in self.fake_platform.calls if call.remote_id == checkpoint.get("sent")]
+        if mine and mine[0].outcome == "working, then refused":
             return Ended(error=Rejected("it did not pass"))
-        if mine and (mine[0].due is not None or mine[0].says == "stuck"):
+        if mine and (mine[0].due is not None or mine[0].outcome == "stuck"):
             return Pending(checkpoint=checkpoint, wait=timedelta(seconds=5))
         return Absent(checkpoint={"handle": checkpoint["handle"]} if "handle" in checkpoint else {})
 
     def refresh(self, account: Account) -> Credentials:  # noqa: ARG002  the contract's
-        fault = self.shore.take("refresh")
+        fault = self.fake_platform.pop_fault("refresh")
         if fault in _ERRORS:
             raise _error(fault)
-        return token(f"refreshed-{next(self.shore.numbers)}")
+        return token(f"refreshed-{next(self.fake_platform.numbers)}")
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         raise NotImplementedError
@@ -255,9 +255,9 @@ class AtSea:
         raise NotImplementedError
 
 
-def at(shore: Shore) -> type[Adapter]:
+def bind_adapter(fake_platform: FakePlatform) -> type[Adapter]:
     """The adapter that speaks to this platform."""
-    bound: type[Adapter] = type("AtThisSea", (AtSea,), {"shore": shore})
+    bound: type[Adapter] = type("BoundAdapter", (FakeAdapter,), {"fake_platform": fake_platform})
     return bound
 
 

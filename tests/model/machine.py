@@ -15,12 +15,12 @@ from pipeline.actions import resolve as decide
 from pipeline.actions.cancel_delete_retry import cancel, retry
 from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
-from pipeline.domain.post import PostStatus, account_status, as_read, status_of
+from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.stages import delay
-from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, Setting, is_over
+from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, MachineBase, is_finished
 from tests.model.fake_platform import FINALIZE, LOOK, PREPARE, REFRESH
+from tests.model.faults import KILL, NO_FAULT, FaultPlan
 from tests.model.points import failpoints
-from tests.model.trouble import END, NONE, Plan
 
 MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | ALWAYS_ARMED
 """Nothing may be live, or on its way there, of a delivery in any other state."""
@@ -28,50 +28,54 @@ MOST_POSTS = 6
 ROUNDS = 40
 
 _EMPTY = ("attempts", "moves", "post_checks", "replays", "old_handles", "deliveries", "posts", "pauses")
-_CUTS = [Plan(at=n, how=how) for n in range(1, 8) for how in ("dies after", "refused", "answer lost")]
+_DATABASE_FAULTS = [
+    FaultPlan(at=n, how=how) for n in range(1, 8) for how in ("dies after", "refused", "answer lost")
+]
 
 
-def _plans(*stages: str) -> st.SearchStrategy[Plan]:
+def _fault_plans(*stages: str) -> st.SearchStrategy[FaultPlan]:
     """One of these stages' failpoints, a line that is cut, or nothing."""
     mine = [name for name in failpoints() if name.startswith(stages)]
-    pauses = [Plan(at=name, how="pauses") for name in mine]
-    crashes = [Plan(at=name, how="dies") for name in mine]
-    return st.one_of(*[st.sampled_from(some) for some in (pauses, pauses, crashes, _CUTS, [NONE]) if some])
+    pauses = [FaultPlan(at=name, how="pauses") for name in mine]
+    crashes = [FaultPlan(at=name, how="dies") for name in mine]
+    return st.one_of(
+        *[st.sampled_from(some) for some in (pauses, pauses, crashes, _DATABASE_FAULTS, [NO_FAULT]) if some]
+    )
 
 
 _NTH = st.integers(0, 50)
 
 
-def _mostly_fine(faults: Sequence[str]) -> st.SearchStrategy[str]:
+def _mostly_ok(faults: Sequence[str]) -> st.SearchStrategy[str]:
     return st.one_of(st.just("ok"), st.just("ok"), st.sampled_from(faults))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Weather:
+class Conditions:
     """What goes wrong around the work of one message."""
 
     before: int | None
     """Seconds that pass before it, in which the upkeep and the ticker run."""
-    plan: Plan
+    plan: FaultPlan
     finalize: str
     prepare: str
     look: str
     refresh: str
 
 
-def _weather(*stages: str) -> st.SearchStrategy[Weather]:
+def _conditions(*stages: str) -> st.SearchStrategy[Conditions]:
     return st.builds(
-        Weather,
+        Conditions,
         before=st.sampled_from([LEASE_AND_MORE, SETTLE_AND_MORE, None, None, 1, 35, 70]),
-        plan=_plans(*stages),
+        plan=_fault_plans(*stages),
         finalize=st.sampled_from(sorted(FINALIZE)),
-        prepare=_mostly_fine(PREPARE),
+        prepare=_mostly_ok(PREPARE),
         look=st.one_of(st.just("ok"), st.just("lags"), st.sampled_from(LOOK)),
         refresh=st.sampled_from(REFRESH),
     )
 
 
-class Deliveries(Setting):
+class Deliveries(MachineBase):
     """One house, a few posts, and everything that can happen."""
 
     @initialize(both=st.booleans())
@@ -111,8 +115,8 @@ class Deliveries(Setting):
             expires_at=None if on_late == "publish" else now + timedelta(hours=2),
         )
         found: list[UUID] = []
-        plan = Plan(at="ingest.committed", how="dies") if dies else NONE
-        self._try("ingest", lambda: found.append(self.core.accept(asked).id), plan)
+        plan = FaultPlan(at="ingest.committed", how="dies") if dies else NO_FAULT
+        self._run_work("ingest", lambda: found.append(self.core.accept(asked).id), plan)
         if dies:
             again = self.core.accept(asked)  # the client had no answer and asks again
             assert again.duplicate
@@ -124,10 +128,10 @@ class Deliveries(Setting):
     @rule(
         n=_NTH,
         what=st.sampled_from(["edit", "edit", "edit", "move", "move", "move", "cancel", "retry", "retry"]),
-        plan=_plans("edit.", "steer."),
+        plan=_fault_plans("edit.", "steer."),
         later=st.sampled_from([None, 0, 300, 7200]),
     )
-    def steer(self, n: int, what: str, plan: Plan, later: int | None) -> None:
+    def steer(self, n: int, what: str, plan: FaultPlan, later: int | None) -> None:
         post, caller = list(self.accepted)[n % len(self.accepted)], self.core.caller
         moment = self.core.now() + timedelta(seconds=later) if later else None
         change = Change(given=frozenset({"caption"}), caption=f"edited {n}")
@@ -138,133 +142,136 @@ class Deliveries(Setting):
             "cancel": lambda: cancel(self.context, caller, [post]),
             "retry": lambda: retry(self.context, caller, [post]),
         }
-        self._try(what, work[what], plan)
+        self._run_work(what, work[what], plan)
 
     # --- the machinery -----------------------------------------------------------------------------------------------
 
     @rule(
         what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]),
-        plan=_plans("delay.", "rescue."),
+        plan=_fault_plans("delay.", "rescue."),
         seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]),
     )
-    def the_house(self, what: str, plan: Plan, seconds: int) -> None:
+    def system_event(self, what: str, plan: FaultPlan, seconds: int) -> None:
         work: dict[str, Callable[[], object]] = {
             "wait": lambda: self._advance(seconds),
             "tick": lambda: delay.sweep(self.context),
-            "upkeep": self._chores,
-            "the broker forgets": self.pouch.messages.clear,
+            "upkeep": self._run_maintenance,
+            "the broker forgets": self.dispatcher.messages.clear,
             "pause": lambda: self._pause_platform(on=True),
             "lift": lambda: self._pause_platform(on=False),
         }
-        self._try(what, work[what], plan if what in ("tick", "upkeep") else NONE)
+        self._run_work(what, work[what], plan if what in ("tick", "upkeep") else NO_FAULT)
 
     @rule(
         n=_NTH,
         gone=st.booleans(),
         several=st.booleans(),
-        weather=_weather("publish.", "status.", "credentials."),
+        conditions=_conditions("publish.", "status.", "credentials."),
     )
-    def a_message(self, n: int, gone: bool, several: bool, weather: Weather) -> None:
-        self._deliver("", n, weather, gone=gone, several=several)
+    def deliver_message(self, n: int, gone: bool, several: bool, conditions: Conditions) -> None:
+        self._deliver("", n, conditions, gone=gone, several=several)
 
-    @rule(n=st.integers(0, 3), weather=_weather("publish."))
-    def a_publish(self, n: int, weather: Weather) -> None:
-        self._deliver("publish.step", n, weather)
+    @rule(n=st.integers(0, 3), conditions=_conditions("publish."))
+    def deliver_publish(self, n: int, conditions: Conditions) -> None:
+        self._deliver("publish.step", n, conditions)
 
-    @rule(n=st.integers(0, 3), weather=_weather("status."))
-    def a_look(self, n: int, weather: Weather) -> None:
-        self._deliver("status.look", n, weather)
+    @rule(n=st.integers(0, 3), conditions=_conditions("status."))
+    def deliver_look(self, n: int, conditions: Conditions) -> None:
+        self._deliver("status.look", n, conditions)
 
     def _deliver(
-        self, task: str, n: int, weather: Weather, *, gone: bool = False, several: bool = False
+        self, task: str, n: int, conditions: Conditions, *, gone: bool = False, several: bool = False
     ) -> None:
-        if weather.before is not None:
-            self._advance(weather.before)
-            self._chores()
+        if conditions.before is not None:
+            self._advance(conditions.before)
+            self._run_maintenance()
             delay.sweep(self.context)
         message = self._message(task, n, several=several, gone=gone)
-        self.ground.did("deliver" if message else "deliver: nothing there")
+        self.model_environment.record("deliver" if message else "deliver: nothing there")
         if message is None:
             return
-        self._sets_in(weather)
+        self._apply(conditions)
         note(f"{message[0]} {message[1]}")
-        self._try(message[0], lambda: self._run(*message), weather.plan)
-        self.shore.calm()
+        self._run_work(message[0], lambda: self._run(*message), conditions.plan)
+        self.fake_platform.clear_faults()
 
     @rule(
         n=st.integers(0, 3),
-        weather=_weather("publish.", "status."),
+        conditions=_conditions("publish.", "status."),
         ends=st.sampled_from([False, False, False, True]),
     )
-    def a_paused_worker_goes_on(self, n: int, weather: Weather, ends: bool) -> None:
+    def resume_worker(self, n: int, conditions: Conditions, ends: bool) -> None:
         """Or works on a message, when none is paused: what is drawn must not depend on how fast anything went."""
         if not self.paused:
-            self._deliver("publish.step", n, weather)
+            self._deliver("publish.step", n, conditions)
             return
-        self._sets_in(weather)
-        self._go(self.paused.pop(n % len(self.paused)), END if ends else weather.plan)
-        self.shore.calm()
+        self._apply(conditions)
+        self._run_worker(self.paused.pop(n % len(self.paused)), KILL if ends else conditions.plan)
+        self.fake_platform.clear_faults()
 
-    def _sets_in(self, weather: Weather) -> None:
-        if weather.before is not None and self.paused:
-            self._advance(weather.before)
-        self.shore.finalize, self.shore.prepare = weather.finalize, weather.prepare
-        self.shore.look, self.shore.refresh = weather.look, weather.refresh
+    def _apply(self, conditions: Conditions) -> None:
+        if conditions.before is not None and self.paused:
+            self._advance(conditions.before)
+        self.fake_platform.finalize, self.fake_platform.prepare = conditions.finalize, conditions.prepare
+        self.fake_platform.look, self.fake_platform.refresh = conditions.look, conditions.refresh
 
     # --- people ------------------------------------------------------------------------------------------------------
 
     @rule(n=_NTH, what=st.sampled_from(["tells", "tells", "connects again", "connects again", "lies"]))
-    def a_person(self, n: int, what: str) -> None:
+    def person_acts(self, n: int, what: str) -> None:
         if what == "tells":
-            self._person()
+            self._resolve_all()
         elif what == "connects again":
             self._reconnect()
         else:
-            self._lie(n)
+            self._confirm_wrongly(n)
 
-    def _lie(self, n: int) -> None:
+    def _confirm_wrongly(self, n: int) -> None:
         """Says "publish again" of something that is live, which is believed: whatever follows is theirs."""
-        mine = [d for d in self._all() if d.state in decide.DECIDABLE]
+        mine = [d for d in self._all() if d.state in decide.RESOLVABLE]
         if mine:
             one = mine[n % len(mine)]
-            if self.shore.live(str(one.id)) and self._says_again(one.id):
-                self.lied.add(str(one.id))
-                self.ground.did("a lie")
+            if self.fake_platform.live(str(one.id)) and self._publish_again(one.id):
+                self.wrongly_confirmed.add(str(one.id))
+                self.model_environment.record("a lie")
 
     # --- what must be true -------------------------------------------------------------------------------------------
 
     @invariant()
     def the_ledger_has_each_once_and_ours_says_what_it_says(self) -> None:
-        assert not self.wrong, self.wrong
+        assert not self.violations, self.violations
         for d in self._all():
-            live = self.shore.live(str(d.id))
+            live = self.fake_platform.live(str(d.id))
             told = f"{d.id} is {d.state} ({d.reason}), armed {d.armed_at is not None}, live as {list(live)}"
             before = self.seen.get(d.id, (0, 0))
             assert d.generation >= before[0], f"its generation went back: {told}"
             assert d.fence >= before[1], f"its fence went back: {told}"
             self.seen[d.id] = (d.generation, d.fence)
-            if str(d.id) in self.lied:
+            if str(d.id) in self.wrongly_confirmed:
                 continue
             assert len(live) <= 1, f"twice: {told}"
             if d.state == State.PUBLISHED:
                 assert live, f"not there: {told}"
-            elif live or self.shore.coming(str(d.id)):
+            elif live or self.fake_platform.may_appear(str(d.id)):
                 assert d.state in MAY_BE_LIVE, f"it is live or will be: {told}"
                 assert d.armed_at is not None, f"it may be sent again: {told}"
 
     @invariant()
     def a_post_says_what_its_deliveries_say(self) -> None:
         for p in self._posts():
-            words = [account_status(State(s), Reason(r) if r else None) for s, r in p.parts]
+            words = [derive_account_status(State(s), Reason(r) if r else None) for s, r in p.parts]
             # a claim does not touch the post: what is prepared ahead of its time makes the stored word pending only
             # when something else stores it (a reader of the post itself sees the deliveries' own words)
             ahead = [
                 PostStatus.SCHEDULED if s == State.PUBLISHING else w
                 for (s, _), w in zip(p.parts, words, strict=True)
             ]
-            fit = {status_of(some) for some in (words, ahead, [as_read(w, p.due_at, p.now) for w in words])}
-            assert as_read(PostStatus(p.status), p.due_at, p.now) in fit | {
-                as_read(f, p.due_at, p.now) for f in fit
+            fit = {
+                derive_post_status(some)
+                for some in (words, ahead, [apply_due_time(w, p.due_at, p.now) for w in words])
+            }
+            assert apply_due_time(PostStatus(p.status), p.due_at, p.now) in fit | {
+                apply_due_time(f, p.due_at, p.now) for f in fit
             }, f"{p.id} is {p.status}, its deliveries {p.parts}"
 
     @invariant()
@@ -275,33 +282,33 @@ class Deliveries(Setting):
     def teardown(self) -> None:
         """Everything works again: all comes to an end, or waits for a person with a reason."""
         try:
-            if self.accepted and not self.wrong:
-                self._heal()
+            if self.accepted and not self.violations:
+                self._recover()
         finally:
             for worker in self.paused:
-                self._go(worker, END)
+                self._run_worker(worker, KILL)
         super().teardown()
 
-    def _heal(self) -> None:
-        self.shore.calm()
-        self.ground.shaky.expect(NONE)
+    def _recover(self) -> None:
+        self.fake_platform.clear_faults()
+        self.model_environment.faulty_database.inject(NO_FAULT)
         self._pause_platform(on=False)
         for _ in range(ROUNDS):
-            if not self.paused and all(is_over(d) for d in self._all()):
+            if not self.paused and all(is_finished(d) for d in self._all()):
                 break
             self._reconnect()
             self._advance(2000)
-            self._chores()
+            self._run_maintenance()
             delay.sweep(self.context)
             self._deliver_all()
             for worker in [
                 self.paused.pop() for _ in self.paused[:1]
             ]:  # long after, one that stood still wakes up
-                self._go(worker, NONE)
+                self._run_worker(worker, NO_FAULT)
             self.the_ledger_has_each_once_and_ours_says_what_it_says()
         for d in self._all():
-            self.ground.did(f"ends {d.state}")
-            assert is_over(d), f"{d.id} is stuck as {d.state}"
+            self.model_environment.record(f"ends {d.state}")
+            assert is_finished(d), f"{d.id} is stuck as {d.state}"
         self.the_ledger_has_each_once_and_ours_says_what_it_says()
         self.a_post_says_what_its_deliveries_say()
         self.nothing_accepted_is_gone()

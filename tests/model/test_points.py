@@ -15,53 +15,53 @@ import pytest
 from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
-from tests.chaos.plan import GAPS
-from tests.crash_table import CRASHES, ROOT, arming
+from tests.chaos.plan import CRASH_POINTS
+from tests.crash_table import CRASHES, ROOT, arm_failpoints
 from tests.model.points import failpoints
 from tests.proof import points as proof
-from tests.proof.ways import SITES, WAYS
+from tests.proof.targets import PRODUCTS, TARGETS
 
 TESTS = ROOT / "tests"
 
 
 def test_every_failpoint_has_a_death_and_every_death_a_failpoint() -> None:
     assert {point for row in CRASHES.values() for point in row} == failpoints().keys()
-    assert GAPS.keys() <= failpoints().keys()
+    assert CRASH_POINTS.keys() <= failpoints().keys()
 
 
 @pytest.mark.parametrize("test", CRASHES)
 def test_every_row_is_a_test_that_takes_its_points_from_it(test: str) -> None:
     path, _, name = test.partition("::")
     arguments = _tests_in(ROOT / path)[name.partition("[")[0]]
-    assert "deaths" in arguments, "without the fixture nothing fails when nothing dies"
+    assert "crashes" in arguments, "only the fixture fails a test whose process does not crash"
 
 
 def test_every_failpoint_on_a_posts_way_is_proven_on_every_platform_once() -> None:
     proven = Counter(point for row in proof.PROVEN.values() for point in row)
-    on_the_way = {point for point in failpoints() if point.startswith(proof.WAY)}
-    assert proven.keys() == on_the_way - proof.BESIDE.keys()
-    assert proof.BESIDE.keys() <= on_the_way
+    on_the_way = {point for point in failpoints() if point.startswith(proof.STAGE_PREFIXES)}
+    assert proven.keys() == on_the_way - proof.ELSEWHERE.keys()
+    assert proof.ELSEWHERE.keys() <= on_the_way
     assert proven.most_common(1)[0][1] == 1
 
 
 def test_every_row_of_the_proof_is_a_test_that_has_a_fleet() -> None:
     tests = {name: a for path in (TESTS / "proof").glob("test_*.py") for name, a in _tests_in(path).items()}
     assert tests.keys() == proof.PROVEN.keys()
-    assert all("fleet" in arguments for arguments in tests.values())
+    assert all("scenario" in arguments for arguments in tests.values())
 
 
 def test_the_proof_goes_to_every_platform_and_product() -> None:
-    assert {site.platform for site in SITES.values()} == PLATFORMS.keys()
+    assert {product.platform for product in PRODUCTS.values()} == PLATFORMS.keys()
     assert {Platform(name.partition("_")[0]) for name in PLATFORMS} == ADAPTERS.keys()
-    assert {"linkedin member", "linkedin organization"} < SITES.keys(), "one platform, two protocols"
+    assert {"linkedin member", "linkedin organization"} < PRODUCTS.keys(), "one platform, two protocols"
 
 
 def test_what_is_not_so_everywhere_is_said_of_ways_that_there_are() -> None:
     proven = {point for row in proof.PROVEN.values() for point in row}
-    for point, ways in proof.NOT_THERE.items():
+    for point, targets in proof.NEVER_REACHED.items():
         assert point in proven
-        assert ways.keys() < WAYS.keys(), f"{point} is nowhere proven, or not of a way"
-        assert all(ways.values()), f"why not at {point}?"
+        assert targets.keys() < TARGETS.keys(), f"{point} is nowhere proven, or not of a way"
+        assert all(targets.values()), f"why not at {point}?"
 
 
 def test_nobody_arms_a_failpoint_by_hand() -> None:
@@ -69,13 +69,13 @@ def test_nobody_arms_a_failpoint_by_hand() -> None:
         path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py") if _spells(path, "FAILPOINTS")
     }
     assert spelt == {"crash_table.py", "model/test_points.py"}, (
-        "rows of DEATHS are armed by the fixture `crashes`"
+        "the fixture `crashes` arms the rows of CRASHES"
     )
 
 
 def test_a_death_at_no_failpoint_fails_before_anything_starts() -> None:
     with pytest.raises(AssertionError, match=r"publish\.imagined"):
-        arming({"publish.armed": Path("once"), "publish.imagined[id]": Path("twice")})
+        arm_failpoints({"publish.armed": Path("once"), "publish.imagined[id]": Path("twice")})
 
 
 def _tests_in(path: Path) -> dict[str, list[str]]:

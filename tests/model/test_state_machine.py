@@ -16,11 +16,11 @@ import time
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.environment import Ground
+from tests.model.environment import ModelEnvironment
 from tests.model.machine import Deliveries
 
 
-def test_whatever_happens_each_is_live_once_or_somebody_is_told(ground: Ground) -> None:
+def test_whatever_happens_each_is_live_once_or_somebody_is_told(model_environment: ModelEnvironment) -> None:
     number = int(os.environ.get("MODEL_SEED", "1"))
     examples = int(os.environ.get("MODEL_EXAMPLES", "60"))
     steps = int(os.environ.get("MODEL_STEPS", "40"))
@@ -28,7 +28,7 @@ def test_whatever_happens_each_is_live_once_or_somebody_is_told(ground: Ground) 
 
     @seed(number)
     def machine() -> Deliveries:
-        return Deliveries(ground)
+        return Deliveries(model_environment)
 
     began, spent = time.monotonic(), time.process_time()
     run_state_machine_as_test(
@@ -43,7 +43,8 @@ def test_whatever_happens_each_is_live_once_or_somebody_is_told(ground: Ground) 
             print_blob=False,
         ),
     )
-    for what, times in sorted(ground.spent.items()):
+    for what, times in sorted(model_environment.counts.items()):
         print(f"{times:6} {what}")
     took, ours = time.monotonic() - began, time.process_time() - spent
-    print(f"{took:.1f} s, {ours:.1f} of them ours; failpoints met: {', '.join(sorted(ground.gaps.met))}")
+    met = ", ".join(sorted(model_environment.failpoint_hook.met))
+    print(f"{took:.1f} s, {ours:.1f} s of CPU; failpoints reached: {met}")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import Engines, environment_of, free_ports
 from tests.fork_server_client import ForkServer
-from tests.proof.fleet import Fleet
 from tests.proof.points import PROVEN
+from tests.proof.scenario import CrashScenario
 from tests.stack import FAST, Stack, running, until
 
 SETTINGS = FAST | {
@@ -45,10 +45,12 @@ def stack(
 
 
 @pytest.fixture
-def fleet(stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, fork_server: ForkServer) -> Iterator[Fleet]:
+def scenario(
+    stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, fork_server: ForkServer
+) -> Iterator[CrashScenario]:
     """Accounts at every site. When the test is over, everyone died at each of its points."""
     stack.control("DELETE", "faults")
-    fleet = Fleet(stack=stack, folder=tmp_path, fork_server=fork_server)
-    fleet.connect()
-    yield fleet
-    fleet.judge(PROVEN[request.node.originalname])
+    scenario = CrashScenario(stack=stack, folder=tmp_path, fork_server=fork_server)
+    scenario.connect()
+    yield scenario
+    scenario.check_crashes(PROVEN[request.node.originalname])

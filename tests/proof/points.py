@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.proof.ways import PICTURES, WAYS, ways
+from tests.proof.targets import PICTURES, TARGETS, select_targets
 
-WAY = (
+STAGE_PREFIXES = (
     "publish.",
     "settling.",
     "status.",
@@ -49,41 +49,47 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
 }
 """Test -> the points at which workers die in it, on every way."""
 
-BESIDE: Mapping[str, str] = {
+ELSEWHERE: Mapping[str, str] = {
     "rescue.refilled": "about the broker, and no delivery",
     "publish.handed-back": "a worker that was told to stop gives rows back, whatever their platform",
 }
 """Points that begin so, and are no platform's: they have their death in ``tests/crash_table.py`` alone."""
 
-_PULLED = ways("tiktok", "pinterest", kinds=PICTURES) | ways("tiktok business", "instagram", "facebook")
-_WITH_HANDLE = ways("instagram", "youtube") | ways("facebook", kinds=PICTURES)
-NOT_THERE: Mapping[str, Mapping[str, str]] = {
+_FETCHED_BY_PLATFORM = select_targets("tiktok", "pinterest", kinds=PICTURES) | select_targets(
+    "tiktok business", "instagram", "facebook"
+)
+_WITH_HANDLE = select_targets("instagram", "youtube") | select_targets("facebook", kinds=PICTURES)
+NEVER_REACHED: Mapping[str, Mapping[str, str]] = {
     "publish.checkpointed": dict.fromkeys(
-        ways("tiktok", "pinterest", kinds=PICTURES) | ways("tiktok business"),
+        select_targets("tiktok", "pinterest", kinds=PICTURES) | select_targets("tiktok business"),
         "its only step before the visible call leaves nothing to keep",
     ),
-    "publish.beat": dict.fromkeys(_PULLED, "the platform fetches the files, no byte goes through us"),
+    "publish.beat": dict.fromkeys(
+        _FETCHED_BY_PLATFORM, "the platform fetches the files, no byte goes through us"
+    ),
     "publish.handle-stored": dict.fromkeys(
-        WAYS.keys() - _WITH_HANDLE, "the visible call answers with no handle that is asked at once"
+        TARGETS.keys() - _WITH_HANDLE, "the visible call answers with no handle that is asked at once"
     ),
     "publish.disarmed": dict.fromkeys(
-        WAYS.keys() - ways("pinterest", kinds=PICTURES), "a stale token shows before the visible call"
+        TARGETS.keys() - select_targets("pinterest", kinds=PICTURES),
+        "a stale token shows before the visible call",
     ),
     "credentials.answered": dict.fromkeys(
-        ways("instagram", "facebook", "linkedin member"), "its grant cannot be renewed once it has ended"
+        select_targets("instagram", "facebook", "linkedin member"),
+        "its grant cannot be renewed once it has ended",
     ),
     "decide.again": {},
 }
 """Point -> way -> why it is never met there. The proof fails where that is not so."""
 
-NEVER_TELLS_ABSENCE = ways("tiktok", kinds=PICTURES) | ways(
+CANNOT_PROVE_ABSENCE = select_targets("tiktok", kinds=PICTURES) | select_targets(
     "tiktok business", "pinterest", "linkedin member", "linkedin organization"
 )
 """Nothing there proves that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""
-NEVER_TELLS = ways("linkedin member")
+CANNOT_SHOW_POSTS = select_targets("linkedin member")
 """Nothing there shows what is live."""
 
-NOT_THERE = {
-    **NOT_THERE,
-    "decide.again": dict.fromkeys(WAYS.keys() - NEVER_TELLS_ABSENCE, "nobody has to be asked"),
+NEVER_REACHED = {
+    **NEVER_REACHED,
+    "decide.again": dict.fromkeys(TARGETS.keys() - CANNOT_PROVE_ABSENCE, "nobody has to be asked"),
 }

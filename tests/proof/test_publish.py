@@ -6,117 +6,127 @@ from uuid import uuid4
 
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import DELAY, PUBLISH
-from tests.proof.fleet import Fleet
-from tests.proof.points import NEVER_TELLS, NEVER_TELLS_ABSENCE
-from tests.proof.ways import WAYS
+from tests.proof.points import CANNOT_PROVE_ABSENCE, CANNOT_SHOW_POSTS
+from tests.proof.scenario import CrashScenario
+from tests.proof.targets import TARGETS
 from tests.stack import FAST
 
-EACH_ALONE = {"SLIPWAY_DELAY__BATCH": "1"}
+ONE_PER_MESSAGE = {"SLIPWAY_DELAY__BATCH": "1"}
 """One message a look: in one with others, who hangs would stand in their way."""
 SHORT = {name: FAST[name] for name in FAST if name.endswith(("__LEASE", "__SLICE", "__CALL"))}
 """A lease that has to be written again while a file is sent."""
 DUE = "due_at = now(), next_at = now()"
 
 
-def test_before_arm(fleet: Fleet) -> None:
-    fleet.post()
-    fleet.dies("delay.released", queues=[DELAY])
-    fleet.dies("publish.claimed", "publish.prepared", "publish.checkpointed")
-    fleet.ends()
+def test_before_arm(scenario: CrashScenario) -> None:
+    scenario.post()
+    scenario.crash_workers("delay.released", queues=[DELAY])
+    scenario.crash_workers("publish.claimed", "publish.prepared", "publish.checkpointed")
+    scenario.finish()
 
 
-def test_uploads(fleet: Fleet) -> None:
+def test_uploads(scenario: CrashScenario) -> None:
     """The files come late, so that the lease is written again while they are sent."""
-    fleet.post()
-    fleet.stack.fault("media", "media", "latency", times=None, delay_ms=1200)
-    fleet.dies("publish.beat", settings=SHORT)
-    fleet.stack.control("DELETE", "faults")
-    fleet.ends()
+    scenario.post()
+    scenario.stack.fault("media", "media", "latency", times=None, delay_ms=1200)
+    scenario.crash_workers("publish.beat", settings=SHORT)
+    scenario.stack.control("DELETE", "faults")
+    scenario.finish()
 
 
-def test_armed(fleet: Fleet) -> None:
+def test_armed(scenario: CrashScenario) -> None:
     """Nothing was sent. Where that cannot be seen, a person says so, and their command dies too."""
-    fleet.post()
-    fleet.dies("publish.armed")
-    assert fleet.ends(among=NEVER_TELLS_ABSENCE) == NEVER_TELLS_ABSENCE
-    assert not any(fleet.live(way) for way in NEVER_TELLS_ABSENCE)
-    fleet.command_dies("decide.again", NEVER_TELLS_ABSENCE, "decide", "--again")
-    fleet.ends()
+    scenario.post()
+    scenario.crash_workers("publish.armed")
+    assert scenario.finish(among=CANNOT_PROVE_ABSENCE) == CANNOT_PROVE_ABSENCE
+    assert not any(scenario.find_live(target) for target in CANNOT_PROVE_ABSENCE)
+    scenario.crash_command("decide.again", CANNOT_PROVE_ABSENCE, "decide", "--again")
+    scenario.finish()
 
 
-def test_answered(fleet: Fleet) -> None:
+def test_answered(scenario: CrashScenario) -> None:
     """It is live, and the worker that knew is dead; then who looks dies, too."""
-    fleet.post()
-    fleet.dies("publish.answered", "status.looked", "status.settled", settings=EACH_ALONE)
-    assert fleet.ends(among=NEVER_TELLS) == NEVER_TELLS
-    fleet.person_decides(NEVER_TELLS)
-    fleet.ends()
+    scenario.post()
+    scenario.crash_workers("publish.answered", "status.looked", "status.settled", settings=ONE_PER_MESSAGE)
+    assert scenario.finish(among=CANNOT_SHOW_POSTS) == CANNOT_SHOW_POSTS
+    scenario.resolve_by_ledger(CANNOT_SHOW_POSTS)
+    scenario.finish()
 
 
-def test_lost_answers(fleet: Fleet) -> None:
+def test_lost_answers(scenario: CrashScenario) -> None:
     """The platform has acted, its answer is lost, and the worker that saw that dies; then who rings for a look."""
-    for way, site in WAYS.items():
-        account = fleet.stack.remote[way]
-        fleet.stack.fault(site.platform, "finalize", "effect-then-drop", account=account)
-    fleet.post("upkeep")
-    fleet.dies("publish.raised")
-    fleet.dies("delay.looks-rung", queues=[DELAY])
-    fleet.aim("status.claimed")
-    fleet.start()  # only where somebody takes what stands in their queue can a look that stands in none be told
-    fleet.change(
+    for target, product in TARGETS.items():
+        account = scenario.stack.remote[target]
+        scenario.stack.fault(product.platform, "finalize", "effect-then-drop", account=account)
+    scenario.post("upkeep")
+    scenario.crash_workers("publish.raised")
+    scenario.crash_workers("delay.looks-rung", queues=[DELAY])
+    scenario.arm("status.claimed")
+    scenario.start()  # only where somebody takes what stands in their queue can a look that stands in none be told
+    scenario.update_deliveries(
         "next_at = now(), lease_until = now() + interval '290 s', updated_at = now() - interval '11 s'"
     )
-    fleet.dies("rescue.looks-found", group="upkeep")
-    fleet.come("status.claimed")
-    fleet.fall("status.claimed")
-    assert fleet.ends(among=NEVER_TELLS) == NEVER_TELLS
-    fleet.stack.control(
+    scenario.crash_workers("rescue.looks-found", group="upkeep")
+    scenario.await_hung("status.claimed")
+    scenario.kill_worker("status.claimed")
+    assert scenario.finish(among=CANNOT_SHOW_POSTS) == CANNOT_SHOW_POSTS
+    scenario.stack.control(
         "DELETE", "faults"
     )  # not all have struck: LinkedIn may have refused media it still worked on
-    fleet.person_decides(NEVER_TELLS)
-    fleet.ends()
+    scenario.resolve_by_ledger(CANNOT_SHOW_POSTS)
+    scenario.finish()
 
 
-def test_handfuls(fleet: Fleet) -> None:
+def test_handfuls(scenario: CrashScenario) -> None:
     """Several in one message, claimed together; later, where there is one, the handle that can be asked at once."""
-    fleet.post()
-    fleet.aim("publish.claimed-several")
-    fleet.change(f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}")
-    fleet.start()
+    scenario.post()
+    scenario.arm("publish.claimed-several")
+    scenario.update_deliveries(f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}")
+    scenario.start()
     for platform, queue in PUBLISH.items():
-        mine = [str(d) for way, d in fleet.deliveries.items() if WAYS[way].platform.startswith(platform)]
+        mine = [
+            str(d)
+            for target, d in scenario.deliveries.items()
+            if TARGETS[target].platform.startswith(platform)
+        ]
         several = [[d, 0] for d in mine] + [[str(uuid4()), 0]]  # of YouTube there is only one
-        fleet.stack.context.dispatcher._app.send_task("publish.step", args=[platform, several], queue=queue)
-    fleet.come("publish.claimed-several")
-    fleet.fall("publish.claimed-several")
-    fleet.dies("publish.handle-stored")
-    fleet.ends()
+        scenario.stack.context.dispatcher._app.send_task(
+            "publish.step", args=[platform, several], queue=queue
+        )
+    scenario.await_hung("publish.claimed-several")
+    scenario.kill_worker("publish.claimed-several")
+    scenario.crash_workers("publish.handle-stored")
+    scenario.finish()
 
 
-def test_settling(fleet: Fleet) -> None:
+def test_settling(scenario: CrashScenario) -> None:
     """Upkeep dies over what a worker dropped; a person's command; the worker that has something to say of it."""
-    fleet.post("upkeep")
-    fleet.change(f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 s', {DUE}")
-    fleet.dies("rescue.moved", "rescue.found", group="upkeep")
-    fleet.change("state = 'blocked', reason = 'person_needed', lease_until = NULL")
-    fleet.command_dies("decide.resumed", WAYS, "resume")
-    fleet.dies("publish.settling")
-    left = fleet.ends(among=NEVER_TELLS)  # where the first thing to store was how the visible call went
-    fleet.person_decides(left)
-    fleet.ends()
+    scenario.post("upkeep")
+    scenario.update_deliveries(
+        f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 s', {DUE}"
+    )
+    scenario.crash_workers("rescue.moved", "rescue.found", group="upkeep")
+    scenario.update_deliveries("state = 'blocked', reason = 'person_needed', lease_until = NULL")
+    scenario.crash_command("decide.resumed", TARGETS, "resume")
+    scenario.crash_workers("publish.settling")
+    left = scenario.finish(
+        among=CANNOT_SHOW_POSTS
+    )  # where the first thing to store was how the visible call went
+    scenario.resolve_by_ledger(left)
+    scenario.finish()
 
 
-def test_late_workers(fleet: Fleet) -> None:
+def test_late_workers(scenario: CrashScenario) -> None:
     """They stood still at the answer for so long that they were taken for dead; they go on, and then they die."""
-    fleet.post("upkeep")
-    fleet.aim("publish.answered", "settling.lost")
-    fleet.start()
-    fleet.come("publish.answered")
-    fleet.time_passes()
-    rescue_expired_leases(fleet.stack.context)
-    fleet.go_on("publish.answered")
-    fleet.come("settling.lost")
-    fleet.fall("settling.lost")
-    assert fleet.ends(among=NEVER_TELLS) == NEVER_TELLS
-    fleet.person_decides(NEVER_TELLS)
-    fleet.ends()
+    scenario.post("upkeep")
+    scenario.arm("publish.answered", "settling.lost")
+    scenario.start()
+    scenario.await_hung("publish.answered")
+    scenario.expire_leases()
+    rescue_expired_leases(scenario.stack.context)
+    scenario.release("publish.answered")
+    scenario.await_hung("settling.lost")
+    scenario.kill_worker("settling.lost")
+    assert scenario.finish(among=CANNOT_SHOW_POSTS) == CANNOT_SHOW_POSTS
+    scenario.resolve_by_ledger(CANNOT_SHOW_POSTS)
+    scenario.finish()

@@ -23,18 +23,18 @@ import pytest
 from adapters.contract import Platform
 from pipeline.queues import WORKER_GROUPS
 from pipeline.store.database import rows
-from pipeline.store.schema_version import revision_of_tables
+from pipeline.store.schema_version import read_table_revision
 from tests.conftest import free_ports
 from tests.stack import FAST, Stack, answers, until
 
-SINCE = ("SLIPWAY_MARK__",)
+NEW_SETTINGS = ("SLIPWAY_MARK__",)
 """Settings that the older version does not know: it is started without them, as it was."""
 ROOT = Path(__file__).parents[3]
-BEFORE = "eb57548dd3bb7d473e893acd38d9463982cef151"
+OLD_COMMIT = "eb57548dd3bb7d473e893acd38d9463982cef151"
 """The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
 release this becomes the tag of the release before it."""
 PARTS = ("api", "beat", *(f"worker-{group}" for group in WORKER_GROUPS))
-STOPS_WITHIN = 40
+STOP_LIMIT = 40
 """Seconds. A part that is stopped has SLIPWAY_WORKER__SHUTDOWN (5 s here) and a busy machine."""
 
 
@@ -43,49 +43,49 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its tree."""
     git = shutil.which("git")
     known = git and subprocess.run(
-        [git, "-C", str(ROOT), "cat-file", "-e", f"{BEFORE}^{{commit}}"], check=False, capture_output=True
+        [git, "-C", str(ROOT), "cat-file", "-e", f"{OLD_COMMIT}^{{commit}}"], check=False, capture_output=True
     )
     if not git or not known or known.returncode:
-        pytest.skip(f"there is no git history here with {BEFORE} in it: the version before cannot be run")
+        pytest.skip(f"there is no git history here with {OLD_COMMIT} in it: the version before cannot be run")
     folder = tmp_path_factory.mktemp("older")
     archive = folder / "tree.tar"
-    subprocess.run([git, "-C", str(ROOT), "archive", f"--output={archive}", BEFORE], check=True)
+    subprocess.run([git, "-C", str(ROOT), "archive", f"--output={archive}", OLD_COMMIT], check=True)
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     return folder
 
 
 @dataclass(kw_only=True)
-class Fleet:
+class Deployment:
     """Parts of one version. ``stack`` has its own API's port, and the database and broker that both share."""
 
     stack: Stack
     name: str
 
-    def starts(self) -> None:
+    def start(self) -> None:
         for part in PARTS:
             words = part.split("-")
             extra = ["--slots", "8", "--name", f"{self.name}-{part}@%h"] if words[0] == "worker" else []
             self.stack.start(f"{self.name}-{part}", "pipeline.cli", *words, *extra)
-        until(lambda: all(self._is_up(part) for part in PARTS), 90, self._said)
+        until(lambda: all(self._is_up(part) for part in PARTS), 90, self._read_logs)
 
-    def stops(self, part: str) -> None:
+    def stop(self, part: str) -> None:
         """SIGTERM to the one process."""
         process = self.stack.parts[f"{self.name}-{part}"]
-        assert process.poll() is None, self._log(part)
+        assert process.poll() is None, self._read_log(part)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(STOPS_WITHIN) == 0, self._log(part)
+        assert process.wait(STOP_LIMIT) == 0, self._read_log(part)
 
     def _is_up(self, part: str) -> bool:
         if part == "api":  # each version's server has its own words for it
             return answers(f"{self.stack.api}/healthz")
-        return {"beat": "beat: Starting"}.get(part, " ready") in self._log(part)
+        return {"beat": "beat: Starting"}.get(part, " ready") in self._read_log(part)
 
-    def _log(self, part: str) -> str:
+    def _read_log(self, part: str) -> str:
         return (self.stack.folder / f"{self.name}-{part}.log").read_text()
 
-    def _said(self) -> str:
-        return "\n".join(f"--- {part}\n{self._log(part)[-2000:]}" for part in PARTS)
+    def _read_logs(self) -> str:
+        return "\n".join(f"--- {part}\n{self._read_log(part)[-2000:]}" for part in PARTS)
 
 
 @dataclass(kw_only=True)
@@ -96,36 +96,36 @@ class Client:
     posts: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def sends(self, through: Stack, *platforms: str, due: timedelta | None = None) -> str:
+    def send(self, through: Stack, *platforms: str, due: timedelta | None = None) -> str:
         text = f"{self.word} {next(self._numbers)}."
         later = None if due is None else (datetime.now(UTC) + due).isoformat()
         post = through.accepted(text, *platforms, scheduled_at=later)
         self.posts[post] = (text, platforms)
         return post
 
-    def wanted(self) -> Counter[tuple[str, str]]:
+    def list_expected(self) -> Counter[tuple[str, str]]:
         return Counter((text, platform) for text, platforms in self.posts.values() for platform in platforms)
 
-    def live(self, stack: Stack) -> Counter[tuple[str, str]]:
+    def list_live(self, stack: Stack) -> Counter[tuple[str, str]]:
         return Counter((str(line["caption"]), line["platform"]) for line in stack.live(self.word))
 
 
 @pytest.fixture(scope="module")
-def fleets(
+def deployments(
     older: Path, module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Fleet, Fleet]]:
+) -> Iterator[tuple[Deployment, Deployment]]:
     """The older version and this one, nothing of either started yet but the sandbox."""
     folder = tmp_path_factory.mktemp("rolling")
     sandbox, media, old_api, new_api = free_ports(4)
     environment = module_environment | {"SLIPWAY_FOLDER": str(folder)} | FAST
     new = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, new_api])
-    known = {name: value for name, value in environment.items() if not name.startswith(SINCE)}
+    known = {name: value for name, value in environment.items() if not name.startswith(NEW_SETTINGS)}
     old = Stack(environment=known, folder=folder, ports=[sandbox, media, old_api], tree=older)
     try:
         new.start_sandbox()
         new.seed(*Platform)
         old.key, old.accounts = new.key, new.accounts
-        yield Fleet(stack=old, name="old"), Fleet(stack=new, name="new")
+        yield Deployment(stack=old, name="old"), Deployment(stack=new, name="new")
     finally:
         old.stop()
         new.stop()
@@ -133,36 +133,36 @@ def fleets(
 
 @pytest.mark.timeout(600)
 def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
-    fleets: tuple[Fleet, Fleet], older: Path
+    deployments: tuple[Deployment, Deployment], older: Path
 ) -> None:
-    old, new = fleets
+    old, new = deployments
     known = max(path.name[:4] for path in (older / "pipeline/store/migrations/versions").glob("0*.py"))
     with new.stack.context.database.begin() as c:
-        assert known < revision_of_tables(c), "the older version works on tables it does not know"
+        assert known < read_table_revision(c), "the older version works on tables it does not know"
     client = Client()
 
-    old.starts()
-    first = [client.sends(old.stack, *Platform), client.sends(old.stack, "instagram", "linkedin")]
+    old.start()
+    first = [client.send(old.stack, *Platform), client.send(old.stack, "instagram", "linkedin")]
     for post in first:
         old.stack.becomes(post, "posted", 120)
 
-    new.starts()
-    client.sends(
+    new.start()
+    client.send(
         old.stack, "facebook", due=timedelta(seconds=60)
     )  # due when nothing of the older version is left
     for n in range(12):
-        client.sends(
+        client.send(
             (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
         )
     for part in (*(f"worker-{group}" for group in WORKER_GROUPS), "beat", "api"):
-        client.sends(old.stack, "linkedin", "facebook")
-        client.sends(new.stack, "instagram", "tiktok")
-        old.stops(part)
-    client.sends(new.stack, *Platform)
+        client.send(old.stack, "linkedin", "facebook")
+        client.send(new.stack, "instagram", "tiktok")
+        old.stop(part)
+    client.send(new.stack, *Platform)
 
     for post in client.posts:
         new.stack.becomes(post, "posted", 150)
-    assert client.live(new.stack) == client.wanted()
+    assert client.list_live(new.stack) == client.list_expected()
     with new.stack.context.database.begin() as c:
         moved = rows(
             c,

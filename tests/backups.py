@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from pipeline.embedded.postgres import ROLE, _binary
+from pipeline.embedded.postgres import ROLE, find_binary
 from pipeline.store.database import Database, rows
 from tests.conftest import Engines
 
@@ -22,13 +22,13 @@ class Backups:
         self._name = make_url(url).database or ""
         self._copy = f"{self._name}_backup"
 
-    def copy(self) -> None:
+    def copy_files(self) -> None:
         """A copy of its files, made by the server."""
         self._alone(
             f"DROP DATABASE IF EXISTS {self._copy}", f"CREATE DATABASE {self._copy} TEMPLATE {self._name}"
         )
 
-    def put_back(self) -> None:
+    def restore_files(self) -> None:
         """The copy of its files."""
         self._alone(
             f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name} TEMPLATE {self._copy}"
@@ -38,12 +38,12 @@ class Backups:
         """What `pg_dump` makes, while everything runs."""
         self._tool("pg_dump", "--format=custom", f"--file={self._dump}", self._name)
 
-    def load(self) -> None:
+    def restore_dump(self) -> None:
         """What `pg_restore` makes of that, in a database of the same name."""
         self._alone(f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name}")
         self._tool("pg_restore", "--exit-on-error", f"--dbname={self._name}", str(self._dump))
 
-    def gone(self) -> None:
+    def drop_copy(self) -> None:
         """The copy is removed."""
         self._alone(f"DROP DATABASE IF EXISTS {self._copy}")
 
@@ -57,29 +57,29 @@ class Backups:
 
     def _tool(self, name: str, *words: str) -> None:
         to = [f"--host={self._engines.postgres.sockets}", f"--username={ROLE}", "--no-password"]
-        subprocess.run([_binary(name), *to, *words], check=True, capture_output=True, timeout=60)
+        subprocess.run([find_binary(name), *to, *words], check=True, capture_output=True, timeout=60)
 
     def rows(self) -> None:
         """A backup of the rows alone."""
         database = Database(self._url)
-        keep_rows(database)
+        back_up_rows(database)
         database.close()
 
-    def rows_back(self) -> None:
+    def restore_row_copy(self) -> None:
         """The rows into the same tables."""
         database = Database(self._url)
-        put_rows_back(database)
+        restore_rows(database)
         database.close()
 
 
-WAYS: Mapping[str, tuple[Callable[[Backups], None], Callable[[Backups], None]]] = {
-    "files": (Backups.copy, Backups.put_back),
-    "dump": (Backups.dump, Backups.load),
-    "rows": (Backups.rows, Backups.rows_back),
+METHODS: Mapping[str, tuple[Callable[[Backups], None], Callable[[Backups], None]]] = {
+    "files": (Backups.copy_files, Backups.restore_files),
+    "dump": (Backups.dump, Backups.restore_dump),
+    "rows": (Backups.rows, Backups.restore_row_copy),
 }
 
 
-def keep_rows(database: Database) -> None:
+def back_up_rows(database: Database) -> None:
     """A backup of the rows alone, beside their tables: quick, for what is done with older rows."""
     with database.begin() as c:
         c.exec_driver_sql("DROP SCHEMA IF EXISTS backup CASCADE")
@@ -88,7 +88,7 @@ def keep_rows(database: Database) -> None:
             c.exec_driver_sql(f"CREATE TABLE backup.{table} AS TABLE {table}")
 
 
-def put_rows_back(database: Database) -> None:
+def restore_rows(database: Database) -> None:
     """The rows of the backup into the same tables, as `pg_restore --data-only` does."""
     with database.begin() as c:
         c.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
@@ -104,9 +104,6 @@ def _tables(c: Connection) -> list[str]:
     return [r.tablename for r in found]
 
 
-def reconnect(database: Database) -> None:
+def drop_pool(database: Database) -> None:
     """Forgets connections that were cut off: what the pool does by itself at the first error."""
     database.engine.dispose()
-
-
-__all__ = ["WAYS", "Backups", "keep_rows", "put_rows_back", "reconnect"]

@@ -26,7 +26,7 @@ class Died(BaseException):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class FaultPlan:
     """What goes wrong in one piece of work. ``at``: a failpoint's name, or which of its transactions (from 1)."""
 
     at: str | int = ""
@@ -34,7 +34,7 @@ class Plan:
     """At a failpoint ``dies`` or ``pauses``; of a transaction ``dies after``, ``refused`` or ``answer lost``."""
 
 
-NONE = Plan()
+NO_FAULT = FaultPlan()
 
 
 class Worker:
@@ -45,37 +45,37 @@ class Worker:
 
     def __init__(self, what: str, work: Callable[[], object]) -> None:
         self.what = what
-        self.plan = NONE
+        self.plan = NO_FAULT
         self._work = work
         self._error: BaseException | None = None
         self._is_over = False
-        self._gives_way, self._goes_on = threading.Semaphore(0), threading.Semaphore(0)
+        self._paused, self._resumed = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def go(self, plan: Plan) -> bool:
+    def run(self, plan: FaultPlan) -> bool:
         """Runs on until it is over (True) or paused (False); raises what it raised."""
         self.plan = plan
         if self._thread.ident is None:
             self._thread.start()
         else:
-            self._goes_on.release()
-        assert self._gives_way.acquire(timeout=60), f"{self.what} hangs"
+            self._resumed.release()
+        assert self._paused.acquire(timeout=60), f"{self.what} hangs"
         if self._is_over:
             self._thread.join(10)
             if self._error is not None:
                 raise self._error
         return self._is_over
 
-    def meets(self, name: str) -> None:
+    def reach(self, name: str) -> None:
         """A failpoint, in the worker's own thread."""
         if self.plan.at != name:
             return
-        how, self.plan = self.plan.how, NONE
+        how, self.plan = self.plan.how, NO_FAULT
         if how == "dies":
             raise Died(name)
-        self._gives_way.release()
-        self._goes_on.acquire()
-        if self.plan is END:
+        self._paused.release()
+        self._resumed.acquire()
+        if self.plan is KILL:
             raise Died(name)
 
     def _run(self) -> None:
@@ -85,14 +85,14 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  raised again where the worker was told to go
             self._error = error
         self._is_over = True
-        self._gives_way.release()
+        self._paused.release()
 
 
-END = Plan(how="ends")
+KILL = FaultPlan(how="ends")
 _LOCAL = threading.local()
 
 
-class Gaps:
+class FailpointHook:
     """Stands where ``failpoint`` is called, in every module that calls it."""
 
     def __init__(self) -> None:
@@ -102,39 +102,39 @@ class Gaps:
         self.met.add(name)
         worker: Worker | None = getattr(_LOCAL, "worker", None)
         if worker is not None:
-            worker.meets(name)
+            worker.reach(name)
 
 
-class Shaky(Database):
+class FaultyDatabase(Database):
     """The real database over a line that can be cut before or after any one transaction."""
 
     def __init__(self, real: Database) -> None:
         self.engine = real.engine
         self._autocommit = real._autocommit
-        self.plan = NONE
+        self.plan = NO_FAULT
         self.number = 0
 
-    def expect(self, plan: Plan) -> None:
+    def inject(self, plan: FaultPlan) -> None:
         """From here on the transactions are counted."""
         self.plan, self.number = plan, 0
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        with self._cut(), super().begin() as connection:
+        with self._inject(), super().begin() as connection:
             yield connection
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
-        with self._cut(), super().once() as connection:
+        with self._inject(), super().once() as connection:
             yield connection
 
     @contextmanager
-    def _cut(self) -> Iterator[None]:
+    def _inject(self) -> Iterator[None]:
         self.number += 1
         if self.plan.at != self.number:
             yield
             return
-        how, self.plan = self.plan.how, NONE
+        how, self.plan = self.plan.how, NO_FAULT
         if how == "refused":
             raise Unreachable(how)
         yield
@@ -161,7 +161,7 @@ class Clock:
 Message = tuple[str, tuple[Any, ...]]
 
 
-class Pouch(Dispatcher):
+class RecordingDispatcher(Dispatcher):
     """The broker: keeps every message it was given, so that each may be delivered never, late, twice, in any order."""
 
     def __init__(self) -> None:
@@ -182,8 +182,8 @@ def _frozen(value: Any) -> Any:
 
 
 @contextmanager
-def seams(gaps: Gaps, clock: Clock) -> Iterator[None]:
-    """Every module that calls ``failpoint`` calls ``gaps``, and deadlines go by ``clock``."""
+def install_hooks(failpoint_hook: FailpointHook, clock: Clock) -> Iterator[None]:
+    """Every module that calls ``failpoint`` calls ``failpoint_hook``, and deadlines go by ``clock``."""
     real = points.failpoint
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
@@ -192,7 +192,7 @@ def seams(gaps: Gaps, clock: Clock) -> Iterator[None]:
                 and getattr(module, "failpoint", None) is real
                 and module is not points
             ):
-                patch.setattr(module, "failpoint", gaps)
+                patch.setattr(module, "failpoint", failpoint_hook)
         patch.setattr(deadline, "time", clock)
         yield
 

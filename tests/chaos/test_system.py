@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import Database, Unreachable, row
-from tests.chaos.house import IMPATIENT
+from tests.chaos.system import IMPATIENT
 
 
 def test_the_runs_own_connections_wait_for_nobody_who_holds_a_row(database_url: str) -> None:

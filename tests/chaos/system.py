@@ -22,14 +22,14 @@ from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.platforms import PLATFORMS
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import until as seen
+from pipeline.embedded.process import wait_until
 from pipeline.embedded.valkey import Valkey
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.migrate import upgrade
 from tests.chaos.disk import Disk
-from tests.chaos.proxy import Door, Doors
+from tests.chaos.proxy import Proxy, ProxyServer
 from tests.conftest import environment_of, free_ports
-from tests.crash_table import arming
+from tests.crash_table import arm_failpoints
 from tests.stack import FAST, Stack, credentials, running
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")
@@ -57,26 +57,26 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "pinterest": {"default_board": True},
     "linkedin": {"kind": "organization", "partner": True},
 }
-HOLDERS = """
+CREATE_HOLDERS = """
 CREATE SCHEMA chaos;
 CREATE TABLE chaos.holders (delivery uuid PRIMARY KEY, fence bigint, holder text, at timestamptz);
-CREATE FUNCTION chaos.held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION chaos.read_claimed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO chaos.holders VALUES (NEW.id, NEW.fence, session_user, clock_timestamp())
     ON CONFLICT (delivery) DO UPDATE SET fence = excluded.fence, holder = excluded.holder, at = excluded.at;
     RETURN NULL;
 END $$;
 CREATE TRIGGER held AFTER UPDATE ON deliveries FOR EACH ROW
-    WHEN (NEW.state = 'publishing' AND OLD.state <> 'publishing') EXECUTE FUNCTION chaos.held();
+    WHEN (NEW.state = 'publishing' AND OLD.state <> 'publishing') EXECUTE FUNCTION chaos.read_claimed();
 """
 # Who holds what is asked for counting kills only. The judge never looks into any table.
-VICTIMS = """
+COUNT_HELD = """
 SELECT CASE WHEN d.armed_at IS NULL THEN 'unarmed' ELSE 'armed' END, count(*)
 FROM deliveries d JOIN chaos.holders h ON h.delivery = d.id AND h.fence = d.fence
 WHERE d.state = 'publishing' AND (%(holder)s::text IS NULL OR h.holder = %(holder)s) AND h.at >= %(since)s GROUP BY 1
 """
 
 
-def sites() -> list[str]:
+def list_sites() -> list[str]:
     """Every stand-in of the sandbox whose platform has an adapter."""
     return sorted(site for site in PLATFORMS if Platform(site.partition("_")[0]) in ADAPTERS)
 
@@ -93,25 +93,25 @@ class Owner:
 
 
 @dataclass(kw_only=True)
-class House:
+class SystemUnderTest:
     """The system under test, and the handles on everything that can be done to it."""
 
     folder: Path
     postgres: Postgres
     valkey: Valkey
     stack: Stack
-    database: Door
-    broker: Door
+    database: Proxy
+    broker: Proxy
     skew: Mapping[str, str] | None
     """Environment of a process with a wrong clock; None: there is none."""
     disk: Disk | None
     """The database's own; None: it cannot be filled here."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
-    def start(self, name: str, gap: str | None = None) -> Path | None:
-        """Starts one part. ``gap``: the failpoint at which it kills itself once; the file that then exists."""
-        once = None if gap is None else Path(tempfile.mktemp(prefix="gap-", dir=self.folder))  # noqa: S306
-        more = {} if gap is None or once is None else arming({gap: once})
+    def start(self, name: str, crash_point: str | None = None) -> Path | None:
+        """Starts one part. ``crash_point``: the failpoint at which it kills itself once; the file that then exists."""
+        once = None if crash_point is None else Path(tempfile.mktemp(prefix="gap-", dir=self.folder))  # noqa: S306
+        more = {} if crash_point is None or once is None else arm_failpoints({crash_point: once})
         if name == SKEWED:
             more |= self.skew or {}
         more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace(
@@ -131,13 +131,13 @@ class House:
         if part.poll() is None:
             os.killpg(part.pid, number)
 
-    def victims(self, holder: str | None, since: datetime) -> Counter[str]:
+    def count_held(self, holder: str | None, since: datetime) -> Counter[str]:
         """What a part (None: all of them) holds in the ledger right now: so many armed, so many not."""
         with self.postgres.connect("slipway") as c:
-            found = c.execute(VICTIMS, {"holder": holder, "since": since}).fetchall()
+            found = c.execute(COUNT_HELD, {"holder": holder, "since": since}).fetchall()
         return Counter(dict(found))
 
-    def at_work(self) -> frozenset[str]:
+    def list_connected(self) -> frozenset[str]:
         """Parts that have a session in the database: they were started, and got something to do."""
         with self.postgres.connect("slipway") as c:
             return frozenset(
@@ -160,7 +160,7 @@ class House:
         child = self.postgres.child
         assert child is not None
         os.kill(child.pid, signal.SIGQUIT)
-        seen(lambda: child.ended() is not None, 10)
+        wait_until(lambda: child.exit_status() is not None, 10)
         self.postgres.start()
 
     def fill_disk(self) -> None:
@@ -172,12 +172,12 @@ class House:
         """Room again. A server that gave up over it is started again, and recovers."""
         if self.disk is not None:
             self.disk.free()
-            seen(self._is_up, 60)
+            wait_until(self._is_up, 60)
 
     def _is_up(self) -> bool:
         child = self.postgres.child
         assert child is not None
-        if child.ended() is not None:
+        if child.exit_status() is not None:
             self.postgres.start()
         try:
             self.postgres.connect().close()
@@ -190,7 +190,7 @@ class House:
         child = self.valkey.child
         assert child is not None
         os.kill(child.pid, signal.SIGKILL)
-        seen(lambda: child.ended() is not None, 10)
+        wait_until(lambda: child.exit_status() is not None, 10)
         if forget:
             shutil.rmtree(self.folder / "valkey")
         self.valkey.start()
@@ -238,7 +238,7 @@ class House:
 
 
 @contextmanager
-def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[House]:
+def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[SystemUnderTest]:
     """Everything but the load. Whatever happens, every process is ended and the folder is gone."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-", dir="/tmp"))
     with ExitStack() as ends:
@@ -248,26 +248,28 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
         upgrade(postgres.url)
         names = (*PUBLISHERS, "reachability", "upkeep", "beat", "api")
         with postgres.connect("slipway") as c:
-            c.execute(HOLDERS)
+            c.execute(CREATE_HOLDERS)
             for name in names:
                 c.execute(f'CREATE ROLE "{name}" LOGIN SUPERUSER')
-        doors = ends.enter_context(Doors(seed))
+        proxies = ends.enter_context(ProxyServer(seed))
         behind = postgres.sockets / ".s.PGSQL.5432"
-        (folder / "door").mkdir(mode=0o700)
-        database = doors.add(folder / "door" / ".s.PGSQL.5432", behind)
-        broker = doors.add(folder / "door" / "valkey", valkey.socket)
+        (folder / "proxy").mkdir(mode=0o700)
+        database = proxies.add(folder / "proxy" / ".s.PGSQL.5432", behind)
+        broker = proxies.add(folder / "proxy" / "valkey", valkey.socket)
         environment = (
             environment_of(postgres.url + IMPATIENT, valkey.url, Fernet.generate_key().decode(), folder)
             | SETTINGS
         )
         stack = ends.enter_context(running(environment, folder, free_ports(3)))
         stack.environment |= {
-            "SLIPWAY_STORE__URL": postgres.url.replace(_spelt(postgres.sockets), _spelt(folder / "door")),
+            "SLIPWAY_STORE__URL": postgres.url.replace(
+                _quote_path(postgres.sockets), _quote_path(folder / "proxy")
+            ),
             "SLIPWAY_BROKER__URL": valkey.url.replace(
-                _spelt(valkey.socket), _spelt(folder / "door" / "valkey")
+                _quote_path(valkey.socket), _quote_path(folder / "proxy" / "valkey")
             ),
         }
-        house = House(
+        system = SystemUnderTest(
             folder=folder,
             postgres=postgres,
             valkey=valkey,
@@ -277,8 +279,8 @@ def built(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[
             skew=skew,
             disk=disk,
         )
-        _furnish(house, accounts, sites())
-        yield house
+        _start_parts(system, accounts, list_sites())
+        yield system
 
 
 def _disk(folder: Path, ends: ExitStack) -> Disk | None:
@@ -289,23 +291,23 @@ def _disk(folder: Path, ends: ExitStack) -> Disk | None:
     ends.callback(disk.unmount)
     with Postgres(folder):
         pass
-    disk.move_in(folder / "postgres")
+    disk.move_data(folder / "postgres")
     return disk
 
 
-def _furnish(house: House, accounts: int, wanted: Sequence[str]) -> None:
-    stack = house.stack
+def _start_parts(system: SystemUnderTest, accounts: int, arguments: Sequence[str]) -> None:
+    stack = system.stack
     stack.start_sandbox("--no-quotas")
     stack.seed()
-    for site in wanted:
-        house.owners[site] = [house.connect(site, f"{site}{n}") for n in range(accounts)]
+    for site in arguments:
+        system.owners[site] = [system.connect(site, f"{site}{n}") for n in range(accounts)]
         stack.fault(site, "finalize", "latency", times=None, delay_ms=LATENCY_MS)
     for name in ("beat", *PUBLISHERS, "reachability", "upkeep", "api"):
-        house.start(name)
+        system.start(name)
 
 
-def _spelt(path: Path) -> str:
+def _quote_path(path: Path) -> str:
     return quote(str(path), safe="/")
 
 
-__all__ = ["House", "Owner", "built", "psycopg", "sites"]
+__all__ = ["Owner", "SystemUnderTest", "build_system", "list_sites"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.model.small import ANSWERS, Found, Rules, World, search
+from tests.model.small_model import ANSWERS, Found, Rules, World, search
 
 BROKEN = {
     "no fence": (Rules(fence=False), "live twice"),

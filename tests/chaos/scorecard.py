@@ -7,28 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.chaos.conductor import Score
-from tests.chaos.judge import FAULTS, Verdict, percentile
+from tests.chaos.fault_injector import Tally
+from tests.chaos.judge import VIOLATIONS, Verdict, percentile
 
 LEAST_ARMED = 20
 """Kills between arm and answer, under which a run proves nothing."""
 STANDARD = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
 
 
-def report(verdict: Verdict, score: Score, about: Mapping[str, Any]) -> dict[str, Any]:
+def build_report(verdict: Verdict, tally: Tally, about: Mapping[str, Any]) -> dict[str, Any]:
     """Everything there is to say, in one structure."""
-    enough = score.armed >= LEAST_ARMED
+    enough = tally.armed >= LEAST_ARMED
     word = "no run" if not enough else "kept" if verdict.stands else "broken"
     return {
-        "verdict": "broken" if verdict.faults else word,
-        "kills_between_arm_and_answer": score.armed,
+        "verdict": "broken" if verdict.violations else word,
+        "kills_between_arm_and_answer": tally.armed,
         "deliveries": {
             "submitted": verdict.submitted,
             "accepted": verdict.accepted,
             "refused": verdict.refused,
             "unanswered": verdict.unanswered,
             "live_exactly_once": verdict.live_once,
-            **{what: verdict.count(what) for what in FAULTS},
+            **{what: verdict.count(what) for what in VIOLATIONS},
             "left_to_a_person": sum(verdict.left.values()),
         },
         "lateness_s": {
@@ -36,25 +36,25 @@ def report(verdict: Verdict, score: Score, about: Mapping[str, Any]) -> dict[str
             for part in (0.5, 0.95, 0.99, 1.0)
         },
         "left_to_a_person": dict(verdict.left.most_common()),
-        "faults": [asdict(fault) for fault in verdict.faults],
-        "strikes": dict(score.struck.most_common()),
-        "kills_by_state": {kind: dict(states) for kind, states in sorted(score.states.items())},
-        "surprises": score.surprises,
+        "faults": [asdict(fault) for fault in verdict.violations],
+        "strikes": dict(tally.injected.most_common()),
+        "kills_by_state": {kind: dict(states) for kind, states in sorted(tally.states.items())},
+        "surprises": tally.unexpected_exits,
         "about": dict(about),
     }
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def format_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """For a terminal."""
-    for title, rows in tables(found):
+    for title, rows in build_tables(found):
         yield f"\n{title}"
         width = max((len(str(row[0])) for row in rows), default=0)
         for name, *cells in rows:
             yield f"  {name!s:<{width}}  {'  '.join(map(str, cells))}"
-    yield f"\n{sentence(found)}"
+    yield f"\n{summarize(found)}"
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def summarize(found: Mapping[str, Any]) -> str:
     """The verdict in words."""
     armed = found["kills_between_arm_and_answer"]
     if found["verdict"] == "no run":
@@ -65,7 +65,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     return f"BROKEN: {', '.join(f'{n} {what}' for what, n in broken.items())}."
 
 
-def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[Any, ...]]]]:
+def build_tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[Any, ...]]]]:
     """Title and rows of each part."""
     yield "Deliveries", [(name.replace("_", " "), n) for name, n in found["deliveries"].items()]
     yield "Lateness, seconds", list(found["lateness_s"].items())
@@ -83,7 +83,7 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[Any, 
     yield "The run", list(found["about"].items())
 
 
-def page(found: Mapping[str, Any]) -> str:
+def render_html(found: Mapping[str, Any]) -> str:
     """One file, nothing else needed."""
     parts = [
         f"<h2>{html.escape(title)}</h2><table>"
@@ -91,14 +91,14 @@ def page(found: Mapping[str, Any]) -> str:
             "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
         )
         + "</table>"
-        for title, rows in tables(found)
+        for title, rows in build_tables(found)
     ]
     colour = {"kept": "#1a7f37", "broken": "#b42318"}.get(found["verdict"], "#9a6700")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Slipway: chaos run</title><style>'
         "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "table{border-collapse:collapse}td{border-bottom:1px solid #ddd;padding:.2rem 1rem .2rem 0;vertical-align:top}"
-        f"h1{{color:{colour}}}</style><h1>{html.escape(sentence(found))}</h1>{''.join(parts)}</html>\n"
+        f"h1{{color:{colour}}}</style><h1>{html.escape(summarize(found))}</h1>{''.join(parts)}</html>\n"
     )
 
 
