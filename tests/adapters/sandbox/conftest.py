@@ -1,4 +1,4 @@
-"""One sandbox for the whole run, emptied before each test; and a way to start others."""
+"""One sandbox per test session, reset before each test, and a factory for sandboxes to kill."""
 
 import os
 import shutil
@@ -36,21 +36,21 @@ def running(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator
 
 @pytest.fixture
 def sandbox(running: Sandbox) -> Sandbox:
-    """Empty, at real pace, with limits."""
+    """Reset the shared sandbox: real pace, limits enforced."""
     running.control_json("POST", "reset", {"ledger": True})
     return running
 
 
 @pytest.fixture
 def quick(sandbox: Sandbox) -> Sandbox:
-    """Empty, at instant pace, without limits."""
+    """Reset the shared sandbox: instant pace, no limits."""
     sandbox.pace("instant", quotas=False)
     return sandbox
 
 
 @pytest.fixture
 def new_sandbox(tmp_path: Path, samples: Path) -> Iterator[Callable[[], Sandbox]]:
-    """Makes sandboxes that may be killed."""
+    """Return a factory of sandboxes that a test may kill."""
     made: list[Sandbox] = []
 
     def make() -> Sandbox:

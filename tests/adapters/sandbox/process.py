@@ -1,4 +1,4 @@
-"""Starts a real sandbox in a process of its own and speaks to it."""
+"""Start a sandbox in a process of its own and call its control API."""
 
 import json
 import os
@@ -26,13 +26,13 @@ def free_port() -> int:
 
 
 def wait_until(ask: Callable[[], Any]) -> Any:
-    """The first true answer of `ask`; fails when there is none in time."""
+    """Return the first true result of `ask`; fail if there is none in time."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
         if answer := ask():
             return answer
         time.sleep(0.02)
-    raise AssertionError(f"{ask} gave no answer in {_WAIT_S} s")
+    raise AssertionError(f"{ask} had no true result in {_WAIT_S} s")
 
 
 def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
@@ -42,6 +42,8 @@ def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
 
 @dataclass(kw_only=True)
 class Account:
+    """An account of the sandbox with its tokens."""
+
     platform: str
     remote_id: str
     access_token: str
@@ -51,6 +53,8 @@ class Account:
 
 @dataclass(kw_only=True)
 class Sandbox:
+    """A sandbox process; `start` after `kill` resumes in the same folder."""
+
     folder: Path
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
@@ -71,7 +75,7 @@ class Sandbox:
 
     def _is_up(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, "the sandbox ended by itself"
+        assert self.process.poll() is None, "the sandbox exited"
         try:
             answer = requests.get(f"{self.base}/control/health", timeout=5)
         except requests.ConnectionError:
@@ -93,6 +97,7 @@ class Sandbox:
         return requests.request(method, f"{self.base}/control/{path}", json=body, headers=headers, timeout=30)
 
     def control_json(self, method: str, path: str, body: object = None) -> Any:
+        """Call the control API and return the JSON response; fail on an error."""
         answer = self.control(method, path, body)
         assert answer.ok, answer.text
         return answer.json()
@@ -115,9 +120,10 @@ class Sandbox:
         self.control_json("POST", "pace", {"pace": pace, "quotas": quotas})
 
     def ledger(self, platform: str | None = None) -> list[dict[str, Any]]:
+        """Return the entries of the control API, after checking that the file has the same."""
         query = "" if platform is None else f"?platform={platform}"
         end = time.monotonic() + 5
-        while True:  # a post may go live between the two looks
+        while True:  # a post may go live between the two reads
             entries: list[dict[str, Any]] = self.control_json("GET", f"ledger{query}")
             lines = [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
             on_disk = [entry for entry in lines if platform in (None, entry["platform"])]

@@ -1,4 +1,4 @@
-"""The control API, the command, and the separation of the two ports."""
+"""The control API, the command line, and the separation of the two ports."""
 
 import os
 import socket

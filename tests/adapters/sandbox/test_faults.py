@@ -1,4 +1,4 @@
-"""Every fault does what it says, where it was ordered, as often as it was ordered."""
+"""Each fault has its documented effect, at its step, for its account, as many times as requested."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The media host: real files, ranges, and the misbehaviour that can be asked for."""
+"""The media host: samples, byte ranges, and responses changed by query."""
 
 import io
 from pathlib import Path
@@ -17,17 +17,21 @@ def get(url: str, **headers: str) -> requests.Response:
 
 def test_the_samples_are_what_they_say(samples: Path) -> None:
     for name in ("sample.mp4", "sample-large.mp4"):
-        film = probe.read_video(samples / name)
-        assert film is not None
-        assert (film.codec, film.width, film.height, film.fps, film.duration) == ("h264", 540, 960, 30.0, 5.0)
+        video = probe.read_video(samples / name)
+        assert video is not None
+        assert (video.codec, video.width, video.height, video.fps, video.duration) == (
+            "h264",
+            540,
+            960,
+            30.0,
+            5.0,
+        )
         data = (samples / name).read_bytes()
         assert data.index(b"moov") < data.index(b"mdat")
     assert (samples / "sample-large.mp4").stat().st_size == 12_000_000
-    pictures = [probe.read_image((samples / f"sample-{number}.jpg").read_bytes()) for number in range(1, 6)]
-    assert {(facts.format, facts.width, facts.height) for facts in pictures if facts} == {
-        ("JPEG", 1080, 1350)
-    }
-    assert len({facts.sha256 for facts in pictures if facts}) == 5
+    images = [probe.read_image((samples / f"sample-{number}.jpg").read_bytes()) for number in range(1, 6)]
+    assert {(facts.format, facts.width, facts.height) for facts in images if facts} == {("JPEG", 1080, 1350)}
+    assert len({facts.sha256 for facts in images if facts}) == 5
     others = [probe.read_image((samples / name).read_bytes()) for name in ("wide.jpg", "picture.png")]
     assert [(facts.format, facts.width) for facts in others if facts] == [("JPEG", 2000), ("PNG", 1080)]
 

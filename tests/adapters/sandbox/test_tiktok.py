@@ -240,10 +240,10 @@ def test_a_photo_init_that_breaks_a_rule_is_refused_and_shows_nothing(
 def test_creator_info_tells_what_the_account_may_do(sandbox: Sandbox) -> None:
     settings = {"comment_disabled": True, "max_video_post_duration_sec": 180}
     account = sandbox.account("tiktok", "shy", private=True, display_name="Shy", options=settings)
-    told = TikTok(sandbox=sandbox, account=account).post("post/publish/creator_info/query/").json()["data"]
-    assert told["privacy_level_options"] == ["FOLLOWER_OF_CREATOR", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
-    assert (told["creator_nickname"], told["comment_disabled"], told["duet_disabled"]) == ("Shy", True, False)
-    assert told["max_video_post_duration_sec"] == 180
+    info = TikTok(sandbox=sandbox, account=account).post("post/publish/creator_info/query/").json()["data"]
+    assert info["privacy_level_options"] == ["FOLLOWER_OF_CREATOR", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
+    assert (info["creator_nickname"], info["comment_disabled"], info["duet_disabled"]) == ("Shy", True, False)
+    assert info["max_video_post_duration_sec"] == 180
 
 
 def test_an_unaudited_client_may_only_post_for_itself(sandbox: Sandbox) -> None:
@@ -276,7 +276,7 @@ def test_a_day_has_room_for_fifteen_posts(tiktok: TikTok) -> None:
     refused = tiktok.post("post/publish/content/init/", tiktok.photo_body())
     assert code(refused) == (403, "spam_risk_too_many_posts")
     tiktok.sandbox.control_json("POST", "clock", {"advance_s": 80_000})
-    # the day is over before the token is: 86,400 s after it was given out
+    # the token expires 86,400 s after it was issued, before the daily limit is reset
     assert (
         code(tiktok.post("post/publish/content/init/", tiktok.photo_body()))[1] == "spam_risk_too_many_posts"
     )

@@ -39,7 +39,7 @@ def test_photos_go_live_and_private_ones_never_get_an_id(business: Business) -> 
 
 
 def test_drafts_drop_what_they_ignore(business: Business) -> None:
-    music = {"music_sound_id": "1"}  # would be refused, were it looked at
+    music = {"music_sound_id": "1"}  # refused unless the field is dropped
     video = business.video(upload_to_draft=True, music_sound_info=music)["data"]["share_id"]
     photos = business.photo(is_draft=True, title="t", music_sound_info=music)["data"]["share_id"]
     assert (

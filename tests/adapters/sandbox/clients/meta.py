@@ -9,7 +9,7 @@ from tests.adapters.sandbox.process import Account, Sandbox, wait_until
 
 
 def graph_error(answer: requests.Response) -> tuple[int, int | None]:
-    """Code and subcode of Meta's envelope."""
+    """Return code and subcode of Meta's error envelope."""
     error = answer.json()["error"]
     return error["code"], error.get("error_subcode")
 
@@ -83,7 +83,7 @@ class Facebook:
         return self.call("POST", post, {"is_published": True})
 
     def reel(self, data: bytes) -> str:
-        """Started, with all its bytes."""
+        """Start a reel, upload all its bytes, and return its id."""
         made = self.call_page("POST", "video_reels", {"upload_phase": "start"}).json()
         assert self.send(made["upload_url"], data, 0, len(data)).json() == {"success": True}
         return str(made["video_id"])
@@ -103,7 +103,7 @@ class Facebook:
         return found
 
     def wait_until_live(self, video: str) -> dict[str, Any]:
-        """The video's fields once it is published."""
+        """Wait until the video is published and return its fields."""
         found: dict[str, Any] = wait_until(
             lambda: seen if (seen := self.status(video))["published"] else None
         )

@@ -43,7 +43,7 @@ class Pinterest:
         return str(self.call("GET", f"media/{media}").json()["status"])
 
     def video(self, data: bytes) -> str:
-        """A media_id that has succeeded, or failed."""
+        """Upload a video, wait until it is processed, and return its media_id."""
         made = self.register()
         assert self.send(made, data).status_code == 204
         wait_until(lambda: self.status(made["media_id"]) != "processing")

@@ -42,8 +42,13 @@ class TikTok:
         return str(answer.json()["data"]["publish_id"])
 
     def video_body(self, source: dict[str, Any], **info: Any) -> dict[str, Any]:
-        told = {"title": "clip", "privacy_level": "PUBLIC_TO_EVERYONE", "brand_content_toggle": False, **info}
-        return {"post_info": told, "source_info": source}
+        fields = {
+            "title": "clip",
+            "privacy_level": "PUBLIC_TO_EVERYONE",
+            "brand_content_toggle": False,
+            **info,
+        }
+        return {"post_info": fields, "source_info": source}
 
     def upload_init(self, size: int, chunk: int, count: int, **info: Any) -> dict[str, Any]:
         source = {
@@ -99,8 +104,8 @@ class Business:
 
     def photo(self, *names: str, **info: Any) -> dict[str, Any]:
         images = [self.sandbox.media(name) for name in names or ("sample-1.jpg",)]
-        told = {"caption": "c", "privacy_level": "PUBLIC_TO_EVERYONE", **info}
-        body = {"business_id": self.account.remote_id, "photo_images": images, "post_info": told}
+        fields = {"caption": "c", "privacy_level": "PUBLIC_TO_EVERYONE", **info}
+        body = {"business_id": self.account.remote_id, "photo_images": images, "post_info": fields}
         answer: dict[str, Any] = self.call("POST", "business/photo/publish/", body).json()
         return answer
 

@@ -9,7 +9,7 @@ from tests.adapters.sandbox.process import Account, Sandbox
 
 
 def google_error(answer: requests.Response) -> tuple[int, str]:
-    """HTTP status and reason of Google's envelope."""
+    """Return HTTP status and reason of Google's error envelope."""
     error = answer.json()["error"]
     assert error["code"] == answer.status_code
     return answer.status_code, error["errors"][0]["reason"]
