@@ -51,8 +51,8 @@ class SandboxContext:
         self.graph = GraphRouter(self)
         self._numbers = itertools.count(secrets.randbits(31))
         pace = self._setting("pace")
-        self.instant = pace.get("pace", settings.pace) == "instant"
-        self.rate_windows.lifted = not pace.get("quotas", settings.quotas)
+        self.is_instant = pace.get("pace", settings.pace) == "instant"
+        self.rate_windows.is_lifted = not pace.get("quotas", settings.quotas)
 
     def new_id(self) -> int:
         """Return a new id in TikTok's form: 19 digits, the Unix second in the upper 32 bits, a counter in the lower."""
@@ -60,8 +60,8 @@ class SandboxContext:
 
     def set_pace(self, *, instant: bool, quotas: bool) -> None:
         """Set the pace and whether limits are enforced, until the next reset."""
-        self.instant = instant
-        self.rate_windows.lifted = not quotas
+        self.is_instant = instant
+        self.rate_windows.is_lifted = not quotas
         self.store.put(_SETTING, "pace", {"pace": "instant" if instant else "real", "quotas": quotas})
 
     def advance_clock(self, seconds: float) -> None:
@@ -111,9 +111,9 @@ class SandboxContext:
         self.store.put(_SETTING, "ledger", {"start": start})
         self.clock.ahead = 0.0
         self.rate_windows.clear()
-        self.faults.active = False
-        self.instant = self.settings.pace == "instant"
-        self.rate_windows.lifted = not self.settings.quotas
+        self.faults.is_active = False
+        self.is_instant = self.settings.pace == "instant"
+        self.rate_windows.is_lifted = not self.settings.quotas
         self.fetcher.clear_cache()
         for path in self.uploads.iterdir():
             path.unlink(missing_ok=True)

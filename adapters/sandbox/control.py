@@ -139,7 +139,7 @@ class Control:
         """POST /control/pace."""
         body = await Body.read(request)
         pace = body.get_one_of("pace", ("real", "instant"))
-        quotas = body.get_flag("quotas") if body.has("quotas") else not self._context.rate_windows.lifted
+        quotas = body.get_flag("quotas") if body.has("quotas") else not self._context.rate_windows.is_lifted
         self._context.set_pace(instant=pace == "instant", quotas=quotas)
         return json_response({"pace": pace, "quotas": quotas})
 

@@ -27,7 +27,7 @@ class DailyQuota:
 
     def take(self, name: str, limit: int, cost: int = 1) -> bool:
         """Add `cost` and return True, or return False if it exceeds `limit`. Counts nothing while limits are lifted."""
-        if self._context.rate_windows.lifted:
+        if self._context.rate_windows.is_lifted:
             return True
         used = self.count_used(name)
         if used + cost > limit:

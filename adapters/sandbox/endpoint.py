@@ -67,7 +67,7 @@ class Endpoint:
         if request.body_exists and not self.is_streamed:
             call.body = await request.read()
         try:
-            if context.faults.active:
+            if context.faults.is_active:
                 await self._apply_faults_before(call)
             response = await self.handle(call)
         except Refused as refusal:

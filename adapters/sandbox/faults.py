@@ -68,7 +68,7 @@ class Faults:
         """Use the faults in `store`."""
         self._store = store
         self._numbers = itertools.count(1 + max((int(key) for key in store.get_all(_KIND)), default=0))
-        self.active = False
+        self.is_active = False
         self._update_active()
 
     def add(self, fault: Record) -> Record:
@@ -114,7 +114,7 @@ class Faults:
             self._update_active()
 
     def _update_active(self) -> None:
-        self.active = any(fault["left"] != 0 for fault in self._store.get_all(_KIND).values())
+        self.is_active = any(fault["left"] != 0 for fault in self._store.get_all(_KIND).values())
 
 
 def _matches_step(fault_step: str, step: str) -> bool:

@@ -27,7 +27,7 @@ class GroupCommit:
 
         Raises OSError if writing fails.
         """
-        if not self._store.changed and not self._ledger.buffered:
+        if not self._store.has_changes and not self._ledger.buffered:
             return
         loop = asyncio.get_running_loop()
         done = loop.create_future()

@@ -56,7 +56,7 @@ class MediaHost:
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Respond to one request."""
-        if self._context.faults.active and (response := await self._apply_fault(request)) is not None:
+        if self._context.faults.is_active and (response := await self._apply_fault(request)) is not None:
             return response
         query = request.query
         if "redirect" in query:

@@ -44,12 +44,12 @@ class Processing:
     async def start(self, kind: str, record: Record) -> None:
         """Start processing a record; at instant pace return when it is done."""
         record["done_at"] = self._context.clock.now() + (
-            0.0 if self._context.instant else self._context.settings.processing_s
+            0.0 if self._context.is_instant else self._context.settings.processing_s
         )
         if (stuck := record.get("stuck")) and self._context.faults.is_set(stuck):
             return
         record.pop("stuck", None)  # the fault was cleared before processing started
-        if self._context.instant:
+        if self._context.is_instant:
             await self._process(kind, record)
         else:
             self._spawn(kind, record)
@@ -65,7 +65,7 @@ class Processing:
     async def resume_stuck(self) -> None:
         """Continue records whose fault is cleared; at instant pace return when they are done."""
         tasks = self._spawn_stuck()
-        if self._context.instant:
+        if self._context.is_instant:
             await asyncio.gather(*tasks)
 
     def _spawn_stuck(self) -> list[asyncio.Task[None]]:

@@ -21,7 +21,7 @@ class RateWindows:
         """Load the windows in `store`."""
         self._clock = clock
         self._store = store
-        self.lifted = False
+        self.is_lifted = False
         self._times: dict[str, deque[float]] = {
             name: deque(record["times"]) for name, record in store.get_all(_KIND).items()
         }
@@ -38,11 +38,11 @@ class RateWindows:
 
     def is_full(self, name: str, limit: int, span: float) -> bool:
         """Return whether the limit is reached; always False while limits are lifted."""
-        return not self.lifted and self.count_used(name, span) >= limit
+        return not self.is_lifted and self.count_used(name, span) >= limit
 
     def add(self, name: str, span: float) -> None:
         """Count a request now, unless limits are lifted."""
-        if self.lifted:
+        if self.is_lifted:
             return
         times = self._times.setdefault(name, deque())
         times.append(self._clock.now())

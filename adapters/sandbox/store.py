@@ -48,7 +48,7 @@ class Store:
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
 
     @property
-    def changed(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether there are unwritten changes."""
         return bool(self._changed)
 

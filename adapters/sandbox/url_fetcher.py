@@ -95,12 +95,12 @@ class UrlFetcher:
     async def _fetch_media(self, platform: str, url: str, max_bytes: int, *, video: bool) -> FetchedMedia:
         if not self.is_reachable(url):
             raise FetchFailed(url)
-        if self._context.faults.active:
+        if self._context.faults.is_active:
             await self._apply_faults(platform, url)
-        media = self._cache.get(url) if self._context.instant else None
+        media = self._cache.get(url) if self._context.is_instant else None
         if media is None or (media.video if video else media.image) is None:
             media = await (self._fetch_video(url, max_bytes) if video else self._fetch_image(url, max_bytes))
-            if self._context.instant:
+            if self._context.is_instant:
                 self._cache[url] = media
         return media
 

@@ -49,11 +49,11 @@ def _find_owner(call: Call) -> Record | None:
     return None if token is None else call.context.accounts.find(PLATFORM, token["remote_id"])
 
 
-def _step(call: Call) -> str:
+def _get_step(call: Call) -> str:
     return "refresh" if b"grant_type=refresh_token" in call.body else "oauth"
 
 
-async def exchange_token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """POST /v2/oauth/token/."""
     form = _read_form(call)
     try:
@@ -108,6 +108,6 @@ async def revoke(call: Call) -> web.Response:
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)
 TOKEN = Endpoint(
-    platform=PLATFORM, step=_step, handle=exchange_token, dialect=OAUTH_DIALECT, owner=_find_owner
+    platform=PLATFORM, step=_get_step, handle=issue_token, dialect=OAUTH_DIALECT, owner=_find_owner
 )
 REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=OAUTH_DIALECT, owner=_find_owner)

@@ -19,7 +19,7 @@ _MAX_PAGE = 20
 _MAX_TITLE = 150
 
 
-async def creator_info(call: Call) -> web.Response:
+async def read_creator_info(call: Call) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
     account = call.authenticate("video.publish")
     check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
@@ -38,7 +38,7 @@ async def creator_info(call: Call) -> web.Response:
     )
 
 
-async def user_info(call: Call) -> web.Response:
+async def read_user_info(call: Call) -> web.Response:
     """GET /v2/user/info/?fields=open_id,username,display_name,avatar_url."""
     account = call.authenticate("user.info.basic")
     known = {
@@ -64,7 +64,7 @@ def _find_task(call: Call, *scopes: str) -> Record:
     return record
 
 
-async def status(call: Call) -> web.Response:
+async def read_status(call: Call) -> web.Response:
     """POST /v2/post/publish/status/fetch/."""
     record = _find_task(call, "video.upload", "video.publish")
     data = {
@@ -83,7 +83,7 @@ def _list_public_ids(call: Call, record: Record) -> list[int]:
         return []
     context = call.context
     live = context.ledger.find(PLATFORM, record["post_id"])
-    is_first = record["polls"] == 0 and not context.instant
+    is_first = record["polls"] == 0 and not context.is_instant
     if is_first:
         record["polls"] = 1
         context.store.put(task.KIND, record["key"], record)
@@ -102,7 +102,7 @@ async def cancel(call: Call) -> web.Response:
     return ok()
 
 
-async def video_list(call: Call) -> web.Response:
+async def list_videos(call: Call) -> web.Response:
     """POST /v2/video/list/?fields=...: list public posts, newest first."""
     account = call.authenticate("video.list")
     fields = [
@@ -147,12 +147,12 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
 CREATOR_INFO = Endpoint(
     platform=PLATFORM,
     step="creator_info",
-    handle=creator_info,
+    handle=read_creator_info,
     dialect=DIALECT,
     # Spam risk comes with HTTP 200 here, "intentionally" (creator info reference, 2026-11-24).
     quota_exhausted=lambda _: error_response("spam_risk_too_many_posts", status=200),
 )
-USER_INFO = Endpoint(platform=PLATFORM, step="read", handle=user_info, dialect=DIALECT)
-STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, dialect=DIALECT)
+USER_INFO = Endpoint(platform=PLATFORM, step="read", handle=read_user_info, dialect=DIALECT)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=read_status, dialect=DIALECT)
 CANCEL = Endpoint(platform=PLATFORM, step="cancel", handle=cancel, dialect=DIALECT)
-VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, dialect=DIALECT)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=list_videos, dialect=DIALECT)

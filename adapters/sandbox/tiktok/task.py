@@ -123,7 +123,7 @@ def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> N
 
 def _go_live(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
     post_id = str(context.new_id())
-    moderation_s = 0.0 if context.instant else context.settings.moderation_s
+    moderation_s = 0.0 if context.is_instant else context.settings.moderation_s
     path = "photo" if record["origin"] == "photos" else "video"
     context.publish(
         account,

@@ -49,7 +49,7 @@ def _parse_content_range(call: Call) -> _Span | None:
     return _Span(first=first, last=last, total=total) if first <= last < total else None
 
 
-def _step(call: Call) -> str:
+def _get_step(call: Call) -> str:
     span = _parse_content_range(call)
     return "finalize" if span is not None and span.last + 1 == span.total else "upload"
 
@@ -85,7 +85,7 @@ def _make_progress_headers(record: Record) -> dict[str, str]:
     return {"Content-Range": f"bytes 0-{record['uploaded']}/{record['size']}"}
 
 
-async def put(call: Call) -> web.Response:
+async def put_chunk(call: Call) -> web.Response:
     """PUT of one chunk: 206 if more are missing, 201 if all are received."""
     record = _check_task(call)
     span = _check_chunk(call, record)
@@ -118,5 +118,5 @@ _DIALECT = Dialect(
 )
 
 PUT = Endpoint(
-    platform=PLATFORM, step=_step, handle=put, dialect=_DIALECT, owner=_find_owner, is_streamed=True
+    platform=PLATFORM, step=_get_step, handle=put_chunk, dialect=_DIALECT, owner=_find_owner, is_streamed=True
 )

@@ -39,7 +39,7 @@ _MAX_LAST_CHUNK = 128 * _MB
 _MAX_CHUNKS = 1000
 
 
-async def direct(call: Call) -> web.Response:
+async def init_direct(call: Call) -> web.Response:
     """POST /v2/post/publish/video/init/."""
     account = call.authenticate("video.publish")
     check_rate(call, "video", INITS_PER_MINUTE)
@@ -56,7 +56,7 @@ async def direct(call: Call) -> web.Response:
     return await _init(call, account, body, facts | {"caption": facts["title"], "extra": extra})
 
 
-async def inbox(call: Call) -> web.Response:
+async def init_inbox(call: Call) -> web.Response:
     """POST /v2/post/publish/inbox/video/init/."""
     account = call.authenticate("video.upload")
     check_rate(call, "inbox", INITS_PER_MINUTE)
@@ -111,7 +111,7 @@ def _read_sizes(source: Record) -> Record:
     return {"size": size, "chunk": chunk, "chunks": count}
 
 
-def _step(call: Call) -> str:
+def _get_step(call: Call) -> str:
     try:
         source = read_object(call.json(), "source_info")
     except Refused:
@@ -122,15 +122,15 @@ def _step(call: Call) -> str:
 
 DIRECT = Endpoint(
     platform=PLATFORM,
-    step=_step,
-    handle=direct,
+    step=_get_step,
+    handle=init_direct,
     dialect=DIALECT,
     quota_exhausted=lambda _: error_response("spam_risk_too_many_posts"),
 )
 INBOX = Endpoint(
     platform=PLATFORM,
-    step=_step,
-    handle=inbox,
+    step=_get_step,
+    handle=init_inbox,
     dialect=DIALECT,
     quota_exhausted=lambda _: error_response("spam_risk_too_many_pending_share"),
 )

@@ -45,7 +45,7 @@ def _check_app(call: Call, body: Record) -> None:
         raise refuse(refusal.message) from None
 
 
-async def exchange_token(call: Call) -> web.Response:
+async def issue_token(call: Call) -> web.Response:
     """POST /tt_user/oauth2/token/: exchange a code for tokens."""
     body = call.json()
     _check_app(call, body)
@@ -132,7 +132,7 @@ async def read_token_info(call: Call) -> web.Response:
     return ok({"app_id": body["app_id"], "scope": scope, "creator_id": record["remote_id"]})
 
 
-TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=exchange_token, dialect=DIALECT, owner=_find_owner)
+TOKEN = Endpoint(platform=PLATFORM, step="oauth", handle=issue_token, dialect=DIALECT, owner=_find_owner)
 REFRESH = Endpoint(platform=PLATFORM, step="refresh", handle=refresh, dialect=DIALECT, owner=_find_owner)
 REVOKE = Endpoint(platform=PLATFORM, step="oauth", handle=revoke, dialect=DIALECT, owner=_find_owner)
 TOKEN_INFO = Endpoint(

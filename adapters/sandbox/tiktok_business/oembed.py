@@ -48,7 +48,7 @@ def _hash_code(code: str) -> str:
     return f"7{number:0{_SHORT_ID_DIGITS - 1}d}{'7' if code.endswith('7') else '3'}"
 
 
-async def oembed(call: Call) -> web.Response:
+async def read_oembed(call: Call) -> web.Response:
     """GET /oembed?url=<link>."""
     post = _parse_link(call.request.query.get("url", ""))
     if post is None or call.take_fault("oembed-gone") is not None:
@@ -110,6 +110,6 @@ OEMBED = Endpoint(
     platform="tiktok",
     also_faults_of=("tiktok_business",),
     step="resolve_music",
-    handle=oembed,
+    handle=read_oembed,
     dialect=_DIALECT,
 )

@@ -21,7 +21,7 @@ from adapters.sandbox.tiktok_business.dialect import (
 _MAX_PAGE = 20
 
 
-async def settings(call: Call) -> web.Response:
+async def read_settings(call: Call) -> web.Response:
     """GET /business/video/settings/."""
     account = authenticate_owner(call, call.request.query.get("business_id"))
     options = account["options"]
@@ -36,7 +36,7 @@ async def settings(call: Call) -> web.Response:
     )
 
 
-async def profile(call: Call) -> web.Response:
+async def read_profile(call: Call) -> web.Response:
     """GET /business/get/: the account's profile; `fields` selects."""
     account = authenticate_owner(call, call.request.query.get("business_id"), "user.info.basic")
     known: Record = {
@@ -53,7 +53,7 @@ async def profile(call: Call) -> web.Response:
     return ok({name: known[name] for name in fields})
 
 
-async def status(call: Call) -> web.Response:
+async def read_status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     query = call.request.query
     account = authenticate_owner(call, query.get("business_id"), "video.publish", "video.upload")
@@ -73,7 +73,7 @@ def _list_post_ids(call: Call, record: Record) -> list[str] | None:
         return None
     context = call.context
     live = context.ledger.find(PLATFORM, record["post_id"])
-    is_first = record["polls"] == 0 and not context.instant
+    is_first = record["polls"] == 0 and not context.is_instant
     if is_first:
         record["polls"] = 1
         context.store.put(share.KIND, record["key"], record)
@@ -82,7 +82,7 @@ def _list_post_ids(call: Call, record: Record) -> list[str] | None:
     return [record["post_id"]]
 
 
-async def video_list(call: Call) -> web.Response:
+async def list_videos(call: Call) -> web.Response:
     """GET /business/video/list/: list public posts, newest first."""
     query = call.request.query
     account = authenticate_owner(call, query.get("business_id"), "video.list")
@@ -131,13 +131,13 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
     return {name: known[name] for name in fields if name in known}
 
 
-PROFILE = Endpoint(platform=PLATFORM, step="read", handle=profile, dialect=DIALECT)
+PROFILE = Endpoint(platform=PLATFORM, step="read", handle=read_profile, dialect=DIALECT)
 SETTINGS = Endpoint(
     platform=PLATFORM,
     step="creator_info",
-    handle=settings,
+    handle=read_settings,
     dialect=DIALECT,
     quota_exhausted=lambda _: error_response(BAD_PARAMETER, "spam_risk_too_many_posts"),
 )
-STATUS = Endpoint(platform=PLATFORM, step="look", handle=status, dialect=DIALECT)
-VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=video_list, dialect=DIALECT)
+STATUS = Endpoint(platform=PLATFORM, step="look", handle=read_status, dialect=DIALECT)
+VIDEO_LIST = Endpoint(platform=PLATFORM, step="read", handle=list_videos, dialect=DIALECT)
